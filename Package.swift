@@ -1,0 +1,83 @@
+// swift-tools-version: 6.1
+
+import PackageDescription
+
+/// Every target of ours is compiled under the same rules.
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+let nioExtras = Target.Dependency.product(name: "NIOExtras", package: "swift-nio-extras")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+
+let package = Package(
+    name: "swift-khp",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "KHPProtocol", targets: ["KHPProtocol"]),
+        .library(name: "KHPClient", targets: ["KHPClient"]),
+        .library(name: "KHPServer", targets: ["KHPServer"]),
+        .library(name: "KHPTesting", targets: ["KHPTesting"]),
+        .executable(name: "khp", targets: ["khp"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.0"),
+        .package(url: "https://github.com/apple/swift-nio-extras.git", from: "1.35.0"),
+        .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.16.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]),
+        .target(
+            name: "KHPProtocol",
+            dependencies: [nioCore, httpTypes, "COpenSSL"],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "KHPTransport",
+            dependencies: ["KHPProtocol", nioCore, nioPosix, nioSSL, nioExtras, logging],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "KHPClient",
+            dependencies: ["KHPProtocol", "KHPTransport", nioCore, nioPosix, nioSSL, httpTypes, logging],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "KHPServer",
+            dependencies: ["KHPProtocol", "KHPTransport", nioCore, nioPosix, nioSSL, nioExtras, httpTypes, logging, lifecycle],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "KHPTesting",
+            dependencies: ["KHPProtocol", nioCore],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "khp",
+            dependencies: [
+                "KHPProtocol", "KHPClient", "KHPServer", "KHPTransport",
+                nioCore, nioPosix, nioSSL, httpTypes, logging, lifecycle,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "KHPProtocolTests",
+            dependencies: ["KHPProtocol", "KHPTransport", "KHPTesting", nioCore, nioPosix, nioEmbedded, httpTypes],
+            swiftSettings: settings
+        ),
+    ]
+)

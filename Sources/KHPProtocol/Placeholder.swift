@@ -1,0 +1,4 @@
+import NIOCore
+import HTTPTypes
+import COpenSSL
+

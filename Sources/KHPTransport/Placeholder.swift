@@ -1,0 +1,4 @@
+import NIOPosix
+import NIOSSL
+import NIOExtras
+import Logging
