@@ -15,7 +15,7 @@ public import NIOCore
 /// whole whoever else sends at the same time.
 public final class WebSocket: Sendable {
     /// What both handshakes agreed on.
-    public let negotiated: Negotiated
+    public let negotiated: Negotiation
     /// The peer's address, as `host:port`.
     public let peer: String
 
@@ -23,7 +23,7 @@ public final class WebSocket: Sendable {
     private let eventLoop: any EventLoop
     private let inbox: Inbox
 
-    package init(handler: ConnectionHandler, inbox: Inbox, negotiated: Negotiated, peer: String) {
+    package init(handler: ConnectionHandler, inbox: Inbox, negotiated: Negotiation, peer: String) {
         self.handler = NIOLoopBound(handler, eventLoop: handler.eventLoop)
         self.eventLoop = handler.eventLoop
         self.inbox = inbox

@@ -14,10 +14,12 @@ package enum ConnectionAction {
     case decideExtended(ExtendedRequest)
     /// Server: the request is no WebSocket request; an ordinary HTTP handler may answer it through `answerPlain`.
     case plainRequest(RequestHead)
+    /// The handshake has failed; the connection closes behind this.
+    case failed(WebSocketError)
     /// Client: a 401 of the extended handshake wants credentials; call `answerChallenge`.
     case challenge(HandshakeResponse)
     /// The socket is open.
-    case opened(Negotiated)
+    case opened(Negotiation)
     /// Client: the handshake ended without an open socket, in a way that a fresh connection may mend.
     case hopEnded(HopOutcome)
     /// Nothing more will come. The shell writes what is left and ends the transport.

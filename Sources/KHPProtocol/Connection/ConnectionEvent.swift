@@ -22,7 +22,7 @@ public enum ConnectionEvent: Sendable {
     /// A redirect is being followed.
     case redirect(from: WebSocketURL, to: WebSocketURL, status: Int, layer: HandshakeLayer)
     /// The socket is open for the application.
-    case open(Negotiated)
+    case open(Negotiation)
     /// A frame after completion.
     case frameReceived(FrameInfo)
     /// A frame after completion.

@@ -1,5 +1,5 @@
 /// All that both handshakes agreed on, known once the socket is open.
-public struct Negotiated: Sendable {
+public struct Negotiation: Sendable {
     /// Where the socket was opened in the end: after all redirects, for a client; as the request named it, for a server.
     public var url: WebSocketURL
     /// The wire dialect in use.
