@@ -53,7 +53,8 @@ package enum Bytes {
     /// ASCII case-insensitive equality of two runs of bytes.
     @inline(__always)
     package static func equalIgnoringCase(
-        _ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer
+        _ left: UnsafeRawBufferPointer,
+        _ right: UnsafeRawBufferPointer
     ) -> Bool {
         guard left.count == right.count else { return false }
         var index = 0
@@ -77,7 +78,8 @@ package enum Bytes {
     /// Calls `body` with the UTF-8 of `string`, without a copy where the string is already contiguous.
     @inline(__always)
     package static func withUTF8<Result>(
-        of string: String, _ body: (UnsafeRawBufferPointer) -> Result
+        of string: String,
+        _ body: (UnsafeRawBufferPointer) -> Result
     ) -> Result {
         if let result = string.utf8.withContiguousStorageIfAvailable({ body(UnsafeRawBufferPointer($0)) }) {
             return result
