@@ -26,7 +26,7 @@ public struct HandshakeRequest: Sendable {
         self.extendedRequest?.authorization ?? self.openingRequest.head.fields.first("authorization")
     }
     /// Who the client proved to be, where the endpoint has `authentication`.
-    public let principal: String?
+    public internal(set) var principal: String?
     /// The entity of the extended request, where it has one.
     public var body: ByteBuffer? { self.extendedRequest?.body }
     /// The peer's address, as `host:port`.
@@ -36,10 +36,16 @@ public struct HandshakeRequest: Sendable {
     /// Counts the requests on this connection that reached this point, from 1: above 1 after a challenge.
     public let attempt: Int
 
+    func with(principal: String?) -> HandshakeRequest {
+        var request = self
+        request.principal = principal
+        return request
+    }
+
     let openingRequest: OpeningRequest
     let extendedRequest: ExtendedRequest?
 
-    private static func request(_ head: RequestHead) -> HTTPRequest {
+    static func request(_ head: RequestHead) -> HTTPRequest {
         HTTPRequest(
             method: HTTPRequest.Method(head.method) ?? .get,
             scheme: nil,

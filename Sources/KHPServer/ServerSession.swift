@@ -132,12 +132,12 @@ final class ServerSession: ConnectionDelegate {
         plan.principal = self.principal
         plan.limits = endpoint.limits
         plan.delivery = endpoint.delivery
-        handler.connection.acceptOpening(request, plan, date: DateHeader.now(), server: self.server.name, now: .now())
+        handler.connection.acceptOpening(request, plan, now: .now())
         handler.proceed()
     }
 
     private func refuse(_ refusal: Refusal, on handler: ConnectionHandler) {
-        handler.connection.refuseOpening(refusal, date: DateHeader.now(), now: .now())
+        handler.connection.refuseOpening(refusal, now: .now())
         handler.proceed()
     }
 
@@ -160,7 +160,7 @@ final class ServerSession: ConnectionDelegate {
             return self.refuse(Refusal(500, "The endpoint answered \(answer.status)."), on: handler)
         }
         let answer = ServerAnswer(status: answer.status, fields: answer.fields, entity: answer.entity)
-        handler.connection.refuseOpening(answer, date: DateHeader.now(), now: .now())
+        handler.connection.refuseOpening(answer, now: .now())
         handler.proceed()
     }
 
@@ -197,7 +197,6 @@ final class ServerSession: ConnectionDelegate {
             ServerAnswer(status: answer.status, fields: answer.fields, entity: answer.entity),
             subprotocol: answer.subprotocol,
             principal: self.principal,
-            date: DateHeader.now(),
             now: .now()
         )
         if let later = answer.later {
@@ -279,7 +278,7 @@ final class ServerSession: ConnectionDelegate {
                 guard session.decision != nil else { return }
                 session.decision = nil
                 let answer = ServerAnswer(status: answer.status, fields: answer.fields, entity: answer.body)
-                handler.connection.refuseOpening(answer, method: head.method, date: DateHeader.now(), now: .now())
+                handler.connection.refuseOpening(answer, method: head.method, now: .now())
                 handler.proceed()
             }
         }

@@ -10,7 +10,6 @@ import Synchronization
 final class ServerState: Sendable {
     let configuration: WebSocketServer.Configuration
     let hosts: HostPolicy
-    let name = "swift-khp"
     private let endpoints: [String: Endpoint]
 
     private struct Entry {

@@ -17,18 +17,19 @@ public final class WebSocket: Sendable {
     /// What both handshakes agreed on.
     public let negotiated: Negotiation
     /// The peer's address, as `host:port`.
-    public let peer: String
+    public var peer: String { self.address?.peerName ?? "" }
 
+    private let address: SocketAddress?
     private let handler: NIOLoopBound<ConnectionHandler>
     private let eventLoop: any EventLoop
     private let inbox: Inbox
 
-    package init(handler: ConnectionHandler, inbox: Inbox, negotiated: Negotiation, peer: String) {
+    package init(handler: ConnectionHandler, inbox: Inbox, negotiated: Negotiation, address: SocketAddress?) {
         self.handler = NIOLoopBound(handler, eventLoop: handler.eventLoop)
         self.eventLoop = handler.eventLoop
         self.inbox = inbox
         self.negotiated = negotiated
-        self.peer = peer
+        self.address = address
     }
 
     // MARK: Receiving

@@ -20,6 +20,9 @@ package struct Connection {
         package var delivery = Delivery.messages
         /// Whether `event` actions are wanted.
         package var isObserved = false
+        /// Server: the value of Date, now; of Server.
+        package var date: @Sendable () -> String = { "Thu, 01 Jan 1970 00:00:00 GMT" }
+        package var serverName = "swift-khp"
 
         package init() {}
     }

@@ -16,6 +16,8 @@ package enum ConnectionAction {
     case plainRequest(RequestHead)
     /// The handshake has failed; the connection closes behind this.
     case failed(WebSocketError)
+    /// Client: the opening handshake is complete and the extended one begins: no longer CONNECTING (R-C1).
+    case established
     /// Client: a 401 of the extended handshake wants credentials; call `answerChallenge`.
     case challenge(HandshakeResponse)
     /// The socket is open.
