@@ -207,7 +207,11 @@ package final class ConnectionHandler: ChannelDuplexHandler {
 
     /// Writes what the connection has to say, in one flush; inside a read burst the flush waits for its end.
     package func flush() {
-        guard let context = self.context, !self.isBursting else { return }
+        if !self.isBursting { self.flushNow() }
+    }
+
+    private func flushNow() {
+        guard let context = self.context else { return }
         var wrote = false
         while let buffer = self.connection.output.next() {
             context.write(self.wrapOutboundOut(buffer), promise: nil)
@@ -236,8 +240,7 @@ package final class ConnectionHandler: ChannelDuplexHandler {
 
     private func finish(_ info: CloseInfo) {
         guard !self.hasEnded else { return }
-        self.isBursting = false
-        self.flush()
+        self.flushNow()
         self.hasEnded = true
         self.closeInfo = info
         self.timer.cancel()
@@ -357,10 +360,7 @@ package final class ConnectionHandler: ChannelDuplexHandler {
     /// Small messages of one turn leave together; large ones leave at once, so that writability tells the truth.
     private func flushIfLarge() {
         if self.connection.output.pendingBytes >= 32_768 {
-            let wasBursting = self.isBursting
-            self.isBursting = false
-            self.flush()
-            self.isBursting = wasBursting
+            self.flushNow()
         } else {
             self.flushSoon()
         }

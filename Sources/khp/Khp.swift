@@ -27,8 +27,11 @@ import NIOCore
             print(try await socket.ping())
             var n = 0
             for try await message in socket.messages { print(message.byteCount); n += 1; if n == 2 { break } }
+            print("closing"); print(try await socket.close())
         }
+        print("closed")
         task.cancel()
         try await task.value
+        print("end")
     }
 }
