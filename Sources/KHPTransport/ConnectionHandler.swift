@@ -258,6 +258,11 @@ package final class ConnectionHandler: ChannelDuplexHandler {
         self.pings = []
         for waiter in self.closeWaiters { waiter.resume(returning: info) }
         self.closeWaiters = []
+        if self.isBursting {
+            // The end of this burst may never be told: a channel that closes while it reads completes no read.
+            self.isBursting = false
+            self.executor.abandonBurst()
+        }
         self.endTransport(lingering: self.connection.shouldLinger)
     }
 
