@@ -119,6 +119,7 @@ package final class ConnectionHandler: ChannelDuplexHandler {
             // A synchronous handler cannot wait to send, so the peer that does not read is not read from either.
             if context.channel.isWritable { self.resumeReading() } else { self.pauseReading() }
         }
+        if !self.connection.output.isEmpty { self.flushSoon() }
         context.fireChannelWritabilityChanged()
     }
 
@@ -407,6 +408,12 @@ package final class ConnectionHandler: ChannelDuplexHandler {
         } else {
             self.closeWaiters.append(continuation)
         }
+    }
+
+    /// Nobody holds the socket any more: it is closed, since nothing could ever be done with it.
+    package func abandoned() {
+        self.close(code: .goingAway, reason: "")
+        self.resumeReading()
     }
 
     /// Drops the connection without a closing handshake.

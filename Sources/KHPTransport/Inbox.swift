@@ -65,6 +65,9 @@ package final class Inbox: Sendable {
         Self.resume(consumer, atEnd: info)
     }
 
+    /// Whether nothing more will arrive.
+    package var isFinished: Bool { self.state.withLock { $0.end != nil } }
+
     private static func resume(_ consumer: UnsafeContinuation<Item?, any Error>?, atEnd info: CloseInfo) {
         guard let consumer else { return }
         if let error = info.error { consumer.resume(throwing: error) } else { consumer.resume(returning: nil) }

@@ -32,6 +32,12 @@ public final class WebSocket: Sendable {
         self.address = address
     }
 
+    deinit {
+        guard !self.inbox.isFinished else { return }
+        let handler = self.handler
+        self.eventLoop.execute { handler.value.abandoned() }
+    }
+
     // MARK: Receiving
 
     /// The messages in order. Ends after a clean close; throws the ``WebSocketError`` that ended the connection

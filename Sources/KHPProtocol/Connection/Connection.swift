@@ -105,11 +105,12 @@ package struct Connection {
 
     // MARK: Input
 
-    /// TCP is up; TLS may still be negotiating. The bound on the opening handshake begins for a server.
+    /// TCP is up; TLS may still be negotiating. For a server the bound on the opening handshake begins; for a client
+    /// that on TLS.
     package mutating func transportUp(now: NIODeadline) {
-        if self.role == .server, self.openingDeadline == nil {
-            self.openingDeadline = now + TimeAmount(self.settings.timeouts.opening)
-        }
+        guard self.phase == .idle, self.openingDeadline == nil else { return }
+        let timeouts = self.settings.timeouts
+        self.openingDeadline = now + TimeAmount(self.role == .server ? timeouts.opening : timeouts.connect)
     }
 
     /// The transport is ready for bytes.
@@ -145,7 +146,8 @@ package struct Connection {
     /// The transport has failed.
     package mutating func transportFailed(_ error: WebSocketError, now: NIODeadline) {
         guard self.phase != .ended else { return }
-        if self.failure == nil { self.failure = self.located(error) }
+        // How the stream ends after both close frames is no news: many peers simply drop it.
+        if self.failure == nil, !self.closing.outcome.isClean { self.failure = self.located(error) }
         self.isInputClosed = true
         self.streamEnded(now: now)
     }
