@@ -88,11 +88,14 @@ package struct UTF8Validator: Sendable {
             if word != 0 { return offset &+ word.trailingZeroBitCount >> 3 }
             offset &+= 8
         }
-        let vector = SIMD8<UInt64>(repeating: highBits)
         while count &- offset >= 128 {
             let first = start.loadUnaligned(fromByteOffset: offset, as: SIMD8<UInt64>.self)
             let second = start.loadUnaligned(fromByteOffset: offset &+ 64, as: SIMD8<UInt64>.self)
-            if (first | second) & vector != SIMD8<UInt64>(repeating: 0) { break }
+            // Folded in halves: a comparison of whole vectors compiles to something much slower.
+            let both = first | second
+            let four = both.lowHalf | both.highHalf
+            let two = four.lowHalf | four.highHalf
+            if (two[0] | two[1]) & highBits != 0 { break }
             offset &+= 128
         }
         while count &- offset >= 8 {
