@@ -33,6 +33,20 @@ package struct UTF8Validator: Sendable {
         return validateAny(start, bytes.count)
     }
 
+    /// Whether `bytes` are valid UTF-8 by themselves.
+    @inline(__always)
+    package static func isValid(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard let start = bytes.baseAddress else { return true }
+        if isShortASCII(start, bytes.count) { return true }
+        return isValidAny(start, bytes.count)
+    }
+
+    @inline(never)
+    private static func isValidAny(_ start: UnsafeRawPointer, _ count: Int) -> Bool {
+        var validator = UTF8Validator()
+        return validator.validateAny(start, count) && validator.isComplete
+    }
+
     /// The commonest text of all, without a loop over bytes: up to 64 bytes of ASCII.
     @inline(__always)
     private static func isShortASCII(_ start: UnsafeRawPointer, _ count: Int) -> Bool {
