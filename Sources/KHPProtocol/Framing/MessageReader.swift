@@ -95,6 +95,7 @@ package struct MessageReader {
     /// The next event in `input`, or `nil` if that needs more bytes. Consumes what it used; the header of a data frame
     /// and a whole control frame stay in `input` until they are complete (at most 131 bytes).
     package mutating func next(_ input: inout ByteBuffer) throws(FrameViolation) -> InboundFrameEvent? {
+        guard input.readableBytes > 0 else { return nil }
         if state == .start && mode == .whole, let message = whole(&input) { return message }
         do {
             return try read(&input)
@@ -137,12 +138,12 @@ package struct MessageReader {
             return isValid ? frame : nil
         }
         guard let found else { return nil }
-        input.moveReaderIndex(forwardBy: found.headerSize)
         let rsv = found.first & FrameBits.reserved
         if let payload {
-            input.moveReaderIndex(forwardBy: found.length)
+            input.moveReaderIndex(forwardBy: found.headerSize &+ found.length)
             return .message(kind: found.kind, payload: payload, rsv: rsv)
         }
+        input.moveReaderIndex(forwardBy: found.headerSize)
         let slice = input.readSlice(length: found.length) ?? ByteBuffer()
         return .message(kind: found.kind, payload: slice, rsv: rsv)
     }

@@ -47,18 +47,23 @@ package struct UTF8Validator: Sendable {
         return validator.validateAny(start, count) && validator.isComplete
     }
 
-    /// The commonest text of all, without a loop over bytes: up to 64 bytes of ASCII.
+    /// The commonest text of all, without a loop over bytes: up to 256 bytes of ASCII. The last step may overlap.
     @inline(__always)
     private static func isShortASCII(_ start: UnsafeRawPointer, _ count: Int) -> Bool {
-        guard count >= 8 && count <= 64 else { return false }
-        let last = count &- 8
-        var bits = start.loadUnaligned(fromByteOffset: last, as: UInt64.self)
+        guard count >= 8 && count <= 256 else { return false }
+        if count < 16 {
+            let first = start.loadUnaligned(as: UInt64.self)
+            let last = start.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self)
+            return (first | last) & highBits == 0
+        }
+        let last = count &- 16
+        var bits = start.loadUnaligned(fromByteOffset: last, as: SIMD2<UInt64>.self)
         var offset = 0
         while offset < last {
-            bits |= start.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-            offset &+= 8
+            bits |= start.loadUnaligned(fromByteOffset: offset, as: SIMD2<UInt64>.self)
+            offset &+= 16
         }
-        return bits & highBits == 0
+        return (bits[0] | bits[1]) & highBits == 0
     }
 
     private static let highBits: UInt64 = 0x8080_8080_8080_8080
