@@ -38,6 +38,20 @@ package struct ClosingHandshake: Sendable {
         package var isLocal: Bool
         /// What was sent in this end's close frame, if one was.
         package var sent: ClosePayload?
+
+        package init(
+            code: WebSocketCloseCode,
+            reason: String,
+            isClean: Bool,
+            isLocal: Bool,
+            sent: ClosePayload?
+        ) {
+            self.code = code
+            self.reason = reason
+            self.isClean = isClean
+            self.isLocal = isLocal
+            self.sent = sent
+        }
     }
 
     private enum State {
