@@ -42,9 +42,9 @@ package struct ExtendedClient {
         /// The WebSocket is open.
         case complete(ExtendedResult)
         /// 202: the final response may take until then.
-        case waiting(until: NIODeadline)
+        case waiting(HandshakeResponse, until: NIODeadline)
         /// 100: send this message.
-        case sendBody(ByteBuffer)
+        case sendBody(ByteBuffer, HandshakeResponse)
         /// 401: get credentials and call ``ExtendedClient/authorize(_:now:)``, or close with 1000.
         case challenge(HandshakeResponse)
         /// Close with 1000, then open Location.
@@ -162,7 +162,7 @@ package struct ExtendedClient {
             return complete(head, entity)
         case .sendBody:
             isBodyHeldBack = false
-            return plan.body.map(Action.sendBody) ?? .none
+            return plan.body.map { .sendBody($0, HandshakeResponse(head: head, entity: entity)) } ?? .none
         case .wait:
             return wait(head, entity, now: now)
         case .challenge:
@@ -209,7 +209,7 @@ package struct ExtendedClient {
         let until = processingDeadline ?? now + limits.processingTimeout
         processingDeadline = until
         deadline = until
-        return .waiting(until: until)
+        return .waiting(HandshakeResponse(head: head, entity: entity), until: until)
     }
 
     private mutating func refused(_ head: ResponseHead, _ entity: ByteBuffer) -> Action {

@@ -14,7 +14,8 @@ public struct WebSocketURL: Sendable, Hashable {
     /// The query without its question mark; nil where there is none, empty where there is just the mark.
     public let query: String?
 
-    private init(isSecure: Bool, authority: Authority, path: String, query: String?) {
+    /// From parts that are known to be valid.
+    package init(isSecure: Bool, authority: Authority, path: String, query: String?) {
         self.isSecure = isSecure
         host = authority.host
         port = authority.port ?? (isSecure ? 443 : 80)
