@@ -89,6 +89,10 @@ public struct Limits: Sendable, Hashable {
     /// Silence after which the connection is closed whatever the pings say. `nil`: never.
     package var idleTimeout: TimeAmount?
 
+    /// How long one message may take from its first byte to its last, if it is delivered whole. A full-size message
+    /// over the slowest of links fits; a peer that never means to finish is noticed. `nil`: for ever.
+    public var messageTimeout: TimeAmount? = .seconds(180)
+
     /// How long the closing handshake and the peer's end of the TCP connection are waited for.
     package var closeTimeout: TimeAmount = .seconds(10)
 

@@ -47,6 +47,8 @@ package struct MessageReader {
     /// The data frame that has begun: only meaningful in `payload`.
     private var frame = Frame()
     private var utf8 = UTF8Validator()
+    /// How many messages began that were not there at once.
+    private var begun: UInt64 = 0
 
     private enum State: UInt8 {
         /// Before a header, with no message begun.
@@ -88,6 +90,12 @@ package struct MessageReader {
 
     /// Whether a close frame or a violation ended the reading.
     package var isFinished: Bool { state == .finished }
+
+    /// The number of the message that has begun and not ended, or `nil`: one that stays the same for long is one that a
+    /// peer does not mean to finish (threat B8).
+    package var unfinishedMessage: UInt64? {
+        state == .fragmented || state == .payload ? begun : nil
+    }
 
     /// Bytes that the reader holds for itself: the unfinished message and the block for small payloads.
     package var retainedBytes: Int { message.buffer.storageCapacity + arena.retainedBytes }
@@ -205,6 +213,7 @@ package struct MessageReader {
             message.fragments = 0
             message.length = 0
             message.hasBegun = false
+            begun &+= 1
             utf8.reset()
         }
         message.fragments &+= 1

@@ -11,7 +11,7 @@ struct ClosingHandshakeTests {
     }
 
     enum State: String, CaseIterable, Sendable {
-        case open, closing, closed, over
+        case open, closing, closed, leaving, over
     }
 
     private static let bye = ClosePayload(code: .normalClosure, reason: "bye")
@@ -36,12 +36,13 @@ struct ClosingHandshakeTests {
         case .open: break
         case .closing: _ = machine.close(bye, now: start)
         case .closed: _ = machine.received(away, now: start)
+        case .leaving: _ = machine.fail(violation, now: start)
         case .over: _ = machine.inputClosed()
         }
         return machine
     }
 
-    /// Every state and event, for both roles. (A server is over where a client is closed.)
+    /// Every state and event, for both roles. (A server leaves where a client is closed.)
     @Test(arguments: [Role.client, .server])
     func everyCell(_ role: Role) {
         let failure = ClosePayload(code: .protocolError, reason: "wrong")
@@ -60,10 +61,13 @@ struct ClosingHandshakeTests {
                     case (.closing, .peer): isClient ? .none : .disconnect
                     case (.closing, .fail), (.closing, .end), (.closing, .deadline): .disconnect
                     case (.closed, .end), (.closed, .deadline): .disconnect
+                    case (.leaving, .end), (.leaving, .deadline): .disconnect
                     default: .none
                     }
                 #expect(action == expected, "\(state) × \(event)")
-                #expect(machine.isOver == (machine.deadline == nil && !machine.canSend), "\(state) × \(event)")
+                // Whatever is still awaited is awaited until a deadline.
+                let isWaiting = !machine.canSend && !(state == .over || action == .disconnect)
+                #expect((machine.deadline == Self.late) == isWaiting, "\(state) × \(event)")
             }
         }
     }
@@ -100,7 +104,7 @@ struct ClosingHandshakeTests {
     }
 
     /// One millisecond before the deadline nothing happens; at the deadline the connection is dropped.
-    @Test(arguments: [State.closing, .closed])
+    @Test(arguments: [State.closing, .closed, .leaving])
     func theWaitIsBounded(_ state: State) {
         var machine = Self.machine(.client, state)
         #expect(machine.deadline == Self.late)

@@ -80,6 +80,35 @@ struct KeepAliveTests {
         #expect(machine.expired(at(25)) == .idle)
     }
 
+    /// B8: a message that trickles in is given up, however alive the connection is; others start the time anew.
+    @Test func aMessageThatNeverEnds() throws {
+        var machine = KeepAlive(
+            pingInterval: .seconds(20),
+            pongTimeout: .seconds(20),
+            messageTimeout: .seconds(60),
+            now: start
+        )
+        var reader = MessageReader(role: .client)
+        func feed(_ bytes: [UInt8], _ now: NIODeadline) throws {
+            var input = ByteBuffer(bytes: bytes)
+            while try reader.next(&input) != nil {}
+            machine.bytesReceived(now)
+            machine.unfinishedMessage(reader.unfinishedMessage, now)
+        }
+        // One ends and the next begins in one read: the time is the second one's.
+        try feed(FrameSupport.frame(0x01, [0x61]), at(0))
+        try feed(FrameSupport.frame(0x80, [0x61]) + FrameSupport.frame(0x01, [0x61]), at(50))
+        for second in 51...109 as ClosedRange<Int64> {
+            try feed(FrameSupport.frame(0x00, [0x61]), at(second))
+            #expect(machine.expired(at(second, 999)) == nil)
+        }
+        #expect(machine.deadline == at(110))
+        #expect(machine.expired(at(110)) == .messageTooSlow)
+        try feed(FrameSupport.frame(0x80), at(110))
+        #expect(machine.expired(at(110)) == nil)
+        #expect(machine.deadline == at(130))
+    }
+
     @Test func nothingConfiguredNothingDue() {
         var machine = KeepAlive(pingInterval: nil, pongTimeout: .seconds(20), now: start)
         #expect(machine.deadline == nil)
