@@ -1,0 +1,53 @@
+# What people and CI do with this package. Each target sees to its own set-up.
+SHELL := /bin/bash
+KHP := .build/debug/khp
+LINTED := $(wildcard Package.swift Sources Tests Examples Benchmarks/Package.swift Benchmarks/Sources)
+
+.PHONY: help setup build demo test interop examples lint format bench docs clean
+
+help:
+	@echo "make demo      two servers, a client and its journey through both handshakes"
+	@echo "make test      all tests"
+	@echo "make interop   against software that nobody here wrote"
+	@echo "make examples  each example, built and run"
+	@echo "make lint      formatting and style; 'make format' mends most of it"
+	@echo "make bench     ratios to NIOWebSocket, instructions per operation"
+	@echo "make docs      DocC archives in .build/docs"
+	@echo "make build, make setup, make clean"
+
+setup:
+	@scripts/setup.sh
+
+build: setup
+	swift build
+
+# A debug build: its objects serve the tests as well.
+demo: setup
+	swift build --product khp
+	@$(KHP) demo
+
+test: setup
+	swift test
+
+interop:
+	@scripts/setup.sh --python
+	swift build --product khp
+	PATH="$$PWD/.build/python/bin:$$PATH" Tests/Interop/run.sh
+
+examples: build
+	Examples/run.sh
+
+lint:
+	swift format lint --strict --recursive --parallel $(LINTED)
+
+format:
+	swift format format --in-place --recursive --parallel $(LINTED)
+
+bench: setup
+	cd Benchmarks && ./run.sh
+
+docs: setup
+	scripts/docs.sh
+
+clean:
+	rm -rf .build Benchmarks/.build

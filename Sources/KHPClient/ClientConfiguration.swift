@@ -1,0 +1,66 @@
+public import HTTPTypes
+public import KHPProtocol
+public import KHPTransport
+public import Logging
+public import NIOCore
+public import NIOSSL
+
+extension WebSocketClient {
+    /// How a client connects. Every member has a safe default.
+    public struct Configuration: Sendable {
+        /// The extensions to ask for, in order of preference: in the opening handshake, and again inside the extended
+        /// one where the opening did not negotiate them (KHP-E5).
+        public var extensions: [any WebSocketExtension] = []
+        /// Whether to ask for the extended handshake.
+        public var extendedHandshake: ExtendedHandshakePolicy = .preferred
+        /// The method of the extended request.
+        public var extendedMethod = "GET"
+        /// An entity for the extended request. It is announced with `Expect: 100-continue` and held back until the
+        /// server answers 100.
+        public var extendedBody: ByteBuffer?
+        /// Further fields of the extended request. They stay with the origin of the URL that was given (D12).
+        public var extendedHeaders = HTTPFields()
+        /// Further fields of the opening request. They stay with the origin of the URL that was given (D12).
+        public var headers = HTTPFields()
+        /// The Origin field; needed only to stand in for a page.
+        public var origin: String?
+        /// Answers challenges (401). Without one a challenge fails the connect.
+        public var challengeHandler: (any ChallengeHandler)?
+        /// Which redirects to follow.
+        public var redirects = Redirects()
+        /// TLS for wss: trust roots, client certificate and the like. Verification is on by default.
+        public var tls = TLSConfiguration.makeClientConfiguration()
+        /// The bounds in time.
+        public var timeouts = Timeouts()
+        /// The bounds in size and number.
+        public var limits = Limits()
+        /// Pings and idle time.
+        public var keepAlive = KeepAliveConfiguration()
+        /// Whether messages are delivered whole or in chunks.
+        public var delivery = Delivery.messages
+        /// Where to log; credentials never appear.
+        public var logger: Logger?
+        /// Sees every step of every connection, on its event loop.
+        public var observer: (@Sendable (ConnectionEvent, ConnectionInfo) -> Void)?
+
+        /// The defaults.
+        public init() {}
+    }
+
+    /// Which redirects a client follows (300, 301, 302, 303, 307; KHP-E15, KHP-E16).
+    public struct Redirects: Sendable {
+        /// Which targets are acceptable, compared with the URL that was given.
+        public var policy = RedirectPolicy.always
+        /// How many redirects one connect may follow, over both handshakes.
+        public var limit = 5
+        /// Whether 308 is followed as RFC 9110's Permanent Redirect; the specification closes on it (D4).
+        public var follows308 = false
+        /// Whether a redirect may lead from wss to ws.
+        public var allowsDowngrade = false
+        /// Chooses among the alternatives of a 300; the first usable one without it.
+        public var choose: (@Sendable ([String]) async -> String?)?
+
+        /// The defaults: all targets but a downgrade, five hops.
+        public init() {}
+    }
+}

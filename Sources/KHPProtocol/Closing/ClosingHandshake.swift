@@ -1,0 +1,164 @@
+/// Why this file exists: how an open connection ends (RFC 6455 section 7), whoever begins and whatever goes wrong,
+/// always within a bounded time (threats B12, B13).
+
+package import NIOCore
+
+/// The closing handshake of one end of the connection.
+///
+/// | state         | local close    | peer's close frame      | failure         | end of stream | deadline   |
+/// |---------------|----------------|-------------------------|-----------------|---------------|------------|
+/// | open          | send → closing | echo → closed (below)   | send, drop      | drop          | none set   |
+/// | closing       | nothing        | closed                  | drop            | drop          | drop       |
+/// | closed        | nothing        | nothing                 | nothing         | drop          | drop       |
+/// | over          | nothing        | nothing                 | nothing         | nothing       | nothing    |
+///
+/// Once both close frames have been seen, the server ends the TCP connection at once and the client waits for that
+/// until the deadline (section 7.1.1).
+package struct ClosingHandshake: Sendable {
+    /// What to do.
+    package enum Action: Sendable, Equatable {
+        case none
+        /// Send this close frame and go on reading.
+        case send(ClosePayload)
+        /// Send this close frame, then end the TCP connection once it is flushed.
+        case sendThenDisconnect(ClosePayload)
+        /// End the TCP connection.
+        case disconnect
+    }
+
+    /// How the connection ended.
+    package struct Outcome: Sendable, Equatable {
+        /// The code of the peer's close frame: 1005 if it had none, 1006 if there was no close frame.
+        package var code: WebSocketCloseCode
+        /// The reason in the peer's close frame.
+        package var reason: String
+        /// Whether both ends sent a close frame.
+        package var isClean: Bool
+        /// Whether this end began.
+        package var isLocal: Bool
+        /// What was sent in this end's close frame, if one was.
+        package var sent: ClosePayload?
+    }
+
+    private enum State {
+        case open
+        /// Our close frame is out, the peer's is awaited.
+        case closing
+        /// Both have been seen (client): the server's end of the TCP connection is awaited.
+        case closed
+        case over
+    }
+
+    private let role: Role
+    private let timeout: TimeAmount
+    private var state = State.open
+    private var sent: ClosePayload?
+    private var received: ClosePayload?
+    private var isLocal = false
+
+    /// When to call `deadlineReached`; `nil` while nothing is awaited.
+    package private(set) var deadline: NIODeadline?
+
+    /// `timeout` bounds the whole of it, from the first close frame to the end of the TCP connection.
+    package init(role: Role, timeout: TimeAmount) {
+        self.role = role
+        self.timeout = timeout
+    }
+
+    /// Whether data and pings may still be sent.
+    package var canSend: Bool { state == .open }
+
+    /// Whether what the peer sends still counts. After our own close frame messages that were under way still do.
+    package var canReceive: Bool { state == .open || state == .closing }
+
+    /// Whether the TCP connection has ended, or is to.
+    package var isOver: Bool { state == .over }
+
+    /// How it ended, or would if the TCP connection ended now.
+    package var outcome: Outcome {
+        Outcome(
+            code: received.map { $0.code ?? .noStatus } ?? .abnormal,
+            reason: received?.reason ?? "",
+            isClean: sent != nil && received != nil,
+            isLocal: isLocal,
+            sent: sent
+        )
+    }
+
+    /// The application closes, or a policy of this end does.
+    package mutating func close(_ payload: ClosePayload, now: NIODeadline) -> Action {
+        guard state == .open else { return .none }
+        state = .closing
+        isLocal = true
+        sent = payload
+        deadline = now + timeout
+        return .send(payload)
+    }
+
+    /// The peer's close frame came. It is answered with the code that it carried (section 5.5.1).
+    package mutating func received(_ payload: ClosePayload, now: NIODeadline) -> Action {
+        switch state {
+        case .open:
+            received = payload
+            let echo = ClosePayload(code: payload.code)
+            sent = echo
+            deadline = now + timeout
+            return end(sending: echo)
+        case .closing:
+            received = payload
+            return end(sending: nil)
+        case .closed, .over:
+            return .none
+        }
+    }
+
+    /// The peer broke the protocol or a limit: the connection is failed (section 7.1.7).
+    package mutating func fail(_ violation: FrameViolation, now: NIODeadline) -> Action {
+        fail(ClosePayload(code: violation.closeCode, reason: violation.message), now: now)
+    }
+
+    /// As above, for failures of the layers above framing.
+    package mutating func fail(_ payload: ClosePayload, now: NIODeadline) -> Action {
+        switch state {
+        case .open:
+            state = .over
+            isLocal = true
+            sent = payload
+            deadline = nil
+            return .sendThenDisconnect(payload)
+        case .closing:
+            return over()
+        case .closed, .over:
+            return .none
+        }
+    }
+
+    /// The peer's end of the TCP connection is closed.
+    package mutating func inputClosed() -> Action {
+        state == .over ? .none : over()
+    }
+
+    /// `deadline` has come.
+    package mutating func deadlineReached(now: NIODeadline) -> Action {
+        guard let deadline, now >= deadline, state != .over else { return .none }
+        return over()
+    }
+
+    private mutating func end(sending echo: ClosePayload?) -> Action {
+        switch role {
+        case .client:
+            state = .closed
+            return echo.map { .send($0) } ?? .none
+        case .server:
+            state = .over
+            deadline = nil
+            return echo.map { .sendThenDisconnect($0) } ?? .disconnect
+        }
+    }
+
+    private mutating func over() -> Action {
+        state = .over
+        deadline = nil
+        return .disconnect
+    }
+}

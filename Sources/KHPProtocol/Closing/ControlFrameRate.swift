@@ -1,0 +1,40 @@
+/// Why this file exists: a ping costs its sender less than its answer costs us, so a peer gets only so many (threat B9).
+
+package import NIOCore
+
+/// A token bucket for the control frames of one peer, kept as the one moment at which it would be full again (the
+/// generic cell rate algorithm), so that a frame costs a comparison and no division.
+package struct ControlFrameRate: Sendable {
+    private let interval: Int64
+    private let burst: Int64
+    private var fullAt: NIODeadline
+
+    /// A full bucket. Limits below one are taken as one.
+    package init(limits: MessageLimits, now: NIODeadline) {
+        interval = 1_000_000_000 / Int64(max(1, min(limits.controlFramesPerSecond, 1_000_000_000)))
+        // An hour's worth is as good as no limit, and cannot overflow.
+        burst = min(interval.multipliedClamping(by: Int64(max(1, limits.controlFrameBurst))), 3_600_000_000_000)
+        fullAt = now
+    }
+
+    /// Counts one control frame; false if it is one too many.
+    package mutating func admit(_ now: NIODeadline) -> Bool {
+        let next = max(fullAt, now) + .nanoseconds(interval)
+        guard next - now <= .nanoseconds(max(burst, interval)) else { return false }
+        fullAt = next
+        return true
+    }
+
+    /// The violation to fail the connection with when `admit` refuses.
+    package static let violation = FrameViolation(
+        closeCode: .policyViolation,
+        message: "too many control frames"
+    )
+}
+
+extension Int64 {
+    fileprivate func multipliedClamping(by other: Int64) -> Int64 {
+        let (product, overflow) = multipliedReportingOverflow(by: other)
+        return overflow ? .max : product
+    }
+}

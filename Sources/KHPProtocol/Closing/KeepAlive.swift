@@ -1,0 +1,95 @@
+/// Why this file exists: a peer that is gone without a word is noticed within a bounded time, and intermediaries that
+/// drop silent connections see traffic. Counts only after the handshakes: nothing here extends their deadlines.
+
+package import NIOCore
+
+/// Pings after silence, the wait for a sign of life, and the round-trip time of every ping.
+///
+/// Any byte from the peer is a sign of life, not only the pong: that may queue behind a large message.
+package struct KeepAlive: Sendable {
+    /// What is due.
+    package enum Event: Sendable, Equatable {
+        /// Send a ping with this payload.
+        case sendPing(ByteBuffer)
+        /// Nothing came for too long: the peer is gone.
+        case timedOut
+        /// Nothing came for `idleTimeout`: the connection is no longer wanted.
+        case idle
+    }
+
+    private let pingInterval: TimeAmount?
+    private let pongTimeout: TimeAmount
+    private let idleTimeout: TimeAmount?
+
+    private var lastReceived: NIODeadline
+    /// When the ping was sent that nothing has come after yet.
+    private var silentSince: NIODeadline?
+    private var pings: [(number: UInt64, sent: NIODeadline)] = []
+    private var nextNumber: UInt64 = 1
+
+    package init(
+        pingInterval: TimeAmount?,
+        pongTimeout: TimeAmount,
+        idleTimeout: TimeAmount? = nil,
+        now: NIODeadline
+    ) {
+        self.pingInterval = pingInterval
+        self.pongTimeout = pongTimeout
+        self.idleTimeout = idleTimeout
+        lastReceived = now
+    }
+
+    package init(limits: Limits, now: NIODeadline) {
+        self.init(
+            pingInterval: limits.pingInterval,
+            pongTimeout: limits.pongTimeout,
+            idleTimeout: limits.idleTimeout,
+            now: now
+        )
+    }
+
+    /// When to call `expired`; `nil`: never. It only ever moves later while bytes arrive, so a timer set for an earlier
+    /// value may simply fire and be set again.
+    package var deadline: NIODeadline? {
+        let next = silentSince.map { $0 + pongTimeout } ?? pingInterval.map { lastReceived + $0 }
+        guard let idle = idleTimeout.map({ lastReceived + $0 }) else { return next }
+        return next.map { min($0, idle) } ?? idle
+    }
+
+    /// Something came from the peer. Once per read is enough.
+    @inline(__always)
+    package mutating func bytesReceived(_ now: NIODeadline) {
+        lastReceived = now
+        silentSince = nil
+    }
+
+    /// What is due at `now`, or `nil` if the deadline has moved.
+    package mutating func expired(_ now: NIODeadline) -> Event? {
+        guard let deadline, now >= deadline else { return nil }
+        if let idleTimeout, now >= lastReceived + idleTimeout { return .idle }
+        if silentSince != nil { return .timedOut }
+        return .sendPing(ping(now))
+    }
+
+    /// The payload of a ping to send now, whoever wants it: an eight-byte number.
+    package mutating func ping(_ now: NIODeadline) -> ByteBuffer {
+        let number = nextNumber
+        nextNumber &+= 1
+        if pings.count >= Limits.Fixed.outstandingPings { pings.removeFirst() }
+        pings.append((number, now))
+        if silentSince == nil { silentSince = now }
+        return ByteBuffer(integer: number)
+    }
+
+    /// A pong came. The round-trip time of the ping that it answers, or `nil` if it answers none: unsolicited pongs are
+    /// allowed and mean nothing. A pong for a later ping settles the earlier ones (section 5.5.3).
+    package mutating func pongReceived(_ payload: ByteBuffer, _ now: NIODeadline) -> TimeAmount? {
+        guard payload.readableBytes == 8,
+            let number = payload.getInteger(at: payload.readerIndex, as: UInt64.self),
+            let index = pings.firstIndex(where: { $0.number == number })
+        else { return nil }
+        let sent = pings[index].sent
+        pings.removeFirst(index + 1)
+        return now - sent
+    }
+}

@@ -1,0 +1,37 @@
+/// How a WebSocket ended: RFC 6455 section 7.1.5 (code), 7.1.6 (reason) and whether the end was clean.
+public struct CloseInfo: Sendable {
+    /// Who began to close.
+    public enum Initiator: String, Sendable {
+        /// This side: the application, or the library when a limit, a deadline or a violation made it close.
+        case local
+        /// The other side.
+        case peer
+    }
+
+    /// The close code that counts: the peer's when it sent one, otherwise ours. `nil` when the connection ended
+    /// without a close frame, or the peer's close frame held no code.
+    public var code: WebSocketCloseCode?
+    /// The reason that came with the code; at most 123 bytes of UTF-8, possibly empty.
+    public var reason: String
+    /// Whether both close frames were seen before the stream ended.
+    public var clean: Bool
+    /// Who began to close.
+    public var initiator: Initiator
+    /// What went wrong, when something did: a violation, a timeout, a lost connection. `nil` after a clean close.
+    public var error: WebSocketError?
+
+    /// Creates a description of an end.
+    public init(
+        code: WebSocketCloseCode?,
+        reason: String,
+        clean: Bool,
+        initiator: Initiator,
+        error: WebSocketError? = nil
+    ) {
+        self.code = code
+        self.reason = reason
+        self.clean = clean
+        self.initiator = initiator
+        self.error = error
+    }
+}

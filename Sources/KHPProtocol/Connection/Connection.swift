@@ -1,0 +1,441 @@
+// Composes opening → extended → open → closing for one transport connection, in either role. Sans-I/O: bytes, events
+// and the time in; actions, bytes and "wake me at" out.
+//
+//   idle ── start ──▶ opening ── 101 ──▶ extended ── completes ──▶ open ── close ──▶ ended
+//                        │  └─ plain WebSocket ──────────────────▲                    ▲
+//                        └──────── refusal, redirect, failure ── leaving ─────────────┘
+//
+// Three kinds of invalid: a call that makes no sense in a phase is our own bug and does nothing; a violation of the
+// peer ends in `leaving` with an error and a close code; what the specifications say to ignore is ignored where it is
+// read (a second close frame, data after a close).
+
+package import NIOCore
+
+package struct Connection {
+    /// What a connection is told once; shared by all connections of a client or an endpoint.
+    package struct Settings: Sendable {
+        package var limits = Limits()
+        package var timeouts = Timeouts()
+        package var keepAlive = KeepAliveConfiguration()
+        package var delivery = Delivery.messages
+        /// Whether `event` actions are wanted.
+        package var isObserved = false
+        /// Server: the value of Date, now; of Server.
+        package var date: @Sendable () -> String = { "Thu, 01 Jan 1970 00:00:00 GMT" }
+        package var serverName = "swift-khp"
+
+        package init() {}
+    }
+
+    enum Phase: Equatable {
+        /// The transport is not up, or the client has not started.
+        case idle
+        case opening
+        /// Server: the shell decides about the opening request.
+        case deciding
+        case extended
+        case open
+        /// The handshake has failed or was answered otherwise; the closing handshake runs, or the stream is drained.
+        case leaving
+        case ended
+    }
+
+    package let role: Role
+    package var settings: Settings
+    package var output = OutboundQueue()
+
+    var phase = Phase.idle
+    var inbound = ByteBuffer()
+    var actions = CircularBuffer<ConnectionAction>(initialCapacity: 2)
+    var isInputClosed = false
+
+    // Handshakes; each is given back once it is over.
+    var client: ClientHandshakes?
+    var server: ServerHandshakes?
+    var openingDeadline: NIODeadline?
+    var totalDeadline: NIODeadline?
+
+    // Framing; from the 101 on.
+    var reader: MessageReader
+    let writer: FrameWriter
+    var closing: ClosingHandshake
+    var isFramed = false
+    var controlRate: ControlFrameRate
+    var transforms: [any MessageTransform] = []
+    var masks: any MaskSource
+
+    // Open.
+    var keepAlive: KeepAlive?
+    var idleSince: NIODeadline?
+    var congestedSince: NIODeadline?
+    var pendingPong: ByteBuffer?
+    var streaming: StreamingState?
+    var wasOpen = false
+    var failure: WebSocketError?
+    package internal(set) var shouldLinger = false
+
+    struct StreamingState {
+        var kind: MessageKind
+        var hasBegun: Bool
+    }
+
+    init(role: Role, settings: Settings, masks: any MaskSource, now: NIODeadline) {
+        self.role = role
+        self.settings = settings
+        self.masks = masks
+        self.reader = MessageReader(role: role, limits: Limits.extendedHandshakeMessages)
+        self.writer = FrameWriter(role: role)
+        self.closing = ClosingHandshake(role: role, timeout: TimeAmount(settings.timeouts.close))
+        self.controlRate = ControlFrameRate(limits: settings.limits.messages, now: now)
+    }
+
+    package var isObserved: Bool { self.settings.isObserved }
+
+    /// Whether actions must be taken even while the application does not take messages.
+    package var mustProceed: Bool { self.phase != .open || !self.actions.isEmpty || !self.closing.canSend }
+
+    // MARK: Input
+
+    /// TCP is up; TLS may still be negotiating. The bound on the opening handshake begins for a server.
+    package mutating func transportUp(now: NIODeadline) {
+        if self.role == .server, self.openingDeadline == nil {
+            self.openingDeadline = now + TimeAmount(self.settings.timeouts.opening)
+        }
+    }
+
+    /// The transport is ready for bytes.
+    package mutating func start(now: NIODeadline) {
+        guard self.phase == .idle else { return }
+        self.phase = .opening
+        if self.role == .client {
+            self.openingDeadline = now + TimeAmount(self.settings.timeouts.opening)
+            self.startClientOpening()
+        }
+    }
+
+    /// Bytes arrived.
+    package mutating func receive(_ bytes: ByteBuffer, now: NIODeadline) {
+        if self.inbound.readableBytes == 0 {
+            self.inbound = bytes
+        } else {
+            // Never append in place: messages handed out may be slices of this memory.
+            var joined = ByteBuffer()
+            joined.reserveCapacity(self.inbound.readableBytes + bytes.readableBytes)
+            joined.writeImmutableBuffer(self.inbound)
+            joined.writeImmutableBuffer(bytes)
+            self.inbound = joined
+        }
+        self.keepAlive?.bytesReceived(now)
+    }
+
+    /// The peer has ended its stream in good order.
+    package mutating func inputClosed(now: NIODeadline) {
+        self.isInputClosed = true
+    }
+
+    /// The transport has failed.
+    package mutating func transportFailed(_ error: WebSocketError, now: NIODeadline) {
+        guard self.phase != .ended else { return }
+        if self.failure == nil { self.failure = self.located(error) }
+        self.isInputClosed = true
+        self.streamEnded(now: now)
+    }
+
+    /// The transport is gone.
+    package mutating func transportEnded(now: NIODeadline) {
+        self.isInputClosed = true
+    }
+
+    /// What to report when the transport is gone and nothing else was said.
+    package mutating func abandoned(now: NIODeadline) -> CloseInfo {
+        self.phase = .ended
+        return self.closeInfo(clean: false)
+    }
+
+    // MARK: Actions
+
+    /// The next thing to do, or `nil` when the connection waits for bytes, time or an answer.
+    package mutating func next(now: NIODeadline) -> ConnectionAction? {
+        while true {
+            if !self.actions.isEmpty { return self.actions.removeFirst() }
+            let before = self.inbound.readableBytes
+            let phase = self.phase
+            switch phase {
+            case .open:
+                if let action = self.nextWhileOpen(now: now) { return action }
+            case .opening:
+                if self.role == .client {
+                    self.advanceClientOpening(now: now)
+                } else {
+                    self.advanceServerOpening(now: now)
+                }
+            case .extended:
+                self.advanceExtended(now: now)
+            case .deciding:
+                self.boundEarlyData(now: now)
+            case .leaving:
+                self.advanceLeaving(now: now)
+            case .idle, .ended:
+                self.inbound.moveReaderIndex(to: self.inbound.writerIndex)
+            }
+            // Progress is bytes consumed, a phase left or an action made; without any of them there is no more to do.
+            if self.phase == phase && self.actions.isEmpty && self.inbound.readableBytes == before {
+                guard self.isInputClosed, self.phase != .ended, self.phase != .deciding else { return nil }
+                self.streamEnded(now: now)
+                if self.actions.isEmpty { return nil }
+            }
+        }
+    }
+
+    // MARK: Time
+
+    /// When to call `timeReached`. It may move with every call of anything else.
+    package var deadline: NIODeadline? {
+        var earliest = self.closing.deadline
+        func consider(_ other: NIODeadline?) {
+            guard let other else { return }
+            if let known = earliest, known <= other { return }
+            earliest = other
+        }
+        switch self.phase {
+        case .idle, .opening, .deciding:
+            consider(self.openingDeadline)
+            consider(self.totalDeadline)
+        case .extended:
+            consider(self.client?.extended?.deadline)
+            consider(self.server?.extended?.deadline)
+            consider(self.totalDeadline)
+        case .open:
+            consider(self.keepAlive?.deadline)
+            if let idleSince, let idle = self.settings.keepAlive.idleTimeout { consider(idleSince + TimeAmount(idle)) }
+            if let congestedSince { consider(congestedSince + self.settings.limits.stalledWriteTimeout) }
+        case .leaving, .ended:
+            break
+        }
+        return earliest
+    }
+
+    /// `deadline` has come.
+    package mutating func timeReached(now: NIODeadline) {
+        if let deadline = self.closing.deadline, deadline <= now {
+            self.perform(self.closing.deadlineReached(now: now), now: now)
+            return
+        }
+        if let deadline = self.totalDeadline, deadline <= now, self.phase != .open, self.phase != .leaving {
+            self.timedOut("The connect was not complete within \(self.settings.timeouts.total.words).", now: now)
+            return
+        }
+        switch self.phase {
+        case .idle, .opening, .deciding:
+            guard let deadline = self.openingDeadline, deadline <= now else { return }
+            self.openingTimedOut(now: now)
+        case .extended:
+            self.extendedTimeReached(now: now)
+        case .open:
+            self.openTimeReached(now: now)
+        case .leaving, .ended:
+            break
+        }
+    }
+
+    // MARK: Leaving
+
+    /// Fails the connection for something that went wrong before it was open: tells at once, then closes.
+    mutating func fail(_ error: WebSocketError, close code: WebSocketCloseCode?, now: NIODeadline) {
+        guard self.phase != .ended else { return }
+        let error = self.located(error)
+        if self.failure == nil { self.failure = error }
+        let wasLeaving = self.phase == .leaving
+        self.phase = .leaving
+        if !wasLeaving { self.actions.append(.failed(error)) }
+        self.leave(code, now: now)
+    }
+
+    /// Begins the closing handshake where frames are spoken; ends the stream where they are not.
+    mutating func leave(_ code: WebSocketCloseCode?, now: NIODeadline) {
+        self.phase = .leaving
+        if let code, self.isFramed, !self.isInputClosed {
+            self.perform(self.closing.close(ClosePayload(code: code), now: now), now: now)
+        } else {
+            self.shouldLinger = self.role == .server && !self.isFramed
+            self.end(clean: false)
+        }
+    }
+
+    mutating func timedOut(_ message: String, now: NIODeadline) {
+        let phase: WebSocketError.Phase =
+            switch self.phase {
+            case .idle: .connect
+            case .extended: .extended
+            default: .opening
+            }
+        self.fail(WebSocketError(.timeout, message, phase: phase), close: .policyViolation, now: now)
+    }
+
+    /// After a failure only the closing handshake counts; everything else is drained.
+    mutating func advanceLeaving(now: NIODeadline) {
+        guard self.isFramed, !self.reader.isFinished else {
+            self.inbound.moveReaderIndex(to: self.inbound.writerIndex)
+            return
+        }
+        do throws(FrameViolation) {
+            while let event = try self.reader.next(&self.inbound) {
+                if case .close(let code, let reason) = event {
+                    self.peerClosed(code, reason, now: now)
+                }
+            }
+        } catch {
+            self.perform(self.closing.fail(error, now: now), now: now)
+        }
+    }
+
+    /// The peer's close frame, in any phase.
+    mutating func peerClosed(_ code: WebSocketCloseCode?, _ reason: String, now: NIODeadline) {
+        if self.isObserved { self.observeClose(code, reason) }
+        self.perform(self.closing.received(ClosePayload(code: code, reason: reason), now: now), now: now)
+    }
+
+    /// The end of the peer's stream, once everything before it has been taken.
+    mutating func streamEnded(now: NIODeadline) {
+        switch self.phase {
+        case .opening where self.role == .client:
+            self.clientOpeningStreamEnded(now: now)
+        case .extended:
+            self.extendedStreamEnded(now: now)
+        case .open:
+            if self.failure == nil, !self.closing.outcome.isClean {
+                self.failure = WebSocketError(
+                    .closed,
+                    "The peer ended the connection without a closing handshake.",
+                    closeCode: .abnormal,
+                    phase: .open
+                )
+            }
+            self.perform(self.closing.inputClosed(), now: now)
+            self.end(clean: self.closing.outcome.isClean)
+        case .leaving:
+            self.perform(self.closing.inputClosed(), now: now)
+            self.end(clean: self.closing.outcome.isClean)
+        case .idle, .opening, .deciding:
+            if self.role == .client, let failure { self.actions.append(.failed(failure)) }
+            self.end(clean: false)
+        case .ended:
+            break
+        }
+    }
+
+    mutating func perform(_ action: ClosingHandshake.Action, now: NIODeadline) {
+        switch action {
+        case .none:
+            break
+        case .send(let payload):
+            self.writeClose(payload)
+            if self.phase == .open { self.idleSince = nil }
+        case .sendThenDisconnect(let payload):
+            self.writeClose(payload)
+            self.end(clean: self.closing.outcome.isClean)
+        case .disconnect:
+            self.end(clean: self.closing.outcome.isClean)
+        }
+    }
+
+    mutating func end(clean: Bool) {
+        guard self.phase != .ended else { return }
+        self.phase = .ended
+        self.openingDeadline = nil
+        self.totalDeadline = nil
+        self.keepAlive = nil
+        self.client = nil
+        self.server = nil
+        self.inbound = ByteBuffer()
+        let info = self.closeInfo(clean: clean)
+        if self.isObserved, self.wasOpen { self.actions.append(.event(.closed(info))) }
+        self.actions.append(.closed(info))
+    }
+
+    func closeInfo(clean: Bool) -> CloseInfo {
+        let outcome = self.closing.outcome
+        let code: WebSocketCloseCode? =
+            if clean { outcome.code == .noStatus ? nil : outcome.code } else { outcome.sent?.code ?? .abnormal }
+        let reason = clean ? outcome.reason : outcome.sent?.reason ?? ""
+        var failure = self.failure
+        if failure == nil, !clean, self.wasOpen {
+            failure = WebSocketError(
+                .closed,
+                "The connection ended before the closing handshake was complete.",
+                closeCode: code,
+                phase: .closing
+            )
+        }
+        return CloseInfo(
+            code: code,
+            reason: reason,
+            clean: clean,
+            initiator: outcome.isLocal ? .local : .peer,
+            error: failure
+        )
+    }
+
+    /// Adds what the connection knows and the place of the error does not.
+    func located(_ error: WebSocketError) -> WebSocketError {
+        var error = error
+        if error.url == nil { error.url = self.client?.plan.url }
+        return error
+    }
+
+    // MARK: Writing frames
+
+    mutating func writeClose(_ payload: ClosePayload) {
+        let mask = self.nextMask()
+        let writer = self.writer
+        self.output.write { writer.writeClose(payload, mask: mask, into: &$0) }
+        if self.isObserved {
+            var bytes = ByteBuffer()
+            payload.write(into: &bytes)
+            self.actions.append(.event(.frameSent(FrameInfo(kind: "close", payload: bytes))))
+        }
+    }
+
+    /// One whole message of the extended handshake; never shown to observers as a frame (E18).
+    mutating func writeHandshakeMessage(_ payload: ByteBuffer) {
+        let mask = self.nextMask()
+        let writer = self.writer
+        self.output.write { writer.write(.binary, payload: payload, mask: mask, into: &$0) }
+    }
+
+    /// 32 fresh unpredictable bits for a client's frame (RFC 6455 section 5.3); servers do not mask.
+    @inline(__always)
+    mutating func nextMask() -> UInt32 { self.role == .client ? self.masks.next() : 0 }
+}
+
+/// Where a client's masking keys come from: the system's generator, or a fixed sequence in tests.
+package protocol MaskSource {
+    mutating func next() -> UInt32
+}
+
+/// Masking keys from the system's cryptographically secure generator, fetched in batches.
+package struct SystemMasks: MaskSource {
+    private var generator = SystemRandomNumberGenerator()
+    private var spare: UInt32?
+
+    package init() {}
+
+    package mutating func next() -> UInt32 {
+        if let spare {
+            self.spare = nil
+            return spare
+        }
+        let bits = self.generator.next() as UInt64
+        self.spare = UInt32(truncatingIfNeeded: bits >> 32)
+        return UInt32(truncatingIfNeeded: bits)
+    }
+}
+
+extension Duration {
+    /// As people say it in an error: `10 s`, `0.25 s`.
+    package var words: String {
+        let (seconds, attoseconds) = self.components
+        if attoseconds == 0 { return "\(seconds) s" }
+        return "\(Double(seconds) + Double(attoseconds) / 1e18) s"
+    }
+}

@@ -1,0 +1,68 @@
+package import NIOCore
+
+/// What a ``Connection`` asks of the shell that drives it. Taken one at a time from `Connection.next(now:)`.
+package enum ConnectionAction {
+    /// A whole message for the application.
+    case message(kind: MessageKind, payload: ByteBuffer)
+    /// A piece of a message, where the application asked for chunks.
+    case chunk(MessageChunk)
+    /// A pong answered our ping.
+    case pong(roundTrip: TimeAmount)
+    /// Server: a valid opening request arrived; call `answerOpening`.
+    case decideOpening(OpeningRequest)
+    /// Server: a valid extended request arrived; call `answerExtended`.
+    case decideExtended(ExtendedRequest)
+    /// Server: the request is no WebSocket request; an ordinary HTTP handler may answer it through `answerPlain`.
+    case plainRequest(RequestHead)
+    /// The handshake has failed; the connection closes behind this.
+    case failed(WebSocketError)
+    /// Client: the opening handshake is complete and the extended one begins: no longer CONNECTING (R-C1).
+    case established
+    /// Client: a 401 of the extended handshake wants credentials; call `answerChallenge`.
+    case challenge(HandshakeResponse)
+    /// The socket is open.
+    case opened(Negotiation)
+    /// Client: the handshake ended without an open socket, in a way that a fresh connection may mend.
+    case hopEnded(HopOutcome)
+    /// Nothing more will come. The shell writes what is left and ends the transport.
+    case closed(CloseInfo)
+    /// For the observer; only when the connection was told to tell.
+    case event(ConnectionEvent)
+}
+
+/// How a client's connection ended when it did not open a socket and the cause is an HTTP response.
+package struct HopOutcome: Sendable {
+    package enum Kind: Sendable, Equatable {
+        /// 300.
+        case choose
+        /// 301, 302, 303, 307, 308.
+        case redirect
+        /// 401 in the opening handshake: to be answered on a fresh connection.
+        case challenge
+        /// 426.
+        case upgrade
+    }
+
+    package var kind: Kind
+    package var layer: HandshakeLayer
+    package var response: HandshakeResponse
+}
+
+/// A piece of a message.
+public struct MessageChunk: Sendable {
+    /// Text or binary; the same for all chunks of a message. Text may be cut inside a character.
+    public var kind: MessageKind
+    /// The bytes.
+    public var bytes: ByteBuffer
+    /// Whether a message begins here.
+    public var isFirst: Bool
+    /// Whether the message ends here.
+    public var isLast: Bool
+
+    package init(kind: MessageKind, bytes: ByteBuffer, isFirst: Bool, isLast: Bool) {
+        self.kind = kind
+        self.bytes = bytes
+        self.isFirst = isFirst
+        self.isLast = isLast
+    }
+}

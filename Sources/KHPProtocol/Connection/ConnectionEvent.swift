@@ -1,0 +1,90 @@
+public import NIOCore
+
+/// What an observer of connections is told: the one seam that logs, metrics, traces and the command are fed from.
+///
+/// Heads are text as sent or received with every credential replaced by `•••`; payloads of the extended handshake are
+/// never shown as frames. Called on the connection's event loop: be quick, never block.
+public enum ConnectionEvent: Sendable {
+    /// A client is about to connect; `attempt` counts from 1 over redirects and reconnects.
+    case connecting(url: WebSocketURL, attempt: Int)
+    /// The transport is up: TCP, and TLS where it is used.
+    case connected(peer: String, tls: TLSInfo?)
+    /// The request of the opening handshake was sent (client) or received (server).
+    case openingRequest(head: String)
+    /// The response of the opening handshake.
+    case openingResponse(head: String, status: Int)
+    /// The request of the extended handshake.
+    case extendedRequest(head: String)
+    /// A response of the extended handshake, with the action that the status table gives it.
+    case extendedResponse(head: String, status: Int, action: StatusAction, body: ByteBuffer)
+    /// A challenge arrived and is being answered; `round` counts from 1 in one connect.
+    case challenge(scheme: String, realm: String?, layer: HandshakeLayer, round: Int)
+    /// A redirect is being followed.
+    case redirect(from: WebSocketURL, to: WebSocketURL, status: Int, layer: HandshakeLayer)
+    /// The socket is open for the application.
+    case open(Negotiation)
+    /// A frame after completion.
+    case frameReceived(FrameInfo)
+    /// A frame after completion.
+    case frameSent(FrameInfo)
+    /// A pong answered a ping of ours.
+    case pong(roundTrip: Duration)
+    /// The socket was open and has closed.
+    case closed(CloseInfo)
+    /// The connection, or the whole connect, failed before it was open.
+    case failed(WebSocketError)
+}
+
+/// A frame or whole message as an observer sees it.
+public struct FrameInfo: Sendable {
+    /// `text`, `binary`, `ping`, `pong` or `close`.
+    public var kind: String
+    /// The payload's length in bytes.
+    public var bytes: Int
+    /// The unmasked payload.
+    public var payload: ByteBuffer
+
+    package init(kind: String, payload: ByteBuffer) {
+        self.kind = kind
+        self.bytes = payload.readableBytes
+        self.payload = payload
+    }
+}
+
+/// What TLS agreed on.
+public struct TLSInfo: Sendable {
+    /// The protocol version, such as `TLSv1.3`.
+    public var version: String
+    /// The ALPN protocol, where one was negotiated.
+    public var alpn: String?
+
+    /// Creates a description.
+    public init(version: String, alpn: String?) {
+        self.version = version
+        self.alpn = alpn
+    }
+}
+
+/// Which connection an event belongs to.
+public struct ConnectionInfo: Sendable {
+    /// Counts connections of this process from 1.
+    public var id: UInt64
+    /// Which side we are.
+    public var role: ConnectionRole
+    /// The peer's address, as `host:port`; empty before there is one.
+    public var peer: String
+
+    package init(id: UInt64, role: ConnectionRole, peer: String) {
+        self.id = id
+        self.role = role
+        self.peer = peer
+    }
+}
+
+/// Which side of a connection we are.
+public enum ConnectionRole: String, Sendable {
+    /// We connected.
+    case client
+    /// We accepted.
+    case server
+}

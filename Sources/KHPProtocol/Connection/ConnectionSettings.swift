@@ -1,0 +1,64 @@
+/// The bounds in time of one connection. Every wait has one, so that nothing hangs.
+public struct Timeouts: Sendable {
+    /// A whole `connect`, over all redirects and challenges; paused while a challenge handler works.
+    public var total: Duration = .seconds(30)
+    /// One TCP connect with its name resolution and TLS handshake.
+    public var connect: Duration = .seconds(10)
+    /// The opening handshake: from an accepted or established connection to the 101.
+    public var opening: Duration = .seconds(10)
+    /// The extended handshake: absolute, from the 101 of the opening to the completing answer; data, pings and
+    /// fragments do not extend it (D15).
+    public var extended: Duration = .seconds(10)
+    /// The longest wait after 202 (client).
+    public var wait: Duration = .seconds(30)
+    /// The longest that a challenge handler may take (client).
+    public var challenge: Duration = .seconds(120)
+    /// How long a server waits between its 401 and the replay (D17).
+    public var replay: Duration = .seconds(60)
+    /// The closing handshake: how long to wait for the peer's close frame and the end of its stream.
+    public var close: Duration = .seconds(10)
+
+    /// The defaults.
+    public init() {}
+}
+
+/// When to send pings, and when to give up on a silent peer.
+public struct KeepAliveConfiguration: Sendable {
+    /// Send a ping when nothing was received for this long; `nil` sends none.
+    public var pingInterval: Duration? = .seconds(20)
+    /// Close when a ping is not answered within this time.
+    public var pongTimeout: Duration = .seconds(20)
+    /// Close with 1001 when no data message went either way for this long; `nil` never does.
+    public var idleTimeout: Duration?
+
+    /// The defaults: a ping after 20 s of silence, 20 s for its pong.
+    public init() {}
+}
+
+/// How received messages reach the application.
+public enum Delivery: Sendable, Hashable {
+    /// Whole messages, up to the message limit.
+    case messages
+    /// Chunks as they arrive, so that a message is never whole in memory. The message limit still holds.
+    case chunks
+}
+
+/// Whether a client wants the extended handshake (KHP-O1, KHP-O4).
+public enum ExtendedHandshakePolicy: String, Sendable, CaseIterable {
+    /// Offers it; a server that declines is used as a plain WebSocket.
+    case preferred
+    /// Offers it; fails with ``WebSocketError/Code/extendedRequired`` when the server declines.
+    case required
+    /// Does not offer it.
+    case off
+}
+
+/// Whether an endpoint of a server takes part in the extended handshake (KHP-O2, KHP-O5).
+public enum ServerExtendedHandshake: String, Sendable, CaseIterable {
+    /// Chosen whenever it is offered; others are served as plain WebSockets.
+    case optional
+    /// Clients that do not offer it are refused.
+    case required
+    /// Never chosen.
+    case off
+}

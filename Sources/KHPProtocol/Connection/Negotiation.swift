@@ -1,0 +1,63 @@
+/// All that both handshakes agreed on, known once the socket is open.
+public struct Negotiation: Sendable {
+    /// Where the socket was opened in the end: after all redirects, for a client; as the request named it, for a server.
+    public var url: WebSocketURL
+    /// The wire dialect in use.
+    public var dialect: Dialect
+    /// The application's subprotocol (RFC 6455 section 1.9), whichever handshake chose it. Never `x-kaazing-handshake`.
+    public var subprotocol: String?
+    /// The extensions in use, in negotiated order, each with the handshake that negotiated it.
+    public var extensions: [NegotiatedExtension]
+    /// The status that completed the extended handshake: 101, 201, 204 or 205. `nil` on a plain WebSocket.
+    public var status: Int?
+    /// The completing response of the extended handshake with its fields and content (201); of the opening handshake
+    /// on a plain WebSocket.
+    public var response: HandshakeResponse?
+    /// The redirects that were followed, in order. Empty on a server.
+    public var redirects: [RedirectStep]
+    /// How many challenges were answered on the way.
+    public var challenges: Int
+    /// Who the peer proved to be, on a server whose endpoint asks for credentials.
+    public var principal: String?
+
+    package init(
+        url: WebSocketURL,
+        dialect: Dialect,
+        subprotocol: String?,
+        extensions: [NegotiatedExtension],
+        status: Int?,
+        response: HandshakeResponse?,
+        redirects: [RedirectStep] = [],
+        challenges: Int = 0,
+        principal: String? = nil
+    ) {
+        self.url = url
+        self.dialect = dialect
+        self.subprotocol = subprotocol
+        self.extensions = extensions
+        self.status = status
+        self.response = response
+        self.redirects = redirects
+        self.challenges = challenges
+        self.principal = principal
+    }
+}
+
+/// One redirect that a client followed.
+public struct RedirectStep: Sendable, Equatable {
+    /// The URL that answered with a redirect.
+    public var from: WebSocketURL
+    /// The URL that it named, resolved.
+    public var to: WebSocketURL
+    /// The status of the answer: 300, 301, 302, 303, 307, 308, or 426 for a step up to TLS.
+    public var status: Int
+    /// The handshake in which the answer came.
+    public var layer: HandshakeLayer
+
+    package init(from: WebSocketURL, to: WebSocketURL, status: Int, layer: HandshakeLayer) {
+        self.from = from
+        self.to = to
+        self.status = status
+        self.layer = layer
+    }
+}

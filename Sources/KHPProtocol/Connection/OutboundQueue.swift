@@ -1,0 +1,59 @@
+// Bytes on their way out. Small frames are gathered in one buffer whose memory is used again; large payloads are
+// handed on as they are, behind their header, so that the socket's gathering write takes them without a copy.
+
+package import NIOCore
+
+package struct OutboundQueue {
+    /// Payloads from this size on are not copied behind their header.
+    package static let gatherThreshold = 4096
+
+    /// What is gathered; append to it through ``write(_:)``.
+    private var current = ByteBuffer()
+    private var queued = CircularBuffer<ByteBuffer>(initialCapacity: 1)
+    private var isCurrentTaken = false
+    package private(set) var pendingBytes = 0
+
+    package init() {}
+
+    package var isEmpty: Bool { self.pendingBytes == 0 }
+
+    /// Appends to the gathered bytes in place.
+    @inline(__always)
+    package mutating func write(_ body: (inout ByteBuffer) -> Void) {
+        if self.isCurrentTaken {
+            // The channel has most likely written the last one and let go of it: then its memory serves again.
+            self.current.clear()
+            self.isCurrentTaken = false
+        }
+        let before = self.current.readableBytes
+        body(&self.current)
+        self.pendingBytes += self.current.readableBytes - before
+    }
+
+    /// Queues a buffer as it is.
+    package mutating func append(_ buffer: ByteBuffer) {
+        if !self.isCurrentTaken, self.current.readableBytes > 0 {
+            self.queued.append(self.current)
+            self.current = ByteBuffer()
+        }
+        self.queued.append(buffer)
+        self.pendingBytes += buffer.readableBytes
+    }
+
+    /// The next buffer to write, in order.
+    package mutating func next() -> ByteBuffer? {
+        if let buffer = self.queued.popFirst() {
+            self.pendingBytes -= buffer.readableBytes
+            return buffer
+        }
+        guard !self.isCurrentTaken, self.current.readableBytes > 0 else { return nil }
+        self.pendingBytes = 0
+        if self.current.readableBytes > 65_536 {
+            // A burst this large is rare: do not keep its memory for the connection's life.
+            defer { self.current = ByteBuffer() }
+            return self.current
+        }
+        self.isCurrentTaken = true
+        return self.current
+    }
+}

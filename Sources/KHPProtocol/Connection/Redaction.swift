@@ -1,0 +1,44 @@
+// Heads as text for observers, with every credential hidden. The one place where a head becomes a trace, so that
+// none gets past it (threat E18).
+
+import NIOCore
+
+enum Redaction {
+    static let mark = "•••"
+
+    static func line(_ name: String, _ value: String) -> String {
+        guard HeadFields.isSecret(name) else { return "\(name): \(value)\r\n" }
+        // The scheme is no secret and says what was tried.
+        if let space = value.firstIndex(of: " "), name.lowercased().hasSuffix("authorization") {
+            return "\(name): \(value[..<space]) \(Self.mark)\r\n"
+        }
+        return "\(name): \(Self.mark)\r\n"
+    }
+}
+
+extension RequestHead {
+    /// The head as sent or received, credentials hidden.
+    var redactedText: String {
+        var text = "\(self.method) \(self.target) HTTP/1.\(self.minorVersion)\r\n"
+        self.fields.forEach { text += Redaction.line($0, $1) }
+        return text + "\r\n"
+    }
+}
+
+extension ResponseHead {
+    /// The head as sent or received, credentials hidden.
+    var redactedText: String {
+        var text = "HTTP/1.\(self.minorVersion) \(self.status) \(self.reason)\r\n"
+        self.fields.forEach { text += Redaction.line($0, $1) }
+        return text + "\r\n"
+    }
+}
+
+extension HandshakeResponse {
+    /// The head, credentials hidden.
+    var redactedHead: String {
+        var text = "HTTP/1.1 \(self.status) \(self.reason)\r\n"
+        for field in self.fields { text += Redaction.line(field.name.rawName, field.value) }
+        return text + "\r\n"
+    }
+}

@@ -1,0 +1,70 @@
+/// The one error of this package: what went wrong, where, and what the peer said about it.
+///
+/// Switch on ``code``; show ``message`` to people. It never holds credentials.
+public struct WebSocketError: Error, Sendable {
+    /// The kind of failure.
+    public var code: Code
+    /// One sentence that says what happened and, where that helps, what to do.
+    public var message: String
+    /// The URL of the hop that failed.
+    public var url: WebSocketURL?
+    /// The response that refused, with its content, where there was one (KHP-E20).
+    public var response: HandshakeResponse?
+    /// The close code that was sent or received, where there was one.
+    public var closeCode: WebSocketCloseCode?
+    /// How far the connection had come.
+    public var phase: Phase?
+
+    /// An error made of these parts.
+    public init(
+        _ code: Code,
+        _ message: String,
+        url: WebSocketURL? = nil,
+        response: HandshakeResponse? = nil,
+        closeCode: WebSocketCloseCode? = nil,
+        phase: Phase? = nil
+    ) {
+        self.code = code
+        self.message = message
+        self.url = url
+        self.response = response
+        self.closeCode = closeCode
+        self.phase = phase
+    }
+
+    /// The stages of a connection, in their order.
+    public enum Phase: String, Sendable, Hashable, CaseIterable, CustomStringConvertible {
+        /// Resolving the name, connecting over TCP, tunnelling through a proxy.
+        case connect
+        /// The TLS handshake.
+        case tls
+        /// The opening handshake.
+        case opening
+        /// The extended handshake, inside the WebSocket.
+        case extended
+        /// Messages flow.
+        case open
+        /// The closing handshake.
+        case closing
+
+        /// The stage's name.
+        public var description: String { rawValue }
+    }
+}
+
+extension WebSocketError: CustomStringConvertible, CustomReflectable {
+    /// Code, message, stage, URL (without its query, which may hold a token), response status and close code.
+    public var description: String {
+        var text = "\(code): \(message)"
+        var details: [String] = []
+        if let phase { details.append("during \(phase)") }
+        if let url { details.append("at \(url.redacted)") }
+        if let response { details.append("status \(response)") }
+        if let closeCode { details.append("close code \(closeCode)") }
+        if !details.isEmpty { text += " (\(details.joined(separator: ", ")))" }
+        return text
+    }
+
+    /// Shows no more than ``description`` does.
+    public var customMirror: Mirror { Mirror(self, children: ["error": description]) }
+}

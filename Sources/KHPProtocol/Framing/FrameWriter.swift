@@ -1,0 +1,138 @@
+/// Why this file exists: the other direction of `MessageReader`, from payloads to frames (RFC 6455 section 5).
+
+package import NIOCore
+
+/// Writes frames for one end of the connection. Stateless: what may be sent when is not decided here.
+///
+/// A client's frames are masked with the `mask` of each call: 32 fresh random bits from the system's generator
+/// (section 10.3). A server's frames are not, and `mask` is ignored.
+package struct FrameWriter: Sendable {
+    private let masks: Bool
+
+    package init(role: Role) {
+        masks = role == .client
+    }
+
+    /// Appends a whole frame. `mask` is the masking key as a number in network order.
+    @inline(__always)
+    package func write(
+        _ opcode: Opcode,
+        payload: ByteBuffer,
+        fin: Bool = true,
+        rsv: UInt8 = 0,
+        mask: UInt32 = 0,
+        into output: inout ByteBuffer
+    ) {
+        payload.withUnsafeReadableBytes { bytes in
+            write(opcode, bytes: bytes, fin: fin, rsv: rsv, mask: mask, into: &output)
+        }
+    }
+
+    /// Appends a whole text frame.
+    package func write(_ text: String, fin: Bool = true, mask: UInt32 = 0, into output: inout ByteBuffer) {
+        var text = text
+        text.withUTF8 { bytes in
+            write(.text, bytes: UnsafeRawBufferPointer(bytes), fin: fin, mask: mask, into: &output)
+        }
+    }
+
+    /// Appends a whole frame with the payload at `bytes`.
+    package func write(
+        _ opcode: Opcode,
+        bytes: UnsafeRawBufferPointer,
+        fin: Bool = true,
+        rsv: UInt8 = 0,
+        mask: UInt32 = 0,
+        into output: inout ByteBuffer
+    ) {
+        output.writeWithUnsafeMutableBytes(minimumWritableBytes: FrameBits.largestHeader + bytes.count) { target in
+            guard let start = target.baseAddress else { return 0 }
+            let first = Self.firstByte(opcode, fin: fin, rsv: rsv)
+            let size = header(first, length: bytes.count, mask: mask, at: start)
+            if let source = bytes.baseAddress {
+                let key = masks ? MaskingKey(networkOrder: mask) : .none
+                Masking.copy(from: source, to: start + size, count: bytes.count, key: key)
+            }
+            return size &+ bytes.count
+        }
+    }
+
+    /// Appends only the header of a frame whose payload of `length` bytes is written next to it: as it is by a server
+    /// (a gathered write without a copy), through `writePayload` by a client.
+    package func writeHeader(
+        _ opcode: Opcode,
+        length: Int,
+        fin: Bool = true,
+        rsv: UInt8 = 0,
+        mask: UInt32 = 0,
+        into output: inout ByteBuffer
+    ) {
+        output.writeWithUnsafeMutableBytes(minimumWritableBytes: FrameBits.largestHeader) { target in
+            guard let start = target.baseAddress else { return 0 }
+            return header(Self.firstByte(opcode, fin: fin, rsv: rsv), length: length, mask: mask, at: start)
+        }
+    }
+
+    /// Appends a part of a payload that begins `offset` bytes into it, masked if this end masks.
+    package func writePayload(_ part: ByteBuffer, offset: Int, mask: UInt32, into output: inout ByteBuffer) {
+        let key = masks ? MaskingKey(networkOrder: mask).rotated(by: offset) : .none
+        part.withUnsafeReadableBytes { bytes in
+            guard let start = bytes.baseAddress else { return }
+            output.append(start, count: bytes.count, key: key)
+        }
+    }
+
+    /// Appends a close frame. A code that must not be sent makes it an empty one; a long reason is cut.
+    package func writeClose(
+        code: WebSocketCloseCode?,
+        reason: String = "",
+        mask: UInt32 = 0,
+        into output: inout ByteBuffer
+    ) {
+        var payload = ByteBuffer()
+        ClosePayload(code: code, reason: reason).write(into: &payload)
+        write(.close, payload: payload, mask: mask, into: &output)
+    }
+
+    /// Appends a ping; more than 125 bytes of payload are cut off (callers of the API were refused them already).
+    package func writePing(_ payload: ByteBuffer, mask: UInt32 = 0, into output: inout ByteBuffer) {
+        write(.ping, payload: Self.fitting(payload), mask: mask, into: &output)
+    }
+
+    /// Appends a pong; more than 125 bytes of payload are cut off.
+    package func writePong(_ payload: ByteBuffer, mask: UInt32 = 0, into output: inout ByteBuffer) {
+        write(.pong, payload: Self.fitting(payload), mask: mask, into: &output)
+    }
+
+    private static func fitting(_ payload: ByteBuffer) -> ByteBuffer {
+        guard payload.readableBytes > Limits.Fixed.controlPayloadBytes else { return payload }
+        return payload.getSlice(at: payload.readerIndex, length: Limits.Fixed.controlPayloadBytes) ?? payload
+    }
+
+    @inline(__always)
+    private static func firstByte(_ opcode: Opcode, fin: Bool, rsv: UInt8) -> UInt8 {
+        (fin ? FrameBits.final : 0) | (rsv & FrameBits.reserved) | opcode.rawValue
+    }
+
+    /// Writes a header and returns its size. `target` has room for the largest.
+    @inline(__always)
+    private func header(_ first: UInt8, length: Int, mask: UInt32, at target: UnsafeMutableRawPointer) -> Int {
+        let masked = masks ? FrameBits.masked : 0
+        target.storeBytes(of: first, as: UInt8.self)
+        var size = 2
+        if length <= Limits.Fixed.controlPayloadBytes {
+            target.storeBytes(of: masked | UInt8(truncatingIfNeeded: length), toByteOffset: 1, as: UInt8.self)
+        } else if length <= 0xFFFF {
+            target.storeBytes(of: masked | FrameBits.length16, toByteOffset: 1, as: UInt8.self)
+            target.storeBytes(of: UInt16(truncatingIfNeeded: length).bigEndian, toByteOffset: 2, as: UInt16.self)
+            size = 4
+        } else {
+            target.storeBytes(of: masked | FrameBits.length64, toByteOffset: 1, as: UInt8.self)
+            target.storeBytes(of: UInt64(truncatingIfNeeded: length).bigEndian, toByteOffset: 2, as: UInt64.self)
+            size = 10
+        }
+        guard masks else { return size }
+        target.storeBytes(of: mask.bigEndian, toByteOffset: size, as: UInt32.self)
+        return size &+ 4
+    }
+}

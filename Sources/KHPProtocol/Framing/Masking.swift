@@ -1,0 +1,116 @@
+/// Why this file exists: RFC 6455 section 5.3, byte i of a payload is XORed with byte i mod 4 of the key; done here
+/// 64 bytes at a time and fused with the copy that a received or sent payload needs anyway.
+
+/// A masking key in the order in which its bytes lie in memory, so that wide loads need no swapping.
+package struct MaskingKey: Sendable, Equatable {
+    /// The four bytes of the key, first one in the lowest bits.
+    package var littleEndian: UInt32
+
+    /// A key from the number that its four bytes form in network order: `0x37FA213D` goes out as 37 FA 21 3D.
+    @inline(__always)
+    package init(networkOrder: UInt32) {
+        littleEndian = networkOrder.byteSwapped
+    }
+
+    @inline(__always)
+    init(littleEndian: UInt32) {
+        self.littleEndian = littleEndian
+    }
+
+    /// The key that changes nothing: unmasked payloads take the same path.
+    package static let none = MaskingKey(littleEndian: 0)
+
+    /// The key to go on with after `count` bytes of the payload.
+    @inline(__always)
+    package func rotated(by count: Int) -> MaskingKey {
+        let bits = UInt32(truncatingIfNeeded: count & 3) &* 8
+        // A shift by 32 is 0 in Swift, so no rotation at all comes out right too.
+        return MaskingKey(littleEndian: (littleEndian >> bits) | (littleEndian << (32 &- bits)))
+    }
+}
+
+/// Applies masking keys to payloads.
+package enum Masking {
+    /// Copies `count` bytes from `source` to `target`, XORed with `key`. The two must not overlap.
+    @inline(__always)
+    package static func copy(
+        from source: UnsafeRawPointer,
+        to target: UnsafeMutableRawPointer,
+        count: Int,
+        key: MaskingKey
+    ) {
+        if count >= 8 {
+            copyWide(from: source, to: target, count: count, key: key.littleEndian)
+        } else {
+            copyNarrow(from: source, to: target, count: count, key: key.littleEndian)
+        }
+    }
+
+    /// Eight bytes or more. The last eight may overlap those before: writing the same bytes twice costs less than a
+    /// loop over the rest.
+    @inline(__always)
+    private static func copyWide(
+        from source: UnsafeRawPointer,
+        to target: UnsafeMutableRawPointer,
+        count: Int,
+        key: UInt32
+    ) {
+        let wide = (UInt64(key) | UInt64(key) << 32).littleEndian
+        var offset = 0
+        if count >= 64 {
+            offset = copyVectors(from: source, to: target, count: count, key: wide)
+        }
+        let last = count &- 8
+        while offset < last {
+            let word = source.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+            target.storeBytes(of: word ^ wide, toByteOffset: offset, as: UInt64.self)
+            offset &+= 8
+        }
+        let rotated = MaskingKey(littleEndian: key).rotated(by: last).littleEndian
+        let lastKey = (UInt64(rotated) | UInt64(rotated) << 32).littleEndian
+        let word = source.loadUnaligned(fromByteOffset: last, as: UInt64.self)
+        target.storeBytes(of: word ^ lastKey, toByteOffset: last, as: UInt64.self)
+    }
+
+    /// As many blocks of 64 bytes as there are; returns how many bytes that was.
+    @inline(never)
+    private static func copyVectors(
+        from source: UnsafeRawPointer,
+        to target: UnsafeMutableRawPointer,
+        count: Int,
+        key: UInt64
+    ) -> Int {
+        let vector = SIMD8<UInt64>(repeating: key)
+        let end = count & ~63
+        var offset = 0
+        while offset < end {
+            let block = source.loadUnaligned(fromByteOffset: offset, as: SIMD8<UInt64>.self)
+            target.storeBytes(of: block ^ vector, toByteOffset: offset, as: SIMD8<UInt64>.self)
+            offset &+= 64
+        }
+        return offset
+    }
+
+    /// Fewer than eight bytes.
+    @inline(__always)
+    private static func copyNarrow(
+        from source: UnsafeRawPointer,
+        to target: UnsafeMutableRawPointer,
+        count: Int,
+        key: UInt32
+    ) {
+        var offset = 0
+        var rest = key
+        if count >= 4 {
+            let word = source.loadUnaligned(as: UInt32.self)
+            target.storeBytes(of: word ^ key.littleEndian, as: UInt32.self)
+            offset = 4
+        }
+        while offset < count {
+            let byte = source.load(fromByteOffset: offset, as: UInt8.self)
+            target.storeBytes(of: byte ^ UInt8(truncatingIfNeeded: rest), toByteOffset: offset, as: UInt8.self)
+            rest >>= 8
+            offset &+= 1
+        }
+    }
+}

@@ -1,0 +1,116 @@
+package import NIOCore
+
+/// Collects the bytes of one head, over as many reads as it takes. A head that lies in one buffer is scanned in place
+/// and sliced out of it; otherwise what has arrived is kept, never more than ``HeadLimits/headBytes``.
+private struct HeadCollector {
+    private(set) var scanner: HeadScanner
+    private var kept = ByteBuffer()
+    private var failure: HeadError?
+
+    init(kind: HeadScanner.Kind, limits: HeadLimits) {
+        scanner = HeadScanner(kind: kind, limits: limits)
+    }
+
+    var isEmpty: Bool { kept.readableBytes == 0 }
+
+    /// The head's bytes once they are complete; what follows them stays in `buffer`.
+    mutating func collect(_ buffer: inout ByteBuffer) throws(HeadError) -> ByteBuffer? {
+        if let failure { throw failure }
+        let isFirst = kept.readableBytes == 0
+        let previous = kept.readableBytes
+        if !isFirst {
+            let room = max(scanner.limits.headBytes - previous, 0)
+            if let more = buffer.getSlice(at: buffer.readerIndex, length: min(room, buffer.readableBytes)) {
+                kept.writeImmutableBuffer(more)
+            }
+        }
+        let progress =
+            isFirst
+            ? buffer.withUnsafeReadableBytes { scanner.scan($0) } : kept.withUnsafeReadableBytes { scanner.scan($0) }
+        switch progress {
+        case .complete(let length):
+            if isFirst { return buffer.readSlice(length: length) }
+            buffer.moveReaderIndex(forwardBy: length - previous)
+            return kept.getSlice(at: kept.readerIndex, length: length)
+        case .failed(let error):
+            failure = error
+            kept = ByteBuffer()
+            throw error
+        case .needsMore:
+            if isFirst {
+                kept.writeBytes(buffer.readableBytesView)
+            }
+            buffer.moveReaderIndex(to: buffer.writerIndex)
+            return nil
+        }
+    }
+
+    mutating func takeFields(of head: ByteBuffer) -> HeadFields {
+        HeadFields(storage: head, entries: scanner.takeEntries())
+    }
+
+    mutating func reset() {
+        self = HeadCollector(kind: scanner.kind, limits: scanner.limits)
+    }
+}
+
+/// Reads request heads, on the wire and inside messages (RFC 9112, KHP-E2).
+package struct RequestHeadDecoder {
+    private var collector: HeadCollector
+
+    package init(limits: HeadLimits) {
+        collector = HeadCollector(kind: .request, limits: limits)
+    }
+
+    /// Whether nothing of a head has been taken yet.
+    package var isEmpty: Bool { collector.isEmpty }
+
+    /// Takes a head from `buffer` through its blank line and leaves what follows. Nil: it took everything and needs
+    /// more. After an error it stays failed; after a head it is ready for the next.
+    package mutating func decode(_ buffer: inout ByteBuffer) throws(HeadError) -> RequestHead? {
+        guard let bytes = try collector.collect(&buffer) else { return nil }
+        let start = collector.scanner.start
+        let (method, target) = bytes.withUnsafeReadableBytes { head in
+            (
+                String(decoding: UnsafeRawBufferPointer(rebasing: head[..<start.methodEnd]), as: UTF8.self),
+                String(
+                    decoding: UnsafeRawBufferPointer(rebasing: head[(start.methodEnd + 1)..<start.targetEnd]),
+                    as: UTF8.self
+                )
+            )
+        }
+        let fields = collector.takeFields(of: bytes)
+        collector.reset()
+        return RequestHead(method: method, target: target, minorVersion: start.minorVersion, fields: fields)
+    }
+
+    /// Whether `prefix` can be the beginning of a request line with a registered method in capitals (decision D19).
+    /// An empty one can.
+    package static func canBeginRequest(_ prefix: some Collection<UInt8>) -> Bool {
+        Method.canBeginRequest(prefix)
+    }
+}
+
+/// Reads response heads, on the wire and inside messages (RFC 9112, KHP-E2).
+package struct ResponseHeadDecoder {
+    private var collector: HeadCollector
+
+    package init(limits: HeadLimits) {
+        collector = HeadCollector(kind: .response, limits: limits)
+    }
+
+    /// Whether nothing of a head has been taken yet.
+    package var isEmpty: Bool { collector.isEmpty }
+
+    /// As ``RequestHeadDecoder/decode(_:)``.
+    package mutating func decode(_ buffer: inout ByteBuffer) throws(HeadError) -> ResponseHead? {
+        guard let bytes = try collector.collect(&buffer) else { return nil }
+        let start = collector.scanner.start
+        let reason = bytes.withUnsafeReadableBytes { head in
+            String(decoding: UnsafeRawBufferPointer(rebasing: head[start.reasonStart..<start.reasonEnd]), as: UTF8.self)
+        }
+        let fields = collector.takeFields(of: bytes)
+        collector.reset()
+        return ResponseHead(status: start.status, reason: reason, minorVersion: start.minorVersion, fields: fields)
+    }
+}

@@ -1,0 +1,275 @@
+package import HTTPTypes
+package import NIOCore
+
+/// The fields of a head in their order and spelling.
+///
+/// One buffer and one array of offsets, however many fields there are: a decoded head is a slice of what arrived, and
+/// nothing is made into a String before somebody asks. Names compare without regard to ASCII case.
+package struct HeadFields: Sendable {
+    /// Offsets from the storage's reader index. Values are without the white space around them.
+    struct Entry: Sendable {
+        var nameStart: UInt32
+        var nameEnd: UInt32
+        var valueStart: UInt32
+        var valueEnd: UInt32
+
+        @inline(__always)
+        init(nameStart: Int, nameEnd: Int, valueStart: Int, valueEnd: Int) {
+            self.nameStart = UInt32(truncatingIfNeeded: nameStart)
+            self.nameEnd = UInt32(truncatingIfNeeded: nameEnd)
+            self.valueStart = UInt32(truncatingIfNeeded: valueStart)
+            self.valueEnd = UInt32(truncatingIfNeeded: valueEnd)
+        }
+
+        @inline(__always) var name: Range<Int> { Int(nameStart)..<Int(nameEnd) }
+        @inline(__always) var value: Range<Int> { Int(valueStart)..<Int(valueEnd) }
+    }
+
+    private var storage: ByteBuffer
+    private var entries: [Entry]
+    /// Whether the storage is the fields as they are written, each with its CRLF, and nothing else.
+    private var isWritten: Bool
+
+    package init() {
+        storage = ByteBuffer()
+        entries = []
+        isWritten = true
+    }
+
+    init(storage: ByteBuffer, entries: [Entry]) {
+        self.storage = storage
+        self.entries = entries
+        isWritten = false
+    }
+
+    package var count: Int { entries.count }
+
+    package var isEmpty: Bool { entries.isEmpty }
+
+    /// Adds a field at the end. The caller has made sure that both are valid (see ``FieldValidation``).
+    package mutating func append(_ name: String, _ value: String) {
+        let start = storage.readableBytes
+        storage.writeString(name)
+        let nameEnd = storage.readableBytes
+        storage.writeStaticString(": ")
+        let valueStart = storage.readableBytes
+        storage.writeString(value)
+        let valueEnd = storage.readableBytes
+        storage.writeStaticString("\r\n")
+        entries.append(Entry(nameStart: start, nameEnd: nameEnd, valueStart: valueStart, valueEnd: valueEnd))
+    }
+
+    package mutating func append(contentsOf fields: HTTPFields) {
+        for field in fields {
+            append(field.name.rawName, field.value)
+        }
+    }
+
+    /// The value of the first field of that name.
+    package func first(_ name: String) -> String? {
+        withFirst(name) { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// The values of all fields of that name, in order.
+    package func all(_ name: String) -> [String] {
+        var values: [String] = []
+        forEachValue(of: name) { value in
+            values.append(String(decoding: value, as: UTF8.self))
+            return true
+        }
+        return values
+    }
+
+    package func count(of name: String) -> Int {
+        var count = 0
+        forEachValue(of: name) { _ in
+            count += 1
+            return true
+        }
+        return count
+    }
+
+    package func contains(_ name: String) -> Bool {
+        withFirst(name) { _ in true } ?? false
+    }
+
+    /// Whether the comma lists of all fields of that name hold `token`, without regard to case.
+    package func hasToken(_ token: String, in name: String) -> Bool {
+        var found = false
+        Bytes.withUTF8(of: token) { token in
+            forEachValue(of: name) { value in
+                Self.forEachElement(of: value) { element in
+                    found = Bytes.equalIgnoringCase(element, token)
+                    return !found
+                }
+                return !found
+            }
+        }
+        return found
+    }
+
+    /// The elements of the comma lists of all fields of that name, for lists without quoted strings; empty elements
+    /// are left out (RFC 9110 section 5.6.1.2).
+    package func list(_ name: String) -> [String] {
+        var elements: [String] = []
+        forEachValue(of: name) { value in
+            Self.forEachElement(of: value) { element in
+                elements.append(String(decoding: element, as: UTF8.self))
+                return true
+            }
+            return true
+        }
+        return elements
+    }
+
+    /// Whether the first field of that name has exactly this value.
+    package func value(of name: String, equals expected: String) -> Bool {
+        withFirst(name) { value in
+            Bytes.withUTF8(of: expected) { $0.count == value.count && $0.elementsEqual(value) }
+        } ?? false
+    }
+
+    /// Whether the first field of that name has this value, without regard to ASCII case.
+    package func value(of name: String, equalsIgnoringCase expected: String) -> Bool {
+        withFirst(name) { value in
+            Bytes.withUTF8(of: expected) { Bytes.equalIgnoringCase($0, value) }
+        } ?? false
+    }
+
+    /// Calls `body` with the bytes of the first value of that name; nil when there is no such field.
+    package func withFirst<Result>(_ name: String, _ body: (UnsafeRawBufferPointer) -> Result) -> Result? {
+        var result: Result?
+        forEachValue(of: name) { value in
+            result = body(value)
+            return false
+        }
+        return result
+    }
+
+    /// What `Content-Length` says (RFC 9110 section 8.6).
+    package enum ContentLength: Equatable, Sendable {
+        case absent
+        /// Not just digits, or more than fits.
+        case invalid
+        case bytes(Int)
+    }
+
+    package var contentLength: ContentLength {
+        withFirst("Content-Length") { digits in
+            guard !digits.isEmpty, digits.count <= 18 else { return .invalid }
+            var length = 0
+            for digit in digits {
+                guard Bytes.isDigit(digit) else { return .invalid }
+                length = length * 10 + Int(digit - 0x30)
+            }
+            return .bytes(length)
+        } ?? .absent
+    }
+
+    /// For callers outside; fields whose name HTTPTypes refuses are left out.
+    package var httpFields: HTTPFields {
+        var fields = HTTPFields()
+        fields.reserveCapacity(entries.count)
+        forEach { name, value in
+            if let name = HTTPField.Name(name) {
+                fields.append(HTTPField(name: name, value: value))
+            }
+        }
+        return fields
+    }
+
+    /// Every field in order, as text.
+    package func forEach(_ body: (_ name: String, _ value: String) -> Void) {
+        storage.withUnsafeReadableBytes { bytes in
+            for entry in entries {
+                body(
+                    String(decoding: UnsafeRawBufferPointer(rebasing: bytes[entry.name]), as: UTF8.self),
+                    String(decoding: UnsafeRawBufferPointer(rebasing: bytes[entry.value]), as: UTF8.self)
+                )
+            }
+        }
+    }
+
+    /// Appends every field line, without the blank line that ends a head.
+    package func write(into buffer: inout ByteBuffer) {
+        if isWritten {
+            buffer.writeImmutableBuffer(storage)
+            return
+        }
+        storage.withUnsafeReadableBytes { bytes in
+            for entry in entries {
+                buffer.writeBytes(UnsafeRawBufferPointer(rebasing: bytes[entry.name]))
+                buffer.writeStaticString(": ")
+                buffer.writeBytes(UnsafeRawBufferPointer(rebasing: bytes[entry.value]))
+                buffer.writeStaticString("\r\n")
+            }
+        }
+    }
+
+    /// Calls `body` with each value of that name until it returns false.
+    package func forEachValue(of name: String, _ body: (UnsafeRawBufferPointer) -> Bool) {
+        Bytes.withUTF8(of: name) { name in
+            storage.withUnsafeReadableBytes { bytes in
+                for entry in entries where Int(entry.nameEnd - entry.nameStart) == name.count {
+                    guard Bytes.equalIgnoringCase(UnsafeRawBufferPointer(rebasing: bytes[entry.name]), name) else {
+                        continue
+                    }
+                    guard body(UnsafeRawBufferPointer(rebasing: bytes[entry.value])) else { return }
+                }
+            }
+        }
+    }
+
+    private static func forEachElement(
+        of value: UnsafeRawBufferPointer,
+        _ body: (UnsafeRawBufferPointer) -> Bool
+    ) {
+        var start = 0
+        while start <= value.count {
+            var end = start
+            while end < value.count, value[end] != Bytes.comma { end += 1 }
+            let element = Bytes.trimmed(UnsafeRawBufferPointer(rebasing: value[start..<end]))
+            if !element.isEmpty, !body(element) { return }
+            start = end + 1
+        }
+    }
+}
+
+extension HeadFields: Equatable {
+    /// The same fields in the same order and spelling.
+    package static func == (left: HeadFields, right: HeadFields) -> Bool {
+        guard left.count == right.count else { return false }
+        return left.storage.withUnsafeReadableBytes { leftBytes in
+            right.storage.withUnsafeReadableBytes { rightBytes in
+                zip(left.entries, right.entries).allSatisfy { one, other in
+                    leftBytes[one.name].elementsEqual(rightBytes[other.name])
+                        && leftBytes[one.value].elementsEqual(rightBytes[other.value])
+                }
+            }
+        }
+    }
+}
+
+extension HeadFields: CustomStringConvertible, CustomReflectable {
+    private static let secret: Set<String> = [
+        "authorization", "proxy-authorization", "cookie", "set-cookie", "cookie2", "authentication-info",
+        "proxy-authentication-info",
+    ]
+
+    /// Whether the value of that field is never shown (threats E18, G12).
+    package static func isSecret(_ name: String) -> Bool {
+        secret.contains(Bytes.lowercasedASCII(name))
+    }
+
+    /// One line per field, each ended by LF; the values of credentials and cookies are hidden.
+    package var description: String {
+        var text = ""
+        forEach { name, value in
+            text += "\(name): \(Self.isSecret(name) ? "•••" : value)\n"
+        }
+        return text
+    }
+
+    /// Keeps `dump` from showing the storage.
+    package var customMirror: Mirror { Mirror(self, children: ["fields": description]) }
+}

@@ -1,0 +1,175 @@
+/// Why this file exists: every bound that a peer can run into has a name, a default and a reason, in one place.
+///
+/// Nothing that a peer sends may grow without an end: bytes, counts and waits are all bounded by a member of
+/// ``Limits`` (what a user may change) or of ``Limits/Fixed`` (what belongs to the protocol's safety and stays).
+
+public import NIOCore
+
+/// Bounds on what a peer may make this end hold, count or wait for. Set per client or per endpoint.
+///
+/// Sizes are bytes; the defaults suit a server on the open internet. A limit that is reached ends the handshake with
+/// a readable refusal, or the open connection with close code 1008 (policy) or 1009 (message too big).
+public struct Limits: Sendable, Hashable {
+    // MARK: Heads and entities
+
+    /// Longest line of an HTTP head in bytes, the request line included. 8 KiB is what nginx, Netty and others take.
+    public var lineBytes = 8 * 1024
+
+    /// Largest HTTP head on the wire in bytes. Room for long cookies and a few authorization fields.
+    public var headBytes = 32 * 1024
+
+    /// Most fields in one head. Browsers send about twenty.
+    public var fieldCount = 100
+
+    /// Largest HTTP head inside WebSocket messages (the extended handshake) in bytes. It carries no cookies, so less.
+    public var extendedHeadBytes = 16 * 1024
+
+    /// Largest entity in bytes that is kept of an HTTP request or response in either handshake. An explanation for a
+    /// person or a list of choices fits; a download does not.
+    public var entityBytes = 64 * 1024
+
+    // MARK: Handshakes
+
+    /// Longest time for the opening handshake on one connection: for a server from accept to its 101 (TLS included),
+    /// for a client from dialling to the 101. Absolute: bytes that trickle in do not extend it.
+    public var openingTimeout: TimeAmount = .seconds(10)
+
+    /// Longest time from the opening's 101 to a complete extended request (server), or from the extended request to
+    /// its final response (client). Absolute as well: neither pings nor fragments extend it.
+    public var extendedTimeout: TimeAmount = .seconds(10)
+
+    /// Longest time for the whole of a client's connect with all its redirects and challenges, not counting the time
+    /// in which a challenge handler waits for a person.
+    public var connectTimeout: TimeAmount = .seconds(30)
+
+    /// How long a server waits for the replay after it sent a challenge. A person may have to type.
+    public var challengeReplayTimeout: TimeAmount = .seconds(60)
+
+    /// How long a client's challenge handler may take. Twice what servers wait, so that the server decides.
+    public var challengeHandlerTimeout: TimeAmount = .seconds(120)
+
+    /// How long a client waits altogether after the first 202 for the final response.
+    public var processingTimeout: TimeAmount = .seconds(30)
+
+    /// Most redirects in one connect, both handshakes together. The specification's prose says five.
+    public var redirects = 5
+
+    /// Most challenges that a client answers in one connect. One for each layer and one mistyped password.
+    public var challengeRounds = 4
+
+    /// Wrong answers to a challenge that a server takes on one connection before it answers 403. Slows guessing.
+    public var wrongAnswers = 3
+
+    // MARK: Open connections
+
+    /// What one direction of an open connection may consist of.
+    public var messages = MessageLimits()
+
+    /// Received messages that wait for the application before reading stops.
+    public var inboundQueueMessages = 16
+
+    /// Bytes of received messages that wait for the application before reading stops.
+    public var inboundQueueBytes = 1024 * 1024
+
+    /// Bytes waiting to be written from which on `send` suspends. Beyond a round trip's worth more does not help.
+    public var sendBufferHighMark = 64 * 1024
+
+    /// Bytes waiting to be written at which suspended sends go on.
+    public var sendBufferLowMark = 16 * 1024
+
+    /// How long written bytes may go without the peer taking any, before the connection is dropped.
+    public var stalledWriteTimeout: TimeAmount = .seconds(20)
+
+    /// Silence after which a ping is sent. Below the 60 s after which common proxies drop idle connections. `nil`: never.
+    public var pingInterval: TimeAmount? = .seconds(20)
+
+    /// How long after a ping the peer may stay silent before it counts as gone.
+    public var pongTimeout: TimeAmount = .seconds(20)
+
+    /// Silence after which the connection is closed whatever the pings say. `nil`: never.
+    public var idleTimeout: TimeAmount?
+
+    /// How long the closing handshake and the peer's end of the TCP connection are waited for.
+    public var closeTimeout: TimeAmount = .seconds(10)
+
+    // MARK: Listeners
+
+    /// Most connections of one listener, open or opening.
+    public var connections = 10_000
+
+    /// Most connections of one listener that are still in a handshake. They hold buffers before anyone is known.
+    public var pendingHandshakes = 2_000
+
+    /// Most connections from one address that are still in a handshake. An office behind one address fits.
+    public var pendingHandshakesPerAddress = 256
+
+    /// The default limits.
+    public init() {}
+}
+
+/// Bounds on the messages and frames of one direction of an open connection.
+public struct MessageLimits: Sendable, Hashable {
+    /// Largest message in bytes, all its fragments together; more ends the connection with close code 1009. A frame
+    /// can be as large as a message. Checked against a frame's declared length before anything is reserved.
+    public var messageBytes = 1024 * 1024
+
+    /// Most fragments of one message, empty ones included; more ends the connection with close code 1008. A peer that
+    /// streams in pieces of 1 KiB fits the default message size.
+    public var fragments = 1024
+
+    /// Control frames (ping, pong, close) that may come at once before the rate counts.
+    public var controlFrameBurst = 100
+
+    /// Control frames per second that may come in the long run; more ends the connection with close code 1008.
+    public var controlFramesPerSecond = 20
+
+    /// The default limits.
+    public init() {}
+}
+
+extension Limits {
+    /// Bounds that follow from the protocol and that nobody has a reason to change.
+    package enum Fixed {
+        /// WebSocket messages that one extended request or response may be split into.
+        package static let extendedMessages = 16
+
+        /// Fragments of one message during the extended handshake.
+        package static let extendedFragments = 64
+
+        /// Provisional responses (1xx other than 101) that are skipped before a final one.
+        package static let provisionalResponses = 1
+
+        /// 202 responses before the final one, sent or taken.
+        package static let processingResponses = 3
+
+        /// Balancer messages tolerated before an extended response (deployed gateways send them).
+        package static let balancerMessages = 2
+
+        /// Messages that the application may queue on a connection before it is open.
+        package static let pendingMessages = 16
+
+        /// Bytes that the application may queue on a connection before it is open.
+        package static let pendingBytes = 1024 * 1024
+
+        /// Bytes of a control frame's payload (RFC 6455 section 5.5).
+        package static let controlPayloadBytes = 125
+
+        /// Bytes of a close frame's reason: a control payload less the two of the code.
+        package static let closeReasonBytes = controlPayloadBytes - 2
+
+        /// Pings without an answer that are remembered; a pong for a later one answers the earlier ones too.
+        package static let outstandingPings = 8
+
+        /// Bytes of a base-128 length in the hixie dialects: 63 bits.
+        package static let hixieLengthBytes = 9
+    }
+
+    /// The message bounds that hold until the extended handshake has completed.
+    package static let extendedHandshakeMessages: MessageLimits = {
+        var limits = MessageLimits()
+        let defaults = Limits()
+        limits.messageBytes = defaults.extendedHeadBytes + defaults.entityBytes
+        limits.fragments = Fixed.extendedFragments
+        return limits
+    }()
+}

@@ -1,4 +1,0 @@
-import NIOCore
-import HTTPTypes
-import COpenSSL
-

@@ -1,0 +1,123 @@
+public import KHPProtocol
+public import KHPTransport
+
+/// What a server offers under one path.
+public struct Endpoint: Sendable {
+    /// What happens once a socket is open.
+    enum Application: Sendable {
+        case task(@Sendable (WebSocket) async throws -> Void)
+        case handler(@Sendable () -> any MessageHandler)
+        case none
+    }
+
+    /// The path, as in the request line without its query; percent-encoding counts as sent.
+    public var path: String
+    /// The subprotocols that it speaks, in order of preference.
+    public var subprotocols: [String]
+    /// The extensions that it supports.
+    public var extensions: [any WebSocketExtension]
+    /// Who may come in; `nil` lets everyone in.
+    public var authentication: ServerAuthentication?
+    /// Which pages may open sockets here.
+    public var origins: OriginPolicy
+    /// The part it takes in the extended handshake.
+    public var extendedHandshake: ServerExtendedHandshake
+    /// The bounds in size and number; `nil` takes the server's.
+    public var limits: Limits?
+    /// Whether messages are delivered whole or in chunks.
+    public var delivery: Delivery
+    /// Decides what to answer; `nil` completes.
+    public var respond: (@Sendable (HandshakeRequest) async -> HandshakeAnswer)?
+
+    let application: Application
+
+    init(path: String, application: Application) {
+        self.path = path
+        self.subprotocols = []
+        self.extensions = []
+        self.origins = .any
+        self.extendedHandshake = .optional
+        self.delivery = .messages
+        self.application = application
+    }
+
+    /// An endpoint whose sockets are handled by a task each: it lives as long as `handler` runs, and is closed with
+    /// 1000 when it returns, with 1011 when it throws.
+    public init(
+        _ path: String,
+        subprotocols: [String] = [],
+        extensions: [any WebSocketExtension] = [],
+        authentication: ServerAuthentication? = nil,
+        origins: OriginPolicy = .any,
+        extendedHandshake: ServerExtendedHandshake = .optional,
+        limits: Limits? = nil,
+        delivery: Delivery = .messages,
+        respond: (@Sendable (HandshakeRequest) async -> HandshakeAnswer)? = nil,
+        handler: @escaping @Sendable (WebSocket) async throws -> Void
+    ) {
+        self.init(path: path, application: .task(handler))
+        self.subprotocols = subprotocols
+        self.extensions = extensions
+        self.authentication = authentication
+        self.origins = origins
+        self.extendedHandshake = extendedHandshake
+        self.limits = limits
+        self.delivery = delivery
+        self.respond = respond
+    }
+
+    /// An endpoint whose messages are handled on the event loop, without a task.
+    public init(
+        _ path: String,
+        subprotocols: [String] = [],
+        extensions: [any WebSocketExtension] = [],
+        authentication: ServerAuthentication? = nil,
+        origins: OriginPolicy = .any,
+        extendedHandshake: ServerExtendedHandshake = .optional,
+        limits: Limits? = nil,
+        delivery: Delivery = .messages,
+        respond: (@Sendable (HandshakeRequest) async -> HandshakeAnswer)? = nil,
+        messageHandler: @escaping @Sendable () -> any MessageHandler
+    ) {
+        self.init(path: path, application: .handler(messageHandler))
+        self.subprotocols = subprotocols
+        self.extensions = extensions
+        self.authentication = authentication
+        self.origins = origins
+        self.extendedHandshake = extendedHandshake
+        self.limits = limits
+        self.delivery = delivery
+        self.respond = respond
+    }
+
+    /// An endpoint that only answers handshakes: redirects, choices, refusals. An answer that would complete is
+    /// followed by a close with 1000.
+    public init(
+        _ path: String,
+        extendedHandshake: ServerExtendedHandshake = .optional,
+        respond: @escaping @Sendable (HandshakeRequest) async -> HandshakeAnswer
+    ) {
+        self.init(path: path, application: .none)
+        self.extendedHandshake = extendedHandshake
+        self.respond = respond
+    }
+}
+
+/// Builds the list of a server's endpoints.
+@resultBuilder
+public enum EndpointBuilder {
+    /// One endpoint.
+    public static func buildExpression(_ endpoint: Endpoint) -> [Endpoint] { [endpoint] }
+    /// A list of endpoints.
+    public static func buildExpression(_ endpoints: [Endpoint]) -> [Endpoint] { endpoints }
+    /// All of a block.
+    public static func buildBlock(_ parts: [Endpoint]...) -> [Endpoint] { parts.flatMap { $0 } }
+    /// A condition.
+    public static func buildOptional(_ part: [Endpoint]?) -> [Endpoint] { part ?? [] }
+    /// A condition.
+    public static func buildEither(first part: [Endpoint]) -> [Endpoint] { part }
+    /// A condition.
+    public static func buildEither(second part: [Endpoint]) -> [Endpoint] { part }
+    /// A loop.
+    public static func buildArray(_ parts: [[Endpoint]]) -> [Endpoint] { parts.flatMap { $0 } }
+}

@@ -1,0 +1,99 @@
+public import HTTPTypes
+public import KHPProtocol
+public import NIOCore
+
+/// What an endpoint's `respond` closure answers: any response that a handshake can carry.
+///
+/// Given to a client that takes part in the extended handshake it is the extended response; everyone else gets it as
+/// the response of the opening handshake (D24), where an answer that completes opens the plain WebSocket.
+public struct HandshakeAnswer: Sendable {
+    /// The status code.
+    public var status: Int
+    /// Further fields of the response.
+    public var fields: HTTPFields
+    /// The entity; a refusal without one gets a short readable text.
+    public var entity: ByteBuffer?
+    /// The subprotocol to choose; `nil` leaves the choice to the endpoint's list.
+    public var subprotocol: String?
+    /// What follows a 202.
+    var later: (@Sendable () async -> HandshakeAnswer)?
+
+    /// Any response. Statuses 101, 201, 204 and 205 complete the handshake.
+    public init(
+        status: Int,
+        fields: HTTPFields = HTTPFields(),
+        entity: ByteBuffer? = nil,
+        subprotocol: String? = nil
+    ) {
+        self.status = status
+        self.fields = fields
+        self.entity = entity
+        self.subprotocol = subprotocol
+    }
+
+    /// 101: opens the socket.
+    public static func complete(subprotocol: String? = nil, fields: HTTPFields = HTTPFields()) -> HandshakeAnswer {
+        HandshakeAnswer(status: 101, fields: fields, subprotocol: subprotocol)
+    }
+
+    /// 201: opens the socket and says with its content which alternative was established.
+    public static func created(
+        _ content: String,
+        contentType: String = "text/plain; charset=utf-8",
+        fields: HTTPFields = HTTPFields()
+    ) -> HandshakeAnswer {
+        var fields = fields
+        fields[.contentType] = contentType
+        return HandshakeAnswer(status: 201, fields: fields, entity: ByteBuffer(string: content))
+    }
+
+    /// 204: opens the socket.
+    public static var noContent: HandshakeAnswer { HandshakeAnswer(status: 204) }
+
+    /// 205: opens the socket.
+    public static var resetContent: HandshakeAnswer { HandshakeAnswer(status: 205) }
+
+    /// 202 now, and another answer once `later` returns. At most three in a row; the client waits a bounded time.
+    public static func processing(then later: @escaping @Sendable () async -> HandshakeAnswer) -> HandshakeAnswer {
+        var answer = HandshakeAnswer(status: 202)
+        answer.later = later
+        return answer
+    }
+
+    /// A redirect: 301, 302, 303 or 307 to an absolute or relative URL.
+    public static func redirect(to url: String, status: Int = 302) -> HandshakeAnswer {
+        HandshakeAnswer(status: status, fields: [.location: url])
+    }
+
+    /// 300: alternatives in order of preference, as Link fields and as a list in the entity.
+    public static func choices(_ urls: [String]) -> HandshakeAnswer {
+        var fields: HTTPFields = [.contentType: "text/uri-list"]
+        if let first = urls.first { fields[.location] = first }
+        if let link = HTTPField.Name("Link") {
+            fields[values: link] = urls.map { "<\($0)>; rel=alternate" }
+        }
+        return HandshakeAnswer(
+            status: 300,
+            fields: fields,
+            entity: ByteBuffer(string: urls.map { $0 + "\r\n" }.joined())
+        )
+    }
+
+    /// 401 with one or more challenges, such as `Basic realm="desk"`; the client may replay on the same socket.
+    public static func challenge(_ challenges: String...) -> HandshakeAnswer {
+        var fields = HTTPFields()
+        fields[values: .wwwAuthenticate] = challenges
+        return HandshakeAnswer(status: 401, fields: fields)
+    }
+
+    /// A refusal with any status.
+    public static func refuse(
+        _ status: Int,
+        _ entity: String? = nil,
+        fields: HTTPFields = HTTPFields()
+    ) -> HandshakeAnswer {
+        HandshakeAnswer(status: status, fields: fields, entity: entity.map { ByteBuffer(string: $0) })
+    }
+
+    var completes: Bool { StatusAction.completingStatuses.contains(self.status) }
+}

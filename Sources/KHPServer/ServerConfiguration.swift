@@ -1,0 +1,70 @@
+public import HTTPTypes
+public import KHPProtocol
+public import KHPTransport
+public import Logging
+public import NIOCore
+public import NIOSSL
+
+extension WebSocketServer {
+    /// Where a server listens.
+    public enum BindAddress: Sendable, Hashable {
+        /// A host name or address literal, and a port; port 0 takes a free one.
+        case hostname(String, port: Int)
+        /// A Unix domain socket.
+        case unixDomainSocket(path: String)
+    }
+
+    /// How a server behaves; endpoints may differ where they say so.
+    public struct Configuration: Sendable {
+        /// Where to listen.
+        public var address: BindAddress
+        /// TLS; `nil` serves plain ws. Set `certificateVerification` and trust roots to ask clients for certificates.
+        public var tls: TLSConfiguration?
+        /// The bounds in time.
+        public var timeouts = Timeouts()
+        /// The bounds in size and number; the defaults for endpoints.
+        public var limits = Limits()
+        /// Pings and idle time.
+        public var keepAlive = KeepAliveConfiguration()
+        /// The hosts (as in the Host field, without port) that requests may name; `nil` allows any. A list protects
+        /// against DNS rebinding.
+        public var allowedHosts: [String]?
+        /// How long a shutdown waits for connections to close.
+        public var drain: Duration = .seconds(10)
+        /// Answers requests that are no WebSocket requests; without one they get 404, 405 or 426.
+        public var httpHandler: (@Sendable (HTTPRequest) async -> HTTPAnswer)?
+        /// Where to log; credentials never appear.
+        public var logger: Logger?
+        /// Sees every step of every connection, on its event loop.
+        public var observer: (@Sendable (ConnectionEvent, ConnectionInfo) -> Void)?
+
+        /// A configuration with the defaults.
+        public init(address: BindAddress) {
+            self.address = address
+        }
+    }
+
+    /// The answer to an ordinary HTTP request on the server's port.
+    public struct HTTPAnswer: Sendable {
+        /// The status code.
+        public var status: Int
+        /// Further fields; Content-Length and Connection are the server's.
+        public var fields: HTTPFields
+        /// The content.
+        public var body: ByteBuffer
+
+        /// Creates an answer.
+        public init(status: Int, fields: HTTPFields = HTTPFields(), body: ByteBuffer = ByteBuffer()) {
+            self.status = status
+            self.fields = fields
+            self.body = body
+        }
+
+        /// A plain-text answer.
+        public static func text(_ text: String, status: Int = 200, contentType: String = "text/plain; charset=utf-8")
+            -> HTTPAnswer
+        {
+            HTTPAnswer(status: status, fields: [.contentType: contentType], body: ByteBuffer(string: text))
+        }
+    }
+}

@@ -1,0 +1,320 @@
+// One accepted connection: decides about its requests by the endpoints' rules, runs the application once it is open.
+// Everything here happens on the connection's event loop; what may take its time runs in a task and comes back.
+
+import KHPProtocol
+import KHPTransport
+import Logging
+import NIOCore
+import NIOSSL
+
+final class ServerSession: ConnectionDelegate {
+    private let server: ServerState
+    private let channel: any Channel
+    private let id: UInt64
+    private var endpoint: Endpoint?
+    private var openingRequest: OpeningRequest?
+    private var principal: String?
+    private var attempt = 0
+    private var decision: Task<Void, Never>?
+    private var isPending = true
+
+    init(server: ServerState, channel: any Channel, id: UInt64) {
+        self.server = server
+        self.channel = channel
+        self.id = id
+    }
+
+    private var peer: String { self.channel.remoteAddress?.peerName ?? "" }
+
+    // MARK: ConnectionDelegate
+
+    func connected(_ handler: ConnectionHandler) {
+        guard self.server.isObserved else { return }
+        let tls = self.server.usesTLS ? TLSInfo.of(self.channel) : nil
+        self.observe(.connected(peer: self.peer, tls: tls))
+    }
+
+    func perform(_ action: ConnectionAction, on handler: ConnectionHandler) {
+        switch action {
+        case .decideOpening(let request):
+            self.openingRequest = request
+            self.decide(request, on: handler)
+        case .decideExtended(let request):
+            self.decide(request, on: handler)
+        case .plainRequest(let head):
+            self.answerPlain(head, on: handler)
+        case .opened(let negotiation):
+            self.opened(negotiation, on: handler)
+        case .event(let event):
+            self.observe(event)
+        case .failed(let error):
+            self.server.log(.debug, "handshake failed", ["peer": "\(self.peer)", "error": "\(error)"])
+            self.observe(.failed(error))
+        case .closed(let info):
+            self.decision?.cancel()
+            self.decision = nil
+            self.leavePending()
+            self.server.closed(self.id, info)
+        case .message, .chunk, .pong, .challenge, .hopEnded:
+            break
+        }
+    }
+
+    private func observe(_ event: ConnectionEvent) {
+        self.server.observe(event, id: self.id, peer: self.channel.remoteAddress)
+    }
+
+    private func leavePending() {
+        if self.isPending {
+            self.isPending = false
+            self.server.leavePending(self.channel.remoteAddress)
+        }
+    }
+
+    // MARK: The opening handshake
+
+    private func decide(_ request: OpeningRequest, on handler: ConnectionHandler) {
+        guard self.server.hosts.allows(request.authority) else {
+            return self.refuse(.misdirected(), on: handler)
+        }
+        guard let endpoint = self.server.endpoint(at: request.path) else {
+            return self.refuse(.notFound(), on: handler)
+        }
+        self.endpoint = endpoint
+        guard endpoint.origins.allows(request.origin, at: request.authority, isSecure: self.server.usesTLS) else {
+            return self.refuse(.originRefused(), on: handler)
+        }
+        let extended = request.offersExtendedHandshake && endpoint.extendedHandshake != .off
+        if !extended, endpoint.extendedHandshake == .required {
+            // KHP-O5
+            return self.refuse(
+                Refusal(400, "This endpoint requires the subprotocol x-kaazing-handshake."),
+                on: handler
+            )
+        }
+        let challengesHere = endpoint.authentication.map { !extended || $0.place == .opening } ?? false
+        if extended && !challengesHere { return self.accept(request, extended: true, on: handler) }
+        // D24: whoever does not take part in the extended handshake gets the route's answer here.
+        if !challengesHere && endpoint.respond == nil { return self.accept(request, extended: extended, on: handler) }
+        self.attempt += 1
+        let question = self.question(layer: .opening, request, nil)
+        let server = self.server
+        self.later(on: handler) {
+            let authorization = question.authorization
+            guard let principal = await Self.principal(of: authorization, at: endpoint, here: challengesHere) else {
+                return (server.challenge(endpoint), nil)
+            }
+            if extended { return (.complete(), principal) }
+            return (await endpoint.respond?(question.with(principal: principal.name)) ?? .complete(), principal)
+        } then: { session, answer, principal in
+            session.principal = principal?.name
+            if answer.completes {
+                session.accept(request, extended: extended, answer: answer, on: handler)
+            } else {
+                session.answerOpening(answer, on: handler)
+            }
+        }
+    }
+
+    private func accept(
+        _ request: OpeningRequest,
+        extended: Bool,
+        answer: HandshakeAnswer? = nil,
+        on handler: ConnectionHandler
+    ) {
+        guard let endpoint else { return }
+        var plan = EndpointPlan()
+        plan.extended = extended
+        plan.extensions = endpoint.extensions
+        plan.subprotocols = endpoint.subprotocols
+        plan.chosenSubprotocol = answer?.subprotocol
+        plan.fields = answer?.fields ?? [:]
+        plan.principal = self.principal
+        plan.limits = endpoint.limits
+        plan.delivery = endpoint.delivery
+        handler.connection.acceptOpening(request, plan, now: .now())
+        handler.proceed()
+    }
+
+    private func refuse(_ refusal: Refusal, on handler: ConnectionHandler) {
+        handler.connection.refuseOpening(refusal, now: .now())
+        handler.proceed()
+    }
+
+    private func answerOpening(_ answer: HandshakeAnswer, on handler: ConnectionHandler) {
+        // A status that only makes sense inside a connection cannot end an HTTP exchange.
+        if answer.status < 200 || answer.status == 202 && answer.later != nil {
+            if let later = answer.later {
+                self.later(on: handler) {
+                    (await later(), nil)
+                } then: { session, answer, _ in
+                    guard let request = session.openingRequest else { return }
+                    if answer.completes {
+                        session.accept(request, extended: false, answer: answer, on: handler)
+                    } else {
+                        session.answerOpening(answer, on: handler)
+                    }
+                }
+                return
+            }
+            return self.refuse(Refusal(500, "The endpoint answered \(answer.status)."), on: handler)
+        }
+        let answer = ServerAnswer(status: answer.status, fields: answer.fields, entity: answer.entity)
+        handler.connection.refuseOpening(answer, now: .now())
+        handler.proceed()
+    }
+
+    // MARK: The extended handshake
+
+    private func decide(_ request: ExtendedRequest, on handler: ConnectionHandler) {
+        guard let endpoint, let openingRequest else { return }
+        let challengesHere = endpoint.authentication.map { $0.place == .extended } ?? false
+        guard challengesHere || endpoint.respond != nil else {
+            return self.answerExtended(.complete(), on: handler)
+        }
+        self.attempt += 1
+        let question = self.question(layer: .extended, openingRequest, request)
+        let server = self.server
+        let known = self.principal
+        self.later(on: handler) {
+            guard
+                let principal = await Self.principal(
+                    of: question.authorization,
+                    at: endpoint,
+                    here: challengesHere
+                )
+            else { return (server.challenge(endpoint), nil) }
+            let name = challengesHere ? principal.name : known
+            return (await endpoint.respond?(question.with(principal: name)) ?? .complete(), Principal(name: name))
+        } then: { session, answer, principal in
+            if answer.completes { session.principal = principal?.name }
+            session.answerExtended(answer, on: handler)
+        }
+    }
+
+    private func answerExtended(_ answer: HandshakeAnswer, on handler: ConnectionHandler) {
+        handler.connection.answerExtended(
+            ServerAnswer(status: answer.status, fields: answer.fields, entity: answer.entity),
+            subprotocol: answer.subprotocol,
+            principal: self.principal,
+            now: .now()
+        )
+        if let later = answer.later {
+            self.later(on: handler) {
+                (await later(), nil)
+            } then: { session, answer, _ in
+                session.answerExtended(answer, on: handler)
+            }
+        }
+        handler.proceed()
+    }
+
+    // MARK: What takes its time
+
+    /// Somebody who may come in; without a name where the endpoint asks for none.
+    struct Principal: Sendable {
+        var name: String?
+    }
+
+    private static func principal(of authorization: String?, at endpoint: Endpoint, here: Bool) async -> Principal? {
+        guard here, let authentication = endpoint.authentication else { return Principal() }
+        guard let name = await authentication.principal(of: authorization) else { return nil }
+        return Principal(name: name)
+    }
+
+    private func question(
+        layer: HandshakeLayer,
+        _ opening: OpeningRequest,
+        _ extended: ExtendedRequest?
+    ) -> HandshakeRequest {
+        let tls = try? self.channel.pipeline.syncOperations.handler(type: NIOSSLHandler.self)
+        return HandshakeRequest(
+            layer: layer,
+            subprotocols: extended?.subprotocols ?? opening.subprotocols,
+            extensions: extended?.extensionOffers ?? opening.extensionOffers,
+            principal: self.principal,
+            peer: self.peer,
+            clientCertificate: tls?.peerCertificate,
+            attempt: self.attempt,
+            openingRequest: opening,
+            extendedRequest: extended
+        )
+    }
+
+    /// Runs what an application decides in a task; what follows happens on the event loop, unless the connection has
+    /// ended meanwhile: then the task was cancelled.
+    private func later(
+        on handler: ConnectionHandler,
+        _ body: @escaping @Sendable () async -> (HandshakeAnswer, Principal?),
+        then: @escaping (ServerSession, HandshakeAnswer, Principal?) -> Void
+    ) {
+        let bound = NIOLoopBound((self, then), eventLoop: handler.eventLoop)
+        let eventLoop = handler.eventLoop
+        self.decision = Task(executorPreference: handler.executor) {
+            let (answer, principal) = await body()
+            eventLoop.execute {
+                let (session, then) = bound.value
+                guard session.decision != nil else { return }
+                session.decision = nil
+                then(session, answer, principal)
+            }
+        }
+    }
+
+    // MARK: Other requests
+
+    private func answerPlain(_ head: RequestHead, on handler: ConnectionHandler) {
+        guard let answer = self.server.configuration.httpHandler else {
+            let refusal = self.server.refusal(of: head)
+            return self.refuse(refusal, on: handler)
+        }
+        let request = HandshakeRequest.request(head)
+        let bound = NIOLoopBound((self, handler), eventLoop: handler.eventLoop)
+        let eventLoop = handler.eventLoop
+        self.decision = Task(executorPreference: handler.executor) {
+            let answer = await answer(request)
+            eventLoop.execute {
+                let (session, handler) = bound.value
+                guard session.decision != nil else { return }
+                session.decision = nil
+                let answer = ServerAnswer(status: answer.status, fields: answer.fields, entity: answer.body)
+                handler.connection.refuseOpening(answer, method: head.method, now: .now())
+                handler.proceed()
+            }
+        }
+    }
+
+    // MARK: Open
+
+    private func opened(_ negotiation: Negotiation, on handler: ConnectionHandler) {
+        self.leavePending()
+        guard let endpoint else { return }
+        switch endpoint.application {
+        case .handler(let make):
+            let application = make()
+            handler.sink = .handler(application)
+            self.server.opened(self.id)
+            application.opened(EventLoopSocket(handler))
+        case .task(let run):
+            let inbox = Inbox(limits: handler.connection.settings.limits)
+            handler.sink = .inbox(inbox)
+            let socket = WebSocket(handler: handler, inbox: inbox, negotiated: negotiation, address: self.channel.remoteAddress)
+            let server = self.server
+            let id = self.id
+            let task = Task(executorPreference: handler.executor) {
+                do {
+                    try await run(socket)
+                    _ = try? await socket.close()
+                } catch {
+                    server.handlerFailed(error)
+                    _ = try? await socket.close(code: .internalError)
+                }
+                server.taskEnded(id)
+            }
+            server.opened(id, task: task)
+        case .none:
+            self.server.opened(self.id)
+            handler.close(code: .normalClosure, reason: "")
+        }
+    }
+}

@@ -1,0 +1,213 @@
+// What the connections of a listener share: the endpoints, the counts that bound them, and the list that a shutdown
+// goes through.
+
+import KHPProtocol
+import KHPTransport
+import Logging
+import NIOCore
+import Synchronization
+
+final class ServerState: Sendable {
+    let configuration: WebSocketServer.Configuration
+    let hosts: HostPolicy
+    private let endpoints: [String: Endpoint]
+
+    private struct Entry {
+        var handler: NIOLoopBound<ConnectionHandler>?
+        var isOpen = false
+        var hasEnded = false
+        var task: Task<Void, Never>?
+    }
+
+    private struct Registry: ~Copyable {
+        var entries: [UInt64: Entry] = [:]
+        var nextID: UInt64 = 0
+        var pending = 0
+        var pendingByAddress: [AddressKey: Int] = [:]
+        var isDraining = false
+        var drained: [CheckedContinuation<Void, Never>] = []
+    }
+
+    private let registry = Mutex(Registry())
+
+    init(configuration: WebSocketServer.Configuration, endpoints: [Endpoint]) throws {
+        self.configuration = configuration
+        self.hosts = try configuration.allowedHosts.map { try HostPolicy.allowing($0) } ?? .any
+        var table: [String: Endpoint] = [:]
+        for endpoint in endpoints {
+            guard endpoint.path.hasPrefix("/") else {
+                throw WebSocketError(.invalidArgument, "The endpoint path \(quoted(endpoint.path)) does not begin with /.")
+            }
+            guard table.updateValue(endpoint, forKey: endpoint.path) == nil else {
+                throw WebSocketError(.invalidArgument, "There are two endpoints at \(endpoint.path).")
+            }
+        }
+        self.endpoints = table
+    }
+
+    var usesTLS: Bool { self.configuration.tls != nil }
+    var isObserved: Bool { self.configuration.observer != nil }
+
+    func endpoint(at path: String) -> Endpoint? { self.endpoints[path] }
+
+    func challenge(_ endpoint: Endpoint) -> HandshakeAnswer {
+        .challenge(endpoint.authentication?.challenge ?? "Basic")
+    }
+
+    /// What a request that is no WebSocket request gets where there is no handler for it.
+    func refusal(of head: RequestHead) -> Refusal {
+        let path = head.target.prefix { $0 != "?" }
+        guard self.endpoints[String(path)] != nil else { return .notFound(method: head.method) }
+        guard head.method == "GET" else { return .methodNotAllowed(head.method) }
+        return .upgradeRequired("This is a WebSocket endpoint.")
+    }
+
+    // MARK: Connections
+
+    /// Counts a new connection in, or refuses it.
+    func enter(_ address: SocketAddress?) -> UInt64? {
+        let limits = self.configuration.limits
+        let key = AddressKey(address)
+        return self.registry.withLock { registry in
+            guard !registry.isDraining, registry.entries.count < limits.connections,
+                registry.pending < limits.pendingHandshakes
+            else { return nil }
+            if let key {
+                guard registry.pendingByAddress[key, default: 0] < limits.pendingHandshakesPerAddress else {
+                    return nil
+                }
+                registry.pendingByAddress[key, default: 0] += 1
+            }
+            registry.pending += 1
+            registry.nextID += 1
+            registry.entries[registry.nextID] = Entry()
+            return registry.nextID
+        }
+    }
+
+    func attach(_ handler: ConnectionHandler, _ id: UInt64) {
+        let bound = NIOLoopBound(handler, eventLoop: handler.eventLoop)
+        self.registry.withLock { $0.entries[id]?.handler = bound }
+    }
+
+    func leavePending(_ address: SocketAddress?) {
+        let key = AddressKey(address)
+        self.registry.withLock { registry in
+            registry.pending -= 1
+            if let key, let count = registry.pendingByAddress[key] {
+                registry.pendingByAddress[key] = count > 1 ? count - 1 : nil
+            }
+        }
+    }
+
+    func opened(_ id: UInt64, task: Task<Void, Never>? = nil) {
+        self.registry.withLock { registry in
+            registry.entries[id]?.isOpen = true
+            registry.entries[id]?.task = task
+        }
+    }
+
+    func closed(_ id: UInt64, _ info: CloseInfo) {
+        self.remove(id) { entry in
+            entry.handler = nil
+            entry.hasEnded = true
+        }
+    }
+
+    func taskEnded(_ id: UInt64) {
+        self.remove(id) { $0.task = nil }
+    }
+
+    /// A connection is gone once its stream has ended and its task has returned.
+    private func remove(_ id: UInt64, _ change: (inout Entry) -> Void) {
+        let drained: [CheckedContinuation<Void, Never>] = self.registry.withLock { registry in
+            guard var entry = registry.entries[id] else { return [] }
+            change(&entry)
+            if entry.hasEnded && entry.task == nil {
+                registry.entries[id] = nil
+            } else {
+                registry.entries[id] = entry
+            }
+            guard registry.entries.isEmpty else { return [] }
+            defer { registry.drained = [] }
+            return registry.drained
+        }
+        for continuation in drained { continuation.resume() }
+    }
+
+    // MARK: Shutdown
+
+    /// Stops new connections, closes open ones with 1001, drops those still in a handshake; returns when all are gone.
+    func drain() async {
+        let (open, others) = self.registry.withLock { registry in
+            registry.isDraining = true
+            let handlers = registry.entries.values.compactMap { entry in entry.handler.map { ($0, entry.isOpen) } }
+            return (handlers.filter(\.1).map(\.0), handlers.filter { !$0.1 }.map(\.0))
+        }
+        for bound in open {
+            bound.eventLoop.execute {
+                bound.value.close(code: .goingAway, reason: "")
+                bound.value.resumeReading()
+            }
+        }
+        for bound in others { bound.eventLoop.execute { bound.value.abort() } }
+        await withCheckedContinuation { continuation in
+            let isEmpty = self.registry.withLock { registry in
+                if registry.entries.isEmpty { return true }
+                registry.drained.append(continuation)
+                return false
+            }
+            if isEmpty { continuation.resume() }
+        }
+    }
+
+    /// Drops what is left, and cancels its tasks.
+    func force() {
+        let (handlers, tasks) = self.registry.withLock { registry in
+            (registry.entries.values.compactMap(\.handler), registry.entries.values.compactMap(\.task))
+        }
+        for bound in handlers { bound.eventLoop.execute { bound.value.abort() } }
+        for task in tasks { task.cancel() }
+    }
+
+    // MARK: Telling
+
+    func observe(_ event: ConnectionEvent, id: UInt64, peer: SocketAddress?) {
+        guard let observer = self.configuration.observer else { return }
+        observer(event, ConnectionInfo(id: id, role: .server, peer: peer?.peerName ?? ""))
+    }
+
+    func log(_ level: Logger.Level, _ message: @autoclosure () -> Logger.Message, _ metadata: @autoclosure () -> Logger.Metadata) {
+        self.configuration.logger?.log(level: level, message(), metadata: metadata())
+    }
+
+    func handlerFailed(_ error: any Error) {
+        if error is CancellationError { return }
+        // The peer's doing is no error of the application.
+        let level: Logger.Level = error is WebSocketError ? .debug : .error
+        self.log(level, "a socket's handler threw", ["error": "\(error)"])
+    }
+}
+
+/// An address without its port, cheap to make and to compare.
+struct AddressKey: Hashable, Sendable {
+    private let high: UInt64
+    private let low: UInt64
+
+    init?(_ address: SocketAddress?) {
+        switch address {
+        case .v4(let address):
+            self.high = 0
+            self.low = UInt64(address.address.sin_addr.s_addr)
+        case .v6(let address):
+            let words = withUnsafeBytes(of: address.address.sin6_addr) { bytes in
+                (bytes.loadUnaligned(as: UInt64.self), bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+            }
+            // One host has a whole /64.
+            self.high = words.0
+            self.low = 0
+        case .unixDomainSocket, nil:
+            return nil
+        }
+    }
+}

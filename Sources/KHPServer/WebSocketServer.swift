@@ -1,0 +1,172 @@
+public import KHPProtocol
+public import KHPTransport
+import Logging
+public import NIOCore
+public import NIOPosix
+import NIOSSL
+public import ServiceLifecycle
+import Synchronization
+
+/// A WebSocket server that speaks x-kaazing-handshake.
+///
+/// ```swift
+/// let server = WebSocketServer(configuration: .init(address: .hostname("127.0.0.1", port: 8080))) {
+///     Endpoint("/echo") { socket in
+///         for try await message in socket.messages { try await socket.send(message) }
+///     }
+/// }
+/// try await server.run()
+/// ```
+///
+/// It is a `Service`: a `ServiceGroup` shuts it down gracefully. Then it stops accepting, closes every open socket with
+/// 1001, drops what is still in a handshake, and forces what is left after ``Configuration/drain``.
+public final class WebSocketServer: Service, Sendable {
+    private let configuration: Configuration
+    private let endpoints: [Endpoint]
+    private let eventLoopGroup: any EventLoopGroup
+
+    private enum Bound {
+        case waiting([CheckedContinuation<SocketAddress, any Error>])
+        case done(Result<SocketAddress, any Error>)
+    }
+
+    private let bound = Mutex(Bound.waiting([]))
+
+    /// A server with these endpoints.
+    public init(
+        configuration: Configuration,
+        eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
+        @EndpointBuilder endpoints: () -> [Endpoint]
+    ) {
+        self.configuration = configuration
+        self.eventLoopGroup = eventLoopGroup
+        self.endpoints = endpoints()
+    }
+
+    /// Serves until the task is cancelled or the service group shuts down, then drains.
+    /// - Throws: ``WebSocketError/Code/invalidArgument`` for endpoints or hosts that make no sense, and what binding
+    ///   the address throws.
+    public func run() async throws {
+        let state: ServerState
+        let listener: any Channel
+        do {
+            state = try ServerState(configuration: self.configuration, endpoints: self.endpoints)
+            listener = try await self.bind(state)
+        } catch {
+            self.settle(.failure(error))
+            throw error
+        }
+        guard let address = listener.localAddress else {
+            let error = WebSocketError(.connectFailed, "The listener has no address.")
+            self.settle(.failure(error))
+            throw error
+        }
+        self.settle(.success(address))
+        state.log(.info, "listening", ["address": "\(address.peerName)"])
+        await withTaskCancellationOrGracefulShutdownHandler {
+            try? await listener.closeFuture.get()
+        } onCancelOrGracefulShutdown: {
+            listener.close(promise: nil)
+        }
+        await self.drain(state)
+    }
+
+    /// The address that the server is bound to; waits until it is.
+    /// - Throws: what kept the server from listening.
+    public func boundAddress() async throws -> SocketAddress {
+        try await withCheckedThrowingContinuation { continuation in
+            let known: Result<SocketAddress, any Error>? = self.bound.withLock { bound in
+                switch bound {
+                case .done(let result): return result
+                case .waiting(let waiters):
+                    bound = .waiting(waiters + [continuation])
+                    return nil
+                }
+            }
+            if let known { continuation.resume(with: known) }
+        }
+    }
+
+    private func settle(_ result: Result<SocketAddress, any Error>) {
+        let waiters = self.bound.withLock { bound -> [CheckedContinuation<SocketAddress, any Error>] in
+            guard case .waiting(let waiters) = bound else { return [] }
+            bound = .done(result)
+            return waiters
+        }
+        for waiter in waiters { waiter.resume(with: result) }
+    }
+
+    private func bind(_ state: ServerState) async throws -> any Channel {
+        let tls = try state.configuration.tls.map { configuration in
+            var configuration = configuration
+            configuration.applicationProtocols = ["http/1.1"]
+            return try NIOSSLContext(configuration: configuration)
+        }
+        var settings = Connection.Settings()
+        settings.limits = state.configuration.limits
+        settings.timeouts = state.configuration.timeouts
+        settings.keepAlive = state.configuration.keepAlive
+        settings.isObserved = state.isObserved
+        settings.date = DateHeader.now
+        let shared = settings
+        let limits = shared.limits
+        let bootstrap = ServerBootstrap(group: self.eventLoopGroup)
+            .serverChannelOption(.backlog, value: 4096)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelOption(
+                .writeBufferWaterMark,
+                value: .init(low: limits.sendBufferLowMark, high: limits.sendBufferHighMark)
+            )
+            .childChannelInitializer { channel in
+                Self.initialize(channel, state: state, settings: shared, tls: tls)
+            }
+        switch state.configuration.address {
+        case .hostname(let host, let port):
+            return try await bootstrap.bind(host: host, port: port).get()
+        case .unixDomainSocket(let path):
+            return try await bootstrap.bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
+        }
+    }
+
+    private static func initialize(
+        _ channel: any Channel,
+        state: ServerState,
+        settings: Connection.Settings,
+        tls: NIOSSLContext?
+    ) -> EventLoopFuture<Void> {
+        guard let id = state.enter(channel.remoteAddress) else {
+            state.log(.notice, "connection refused: too many", ["peer": "\(channel.remoteAddress?.peerName ?? "")"])
+            // What cannot be served costs nothing more: no head is read, no TLS is negotiated.
+            return channel.close()
+        }
+        let connection = Connection(server: settings, isSecure: tls != nil, now: .now())
+        let session = ServerSession(server: state, channel: channel, id: id)
+        let handler = ConnectionHandler(
+            connection: connection,
+            delegate: session,
+            eventLoop: channel.eventLoop,
+            usesTLS: tls != nil
+        )
+        state.attach(handler, id)
+        do {
+            if let tls { try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls)) }
+            try channel.pipeline.syncOperations.addHandler(handler)
+            return channel.eventLoop.makeSucceededVoidFuture()
+        } catch {
+            return channel.eventLoop.makeFailedFuture(error)
+        }
+    }
+
+    private func drain(_ state: ServerState) async {
+        let limit = self.configuration.drain
+        await withTaskGroup(of: Void.self) { group in
+            // The task may be cancelled already; draining goes on all the same, bounded.
+            let timer = self.eventLoopGroup.any().scheduleTask(in: TimeAmount(limit)) { state.force() }
+            group.addTask { await state.drain() }
+            await group.waitForAll()
+            timer.cancel()
+        }
+    }
+}

@@ -1,0 +1,45 @@
+// Runs the tasks of one connection on its event loop, so that a message costs no thread hop.
+//
+// A job that becomes ready while the connection handles a read burst is kept and run when the burst ends, before the
+// one flush: what the application sends in answer leaves in the same write.
+
+package import NIOCore
+
+package final class ConnectionExecutor: TaskExecutor, @unchecked Sendable {
+    // Unchecked: `ready` and `isInBurst` are touched on `eventLoop` only; every path checks or is on it already.
+    package let eventLoop: any EventLoop
+    private var ready = CircularBuffer<UnownedJob>(initialCapacity: 2)
+    private var isInBurst = false
+
+    package init(eventLoop: any EventLoop) {
+        self.eventLoop = eventLoop
+    }
+
+    package func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        if self.eventLoop.inEventLoop && self.isInBurst {
+            self.ready.append(job)
+        } else {
+            self.eventLoop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+        }
+    }
+
+    package func beginBurst() {
+        self.isInBurst = true
+    }
+
+    /// Runs what became ready in the burst. A job that makes itself ready again and again is handed to the loop after
+    /// a bounded number of turns, so that it cannot starve other connections.
+    package func endBurst() {
+        var turns = 0
+        while let job = self.ready.popFirst() {
+            turns += 1
+            if turns > 64 {
+                self.eventLoop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+            } else {
+                job.runSynchronously(on: self.asUnownedTaskExecutor())
+            }
+        }
+        self.isInBurst = false
+    }
+}

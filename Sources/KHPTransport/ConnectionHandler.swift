@@ -1,0 +1,412 @@
+// The one channel handler of a connection: bytes from the channel into the sans-I/O `Connection`, its actions out to
+// the session that owns it, its bytes back to the channel, its deadline on the event loop's timer.
+
+package import KHPProtocol
+package import NIOCore
+import NIOTLS
+
+/// Who owns a connection: the client's session or the server's. Called on the event loop.
+package protocol ConnectionDelegate: AnyObject {
+    /// The transport is up (TCP, and TLS where used).
+    func connected(_ handler: ConnectionHandler)
+    /// The connection asks for a decision or tells of a step; messages go to the handler's sink instead.
+    func perform(_ action: ConnectionAction, on handler: ConnectionHandler)
+}
+
+package final class ConnectionHandler: ChannelDuplexHandler {
+    package typealias InboundIn = ByteBuffer
+    package typealias InboundOut = ByteBuffer
+    package typealias OutboundIn = ByteBuffer
+    package typealias OutboundOut = ByteBuffer
+
+    /// Where messages go once the socket is open.
+    package enum Sink {
+        case none
+        case inbox(Inbox)
+        case handler(any MessageHandler)
+    }
+
+    package var connection: Connection
+    package let executor: ConnectionExecutor
+    package let eventLoop: any EventLoop
+    package var sink = Sink.none
+
+    private var delegate: (any ConnectionDelegate)?
+    private let usesTLS: Bool
+    private var context: ChannelHandlerContext?
+    private var isBursting = false
+    private var isDriving = false
+    private var isPaused = false
+    private var hasHeldRead = false
+    private var hasEnded = false
+    private var isFlushScheduled = false
+    private var timer: DeadlineTimer
+    private var blockedSenders = CircularBuffer<UnsafeContinuation<Void, any Error>>()
+    private var pings: [(payload: UInt64, continuation: UnsafeContinuation<Duration, any Error>)] = []
+    private var closeWaiters: [UnsafeContinuation<CloseInfo, Never>] = []
+    package private(set) var closeInfo: CloseInfo?
+
+    package init(
+        connection: Connection,
+        delegate: any ConnectionDelegate,
+        eventLoop: any EventLoop,
+        usesTLS: Bool
+    ) {
+        self.connection = connection
+        self.delegate = delegate
+        self.eventLoop = eventLoop
+        self.executor = ConnectionExecutor(eventLoop: eventLoop)
+        self.usesTLS = usesTLS
+        self.timer = DeadlineTimer()
+    }
+
+    // MARK: Channel events
+
+    package func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        if context.channel.isActive { self.transportUp(context) }
+    }
+
+    package func handlerRemoved(context: ChannelHandlerContext) {
+        self.transportEnded()
+        self.context = nil
+    }
+
+    package func channelActive(context: ChannelHandlerContext) {
+        self.transportUp(context)
+        context.fireChannelActive()
+    }
+
+    package func channelInactive(context: ChannelHandlerContext) {
+        self.transportEnded()
+        context.fireChannelInactive()
+    }
+
+    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        if self.hasEnded { return }
+        if !self.isBursting {
+            self.isBursting = true
+            self.executor.beginBurst()
+        }
+        self.connection.receive(self.unwrapInboundIn(data), now: .now())
+        self.drive()
+    }
+
+    package func channelReadComplete(context: ChannelHandlerContext) {
+        if self.isBursting {
+            self.executor.endBurst()
+            self.isBursting = false
+        }
+        self.drive()
+        self.flush()
+        context.fireChannelReadComplete()
+    }
+
+    package func read(context: ChannelHandlerContext) {
+        if self.isPaused {
+            self.hasHeldRead = true
+        } else {
+            context.read()
+        }
+    }
+
+    package func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable {
+            while let sender = self.blockedSenders.popFirst() { sender.resume() }
+        }
+        if case .handler = self.sink {
+            // A synchronous handler cannot wait to send, so the peer that does not read is not read from either.
+            if context.channel.isWritable { self.resumeReading() } else { self.pauseReading() }
+        }
+        context.fireChannelWritabilityChanged()
+    }
+
+    package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        switch event {
+        case let event as ChannelEvent where event == .inputClosed:
+            self.connection.inputClosed(now: .now())
+            self.drive()
+            self.flush()
+        case let event as TLSUserEvent:
+            if case .handshakeCompleted = event { self.start() }
+        default:
+            break
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    package func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if !self.hasEnded {
+            self.connection.transportFailed(TransportFailure.describe(error, usesTLS: self.usesTLS), now: .now())
+            self.drive()
+            self.flush()
+        }
+        context.close(promise: nil)
+    }
+
+    private func transportUp(_ context: ChannelHandlerContext) {
+        self.connection.transportUp(now: .now())
+        if !self.usesTLS { self.start() } else { self.updateTimer() }
+    }
+
+    private func start() {
+        self.delegate?.connected(self)
+        self.connection.start(now: .now())
+        self.drive()
+        self.flush()
+    }
+
+    private func transportEnded() {
+        guard !self.hasEnded else { return }
+        self.connection.transportEnded(now: .now())
+        self.drive()
+        if !self.hasEnded { self.finish(self.connection.abandoned(now: .now())) }
+    }
+
+    // MARK: Driving the connection
+
+    /// Takes actions until the connection needs more bytes, more time or an answer.
+    package func drive() {
+        if self.isDriving || self.hasEnded { return }
+        self.isDriving = true
+        let now = NIODeadline.now()
+        while !self.isPaused || self.connection.mustProceed {
+            guard let action = self.connection.next(now: now) else { break }
+            switch action {
+            case .message(let kind, let payload):
+                switch self.sink {
+                case .inbox(let inbox):
+                    if inbox.push(.message(kind, payload)) { self.pauseReading() }
+                case .handler(let handler):
+                    handler.received(ReceivedMessage(kind: kind, bytes: payload), on: EventLoopSocket(self))
+                case .none:
+                    break
+                }
+            case .chunk(let chunk):
+                switch self.sink {
+                case .inbox(let inbox):
+                    if inbox.push(.chunk(chunk)) { self.pauseReading() }
+                case .handler(let handler):
+                    handler.received(chunk, on: EventLoopSocket(self))
+                case .none:
+                    break
+                }
+            case .pong(let roundTrip):
+                self.pongReceived(roundTrip)
+            case .closed(let info):
+                self.finish(info)
+            default:
+                self.delegate?.perform(action, on: self)
+            }
+            if self.hasEnded { break }
+        }
+        self.isDriving = false
+        if !self.hasEnded { self.updateTimer() }
+    }
+
+    /// Writes what the connection has to say, in one flush; inside a read burst the flush waits for its end.
+    package func flush() {
+        guard let context = self.context, !self.isBursting else { return }
+        var wrote = false
+        while let buffer = self.connection.output.next() {
+            context.write(self.wrapOutboundOut(buffer), promise: nil)
+            wrote = true
+        }
+        if wrote { context.flush() }
+    }
+
+    /// After something was said outside a read burst: one flush for all that is said in this turn of the loop.
+    package func flushSoon() {
+        if self.isBursting || self.isFlushScheduled { return }
+        self.isFlushScheduled = true
+        let bound = NIOLoopBound(self, eventLoop: self.eventLoop)
+        self.eventLoop.execute {
+            bound.value.isFlushScheduled = false
+            bound.value.drive()
+            bound.value.flush()
+        }
+    }
+
+    /// After an answer of the session: go on from where the connection waited.
+    package func proceed() {
+        self.drive()
+        self.flush()
+    }
+
+    private func finish(_ info: CloseInfo) {
+        guard !self.hasEnded else { return }
+        self.isBursting = false
+        self.flush()
+        self.hasEnded = true
+        self.closeInfo = info
+        self.timer.cancel()
+        self.delegate?.perform(.closed(info), on: self)
+        self.delegate = nil
+        switch self.sink {
+        case .inbox(let inbox): inbox.finish(info)
+        case .handler(let handler): handler.closed(info)
+        case .none: break
+        }
+        self.sink = .none
+        let failure = WebSocketError.closed(info)
+        while let sender = self.blockedSenders.popFirst() { sender.resume(throwing: failure) }
+        for ping in self.pings { ping.continuation.resume(throwing: failure) }
+        self.pings = []
+        for waiter in self.closeWaiters { waiter.resume(returning: info) }
+        self.closeWaiters = []
+        self.endTransport(lingering: self.connection.shouldLinger)
+    }
+
+    /// Ends the transport once what was written has left.
+    ///
+    /// A server that refuses while the peer is still sending half-closes and reads on for a moment: closing at once
+    /// would reset the stream and could destroy the refusal on its way.
+    private func endTransport(lingering: Bool) {
+        guard let context = self.context, context.channel.isActive else { return }
+        let channel = context.channel
+        // Whatever the peer does, the descriptor is given back after this long.
+        let limit = context.eventLoop.scheduleTask(in: .seconds(lingering ? 1 : 10)) {
+            channel.close(promise: nil)
+        }
+        channel.closeFuture.whenComplete { _ in limit.cancel() }
+        self.isPaused = false
+        if self.hasHeldRead {
+            self.hasHeldRead = false
+            context.read()
+        }
+        let flushed = context.eventLoop.makePromise(of: Void.self)
+        let mode: CloseMode = lingering && !self.usesTLS ? .output : .all
+        flushed.futureResult.whenComplete { _ in channel.close(mode: mode, promise: nil) }
+        context.writeAndFlush(self.wrapOutboundOut(ByteBuffer()), promise: flushed)
+    }
+
+    // MARK: Deadlines
+
+    private func updateTimer() {
+        guard let deadline = self.connection.deadline else { return }
+        self.timer.wake(at: deadline, on: self.eventLoop, handler: self)
+    }
+
+    func timerFired() {
+        guard !self.hasEnded else { return }
+        let now = NIODeadline.now()
+        self.timer.fired()
+        if let deadline = self.connection.deadline, deadline <= now {
+            self.connection.timeReached(now: now)
+            self.drive()
+            self.flush()
+        } else {
+            self.updateTimer()
+        }
+    }
+
+    // MARK: Back-pressure
+
+    package func pauseReading() {
+        self.isPaused = true
+    }
+
+    package func resumeReading() {
+        guard self.isPaused, !self.hasEnded else { return }
+        self.isPaused = false
+        self.drive()
+        self.flush()
+        if !self.isPaused, self.hasHeldRead {
+            self.hasHeldRead = false
+            self.context?.read()
+        }
+    }
+
+    // MARK: What the application says
+
+    package var isWritable: Bool { self.context?.channel.isWritable ?? false }
+
+    package func checkOpen() throws(WebSocketError) {
+        if let info = self.closeInfo { throw WebSocketError.closed(info) }
+    }
+
+    package func waitUntilWritable(_ continuation: UnsafeContinuation<Void, any Error>) {
+        if let info = self.closeInfo {
+            continuation.resume(throwing: WebSocketError.closed(info))
+        } else if self.isWritable {
+            continuation.resume()
+        } else {
+            self.blockedSenders.append(continuation)
+        }
+    }
+
+    package func sendMessage(_ message: WebSocketMessage) throws(WebSocketError) {
+        try self.checkOpen()
+        try self.connection.send(message, now: .now())
+        self.flushIfLarge()
+    }
+
+    package func sendMessage(_ kind: MessageKind, _ payload: ByteBuffer) throws(WebSocketError) {
+        try self.checkOpen()
+        try self.connection.send(kind, payload, now: .now())
+        self.flushIfLarge()
+    }
+
+    package func sendChunk(_ chunk: MessageChunk) throws(WebSocketError) {
+        try self.checkOpen()
+        try self.connection.send(chunk, now: .now())
+        self.flushIfLarge()
+    }
+
+    /// Small messages of one turn leave together; large ones leave at once, so that writability tells the truth.
+    private func flushIfLarge() {
+        if self.connection.output.pendingBytes >= 32_768 {
+            let wasBursting = self.isBursting
+            self.isBursting = false
+            self.flush()
+            self.isBursting = wasBursting
+        } else {
+            self.flushSoon()
+        }
+    }
+
+    package func sendPing(_ continuation: UnsafeContinuation<Duration, any Error>) {
+        if let info = self.closeInfo {
+            continuation.resume(throwing: WebSocketError.closed(info))
+            return
+        }
+        do {
+            let payload = try self.connection.ping(now: .now())
+            self.pings.append((payload, continuation))
+            self.flushSoon()
+        } catch {
+            continuation.resume(throwing: error)
+        }
+    }
+
+    private func pongReceived(_ roundTrip: TimeAmount) {
+        let duration = Duration.nanoseconds(roundTrip.nanoseconds)
+        if self.connection.isObserved { self.delegate?.perform(.event(.pong(roundTrip: duration)), on: self) }
+        let answered = self.pings
+        self.pings = []
+        for ping in answered { ping.continuation.resume(returning: duration) }
+    }
+
+    /// Begins the closing handshake; `closed` tells how it ended.
+    package func close(code: WebSocketCloseCode, reason: String) {
+        guard self.closeInfo == nil else { return }
+        self.connection.close(code: code, reason: reason, now: .now())
+        // Whatever the application does not take any more must not keep the closing handshake from being read.
+        self.flushSoon()
+    }
+
+    package func whenClosed(_ continuation: UnsafeContinuation<CloseInfo, Never>) {
+        if let info = self.closeInfo {
+            continuation.resume(returning: info)
+        } else {
+            self.closeWaiters.append(continuation)
+        }
+    }
+
+    /// Drops the connection without a closing handshake.
+    package func abort() {
+        self.context?.close(promise: nil)
+    }
+
+    package var channel: (any Channel)? { self.context?.channel }
+}

@@ -1,0 +1,33 @@
+// One timer a connection. Deadlines move with every byte; the callback does not: one that is early finds out when it
+// fires and is set anew, so that a busy connection schedules nothing.
+
+import NIOCore
+
+struct DeadlineTimer {
+    private var callback: NIOScheduledCallback?
+    private var firesAt: NIODeadline?
+
+    mutating func wake(at deadline: NIODeadline, on eventLoop: any EventLoop, handler: ConnectionHandler) {
+        if let firesAt, firesAt <= deadline { return }
+        self.callback?.cancel()
+        self.firesAt = deadline
+        self.callback = eventLoop.scheduleCallback(at: deadline, handler: Wake(handler: handler))
+    }
+
+    mutating func fired() {
+        self.callback = nil
+        self.firesAt = nil
+    }
+
+    mutating func cancel() {
+        self.callback?.cancel()
+        self.fired()
+    }
+
+    private struct Wake: NIOScheduledCallbackHandler, @unchecked Sendable {
+        // Unchecked: scheduled, cancelled and fired on the handler's own event loop only.
+        let handler: ConnectionHandler
+
+        func handleScheduledCallback(eventLoop: some EventLoop) { self.handler.timerFired() }
+    }
+}

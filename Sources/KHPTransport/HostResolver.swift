@@ -1,0 +1,62 @@
+// Names to addresses, off the event loops. All addresses are returned, in the system's order of preference.
+
+package import NIOCore
+import NIOPosix
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+package enum HostResolver {
+    package struct Failure: Error {
+        package var message: String
+    }
+
+    /// Resolves a host name or an address literal.
+    package static func resolve(_ host: String, port: Int) async throws -> [SocketAddress] {
+        if let literal = try? SocketAddress(ipAddress: host, port: port) { return [literal] }
+        return try await NIOThreadPool.singleton.runIfActive { try self.blockingResolve(host, port: port) }
+    }
+
+    private static func blockingResolve(_ host: String, port: Int) throws -> [SocketAddress] {
+        var hints = addrinfo()
+        hints.ai_family = AF_UNSPEC
+        #if canImport(Glibc)
+        hints.ai_socktype = CInt(SOCK_STREAM.rawValue)
+        #else
+        hints.ai_socktype = SOCK_STREAM
+        #endif
+        var list: UnsafeMutablePointer<addrinfo>?
+        let result = getaddrinfo(host, String(port), &hints, &list)
+        guard result == 0 else { throw Failure(message: String(cString: gai_strerror(result))) }
+        defer { freeaddrinfo(list) }
+        var addresses: [SocketAddress] = []
+        var next = list
+        while let info = next {
+            if let bytes = info.pointee.ai_addr {
+                switch info.pointee.ai_family {
+                case AF_INET:
+                    addresses.append(
+                        bytes.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
+                            SocketAddress($0.pointee, host: host)
+                        }
+                    )
+                case AF_INET6:
+                    addresses.append(
+                        bytes.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) {
+                            SocketAddress($0.pointee, host: host)
+                        }
+                    )
+                default:
+                    break
+                }
+            }
+            next = info.pointee.ai_next
+        }
+        return addresses
+    }
+}

@@ -1,0 +1,141 @@
+// Received messages between the event loop and the one task that consumes them: bounded, with back-pressure to the
+// socket, and safe to wait on and to cancel from any thread.
+
+package import KHPProtocol
+package import NIOCore
+import Synchronization
+
+package final class Inbox: Sendable {
+    package enum Item: Sendable {
+        case message(MessageKind, ByteBuffer)
+        case chunk(MessageChunk)
+
+        var bytes: Int {
+            switch self {
+            case .message(_, let payload): payload.readableBytes
+            case .chunk(let chunk): chunk.bytes.readableBytes
+            }
+        }
+    }
+
+    private struct State: ~Copyable {
+        var items = CircularBuffer<Item>(initialCapacity: 8)
+        var bytes = 0
+        var isPaused = false
+        var end: CloseInfo?
+        var isCancelled = false
+        var consumer: UnsafeContinuation<Item?, any Error>?
+    }
+
+    private let state = Mutex(State())
+    private let highMessages: Int
+    private let highBytes: Int
+
+    package init(limits: Limits) {
+        self.highMessages = max(1, limits.inboundQueueMessages)
+        self.highBytes = max(1, limits.inboundQueueBytes)
+    }
+
+    /// Event loop: a message arrived.
+    /// - Returns: whether to stop reading until the consumer has caught up.
+    package func push(_ item: Item) -> Bool {
+        var consumer: UnsafeContinuation<Item?, any Error>?
+        let pause = self.state.withLock { state in
+            if let waiting = state.consumer {
+                consumer = waiting
+                state.consumer = nil
+                return false
+            }
+            state.bytes += item.bytes
+            state.items.append(item)
+            if state.items.count >= self.highMessages || state.bytes >= self.highBytes { state.isPaused = true }
+            return state.isPaused
+        }
+        consumer?.resume(returning: item)
+        return pause
+    }
+
+    /// Event loop: nothing more will arrive. What is queued can still be taken.
+    package func finish(_ info: CloseInfo) {
+        let consumer = self.state.withLock { state in
+            state.end = info
+            defer { state.consumer = nil }
+            return state.consumer
+        }
+        Self.resume(consumer, atEnd: info)
+    }
+
+    private static func resume(_ consumer: UnsafeContinuation<Item?, any Error>?, atEnd info: CloseInfo) {
+        guard let consumer else { return }
+        if let error = info.error { consumer.resume(throwing: error) } else { consumer.resume(returning: nil) }
+    }
+
+    /// Consumer: the next message; `nil` after a clean close.
+    /// - Throws: the error that ended the connection, or `CancellationError`.
+    nonisolated(nonsending) package func next(resume: () -> Void) async throws -> Item? {
+        enum Step { case item(Item, resume: Bool), end(CloseInfo), wait }
+        let step: Step = self.state.withLock { state in
+            if let item = state.items.popFirst() {
+                state.bytes -= item.bytes
+                let drained =
+                    state.isPaused && state.items.count * 2 <= self.highMessages && state.bytes * 2 <= self.highBytes
+                if drained { state.isPaused = false }
+                return .item(item, resume: drained)
+            }
+            if let end = state.end { return .end(end) }
+            return .wait
+        }
+        switch step {
+        case .item(let item, let drained):
+            if drained { resume() }
+            return item
+        case .end(let info):
+            if let error = info.error { throw error }
+            return nil
+        case .wait:
+            return try await self.wait()
+        }
+    }
+
+    nonisolated(nonsending) private func wait() async throws -> Item? {
+        try await withTaskCancellationHandler {
+            try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Item?, any Error>) in
+                enum Now { case item(Item), end(CloseInfo), cancelled, second, wait }
+                let now: Now = self.state.withLock { state in
+                    if let item = state.items.popFirst() {
+                        state.bytes -= item.bytes
+                        return .item(item)
+                    }
+                    if let end = state.end { return .end(end) }
+                    if state.isCancelled {
+                        state.isCancelled = false
+                        return .cancelled
+                    }
+                    if state.consumer != nil { return .second }
+                    state.consumer = continuation
+                    return .wait
+                }
+                switch now {
+                case .item(let item): continuation.resume(returning: item)
+                case .end(let info): Self.resume(continuation, atEnd: info)
+                case .cancelled: continuation.resume(throwing: CancellationError())
+                case .second:
+                    continuation.resume(
+                        throwing: WebSocketError(
+                            code: .invalidArgument,
+                            message: "The messages of a socket have one consumer; a second task is already waiting."
+                        )
+                    )
+                case .wait: break
+                }
+            }
+        } onCancel: {
+            let consumer = self.state.withLock { state in
+                defer { state.consumer = nil }
+                if state.consumer == nil { state.isCancelled = true }
+                return state.consumer
+            }
+            consumer?.resume(throwing: CancellationError())
+        }
+    }
+}

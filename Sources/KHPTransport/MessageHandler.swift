@@ -1,0 +1,78 @@
+// The synchronous way to take messages: on the event loop, for those who need the last microsecond.
+
+public import KHPProtocol
+public import NIOCore
+
+/// Takes the messages of one connection on its event loop, without a task or a queue in between.
+///
+/// Every call comes on the connection's event loop and must return quickly. A peer that does not read what is sent to
+/// it is not read from either, so a handler that answers each message stays within the send buffer's marks.
+public protocol MessageHandler: AnyObject {
+    /// The socket is open.
+    func opened(_ socket: EventLoopSocket)
+    /// A whole message arrived.
+    func received(_ message: ReceivedMessage, on socket: EventLoopSocket)
+    /// A piece of a message arrived; only with ``Delivery/chunks``.
+    func received(_ chunk: MessageChunk, on socket: EventLoopSocket)
+    /// The socket has closed; nothing more will be called.
+    func closed(_ info: CloseInfo)
+}
+
+extension MessageHandler {
+    /// Does nothing.
+    public func opened(_ socket: EventLoopSocket) {}
+    /// Does nothing.
+    public func received(_ chunk: MessageChunk, on socket: EventLoopSocket) {}
+    /// Does nothing.
+    public func closed(_ info: CloseInfo) {}
+}
+
+/// A message as it arrived, without a copy.
+public struct ReceivedMessage: Sendable {
+    /// Text or binary.
+    public var kind: MessageKind
+    /// The payload; valid UTF-8 where `kind` is text.
+    public var bytes: ByteBuffer
+
+    package init(kind: MessageKind, bytes: ByteBuffer) {
+        self.kind = kind
+        self.bytes = bytes
+    }
+
+    /// The same as the type that the asynchronous side uses; copies text into a string.
+    public var message: WebSocketMessage {
+        switch self.kind {
+        case .text: .text(String(buffer: self.bytes))
+        case .binary: .binary(self.bytes)
+        }
+    }
+}
+
+/// A socket seen from its event loop. Never let it leave that loop.
+public struct EventLoopSocket {
+    private let handler: ConnectionHandler
+
+    package init(_ handler: ConnectionHandler) {
+        self.handler = handler
+    }
+
+    /// Queues a message; what is sent in one turn of the event loop leaves in one write.
+    /// - Throws: ``WebSocketError`` when the socket is closed or an extension refuses the message.
+    public func send(_ message: WebSocketMessage) throws(WebSocketError) {
+        try self.handler.sendMessage(message)
+    }
+
+    /// Queues a message from its bytes. Text must be valid UTF-8: the peer closes otherwise.
+    /// - Throws: ``WebSocketError`` when the socket is closed or an extension refuses the message.
+    public func send(_ kind: MessageKind, _ bytes: ByteBuffer) throws(WebSocketError) {
+        try self.handler.sendMessage(kind, bytes)
+    }
+
+    /// Begins the closing handshake (RFC 6455 section 7.1.2).
+    public func close(code: WebSocketCloseCode = .normalClosure, reason: String = "") {
+        self.handler.close(code: code, reason: reason)
+    }
+
+    /// Whether the peer keeps up: `false` above the high-water mark of the send buffer.
+    public var isWritable: Bool { self.handler.isWritable }
+}

@@ -1,0 +1,21 @@
+// What TLS agreed on, for observers.
+
+package import KHPProtocol
+package import NIOCore
+import NIOSSL
+
+extension TLSInfo {
+    /// Reads the TLS handler of a channel. On the channel's event loop.
+    package static func of(_ channel: any Channel, alpn: String? = nil) -> TLSInfo? {
+        guard let handler = try? channel.pipeline.syncOperations.handler(type: NIOSSLHandler.self) else { return nil }
+        let version =
+            switch handler.tlsVersion {
+            case .tlsv1: "TLSv1"
+            case .tlsv11: "TLSv1.1"
+            case .tlsv12: "TLSv1.2"
+            case .tlsv13: "TLSv1.3"
+            case nil: "unknown"
+            }
+        return TLSInfo(version: version, alpn: alpn)
+    }
+}

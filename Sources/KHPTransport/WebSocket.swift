@@ -1,0 +1,177 @@
+// The open socket as applications hold it, client and server alike.
+
+public import KHPProtocol
+public import NIOCore
+
+/// An open WebSocket: both handshakes are complete.
+///
+/// ```swift
+/// for try await message in socket.messages {
+///     try await socket.send(message)
+/// }
+/// ```
+///
+/// It can be used from any task. Messages are taken by one consumer; sending is ordered per caller, and each message is
+/// whole whoever else sends at the same time.
+public final class WebSocket: Sendable {
+    /// What both handshakes agreed on.
+    public let negotiated: Negotiation
+    /// The peer's address, as `host:port`.
+    public var peer: String { self.address?.peerName ?? "" }
+
+    private let address: SocketAddress?
+    private let handler: NIOLoopBound<ConnectionHandler>
+    private let eventLoop: any EventLoop
+    private let inbox: Inbox
+
+    package init(handler: ConnectionHandler, inbox: Inbox, negotiated: Negotiation, address: SocketAddress?) {
+        self.handler = NIOLoopBound(handler, eventLoop: handler.eventLoop)
+        self.eventLoop = handler.eventLoop
+        self.inbox = inbox
+        self.negotiated = negotiated
+        self.address = address
+    }
+
+    // MARK: Receiving
+
+    /// The messages in order. Ends after a clean close; throws the ``WebSocketError`` that ended the connection
+    /// otherwise. Nothing is read from the peer while the consumer falls behind by more than the inbound limits.
+    public var messages: WebSocketMessages { WebSocketMessages(socket: self) }
+
+    /// The pieces of messages as they arrive, for a socket configured with ``Delivery/chunks``.
+    public var chunks: WebSocketChunks { WebSocketChunks(socket: self) }
+
+    nonisolated(nonsending) func nextItem() async throws -> Inbox.Item? {
+        try await self.inbox.next { self.onEventLoop { $0.resumeReading() } }
+    }
+
+    // MARK: Sending
+
+    /// Sends a text message.
+    /// - Throws: ``WebSocketError`` when the socket is closed.
+    nonisolated(nonsending) public func send(_ text: String) async throws {
+        try await self.send(.text(text))
+    }
+
+    /// Sends a binary message.
+    /// - Throws: ``WebSocketError`` when the socket is closed.
+    nonisolated(nonsending) public func send(_ bytes: ByteBuffer) async throws {
+        try await self.send(.binary(bytes))
+    }
+
+    /// Sends a message. Returns when it is queued and the peer keeps up: above the send buffer's high-water mark it
+    /// waits. What was accepted is not lost by a proper `close`.
+    /// - Throws: ``WebSocketError`` when the socket is closed or an extension refuses the message.
+    nonisolated(nonsending) public func send(_ message: WebSocketMessage) async throws {
+        try await self.say { handler throws(WebSocketError) in try handler.sendMessage(message) }
+    }
+
+    /// Sends one message in pieces, so that it is never whole in memory.
+    ///
+    /// No other message can be sent until `body` returns; text may be cut anywhere but must be valid UTF-8 as a whole.
+    /// - Throws: ``WebSocketError`` when the socket is closed; what `body` throws closes the socket with 1011, since
+    ///   half a message cannot be taken back.
+    nonisolated(nonsending) public func stream(
+        _ kind: MessageKind,
+        _ body: (MessageStream) async throws -> Void
+    ) async throws {
+        do {
+            try await self.sendChunk(MessageChunk(kind: kind, bytes: ByteBuffer(), isFirst: true, isLast: false))
+            try await body(MessageStream(socket: self, kind: kind))
+            try await self.sendChunk(MessageChunk(kind: kind, bytes: ByteBuffer(), isFirst: false, isLast: true))
+        } catch {
+            _ = try? await self.close(code: .internalError, reason: "a streamed message was abandoned")
+            throw error
+        }
+    }
+
+    nonisolated(nonsending) func sendChunk(_ chunk: MessageChunk) async throws {
+        try await self.say { handler throws(WebSocketError) in try handler.sendChunk(chunk) }
+    }
+
+    nonisolated(nonsending) private func say(
+        _ body: @escaping @Sendable (ConnectionHandler) throws(WebSocketError) -> Void
+    ) async throws {
+        if self.eventLoop.inEventLoop {
+            let handler = self.handler.value
+            try body(handler)
+            if handler.isWritable { return }
+            try await withUnsafeThrowingContinuation { handler.waitUntilWritable($0) }
+        } else {
+            try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Void, any Error>) in
+                self.onEventLoop { handler in
+                    do {
+                        try body(handler)
+                        handler.waitUntilWritable(continuation)
+                    } catch {
+                        continuation.resume(throwing: error)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends a ping and waits for its pong (RFC 6455 section 5.5.2).
+    /// - Returns: the round-trip time.
+    /// - Throws: ``WebSocketError`` when the socket closes first.
+    nonisolated(nonsending) public func ping() async throws -> Duration {
+        try await withUnsafeThrowingContinuation { continuation in
+            self.onEventLoop { $0.sendPing(continuation) }
+        }
+    }
+
+    // MARK: Closing
+
+    /// Closes the socket: everything sent before leaves first, then the closing handshake runs, bounded by the close
+    /// timeout.
+    /// - Parameters:
+    ///   - code: 1000 to 1014 without the reserved ones, or 3000 to 4999.
+    ///   - reason: at most 123 bytes of UTF-8.
+    /// - Returns: how it ended, also when it was closed already.
+    /// - Throws: ``WebSocketError/Code/invalidArgument`` for a code or reason that must not go on the wire.
+    @discardableResult
+    nonisolated(nonsending) public func close(
+        code: WebSocketCloseCode = .normalClosure,
+        reason: String = ""
+    ) async throws -> CloseInfo {
+        guard code.isValidOnWire else {
+            throw WebSocketError(
+                code: .invalidArgument,
+                message: "Close code \(code.rawValue) must not be sent; use 1000, 1001 or 3000 to 4999."
+            )
+        }
+        guard reason.utf8.count <= 123 else {
+            throw WebSocketError(
+                code: .invalidArgument,
+                message: "The close reason has \(reason.utf8.count) bytes of UTF-8; at most 123 fit a close frame."
+            )
+        }
+        return await withUnsafeContinuation { continuation in
+            self.onEventLoop {
+                $0.close(code: code, reason: reason)
+                $0.resumeReading()
+                $0.whenClosed(continuation)
+            }
+        }
+    }
+
+    /// Waits until the socket has closed, whoever closes it.
+    nonisolated(nonsending) public func closed() async -> CloseInfo {
+        await withUnsafeContinuation { continuation in
+            self.onEventLoop { $0.whenClosed(continuation) }
+        }
+    }
+
+    /// Drops the connection at once, without a closing handshake.
+    package func abort() {
+        self.onEventLoop { $0.abort() }
+    }
+
+    private func onEventLoop(_ body: @escaping @Sendable (ConnectionHandler) -> Void) {
+        if self.eventLoop.inEventLoop {
+            body(self.handler.value)
+        } else {
+            self.eventLoop.execute { body(self.handler.value) }
+        }
+    }
+}
