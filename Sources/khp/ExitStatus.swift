@@ -20,6 +20,8 @@ enum ExitStatus: Int32, Sendable {
     case authenticationFailed = 8
     /// The peer broke the protocol after the socket was open.
     case protocolViolation = 9
+    /// Interrupted before there was anything to close: 128 + SIGINT, as shells have it.
+    case interrupted = 130
 }
 
 /// A failure that ends the command: one sentence for a person, a status for a script.

@@ -18,7 +18,7 @@ struct Khp: AsyncParsableCommand {
               echo hello | khp connect ws://127.0.0.1:8080/echo
             """,
         version: version,
-        subcommands: [HashCommand.self]
+        subcommands: [DemoCommand.self, ConnectCommand.self, ServeCommand.self, HashCommand.self]
     )
 
     static func main() async {
