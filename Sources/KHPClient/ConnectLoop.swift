@@ -268,10 +268,9 @@ struct ConnectLoop {
     }
 
     private func end(_ channel: any Channel) async throws {
-        let handler = try await channel.pipeline.handler(type: ConnectionHandler.self).map { handler in
+        try await channel.pipeline.handler(type: ConnectionHandler.self).map { handler in
             handler.close(code: .normalClosure, reason: "")
         }.get()
-        _ = handler
         self.boundLeaving(channel)
     }
 

@@ -1,4 +1,4 @@
-public import KHPProtocol
+import KHPProtocol
 public import KHPTransport
 public import NIOCore
 public import NIOPosix

@@ -32,24 +32,24 @@ public struct Limits: Sendable, Hashable {
 
     /// Longest time for the opening handshake on one connection: for a server from accept to its 101 (TLS included),
     /// for a client from dialling to the 101. Absolute: bytes that trickle in do not extend it.
-    public var openingTimeout: TimeAmount = .seconds(10)
+    package var openingTimeout: TimeAmount = .seconds(10)
 
     /// Longest time from the opening's 101 to a complete extended request (server), or from the extended request to
     /// its final response (client). Absolute as well: neither pings nor fragments extend it.
-    public var extendedTimeout: TimeAmount = .seconds(10)
+    package var extendedTimeout: TimeAmount = .seconds(10)
 
     /// Longest time for the whole of a client's connect with all its redirects and challenges, not counting the time
     /// in which a challenge handler waits for a person.
-    public var connectTimeout: TimeAmount = .seconds(30)
+    package var connectTimeout: TimeAmount = .seconds(30)
 
     /// How long a server waits for the replay after it sent a challenge. A person may have to type.
-    public var challengeReplayTimeout: TimeAmount = .seconds(60)
+    package var challengeReplayTimeout: TimeAmount = .seconds(60)
 
     /// How long a client's challenge handler may take. Twice what servers wait, so that the server decides.
-    public var challengeHandlerTimeout: TimeAmount = .seconds(120)
+    package var challengeHandlerTimeout: TimeAmount = .seconds(120)
 
     /// How long a client waits altogether after the first 202 for the final response.
-    public var processingTimeout: TimeAmount = .seconds(30)
+    package var processingTimeout: TimeAmount = .seconds(30)
 
     /// Most redirects in one connect, both handshakes together. The specification's prose says five.
     public var redirects = 5
@@ -81,16 +81,16 @@ public struct Limits: Sendable, Hashable {
     public var stalledWriteTimeout: TimeAmount = .seconds(20)
 
     /// Silence after which a ping is sent. Below the 60 s after which common proxies drop idle connections. `nil`: never.
-    public var pingInterval: TimeAmount? = .seconds(20)
+    package var pingInterval: TimeAmount? = .seconds(20)
 
     /// How long after a ping the peer may stay silent before it counts as gone.
-    public var pongTimeout: TimeAmount = .seconds(20)
+    package var pongTimeout: TimeAmount = .seconds(20)
 
     /// Silence after which the connection is closed whatever the pings say. `nil`: never.
-    public var idleTimeout: TimeAmount?
+    package var idleTimeout: TimeAmount?
 
     /// How long the closing handshake and the peer's end of the TCP connection are waited for.
-    public var closeTimeout: TimeAmount = .seconds(10)
+    package var closeTimeout: TimeAmount = .seconds(10)
 
     // MARK: Listeners
 

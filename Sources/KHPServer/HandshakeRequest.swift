@@ -28,7 +28,7 @@ public struct HandshakeRequest: Sendable {
     /// Who the client proved to be, where the endpoint has `authentication`.
     public internal(set) var principal: String?
     /// The entity of the extended request, where it has one.
-    public var body: ByteBuffer? { self.extendedRequest?.body }
+    public var body: ByteBuffer? { self.extendedRequest.flatMap { $0.body.readableBytes > 0 ? $0.body : nil } }
     /// The peer's address, as `host:port`.
     public let peer: String
     /// The certificate that the client proved to hold, where TLS asked for one.

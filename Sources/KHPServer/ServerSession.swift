@@ -1,6 +1,7 @@
 // One accepted connection: decides about its requests by the endpoints' rules, runs the application once it is open.
 // Everything here happens on the connection's event loop; what may take its time runs in a task and comes back.
 
+import HTTPTypes
 import KHPProtocol
 import KHPTransport
 import Logging
@@ -55,7 +56,7 @@ final class ServerSession: ConnectionDelegate {
             self.decision = nil
             self.leavePending()
             self.server.closed(self.id, info)
-        case .message, .chunk, .pong, .challenge, .hopEnded:
+        case .message, .chunk, .pong, .challenge, .hopEnded, .established:
             break
         }
     }

@@ -188,26 +188,3 @@ final class ServerState: Sendable {
         self.log(level, "a socket's handler threw", ["error": "\(error)"])
     }
 }
-
-/// An address without its port, cheap to make and to compare.
-struct AddressKey: Hashable, Sendable {
-    private let high: UInt64
-    private let low: UInt64
-
-    init?(_ address: SocketAddress?) {
-        switch address {
-        case .v4(let address):
-            self.high = 0
-            self.low = UInt64(address.address.sin_addr.s_addr)
-        case .v6(let address):
-            let words = withUnsafeBytes(of: address.address.sin6_addr) { bytes in
-                (bytes.loadUnaligned(as: UInt64.self), bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
-            }
-            // One host has a whole /64.
-            self.high = words.0
-            self.low = 0
-        case .unixDomainSocket, nil:
-            return nil
-        }
-    }
-}

@@ -1,5 +1,5 @@
-public import KHPProtocol
-public import KHPTransport
+import KHPProtocol
+import KHPTransport
 import Logging
 public import NIOCore
 public import NIOPosix

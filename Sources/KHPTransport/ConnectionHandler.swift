@@ -42,7 +42,7 @@ package final class ConnectionHandler: ChannelDuplexHandler {
     private var isFlushScheduled = false
     private var timer: DeadlineTimer
     private var blockedSenders = CircularBuffer<UnsafeContinuation<Void, any Error>>()
-    private var pings: [(payload: UInt64, continuation: UnsafeContinuation<Duration, any Error>)] = []
+    private var pings: [(number: UInt64, continuation: UnsafeContinuation<Duration, any Error>)] = []
     private var closeWaiters: [UnsafeContinuation<CloseInfo, Never>] = []
     package private(set) var closeInfo: CloseInfo?
 
@@ -111,6 +111,7 @@ package final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
+        self.connection.setCongested(!context.channel.isWritable, now: .now())
         if context.channel.isWritable {
             while let sender = self.blockedSenders.popFirst() { sender.resume() }
         }
@@ -191,8 +192,8 @@ package final class ConnectionHandler: ChannelDuplexHandler {
                 case .none:
                     break
                 }
-            case .pong(let roundTrip):
-                self.pongReceived(roundTrip)
+            case .pong(let number, let roundTrip):
+                self.pongReceived(number, roundTrip)
             case .closed(let info):
                 self.finish(info)
             default:
@@ -206,7 +207,11 @@ package final class ConnectionHandler: ChannelDuplexHandler {
 
     /// Writes what the connection has to say, in one flush; inside a read burst the flush waits for its end.
     package func flush() {
-        guard let context = self.context, !self.isBursting else { return }
+        if !self.isBursting { self.flushNow() }
+    }
+
+    private func flushNow() {
+        guard let context = self.context else { return }
         var wrote = false
         while let buffer = self.connection.output.next() {
             context.write(self.wrapOutboundOut(buffer), promise: nil)
@@ -235,8 +240,7 @@ package final class ConnectionHandler: ChannelDuplexHandler {
 
     private func finish(_ info: CloseInfo) {
         guard !self.hasEnded else { return }
-        self.isBursting = false
-        self.flush()
+        self.flushNow()
         self.hasEnded = true
         self.closeInfo = info
         self.timer.cancel()
@@ -356,10 +360,7 @@ package final class ConnectionHandler: ChannelDuplexHandler {
     /// Small messages of one turn leave together; large ones leave at once, so that writability tells the truth.
     private func flushIfLarge() {
         if self.connection.output.pendingBytes >= 32_768 {
-            let wasBursting = self.isBursting
-            self.isBursting = false
-            self.flush()
-            self.isBursting = wasBursting
+            self.flushNow()
         } else {
             self.flushSoon()
         }
@@ -371,19 +372,19 @@ package final class ConnectionHandler: ChannelDuplexHandler {
             return
         }
         do {
-            let payload = try self.connection.ping(now: .now())
-            self.pings.append((payload, continuation))
+            let number = try self.connection.ping(now: .now())
+            self.pings.append((number, continuation))
             self.flushSoon()
         } catch {
             continuation.resume(throwing: error)
         }
     }
 
-    private func pongReceived(_ roundTrip: TimeAmount) {
+    private func pongReceived(_ number: UInt64, _ roundTrip: TimeAmount) {
         let duration = Duration.nanoseconds(roundTrip.nanoseconds)
         if self.connection.isObserved { self.delegate?.perform(.event(.pong(roundTrip: duration)), on: self) }
-        let answered = self.pings
-        self.pings = []
+        let answered = self.pings.filter { $0.number <= number }
+        self.pings.removeAll { $0.number <= number }
         for ping in answered { ping.continuation.resume(returning: duration) }
     }
 

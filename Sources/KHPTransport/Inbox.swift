@@ -122,8 +122,8 @@ package final class Inbox: Sendable {
                 case .second:
                     continuation.resume(
                         throwing: WebSocketError(
-                            code: .invalidArgument,
-                            message: "The messages of a socket have one consumer; a second task is already waiting."
+                            .invalidArgument,
+                            "The messages of a socket have one consumer; a second task is already waiting."
                         )
                     )
                 case .wait: break

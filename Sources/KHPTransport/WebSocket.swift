@@ -136,14 +136,14 @@ public final class WebSocket: Sendable {
     ) async throws -> CloseInfo {
         guard code.isValidOnWire else {
             throw WebSocketError(
-                code: .invalidArgument,
-                message: "Close code \(code.rawValue) must not be sent; use 1000, 1001 or 3000 to 4999."
+                .invalidArgument,
+                "Close code \(code.rawValue) must not be sent; use 1000, 1001 or 3000 to 4999."
             )
         }
         guard reason.utf8.count <= 123 else {
             throw WebSocketError(
-                code: .invalidArgument,
-                message: "The close reason has \(reason.utf8.count) bytes of UTF-8; at most 123 fit a close frame."
+                .invalidArgument,
+                "The close reason has \(reason.utf8.count) bytes of UTF-8; at most 123 fit a close frame."
             )
         }
         return await withUnsafeContinuation { continuation in

@@ -1,7 +1,7 @@
 // One connect of a client over all its hops: where to go next, what may come along, when to give up. Sans-I/O; the
 // shell dials, asks people and counts the time.
 
-package import HTTPTypes
+import HTTPTypes
 
 package struct ClientAttempt: Sendable {
     /// What the caller asked for, for the first hop.

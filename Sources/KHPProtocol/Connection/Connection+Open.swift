@@ -79,7 +79,10 @@ extension Connection {
             if self.isObserved {
                 self.actions.append(.event(.frameReceived(FrameInfo(kind: "pong", payload: payload))))
             }
-            if let roundTrip = self.keepAlive?.pongReceived(payload, now) { return .pong(roundTrip: roundTrip) }
+            guard let roundTrip = self.keepAlive?.pongReceived(payload, now),
+                let number = payload.getInteger(at: payload.readerIndex, as: UInt64.self)
+            else { return nil }
+            return .pong(number: number, roundTrip: roundTrip)
         case .close(let code, let reason):
             self.peerClosed(code, reason, now: now)
         case .message, .chunk:
@@ -275,15 +278,17 @@ extension Connection {
         if self.isObserved { self.actions.append(.event(.frameSent(FrameInfo(kind: "pong", payload: payload)))) }
     }
 
-    /// Queues a ping; the next pong that answers it, or a later one, tells the round trip.
-    package mutating func ping(now: NIODeadline) throws(WebSocketError) {
+    /// Queues a ping; the pong that answers it, or a later one, tells the round trip.
+    /// - Returns: the ping's number.
+    package mutating func ping(now: NIODeadline) throws(WebSocketError) -> UInt64 {
         guard self.phase == .open, self.closing.canSend else { throw self.closedError }
         if self.keepAlive == nil {
             let timeout = TimeAmount(self.settings.keepAlive.pongTimeout)
             self.keepAlive = KeepAlive(pingInterval: nil, pongTimeout: timeout, now: now)
         }
-        guard let payload = self.keepAlive?.ping(now) else { return }
+        guard let payload = self.keepAlive?.ping(now) else { throw self.closedError }
         self.writePing(payload)
+        return payload.getInteger(at: payload.readerIndex, as: UInt64.self) ?? 0
     }
 
     private mutating func writePing(_ payload: ByteBuffer) {

@@ -25,6 +25,9 @@ struct ServerHandshakes {
     var request: OpeningRequest?
     var plan = EndpointPlan()
     var extended: ExtendedServer?
+    /// The extended request that waits for its answer.
+    var asked: ExtendedRequest?
+    var lastStatus = 0
     var challenges = 0
 }
 
@@ -82,7 +85,10 @@ extension Connection {
         now: NIODeadline
     ) {
         guard self.phase == .deciding else { return }
-        if let limits = plan.limits { self.settings.limits = limits }
+        if let limits = plan.limits {
+            self.settings.limits = limits
+            self.settings.applyTimeouts()
+        }
         self.settings.delivery = plan.delivery
         let acceptValue = AcceptKey.accept(for: request.key)
         let subprotocol =

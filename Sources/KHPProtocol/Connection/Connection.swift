@@ -25,6 +25,14 @@ package struct Connection {
         package var serverName = "swift-khp"
 
         package init() {}
+
+        /// The machines of the handshakes find their bounds in time beside those in size.
+        mutating func applyTimeouts() {
+            self.limits.extendedTimeout = TimeAmount(self.timeouts.extended)
+            self.limits.challengeReplayTimeout = TimeAmount(self.timeouts.replay)
+            self.limits.challengeHandlerTimeout = TimeAmount(self.timeouts.challenge)
+            self.limits.processingTimeout = TimeAmount(self.timeouts.wait)
+        }
     }
 
     enum Phase: Equatable {
@@ -82,6 +90,7 @@ package struct Connection {
     init(role: Role, settings: Settings, masks: any MaskSource, now: NIODeadline) {
         self.role = role
         self.settings = settings
+        self.settings.applyTimeouts()
         self.masks = masks
         self.reader = MessageReader(role: role, limits: Limits.extendedHandshakeMessages)
         self.writer = FrameWriter(role: role)
@@ -388,7 +397,7 @@ package struct Connection {
     mutating func writeClose(_ payload: ClosePayload) {
         let mask = self.nextMask()
         let writer = self.writer
-        self.output.write { writer.writeClose(payload, mask: mask, into: &$0) }
+        self.output.write { writer.writeClose(code: payload.code, reason: payload.reason, mask: mask, into: &$0) }
         if self.isObserved {
             var bytes = ByteBuffer()
             payload.write(into: &bytes)

@@ -6,8 +6,8 @@ package enum ConnectionAction {
     case message(kind: MessageKind, payload: ByteBuffer)
     /// A piece of a message, where the application asked for chunks.
     case chunk(MessageChunk)
-    /// A pong answered our ping.
-    case pong(roundTrip: TimeAmount)
+    /// A pong answered our ping of this number, and all before it.
+    case pong(number: UInt64, roundTrip: TimeAmount)
     /// Server: a valid opening request arrived; call `answerOpening`.
     case decideOpening(OpeningRequest)
     /// Server: a valid extended request arrived; call `answerExtended`.
@@ -46,23 +46,4 @@ package struct HopOutcome: Sendable {
     package var kind: Kind
     package var layer: HandshakeLayer
     package var response: HandshakeResponse
-}
-
-/// A piece of a message.
-public struct MessageChunk: Sendable {
-    /// Text or binary; the same for all chunks of a message. Text may be cut inside a character.
-    public var kind: MessageKind
-    /// The bytes.
-    public var bytes: ByteBuffer
-    /// Whether a message begins here.
-    public var isFirst: Bool
-    /// Whether the message ends here.
-    public var isLast: Bool
-
-    package init(kind: MessageKind, bytes: ByteBuffer, isFirst: Bool, isLast: Bool) {
-        self.kind = kind
-        self.bytes = bytes
-        self.isFirst = isFirst
-        self.isLast = isLast
-    }
 }

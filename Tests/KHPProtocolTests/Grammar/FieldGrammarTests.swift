@@ -89,6 +89,35 @@ import Testing
     }
 }
 
+@Suite struct BytesTests {
+    @Test("case-insensitive equality agrees with the plain way to write it, at every length and place")
+    func equalIgnoringCase() {
+        var generator = SeededGenerator(seed: 5)
+        for length in 0...40 {
+            for _ in 0..<60 {
+                let one = (0..<length).map { _ in UInt8.random(in: 0x35...0x85, using: &generator) }
+                var other = one
+                for index in one.indices where Int.random(in: 0..<8, using: &generator) == 0 {
+                    other[index] ^= [0x20, 0x20, 0x20, 0x20, 0x01][Int.random(in: 0..<5, using: &generator)]
+                }
+                let expected = one.map(Bytes.lowercased) == other.map(Bytes.lowercased)
+                #expect(
+                    one.withUnsafeBytes { left in
+                        other.withUnsafeBytes { Bytes.equalIgnoringCase(left, $0) }
+                    } == expected
+                )
+            }
+        }
+        let differ = ("abc" as StaticString, "abcd" as StaticString)
+        #expect(
+            !Bytes.equalIgnoringCase(
+                UnsafeRawBufferPointer(start: differ.0.utf8Start, count: 3),
+                UnsafeRawBufferPointer(start: differ.1.utf8Start, count: 4)
+            )
+        )
+    }
+}
+
 @Suite struct Base64Tests {
     @Test(
         "RFC 4648 section 10",
