@@ -1,12 +1,12 @@
-import ArgumentParser
+public import ArgumentParser
 import Foundation
 import HTTPTypes
-import KHPClient
+public import KHPClient
 import NIOCore
 import NIOSSL
 
-extension ExtendedHandshakePolicy: @retroactive ExpressibleByArgument {}
-extension RedirectPolicy: @retroactive ExpressibleByArgument {}
+extension ExtendedHandshakePolicy: ExpressibleByArgument {}
+extension RedirectPolicy: ExpressibleByArgument {}
 
 /// What to send, and when to stop.
 struct MessageOptions: ParsableArguments {

@@ -1,5 +1,7 @@
+import HTTPTypes
 import KHPProtocol
 import KHPTransport
+import NIOCore
 
 /// From the library's errors to exit statuses (the contract and D16) and to one sentence for a person.
 extension CommandFailure {
@@ -81,7 +83,8 @@ extension CommandFailure {
         let type = response.fields[.contentType] ?? "text/plain"
         guard type.lowercased().hasPrefix("text/plain") else { return nil }
         let line = text.split { $0.isNewline }.first.map { $0.trimmingSpaces() } ?? ""
-        guard !line.isEmpty else { return nil }
+        // An entity that only repeats the status line explains nothing.
+        guard !line.isEmpty, line != response.description else { return nil }
         var shown = TerminalText.escaped(line.prefix(200))
         while shown.hasSuffix(".") { shown.removeLast() }
         return "\"" + shown + "\""

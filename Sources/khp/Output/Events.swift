@@ -129,6 +129,15 @@ enum Events {
         return .object(object)
     }
 
+    /// By name; a parameter without a value is `true`.
+    private static func parameters(_ parameters: ExtensionParameters) -> JSONValue {
+        var object = JSONObject()
+        for parameter in parameters.all {
+            object.set(parameter.name, parameter.value.map { JSONValue.string($0) } ?? .boolean(true))
+        }
+        return .object(object)
+    }
+
     private static func fill(_ object: inout JSONObject, _ negotiation: Negotiation) {
         object.set("url", negotiation.url.description)
         object.set("subprotocol", negotiation.subprotocol)
@@ -138,7 +147,7 @@ enum Events {
                 negotiation.extensions.map { negotiated in
                     var item = JSONObject()
                     item.set("name", negotiated.name)
-                    item.set("parameters", negotiated.parameters.description)
+                    item.set("parameters", parameters(negotiated.parameters))
                     item.set("layer", negotiated.layer.rawValue)
                     return .object(item)
                 }

@@ -17,27 +17,29 @@ struct LadderStep: Sendable, Equatable {
         self.detail = detail
     }
 
-    /// The steps of an event; frames only with `trace`.
-    static func steps(of event: ConnectionEvent, trace: Bool) -> [LadderStep] {
+    /// The steps of an event, as the side that we are sees them; frames only with `trace`.
+    static func steps(of event: ConnectionEvent, role: ConnectionRole = .client, trace: Bool) -> [LadderStep] {
+        let request: Ladder.Direction = role == .client ? .sent : .received
+        let response: Ladder.Direction = role == .client ? .received : .sent
         switch event {
         case .connecting(let url, let attempt):
             return [LadderStep(.tcp, .sent, "connecting to \(url) (attempt \(attempt))")]
         case .connected(let peer, let tls):
-            let tcp = LadderStep(.tcp, .received, "connected to \(peer)")
+            let tcp = LadderStep(.tcp, .received, "\(role == .client ? "connected to" : "connection from") \(peer)")
             guard let tls else { return [tcp] }
             let alpn = tls.alpn.map { ", ALPN \($0)" } ?? ""
             return [tcp, LadderStep(.tls, .none, tls.version + alpn)]
         case .openingRequest(let head):
-            return [LadderStep(.open, .sent, firstLine(head), detail: head)]
+            return [LadderStep(.open, request, firstLine(head), detail: head)]
         case .openingResponse(let head, _):
-            return [LadderStep(.open, .received, firstLine(head), detail: head)]
+            return [LadderStep(.open, response, firstLine(head), detail: head)]
         case .extendedRequest(let head):
-            return [LadderStep(.khp, .sent, firstLine(head), detail: head)]
+            return [LadderStep(.khp, request, firstLine(head), detail: head)]
         case .extendedResponse(let head, _, let action, let body):
             return [
                 LadderStep(
                     .khp,
-                    .received,
+                    response,
                     "\(firstLine(head)) · \(action.rawValue)",
                     detail: head + TerminalText.shown(body)
                 )

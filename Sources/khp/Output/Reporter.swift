@@ -39,7 +39,7 @@ final class Reporter: Sendable {
         let id = options.namesConnections ? info.id : nil
         if options.json, let object = object(event, id: id, at: now) { output.line(object.line) }
         guard options.verbose || options.trace else { return }
-        for line in lines(event, id: id, at: now) { output.line(line, to: .standardError) }
+        for line in lines(event, info.role, id: id, at: now) { output.line(line, to: .standardError) }
     }
 
     // MARK: JSON
@@ -73,8 +73,8 @@ final class Reporter: Sendable {
 
     // MARK: The ladder
 
-    private func lines(_ event: ConnectionEvent, id: UInt64?, at time: Duration) -> [String] {
-        let steps = LadderStep.steps(of: event, trace: options.trace)
+    private func lines(_ event: ConnectionEvent, _ role: ConnectionRole, id: UInt64?, at time: Duration) -> [String] {
+        let steps = LadderStep.steps(of: event, role: role, trace: options.trace)
         return ladder.withLock { ladder in
             steps.flatMap { step in
                 let line = ladder.step(step.layer, step.direction, step.text, at: time.seconds, id: id)

@@ -4,7 +4,7 @@ import Synchronization
 
 /// Counters for `--metrics`, fed from the observer, and their text in the format of Prometheus.
 final class Metrics: Sendable {
-    private struct State {
+    fileprivate struct State {
         var connections = 0
         var open = 0
         var handshakes: [String: Int] = [:]

@@ -1,11 +1,11 @@
-import ArgumentParser
-import KHPServer
+public import ArgumentParser
+public import KHPServer
 import Logging
 import NIOCore
 import NIOSSL
 
-extension ServerExtendedHandshake: @retroactive ExpressibleByArgument {}
-extension ServerAuthentication.Place: @retroactive ExpressibleByArgument {}
+extension ServerExtendedHandshake: ExpressibleByArgument {}
+extension ServerAuthentication.Place: ExpressibleByArgument {}
 
 /// A logger that says nothing: what there is to say, the command says itself.
 enum Quiet {
