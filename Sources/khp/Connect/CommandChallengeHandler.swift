@@ -50,8 +50,10 @@ final class CommandChallengeHandler: ChallengeHandler {
         }
         var found = typed ?? known(request)
         if found == nil || found == refused {
-            found = await ask(request, again: refused != nil)
-            state.withLock { $0.typed[place] = found }
+            let answer = await ask(request, again: refused != nil)
+            state.withLock { $0.typed[place] = answer }
+            // Nobody to ask: the library does not send again what was refused, and says so.
+            found = answer ?? refused
         }
         guard let found else { return nil }
         warnWithoutTLS(request)

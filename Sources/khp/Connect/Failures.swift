@@ -25,22 +25,33 @@ extension CommandFailure {
         }
     }
 
-    /// How a connection ended, where that is no success.
+    /// How an open connection ended, where that is no success.
     init?(_ info: CloseInfo) {
-        if let error = info.error {
-            self.init(error)
-            return
-        }
-        // An empty close frame (1005) is as proper an end as 1000.
+        // After both close frames it does not matter how the stream ended. An empty close frame (1005) is as proper an
+        // end as 1000.
         let isNormal = info.code == nil || info.code == .normalClosure || info.code == .goingAway
         if info.clean, isNormal { return nil }
+        if let error = info.error, !info.clean || Self.status(ofOpen: error) != .closedOtherwise {
+            self.init(error)
+            status = Self.status(ofOpen: error)
+            if status == .closedOtherwise {
+                sentence = "the connection was lost: " + Self.plain(error.message)
+            }
+            return
+        }
         self.init(.closedOtherwise, code: "closed", "the connection was " + LadderStep.closing(info))
+    }
+
+    /// Once a socket was open, a lost connection is a close; nothing counts as a failed connect any more.
+    private static func status(ofOpen error: WebSocketError) -> ExitStatus {
+        let status = status(of: error)
+        return status == .protocolViolation || status == .timeout ? status : .closedOtherwise
     }
 
     static func status(of error: WebSocketError) -> ExitStatus {
         switch error.code {
         case .invalidArgument, .invalidURL: .usage
-        case .connectFailed, .tlsFailed: error.phase == .open ? .closedOtherwise : .connectFailed
+        case .connectFailed, .tlsFailed: .connectFailed
         case .timeout: .timeout
         case .openingRefused where error.response?.status == 401: .authenticationFailed
         case .openingRefused, .openingInvalid: .openingFailed
@@ -49,6 +60,7 @@ extension CommandFailure {
         case .redirectRefused, .tooManyRedirects, .redirectLoop: .redirectRefused
         case .authenticationFailed, .proxyAuthenticationRequired: .authenticationFailed
         case .cancelled: .interrupted
+        case .closedDuringHandshake where error.phase == nil: .openingFailed
         case .closedDuringHandshake, .protocolViolation, .messageTooBig, .limitExceeded: violation(error.phase)
         default: .closedOtherwise
         }
@@ -61,18 +73,23 @@ extension CommandFailure {
         case .opening: .openingFailed
         case .extended: .extendedFailed
         case .open, .closing: .protocolViolation
-        case nil: .openingFailed
+        case nil: .protocolViolation
         }
     }
 
     /// What happened, what the server said about it, and what to do.
     private static func sentence(_ error: WebSocketError) -> String {
-        var text = TerminalText.escaped(error.message)
-        while text.hasSuffix(".") { text.removeLast() }
-        text = decapitalized(text)
+        var text = plain(error.message)
         if let entity = explanation(error.response) { text += ": " + entity }
         if let hint = hint(error) { text += "; " + hint }
         return text
+    }
+
+    /// A message of the library as a part of our sentence.
+    private static func plain(_ message: String) -> String {
+        var text = TerminalText.escaped(message)
+        while text.hasSuffix(".") { text.removeLast() }
+        return decapitalized(text)
     }
 
     /// The first line of a refusal's entity, where it is text (KHP-E20).
@@ -92,12 +109,14 @@ extension CommandFailure {
 
     private static func hint(_ error: WebSocketError) -> String? {
         switch error.code {
+        case .connectFailed where error.message.contains("resolved"): "is the name right?"
         case .connectFailed: error.url.map { "is a server listening at \($0.host) port \($0.port)?" }
         case .tlsFailed: "--cacert FILE trusts another authority, --insecure trusts anyone"
         case .timeout: "--timeout and --wait allow for more time"
         case .extendedRequired: "without --extended required a plain WebSocket would do"
         case .redirectRefused: "see --redirect-policy and --allow-downgrade"
         case .tooManyRedirects: "--max-redirects allows more"
+        case .authenticationFailed where error.message.contains("refused"): "are name and password right?"
         case .authenticationFailed: "--user NAME or --netrc FILE gives credentials"
         case .messageTooBig: "--max-message-size allows larger ones"
         default: nil

@@ -1,3 +1,4 @@
+import HTTPTypes
 import KHPServer
 import NIOCore
 
@@ -33,6 +34,9 @@ extension Route {
                 try? await Task.sleep(for: .seconds(86_400))
                 return .refuse(503)
             }
+        case 401:
+            // RFC 9110 section 15.5.2: a 401 names a challenge.
+            return .refuse(401, body, fields: [.wwwAuthenticate: "Basic realm=\"khp\""])
         default: return .refuse(status, body)
         }
     }
