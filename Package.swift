@@ -91,6 +91,22 @@ let package = Package(
         example("BasicLogin", ["KHPClient", "KHPServer", nioCore]),
         example("Redirector", ["KHPClient", "KHPServer", nioCore, logging, lifecycle]),
         example("CustomExtension", ["KHPClient", "KHPServer", nioCore]),
+        .target(
+            name: "TestSupport",
+            dependencies: ["KHPServer", nioCore, nioPosix],
+            path: "Tests/TestSupport",
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "KHPServerTests",
+            dependencies: ["KHPClient", "KHPServer", "TestSupport", nioCore, httpTypes],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "KHPClientTests",
+            dependencies: ["KHPClient", "KHPServer", "TestSupport", nioCore, nioSSL, httpTypes],
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "KHPProtocolTests",
             dependencies: ["KHPProtocol", "KHPTransport", "KHPTesting", nioCore, nioPosix, nioEmbedded, httpTypes],
