@@ -206,6 +206,19 @@ package struct HeadFields: Sendable {
         }
     }
 
+    /// Calls `body` with the bytes of each name and value in order, for callers that look for several names at once.
+    @inline(__always)
+    package func forEachField(_ body: (_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Void) {
+        storage.withUnsafeReadableBytes { bytes in
+            for entry in entries {
+                body(
+                    UnsafeRawBufferPointer(rebasing: bytes[entry.name]),
+                    UnsafeRawBufferPointer(rebasing: bytes[entry.value])
+                )
+            }
+        }
+    }
+
     /// Calls `body` with each value of that name until it returns false.
     package func forEachValue(of name: String, _ body: (UnsafeRawBufferPointer) -> Bool) {
         Bytes.withUTF8(of: name) { name in
