@@ -48,7 +48,7 @@ public final class WebSocket: Sendable {
     public var chunks: WebSocketChunks { WebSocketChunks(socket: self) }
 
     nonisolated(nonsending) func nextItem() async throws -> Inbox.Item? {
-        try await self.inbox.next { self.onEventLoop { $0.resumeReading() } }
+        try await self.inbox.next { isIdle in self.onEventLoop { $0.caughtUp(isIdle: isIdle) } }
     }
 
     // MARK: Sending

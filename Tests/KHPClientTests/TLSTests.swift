@@ -38,13 +38,16 @@ struct TLSTests {
         let tls = try self.server(certificates.server, certificates.serverKey)
         try await withServer { $0.tls = tls } endpoints: { echo() } body: { port in
             let url = "wss://localhost:\(port)/echo"
-            #expect(try await self.outcome(url) { _ in }?.code == .tlsFailed)
-            #expect(try await self.outcome(url) { $0.trustRoots = .file(certificates.authority) } == nil)
-            #expect(
-                try await self.outcome("wss://127.0.0.1:\(port)/echo") { $0.trustRoots = .file(certificates.authority) }
-                    == nil
-            )
-            #expect(try await self.outcome(url) { $0.certificateVerification = .none } == nil)
+            let unknown = try await self.outcome(url) { _ in }
+            #expect(unknown?.code == .tlsFailed)
+            let known = try await self.outcome(url) { $0.trustRoots = .file(certificates.authority) }
+            #expect(known == nil)
+            let address = try await self.outcome("wss://127.0.0.1:\(port)/echo") {
+                $0.trustRoots = .file(certificates.authority)
+            }
+            #expect(address == nil)
+            let unverified = try await self.outcome(url) { $0.certificateVerification = .none }
+            #expect(unverified == nil)
         }
         let other = try self.server(certificates.otherHost, certificates.otherHostKey)
         try await withServer { $0.tls = other } endpoints: { echo() } body: { port in
@@ -89,11 +92,12 @@ struct TLSTests {
         let certificates = try Certificates.shared.get()
         let tls = try self.server(certificates.server, certificates.serverKey)
         try await withServer { echo() } body: { port in
-            #expect(try await self.outcome("wss://127.0.0.1:\(port)/echo") { _ in }?.code == .tlsFailed)
+            let error = try await self.outcome("wss://127.0.0.1:\(port)/echo") { _ in }
+            #expect(error?.code == .tlsFailed)
         }
         try await withServer { $0.tls = tls } endpoints: { echo() } body: { port in
-            let code = try await self.outcome("ws://127.0.0.1:\(port)/echo") { _ in }?.code
-            #expect(code == .openingInvalid || code == .closedDuringHandshake)
+            let error = try await self.outcome("ws://127.0.0.1:\(port)/echo") { _ in }
+            #expect(error?.code == .openingInvalid || error?.code == .closedDuringHandshake)
         }
     }
 }

@@ -5,6 +5,7 @@ package import NIOCore
 import NIOPosix
 
 /// Runs a server of ours around `body`.
+@discardableResult
 package func withServer<Result: Sendable>(
     _ configure: (inout WebSocketServer.Configuration) -> Void = { _ in },
     @EndpointBuilder endpoints: () -> [Endpoint],
@@ -36,6 +37,7 @@ package func echo(_ path: String = "/echo") -> Endpoint {
 }
 
 /// A raw TCP server around `body`: `handle` runs for each connection with what arrives and a way to write.
+@discardableResult
 package func withRawServer<Result: Sendable>(
     _ handle: @escaping @Sendable (NIOAsyncChannel<ByteBuffer, ByteBuffer>) async throws -> Void,
     body: (Int) async throws -> Result

@@ -46,16 +46,6 @@ package struct KeepAlive: Sendable {
         lastReceived = now
     }
 
-    package init(limits: Limits, now: NIODeadline) {
-        self.init(
-            pingInterval: limits.pingInterval,
-            pongTimeout: limits.pongTimeout,
-            idleTimeout: limits.idleTimeout,
-            messageTimeout: limits.messageTimeout,
-            now: now
-        )
-    }
-
     /// When to call `expired`; `nil`: never. It moves later while bytes arrive, so a timer set for an earlier value may
     /// simply fire and be set again; `ping` and an unfinished message can move it earlier, so look again after those.
     package var deadline: NIODeadline? {

@@ -140,7 +140,7 @@ struct FrameFuzzTests {
     /// The reader at random cuts, in both modes, and a plain reading of the specification agree on 3,000 streams.
     @Test(arguments: [Role.client, .server])
     func agreesWithThePlainReader(_ role: Role) {
-        var random = SeededGenerator(state: role == .client ? 1 : 2)
+        var random = SeededGenerator(seed: role == .client ? 1 : 2)
         for round in 0..<1500 {
             let bytes = stream(masked: role == .server, &random)
             let expected = PlainReader(masked: role == .server, limits: limits()).read(bytes)
@@ -157,7 +157,7 @@ struct FrameFuzzTests {
 
     /// Bytes that are no frames at all: whatever comes of it, it comes without a trap, and at every cut the same.
     @Test func noise() {
-        var random = SeededGenerator(state: 3)
+        var random = SeededGenerator(seed: 3)
         for round in 0..<3000 {
             let bytes = (0..<Int.random(in: 0...40, using: &random)).map { _ in
                 UInt8.random(in: 0...255, using: &random)
@@ -177,7 +177,7 @@ struct FrameFuzzTests {
     /// What one end writes the other reads, whatever the kind, size, fragmentation and mask.
     @Test(arguments: [Role.client, .server])
     func identity(_ role: Role) {
-        var random = SeededGenerator(state: 4)
+        var random = SeededGenerator(seed: 4)
         let writer = FrameWriter(role: role)
         for size in Array(0...140) + [500, 511, 512, 513, 1000, 65_535, 65_536, 70_000] {
             let payload = ByteBuffer(bytes: (0..<size).map { _ in UInt8.random(in: 0x20...0x7E, using: &random) })

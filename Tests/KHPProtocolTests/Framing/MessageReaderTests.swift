@@ -21,7 +21,7 @@ struct MessageReaderTests {
     func messagesOutliveTheReader(_ role: Role) throws {
         var reader = MessageReader(role: role)
         let writer = FrameWriter(role: role == .server ? .client : .server)
-        var random = SeededGenerator(state: 7)
+        var random = SeededGenerator(seed: 7)
         var sent: [ByteBuffer] = []
         var kept: [ByteBuffer] = []
         var input = ByteBuffer()

@@ -126,7 +126,7 @@ struct UTF8ValidatorTests {
 
     /// One byte changed in valid text, at any place, gives what the standard library says.
     @Test func seededMutations() {
-        var random = SeededGenerator(state: 0x5EED)
+        var random = SeededGenerator(seed: 0x5EED)
         let pieces = ["a", "hello world, this is some length of ASCII text", "ß", "日", "😀", "\u{7FF}", "\u{FFFF}"]
         for _ in 0..<2000 {
             var text = ""
