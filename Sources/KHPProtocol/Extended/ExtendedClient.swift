@@ -21,7 +21,9 @@
 package import NIOCore
 
 /// What a completed extended handshake agreed on.
-package struct ExtendedResult: Sendable {
+///
+/// A class because it is handed from stage to stage and holds much; nothing in it ever changes.
+package final class ExtendedResult: Sendable {
     /// 101, 201, 204 or 205.
     package var status: Int { head.status }
     package let head: ResponseHead
@@ -30,6 +32,13 @@ package struct ExtendedResult: Sendable {
     package let subprotocol: String?
     /// What was negotiated in both handshakes.
     package let extensions: ExtensionNegotiation
+
+    init(head: ResponseHead, entity: ByteBuffer, subprotocol: String?, extensions: ExtensionNegotiation) {
+        self.head = head
+        self.entity = entity
+        self.subprotocol = subprotocol
+        self.extensions = extensions
+    }
 
     /// Head and content for the application. Made on each call: keep the result.
     package var response: HandshakeResponse { HandshakeResponse(head: head, entity: entity) }

@@ -66,7 +66,7 @@ package struct ExtendedClientPlan: Sendable {
         for item in subprotocols { capacity += item.utf8.count + 2 }
         for item in offers { capacity += item.utf8.count + 2 }
         for field in fields { capacity += field.name.rawName.utf8.count + field.value.utf8.count + 4 }
-        var buffer = ByteBuffer()
+        var buffer = ByteBufferAllocator().buffer(capacity: capacity)
         buffer.writeText(capacity: capacity) { text in
             text.write(method)
             text.write(" ")

@@ -178,7 +178,7 @@ package struct ExtendedServer {
             server: server,
             fields: answer.fields
         )
-        var buffer = ByteBuffer()
+        var buffer = ByteBufferAllocator().buffer(capacity: 512)
         acceptance.write(into: &buffer)
         return .send(buffer, then: .open(answer.negotiated))
     }

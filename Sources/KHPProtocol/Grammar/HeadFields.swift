@@ -125,7 +125,7 @@ package struct HeadFields: Sendable {
     /// Whether the first field of that name has exactly this value.
     package func value(of name: String, equals expected: String) -> Bool {
         withFirst(name) { value in
-            Bytes.withUTF8(of: expected) { $0.count == value.count && $0.elementsEqual(value) }
+            Bytes.withUTF8(of: expected) { Bytes.equal($0, value) }
         } ?? false
     }
 

@@ -12,6 +12,8 @@ struct KnownFields: OptionSet {
     static let extensions = KnownFields(rawValue: 32)
     static let accept = KnownFields(rawValue: 64)
     static let authorization = KnownFields(rawValue: 128)
+    /// Sec-WebSocket-Protocol is there more than once, which is a list in a request and nonsense in a response.
+    static let repeatedSubprotocol = KnownFields(rawValue: 256)
 
     init(rawValue: UInt16) {
         self.rawValue = rawValue
@@ -22,7 +24,9 @@ struct KnownFields: OptionSet {
         fields.forEachField { name, _ in
             guard let (field, spelling) = Self.candidate(ofLength: name.count) else { return }
             let expected = UnsafeRawBufferPointer(start: spelling.utf8Start, count: spelling.utf8CodeUnitCount)
-            if Bytes.equalIgnoringCase(name, expected) { found.insert(field) }
+            guard Bytes.equalIgnoringCase(name, expected) else { return }
+            if field == .subprotocol, found.contains(field) { found.insert(.repeatedSubprotocol) }
+            found.insert(field)
         }
         self = found
     }
