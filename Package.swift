@@ -19,6 +19,16 @@ let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-htt
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 
+/// An example: one screen of code in its folder, built and run by CI.
+func example(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(
+        name: "Example\(name)",
+        dependencies: dependencies,
+        path: "Examples/\(name)",
+        swiftSettings: settings
+    )
+}
+
 let package = Package(
     name: "swift-khp",
     platforms: [.macOS(.v15)],
@@ -59,7 +69,9 @@ let package = Package(
         ),
         .target(
             name: "KHPServer",
-            dependencies: ["KHPProtocol", "KHPTransport", nioCore, nioPosix, nioSSL, nioExtras, httpTypes, logging, lifecycle],
+            dependencies: [
+                "KHPProtocol", "KHPTransport", nioCore, nioPosix, nioSSL, nioExtras, httpTypes, logging, lifecycle,
+            ],
             swiftSettings: settings
         ),
         .target(
@@ -77,6 +89,11 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        example("EchoServer", ["KHPServer", logging]),
+        example("EchoClient", ["KHPClient"]),
+        example("BasicLogin", ["KHPClient", "KHPServer", nioCore]),
+        example("Redirector", ["KHPClient", "KHPServer", nioCore, logging, lifecycle]),
+        example("CustomExtension", ["KHPClient", "KHPServer", nioCore]),
         .target(
             name: "TestSupport",
             dependencies: ["KHPServer", nioCore, nioPosix],

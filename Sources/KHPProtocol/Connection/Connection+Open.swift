@@ -159,7 +159,8 @@ extension Connection {
 
     private mutating func failTransform(_ error: any Error, now: NIODeadline) {
         if self.failure == nil {
-            self.failure = (error as? WebSocketError).map { self.located($0) }
+            self.failure =
+                (error as? WebSocketError).map { self.located($0) }
                 ?? WebSocketError(
                     .protocolViolation,
                     "An extension could not handle a message: \(error).",

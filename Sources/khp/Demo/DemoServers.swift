@@ -69,7 +69,7 @@ struct UppercaseExtension: WebSocketExtension {
 
     func accept(_ offer: ExtensionParameters) -> ExtensionParameters? { offer }
 
-    func makeTransform(role: ExtensionRole, parameters: ExtensionParameters) -> (any MessageTransform)? {
+    func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? {
         role == .client ? Transform() : nil
     }
 
