@@ -16,7 +16,7 @@ struct Numbering: WebSocketExtension {
     /// Client: whether the answer can be worked with.
     func judge(_ answer: ExtensionParameters) -> Bool { answer == offer() }
 
-    func makeTransform(role: ExtensionRole, parameters: ExtensionParameters) -> (any MessageTransform)? {
+    func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? {
         Int(parameters["from"] ?? "").map { Numbers(sent: $0, received: $0) }
     }
 }
