@@ -62,7 +62,7 @@ let package = Package(
         ),
         .target(
             name: "KHPTesting",
-            dependencies: ["KHPProtocol", nioCore],
+            dependencies: ["KHPProtocol", nioCore, httpTypes],
             swiftSettings: settings
         ),
         .executableTarget(
@@ -93,6 +93,12 @@ let package = Package(
         .testTarget(
             name: "KHPProtocolTests",
             dependencies: ["KHPProtocol", "KHPTransport", "KHPTesting", nioCore, nioPosix, nioEmbedded, httpTypes],
+            swiftSettings: settings
+        ),
+        .testTarget(name: "CitationTests", swiftSettings: settings),
+        .testTarget(
+            name: "TranscriptTests",
+            dependencies: ["KHPTesting", "KHPProtocol", nioCore],
             swiftSettings: settings
         ),
     ]
