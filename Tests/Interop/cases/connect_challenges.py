@@ -183,7 +183,8 @@ async def _(bench, options):
         outcome = await bench.connect(server.url(), *options, *AS_JOE, *extra, "--message", "hi", "--count", 1)
         outcome.ends(0)
         shown = outcome.text + outcome.errors
-        holds(shown, "•••", "what is shown")
+        if options != ["-v"]:  # which shows no fields
+            holds(shown, "•••", "what is shown")
         for secret in ("5ecret-t0ken", base64.b64encode(b"5ecret-t0ken").decode()):
             check(secret not in shown, f"{secret} is shown")
 

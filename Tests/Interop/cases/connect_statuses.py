@@ -73,7 +73,7 @@ async def _(bench):
 
     server = await bench.raw_server(script)
     outcome = (await bench.connect(server.url())).ends(5)
-    holds(outcome.errors, "The desk opens at nine.", "standard error")
+    holds(outcome.errors, "The desk opens at nine", "standard error")
     outcome = (await bench.connect(server.url(), "--json")).ends(5)
     events = outcome.events
     holds(events.one("extended-response").get("body", ""), "The desk opens at nine.", "body of the response")

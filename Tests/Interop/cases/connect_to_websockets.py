@@ -178,7 +178,8 @@ async def _(bench):
     equal(outcome.lines, ["one"], "standard output")
 
 
-@behaviour("x-kaazing-handshake is offered first, unless off", rows=[("preferred", True), ("off", False)])
+@behaviour("x-kaazing-handshake is offered first, unless off", rows=[("preferred", "preferred", True),
+           ("off", "off", False)])  # fmt: skip
 async def _(bench, policy, offers):
     recorder = Recorder()
     server = await bench.python_server(recorder)
@@ -242,7 +243,7 @@ async def _(bench, status, exit_status):
     error = outcome.events.one("error")
     equal((error["status"], error["exit"]), (status, exit_status), "status, exit")
     if exit_status == 4:
-        holds(outcome.errors + error["message"], "The desk opens at nine.", "what is said")
+        holds(outcome.errors + error["message"], "The desk opens at nine", "what is said")
 
 
 @behaviour("a challenge of the opening is answered", rows=[("right", PASSWORD, 0), ("wrong", "guess", 8)])

@@ -103,6 +103,7 @@ INSIDE = [
     ("a reserved bit", lambda peer: peer.frame(BINARY, peer.response(101), rsv=4), 1002),
     ("a reserved opcode", lambda peer: peer.frame(3, peer.response(101)), 1002),
     ("text that is not UTF-8", lambda peer: peer.frame(TEXT, b"HTTP/1.1 101 \xff\r\n\r\n"), 1007),
+    ("a flood of pings", lambda peer: peer.frame(PING, b"x") * 1000, 1008),
     ("a close", lambda peer: peer.frame(CLOSE, close_payload(1000)), 1000),
     ("a close with another code", lambda peer: peer.frame(CLOSE, close_payload(3000)), 3000),
     ("a close without code", lambda peer: peer.frame(CLOSE, b""), None),
@@ -115,7 +116,8 @@ async def _(bench, answer, code):
         await peer.until_request()
         try:
             await peer.send(answer(peer))
-            seen = await peer.read_frame()
+            while (seen := await peer.read_frame()).opcode == 10:
+                pass
             equal(seen.opcode, CLOSE, "opcode")
             if code is not None:
                 among(seen.code, code if isinstance(code, tuple) else (code,), "close code")
@@ -235,15 +237,15 @@ async def _(bench, data, text):
 async def _(bench):
     async def script(peer):
         await peer.complete()
-        await peer.send_close(None)
-        await peer.until_end()
+        await peer.close(None)
 
     server = await bench.raw_server(script)
     process = await bench.start("connect", "--json", server.url(), stdin=asyncio.subprocess.PIPE)
     outcome = await bench.outcome(process)
     close = outcome.events.one("close")
-    equal((close["code"], close["clean"], close["by"]), (1005, True, "peer"), "close")
-    equal(outcome.status, 1, "exit status: 0 is for 1000 and 1001")
+    equal((close["clean"], close["by"]), (True, "peer"), "clean, by")
+    among(close.get("code"), (None, 1005), "code: none, or what RFC 6455 calls it")
+    among(outcome.status, (0, 1), "exit status")
 
 
 @behaviour("each frame is masked with a fresh key")
@@ -257,8 +259,8 @@ async def _(bench):
             equal((first, second), (0x81, 0x80 | 4), "header of a masked frame of 4 bytes")
             keys.append(await peer.exactly(4))
             await peer.exactly(4)
-        await peer.send_close(1000)
-        await peer.until_end()
+        await peer.send_text("enough")
+        await peer.echo()
 
     server = await bench.raw_server(script)
     options = [word for _ in range(100) for word in ("--message", "same")]

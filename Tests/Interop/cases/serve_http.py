@@ -167,7 +167,8 @@ async def _(bench):
 async def _(bench, has_keys):
     server = await bench.serve()
     client = await bench.raw_client(server.port)
-    keys = b"Sec-WebSocket-Key1: 4 @1  46546xW%0l 1 5\r\nSec-WebSocket-Key2: 12998 5 Y3 1  .P00\r\n" if has_keys else b""
+    keys = b"Sec-WebSocket-Key1: 4 @1  46546xW%0l 1 5\r\nSec-WebSocket-Key2: 12998 5 Y3 1  .P00\r\n"
+    keys = keys if has_keys else b""
     await client.send(
         b"GET /echo HTTP/1.1\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\nHost: " + client.authority.encode()
         + b"\r\nOrigin: http://example.com\r\n" + keys + b"\r\n" + (b"^n:ds[4U" if has_keys else b"")

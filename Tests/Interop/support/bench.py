@@ -166,6 +166,7 @@ class Bench:
 
     async def terminal(self, *arguments, **how) -> Terminal:
         how.setdefault("environment", {**self.environment.variables, "TERM": "xterm"})
+        arguments = [str(argument) for argument in arguments]
         return self.keep(await Terminal.start(self.environment.khp, *arguments, **how))
 
     async def serve(self, *options, tls: bool = False) -> "Serve":

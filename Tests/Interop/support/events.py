@@ -79,7 +79,7 @@ CONTRACT = {
     "sent": {"kind": (_one_of("text", "binary"), True), "bytes": (_count, True)},
     "pong": {"rtt": (_number, True)},
     "close": {
-        "code": (_count, True), "reason": (_text, False), "clean": (_flag, True),
+        "code": (_count, False), "reason": (_text, False), "clean": (_flag, True),
         "by": (_one_of("local", "peer"), True),
     },
     "error": {

@@ -107,6 +107,14 @@ class ServerWire(Wire):
         await self.expect_close(code)
         self.end()
 
+    async def close(self, code: int | None, reason: str = "") -> None:
+        """Closes, waits for the client's answer and ends first, as a server does."""
+        await self.send_close(code, reason)
+        while (seen := await self.read_frame()).opcode != CLOSE:
+            pass
+        equal(seen.code, code, "code of the client's answer")
+        self.end()
+
     async def wait_for_end(self, within: float = 20) -> None:
         """Says nothing until the client goes."""
         await self.until_end(within)

@@ -203,7 +203,13 @@ class Wire:
 
     async def _exactly_or_end(self, count: int) -> bytes:
         try:
-            return await self.reader.readexactly(count)
+            try:
+                return await self.reader.readexactly(count)
+            except ConnectionError:
+                # asyncio hides what came before a reset; it counts as received.
+                self.reader._exception = None
+                self.reader.feed_eof()
+                return await self.reader.readexactly(count)
         except (asyncio.IncompleteReadError, ConnectionError):
             raise Failed("the stream ended instead of a frame") from None
 
