@@ -180,7 +180,7 @@ class Wire:
 
     async def exactly(self, count: int) -> bytes:
         try:
-            return await self._wait(self.reader.readexactly(count), f"{count} bytes")
+            return await self._wait(self._take(count), f"{count} bytes")
         except asyncio.IncompleteReadError as error:
             raise Failed(f"the stream ended after {len(error.partial)} of {count} bytes") from None
 
@@ -203,15 +203,18 @@ class Wire:
 
     async def _exactly_or_end(self, count: int) -> bytes:
         try:
-            try:
-                return await self.reader.readexactly(count)
-            except ConnectionError:
-                # asyncio hides what came before a reset; it counts as received.
-                self.reader._exception = None
-                self.reader.feed_eof()
-                return await self.reader.readexactly(count)
-        except (asyncio.IncompleteReadError, ConnectionError):
+            return await self._take(count)
+        except asyncio.IncompleteReadError:
             raise Failed("the stream ended instead of a frame") from None
+
+    async def _take(self, count: int) -> bytes:
+        try:
+            return await self.reader.readexactly(count)
+        except ConnectionError:
+            # asyncio hides what came before a reset; it counts as received.
+            self.reader._exception = None
+            self.reader.feed_eof()
+            return await self.reader.readexactly(count)
 
     async def message(self, within: float | None = None) -> tuple[int, bytes]:
         """A whole message; pings on the way are answered, a close frame is a failure."""
