@@ -41,7 +41,7 @@ async def _(bench, answer):
             await peer.send(answer(peer))
             if peer.reader.at_eof():
                 return
-            peer.writer.write_eof()
+            peer.end_writing()
             await peer.until_end()
         except ConnectionError:
             pass

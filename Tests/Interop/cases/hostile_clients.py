@@ -111,8 +111,7 @@ async def _once(server, garbage, prelude, strings):
         data = strings(garbage, client)
         await prelude(client)
         await client.send(data)
-        if client.writer.can_write_eof():
-            client.writer.write_eof()
+        client.end_writing()
         await client.until_end(within=4)
     except (ConnectionError, OSError):
         pass

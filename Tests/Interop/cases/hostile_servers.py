@@ -99,7 +99,7 @@ async def _once(bench, garbage, prelude, strings, is_silent):
             sent.append(data)
             await peer.send(data)
             if not is_silent:
-                peer.writer.write_eof()
+                peer.end_writing()
             await peer.until_end(6)
         except (ConnectionError, Failed):
             pass

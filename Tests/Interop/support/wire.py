@@ -265,6 +265,13 @@ class Wire:
         except ConnectionError:
             return b""
 
+    def end_writing(self) -> None:
+        """Half of the end: what the peer still says can be read."""
+        try:
+            self.writer.write_eof()
+        except OSError:
+            pass  # the peer is gone already
+
     def end(self) -> None:
         self.writer.close()
 
