@@ -19,6 +19,16 @@ let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-htt
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 
+/// An example: one screen of code in its folder, built and run by CI.
+func example(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(
+        name: "Example\(name)",
+        dependencies: dependencies,
+        path: "Examples/\(name)",
+        swiftSettings: settings
+    )
+}
+
 let package = Package(
     name: "swift-khp",
     platforms: [.macOS(.v15)],
@@ -40,6 +50,8 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]),
+        // bcrypt and SHA-crypt for `khp serve --users`; macOS has no such crypt.
+        .systemLibrary(name: "CCrypt", providers: [.apt(["libcrypt-dev"])]),
         .target(
             name: "KHPProtocol",
             dependencies: [nioCore, httpTypes, "COpenSSL"],
@@ -57,7 +69,9 @@ let package = Package(
         ),
         .target(
             name: "KHPServer",
-            dependencies: ["KHPProtocol", "KHPTransport", nioCore, nioPosix, nioSSL, nioExtras, httpTypes, logging, lifecycle],
+            dependencies: [
+                "KHPProtocol", "KHPTransport", nioCore, nioPosix, nioSSL, nioExtras, httpTypes, logging, lifecycle,
+            ],
             swiftSettings: settings
         ),
         .target(
@@ -68,15 +82,42 @@ let package = Package(
         .executableTarget(
             name: "khp",
             dependencies: [
-                "KHPProtocol", "KHPClient", "KHPServer", "KHPTransport",
+                "KHPProtocol", "KHPClient", "KHPServer", "KHPTransport", "COpenSSL",
+                .target(name: "CCrypt", condition: .when(platforms: [.linux])),
                 nioCore, nioPosix, nioSSL, httpTypes, logging, lifecycle,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings
         ),
+        example("EchoServer", ["KHPServer", logging]),
+        example("EchoClient", ["KHPClient"]),
+        example("BasicLogin", ["KHPClient", "KHPServer", nioCore]),
+        example("Redirector", ["KHPClient", "KHPServer", nioCore, logging, lifecycle]),
+        example("CustomExtension", ["KHPClient", "KHPServer", nioCore]),
+        .target(
+            name: "TestSupport",
+            dependencies: ["KHPServer", nioCore, nioPosix],
+            path: "Tests/TestSupport",
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "KHPServerTests",
+            dependencies: ["KHPClient", "KHPServer", "TestSupport", nioCore, httpTypes],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "KHPClientTests",
+            dependencies: ["KHPClient", "KHPServer", "TestSupport", nioCore, nioSSL, httpTypes],
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "KHPProtocolTests",
             dependencies: ["KHPProtocol", "KHPTransport", "KHPTesting", nioCore, nioPosix, nioEmbedded, httpTypes],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "CommandTests",
+            dependencies: ["khp", "KHPProtocol", "KHPClient", "KHPServer", nioCore, nioPosix, nioSSL, httpTypes],
             swiftSettings: settings
         ),
     ]

@@ -1,5 +1,5 @@
 public import HTTPTypes
-public import KHPProtocol
+import KHPProtocol
 public import NIOCore
 
 /// What an endpoint's `respond` closure answers: any response that a handshake can carry.
@@ -95,5 +95,5 @@ public struct HandshakeAnswer: Sendable {
         HandshakeAnswer(status: status, fields: fields, entity: entity.map { ByteBuffer(string: $0) })
     }
 
-    var completes: Bool { StatusAction.completingStatuses.contains(self.status) }
+    var completes: Bool { StatusAction.action(forStatus: self.status) == .complete }
 }

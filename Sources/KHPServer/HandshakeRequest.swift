@@ -26,9 +26,9 @@ public struct HandshakeRequest: Sendable {
         self.extendedRequest?.authorization ?? self.openingRequest.head.fields.first("authorization")
     }
     /// Who the client proved to be, where the endpoint has `authentication`.
-    public let principal: String?
+    public internal(set) var principal: String?
     /// The entity of the extended request, where it has one.
-    public var body: ByteBuffer? { self.extendedRequest?.body }
+    public var body: ByteBuffer? { self.extendedRequest.flatMap { $0.body.readableBytes > 0 ? $0.body : nil } }
     /// The peer's address, as `host:port`.
     public let peer: String
     /// The certificate that the client proved to hold, where TLS asked for one.
@@ -36,10 +36,16 @@ public struct HandshakeRequest: Sendable {
     /// Counts the requests on this connection that reached this point, from 1: above 1 after a challenge.
     public let attempt: Int
 
+    func with(principal: String?) -> HandshakeRequest {
+        var request = self
+        request.principal = principal
+        return request
+    }
+
     let openingRequest: OpeningRequest
     let extendedRequest: ExtendedRequest?
 
-    private static func request(_ head: RequestHead) -> HTTPRequest {
+    static func request(_ head: RequestHead) -> HTTPRequest {
         HTTPRequest(
             method: HTTPRequest.Method(head.method) ?? .get,
             scheme: nil,

@@ -1,4 +1,4 @@
-public import KHPProtocol
+import KHPProtocol
 
 /// Who may come in: a challenge, and how its answer is verified.
 public struct ServerAuthentication: Sendable {

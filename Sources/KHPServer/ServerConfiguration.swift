@@ -1,6 +1,5 @@
 public import HTTPTypes
 public import KHPProtocol
-public import KHPTransport
 public import Logging
 public import NIOCore
 public import NIOSSL

@@ -1,6 +1,7 @@
 // One accepted connection: decides about its requests by the endpoints' rules, runs the application once it is open.
 // Everything here happens on the connection's event loop; what may take its time runs in a task and comes back.
 
+import HTTPTypes
 import KHPProtocol
 import KHPTransport
 import Logging
@@ -55,7 +56,7 @@ final class ServerSession: ConnectionDelegate {
             self.decision = nil
             self.leavePending()
             self.server.closed(self.id, info)
-        case .message, .chunk, .pong, .challenge, .hopEnded:
+        case .message, .chunk, .peerClosing, .pong, .challenge, .hopEnded, .established:
             break
         }
     }
@@ -132,12 +133,12 @@ final class ServerSession: ConnectionDelegate {
         plan.principal = self.principal
         plan.limits = endpoint.limits
         plan.delivery = endpoint.delivery
-        handler.connection.acceptOpening(request, plan, date: DateHeader.now(), server: self.server.name, now: .now())
+        handler.connection.acceptOpening(request, plan, now: .now())
         handler.proceed()
     }
 
     private func refuse(_ refusal: Refusal, on handler: ConnectionHandler) {
-        handler.connection.refuseOpening(refusal, date: DateHeader.now(), now: .now())
+        handler.connection.refuseOpening(refusal, now: .now())
         handler.proceed()
     }
 
@@ -160,7 +161,7 @@ final class ServerSession: ConnectionDelegate {
             return self.refuse(Refusal(500, "The endpoint answered \(answer.status)."), on: handler)
         }
         let answer = ServerAnswer(status: answer.status, fields: answer.fields, entity: answer.entity)
-        handler.connection.refuseOpening(answer, date: DateHeader.now(), now: .now())
+        handler.connection.refuseOpening(answer, now: .now())
         handler.proceed()
     }
 
@@ -197,7 +198,6 @@ final class ServerSession: ConnectionDelegate {
             ServerAnswer(status: answer.status, fields: answer.fields, entity: answer.entity),
             subprotocol: answer.subprotocol,
             principal: self.principal,
-            date: DateHeader.now(),
             now: .now()
         )
         if let later = answer.later {
@@ -279,7 +279,7 @@ final class ServerSession: ConnectionDelegate {
                 guard session.decision != nil else { return }
                 session.decision = nil
                 let answer = ServerAnswer(status: answer.status, fields: answer.fields, entity: answer.body)
-                handler.connection.refuseOpening(answer, method: head.method, date: DateHeader.now(), now: .now())
+                handler.connection.refuseOpening(answer, method: head.method, now: .now())
                 handler.proceed()
             }
         }
@@ -298,8 +298,14 @@ final class ServerSession: ConnectionDelegate {
             application.opened(EventLoopSocket(handler))
         case .task(let run):
             let inbox = Inbox(limits: handler.connection.settings.limits)
+            handler.connection.holdsClose = true
             handler.sink = .inbox(inbox)
-            let socket = WebSocket(handler: handler, inbox: inbox, negotiated: negotiation, address: self.channel.remoteAddress)
+            let socket = WebSocket(
+                handler: handler,
+                inbox: inbox,
+                negotiated: negotiation,
+                address: self.channel.remoteAddress
+            )
             let server = self.server
             let id = self.id
             let task = Task(executorPreference: handler.executor) {

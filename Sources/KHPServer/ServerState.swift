@@ -10,7 +10,6 @@ import Synchronization
 final class ServerState: Sendable {
     let configuration: WebSocketServer.Configuration
     let hosts: HostPolicy
-    let name = "swift-khp"
     private let endpoints: [String: Endpoint]
 
     private struct Entry {
@@ -37,7 +36,10 @@ final class ServerState: Sendable {
         var table: [String: Endpoint] = [:]
         for endpoint in endpoints {
             guard endpoint.path.hasPrefix("/") else {
-                throw WebSocketError(.invalidArgument, "The endpoint path \(quoted(endpoint.path)) does not begin with /.")
+                throw WebSocketError(
+                    .invalidArgument,
+                    "The endpoint path \(quoted(endpoint.path)) does not begin with /."
+                )
             }
             guard table.updateValue(endpoint, forKey: endpoint.path) == nil else {
                 throw WebSocketError(.invalidArgument, "There are two endpoints at \(endpoint.path).")
@@ -178,7 +180,11 @@ final class ServerState: Sendable {
         observer(event, ConnectionInfo(id: id, role: .server, peer: peer?.peerName ?? ""))
     }
 
-    func log(_ level: Logger.Level, _ message: @autoclosure () -> Logger.Message, _ metadata: @autoclosure () -> Logger.Metadata) {
+    func log(
+        _ level: Logger.Level,
+        _ message: @autoclosure () -> Logger.Message,
+        _ metadata: @autoclosure () -> Logger.Metadata
+    ) {
         self.configuration.logger?.log(level: level, message(), metadata: metadata())
     }
 
@@ -187,28 +193,5 @@ final class ServerState: Sendable {
         // The peer's doing is no error of the application.
         let level: Logger.Level = error is WebSocketError ? .debug : .error
         self.log(level, "a socket's handler threw", ["error": "\(error)"])
-    }
-}
-
-/// An address without its port, cheap to make and to compare.
-struct AddressKey: Hashable, Sendable {
-    private let high: UInt64
-    private let low: UInt64
-
-    init?(_ address: SocketAddress?) {
-        switch address {
-        case .v4(let address):
-            self.high = 0
-            self.low = UInt64(address.address.sin_addr.s_addr)
-        case .v6(let address):
-            let words = withUnsafeBytes(of: address.address.sin6_addr) { bytes in
-                (bytes.loadUnaligned(as: UInt64.self), bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
-            }
-            // One host has a whole /64.
-            self.high = words.0
-            self.low = 0
-        case .unixDomainSocket, nil:
-            return nil
-        }
     }
 }

@@ -1,5 +1,5 @@
-public import KHPProtocol
-public import KHPTransport
+import KHPProtocol
+import KHPTransport
 import Logging
 public import NIOCore
 public import NIOPosix
@@ -107,6 +107,7 @@ public final class WebSocketServer: Service, Sendable {
         settings.timeouts = state.configuration.timeouts
         settings.keepAlive = state.configuration.keepAlive
         settings.isObserved = state.isObserved
+        settings.date = DateHeader.now
         let shared = settings
         let limits = shared.limits
         let bootstrap = ServerBootstrap(group: self.eventLoopGroup)

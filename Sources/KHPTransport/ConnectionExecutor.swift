@@ -32,14 +32,18 @@ package final class ConnectionExecutor: TaskExecutor, @unchecked Sendable {
     /// a bounded number of turns, so that it cannot starve other connections.
     package func endBurst() {
         var turns = 0
-        while let job = self.ready.popFirst() {
+        while turns < 64, let job = self.ready.popFirst() {
             turns += 1
-            if turns > 64 {
-                self.eventLoop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
-            } else {
-                job.runSynchronously(on: self.asUnownedTaskExecutor())
-            }
+            job.runSynchronously(on: self.asUnownedTaskExecutor())
         }
+        self.abandonBurst()
+    }
+
+    /// Ends the burst without running anything now; the event loop's next turn does.
+    package func abandonBurst() {
         self.isInBurst = false
+        while let job = self.ready.popFirst() {
+            self.eventLoop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+        }
     }
 }

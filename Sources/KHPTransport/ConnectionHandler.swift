@@ -41,8 +41,10 @@ package final class ConnectionHandler: ChannelDuplexHandler {
     private var hasEnded = false
     private var isFlushScheduled = false
     private var timer: DeadlineTimer
+    /// How much was buffered when the peer was last seen not to keep up.
+    private var bufferedBytes = Int.max
     private var blockedSenders = CircularBuffer<UnsafeContinuation<Void, any Error>>()
-    private var pings: [(payload: UInt64, continuation: UnsafeContinuation<Duration, any Error>)] = []
+    private var pings: [(number: UInt64, continuation: UnsafeContinuation<Duration, any Error>)] = []
     private var closeWaiters: [UnsafeContinuation<CloseInfo, Never>] = []
     package private(set) var closeInfo: CloseInfo?
 
@@ -111,6 +113,7 @@ package final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
+        self.connection.setCongested(!context.channel.isWritable, now: .now())
         if context.channel.isWritable {
             while let sender = self.blockedSenders.popFirst() { sender.resume() }
         }
@@ -118,6 +121,7 @@ package final class ConnectionHandler: ChannelDuplexHandler {
             // A synchronous handler cannot wait to send, so the peer that does not read is not read from either.
             if context.channel.isWritable { self.resumeReading() } else { self.pauseReading() }
         }
+        if !self.connection.output.isEmpty { self.flushSoon() }
         context.fireChannelWritabilityChanged()
     }
 
@@ -191,8 +195,11 @@ package final class ConnectionHandler: ChannelDuplexHandler {
                 case .none:
                     break
                 }
-            case .pong(let roundTrip):
-                self.pongReceived(roundTrip)
+            case .peerClosing:
+                if case .inbox(let inbox) = self.sink, inbox.isBusy() { break }
+                self.connection.answerHeldClose(now: now)
+            case .pong(let number, let roundTrip):
+                self.pongReceived(number, roundTrip)
             case .closed(let info):
                 self.finish(info)
             default:
@@ -206,7 +213,11 @@ package final class ConnectionHandler: ChannelDuplexHandler {
 
     /// Writes what the connection has to say, in one flush; inside a read burst the flush waits for its end.
     package func flush() {
-        guard let context = self.context, !self.isBursting else { return }
+        if !self.isBursting { self.flushNow() }
+    }
+
+    private func flushNow() {
+        guard let context = self.context else { return }
         var wrote = false
         while let buffer = self.connection.output.next() {
             context.write(self.wrapOutboundOut(buffer), promise: nil)
@@ -235,8 +246,7 @@ package final class ConnectionHandler: ChannelDuplexHandler {
 
     private func finish(_ info: CloseInfo) {
         guard !self.hasEnded else { return }
-        self.isBursting = false
-        self.flush()
+        self.flushNow()
         self.hasEnded = true
         self.closeInfo = info
         self.timer.cancel()
@@ -254,6 +264,11 @@ package final class ConnectionHandler: ChannelDuplexHandler {
         self.pings = []
         for waiter in self.closeWaiters { waiter.resume(returning: info) }
         self.closeWaiters = []
+        if self.isBursting {
+            // The end of this burst may never be told: a channel that closes while it reads completes no read.
+            self.isBursting = false
+            self.executor.abandonBurst()
+        }
         self.endTransport(lingering: self.connection.shouldLinger)
     }
 
@@ -291,6 +306,7 @@ package final class ConnectionHandler: ChannelDuplexHandler {
         guard !self.hasEnded else { return }
         let now = NIODeadline.now()
         self.timer.fired()
+        self.noteWriteProgress(now: now)
         if let deadline = self.connection.deadline, deadline <= now {
             self.connection.timeReached(now: now)
             self.drive()
@@ -300,10 +316,29 @@ package final class ConnectionHandler: ChannelDuplexHandler {
         }
     }
 
+    /// A peer that takes some of what was written is slow, not stalled.
+    private func noteWriteProgress(now: NIODeadline) {
+        guard let channel = self.context?.channel, !channel.isWritable,
+            let buffered = try? channel.syncOptions?.getOption(.bufferedWritableBytes)
+        else { return }
+        if buffered < self.bufferedBytes { self.connection.writesProgressed(now: now) }
+        self.bufferedBytes = buffered
+    }
+
     // MARK: Back-pressure
 
     package func pauseReading() {
         self.isPaused = true
+    }
+
+    /// The application has caught up.
+    package func caughtUp(isIdle: Bool) {
+        guard !self.hasEnded else { return }
+        if isIdle, self.connection.heldClose != nil {
+            self.connection.answerHeldClose(now: .now())
+            self.flushSoon()
+        }
+        self.resumeReading()
     }
 
     package func resumeReading() {
@@ -356,10 +391,7 @@ package final class ConnectionHandler: ChannelDuplexHandler {
     /// Small messages of one turn leave together; large ones leave at once, so that writability tells the truth.
     private func flushIfLarge() {
         if self.connection.output.pendingBytes >= 32_768 {
-            let wasBursting = self.isBursting
-            self.isBursting = false
-            self.flush()
-            self.isBursting = wasBursting
+            self.flushNow()
         } else {
             self.flushSoon()
         }
@@ -371,19 +403,19 @@ package final class ConnectionHandler: ChannelDuplexHandler {
             return
         }
         do {
-            let payload = try self.connection.ping(now: .now())
-            self.pings.append((payload, continuation))
+            let number = try self.connection.ping(now: .now())
+            self.pings.append((number, continuation))
             self.flushSoon()
         } catch {
             continuation.resume(throwing: error)
         }
     }
 
-    private func pongReceived(_ roundTrip: TimeAmount) {
+    private func pongReceived(_ number: UInt64, _ roundTrip: TimeAmount) {
         let duration = Duration.nanoseconds(roundTrip.nanoseconds)
         if self.connection.isObserved { self.delegate?.perform(.event(.pong(roundTrip: duration)), on: self) }
-        let answered = self.pings
-        self.pings = []
+        let answered = self.pings.filter { $0.number <= number }
+        self.pings.removeAll { $0.number <= number }
         for ping in answered { ping.continuation.resume(returning: duration) }
     }
 
@@ -401,6 +433,12 @@ package final class ConnectionHandler: ChannelDuplexHandler {
         } else {
             self.closeWaiters.append(continuation)
         }
+    }
+
+    /// Nobody holds the socket any more: it is closed, since nothing could ever be done with it.
+    package func abandoned() {
+        self.close(code: .goingAway, reason: "")
+        self.resumeReading()
     }
 
     /// Drops the connection without a closing handshake.

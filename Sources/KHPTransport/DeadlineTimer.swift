@@ -11,7 +11,8 @@ struct DeadlineTimer {
         if let firesAt, firesAt <= deadline { return }
         self.callback?.cancel()
         self.firesAt = deadline
-        self.callback = eventLoop.scheduleCallback(at: deadline, handler: Wake(handler: handler))
+        // It throws only where the loop is shut down, and then nothing waits any more.
+        self.callback = try? eventLoop.scheduleCallback(at: deadline, handler: Wake(handler: handler))
     }
 
     mutating func fired() {

@@ -11,15 +11,15 @@ package enum TransportFailure {
         if let error = error as? WebSocketError { return error }
         switch error {
         case let error as NIOSSLError:
-            return WebSocketError(code: .tlsFailed, message: "TLS failed: \(self.words(for: error)).")
+            return WebSocketError(.tlsFailed, "TLS failed: \(self.words(for: error)).")
         case is BoringSSLError, is NIOSSLExtraError:
-            return WebSocketError(code: .tlsFailed, message: "TLS failed: \(error).")
+            return WebSocketError(.tlsFailed, "TLS failed: \(error).")
         case let error as IOError:
-            return WebSocketError(code: .connectFailed, message: "The connection failed: \(Self.reason(error)).")
+            return WebSocketError(.connectFailed, "The connection failed: \(Self.reason(error)).")
         case let error as ChannelError:
-            return WebSocketError(code: .connectFailed, message: "The connection failed: \(error).")
+            return WebSocketError(.connectFailed, "The connection failed: \(error).")
         default:
-            return WebSocketError(code: .connectFailed, message: "The connection failed: \(error).")
+            return WebSocketError(.connectFailed, "The connection failed: \(error).")
         }
     }
 

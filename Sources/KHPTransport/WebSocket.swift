@@ -17,18 +17,25 @@ public final class WebSocket: Sendable {
     /// What both handshakes agreed on.
     public let negotiated: Negotiation
     /// The peer's address, as `host:port`.
-    public let peer: String
+    public var peer: String { self.address?.peerName ?? "" }
 
+    private let address: SocketAddress?
     private let handler: NIOLoopBound<ConnectionHandler>
     private let eventLoop: any EventLoop
     private let inbox: Inbox
 
-    package init(handler: ConnectionHandler, inbox: Inbox, negotiated: Negotiation, peer: String) {
+    package init(handler: ConnectionHandler, inbox: Inbox, negotiated: Negotiation, address: SocketAddress?) {
         self.handler = NIOLoopBound(handler, eventLoop: handler.eventLoop)
         self.eventLoop = handler.eventLoop
         self.inbox = inbox
         self.negotiated = negotiated
-        self.peer = peer
+        self.address = address
+    }
+
+    deinit {
+        guard !self.inbox.isFinished else { return }
+        let handler = self.handler
+        self.eventLoop.execute { handler.value.abandoned() }
     }
 
     // MARK: Receiving
@@ -41,7 +48,7 @@ public final class WebSocket: Sendable {
     public var chunks: WebSocketChunks { WebSocketChunks(socket: self) }
 
     nonisolated(nonsending) func nextItem() async throws -> Inbox.Item? {
-        try await self.inbox.next { self.onEventLoop { $0.resumeReading() } }
+        try await self.inbox.next { isIdle in self.onEventLoop { $0.caughtUp(isIdle: isIdle) } }
     }
 
     // MARK: Sending
@@ -135,14 +142,14 @@ public final class WebSocket: Sendable {
     ) async throws -> CloseInfo {
         guard code.isValidOnWire else {
             throw WebSocketError(
-                code: .invalidArgument,
-                message: "Close code \(code.rawValue) must not be sent; use 1000, 1001 or 3000 to 4999."
+                .invalidArgument,
+                "Close code \(code.rawValue) must not be sent; use 1000, 1001 or 3000 to 4999."
             )
         }
         guard reason.utf8.count <= 123 else {
             throw WebSocketError(
-                code: .invalidArgument,
-                message: "The close reason has \(reason.utf8.count) bytes of UTF-8; at most 123 fit a close frame."
+                .invalidArgument,
+                "The close reason has \(reason.utf8.count) bytes of UTF-8; at most 123 fit a close frame."
             )
         }
         return await withUnsafeContinuation { continuation in

@@ -20,13 +20,12 @@ extension Connection {
             mode: streams ? .streaming : .whole
         )
         let keepAlive = self.settings.keepAlive
-        if keepAlive.pingInterval != nil {
-            self.keepAlive = KeepAlive(
-                pingInterval: keepAlive.pingInterval.map { TimeAmount($0) },
-                pongTimeout: TimeAmount(keepAlive.pongTimeout),
-                now: now
-            )
-        }
+        self.keepAlive = KeepAlive(
+            pingInterval: keepAlive.pingInterval.map { TimeAmount($0) },
+            pongTimeout: TimeAmount(keepAlive.pongTimeout),
+            messageTimeout: streams ? nil : self.settings.timeouts.message.map { TimeAmount($0) },
+            now: now
+        )
         if keepAlive.idleTimeout != nil { self.idleSince = now }
         if self.isObserved { self.actions.append(.event(.open(negotiated))) }
         self.actions.append(.opened(negotiated))
@@ -53,6 +52,7 @@ extension Connection {
         } catch {
             self.violated(error, now: now)
         }
+        self.keepAlive?.unfinishedMessage(self.reader.unfinishedMessage, now)
         return nil
     }
 
@@ -79,9 +79,18 @@ extension Connection {
             if self.isObserved {
                 self.actions.append(.event(.frameReceived(FrameInfo(kind: "pong", payload: payload))))
             }
-            if let roundTrip = self.keepAlive?.pongReceived(payload, now) { return .pong(roundTrip: roundTrip) }
+            guard let roundTrip = self.keepAlive?.pongReceived(payload, now),
+                let number = payload.getInteger(at: payload.readerIndex, as: UInt64.self)
+            else { return nil }
+            return .pong(number: number, roundTrip: roundTrip)
         case .close(let code, let reason):
-            self.peerClosed(code, reason, now: now)
+            guard self.holdsClose, self.phase == .open, self.closing.canSend else {
+                self.peerClosed(code, reason, now: now)
+                return nil
+            }
+            let until = now + TimeAmount(self.settings.timeouts.closeHold)
+            self.heldClose = (ClosePayload(code: code, reason: reason), until)
+            return .peerClosing
         case .message, .chunk:
             break
         }
@@ -90,6 +99,7 @@ extension Connection {
 
     /// Fails an open connection (RFC 6455 section 7.1.7).
     mutating func violated(_ violation: FrameViolation, now: NIODeadline) {
+        guard self.phase == .open else { return self.violatedDuringExtended(violation, now: now) }
         let code: WebSocketError.Code =
             switch violation.closeCode {
             case .messageTooBig: .messageTooBig
@@ -150,7 +160,8 @@ extension Connection {
 
     private mutating func failTransform(_ error: any Error, now: NIODeadline) {
         if self.failure == nil {
-            self.failure = (error as? WebSocketError).map { self.located($0) }
+            self.failure =
+                (error as? WebSocketError).map { self.located($0) }
                 ?? WebSocketError(
                     .protocolViolation,
                     "An extension could not handle a message: \(error).",
@@ -275,15 +286,13 @@ extension Connection {
         if self.isObserved { self.actions.append(.event(.frameSent(FrameInfo(kind: "pong", payload: payload)))) }
     }
 
-    /// Queues a ping; the next pong that answers it, or a later one, tells the round trip.
-    package mutating func ping(now: NIODeadline) throws(WebSocketError) {
+    /// Queues a ping; the pong that answers it, or a later one, tells the round trip.
+    /// - Returns: the ping's number.
+    package mutating func ping(now: NIODeadline) throws(WebSocketError) -> UInt64 {
         guard self.phase == .open, self.closing.canSend else { throw self.closedError }
-        if self.keepAlive == nil {
-            let timeout = TimeAmount(self.settings.keepAlive.pongTimeout)
-            self.keepAlive = KeepAlive(pingInterval: nil, pongTimeout: timeout, now: now)
-        }
-        guard let payload = self.keepAlive?.ping(now) else { return }
+        guard let payload = self.keepAlive?.ping(now) else { throw self.closedError }
         self.writePing(payload)
+        return payload.getInteger(at: payload.readerIndex, as: UInt64.self) ?? 0
     }
 
     private mutating func writePing(_ payload: ByteBuffer) {
@@ -293,9 +302,18 @@ extension Connection {
         if self.isObserved { self.actions.append(.event(.frameSent(FrameInfo(kind: "ping", payload: payload)))) }
     }
 
+    /// The application has taken all that came before the peer's close frame, or will not.
+    package mutating func answerHeldClose(now: NIODeadline) {
+        guard let payload = self.heldClose?.payload else { return }
+        self.heldClose = nil
+        self.peerClosed(payload.code, payload.reason, now: now)
+    }
+
     /// Begins the closing handshake; in a handshake, gives it up.
     package mutating func close(code: WebSocketCloseCode, reason: String, now: NIODeadline) {
         switch self.phase {
+        case .open where self.heldClose != nil:
+            self.answerHeldClose(now: now)
         case .open:
             self.perform(self.closing.close(ClosePayload(code: code, reason: reason), now: now), now: now)
         case .extended:
@@ -330,7 +348,8 @@ extension Connection {
     }
 
     mutating func openTimeReached(now: NIODeadline) {
-        if let congestedSince, congestedSince + self.settings.limits.stalledWriteTimeout <= now {
+        if let heldClose, heldClose.until <= now { return self.answerHeldClose(now: now) }
+        if let congestedSince, congestedSince + TimeAmount(self.settings.timeouts.stalledWrite) <= now {
             self.drop("The peer did not take any bytes for too long.", now: now)
             return
         }
@@ -342,6 +361,7 @@ extension Connection {
         guard self.closing.canSend else { return }
         switch self.keepAlive?.expired(now) {
         case .sendPing(let payload): self.writePing(payload)
+        case .messageTooSlow: self.drop("A message was not complete in time.", now: now)
         case .timedOut, .idle: self.drop("The peer did not answer a ping in time.", now: now)
         case nil: break
         }

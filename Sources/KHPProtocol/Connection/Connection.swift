@@ -20,8 +20,19 @@ package struct Connection {
         package var delivery = Delivery.messages
         /// Whether `event` actions are wanted.
         package var isObserved = false
+        /// Server: the value of Date, now; of Server.
+        package var date: @Sendable () -> String = { "Thu, 01 Jan 1970 00:00:00 GMT" }
+        package var serverName = "swift-khp"
 
         package init() {}
+
+        /// The machines of the handshakes find their bounds in time beside those in size.
+        mutating func applyTimeouts() {
+            self.limits.extendedTimeout = TimeAmount(self.timeouts.extended)
+            self.limits.challengeReplayTimeout = TimeAmount(self.timeouts.replay)
+            self.limits.challengeHandlerTimeout = TimeAmount(self.timeouts.challenge)
+            self.limits.processingTimeout = TimeAmount(self.timeouts.wait)
+        }
     }
 
     enum Phase: Equatable {
@@ -67,6 +78,11 @@ package struct Connection {
     var congestedSince: NIODeadline?
     var pendingPong: ByteBuffer?
     var streaming: StreamingState?
+    /// Whether the answer to the peer's close frame waits, within bounds, until the application has taken the messages
+    /// before it: its answers to them can then still be sent (RFC 6455 section 5.5.1 allows the delay).
+    package var holdsClose = false
+    package internal(set) var heldClose: (payload: ClosePayload, until: NIODeadline)?
+    var isTransportGone = false
     var wasOpen = false
     var failure: WebSocketError?
     package internal(set) var shouldLinger = false
@@ -79,6 +95,7 @@ package struct Connection {
     init(role: Role, settings: Settings, masks: any MaskSource, now: NIODeadline) {
         self.role = role
         self.settings = settings
+        self.settings.applyTimeouts()
         self.masks = masks
         self.reader = MessageReader(role: role, limits: Limits.extendedHandshakeMessages)
         self.writer = FrameWriter(role: role)
@@ -93,11 +110,12 @@ package struct Connection {
 
     // MARK: Input
 
-    /// TCP is up; TLS may still be negotiating. The bound on the opening handshake begins for a server.
+    /// TCP is up; TLS may still be negotiating. For a server the bound on the opening handshake begins; for a client
+    /// that on TLS.
     package mutating func transportUp(now: NIODeadline) {
-        if self.role == .server, self.openingDeadline == nil {
-            self.openingDeadline = now + TimeAmount(self.settings.timeouts.opening)
-        }
+        guard self.phase == .idle, self.openingDeadline == nil else { return }
+        let timeouts = self.settings.timeouts
+        self.openingDeadline = now + TimeAmount(self.role == .server ? timeouts.opening : timeouts.connect)
     }
 
     /// The transport is ready for bytes.
@@ -133,14 +151,17 @@ package struct Connection {
     /// The transport has failed.
     package mutating func transportFailed(_ error: WebSocketError, now: NIODeadline) {
         guard self.phase != .ended else { return }
-        if self.failure == nil { self.failure = self.located(error) }
+        // How the stream ends after both close frames is no news: many peers simply drop it.
+        if self.failure == nil, !self.closing.outcome.isClean { self.failure = self.located(error) }
         self.isInputClosed = true
+        self.isTransportGone = true
         self.streamEnded(now: now)
     }
 
     /// The transport is gone.
     package mutating func transportEnded(now: NIODeadline) {
         self.isInputClosed = true
+        self.isTransportGone = true
     }
 
     /// What to report when the transport is gone and nothing else was said.
@@ -178,6 +199,7 @@ package struct Connection {
             // Progress is bytes consumed, a phase left or an action made; without any of them there is no more to do.
             if self.phase == phase && self.actions.isEmpty && self.inbound.readableBytes == before {
                 guard self.isInputClosed, self.phase != .ended, self.phase != .deciding else { return nil }
+                if self.heldClose != nil, !self.isTransportGone { return nil }
                 self.streamEnded(now: now)
                 if self.actions.isEmpty { return nil }
             }
@@ -204,8 +226,9 @@ package struct Connection {
             consider(self.totalDeadline)
         case .open:
             consider(self.keepAlive?.deadline)
+            consider(self.heldClose?.until)
             if let idleSince, let idle = self.settings.keepAlive.idleTimeout { consider(idleSince + TimeAmount(idle)) }
-            if let congestedSince { consider(congestedSince + self.settings.limits.stalledWriteTimeout) }
+            if let congestedSince { consider(congestedSince + TimeAmount(self.settings.timeouts.stalledWrite)) }
         case .leaving, .ended:
             break
         }
@@ -300,6 +323,8 @@ package struct Connection {
         case .extended:
             self.extendedStreamEnded(now: now)
         case .open:
+            self.answerHeldClose(now: now)
+            if self.phase == .ended { return }
             if self.failure == nil, !self.closing.outcome.isClean {
                 self.failure = WebSocketError(
                     .closed,
@@ -385,7 +410,7 @@ package struct Connection {
     mutating func writeClose(_ payload: ClosePayload) {
         let mask = self.nextMask()
         let writer = self.writer
-        self.output.write { writer.writeClose(payload, mask: mask, into: &$0) }
+        self.output.write { writer.writeClose(code: payload.code, reason: payload.reason, mask: mask, into: &$0) }
         if self.isObserved {
             var bytes = ByteBuffer()
             payload.write(into: &bytes)

@@ -6,8 +6,11 @@ package enum ConnectionAction {
     case message(kind: MessageKind, payload: ByteBuffer)
     /// A piece of a message, where the application asked for chunks.
     case chunk(MessageChunk)
-    /// A pong answered our ping.
-    case pong(roundTrip: TimeAmount)
+    /// The peer closes, and the answer is held back (``Connection/holdsClose``); call `answerHeldClose` once the
+    /// application has taken what came before.
+    case peerClosing
+    /// A pong answered our ping of this number, and all before it.
+    case pong(number: UInt64, roundTrip: TimeAmount)
     /// Server: a valid opening request arrived; call `answerOpening`.
     case decideOpening(OpeningRequest)
     /// Server: a valid extended request arrived; call `answerExtended`.
@@ -16,6 +19,8 @@ package enum ConnectionAction {
     case plainRequest(RequestHead)
     /// The handshake has failed; the connection closes behind this.
     case failed(WebSocketError)
+    /// Client: the opening handshake is complete and the extended one begins: no longer CONNECTING (R-C1).
+    case established
     /// Client: a 401 of the extended handshake wants credentials; call `answerChallenge`.
     case challenge(HandshakeResponse)
     /// The socket is open.
@@ -44,23 +49,4 @@ package struct HopOutcome: Sendable {
     package var kind: Kind
     package var layer: HandshakeLayer
     package var response: HandshakeResponse
-}
-
-/// A piece of a message.
-public struct MessageChunk: Sendable {
-    /// Text or binary; the same for all chunks of a message. Text may be cut inside a character.
-    public var kind: MessageKind
-    /// The bytes.
-    public var bytes: ByteBuffer
-    /// Whether a message begins here.
-    public var isFirst: Bool
-    /// Whether the message ends here.
-    public var isLast: Bool
-
-    package init(kind: MessageKind, bytes: ByteBuffer, isFirst: Bool, isLast: Bool) {
-        self.kind = kind
-        self.bytes = bytes
-        self.isFirst = isFirst
-        self.isLast = isLast
-    }
 }

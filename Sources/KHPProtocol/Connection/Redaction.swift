@@ -1,6 +1,7 @@
 // Heads as text for observers, with every credential hidden. The one place where a head becomes a trace, so that
 // none gets past it (threat E18).
 
+import HTTPTypes
 import NIOCore
 
 enum Redaction {
@@ -40,5 +41,26 @@ extension HandshakeResponse {
         var text = "HTTP/1.1 \(self.status) \(self.reason)\r\n"
         for field in self.fields { text += Redaction.line(field.name.rawName, field.value) }
         return text + "\r\n"
+    }
+}
+
+extension Redaction {
+    /// For heads that we wrote ourselves.
+    static let unlimited = HeadLimits(lineBytes: .max / 4, headBytes: .max / 4, fieldCount: .max / 4)
+
+    /// The head of a request as it was written.
+    static func requestHead(of bytes: ByteBuffer) -> String {
+        var bytes = bytes
+        var decoder = RequestHeadDecoder(limits: Self.unlimited)
+        guard let head = try? decoder.decode(&bytes) else { return "" }
+        return head.redactedText
+    }
+
+    /// The head of a response as it was written.
+    static func head(of bytes: ByteBuffer) -> String {
+        var bytes = bytes
+        var decoder = ResponseHeadDecoder(limits: Self.unlimited)
+        guard let head = try? decoder.decode(&bytes) else { return "" }
+        return head.redactedText
     }
 }

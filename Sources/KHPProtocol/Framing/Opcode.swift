@@ -6,9 +6,11 @@ package enum Role: Sendable, Hashable {
     case server
 }
 
-/// Whether a message is text or binary.
-package enum MessageKind: Sendable, Hashable {
+/// Whether a message is text or binary (RFC 6455 section 5.6).
+public enum MessageKind: String, Sendable, Hashable {
+    /// UTF-8 text.
     case text
+    /// Any bytes.
     case binary
 }
 

@@ -50,15 +50,45 @@ package enum Bytes {
         return low < 10 ? 0x30 + low : 0x41 + low - 10
     }
 
-    /// ASCII case-insensitive equality of two runs of bytes.
+    /// ASCII case-insensitive equality of two runs of bytes; eight at a time, as every field look-up goes through it.
     @inline(__always)
     package static func equalIgnoringCase(
-        _ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer
+        _ left: UnsafeRawBufferPointer,
+        _ right: UnsafeRawBufferPointer
     ) -> Bool {
-        guard left.count == right.count else { return false }
+        let count = left.count
+        guard count == right.count else { return false }
+        guard count > 0, let left = left.baseAddress, let right = right.baseAddress else { return true }
+        guard count >= 8 else { return equalIgnoringCase(left, right, from: 0, to: count) }
         var index = 0
-        while index < left.count {
-            if lowercased(left[index]) != lowercased(right[index]) { return false }
+        while true {
+            let one = left.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            let other = right.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            if one != other {
+                // Bytes that differ in more than the bit that tells the cases apart are never equal.
+                guard (one ^ other) & 0xDFDF_DFDF_DFDF_DFDF == 0 else { return false }
+                guard equalIgnoringCase(left, right, from: index, to: index + 8) else { return false }
+            }
+            if index == count - 8 { return true }
+            // The last word may overlap the one before it.
+            index = min(index + 8, count - 8)
+        }
+    }
+
+    @inline(__always)
+    private static func equalIgnoringCase(
+        _ left: UnsafeRawPointer,
+        _ right: UnsafeRawPointer,
+        from start: Int,
+        to end: Int
+    ) -> Bool {
+        var index = start
+        while index < end {
+            let one = left.load(fromByteOffset: index, as: UInt8.self)
+            let other = right.load(fromByteOffset: index, as: UInt8.self)
+            if one != other {
+                guard one ^ other == 0x20, isLetter(one) else { return false }
+            }
             index += 1
         }
         return true
@@ -77,7 +107,8 @@ package enum Bytes {
     /// Calls `body` with the UTF-8 of `string`, without a copy where the string is already contiguous.
     @inline(__always)
     package static func withUTF8<Result>(
-        of string: String, _ body: (UnsafeRawBufferPointer) -> Result
+        of string: String,
+        _ body: (UnsafeRawBufferPointer) -> Result
     ) -> Result {
         if let result = string.utf8.withContiguousStorageIfAvailable({ body(UnsafeRawBufferPointer($0)) }) {
             return result

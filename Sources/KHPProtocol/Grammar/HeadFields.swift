@@ -221,7 +221,8 @@ package struct HeadFields: Sendable {
     }
 
     private static func forEachElement(
-        of value: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Bool
+        of value: UnsafeRawBufferPointer,
+        _ body: (UnsafeRawBufferPointer) -> Bool
     ) {
         var start = 0
         while start <= value.count {

@@ -11,7 +11,10 @@ enum PercentEncoding {
     /// `component` fit for a request line: non-ASCII as percent-encoded UTF-8, everything else checked. Control
     /// characters, spaces, backslashes and a percent sign without two hexadecimal digits are always refused.
     static func checked(
-        _ component: ArraySlice<UInt8>, isQuery: Bool, invalid: Invalid, what: String
+        _ component: ArraySlice<UInt8>,
+        isQuery: Bool,
+        invalid: Invalid,
+        what: String
     ) throws(GrammarError) -> [UInt8] {
         var output: [UInt8] = []
         output.reserveCapacity(component.count)
@@ -28,7 +31,8 @@ enum PercentEncoding {
                 output.append(byte)
             case 0...0x20, 0x7F, Bytes.backslash:
                 throw GrammarError(
-                    "\(Bytes.shown(byte)) is not allowed in the \(what): write %\(Bytes.hex(byte))", at: index
+                    "\(Bytes.shown(byte)) is not allowed in the \(what): write %\(Bytes.hex(byte))",
+                    at: index
                 )
             case 0x80...:
                 encode(byte, into: &output)
@@ -37,7 +41,8 @@ enum PercentEncoding {
             default:
                 guard invalid == .encoded else {
                     throw GrammarError(
-                        "\(Bytes.shown(byte)) is not allowed in the \(what): write %\(Bytes.hex(byte))", at: index
+                        "\(Bytes.shown(byte)) is not allowed in the \(what): write %\(Bytes.hex(byte))",
+                        at: index
                     )
                 }
                 encode(byte, into: &output)

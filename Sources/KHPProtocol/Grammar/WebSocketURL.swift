@@ -14,7 +14,8 @@ public struct WebSocketURL: Sendable, Hashable {
     /// The query without its question mark; nil where there is none, empty where there is just the mark.
     public let query: String?
 
-    private init(isSecure: Bool, authority: Authority, path: String, query: String?) {
+    /// From parts that are known to be valid.
+    package init(isSecure: Bool, authority: Authority, path: String, query: String?) {
         self.isSecure = isSecure
         host = authority.host
         port = authority.port ?? (isSecure ? 443 : 80)
@@ -44,7 +45,8 @@ public struct WebSocketURL: Sendable, Hashable {
         if let at = text.firstIndex(of: 0x40) {
             throw Self.invalid(
                 GrammarError(
-                    "user and password are not allowed here: give them to a challenge handler, or to --user", at: at
+                    "user and password are not allowed here: give them to a challenge handler, or to --user",
+                    at: at
                 )
             )
         }
@@ -56,7 +58,10 @@ public struct WebSocketURL: Sendable, Hashable {
     }
 
     private init(
-        _ parts: URIReference, isSecure: Bool, authority: Authority, invalid: PercentEncoding.Invalid
+        _ parts: URIReference,
+        isSecure: Bool,
+        authority: Authority,
+        invalid: PercentEncoding.Invalid
     ) throws(GrammarError) {
         let path = try PercentEncoding.checked(parts.path, isQuery: false, invalid: invalid, what: "path")
         let query = try Self.checkedQuery(parts, invalid: invalid)
@@ -69,7 +74,8 @@ public struct WebSocketURL: Sendable, Hashable {
     }
 
     private static func checkedQuery(
-        _ parts: URIReference, invalid: PercentEncoding.Invalid
+        _ parts: URIReference,
+        invalid: PercentEncoding.Invalid
     ) throws(GrammarError) -> String? {
         guard let query = parts.query else { return nil }
         let bytes = try PercentEncoding.checked(query, isQuery: true, invalid: invalid, what: "query")

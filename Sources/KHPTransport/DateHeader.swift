@@ -4,18 +4,18 @@
 import Synchronization
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #elseif canImport(Darwin)
-import Darwin
+    import Darwin
 #endif
 
-enum DateHeader {
+package enum DateHeader {
     private static let cache = Mutex<(second: Int, text: String)>((0, ""))
 
     /// Now, in the form of RFC 9110 section 5.6.7: `Sun, 06 Nov 1994 08:49:37 GMT`.
-    static func now() -> String {
+    package static func now() -> String {
         let second = time(nil)
         return self.cache.withLock { cache in
             if cache.second != second { cache = (second, Self.format(second)) }
@@ -23,7 +23,7 @@ enum DateHeader {
         }
     }
 
-    static func format(_ second: Int) -> String {
+    package static func format(_ second: Int) -> String {
         var second = second
         var parts = tm()
         guard gmtime_r(&second, &parts) != nil else { return "" }

@@ -1,0 +1,70 @@
+// One hop of a client: turns what its connection asks into steps that the connect loop awaits, and back.
+
+import KHPProtocol
+import KHPTransport
+import NIOCore
+
+final class ClientSession: ConnectionDelegate {
+    enum Step: Sendable {
+        /// The opening handshake is complete; the extended one follows.
+        case established
+        case challenge(HandshakeResponse)
+        case opened(WebSocket)
+        case ended(HopOutcome)
+        case failed(WebSocketError)
+        case closed
+    }
+
+    private let steps: AsyncStream<Step>.Continuation
+    private let channel: any Channel
+    private let info: ConnectionInfo
+    private let usesTLS: Bool
+    private let observer: (@Sendable (ConnectionEvent, ConnectionInfo) -> Void)?
+
+    init(
+        steps: AsyncStream<Step>.Continuation,
+        channel: any Channel,
+        info: ConnectionInfo,
+        usesTLS: Bool,
+        observer: (@Sendable (ConnectionEvent, ConnectionInfo) -> Void)?
+    ) {
+        self.steps = steps
+        self.channel = channel
+        self.info = info
+        self.usesTLS = usesTLS
+        self.observer = observer
+    }
+
+    func connected(_ handler: ConnectionHandler) {
+        guard let observer else { return }
+        let tls = self.usesTLS ? TLSInfo.of(self.channel) : nil
+        observer(.connected(peer: self.info.peer, tls: tls), self.info)
+    }
+
+    func perform(_ action: ConnectionAction, on handler: ConnectionHandler) {
+        switch action {
+        case .established:
+            self.steps.yield(.established)
+        case .challenge(let response):
+            self.steps.yield(.challenge(response))
+        case .opened(let negotiation):
+            let inbox = Inbox(limits: handler.connection.settings.limits)
+            handler.connection.holdsClose = true
+            handler.sink = .inbox(inbox)
+            let address = self.channel.remoteAddress
+            let socket = WebSocket(handler: handler, inbox: inbox, negotiated: negotiation, address: address)
+            self.steps.yield(.opened(socket))
+        case .hopEnded(let outcome):
+            self.steps.yield(.ended(outcome))
+        case .failed(let error):
+            self.steps.yield(.failed(error))
+        case .closed:
+            self.steps.yield(.closed)
+            self.steps.finish()
+        case .event(let event):
+            self.observer?(event, self.info)
+        case .message, .chunk, .peerClosing, .pong, .decideOpening, .decideExtended, .plainRequest:
+            break
+        }
+    }
+}

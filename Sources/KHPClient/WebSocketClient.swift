@@ -1,0 +1,87 @@
+import KHPProtocol
+public import KHPTransport
+public import NIOCore
+public import NIOPosix
+import Synchronization
+
+/// A WebSocket client that speaks x-kaazing-handshake.
+///
+/// ```swift
+/// let client = WebSocketClient()
+/// try await client.withConnection(to: "wss://example.com/trades", subprotocols: ["amqp"]) { socket in
+///     try await socket.send("hello")
+///     for try await message in socket.messages { print(message) }
+/// }
+/// ```
+///
+/// Redirects are followed, challenges answered and the extended handshake completed before the socket is handed out.
+/// A value can be used from many tasks; at most one connection to each address is in CONNECTING state at a time (R-C1).
+public struct WebSocketClient: Sendable {
+    /// How it connects.
+    public let configuration: Configuration
+    private let eventLoopGroup: any EventLoopGroup
+    private let gate = ConnectGate()
+
+    /// A client. Without a group it uses the process-wide one.
+    public init(
+        configuration: Configuration = Configuration(),
+        eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
+    ) {
+        self.configuration = configuration
+        self.eventLoopGroup = eventLoopGroup
+    }
+
+    /// Opens a socket, runs `body` with it, and closes it: with 1000 when `body` returns, with 1011 when it throws.
+    /// - Parameters:
+    ///   - url: ws, wss, http or https.
+    ///   - subprotocols: the application's, in order of preference.
+    /// - Throws: ``WebSocketError`` when the socket cannot be opened, and what `body` throws.
+    nonisolated(nonsending) public func withConnection<Result>(
+        to url: String,
+        subprotocols: [String] = [],
+        _ body: (WebSocket) async throws -> Result
+    ) async throws -> Result {
+        let socket = try await self.connect(to: url, subprotocols: subprotocols)
+        do {
+            let result = try await body(socket)
+            try await socket.close()
+            return result
+        } catch {
+            _ = try? await socket.close(code: error is CancellationError ? .goingAway : .internalError)
+            throw error
+        }
+    }
+
+    /// Opens a socket that the caller closes.
+    /// - Throws: ``WebSocketError``; its code says what went wrong, its response what the server answered.
+    public func connect(to url: String, subprotocols: [String] = []) async throws -> WebSocket {
+        var attempt = ConnectLoop(
+            configuration: self.configuration,
+            gate: self.gate,
+            eventLoop: self.eventLoopGroup.next(),
+            attempt: try self.plan(url, subprotocols)
+        )
+        return try await attempt.run()
+    }
+
+    private func plan(_ url: String, _ subprotocols: [String]) throws(WebSocketError) -> ClientAttempt {
+        let configuration = self.configuration
+        var plan = ClientPlan(url: try WebSocketURL(url))
+        plan.subprotocols = subprotocols
+        plan.extensions = configuration.extensions
+        plan.extendedHandshake = configuration.extendedHandshake
+        plan.method = configuration.extendedMethod
+        plan.body = configuration.extendedBody
+        plan.origin = configuration.origin
+        plan.headers = configuration.headers
+        plan.extendedHeaders = configuration.extendedHeaders
+        let redirects = RedirectTracker(
+            from: plan.url,
+            policy: configuration.redirects.policy,
+            limit: configuration.redirects.limit,
+            allowsDowngrade: configuration.redirects.allowsDowngrade,
+            follows308: configuration.redirects.follows308
+        )
+        return ClientAttempt(plan, redirects: redirects, rounds: configuration.limits.challengeRounds)
+    }
+}

@@ -1,0 +1,58 @@
+/// One challenge of a WWW-Authenticate or Proxy-Authenticate field (RFC 9110 section 11.3, KHP-E19).
+package struct Challenge: Sendable, Hashable {
+    /// The scheme as it was sent, without Kaazing's "Application " before it.
+    package var scheme: String
+    /// Whether the scheme had Kaazing's prefix "Application ": a challenge that browsers leave to the page.
+    package var isApplication: Bool
+    /// What some schemes have in place of parameters.
+    package var token68: String?
+    /// In their order.
+    package var parameters: [Parameter]
+
+    package struct Parameter: Sendable, Hashable {
+        /// In lower case.
+        package var name: String
+        /// Quotes and escapes resolved.
+        package var value: String
+
+        package init(name: String, value: String) {
+            self.name = Bytes.lowercasedASCII(name)
+            self.value = value
+        }
+    }
+
+    package init(
+        scheme: String,
+        isApplication: Bool = false,
+        token68: String? = nil,
+        parameters: [Parameter] = []
+    ) {
+        self.scheme = scheme
+        self.isApplication = isApplication
+        self.token68 = token68
+        self.parameters = parameters
+    }
+
+    /// The value of the parameter of that name in lower case.
+    package subscript(name: String) -> String? {
+        parameters.first { $0.name == name }?.value
+    }
+
+    package var realm: String? { self["realm"] }
+
+    /// Whether the scheme is `name`, without regard to case.
+    package func isScheme(_ name: String) -> Bool {
+        Bytes.lowercasedASCII(scheme) == Bytes.lowercasedASCII(name)
+    }
+
+    /// The challenge as a server sends it. The realm is always quoted, other values where they are no tokens.
+    package var fieldValue: String {
+        var value = isApplication ? "Application \(scheme)" : scheme
+        if let token68 { value += " \(token68)" }
+        for (index, parameter) in parameters.enumerated() {
+            let text = parameter.name == "realm" ? quoted(parameter.value) : tokenOrQuoted(parameter.value)
+            value += "\(index == 0 ? " " : ", ")\(parameter.name)=\(text)"
+        }
+        return value
+    }
+}

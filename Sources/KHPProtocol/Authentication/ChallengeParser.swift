@@ -1,0 +1,111 @@
+/// The challenges of all fields of one name, in order: several may stand in one field (RFC 9110 section 11.6.1).
+///
+/// The comma separates challenges and parameters alike; a challenge starts where a token is not followed by `=`.
+/// Throws when a field is malformed or names a parameter twice in one challenge: what belongs to which challenge must
+/// never be a guess (threat G3).
+package func parseChallenges(fieldValues: [String]) throws(GrammarError) -> [Challenge] {
+    var challenges: [Challenge] = []
+    for value in fieldValues {
+        var parser = ChallengeParser(value)
+        while let challenge = try parser.next() {
+            guard challenges.count < ChallengeParser.maximumCount else {
+                throw GrammarError("there are too many challenges", at: 0)
+            }
+            challenges.append(challenge)
+        }
+    }
+    return challenges
+}
+
+private struct ChallengeParser {
+    /// Challenges of one response, and parameters of one challenge: more than any scheme has.
+    static let maximumCount = 32
+
+    private var scanner: FieldScanner
+
+    init(_ value: String) {
+        scanner = FieldScanner(value)
+    }
+
+    mutating func next() throws(GrammarError) -> Challenge? {
+        skipSeparators()
+        if scanner.isAtEnd { return nil }
+        guard let scheme = scanner.token() else {
+            throw GrammarError("a challenge does not start with a scheme", at: scanner.position)
+        }
+        var challenge = Challenge(scheme: scheme)
+        if challenge.isScheme("Application") { try takePrefixedScheme(into: &challenge) }
+        guard let next = scanner.peek, next != Bytes.comma else { return challenge }
+        guard Bytes.isWhitespace(next) else {
+            throw GrammarError("\(Bytes.shown(next)) is not allowed after a scheme", at: scanner.position)
+        }
+        scanner.skipWhitespace()
+        if let parameter = try parameter() {
+            challenge.parameters = [parameter]
+            try takeParameters(into: &challenge)
+        } else if let token68 = scanner.token68() {
+            challenge.token68 = token68
+        }
+        scanner.skipWhitespace()
+        guard scanner.isAtEnd || scanner.peek == Bytes.comma else {
+            throw GrammarError("a challenge is malformed", at: scanner.position)
+        }
+        return challenge
+    }
+
+    /// Kaazing's `Application Basic realm="…"`: the scheme is the second word, unless that is a parameter.
+    private mutating func takePrefixedScheme(into challenge: inout Challenge) throws(GrammarError) {
+        let start = scanner.position
+        guard let space = scanner.peek, Bytes.isWhitespace(space) else { return }
+        scanner.skipWhitespace()
+        if try parameter() == nil, let scheme = scanner.token() {
+            challenge.scheme = scheme
+            challenge.isApplication = true
+        } else {
+            scanner.back(to: start)
+        }
+    }
+
+    private mutating func takeParameters(into challenge: inout Challenge) throws(GrammarError) {
+        while true {
+            let end = scanner.position
+            scanner.skipWhitespace()
+            guard scanner.peek == Bytes.comma else { return }
+            skipSeparators()
+            let start = scanner.position
+            guard let parameter = try parameter() else {
+                // The next challenge.
+                scanner.back(to: end)
+                return
+            }
+            guard challenge[parameter.name] == nil else {
+                throw GrammarError("the parameter \(parameter.name) is there twice in one challenge", at: start)
+            }
+            guard challenge.parameters.count < Self.maximumCount else {
+                throw GrammarError("a challenge has too many parameters", at: start)
+            }
+            challenge.parameters.append(parameter)
+        }
+    }
+
+    /// `auth-param = token BWS "=" BWS ( token / quoted-string )`; nil, and nothing taken, when none is next.
+    private mutating func parameter() throws(GrammarError) -> Challenge.Parameter? {
+        let start = scanner.position
+        if let name = scanner.token() {
+            scanner.skipWhitespace()
+            if scanner.take(Bytes.equals) {
+                scanner.skipWhitespace()
+                if let value = try scanner.tokenOrQuotedString() {
+                    return Challenge.Parameter(name: name, value: value)
+                }
+            }
+        }
+        scanner.back(to: start)
+        return nil
+    }
+
+    private mutating func skipSeparators() {
+        scanner.skipWhitespace()
+        while scanner.take(Bytes.comma) { scanner.skipWhitespace() }
+    }
+}

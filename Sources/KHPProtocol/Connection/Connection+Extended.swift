@@ -1,0 +1,101 @@
+// The extended handshake as seen from the connection: messages in and out of its machine, control frames served
+// meanwhile, nothing of it extending its deadline (D15).
+
+import NIOCore
+
+extension Connection {
+    // MARK: Both roles
+
+    mutating func advanceExtended(now: NIODeadline) {
+        let date = self.role == .server ? self.settings.date() : ""
+        do throws(FrameViolation) {
+            while self.phase == .extended, let event = try self.reader.next(&self.inbound) {
+                switch event {
+                case .message(_, let payload, _):
+                    if let action = self.client?.extended?.receive(payload, now: now) {
+                        self.perform(action, now: now)
+                    } else if let action = self.server?.extended?.receive(payload, date: date, now: now) {
+                        self.perform(action, now: now)
+                    }
+                case .close(let code, let reason):
+                    self.closedDuringExtended(code, reason, now: now)
+                case .ping, .pong:
+                    if let action = self.control(event, now: now) { self.actions.append(action) }
+                case .chunk:
+                    break
+                }
+                if !self.actions.isEmpty { return }
+            }
+        } catch {
+            self.violatedDuringExtended(error, now: now)
+        }
+    }
+
+    /// The raw WebSocket closes in the middle (KHP-E12).
+    private mutating func closedDuringExtended(
+        _ code: WebSocketCloseCode?,
+        _ reason: String,
+        now: NIODeadline
+    ) {
+        self.phase = .leaving
+        if self.role == .client {
+            let words = code.map { " with \($0)" } ?? ""
+            let error = self.located(
+                WebSocketError(
+                    .closedDuringHandshake,
+                    "The server closed the connection\(words) during the extended handshake.",
+                    closeCode: code,
+                    phase: .extended
+                )
+            )
+            self.failure = error
+            self.actions.append(.failed(error))
+        }
+        self.peerClosed(code, reason, now: now)
+    }
+
+    mutating func violatedDuringExtended(_ violation: FrameViolation, now: NIODeadline) {
+        let code: WebSocketError.Code =
+            switch violation.closeCode {
+            case .messageTooBig, .policyViolation: .limitExceeded
+            default: .protocolViolation
+            }
+        let error = self.located(
+            WebSocketError(
+                code,
+                "The peer broke the WebSocket protocol during the extended handshake: \(violation.message).",
+                closeCode: violation.closeCode,
+                phase: .extended
+            )
+        )
+        self.failure = error
+        self.phase = .leaving
+        self.actions.append(.failed(error))
+        self.shouldLinger = self.role == .server
+        // Close frames of a handshake carry no reason.
+        self.perform(self.closing.fail(ClosePayload(code: violation.closeCode), now: now), now: now)
+    }
+
+    mutating func extendedStreamEnded(now: NIODeadline) {
+        if self.role == .client {
+            let error =
+                self.failure
+                ?? WebSocketError(
+                    .closedDuringHandshake,
+                    "The server ended the connection during the extended handshake.",
+                    phase: .extended
+                )
+            self.fail(error, close: nil, now: now)
+        }
+        self.perform(self.closing.inputClosed(), now: now)
+        self.end(clean: false)
+    }
+
+    mutating func extendedTimeReached(now: NIODeadline) {
+        if let action = self.client?.extended?.deadlineReached(now: now) {
+            self.perform(action, now: now)
+        } else if let action = self.server?.extended?.deadlineReached(date: self.settings.date(), now: now) {
+            self.perform(action, now: now)
+        }
+    }
+}

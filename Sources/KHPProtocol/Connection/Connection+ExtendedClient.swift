@@ -1,0 +1,124 @@
+// The client's extended handshake: what its machine says becomes frames, steps for the shell, or the open socket.
+
+package import NIOCore
+
+extension Connection {
+    /// KHP-E1: x-kaazing-handshake was chosen, so the extended handshake is mandatory.
+    mutating func startExtended(_ result: OpeningResult, now: NIODeadline) {
+        guard let plan = self.client?.plan else { return }
+        let extended = ExtendedClientPlan(
+            url: plan.url,
+            method: plan.method,
+            subprotocols: plan.subprotocols,
+            extensions: result.extensions,
+            extraFields: plan.extendedHeaders,
+            body: plan.body,
+            acceptValue: result.acceptValue
+        )
+        var machine = ExtendedClient(extended, limits: self.settings.limits)
+        let request = machine.start(now: now)
+        self.client?.extended = machine
+        self.phase = .extended
+        self.actions.append(.established)
+        self.sendExtendedRequest(request)
+    }
+
+    private mutating func sendExtendedRequest(_ request: ByteBuffer) {
+        self.writeHandshakeMessage(request)
+        if self.isObserved { self.actions.append(.event(.extendedRequest(head: Redaction.requestHead(of: request)))) }
+    }
+
+    /// The shell has credentials for the challenge: the replay on the same WebSocket (KHP-E17).
+    /// - Parameter deadline: the end of the whole connect, moved by the time that the handler took.
+    package mutating func answerChallenge(_ authorization: String, deadline: NIODeadline, now: NIODeadline) {
+        guard self.phase == .extended, self.client?.challengedAt != nil else { return }
+        self.client?.challengedAt = nil
+        self.client?.plan.challenges += 1
+        self.totalDeadline = deadline
+        guard let request = self.client?.extended?.authorize(authorization, now: now) else { return }
+        self.sendExtendedRequest(request)
+    }
+
+    mutating func perform(_ action: ExtendedClient.Action, now: NIODeadline) {
+        switch action {
+        case .none:
+            break
+        case .complete(let result):
+            self.observe(result.response, .complete)
+            self.completeExtended(result, now: now)
+        case .waiting(let response, _):
+            self.observe(response, .wait)
+        case .sendBody(let body, let response):
+            self.observe(response, .sendBody)
+            self.writeHandshakeMessage(body)
+        case .challenge(let response):
+            self.observe(response, .challenge)
+            self.client?.challengedAt = now
+            self.totalDeadline = nil
+            self.actions.append(.challenge(response))
+        case .redirect(let response):
+            self.hopEnded(.redirect, response, .redirect, now: now)
+        case .choose(let response):
+            self.hopEnded(.choose, response, .choose, now: now)
+        case .upgrade(let response):
+            self.hopEnded(.upgrade, response, .upgrade, now: now)
+        case .proxyAuthentication(let response):
+            self.observe(response, .proxyAuth)
+            self.fail(
+                WebSocketError(
+                    .proxyAuthenticationRequired,
+                    "The server answered the extended handshake with 407: a proxy asks for credentials.",
+                    response: response,
+                    closeCode: .normalClosure,
+                    phase: .extended
+                ),
+                close: .normalClosure,
+                now: now
+            )
+        case .fail(let error, let close):
+            if let response = error.response { self.observe(response, .close) }
+            self.fail(error, close: close, now: now)
+        }
+    }
+
+    private mutating func completeExtended(_ result: ExtendedResult, now: NIODeadline) {
+        guard let plan = self.client?.plan else { return }
+        let negotiation = Negotiation(
+            url: plan.url,
+            dialect: .rfc6455,
+            subprotocol: result.subprotocol,
+            extensions: result.extensions.negotiated,
+            status: result.status,
+            response: result.response,
+            redirects: plan.redirects,
+            challenges: plan.challenges
+        )
+        let transforms = result.extensions.negotiated.transforms(from: plan.extensions, role: .client)
+        self.open(negotiation, transforms: transforms, now: now)
+    }
+
+    private mutating func hopEnded(
+        _ kind: HopOutcome.Kind,
+        _ response: HandshakeResponse,
+        _ action: StatusAction,
+        now: NIODeadline
+    ) {
+        self.observe(response, action)
+        self.actions.append(.hopEnded(HopOutcome(kind: kind, layer: .extended, response: response)))
+        self.leave(.normalClosure, now: now)
+    }
+
+    private mutating func observe(_ response: HandshakeResponse, _ action: StatusAction) {
+        guard self.isObserved else { return }
+        self.actions.append(
+            .event(
+                .extendedResponse(
+                    head: response.redactedHead,
+                    status: response.status,
+                    action: action,
+                    body: response.entity
+                )
+            )
+        )
+    }
+}

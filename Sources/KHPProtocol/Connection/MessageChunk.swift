@@ -1,0 +1,20 @@
+public import NIOCore
+
+/// A piece of a message.
+public struct MessageChunk: Sendable {
+    /// Text or binary; the same for all chunks of a message. Text may be cut inside a character.
+    public var kind: MessageKind
+    /// The bytes.
+    public var bytes: ByteBuffer
+    /// Whether a message begins here.
+    public var isFirst: Bool
+    /// Whether the message ends here.
+    public var isLast: Bool
+
+    package init(kind: MessageKind, bytes: ByteBuffer, isFirst: Bool, isLast: Bool) {
+        self.kind = kind
+        self.bytes = bytes
+        self.isFirst = isFirst
+        self.isLast = isLast
+    }
+}

@@ -1,0 +1,46 @@
+// Whether a completing response corresponds to the request (KHP-E10, KHP-E11, KHP-E14).
+
+struct Correspondence {
+    struct Mismatch: Error {
+        let message: String
+
+        init(_ message: String) {
+            self.message = message
+        }
+    }
+
+    /// What the response selected: the subprotocol, and the extensions as they now stand.
+    let subprotocol: String?
+    let extensions: ExtensionNegotiation
+
+    init(of head: ResponseHead, to plan: ExtendedClientPlan) throws(Mismatch) {
+        let fields = head.fields
+        if let accept = fields.first("Sec-WebSocket-Accept"), accept != plan.acceptValue {
+            throw Mismatch("its Sec-WebSocket-Accept is not that of the opening handshake")
+        }
+        subprotocol = fields.first("Sec-WebSocket-Protocol")
+        if let subprotocol {
+            // x-kaazing-handshake is never among the application's: the handshake does not nest (D14, E8).
+            guard fields.count(of: "Sec-WebSocket-Protocol") == 1, plan.subprotocols.contains(subprotocol) else {
+                throw Mismatch("it selected a subprotocol that was not requested")
+            }
+        }
+        guard fields.contains("Sec-WebSocket-Extensions") else {
+            extensions = plan.extensions
+            return
+        }
+        var negotiation = plan.extensions
+        do throws(GrammarError) {
+            let answers = try parseExtensions(fields.all("Sec-WebSocket-Extensions"))
+            guard !answers.isEmpty else { throw GrammarError("its Sec-WebSocket-Extensions is empty", at: 0) }
+            do throws(ExtensionNegotiation.Mismatch) {
+                try negotiation.take(answers, layer: .extended)
+            } catch {
+                throw GrammarError(error.message, at: 0)
+            }
+        } catch {
+            throw Mismatch(error.message)
+        }
+        extensions = negotiation
+    }
+}

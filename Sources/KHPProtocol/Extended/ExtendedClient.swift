@@ -1,0 +1,287 @@
+// The client's half of the extended handshake: one request, then the action that the status table names, until the
+// handshake has completed or failed. Redirects, choices, challenges and proxies are named here and carried out outside.
+//
+// States × events:
+//               message                                  deadline               connection closed
+//   idle          not reachable: start() comes first
+//   waiting       100 → send the body, waiting           fail timeout, 1008     error closedDuringHandshake
+//                 101 201 204 205 → finished, complete
+//                 202 → waiting, longer
+//                 401 → challenged
+//                 others → finished, as the table says
+//   challenged    fail extendedInvalid, 1011 (KHP-E3)    fail timeout, 1008     error closedDuringHandshake
+//   finished      left alone                             nothing                error closedDuringHandshake
+//
+// - our own bug or the API user's: refused by ``ExtendedClientPlan/validate()``;
+// - the server's violation: fail with the close code of D6;
+// - ignored: at most two balancer messages before a response (KI 1.7), the content behind a response that closes.
+//
+// The Kaazing legacy exchange (D7: several heads in a row, the empty terminator) will attach where messages come in.
+
+package import NIOCore
+
+/// What a completed extended handshake agreed on.
+package struct ExtendedResult: Sendable {
+    /// 101, 201, 204 or 205.
+    package var status: Int { head.status }
+    package let head: ResponseHead
+    package let entity: ByteBuffer
+    /// The application's subprotocol, if the server selected one.
+    package let subprotocol: String?
+    /// What was negotiated in both handshakes.
+    package let extensions: ExtensionNegotiation
+
+    /// Head and content for the application. Made on each call: keep the result.
+    package var response: HandshakeResponse { HandshakeResponse(head: head, entity: entity) }
+}
+
+package struct ExtendedClient {
+    package enum Action: Sendable {
+        /// Nothing to do, or nothing any more.
+        case none
+        /// The WebSocket is open.
+        case complete(ExtendedResult)
+        /// 202: the final response may take until then.
+        case waiting(HandshakeResponse, until: NIODeadline)
+        /// 100: send this message.
+        case sendBody(ByteBuffer, HandshakeResponse)
+        /// 401: get credentials and call ``ExtendedClient/authorize(_:now:)``, or close with 1000.
+        case challenge(HandshakeResponse)
+        /// Close with 1000, then open Location.
+        case redirect(HandshakeResponse)
+        /// Close with 1000, then open one of the choices.
+        case choose(HandshakeResponse)
+        /// Close with 1000, then perhaps open with an upgraded protocol.
+        case upgrade(HandshakeResponse)
+        /// Close with 1000, then perhaps authenticate with the proxy.
+        case proxyAuthentication(HandshakeResponse)
+        /// Close with this code; the extended handshake failed.
+        case fail(WebSocketError, close: WebSocketCloseCode)
+    }
+
+    private enum State {
+        case idle
+        case waiting
+        case challenged
+        case finished
+    }
+
+    /// U+F0FF 'N' in UTF-8: what gateways behind a balancer send before anything else (KI 1.7).
+    private static let balancerMessage: [UInt8] = [0xEF, 0x83, 0xBF, 0x4E]
+
+    private let plan: ExtendedClientPlan
+    private let limits: Limits
+    private var reader: ExtendedResponseReader
+    private var state = State.idle
+    private var isBodyHeldBack = false
+    private var balancerMessages = 0
+    private var processingResponses = 0
+    private var processingDeadline: NIODeadline?
+
+    /// Until when something has to happen; call ``deadlineReached(now:)`` then. Absolute: no byte extends it (D15).
+    package private(set) var deadline: NIODeadline?
+
+    package init(_ plan: ExtendedClientPlan, limits: Limits = Limits()) {
+        self.plan = plan
+        self.limits = limits
+        reader = ExtendedResponseReader(limits: limits, method: plan.method)
+    }
+
+    /// The request, to be sent as one binary message.
+    package mutating func start(now: NIODeadline) -> ByteBuffer {
+        request(authorization: plan.authorization, now: now)
+    }
+
+    /// The request once more, with authorization (KHP-E17). To be called after ``Action/challenge(_:)`` only.
+    package mutating func authorize(_ authorization: String, now: NIODeadline) -> ByteBuffer {
+        request(authorization: authorization, now: now)
+    }
+
+    private mutating func request(authorization: String?, now: NIODeadline) -> ByteBuffer {
+        state = .waiting
+        isBodyHeldBack = plan.body != nil
+        processingDeadline = nil
+        deadline = now + limits.extendedTimeout
+        return plan.writeRequest(authorization: authorization)
+    }
+
+    /// Takes one whole message, text or binary alike.
+    package mutating func receive(_ payload: ByteBuffer, now: NIODeadline) -> Action {
+        switch state {
+        case .finished:
+            return .none
+        case .idle, .challenged:
+            if takeBalancerMessage(payload) { return .none }
+            return fail(.extendedInvalid, "a message came that answers no request", close: .internalError)
+        case .waiting:
+            if reader.isEmpty, takeBalancerMessage(payload) { return .none }
+            do throws(ExtendedResponseReader.Failure) {
+                guard case .response(let head, let entity, let rest) = try reader.receive(payload) else { return .none }
+                reader = ExtendedResponseReader(limits: limits, method: plan.method)
+                return act(on: head, entity: entity, rest: rest, now: now)
+            } catch {
+                return fail(error.code, error.what, close: error.closeCode)
+            }
+        }
+    }
+
+    /// A lone balancer message, tolerated twice although this client never asks for any (E15).
+    private mutating func takeBalancerMessage(_ payload: ByteBuffer) -> Bool {
+        guard payload.readableBytes == Self.balancerMessage.count,
+            payload.readableBytesView.elementsEqual(Self.balancerMessage),
+            balancerMessages < Limits.Fixed.balancerMessages
+        else { return false }
+        balancerMessages += 1
+        return true
+    }
+
+    private mutating func act(on head: ResponseHead, entity: ByteBuffer, rest: Int, now: NIODeadline) -> Action {
+        let action = StatusAction.action(
+            forStatus: head.status,
+            method: plan.method,
+            expectsContinue: isBodyHeldBack,
+            followsPermanentRedirect: plan.followsPermanentRedirect
+        )
+        // D13: behind a response that leaves the WebSocket open there is nothing; behind one that closes it, who cares.
+        switch action {
+        case .complete, .wait, .challenge, .sendBody:
+            guard rest == 0 else {
+                return fail(
+                    .extendedInvalid,
+                    "there are bytes behind it in its message",
+                    head,
+                    entity,
+                    close: .internalError
+                )
+            }
+        case .redirect, .choose, .close, .upgrade, .proxyAuth:
+            break
+        }
+        switch action {
+        case .complete:
+            return complete(head, entity)
+        case .sendBody:
+            isBodyHeldBack = false
+            return plan.body.map { .sendBody($0, HandshakeResponse(head: head, entity: entity)) } ?? .none
+        case .wait:
+            return wait(head, entity, now: now)
+        case .challenge:
+            state = .challenged
+            deadline = now + limits.challengeHandlerTimeout
+            return .challenge(HandshakeResponse(head: head, entity: entity))
+        case .redirect:
+            return finish(.redirect(HandshakeResponse(head: head, entity: entity)))
+        case .choose:
+            return finish(.choose(HandshakeResponse(head: head, entity: entity)))
+        case .upgrade:
+            return finish(.upgrade(HandshakeResponse(head: head, entity: entity)))
+        case .proxyAuth:
+            return finish(.proxyAuthentication(HandshakeResponse(head: head, entity: entity)))
+        case .close:
+            return refused(head, entity)
+        }
+    }
+
+    private mutating func complete(_ head: ResponseHead, _ entity: ByteBuffer) -> Action {
+        do throws(Correspondence.Mismatch) {
+            let agreed = try Correspondence(of: head, to: plan)
+            return finish(
+                .complete(
+                    ExtendedResult(
+                        head: head,
+                        entity: entity,
+                        subprotocol: agreed.subprotocol,
+                        extensions: agreed.extensions
+                    )
+                )
+            )
+        } catch {
+            return fail(.extendedInvalid, error.message, head, entity, close: .internalError)
+        }
+    }
+
+    private mutating func wait(_ head: ResponseHead, _ entity: ByteBuffer, now: NIODeadline) -> Action {
+        processingResponses += 1
+        guard processingResponses <= Limits.Fixed.processingResponses else {
+            return fail(.limitExceeded, "it is one 202 too many", head, entity, close: .policyViolation)
+        }
+        // The wait runs from the first 202; later ones do not stretch it (D15).
+        let until = processingDeadline ?? now + limits.processingTimeout
+        processingDeadline = until
+        deadline = until
+        return .waiting(HandshakeResponse(head: head, entity: entity), until: until)
+    }
+
+    private mutating func refused(_ head: ResponseHead, _ entity: ByteBuffer) -> Action {
+        let response = HandshakeResponse(head: head, entity: entity)
+        let isRedirectOfOther = head.status == 307 || head.status == 308 && plan.followsPermanentRedirect
+        let closeCode = StatusAction.closeCode(forStatus: head.status)
+        return finish(
+            .fail(
+                WebSocketError(
+                    isRedirectOfOther ? .redirectMethod : .extendedRefused,
+                    isRedirectOfOther
+                        ? "The server redirected with \(response), which is followed after GET only."
+                        : "The server answered the extended handshake with \(response).",
+                    url: plan.url,
+                    response: response,
+                    closeCode: closeCode,
+                    phase: .extended
+                ),
+                close: closeCode
+            )
+        )
+    }
+
+    /// The deadline passed: the response did not come, or the credentials did not (D15).
+    package mutating func deadlineReached(now: NIODeadline) -> Action {
+        guard let deadline, now >= deadline else { return .none }
+        let what =
+            state == .challenged
+            ? "No credentials were given in time." : "The server did not answer the extended handshake in time."
+        let error = WebSocketError(
+            .timeout,
+            what,
+            url: plan.url,
+            closeCode: .policyViolation,
+            phase: .extended
+        )
+        return finish(.fail(error, close: .policyViolation))
+    }
+
+    /// The WebSocket or its connection ended before the handshake had completed (KHP-E12).
+    package mutating func connectionClosed(code: WebSocketCloseCode? = nil) -> WebSocketError {
+        _ = finish(.none)
+        return WebSocketError(
+            .closedDuringHandshake,
+            "The server closed the connection during the extended handshake.",
+            url: plan.url,
+            closeCode: code,
+            phase: .extended
+        )
+    }
+
+    private mutating func finish(_ action: Action) -> Action {
+        state = .finished
+        deadline = nil
+        return action
+    }
+
+    private mutating func fail(
+        _ code: WebSocketError.Code,
+        _ what: String,
+        _ head: ResponseHead? = nil,
+        _ entity: ByteBuffer = ByteBuffer(),
+        close: WebSocketCloseCode
+    ) -> Action {
+        let error = WebSocketError(
+            code,
+            "The server's answer to the extended handshake is not valid: \(what).",
+            url: plan.url,
+            response: head.map { HandshakeResponse(head: $0, entity: entity) },
+            closeCode: close,
+            phase: .extended
+        )
+        return finish(.fail(error, close: close))
+    }
+}

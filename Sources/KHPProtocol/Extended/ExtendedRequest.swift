@@ -1,0 +1,66 @@
+// A valid extended request together with the opening request that it continues: what an endpoint decides upon.
+
+package import HTTPTypes
+package import NIOCore
+
+package struct ExtendedRequest: Sendable {
+    /// The opening request. Its Origin and Cookie are the ones that count (D14, E4).
+    package let opening: OpeningRequest
+    /// The extended request's own head.
+    package let head: RequestHead
+    /// The path of both requests (D14).
+    package let path: String
+    /// The extended request's own query; the opening's is in ``opening``.
+    package let query: String?
+    /// The application's subprotocols: the opening's, then what this request adds (D8).
+    package let subprotocols: [String]
+    /// What this request asks for; nothing of it was negotiated in the opening (KHP-E8).
+    package let extensionOffers: [ExtensionOffer]
+    package let body: ByteBuffer
+    /// How many requests came before this one on the connection; above 0 it is the replay after a challenge.
+    package let round: Int
+
+    package var method: String { head.method }
+
+    /// This request's own fields. Made on each call: keep the result.
+    package var fields: HTTPFields { head.fields.httpFields }
+
+    /// The credentials of this request or else, for the first one, of the opening: deployed servers let those count.
+    /// A secret: never to be shown.
+    package var authorization: String? {
+        head.fields.first("Authorization") ?? (round == 0 ? opening.authorization : nil)
+    }
+}
+
+/// What an endpoint says to an extended request.
+package struct ExtendedAnswer: Sendable {
+    package var status: Int
+    /// `nil`: the usual phrase for the status.
+    package var reason: String?
+    /// The endpoint's own fields; those that belong to the handshake or frame the message are left out.
+    package var fields: HTTPFields
+    /// `nil`: one line with the status and its phrase, for codes that can have content.
+    package var entity: ByteBuffer?
+    /// For completing codes: what was selected of the request.
+    package var negotiated: Negotiated
+
+    package init(
+        status: Int = 101,
+        reason: String? = nil,
+        fields: HTTPFields = [:],
+        entity: ByteBuffer? = nil,
+        subprotocol: String? = nil,
+        extensions: [NegotiatedExtension] = []
+    ) {
+        self.status = status
+        self.reason = reason
+        self.fields = fields
+        self.entity = entity
+        negotiated = Negotiated(subprotocol: subprotocol, extensions: extensions)
+    }
+
+    /// Whether the WebSocket opens with this answer.
+    package var completes: Bool {
+        StatusAction.action(forStatus: status) == .complete
+    }
+}

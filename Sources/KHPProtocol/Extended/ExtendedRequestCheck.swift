@@ -1,0 +1,81 @@
+// Whether an extended request fits the opening request that it continues (D8, D14, E4, E6, E8).
+
+import NIOCore
+
+struct ExtendedRequestCheck {
+    let opening: OpeningRequest
+    /// Names of the extensions that the opening negotiated.
+    let negotiatedExtensions: [String]
+    /// Refuses the fields that deployed gateways refuse (D9); otherwise those without a meaning here are ignored.
+    let isStrict: Bool
+
+    func check(_ head: RequestHead, body: ByteBuffer, round: Int) throws(ExtendedRefusal) -> ExtendedRequest {
+        let fields = head.fields
+        let (path, query) = splitTarget(Substring(head.target))
+        guard path == opening.path else {
+            throw .badRequest("The path is not that of the opening request.")  // D14
+        }
+        if let host = fields.first("Host") {
+            guard let authority = try? Authority(host), authority.isSame(as: opening.authority) else {
+                throw .badRequest("The Host field names another authority than the opening request's.")
+            }
+        }
+        if isStrict, let name = Self.refusedField(in: fields) {
+            throw .badRequest("The field \(name) is not allowed in an extended request.")
+        }
+        var subprotocols = opening.subprotocols
+        if fields.contains("Sec-WebSocket-Protocol") {
+            guard Subprotocols.parse(fields, into: &subprotocols) else {
+                throw .badRequest("Sec-WebSocket-Protocol is not a list of tokens.")
+            }
+            subprotocols.removeAll { $0 == Subprotocols.extendedHandshake }
+        }
+        return ExtendedRequest(
+            opening: opening,
+            head: head,
+            path: path,
+            query: query,
+            subprotocols: subprotocols,
+            extensionOffers: try extensionOffers(in: fields),
+            body: body,
+            round: round
+        )
+    }
+
+    private func extensionOffers(in fields: HeadFields) throws(ExtendedRefusal) -> [ExtensionOffer] {
+        guard fields.contains("Sec-WebSocket-Extensions") else { return [] }
+        let offers: [ExtensionOffer]
+        do throws(GrammarError) {
+            offers = try parseExtensions(fields.all("Sec-WebSocket-Extensions"))
+        } catch {
+            throw .badRequest(error.message)
+        }
+        var names = Set(negotiatedExtensions)
+        for offer in offers where !names.insert(offer.name).inserted {
+            // KHP-E8; D6 names the code.
+            throw ExtendedRefusal(
+                400,
+                "The extension \(offer.name) is asked for although it was negotiated or asked for already.",
+                close: .internalError
+            )
+        }
+        return offers
+    }
+
+    /// KI 1.3, number 3.
+    private static func refusedField(in fields: HeadFields) -> String? {
+        let allowed: Set<String> = ["sec-websocket-protocol", "sec-websocket-extensions"]
+        let refused: Set<String> = [
+            "accept-charset", "accept-encoding", "content-length", "content-transfer-encoding", "date", "expect",
+            "keep-alive", "referer", "te", "trailer", "transfer-encoding", "upgrade", "via",
+        ]
+        var found: String?
+        fields.forEach { name, _ in
+            let key = Bytes.lowercasedASCII(name)
+            let isRefused =
+                refused.contains(key) || key.hasPrefix("proxy-") || key.hasPrefix("sec-") && !allowed.contains(key)
+            if found == nil, isRefused { found = name }
+        }
+        return found
+    }
+}

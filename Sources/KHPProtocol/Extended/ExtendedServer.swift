@@ -1,0 +1,247 @@
+// The server's half of the extended handshake: requests in messages to answers in messages, until one completes or
+// refuses. No other message has a place before that (KHP-E3).
+//
+// States × events:
+//                 message                        answer of the endpoint          deadline
+//   receiving     piece → wait, or the request   left alone                      close 1008
+//   answering     400, close 1002 (KHP-E3)       101 201 204 205 → open          503, close 1008
+//                                                202 → answering
+//                                                401 → receiving the replay
+//                                                others → close 1000
+//   finished      left alone                     left alone                      nothing
+//
+// - our own bug or the API user's: an answer that cannot be sent becomes 500;
+// - the client's violation: an answer that says so, then the close code of D6;
+// - ignored: fields without a meaning here, x-kaazing-handshake in the list (D14), empty lists.
+//
+// The Kaazing legacy exchange (D7: balancer messages, the empty terminator) will attach where answers are sent.
+
+import HTTPTypes
+package import NIOCore
+
+package struct ExtendedServer {
+    package enum Action: Sendable {
+        /// Nothing to do, or nothing any more.
+        case none
+        /// A complete request: ask the endpoint and call ``ExtendedServer/respond(_:date:now:)``.
+        case request(ExtendedRequest)
+        /// Send this message; the client then sends the body.
+        case sendContinue(ByteBuffer)
+        /// Send this message if there is one, then close; the peer broke a rule or was too slow.
+        case refuse(ByteBuffer?, close: WebSocketCloseCode, explanation: String)
+        /// Send this message, then go on as said.
+        case send(ByteBuffer, then: Next)
+    }
+
+    /// What follows an answer.
+    package enum Next: Sendable, Equatable {
+        /// The WebSocket is open.
+        case open(Negotiated)
+        /// The client is to replay its request with authorization until then (KHP-E18).
+        case waitForReplay(until: NIODeadline)
+        /// The endpoint is to give its final answer until then.
+        case waitForAnswer(until: NIODeadline)
+        /// Close with this code once the answer is flushed.
+        case close(WebSocketCloseCode)
+    }
+
+    private enum State {
+        case receiving
+        case answering
+        case finished
+    }
+
+    private let check: ExtendedRequestCheck
+    private let acceptValue: String
+    private let server: String
+    private let limits: Limits
+    private var reader: ExtendedRequestReader
+    private var state = State.receiving
+    private var method = "GET"
+    private var subprotocols: [String] = []
+    private var offered: [ExtensionOffer] = []
+    private var round = 0
+    private var carriedCredentials = false
+    private var wrongAnswers = 0
+    private var processingResponses = 0
+    private var processingDeadline: NIODeadline?
+
+    /// Until when something has to happen; call ``deadlineReached(date:now:)`` then. Absolute: no byte extends it (D15).
+    package private(set) var deadline: NIODeadline?
+
+    /// - Parameters:
+    ///   - opening: the request that negotiated x-kaazing-handshake.
+    ///   - acceptValue: Sec-WebSocket-Accept of the opening's 101; the extended 101 repeats it.
+    ///   - negotiatedExtensions: what the opening negotiated (KHP-E8).
+    ///   - server: the value of Server.
+    ///   - isStrict: refuse what deployed gateways refuse (D9).
+    ///   - now: when the opening's 101 was sent.
+    package init(
+        opening: OpeningRequest,
+        acceptValue: String,
+        negotiatedExtensions: [NegotiatedExtension] = [],
+        server: String,
+        isStrict: Bool = false,
+        limits: Limits = Limits(),
+        now: NIODeadline
+    ) {
+        check = ExtendedRequestCheck(
+            opening: opening,
+            negotiatedExtensions: negotiatedExtensions.map(\.name),
+            isStrict: isStrict
+        )
+        self.acceptValue = acceptValue
+        self.server = server
+        self.limits = limits
+        reader = ExtendedRequestReader(limits: limits)
+        deadline = now + limits.extendedTimeout
+    }
+
+    /// Takes one whole message, text or binary alike.
+    package mutating func receive(_ payload: ByteBuffer, date: String, now: NIODeadline) -> Action {
+        switch state {
+        case .finished:
+            return .none
+        case .answering:
+            // KHP-E3: the client's next message is the application's, and that only after the answer.
+            return refuse(.noRequest("A message came before the answer to the extended request."), date: date)
+        case .receiving:
+            do throws(ExtendedRefusal) {
+                return try receivePiece(payload, now: now)
+            } catch {
+                return refuse(error, date: date)
+            }
+        }
+    }
+
+    private mutating func receivePiece(_ payload: ByteBuffer, now: NIODeadline) throws(ExtendedRefusal) -> Action {
+        switch try reader.receive(payload) {
+        case .needsMore:
+            return .none
+        case .expectsContinue:
+            return .sendContinue(ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n"))
+        case .request(let head, let body):
+            let request = try check.check(head, body: body, round: round)
+            state = .answering
+            method = head.method
+            subprotocols = request.subprotocols
+            offered = request.extensionOffers
+            carriedCredentials = round > 0 || head.fields.contains("Authorization")
+            // D17: the handshake timeout holds before the first request, which may not extend it, and for the answer
+            // to every later one.
+            if round > 0 { deadline = now + limits.extendedTimeout }
+            round += 1
+            processingDeadline = nil
+            return .request(request)
+        }
+    }
+
+    /// The endpoint's answer to the last request.
+    package mutating func respond(_ answer: ExtendedAnswer, date: String, now: NIODeadline) -> Action {
+        guard case .answering = state else { return .none }
+        switch answer.status {
+        case _ where answer.completes:
+            return complete(answer, date: date)
+        case 202:
+            processingResponses += 1
+            guard processingResponses <= Limits.Fixed.processingResponses else {
+                return finish(ExtendedAnswer(status: 503), close: .normalClosure, date: date)  // D18
+            }
+            let until = processingDeadline ?? now + limits.processingTimeout
+            processingDeadline = until
+            deadline = until
+            return .send(message(answer, date: date), then: .waitForAnswer(until: until))
+        case 401:
+            return challenge(answer, date: date, now: now)
+        case 100...999:
+            return finish(answer, close: .normalClosure, date: date)
+        default:
+            return finish(ExtendedAnswer(status: 500), close: .internalError, date: date)
+        }
+    }
+
+    private mutating func complete(_ answer: ExtendedAnswer, date: String) -> Action {
+        // Our own answers correspond to the request, whatever an endpoint says (KHP-E10, KHP-E14).
+        let subprotocol = answer.negotiated.subprotocol
+        guard subprotocol.map({ subprotocols.contains($0) }) ?? true,
+            answer.negotiated.extensions.allSatisfy({ item in offered.contains { $0.name == item.name } })
+        else {
+            return finish(ExtendedAnswer(status: 500), close: .internalError, date: date)
+        }
+        finish()
+        guard answer.status == 101 else {
+            return .send(message(answer, date: date), then: .open(answer.negotiated))
+        }
+        let acceptance = Acceptance(
+            acceptValue: acceptValue,
+            negotiated: answer.negotiated,
+            echoesOldUpgrade: check.opening.spellsUpgradeOldStyle,
+            date: date,
+            server: server,
+            fields: answer.fields
+        )
+        var buffer = ByteBuffer()
+        acceptance.write(into: &buffer)
+        return .send(buffer, then: .open(answer.negotiated))
+    }
+
+    private mutating func challenge(_ answer: ExtendedAnswer, date: String, now: NIODeadline) -> Action {
+        guard answer.fields.contains(.wwwAuthenticate) else {
+            return finish(ExtendedAnswer(status: 500), close: .internalError, date: date)  // KHP-E19
+        }
+        if carriedCredentials {
+            wrongAnswers += 1
+            if wrongAnswers >= limits.wrongAnswers {
+                return finish(ExtendedAnswer(status: 403), close: .normalClosure, date: date)  // D18
+            }
+        }
+        state = .receiving
+        reader = ExtendedRequestReader(limits: limits)
+        let until = now + limits.challengeReplayTimeout
+        deadline = until
+        return .send(message(answer, date: date), then: .waitForReplay(until: until))
+    }
+
+    /// The deadline passed (D6, D15). A request that waits for its answer gets one all the same (KHP-E7).
+    package mutating func deadlineReached(date: String, now: NIODeadline) -> Action {
+        guard let deadline, now >= deadline else { return .none }
+        let isAnswerOwed = state == .answering
+        finish()
+        let explanation =
+            isAnswerOwed
+            ? "The endpoint did not answer the extended request in time."
+            : "The client did not send its extended request in time."
+        let message = isAnswerOwed ? message(ExtendedAnswer(status: 503), date: date) : nil
+        return .refuse(message, close: .policyViolation, explanation: explanation)
+    }
+
+    private mutating func refuse(_ error: ExtendedRefusal, date: String) -> Action {
+        finish()
+        var buffer = ByteBuffer()
+        error.refusal.answer.write(into: &buffer, layer: .extended, date: date, method: error.refusal.method)
+        return .refuse(buffer, close: error.closeCode, explanation: error.refusal.explanation)
+    }
+
+    private mutating func finish(_ answer: ExtendedAnswer, close: WebSocketCloseCode, date: String) -> Action {
+        finish()
+        return .send(message(answer, date: date), then: .close(close))
+    }
+
+    private mutating func finish() {
+        state = .finished
+        deadline = nil
+    }
+
+    private func message(_ answer: ExtendedAnswer, date: String) -> ByteBuffer {
+        var buffer = ByteBuffer()
+        ServerAnswer(status: answer.status, reason: answer.reason, fields: answer.fields, entity: answer.entity)
+            .write(
+                into: &buffer,
+                layer: .extended,
+                date: date,
+                method: method,
+                negotiated: answer.completes ? answer.negotiated : Negotiated()
+            )
+        return buffer
+    }
+}

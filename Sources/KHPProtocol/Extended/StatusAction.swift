@@ -1,0 +1,59 @@
+// The heart of the protocol: what a client does about the status code of an extended response (KHP-E9 and the table
+// "Status codes: the client's action"). One switch; Specs/status-codes.json says the same as data, and tests compare.
+
+/// A client's action on an extended response, decided by its status code.
+public enum StatusAction: String, Sendable, Hashable, CaseIterable {
+    /// The extended handshake is completed: the WebSocket opens.
+    case complete
+    /// Wait for another response, up to a maximum time.
+    case wait
+    /// Close, then open the URL in Location.
+    case redirect
+    /// Close, then open one of the offered choices.
+    case choose
+    /// Keep the WebSocket and replay the request with authorization.
+    case challenge
+    /// Send the request's body, which was held back.
+    case sendBody = "send-body"
+    /// Close: the code is not actionable, the extended handshake failed.
+    case close
+    /// Close, and perhaps open again with an upgraded protocol.
+    case upgrade
+    /// Close, and perhaps authenticate with the proxy.
+    case proxyAuth = "proxy-auth"
+
+    /// The action for a status code.
+    ///
+    /// - Parameters:
+    ///   - status: the code of a response's status line.
+    ///   - method: the extended request's method; 307 is followed after GET only.
+    ///   - expectsContinue: whether the request carried `Expect: 100-continue` and its body is still held back.
+    ///   - followsPermanentRedirect: whether 308 counts as RFC 9110's Permanent Redirect. The specification knows it as
+    ///     "Resume Incomplete", to be closed upon (D4).
+    public static func action(
+        forStatus status: Int,
+        method: String = "GET",
+        expectsContinue: Bool = false,
+        followsPermanentRedirect: Bool = false
+    ) -> StatusAction {
+        switch status {
+        case 100: expectsContinue ? .sendBody : .close
+        case 101, 201, 204, 205: .complete
+        case 202: .wait
+        case 300: .choose
+        case 301, 302, 303: .redirect
+        case 307: method == "GET" ? .redirect : .close
+        case 308: followsPermanentRedirect && method == "GET" ? .redirect : .close
+        case 401: .challenge
+        case 407: .proxyAuth
+        case 426: .upgrade
+        default: .close
+        }
+    }
+
+    /// The close code that goes with closing upon a status (D6): a proper refusal ends the connection normally,
+    /// anything else is a response that cannot be acted on.
+    package static func closeCode(forStatus status: Int) -> WebSocketCloseCode {
+        300...599 ~= status ? .normalClosure : .internalError
+    }
+}

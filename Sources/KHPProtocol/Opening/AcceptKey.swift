@@ -1,0 +1,51 @@
+// Sec-WebSocket-Key and Sec-WebSocket-Accept, RFC 6455 sections 4.1 and 4.2.2.
+
+import COpenSSL
+
+package enum AcceptKey {
+    /// RFC 6455 section 1.3.
+    private static let suffix: StaticString = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+    /// The algorithm, fetched once: looking it up by name costs more than the digest. It lives as long as the process,
+    /// and OpenSSL's method objects may be used from any thread.
+    nonisolated(unsafe) private static let sha1 = EVP_MD_fetch(nil, "SHA1", nil)
+
+    /// The Sec-WebSocket-Accept value for a Sec-WebSocket-Key value: base64(SHA-1(key + GUID)).
+    ///
+    /// Empty, and so equal to no peer's value, where libcrypto refuses SHA-1 by policy.
+    package static func accept(for key: String) -> String {
+        let length = key.utf8.count + suffix.utf8CodeUnitCount
+        return withUnsafeTemporaryAllocation(byteCount: length, alignment: 1) { input in
+            var end = 0
+            for byte in key.utf8 {
+                input[end] = byte
+                end += 1
+            }
+            UnsafeMutableRawBufferPointer(rebasing: input[end...])
+                .copyMemory(from: UnsafeRawBufferPointer(start: suffix.utf8Start, count: suffix.utf8CodeUnitCount))
+            return withUnsafeTemporaryAllocation(byteCount: 20, alignment: 1) { digest in
+                var written: UInt32 = 0
+                let pointer = digest.baseAddress?.assumingMemoryBound(to: UInt8.self)
+                guard EVP_Digest(input.baseAddress, length, pointer, &written, sha1, nil) == 1, written == 20 else {
+                    return ""
+                }
+                return Base64.encode(UnsafeRawBufferPointer(digest))
+            }
+        }
+    }
+
+    /// A Sec-WebSocket-Key of sixteen random bytes.
+    package static func makeKey(using generator: inout some RandomNumberGenerator) -> String {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(16)
+        for _ in 0..<2 {
+            withUnsafeBytes(of: generator.next()) { bytes.append(contentsOf: $0) }
+        }
+        return Base64.encode(bytes)
+    }
+
+    /// Whether a Sec-WebSocket-Key is what RFC 6455 section 4.2.1 asks for: base64 of sixteen bytes (A9).
+    package static func isValidKey(_ key: String) -> Bool {
+        key.utf8.count == 24 && Base64.decode(key)?.count == 16
+    }
+}

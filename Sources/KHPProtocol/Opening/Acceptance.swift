@@ -1,0 +1,75 @@
+// The 101 of both handshakes, byte for byte as deployed clients expect it (D10, KI 1.2 and 1.4).
+
+package import HTTPTypes
+package import NIOCore
+
+package struct Acceptance: Sendable {
+    /// Sec-WebSocket-Accept; the same in both handshakes of a connection.
+    package var acceptValue: String
+    package var negotiated: Negotiated
+    /// Whether the request said `Upgrade: WebSocket`, which is answered in the same letters.
+    package var echoesOldUpgrade: Bool
+    package var date: String
+    package var server: String
+    /// The application's own fields; each goes to its place in the alphabetical order.
+    package var fields: HTTPFields
+
+    package init(
+        acceptValue: String,
+        negotiated: Negotiated,
+        echoesOldUpgrade: Bool = false,
+        date: String,
+        server: String,
+        fields: HTTPFields = [:]
+    ) {
+        self.acceptValue = acceptValue
+        self.negotiated = negotiated
+        self.echoesOldUpgrade = echoesOldUpgrade
+        self.date = date
+        self.server = server
+        self.fields = fields
+    }
+
+    /// Appends the whole head.
+    package func write(into buffer: inout ByteBuffer) {
+        buffer.reserveCapacity(minimumWritableBytes: 320)
+        guard fields.isEmpty else {
+            head.write(into: &buffer)
+            return
+        }
+        buffer.writeStaticString("HTTP/1.1 101 Web Socket Protocol Handshake\r\nConnection: Upgrade\r\nDate: ")
+        buffer.writeString(date)
+        buffer.writeStaticString("\r\nSec-WebSocket-Accept: ")
+        buffer.writeString(acceptValue)
+        buffer.writeStaticString("\r\n")
+        negotiated.write(into: &buffer)
+        buffer.writeStaticString("Server: ")
+        buffer.writeString(server)
+        buffer.writeStaticString(
+            echoesOldUpgrade ? "\r\nUpgrade: WebSocket\r\n\r\n" : "\r\nUpgrade: websocket\r\n\r\n"
+        )
+    }
+
+    /// The same as a value.
+    package var head: ResponseHead {
+        var lines: [(name: String, value: String)] = [
+            ("Connection", "Upgrade"), ("Date", date), ("Sec-WebSocket-Accept", acceptValue),
+        ]
+        lines += negotiated.extensions.map { ("Sec-WebSocket-Extensions", $0.description) }
+        if let subprotocol = negotiated.subprotocol {
+            lines.append(("Sec-WebSocket-Protocol", subprotocol))
+        }
+        lines.append(("Server", server))
+        lines.append(("Upgrade", echoesOldUpgrade ? "WebSocket" : "websocket"))
+        for field in fields where !ApplicationFields.isReservedInAnswer(field.name, status: 101) {
+            let key = field.name.canonicalName
+            let place = lines.firstIndex { Bytes.lowercasedASCII($0.name) > key } ?? lines.endIndex
+            lines.insert((field.name.rawName, field.value), at: place)
+        }
+        var head = ResponseHead(status: 101, reason: StatusReason.switchingProtocols)
+        for line in lines {
+            head.fields.append(line.name, line.value)
+        }
+        return head
+    }
+}

@@ -1,0 +1,118 @@
+// The content of an HTTP response on the wire: how long it is and where it ends (RFC 9112 section 6.3). Only refusals
+// have one here, so it is kept up to a limit and never streamed.
+
+import NIOCore
+
+struct EntityReader {
+    private enum Mode {
+        case length(Int)
+        case untilClose
+        case chunkSize
+        case chunkData(Int)
+        case chunkEnd
+        case trailers
+        case complete
+    }
+
+    private var mode: Mode
+    private let limit: Int
+    private var line: [UInt8] = []
+    private(set) var entity = ByteBuffer()
+
+    /// - Throws: what is wrong with the head's framing fields (A3).
+    init(of head: ResponseHead, limit: Int) throws(WebSocketError) {
+        self.limit = limit
+        let isChunked = head.fields.contains("Transfer-Encoding")
+        switch (head.status, head.fields.contentLength) {
+        case (100...199, _), (204, _), (304, _):
+            mode = .complete
+        case (_, .invalid):
+            throw Self.invalid("its Content-Length is not a number")
+        case (_, .bytes) where isChunked:
+            throw Self.invalid("it has both Content-Length and Transfer-Encoding")
+        case (_, .bytes(let length)):
+            mode = length == 0 ? .complete : .length(length)
+        case (_, .absent) where isChunked:
+            guard head.fields.value(of: "Transfer-Encoding", equalsIgnoringCase: "chunked"),
+                head.fields.count(of: "Transfer-Encoding") == 1
+            else { throw Self.invalid("its Transfer-Encoding is not chunked") }
+            mode = .chunkSize
+        default:
+            mode = .untilClose
+        }
+    }
+
+    var isComplete: Bool {
+        if case .complete = mode { return true }
+        return entity.readableBytes >= limit
+    }
+
+    /// Takes bytes until the entity is complete. Beyond the limit it counts as complete: nobody reads on for more.
+    mutating func receive(_ input: inout ByteBuffer) throws(WebSocketError) {
+        while !isComplete {
+            switch mode {
+            case .complete:
+                return
+            case .length(let remaining):
+                guard let taken = take(remaining, from: &input) else { return }
+                mode = taken == remaining ? .complete : .length(remaining - taken)
+            case .untilClose:
+                guard take(Int.max, from: &input) != nil else { return }
+            case .chunkData(let remaining):
+                guard let taken = take(remaining, from: &input) else { return }
+                mode = taken == remaining ? .chunkEnd : .chunkData(remaining - taken)
+            case .chunkSize, .chunkEnd, .trailers:
+                guard let line = try takeLine(&input) else { return }
+                try advance(with: line)
+            }
+        }
+    }
+
+    /// What was taken of at most `count` bytes, kept up to the limit; `nil` when there is nothing.
+    private mutating func take(_ count: Int, from input: inout ByteBuffer) -> Int? {
+        let available = min(count, input.readableBytes, limit - entity.readableBytes)
+        guard available > 0, let slice = input.readSlice(length: available) else { return nil }
+        entity.writeImmutableBuffer(slice)
+        return available
+    }
+
+    private mutating func takeLine(_ input: inout ByteBuffer) throws(WebSocketError) -> [UInt8]? {
+        while let byte: UInt8 = input.readInteger() {
+            guard byte != Bytes.lineFeed else {
+                guard line.popLast() == Bytes.carriageReturn else {
+                    throw Self.invalid("a line of its chunked content does not end with CR LF")
+                }
+                defer { line.removeAll(keepingCapacity: true) }
+                return line
+            }
+            guard line.count < 256 else { throw Self.invalid("a line of its chunked content is too long") }
+            line.append(byte)
+        }
+        return nil
+    }
+
+    private mutating func advance(with line: [UInt8]) throws(WebSocketError) {
+        switch mode {
+        case .chunkSize:
+            // chunk = chunk-size [ chunk-ext ] CRLF
+            var size = 0
+            let digits = line.prefix { Bytes.hexValue($0) != nil }
+            guard !digits.isEmpty, digits.count <= 8,
+                line.count == digits.count || line[digits.count] == Bytes.semicolon
+            else { throw Self.invalid("a chunk size is malformed") }
+            for digit in digits {
+                size = size << 4 | Int(Bytes.hexValue(digit) ?? 0)
+            }
+            mode = size == 0 ? .trailers : .chunkData(size)
+        case .chunkEnd:
+            guard line.isEmpty else { throw Self.invalid("a chunk is longer than its size") }
+            mode = .chunkSize
+        default:
+            if line.isEmpty { mode = .complete }
+        }
+    }
+
+    private static func invalid(_ what: String) -> WebSocketError {
+        WebSocketError(.openingInvalid, "The response to the opening handshake is invalid: \(what).", phase: .opening)
+    }
+}

@@ -1,0 +1,182 @@
+// The client's half of the opening handshake (RFC 6455 section 4.1): one request, one response. What the response means
+// beyond 101 (redirects, challenges) is decided by whoever drives this.
+//
+// States × events:
+//                 bytes                                              end of input
+//   head          101 → accepted; other → entity; 1xx skipped once     error closedDuringHandshake
+//   entity        complete → response                                  response with what came
+//   done          left alone                                           nothing
+//
+// - our own bug or the API user's: thrown by `init` as `invalidArgument`;
+// - the server's violation: `openingInvalid`, and the connection is to be dropped without a close frame;
+// - ignored: one provisional response (A16), fields that nobody asked for.
+
+package import NIOCore
+
+/// What a completed opening handshake agreed on.
+package struct OpeningResult: Sendable {
+    /// What the server selected; x-kaazing-handshake means that the extended handshake follows (KHP-E1).
+    package let subprotocol: String?
+    /// The extensions with what was negotiated so far.
+    package let extensions: ExtensionNegotiation
+    /// The expected, and received, Sec-WebSocket-Accept; the extended response may repeat it.
+    package let acceptValue: String
+    package let head: ResponseHead
+
+    package var selectsExtendedHandshake: Bool { subprotocol == Subprotocols.extendedHandshake }
+}
+
+package struct OpeningClient {
+    package enum Outcome: Sendable {
+        /// 101, and everything in it is as asked. What is left of the input are frames.
+        case accepted(OpeningResult)
+        /// Any other final response.
+        case response(HandshakeResponse)
+    }
+
+    private enum State {
+        case head
+        case entity(ResponseHead, EntityReader)
+        case done
+    }
+
+    /// The request, to be written once.
+    package let requestHead: RequestHead
+
+    private let plan: OpeningClientPlan
+    private let limits: Limits
+    private let acceptValue: String
+    private var decoder: ResponseHeadDecoder
+    private var provisionalResponses = 0
+    private var state = State.head
+
+    /// - Throws: `invalidArgument` for what cannot be written (A7).
+    package init(_ plan: OpeningClientPlan, limits: Limits = Limits()) throws(WebSocketError) {
+        self.plan = plan
+        self.limits = limits
+        requestHead = try plan.makeHead()
+        acceptValue = AcceptKey.accept(for: plan.key)
+        decoder = ResponseHeadDecoder(limits: limits.openingHead)
+    }
+
+    /// Takes what has arrived. Bytes behind the response stay in `input` (A6).
+    package mutating func receive(_ input: inout ByteBuffer) throws(WebSocketError) -> Outcome? {
+        while true {
+            switch state {
+            case .done:
+                return nil
+            case .entity(let head, var reader):
+                state = .done
+                try reader.receive(&input)
+                guard reader.isComplete else {
+                    state = .entity(head, reader)
+                    return nil
+                }
+                return .response(HandshakeResponse(head: head, entity: reader.entity))
+            case .head:
+                guard let head = try decodeHead(&input) else { return nil }
+                switch head.status {
+                case 101:
+                    state = .done
+                    return .accepted(try check(head))
+                case 100...199:
+                    provisionalResponses += 1
+                    guard provisionalResponses <= Limits.Fixed.provisionalResponses else {
+                        state = .done
+                        throw invalid("it sent more than one provisional response", head)
+                    }
+                default:
+                    state = .entity(head, try EntityReader(of: head, limit: limits.entityBytes))
+                }
+            }
+        }
+    }
+
+    /// The connection ended, or nobody waits any longer. A refusal whose content is cut short is a refusal all the same.
+    package mutating func inputClosed() throws(WebSocketError) -> Outcome? {
+        defer { state = .done }
+        switch state {
+        case .head:
+            throw WebSocketError(
+                .closedDuringHandshake,
+                decoder.isEmpty
+                    ? "The server closed the connection without answering the opening handshake."
+                    : "The server closed the connection in the middle of its answer to the opening handshake.",
+                url: plan.url,
+                phase: .opening
+            )
+        case .entity(let head, let reader):
+            return .response(HandshakeResponse(head: head, entity: reader.entity))
+        case .done:
+            return nil
+        }
+    }
+
+    private mutating func decodeHead(_ input: inout ByteBuffer) throws(WebSocketError) -> ResponseHead? {
+        do throws(HeadError) {
+            return try decoder.decode(&input)
+        } catch {
+            state = .done
+            throw invalid(error.message)
+        }
+    }
+
+    /// RFC 6455 section 4.1, "the client MUST validate the server's response", items 2 to 6 (A8, A10).
+    private func check(_ head: ResponseHead) throws(WebSocketError) -> OpeningResult {
+        let fields = head.fields
+        guard head.minorVersion == 1 else { throw invalid("its 101 is HTTP/1.0", head) }
+        guard fields.count(of: "Upgrade") == 1, fields.value(of: "Upgrade", equalsIgnoringCase: "websocket") else {
+            throw invalid("its 101 does not upgrade to websocket", head)
+        }
+        guard fields.hasToken("upgrade", in: "Connection") else {
+            throw invalid("its 101 has no Connection: Upgrade", head)
+        }
+        guard !acceptValue.isEmpty, fields.value(of: "Sec-WebSocket-Accept", equals: acceptValue) else {
+            throw invalid("its Sec-WebSocket-Accept does not fit the key", head)
+        }
+        guard !fields.contains("Transfer-Encoding") else { throw invalid("its 101 has a Transfer-Encoding", head) }
+        let subprotocol = fields.first("Sec-WebSocket-Protocol")
+        if let subprotocol {
+            guard fields.count(of: "Sec-WebSocket-Protocol") == 1, plan.subprotocols.contains(subprotocol) else {
+                throw invalid("it selected a subprotocol that was not offered", head)
+            }
+        }
+        var extensions = plan.extensions
+        if fields.contains("Sec-WebSocket-Extensions") {
+            let answers: [ExtensionOffer]
+            do throws(GrammarError) {
+                answers = try parseExtensions(fields.all("Sec-WebSocket-Extensions"))
+            } catch {
+                throw invalid(error.message, head)
+            }
+            do throws(ExtensionNegotiation.Mismatch) {
+                try extensions.take(answers, layer: .opening)
+            } catch {
+                throw invalid(error.message, head)
+            }
+        }
+        return OpeningResult(subprotocol: subprotocol, extensions: extensions, acceptValue: acceptValue, head: head)
+    }
+
+    private func invalid(_ what: String, _ head: ResponseHead? = nil) -> WebSocketError {
+        WebSocketError(
+            .openingInvalid,
+            "The server's answer to the opening handshake is invalid: \(what).",
+            url: plan.url,
+            response: head.map { HandshakeResponse(head: $0) },
+            phase: .opening
+        )
+    }
+}
+
+extension Limits {
+    /// The bounds of a head on the wire.
+    package var openingHead: HeadLimits {
+        HeadLimits(lineBytes: lineBytes, headBytes: headBytes, fieldCount: fieldCount)
+    }
+
+    /// The bounds of a head inside WebSocket messages.
+    package var extendedHead: HeadLimits {
+        HeadLimits(lineBytes: lineBytes, headBytes: extendedHeadBytes, fieldCount: fieldCount)
+    }
+}

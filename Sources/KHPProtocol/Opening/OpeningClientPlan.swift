@@ -1,0 +1,96 @@
+// Everything that a client decides before it writes its opening request.
+
+package import HTTPTypes
+
+/// What one opening request asks for.
+package struct OpeningClientPlan: Sendable {
+    /// Where to. Host and resource come from it.
+    package var url: WebSocketURL
+
+    /// Sec-WebSocket-Key, from ``AcceptKey/makeKey(using:)``.
+    package var key: String
+
+    /// Sec-WebSocket-Protocol in its order, x-kaazing-handshake first unless the extended handshake is off
+    /// (``Subprotocols/offered(_:extendedHandshake:)``; KHP-O1).
+    package var subprotocols: [String]
+
+    /// The extensions to ask for.
+    package var extensions: ExtensionNegotiation
+
+    /// Origin, for clients that act for a browser.
+    package var origin: String?
+
+    /// The application's own fields.
+    package var extraFields: HTTPFields
+
+    /// Cookie.
+    package var cookies: String?
+
+    /// Authorization.
+    package var authorization: String?
+
+    package var dialect = Dialect.rfc6455
+
+    package init(
+        url: WebSocketURL,
+        key: String,
+        subprotocols: [String] = [Subprotocols.extendedHandshake],
+        extensions: ExtensionNegotiation = ExtensionNegotiation(),
+        origin: String? = nil,
+        extraFields: HTTPFields = [:],
+        cookies: String? = nil,
+        authorization: String? = nil
+    ) {
+        self.url = url
+        self.key = key
+        self.subprotocols = subprotocols
+        self.extensions = extensions
+        self.origin = origin
+        self.extraFields = extraFields
+        self.cookies = cookies
+        self.authorization = authorization
+    }
+
+    /// The request's head in its fixed order. Throws for what an API user may have put in wrong (A7).
+    func makeHead() throws(WebSocketError) -> RequestHead {
+        try Subprotocols.validate(subprotocols.filter { $0 != Subprotocols.extendedHandshake })
+        var fields = HeadFields()
+        fields.append("Host", url.authority)
+        fields.append("Upgrade", "websocket")
+        fields.append("Connection", "Upgrade")
+        fields.append("Sec-WebSocket-Key", key)
+        if let version = dialect.version {
+            fields.append("Sec-WebSocket-Version", version)
+        }
+        if !subprotocols.isEmpty {
+            fields.append("Sec-WebSocket-Protocol", subprotocols.joined(separator: ", "))
+        }
+        let offers = extensions.offers
+        if !offers.isEmpty {
+            fields.append("Sec-WebSocket-Extensions", offers.map(\.description).joined(separator: ", "))
+        }
+        if let origin {
+            try FieldValidation.validate(name: "Origin", value: origin)
+            fields.append("Origin", origin)
+        }
+        try ApplicationFields.validate(extraFields)
+        for field in extraFields {
+            // What the plan itself sets replaces what the application gave: two of these would be refused.
+            switch field.name {
+            case .origin where origin != nil, .cookie where cookies != nil, .authorization where authorization != nil:
+                continue
+            default:
+                fields.append(field.name.rawName, field.value)
+            }
+        }
+        if let cookies {
+            try FieldValidation.validate(name: "Cookie", value: cookies)
+            fields.append("Cookie", cookies)
+        }
+        if let authorization {
+            try FieldValidation.validate(name: "Authorization", value: authorization)
+            fields.append("Authorization", authorization)
+        }
+        return RequestHead(method: "GET", target: url.resource, minorVersion: 1, fields: fields)
+    }
+}

@@ -1,0 +1,39 @@
+// A valid WebSocket opening request, as everyone behind the parser sees it.
+
+package import HTTPTypes
+
+package struct OpeningRequest: Sendable {
+    package let head: RequestHead
+    /// Of the target, as sent; it begins with a slash.
+    package let path: String
+    /// Of the target without the question mark; `nil` where there is none.
+    package let query: String?
+    /// What Host names.
+    package let authority: Authority
+    package let dialect: Dialect
+    /// Sec-WebSocket-Key: base64 of sixteen bytes.
+    package let key: String
+    /// 13, or 8 which differs in nothing but the name of the Origin field.
+    package let version: Int
+    /// The application's subprotocols in the client's order; x-kaazing-handshake is not among them.
+    package let subprotocols: [String]
+    /// Whether x-kaazing-handshake was offered, at whatever place (KHP-O2).
+    package let offersExtendedHandshake: Bool
+    package let extensionOffers: [ExtensionOffer]
+
+    package var method: String { head.method }
+
+    /// All fields. Made on each call: keep the result.
+    package var fields: HTTPFields { head.fields.httpFields }
+
+    /// Where the request comes from, if a browser or its like sent it.
+    package var origin: String? {
+        head.fields.first(version == 8 ? "Sec-WebSocket-Origin" : "Origin")
+    }
+
+    /// A secret: never to be shown.
+    package var authorization: String? { head.fields.first("Authorization") }
+
+    /// Whether the answer writes `Upgrade: WebSocket` as the request did (D10).
+    package var spellsUpgradeOldStyle: Bool { head.fields.value(of: "Upgrade", equals: "WebSocket") }
+}

@@ -1,0 +1,108 @@
+// Which pages may open WebSockets here: the only defence against cross-site WebSocket hijacking (A13, D23), and the
+// host names that a server answers to (A14).
+
+/// Which origins an endpoint serves.
+///
+/// A browser names the page that opens a WebSocket in the Origin field. Requests without it come from no browser and
+/// pass every policy.
+public struct OriginPolicy: Sendable, Hashable {
+    private enum Rule: Sendable, Hashable {
+        case any
+        case same
+        case listed([Origin])
+    }
+
+    private let rule: Rule
+
+    /// Every origin. For services that depend on no cookie and no network address.
+    public static let any = OriginPolicy(rule: .any)
+
+    /// Only pages of the same host and port as the request's Host field; the default.
+    public static let sameOrigin = OriginPolicy(rule: .same)
+
+    /// Only these origins, each written as `https://example.com` or `http://example.com:8080`.
+    ///
+    /// Scheme and host compare without regard to case, and a default port equals none. `null` never passes.
+    ///
+    /// - Throws: ``WebSocketError/Code/invalidArgument`` for one that is no origin.
+    public static func allowing(_ origins: [String]) throws(WebSocketError) -> OriginPolicy {
+        var listed: [Origin] = []
+        for text in origins {
+            guard let origin = Origin(text) else {
+                throw WebSocketError(
+                    .invalidArgument,
+                    "\(quoted(text)) is not an origin; write scheme, host and port, as in https://example.com:8443."
+                )
+            }
+            listed.append(origin)
+        }
+        return OriginPolicy(rule: .listed(listed))
+    }
+
+    /// Whether a request passes.
+    ///
+    /// - Parameters:
+    ///   - origin: the Origin field.
+    ///   - authority: what its Host field names.
+    ///   - isSecure: whether it came over TLS; a page without TLS is then no page of the same origin.
+    package func allows(_ origin: String?, at authority: Authority, isSecure: Bool) -> Bool {
+        guard let origin else { return true }
+        switch rule {
+        case .any:
+            return true
+        case .same:
+            guard let origin = Origin(origin), origin.authority.isSame(as: authority) else { return false }
+            return origin.scheme == "https" || origin.scheme == "http" && !isSecure
+        case .listed(let list):
+            guard let origin = Origin(origin) else { return false }
+            return list.contains(origin)
+        }
+    }
+}
+
+/// Scheme, host and port of a page (RFC 6454); the opaque origin `null` is none of these.
+private struct Origin: Sendable, Hashable {
+    let scheme: String
+    /// Without the scheme's default port.
+    let authority: Authority
+
+    init?(_ text: String) {
+        guard let colon = text.utf8.firstIndex(of: Bytes.colon) else { return nil }
+        let rest = text[colon...]
+        guard rest.hasPrefix("://"), Token.isToken(text[..<colon]) else { return nil }
+        guard var authority = try? Authority(rest.dropFirst(3)) else { return nil }
+        scheme = Bytes.lowercasedASCII(text[..<colon])
+        switch (scheme, authority.port) {
+        case ("http", 80), ("ws", 80), ("https", 443), ("wss", 443): authority.port = nil
+        default: break
+        }
+        self.authority = authority
+    }
+}
+
+/// Which Host values a server answers to: a defence against DNS rebinding (A14).
+public struct HostPolicy: Sendable, Hashable {
+    private let hosts: [Authority]?
+
+    /// Whatever the client calls the server.
+    public static let any = HostPolicy(hosts: nil)
+
+    /// Only these, each a host with or without a port; without one, any port passes.
+    ///
+    /// - Throws: ``WebSocketError/Code/invalidArgument`` for one that is no host.
+    public static func allowing(_ hosts: [String]) throws(WebSocketError) -> HostPolicy {
+        var listed: [Authority] = []
+        for text in hosts {
+            guard let authority = try? Authority(text) else {
+                throw WebSocketError(.invalidArgument, "\(quoted(text)) is not a host with or without a port.")
+            }
+            listed.append(authority)
+        }
+        return HostPolicy(hosts: listed)
+    }
+
+    package func allows(_ authority: Authority) -> Bool {
+        guard let hosts else { return true }
+        return hosts.contains { $0.host == authority.host && ($0.port == nil || $0.isSame(as: authority)) }
+    }
+}

@@ -1,0 +1,56 @@
+// Why a request is no acceptable one, and the answer to it.
+
+package import HTTPTypes
+package import NIOCore
+
+/// A request that is refused before any endpoint sees it, or by an endpoint's rules.
+package struct Refusal: Error, Sendable, Equatable {
+    /// What the peer gets.
+    package var answer: ServerAnswer
+    /// One sentence for the log; repeats nothing of the peer's that could be a credential.
+    package var explanation: String
+    /// The method to answer; content is left out for HEAD.
+    package var method: String
+
+    package init(_ status: Int, _ explanation: String, fields: HTTPFields = [:], method: String = "GET") {
+        answer = ServerAnswer(status: status, fields: fields)
+        self.explanation = explanation
+        self.method = method
+    }
+
+    package var status: Int { answer.status }
+
+    /// Appends the response; the connection is to be closed behind it (A4).
+    package func write(into buffer: inout ByteBuffer, date: String) {
+        answer.write(into: &buffer, layer: .opening, date: date, method: method)
+    }
+
+    static func badRequest(_ explanation: String) -> Refusal {
+        Refusal(400, explanation)
+    }
+
+    /// No endpoint at this path.
+    package static func notFound(method: String = "GET") -> Refusal {
+        Refusal(404, "There is no endpoint at this path.", method: method)
+    }
+
+    /// A method other than GET in a WebSocket request (RFC 6455 section 4.2.1).
+    package static func methodNotAllowed(_ method: String) -> Refusal {
+        Refusal(405, "A WebSocket is opened with GET.", fields: [.allow: "GET"], method: method)
+    }
+
+    /// The endpoint speaks WebSocket only, in the versions that it names (RFC 6455 section 4.4).
+    package static func upgradeRequired(_ explanation: String) -> Refusal {
+        Refusal(426, explanation, fields: [.secWebSocketVersion: "13", .upgrade: "websocket"])
+    }
+
+    /// The endpoint does not serve this origin (D23, A13).
+    package static func originRefused() -> Refusal {
+        Refusal(403, "The origin is not one that this endpoint serves.")
+    }
+
+    /// The Host field names nobody here (A14).
+    package static func misdirected() -> Refusal {
+        Refusal(421, "The Host field names no host of this server.")
+    }
+}

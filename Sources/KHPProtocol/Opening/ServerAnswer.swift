@@ -1,0 +1,103 @@
+// How a server's answers other than 101 look, in either handshake (D10): Content-Type, Date, the answer's own fields,
+// Content-Length, and a short readable entity.
+
+package import HTTPTypes
+package import NIOCore
+
+/// A response that a server gives instead of (or on the way to) a WebSocket.
+package struct ServerAnswer: Sendable, Equatable {
+    package var status: Int
+    /// `nil`: the usual phrase for the status.
+    package var reason: String?
+    package var fields: HTTPFields
+    /// `nil`: one line with the status and its phrase, for codes that can have content.
+    package var entity: ByteBuffer?
+
+    package init(status: Int, reason: String? = nil, fields: HTTPFields = [:], entity: ByteBuffer? = nil) {
+        self.status = status
+        self.reason = reason
+        self.fields = fields
+        self.entity = entity
+    }
+
+    /// Appends the answer.
+    ///
+    /// - Parameters:
+    ///   - layer: in the opening, the connection ends with the answer, which says so (A4).
+    ///   - method: the request's; HEAD is answered without content.
+    ///   - negotiated: what a completing answer agrees on.
+    package func write(
+        into buffer: inout ByteBuffer,
+        layer: HandshakeLayer,
+        date: String,
+        method: String = "GET",
+        negotiated: Negotiated = Negotiated()
+    ) {
+        let phrase = reason ?? StatusReason.phrase(for: status)
+        let content = hasContent ? entity ?? ByteBuffer(string: "\(status) \(phrase)\n") : ByteBuffer()
+        buffer.reserveCapacity(minimumWritableBytes: 256 + content.readableBytes)
+        buffer.writeStaticString("HTTP/1.1 ")
+        buffer.writeString(String(status))
+        buffer.writeInteger(Bytes.space)
+        buffer.writeString(phrase)
+        buffer.writeStaticString("\r\n")
+        if layer == .opening, status >= 200 {
+            buffer.writeStaticString("Connection: close\r\n")
+        }
+        if content.readableBytes > 0, !fields.contains(.contentType) {
+            buffer.writeStaticString("Content-Type: text/plain; charset=utf-8\r\n")
+        }
+        if status >= 200 {
+            buffer.writeField("Date", date)
+        }
+        for field in fields where !ApplicationFields.isReservedInAnswer(field.name, status: status) {
+            buffer.writeField(field.name.rawName, field.value)
+        }
+        negotiated.write(into: &buffer)
+        if hasContent {
+            buffer.writeField("Content-Length", String(content.readableBytes))
+        }
+        buffer.writeStaticString("\r\n")
+        if method != "HEAD" {
+            buffer.writeImmutableBuffer(content)
+        }
+    }
+
+    /// Whether a response with this status can have content: not one that ends with its head (E14 of the client).
+    private var hasContent: Bool {
+        switch status {
+        case 100...199, 204, 205, 304: false
+        default: true
+        }
+    }
+}
+
+/// What a server selected, as fields: one line for each extension, then the subprotocol (D10).
+package struct Negotiated: Sendable, Equatable {
+    package var subprotocol: String?
+    package var extensions: [NegotiatedExtension]
+
+    package init(subprotocol: String? = nil, extensions: [NegotiatedExtension] = []) {
+        self.subprotocol = subprotocol
+        self.extensions = extensions
+    }
+
+    func write(into buffer: inout ByteBuffer) {
+        for item in extensions {
+            buffer.writeField("Sec-WebSocket-Extensions", item.description)
+        }
+        if let subprotocol {
+            buffer.writeField("Sec-WebSocket-Protocol", subprotocol)
+        }
+    }
+}
+
+extension ByteBuffer {
+    /// One field line.
+    mutating func writeField(_ name: String, _ value: String) {
+        writeString(name)
+        writeStaticString(": ")
+        writeString(value)
+        writeStaticString("\r\n")
+    }
+}

@@ -1,0 +1,141 @@
+/// Decides for one connection attempt whether and where a redirect is followed: one tracker over all hops and both
+/// handshakes (KHP-E15, KHP-E16, D4, D5, D11, D12; threats F1 to F12).
+package struct RedirectTracker: Sendable {
+    private struct Visit: Hashable {
+        var resource: String
+        var credentialsState: Int
+    }
+
+    private let original: WebSocketURL
+    private let policy: RedirectPolicy
+    private let limit: Int
+    private let allowsDowngrade: Bool
+    private let follows308: Bool
+    /// At most one more than the limit.
+    private var visits: Set<Visit> = []
+    /// How many redirects were followed.
+    package private(set) var count = 0
+    /// Whether credentials, cookies and extra fields of the original origin may be sent at the current hop. Once a hop
+    /// was elsewhere this stays false, even back at the origin (threat F2).
+    package private(set) var keepsSecrets = true
+
+    package init(
+        from original: WebSocketURL,
+        policy: RedirectPolicy = .always,
+        limit: Int = 5,
+        allowsDowngrade: Bool = false,
+        follows308: Bool = false
+    ) {
+        self.original = original
+        self.policy = policy
+        self.limit = limit
+        self.allowsDowngrade = allowsDowngrade
+        self.follows308 = follows308
+    }
+
+    /// The statuses that this tracker follows under some conditions.
+    package func isRedirect(_ status: Int) -> Bool {
+        switch status {
+        case 300, 301, 302, 303, 307: true
+        case 308: follows308
+        default: false
+        }
+    }
+
+    /// The URL to connect to next.
+    ///
+    /// `candidates` are references in order of preference: the value of Location, or the choices of a 300 (see
+    /// ``choices(of:)``), of which the first usable one counts. `credentialsState` changes whenever credentials or
+    /// cookies do, so that coming back with new ones is no loop.
+    package mutating func follow(
+        status: Int,
+        candidates: [String],
+        from current: WebSocketURL,
+        method: String = "GET",
+        credentialsState: Int = 0
+    ) throws(WebSocketError) -> WebSocketURL {
+        guard isRedirect(status) else {
+            throw WebSocketError(.redirectRefused, "Redirects of status \(status) are not followed.", url: current)
+        }
+        if status == 307 || status == 308, method != "GET" {
+            throw WebSocketError(
+                .redirectMethod,
+                "A \(status) is followed for GET only, and the extended request was \(method).",
+                url: current
+            )
+        }
+        guard policy != .never else {
+            throw WebSocketError(.redirectRefused, "The redirect policy is never.", url: current)
+        }
+        guard count < limit else {
+            throw WebSocketError(.tooManyRedirects, "There were more than \(limit) redirects.", url: current)
+        }
+        visits.insert(Visit(resource: current.loopKey, credentialsState: credentialsState))
+        var first: WebSocketError?
+        for candidate in status == 300 ? candidates.prefix(maximumChoices) : candidates.prefix(1) {
+            do throws(WebSocketError) {
+                let target = try target(candidate, from: current, credentialsState: credentialsState)
+                count += 1
+                keepsSecrets = keepsSecrets && target.isSameOrigin(as: original)
+                return target
+            } catch {
+                first = first ?? error
+            }
+        }
+        let what = status == 300 ? "offers no choice" : "has no Location"
+        throw first ?? WebSocketError(.redirectRefused, "The response of status \(status) \(what).", url: current)
+    }
+
+    private func target(
+        _ reference: String,
+        from current: WebSocketURL,
+        credentialsState: Int
+    ) throws(WebSocketError) -> WebSocketURL {
+        let target: WebSocketURL
+        do throws(WebSocketError) {
+            target = try current.resolving(reference)
+        } catch {
+            throw WebSocketError(
+                .redirectRefused,
+                "The response leads to a URL that cannot be used. \(error.message)",
+                url: current
+            )
+        }
+        guard allowsDowngrade || target.isSecure || !current.isSecure else {
+            throw WebSocketError(
+                .redirectRefused,
+                "The redirect to \(target.redacted) would leave TLS.",
+                url: current
+            )
+        }
+        guard !WebSocketURL.blockedPorts.contains(target.port) else {
+            throw WebSocketError(
+                .redirectRefused,
+                "The redirect to \(target.redacted) leads to a port of another protocol.",
+                url: current
+            )
+        }
+        guard policy.allows(from: original, to: target) else {
+            throw WebSocketError(
+                .redirectRefused,
+                "The redirect policy \(policy.rawValue) does not allow \(target.redacted).",
+                url: current
+            )
+        }
+        guard !visits.contains(Visit(resource: target.loopKey, credentialsState: credentialsState)) else {
+            throw WebSocketError(
+                .redirectLoop,
+                "The redirect leads back to \(target.redacted).",
+                url: current
+            )
+        }
+        return target
+    }
+}
+
+extension RedirectTracker: CustomReflectable, CustomStringConvertible {
+    package var description: String { "\(count) of \(limit) redirects" }
+
+    /// Keeps queries out of `dump`.
+    package var customMirror: Mirror { Mirror(self, children: ["redirects": description]) }
+}

@@ -1,0 +1,26 @@
+// What pending handshakes are counted by.
+
+import NIOCore
+
+/// An address without its port, cheap to make and to compare.
+struct AddressKey: Hashable, Sendable {
+    private let prefix: UInt64
+    private let isV6: Bool
+
+    init?(_ address: SocketAddress?) {
+        switch address {
+        case .v4(let address):
+            // sockaddr_in: family (2 bytes), port (2), address (4).
+            self.prefix = withUnsafeBytes(of: address.address) {
+                UInt64($0.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
+            }
+            self.isV6 = false
+        case .v6(let address):
+            // sockaddr_in6: family (2 bytes), port (2), flow (4), address (16). One host has a whole /64.
+            self.prefix = withUnsafeBytes(of: address.address) { $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self) }
+            self.isV6 = true
+        case .unixDomainSocket, nil:
+            return nil
+        }
+    }
+}

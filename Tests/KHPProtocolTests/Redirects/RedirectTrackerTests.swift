@@ -1,0 +1,227 @@
+import HTTPTypes
+import KHPProtocol
+import NIOCore
+import Testing
+
+@Suite struct RedirectTrackerTests {
+    private let start: WebSocketURL
+
+    init() throws {
+        start = try WebSocketURL("ws://h/start?x")
+    }
+
+    private func code(
+        _ status: Int,
+        _ candidates: [String],
+        method: String = "GET",
+        tracker: RedirectTracker? = nil
+    ) -> WebSocketError.Code? {
+        var tracker = tracker ?? RedirectTracker(from: start)
+        do throws(WebSocketError) {
+            _ = try tracker.follow(status: status, candidates: candidates, from: start, method: method)
+            return nil
+        } catch {
+            #expect(error.url == start)
+            #expect(tracker.count == 0)
+            return error.code
+        }
+    }
+
+    @Test("KHP-E15, D4, D5: every status", arguments: 100..<700)
+    func statuses(status: Int) {
+        let expected: WebSocketError.Code? = [300, 301, 302, 303, 307].contains(status) ? nil : .redirectRefused
+        #expect(code(status, ["/next"]) == expected)
+        let follows308 = RedirectTracker(from: start, follows308: true)
+        #expect(code(status, ["/next"], tracker: follows308) == (status == 308 ? nil : expected))
+    }
+
+    @Test("307 if and only if the method was GET (F12)")
+    func methods() {
+        #expect(code(307, ["/next"], method: "POST") == .redirectMethod)
+        #expect(code(302, ["/next"], method: "POST") == nil)
+        #expect(code(303, ["/next"], method: "POST") == nil)
+        #expect(code(308, ["/n"], method: "PUT", tracker: .init(from: start, follows308: true)) == .redirectMethod)
+    }
+
+    @Test(
+        "F9, F10: what leads nowhere",
+        arguments: [
+            [], ["ftp://h/"], ["javascript:alert(1)"], ["http://h:99999/"], ["ws://h:25/"], ["http://h:6667/"],
+            ["/%zz"],
+            ["http://"], ["ftp://h/", "/second"],
+        ] as [[String]]
+    )
+    func unusable(candidates: [String]) {
+        #expect(code(302, candidates) == .redirectRefused)
+    }
+
+    @Test("300: the first usable choice")
+    func choices() throws {
+        var tracker = RedirectTracker(from: start, policy: .sameOrigin)
+        let target = try tracker.follow(
+            status: 300,
+            candidates: ["ftp://h/", "ws://other/", "/start?x", "/good", "/better"],
+            from: start
+        )
+        #expect(target.path == "/good")
+        #expect(code(300, []) == .redirectRefused)
+        #expect(code(300, ["/start?x"]) == .redirectLoop)
+    }
+
+    @Test("F4: never from wss to ws unless allowed")
+    func downgrade() throws {
+        let secure = try WebSocketURL("wss://h/")
+        var tracker = RedirectTracker(from: secure)
+        let error = #expect(throws: WebSocketError.self) {
+            try tracker.follow(status: 302, candidates: ["http://h/x"], from: secure)
+        }
+        #expect(error?.code == .redirectRefused)
+        // Nor in a later hop of a chain that began without TLS.
+        tracker = RedirectTracker(from: start)
+        let next = try tracker.follow(status: 302, candidates: ["https://h/x"], from: start)
+        #expect(throws: WebSocketError.self) { try tracker.follow(status: 302, candidates: ["ws://h/y"], from: next) }
+        tracker = RedirectTracker(from: secure, allowsDowngrade: true)
+        #expect(try tracker.follow(status: 302, candidates: ["http://h/x"], from: secure).isSecure == false)
+    }
+
+    @Test("KHP-E15, F7: five redirects, counted once over everything")
+    func limit() throws {
+        var tracker = RedirectTracker(from: start)
+        var current = start
+        for hop in 1...5 {
+            current = try tracker.follow(status: 302, candidates: ["/\(hop)"], from: current)
+        }
+        #expect(tracker.count == 5)
+        let error = #expect(throws: WebSocketError.self) {
+            try tracker.follow(status: 301, candidates: ["/6"], from: current)
+        }
+        #expect(error?.code == .tooManyRedirects)
+        var none = RedirectTracker(from: start, limit: 0)
+        #expect(throws: WebSocketError.self) { try none.follow(status: 302, candidates: ["/"], from: start) }
+    }
+
+    @Test(
+        "KHP-E16, F6: loops",
+        arguments: [
+            ["/start?x"], ["WS://H:80/start?x#frag"], ["/a/../start?%78"], ["/a", "http://h/start?x"],
+            ["ws://b/", "ws://c/", "ws://b/#x"],
+        ]
+    )
+    func loops(hops: [String]) throws {
+        var tracker = RedirectTracker(from: start)
+        var current = start
+        for hop in hops.dropLast() { current = try tracker.follow(status: 302, candidates: [hop], from: current) }
+        let error = #expect(throws: WebSocketError.self) {
+            try tracker.follow(status: 302, candidates: [hops[hops.count - 1]], from: current)
+        }
+        #expect(error?.code == .redirectLoop)
+    }
+
+    @Test("coming back with other credentials is no loop, coming back again is")
+    func credentials() throws {
+        var tracker = RedirectTracker(from: start)
+        let login = try tracker.follow(status: 302, candidates: ["/login"], from: start, credentialsState: 0)
+        let back = try tracker.follow(status: 302, candidates: ["/start?x"], from: login, credentialsState: 1)
+        let again = try tracker.follow(status: 302, candidates: ["/again"], from: back, credentialsState: 1)
+        let error = #expect(throws: WebSocketError.self) {
+            try tracker.follow(status: 302, candidates: ["/start?x"], from: again, credentialsState: 1)
+        }
+        #expect(error?.code == .redirectLoop)
+    }
+
+    @Test("D12, F2: secrets stay behind at another origin, for good")
+    func secrets() throws {
+        var tracker = RedirectTracker(from: start, allowsDowngrade: true)
+        #expect(tracker.keepsSecrets)
+        var current = try tracker.follow(status: 302, candidates: ["/same"], from: start)
+        #expect(tracker.keepsSecrets)
+        current = try tracker.follow(status: 302, candidates: ["wss://h/secure"], from: current)
+        #expect(!tracker.keepsSecrets)
+        current = try tracker.follow(status: 302, candidates: ["ws://h/home"], from: current)
+        #expect(!tracker.keepsSecrets)
+    }
+
+    @Test("policies compare with the URL asked for, not with the hop before")
+    func originalURL() throws {
+        let original = try WebSocketURL("ws://b.example/")
+        var tracker = RedirectTracker(from: original, policy: .subDomain)
+        let hop = try tracker.follow(status: 302, candidates: ["ws://a.b.example/"], from: original)
+        #expect(try tracker.follow(status: 302, candidates: ["ws://c.b.example/"], from: hop).host == "c.b.example")
+        tracker = RedirectTracker(from: original, policy: .never)
+        #expect(throws: WebSocketError.self) { try tracker.follow(status: 302, candidates: ["/x"], from: original) }
+    }
+
+    @Test("no query in any text")
+    func redaction() throws {
+        let url = try WebSocketURL("ws://h/?CANARY")
+        var tracker = RedirectTracker(from: url, policy: .sameOrigin)
+        for location in ["ws://other/?CANARY", "/?CANARY", "ftp://CANARY/", "ws://h:25/?CANARY", "/CANARY%zz"] {
+            let error = #expect(throws: WebSocketError.self) {
+                try tracker.follow(status: 302, candidates: [location], from: url)
+            }
+            var text = error.map { "\($0)" } ?? ""
+            dump(tracker, to: &text)
+            #expect(!text.contains("CANARY"))
+        }
+    }
+}
+
+@Suite struct ChoicesTests {
+    private func response(
+        _ status: Int = 300,
+        location: String? = nil,
+        links: [String] = [],
+        type: String? = nil,
+        _ entity: String = ""
+    ) -> HandshakeResponse {
+        var fields = HTTPFields()
+        fields[.location] = location
+        fields[.contentType] = type
+        fields[values: HTTPField.Name("Link")!] = links
+        return HandshakeResponse(status: status, reason: "", fields: fields, entity: ByteBuffer(string: entity))
+    }
+
+    @Test func locationOnlyForOthers() {
+        #expect(choices(of: response(302, location: "/a", type: "text/uri-list", "ws://b/")) == ["/a"])
+        #expect(choices(of: response(302)) == [])
+    }
+
+    @Test func order() {
+        let all = response(
+            location: "/a",
+            links: ["</b>; rel=alternate, </c>; rel=\"next Alternate\"; title=\"x, y>\"", "</d>; rel=next"],
+            type: "text/uri-list",
+            "# comment\r\nws://e/\r\n/a\r\n\r\nhttp://f/"
+        )
+        #expect(choices(of: all) == ["/a", "/b", "/c", "ws://e/", "http://f/"])
+    }
+
+    @Test(arguments: [
+        ("text/plain", "Choose one:\nws://a/x\n  wss://b/\nsee ws://c/ too\n/d", ["ws://a/x", "wss://b/", "/d"]),
+        ("", "ws://a/\nws://b/", ["ws://a/", "ws://b/"]),
+        (
+            "text/html; charset=utf-8", "<ul><li><a HREF = \"/a?x=1&amp;y=2\">A</a><a href='ws://b/'>",
+            ["/a?x=1&y=2", "ws://b/"]
+        ),
+        ("", "<a href=\"/a\">", ["/a"]), ("text/html", "<a href=\"/a", []), ("text/html", "<a href", []),
+        ("text/html", "<a href=/a>", []), ("text/plain", "<a href=\"/a\">", []), ("", "", []),
+    ])
+    func entities(type: String, entity: String, expected: [String]) {
+        #expect(choices(of: response(type: type.isEmpty ? nil : type, entity)) == expected)
+    }
+
+    @Test(arguments: ["", "<", "</a", "/a; rel=alternate", "</a>; rel=\"alternate", "</a>", "<\"", "</a>; rel"])
+    func brokenLinks(link: String) {
+        #expect(choices(of: response(links: [link])) == [])
+    }
+
+    @Test("many choices are cut, in linear time")
+    func floods() {
+        let start = ContinuousClock.now
+        let lines = (0..<6000).map { "ws://h/\($0)" }.joined(separator: "\n")
+        #expect(choices(of: response(type: "text/uri-list", lines)).count == 32)
+        _ = choices(of: response(type: "text/html", String(repeating: "href='", count: 10000)))
+        _ = choices(of: response(type: "text/html", String(repeating: "href=", count: 10000)))
+        #expect(start.duration(to: .now) < .seconds(3))
+    }
+}
