@@ -40,6 +40,8 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]),
+        // bcrypt and SHA-crypt for `khp serve --users`; macOS has no such crypt.
+        .systemLibrary(name: "CCrypt", providers: [.apt(["libcrypt-dev"])]),
         .target(
             name: "KHPProtocol",
             dependencies: [nioCore, httpTypes, "COpenSSL"],
@@ -68,15 +70,37 @@ let package = Package(
         .executableTarget(
             name: "khp",
             dependencies: [
-                "KHPProtocol", "KHPClient", "KHPServer", "KHPTransport",
+                "KHPProtocol", "KHPClient", "KHPServer", "KHPTransport", "COpenSSL",
+                .target(name: "CCrypt", condition: .when(platforms: [.linux])),
                 nioCore, nioPosix, nioSSL, httpTypes, logging, lifecycle,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings
         ),
+        .target(
+            name: "TestSupport",
+            dependencies: ["KHPServer", nioCore, nioPosix],
+            path: "Tests/TestSupport",
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "KHPServerTests",
+            dependencies: ["KHPClient", "KHPServer", "TestSupport", nioCore, httpTypes],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "KHPClientTests",
+            dependencies: ["KHPClient", "KHPServer", "TestSupport", nioCore, nioSSL, httpTypes],
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "KHPProtocolTests",
             dependencies: ["KHPProtocol", "KHPTransport", "KHPTesting", nioCore, nioPosix, nioEmbedded, httpTypes],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "CommandTests",
+            dependencies: ["khp", "KHPProtocol", "KHPClient", "KHPServer", nioCore, nioPosix, nioSSL, httpTypes],
             swiftSettings: settings
         ),
     ]

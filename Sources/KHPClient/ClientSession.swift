@@ -49,6 +49,7 @@ final class ClientSession: ConnectionDelegate {
             self.steps.yield(.challenge(response))
         case .opened(let negotiation):
             let inbox = Inbox(limits: handler.connection.settings.limits)
+            handler.connection.holdsClose = true
             handler.sink = .inbox(inbox)
             let address = self.channel.remoteAddress
             let socket = WebSocket(handler: handler, inbox: inbox, negotiated: negotiation, address: address)
@@ -62,7 +63,7 @@ final class ClientSession: ConnectionDelegate {
             self.steps.finish()
         case .event(let event):
             self.observer?(event, self.info)
-        case .message, .chunk, .pong, .decideOpening, .decideExtended, .plainRequest:
+        case .message, .chunk, .peerClosing, .pong, .decideOpening, .decideExtended, .plainRequest:
             break
         }
     }

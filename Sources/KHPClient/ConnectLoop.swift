@@ -298,6 +298,13 @@ struct ConnectLoop {
         for request in requests {
             guard let credentials = try await self.ask(handler, request) else { continue }
             let authorization = try self.attempt.answer(credentials, to: request, response: response)
+            if !self.attempt.url.isSecure, request.scheme.lowercased() == "basic" {
+                // D21
+                self.configuration.logger?.warning(
+                    "credentials are sent without TLS and can be read on the way",
+                    metadata: ["origin": "\(self.attempt.url.origin)"]
+                )
+            }
             self.observe(
                 .challenge(scheme: request.scheme, realm: request.realm, layer: layer, round: request.round)
             )

@@ -3,11 +3,11 @@
 /// Nothing that a peer sends may grow without an end: bytes, counts and waits are all bounded by a member of
 /// ``Limits`` (what a user may change) or of ``Limits/Fixed`` (what belongs to the protocol's safety and stays).
 
-public import NIOCore
+package import NIOCore
 
 /// Bounds on what a peer may make this end hold, count or wait for. Set per client or per endpoint.
 ///
-/// Sizes are bytes; the defaults suit a server on the open internet. A limit that is reached ends the handshake with
+/// What takes its time is bounded by ``Timeouts``. Sizes are bytes; the defaults suit a server on the open internet. A limit that is reached ends the handshake with
 /// a readable refusal, or the open connection with close code 1008 (policy) or 1009 (message too big).
 public struct Limits: Sendable, Hashable {
     // MARK: Heads and entities
@@ -30,17 +30,11 @@ public struct Limits: Sendable, Hashable {
 
     // MARK: Handshakes
 
-    /// Longest time for the opening handshake on one connection: for a server from accept to its 101 (TLS included),
-    /// for a client from dialling to the 101. Absolute: bytes that trickle in do not extend it.
-    package var openingTimeout: TimeAmount = .seconds(10)
+    // The machines of the handshakes find their bounds in time here; `Timeouts` sets them.
 
     /// Longest time from the opening's 101 to a complete extended request (server), or from the extended request to
     /// its final response (client). Absolute as well: neither pings nor fragments extend it.
     package var extendedTimeout: TimeAmount = .seconds(10)
-
-    /// Longest time for the whole of a client's connect with all its redirects and challenges, not counting the time
-    /// in which a challenge handler waits for a person.
-    package var connectTimeout: TimeAmount = .seconds(30)
 
     /// How long a server waits for the replay after it sent a challenge. A person may have to type.
     package var challengeReplayTimeout: TimeAmount = .seconds(60)
@@ -50,9 +44,6 @@ public struct Limits: Sendable, Hashable {
 
     /// How long a client waits altogether after the first 202 for the final response.
     package var processingTimeout: TimeAmount = .seconds(30)
-
-    /// Most redirects in one connect, both handshakes together. The specification's prose says five.
-    public var redirects = 5
 
     /// Most challenges that a client answers in one connect. One for each layer and one mistyped password.
     public var challengeRounds = 4
@@ -66,7 +57,7 @@ public struct Limits: Sendable, Hashable {
     public var messages = MessageLimits()
 
     /// Received messages that wait for the application before reading stops.
-    public var inboundQueueMessages = 16
+    public var inboundQueueMessages = 64
 
     /// Bytes of received messages that wait for the application before reading stops.
     public var inboundQueueBytes = 1024 * 1024
@@ -76,21 +67,6 @@ public struct Limits: Sendable, Hashable {
 
     /// Bytes waiting to be written at which suspended sends go on.
     public var sendBufferLowMark = 16 * 1024
-
-    /// How long written bytes may go without the peer taking any, before the connection is dropped.
-    public var stalledWriteTimeout: TimeAmount = .seconds(20)
-
-    /// Silence after which a ping is sent. Below the 60 s after which common proxies drop idle connections. `nil`: never.
-    package var pingInterval: TimeAmount? = .seconds(20)
-
-    /// How long after a ping the peer may stay silent before it counts as gone.
-    package var pongTimeout: TimeAmount = .seconds(20)
-
-    /// Silence after which the connection is closed whatever the pings say. `nil`: never.
-    package var idleTimeout: TimeAmount?
-
-    /// How long the closing handshake and the peer's end of the TCP connection are waited for.
-    package var closeTimeout: TimeAmount = .seconds(10)
 
     // MARK: Listeners
 

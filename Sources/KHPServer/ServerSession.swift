@@ -56,7 +56,7 @@ final class ServerSession: ConnectionDelegate {
             self.decision = nil
             self.leavePending()
             self.server.closed(self.id, info)
-        case .message, .chunk, .pong, .challenge, .hopEnded, .established:
+        case .message, .chunk, .peerClosing, .pong, .challenge, .hopEnded, .established:
             break
         }
     }
@@ -298,6 +298,7 @@ final class ServerSession: ConnectionDelegate {
             application.opened(EventLoopSocket(handler))
         case .task(let run):
             let inbox = Inbox(limits: handler.connection.settings.limits)
+            handler.connection.holdsClose = true
             handler.sink = .inbox(inbox)
             let socket = WebSocket(handler: handler, inbox: inbox, negotiated: negotiation, address: self.channel.remoteAddress)
             let server = self.server

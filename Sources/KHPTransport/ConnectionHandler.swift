@@ -41,6 +41,8 @@ package final class ConnectionHandler: ChannelDuplexHandler {
     private var hasEnded = false
     private var isFlushScheduled = false
     private var timer: DeadlineTimer
+    /// How much was buffered when the peer was last seen not to keep up.
+    private var bufferedBytes = Int.max
     private var blockedSenders = CircularBuffer<UnsafeContinuation<Void, any Error>>()
     private var pings: [(number: UInt64, continuation: UnsafeContinuation<Duration, any Error>)] = []
     private var closeWaiters: [UnsafeContinuation<CloseInfo, Never>] = []
@@ -119,6 +121,7 @@ package final class ConnectionHandler: ChannelDuplexHandler {
             // A synchronous handler cannot wait to send, so the peer that does not read is not read from either.
             if context.channel.isWritable { self.resumeReading() } else { self.pauseReading() }
         }
+        if !self.connection.output.isEmpty { self.flushSoon() }
         context.fireChannelWritabilityChanged()
     }
 
@@ -192,6 +195,9 @@ package final class ConnectionHandler: ChannelDuplexHandler {
                 case .none:
                     break
                 }
+            case .peerClosing:
+                if case .inbox(let inbox) = self.sink, inbox.isBusy() { break }
+                self.connection.answerHeldClose(now: now)
             case .pong(let number, let roundTrip):
                 self.pongReceived(number, roundTrip)
             case .closed(let info):
@@ -300,6 +306,7 @@ package final class ConnectionHandler: ChannelDuplexHandler {
         guard !self.hasEnded else { return }
         let now = NIODeadline.now()
         self.timer.fired()
+        self.noteWriteProgress(now: now)
         if let deadline = self.connection.deadline, deadline <= now {
             self.connection.timeReached(now: now)
             self.drive()
@@ -309,10 +316,29 @@ package final class ConnectionHandler: ChannelDuplexHandler {
         }
     }
 
+    /// A peer that takes some of what was written is slow, not stalled.
+    private func noteWriteProgress(now: NIODeadline) {
+        guard let channel = self.context?.channel, !channel.isWritable,
+            let buffered = try? channel.syncOptions?.getOption(.bufferedWritableBytes)
+        else { return }
+        if buffered < self.bufferedBytes { self.connection.writesProgressed(now: now) }
+        self.bufferedBytes = buffered
+    }
+
     // MARK: Back-pressure
 
     package func pauseReading() {
         self.isPaused = true
+    }
+
+    /// The application has caught up.
+    package func caughtUp(isIdle: Bool) {
+        guard !self.hasEnded else { return }
+        if isIdle, self.connection.heldClose != nil {
+            self.connection.answerHeldClose(now: .now())
+            self.flushSoon()
+        }
+        self.resumeReading()
     }
 
     package func resumeReading() {
@@ -407,6 +433,12 @@ package final class ConnectionHandler: ChannelDuplexHandler {
         } else {
             self.closeWaiters.append(continuation)
         }
+    }
+
+    /// Nobody holds the socket any more: it is closed, since nothing could ever be done with it.
+    package func abandoned() {
+        self.close(code: .goingAway, reason: "")
+        self.resumeReading()
     }
 
     /// Drops the connection without a closing handshake.

@@ -22,6 +22,10 @@ package final class Inbox: Sendable {
         var items = CircularBuffer<Item>(initialCapacity: 8)
         var bytes = 0
         var isPaused = false
+        /// Whether the consumer has taken a message and not come back for the next.
+        var isProcessing = false
+        /// Whether the event loop waits for the consumer to come back and find nothing.
+        var tellsWhenIdle = false
         var end: CloseInfo?
         var isCancelled = false
         var consumer: UnsafeContinuation<Item?, any Error>?
@@ -44,6 +48,7 @@ package final class Inbox: Sendable {
             if let waiting = state.consumer {
                 consumer = waiting
                 state.consumer = nil
+                state.isProcessing = true
                 return false
             }
             state.bytes += item.bytes
@@ -65,6 +70,17 @@ package final class Inbox: Sendable {
         Self.resume(consumer, atEnd: info)
     }
 
+    /// Event loop: whether the consumer has messages to take or is at work on one; it then tells when it is done.
+    package func isBusy() -> Bool {
+        self.state.withLock { state in
+            state.tellsWhenIdle = !state.items.isEmpty || state.isProcessing
+            return state.tellsWhenIdle
+        }
+    }
+
+    /// Whether nothing more will arrive.
+    package var isFinished: Bool { self.state.withLock { $0.end != nil } }
+
     private static func resume(_ consumer: UnsafeContinuation<Item?, any Error>?, atEnd info: CloseInfo) {
         guard let consumer else { return }
         if let error = info.error { consumer.resume(throwing: error) } else { consumer.resume(returning: nil) }
@@ -72,27 +88,33 @@ package final class Inbox: Sendable {
 
     /// Consumer: the next message; `nil` after a clean close.
     /// - Throws: the error that ended the connection, or `CancellationError`.
-    nonisolated(nonsending) package func next(resume: () -> Void) async throws -> Item? {
-        enum Step { case item(Item, resume: Bool), end(CloseInfo), wait }
+    /// - Parameter caughtUp: called when reading may go on, or with `true` when nothing is left that the event loop
+    ///   waits for.
+    nonisolated(nonsending) package func next(caughtUp: (Bool) -> Void) async throws -> Item? {
+        enum Step { case item(Item, resume: Bool), end(CloseInfo), wait(tell: Bool) }
         let step: Step = self.state.withLock { state in
             if let item = state.items.popFirst() {
                 state.bytes -= item.bytes
                 let drained =
                     state.isPaused && state.items.count * 2 <= self.highMessages && state.bytes * 2 <= self.highBytes
                 if drained { state.isPaused = false }
+                state.isProcessing = true
                 return .item(item, resume: drained)
             }
             if let end = state.end { return .end(end) }
-            return .wait
+            state.isProcessing = false
+            defer { state.tellsWhenIdle = false }
+            return .wait(tell: state.tellsWhenIdle)
         }
         switch step {
         case .item(let item, let drained):
-            if drained { resume() }
+            if drained { caughtUp(false) }
             return item
         case .end(let info):
             if let error = info.error { throw error }
             return nil
-        case .wait:
+        case .wait(let tell):
+            if tell { caughtUp(true) }
             return try await self.wait()
         }
     }
@@ -104,6 +126,7 @@ package final class Inbox: Sendable {
                 let now: Now = self.state.withLock { state in
                     if let item = state.items.popFirst() {
                         state.bytes -= item.bytes
+                        state.isProcessing = true
                         return .item(item)
                     }
                     if let end = state.end { return .end(end) }

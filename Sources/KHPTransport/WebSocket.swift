@@ -32,6 +32,12 @@ public final class WebSocket: Sendable {
         self.address = address
     }
 
+    deinit {
+        guard !self.inbox.isFinished else { return }
+        let handler = self.handler
+        self.eventLoop.execute { handler.value.abandoned() }
+    }
+
     // MARK: Receiving
 
     /// The messages in order. Ends after a clean close; throws the ``WebSocketError`` that ended the connection
@@ -42,7 +48,7 @@ public final class WebSocket: Sendable {
     public var chunks: WebSocketChunks { WebSocketChunks(socket: self) }
 
     nonisolated(nonsending) func nextItem() async throws -> Inbox.Item? {
-        try await self.inbox.next { self.onEventLoop { $0.resumeReading() } }
+        try await self.inbox.next { isIdle in self.onEventLoop { $0.caughtUp(isIdle: isIdle) } }
     }
 
     // MARK: Sending

@@ -5,15 +5,16 @@ package import NIOCore
 
 /// The closing handshake of one end of the connection.
 ///
-/// | state         | local close    | peer's close frame      | failure         | end of stream | deadline   |
-/// |---------------|----------------|-------------------------|-----------------|---------------|------------|
-/// | open          | send → closing | echo → closed (below)   | send, drop      | drop          | none set   |
-/// | closing       | nothing        | closed                  | drop            | drop          | drop       |
-/// | closed        | nothing        | nothing                 | nothing         | drop          | drop       |
-/// | over          | nothing        | nothing                 | nothing         | nothing       | nothing    |
+/// | state    | local close    | peer's close frame | failure        | end of stream | deadline |
+/// |----------|----------------|--------------------|----------------|---------------|----------|
+/// | open     | send → closing | answer, see below  | send → leaving | drop          | none set |
+/// | closing  | nothing        | see below          | drop           | drop          | drop     |
+/// | closed   | nothing        | nothing            | nothing        | drop          | drop     |
+/// | leaving  | nothing        | nothing            | nothing        | drop          | drop     |
+/// | over     | nothing        | nothing            | nothing        | nothing       | none set |
 ///
-/// Once both close frames have been seen, the server ends the TCP connection at once and the client waits for that
-/// until the deadline (section 7.1.1).
+/// Once both close frames have been seen, the server leaves (it ends the TCP connection when its own close frame is
+/// flushed) and the client is closed: it waits for the server to do that, until the deadline (section 7.1.1).
 package struct ClosingHandshake: Sendable {
     /// What to do.
     package enum Action: Sendable, Equatable {
@@ -38,6 +39,20 @@ package struct ClosingHandshake: Sendable {
         package var isLocal: Bool
         /// What was sent in this end's close frame, if one was.
         package var sent: ClosePayload?
+
+        package init(
+            code: WebSocketCloseCode,
+            reason: String,
+            isClean: Bool,
+            isLocal: Bool,
+            sent: ClosePayload?
+        ) {
+            self.code = code
+            self.reason = reason
+            self.isClean = isClean
+            self.isLocal = isLocal
+            self.sent = sent
+        }
     }
 
     private enum State {
@@ -46,6 +61,8 @@ package struct ClosingHandshake: Sendable {
         case closing
         /// Both have been seen (client): the server's end of the TCP connection is awaited.
         case closed
+        /// Our close frame is to be flushed before the TCP connection ends. A peer that does not read may prevent it.
+        case leaving
         case over
     }
 
@@ -72,7 +89,7 @@ package struct ClosingHandshake: Sendable {
     package var canReceive: Bool { state == .open || state == .closing }
 
     /// Whether the TCP connection has ended, or is to.
-    package var isOver: Bool { state == .over }
+    package var isOver: Bool { state == .over || state == .leaving }
 
     /// How it ended, or would if the TCP connection ended now.
     package var outcome: Outcome {
@@ -107,7 +124,7 @@ package struct ClosingHandshake: Sendable {
         case .closing:
             received = payload
             return end(sending: nil)
-        case .closed, .over:
+        case .closed, .leaving, .over:
             return .none
         }
     }
@@ -121,14 +138,14 @@ package struct ClosingHandshake: Sendable {
     package mutating func fail(_ payload: ClosePayload, now: NIODeadline) -> Action {
         switch state {
         case .open:
-            state = .over
+            state = .leaving
             isLocal = true
             sent = payload
-            deadline = nil
+            deadline = now + timeout
             return .sendThenDisconnect(payload)
         case .closing:
             return over()
-        case .closed, .over:
+        case .closed, .leaving, .over:
             return .none
         }
     }
@@ -150,9 +167,9 @@ package struct ClosingHandshake: Sendable {
             state = .closed
             return echo.map { .send($0) } ?? .none
         case .server:
-            state = .over
-            deadline = nil
-            return echo.map { .sendThenDisconnect($0) } ?? .disconnect
+            guard let echo else { return over() }
+            state = .leaving
+            return .sendThenDisconnect(echo)
         }
     }
 

@@ -15,45 +15,57 @@ package struct KeepAlive: Sendable {
         case timedOut
         /// Nothing came for `idleTimeout`: the connection is no longer wanted.
         case idle
+        /// One message has been unfinished for `messageTimeout`: close with 1008 (threat B8).
+        case messageTooSlow
     }
 
     private let pingInterval: TimeAmount?
     private let pongTimeout: TimeAmount
     private let idleTimeout: TimeAmount?
+    private let messageTimeout: TimeAmount?
 
     private var lastReceived: NIODeadline
     /// When the ping was sent that nothing has come after yet.
     private var silentSince: NIODeadline?
     private var pings: [(number: UInt64, sent: NIODeadline)] = []
     private var nextNumber: UInt64 = 1
+    /// The message that is unfinished, and since when.
+    private var unfinished: (message: UInt64, since: NIODeadline)?
 
     package init(
         pingInterval: TimeAmount?,
         pongTimeout: TimeAmount,
         idleTimeout: TimeAmount? = nil,
+        messageTimeout: TimeAmount? = nil,
         now: NIODeadline
     ) {
         self.pingInterval = pingInterval
         self.pongTimeout = pongTimeout
         self.idleTimeout = idleTimeout
+        self.messageTimeout = messageTimeout
         lastReceived = now
     }
 
-    package init(limits: Limits, now: NIODeadline) {
-        self.init(
-            pingInterval: limits.pingInterval,
-            pongTimeout: limits.pongTimeout,
-            idleTimeout: limits.idleTimeout,
-            now: now
-        )
+    /// When to call `expired`; `nil`: never. It moves later while bytes arrive, so a timer set for an earlier value may
+    /// simply fire and be set again; `ping` and an unfinished message can move it earlier, so look again after those.
+    package var deadline: NIODeadline? {
+        var earliest: NIODeadline?
+        for candidate in [pingDeadline, idleDeadline, messageDeadline] {
+            guard let candidate else { continue }
+            earliest = earliest.map { min($0, candidate) } ?? candidate
+        }
+        return earliest
     }
 
-    /// When to call `expired`; `nil`: never. It only ever moves later while bytes arrive, so a timer set for an earlier
-    /// value may simply fire and be set again.
-    package var deadline: NIODeadline? {
-        let next = silentSince.map { $0 + pongTimeout } ?? pingInterval.map { lastReceived + $0 }
-        guard let idle = idleTimeout.map({ lastReceived + $0 }) else { return next }
-        return next.map { min($0, idle) } ?? idle
+    private var pingDeadline: NIODeadline? {
+        silentSince.map { $0 + pongTimeout } ?? pingInterval.map { lastReceived + $0 }
+    }
+
+    private var idleDeadline: NIODeadline? { idleTimeout.map { lastReceived + $0 } }
+
+    private var messageDeadline: NIODeadline? {
+        guard let messageTimeout, let unfinished else { return nil }
+        return unfinished.since + messageTimeout
     }
 
     /// Something came from the peer. Once per read is enough.
@@ -63,12 +75,19 @@ package struct KeepAlive: Sendable {
         silentSince = nil
     }
 
+    /// What `MessageReader.unfinishedMessage` says after a read. Once per read is enough.
+    @inline(__always)
+    package mutating func unfinishedMessage(_ message: UInt64?, _ now: NIODeadline) {
+        guard message != unfinished?.message else { return }
+        unfinished = message.map { ($0, now) }
+    }
+
     /// What is due at `now`, or `nil` if the deadline has moved.
     package mutating func expired(_ now: NIODeadline) -> Event? {
-        guard let deadline, now >= deadline else { return nil }
-        if let idleTimeout, now >= lastReceived + idleTimeout { return .idle }
-        if silentSince != nil { return .timedOut }
-        return .sendPing(ping(now))
+        if let idleDeadline, now >= idleDeadline { return .idle }
+        if let messageDeadline, now >= messageDeadline { return .messageTooSlow }
+        guard let pingDeadline, now >= pingDeadline else { return nil }
+        return silentSince == nil ? .sendPing(ping(now)) : .timedOut
     }
 
     /// The payload of a ping to send now, whoever wants it: an eight-byte number.

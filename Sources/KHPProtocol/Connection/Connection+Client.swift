@@ -186,6 +186,11 @@ extension Connection {
 
     mutating func openingTimedOut(now: NIODeadline) {
         switch self.role {
+        case .client where self.phase == .idle:
+            self.timedOut(
+                "The TLS handshake was not complete within \(self.settings.timeouts.connect.words).",
+                now: now
+            )
         case .client:
             self.timedOut(
                 "The server did not answer the opening handshake within \(self.settings.timeouts.opening.words).",

@@ -20,13 +20,12 @@ extension Connection {
             mode: streams ? .streaming : .whole
         )
         let keepAlive = self.settings.keepAlive
-        if keepAlive.pingInterval != nil {
-            self.keepAlive = KeepAlive(
-                pingInterval: keepAlive.pingInterval.map { TimeAmount($0) },
-                pongTimeout: TimeAmount(keepAlive.pongTimeout),
-                now: now
-            )
-        }
+        self.keepAlive = KeepAlive(
+            pingInterval: keepAlive.pingInterval.map { TimeAmount($0) },
+            pongTimeout: TimeAmount(keepAlive.pongTimeout),
+            messageTimeout: streams ? nil : self.settings.timeouts.message.map { TimeAmount($0) },
+            now: now
+        )
         if keepAlive.idleTimeout != nil { self.idleSince = now }
         if self.isObserved { self.actions.append(.event(.open(negotiated))) }
         self.actions.append(.opened(negotiated))
@@ -53,6 +52,7 @@ extension Connection {
         } catch {
             self.violated(error, now: now)
         }
+        self.keepAlive?.unfinishedMessage(self.reader.unfinishedMessage, now)
         return nil
     }
 
@@ -84,7 +84,13 @@ extension Connection {
             else { return nil }
             return .pong(number: number, roundTrip: roundTrip)
         case .close(let code, let reason):
-            self.peerClosed(code, reason, now: now)
+            guard self.holdsClose, self.phase == .open, self.closing.canSend else {
+                self.peerClosed(code, reason, now: now)
+                return nil
+            }
+            let until = now + TimeAmount(self.settings.timeouts.closeHold)
+            self.heldClose = (ClosePayload(code: code, reason: reason), until)
+            return .peerClosing
         case .message, .chunk:
             break
         }
@@ -282,10 +288,6 @@ extension Connection {
     /// - Returns: the ping's number.
     package mutating func ping(now: NIODeadline) throws(WebSocketError) -> UInt64 {
         guard self.phase == .open, self.closing.canSend else { throw self.closedError }
-        if self.keepAlive == nil {
-            let timeout = TimeAmount(self.settings.keepAlive.pongTimeout)
-            self.keepAlive = KeepAlive(pingInterval: nil, pongTimeout: timeout, now: now)
-        }
         guard let payload = self.keepAlive?.ping(now) else { throw self.closedError }
         self.writePing(payload)
         return payload.getInteger(at: payload.readerIndex, as: UInt64.self) ?? 0
@@ -298,9 +300,18 @@ extension Connection {
         if self.isObserved { self.actions.append(.event(.frameSent(FrameInfo(kind: "ping", payload: payload)))) }
     }
 
+    /// The application has taken all that came before the peer's close frame, or will not.
+    package mutating func answerHeldClose(now: NIODeadline) {
+        guard let payload = self.heldClose?.payload else { return }
+        self.heldClose = nil
+        self.peerClosed(payload.code, payload.reason, now: now)
+    }
+
     /// Begins the closing handshake; in a handshake, gives it up.
     package mutating func close(code: WebSocketCloseCode, reason: String, now: NIODeadline) {
         switch self.phase {
+        case .open where self.heldClose != nil:
+            self.answerHeldClose(now: now)
         case .open:
             self.perform(self.closing.close(ClosePayload(code: code, reason: reason), now: now), now: now)
         case .extended:
@@ -335,7 +346,8 @@ extension Connection {
     }
 
     mutating func openTimeReached(now: NIODeadline) {
-        if let congestedSince, congestedSince + self.settings.limits.stalledWriteTimeout <= now {
+        if let heldClose, heldClose.until <= now { return self.answerHeldClose(now: now) }
+        if let congestedSince, congestedSince + TimeAmount(self.settings.timeouts.stalledWrite) <= now {
             self.drop("The peer did not take any bytes for too long.", now: now)
             return
         }
@@ -347,6 +359,7 @@ extension Connection {
         guard self.closing.canSend else { return }
         switch self.keepAlive?.expired(now) {
         case .sendPing(let payload): self.writePing(payload)
+        case .messageTooSlow: self.drop("A message was not complete in time.", now: now)
         case .timedOut, .idle: self.drop("The peer did not answer a ping in time.", now: now)
         case nil: break
         }

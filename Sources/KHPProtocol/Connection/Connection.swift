@@ -78,6 +78,11 @@ package struct Connection {
     var congestedSince: NIODeadline?
     var pendingPong: ByteBuffer?
     var streaming: StreamingState?
+    /// Whether the answer to the peer's close frame waits, within bounds, until the application has taken the messages
+    /// before it: its answers to them can then still be sent (RFC 6455 section 5.5.1 allows the delay).
+    package var holdsClose = false
+    package internal(set) var heldClose: (payload: ClosePayload, until: NIODeadline)?
+    var isTransportGone = false
     var wasOpen = false
     var failure: WebSocketError?
     package internal(set) var shouldLinger = false
@@ -105,11 +110,12 @@ package struct Connection {
 
     // MARK: Input
 
-    /// TCP is up; TLS may still be negotiating. The bound on the opening handshake begins for a server.
+    /// TCP is up; TLS may still be negotiating. For a server the bound on the opening handshake begins; for a client
+    /// that on TLS.
     package mutating func transportUp(now: NIODeadline) {
-        if self.role == .server, self.openingDeadline == nil {
-            self.openingDeadline = now + TimeAmount(self.settings.timeouts.opening)
-        }
+        guard self.phase == .idle, self.openingDeadline == nil else { return }
+        let timeouts = self.settings.timeouts
+        self.openingDeadline = now + TimeAmount(self.role == .server ? timeouts.opening : timeouts.connect)
     }
 
     /// The transport is ready for bytes.
@@ -145,14 +151,17 @@ package struct Connection {
     /// The transport has failed.
     package mutating func transportFailed(_ error: WebSocketError, now: NIODeadline) {
         guard self.phase != .ended else { return }
-        if self.failure == nil { self.failure = self.located(error) }
+        // How the stream ends after both close frames is no news: many peers simply drop it.
+        if self.failure == nil, !self.closing.outcome.isClean { self.failure = self.located(error) }
         self.isInputClosed = true
+        self.isTransportGone = true
         self.streamEnded(now: now)
     }
 
     /// The transport is gone.
     package mutating func transportEnded(now: NIODeadline) {
         self.isInputClosed = true
+        self.isTransportGone = true
     }
 
     /// What to report when the transport is gone and nothing else was said.
@@ -190,6 +199,7 @@ package struct Connection {
             // Progress is bytes consumed, a phase left or an action made; without any of them there is no more to do.
             if self.phase == phase && self.actions.isEmpty && self.inbound.readableBytes == before {
                 guard self.isInputClosed, self.phase != .ended, self.phase != .deciding else { return nil }
+                if self.heldClose != nil, !self.isTransportGone { return nil }
                 self.streamEnded(now: now)
                 if self.actions.isEmpty { return nil }
             }
@@ -216,8 +226,9 @@ package struct Connection {
             consider(self.totalDeadline)
         case .open:
             consider(self.keepAlive?.deadline)
+            consider(self.heldClose?.until)
             if let idleSince, let idle = self.settings.keepAlive.idleTimeout { consider(idleSince + TimeAmount(idle)) }
-            if let congestedSince { consider(congestedSince + self.settings.limits.stalledWriteTimeout) }
+            if let congestedSince { consider(congestedSince + TimeAmount(self.settings.timeouts.stalledWrite)) }
         case .leaving, .ended:
             break
         }
@@ -312,6 +323,8 @@ package struct Connection {
         case .extended:
             self.extendedStreamEnded(now: now)
         case .open:
+            self.answerHeldClose(now: now)
+            if self.phase == .ended { return }
             if self.failure == nil, !self.closing.outcome.isClean {
                 self.failure = WebSocketError(
                     .closed,

@@ -6,6 +6,9 @@ package enum ConnectionAction {
     case message(kind: MessageKind, payload: ByteBuffer)
     /// A piece of a message, where the application asked for chunks.
     case chunk(MessageChunk)
+    /// The peer closes, and the answer is held back (``Connection/holdsClose``); call `answerHeldClose` once the
+    /// application has taken what came before.
+    case peerClosing
     /// A pong answered our ping of this number, and all before it.
     case pong(number: UInt64, roundTrip: TimeAmount)
     /// Server: a valid opening request arrived; call `answerOpening`.

@@ -15,6 +15,13 @@ public struct Timeouts: Sendable {
     public var challenge: Duration = .seconds(120)
     /// How long a server waits between its 401 and the replay (D17).
     public var replay: Duration = .seconds(60)
+    /// One message from its first byte to its last, where it is delivered whole; `nil` waits for ever (threat B8).
+    public var message: Duration? = .seconds(180)
+    /// How long written bytes may go without the peer taking any, before the connection is dropped (threat B16).
+    public var stalledWrite: Duration = .seconds(20)
+    /// How long the answer to the peer's close frame waits for the application to take, and perhaps answer, the messages
+    /// before it. It goes out as soon as that is done.
+    public var closeHold: Duration = .seconds(2)
     /// The closing handshake: how long to wait for the peer's close frame and the end of its stream.
     public var close: Duration = .seconds(10)
 

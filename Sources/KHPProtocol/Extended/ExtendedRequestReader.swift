@@ -38,6 +38,7 @@ struct ExtendedRequestReader {
     private let limits: Limits
     private var decoder: RequestHeadDecoder
     private var prefix: [UInt8] = []
+    private var isPrefixChecked = false
     private var messages = 0
     private var head: RequestHead?
     private var bodyLength = 0
@@ -69,16 +70,7 @@ struct ExtendedRequestReader {
     }
 
     private mutating func decodeHead(_ payload: inout ByteBuffer) throws(ExtendedRefusal) -> RequestHead? {
-        // D19: what cannot begin a request is refused before the rest of it could arrive.
-        if prefix.count < Self.prefixLength {
-            let more = min(Self.prefixLength - prefix.count, payload.readableBytes)
-            if !payload.readableBytesView.starts(with: "GET /".utf8) || !prefix.isEmpty {
-                prefix.append(contentsOf: payload.readableBytesView.prefix(more))
-                guard RequestHeadDecoder.canBeginRequest(prefix) else {
-                    throw .noRequest("The message is no HTTP request.")
-                }
-            }
-        }
+        try checkPrefix(payload)
         do throws(HeadError) {
             return try decoder.decode(&payload)
         } catch {
@@ -89,6 +81,20 @@ struct ExtendedRequestReader {
             case .tooManyFields: close = .policyViolation
             }
             throw ExtendedRefusal(error.status, error.message, close: close)
+        }
+    }
+
+    /// D19: what cannot begin a request is refused before the rest of it could arrive.
+    private mutating func checkPrefix(_ payload: ByteBuffer) throws(ExtendedRefusal) {
+        guard !isPrefixChecked else { return }
+        if prefix.isEmpty, payload.readableBytesView.starts(with: "GET /".utf8) {
+            isPrefixChecked = true
+            return
+        }
+        prefix.append(contentsOf: payload.readableBytesView.prefix(Self.prefixLength - prefix.count))
+        isPrefixChecked = prefix.count == Self.prefixLength
+        guard RequestHeadDecoder.canBeginRequest(prefix) else {
+            throw .noRequest("The message is no HTTP request.")
         }
     }
 

@@ -1,13 +1,5 @@
 // What an extension is to this stack: something that is negotiated by name and may then transform whole messages.
 
-/// The end of the connection that an extension works for.
-public enum ExtensionRole: Sendable, Hashable {
-    /// The end that asked.
-    case client
-    /// The end that answered.
-    case server
-}
-
 /// The handshake in which something was negotiated.
 public enum HandshakeLayer: String, Sendable, Hashable {
     /// The opening handshake, HTTP on the wire.
@@ -45,7 +37,7 @@ public protocol WebSocketExtension: Sendable {
     /// - Parameters:
     ///   - role: the end that this is for.
     ///   - parameters: the parameters of the server's answer.
-    func makeTransform(role: ExtensionRole, parameters: ExtensionParameters) -> (any MessageTransform)?
+    func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)?
 }
 
 extension WebSocketExtension {
@@ -59,7 +51,7 @@ extension WebSocketExtension {
     public func judge(_ answer: ExtensionParameters) -> Bool { true }
 
     /// Does nothing to messages.
-    public func makeTransform(role: ExtensionRole, parameters: ExtensionParameters) -> (any MessageTransform)? { nil }
+    public func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? { nil }
 }
 
 /// What a negotiated extension does to the messages of one connection. Called on the connection's event loop only.
@@ -123,7 +115,7 @@ public struct NegotiatedExtension: Sendable, Hashable, CustomStringConvertible {
 extension [NegotiatedExtension] {
     /// The transforms of what was negotiated, in the order of negotiation: outbound messages pass them in this order,
     /// inbound ones in the reverse.
-    package func transforms(from extensions: [any WebSocketExtension], role: ExtensionRole) -> [any MessageTransform] {
+    package func transforms(from extensions: [any WebSocketExtension], role: ConnectionRole) -> [any MessageTransform] {
         compactMap { negotiated in
             extensions.first { $0.name == negotiated.name }?
                 .makeTransform(role: role, parameters: negotiated.parameters)

@@ -39,7 +39,6 @@ extension FrameHeader {
 
     /// Reads the header at the beginning of `bytes`; `nil` if that needs more bytes. Violations are thrown as soon as
     /// the bytes that show them are there, in an order that does not depend on how the bytes were cut.
-    @inline(__always)
     static func read(_ bytes: UnsafeRawBufferPointer, _ rules: Rules) throws(FrameViolation) -> FrameHeader? {
         guard let start = bytes.baseAddress, bytes.count >= 2 else {
             // One byte is enough to fail on.
@@ -72,15 +71,7 @@ extension FrameHeader {
     }
 
     /// Checks FIN, the reserved bits and the opcode.
-    @inline(__always)
     private static func check(_ first: UInt8, _ rules: Rules) throws(FrameViolation) {
-        // The two commonest: a whole message of text (1) or binary (2), nothing reserved.
-        if (first == 0x81 || first == 0x82) && !rules.continuing { return }
-        try checkAny(first, rules)
-    }
-
-    @inline(never)
-    private static func checkAny(_ first: UInt8, _ rules: Rules) throws(FrameViolation) {
         guard let opcode = Opcode(rawValue: first & FrameBits.opcode) else {
             throw .violation("reserved opcode")
         }
@@ -102,7 +93,6 @@ extension FrameHeader {
 
     /// The 16-bit or 64-bit length. Minimal encoding is required (section 5.2); this is where the Kaazing legacy mode
     /// will make its one exception (D7).
-    @inline(never)
     private static func readLength(
         _ short: UInt8,
         _ start: UnsafeRawPointer,

@@ -45,16 +45,20 @@ package struct FrameWriter: Sendable {
         mask: UInt32 = 0,
         into output: inout ByteBuffer
     ) {
-        output.writeWithUnsafeMutableBytes(minimumWritableBytes: FrameBits.largestHeader + bytes.count) { target in
-            guard let start = target.baseAddress else { return 0 }
+        let room = FrameBits.largestHeader &+ bytes.count
+        if output.writableBytes < room { output.reserveCapacity(minimumWritableBytes: room) }
+        let end = output.writerIndex
+        let size = output.withVeryUnsafeMutableBytes { memory -> Int in
+            guard let start = memory.baseAddress else { return 0 }
             let first = Self.firstByte(opcode, fin: fin, rsv: rsv)
-            let size = header(first, length: bytes.count, mask: mask, at: start)
+            let size = header(first, length: bytes.count, mask: mask, at: start + end)
             if let source = bytes.baseAddress {
                 let key = masks ? MaskingKey(networkOrder: mask) : .none
-                Masking.copy(from: source, to: start + size, count: bytes.count, key: key)
+                Masking.copy(from: source, to: start + (end &+ size), count: bytes.count, key: key)
             }
             return size &+ bytes.count
         }
+        output.moveWriterIndex(forwardBy: size)
     }
 
     /// Appends only the header of a frame whose payload of `length` bytes is written next to it: as it is by a server

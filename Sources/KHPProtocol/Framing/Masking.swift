@@ -23,9 +23,9 @@ package struct MaskingKey: Sendable, Equatable {
     /// The key to go on with after `count` bytes of the payload.
     @inline(__always)
     package func rotated(by count: Int) -> MaskingKey {
+        // One machine instruction; by 0 bits both halves are the key itself.
         let bits = UInt32(truncatingIfNeeded: count & 3) &* 8
-        // A shift by 32 is 0 in Swift, so no rotation at all comes out right too.
-        return MaskingKey(littleEndian: (littleEndian >> bits) | (littleEndian << (32 &- bits)))
+        return MaskingKey(littleEndian: (littleEndian &>> bits) | (littleEndian &<< (32 &- bits)))
     }
 }
 
@@ -46,7 +46,7 @@ package enum Masking {
         }
     }
 
-    /// Eight bytes or more. The last eight may overlap those before: writing the same bytes twice costs less than a
+    /// Eight bytes or more. The last step may overlap those before: writing the same bytes twice costs less than a
     /// loop over the rest.
     @inline(__always)
     private static func copyWide(
@@ -55,21 +55,27 @@ package enum Masking {
         count: Int,
         key: UInt32
     ) {
-        let wide = (UInt64(key) | UInt64(key) << 32).littleEndian
-        var offset = 0
-        if count >= 64 {
-            offset = copyVectors(from: source, to: target, count: count, key: wide)
+        let wide = UInt64(key) | UInt64(key) << 32
+        let bits = UInt64(truncatingIfNeeded: count & 3) &* 8
+        // The steps of 8 and 16 keep the key where it is, so only what lies before the last step rotates it.
+        let lastKey = ((wide &>> bits) | (wide &<< (64 &- bits))).littleEndian
+        if count < 16 {
+            let word = source.loadUnaligned(as: UInt64.self) ^ wide.littleEndian
+            let last = source.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self) ^ lastKey
+            target.storeBytes(of: word, as: UInt64.self)
+            target.storeBytes(of: last, toByteOffset: count &- 8, as: UInt64.self)
+            return
         }
-        let last = count &- 8
+        let vector = SIMD2<UInt64>(repeating: wide.littleEndian)
+        let last = count &- 16
+        var offset = count < 64 ? 0 : copyVectors(from: source, to: target, count: count, key: wide.littleEndian)
         while offset < last {
-            let word = source.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-            target.storeBytes(of: word ^ wide, toByteOffset: offset, as: UInt64.self)
-            offset &+= 8
+            let words = source.loadUnaligned(fromByteOffset: offset, as: SIMD2<UInt64>.self) ^ vector
+            target.storeBytes(of: words, toByteOffset: offset, as: SIMD2<UInt64>.self)
+            offset &+= 16
         }
-        let rotated = MaskingKey(littleEndian: key).rotated(by: last).littleEndian
-        let lastKey = (UInt64(rotated) | UInt64(rotated) << 32).littleEndian
-        let word = source.loadUnaligned(fromByteOffset: last, as: UInt64.self)
-        target.storeBytes(of: word ^ lastKey, toByteOffset: last, as: UInt64.self)
+        let words = source.loadUnaligned(fromByteOffset: last, as: SIMD2<UInt64>.self) ^ SIMD2(repeating: lastKey)
+        target.storeBytes(of: words, toByteOffset: last, as: SIMD2<UInt64>.self)
     }
 
     /// As many blocks of 64 bytes as there are; returns how many bytes that was.

@@ -41,20 +41,31 @@ package struct MessageReader {
     private let expectsMask: Bool
     private let mode: Mode
     private var arena = PayloadArena()
-    private var state = State.frame
-    /// The message that has begun: only meaningful while `continuing` or within `payload`.
+    private var state = State.start
+    /// The message that has begun: only meaningful in `fragmented` and `payload`.
     private var message = Assembly()
-    /// Whether the next data frame has to be a continuation.
-    private var continuing = false
+    /// The data frame that has begun: only meaningful in `payload`.
+    private var frame = Frame()
     private var utf8 = UTF8Validator()
+    /// How many messages began that were not there at once.
+    private var begun: UInt64 = 0
 
-    private enum State {
-        /// Before a header.
-        case frame
+    private enum State: UInt8 {
+        /// Before a header, with no message begun.
+        case start
+        /// Before a header, with a fragmented message begun.
+        case fragmented
         /// Within the payload of a data frame.
-        case payload(remaining: Int, key: MaskingKey, isFinal: Bool)
+        case payload
         /// After a close frame or a violation.
         case finished
+    }
+
+    /// What is known of an unfinished data frame.
+    private struct Frame {
+        var remaining = 0
+        var key = MaskingKey.none
+        var isFinal = false
     }
 
     /// What is known of an unfinished message.
@@ -78,48 +89,101 @@ package struct MessageReader {
     }
 
     /// Whether a close frame or a violation ended the reading.
-    package var isFinished: Bool {
-        if case .finished = state { true } else { false }
+    package var isFinished: Bool { state == .finished }
+
+    /// The number of the message that has begun and not ended, or `nil`: one that stays the same for long is one that a
+    /// peer does not mean to finish (threat B8).
+    package var unfinishedMessage: UInt64? {
+        state == .fragmented || state == .payload ? begun : nil
     }
+
+    /// Bytes that the reader holds for itself: the unfinished message and the block for small payloads.
+    package var retainedBytes: Int { message.buffer.storageCapacity + arena.retainedBytes }
 
     /// The next event in `input`, or `nil` if that needs more bytes. Consumes what it used; the header of a data frame
     /// and a whole control frame stay in `input` until they are complete (at most 131 bytes).
     package mutating func next(_ input: inout ByteBuffer) throws(FrameViolation) -> InboundFrameEvent? {
+        guard input.readableBytes > 0 else { return nil }
+        if state == .start && mode == .whole, let message = whole(&input) { return message }
         do {
             return try read(&input)
         } catch {
-            state = .finished
-            message = Assembly()
-            input.moveReaderIndex(to: input.writerIndex)
+            finish(&input)
             throw error
         }
     }
 
+    /// Whatever follows does not count.
+    private mutating func finish(_ input: inout ByteBuffer) {
+        state = .finished
+        message = Assembly()
+        input.moveReaderIndex(to: input.writerIndex)
+    }
+
+    // MARK: A message in one frame, all of it there and nothing wrong with it
+
+    /// Takes such a message; `nil`, with nothing done, if `input` does not begin with one.
     @inline(__always)
+    private mutating func whole(_ input: inout ByteBuffer) -> InboundFrameEvent? {
+        var payload: ByteBuffer?
+        let found = input.withUnsafeReadableBytes { bytes -> WholeFrame? in
+            guard let frame = WholeFrame(bytes, masked: expectsMask, reservedBits: allowedReservedBits),
+                frame.length <= limits.messageBytes,
+                let start = bytes.baseAddress
+            else { return nil }
+            let source = start + frame.headerSize
+            guard expectsMask else { return isText(source, frame) ? frame : nil }
+            if frame.length <= PayloadArena.largestShared, let room = arena.take(frame.length) {
+                Masking.copy(from: source, to: room.target, count: frame.length, key: frame.key)
+                payload = arena.slice(at: room.offset, count: frame.length)
+                return isText(room.target, frame) ? frame : nil
+            }
+            let separate = PayloadArena.separate(source, count: frame.length, key: frame.key)
+            payload = separate
+            let isValid = separate.withUnsafeReadableBytes { bytes in
+                bytes.baseAddress.map { isText($0, frame) } ?? true
+            }
+            return isValid ? frame : nil
+        }
+        guard let found else { return nil }
+        let rsv = found.first & FrameBits.reserved
+        if let payload {
+            input.moveReaderIndex(forwardBy: found.headerSize &+ found.length)
+            return .message(kind: found.kind, payload: payload, rsv: rsv)
+        }
+        input.moveReaderIndex(forwardBy: found.headerSize)
+        let slice = input.readSlice(length: found.length) ?? ByteBuffer()
+        return .message(kind: found.kind, payload: slice, rsv: rsv)
+    }
+
+    /// Whether the payload is what its frame says. Bytes that an extension has to transform may be anything.
+    @inline(__always)
+    private func isText(_ payload: UnsafeRawPointer, _ frame: WholeFrame) -> Bool {
+        guard frame.first == FrameBits.final | Opcode.text.rawValue else { return true }
+        return UTF8Validator.isValid(UnsafeRawBufferPointer(start: payload, count: frame.length))
+    }
+
+    // MARK: Everything else
+
     private mutating func read(_ input: inout ByteBuffer) throws(FrameViolation) -> InboundFrameEvent? {
         while true {
             switch state {
-            case .frame:
+            case .start, .fragmented:
                 let rules = FrameHeader.Rules(
                     masked: expectsMask,
                     reservedBits: allowedReservedBits,
-                    continuing: continuing
+                    continuing: state == .fragmented
                 )
                 let header = try input.withUnsafeReadableBytes { bytes throws(FrameViolation) in
                     try FrameHeader.read(bytes, rules)
                 }
                 guard let header else { return nil }
                 if header.isControl { return try control(header, &input) }
-                if header.isFinal && !continuing && mode == .whole
-                    && input.readableBytes &- header.size >= header.length
-                {
-                    return try whole(header, &input)
-                }
                 try begin(header)
                 input.moveReaderIndex(forwardBy: header.size)
-            case .payload(let remaining, let key, let isFinal):
-                if let event = try payload(remaining, key, isFinal, &input) { return event }
-                if case .payload = state { return nil }
+            case .payload:
+                if let event = try payload(&input) { return event }
+                if state == .payload { return nil }
             case .finished:
                 input.moveReaderIndex(to: input.writerIndex)
                 return nil
@@ -127,54 +191,29 @@ package struct MessageReader {
         }
     }
 
-    // MARK: A message in one frame, all of it there
-
-    @inline(__always)
-    private mutating func whole(
-        _ header: FrameHeader,
-        _ input: inout ByteBuffer
-    ) throws(FrameViolation) -> InboundFrameEvent {
-        guard header.length <= limits.messageBytes else { throw .tooBig(limit: limits.messageBytes) }
-        let kind: MessageKind = header.opcodeBits == Opcode.text.rawValue ? .text : .binary
-        let payload = take(header, &input)
-        if kind == .text && header.reserved == 0 {
-            var utf8 = UTF8Validator()
-            let isValid = payload.withUnsafeReadableBytes { utf8.validate($0) }
-            guard isValid && utf8.isComplete else { throw .invalidText() }
-        }
-        return .message(kind: kind, payload: payload, rsv: header.reserved)
-    }
-
-    /// The payload of a frame that is all there, unmasked; the frame is consumed.
-    @inline(__always)
-    private mutating func take(_ header: FrameHeader, _ input: inout ByteBuffer) -> ByteBuffer {
-        guard header.length > 0 else {
-            input.moveReaderIndex(forwardBy: header.size)
-            return ByteBuffer()
-        }
-        guard expectsMask else {
-            input.moveReaderIndex(forwardBy: header.size)
-            return input.readSlice(length: header.length) ?? ByteBuffer()
-        }
+    /// The next `count` bytes, unmasked, as a buffer of their own.
+    private mutating func take(_ count: Int, _ key: MaskingKey, _ input: inout ByteBuffer) -> ByteBuffer {
+        guard count > 0 else { return ByteBuffer() }
+        guard expectsMask else { return input.readSlice(length: count) ?? ByteBuffer() }
         let payload = input.withUnsafeReadableBytes { bytes in
-            guard let start = bytes.baseAddress else { return ByteBuffer() }
-            return arena.copy(start + header.size, count: header.length, key: header.key)
+            bytes.baseAddress.map { arena.copy($0, count: count, key: key) } ?? ByteBuffer()
         }
-        input.moveReaderIndex(forwardBy: header.size &+ header.length)
+        input.moveReaderIndex(forwardBy: count)
         return payload
     }
 
-    // MARK: Everything else a message can be: fragments, or frames that arrive in pieces
+    // MARK: Fragments, and frames that arrive in pieces
 
     /// Takes note of a data frame whose payload is to come.
     private mutating func begin(_ header: FrameHeader) throws(FrameViolation) {
-        if !continuing {
+        if state == .start {
             message.kind = header.opcodeBits == Opcode.text.rawValue ? .text : .binary
             message.rsv = header.reserved
             message.validates = message.kind == .text && header.reserved == 0
             message.fragments = 0
             message.length = 0
             message.hasBegun = false
+            begun &+= 1
             utf8.reset()
         }
         message.fragments &+= 1
@@ -183,37 +222,33 @@ package struct MessageReader {
         let limit = mode == .whole ? min(limits.messageBytes, Self.largestBuffer) : limits.messageBytes
         guard header.length <= limit &- message.length else { throw .tooBig(limit: limit) }
         message.length &+= header.length
-        continuing = !header.isFinal
-        state = .payload(remaining: header.length, key: header.key, isFinal: header.isFinal)
+        frame = Frame(remaining: header.length, key: header.key, isFinal: header.isFinal)
+        state = .payload
     }
 
     /// What one buffer can safely hold, whatever the limits say.
     private static let largestBuffer = Int(Int32.max)
 
-    /// Takes what is there of a frame's payload. Afterwards `state` is `.frame` if that was all of it.
-    private mutating func payload(
-        _ remaining: Int,
-        _ key: MaskingKey,
-        _ isFinal: Bool,
-        _ input: inout ByteBuffer
-    ) throws(FrameViolation) -> InboundFrameEvent? {
-        let count = min(remaining, input.readableBytes)
-        guard count > 0 || remaining == 0 else { return nil }
-        let chunk = mode == .streaming ? piece(count, key, &input) : nil
-        if chunk == nil && count > 0 { assemble(count, key, &input) }
+    /// Takes what is there of a frame's payload. Leaves the state `payload` if that was not all of it.
+    private mutating func payload(_ input: inout ByteBuffer) throws(FrameViolation) -> InboundFrameEvent? {
+        let count = min(frame.remaining, input.readableBytes)
+        guard count > 0 || frame.remaining == 0 else { return nil }
+        var chunk: ByteBuffer?
+        if mode == .streaming {
+            chunk = take(count, frame.key, &input)
+        } else if count > 0 {
+            assemble(count, frame.key, &input)
+        }
         if message.validates && count > 0 {
             let isValid = (chunk ?? message.buffer).withUnsafeReadableBytes { bytes in
                 utf8.validate(UnsafeRawBufferPointer(rebasing: bytes.suffix(count)))
             }
             guard isValid else { throw .invalidText() }
         }
-        let isFrameComplete = count == remaining
-        if isFrameComplete {
-            state = .frame
-        } else {
-            state = .payload(remaining: remaining &- count, key: key.rotated(by: count), isFinal: isFinal)
-        }
-        let isLast = isFrameComplete && isFinal
+        frame.remaining &-= count
+        frame.key = frame.key.rotated(by: count)
+        let isLast = frame.remaining == 0 && frame.isFinal
+        if frame.remaining == 0 { state = frame.isFinal ? .start : .fragmented }
         if isLast && message.validates && !utf8.isComplete { throw .invalidText() }
         if let chunk {
             guard count > 0 || isLast else { return nil }
@@ -225,12 +260,6 @@ package struct MessageReader {
         let buffer = message.buffer
         message.buffer = ByteBuffer()
         return .message(kind: message.kind, payload: buffer, rsv: message.rsv)
-    }
-
-    /// The next `count` bytes as a buffer of their own (streaming).
-    private mutating func piece(_ count: Int, _ key: MaskingKey, _ input: inout ByteBuffer) -> ByteBuffer {
-        let part = FrameHeader(first: 0, size: 0, length: count, key: key)
-        return take(part, &input)
     }
 
     /// Appends the next `count` bytes to the message. The buffer doubles as bytes arrive, never ahead of them.
@@ -251,15 +280,14 @@ package struct MessageReader {
         _ input: inout ByteBuffer
     ) throws(FrameViolation) -> InboundFrameEvent? {
         guard input.readableBytes &- header.size >= header.length else { return nil }
-        let payload = take(header, &input)
+        input.moveReaderIndex(forwardBy: header.size)
+        let payload = take(header.length, header.key, &input)
         switch header.opcodeBits {
         case Opcode.ping.rawValue: return .ping(payload)
         case Opcode.pong.rawValue: return .pong(payload)
         default:
             let close = try ClosePayload.read(payload)
-            state = .finished
-            message = Assembly()
-            input.moveReaderIndex(to: input.writerIndex)
+            finish(&input)
             return .close(code: close.code, reason: close.reason)
         }
     }

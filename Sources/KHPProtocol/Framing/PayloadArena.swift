@@ -1,55 +1,75 @@
 /// Why this file exists: most messages are small, and an allocation for each would cost more than all the rest of
-/// decoding it. Small payloads share a block; large ones get a buffer of their own.
+/// decoding it. Small payloads share a block of memory; large ones get a buffer of their own.
 
 package import NIOCore
 
-/// Hands out `ByteBuffer`s for payloads that were just unmasked. What was handed out is never written again.
+/// Hands out `ByteBuffer`s for payloads as they are unmasked. What was handed out is never written again.
 ///
 /// Appending to a `ByteBuffer` while slices of it are alive copies the whole of it (copy on write). The arena
 /// therefore writes behind the buffer's back, through its raw memory, which is sound for these reasons:
 /// - it writes only past everything handed out, and slices end where their payload ends;
-/// - it holds a reference itself, so that whoever writes to a slice gets a copy and never this memory;
-/// - the block is dropped, not reused, when it is full: slices keep it alive for as long as they need it.
+/// - it holds a reference itself, so that whoever writes to a slice gets a copy and never this memory, and so that the
+///   memory outlives the pointer to it;
+/// - how much is used is noted in the block itself, so that copies of the arena agree on it;
+/// - a block is dropped, not reused, when it is full: slices keep it alive for as long as they need it.
 package struct PayloadArena {
     /// Bytes of a block. 2 KiB holds some forty small messages and is what an idle connection keeps.
     package static let blockBytes = 2048
-    /// The largest payload that goes into a block: a slice that is kept keeps at most sixteen times itself or 2 KiB.
+    /// The largest payload that goes into a block; more is worth its own allocation.
     package static let largestShared = 512
+    /// Where payloads begin: the number before them is how many bytes are used.
+    private static let noteBytes = MemoryLayout<Int>.size
 
     private var block = ByteBuffer()
-    private var used = 0
-    private var capacity = 0
+    private var memory: UnsafeMutableRawPointer?
 
     package init() {}
 
-    /// A buffer with the first `count` bytes at `source`, XORed with `key`.
+    /// Bytes that the arena keeps alive.
+    package var retainedBytes: Int { memory == nil ? 0 : Self.blockBytes }
+
+    /// Room for `count` bytes, at most `largestShared`, to be written before the next call; `slice` makes a buffer of
+    /// them. `nil` only where there is no memory to be had.
     @inline(__always)
-    package mutating func copy(_ source: UnsafeRawPointer, count: Int, key: MaskingKey) -> ByteBuffer {
-        if count > Self.largestShared {
-            return Self.separate(source, count: count, key: key)
+    mutating func take(_ count: Int) -> (target: UnsafeMutableRawPointer, offset: Int)? {
+        if let memory {
+            let offset = memory.load(as: Int.self)
+            if Self.blockBytes &- offset >= count {
+                memory.storeBytes(of: offset &+ count, as: Int.self)
+                return (memory + offset, offset)
+            }
         }
-        if capacity &- used < count { renew() }
-        let offset = used
-        block.withVeryUnsafeBytes { memory in
-            guard let start = memory.baseAddress else { return }
-            let target = UnsafeMutableRawPointer(mutating: start) + offset
-            Masking.copy(from: source, to: target, count: count, key: key)
-        }
-        used = offset &+ count
-        return block.getSlice(at: offset, length: count) ?? ByteBuffer()
+        return takeFromNew(count)
+    }
+
+    /// The buffer over bytes that were taken.
+    @inline(__always)
+    func slice(at offset: Int, count: Int) -> ByteBuffer {
+        block.getSlice(at: offset, length: count) ?? ByteBuffer()
     }
 
     @inline(never)
-    private mutating func renew() {
+    private mutating func takeFromNew(_ count: Int) -> (target: UnsafeMutableRawPointer, offset: Int)? {
         block = ByteBufferAllocator().buffer(capacity: Self.blockBytes)
-        capacity = Self.blockBytes
-        used = 0
         // All of it counts as readable, so that slices can be taken anywhere; only what was written is ever sliced.
         block.moveWriterIndex(to: Self.blockBytes)
+        memory = block.withVeryUnsafeMutableBytes { $0.baseAddress }
+        memory?.storeBytes(of: Self.noteBytes &+ count, as: Int.self)
+        return memory.map { ($0 + Self.noteBytes, Self.noteBytes) }
     }
 
+    /// A buffer with the first `count` bytes at `source`, XORed with `key`.
+    package mutating func copy(_ source: UnsafeRawPointer, count: Int, key: MaskingKey) -> ByteBuffer {
+        guard count <= Self.largestShared, let room = take(count) else {
+            return Self.separate(source, count: count, key: key)
+        }
+        Masking.copy(from: source, to: room.target, count: count, key: key)
+        return slice(at: room.offset, count: count)
+    }
+
+    /// The same in a buffer of its own.
     @inline(never)
-    private static func separate(_ source: UnsafeRawPointer, count: Int, key: MaskingKey) -> ByteBuffer {
+    static func separate(_ source: UnsafeRawPointer, count: Int, key: MaskingKey) -> ByteBuffer {
         var buffer = ByteBufferAllocator().buffer(capacity: count)
         buffer.append(source, count: count, key: key)
         return buffer
@@ -58,7 +78,6 @@ package struct PayloadArena {
 
 extension ByteBuffer {
     /// Appends `count` bytes at `source`, XORed with `key`.
-    @inline(__always)
     package mutating func append(_ source: UnsafeRawPointer, count: Int, key: MaskingKey) {
         writeWithUnsafeMutableBytes(minimumWritableBytes: count) { target in
             guard let start = target.baseAddress else { return 0 }

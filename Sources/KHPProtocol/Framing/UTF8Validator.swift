@@ -33,18 +33,37 @@ package struct UTF8Validator: Sendable {
         return validateAny(start, bytes.count)
     }
 
-    /// The commonest text of all, without a loop over bytes: up to 64 bytes of ASCII.
+    /// Whether `bytes` are valid UTF-8 by themselves.
+    @inline(__always)
+    package static func isValid(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard let start = bytes.baseAddress else { return true }
+        if isShortASCII(start, bytes.count) { return true }
+        return isValidAny(start, bytes.count)
+    }
+
+    @inline(never)
+    private static func isValidAny(_ start: UnsafeRawPointer, _ count: Int) -> Bool {
+        var validator = UTF8Validator()
+        return validator.validateAny(start, count) && validator.isComplete
+    }
+
+    /// The commonest text of all, without a loop over bytes: up to 256 bytes of ASCII. The last step may overlap.
     @inline(__always)
     private static func isShortASCII(_ start: UnsafeRawPointer, _ count: Int) -> Bool {
-        guard count >= 8 && count <= 64 else { return false }
-        let last = count &- 8
-        var bits = start.loadUnaligned(fromByteOffset: last, as: UInt64.self)
+        guard count >= 8 && count <= 256 else { return false }
+        if count < 16 {
+            let first = start.loadUnaligned(as: UInt64.self)
+            let last = start.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self)
+            return (first | last) & highBits == 0
+        }
+        let last = count &- 16
+        var bits = start.loadUnaligned(fromByteOffset: last, as: SIMD2<UInt64>.self)
         var offset = 0
         while offset < last {
-            bits |= start.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-            offset &+= 8
+            bits |= start.loadUnaligned(fromByteOffset: offset, as: SIMD2<UInt64>.self)
+            offset &+= 16
         }
-        return bits & highBits == 0
+        return (bits[0] | bits[1]) & highBits == 0
     }
 
     private static let highBits: UInt64 = 0x8080_8080_8080_8080
@@ -88,11 +107,14 @@ package struct UTF8Validator: Sendable {
             if word != 0 { return offset &+ word.trailingZeroBitCount >> 3 }
             offset &+= 8
         }
-        let vector = SIMD8<UInt64>(repeating: highBits)
         while count &- offset >= 128 {
             let first = start.loadUnaligned(fromByteOffset: offset, as: SIMD8<UInt64>.self)
             let second = start.loadUnaligned(fromByteOffset: offset &+ 64, as: SIMD8<UInt64>.self)
-            if (first | second) & vector != SIMD8<UInt64>(repeating: 0) { break }
+            // Folded in halves: a comparison of whole vectors compiles to something much slower.
+            let both = first | second
+            let four = both.lowHalf | both.highHalf
+            let two = four.lowHalf | four.highHalf
+            if (two[0] | two[1]) & highBits != 0 { break }
             offset &+= 128
         }
         while count &- offset >= 8 {

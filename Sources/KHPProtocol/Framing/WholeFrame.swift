@@ -1,0 +1,46 @@
+/// Why this file exists: nearly every frame is a whole message that has arrived entirely, and what is right for it
+/// takes a few comparisons. Everything else, errors among them, is left to `FrameHeader` and `MessageReader`.
+
+/// The extent of a frame that is a message by itself and lies in the input entirely.
+struct WholeFrame {
+    /// FIN, the reserved bits that extensions claim, and the opcode: text or binary.
+    var first: UInt8
+    /// Bytes before the payload.
+    var headerSize: Int
+    /// Bytes of the payload.
+    var length: Int
+    var key: MaskingKey
+
+    var kind: MessageKind {
+        @inline(__always) get { first & FrameBits.opcode == Opcode.text.rawValue ? .text : .binary }
+    }
+
+    /// `nil` for whatever is not so plain that it can be taken at once, right or wrong.
+    @inline(__always)
+    init?(_ bytes: UnsafeRawBufferPointer, masked: Bool, reservedBits: UInt8) {
+        let available = bytes.count
+        guard let start = bytes.baseAddress, available >= 2 else { return nil }
+        first = start.load(as: UInt8.self)
+        let plain = first & ~reservedBits
+        guard plain == FrameBits.final | Opcode.text.rawValue || plain == FrameBits.final | Opcode.binary.rawValue
+        else { return nil }
+        let second = start.load(fromByteOffset: 1, as: UInt8.self)
+        // The mask bit toggled is 0 if it is as it has to be, and the rest is the short length.
+        let short = second ^ (masked ? FrameBits.masked : 0)
+        var size = masked ? 6 : 2
+        if short < FrameBits.length16 {
+            length = Int(short)
+        } else {
+            guard short == FrameBits.length16, available >= 4 else { return nil }
+            length = Int(UInt16(bigEndian: start.loadUnaligned(fromByteOffset: 2, as: UInt16.self)))
+            guard length >= Int(FrameBits.length16) else { return nil }
+            size &+= 2
+        }
+        guard available >= size &+ length else { return nil }
+        headerSize = size
+        key =
+            masked
+            ? MaskingKey(littleEndian: start.loadUnaligned(fromByteOffset: size &- 4, as: UInt32.self).littleEndian)
+            : .none
+    }
+}

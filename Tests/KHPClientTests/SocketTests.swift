@@ -1,0 +1,163 @@
+import KHPClient
+import KHPServer
+import NIOCore
+import TestSupport
+import Testing
+
+@Suite("The open socket")
+struct SocketTests {
+    @Test("text, binary, empty and large messages come back as they were", arguments: [true, false])
+    func echoes(_ extended: Bool) async throws {
+        var configuration = WebSocketClient.Configuration()
+        configuration.extendedHandshake = extended ? .required : .off
+        let client = WebSocketClient(configuration: configuration)
+        let messages: [WebSocketMessage] = [
+            .text("hello"), .text(""), .text("grüße 🌍"), .binary(ByteBuffer()), .binary(ByteBuffer(bytes: 0...255)),
+            .binary(ByteBuffer(repeating: 7, count: 125)), .binary(ByteBuffer(repeating: 7, count: 126)),
+            .binary(ByteBuffer(repeating: 7, count: 65_535)), .binary(ByteBuffer(repeating: 7, count: 65_536)),
+            .binary(ByteBuffer(repeating: 7, count: 1_048_576)), .text(String(repeating: "ä", count: 100_000)),
+        ]
+        try await withServer { echo() } body: { port in
+            try await client.withConnection(to: "ws://127.0.0.1:\(port)/echo") { socket in
+                var received = socket.messages.makeAsyncIterator()
+                for message in messages {
+                    try await socket.send(message)
+                    #expect(try await received.next() == message)
+                }
+            }
+        }
+    }
+
+    @Test("a synchronous handler echoes the same")
+    func synchronous() async throws {
+        final class Echo: MessageHandler {
+            func received(_ message: ReceivedMessage, on socket: EventLoopSocket) {
+                try? socket.send(message.kind, message.bytes)
+            }
+        }
+        try await withServer {
+            Endpoint("/echo", messageHandler: { Echo() })
+        } body: { port in
+            try await WebSocketClient().withConnection(to: "ws://127.0.0.1:\(port)/echo") { socket in
+                for size in [0, 1, 125, 126, 5_000, 70_000, 1_000_000] {
+                    try await socket.send(ByteBuffer(repeating: 1, count: size))
+                }
+                var received = socket.messages.makeAsyncIterator()
+                for size in [0, 1, 125, 126, 5_000, 70_000, 1_000_000] {
+                    #expect(try await received.next()?.byteCount == size)
+                }
+            }
+        }
+    }
+
+    @Test("a message streamed in and out in chunks is never whole")
+    func chunks() async throws {
+        try await withServer {
+            $0.limits.messages.messageBytes = 100_000_000
+        } endpoints: {
+            Endpoint("/count", delivery: .chunks) { socket in
+                var total = 0
+                var largest = 0
+                for try await chunk in socket.chunks {
+                    total += chunk.bytes.readableBytes
+                    largest = max(largest, chunk.bytes.readableBytes)
+                    if chunk.isLast { try await socket.send("\(total) \(largest < 1_000_000)") }
+                }
+            }
+        } body: { port in
+            try await WebSocketClient().withConnection(to: "ws://127.0.0.1:\(port)/count") { socket in
+                try await socket.stream(.binary) { stream in
+                    for _ in 0..<500 { try await stream.write(ByteBuffer(repeating: 9, count: 40_000)) }
+                }
+                var received = socket.messages.makeAsyncIterator()
+                #expect(try await received.next() == .text("20000000 true"))
+            }
+        }
+    }
+
+    @Test("ping tells a round trip; several at once are answered")
+    func ping() async throws {
+        try await withServer { echo() } body: { port in
+            try await WebSocketClient().withConnection(to: "ws://127.0.0.1:\(port)/echo") { socket in
+                async let first = socket.ping()
+                async let second = socket.ping()
+                let trips = try await [first, second]
+                #expect(trips.allSatisfy { $0 > .zero && $0 < .seconds(10) })
+            }
+        }
+    }
+
+    @Test("everything sent before a close arrives before it")
+    func nothingLost() async throws {
+        try await withServer { echo() } body: { port in
+            let socket = try await WebSocketClient().connect(to: "ws://127.0.0.1:\(port)/echo")
+            for number in 0..<100 { try await socket.send("\(number)") }
+            let closing = Task { try await socket.close(code: WebSocketCloseCode(rawValue: 4000), reason: "done") }
+            var count = 0
+            for try await _ in socket.messages { count += 1 }
+            #expect(count == 100)
+            let info = try await closing.value
+            #expect(info.clean)
+            #expect(info.code == WebSocketCloseCode(rawValue: 4000))
+            await #expect(throws: WebSocketError.self) { try await socket.send("late") }
+        }
+    }
+
+    @Test("close codes that must not be sent, and reasons that do not fit, are refused")
+    func invalidClose() async throws {
+        try await withServer { echo() } body: { port in
+            try await WebSocketClient().withConnection(to: "ws://127.0.0.1:\(port)/echo") { socket in
+                for code: UInt16 in [0, 999, 1004, 1005, 1006, 1015, 5000] {
+                    await #expect(throws: WebSocketError.self) {
+                        try await socket.close(code: WebSocketCloseCode(rawValue: code))
+                    }
+                }
+                await #expect(throws: WebSocketError.self) {
+                    try await socket.close(reason: String(repeating: "x", count: 124))
+                }
+            }
+        }
+    }
+
+    @Test("a consumer that is cancelled gets a CancellationError, and the socket goes on")
+    func cancelledConsumer() async throws {
+        try await withServer { echo() } body: { port in
+            try await WebSocketClient().withConnection(to: "ws://127.0.0.1:\(port)/echo") { socket in
+                let consumer = Task {
+                    var messages = socket.messages.makeAsyncIterator()
+                    return try await messages.next()
+                }
+                consumer.cancel()
+                await #expect(throws: CancellationError.self) { try await consumer.value }
+                try await socket.send("still here")
+                var messages = socket.messages.makeAsyncIterator()
+                #expect(try await messages.next() == .text("still here"))
+            }
+        }
+    }
+
+    @Test("a socket that nobody holds any more is closed with 1001")
+    func abandoned() async throws {
+        let (ends, tell) = AsyncStream.makeStream(of: CloseInfo.self)
+        try await withServer {
+            Endpoint("/x") { socket in tell.yield(await socket.closed()) }
+        } body: { port in
+            do { _ = try await WebSocketClient().connect(to: "ws://127.0.0.1:\(port)/x") }
+            for await info in ends {
+                #expect(info.code == .goingAway)
+                break
+            }
+        }
+    }
+
+    @Test("a handler that throws closes with 1011")
+    func throwing() async throws {
+        struct Failure: Error {}
+        try await withServer {
+            Endpoint("/x") { (_: WebSocket) in throw Failure() }
+        } body: { port in
+            let socket = try await WebSocketClient().connect(to: "ws://127.0.0.1:\(port)/x")
+            #expect(await socket.closed().code == .internalError)
+        }
+    }
+}

@@ -1,0 +1,102 @@
+// KHP-E5, E10, E11, E14, A10: what is asked where, and which answers are acceptable.
+
+import KHPProtocol
+import Testing
+
+@Suite struct ExtensionNegotiationTests {
+    /// Wants a level and takes no other than it asked for; as a server, declines levels above its own.
+    private struct Levelled: WebSocketExtension {
+        let name = "x-level"
+        let level: Int
+
+        func offer() -> ExtensionParameters { .init([.init("level", String(level))]) }
+
+        func accept(_ offer: ExtensionParameters) -> ExtensionParameters? {
+            guard let asked = offer["level"].flatMap(Int.init), asked <= level else { return nil }
+            return .init([.init("level", String(asked))])
+        }
+
+        func judge(_ answer: ExtensionParameters) -> Bool { answer["level"] == String(level) }
+    }
+
+    private static func client() throws -> ExtensionNegotiation {
+        try ExtensionNegotiation([Levelled(level: 2), NamedExtension("x-example"), NamedExtension("x-other")])
+    }
+
+    @Test func asksAgainForWhatWasNotNegotiated() throws {
+        var negotiation = try Self.client()
+        #expect(negotiation.offers.map(\.description) == ["x-level; level=2", "x-example", "x-other"])
+        try negotiation.take(try parseExtensions(["x-example"]), layer: .opening)
+        #expect(negotiation.offers.map(\.name) == ["x-level", "x-other"])
+        try negotiation.take(try parseExtensions(["x-other, x-level; level=2"]), layer: .extended)
+        #expect(negotiation.offers.isEmpty)
+        #expect(
+            negotiation.negotiated.map { "\($0)/\($0.layer.rawValue)" } == [
+                "x-example/opening", "x-other/extended", "x-level; level=2/extended",
+            ]
+        )
+    }
+
+    @Test(arguments: [
+        "x-unasked", "x-example, x-unasked", "x-example, x-example", "x-opened", "x-level", "x-level; level=3",
+        "x-level; level=2; level=2", "X-EXAMPLE",
+    ])
+    func refusesAnswers(answer: String) throws {
+        var negotiation = try ExtensionNegotiation(
+            [Levelled(level: 2), NamedExtension("x-example"), NamedExtension("x-opened")]
+        )
+        try negotiation.take(try parseExtensions(["x-opened"]), layer: .opening)
+        let answers = try parseExtensions([answer])
+        #expect(throws: ExtensionNegotiation.Mismatch.self) { try negotiation.take(answers, layer: .extended) }
+    }
+
+    @Test func refusesToAskForNonsense() {
+        #expect(throws: WebSocketError.self) { try ExtensionNegotiation([NamedExtension("x y")]) }
+        #expect(throws: WebSocketError.self) { try ExtensionNegotiation([NamedExtension("")]) }
+        #expect(throws: WebSocketError.self) {
+            try ExtensionNegotiation([NamedExtension("x", parameters: .init([.init("a", "b;c")]))])
+        }
+        #expect(throws: WebSocketError.self) {
+            try ExtensionNegotiation([NamedExtension("x", parameters: .init([.init("a\r\nB: c")]))])
+        }
+        #expect(throws: WebSocketError.self) { try ExtensionNegotiation([NamedExtension("x"), NamedExtension("x")]) }
+    }
+
+    @Test(
+        arguments: [
+            ("", []), ("x-unknown", []), ("x-example", ["x-example"]),
+            ("x-other, x-unknown, x-example", ["x-other", "x-example"]),
+            // Alternatives of one name: the first acceptable one.
+            ("x-level; level=9, x-level; level=1, x-level; level=2", ["x-level; level=1"]),
+            ("x-level; level=1; level=1", []), ("x-level", []),
+        ] as [(String, [String])]
+    )
+    func serverChooses(offer: String, answer: [String]) throws {
+        let chosen = ExtensionNegotiation.choose(
+            from: try parseExtensions([offer]),
+            supported: [NamedExtension("x-example"), NamedExtension("x-other"), Levelled(level: 2)],
+            layer: .extended
+        )
+        #expect(chosen.map(\.description) == answer)
+        #expect(chosen.allSatisfy { $0.layer == .extended })
+    }
+
+    @Test func transformsComeInTheOrderOfNegotiation() throws {
+        struct Suffix: WebSocketExtension, MessageTransform {
+            let name: String
+            func inbound(_ message: WebSocketMessage) -> WebSocketMessage? { message }
+            func outbound(_ message: WebSocketMessage) -> WebSocketMessage? {
+                guard case .text(let text) = message else { return nil }
+                return .text(text + name)
+            }
+            func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? { self }
+        }
+        let negotiated = ["b", "none", "a"].map { NegotiatedExtension(name: $0, layer: .opening) }
+        let extensions: [any WebSocketExtension] = [Suffix(name: "a"), Suffix(name: "b"), NamedExtension("none")]
+        var message: WebSocketMessage? = .text("-")
+        for var transform in negotiated.transforms(from: extensions, role: .client) {
+            message = try message.flatMap { try transform.outbound($0) }
+        }
+        #expect(message == .text("-ba"))
+    }
+}

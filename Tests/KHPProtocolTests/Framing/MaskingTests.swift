@@ -1,0 +1,58 @@
+import KHPProtocol
+import NIOCore
+import Testing
+
+@Suite("Masking (RFC 6455 5.3)")
+struct MaskingTests {
+    private let key: [UInt8] = [0x37, 0xFA, 0x21, 0x3D]
+    private let maskingKey = MaskingKey(networkOrder: 0x37FA_213D)
+
+    /// Every length to beyond three vectors, from and to places of every alignment; nothing outside is touched.
+    @Test func everyLengthAndAlignment() {
+        var wrong: [String] = []
+        for count in 0...200 {
+            for shift in 0..<9 {
+                let source = (0..<(count + shift)).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ 5) }
+                var target = [UInt8](repeating: 0xEE, count: count + 18)
+                source.withUnsafeBytes { from in
+                    target.withUnsafeMutableBytes { to in
+                        guard let from = from.baseAddress, let to = to.baseAddress else { return }
+                        Masking.copy(from: from + shift, to: to + (9 - shift), count: count, key: maskingKey)
+                    }
+                }
+                let start = 9 - shift
+                let expected = (0..<count).map { source[shift + $0] ^ key[$0 % 4] }
+                let outside = target[..<start] + target[(start + count)...]
+                if Array(target[start..<(start + count)]) != expected || outside.contains(where: { $0 != 0xEE }) {
+                    wrong.append("\(count) bytes, shifted by \(shift)")
+                }
+            }
+        }
+        #expect(wrong.isEmpty, "\(wrong.prefix(5))")
+    }
+
+    @Test func rotation() {
+        #expect(maskingKey.rotated(by: 0) == maskingKey)
+        #expect(maskingKey.rotated(by: 1) == MaskingKey(networkOrder: 0xFA21_3D37))
+        #expect(maskingKey.rotated(by: 2) == MaskingKey(networkOrder: 0x213D_37FA))
+        #expect(maskingKey.rotated(by: 3) == MaskingKey(networkOrder: 0x3D37_FA21))
+        #expect(maskingKey.rotated(by: 4_000_000_004) == maskingKey)
+    }
+
+    /// A payload written in parts is masked as one.
+    @Test func partsOfAPayload() {
+        let writer = FrameWriter(role: .client)
+        let payload = ByteBuffer(bytes: (0..<1000).map { UInt8(truncatingIfNeeded: $0) })
+        var whole = ByteBuffer()
+        writer.write(.binary, payload: payload, mask: 0x1234_5678, into: &whole)
+        for cut in [1, 2, 3, 4, 63, 64, 65, 500, 999] {
+            var parts = ByteBuffer()
+            writer.writeHeader(.binary, length: 1000, mask: 0x1234_5678, into: &parts)
+            for (from, to) in [(0, cut), (cut, 1000)] {
+                guard let part = payload.getSlice(at: from, length: to - from) else { continue }
+                writer.writePayload(part, offset: from, mask: 0x1234_5678, into: &parts)
+            }
+            #expect(parts == whole, "cut at \(cut)")
+        }
+    }
+}

@@ -1,0 +1,143 @@
+import KHPClient
+import KHPServer
+import NIOCore
+import TestSupport
+import Testing
+
+@Suite("Bounds that hold against slow, silent and greedy peers")
+struct BoundsTests {
+    @Test("a request that is not complete in time is answered 408 (A2)")
+    func slowOpening() async throws {
+        try await withServer {
+            $0.timeouts.opening = .milliseconds(100)
+        } endpoints: {
+            echo()
+        } body: { port in
+            let client = try await RawClient.connect(port)
+            try await client.send("GET /echo HTTP/1.1\r\nHost:")
+            #expect(String(buffer: try await client.receiveAll()).hasPrefix("HTTP/1.1 408 "))
+        }
+    }
+
+    @Test("a connection that says nothing is dropped")
+    func silentOpening() async throws {
+        try await withServer {
+            $0.timeouts.opening = .milliseconds(100)
+        } endpoints: {
+            echo()
+        } body: { port in
+            let client = try await RawClient.connect(port)
+            #expect(try await client.receiveAll().readableBytes == 0)
+        }
+    }
+
+    @Test("silence after the opening is closed with 1008, pings or not (D15, E1)", arguments: [false, true])
+    func silentExtended(_ pings: Bool) async throws {
+        try await withServer {
+            $0.timeouts.extended = .milliseconds(200)
+            $0.timeouts.close = .milliseconds(200)
+        } endpoints: {
+            echo()
+        } body: { port in
+            let client = try await RawClient.connect(port)
+            try await client.send(openingRequest("/echo", protocols: "x-kaazing-handshake"))
+            if pings { try await client.send(maskedFrame(9, [1])) }
+            let answer = try await client.receiveAll()
+            #expect(answer.readableBytesView.suffix(4).elementsEqual([0x88, 0x02, 0x03, 0xF0]))
+        }
+    }
+
+    @Test("a message over the limit is closed with 1009, before it has arrived (B1, B2)")
+    func tooBig() async throws {
+        try await withServer {
+            $0.limits.messages.messageBytes = 1000
+        } endpoints: {
+            echo()
+        } body: { port in
+            let client = try await RawClient.connect(port)
+            try await client.send(openingRequest("/echo"))
+            try await client.send([0x82, 0xFF, 0, 0, 1, 0, 0, 0, 0, 0, 1, 2, 3, 4])
+            let answer = try await client.receiveAll()
+            #expect(answer.readableBytesView.contains(sequence: [0x03, 0xF1]))
+        }
+    }
+
+    @Test("connections beyond the maximum are closed at once (H2)")
+    func maximum() async throws {
+        try await withServer {
+            $0.limits.connections = 1
+        } endpoints: {
+            echo()
+        } body: { port in
+            let first = try await WebSocketClient().connect(to: "ws://127.0.0.1:\(port)/echo")
+            let second = try await RawClient.connect(port)
+            #expect(try await second.receiveAll().readableBytes == 0)
+            try await first.close()
+        }
+    }
+
+    @Test("a consumer that does not take messages stops the sender, and loses nothing (B16)")
+    func backPressure() async throws {
+        let (release, open) = AsyncStream.makeStream(of: Void.self)
+        try await withServer {
+            Endpoint("/slow") { socket in
+                for await _ in release { break }
+                var count = 0
+                for try await message in socket.messages {
+                    #expect(message.byteCount == 100_000)
+                    count += 1
+                    if count == 200 { try await socket.send("all") }
+                }
+            }
+        } body: { port in
+            try await WebSocketClient().withConnection(to: "ws://127.0.0.1:\(port)/slow") { socket in
+                let sender = Task {
+                    for _ in 0..<200 { try await socket.send(ByteBuffer(repeating: 1, count: 100_000)) }
+                }
+                // 20 MB cannot all be under way while nobody reads: the sender waits until it is let go.
+                open.yield()
+                try await sender.value
+                var messages = socket.messages.makeAsyncIterator()
+                #expect(try await messages.next() == .text("all"))
+            }
+        }
+    }
+
+    @Test("an idle connection is closed with 1001")
+    func idle() async throws {
+        try await withServer {
+            $0.keepAlive.idleTimeout = .milliseconds(100)
+        } endpoints: {
+            echo()
+        } body: { port in
+            let socket = try await WebSocketClient().connect(to: "ws://127.0.0.1:\(port)/echo")
+            let info = await socket.closed()
+            #expect(info.code == .goingAway)
+            #expect(info.clean)
+        }
+    }
+
+    @Test("a peer that does not answer pings is dropped")
+    func deadPeer() async throws {
+        try await withServer {
+            $0.keepAlive.pingInterval = .milliseconds(50)
+            $0.keepAlive.pongTimeout = .milliseconds(50)
+        } endpoints: {
+            echo()
+        } body: { port in
+            let client = try await RawClient.connect(port)
+            try await client.send(openingRequest("/echo"))
+            let answer = try await client.receiveAll()
+            #expect(answer.readableBytesView.contains(sequence: [0x89, 0x08]))
+        }
+    }
+}
+
+extension ByteBufferView {
+    func contains(sequence: [UInt8]) -> Bool {
+        guard self.count >= sequence.count else { return false }
+        return self.indices.dropLast(sequence.count - 1).contains { start in
+            self[start..<(start + sequence.count)].elementsEqual(sequence)
+        }
+    }
+}

@@ -1,0 +1,50 @@
+import KHPClient
+import KHPServer
+import NIOCore
+import TestSupport
+import Testing
+
+@Suite("Shutting down")
+struct ShutdownTests {
+    @Test("open sockets are closed with 1001, pending handshakes are dropped, run returns")
+    func drain() async throws {
+        var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: 0))
+        configuration.drain = .seconds(5)
+        let server = WebSocketServer(configuration: configuration) { echo() }
+        let run = Task { try await server.run() }
+        let port = try await server.boundAddress().port ?? 0
+        let socket = try await WebSocketClient().connect(to: "ws://127.0.0.1:\(port)/echo")
+        let pending = try await RawClient.connect(port)
+        try await pending.send("GET /echo")
+        // The server has seen the pending connection once it has answered one that came later.
+        _ = try await WebSocketClient().withConnection(to: "ws://127.0.0.1:\(port)/echo") { try await $0.ping() }
+        run.cancel()
+        let info = await socket.closed()
+        #expect(info.code == .goingAway)
+        #expect(info.clean)
+        #expect(info.initiator == .peer)
+        #expect(try await pending.receiveAll().readableBytes == 0)
+        try await run.value
+        await #expect(throws: WebSocketError.self) {
+            _ = try await WebSocketClient().connect(to: "ws://127.0.0.1:\(port)/echo")
+        }
+    }
+
+    @Test("a peer that does not answer the close is dropped at the drain deadline")
+    func stalled() async throws {
+        var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: 0))
+        configuration.drain = .milliseconds(200)
+        let server = WebSocketServer(configuration: configuration) { echo() }
+        let run = Task { try await server.run() }
+        let port = try await server.boundAddress().port ?? 0
+        let peer = try await RawClient.connect(port)
+        try await peer.send(openingRequest("/echo"))
+        _ = try await peer.receive { String(buffer: $0).hasSuffix("\r\n\r\n") }
+        let began = ContinuousClock.now
+        run.cancel()
+        let rest = try await peer.receiveAll()
+        try await run.value
+        #expect(rest.readableBytesView.suffix(4).elementsEqual([0x88, 0x02, 0x03, 0xE9]))
+        #expect(ContinuousClock.now - began < .seconds(5))
+    }
+}

@@ -1,0 +1,119 @@
+// A client that speaks bytes: for requests and frames that no client of ours would send.
+
+package import NIOCore
+import NIOPosix
+
+package final class RawClient: Sendable {
+    private let channel: any Channel
+    private let collector: NIOLoopBound<Collector>
+
+    /// Connects to a loopback port.
+    package static func connect(_ port: Int) async throws -> RawClient {
+        let collector = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .channelOption(.allowRemoteHalfClosure, value: true)
+            .connect(host: "127.0.0.1", port: port) { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let collector = Collector()
+                    try channel.pipeline.syncOperations.addHandler(collector)
+                    return (channel, NIOLoopBound(collector, eventLoop: channel.eventLoop))
+                }
+            }
+        return RawClient(channel: collector.0, collector: collector.1)
+    }
+
+    private init(channel: any Channel, collector: NIOLoopBound<Collector>) {
+        self.channel = channel
+        self.collector = collector
+    }
+
+    package func send(_ text: String) async throws {
+        try await self.channel.writeAndFlush(ByteBuffer(string: text))
+    }
+
+    package func send(_ bytes: [UInt8]) async throws {
+        try await self.channel.writeAndFlush(ByteBuffer(bytes: bytes))
+    }
+
+    /// What has arrived, once `isEnough` says so or the stream has ended.
+    package func receive(until isEnough: @escaping @Sendable (ByteBuffer) -> Bool) async throws -> ByteBuffer {
+        try await self.channel.eventLoop.flatSubmit { self.collector.value.wait(isEnough) }.get()
+    }
+
+    /// All that arrives until the stream ends.
+    package func receiveAll() async throws -> ByteBuffer {
+        try await self.receive { _ in false }
+    }
+
+    package func close() async throws {
+        try await self.channel.close()
+    }
+
+    private final class Collector: ChannelInboundHandler {
+        typealias InboundIn = ByteBuffer
+        private var received = ByteBuffer()
+        private var hasEnded = false
+        private var waiter: (isEnough: (ByteBuffer) -> Bool, promise: EventLoopPromise<ByteBuffer>)?
+        private var context: ChannelHandlerContext?
+
+        func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+        func wait(_ isEnough: @escaping (ByteBuffer) -> Bool) -> EventLoopFuture<ByteBuffer> {
+            guard let context else { preconditionFailure("not in a pipeline") }
+            let promise = context.eventLoop.makePromise(of: ByteBuffer.self)
+            self.waiter = (isEnough, promise)
+            self.check()
+            return promise.futureResult
+        }
+
+        private func check() {
+            guard let waiter, self.hasEnded || waiter.isEnough(self.received) else { return }
+            self.waiter = nil
+            waiter.promise.succeed(self.received)
+        }
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            var bytes = self.unwrapInboundIn(data)
+            self.received.writeBuffer(&bytes)
+            self.check()
+        }
+
+        func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+            if case .inputClosed? = event as? ChannelEvent {
+                self.hasEnded = true
+                self.check()
+                context.close(promise: nil)
+            }
+        }
+
+        func channelInactive(context: ChannelHandlerContext) {
+            self.hasEnded = true
+            self.check()
+        }
+
+        func errorCaught(context: ChannelHandlerContext, error: any Error) {
+            self.hasEnded = true
+            self.check()
+        }
+    }
+}
+
+/// A masked client frame.
+package func maskedFrame(_ opcode: UInt8, _ payload: [UInt8], final: Bool = true) -> [UInt8] {
+    let key: [UInt8] = [0x37, 0xFA, 0x21, 0x3D]
+    var frame: [UInt8] = [(final ? 0x80 : 0) | opcode]
+    switch payload.count {
+    case ..<126: frame.append(0x80 | UInt8(payload.count))
+    case ..<65_536: frame += [0x80 | 126, UInt8(payload.count >> 8), UInt8(payload.count & 0xFF)]
+    default:
+        frame.append(0x80 | 127)
+        for shift in stride(from: 56, through: 0, by: -8) { frame.append(UInt8((payload.count >> shift) & 0xFF)) }
+    }
+    return frame + key + payload.enumerated().map { $1 ^ key[$0 % 4] }
+}
+
+/// An opening request.
+package func openingRequest(_ path: String, protocols: String? = nil, extra: String = "") -> String {
+    "GET \(path) HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+        + (protocols.map { "Sec-WebSocket-Protocol: \($0)\r\n" } ?? "") + extra + "\r\n"
+}
