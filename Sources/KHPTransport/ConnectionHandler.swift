@@ -174,10 +174,9 @@ package final class ConnectionHandler: ChannelDuplexHandler {
         if self.isDriving || self.hasEnded { return }
         self.isDriving = true
         let now = NIODeadline.now()
-        while !self.isPaused || self.connection.mustProceed {
-            guard let action = self.connection.next(now: now) else { break }
-            switch action {
-            case .message(let kind, let payload):
+        driving: while !self.hasEnded {
+            switch self.connection.next(now: now, isPaused: self.isPaused) {
+            case .message(let kind, let payload)?:
                 switch self.sink {
                 case .inbox(let inbox):
                     if inbox.push(.message(kind, payload)) { self.pauseReading() }
@@ -186,7 +185,7 @@ package final class ConnectionHandler: ChannelDuplexHandler {
                 case .none:
                     break
                 }
-            case .chunk(let chunk):
+            case .chunk(let chunk)?:
                 switch self.sink {
                 case .inbox(let inbox):
                     if inbox.push(.chunk(chunk)) { self.pauseReading() }
@@ -195,17 +194,18 @@ package final class ConnectionHandler: ChannelDuplexHandler {
                 case .none:
                     break
                 }
-            case .peerClosing:
+            case .peerClosing?:
                 if case .inbox(let inbox) = self.sink, inbox.isBusy() { break }
                 self.connection.answerHeldClose(now: now)
-            case .pong(let number, let roundTrip):
+            case .pong(let number, let roundTrip)?:
                 self.pongReceived(number, roundTrip)
-            case .closed(let info):
+            case .closed(let info)?:
                 self.finish(info)
-            default:
+            case let action?:
                 self.delegate?.perform(action, on: self)
+            case nil:
+                break driving
             }
-            if self.hasEnded { break }
         }
         self.isDriving = false
         if !self.hasEnded { self.updateTimer() }
@@ -356,8 +356,8 @@ package final class ConnectionHandler: ChannelDuplexHandler {
 
     package var isWritable: Bool { self.context?.channel.isWritable ?? false }
 
-    package func checkOpen() throws(WebSocketError) {
-        if let info = self.closeInfo { throw WebSocketError.closed(info) }
+    private func checkOpen() throws(WebSocketError) {
+        if self.hasEnded, let info = self.closeInfo { throw WebSocketError.closed(info) }
     }
 
     package func waitUntilWritable(_ continuation: UnsafeContinuation<Void, any Error>) {
@@ -372,25 +372,22 @@ package final class ConnectionHandler: ChannelDuplexHandler {
 
     package func sendMessage(_ message: WebSocketMessage) throws(WebSocketError) {
         try self.checkOpen()
-        try self.connection.send(message, now: .now())
-        self.flushIfLarge()
+        self.flush(pending: try self.connection.send(message, now: .now()))
     }
 
     package func sendMessage(_ kind: MessageKind, _ payload: ByteBuffer) throws(WebSocketError) {
         try self.checkOpen()
-        try self.connection.send(kind, payload, now: .now())
-        self.flushIfLarge()
+        self.flush(pending: try self.connection.send(kind, payload, now: .now()))
     }
 
     package func sendChunk(_ chunk: MessageChunk) throws(WebSocketError) {
         try self.checkOpen()
-        try self.connection.send(chunk, now: .now())
-        self.flushIfLarge()
+        self.flush(pending: try self.connection.send(chunk, now: .now()))
     }
 
     /// Small messages of one turn leave together; large ones leave at once, so that writability tells the truth.
-    private func flushIfLarge() {
-        if self.connection.output.pendingBytes >= 32_768 {
+    private func flush(pending: Int) {
+        if pending >= 32_768 {
             self.flushNow()
         } else {
             self.flushSoon()
