@@ -14,10 +14,19 @@ let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
-let nioExtras = Target.Dependency.product(name: "NIOExtras", package: "swift-nio-extras")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+
+/// An example: one screen of code in its folder, built and run by CI.
+func example(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(
+        name: "Example\(name)",
+        dependencies: dependencies,
+        path: "Examples/\(name)",
+        swiftSettings: settings
+    )
+}
 
 let package = Package(
     name: "swift-khp",
@@ -32,7 +41,6 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.0"),
-        .package(url: "https://github.com/apple/swift-nio-extras.git", from: "1.35.0"),
         .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.16.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
@@ -49,7 +57,7 @@ let package = Package(
         ),
         .target(
             name: "KHPTransport",
-            dependencies: ["KHPProtocol", nioCore, nioPosix, nioSSL, nioExtras, logging],
+            dependencies: ["KHPProtocol", nioCore, nioPosix, nioSSL, logging],
             swiftSettings: settings
         ),
         .target(
@@ -59,12 +67,14 @@ let package = Package(
         ),
         .target(
             name: "KHPServer",
-            dependencies: ["KHPProtocol", "KHPTransport", nioCore, nioPosix, nioSSL, nioExtras, httpTypes, logging, lifecycle],
+            dependencies: [
+                "KHPProtocol", "KHPTransport", nioCore, nioPosix, nioSSL, httpTypes, logging, lifecycle,
+            ],
             swiftSettings: settings
         ),
         .target(
             name: "KHPTesting",
-            dependencies: ["KHPProtocol", nioCore],
+            dependencies: ["KHPProtocol", nioCore, httpTypes],
             swiftSettings: settings
         ),
         .executableTarget(
@@ -77,6 +87,11 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        example("EchoServer", ["KHPServer", logging]),
+        example("EchoClient", ["KHPClient"]),
+        example("BasicLogin", ["KHPClient", "KHPServer", nioCore]),
+        example("Redirector", ["KHPClient", "KHPServer", nioCore, logging, lifecycle]),
+        example("CustomExtension", ["KHPClient", "KHPServer", nioCore]),
         .target(
             name: "TestSupport",
             dependencies: ["KHPServer", nioCore, nioPosix],
@@ -101,6 +116,12 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: ["khp", "KHPProtocol", "KHPClient", "KHPServer", nioCore, nioPosix, nioSSL, httpTypes],
+            swiftSettings: settings
+        ),
+        .testTarget(name: "CitationTests", swiftSettings: settings),
+        .testTarget(
+            name: "TranscriptTests",
+            dependencies: ["KHPTesting", "KHPProtocol", nioCore],
             swiftSettings: settings
         ),
     ]

@@ -33,6 +33,7 @@ package struct ClientAttempt: Sendable {
         plan.url = self.url
         plan.redirects = self.trail
         plan.challenges = self.challengesAnswered
+        plan.followsPermanentRedirect = self.follows308
         if !self.redirects.keepsSecrets {
             // D12: what the caller added belongs to the origin that the caller named; once left, it stays behind for
             // the rest of the chain (threat F2).
