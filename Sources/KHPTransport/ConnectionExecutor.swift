@@ -30,13 +30,15 @@ package final class ConnectionExecutor: TaskExecutor, @unchecked Sendable {
 
     /// Runs what became ready in the burst. A job that makes itself ready again and again is handed to the loop after
     /// a bounded number of turns, so that it cannot starve other connections.
-    package func endBurst() {
+    /// - Returns: whether anything ran.
+    package func endBurst() -> Bool {
         var turns = 0
         while turns < 64, let job = self.ready.popFirst() {
             turns += 1
             job.runSynchronously(on: self.asUnownedTaskExecutor())
         }
         self.abandonBurst()
+        return turns > 0
     }
 
     /// Ends the burst without running anything now; the event loop's next turn does.

@@ -26,7 +26,12 @@ package final class ConnectionHandler: ChannelDuplexHandler {
         case handler(any MessageHandler)
     }
 
-    package var connection: Connection
+    // Unchecked, since the runtime's check of each access costs more than decoding a frame. It holds because nothing that
+    // the connection calls comes back here: only an extension could, through an `EventLoopSocket` that it got hold of,
+    // and `isTaken` keeps it out.
+    @exclusivity(unchecked) package var connection: Connection
+    private var isTaken = false
+    private var drivenAt = NIODeadline.uptimeNanoseconds(0)
     package let executor: ConnectionExecutor
     package let eventLoop: any EventLoop
     package var sink = Sink.none
@@ -96,10 +101,10 @@ package final class ConnectionHandler: ChannelDuplexHandler {
 
     package func channelReadComplete(context: ChannelHandlerContext) {
         if self.isBursting {
-            self.executor.endBurst()
+            let haveTasksRun = self.executor.endBurst()
             self.isBursting = false
+            if haveTasksRun { self.drive() }
         }
-        self.drive()
         self.flush()
         context.fireChannelReadComplete()
     }
@@ -174,8 +179,12 @@ package final class ConnectionHandler: ChannelDuplexHandler {
         if self.isDriving || self.hasEnded { return }
         self.isDriving = true
         let now = NIODeadline.now()
+        self.drivenAt = now
         driving: while !self.hasEnded {
-            switch self.connection.next(now: now, isPaused: self.isPaused) {
+            self.isTaken = true
+            let action = self.connection.next(now: now, isPaused: self.isPaused)
+            self.isTaken = false
+            switch action {
             case .message(let kind, let payload)?:
                 switch self.sink {
                 case .inbox(let inbox):
@@ -356,10 +365,6 @@ package final class ConnectionHandler: ChannelDuplexHandler {
 
     package var isWritable: Bool { self.context?.channel.isWritable ?? false }
 
-    private func checkOpen() throws(WebSocketError) {
-        if self.hasEnded, let info = self.closeInfo { throw WebSocketError.closed(info) }
-    }
-
     package func waitUntilWritable(_ continuation: UnsafeContinuation<Void, any Error>) {
         if let info = self.closeInfo {
             continuation.resume(throwing: WebSocketError.closed(info))
@@ -371,27 +376,30 @@ package final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     package func sendMessage(_ message: WebSocketMessage) throws(WebSocketError) {
-        try self.checkOpen()
-        self.flush(pending: try self.connection.send(message, now: .now()))
+        try self.send { connection, now throws(WebSocketError) in try connection.send(message, now: now) }
     }
 
     package func sendMessage(_ kind: MessageKind, _ payload: ByteBuffer) throws(WebSocketError) {
-        try self.checkOpen()
-        self.flush(pending: try self.connection.send(kind, payload, now: .now()))
+        try self.send { connection, now throws(WebSocketError) in try connection.send(kind, payload, now: now) }
     }
 
     package func sendChunk(_ chunk: MessageChunk) throws(WebSocketError) {
-        try self.checkOpen()
-        self.flush(pending: try self.connection.send(chunk, now: .now()))
+        try self.send { connection, now throws(WebSocketError) in try connection.send(chunk, now: now) }
     }
 
-    /// Small messages of one turn leave together; large ones leave at once, so that writability tells the truth.
-    private func flush(pending: Int) {
-        if pending >= 32_768 {
-            self.flushNow()
-        } else {
-            self.flushSoon()
+    @inline(__always)
+    private func send(
+        _ body: (inout Connection, NIODeadline) throws(WebSocketError) -> Int
+    ) throws(WebSocketError) {
+        if self.hasEnded, let info = self.closeInfo { throw WebSocketError.closed(info) }
+        if self.isTaken {
+            throw WebSocketError(.invalidArgument, "An extension cannot send while it handles a message.", phase: .open)
         }
+        self.isTaken = true
+        defer { self.isTaken = false }
+        let pending = try body(&self.connection, self.isDriving ? self.drivenAt : .now())
+        // Small messages of one turn leave together; large ones leave at once, so that writability tells the truth.
+        if pending >= 32_768 { self.flushNow() } else { self.flushSoon() }
     }
 
     package func sendPing(_ continuation: UnsafeContinuation<Duration, any Error>) {
@@ -419,6 +427,10 @@ package final class ConnectionHandler: ChannelDuplexHandler {
     /// Begins the closing handshake; `closed` tells how it ended.
     package func close(code: WebSocketCloseCode, reason: String) {
         guard self.closeInfo == nil else { return }
+        if self.isTaken {
+            let bound = NIOLoopBound(self, eventLoop: self.eventLoop)
+            return self.eventLoop.execute { bound.value.close(code: code, reason: reason) }
+        }
         self.connection.close(code: code, reason: reason, now: .now())
         // Whatever the application does not take any more must not keep the closing handshake from being read.
         self.flushSoon()
