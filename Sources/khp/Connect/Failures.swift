@@ -58,7 +58,8 @@ extension CommandFailure {
         case .extendedRefused where error.response?.status == 401: .authenticationFailed
         case .extendedRequired, .extendedRefused, .extendedInvalid, .redirectMethod: .extendedFailed
         case .redirectRefused, .tooManyRedirects, .redirectLoop: .redirectRefused
-        case .authenticationFailed, .proxyAuthenticationRequired: .authenticationFailed
+        case .authenticationFailed: .authenticationFailed
+        case .proxyAuthenticationRequired: error.phase == .extended ? .extendedFailed : .openingFailed
         case .cancelled: .interrupted
         case .closedDuringHandshake where error.phase == nil: .openingFailed
         case .closedDuringHandshake, .protocolViolation, .messageTooBig, .limitExceeded: violation(error.phase)
@@ -111,7 +112,8 @@ extension CommandFailure {
         switch error.code {
         case .connectFailed where error.message.contains("resolved"): "is the name right?"
         case .connectFailed: error.url.map { "is a server listening at \($0.host) port \($0.port)?" }
-        case .tlsFailed: "--cacert FILE trusts another authority, --insecure trusts anyone"
+        case .tlsFailed where error.message.contains("could not be verified"):
+            "--cacert FILE trusts another authority, --insecure trusts anyone"
         case .timeout: "--timeout and --wait allow for more time"
         case .extendedRequired: "without --extended required a plain WebSocket would do"
         case .redirectRefused: "see --redirect-policy and --allow-downgrade"
