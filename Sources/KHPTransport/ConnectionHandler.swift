@@ -13,10 +13,8 @@ package protocol ConnectionDelegate: AnyObject {
     func perform(_ action: ConnectionAction, on handler: ConnectionHandler)
 }
 
-package final class ConnectionHandler: ChannelDuplexHandler {
+package final class ConnectionHandler: ChannelInboundHandler {
     package typealias InboundIn = ByteBuffer
-    package typealias InboundOut = ByteBuffer
-    package typealias OutboundIn = ByteBuffer
     package typealias OutboundOut = ByteBuffer
 
     /// Where messages go once the socket is open.
@@ -34,7 +32,7 @@ package final class ConnectionHandler: ChannelDuplexHandler {
     private var drivenAt = NIODeadline.uptimeNanoseconds(0)
     package let executor: ConnectionExecutor
     package let eventLoop: any EventLoop
-    package var sink = Sink.none
+    private var sink = Sink.none
 
     private var delegate: (any ConnectionDelegate)?
     private let usesTLS: Bool
@@ -42,10 +40,10 @@ package final class ConnectionHandler: ChannelDuplexHandler {
     private var isBursting = false
     private var isDriving = false
     private var isPaused = false
-    private var hasHeldRead = false
+    private var isChannelReading = true
     private var hasEnded = false
     private var isFlushScheduled = false
-    private var timer: DeadlineTimer
+    private let timer = DeadlineTimer()
     /// How much was buffered when the peer was last seen not to keep up.
     private var bufferedBytes = Int.max
     private var blockedSenders = CircularBuffer<UnsafeContinuation<Void, any Error>>()
@@ -64,7 +62,6 @@ package final class ConnectionHandler: ChannelDuplexHandler {
         self.eventLoop = eventLoop
         self.executor = ConnectionExecutor(eventLoop: eventLoop)
         self.usesTLS = usesTLS
-        self.timer = DeadlineTimer()
     }
 
     // MARK: Channel events
@@ -95,8 +92,9 @@ package final class ConnectionHandler: ChannelDuplexHandler {
             self.isBursting = true
             self.executor.beginBurst()
         }
-        self.connection.receive(self.unwrapInboundIn(data), now: .now())
-        self.drive()
+        let now = NIODeadline.now()
+        self.connection.receive(self.unwrapInboundIn(data), now: now)
+        self.drive(now: now)
     }
 
     package func channelReadComplete(context: ChannelHandlerContext) {
@@ -106,15 +104,9 @@ package final class ConnectionHandler: ChannelDuplexHandler {
             if haveTasksRun { self.drive() }
         }
         self.flush()
+        // Only here, where the channel is about to read again: most pauses are over by then.
+        if self.isPaused { self.setChannelReading(false) }
         context.fireChannelReadComplete()
-    }
-
-    package func read(context: ChannelHandlerContext) {
-        if self.isPaused {
-            self.hasHeldRead = true
-        } else {
-            context.read()
-        }
     }
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -172,13 +164,17 @@ package final class ConnectionHandler: ChannelDuplexHandler {
         if !self.hasEnded { self.finish(self.connection.abandoned(now: .now())) }
     }
 
+    /// Where messages go from now on.
+    package func deliver(to sink: Sink) {
+        self.sink = sink
+    }
+
     // MARK: Driving the connection
 
     /// Takes actions until the connection needs more bytes, more time or an answer.
-    package func drive() {
+    package func drive(now: NIODeadline = .now()) {
         if self.isDriving || self.hasEnded { return }
         self.isDriving = true
-        let now = NIODeadline.now()
         self.drivenAt = now
         driving: while !self.hasEnded {
             self.isTaken = true
@@ -294,10 +290,7 @@ package final class ConnectionHandler: ChannelDuplexHandler {
         }
         channel.closeFuture.whenComplete { _ in limit.cancel() }
         self.isPaused = false
-        if self.hasHeldRead {
-            self.hasHeldRead = false
-            context.read()
-        }
+        self.setChannelReading(true)
         let flushed = context.eventLoop.makePromise(of: Void.self)
         let mode: CloseMode = lingering && !self.usesTLS ? .output : .all
         flushed.futureResult.whenComplete { _ in channel.close(mode: mode, promise: nil) }
@@ -355,10 +348,13 @@ package final class ConnectionHandler: ChannelDuplexHandler {
         self.isPaused = false
         self.drive()
         self.flush()
-        if !self.isPaused, self.hasHeldRead {
-            self.hasHeldRead = false
-            self.context?.read()
-        }
+        if !self.isPaused { self.setChannelReading(true) }
+    }
+
+    private func setChannelReading(_ isReading: Bool) {
+        guard self.isChannelReading != isReading else { return }
+        self.isChannelReading = isReading
+        try? self.context?.channel.syncOptions?.setOption(.autoRead, value: isReading)
     }
 
     // MARK: What the application says

@@ -174,9 +174,31 @@ package struct Connection {
     /// The next thing to do, or `nil` when the connection waits for bytes, time or an answer.
     /// - Parameter isPaused: whether the application takes no messages now; everything else goes on.
     package mutating func next(now: NIODeadline, isPaused: Bool = false) -> ConnectionAction? {
+        // What happens with every message comes first; the rest is kept out of its way.
+        if self.phase == .open, self.actions.isEmpty {
+            if isPaused, self.closing.canSend { return nil }
+            if self.inbound.readableBytes > 0 {
+                if let action = self.nextWhileOpen(now: now) { return action }
+            } else if !self.isInputClosed {
+                self.releaseInbound()
+                return nil
+            }
+        }
+        return self.nextAnyhow(now: now, isPaused: isPaused)
+    }
+
+    /// Lets go of memory whose bytes have been taken: an idle connection keeps none, and the channel reads into it again.
+    @inline(__always)
+    private mutating func releaseInbound() {
+        if self.inbound.readableBytes == 0, self.inbound.capacity > 0 { self.inbound = ByteBuffer() }
+    }
+
+    @inline(never)
+    private mutating func nextAnyhow(now: NIODeadline, isPaused: Bool) -> ConnectionAction? {
         while true {
             if !self.actions.isEmpty { return self.actions.removeFirst() }
             if isPaused, self.phase == .open, self.closing.canSend { return nil }
+            self.releaseInbound()
             let before = self.inbound.readableBytes
             let phase = self.phase
             switch phase {
