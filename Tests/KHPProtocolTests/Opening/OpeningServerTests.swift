@@ -136,7 +136,7 @@ import Testing
             buffer.text
                 == [
                     "HTTP/1.1 426 Upgrade Required", "Connection: close", "Content-Type: text/plain; charset=utf-8",
-                    "Date: \(Sample.date)", "Sec-WebSocket-Version: 13", "Upgrade: websocket", "Content-Length: 80", "",
+                    "Date: \(Sample.date)", "Sec-WebSocket-Version: 13", "Upgrade: websocket", "Content-Length: 83", "",
                     "426 Upgrade Required\nThe Sec-WebSocket-Version is not one that this server speaks.\n",
                 ].joined(separator: "\r\n")
         )
