@@ -56,7 +56,7 @@ struct ExtendedRequestCheck {
         do throws(GrammarError) {
             offers = try parseExtensions(fields.all("Sec-WebSocket-Extensions"))
         } catch {
-            throw .badRequest(error.message)
+            throw .badRequest("\(error.message).")
         }
         var names = Set(negotiatedExtensions)
         for offer in offers where !names.insert(offer.name).inserted {

@@ -85,7 +85,7 @@ struct ExtendedRequestReader {
             case .lineTooLong, .headTooLarge: close = .messageTooBig
             case .tooManyFields: close = .policyViolation
             }
-            throw ExtendedRefusal(error.status, error.message, close: close)
+            throw ExtendedRefusal(error.status, "The head cannot be read: \(error.message).", close: close)
         }
         if head?.method != "GET" { try checkPrefix(payload) }
         return head

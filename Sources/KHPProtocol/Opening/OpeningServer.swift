@@ -31,7 +31,7 @@ package struct OpeningServer {
             return try decoder.decode(&input)
         } catch {
             refused = true
-            throw Refusal(error.status, error.message)
+            throw Refusal(error.status, "The head cannot be read: \(error.message).")
         }
     }
 
@@ -74,7 +74,7 @@ package struct OpeningServer {
             do throws(GrammarError) {
                 offers = try parseExtensions(fields.all("Sec-WebSocket-Extensions"))
             } catch {
-                throw .badRequest(error.message)
+                throw .badRequest("\(error.message).")
             }
         }
         return OpeningRequest(

@@ -203,7 +203,9 @@ async def _(bench, data, status, code):
     answer = await client.refused(status, code)
     equal(answer.start, "HTTP/1.1 400 Bad Request", "status line")
     equal(answer.names[:2] + answer.names[-1:], ["Content-Type", "Date", "Content-Length"], "fields")
-    equal(answer.entity, b"400 Bad Request\n", "entity")
+    status_line, sentence = answer.entity.decode().splitlines()
+    equal(status_line, "400 Bad Request", "the entity's first line")
+    check(sentence.endswith("."), f"the entity does not say what is wrong: {sentence!r}")
     await server.answers()
 
 

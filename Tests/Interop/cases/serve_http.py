@@ -19,7 +19,9 @@ async def _refused(client, status):
     equal(answer.get("Connection"), "close", "Connection")
     equal(answer.get("Content-Type"), "text/plain; charset=utf-8", "Content-Type")
     check(answer.get("Date"), "no Date")
-    equal(answer.entity, f"{answer.status} {NAMES[answer.status]}\n".encode(), "entity")
+    status_line, sentence = answer.entity.decode().splitlines()
+    equal(status_line, f"{answer.status} {NAMES[answer.status]}", "the entity's first line")
+    check(sentence, "the entity does not say what is wrong")
     await client.expect_end()
     return answer
 
