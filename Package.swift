@@ -74,7 +74,7 @@ let package = Package(
         ),
         .target(
             name: "KHPTesting",
-            dependencies: ["KHPProtocol", nioCore],
+            dependencies: ["KHPProtocol", nioCore, httpTypes],
             swiftSettings: settings
         ),
         .executableTarget(
@@ -116,6 +116,12 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: ["khp", "KHPProtocol", "KHPClient", "KHPServer", nioCore, nioPosix, nioSSL, httpTypes],
+            swiftSettings: settings
+        ),
+        .testTarget(name: "CitationTests", swiftSettings: settings),
+        .testTarget(
+            name: "TranscriptTests",
+            dependencies: ["KHPTesting", "KHPProtocol", nioCore],
             swiftSettings: settings
         ),
     ]

@@ -33,6 +33,7 @@ package struct ClientAttempt: Sendable {
         plan.url = self.url
         plan.redirects = self.trail
         plan.challenges = self.challengesAnswered
+        plan.followsPermanentRedirect = self.follows308
         if !self.redirects.keepsSecrets {
             // D12: what the caller added belongs to the origin that the caller named; once left, it stays behind for
             // the rest of the chain (threat F2).
@@ -72,6 +73,8 @@ package struct ClientAttempt: Sendable {
                 credentialsState: self.challengesAnswered
             )
             self.url = target
+            // An answer that is no challenge means that the credentials were taken.
+            self.rounds.accepted()
             let step = RedirectStep(from: from, to: target, status: outcome.response.status, layer: outcome.layer)
             self.trail.append(step)
             return step

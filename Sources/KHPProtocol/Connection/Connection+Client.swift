@@ -11,6 +11,8 @@ package struct ClientPlan: Sendable {
     package var extensions: [any WebSocketExtension] = []
     package var extendedHandshake = ExtendedHandshakePolicy.preferred
     package var method = "GET"
+    /// Whether 308 counts as a redirect (D4).
+    package var followsPermanentRedirect = false
     package var body: ByteBuffer?
     package var origin: String?
     /// The caller's fields that may go to this hop's origin.
@@ -61,6 +63,15 @@ extension Connection {
             extraFields: plan.headers,
             authorization: plan.authorization
         )
+        // R-U2: what is sent later only is checked now as well.
+        let extended = ExtendedClientPlan(
+            url: plan.url,
+            method: plan.method,
+            subprotocols: plan.subprotocols,
+            extraFields: plan.extendedHeaders,
+            acceptValue: ""
+        )
+        try extended.validate()
         self.client = ClientHandshakes(plan: plan, opening: try OpeningClient(opening, limits: settings.limits))
         self.totalDeadline = deadline
     }

@@ -13,7 +13,8 @@ extension Connection {
             extensions: result.extensions,
             extraFields: plan.extendedHeaders,
             body: plan.body,
-            acceptValue: result.acceptValue
+            acceptValue: result.acceptValue,
+            followsPermanentRedirect: plan.followsPermanentRedirect
         )
         var machine = ExtendedClient(extended, limits: self.settings.limits)
         let request = machine.start(now: now)

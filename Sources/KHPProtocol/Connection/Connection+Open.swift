@@ -12,6 +12,7 @@ extension Connection {
         self.client?.extended = nil
         self.server = nil
         self.transforms = transforms
+        self.closing = ClosingHandshake(role: self.role, timeout: TimeAmount(self.settings.timeouts.close))
         // Transforms work on whole messages; with one in place chunks are not delivered before the message is there.
         let streams = self.settings.delivery == .chunks && transforms.isEmpty
         self.reader = MessageReader(

@@ -99,7 +99,9 @@ package struct Connection {
         self.masks = masks
         self.reader = MessageReader(role: role, limits: Limits.extendedHandshakeMessages)
         self.writer = FrameWriter(role: role)
-        self.closing = ClosingHandshake(role: role, timeout: TimeAmount(settings.timeouts.close))
+        // A peer that never completed a handshake is not owed the patience that an open one is.
+        let patience = min(settings.timeouts.close, .seconds(2))
+        self.closing = ClosingHandshake(role: role, timeout: TimeAmount(patience))
         self.controlRate = ControlFrameRate(limits: settings.limits.messages, now: now)
     }
 

@@ -115,7 +115,8 @@ extension CommandFailure {
         switch error.code {
         case .connectFailed where error.message.contains("resolved"): "is the name right?"
         case .connectFailed: error.url.map { "is a server listening at \($0.host) port \($0.port)?" }
-        case .tlsFailed: "--cacert FILE trusts another authority, --insecure trusts anyone"
+        case .tlsFailed where error.message.contains("could not be verified"):
+            "--cacert FILE trusts another authority, --insecure trusts anyone"
         case .timeout: "--timeout and --wait allow for more time"
         case .extendedRequired: "without --extended required a plain WebSocket would do"
         case .redirectRefused where error.message.contains("TLS"): "--allow-downgrade allows it"

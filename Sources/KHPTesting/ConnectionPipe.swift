@@ -1,0 +1,235 @@
+public import HTTPTypes
+public import KHPProtocol
+import NIOCore
+
+/// A client's and a server's connection joined in memory: both handshakes, extensions, messages and closing, without
+/// sockets, threads or waiting.
+///
+/// For tests of extensions and of what two sides agree on:
+///
+/// ```swift
+/// var pipe = try ConnectionPipe(client: .init(extensions: [Trimming()]), server: .init(extensions: [Trimming()]))
+/// let agreed = try pipe.open()
+/// try pipe.send(.text(" hello "), from: .client)
+/// #expect(pipe.takeMessages(at: .server) == [.text("hello")])
+/// ```
+public struct ConnectionPipe {
+    /// What the client asks for.
+    public struct Client: Sendable {
+        /// Where it connects to.
+        public var url = "ws://example.com/"
+        /// The application's subprotocols.
+        public var subprotocols: [String]
+        /// The extensions that it asks for.
+        public var extensions: [any WebSocketExtension]
+        /// Whether it wants the extended handshake.
+        public var extendedHandshake: ExtendedHandshakePolicy
+        /// Further fields of its extended request.
+        public var extendedHeaders = HTTPFields()
+        /// The bounds in size and number.
+        public var limits = Limits()
+        /// Whether messages arrive whole or in chunks, which then are put together again.
+        public var delivery = Delivery.messages
+
+        /// A client that asks for these.
+        public init(
+            subprotocols: [String] = [],
+            extensions: [any WebSocketExtension] = [],
+            extendedHandshake: ExtendedHandshakePolicy = .preferred
+        ) {
+            self.subprotocols = subprotocols
+            self.extensions = extensions
+            self.extendedHandshake = extendedHandshake
+        }
+    }
+
+    /// What the server offers; it accepts every request.
+    public struct Server: Sendable {
+        /// The subprotocols that it speaks, in order of preference.
+        public var subprotocols: [String]
+        /// The extensions that it supports.
+        public var extensions: [any WebSocketExtension]
+        /// The part it takes in the extended handshake.
+        public var extendedHandshake: ServerExtendedHandshake
+        /// The bounds in size and number.
+        public var limits = Limits()
+        /// Whether messages arrive whole or in chunks, which then are put together again.
+        public var delivery = Delivery.messages
+
+        /// A server that offers these.
+        public init(
+            subprotocols: [String] = [],
+            extensions: [any WebSocketExtension] = [],
+            extendedHandshake: ServerExtendedHandshake = .optional
+        ) {
+            self.subprotocols = subprotocols
+            self.extensions = extensions
+            self.extendedHandshake = extendedHandshake
+        }
+    }
+
+    /// The largest read on either side in bytes; `nil` hands over all that there is at once.
+    public var readBytes: Int?
+    /// Bytes that have gone from the client to the server.
+    public private(set) var bytesFromClient = 0
+    /// Bytes that have gone from the server to the client.
+    public private(set) var bytesFromServer = 0
+
+    private let server: Server
+    private var clientSide: DrivenConnection
+    private var serverSide: DrivenConnection
+    private var clientIsTold = false
+    private var serverIsTold = false
+
+    /// Joins the two; nothing is exchanged before ``open()``.
+    /// - Throws: ``WebSocketError/Code/invalidURL`` and ``WebSocketError/Code/invalidArgument`` for what the client
+    ///   cannot ask for.
+    public init(client: Client = Client(), server: Server = Server()) throws(WebSocketError) {
+        let now = NIODeadline.uptimeNanoseconds(1_000_000_000)
+        var plan = ClientPlan(url: try WebSocketURL(client.url))
+        plan.subprotocols = client.subprotocols
+        plan.extensions = client.extensions
+        plan.extendedHandshake = client.extendedHandshake
+        plan.extendedHeaders = client.extendedHeaders
+        var settings = Connection.Settings()
+        settings.date = { Transcript.date }
+        settings.limits = client.limits
+        settings.delivery = client.delivery
+        let connection = try Connection(
+            client: plan,
+            settings: settings,
+            key: Transcript.key,
+            masks: FixedMask(),
+            deadline: nil,
+            now: now
+        )
+        settings.limits = server.limits
+        settings.delivery = server.delivery
+        self.server = server
+        self.clientSide = DrivenConnection(connection, now: now)
+        let isSecure = plan.url.isSecure
+        self.serverSide = DrivenConnection(Connection(server: settings, isSecure: isSecure, now: now), now: now)
+    }
+
+    // MARK: What can be done
+
+    /// Completes both handshakes.
+    /// - Returns: what each side has agreed on.
+    /// - Throws: the client's error, or else the server's, where they cannot be completed.
+    public mutating func open() throws(WebSocketError) -> (client: Negotiation, server: Negotiation) {
+        self.pump()
+        guard let client = self.clientSide.opened, let server = self.serverSide.opened else {
+            throw self.clientSide.failure ?? self.serverSide.failure
+                ?? WebSocketError(.closed, "The connection did not open.", response: self.clientSide.hop?.response)
+        }
+        return (client, server)
+    }
+
+    /// Sends a message and hands it over.
+    /// - Throws: ``WebSocketError/Code/closed`` when that side is closing or closed, and what an extension refuses.
+    public mutating func send(_ message: WebSocketMessage, from role: ConnectionRole) throws(WebSocketError) {
+        let side = role == .client ? \Self.clientSide : \Self.serverSide
+        try self[keyPath: side].connection.send(message, now: self[keyPath: side].now)
+        self[keyPath: side].run()
+        self.pump()
+    }
+
+    /// The messages that have reached one side since the last call.
+    public mutating func takeMessages(at role: ConnectionRole) -> [WebSocketMessage] {
+        let side = role == .client ? \Self.clientSide : \Self.serverSide
+        defer { self[keyPath: side].received = [] }
+        return self[keyPath: side].received.map { message in
+            switch message.kind {
+            case .text: .text(String(buffer: message.payload))
+            case .binary: .binary(message.payload)
+            }
+        }
+    }
+
+    /// Begins the closing handshake and lets it run to its end.
+    public mutating func close(
+        from role: ConnectionRole,
+        code: WebSocketCloseCode = .normalClosure,
+        reason: String = ""
+    ) {
+        let side = role == .client ? \Self.clientSide : \Self.serverSide
+        self[keyPath: side].connection.close(code: code, reason: reason, now: self[keyPath: side].now)
+        self[keyPath: side].run()
+        self.pump()
+    }
+
+    /// How one side has closed; `nil` while it has not.
+    public func closeInfo(at role: ConnectionRole) -> CloseInfo? {
+        role == .client ? self.clientSide.closed : self.serverSide.closed
+    }
+
+    /// Lets time pass on both sides: deadlines, pings, idle times.
+    public mutating func advance(by duration: Duration) {
+        self.clientSide.advance(by: TimeAmount(duration))
+        self.serverSide.advance(by: TimeAmount(duration))
+        self.pump()
+    }
+
+    // MARK: Handing over
+
+    private mutating func pump() {
+        repeat {
+            self.decide()
+            self.bytesFromClient += Self.move(from: &self.clientSide, to: &self.serverSide, by: self.readBytes)
+            self.decide()
+            self.bytesFromServer += Self.move(from: &self.serverSide, to: &self.clientSide, by: self.readBytes)
+            if self.clientSide.hasEnded, !self.serverIsTold {
+                self.serverIsTold = true
+                self.serverSide.endInput()
+            }
+            if self.serverSide.hasEnded, !self.clientIsTold {
+                self.clientIsTold = true
+                self.clientSide.endInput()
+            }
+        } while self.clientSide.output.readableBytes > 0 || self.serverSide.output.readableBytes > 0
+    }
+
+    private static func move(
+        from one: inout DrivenConnection,
+        to other: inout DrivenConnection,
+        by size: Int?
+    ) -> Int {
+        var bytes = one.output
+        one.output = ByteBuffer()
+        let count = bytes.readableBytes
+        while bytes.readableBytes > 0,
+            let piece = bytes.readSlice(length: min(max(size ?? .max, 1), bytes.readableBytes))
+        {
+            other.feed(piece)
+        }
+        return count
+    }
+
+    private mutating func decide() {
+        let now = self.serverSide.now
+        if let request = self.serverSide.openingRequest {
+            self.serverSide.openingRequest = nil
+            var plan = EndpointPlan()
+            plan.extended = request.offersExtendedHandshake && self.server.extendedHandshake != .off
+            plan.subprotocols = self.server.subprotocols
+            plan.extensions = self.server.extensions
+            plan.delivery = self.server.delivery
+            if !plan.extended, self.server.extendedHandshake == .required {
+                self.serverSide.connection.refuseOpening(Refusal(400, "x-kaazing-handshake is required."), now: now)
+            } else {
+                self.serverSide.connection.acceptOpening(request, plan, now: now)
+            }
+            self.serverSide.run()
+        }
+        if self.serverSide.extendedRequest != nil {
+            self.serverSide.extendedRequest = nil
+            self.serverSide.connection.answerExtended(
+                ServerAnswer(status: 101),
+                subprotocol: nil,
+                principal: nil,
+                now: now
+            )
+            self.serverSide.run()
+        }
+    }
+}

@@ -1,0 +1,88 @@
+// Drives one `Connection` without a transport: bytes and virtual time in, bytes and what happened out. A value, so
+// that a test can go on from the same place many times.
+
+import KHPProtocol
+import NIOCore
+
+struct DrivenConnection {
+    var connection: Connection
+    var now: NIODeadline
+    /// What the connection has said and nobody has taken yet.
+    var output = ByteBuffer()
+    var received: [(kind: MessageKind, payload: ByteBuffer)] = []
+    private(set) var opened: Negotiation?
+    private(set) var failure: WebSocketError?
+    private(set) var closed: CloseInfo?
+    private(set) var hop: HopOutcome?
+    /// What waits for a decision; whoever decides takes it.
+    var challenge: HandshakeResponse?
+    var openingRequest: OpeningRequest?
+    var extendedRequest: ExtendedRequest?
+    var plainRequest: RequestHead?
+    /// The chunks of the message that is arriving.
+    private var partial = ByteBuffer()
+
+    init(_ connection: Connection, now: NIODeadline) {
+        self.connection = connection
+        self.now = now
+        self.connection.transportUp(now: now)
+        self.connection.start(now: now)
+        self.run()
+    }
+
+    var hasEnded: Bool { self.closed != nil }
+
+    mutating func feed(_ bytes: ByteBuffer) {
+        guard !self.hasEnded, bytes.readableBytes > 0 else { return }
+        self.connection.receive(bytes, now: self.now)
+        self.run()
+    }
+
+    mutating func endInput() {
+        guard !self.hasEnded else { return }
+        self.connection.inputClosed(now: self.now)
+        self.run()
+    }
+
+    /// Lets time pass, stopping at each deadline on the way.
+    mutating func advance(by amount: TimeAmount) {
+        let target = self.now + amount
+        while !self.hasEnded, let deadline = self.connection.deadline, deadline <= target {
+            self.now = max(deadline, self.now)
+            self.connection.timeReached(now: self.now)
+            self.run()
+            // A deadline that stays where it was would be reached for ever.
+            if let next = self.connection.deadline, next <= self.now { break }
+        }
+        self.now = target
+    }
+
+    /// Takes what there is to do, after any call of the connection's own.
+    mutating func run() {
+        while !self.hasEnded, let action = self.connection.next(now: self.now) {
+            switch action {
+            case .message(let kind, let payload): self.received.append((kind, payload))
+            case .chunk(let chunk):
+                if chunk.isFirst { self.partial.clear() }
+                self.partial.writeImmutableBuffer(chunk.bytes)
+                if chunk.isLast { self.received.append((chunk.kind, self.partial)) }
+            case .decideOpening(let request): self.openingRequest = request
+            case .decideExtended(let request): self.extendedRequest = request
+            case .plainRequest(let head): self.plainRequest = head
+            case .failed(let error): self.failure = self.failure ?? error
+            case .challenge(let response): self.challenge = response
+            case .opened(let negotiation): self.opened = negotiation
+            case .hopEnded(let outcome): self.hop = outcome
+            case .closed(let info): self.closed = info
+            case .peerClosing: self.connection.answerHeldClose(now: self.now)
+            case .established, .event, .pong: break
+            }
+        }
+        while let buffer = self.connection.output.next() { self.output.writeImmutableBuffer(buffer) }
+    }
+}
+
+/// The same masking key for each frame.
+struct FixedMask: MaskSource {
+    func next() -> UInt32 { Transcript.mask }
+}

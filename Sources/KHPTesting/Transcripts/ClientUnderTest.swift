@@ -1,0 +1,179 @@
+// What a client's shell does around its connections, with a transcript's answers in place of people and networks.
+
+import HTTPTypes
+import KHPProtocol
+import NIOCore
+
+struct ClientUnderTest {
+    private var attempt: ClientAttempt
+    private let settings: Connection.Settings
+    private let logins: [Credentials]
+    private let hasHandler: Bool
+    private let origin: WebSocketURL
+    private let deadline: NIODeadline
+    private var used = 0
+    private var error: WebSocketError?
+    private(set) var driven: DrivenConnection
+
+    init(
+        _ transcript: Transcript,
+        extensions: [any WebSocketExtension],
+        settings: Connection.Settings,
+        now: NIODeadline
+    ) throws(TranscriptError) {
+        func failed(_ message: String) -> TranscriptError { TranscriptError(transcript.name, 1, message) }
+        do throws(WebSocketError) {
+            guard let url = transcript["client"] else { throw WebSocketError(.invalidURL, "there is no client") }
+            var plan = ClientPlan(url: try WebSocketURL(url))
+            plan.subprotocols = transcript.list("client.subprotocols")
+            plan.extensions = try transcript.extensions("client.extensions", known: extensions)
+            plan.method = transcript["client.method"] ?? plan.method
+            plan.body = transcript["client.body"].map { ByteBuffer(string: $0) }
+            plan.extendedHandshake =
+                transcript["client.extended"].flatMap(ExtendedHandshakePolicy.init) ?? .preferred
+            for field in transcript.fields where field.name == "client.extended-header" {
+                let parts = field.value.split(separator: ":", maxSplits: 1).map { String($0.trimmingSpaces) }
+                guard parts.count == 2, let name = HTTPField.Name(parts[0]) else {
+                    throw WebSocketError(.invalidArgument, "\(field.value) is no field")
+                }
+                plan.extendedHeaders.append(HTTPField(name: name, value: parts[1]))
+            }
+            var settings = settings
+            if let wait = transcript["client.wait"].flatMap(Double.init) { settings.timeouts.wait = .seconds(wait) }
+            self.settings = settings
+            self.logins = transcript.list("client.user").map { login in
+                let parts = login.split(separator: ":", maxSplits: 1).map(String.init)
+                return .basic(user: parts.first ?? "", password: parts.count > 1 ? parts[1] : "")
+            }
+            self.hasHandler = !self.logins.isEmpty
+            self.origin = plan.url
+            let redirects = RedirectTracker(
+                from: plan.url,
+                policy: transcript["client.redirects"].flatMap(RedirectPolicy.init) ?? .always,
+                follows308: transcript["client.follow-308"] == "yes"
+            )
+            self.deadline = now + TimeAmount(settings.timeouts.total)
+            self.attempt = ClientAttempt(plan, redirects: redirects, rounds: settings.limits.challengeRounds)
+            self.driven = try Self.connect(self.attempt.plan, settings, until: self.deadline, now: now)
+        } catch {
+            throw failed(error.message)
+        }
+    }
+
+    private static func connect(
+        _ plan: ClientPlan,
+        _ settings: Connection.Settings,
+        until deadline: NIODeadline,
+        now: NIODeadline
+    ) throws(WebSocketError) -> DrivenConnection {
+        let connection = try Connection(
+            client: plan,
+            settings: settings,
+            key: Transcript.key,
+            masks: FixedMask(),
+            deadline: deadline,
+            now: now
+        )
+        return DrivenConnection(connection, now: now)
+    }
+
+    mutating func withConnection<Result>(_ body: (inout DrivenConnection) -> Result) -> Result { body(&self.driven) }
+
+    /// Does what waits to be done, if anything does: a challenge to answer.
+    mutating func proceed() -> Bool {
+        guard let response = self.driven.challenge else { return false }
+        self.driven.challenge = nil
+        do throws(WebSocketError) {
+            let authorization = try self.answer(response, layer: .extended)
+            self.driven.connection.answerChallenge(authorization, deadline: self.deadline, now: self.driven.now)
+        } catch {
+            self.error = self.error ?? error
+            self.driven.connection.close(code: .normalClosure, reason: "", now: self.driven.now)
+        }
+        self.driven.run()
+        return true
+    }
+
+    private mutating func answer(
+        _ response: HandshakeResponse,
+        layer: HandshakeLayer
+    ) throws(WebSocketError) -> String {
+        for request in try self.attempt.challenged(by: response, layer: layer) {
+            // D20: they belong to the origin that was given.
+            guard !self.logins.isEmpty, request.scheme.lowercased() == "basic", request.url.isSameOrigin(as: self.origin)
+            else { continue }
+            let login = self.logins[min(self.used, self.logins.count - 1)]
+            self.used += 1
+            return try self.attempt.answer(login, to: request, response: response)
+        }
+        throw self.attempt.unanswered(response, layer: layer, hasHandler: self.hasHandler)
+    }
+
+    /// The hop is over: where to next, if anywhere.
+    private mutating func leave() -> Bool {
+        guard self.error == nil, self.driven.failure == nil, let outcome = self.driven.hop else { return false }
+        do throws(WebSocketError) {
+            if outcome.kind == .challenge {
+                _ = try self.answer(outcome.response, layer: .opening)
+            } else {
+                _ = try self.attempt.follow(outcome)
+            }
+            return true
+        } catch {
+            self.error = error
+            return false
+        }
+    }
+
+    /// The next hop begins; says what is wrong with that.
+    mutating func connect(to url: WebSocketURL) -> String? {
+        guard self.driven.hasEnded else { return "the connection before has not ended" }
+        guard self.leave() else { return "no further hop: \(self.outcome.error?.description ?? "no reason")" }
+        guard self.attempt.url == url else { return "the client goes to \(self.attempt.url)" }
+        do throws(WebSocketError) {
+            self.driven = try Self.connect(self.attempt.plan, self.settings, until: self.deadline, now: self.driven.now)
+            return nil
+        } catch {
+            return error.description
+        }
+    }
+
+    /// Ends the attempt as it stands.
+    mutating func finish() -> TranscriptOutcome {
+        if self.leave() {
+            self.error = WebSocketError(.connectFailed, "the client would go on to \(self.attempt.url)")
+        }
+        return self.outcome
+    }
+
+    private var outcome: TranscriptOutcome {
+        var outcome = TranscriptOutcome()
+        outcome.negotiation = self.driven.opened
+        outcome.error = (self.error ?? self.driven.failure).map { self.attempt.explained($0) }
+        outcome.redirects = self.attempt.plan.redirects.count
+        outcome.challenges = self.attempt.plan.challenges
+        return outcome
+    }
+}
+
+extension Transcript {
+    /// A field that is a list, separated by a comma and spaces.
+    func list(_ field: String) -> [String] {
+        (self[field] ?? "").split(separator: ",").map { String($0.trimmingSpaces) }
+    }
+
+    /// Extensions as in a header field: those that are known by name, else ones that do nothing.
+    func extensions(
+        _ field: String,
+        known: [any WebSocketExtension]
+    ) throws(WebSocketError) -> [any WebSocketExtension] {
+        guard let value = self[field] else { return [] }
+        do throws(GrammarError) {
+            return try parseExtensions([value]).map { offer in
+                known.first { $0.name == offer.name } ?? NamedExtension(offer.name, parameters: offer.parameters)
+            }
+        } catch {
+            throw WebSocketError(.invalidArgument, error.message)
+        }
+    }
+}

@@ -1,0 +1,168 @@
+// What a server's shell does around its connection, with the one endpoint that a transcript describes.
+
+import HTTPTypes
+import KHPProtocol
+import NIOCore
+
+struct ServerUnderTest {
+    private struct Answer {
+        var status = 101
+        var fields = HTTPFields()
+        var body: ByteBuffer?
+    }
+
+    private let path: String
+    private let plan: EndpointPlan
+    private let policy: ServerExtendedHandshake
+    private let answers: [Answer]
+    private var given = 0
+    /// A 202 was given: the endpoint still has something to say.
+    private var owesAnswer = false
+    private var body: String?
+    private(set) var driven: DrivenConnection
+
+    init(
+        _ transcript: Transcript,
+        extensions: [any WebSocketExtension],
+        settings: Connection.Settings,
+        now: NIODeadline
+    ) throws(TranscriptError) {
+        self.path = transcript["server"] ?? "/"
+        self.policy = transcript["server.extended"].flatMap(ServerExtendedHandshake.init) ?? .optional
+        var plan = EndpointPlan()
+        plan.subprotocols = transcript.list("server.subprotocols")
+        do throws(WebSocketError) {
+            plan.extensions = try transcript.extensions("server.extensions", known: extensions)
+        } catch {
+            throw TranscriptError(transcript.name, 1, error.message)
+        }
+        self.plan = plan
+        var answers: [Answer] = []
+        if let respond = transcript["server.respond"] {
+            guard let parts = TranscriptWords.parse(respond) else {
+                throw TranscriptError(transcript.name, 1, "server.respond has an open quote")
+            }
+            for part in parts { answers.append(try Self.answer(part, in: transcript)) }
+        }
+        self.answers = answers
+        let connection = Connection(
+            server: settings,
+            isSecure: transcript["client"]?.hasPrefix("wss:") == true,
+            now: now
+        )
+        self.driven = DrivenConnection(connection, now: now)
+    }
+
+    private static func answer(
+        _ words: [TranscriptWords.Word],
+        in transcript: Transcript
+    ) throws(TranscriptError) -> Answer {
+        var answer = Answer()
+        for word in words {
+            if let value = word.value {
+                if word.name == "body" {
+                    answer.body = ByteBuffer(string: value)
+                } else if let name = HTTPField.Name(word.name) {
+                    answer.fields.append(HTTPField(name: name, value: value))
+                }
+            } else if let status = Int(word.name) {
+                answer.status = status
+            } else {
+                throw TranscriptError(transcript.name, 1, "\(word.name) is no part of an answer")
+            }
+        }
+        return answer
+    }
+
+    mutating func withConnection<Result>(_ body: (inout DrivenConnection) -> Result) -> Result {
+        let result = body(&self.driven)
+        self.admit()
+        return result
+    }
+
+    /// What a server decides without asking an endpoint is decided at once.
+    private mutating func admit() {
+        if let head = self.driven.plainRequest {
+            self.driven.plainRequest = nil
+            let isEndpoint = head.target.prefix { $0 != "?" } == self.path
+            let refusal: Refusal =
+                !isEndpoint
+                ? .notFound(method: head.method)
+                : head.method != "GET" ? .methodNotAllowed(head.method) : .upgradeRequired("A WebSocket endpoint.")
+            self.driven.connection.refuseOpening(refusal, now: self.driven.now)
+            self.driven.run()
+        }
+        guard let request = self.driven.openingRequest else { return }
+        let extended = request.offersExtendedHandshake && self.policy != .off
+        if request.path != self.path {
+            self.driven.connection.refuseOpening(.notFound(), now: self.driven.now)
+        } else if !extended, self.policy == .required {
+            self.driven.connection.refuseOpening(Refusal(400, "It is required."), now: self.driven.now)
+        } else if extended || self.answers.isEmpty {
+            self.accept(request, extended: extended)
+        } else {
+            return
+        }
+        self.driven.openingRequest = nil
+        self.driven.run()
+        self.admit()
+    }
+
+    private mutating func accept(_ request: OpeningRequest, extended: Bool, fields: HTTPFields = [:]) {
+        var plan = self.plan
+        plan.extended = extended
+        plan.fields = fields
+        self.driven.connection.acceptOpening(request, plan, now: self.driven.now)
+    }
+
+    /// Gives the endpoint's next answer, if one is due.
+    mutating func proceed() -> Bool {
+        if let request = self.driven.openingRequest {
+            self.driven.openingRequest = nil
+            let answer = self.nextAnswer()
+            // D24: here to everyone who takes no part in the extended handshake.
+            if StatusAction.action(forStatus: answer.status) == .complete {
+                self.accept(request, extended: false, fields: answer.fields)
+            } else {
+                let answer = ServerAnswer(status: answer.status, fields: answer.fields, entity: answer.body)
+                self.driven.connection.refuseOpening(answer, now: self.driven.now)
+            }
+        } else if let request = self.driven.extendedRequest {
+            self.driven.extendedRequest = nil
+            self.body = String(buffer: request.body)
+            self.answerExtended()
+        } else if self.owesAnswer, !self.driven.hasEnded {
+            self.answerExtended()
+        } else {
+            return false
+        }
+        self.driven.run()
+        return true
+    }
+
+    private mutating func answerExtended() {
+        let answer = self.nextAnswer()
+        self.owesAnswer = answer.status == 202 && self.given < self.answers.count
+        self.driven.connection.answerExtended(
+            ServerAnswer(status: answer.status, fields: answer.fields, entity: answer.body),
+            subprotocol: nil,
+            principal: nil,
+            now: self.driven.now
+        )
+    }
+
+    private mutating func nextAnswer() -> Answer {
+        defer { self.given += 1 }
+        return self.answers.isEmpty ? Answer() : self.answers[min(self.given, self.answers.count - 1)]
+    }
+
+    func outcome(lastAnswer: Int?) -> TranscriptOutcome {
+        var outcome = TranscriptOutcome()
+        outcome.negotiation = self.driven.opened
+        outcome.challenges = self.driven.opened?.challenges ?? 0
+        outcome.lastAnswer = lastAnswer
+        outcome.closeCode = self.driven.closed?.code
+        outcome.body = self.body
+        return outcome
+    }
+}

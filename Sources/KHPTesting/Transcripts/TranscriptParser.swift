@@ -1,0 +1,171 @@
+// Reads the text of a transcript: fields, an empty line, steps with their payloads.
+
+import KHPProtocol
+import NIOCore
+
+struct TranscriptParser {
+    private let name: String
+    private let lines: [Substring]
+    private var index = 0
+
+    init(_ text: String, name: String) {
+        self.name = name
+        // A file is checked out with LF; CR LF from elsewhere reads the same.
+        var lines = text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }
+        if lines.last?.isEmpty == true { lines.removeLast() }
+        self.lines = lines
+    }
+
+    private func error(_ message: String) -> TranscriptError { TranscriptError(self.name, self.index, message) }
+
+    private var next: Substring? { self.index < self.lines.count ? self.lines[self.index] : nil }
+
+    mutating func parse() throws(TranscriptError) -> ([Transcript.Field], [Transcript.Step]) {
+        var fields: [Transcript.Field] = []
+        while let line = self.next, !line.isEmpty {
+            self.index += 1
+            guard let colon = line.firstIndex(of: ":") else { throw self.error("a field has no colon") }
+            let value = line[line.index(after: colon)...].trimmingSpaces
+            fields.append(.init(line: self.index, name: String(line[..<colon]), value: String(value)))
+        }
+        var steps: [Transcript.Step] = []
+        while let line = self.next {
+            self.index += 1
+            if line.isEmpty { continue }
+            let number = self.index
+            guard !line.hasPrefix(" ") else { throw self.error("a payload without a step") }
+            let words = line.split(separator: " ")
+            steps.append(.init(line: number, action: try self.action(words)))
+        }
+        return (fields, steps)
+    }
+
+    private mutating func action(_ words: [Substring]) throws(TranscriptError) -> Transcript.Action {
+        guard words.count >= 2 else { throw self.error("a step needs two words") }
+        let argument = words.count > 2 ? String(words[2]) : nil
+        let role: ConnectionRole
+        switch words[0] {
+        case "~":
+            guard words[1].last == "s", let seconds = Double(words[1].dropLast()) else {
+                throw self.error("\(words[1]) is no time")
+            }
+            return .wait(.seconds(seconds))
+        case "C" where words[1] == "connect":
+            do throws(WebSocketError) {
+                return .connect(try WebSocketURL(argument ?? ""))
+            } catch {
+                throw self.error(error.message)
+            }
+        case "C": role = .client
+        case "S": role = .server
+        default: throw self.error("\(words[0]) is neither C nor S nor ~")
+        }
+        switch words[1] {
+        case "opening": return .does(role, .opening(try self.payload()))
+        case "text": return .does(role, .message(.text, try self.payload()))
+        case "binary": return .does(role, .message(.binary, try self.payload()))
+        case "ping": return .does(role, .ping(try self.bytes(argument)))
+        case "pong": return .does(role, .pong(try self.bytes(argument)))
+        case "raw": return .does(role, .raw(try self.bytes(argument)))
+        case "eof": return .does(role, .end)
+        case "close":
+            guard let code = argument.flatMap({ UInt16($0) }) else { throw self.error("a close without a code") }
+            return .does(role, .close(WebSocketCloseCode(rawValue: code)))
+        default:
+            throw self.error("\(words[1]) is no step")
+        }
+    }
+
+    private func bytes(_ hex: String?) throws(TranscriptError) -> ByteBuffer {
+        let digits = (hex ?? "").compactMap(\.hexDigitValue)
+        guard digits.count == (hex ?? "").count, digits.count % 2 == 0 else { throw self.error("not hex digits") }
+        var buffer = ByteBuffer()
+        for index in stride(from: 0, to: digits.count, by: 2) {
+            buffer.writeInteger(UInt8(digits[index] << 4 | digits[index + 1]))
+        }
+        return buffer
+    }
+
+    /// The lines indented by two: each ends in CR LF; behind `==` they are joined by LF.
+    private mutating func payload() throws(TranscriptError) -> ByteBuffer {
+        var buffer = ByteBuffer()
+        var entity: [Substring]?
+        while let line = self.next, line.hasPrefix("  ") {
+            self.index += 1
+            let content = line.dropFirst(2)
+            if entity != nil {
+                entity?.append(content)
+            } else if content == "==" {
+                entity = []
+            } else {
+                buffer.writeSubstring(content)
+                buffer.writeStaticString("\r\n")
+            }
+        }
+        if let entity { buffer.writeString(entity.joined(separator: "\n")) }
+        return buffer
+    }
+}
+
+extension StringProtocol {
+    var trimmingSpaces: SubSequence {
+        var part = self[...]
+        while part.first == " " || part.first == "\t" { part = part.dropFirst() }
+        while part.last == " " || part.last == "\t" { part = part.dropLast() }
+        return part
+    }
+}
+
+/// The little language of `server.respond` and of expectations: words, and `name="value"` with escapes in the quotes.
+struct TranscriptWords {
+    struct Word: Equatable {
+        var name: String
+        var value: String?
+    }
+
+    /// The parts of a value that are separated by a vertical bar outside quotes, each as words.
+    static func parse(_ text: String) -> [[Word]]? {
+        var result: [[Word]] = [[]]
+        var rest = text[...]
+        while let first = rest.first {
+            if first == " " {
+                rest = rest.dropFirst()
+            } else if first == "|" {
+                rest = rest.dropFirst()
+                result.append([])
+            } else {
+                guard let word = Self.word(&rest) else { return nil }
+                result[result.count - 1].append(word)
+            }
+        }
+        return result
+    }
+
+    private static func word(_ rest: inout Substring) -> Word? {
+        let name = rest.prefix { $0 != " " && $0 != "=" && $0 != "|" }
+        rest = rest[name.endIndex...]
+        guard rest.first == "=" else { return Word(name: String(name), value: nil) }
+        rest = rest.dropFirst()
+        guard rest.first == "\"" else {
+            let value = rest.prefix { $0 != " " }
+            rest = rest[value.endIndex...]
+            return Word(name: String(name), value: String(value))
+        }
+        rest = rest.dropFirst()
+        var value = ""
+        while let character = rest.popFirst() {
+            switch character {
+            case "\"": return Word(name: String(name), value: value)
+            case "\\":
+                switch rest.popFirst() {
+                case "n": value += "\n"
+                case "r": value += "\r"
+                case let other?: value.append(other)
+                case nil: return nil
+                }
+            default: value.append(character)
+            }
+        }
+        return nil
+    }
+}

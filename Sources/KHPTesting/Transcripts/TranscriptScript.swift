@@ -1,0 +1,140 @@
+// A transcript as one role sees it: what to feed it, what it has to say, when.
+
+import KHPProtocol
+import NIOCore
+
+struct TranscriptScript: Sendable {
+    enum Operation: Sendable {
+        /// The scripted side sends. What it sends without waiting is one read, unless it is cut.
+        case feed(ByteBuffer)
+        /// The side under test has said this by now, of itself or by its application.
+        case expect(ByteBuffer, Transcript.Deed)
+        /// The scripted side ends its stream.
+        case peerEnds
+        /// The side under test has ended its stream.
+        case ends
+        case wait(TimeAmount)
+        case connect(WebSocketURL)
+    }
+
+    let transcript: Transcript
+    let role: ConnectionRole
+    private(set) var operations: [(line: Int, operation: Operation)] = []
+    /// Messages that the scripted side sends after completion: the application's; `nil` where that cannot be told.
+    private(set) var applicationMessages: [(MessageKind, ByteBuffer)]? = []
+
+    /// The last response of the server, as far as it has come.
+    private var response = ByteBuffer()
+
+    init(_ transcript: Transcript, role: ConnectionRole) {
+        self.transcript = transcript
+        self.role = role
+        for step in transcript.steps {
+            switch step.action {
+            case .wait(let duration):
+                self.operations.append((step.line, .wait(TimeAmount(duration))))
+            case .connect(let url):
+                // Against a server only the part before is played.
+                if role == .server { return }
+                self.operations.append((step.line, .connect(url)))
+            case .does(let side, let deed):
+                self.append(deed, by: side, line: step.line)
+            }
+        }
+    }
+
+    private mutating func append(_ deed: Transcript.Deed, by side: ConnectionRole, line: Int) {
+        let bytes = deed.wire(from: side)
+        self.noteMessage(deed, by: side)
+        guard side != self.role else {
+            self.operations.append((line, bytes.map { .expect($0, deed) } ?? .ends))
+            return
+        }
+        guard let bytes else {
+            self.operations.append((line, .peerEnds))
+            return
+        }
+        if let last = self.operations.last, case .feed(var known) = last.operation {
+            known.writeImmutableBuffer(bytes)
+            self.operations[self.operations.count - 1].operation = .feed(known)
+        } else {
+            self.operations.append((line, .feed(bytes)))
+        }
+    }
+
+    private mutating func noteMessage(_ deed: Transcript.Deed, by side: ConnectionRole) {
+        switch deed {
+        case .opening(let bytes) where side == .server,
+            .message(_, let bytes) where side == .server && bytes.readableBytesView.starts(with: "HTTP/1.1 ".utf8):
+            // A response: what came before it belongs to a handshake, and so does what follows while its head is not
+            // complete.
+            self.applicationMessages = []
+            self.response = bytes
+        case .message(let kind, let payload) where side != self.role:
+            if side == .server, self.response.readableBytes > 0, !self.response.printable.contains("\\r\\n\\r\\n") {
+                self.response.writeImmutableBuffer(payload)
+            } else {
+                self.applicationMessages?.append((kind, payload))
+            }
+        case .raw where side != self.role:
+            self.applicationMessages = nil
+        default:
+            break
+        }
+    }
+
+    /// How many bytes the scripted side sends in all, and so how many places there are to cut.
+    var fedBytes: Int {
+        self.operations.reduce(0) { sum, item in
+            if case .feed(let bytes) = item.operation { sum + bytes.readableBytes } else { sum }
+        }
+    }
+}
+
+extension Transcript.Deed {
+    /// The bytes on the wire; `nil` for the end of the stream.
+    func wire(from side: ConnectionRole) -> ByteBuffer? {
+        let writer = FrameWriter(role: side == .client ? .client : .server)
+        let mask = Transcript.mask
+        var buffer = ByteBuffer()
+        switch self {
+        case .opening(let bytes), .raw(let bytes): return bytes
+        case .message(let kind, let payload):
+            writer.write(kind == .text ? .text : .binary, payload: payload, mask: mask, into: &buffer)
+        case .ping(let payload): writer.writePing(payload, mask: mask, into: &buffer)
+        case .pong(let payload): writer.writePong(payload, mask: mask, into: &buffer)
+        case .close(let code): writer.writeClose(code: code, reason: "", mask: mask, into: &buffer)
+        case .end: return nil
+        }
+        return buffer
+    }
+
+    /// As a person reads it in an error.
+    var words: String {
+        switch self {
+        case .opening(let bytes): "opening \(bytes.printable)"
+        case .message(let kind, let payload): "\(kind) \(payload.printable)"
+        case .ping: "ping"
+        case .pong: "pong"
+        case .close(let code): "close \(code)"
+        case .raw(let bytes): "raw \(bytes.printable)"
+        case .end: "eof"
+        }
+    }
+}
+
+extension ByteBuffer {
+    /// As text, with what is not printable escaped.
+    var printable: String {
+        var text = "\""
+        for byte in self.readableBytesView {
+            switch byte {
+            case 0x0D: text += "\\r"
+            case 0x0A: text += "\\n"
+            case 0x20...0x7E: text.unicodeScalars.append(Unicode.Scalar(byte))
+            default: text += "\\x" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
+            }
+        }
+        return text + "\""
+    }
+}
