@@ -115,7 +115,7 @@ let package = Package(
         ),
         .testTarget(
             name: "CommandTests",
-            dependencies: ["khp", "KHPProtocol", "KHPClient", "KHPServer", nioCore, nioPosix, nioSSL, httpTypes],
+            dependencies: ["khp", "KHPProtocol", "KHPClient", "KHPServer", "KHPTesting", nioCore, nioPosix, nioSSL, httpTypes],
             swiftSettings: settings
         ),
         .testTarget(name: "CitationTests", swiftSettings: settings),

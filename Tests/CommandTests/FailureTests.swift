@@ -16,6 +16,8 @@ struct FailureTests {
             (WebSocketError(.invalidURL, "x"), CommandStatus.usage), (WebSocketError(.invalidArgument, "x"), .usage),
             (WebSocketError(.connectFailed, "x", phase: .connect), .connectFailed),
             (WebSocketError(.tlsFailed, "x", phase: .tls), .connectFailed),
+            (WebSocketError(.connectFailed, "reset", phase: .opening), .connectFailed),
+            (WebSocketError(.connectFailed, "reset", phase: .extended), .extendedFailed),
             (WebSocketError(.openingRefused, "x", response: refused(404), phase: .opening), .openingFailed),
             (WebSocketError(.openingInvalid, "x", phase: .opening), .openingFailed),
             (WebSocketError(.closedDuringHandshake, "x", phase: .opening), .openingFailed),
@@ -119,7 +121,9 @@ struct FailureTests {
             CommandFailure(refused).sentence
                 == "the server refused the opening handshake with 404: \"no\\x1b such thing\""
         )
-        let tls = CommandFailure(WebSocketError(.tlsFailed, "TLS failed: the server's certificate could not be verified."))
+        let tls = CommandFailure(
+            WebSocketError(.tlsFailed, "TLS failed: the server's certificate could not be verified.")
+        )
         #expect(tls.sentence.hasPrefix("TLS failed: the server's certificate could not be verified; --cacert"))
     }
 }

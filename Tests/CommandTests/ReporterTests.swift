@@ -77,11 +77,6 @@ struct ReporterTests {
         #expect(step?.text == "GET /\\x07 HTTP/1.1")
     }
 
-    @Test("heads of a transcript are indented, the empty line too")
-    func transcript() {
-        #expect(TranscriptWriter.indented("GET / HTTP/1.1\r\nHost: a\r\n\r\n") == "  GET / HTTP/1.1\n  Host: a\n  \n")
-    }
-
     @Test("metrics count by label, in the exposition format")
     func metrics() {
         let metrics = Metrics()

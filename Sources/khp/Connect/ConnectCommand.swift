@@ -53,7 +53,7 @@ struct ConnectCommand: AsyncParsableCommand {
             : .list(OutgoingSource.Pending(try given.map { try $0.message() }))
         let reporter = Reporter(options: outputs.reporting)
         let transcript = try outputs.saveTranscript.map { path throws(CommandFailure) in
-            try TranscriptWriter(path: path, url: url)
+            try TranscriptWriter(path: path, fields: transcriptFields)
         }
         var configuration = try configuration()
         if reporter.isActive || transcript != nil {
@@ -73,6 +73,19 @@ struct ConnectCommand: AsyncParsableCommand {
             printer: MessagePrinter(json: outputs.json, output: .shared)
         )
         try await session.run()
+    }
+
+    /// What a player needs to have the client say the same.
+    private var transcriptFields: [(name: String, value: String?)] {
+        func list(_ values: [String]) -> String? { values.isEmpty ? nil : values.joined(separator: ", ") }
+        return [
+            ("title", "a conversation with \(Redaction.url(url))"), ("roles", "client"), ("client", Redaction.url(url)),
+            ("client.subprotocols", list(handshake.subprotocols)), ("client.extensions", list(handshake.extensions)),
+            ("client.extended", handshake.extended == .preferred ? nil : handshake.extended.rawValue),
+            ("client.method", handshake.extendedMethod == "GET" ? nil : handshake.extendedMethod),
+            ("client.redirects", route.redirectPolicy == .always ? nil : route.redirectPolicy.rawValue),
+            ("client.follow-308", route.follow308 ? "yes" : nil),
+        ]
     }
 
     private func configuration() throws -> WebSocketClient.Configuration {

@@ -51,6 +51,8 @@ extension CommandFailure {
     static func status(of error: WebSocketError) -> CommandStatus {
         switch error.code {
         case .invalidArgument, .invalidURL: .usage
+        // 3 only before the first byte of a response: a stream that is reset later ends the handshake that it was in.
+        case .connectFailed where error.phase == .extended, .tlsFailed where error.phase == .extended: .extendedFailed
         case .connectFailed, .tlsFailed: .connectFailed
         case .timeout: .timeout
         case .openingRefused where error.response?.status == 401: .authenticationFailed
@@ -114,6 +116,7 @@ extension CommandFailure {
     private static func hint(_ error: WebSocketError) -> String? {
         switch error.code {
         case .connectFailed where error.message.contains("resolved"): "is the name right?"
+        case .connectFailed where error.phase == .opening || error.phase == .extended: nil
         case .connectFailed: error.url.map { "is a server listening at \($0.host) port \($0.port)?" }
         case .tlsFailed where error.message.contains("could not be verified"):
             "--cacert FILE trusts another authority, --insecure trusts anyone"
