@@ -14,10 +14,19 @@ let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
-let nioExtras = Target.Dependency.product(name: "NIOExtras", package: "swift-nio-extras")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+
+/// An example: one screen of code in its folder, built and run by CI.
+func example(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(
+        name: "Example\(name)",
+        dependencies: dependencies,
+        path: "Examples/\(name)",
+        swiftSettings: settings
+    )
+}
 
 let package = Package(
     name: "swift-khp",
@@ -32,7 +41,6 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.0"),
-        .package(url: "https://github.com/apple/swift-nio-extras.git", from: "1.35.0"),
         .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.16.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
@@ -40,6 +48,8 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]),
+        // bcrypt and SHA-crypt for `khp serve --users`; macOS has no such crypt.
+        .systemLibrary(name: "CCrypt", providers: [.apt(["libcrypt-dev"])]),
         .target(
             name: "KHPProtocol",
             dependencies: [nioCore, httpTypes, "COpenSSL"],
@@ -47,7 +57,7 @@ let package = Package(
         ),
         .target(
             name: "KHPTransport",
-            dependencies: ["KHPProtocol", nioCore, nioPosix, nioSSL, nioExtras, logging],
+            dependencies: ["KHPProtocol", nioCore, nioPosix, nioSSL, logging],
             swiftSettings: settings
         ),
         .target(
@@ -57,7 +67,9 @@ let package = Package(
         ),
         .target(
             name: "KHPServer",
-            dependencies: ["KHPProtocol", "KHPTransport", nioCore, nioPosix, nioSSL, nioExtras, httpTypes, logging, lifecycle],
+            dependencies: [
+                "KHPProtocol", "KHPTransport", nioCore, nioPosix, nioSSL, httpTypes, logging, lifecycle,
+            ],
             swiftSettings: settings
         ),
         .target(
@@ -68,12 +80,18 @@ let package = Package(
         .executableTarget(
             name: "khp",
             dependencies: [
-                "KHPProtocol", "KHPClient", "KHPServer", "KHPTransport",
+                "KHPProtocol", "KHPClient", "KHPServer", "KHPTransport", "COpenSSL",
+                .target(name: "CCrypt", condition: .when(platforms: [.linux])),
                 nioCore, nioPosix, nioSSL, httpTypes, logging, lifecycle,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings
         ),
+        example("EchoServer", ["KHPServer", logging]),
+        example("EchoClient", ["KHPClient"]),
+        example("BasicLogin", ["KHPClient", "KHPServer", nioCore]),
+        example("Redirector", ["KHPClient", "KHPServer", nioCore, logging, lifecycle]),
+        example("CustomExtension", ["KHPClient", "KHPServer", nioCore]),
         .target(
             name: "TestSupport",
             dependencies: ["KHPServer", nioCore, nioPosix],
@@ -87,7 +105,7 @@ let package = Package(
         ),
         .testTarget(
             name: "KHPClientTests",
-            dependencies: ["KHPClient", "KHPServer", "TestSupport", nioCore, nioSSL, httpTypes],
+            dependencies: ["KHPClient", "KHPServer", "TestSupport", nioCore, nioSSL, httpTypes, logging],
             swiftSettings: settings
         ),
         .testTarget(
@@ -95,10 +113,20 @@ let package = Package(
             dependencies: ["KHPProtocol", "KHPTransport", "KHPTesting", nioCore, nioPosix, nioEmbedded, httpTypes],
             swiftSettings: settings
         ),
+        .testTarget(
+            name: "CommandTests",
+            dependencies: ["khp", "KHPProtocol", "KHPClient", "KHPServer", nioCore, nioPosix, nioSSL, httpTypes],
+            swiftSettings: settings
+        ),
         .testTarget(name: "CitationTests", swiftSettings: settings),
         .testTarget(
             name: "TranscriptTests",
-            dependencies: ["KHPTesting", "KHPProtocol", nioCore],
+            dependencies: ["KHPTesting", "KHPProtocol", "KHPClient", "KHPServer", "TestSupport", nioCore, nioPosix],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "StatusTableTests",
+            dependencies: ["KHPProtocol", "KHPClient", "KHPServer", "TestSupport", nioCore, httpTypes],
             swiftSettings: settings
         ),
     ]

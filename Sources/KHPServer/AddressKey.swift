@@ -11,7 +11,9 @@ struct AddressKey: Hashable, Sendable {
         switch address {
         case .v4(let address):
             // sockaddr_in: family (2 bytes), port (2), address (4).
-            self.prefix = withUnsafeBytes(of: address.address) { UInt64($0.loadUnaligned(fromByteOffset: 4, as: UInt32.self)) }
+            self.prefix = withUnsafeBytes(of: address.address) {
+                UInt64($0.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
+            }
             self.isV6 = false
         case .v6(let address):
             // sockaddr_in6: family (2 bytes), port (2), flow (4), address (16). One host has a whole /64.

@@ -300,7 +300,12 @@ final class ServerSession: ConnectionDelegate {
             let inbox = Inbox(limits: handler.connection.settings.limits)
             handler.connection.holdsClose = true
             handler.sink = .inbox(inbox)
-            let socket = WebSocket(handler: handler, inbox: inbox, negotiated: negotiation, address: self.channel.remoteAddress)
+            let socket = WebSocket(
+                handler: handler,
+                inbox: inbox,
+                negotiated: negotiation,
+                address: self.channel.remoteAddress
+            )
             let server = self.server
             let id = self.id
             let task = Task(executorPreference: handler.executor) {

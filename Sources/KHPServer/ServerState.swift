@@ -36,7 +36,10 @@ final class ServerState: Sendable {
         var table: [String: Endpoint] = [:]
         for endpoint in endpoints {
             guard endpoint.path.hasPrefix("/") else {
-                throw WebSocketError(.invalidArgument, "The endpoint path \(quoted(endpoint.path)) does not begin with /.")
+                throw WebSocketError(
+                    .invalidArgument,
+                    "The endpoint path \(quoted(endpoint.path)) does not begin with /."
+                )
             }
             guard table.updateValue(endpoint, forKey: endpoint.path) == nil else {
                 throw WebSocketError(.invalidArgument, "There are two endpoints at \(endpoint.path).")
@@ -64,7 +67,7 @@ final class ServerState: Sendable {
 
     // MARK: Connections
 
-    /// Counts a new connection in, or refuses it.
+    /// Counts a new connection in, or refuses it (R-C2).
     func enter(_ address: SocketAddress?) -> UInt64? {
         let limits = self.configuration.limits
         let key = AddressKey(address)
@@ -177,7 +180,11 @@ final class ServerState: Sendable {
         observer(event, ConnectionInfo(id: id, role: .server, peer: peer?.peerName ?? ""))
     }
 
-    func log(_ level: Logger.Level, _ message: @autoclosure () -> Logger.Message, _ metadata: @autoclosure () -> Logger.Metadata) {
+    func log(
+        _ level: Logger.Level,
+        _ message: @autoclosure () -> Logger.Message,
+        _ metadata: @autoclosure () -> Logger.Metadata
+    ) {
         self.configuration.logger?.log(level: level, message(), metadata: metadata())
     }
 

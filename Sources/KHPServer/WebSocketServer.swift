@@ -139,7 +139,10 @@ public final class WebSocketServer: Service, Sendable {
         guard let id = state.enter(channel.remoteAddress) else {
             state.log(.notice, "connection refused: too many", ["peer": "\(channel.remoteAddress?.peerName ?? "")"])
             // What cannot be served costs nothing more: no head is read, no TLS is negotiated.
-            return channel.close()
+            guard tls == nil else { return channel.close() }
+            return channel.eventLoop.makeCompletedFuture {
+                try channel.pipeline.syncOperations.addHandler(TurnAway())
+            }
         }
         let connection = Connection(server: settings, isSecure: tls != nil, now: .now())
         let session = ServerSession(server: state, channel: channel, id: id)

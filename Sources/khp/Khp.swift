@@ -1,37 +1,86 @@
-import KHPClient
-import KHPServer
-import NIOCore
+import ArgumentParser
+import Foundation
 
-@main struct Khp {
-    static func main() async throws {
-        let server = WebSocketServer(configuration: .init(address: .hostname("127.0.0.1", port: 0))) {
-            Endpoint("/echo") { socket in
-                for try await message in socket.messages { try await socket.send(message) }
+/// The command: `khp demo`, `khp connect`, `khp serve`, `khp hash`.
+///
+/// Standard output carries payloads or JSON; everything else goes to standard error. Mistakes in what was typed end
+/// with 2, the others as ``ExitStatus`` says.
+@main
+struct Khp: AsyncParsableCommand {
+    static let version = "0.1.0"
+
+    static let configuration = CommandConfiguration(
+        commandName: "khp",
+        abstract: "WebSocket with the Kaazing extended handshake: a client, a server and a demo.",
+        discussion: """
+            EXAMPLE
+              khp serve &
+              echo hello | khp connect ws://127.0.0.1:8080/echo
+            """,
+        version: version,
+        subcommands: [DemoCommand.self, ConnectCommand.self, ServeCommand.self, HashCommand.self]
+    )
+
+    static func main() async {
+        // A reader that goes away shows as an error of `write`, which is handled there.
+        signal(SIGPIPE, SIG_IGN)
+        _ = Clock.start
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
             }
-            Endpoint("/b", authentication: .basic(realm: "desk") { $0 == "joe" && $1 == "welcome" }) { socket in
-                for try await message in socket.messages { try await socket.send(message) }
-            }
-            Endpoint("/a") { _ in .redirect(to: "/b") }
+            leave(0)
+        } catch {
+            leave(report(error))
         }
-        let task = Task { try await server.run() }
-        let port = try await server.boundAddress().port!
-        print("port", port)
-        if CommandLine.arguments.count > 1 { try await task.value; return }
-        var configuration = WebSocketClient.Configuration()
-        configuration.challengeHandler = BasicChallengeHandler(user: "joe", password: "welcome")
-        configuration.observer = { event, info in print(info.id, event) }
-        let client = WebSocketClient(configuration: configuration)
-        try await client.withConnection(to: "ws://127.0.0.1:\(port)/a") { socket in
-            try await socket.send("hello")
-            try await socket.send(ByteBuffer(repeating: 7, count: 1_000_000))
-            print(try await socket.ping())
-            var n = 0
-            for try await message in socket.messages { print(message.byteCount); n += 1; if n == 2 { break } }
-            print("closing"); print(try await socket.close())
+    }
+
+    /// Says what went wrong, and returns the exit status.
+    private static func report(_ error: any Error) -> Int32 {
+        if let failure = error as? CommandFailure {
+            report(failure)
+            return failure.status.rawValue
         }
-        print("closed")
-        task.cancel()
-        try await task.value
-        print("end")
+        if let exit = error as? ExitCode { return exit.rawValue }
+        let message = fullMessage(for: error)
+        guard exitCode(for: error) != .success else {
+            Output.shared.line(message)
+            return 0
+        }
+        // ArgumentParser says 64 and prints the usage; the contract is 2 and one sentence.
+        report(.usage(Self.message(for: error).asSentence))
+        return ExitStatus.usage.rawValue
+    }
+
+    /// The sentence on standard error and, with `--json`, the event on standard output.
+    private static func report(_ failure: CommandFailure) {
+        if CommandLine.arguments.contains("--json") {
+            Output.shared.line(Events.error(failure).line)
+        }
+        Output.shared.line("khp: \(failure.sentence)", to: .standardError)
+    }
+
+    private static func leave(_ status: Int32) -> Never {
+        Output.shared.setPrompt(nil)
+        Output.shared.flush()
+        TerminalMode.restore()
+        Foundation.exit(status)
+    }
+}
+
+/// Time since the command started, for `"t"` and the ladder.
+enum Clock {
+    static let start = ContinuousClock.now
+
+    static var elapsed: Duration { ContinuousClock.now - start }
+}
+
+extension String {
+    /// On one line, for `khp: …`.
+    var asSentence: String {
+        split { $0.isNewline }.map { $0.trimmingSpaces() }.joined(separator: "; ")
     }
 }

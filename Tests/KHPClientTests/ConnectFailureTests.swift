@@ -23,7 +23,10 @@ struct ConnectFailureTests {
         }
     }
 
-    @Test("an invalid URL is refused before anything is dialled (R-U2)", arguments: ["", "ftp://x", "ws://x/#y", "ws://"])
+    @Test(
+        "an invalid URL is refused before anything is dialled (R-U2)",
+        arguments: ["", "ftp://x", "ws://x/#y", "ws://"]
+    )
     func invalidURL(_ url: String) async {
         #expect(await self.failure(url)?.code == .invalidURL)
     }

@@ -39,7 +39,9 @@ struct RedirectTests {
                 var configuration = WebSocketClient.Configuration()
                 configuration.redirects.policy = policy
                 do {
-                    _ = try await WebSocketClient(configuration: configuration).connect(to: "ws://127.0.0.1:\(port)\(path)")
+                    _ = try await WebSocketClient(configuration: configuration).connect(
+                        to: "ws://127.0.0.1:\(port)\(path)"
+                    )
                     return nil
                 } catch {
                     return (error as? WebSocketError)?.code

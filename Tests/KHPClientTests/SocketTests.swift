@@ -17,7 +17,9 @@ struct SocketTests {
             .binary(ByteBuffer(repeating: 7, count: 65_535)), .binary(ByteBuffer(repeating: 7, count: 65_536)),
             .binary(ByteBuffer(repeating: 7, count: 1_048_576)), .text(String(repeating: "ä", count: 100_000)),
         ]
-        try await withServer { echo() } body: { port in
+        try await withServer {
+            echo()
+        } body: { port in
             try await client.withConnection(to: "ws://127.0.0.1:\(port)/echo") { socket in
                 var received = socket.messages.makeAsyncIterator()
                 for message in messages {
@@ -77,7 +79,9 @@ struct SocketTests {
 
     @Test("ping tells a round trip; several at once are answered")
     func ping() async throws {
-        try await withServer { echo() } body: { port in
+        try await withServer {
+            echo()
+        } body: { port in
             try await WebSocketClient().withConnection(to: "ws://127.0.0.1:\(port)/echo") { socket in
                 async let first = socket.ping()
                 async let second = socket.ping()
@@ -89,7 +93,9 @@ struct SocketTests {
 
     @Test("everything sent before a close arrives before it")
     func nothingLost() async throws {
-        try await withServer { echo() } body: { port in
+        try await withServer {
+            echo()
+        } body: { port in
             let socket = try await WebSocketClient().connect(to: "ws://127.0.0.1:\(port)/echo")
             for number in 0..<100 { try await socket.send("\(number)") }
             let closing = Task { try await socket.close(code: WebSocketCloseCode(rawValue: 4000), reason: "done") }
@@ -105,7 +111,9 @@ struct SocketTests {
 
     @Test("close codes that must not be sent, and reasons that do not fit, are refused")
     func invalidClose() async throws {
-        try await withServer { echo() } body: { port in
+        try await withServer {
+            echo()
+        } body: { port in
             try await WebSocketClient().withConnection(to: "ws://127.0.0.1:\(port)/echo") { socket in
                 for code: UInt16 in [0, 999, 1004, 1005, 1006, 1015, 5000] {
                     await #expect(throws: WebSocketError.self) {
@@ -121,7 +129,9 @@ struct SocketTests {
 
     @Test("a consumer that is cancelled gets a CancellationError, and the socket goes on")
     func cancelledConsumer() async throws {
-        try await withServer { echo() } body: { port in
+        try await withServer {
+            echo()
+        } body: { port in
             try await WebSocketClient().withConnection(to: "ws://127.0.0.1:\(port)/echo") { socket in
                 let consumer = Task {
                     var messages = socket.messages.makeAsyncIterator()

@@ -36,7 +36,11 @@ struct TLSTests {
     func verification() async throws {
         let certificates = try Certificates.shared.get()
         let tls = try self.server(certificates.server, certificates.serverKey)
-        try await withServer { $0.tls = tls } endpoints: { echo() } body: { port in
+        try await withServer {
+            $0.tls = tls
+        } endpoints: {
+            echo()
+        } body: { port in
             let url = "wss://localhost:\(port)/echo"
             let unknown = try await self.outcome(url) { _ in }
             #expect(unknown?.code == .tlsFailed)
@@ -50,7 +54,11 @@ struct TLSTests {
             #expect(unverified == nil)
         }
         let other = try self.server(certificates.otherHost, certificates.otherHostKey)
-        try await withServer { $0.tls = other } endpoints: { echo() } body: { port in
+        try await withServer {
+            $0.tls = other
+        } endpoints: {
+            echo()
+        } body: { port in
             let error = try await self.outcome("wss://localhost:\(port)/echo") {
                 $0.trustRoots = .file(certificates.authority)
             }
@@ -66,7 +74,9 @@ struct TLSTests {
         tls.trustRoots = .file(certificates.authority)
         let seen = Mutex(false)
         let configured = tls
-        try await withServer { $0.tls = configured } endpoints: {
+        try await withServer {
+            $0.tls = configured
+        } endpoints: {
             Endpoint("/echo") { request in
                 seen.withLock { $0 = request.clientCertificate != nil }
                 return .complete()
@@ -91,11 +101,17 @@ struct TLSTests {
     func mismatch() async throws {
         let certificates = try Certificates.shared.get()
         let tls = try self.server(certificates.server, certificates.serverKey)
-        try await withServer { echo() } body: { port in
+        try await withServer {
+            echo()
+        } body: { port in
             let error = try await self.outcome("wss://127.0.0.1:\(port)/echo") { _ in }
             #expect(error?.code == .tlsFailed)
         }
-        try await withServer { $0.tls = tls } endpoints: { echo() } body: { port in
+        try await withServer {
+            $0.tls = tls
+        } endpoints: {
+            echo()
+        } body: { port in
             let error = try await self.outcome("ws://127.0.0.1:\(port)/echo") { _ in }
             #expect(error?.code == .openingInvalid || error?.code == .closedDuringHandshake)
         }

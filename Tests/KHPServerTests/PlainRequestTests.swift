@@ -66,7 +66,9 @@ struct PlainRequestTests {
         } body: { port in
             let client = try await RawClient.connect(port)
             try await client.send(Array(openingRequest("/echo").utf8) + maskedFrame(1, [0x68, 0x69]))
-            let answer = try await client.receive { $0.readableBytesView.suffix(4).elementsEqual([0x81, 2, 0x68, 0x69]) }
+            let answer = try await client.receive {
+                $0.readableBytesView.suffix(4).elementsEqual([0x81, 2, 0x68, 0x69])
+            }
             #expect(String(buffer: answer).hasPrefix("HTTP/1.1 101 "))
             try await client.close()
         }

@@ -31,7 +31,11 @@ package struct Certificates: Sendable {
     }
 
     private func issue(_ name: String, names: String) throws {
-        try "subjectAltName=\(names)\n".write(toFile: "\(self.directory)/\(name).ext", atomically: true, encoding: .utf8)
+        try "subjectAltName=\(names)\n".write(
+            toFile: "\(self.directory)/\(name).ext",
+            atomically: true,
+            encoding: .utf8
+        )
         try self.openssl(
             "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout \(name).key -out \(name).csr -subj /CN=\(name)"
         )

@@ -12,12 +12,10 @@ extension Connection {
             while self.phase == .extended, let event = try self.reader.next(&self.inbound) {
                 switch event {
                 case .message(_, let payload, _):
-                    if self.role == .client {
-                        self.client?.extended.take { $0.receive(payload, now: now) }
-                            .map { self.perform($0, now: now) }
-                    } else {
-                        self.server?.extended.take { $0.receive(payload, date: date, now: now) }
-                            .map { self.perform($0, now: now) }
+                    if let action = self.client?.extended?.receive(payload, now: now) {
+                        self.perform(action, now: now)
+                    } else if let action = self.server?.extended?.receive(payload, date: date, now: now) {
+                        self.perform(action, now: now)
                     }
                 case .close(let code, let reason):
                     self.closedDuringExtended(code, reason, now: now)
@@ -56,7 +54,7 @@ extension Connection {
         self.peerClosed(code, reason, now: now)
     }
 
-    private mutating func violatedDuringExtended(_ violation: FrameViolation, now: NIODeadline) {
+    mutating func violatedDuringExtended(_ violation: FrameViolation, now: NIODeadline) {
         let code: WebSocketError.Code =
             switch violation.closeCode {
             case .messageTooBig, .policyViolation: .limitExceeded
@@ -94,19 +92,10 @@ extension Connection {
     }
 
     mutating func extendedTimeReached(now: NIODeadline) {
-        if self.role == .client {
-            self.client?.extended.take { $0.deadlineReached(now: now) }.map { self.perform($0, now: now) }
-        } else {
-            let date = self.settings.date()
-            self.server?.extended.take { $0.deadlineReached(date: date, now: now) }.map { self.perform($0, now: now) }
+        if let action = self.client?.extended?.deadlineReached(now: now) {
+            self.perform(action, now: now)
+        } else if let action = self.server?.extended?.deadlineReached(date: self.settings.date(), now: now) {
+            self.perform(action, now: now)
         }
-    }
-}
-
-extension Optional {
-    /// Calls a mutating method in place.
-    fileprivate mutating func take<Result>(_ body: (inout Wrapped) -> Result) -> Result? {
-        guard self != nil else { return nil }
-        return body(&self!)
     }
 }

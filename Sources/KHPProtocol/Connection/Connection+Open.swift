@@ -28,6 +28,7 @@ extension Connection {
         )
         if keepAlive.idleTimeout != nil { self.idleSince = now }
         if self.isObserved { self.actions.append(.event(.open(negotiated))) }
+        // KHP-E13: not before now, and only once.
         self.actions.append(.opened(negotiated))
     }
 
@@ -99,6 +100,7 @@ extension Connection {
 
     /// Fails an open connection (RFC 6455 section 7.1.7).
     mutating func violated(_ violation: FrameViolation, now: NIODeadline) {
+        guard self.phase == .open else { return self.violatedDuringExtended(violation, now: now) }
         let code: WebSocketError.Code =
             switch violation.closeCode {
             case .messageTooBig: .messageTooBig
@@ -159,7 +161,8 @@ extension Connection {
 
     private mutating func failTransform(_ error: any Error, now: NIODeadline) {
         if self.failure == nil {
-            self.failure = (error as? WebSocketError).map { self.located($0) }
+            self.failure =
+                (error as? WebSocketError).map { self.located($0) }
                 ?? WebSocketError(
                     .protocolViolation,
                     "An extension could not handle a message: \(error).",

@@ -13,19 +13,19 @@ struct Correspondence {
     let subprotocol: String?
     let extensions: ExtensionNegotiation
 
-    init(of head: ResponseHead, to plan: ExtendedClientPlan) throws(Mismatch) {
+    init(of head: ResponseHead, _ known: KnownFields, to plan: ExtendedClientPlan) throws(Mismatch) {
         let fields = head.fields
-        if let accept = fields.first("Sec-WebSocket-Accept"), accept != plan.acceptValue {
+        if known.contains(.accept), !fields.value(of: "Sec-WebSocket-Accept", equals: plan.acceptValue) {
             throw Mismatch("its Sec-WebSocket-Accept is not that of the opening handshake")
         }
-        subprotocol = fields.first("Sec-WebSocket-Protocol")
+        subprotocol = known.contains(.subprotocol) ? fields.first("Sec-WebSocket-Protocol") : nil
         if let subprotocol {
             // x-kaazing-handshake is never among the application's: the handshake does not nest (D14, E8).
-            guard fields.count(of: "Sec-WebSocket-Protocol") == 1, plan.subprotocols.contains(subprotocol) else {
+            guard !known.contains(.repeatedSubprotocol), plan.subprotocols.contains(subprotocol) else {
                 throw Mismatch("it selected a subprotocol that was not requested")
             }
         }
-        guard fields.contains("Sec-WebSocket-Extensions") else {
+        guard known.contains(.extensions) else {
             extensions = plan.extensions
             return
         }

@@ -21,7 +21,9 @@
 package import NIOCore
 
 /// What a completed extended handshake agreed on.
-package struct ExtendedResult: Sendable {
+///
+/// A class because it is handed from stage to stage and holds much; nothing in it ever changes.
+package final class ExtendedResult: Sendable {
     /// 101, 201, 204 or 205.
     package var status: Int { head.status }
     package let head: ResponseHead
@@ -30,6 +32,13 @@ package struct ExtendedResult: Sendable {
     package let subprotocol: String?
     /// What was negotiated in both handshakes.
     package let extensions: ExtensionNegotiation
+
+    init(head: ResponseHead, entity: ByteBuffer, subprotocol: String?, extensions: ExtensionNegotiation) {
+        self.head = head
+        self.entity = entity
+        self.subprotocol = subprotocol
+        self.extensions = extensions
+    }
 
     /// Head and content for the application. Made on each call: keep the result.
     package var response: HandshakeResponse { HandshakeResponse(head: head, entity: entity) }
@@ -116,9 +125,11 @@ package struct ExtendedClient {
         case .waiting:
             if reader.isEmpty, takeBalancerMessage(payload) { return .none }
             do throws(ExtendedResponseReader.Failure) {
-                guard case .response(let head, let entity, let rest) = try reader.receive(payload) else { return .none }
-                reader = ExtendedResponseReader(limits: limits, method: plan.method)
-                return act(on: head, entity: entity, rest: rest, now: now)
+                guard case .response(let head, let known, let entity, let rest) = try reader.receive(payload) else {
+                    return .none
+                }
+                reader.reset()
+                return act(on: head, known, entity: entity, rest: rest, now: now)
             } catch {
                 return fail(error.code, error.what, close: error.closeCode)
             }
@@ -135,7 +146,13 @@ package struct ExtendedClient {
         return true
     }
 
-    private mutating func act(on head: ResponseHead, entity: ByteBuffer, rest: Int, now: NIODeadline) -> Action {
+    private mutating func act(
+        on head: ResponseHead,
+        _ known: KnownFields,
+        entity: ByteBuffer,
+        rest: Int,
+        now: NIODeadline
+    ) -> Action {
         let action = StatusAction.action(
             forStatus: head.status,
             method: plan.method,
@@ -159,7 +176,7 @@ package struct ExtendedClient {
         }
         switch action {
         case .complete:
-            return complete(head, entity)
+            return complete(head, known, entity)
         case .sendBody:
             isBodyHeldBack = false
             return plan.body.map { .sendBody($0, HandshakeResponse(head: head, entity: entity)) } ?? .none
@@ -182,9 +199,9 @@ package struct ExtendedClient {
         }
     }
 
-    private mutating func complete(_ head: ResponseHead, _ entity: ByteBuffer) -> Action {
+    private mutating func complete(_ head: ResponseHead, _ known: KnownFields, _ entity: ByteBuffer) -> Action {
         do throws(Correspondence.Mismatch) {
-            let agreed = try Correspondence(of: head, to: plan)
+            let agreed = try Correspondence(of: head, known, to: plan)
             return finish(
                 .complete(
                     ExtendedResult(

@@ -58,45 +58,54 @@ package struct ExtendedClientPlan: Sendable {
     /// The extended request as the bytes of one message, and nothing in it that deployed gateways refuse (D9): request
     /// line, subprotocols, extensions, the application's fields, what announces a body, Authorization last.
     func writeRequest(authorization: String?) -> ByteBuffer {
-        var buffer = ByteBuffer()
-        buffer.reserveCapacity(256)
-        buffer.writeString(method)
-        buffer.writeInteger(Bytes.space)
-        buffer.writeString(url.path)
-        if let query = url.query {
-            buffer.writeInteger(UInt8(ascii: "?"))
-            buffer.writeString(query)
+        let fields = extraFields.filter { authorization == nil || $0.name != .authorization }
+        let offers = extensions.offers.map(\.description)
+        let bodyLength = body.map { String($0.readableBytes) }
+        var capacity = 192 + method.utf8.count + url.path.utf8.count + (url.query?.utf8.count ?? 0)
+        capacity += authorization?.utf8.count ?? 0
+        for item in subprotocols { capacity += item.utf8.count + 2 }
+        for item in offers { capacity += item.utf8.count + 2 }
+        for field in fields { capacity += field.name.rawName.utf8.count + field.value.utf8.count + 4 }
+        var buffer = ByteBufferAllocator().buffer(capacity: capacity)
+        buffer.writeText(capacity: capacity) { text in
+            text.write(method)
+            text.write(" ")
+            text.write(url.path)
+            if let query = url.query {
+                text.write("?")
+                text.write(query)
+            }
+            text.write(" HTTP/1.1\r\n")
+            text.writeList("Sec-WebSocket-Protocol: ", subprotocols)
+            text.writeList("Sec-WebSocket-Extensions: ", offers)
+            for field in fields {
+                text.write(field.name.rawName)
+                text.write(": ", field.value)
+            }
+            if let bodyLength {
+                text.write("Expect: 100-continue\r\n")
+                text.write("Content-Length: ", bodyLength)
+            }
+            if let authorization {
+                text.write("Authorization: ", authorization)
+            }
+            text.write("\r\n")
         }
-        buffer.writeStaticString(" HTTP/1.1\r\n")
-        buffer.writeList("Sec-WebSocket-Protocol", subprotocols)
-        buffer.writeList("Sec-WebSocket-Extensions", extensions.offers.map(\.description))
-        for field in extraFields where authorization == nil || field.name != .authorization {
-            buffer.writeField(field.name.rawName, field.value)
-        }
-        if let body {
-            buffer.writeStaticString("Expect: 100-continue\r\n")
-            buffer.writeField("Content-Length", String(body.readableBytes))
-        }
-        if let authorization {
-            buffer.writeField("Authorization", authorization)
-        }
-        buffer.writeStaticString("\r\n")
         return buffer
     }
 }
 
-extension ByteBuffer {
+extension TextWriter {
     /// One field line with a comma list; none at all when there is nothing to list (KHP-E5).
-    fileprivate mutating func writeList(_ name: String, _ elements: [String]) {
+    fileprivate mutating func writeList(_ name: StaticString, _ elements: [String]) {
         guard !elements.isEmpty else { return }
-        writeString(name)
-        writeStaticString(": ")
+        write(name)
         var isFirst = true
         for element in elements {
-            if !isFirst { writeStaticString(", ") }
-            writeString(element)
+            if !isFirst { write(", ") }
+            write(element)
             isFirst = false
         }
-        writeStaticString("\r\n")
+        write("\r\n")
     }
 }

@@ -3,7 +3,8 @@
 package import HTTPTypes
 package import NIOCore
 
-package struct ExtendedRequest: Sendable {
+/// A class because it is handed from stage to stage and holds much; nothing in it ever changes.
+package final class ExtendedRequest: Sendable {
     /// The opening request. Its Origin and Cookie are the ones that count (D14, E4).
     package let opening: OpeningRequest
     /// The extended request's own head.
@@ -19,6 +20,26 @@ package struct ExtendedRequest: Sendable {
     package let body: ByteBuffer
     /// How many requests came before this one on the connection; above 0 it is the replay after a challenge.
     package let round: Int
+
+    init(
+        opening: OpeningRequest,
+        head: RequestHead,
+        path: String,
+        query: String?,
+        subprotocols: [String],
+        extensionOffers: [ExtensionOffer],
+        body: ByteBuffer,
+        round: Int
+    ) {
+        self.opening = opening
+        self.head = head
+        self.path = path
+        self.query = query
+        self.subprotocols = subprotocols
+        self.extensionOffers = extensionOffers
+        self.body = body
+        self.round = round
+    }
 
     package var method: String { head.method }
 

@@ -9,14 +9,21 @@ struct ExtendedRequestCheck {
     /// Refuses the fields that deployed gateways refuse (D9); otherwise those without a meaning here are ignored.
     let isStrict: Bool
 
-    func check(_ head: RequestHead, body: ByteBuffer, round: Int) throws(ExtendedRefusal) -> ExtendedRequest {
+    func check(
+        _ head: RequestHead,
+        _ known: KnownFields,
+        body: ByteBuffer,
+        round: Int
+    ) throws(ExtendedRefusal) -> ExtendedRequest {
         let fields = head.fields
-        let (path, query) = splitTarget(Substring(head.target))
+        let (path, query) = head.target == opening.path ? (opening.path, nil) : splitTarget(Substring(head.target))
         guard path == opening.path else {
             throw .badRequest("The path is not that of the opening request.")  // D14
         }
-        if let host = fields.first("Host") {
-            guard let authority = try? Authority(host), authority.isSame(as: opening.authority) else {
+        if known.contains(.host) {
+            guard let host = fields.first("Host"), let authority = try? Authority(host),
+                authority.isSame(as: opening.authority)
+            else {
                 throw .badRequest("The Host field names another authority than the opening request's.")
             }
         }
@@ -24,11 +31,13 @@ struct ExtendedRequestCheck {
             throw .badRequest("The field \(name) is not allowed in an extended request.")
         }
         var subprotocols = opening.subprotocols
-        if fields.contains("Sec-WebSocket-Protocol") {
+        if known.contains(.subprotocol) {
             guard Subprotocols.parse(fields, into: &subprotocols) else {
                 throw .badRequest("Sec-WebSocket-Protocol is not a list of tokens.")
             }
-            subprotocols.removeAll { $0 == Subprotocols.extendedHandshake }
+            if subprotocols.count > opening.subprotocols.count {
+                subprotocols.removeAll { $0 == Subprotocols.extendedHandshake }
+            }
         }
         return ExtendedRequest(
             opening: opening,
@@ -36,14 +45,13 @@ struct ExtendedRequestCheck {
             path: path,
             query: query,
             subprotocols: subprotocols,
-            extensionOffers: try extensionOffers(in: fields),
+            extensionOffers: known.contains(.extensions) ? try extensionOffers(in: fields) : [],
             body: body,
             round: round
         )
     }
 
     private func extensionOffers(in fields: HeadFields) throws(ExtendedRefusal) -> [ExtensionOffer] {
-        guard fields.contains("Sec-WebSocket-Extensions") else { return [] }
         let offers: [ExtensionOffer]
         do throws(GrammarError) {
             offers = try parseExtensions(fields.all("Sec-WebSocket-Extensions"))

@@ -29,23 +29,23 @@ struct ExtendedRequestReader {
         case needsMore
         /// The client holds the body back until it gets 100.
         case expectsContinue
-        case request(RequestHead, body: ByteBuffer)
+        case request(RequestHead, KnownFields, body: ByteBuffer)
     }
 
     /// The longest registered method, its space and one byte of the target.
     private static let prefixLength = 20
 
-    private let limits: Limits
+    private let entityLimit: Int
     private var decoder: RequestHeadDecoder
     private var prefix: [UInt8] = []
-    private var isPrefixChecked = false
     private var messages = 0
     private var head: RequestHead?
+    private var known: KnownFields = []
     private var bodyLength = 0
     private var body = ByteBuffer()
 
     init(limits: Limits) {
-        self.limits = limits
+        entityLimit = limits.entityBytes
         decoder = RequestHeadDecoder(limits: limits.extendedHead)
     }
 
@@ -54,26 +54,31 @@ struct ExtendedRequestReader {
         guard messages <= Limits.Fixed.extendedMessages else {
             throw ExtendedRefusal(400, "The request comes in too many messages.", close: .policyViolation)
         }
-        var payload = payload
+        var rest = payload
         guard let head else {
-            guard let head = try decodeHead(&payload) else { return .needsMore }
-            bodyLength = try Self.bodyLength(of: head, limits: limits)
-            if bodyLength == 0 { return try finish(head, rest: payload) }
+            guard let head = try decodeHead(&rest, of: payload) else { return .needsMore }
+            known = KnownFields(in: head.fields)
+            bodyLength = try bodyLength(of: head)
+            if bodyLength == 0 { return try finish(head, rest: rest) }
             self.head = head
-            let event = try receiveBody(&payload, of: head)
-            if case .needsMore = event, body.readableBytes == 0, head.fields.contains("Expect") {
+            let event = try receiveBody(&rest, of: head)
+            if case .needsMore = event, body.readableBytes == 0, known.contains(.expect) {
                 return .expectsContinue
             }
             return event
         }
-        return try receiveBody(&payload, of: head)
+        return try receiveBody(&rest, of: head)
     }
 
-    private mutating func decodeHead(_ payload: inout ByteBuffer) throws(ExtendedRefusal) -> RequestHead? {
-        try checkPrefix(payload)
+    private mutating func decodeHead(
+        _ rest: inout ByteBuffer,
+        of payload: ByteBuffer
+    ) throws(ExtendedRefusal) -> RequestHead? {
+        let head: RequestHead?
         do throws(HeadError) {
-            return try decoder.decode(&payload)
+            head = try decoder.decode(&rest)
         } catch {
+            try checkPrefix(payload)
             let close: WebSocketCloseCode
             switch error {
             case .malformed, .unsupportedVersion: close = .protocolError
@@ -82,17 +87,14 @@ struct ExtendedRequestReader {
             }
             throw ExtendedRefusal(error.status, error.message, close: close)
         }
+        if head?.method != "GET" { try checkPrefix(payload) }
+        return head
     }
 
     /// D19: what cannot begin a request is refused before the rest of it could arrive.
     private mutating func checkPrefix(_ payload: ByteBuffer) throws(ExtendedRefusal) {
-        guard !isPrefixChecked else { return }
-        if prefix.isEmpty, payload.readableBytesView.starts(with: "GET /".utf8) {
-            isPrefixChecked = true
-            return
-        }
+        guard prefix.count < Self.prefixLength else { return }
         prefix.append(contentsOf: payload.readableBytesView.prefix(Self.prefixLength - prefix.count))
-        isPrefixChecked = prefix.count == Self.prefixLength
         guard RequestHeadDecoder.canBeginRequest(prefix) else {
             throw .noRequest("The message is no HTTP request.")
         }
@@ -114,24 +116,24 @@ struct ExtendedRequestReader {
         guard rest.readableBytes == 0 else {
             throw .noRequest("There are bytes behind the request in its message.")  // D13
         }
-        return .request(head, body: body)
+        return .request(head, known, body: body)
     }
 
     /// How much content follows the head; refuses early what would not be read anyway (E2).
-    private static func bodyLength(of head: RequestHead, limits: Limits) throws(ExtendedRefusal) -> Int {
-        let fields = head.fields
+    private func bodyLength(of head: RequestHead) throws(ExtendedRefusal) -> Int {
         guard head.minorVersion == 1 else {
             throw ExtendedRefusal(505, "An extended request is HTTP/1.1.", close: .protocolError)  // KHP-E2
         }
-        guard !fields.contains("Transfer-Encoding") else { throw .badRequest("Transfer-Encoding is not allowed.") }
-        if fields.contains("Expect"), !fields.value(of: "Expect", equalsIgnoringCase: "100-continue") {
+        guard !known.contains(.transferEncoding) else { throw .badRequest("Transfer-Encoding is not allowed.") }
+        if known.contains(.expect), !head.fields.value(of: "Expect", equalsIgnoringCase: "100-continue") {
             throw ExtendedRefusal(417, "Only 100-continue can be expected.", close: .normalClosure, method: head.method)
         }
-        switch fields.contentLength {
+        guard known.contains(.contentLength) else { return 0 }
+        switch head.fields.contentLength {
         case .absent: return 0
         case .invalid: throw .noRequest("Content-Length is not a number.")
         case .bytes(let length):
-            guard length <= limits.entityBytes else {
+            guard length <= entityLimit else {
                 throw ExtendedRefusal(413, "The content is too large.", close: .messageTooBig, method: head.method)
             }
             return length

@@ -9,7 +9,7 @@ struct ExtendedResponseReader {
     enum Event {
         case needsMore
         /// `rest`: how many bytes lie behind the response in its message.
-        case response(ResponseHead, entity: ByteBuffer, rest: Int)
+        case response(ResponseHead, KnownFields, entity: ByteBuffer, rest: Int)
     }
 
     /// Why the messages are no response that is read on. The close code is that of D6.
@@ -25,18 +25,19 @@ struct ExtendedResponseReader {
 
     private static let versionPrefix: StaticString = "HTTP/1."
 
-    private let limits: Limits
+    private let entityLimit: Int
     private let isAnswerToHead: Bool
     private var decoder: ResponseHeadDecoder
     private var versionBytes = 0
     private var messages = 0
+    private var known: KnownFields = []
     private var entityLength = 0
     private var entity = ByteBuffer()
     /// The head, once it is complete while content is missing.
     private(set) var head: ResponseHead?
 
     init(limits: Limits, method: String) {
-        self.limits = limits
+        entityLimit = limits.entityBytes
         isAnswerToHead = method == "HEAD"
         decoder = ResponseHeadDecoder(limits: limits.extendedHead)
     }
@@ -49,12 +50,22 @@ struct ExtendedResponseReader {
         guard messages <= Limits.Fixed.extendedMessages else {
             throw Failure(code: .limitExceeded, what: "it comes in too many messages", closeCode: .policyViolation)
         }
-        var payload = payload
-        if let head { return receiveEntity(&payload, of: head) }
-        try checkVersion(payload)
-        guard let head = try decodeHead(&payload) else { return .needsMore }
+        var rest = payload
+        if let head { return receiveEntity(&rest, of: head) }
+        guard let head = try decodeHead(&rest, of: payload) else { return .needsMore }
+        known = KnownFields(in: head.fields)
         entityLength = try entityLength(of: head)
-        return receiveEntity(&payload, of: head)
+        return receiveEntity(&rest, of: head)
+    }
+
+    /// Makes it ready for the next response.
+    mutating func reset() {
+        versionBytes = 0
+        messages = 0
+        known = []
+        entityLength = 0
+        entity = ByteBuffer()
+        head = nil
     }
 
     /// Refuses what cannot begin a status line before the rest of it could arrive: an application's message, say.
@@ -69,10 +80,12 @@ struct ExtendedResponseReader {
         guard isPrefix else { throw .invalid("the message is no HTTP/1.1 response") }
     }
 
-    private mutating func decodeHead(_ payload: inout ByteBuffer) throws(Failure) -> ResponseHead? {
+    private mutating func decodeHead(_ rest: inout ByteBuffer, of payload: ByteBuffer) throws(Failure) -> ResponseHead?
+    {
         do throws(HeadError) {
-            return try decoder.decode(&payload)
+            if let head = try decoder.decode(&rest) { return head }
         } catch {
+            try checkVersion(payload)
             switch error {
             case .malformed, .unsupportedVersion:
                 throw .invalid(error.message)
@@ -82,21 +95,24 @@ struct ExtendedResponseReader {
                 throw Failure(code: .limitExceeded, what: error.message, closeCode: .policyViolation)
             }
         }
+        try checkVersion(payload)
+        return nil
     }
 
     private func entityLength(of head: ResponseHead) throws(Failure) -> Int {
         guard head.minorVersion == 1 else { throw .invalid("it is HTTP/1.0") }
-        guard !head.fields.contains("Transfer-Encoding") else { throw .invalid("it has a Transfer-Encoding") }
+        guard !known.contains(.transferEncoding) else { throw .invalid("it has a Transfer-Encoding") }
         switch head.status {
         case 100...199, 204, 205, 304:
             return 0
         default:
+            guard known.contains(.contentLength) else { return 0 }
             switch head.fields.contentLength {
             case .absent: return 0
             case .invalid: throw .invalid("its Content-Length is not a number")
             case .bytes where isAnswerToHead: return 0
             case .bytes(let length):
-                guard length <= limits.entityBytes else {
+                guard length <= entityLimit else {
                     throw Failure(
                         code: .limitExceeded,
                         what: "its content is too large",
@@ -117,6 +133,6 @@ struct ExtendedResponseReader {
             self.head = head
             return .needsMore
         }
-        return .response(head, entity: entity, rest: payload.readableBytes)
+        return .response(head, known, entity: entity, rest: payload.readableBytes)
     }
 }

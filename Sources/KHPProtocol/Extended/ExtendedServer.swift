@@ -57,9 +57,7 @@ package struct ExtendedServer {
     private let limits: Limits
     private var reader: ExtendedRequestReader
     private var state = State.receiving
-    private var method = "GET"
-    private var subprotocols: [String] = []
-    private var offered: [ExtensionOffer] = []
+    private var request: ExtendedRequest?
     private var round = 0
     private var carriedCredentials = false
     private var wrongAnswers = 0
@@ -120,13 +118,11 @@ package struct ExtendedServer {
             return .none
         case .expectsContinue:
             return .sendContinue(ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n"))
-        case .request(let head, let body):
-            let request = try check.check(head, body: body, round: round)
+        case .request(let head, let known, let body):
+            let request = try check.check(head, known, body: body, round: round)
             state = .answering
-            method = head.method
-            subprotocols = request.subprotocols
-            offered = request.extensionOffers
-            carriedCredentials = round > 0 || head.fields.contains("Authorization")
+            self.request = request
+            carriedCredentials = round > 0 || known.contains(.authorization)
             // D17: the handshake timeout holds before the first request, which may not extend it, and for the answer
             // to every later one.
             if round > 0 { deadline = now + limits.extendedTimeout }
@@ -163,8 +159,10 @@ package struct ExtendedServer {
     private mutating func complete(_ answer: ExtendedAnswer, date: String) -> Action {
         // Our own answers correspond to the request, whatever an endpoint says (KHP-E10, KHP-E14).
         let subprotocol = answer.negotiated.subprotocol
-        guard subprotocol.map({ subprotocols.contains($0) }) ?? true,
-            answer.negotiated.extensions.allSatisfy({ item in offered.contains { $0.name == item.name } })
+        guard let request, subprotocol.map({ request.subprotocols.contains($0) }) ?? true,
+            answer.negotiated.extensions.allSatisfy({ item in
+                request.extensionOffers.contains { $0.name == item.name }
+            })
         else {
             return finish(ExtendedAnswer(status: 500), close: .internalError, date: date)
         }
@@ -180,7 +178,7 @@ package struct ExtendedServer {
             server: server,
             fields: answer.fields
         )
-        var buffer = ByteBuffer()
+        var buffer = ByteBufferAllocator().buffer(capacity: 512)
         acceptance.write(into: &buffer)
         return .send(buffer, then: .open(answer.negotiated))
     }
@@ -239,7 +237,7 @@ package struct ExtendedServer {
                 into: &buffer,
                 layer: .extended,
                 date: date,
-                method: method,
+                method: request?.method ?? "GET",
                 negotiated: answer.completes ? answer.negotiated : Negotiated()
             )
         return buffer

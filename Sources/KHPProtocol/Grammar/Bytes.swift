@@ -50,6 +50,27 @@ package enum Bytes {
         return low < 10 ? 0x30 + low : 0x41 + low - 10
     }
 
+    /// Equality of two runs of bytes, eight at a time.
+    @inline(__always)
+    package static func equal(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
+        let count = left.count
+        guard count == right.count else { return false }
+        guard count > 0, let left = left.baseAddress, let right = right.baseAddress else { return true }
+        var index = 0
+        while count - index >= 8 {
+            let one = left.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            let other = right.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            guard one == other else { return false }
+            index += 8
+        }
+        while index < count {
+            let one = left.load(fromByteOffset: index, as: UInt8.self)
+            guard one == right.load(fromByteOffset: index, as: UInt8.self) else { return false }
+            index += 1
+        }
+        return true
+    }
+
     /// ASCII case-insensitive equality of two runs of bytes; eight at a time, as every field look-up goes through it.
     @inline(__always)
     package static func equalIgnoringCase(

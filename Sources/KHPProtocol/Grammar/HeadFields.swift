@@ -125,7 +125,7 @@ package struct HeadFields: Sendable {
     /// Whether the first field of that name has exactly this value.
     package func value(of name: String, equals expected: String) -> Bool {
         withFirst(name) { value in
-            Bytes.withUTF8(of: expected) { $0.count == value.count && $0.elementsEqual(value) }
+            Bytes.withUTF8(of: expected) { Bytes.equal($0, value) }
         } ?? false
     }
 
@@ -202,6 +202,19 @@ package struct HeadFields: Sendable {
                 buffer.writeStaticString(": ")
                 buffer.writeBytes(UnsafeRawBufferPointer(rebasing: bytes[entry.value]))
                 buffer.writeStaticString("\r\n")
+            }
+        }
+    }
+
+    /// Calls `body` with the bytes of each name and value in order, for callers that look for several names at once.
+    @inline(__always)
+    package func forEachField(_ body: (_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Void) {
+        storage.withUnsafeReadableBytes { bytes in
+            for entry in entries {
+                body(
+                    UnsafeRawBufferPointer(rebasing: bytes[entry.name]),
+                    UnsafeRawBufferPointer(rebasing: bytes[entry.value])
+                )
             }
         }
     }

@@ -32,22 +32,27 @@ package struct Acceptance: Sendable {
 
     /// Appends the whole head.
     package func write(into buffer: inout ByteBuffer) {
-        buffer.reserveCapacity(minimumWritableBytes: 320)
         guard fields.isEmpty else {
             head.write(into: &buffer)
             return
         }
-        buffer.writeStaticString("HTTP/1.1 101 Web Socket Protocol Handshake\r\nConnection: Upgrade\r\nDate: ")
-        buffer.writeString(date)
-        buffer.writeStaticString("\r\nSec-WebSocket-Accept: ")
-        buffer.writeString(acceptValue)
-        buffer.writeStaticString("\r\n")
-        negotiated.write(into: &buffer)
-        buffer.writeStaticString("Server: ")
-        buffer.writeString(server)
-        buffer.writeStaticString(
-            echoesOldUpgrade ? "\r\nUpgrade: WebSocket\r\n\r\n" : "\r\nUpgrade: websocket\r\n\r\n"
-        )
+        let extensions = negotiated.extensions.map(\.description)
+        var capacity = 256 + date.utf8.count + acceptValue.utf8.count + server.utf8.count
+        capacity += negotiated.subprotocol?.utf8.count ?? 0
+        for item in extensions { capacity += item.utf8.count + 28 }
+        buffer.writeText(capacity: capacity) { text in
+            text.write("HTTP/1.1 101 Web Socket Protocol Handshake\r\nConnection: Upgrade\r\n")
+            text.write("Date: ", date)
+            text.write("Sec-WebSocket-Accept: ", acceptValue)
+            for item in extensions {
+                text.write("Sec-WebSocket-Extensions: ", item)
+            }
+            if let subprotocol = negotiated.subprotocol {
+                text.write("Sec-WebSocket-Protocol: ", subprotocol)
+            }
+            text.write("Server: ", server)
+            text.write(echoesOldUpgrade ? "Upgrade: WebSocket\r\n\r\n" : "Upgrade: websocket\r\n\r\n")
+        }
     }
 
     /// The same as a value.

@@ -2,7 +2,9 @@
 
 package import HTTPTypes
 
-package struct OpeningRequest: Sendable {
+/// A class because it goes with the connection through every stage, and a copy of all its parts would cost more than
+/// reading the extended request; nothing in it ever changes.
+package final class OpeningRequest: Sendable {
     package let head: RequestHead
     /// Of the target, as sent; it begins with a slash.
     package let path: String
@@ -20,6 +22,33 @@ package struct OpeningRequest: Sendable {
     /// Whether x-kaazing-handshake was offered, at whatever place (KHP-O2).
     package let offersExtendedHandshake: Bool
     package let extensionOffers: [ExtensionOffer]
+    /// Whether the answer writes `Upgrade: WebSocket` as the request did (D10).
+    package let spellsUpgradeOldStyle: Bool
+
+    init(
+        head: RequestHead,
+        path: String,
+        query: String?,
+        authority: Authority,
+        dialect: Dialect,
+        key: String,
+        version: Int,
+        subprotocols: [String],
+        offersExtendedHandshake: Bool,
+        extensionOffers: [ExtensionOffer]
+    ) {
+        self.head = head
+        self.path = path
+        self.query = query
+        self.authority = authority
+        self.dialect = dialect
+        self.key = key
+        self.version = version
+        self.subprotocols = subprotocols
+        self.offersExtendedHandshake = offersExtendedHandshake
+        self.extensionOffers = extensionOffers
+        spellsUpgradeOldStyle = head.fields.value(of: "Upgrade", equals: "WebSocket")
+    }
 
     package var method: String { head.method }
 
@@ -33,7 +62,4 @@ package struct OpeningRequest: Sendable {
 
     /// A secret: never to be shown.
     package var authorization: String? { head.fields.first("Authorization") }
-
-    /// Whether the answer writes `Upgrade: WebSocket` as the request did (D10).
-    package var spellsUpgradeOldStyle: Bool { head.fields.value(of: "Upgrade", equals: "WebSocket") }
 }

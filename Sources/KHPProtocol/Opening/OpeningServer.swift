@@ -43,11 +43,11 @@ package struct OpeningServer {
     /// The second half of ``receive(_:)``: RFC 6455 section 4.2.1, in the order of what is most useful to be told.
     package static func check(_ head: RequestHead) throws(Refusal) -> OpeningRequest {
         let fields = head.fields
+        let known = KnownFields(in: fields)
         // A WebSocket request has no content, and whatever frames one is a way to smuggle (A3).
-        guard !fields.contains("Transfer-Encoding") else { throw .badRequest("Transfer-Encoding is not allowed.") }
-        switch fields.contentLength {
-        case .absent, .bytes(0): break
-        default: throw .badRequest("Content is not allowed.")
+        guard !known.contains(.transferEncoding) else { throw .badRequest("Transfer-Encoding is not allowed.") }
+        guard !known.contains(.contentLength) || fields.contentLength == .bytes(0) else {
+            throw .badRequest("Content is not allowed.")
         }
         guard head.method == "GET" else { throw .methodNotAllowed(head.method) }
         guard isWebSocketRequest(head) else {
@@ -64,13 +64,13 @@ package struct OpeningServer {
             throw .badRequest("Sec-WebSocket-Key is not the base64 of sixteen bytes.")
         }
         var subprotocols: [String] = []
-        guard Subprotocols.parse(fields, into: &subprotocols) else {
+        guard !known.contains(.subprotocol) || Subprotocols.parse(fields, into: &subprotocols) else {
             throw .badRequest("Sec-WebSocket-Protocol is not a list of tokens.")
         }
         let offered = subprotocols.count
         subprotocols.removeAll { $0 == Subprotocols.extendedHandshake }
         var offers: [ExtensionOffer] = []
-        if fields.contains("Sec-WebSocket-Extensions") {
+        if known.contains(.extensions) {
             do throws(GrammarError) {
                 offers = try parseExtensions(fields.all("Sec-WebSocket-Extensions"))
             } catch {

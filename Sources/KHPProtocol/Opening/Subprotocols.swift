@@ -32,15 +32,37 @@ package enum Subprotocols {
     /// Reads all Sec-WebSocket-Protocol fields of a head into `names`, which keeps the first of equal names. Empty
     /// elements, and so empty fields, are ignored (deployed clients send them). `false`: some element is no token.
     package static func parse(_ fields: HeadFields, into names: inout [String]) -> Bool {
-        for name in fields.list("Sec-WebSocket-Protocol") {
-            guard Token.isToken(name) else { return false }
-            if !names.contains(name) { names.append(name) }
+        var isValid = true
+        fields.forEachValue(of: "Sec-WebSocket-Protocol") { value in
+            isValid = parse(value, into: &names)
+            return isValid
+        }
+        return isValid
+    }
+
+    private static func parse(_ value: UnsafeRawBufferPointer, into names: inout [String]) -> Bool {
+        var position = 0
+        while position < value.count {
+            if Bytes.isWhitespace(value[position]) || value[position] == Bytes.comma {
+                position += 1
+                continue
+            }
+            let end = Token.end(in: value, from: position, to: value.count)
+            guard end > position else { return false }
+            let name = UnsafeRawBufferPointer(rebasing: value[position..<end])
+            position = end
+            while position < value.count, Bytes.isWhitespace(value[position]) { position += 1 }
+            guard position == value.count || value[position] == Bytes.comma else { return false }
+            let isKnown = names.contains { known in
+                Bytes.withUTF8(of: known) { $0.count == name.count && $0.elementsEqual(name) }
+            }
+            if !isKnown { names.append(String(decoding: name, as: UTF8.self)) }
         }
         return true
     }
 
     /// The server's choice among what was offered: the first of its own list, as deployed gateways choose, whatever the
-    /// client's order. `nil`: none.
+    /// client's order. `nil`: none (R-S1).
     package static func choose(supported: [String], offered: [String]) -> String? {
         supported.first { offered.contains($0) }
     }

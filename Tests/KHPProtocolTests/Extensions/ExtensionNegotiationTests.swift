@@ -89,7 +89,9 @@ import Testing
                 guard case .text(let text) = message else { return nil }
                 return .text(text + name)
             }
-            func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? { self }
+            func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? {
+                self
+            }
         }
         let negotiated = ["b", "none", "a"].map { NegotiatedExtension(name: $0, layer: .opening) }
         let extensions: [any WebSocketExtension] = [Suffix(name: "a"), Suffix(name: "b"), NamedExtension("none")]

@@ -1,0 +1,44 @@
+// The extension `x-number; from=N`: a running number goes before each text message and is checked on arrival.
+// Negotiation and messages are all that it deals with; which handshake it was negotiated in makes no difference to it.
+
+import KHPProtocol
+
+struct Numbering: WebSocketExtension {
+    let name = "x-number"
+    var from = 1
+
+    /// Client: what to ask for.
+    func offer() -> ExtensionParameters { ExtensionParameters([.init("from", String(from))]) }
+
+    /// Server: the parameters to answer with; nil declines.
+    func accept(_ offer: ExtensionParameters) -> ExtensionParameters? { Int(offer["from"] ?? "") == nil ? nil : offer }
+
+    /// Client: whether the answer can be worked with.
+    func judge(_ answer: ExtensionParameters) -> Bool { answer == offer() }
+
+    func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? {
+        Int(parameters["from"] ?? "").map { Numbers(sent: $0, received: $0) }
+    }
+}
+
+/// The state of one connection. Whatever is thrown here closes it with 1011.
+private struct Numbers: MessageTransform {
+    var sent: Int
+    var received: Int
+
+    mutating func outbound(_ message: WebSocketMessage) throws -> WebSocketMessage? {
+        guard case .text(let text) = message else { return message }
+        defer { sent &+= 1 }
+        return .text("\(sent):\(text)")
+    }
+
+    mutating func inbound(_ message: WebSocketMessage) throws -> WebSocketMessage? {
+        guard case .text(let text) = message else { return message }
+        let number = "\(received):".unicodeScalars
+        guard text.unicodeScalars.starts(with: number) else {
+            throw WebSocketError(.protocolViolation, "A message came out of order.")
+        }
+        received &+= 1
+        return .text(String(text.unicodeScalars.dropFirst(number.count)))
+    }
+}

@@ -1,0 +1,53 @@
+// Heads are made of many short strings, and each write to a ByteBuffer has its price. This writes all of them in one.
+
+import NIOCore
+
+/// Copies strings one behind the other into memory of a buffer.
+struct TextWriter {
+    private let memory: UnsafeMutableRawBufferPointer
+    fileprivate var count = 0
+
+    fileprivate init(memory: UnsafeMutableRawBufferPointer) {
+        self.memory = memory
+    }
+
+    @inline(__always)
+    mutating func write(_ text: StaticString) {
+        write(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    @inline(__always)
+    mutating func write(_ text: String) {
+        Bytes.withUTF8(of: text) { write($0) }
+    }
+
+    /// One field line.
+    @inline(__always)
+    mutating func write(_ name: StaticString, _ value: String) {
+        write(name)
+        write(value)
+        write("\r\n")
+    }
+
+    /// Nothing is written beyond the memory: the caller's count was wrong then, and the head stays without its end.
+    @inline(__always)
+    private mutating func write(_ bytes: UnsafeRawBufferPointer) {
+        guard bytes.count <= memory.count - count else {
+            assertionFailure("the caller reserved too little")
+            return
+        }
+        UnsafeMutableRawBufferPointer(rebasing: memory[count...]).copyMemory(from: bytes)
+        count += bytes.count
+    }
+}
+
+extension ByteBuffer {
+    /// Appends what `body` writes, which is `capacity` bytes at most.
+    mutating func writeText(capacity: Int, _ body: (inout TextWriter) -> Void) {
+        writeWithUnsafeMutableBytes(minimumWritableBytes: capacity) { memory in
+            var writer = TextWriter(memory: memory)
+            body(&writer)
+            return writer.count
+        }
+    }
+}

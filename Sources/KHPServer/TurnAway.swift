@@ -1,0 +1,33 @@
+// What a connection beyond the limits gets: an answer that costs nothing, and the end of the stream.
+
+import KHPTransport
+import NIOCore
+
+/// Writes a 503 without reading a request, half-closes, and discards what comes until the peer is done or a second has
+/// passed: closing at once would reset the stream and could destroy the answer on its way.
+final class TurnAway: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    func channelActive(context: ChannelHandlerContext) {
+        let entity = "503 Service Unavailable\nThere are too many connections.\n"
+        let answer =
+            "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            + "Date: \(DateHeader.now())\r\nRetry-After: 1\r\nContent-Length: \(entity.utf8.count)\r\n\r\n\(entity)"
+        let channel = context.channel
+        context.writeAndFlush(self.wrapOutboundOut(ByteBuffer(string: answer)))
+            .whenComplete { _ in channel.close(mode: .output, promise: nil) }
+        let limit = context.eventLoop.scheduleTask(in: .seconds(1)) { channel.close(promise: nil) }
+        channel.closeFuture.whenComplete { _ in limit.cancel() }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {}
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .inputClosed? = event as? ChannelEvent { context.close(promise: nil) }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+}

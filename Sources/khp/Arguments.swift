@@ -1,0 +1,56 @@
+import ArgumentParser
+import Foundation
+
+/// A span of time as it is typed: seconds, fractions allowed (D22).
+struct Seconds: ExpressibleByArgument, Sendable, Equatable {
+    var duration: Duration
+
+    init(_ seconds: Double) {
+        duration = .seconds(seconds)
+    }
+
+    init?(argument: String) {
+        guard let value = Double(argument), value.isFinite, value >= 0, value <= 1_000_000 else { return nil }
+        duration = .seconds(value)
+    }
+
+    var defaultValueDescription: String {
+        let value = duration.seconds
+        return value == value.rounded() ? String(Int(value)) : String(value)
+    }
+
+    /// The same as nanoseconds.
+    var nanoseconds: Int64 { Int64(duration.seconds * 1e9) }
+}
+
+/// A field as it is typed: `Name: value`.
+struct FieldArgument: ExpressibleByArgument, Sendable, Equatable {
+    var name: String
+    var value: String
+
+    init?(argument: String) {
+        guard let colon = argument.firstIndex(of: ":") else { return nil }
+        name = String(argument[..<colon])
+        value = String(argument[argument.index(after: colon)...].trimmingSpaces())
+        guard !name.isEmpty else { return nil }
+    }
+}
+
+/// Reads files that options name; a file that cannot be read is a mistake in what was typed.
+enum FileArgument {
+    static func bytes(_ path: String, option: String) throws(CommandFailure) -> [UInt8] {
+        do {
+            return Array(try Data(contentsOf: URL(fileURLWithPath: path)))
+        } catch {
+            let reason = FileManager.default.fileExists(atPath: path) ? "cannot be read" : "does not exist"
+            throw .usage("the file `\(path)` of \(option) \(reason)")
+        }
+    }
+
+    static func text(_ path: String, option: String) throws(CommandFailure) -> String {
+        guard let text = String(validating: try bytes(path, option: option), as: UTF8.self) else {
+            throw .usage("the file `\(path)` of \(option) is not UTF-8")
+        }
+        return text
+    }
+}

@@ -1,0 +1,104 @@
+import Foundation
+import KHPClient
+import NIOPosix
+import Synchronization
+
+/// Answers challenges from `--user`, `--netrc`, KHP_PASSWORD and, where there is a terminal, from the person at it.
+///
+/// What was given with `--user` belongs to the origin of the URL that was given (D20): another origin's challenge is
+/// looked up in the `.netrc` or asked at the terminal. What was refused once is not sent again.
+final class CommandChallengeHandler: ChallengeHandler {
+    private struct State {
+        /// In this connect, by URL, layer and realm: what was sent. A challenge there again means that it was refused.
+        var sent: [String: Credentials] = [:]
+        /// What a person typed, by origin and realm, for the next connect of `--reconnect`.
+        var typed: [String: Credentials] = [:]
+        var hasWarned = false
+    }
+
+    private let user: String?
+    private let password: String?
+    private let netrc: Netrc?
+    private let mayAsk: Bool
+    private let state = Mutex(State())
+
+    /// - Parameter mayAsk: whether a person can be asked at the terminal.
+    init(options: CredentialOptions, mayAsk: Bool) throws(CommandFailure) {
+        if let text = options.user {
+            let colon = text.firstIndex(of: ":")
+            user = colon.map { String(text[..<$0]) } ?? text
+            password = colon.map { String(text[text.index(after: $0)...]) }
+            guard user?.isEmpty == false else { throw .usage("`--user` needs a name before the colon") }
+        } else {
+            user = nil
+            password = nil
+        }
+        netrc = try options.netrc.map { path throws(CommandFailure) in
+            try Netrc(try FileArgument.text(path, option: "--netrc"), name: path)
+        }
+        self.mayAsk = mayAsk && PasswordPrompt.isPossible
+    }
+
+    func respond(to request: ChallengeRequest) async -> Credentials? {
+        guard request.scheme.lowercased() == "basic", request.layer != .proxy else { return nil }
+        let realm = request.realm ?? ""
+        let key = "\(request.layer) \(request.url) \(realm)"
+        let place = "\(request.url.origin) \(realm)"
+        let (refused, typed) = state.withLock { state in
+            if request.round == 1 { state.sent = [:] }
+            return (state.sent[key], state.typed[place])
+        }
+        var found = typed ?? known(request)
+        if found == nil || found == refused {
+            let answer = await ask(request, again: refused != nil)
+            state.withLock { $0.typed[place] = answer }
+            // Nobody to ask: the library does not send again what was refused, and says so.
+            found = answer ?? refused
+        }
+        guard let found else { return nil }
+        warnWithoutTLS(request)
+        state.withLock { $0.sent[key] = found }
+        return found
+    }
+
+    /// What was given beforehand.
+    private func known(_ request: ChallengeRequest) -> Credentials? {
+        if let user, request.url.isSameOrigin(as: request.originalURL) {
+            let password = password ?? ProcessInfo.processInfo.environment["KHP_PASSWORD"]
+            return password.map { .basic(user: user, password: $0) }
+        }
+        guard let entry = netrc?.entry(for: request.url.host), let login = entry.login else { return nil }
+        return .basic(user: login, password: entry.password ?? "")
+    }
+
+    private func ask(_ request: ChallengeRequest, again: Bool) async -> Credentials? {
+        guard mayAsk else { return nil }
+        let realm = request.realm.map { " \"\(TerminalText.escaped($0))\"" } ?? ""
+        let given = request.url.isSameOrigin(as: request.originalURL) ? user : nil
+        let place = TerminalText.escaped(request.url.authority)
+        return try? await NIOThreadPool.singleton.runIfActive { () -> Credentials? in
+            Output.shared.flush()
+            if again { Output.shared.line("The server refused that. Once more:", to: .standardError) }
+            Output.shared.flush()
+            guard let user = given ?? PasswordPrompt.ask("Name for \(place)\(realm): ", echo: true), !user.isEmpty,
+                let password = PasswordPrompt.ask("Password of \(user) for \(place)\(realm): ", echo: false)
+            else { return nil }
+            return .basic(user: user, password: password)
+        }
+    }
+
+    /// D21: allowed, with one warning.
+    private func warnWithoutTLS(_ request: ChallengeRequest) {
+        guard !request.url.isSecure else { return }
+        let isFirst = state.withLock { state in
+            defer { state.hasWarned = true }
+            return !state.hasWarned
+        }
+        if isFirst {
+            Output.shared.line(
+                "khp: warning: the password travels to \(request.url.authority) without TLS, readable on the way",
+                to: .standardError
+            )
+        }
+    }
+}

@@ -1,0 +1,118 @@
+import ArgumentParser
+import Foundation
+import KHPClient
+
+/// `khp connect`: a WebSocket between the terminal, a pipe or a script, and a server.
+struct ConnectCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "connect",
+        abstract: "Send lines as messages and print the messages that come back.",
+        discussion: """
+            Sends each line of standard input as a text message and prints each message received, one per line, until \
+            the end of input or until the peer closes. On a terminal it is interactive: /help lists what can be typed.
+
+            EXAMPLES
+              echo hello | khp connect ws://127.0.0.1:8080/echo
+              khp connect --message hello --count 1 --json wss://example.com/trades
+              khp connect --user joe --extended required -v ws://127.0.0.1:8080/trades
+
+            EXIT STATUS
+              0 closed cleanly · 1 closed otherwise · 2 usage · 3 no connection, or TLS failed · 4 opening handshake · \
+            5 extended handshake · 6 redirect refused · 7 timeout · 8 authentication · 9 protocol violation
+            """
+    )
+
+    @Argument(help: "ws:, wss:, http: or https:")
+    var url: String
+
+    @OptionGroup(title: "MESSAGES") var messages: MessageOptions
+    @OptionGroup(title: "HANDSHAKES") var handshake: HandshakeOptions
+    @OptionGroup(title: "CREDENTIALS") var credentials: CredentialOptions
+    @OptionGroup(title: "REDIRECTS AND TIME") var route: RouteOptions
+    @OptionGroup(title: "TLS") var tls: TLSOptions
+    @OptionGroup(title: "OUTPUT") var outputs: OutputOptions
+
+    @Option(help: ArgumentHelp("Largest message to take, in bytes.", valueName: "bytes"))
+    var maxMessageSize = 1 << 20
+
+    @Option(help: ArgumentHelp("Seconds of silence before a ping; 0 sends none.", valueName: "seconds"))
+    var pingInterval = Seconds(20)
+
+    func validate() throws {
+        guard maxMessageSize > 0 else { throw ValidationError("`--max-message-size` needs a number from 1") }
+    }
+
+    func run() async throws {
+        let given = messages.inOrder
+        let isInteractive =
+            given.isEmpty && isatty(0) == 1
+            && (Output.shared.isTerminal(.standardOutput) || Output.shared.isTerminal(.standardError))
+        let source: OutgoingSource =
+            given.isEmpty
+            ? .lines(InputQueue(), isInteractive: isInteractive)
+            : .list(OutgoingSource.Pending(try given.map { try $0.message() }))
+        let reporter = Reporter(options: outputs.reporting)
+        let transcript = try outputs.saveTranscript.map { path throws(CommandFailure) in
+            try TranscriptWriter(path: path, url: url)
+        }
+        var configuration = try configuration()
+        if reporter.isActive || transcript != nil {
+            configuration.observer = { event, info in
+                reporter.observe(event, info)
+                transcript?.observe(event)
+            }
+        }
+        let session = ConnectSession(
+            url: url,
+            subprotocols: handshake.subprotocols,
+            client: WebSocketClient(configuration: configuration),
+            source: source,
+            count: messages.count,
+            timeout: route.timeout.duration,
+            reconnects: route.reconnect,
+            printer: MessagePrinter(json: outputs.json, output: .shared)
+        )
+        try await session.run()
+    }
+
+    private func configuration() throws -> WebSocketClient.Configuration {
+        var configuration = WebSocketClient.Configuration()
+        try handshake.apply(to: &configuration)
+        route.apply(to: &configuration)
+        configuration.tls = try tls.configuration()
+        configuration.limits.messages.messageBytes = maxMessageSize
+        configuration.keepAlive.pingInterval = pingInterval.duration > .zero ? pingInterval.duration : nil
+        configuration.challengeHandler = try CommandChallengeHandler(
+            options: credentials,
+            mayAsk: isatty(2) == 1 || isatty(1) == 1
+        )
+        return configuration
+    }
+}
+
+/// What is shown, and how.
+struct OutputOptions: ParsableArguments {
+    @Flag(
+        name: [.customShort("v"), .customLong("verbose")],
+        help: "Show the steps of the connection on standard error."
+    )
+    var verbose = false
+
+    @Flag(help: "Show every head and frame of every layer as well.")
+    var trace = false
+
+    @Flag(help: "Write one JSON object per line to standard output.")
+    var json = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Save the conversation in the format of Specs/transcripts, credentials hidden.",
+            valueName: "file"
+        )
+    )
+    var saveTranscript: String?
+
+    var reporting: Reporter.Options {
+        Reporter.Options(json: json, verbose: verbose, trace: trace)
+    }
+}

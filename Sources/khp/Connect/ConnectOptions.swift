@@ -1,0 +1,228 @@
+public import ArgumentParser
+import Foundation
+import HTTPTypes
+public import KHPClient
+import NIOCore
+import NIOSSL
+
+extension ExtendedHandshakePolicy: ExpressibleByArgument {}
+extension RedirectPolicy: ExpressibleByArgument {}
+
+/// What to send, and when to stop.
+struct MessageOptions: ParsableArguments {
+    @Option(
+        name: .customLong("message"),
+        parsing: .unconditionalSingleValue,
+        help: ArgumentHelp("Send this text instead of standard input; repeatable.", valueName: "text"),
+        transform: { OutgoingArgument(.text($0)) }
+    )
+    var texts: [OutgoingArgument] = []
+
+    @Option(
+        name: .customLong("binary"),
+        parsing: .unconditionalSingleValue,
+        help: ArgumentHelp("Send the content of this file as a binary message; repeatable.", valueName: "file"),
+        transform: { OutgoingArgument(.file($0)) }
+    )
+    var files: [OutgoingArgument] = []
+
+    @Option(help: "Close with 1000 after this many messages were received.")
+    var count: Int?
+
+    /// All of them in the order in which they were given.
+    var inOrder: [OutgoingArgument] { (texts + files).sorted { $0.order < $1.order } }
+
+    func validate() throws {
+        if let count, count < 1 { throw ValidationError("`--count` needs a number from 1") }
+    }
+}
+
+/// What is asked for in either handshake.
+struct HandshakeOptions: ParsableArguments {
+    @Option(
+        name: .customLong("subprotocol"),
+        help: ArgumentHelp("An application subprotocol, most preferred first; repeatable.", valueName: "name")
+    )
+    var subprotocols: [String] = []
+
+    @Option(
+        name: .customLong("extension"),
+        help: ArgumentHelp(
+            "An extension to ask for, such as 'x-name; level=1'; repeatable. One that khp does not know is offered "
+                + "and reported, never applied.",
+            valueName: "extension"
+        )
+    )
+    var extensions: [String] = []
+
+    @Option(help: "The extended handshake: preferred, required or off.")
+    var extended: ExtendedHandshakePolicy = .preferred
+
+    @Option(help: ArgumentHelp("The method of the extended request.", valueName: "method"))
+    var extendedMethod = "GET"
+
+    @Option(
+        help: ArgumentHelp(
+            "The entity of the extended request, held back until the server answers 100.",
+            valueName: "file"
+        )
+    )
+    var extendedBody: String?
+
+    @Option(
+        name: [.customShort("H"), .customLong("header")],
+        parsing: .unconditionalSingleValue,
+        help: ArgumentHelp("A further field of the opening request; repeatable.", valueName: "'name: value'")
+    )
+    var headers: [FieldArgument] = []
+
+    @Option(
+        name: .customLong("extended-header"),
+        parsing: .unconditionalSingleValue,
+        help: ArgumentHelp("A further field of the extended request; repeatable.", valueName: "'name: value'")
+    )
+    var extendedHeaders: [FieldArgument] = []
+
+    @Option(help: ArgumentHelp("The Origin field.", valueName: "url"))
+    var origin: String?
+
+    func apply(to configuration: inout WebSocketClient.Configuration) throws {
+        configuration.extensions = try extensions.map { try ExtensionArgument.parse($0) }
+        configuration.extendedHandshake = extended
+        configuration.extendedMethod = extendedMethod
+        configuration.extendedBody = try extendedBody.map {
+            ByteBuffer(bytes: try FileArgument.bytes($0, option: "--extended-body"))
+        }
+        configuration.headers = try Self.fields(headers)
+        configuration.extendedHeaders = try Self.fields(extendedHeaders)
+        configuration.origin = origin
+    }
+
+    private static func fields(_ arguments: [FieldArgument]) throws -> HTTPFields {
+        var fields = HTTPFields()
+        for argument in arguments {
+            guard let name = HTTPField.Name(argument.name) else {
+                throw CommandFailure.usage("`\(TerminalText.escaped(argument.name))` is no field name")
+            }
+            guard HTTPField.isValidValue(argument.value) else {
+                throw CommandFailure.usage("the value of the field \(name) holds a control character")
+            }
+            fields.append(HTTPField(name: name, value: argument.value))
+        }
+        return fields
+    }
+}
+
+/// Who we are.
+struct CredentialOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Credentials for challenges of the URL's origin. Without a password: KHP_PASSWORD, else a prompt.",
+            valueName: "name[:password]"
+        )
+    )
+    var user: String?
+
+    @Option(help: ArgumentHelp("Credentials by host, in the format of ~/.netrc.", valueName: "file"))
+    var netrc: String?
+}
+
+/// Where to go on, and for how long.
+struct RouteOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("How many redirects to follow.", valueName: "n"))
+    var maxRedirects = 5
+
+    @Option(help: ArgumentHelp("Which targets to follow, compared with the URL given.", valueName: "policy"))
+    var redirectPolicy: RedirectPolicy = .always
+
+    @Flag(name: .customLong("follow-308"), help: "Follow 308 as RFC 9110 has it; the specification closes on it.")
+    var follow308 = false
+
+    @Flag(help: "Follow a redirect from wss to ws.")
+    var allowDowngrade = false
+
+    @Option(help: ArgumentHelp("Seconds for the whole connect, and for --count.", valueName: "seconds"))
+    var timeout = Seconds(30)
+
+    @Option(help: ArgumentHelp("Longest wait after a 202, in seconds.", valueName: "seconds"))
+    var wait = Seconds(30)
+
+    @Flag(help: "Connect again when the connection is lost, after pauses that grow to 30 s.")
+    var reconnect = false
+
+    func validate() throws {
+        guard maxRedirects >= 0 else { throw ValidationError("`--max-redirects` cannot be negative") }
+        guard timeout.duration > .zero else { throw ValidationError("`--timeout` needs more than 0 seconds") }
+    }
+
+    func apply(to configuration: inout WebSocketClient.Configuration) {
+        configuration.redirects.policy = redirectPolicy
+        configuration.redirects.limit = maxRedirects
+        configuration.redirects.follows308 = follow308
+        configuration.redirects.allowsDowngrade = allowDowngrade
+        configuration.timeouts.total = timeout.duration
+        // The whole connect is the bound that was asked for: no stage ends earlier than that.
+        configuration.timeouts.connect = timeout.duration
+        configuration.timeouts.opening = timeout.duration
+        configuration.timeouts.extended = timeout.duration
+        configuration.timeouts.wait = wait.duration
+    }
+}
+
+/// TLS.
+struct TLSOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Trust the authorities of this PEM file and no others.", valueName: "file"))
+    var cacert: String?
+
+    @Flag(help: "Verify neither the server's certificate nor its name.")
+    var insecure = false
+
+    @Option(help: ArgumentHelp("The client certificate, PEM.", valueName: "file"))
+    var cert: String?
+
+    @Option(help: ArgumentHelp("The client certificate's key, PEM.", valueName: "file"))
+    var key: String?
+
+    func configuration() throws -> TLSConfiguration {
+        var tls = TLSConfiguration.makeClientConfiguration()
+        if let cacert { tls.trustRoots = .certificates(try PEM.certificates(cacert, option: "--cacert")) }
+        if insecure { tls.certificateVerification = .none }
+        guard (cert == nil) == (key == nil) else {
+            throw CommandFailure.usage("--cert and --key belong together; one of them is missing")
+        }
+        if let cert, let key {
+            tls.certificateChain = try PEM.certificates(cert, option: "--cert").map { .certificate($0) }
+            tls.privateKey = .privateKey(try PEM.key(key, option: "--key"))
+        }
+        return tls
+    }
+}
+
+/// Reads certificates and keys that options name.
+enum PEM {
+    static func certificates(_ path: String, option: String) throws(CommandFailure) -> [NIOSSLCertificate] {
+        let bytes = try FileArgument.bytes(path, option: option)
+        guard let certificates = try? NIOSSLCertificate.fromPEMBytes(bytes), !certificates.isEmpty else {
+            throw .usage("the file `\(path)` of \(option) holds no PEM certificate")
+        }
+        return certificates
+    }
+
+    static func key(_ path: String, option: String) throws(CommandFailure) -> NIOSSLPrivateKey {
+        let bytes = try FileArgument.bytes(path, option: option)
+        guard let key = try? NIOSSLPrivateKey(bytes: bytes, format: .pem) else {
+            throw .usage("the file `\(path)` of \(option) holds no PEM private key without a password")
+        }
+        return key
+    }
+}
+
+/// An extension as it is typed: `name; param=value`.
+enum ExtensionArgument {
+    static func parse(_ text: String) throws(CommandFailure) -> NamedExtension {
+        guard let offers = try? parseExtensions([text]), offers.count == 1, let offer = offers.first else {
+            throw .usage("`\(TerminalText.escaped(text))` is no extension; write NAME or 'NAME; PARAM=VALUE'")
+        }
+        return NamedExtension(offer.name, parameters: offer.parameters)
+    }
+}

@@ -1,0 +1,169 @@
+import Dispatch
+import KHPClient
+import Synchronization
+
+/// What has been received so far, against `--count`. Counts over reconnects.
+final class Reception: Sendable {
+    private struct State {
+        var received = 0
+        var last = ContinuousClock.now
+    }
+
+    let count: Int?
+    private let state = Mutex(State())
+
+    init(count: Int?) {
+        self.count = count
+    }
+
+    /// Counts a message; whether it was the last one wanted.
+    func add() -> Bool {
+        state.withLock { state in
+            state.received += 1
+            state.last = .now
+            return state.received == count
+        }
+    }
+
+    /// When the last message came.
+    var last: ContinuousClock.Instant { state.withLock { $0.last } }
+
+    /// `1 of 3 messages`, when fewer came than `--count` wants.
+    var missing: String? {
+        guard let count else { return nil }
+        let received = state.withLock { $0.received }
+        return received < count ? "\(received) of \(count) messages" : nil
+    }
+}
+
+/// The life of one open socket: messages out, messages in, and the close.
+struct Conversation: Sendable {
+    /// After the end of input, how long nothing must have come before we close: servers that answer from a queue of
+    /// their own may drop what they have not answered when a close arrives.
+    private static let quiet = Duration.milliseconds(100)
+    /// And for how long at most a talkative server is heard out.
+    private static let longestQuietWait = Duration.seconds(2)
+
+    let socket: WebSocket
+    let source: OutgoingSource
+    let reception: Reception
+    let timeout: Duration
+    let printer: MessagePrinter
+
+    private enum Step: Sendable {
+        case received(Result<Void, any Error>)
+        case sent(Result<Void, any Error>)
+        case tooLate
+    }
+
+    /// Ends when the socket has closed.
+    /// - Throws: ``CommandFailure`` for wrong input, and when `--count` is not reached in time.
+    func run() async throws -> CloseInfo {
+        try await withThrowingTaskGroup(of: Step.self) { group in
+            group.addTask { .received(await result { try await receive() }) }
+            group.addTask { .sent(await result { try await send() }) }
+            if reception.count != nil {
+                group.addTask {
+                    try? await Task.sleep(for: timeout)
+                    return .tooLate
+                }
+            }
+            defer { group.cancelAll() }
+            while let step = try await group.next() {
+                switch step {
+                case .received:
+                    // Whatever ended it, how it closed says all.
+                    return await socket.closed()
+                case .sent(.failure(let failure as CommandFailure)):
+                    _ = try? await socket.close()
+                    throw failure
+                case .sent: break
+                case .tooLate:
+                    _ = try? await socket.close()
+                    throw CommandFailure(
+                        .timeout,
+                        code: "timeout",
+                        "only \(reception.missing ?? "some messages") came within "
+                            + "\(Ladder.fixed(timeout.seconds, digits: 1)) s; --timeout allows for more time"
+                    )
+                }
+            }
+            return await socket.closed()
+        }
+    }
+
+    private func result(_ body: () async throws -> Void) async -> Result<Void, any Error> {
+        do {
+            return .success(try await body())
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    // MARK: In
+
+    private func receive() async throws {
+        for try await message in socket.messages {
+            await printer.print(message)
+            let isLast = reception.add()
+            if isLast || printer.output.isBroken {
+                try await socket.close()
+                return
+            }
+        }
+    }
+
+    // MARK: Out
+
+    private func send() async throws {
+        switch source {
+        case .list(let pending):
+            while let message = pending.next() {
+                try await socket.send(message)
+            }
+            try await finish(afterQuiet: true)
+        case .lines(let queue, isInteractive: false):
+            while let line = try await queue.next() {
+                try await socket.send(line)
+            }
+            try await finish(afterQuiet: true)
+        case .lines(let queue, isInteractive: true):
+            while let line = try await queue.next() {
+                guard try await perform(InteractiveCommand(line)) else { return }
+            }
+            try await finish(afterQuiet: false)
+        }
+    }
+
+    /// The end of input closes, unless messages are being counted.
+    private func finish(afterQuiet: Bool) async throws {
+        guard reception.count == nil else { return }
+        let end = ContinuousClock.now
+        while afterQuiet {
+            let now = ContinuousClock.now
+            let since = max(end, reception.last)
+            if now - since >= Self.quiet || now - end >= Self.longestQuietWait { break }
+            try await Task.sleep(until: since + Self.quiet, clock: .continuous)
+        }
+        try await socket.close()
+    }
+
+    /// - Returns: whether to go on.
+    private func perform(_ command: InteractiveCommand) async throws -> Bool {
+        switch command {
+        case .send(let text):
+            try await socket.send(text)
+        case .ping:
+            let roundTrip = try await socket.ping()
+            printer.note("pong after \(Ladder.interval(roundTrip.seconds).dropFirst())")
+        case .close(let code, let reason):
+            try await socket.close(code: WebSocketCloseCode(rawValue: code), reason: reason)
+            return false
+        case .help:
+            printer.note(InteractiveCommand.summary)
+        case .mistake(let text):
+            printer.note(text)
+        }
+        return true
+    }
+}

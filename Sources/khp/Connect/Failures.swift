@@ -1,0 +1,133 @@
+import HTTPTypes
+import KHPProtocol
+import KHPTransport
+import NIOCore
+
+/// From the library's errors to exit statuses (the contract and D16) and to one sentence for a person.
+extension CommandFailure {
+    init(_ error: WebSocketError) {
+        self.init(
+            Self.status(of: error),
+            code: error.code.description,
+            Self.sentence(error),
+            url: error.url?.description,
+            httpStatus: error.response?.status
+        )
+    }
+
+    /// What anything that was thrown means.
+    init(any error: any Error) {
+        switch error {
+        case let error as CommandFailure: self = error
+        case let error as WebSocketError: self.init(error)
+        case is CancellationError: self.init(.interrupted, code: "cancelled", "interrupted")
+        default: self.init(.closedOtherwise, code: "internal", "\(error)".asSentence)
+        }
+    }
+
+    /// How an open connection ended, where that is no success.
+    init?(_ info: CloseInfo) {
+        // After both close frames it does not matter how the stream ended. An empty close frame (1005) is as proper an
+        // end as 1000.
+        let isNormal = info.code == nil || info.code == .normalClosure || info.code == .goingAway
+        if info.clean, isNormal { return nil }
+        if let error = info.error, !info.clean || Self.status(ofOpen: error) != .closedOtherwise {
+            self.init(error)
+            status = Self.status(ofOpen: error)
+            if status == .closedOtherwise {
+                sentence = "the connection was lost: " + Self.plain(error.message)
+            }
+            return
+        }
+        self.init(.closedOtherwise, code: "closed", "the connection was " + LadderStep.closing(info))
+    }
+
+    /// Once a socket was open, a lost connection is a close; nothing counts as a failed connect any more.
+    private static func status(ofOpen error: WebSocketError) -> ExitStatus {
+        let status = status(of: error)
+        return status == .protocolViolation || status == .timeout ? status : .closedOtherwise
+    }
+
+    static func status(of error: WebSocketError) -> ExitStatus {
+        switch error.code {
+        case .invalidArgument, .invalidURL: .usage
+        case .connectFailed, .tlsFailed: .connectFailed
+        case .timeout: .timeout
+        case .openingRefused where error.response?.status == 401: .authenticationFailed
+        case .openingRefused, .openingInvalid: .openingFailed
+        case .extendedRefused where error.response?.status == 401: .authenticationFailed
+        case .extendedRequired, .extendedRefused, .extendedInvalid, .redirectMethod: .extendedFailed
+        case .redirectRefused, .tooManyRedirects, .redirectLoop: .redirectRefused
+        case .authenticationFailed, .proxyAuthenticationRequired: .authenticationFailed
+        case .cancelled: .interrupted
+        case .closedDuringHandshake where error.phase == nil: .openingFailed
+        case .closedDuringHandshake, .protocolViolation, .messageTooBig, .limitExceeded: violation(error.phase)
+        default: .closedOtherwise
+        }
+    }
+
+    /// A violation, a limit or an end of stream counts for the stage in which it happened (D16).
+    private static func violation(_ phase: WebSocketError.Phase?) -> ExitStatus {
+        switch phase {
+        case .connect, .tls: .connectFailed
+        case .opening: .openingFailed
+        case .extended: .extendedFailed
+        case .open, .closing: .protocolViolation
+        case nil: .protocolViolation
+        }
+    }
+
+    /// What happened, what the server said about it, and what to do.
+    private static func sentence(_ error: WebSocketError) -> String {
+        var text = plain(error.message)
+        if let entity = explanation(error.response) { text += ": " + entity }
+        if let hint = hint(error) { text += "; " + hint }
+        return text
+    }
+
+    /// A message of the library as a part of our sentence.
+    private static func plain(_ message: String) -> String {
+        var text = TerminalText.escaped(message)
+        while text.hasSuffix(".") { text.removeLast() }
+        return decapitalized(text)
+    }
+
+    /// The first line of a refusal's entity, where it is text (KHP-E20).
+    private static func explanation(_ response: HandshakeResponse?) -> String? {
+        guard let response, let text = String(validating: response.entity.readableBytesView, as: UTF8.self) else {
+            return nil
+        }
+        let type = response.fields[.contentType] ?? "text/plain"
+        guard type.lowercased().hasPrefix("text/plain") else { return nil }
+        let line = text.split { $0.isNewline }.first.map { $0.trimmingSpaces() } ?? ""
+        // An entity that only repeats the status line explains nothing.
+        guard !line.isEmpty, line != response.description else { return nil }
+        var shown = TerminalText.escaped(line.prefix(200))
+        while shown.hasSuffix(".") { shown.removeLast() }
+        return "\"" + shown + "\""
+    }
+
+    private static func hint(_ error: WebSocketError) -> String? {
+        switch error.code {
+        case .connectFailed where error.message.contains("resolved"): "is the name right?"
+        case .connectFailed: error.url.map { "is a server listening at \($0.host) port \($0.port)?" }
+        case .tlsFailed: "--cacert FILE trusts another authority, --insecure trusts anyone"
+        case .timeout: "--timeout and --wait allow for more time"
+        case .extendedRequired: "without --extended required a plain WebSocket would do"
+        case .redirectRefused: "see --redirect-policy and --allow-downgrade"
+        case .tooManyRedirects: "--max-redirects allows more"
+        case .authenticationFailed where error.message.contains("refused"): "are name and password right?"
+        case .authenticationFailed: "--user NAME or --netrc FILE gives credentials"
+        case .messageTooBig: "--max-message-size allows larger ones"
+        default: nil
+        }
+    }
+
+    /// Begins in lower case, unless the first word is an abbreviation or a name in quotes.
+    private static func decapitalized(_ text: String) -> String {
+        guard let first = text.first, let second = text.dropFirst().first, first.isUppercase, !second.isUppercase else {
+            return text
+        }
+        return first.lowercased() + text.dropFirst()
+    }
+}

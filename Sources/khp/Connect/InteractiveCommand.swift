@@ -1,0 +1,49 @@
+/// What a line means that a person types at the prompt of `khp connect`.
+enum InteractiveCommand: Equatable {
+    case send(String)
+    case ping
+    case close(code: UInt16, reason: String)
+    case help
+    /// Something that cannot be done, with what to type instead.
+    case mistake(String)
+
+    static let summary = """
+        a line             is sent as a text message
+        //line             is sent with one slash less
+        /ping              sends a ping and shows how long its pong took
+        /close [code [reason]]   closes, with 1000 unless told otherwise
+        /help              shows this
+        Ctrl-D             closes with 1000
+        """
+
+    init(_ line: String) {
+        guard line.hasPrefix("/") else {
+            self = .send(line)
+            return
+        }
+        if line.hasPrefix("//") {
+            self = .send(String(line.dropFirst()))
+            return
+        }
+        let words = line.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: true)
+        switch words.first {
+        case "/ping": self = .ping
+        case "/help": self = .help
+        case "/close": self = Self.close(words.dropFirst())
+        default: self = .mistake("there is no `\(words.first ?? "/")`; /help lists what there is, // sends a slash")
+        }
+    }
+
+    private static func close(_ words: ArraySlice<Substring>) -> InteractiveCommand {
+        guard let word = words.first else { return .close(code: 1000, reason: "") }
+        // RFC 6455 section 7.4: what an application may send.
+        guard let code = UInt16(word),
+            [1000, 1001, 1003].contains(code) || (1007...1014).contains(code) || (3000...4999).contains(code)
+        else {
+            return .mistake("a close code is 1000, 1001, 1003, 1007 to 1014 or 3000 to 4999")
+        }
+        let reason = words.dropFirst().first.map { String($0) } ?? ""
+        guard reason.utf8.count <= 123 else { return .mistake("a reason has at most 123 bytes") }
+        return .close(code: code, reason: reason)
+    }
+}

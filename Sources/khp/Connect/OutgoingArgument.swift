@@ -1,0 +1,53 @@
+import Foundation
+import KHPClient
+import NIOCore
+import Synchronization
+
+/// A message given as an option. Remembers its place, because `--message` and `--binary` are sent in the order given
+/// and the parser keeps options of different names apart.
+struct OutgoingArgument: Sendable {
+    enum Content: Sendable {
+        case text(String)
+        case file(String)
+    }
+
+    private static let counter = Mutex(0)
+
+    let content: Content
+    let order: Int
+
+    init(_ content: Content) {
+        self.content = content
+        order = Self.counter.withLock { counter in
+            counter += 1
+            return counter
+        }
+    }
+
+    /// The message; reads the file.
+    func message() throws(CommandFailure) -> WebSocketMessage {
+        switch content {
+        case .text(let text): .text(text)
+        case .file(let path): .binary(ByteBuffer(bytes: try FileArgument.bytes(path, option: "--binary")))
+        }
+    }
+}
+
+/// Where the messages to send come from; lives as long as the command, over all reconnects.
+enum OutgoingSource: Sendable {
+    case list(Pending)
+    case lines(InputQueue, isInteractive: Bool)
+
+    /// Messages of options that are not sent yet.
+    final class Pending: Sendable {
+        private let messages: Mutex<[WebSocketMessage]>
+
+        init(_ messages: [WebSocketMessage]) {
+            self.messages = Mutex(messages.reversed())
+        }
+
+        func next() -> WebSocketMessage? {
+            messages.withLock { $0.popLast() }
+        }
+    }
+}

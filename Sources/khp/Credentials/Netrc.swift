@@ -1,0 +1,117 @@
+/// A `.netrc` file: which name and password belong to which host.
+///
+/// The format of ftp(1): tokens separated by blanks and line ends; `machine`, `default`, `login`, `password`,
+/// `account`, `macdef` (skipped up to an empty line); `#` begins a comment where a keyword could stand; a value may be
+/// quoted, with `\"` and `\\` inside.
+struct Netrc: Sendable {
+    struct Entry: Sendable, Equatable {
+        /// `nil` is the `default` entry.
+        var machine: String?
+        var login: String?
+        var password: String?
+    }
+
+    let entries: [Entry]
+
+    init(_ text: String, name: String) throws(CommandFailure) {
+        var scanner = Scanner(text)
+        var entries: [Entry] = []
+        while let word = scanner.word(commentsAllowed: true) {
+            switch word {
+            case "machine": entries.append(Entry(machine: try scanner.value(of: word, in: name).lowercased()))
+            case "default": entries.append(Entry())
+            case "macdef": scanner.skipMacro()
+            case "login", "password", "account":
+                let value = try scanner.value(of: word, in: name)
+                guard !entries.isEmpty else {
+                    throw .usage("line \(scanner.line) of \(name) has `\(word)` before any `machine`")
+                }
+                if word == "login" { entries[entries.count - 1].login = value }
+                if word == "password" { entries[entries.count - 1].password = value }
+            default:
+                throw .usage(
+                    "line \(scanner.line) of \(name) has a word where `machine`, `login` or `password` belongs"
+                )
+            }
+        }
+        self.entries = entries
+    }
+
+    /// The first entry for a host, or the default one.
+    func entry(for host: String) -> Entry? {
+        let host = host.lowercased()
+        return entries.first { $0.machine == host } ?? entries.first { $0.machine == nil }
+    }
+
+    private struct Scanner {
+        private var rest: Substring
+        private(set) var line = 1
+
+        init(_ text: String) {
+            rest = text[...]
+        }
+
+        private mutating func take() -> Character? {
+            guard let character = rest.popFirst() else { return nil }
+            if character.isNewline { line += 1 }
+            return character
+        }
+
+        mutating func word(commentsAllowed: Bool) -> String? {
+            while let next = rest.first {
+                if next.isWhitespace {
+                    _ = take()
+                } else if next == "#", commentsAllowed {
+                    while let character = rest.first, !character.isNewline { _ = take(); _ = character }
+                } else {
+                    break
+                }
+            }
+            guard let first = rest.first else { return nil }
+            return first == "\"" ? quoted() : plain()
+        }
+
+        private mutating func plain() -> String {
+            var word = ""
+            while let next = rest.first, !next.isWhitespace {
+                word.append(next)
+                _ = take()
+            }
+            return word
+        }
+
+        private mutating func quoted() -> String {
+            _ = take()
+            var word = ""
+            while let next = take() {
+                if next == "\"" { break }
+                if next == "\\", let escaped = take() {
+                    word.append(escaped)
+                } else {
+                    word.append(next)
+                }
+            }
+            return word
+        }
+
+        mutating func value(of keyword: String, in name: String) throws(CommandFailure) -> String {
+            guard let value = word(commentsAllowed: false) else {
+                throw .usage("\(name) ends after `\(keyword)`, where its value belongs")
+            }
+            return value
+        }
+
+        /// A macro ends at an empty line.
+        mutating func skipMacro() {
+            var previousWasNewline = false
+            while let next = take() {
+                if next.isNewline {
+                    if previousWasNewline { return }
+                    previousWasNewline = true
+                } else {
+                    previousWasNewline = false
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+import Foundation
+
+#if os(Linux)
+    import CCrypt
+#endif
+
+/// Passwords as `--users` keeps them: hashes of the system's crypt (bcrypt, SHA-crypt, yescrypt), made and verified.
+///
+/// Both take tens of milliseconds on purpose: call them off the event loops.
+enum PasswordHash {
+    enum Algorithm: String, CaseIterable, Sendable {
+        case bcrypt
+        case sha512
+        case sha256
+
+        fileprivate var prefix: String {
+            switch self {
+            case .bcrypt: "$2b$"
+            case .sha512: "$6$"
+            case .sha256: "$5$"
+            }
+        }
+
+        /// bcrypt counts powers of two; SHA-crypt counts rounds.
+        fileprivate var cost: UInt {
+            switch self {
+            case .bcrypt: 10
+            case .sha512, .sha256: 100_000
+            }
+        }
+    }
+
+    /// What crypt accepts (512 with its terminator); longer ones are refused before any work is done.
+    static let maximumPasswordBytes = 511
+
+    /// bcrypt reads no more than this of a password, silently.
+    static let maximumBcryptBytes = 72
+
+    /// Hashes that are worth the name: bcrypt, SHA-crypt, yescrypt, gost-yescrypt, scrypt. Not DES, not MD5.
+    static func isSupported(_ hash: String) -> Bool {
+        let prefixes = ["$2a$", "$2b$", "$2y$", "$5$", "$6$", "$y$", "$gy$", "$7$"]
+        return prefixes.contains { hash.hasPrefix($0) }
+            && hash.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: ":") }
+    }
+
+    /// Makes a hash with a fresh salt.
+    static func make(_ password: String, algorithm: Algorithm = .bcrypt) throws(CommandFailure) -> String {
+        if password.utf8.contains(0) {
+            throw .usage("the password holds a zero byte, which no hash can cover")
+        }
+        if algorithm == .bcrypt, password.utf8.count > maximumBcryptBytes {
+            throw .usage("the password is longer than the 72 bytes that bcrypt reads; use --algorithm sha512")
+        }
+        if password.utf8.count > maximumPasswordBytes {
+            throw .usage("the password is longer than \(maximumPasswordBytes) bytes")
+        }
+        #if os(Linux)
+            var random = SystemRandomNumberGenerator()
+            let salt = (0..<16).map { _ in CChar(truncatingIfNeeded: Int(random.next() as UInt8)) }
+            var setting = [CChar](repeating: 0, count: Int(CRYPT_GENSALT_OUTPUT_SIZE))
+            let made = salt.withUnsafeBufferPointer { salt in
+                crypt_gensalt_rn(
+                    algorithm.prefix,
+                    algorithm.cost,
+                    salt.baseAddress,
+                    Int32(salt.count),
+                    &setting,
+                    Int32(setting.count)
+                ) != nil
+            }
+            guard made, let hash = hashed(password, setting: text(setting)) else {
+                throw CommandFailure(
+                    .closedOtherwise,
+                    code: "internal",
+                    "the system's crypt cannot make \(algorithm.rawValue) hashes; try another --algorithm"
+                )
+            }
+            return hash
+        #else
+            throw .usage("this system's crypt knows neither bcrypt nor SHA-crypt; make the hash on Linux")
+        #endif
+    }
+
+    /// Whether a password belongs to a hash. The time does not depend on where the two differ.
+    static func verify(_ password: String, _ hash: String) -> Bool {
+        guard isSupported(hash), password.utf8.count <= maximumPasswordBytes, !password.utf8.contains(0),
+            let computed = hashed(password, setting: hash)
+        else { return false }
+        return constantTimeEquals(Array(computed.utf8), Array(hash.utf8))
+    }
+
+    /// Compares without an early exit. The lengths may be seen.
+    static func constantTimeEquals(_ left: [UInt8], _ right: [UInt8]) -> Bool {
+        guard left.count == right.count else { return false }
+        var difference: UInt8 = 0
+        for index in left.indices { difference |= left[index] ^ right[index] }
+        return difference == 0
+    }
+
+    #if os(Linux)
+        private static func hashed(_ password: String, setting: String) -> String? {
+            // crypt_ra allocates its 32 KiB of working memory itself; we wipe and free it.
+            var memory: UnsafeMutableRawPointer?
+            var size: Int32 = 0
+            defer {
+                if let memory { explicit_bzero(memory, Int(size)) }
+                free(memory)
+            }
+            guard let result = crypt_ra(password, setting, &memory, &size), result.pointee != CChar(UInt8(ascii: "*"))
+            else {
+                return nil
+            }
+            return String(cString: result)
+        }
+
+        private static func text(_ characters: [CChar]) -> String {
+            String(decoding: characters.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        }
+    #else
+        private static func hashed(_ password: String, setting: String) -> String? { nil }
+    #endif
+}

@@ -1,0 +1,45 @@
+import Foundation
+
+/// Asks a person at the terminal, for a password without echo. Blocking: call it off the pools.
+///
+/// Speaks to `/dev/tty`, so that it works while standard input and output are files or pipes.
+enum PasswordPrompt {
+    /// Whether there is a terminal to ask at.
+    static var isPossible: Bool {
+        let descriptor = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)
+        guard descriptor >= 0 else { return false }
+        close(descriptor)
+        return true
+    }
+
+    /// Asks, and returns the line that was typed; `nil` when there is no terminal or the input ended.
+    static func ask(_ question: String, echo: Bool) -> String? {
+        let descriptor = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        say(question, descriptor)
+        guard !echo else { return readLine(descriptor) }
+        return TerminalMode.withoutEcho(descriptor) {
+            defer { say("\n", descriptor) }
+            return readLine(descriptor)
+        }
+    }
+
+    private static func say(_ text: String, _ descriptor: Int32) {
+        let bytes = Array(text.utf8)
+        _ = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+    }
+
+    private static func readLine(_ descriptor: Int32) -> String? {
+        var line: [UInt8] = []
+        var byte: UInt8 = 0
+        while line.count < 4096 {
+            let count = read(descriptor, &byte, 1)
+            if count < 0, errno == EINTR { continue }
+            guard count == 1 else { return line.isEmpty ? nil : String(validating: line, as: UTF8.self) }
+            if byte == UInt8(ascii: "\n") { break }
+            line.append(byte)
+        }
+        return String(validating: line, as: UTF8.self)
+    }
+}

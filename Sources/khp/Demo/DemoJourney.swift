@@ -1,0 +1,152 @@
+import Foundation
+import KHPClient
+import NIOCore
+import NIOSSL
+import Synchronization
+
+/// The client's way through the demo: each step is printed as it happens and checked.
+struct DemoJourney: Sendable {
+    private let servers: DemoServers
+    private let certificate: EphemeralCertificate
+    private let steps: DemoSteps
+
+    init(trace: Bool) throws {
+        certificate = try EphemeralCertificate()
+        servers = DemoServers(certificate: certificate, secure: try DemoServers.makeSecure(certificate))
+        steps = DemoSteps(trace: trace)
+    }
+
+    /// - Returns: how many steps passed.
+    func run() async throws -> Int {
+        let configuration = try configuration()
+        return try await servers.serving { url in
+            let client = WebSocketClient(configuration: configuration)
+            let socket = try await client.connect(to: url, subprotocols: [DemoServers.subprotocol])
+            try check(socket.negotiated)
+            var messages = socket.messages.makeAsyncIterator()
+            try await echo(.text("hello"), .text("HELLO"), "text", socket, &messages)
+            let bytes = ByteBuffer(bytes: (0...255).map { UInt8($0) })
+            try await echo(.binary(bytes), .binary(bytes), "binary", socket, &messages)
+            let large = ByteBuffer(repeating: 0xA5, count: 1 << 20)
+            try await echo(.binary(large), .binary(large), "binary", socket, &messages)
+            let roundTrip = try await socket.ping()
+            steps.passed(.app, .received, "pong after \(Ladder.interval(roundTrip.seconds).dropFirst())")
+            let info = try await socket.close()
+            guard info.clean, info.code == .normalClosure else { throw failure(LadderStep.closing(info)) }
+            steps.passed(.app, .sent, LadderStep.closing(info))
+            return steps.count
+        }
+    }
+
+    private func configuration() throws -> WebSocketClient.Configuration {
+        var configuration = WebSocketClient.Configuration()
+        configuration.tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMBytes(certificate.certificate))
+        configuration.extensions = [UppercaseExtension()]
+        configuration.limits.messages.messageBytes = 2 << 20
+        // The credentials are meant for the server behind the redirect.
+        configuration.challengeHandler = BasicChallengeHandler { request in
+            request.realm == DemoServers.realm && request.url.isSecure
+                ? .basic(user: DemoServers.user, password: DemoServers.password) : nil
+        }
+        let steps = steps
+        configuration.observer = { event, _ in steps.observe(event) }
+        return configuration
+    }
+
+    private func check(_ negotiation: Negotiation) throws {
+        try expect(negotiation.status == 101, "the extended handshake completed with 101")
+        try expect(negotiation.redirects.count == 1, "one redirect was followed")
+        try expect(negotiation.challenges == 1, "one challenge was answered")
+        try expect(negotiation.subprotocol == DemoServers.subprotocol, "the subprotocol was chosen")
+        try expect(
+            negotiation.extensions.map(\.name) == [DemoServers.application],
+            "the extension was negotiated"
+        )
+        try expect(negotiation.url.isSecure, "TLS is in use")
+    }
+
+    private func echo(
+        _ message: WebSocketMessage,
+        _ expected: WebSocketMessage,
+        _ kind: String,
+        _ socket: WebSocket,
+        _ messages: inout WebSocketMessages.Iterator
+    ) async throws {
+        try await socket.send(message)
+        steps.note(.app, .sent, "\(kind) \(message.size) bytes")
+        let answer = try await messages.next()
+        guard answer == expected else { throw failure("the echo of the \(kind) message differs from what was sent") }
+        steps.passed(.app, .received, "\(kind) \(expected.size) bytes, the same")
+    }
+
+    private func expect(_ condition: Bool, _ what: String) throws {
+        guard condition else { throw failure("not so: \(what)") }
+    }
+
+    private func failure(_ sentence: String) -> CommandFailure {
+        CommandFailure(.closedOtherwise, code: "demo-failed", sentence)
+    }
+}
+
+extension WebSocketMessage {
+    fileprivate var size: Int {
+        switch self {
+        case .text(let text): text.utf8.count
+        case .binary(let bytes): bytes.readableBytes
+        }
+    }
+}
+
+/// Prints the demo's steps and counts those that passed.
+final class DemoSteps: Sendable {
+    private struct State {
+        var ladder = Ladder(style: Style(descriptor: Output.Stream.standardOutput.rawValue))
+        var count = 0
+    }
+
+    private let state = Mutex(State())
+    private let trace: Bool
+
+    init(trace: Bool) {
+        self.trace = trace
+    }
+
+    var count: Int { state.withLock { $0.count } }
+
+    /// Takes what the client's observer tells; each step of the handshakes counts.
+    func observe(_ event: ConnectionEvent) {
+        switch event {
+        case .pong, .closed, .failed, .frameSent, .frameReceived: return
+        default: break
+        }
+        for step in LadderStep.steps(of: event, trace: false) {
+            print(step.layer, step.direction, step.text, detail: step.detail, counts: true)
+        }
+    }
+
+    /// A step that was checked.
+    func passed(_ layer: Ladder.Layer, _ direction: Ladder.Direction, _ text: String) {
+        print(layer, direction, text, detail: nil, counts: true)
+    }
+
+    /// A line that is half of a step.
+    func note(_ layer: Ladder.Layer, _ direction: Ladder.Direction, _ text: String) {
+        print(layer, direction, text, detail: nil, counts: false)
+    }
+
+    private func print(
+        _ layer: Ladder.Layer,
+        _ direction: Ladder.Direction,
+        _ text: String,
+        detail: String?,
+        counts: Bool
+    ) {
+        let lines = state.withLock { state in
+            if counts { state.count += 1 }
+            let line = state.ladder.step(layer, direction, text, at: Clock.elapsed.seconds)
+            guard trace, let detail else { return [line] }
+            return [line] + state.ladder.detail(detail)
+        }
+        for line in lines { Output.shared.line(line) }
+    }
+}

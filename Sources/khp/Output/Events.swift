@@ -1,0 +1,174 @@
+import KHPProtocol
+import KHPTransport
+import NIOCore
+
+/// The JSON events of the contract: names and keys are fixed, fields that do not apply are absent.
+enum Events {
+    /// An object with its name and its time; with its connection, where there are several.
+    static func object(_ event: String, connection: UInt64? = nil, at time: Duration = Clock.elapsed) -> JSONObject {
+        var object = JSONObject()
+        object.set("event", event)
+        object.set("t", time.jsonSeconds)
+        object.set("connection", connection.map { Int(clamping: $0) })
+        return object
+    }
+
+    /// How the command ended, when it did not end well.
+    static func error(_ failure: CommandFailure) -> JSONObject {
+        var object = object("error")
+        object.set("code", failure.code)
+        object.set("message", failure.sentence)
+        object.set("url", failure.url)
+        object.set("status", failure.httpStatus)
+        object.set("exit", Int(failure.status.rawValue))
+        return object
+    }
+
+    /// A connection of a server that failed.
+    static func failed(_ error: WebSocketError, connection: UInt64?, at time: Duration) -> JSONObject {
+        var object = object("error", connection: connection, at: time)
+        object.set("code", error.code.description)
+        object.set("message", error.message)
+        object.set("url", error.url?.description)
+        object.set("status", error.response?.status)
+        return object
+    }
+
+    static func connecting(url: WebSocketURL, attempt: Int, at time: Duration) -> JSONObject {
+        var object = object("connecting", at: time)
+        object.set("url", url.description)
+        object.set("attempt", attempt)
+        return object
+    }
+
+    static func message(_ message: WebSocketMessage, connection: UInt64? = nil, at time: Duration = Clock.elapsed)
+        -> JSONObject
+    {
+        var object = object("message", connection: connection, at: time)
+        switch message {
+        case .text(let text):
+            object.set("kind", "text")
+            object.set("text", text)
+            object.set("bytes", text.utf8.count)
+        case .binary(let bytes):
+            object.set("kind", "binary")
+            object.set("base64", Base64.encode(bytes.readableBytesView))
+            object.set("bytes", bytes.readableBytes)
+        }
+        return object
+    }
+
+    static func close(_ info: CloseInfo, connection: UInt64? = nil, at time: Duration = Clock.elapsed) -> JSONObject {
+        var object = object("close", connection: connection, at: time)
+        object.set("code", info.code.map { Int($0.rawValue) })
+        object.set("reason", info.reason)
+        object.set("clean", .boolean(info.clean))
+        object.set("by", info.initiator.rawValue)
+        return object
+    }
+
+    /// The object for an event of the library; `nil` for those that have none.
+    static func object(for event: ConnectionEvent, connection: UInt64?, at time: Duration) -> JSONObject? {
+        func made(_ name: String, _ fill: (inout JSONObject) -> Void) -> JSONObject {
+            var object = object(name, connection: connection, at: time)
+            fill(&object)
+            return object
+        }
+        switch event {
+        case .connecting(let url, let attempt): return connecting(url: url, attempt: attempt, at: time)
+        case .connected(let peer, let tls):
+            return made("connected") {
+                $0.set("peer", peer)
+                $0.set("tls", tls.map(tlsValue))
+            }
+        case .openingRequest(let head): return made("opening-request") { $0.set("head", head) }
+        case .openingResponse(let head, let status):
+            return made("opening-response") {
+                $0.set("head", head)
+                $0.set("status", status)
+            }
+        case .extendedRequest(let head): return made("extended-request") { $0.set("head", head) }
+        case .extendedResponse(let head, let status, let action, let body):
+            return made("extended-response") {
+                $0.set("head", head)
+                $0.set("status", status)
+                $0.set("action", action.rawValue)
+                $0.setBody(body)
+            }
+        case .challenge(let scheme, let realm, let layer, let round):
+            return made("challenge") {
+                $0.set("scheme", scheme)
+                $0.set("realm", realm)
+                $0.set("layer", layer.rawValue)
+                $0.set("round", round)
+            }
+        case .redirect(let from, let target, let status, let layer):
+            return made("redirect") {
+                $0.set("from", from.description)
+                $0.set("to", target.description)
+                $0.set("status", status)
+                $0.set("layer", layer.rawValue)
+            }
+        case .open(let negotiation): return made("open") { fill(&$0, negotiation) }
+        case .frameSent(let frame) where frame.isMessage:
+            return made("sent") {
+                $0.set("kind", frame.kind)
+                $0.set("bytes", frame.bytes)
+            }
+        case .pong(let roundTrip): return made("pong") { $0.set("rtt", roundTrip.jsonSeconds) }
+        case .closed(let info): return close(info, connection: connection, at: time)
+        case .failed(let error): return failed(error, connection: connection, at: time)
+        case .frameSent, .frameReceived: return nil
+        }
+    }
+
+    private static func tlsValue(_ tls: TLSInfo) -> JSONValue {
+        var object = JSONObject()
+        object.set("version", tls.version)
+        object.set("alpn", tls.alpn)
+        return .object(object)
+    }
+
+    /// By name; a parameter without a value is `true`.
+    private static func parameters(_ parameters: ExtensionParameters) -> JSONValue {
+        var object = JSONObject()
+        for parameter in parameters.all {
+            object.set(parameter.name, parameter.value.map { JSONValue.string($0) } ?? .boolean(true))
+        }
+        return .object(object)
+    }
+
+    private static func fill(_ object: inout JSONObject, _ negotiation: Negotiation) {
+        object.set("url", negotiation.url.description)
+        object.set("subprotocol", negotiation.subprotocol)
+        object.set(
+            "extensions",
+            .array(
+                negotiation.extensions.map { negotiated in
+                    var item = JSONObject()
+                    item.set("name", negotiated.name)
+                    item.set("parameters", parameters(negotiated.parameters))
+                    item.set("layer", negotiated.layer.rawValue)
+                    return .object(item)
+                }
+            )
+        )
+        object.set("status", negotiation.status)
+        object.set("dialect", negotiation.dialect.name)
+        object.set("redirects", negotiation.redirects.count)
+        object.set("challenges", negotiation.challenges)
+        object.set("principal", negotiation.principal)
+    }
+}
+
+extension JSONObject {
+    /// An entity: text where it is text, otherwise base64; absent when it is empty.
+    fileprivate mutating func setBody(_ body: ByteBuffer) {
+        guard body.readableBytes > 0 else { return }
+        if let text = String(validating: body.readableBytesView, as: UTF8.self) {
+            set("body", text)
+        } else {
+            set("base64", Base64.encode(body.readableBytesView))
+        }
+    }
+}

@@ -1,0 +1,128 @@
+import Dispatch
+import Foundation
+import Synchronization
+
+/// The one way out: everything that the command writes passes here, so that lines never mix, a prompt stays intact
+/// while messages arrive, and no event loop waits for a slow reader of a pipe.
+///
+/// What is queued is bounded: above ``highWaterMark`` the caller waits until the queue is empty.
+final class Output: Sendable {
+    enum Stream: Int32, Sendable {
+        case standardOutput = 1
+        case standardError = 2
+    }
+
+    /// Bytes that may wait for a slow reader before writers have to wait as well.
+    private static let highWaterMark = 1 << 20
+
+    private struct State {
+        var prompt: String?
+        var isBroken = false
+    }
+
+    private let queue = DispatchQueue(label: "khp.output")
+    private let pending = Atomic<Int>(0)
+    private let broken = Atomic<Bool>(false)
+    /// Only work items of `queue` take this lock: never contended, held while writing.
+    private let state = Mutex(State())
+    private let isTerminal: [Bool]
+
+    /// The output of this process.
+    static let shared = Output()
+
+    init() {
+        isTerminal = [false, isatty(1) == 1, isatty(2) == 1]
+    }
+
+    /// Whether a stream is a terminal.
+    func isTerminal(_ stream: Stream) -> Bool { isTerminal[Int(stream.rawValue)] }
+
+    /// Whether nobody reads standard output any more.
+    var isBroken: Bool { broken.load(ordering: .relaxed) }
+
+    /// Queues one line; the line end is added.
+    func line(_ text: String, to stream: Stream = .standardOutput) {
+        write(Array((text + "\n").utf8), to: stream)
+    }
+
+    /// Queues bytes.
+    func write(_ bytes: [UInt8], to stream: Stream = .standardOutput) {
+        let waiting = pending.add(bytes.count, ordering: .relaxed).newValue
+        queue.async { self.perform(bytes, stream) }
+        if waiting > Self.highWaterMark { flush() }
+    }
+
+    /// Queues bytes and returns when they are written: back-pressure without blocking a thread of the pool.
+    func written(_ bytes: [UInt8], to stream: Stream = .standardOutput) async {
+        pending.add(bytes.count, ordering: .relaxed)
+        await withCheckedContinuation { continuation in
+            queue.async {
+                self.perform(bytes, stream)
+                continuation.resume()
+            }
+        }
+    }
+
+    /// Returns when all that was queued is written.
+    func flush() {
+        queue.sync {}
+    }
+
+    /// Shows, changes or takes away the prompt: the last line of the terminal, drawn again after each line of output.
+    func setPrompt(_ prompt: String?) {
+        queue.async {
+            self.state.withLock { state in
+                if state.prompt != nil || prompt != nil {
+                    Self.writeAll(Array(("\r\u{1B}[K" + (prompt ?? "")).utf8), descriptor: Self.screen(self.isTerminal))
+                }
+                state.prompt = prompt
+            }
+        }
+    }
+
+    private func perform(_ bytes: [UInt8], _ stream: Stream) {
+        state.withLock { state in
+            let onScreen = isTerminal(stream)
+            let screen = Self.screen(isTerminal)
+            if onScreen, state.prompt != nil {
+                Self.writeAll(Array("\r\u{1B}[K".utf8), descriptor: screen)
+            }
+            if stream == .standardError || !state.isBroken {
+                let accepted = Self.writeAll(bytes, descriptor: stream.rawValue)
+                if !accepted, stream == .standardOutput {
+                    state.isBroken = true
+                    broken.store(true, ordering: .relaxed)
+                }
+            }
+            if onScreen, let prompt = state.prompt {
+                Self.writeAll(Array(prompt.utf8), descriptor: screen)
+            }
+        }
+        pending.subtract(bytes.count, ordering: .relaxed)
+    }
+
+    /// The descriptor of the terminal that shows the prompt.
+    private static func screen(_ isTerminal: [Bool]) -> Int32 { isTerminal[1] ? 1 : 2 }
+
+    @discardableResult
+    private static func writeAll(_ bytes: [UInt8], descriptor: Int32) -> Bool {
+        var offset = 0
+        while offset < bytes.count {
+            let count = bytes.withUnsafeBytes { raw in
+                Foundation.write(descriptor, raw.baseAddress.map { $0 + offset }, raw.count - offset)
+            }
+            if count > 0 {
+                offset += count
+            } else if count < 0, errno == EINTR {
+                continue
+            } else if count < 0, errno == EAGAIN {
+                // A descriptor that another process made non-blocking.
+                var wait = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                poll(&wait, 1, 1000)
+            } else {
+                return false
+            }
+        }
+        return true
+    }
+}

@@ -1,0 +1,95 @@
+import KHPProtocol
+import KHPTransport
+import NIOCore
+import Synchronization
+
+/// Turns what the library's observer tells into the command's outputs: JSON events on standard output, the ladder of
+/// `-v` and `--trace` on standard error, the transcript of `--save-transcript`.
+final class Reporter: Sendable {
+    struct Options: Sendable {
+        /// One JSON object per line on standard output.
+        var json = false
+        /// The steps of each connection.
+        var verbose = false
+        /// Every head and frame as well.
+        var trace = false
+        /// Whether many connections share the output, so that each line names its own.
+        var namesConnections = false
+        /// Whether messages are reported from here; otherwise by who takes them.
+        var reportsMessages = false
+    }
+
+    private let options: Options
+    private let output: Output
+    private let ladder: Mutex<Ladder>
+    private let attempts = Mutex(0)
+
+    init(options: Options, output: Output = .shared) {
+        self.options = options
+        self.output = output
+        self.ladder = Mutex(Ladder(style: Style(descriptor: Output.Stream.standardError.rawValue)))
+    }
+
+    /// Whether anything would be shown.
+    var isActive: Bool { options.json || options.verbose || options.trace }
+
+    /// Takes an event; called on an event loop.
+    func observe(_ event: ConnectionEvent, _ info: ConnectionInfo) {
+        let now = Clock.elapsed
+        let id = options.namesConnections ? info.id : nil
+        if options.json, let object = object(event, id: id, at: now) { output.line(object.line) }
+        guard options.verbose || options.trace else { return }
+        for line in lines(event, info.role, id: id, at: now) { output.line(line, to: .standardError) }
+    }
+
+    // MARK: JSON
+
+    private func object(_ event: ConnectionEvent, id: UInt64?, at time: Duration) -> JSONObject? {
+        switch event {
+        case .frameReceived(let frame):
+            guard options.reportsMessages, frame.isMessage else { return nil }
+            return Events.message(frame.message, connection: id, at: time)
+        case .closed where !options.reportsMessages:
+            // The messages before it may not be printed yet: whoever prints them reports the end.
+            return nil
+        case .failed(let error):
+            // A client's failure is the command's own, and reported with its exit status.
+            guard options.reportsMessages else { return nil }
+            return Events.failed(error, connection: id, at: time)
+        case .connecting(let url, _):
+            return Events.connecting(url: url, attempt: nextAttempt(), at: time)
+        default:
+            return Events.object(for: event, connection: id, at: time)
+        }
+    }
+
+    /// Attempts count over redirects and over reconnects, which the library cannot see.
+    private func nextAttempt() -> Int {
+        attempts.withLock { attempts in
+            attempts += 1
+            return attempts
+        }
+    }
+
+    // MARK: The ladder
+
+    private func lines(_ event: ConnectionEvent, _ role: ConnectionRole, id: UInt64?, at time: Duration) -> [String] {
+        let steps = LadderStep.steps(of: event, role: role, trace: options.trace)
+        return ladder.withLock { ladder in
+            steps.flatMap { step in
+                let line = ladder.step(step.layer, step.direction, step.text, at: time.seconds, id: id)
+                guard options.trace, let detail = step.detail else { return [line] }
+                return [line] + ladder.detail(detail)
+            }
+        }
+    }
+}
+
+extension FrameInfo {
+    /// Whether it carries data of the application, as opposed to a control frame.
+    var isMessage: Bool { kind == "text" || kind == "binary" }
+
+    var message: WebSocketMessage {
+        kind == "text" ? .text(String(buffer: payload)) : .binary(payload)
+    }
+}

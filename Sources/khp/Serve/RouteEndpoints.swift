@@ -1,0 +1,51 @@
+import HTTPTypes
+import KHPServer
+import NIOCore
+
+extension Route {
+    /// The endpoint that does what the route says.
+    func endpoint() -> Endpoint {
+        switch action {
+        case .echo:
+            return Endpoint(path, messageHandler: { Echo() })
+        case .broadcast:
+            let room = Room()
+            return Endpoint(path) { socket in try await room.broadcast(socket) }
+        case .chat:
+            let room = Room()
+            return Endpoint(path) { socket in try await room.chat(socket) }
+        case .relay(let host, let port):
+            return Endpoint(path) { socket in try await Relay(host: host, port: port).run(socket) }
+        case .redirect(let status, let target):
+            return Endpoint(path, respond: { _ in .redirect(to: target, status: status) })
+        case .choices(let urls):
+            return Endpoint(path, respond: { _ in .choices(urls) })
+        case .status(let status, let body):
+            return Endpoint(path, respond: { _ in Self.answer(status, body) }, messageHandler: { Echo() })
+        }
+    }
+
+    private static func answer(_ status: Int, _ body: String?) -> HandshakeAnswer {
+        switch status {
+        case 201: return .created(body ?? "")
+        case 202:
+            // What was accepted is never done: the client's wait ends it.
+            return .processing {
+                try? await Task.sleep(for: .seconds(86_400))
+                return .refuse(503)
+            }
+        case 401:
+            // RFC 9110 section 15.5.2: a 401 names a challenge.
+            return .refuse(401, body, fields: [.wwwAuthenticate: "Basic realm=\"khp\""])
+        default: return .refuse(status, body)
+        }
+    }
+}
+
+/// Sends each message back, on the event loop.
+final class Echo: MessageHandler {
+    func received(_ message: ReceivedMessage, on socket: EventLoopSocket) {
+        // A message that cannot be sent any more has nobody to read it.
+        try? socket.send(message.kind, message.bytes)
+    }
+}

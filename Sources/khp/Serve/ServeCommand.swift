@@ -1,0 +1,134 @@
+import ArgumentParser
+import Foundation
+import KHPServer
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+
+/// `khp serve`: a server to develop against.
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve",
+        abstract: "A server to develop against; serves /echo unless told otherwise.",
+        discussion: """
+            Says `listening on ws://HOST:PORT` on standard error once it does. SIGTERM and SIGINT drain: no new \
+            connections, every open one is closed with 1001, and the end comes within --drain seconds.
+
+            EXAMPLES
+              khp serve --port 0
+              khp serve --route /old=redirect:/trades --route /trades=echo --auth /trades=basic:desk --users users
+              khp serve --tls-cert server.pem --tls-key server-key.pem --route /ssh=tcp:127.0.0.1:22 -v
+
+            ACTIONS OF --route PATH=ACTION
+              echo                 sends each message back
+              broadcast            sends each message to everyone on that path, its sender too
+              chat                 the same for text, with names and who comes and goes
+              redirect:[CODE:]URL  redirects there, with 302 unless told otherwise
+              status:CODE[:BODY]   answers the handshake with that status; 101, 201, 204 and 205 then echo
+              choices:URL,URL      answers 300 with these alternatives
+              tcp:HOST:PORT        relays to a byte stream: messages to bytes, bytes to binary messages
+            """
+    )
+
+    @OptionGroup(title: "ADDRESS") var listen: ListenOptions
+    @OptionGroup(title: "ENDPOINTS") var endpoints: EndpointOptions
+    @OptionGroup(title: "ACCESS") var access: AccessOptions
+    @OptionGroup(title: "BOUNDS") var bounds: BoundOptions
+
+    @Option(help: ArgumentHelp("Serve Prometheus metrics at this path of the same port.", valueName: "path"))
+    var metrics: String?
+
+    @Flag(
+        name: [.customShort("v"), .customLong("verbose")],
+        help: "Show the steps of each connection on standard error."
+    )
+    var verbose = false
+
+    @Flag(help: "Show every head and frame of every layer as well.")
+    var trace = false
+
+    @Flag(help: "Write one JSON object per line to standard output.")
+    var json = false
+
+    func validate() throws {
+        if let metrics, !metrics.hasPrefix("/") {
+            throw ValidationError("`--metrics` needs a path that begins with `/`")
+        }
+    }
+
+    func run() async throws {
+        let routes = try endpoints.routes()
+        let authentication = try access.authentication(for: routes)
+        let built = try endpoints.build(routes, authentication: authentication, extended: endpoints.extended)
+        let configuration = try configuration(paths: Set(routes.map(\.path)))
+        let group: any EventLoopGroup =
+            bounds.threads.map { MultiThreadedEventLoopGroup(numberOfThreads: $0) }
+            ?? MultiThreadedEventLoopGroup.singleton
+        let server = WebSocketServer(configuration: configuration, eventLoopGroup: group) { built }
+        let services = ServiceGroup(
+            configuration: .init(services: [.init(service: server)], logger: Quiet.logger)
+        )
+        let signals = Signals { Task { await services.triggerGracefulShutdown() } }
+        defer { withExtendedLifetime(signals) {} }
+        do {
+            try await withThrowingTaskGroup(of: Void.self) { tasks in
+                tasks.addTask { try await services.run() }
+                let address = try await server.boundAddress()
+                announce(address, secure: configuration.tls != nil)
+                try await tasks.waitForAll()
+            }
+        } catch {
+            throw failure(error)
+        }
+    }
+
+    private func configuration(paths: Set<String>) throws -> WebSocketServer.Configuration {
+        var configuration = WebSocketServer.Configuration(address: .hostname(listen.host, port: listen.port))
+        configuration.tls = try listen.tls()
+        bounds.apply(to: &configuration)
+        let reporter = Reporter(
+            options: Reporter.Options(
+                json: json,
+                verbose: verbose,
+                trace: trace,
+                namesConnections: true,
+                reportsMessages: true
+            )
+        )
+        let counters = metrics.map { _ in Metrics() }
+        if let metrics, let counters {
+            configuration.httpHandler = Metrics.handler(path: metrics, endpoints: paths, counters)
+        }
+        if reporter.isActive || counters != nil {
+            configuration.observer = { event, info in
+                counters?.observe(event)
+                reporter.observe(event, info)
+            }
+        }
+        return configuration
+    }
+
+    private func announce(_ address: SocketAddress, secure: Bool) {
+        let port = address.port ?? listen.port
+        let host = listen.host.contains(":") ? "[\(listen.host)]" : listen.host
+        Output.shared.line("listening on \(secure ? "wss" : "ws")://\(host):\(port)", to: .standardError)
+        guard json else { return }
+        var object = Events.object("listening")
+        object.set("host", listen.host)
+        object.set("port", port)
+        object.set("tls", .boolean(secure))
+        Output.shared.line(object.line)
+    }
+
+    private func failure(_ error: any Error) -> CommandFailure {
+        if let error = error as? IOError {
+            let reason = String(cString: strerror(error.errnoCode))
+            return CommandFailure(
+                .connectFailed,
+                code: "connect-failed",
+                "cannot listen on \(listen.host) port \(listen.port): \(reason); --port 0 takes a free one"
+            )
+        }
+        return CommandFailure(any: error)
+    }
+}

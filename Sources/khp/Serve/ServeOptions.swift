@@ -1,0 +1,210 @@
+public import ArgumentParser
+public import KHPServer
+import Logging
+import NIOCore
+import NIOSSL
+
+extension ServerExtendedHandshake: ExpressibleByArgument {}
+extension ServerAuthentication.Place: ExpressibleByArgument {}
+
+/// A logger that says nothing: what there is to say, the command says itself.
+enum Quiet {
+    static var logger: Logger {
+        Logger(label: "khp") { _ in SwiftLogNoOpLogHandler() }
+    }
+}
+
+/// Where to listen.
+struct ListenOptions: ParsableArguments {
+    @Option(help: "The address to listen on.")
+    var host = "127.0.0.1"
+
+    @Option(help: "The port; 0 takes a free one.")
+    var port = 8080
+
+    @Option(help: ArgumentHelp("The certificate and its chain, PEM: serves wss.", valueName: "file"))
+    var tlsCert: String?
+
+    @Option(help: ArgumentHelp("The certificate's key, PEM.", valueName: "file"))
+    var tlsKey: String?
+
+    @Option(help: ArgumentHelp("Ask clients for a certificate of these authorities, PEM.", valueName: "file"))
+    var clientCa: String?
+
+    func validate() throws {
+        guard (0...65535).contains(port) else { throw ValidationError("`--port` is a number from 0 to 65535") }
+    }
+
+    func tls() throws -> TLSConfiguration? {
+        guard (tlsCert == nil) == (tlsKey == nil) else {
+            throw CommandFailure.usage("--tls-cert and --tls-key belong together; one of them is missing")
+        }
+        guard let tlsCert, let tlsKey else {
+            if clientCa != nil { throw CommandFailure.usage("--client-ca needs --tls-cert and --tls-key") }
+            return nil
+        }
+        var tls = TLSConfiguration.makeServerConfiguration(
+            certificateChain: try PEM.certificates(tlsCert, option: "--tls-cert").map { .certificate($0) },
+            privateKey: .privateKey(try PEM.key(tlsKey, option: "--tls-key"))
+        )
+        if let clientCa {
+            tls.trustRoots = .certificates(try PEM.certificates(clientCa, option: "--client-ca"))
+            tls.certificateVerification = .noHostnameVerification
+        }
+        return tls
+    }
+}
+
+/// What is served.
+struct EndpointOptions: ParsableArguments {
+    @Option(
+        name: .customLong("route"),
+        help: ArgumentHelp("What a path does; repeatable. None: /echo=echo.", valueName: "path=action")
+    )
+    var routeTexts: [String] = []
+
+    @Option(
+        name: .customLong("subprotocol"),
+        help: ArgumentHelp(
+            "A subprotocol that every route speaks, most preferred first; repeatable.",
+            valueName: "name"
+        )
+    )
+    var subprotocols: [String] = []
+
+    @Option(
+        name: .customLong("extension"),
+        help: ArgumentHelp(
+            "An extension to accept, such as 'x-name; level=1'; repeatable. One that khp does not know is accepted "
+                + "and reported, and does nothing.",
+            valueName: "extension"
+        )
+    )
+    var extensions: [String] = []
+
+    @Option(help: "The extended handshake: optional, required or off.")
+    var extended: ServerExtendedHandshake = .optional
+
+    @Option(help: ArgumentHelp("An allowed origin; repeatable. None: any.", valueName: "url"))
+    var origin: [String] = []
+
+    func routes() throws -> [Route] {
+        guard !routeTexts.isEmpty else { return [Route(path: "/echo", action: .echo)] }
+        var paths: Set<String> = []
+        return try routeTexts.map { text in
+            let route = try Route.parse(text).get()
+            guard paths.insert(route.path).inserted else {
+                throw CommandFailure.usage("there are two routes for \(route.path)")
+            }
+            return route
+        }
+    }
+
+    func build(
+        _ routes: [Route],
+        authentication: [String: ServerAuthentication],
+        extended: ServerExtendedHandshake
+    ) throws -> [Endpoint] {
+        let origins = origin.isEmpty ? OriginPolicy.any : try OriginPolicy.allowing(origin)
+        let extensions = try extensions.map { try ExtensionArgument.parse($0) }
+        return routes.map { route in
+            var endpoint = route.endpoint()
+            endpoint.subprotocols = subprotocols
+            endpoint.extensions = extensions
+            endpoint.authentication = authentication[route.path]
+            endpoint.origins = origins
+            endpoint.extendedHandshake = extended
+            return endpoint
+        }
+    }
+}
+
+/// Who may come in.
+struct AccessOptions: ParsableArguments {
+    @Option(
+        name: .customLong("auth"),
+        help: ArgumentHelp("Ask for credentials there; repeatable.", valueName: "path=basic[:realm]")
+    )
+    var paths: [String] = []
+
+    @Flag(help: "Challenge with the scheme `Application Basic`, as Kaazing clients expect.")
+    var application = false
+
+    @Option(help: ArgumentHelp("The users: `name:hash` lines, made by `khp hash`.", valueName: "file"))
+    var users: String?
+
+    @Option(help: "Where to challenge those who offer x-kaazing-handshake: extended or opening.")
+    var challengeAt: ServerAuthentication.Place = .extended
+
+    func authentication(for routes: [Route]) throws -> [String: ServerAuthentication] {
+        var result: [String: ServerAuthentication] = [:]
+        let asked = try paths.map { try AuthenticatedPath.parse($0).get() }
+        guard let users else {
+            if let path = asked.first?.path {
+                throw CommandFailure.usage("--auth for \(path) needs --users FILE; `khp hash NAME` makes its lines")
+            }
+            if application { throw CommandFailure.usage("--application needs --auth PATH=basic") }
+            return [:]
+        }
+        let file = try UsersFile(try FileArgument.text(users, option: "--users"), name: users)
+        for path in asked {
+            guard routes.contains(where: { $0.path == path.path }) else {
+                throw CommandFailure.usage("--auth names \(path.path), and there is no --route for that path")
+            }
+            guard result[path.path] == nil else {
+                throw CommandFailure.usage("--auth names \(path.path) twice; one scheme is what there is")
+            }
+            result[path.path] = .basic(
+                realm: path.realm,
+                application: application,
+                challengeAt: challengeAt,
+                verify: PasswordVerifier(file).verify
+            )
+        }
+        return result
+    }
+}
+
+/// Bounds in size, number and time.
+struct BoundOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Largest message to take, in bytes.", valueName: "bytes"))
+    var maxMessageSize = 1 << 20
+
+    @Option(help: ArgumentHelp("Seconds for each of the two handshakes.", valueName: "seconds"))
+    var handshakeTimeout = Seconds(10)
+
+    @Option(help: ArgumentHelp("Close after this many seconds without a message.", valueName: "seconds"))
+    var idleTimeout: Seconds?
+
+    @Option(help: ArgumentHelp("Most connections at a time.", valueName: "n"))
+    var maxConnections = 10_000
+
+    @Option(help: ArgumentHelp("Event loop threads. None: one per core.", valueName: "n"))
+    var threads: Int?
+
+    @Option(help: ArgumentHelp("Seconds that a shutdown may take.", valueName: "seconds"))
+    var drain = Seconds(10)
+
+    func validate() throws {
+        if maxMessageSize < 1 { throw ValidationError("`--max-message-size` needs a number from 1") }
+        if maxConnections < 1 { throw ValidationError("`--max-connections` needs a number from 1") }
+        if let threads, !(1...1024).contains(threads) {
+            throw ValidationError("`--threads` is a number from 1 to 1024")
+        }
+        if handshakeTimeout.duration <= .zero {
+            throw ValidationError("`--handshake-timeout` needs more than 0 seconds")
+        }
+        if let idleTimeout, idleTimeout.duration <= .zero {
+            throw ValidationError("`--idle-timeout` needs more than 0 seconds")
+        }
+    }
+
+    func apply(to configuration: inout WebSocketServer.Configuration) {
+        configuration.limits.messages.messageBytes = maxMessageSize
+        configuration.limits.connections = maxConnections
+        configuration.timeouts.opening = handshakeTimeout.duration
+        configuration.timeouts.extended = handshakeTimeout.duration
+        configuration.keepAlive.idleTimeout = idleTimeout?.duration
+        configuration.drain = drain.duration
+    }
+}

@@ -1,0 +1,74 @@
+import Dispatch
+import Synchronization
+
+/// Lines on their way from the thread that reads standard input to the task that sends them.
+///
+/// Bounded: the reading thread waits while ``capacity`` lines are not taken yet. A cancelled ``next()`` takes nothing,
+/// so that a line survives a lost connection and goes out on the next one.
+final class InputQueue: Sendable {
+    /// Lines that may wait.
+    static let capacity = 64
+
+    private struct State {
+        var items: [Result<String, CommandFailure>] = []
+        var hasEnded = false
+        var waiter: CheckedContinuation<Void, Never>?
+    }
+
+    private let state = Mutex(State())
+    private let room = DispatchSemaphore(value: InputQueue.capacity)
+
+    /// Adds a line, or the failure that ends the input; waits while the queue is full. For the reading thread only.
+    func put(_ item: Result<String, CommandFailure>) {
+        room.wait()
+        wake { $0.items.append(item) }
+    }
+
+    /// No line will come any more.
+    func end() {
+        wake { $0.hasEnded = true }
+    }
+
+    /// The next line; `nil` at the end. One caller at a time.
+    func next() async throws -> String? {
+        while true {
+            try Task.checkCancellation()
+            enum Step { case item(Result<String, CommandFailure>), end, wait }
+            let step: Step = state.withLock { state in
+                if !state.items.isEmpty { return .item(state.items.removeFirst()) }
+                return state.hasEnded ? .end : .wait
+            }
+            switch step {
+            case .item(let item):
+                room.signal()
+                return try item.get()
+            case .end: return nil
+            case .wait: await waitForItem()
+            }
+        }
+    }
+
+    private func waitForItem() async {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let ready = state.withLock { state in
+                    if !state.items.isEmpty || state.hasEnded || Task.isCancelled { return true }
+                    state.waiter = continuation
+                    return false
+                }
+                if ready { continuation.resume() }
+            }
+        } onCancel: {
+            wake { _ in }
+        }
+    }
+
+    private func wake(_ change: (inout State) -> Void) {
+        let waiter = state.withLock { state in
+            change(&state)
+            defer { state.waiter = nil }
+            return state.waiter
+        }
+        waiter?.resume()
+    }
+}

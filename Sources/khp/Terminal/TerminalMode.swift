@@ -1,0 +1,60 @@
+import Foundation
+import Synchronization
+
+/// Changes of the terminal's mode, and the promise to undo them however the process ends.
+enum TerminalMode {
+    private struct Saved {
+        var descriptor: Int32
+        var mode: termios
+    }
+
+    private static let saved = Mutex<Saved?>(nil)
+
+    /// Turns off echo and line assembly, so that the line editor sees each key; Ctrl-C still interrupts. Returns false
+    /// when the descriptor is no terminal.
+    static func enterKeyByKey(_ descriptor: Int32) -> Bool {
+        change(descriptor) { mode in
+            mode.c_lflag &= ~tcflag_t(ECHO | ICANON | IEXTEN)
+            mode.c_iflag &= ~tcflag_t(IXON)
+            withUnsafeMutableBytes(of: &mode.c_cc) { characters in
+                characters[Int(VMIN)] = 1
+                characters[Int(VTIME)] = 0
+            }
+        }
+    }
+
+    /// Runs the body while what is typed is not shown.
+    static func withoutEcho<R>(_ descriptor: Int32, _ body: () -> R) -> R {
+        let changed = change(descriptor) { mode in
+            mode.c_lflag &= ~tcflag_t(ECHO)
+        }
+        defer { if changed { restore() } }
+        return body()
+    }
+
+    /// Puts the terminal back as it was. Harmless when nothing was changed.
+    static func restore() {
+        saved.withLock { saved in
+            guard var undo = saved else { return }
+            tcsetattr(undo.descriptor, TCSAFLUSH, &undo.mode)
+            saved = nil
+        }
+    }
+
+    private static func change(_ descriptor: Int32, _ edit: (inout termios) -> Void) -> Bool {
+        saved.withLock { saved in
+            var mode = termios()
+            guard isatty(descriptor) == 1, tcgetattr(descriptor, &mode) == 0 else { return false }
+            if saved == nil { saved = Saved(descriptor: descriptor, mode: mode) }
+            edit(&mode)
+            return tcsetattr(descriptor, TCSAFLUSH, &mode) == 0
+        }
+    }
+
+    /// The terminal's width in columns; 80 where it does not say.
+    static func columns(_ descriptor: Int32) -> Int {
+        var size = winsize()
+        guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
+        return Int(size.ws_col)
+    }
+}

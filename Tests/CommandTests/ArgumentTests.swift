@@ -1,0 +1,60 @@
+import Testing
+
+@testable import khp
+
+/// Options that have a grammar of their own.
+struct ArgumentTests {
+    @Test(
+        "routes",
+        arguments: [
+            ("/a=echo", Route(path: "/a", action: .echo)), ("/a=broadcast", Route(path: "/a", action: .broadcast)),
+            ("/a=chat", Route(path: "/a", action: .chat)),
+            ("/a=redirect:/b", Route(path: "/a", action: .redirect(status: 302, to: "/b"))),
+            ("/a=redirect:307:/b", Route(path: "/a", action: .redirect(status: 307, to: "/b"))),
+            (
+                "/a=redirect:ws://h:80/b?c=d",
+                Route(path: "/a", action: .redirect(status: 302, to: "ws://h:80/b?c=d"))
+            ),
+            ("/a=status:503", Route(path: "/a", action: .status(503, body: nil))),
+            ("/a=status:503:try: later", Route(path: "/a", action: .status(503, body: "try: later"))),
+            ("/a=choices:/b, ws://h/c", Route(path: "/a", action: .choices(["/b", "ws://h/c"]))),
+            ("/a=tcp:localhost:22", Route(path: "/a", action: .relay(host: "localhost", port: 22))),
+            ("/a=tcp:[::1]:22", Route(path: "/a", action: .relay(host: "::1", port: 22))),
+        ]
+    )
+    func routes(text: String, expected: Route) throws {
+        #expect(try Route.parse(text).get() == expected)
+    }
+
+    @Test(
+        "what is no route",
+        arguments: [
+            "echo", "a=echo", "/a", "/a=", "/a=nothing", "/a=redirect:", "/a=redirect:200:/b", "/a=status:99",
+            "/a=status:x", "/a=choices:", "/a=tcp:host", "/a=tcp:host:0", "/a=tcp::1", "/a=echo:x",
+        ]
+    )
+    func noRoutes(text: String) {
+        #expect(throws: CommandFailure.self) { try Route.parse(text).get() }
+    }
+
+    @Test("authentication: basic with a realm; schemes that are not there yet are mistakes")
+    func authentication() throws {
+        #expect(try AuthenticatedPath.parse("/a=basic").get() == AuthenticatedPath(path: "/a", realm: "khp"))
+        #expect(
+            try AuthenticatedPath.parse("/a=basic:the desk").get() == AuthenticatedPath(path: "/a", realm: "the desk")
+        )
+        for text in ["/a=digest", "/a=token:x", "/a", "a=basic"] {
+            #expect(throws: CommandFailure.self) { try AuthenticatedPath.parse(text).get() }
+        }
+    }
+
+    @Test("seconds and fields")
+    func values() {
+        #expect(Seconds(argument: "0.5")?.duration == .milliseconds(500))
+        #expect(Seconds(argument: "-1") == nil)
+        #expect(Seconds(argument: "soon") == nil)
+        #expect(FieldArgument(argument: "X-Name:  a: b ")?.value == "a: b")
+        #expect(FieldArgument(argument: "none") == nil)
+        #expect(FieldArgument(argument: ": x") == nil)
+    }
+}

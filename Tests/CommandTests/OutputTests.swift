@@ -1,0 +1,84 @@
+import Testing
+
+@testable import khp
+
+/// What goes to standard output and to the terminal: JSON lines, escaping, redaction, the ladder.
+struct OutputTests {
+    @Test("keys keep their order, nil is absent, strings are escaped")
+    func json() {
+        var object = JSONObject()
+        object.set("event", "message")
+        object.set("status", Int?.none)
+        object.set("text", "a\"\\\n\u{1}\u{7F}é😀")
+        object.set("bytes", 3)
+        object.set("t", .number(0.25))
+        var inner = JSONObject()
+        inner.set("ok", .boolean(true))
+        object.set("list", .array([.object(inner), .integer(1)]))
+        #expect(
+            object.line
+                == #"{"event":"message","text":"a\"\\\n\u0001\u007fé😀","bytes":3,"t":0.25,"list":[{"ok":true},1]}"#
+        )
+    }
+
+    @Test("an error event has the contract's keys")
+    func errorEvent() {
+        let failure = CommandFailure(.timeout, code: "timeout", "it took too long", url: "ws://a/", httpStatus: nil)
+        let line = Events.error(failure).line
+        #expect(line.hasPrefix(#"{"event":"error","t":"#))
+        #expect(line.hasSuffix(#","code":"timeout","message":"it took too long","url":"ws://a/","exit":7}"#))
+    }
+
+    @Test(
+        "control characters cannot reach a terminal",
+        arguments: [
+            ("plain é 😀", "plain é 😀"), ("\u{1B}[31mred", "\\x1b[31mred"), ("a\nb\r\tc", "a\\nb\\r\\tc"),
+            ("\u{9B}1m", "\\u{9b}1m"), ("x\u{202E}y", "x\\u{202e}y"), ("\u{7F}\u{0}", "\\x7f\\x00"),
+        ]
+    )
+    func escaping(text: String, expected: String) {
+        #expect(TerminalText.escaped(text) == expected)
+    }
+
+    @Test("previews: text in quotes, other bytes in hexadecimal, never half a character")
+    func preview() {
+        #expect(TerminalText.preview(Array("hé".utf8)) == "\"hé\"")
+        #expect(TerminalText.preview([0, 255]) == "00ff")
+        #expect(TerminalText.preview(Array("aé".utf8), limit: 2) == "\"a\"…")
+    }
+
+    @Test(
+        "what was typed before an @ is hidden",
+        arguments: [
+            ("ws://joe:secret@host/a@b", "ws://•••@host/a@b"), ("ws://host/?q=a@b", "ws://host/?q=a@b"),
+            ("ws://a@b@host", "ws://•••@host"), ("nonsense", "nonsense"),
+        ]
+    )
+    func redaction(url: String, expected: String) {
+        #expect(Redaction.url(url) == expected)
+    }
+
+    @Test("a step has its layer, its direction and the time since the step before")
+    func ladder() {
+        var ladder = Ladder(style: Style(isEnabled: false))
+        let first = ladder.step(.tcp, .sent, "connecting", at: 0.0004)
+        let second = ladder.step(.khp, .received, "101", at: 0.0129)
+        #expect(first == "   0.000         —  tcp  → connecting")
+        #expect(second == "   0.013  +12.5 ms  khp  ← 101")
+        #expect(
+            ladder.detail("GET / HTTP/1.1\r\nHost: a\u{1B}\r\n\r\n").map { $0.trimmed } == [
+                "│ GET / HTTP/1.1", "│ Host: a\\x1b",
+            ]
+        )
+    }
+
+    @Test("colours only on a terminal and unless NO_COLOR is set")
+    func colours() {
+        #expect(Style(isEnabled: true)("x", .red) == "\u{1B}[31mx\u{1B}[0m")
+        #expect(!Style(descriptor: -1, environment: [:]).isEnabled)
+    }
+}
+
+extension String {
+    fileprivate var trimmed: String { String(drop { $0 == " " }) }
+}
