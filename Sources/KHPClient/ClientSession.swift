@@ -50,7 +50,7 @@ final class ClientSession: ConnectionDelegate {
         case .opened(let negotiation):
             let inbox = Inbox(limits: handler.connection.settings.limits)
             handler.connection.holdsClose = true
-            handler.sink = .inbox(inbox)
+            handler.deliver(to: .inbox(inbox))
             let address = self.channel.remoteAddress
             let socket = WebSocket(handler: handler, inbox: inbox, negotiated: negotiation, address: address)
             self.steps.yield(.opened(socket))

@@ -293,13 +293,13 @@ final class ServerSession: ConnectionDelegate {
         switch endpoint.application {
         case .handler(let make):
             let application = make()
-            handler.sink = .handler(application)
+            handler.deliver(to: .handler(application))
             self.server.opened(self.id)
             application.opened(EventLoopSocket(handler))
         case .task(let run):
             let inbox = Inbox(limits: handler.connection.settings.limits)
             handler.connection.holdsClose = true
-            handler.sink = .inbox(inbox)
+            handler.deliver(to: .inbox(inbox))
             let socket = WebSocket(
                 handler: handler,
                 inbox: inbox,

@@ -41,6 +41,8 @@ final class ServerState: Sendable {
                     "The endpoint path \(quoted(endpoint.path)) does not begin with /."
                 )
             }
+            try Subprotocols.validate(endpoint.subprotocols)
+            _ = try ExtensionNegotiation(endpoint.extensions)
             guard table.updateValue(endpoint, forKey: endpoint.path) == nil else {
                 throw WebSocketError(.invalidArgument, "There are two endpoints at \(endpoint.path).")
             }

@@ -10,6 +10,8 @@ package final class ConnectionExecutor: TaskExecutor, @unchecked Sendable {
     package let eventLoop: any EventLoop
     private var ready = CircularBuffer<UnownedJob>(initialCapacity: 2)
     private var isInBurst = false
+    /// Whether `ready` holds anything; asked in every burst, where most often nothing does.
+    private var hasReady = false
 
     package init(eventLoop: any EventLoop) {
         self.eventLoop = eventLoop
@@ -19,6 +21,7 @@ package final class ConnectionExecutor: TaskExecutor, @unchecked Sendable {
         let job = UnownedJob(job)
         if self.eventLoop.inEventLoop && self.isInBurst {
             self.ready.append(job)
+            self.hasReady = true
         } else {
             self.eventLoop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
         }
@@ -30,18 +33,25 @@ package final class ConnectionExecutor: TaskExecutor, @unchecked Sendable {
 
     /// Runs what became ready in the burst. A job that makes itself ready again and again is handed to the loop after
     /// a bounded number of turns, so that it cannot starve other connections.
-    package func endBurst() {
+    /// - Returns: whether anything ran.
+    package func endBurst() -> Bool {
+        guard self.hasReady else {
+            self.isInBurst = false
+            return false
+        }
         var turns = 0
         while turns < 64, let job = self.ready.popFirst() {
             turns += 1
             job.runSynchronously(on: self.asUnownedTaskExecutor())
         }
         self.abandonBurst()
+        return true
     }
 
     /// Ends the burst without running anything now; the event loop's next turn does.
     package func abandonBurst() {
         self.isInBurst = false
+        self.hasReady = false
         while let job = self.ready.popFirst() {
             self.eventLoop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
         }

@@ -13,10 +13,8 @@ package protocol ConnectionDelegate: AnyObject {
     func perform(_ action: ConnectionAction, on handler: ConnectionHandler)
 }
 
-package final class ConnectionHandler: ChannelDuplexHandler {
+package final class ConnectionHandler: ChannelInboundHandler {
     package typealias InboundIn = ByteBuffer
-    package typealias InboundOut = ByteBuffer
-    package typealias OutboundIn = ByteBuffer
     package typealias OutboundOut = ByteBuffer
 
     /// Where messages go once the socket is open.
@@ -26,10 +24,15 @@ package final class ConnectionHandler: ChannelDuplexHandler {
         case handler(any MessageHandler)
     }
 
-    package var connection: Connection
+    // Unchecked, since the runtime's check of each access costs more than decoding a frame. It holds because nothing that
+    // the connection calls comes back here: only an extension could, through an `EventLoopSocket` that it got hold of,
+    // and `isTaken` keeps it out.
+    @exclusivity(unchecked) package var connection: Connection
+    private var isTaken = false
+    private var drivenAt = NIODeadline.uptimeNanoseconds(0)
     package let executor: ConnectionExecutor
     package let eventLoop: any EventLoop
-    package var sink = Sink.none
+    private var sink = Sink.none
 
     private var delegate: (any ConnectionDelegate)?
     private let usesTLS: Bool
@@ -37,10 +40,10 @@ package final class ConnectionHandler: ChannelDuplexHandler {
     private var isBursting = false
     private var isDriving = false
     private var isPaused = false
-    private var hasHeldRead = false
+    private var isChannelReading = true
     private var hasEnded = false
     private var isFlushScheduled = false
-    private var timer: DeadlineTimer
+    private let timer = DeadlineTimer()
     /// How much was buffered when the peer was last seen not to keep up.
     private var bufferedBytes = Int.max
     private var blockedSenders = CircularBuffer<UnsafeContinuation<Void, any Error>>()
@@ -59,7 +62,6 @@ package final class ConnectionHandler: ChannelDuplexHandler {
         self.eventLoop = eventLoop
         self.executor = ConnectionExecutor(eventLoop: eventLoop)
         self.usesTLS = usesTLS
-        self.timer = DeadlineTimer()
     }
 
     // MARK: Channel events
@@ -90,26 +92,21 @@ package final class ConnectionHandler: ChannelDuplexHandler {
             self.isBursting = true
             self.executor.beginBurst()
         }
-        self.connection.receive(self.unwrapInboundIn(data), now: .now())
-        self.drive()
+        let now = NIODeadline.now()
+        self.connection.receive(self.unwrapInboundIn(data), now: now)
+        self.drive(now: now)
     }
 
     package func channelReadComplete(context: ChannelHandlerContext) {
         if self.isBursting {
-            self.executor.endBurst()
+            let haveTasksRun = self.executor.endBurst()
             self.isBursting = false
+            if haveTasksRun { self.drive() }
         }
-        self.drive()
         self.flush()
+        // Only here, where the channel is about to read again: most pauses are over by then.
+        if self.isPaused { self.setChannelReading(false) }
         context.fireChannelReadComplete()
-    }
-
-    package func read(context: ChannelHandlerContext) {
-        if self.isPaused {
-            self.hasHeldRead = true
-        } else {
-            context.read()
-        }
     }
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -167,17 +164,24 @@ package final class ConnectionHandler: ChannelDuplexHandler {
         if !self.hasEnded { self.finish(self.connection.abandoned(now: .now())) }
     }
 
+    /// Where messages go from now on.
+    package func deliver(to sink: Sink) {
+        self.sink = sink
+    }
+
     // MARK: Driving the connection
 
     /// Takes actions until the connection needs more bytes, more time or an answer.
-    package func drive() {
+    package func drive(now: NIODeadline = .now()) {
         if self.isDriving || self.hasEnded { return }
         self.isDriving = true
-        let now = NIODeadline.now()
-        while !self.isPaused || self.connection.mustProceed {
-            guard let action = self.connection.next(now: now) else { break }
+        self.drivenAt = now
+        driving: while !self.hasEnded {
+            self.isTaken = true
+            let action = self.connection.next(now: now, isPaused: self.isPaused)
+            self.isTaken = false
             switch action {
-            case .message(let kind, let payload):
+            case .message(let kind, let payload)?:
                 switch self.sink {
                 case .inbox(let inbox):
                     if inbox.push(.message(kind, payload)) { self.pauseReading() }
@@ -186,7 +190,7 @@ package final class ConnectionHandler: ChannelDuplexHandler {
                 case .none:
                     break
                 }
-            case .chunk(let chunk):
+            case .chunk(let chunk)?:
                 switch self.sink {
                 case .inbox(let inbox):
                     if inbox.push(.chunk(chunk)) { self.pauseReading() }
@@ -195,17 +199,18 @@ package final class ConnectionHandler: ChannelDuplexHandler {
                 case .none:
                     break
                 }
-            case .peerClosing:
+            case .peerClosing?:
                 if case .inbox(let inbox) = self.sink, inbox.isBusy() { break }
                 self.connection.answerHeldClose(now: now)
-            case .pong(let number, let roundTrip):
+            case .pong(let number, let roundTrip)?:
                 self.pongReceived(number, roundTrip)
-            case .closed(let info):
+            case .closed(let info)?:
                 self.finish(info)
-            default:
+            case let action?:
                 self.delegate?.perform(action, on: self)
+            case nil:
+                break driving
             }
-            if self.hasEnded { break }
         }
         self.isDriving = false
         if !self.hasEnded { self.updateTimer() }
@@ -285,10 +290,7 @@ package final class ConnectionHandler: ChannelDuplexHandler {
         }
         channel.closeFuture.whenComplete { _ in limit.cancel() }
         self.isPaused = false
-        if self.hasHeldRead {
-            self.hasHeldRead = false
-            context.read()
-        }
+        self.setChannelReading(true)
         let flushed = context.eventLoop.makePromise(of: Void.self)
         let mode: CloseMode = lingering && !self.usesTLS ? .output : .all
         flushed.futureResult.whenComplete { _ in channel.close(mode: mode, promise: nil) }
@@ -346,19 +348,18 @@ package final class ConnectionHandler: ChannelDuplexHandler {
         self.isPaused = false
         self.drive()
         self.flush()
-        if !self.isPaused, self.hasHeldRead {
-            self.hasHeldRead = false
-            self.context?.read()
-        }
+        if !self.isPaused { self.setChannelReading(true) }
+    }
+
+    private func setChannelReading(_ isReading: Bool) {
+        guard self.isChannelReading != isReading else { return }
+        self.isChannelReading = isReading
+        try? self.context?.channel.syncOptions?.setOption(.autoRead, value: isReading)
     }
 
     // MARK: What the application says
 
     package var isWritable: Bool { self.context?.channel.isWritable ?? false }
-
-    package func checkOpen() throws(WebSocketError) {
-        if let info = self.closeInfo { throw WebSocketError.closed(info) }
-    }
 
     package func waitUntilWritable(_ continuation: UnsafeContinuation<Void, any Error>) {
         if let info = self.closeInfo {
@@ -371,30 +372,30 @@ package final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     package func sendMessage(_ message: WebSocketMessage) throws(WebSocketError) {
-        try self.checkOpen()
-        try self.connection.send(message, now: .now())
-        self.flushIfLarge()
+        try self.send { connection, now throws(WebSocketError) in try connection.send(message, now: now) }
     }
 
     package func sendMessage(_ kind: MessageKind, _ payload: ByteBuffer) throws(WebSocketError) {
-        try self.checkOpen()
-        try self.connection.send(kind, payload, now: .now())
-        self.flushIfLarge()
+        try self.send { connection, now throws(WebSocketError) in try connection.send(kind, payload, now: now) }
     }
 
     package func sendChunk(_ chunk: MessageChunk) throws(WebSocketError) {
-        try self.checkOpen()
-        try self.connection.send(chunk, now: .now())
-        self.flushIfLarge()
+        try self.send { connection, now throws(WebSocketError) in try connection.send(chunk, now: now) }
     }
 
-    /// Small messages of one turn leave together; large ones leave at once, so that writability tells the truth.
-    private func flushIfLarge() {
-        if self.connection.output.pendingBytes >= 32_768 {
-            self.flushNow()
-        } else {
-            self.flushSoon()
+    @inline(__always)
+    private func send(
+        _ body: (inout Connection, NIODeadline) throws(WebSocketError) -> Int
+    ) throws(WebSocketError) {
+        if self.hasEnded, let info = self.closeInfo { throw WebSocketError.closed(info) }
+        if self.isTaken {
+            throw WebSocketError(.invalidArgument, "An extension cannot send while it handles a message.", phase: .open)
         }
+        self.isTaken = true
+        defer { self.isTaken = false }
+        let pending = try body(&self.connection, self.isDriving ? self.drivenAt : .now())
+        // Small messages of one turn leave together; large ones leave at once, so that writability tells the truth.
+        if pending >= 32_768 { self.flushNow() } else { self.flushSoon() }
     }
 
     package func sendPing(_ continuation: UnsafeContinuation<Duration, any Error>) {
@@ -422,6 +423,10 @@ package final class ConnectionHandler: ChannelDuplexHandler {
     /// Begins the closing handshake; `closed` tells how it ended.
     package func close(code: WebSocketCloseCode, reason: String) {
         guard self.closeInfo == nil else { return }
+        if self.isTaken {
+            let bound = NIOLoopBound(self, eventLoop: self.eventLoop)
+            return self.eventLoop.execute { bound.value.close(code: code, reason: reason) }
+        }
         self.connection.close(code: code, reason: reason, now: .now())
         // Whatever the application does not take any more must not keep the closing handshake from being read.
         self.flushSoon()

@@ -3,11 +3,11 @@
 
 import NIOCore
 
-struct DeadlineTimer {
+final class DeadlineTimer {
     private var callback: NIOScheduledCallback?
     private var firesAt: NIODeadline?
 
-    mutating func wake(at deadline: NIODeadline, on eventLoop: any EventLoop, handler: ConnectionHandler) {
+    func wake(at deadline: NIODeadline, on eventLoop: any EventLoop, handler: ConnectionHandler) {
         if let firesAt, firesAt <= deadline { return }
         self.callback?.cancel()
         self.firesAt = deadline
@@ -15,12 +15,12 @@ struct DeadlineTimer {
         self.callback = try? eventLoop.scheduleCallback(at: deadline, handler: Wake(handler: handler))
     }
 
-    mutating func fired() {
+    func fired() {
         self.callback = nil
         self.firesAt = nil
     }
 
-    mutating func cancel() {
+    func cancel() {
         self.callback?.cancel()
         self.fired()
     }

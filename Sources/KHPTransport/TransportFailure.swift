@@ -10,10 +10,8 @@ package enum TransportFailure {
     package static func describe(_ error: any Error, usesTLS: Bool) -> WebSocketError {
         if let error = error as? WebSocketError { return error }
         switch error {
-        case let error as NIOSSLError:
-            return WebSocketError(.tlsFailed, "TLS failed: \(self.words(for: error)).")
-        case is BoringSSLError, is NIOSSLExtraError:
-            return WebSocketError(.tlsFailed, "TLS failed: \(error).")
+        case is NIOSSLError, is BoringSSLError, is NIOSSLExtraError:
+            return WebSocketError(.tlsFailed, "TLS failed: \(Self.words(forTLS: "\(error)")).")
         case let error as IOError:
             return WebSocketError(.connectFailed, "The connection failed: \(Self.reason(error)).")
         case let error as ChannelError:
@@ -23,22 +21,33 @@ package enum TransportFailure {
         }
     }
 
-    private static func words(for error: NIOSSLError) -> String {
-        switch error {
-        case .handshakeFailed(let cause):
-            let text = String(describing: cause)
-            if text.contains("CERTIFICATE_VERIFY_FAILED") {
-                return "the server's certificate could not be verified (is it issued by a trusted authority, "
-                    + "for this host name?)"
-            }
-            return "the handshake failed (\(text))"
-        case .uncleanShutdown:
-            return "the peer ended the stream without a close notification"
-        case .unableToValidateCertificate, .noCertificateToValidate:
-            return "the peer's certificate could not be verified"
-        default:
-            return String(describing: error)
-        }
+    /// The reasons that people meet, in their words; the library's own for others, without its file names.
+    private static func words(forTLS text: String) -> String {
+        let known: [(part: String, words: String)] = [
+            (
+                "failedToValidateHostname",
+                "the server's certificate is for another host (was the right name or address used?)"
+            ),
+            (
+                "CERTIFICATE_VERIFY_FAILED",
+                "the server's certificate could not be verified (is it issued by a trusted authority?)"
+            ),
+            ("CERTIFICATE_REQUIRED", "the server asks for a client certificate"),
+            ("PEER_DID_NOT_RETURN_A_CERTIFICATE", "the client did not give a certificate"),
+            ("ALERT_UNKNOWN_CA", "the peer does not trust the authority of our certificate, or got none"),
+            ("ALERT_BAD_CERTIFICATE", "the peer does not accept our certificate"),
+            ("ALERT_CERTIFICATE_UNKNOWN", "the peer does not accept our certificate"),
+            ("ALERT_HANDSHAKE_FAILURE", "the peer found no parameters to agree on"),
+            ("WRONG_VERSION_NUMBER", "the peer does not speak TLS there"),
+            ("HTTP_REQUEST", "the peer speaks plain HTTP, not TLS"),
+            ("EOF during handshake", "the peer ended the stream in the middle of the handshake; does it speak TLS there?"),
+            ("uncleanShutdown", "the peer ended the stream without a close notification"),
+        ]
+        if let match = known.first(where: { text.contains($0.part) }) { return match.words }
+        // "error:1000:SSL routines:OPENSSL_internal:THE_REASON at file:line"
+        guard let reason = text.split(separator: "OPENSSL_internal:").dropFirst().first else { return text }
+        let words = reason.prefix { $0 != " " && $0 != "]" }
+        return words.lowercased().replacing("_", with: " ")
     }
 
     private static func reason(_ error: IOError) -> String {

@@ -4,7 +4,7 @@ import Foundation
 /// The command: `khp demo`, `khp connect`, `khp serve`, `khp hash`.
 ///
 /// Standard output carries payloads or JSON; everything else goes to standard error. Mistakes in what was typed end
-/// with 2, the others as ``ExitStatus`` says.
+/// with 2, the others as ``CommandStatus`` says.
 @main
 struct Khp: AsyncParsableCommand {
     static let version = "0.1.0"
@@ -52,7 +52,7 @@ struct Khp: AsyncParsableCommand {
         }
         // ArgumentParser says 64 and prints the usage; the contract is 2 and one sentence.
         report(.usage(Self.message(for: error).asSentence))
-        return ExitStatus.usage.rawValue
+        return CommandStatus.usage.rawValue
     }
 
     /// The sentence on standard error and, with `--json`, the event on standard output.
@@ -65,7 +65,7 @@ struct Khp: AsyncParsableCommand {
 
     private static func leave(_ status: Int32) -> Never {
         Output.shared.setPrompt(nil)
-        Output.shared.flush()
+        Output.shared.finish()
         TerminalMode.restore()
         Foundation.exit(status)
     }

@@ -73,6 +73,8 @@ package struct ClientAttempt: Sendable {
                 credentialsState: self.challengesAnswered
             )
             self.url = target
+            // An answer that is no challenge means that the credentials were taken.
+            self.rounds.accepted()
             let step = RedirectStep(from: from, to: target, status: outcome.response.status, layer: outcome.layer)
             self.trail.append(step)
             return step

@@ -12,6 +12,7 @@ extension Connection {
         self.client?.extended = nil
         self.server = nil
         self.transforms = transforms
+        self.closing = ClosingHandshake(role: self.role, timeout: TimeAmount(self.settings.timeouts.close))
         // Transforms work on whole messages; with one in place chunks are not delivered before the message is there.
         let streams = self.settings.delivery == .chunks && transforms.isEmpty
         self.reader = MessageReader(
@@ -176,30 +177,43 @@ extension Connection {
     // MARK: Sending
 
     /// Queues a message.
-    package mutating func send(_ message: WebSocketMessage, now: NIODeadline) throws(WebSocketError) {
+    /// - Returns: how many bytes wait to be written.
+    @discardableResult
+    package mutating func send(_ message: WebSocketMessage, now: NIODeadline) throws(WebSocketError) -> Int {
         try self.checkSending()
-        if !self.transforms.isEmpty {
-            guard let transformed = try self.transformOutbound(message) else { return }
-            self.writeMessage(transformed, now: now)
-        } else {
+        if self.transforms.isEmpty {
             self.writeMessage(message, now: now)
+        } else if let transformed = try self.transformOutbound(message) {
+            self.writeMessage(transformed, now: now)
         }
+        return self.output.pendingBytes
     }
 
     /// Queues a message from its bytes.
-    package mutating func send(_ kind: MessageKind, _ payload: ByteBuffer, now: NIODeadline) throws(WebSocketError) {
-        try self.checkSending()
-        if !self.transforms.isEmpty {
-            let message: WebSocketMessage = kind == .text ? .text(String(buffer: payload)) : .binary(payload)
-            guard let transformed = try self.transformOutbound(message) else { return }
-            self.writeMessage(transformed, now: now)
-            return
+    /// - Returns: how many bytes wait to be written.
+    @discardableResult
+    package mutating func send(
+        _ kind: MessageKind,
+        _ payload: ByteBuffer,
+        now: NIODeadline
+    ) throws(WebSocketError) -> Int {
+        guard self.transforms.isEmpty else {
+            return try self.send(kind == .text ? .text(String(buffer: payload)) : .binary(payload), now: now)
         }
+        try self.checkSending()
         self.writeData(kind == .text ? .text : .binary, payload, fin: true, now: now)
+        return self.output.pendingBytes
     }
 
     /// Queues a piece of a message.
-    package mutating func send(_ chunk: MessageChunk, now: NIODeadline) throws(WebSocketError) {
+    /// - Returns: how many bytes wait to be written.
+    @discardableResult
+    package mutating func send(_ chunk: MessageChunk, now: NIODeadline) throws(WebSocketError) -> Int {
+        try self.write(chunk, now: now)
+        return self.output.pendingBytes
+    }
+
+    private mutating func write(_ chunk: MessageChunk, now: NIODeadline) throws(WebSocketError) {
         if chunk.isFirst {
             try self.checkSending()
             self.streaming = StreamingState(kind: chunk.kind, hasBegun: false)

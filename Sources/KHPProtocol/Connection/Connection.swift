@@ -99,7 +99,9 @@ package struct Connection {
         self.masks = masks
         self.reader = MessageReader(role: role, limits: Limits.extendedHandshakeMessages)
         self.writer = FrameWriter(role: role)
-        self.closing = ClosingHandshake(role: role, timeout: TimeAmount(settings.timeouts.close))
+        // A peer that never completed a handshake is not owed the patience that an open one is.
+        let patience = min(settings.timeouts.close, .seconds(2))
+        self.closing = ClosingHandshake(role: role, timeout: TimeAmount(patience))
         self.controlRate = ControlFrameRate(limits: settings.limits.messages, now: now)
     }
 
@@ -107,9 +109,6 @@ package struct Connection {
     package var bufferedBytes: Int { self.inbound.readableBytes + self.output.pendingBytes }
 
     package var isObserved: Bool { self.settings.isObserved }
-
-    /// Whether actions must be taken even while the application does not take messages.
-    package var mustProceed: Bool { self.phase != .open || !self.actions.isEmpty || !self.closing.canSend }
 
     // MARK: Input
 
@@ -176,9 +175,33 @@ package struct Connection {
     // MARK: Actions
 
     /// The next thing to do, or `nil` when the connection waits for bytes, time or an answer.
-    package mutating func next(now: NIODeadline) -> ConnectionAction? {
+    /// - Parameter isPaused: whether the application takes no messages now; everything else goes on.
+    package mutating func next(now: NIODeadline, isPaused: Bool = false) -> ConnectionAction? {
+        // What happens with every message comes first; the rest is kept out of its way.
+        if self.phase == .open, self.actions.isEmpty {
+            if isPaused, self.closing.canSend { return nil }
+            if self.inbound.readableBytes > 0 {
+                if let action = self.nextWhileOpen(now: now) { return action }
+            } else if !self.isInputClosed {
+                self.releaseInbound()
+                return nil
+            }
+        }
+        return self.nextAnyhow(now: now, isPaused: isPaused)
+    }
+
+    /// Lets go of memory whose bytes have been taken: an idle connection keeps none, and the channel reads into it again.
+    @inline(__always)
+    private mutating func releaseInbound() {
+        if self.inbound.readableBytes == 0, self.inbound.capacity > 0 { self.inbound = ByteBuffer() }
+    }
+
+    @inline(never)
+    private mutating func nextAnyhow(now: NIODeadline, isPaused: Bool) -> ConnectionAction? {
         while true {
             if !self.actions.isEmpty { return self.actions.removeFirst() }
+            if isPaused, self.phase == .open, self.closing.canSend { return nil }
+            self.releaseInbound()
             let before = self.inbound.readableBytes
             let phase = self.phase
             switch phase {
@@ -212,7 +235,13 @@ package struct Connection {
     // MARK: Time
 
     /// When to call `timeReached`. It may move with every call of anything else.
+    ///
+    /// Mutating in form only: for a plain getter the compiler copies the whole connection out of the object that holds it.
     package var deadline: NIODeadline? {
+        mutating get { self.earliestDeadline }
+    }
+
+    private var earliestDeadline: NIODeadline? {
         var earliest = self.closing.deadline
         func consider(_ other: NIODeadline?) {
             guard let other else { return }

@@ -1,6 +1,9 @@
 package import NIOCore
 
 /// What a ``Connection`` asks of the shell that drives it. Taken one at a time from `Connection.next(now:)`.
+///
+/// What comes once in a connection is indirect, so that what comes with every message is small enough to be handed over
+/// in registers.
 package enum ConnectionAction {
     /// A whole message for the application.
     case message(kind: MessageKind, payload: ByteBuffer)
@@ -12,25 +15,25 @@ package enum ConnectionAction {
     /// A pong answered our ping of this number, and all before it.
     case pong(number: UInt64, roundTrip: TimeAmount)
     /// Server: a valid opening request arrived; call `answerOpening`.
-    case decideOpening(OpeningRequest)
+    indirect case decideOpening(OpeningRequest)
     /// Server: a valid extended request arrived; call `answerExtended`.
-    case decideExtended(ExtendedRequest)
+    indirect case decideExtended(ExtendedRequest)
     /// Server: the request is no WebSocket request; an ordinary HTTP handler may answer it through `answerPlain`.
-    case plainRequest(RequestHead)
+    indirect case plainRequest(RequestHead)
     /// The handshake has failed; the connection closes behind this.
-    case failed(WebSocketError)
+    indirect case failed(WebSocketError)
     /// Client: the opening handshake is complete and the extended one begins: no longer CONNECTING (R-C1).
     case established
     /// Client: a 401 of the extended handshake wants credentials; call `answerChallenge`.
-    case challenge(HandshakeResponse)
+    indirect case challenge(HandshakeResponse)
     /// The socket is open.
-    case opened(Negotiation)
+    indirect case opened(Negotiation)
     /// Client: the handshake ended without an open socket, in a way that a fresh connection may mend.
-    case hopEnded(HopOutcome)
+    indirect case hopEnded(HopOutcome)
     /// Nothing more will come. The shell writes what is left and ends the transport.
-    case closed(CloseInfo)
+    indirect case closed(CloseInfo)
     /// For the observer; only when the connection was told to tell.
-    case event(ConnectionEvent)
+    indirect case event(ConnectionEvent)
 }
 
 /// How a client's connection ended when it did not open a socket and the cause is an HTTP response.

@@ -2,10 +2,12 @@ public import NIOCore
 
 /// A piece of a message.
 public struct MessageChunk: Sendable {
-    /// Text or binary; the same for all chunks of a message. Text may be cut inside a character.
-    public var kind: MessageKind
+    // The bytes come first: laid out so, an action that carries a chunk fits the registers that return it.
+
     /// The bytes.
     public var bytes: ByteBuffer
+    /// Text or binary; the same for all chunks of a message. Text may be cut inside a character.
+    public var kind: MessageKind
     /// Whether a message begins here.
     public var isFirst: Bool
     /// Whether the message ends here.

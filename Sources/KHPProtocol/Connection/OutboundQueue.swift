@@ -22,7 +22,11 @@ package struct OutboundQueue {
     package mutating func write(_ body: (inout ByteBuffer) -> Void) {
         if self.isCurrentTaken {
             // The channel has most likely written the last one and let go of it: then its memory serves again.
-            self.current.clear()
+            let isFree: Void? = self.current.modifyIfUniquelyOwned { buffer in
+                buffer.moveReaderIndex(to: 0)
+                buffer.moveWriterIndex(to: 0)
+            }
+            if isFree == nil { self.current = ByteBuffer() }
             self.isCurrentTaken = false
         }
         let before = self.current.readableBytes

@@ -8,12 +8,23 @@ enum Redaction {
     static let mark = "•••"
 
     static func line(_ name: String, _ value: String) -> String {
-        guard HeadFields.isSecret(name) else { return "\(name): \(value)\r\n" }
+        guard HeadFields.isSecret(name) else {
+            let shown = name.lowercased() == "location" ? Self.withoutUserinfo(value) : value
+            return "\(name): \(shown)\r\n"
+        }
         // The scheme is no secret and says what was tried.
         if let space = value.firstIndex(of: " "), name.lowercased().hasSuffix("authorization") {
             return "\(name): \(value[..<space]) \(Self.mark)\r\n"
         }
         return "\(name): \(Self.mark)\r\n"
+    }
+
+    /// A URL that somebody wrote a password into.
+    private static func withoutUserinfo(_ url: String) -> String {
+        guard let start = url.firstRange(of: "//")?.upperBound else { return url }
+        let end = url[start...].firstIndex { "/?#".contains($0) } ?? url.endIndex
+        guard let at = url[start..<end].lastIndex(of: "@") else { return url }
+        return url[..<start] + Self.mark + url[at...]
     }
 }
 

@@ -53,8 +53,12 @@ package struct FrameWriter: Sendable {
             let first = Self.firstByte(opcode, fin: fin, rsv: rsv)
             let size = header(first, length: bytes.count, mask: mask, at: start + end)
             if let source = bytes.baseAddress {
-                let key = masks ? MaskingKey(networkOrder: mask) : .none
-                Masking.copy(from: source, to: start + (end &+ size), count: bytes.count, key: key)
+                let target = start + (end &+ size)
+                if masks {
+                    Masking.copy(from: source, to: target, count: bytes.count, key: MaskingKey(networkOrder: mask))
+                } else {
+                    target.copyMemory(from: source, byteCount: bytes.count)
+                }
             }
             return size &+ bytes.count
         }

@@ -11,12 +11,16 @@ package import NIOCore
 /// - it holds a reference itself, so that whoever writes to a slice gets a copy and never this memory, and so that the
 ///   memory outlives the pointer to it;
 /// - how much is used is noted in the block itself, so that copies of the arena agree on it;
-/// - a block is dropped, not reused, when it is full: slices keep it alive for as long as they need it.
+/// - a full block is used again only if no slice of it is left; otherwise it is dropped, and its slices keep it alive
+///   for as long as they need it.
 package struct PayloadArena {
     /// Bytes of a block. 2 KiB holds some forty small messages and is what an idle connection keeps.
     package static let blockBytes = 2048
-    /// The largest payload that goes into a block; more is worth its own allocation.
-    package static let largestShared = 512
+    /// The largest payload that goes into a block.
+    package static let largestShared = blockBytes - noteBytes
+    /// The largest payload for which a new block is begun while slices of the old one are held; more is worth its own
+    /// allocation.
+    private static let largestForNew = 512
     /// Where payloads begin: the number before them is how many bytes are used.
     private static let noteBytes = MemoryLayout<Int>.size
 
@@ -29,7 +33,7 @@ package struct PayloadArena {
     package var retainedBytes: Int { memory == nil ? 0 : Self.blockBytes }
 
     /// Room for `count` bytes, at most `largestShared`, to be written before the next call; `slice` makes a buffer of
-    /// them. `nil` only where there is no memory to be had.
+    /// them. `nil`: the payload is worth its own allocation.
     @inline(__always)
     mutating func take(_ count: Int) -> (target: UnsafeMutableRawPointer, offset: Int)? {
         if let memory {
@@ -50,6 +54,13 @@ package struct PayloadArena {
 
     @inline(never)
     private mutating func takeFromNew(_ count: Int) -> (target: UnsafeMutableRawPointer, offset: Int)? {
+        if let memory {
+            if block.modifyIfUniquelyOwned({ _ in true }) != nil {
+                memory.storeBytes(of: Self.noteBytes &+ count, as: Int.self)
+                return (memory + Self.noteBytes, Self.noteBytes)
+            }
+            guard count <= Self.largestForNew else { return nil }
+        }
         block = ByteBufferAllocator().buffer(capacity: Self.blockBytes)
         // All of it counts as readable, so that slices can be taken anywhere; only what was written is ever sliced.
         block.moveWriterIndex(to: Self.blockBytes)
@@ -71,7 +82,11 @@ package struct PayloadArena {
     @inline(never)
     static func separate(_ source: UnsafeRawPointer, count: Int, key: MaskingKey) -> ByteBuffer {
         var buffer = ByteBufferAllocator().buffer(capacity: count)
-        buffer.append(source, count: count, key: key)
+        buffer.withVeryUnsafeMutableBytes { memory in
+            guard let target = memory.baseAddress, memory.count >= count else { return }
+            Masking.copy(from: source, to: target, count: count, key: key)
+        }
+        buffer.moveWriterIndex(to: count)
         return buffer
     }
 }

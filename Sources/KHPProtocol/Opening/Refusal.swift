@@ -7,13 +7,15 @@ package import NIOCore
 package struct Refusal: Error, Sendable, Equatable {
     /// What the peer gets.
     package var answer: ServerAnswer
-    /// One sentence for the log; repeats nothing of the peer's that could be a credential.
+    /// One sentence for the peer and the log; repeats nothing of the peer's that could be a credential.
     package var explanation: String
     /// The method to answer; content is left out for HEAD.
     package var method: String
 
     package init(_ status: Int, _ explanation: String, fields: HTTPFields = [:], method: String = "GET") {
-        answer = ServerAnswer(status: status, fields: fields)
+        // Two lines: what every HTTP tool shows, and what to do about it.
+        let entity = ByteBuffer(string: "\(status) \(StatusReason.phrase(for: status))\n\(explanation)\n")
+        answer = ServerAnswer(status: status, fields: fields, entity: entity)
         self.explanation = explanation
         self.method = method
     }

@@ -94,7 +94,7 @@ struct ConnectSession: Sendable {
     {
         let pause = backoff.next()
         printer.note(
-            "khp: \(failure.sentence); connecting again in \(Ladder.fixed(pause.seconds, digits: 1)) s"
+            "khp: \(failure.sentence) (connecting again in \(Ladder.fixed(pause.seconds, digits: 1)) s)"
         )
         try await interruption.cancelling { try await Task.sleep(for: pause) }
     }

@@ -43,12 +43,12 @@ extension CommandFailure {
     }
 
     /// Once a socket was open, a lost connection is a close; nothing counts as a failed connect any more.
-    private static func status(ofOpen error: WebSocketError) -> ExitStatus {
+    private static func status(ofOpen error: WebSocketError) -> CommandStatus {
         let status = status(of: error)
         return status == .protocolViolation || status == .timeout ? status : .closedOtherwise
     }
 
-    static func status(of error: WebSocketError) -> ExitStatus {
+    static func status(of error: WebSocketError) -> CommandStatus {
         switch error.code {
         case .invalidArgument, .invalidURL: .usage
         case .connectFailed, .tlsFailed: .connectFailed
@@ -58,7 +58,11 @@ extension CommandFailure {
         case .extendedRefused where error.response?.status == 401: .authenticationFailed
         case .extendedRequired, .extendedRefused, .extendedInvalid, .redirectMethod: .extendedFailed
         case .redirectRefused, .tooManyRedirects, .redirectLoop: .redirectRefused
-        case .authenticationFailed, .proxyAuthenticationRequired: .authenticationFailed
+        case .authenticationFailed: .authenticationFailed
+        // D16: a 407 in a handshake is one of its failures; a proxy's own comes before the handshakes.
+        case .proxyAuthenticationRequired where error.phase == .extended: .extendedFailed
+        case .proxyAuthenticationRequired where error.phase == .opening: .openingFailed
+        case .proxyAuthenticationRequired: .authenticationFailed
         case .cancelled: .interrupted
         case .closedDuringHandshake where error.phase == nil: .openingFailed
         case .closedDuringHandshake, .protocolViolation, .messageTooBig, .limitExceeded: violation(error.phase)
@@ -67,7 +71,7 @@ extension CommandFailure {
     }
 
     /// A violation, a limit or an end of stream counts for the stage in which it happened (D16).
-    private static func violation(_ phase: WebSocketError.Phase?) -> ExitStatus {
+    private static func violation(_ phase: WebSocketError.Phase?) -> CommandStatus {
         switch phase {
         case .connect, .tls: .connectFailed
         case .opening: .openingFailed
@@ -111,10 +115,12 @@ extension CommandFailure {
         switch error.code {
         case .connectFailed where error.message.contains("resolved"): "is the name right?"
         case .connectFailed: error.url.map { "is a server listening at \($0.host) port \($0.port)?" }
-        case .tlsFailed: "--cacert FILE trusts another authority, --insecure trusts anyone"
+        case .tlsFailed where error.message.contains("could not be verified"):
+            "--cacert FILE trusts another authority, --insecure trusts anyone"
         case .timeout: "--timeout and --wait allow for more time"
         case .extendedRequired: "without --extended required a plain WebSocket would do"
-        case .redirectRefused: "see --redirect-policy and --allow-downgrade"
+        case .redirectRefused where error.message.contains("TLS"): "--allow-downgrade allows it"
+        case .redirectRefused where error.message.contains("policy"): "--redirect-policy allows more"
         case .tooManyRedirects: "--max-redirects allows more"
         case .authenticationFailed where error.message.contains("refused"): "are name and password right?"
         case .authenticationFailed: "--user NAME or --netrc FILE gives credentials"

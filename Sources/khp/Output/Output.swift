@@ -5,7 +5,8 @@ import Synchronization
 /// The one way out: everything that the command writes passes here, so that lines never mix, a prompt stays intact
 /// while messages arrive, and no event loop waits for a slow reader of a pipe.
 ///
-/// What is queued is bounded: above ``highWaterMark`` the caller waits until the queue is empty.
+/// What is queued is bounded. Above ``highWaterMark`` the caller waits until the queue is empty; a server's output is
+/// dropped instead, since nobody who forgot to read its events may stop its connections.
 final class Output: Sendable {
     enum Stream: Int32, Sendable {
         case standardOutput = 1
@@ -23,6 +24,7 @@ final class Output: Sendable {
     private let queue = DispatchQueue(label: "khp.output")
     private let pending = Atomic<Int>(0)
     private let broken = Atomic<Bool>(false)
+    private let drops = Atomic<Bool>(false)
     /// Only work items of `queue` take this lock: never contended, held while writing.
     private let state = Mutex(State())
     private let isTerminal: [Bool]
@@ -40,16 +42,25 @@ final class Output: Sendable {
     /// Whether nobody reads standard output any more.
     var isBroken: Bool { broken.load(ordering: .relaxed) }
 
-    /// Queues one line; the line end is added.
-    func line(_ text: String, to stream: Stream = .standardOutput) {
-        write(Array((text + "\n").utf8), to: stream)
+    /// From now on drops what does not fit, where it would have made the caller wait.
+    func dropWhenFull() {
+        drops.store(true, ordering: .relaxed)
     }
 
-    /// Queues bytes.
-    func write(_ bytes: [UInt8], to stream: Stream = .standardOutput) {
+    /// Queues one line; the line end is added.
+    /// - Returns: false when it was dropped.
+    @discardableResult
+    func line(_ text: String, to stream: Stream = .standardOutput) -> Bool {
+        let bytes = Array((text + "\n").utf8)
+        if drops.load(ordering: .relaxed), pending.load(ordering: .relaxed) > Self.highWaterMark { return false }
+        write(bytes, to: stream)
+        return true
+    }
+
+    private func write(_ bytes: [UInt8], to stream: Stream) {
         let waiting = pending.add(bytes.count, ordering: .relaxed).newValue
         queue.async { self.perform(bytes, stream) }
-        if waiting > Self.highWaterMark { flush() }
+        if waiting > Self.highWaterMark, !drops.load(ordering: .relaxed) { flush() }
     }
 
     /// Queues bytes and returns when they are written: back-pressure without blocking a thread of the pool.
@@ -66,6 +77,14 @@ final class Output: Sendable {
     /// Returns when all that was queued is written.
     func flush() {
         queue.sync {}
+    }
+
+    /// The last flush: a server does not wait for long for somebody to read the rest.
+    func finish() {
+        guard drops.load(ordering: .relaxed) else { return flush() }
+        let done = DispatchSemaphore(value: 0)
+        queue.async { done.signal() }
+        _ = done.wait(timeout: .now() + 1)
     }
 
     /// Shows, changes or takes away the prompt: the last line of the terminal, drawn again after each line of output.

@@ -23,6 +23,7 @@ final class Reporter: Sendable {
     private let output: Output
     private let ladder: Mutex<Ladder>
     private let attempts = Mutex(0)
+    private let dropped = Mutex<[Int32: Int]>([:])
 
     init(options: Options, output: Output = .shared) {
         self.options = options
@@ -37,9 +38,25 @@ final class Reporter: Sendable {
     func observe(_ event: ConnectionEvent, _ info: ConnectionInfo) {
         let now = Clock.elapsed
         let id = options.namesConnections ? info.id : nil
-        if options.json, let object = object(event, id: id, at: now) { output.line(object.line) }
+        if options.json, let object = object(event, id: id, at: now) { write(object.line, to: .standardOutput) }
         guard options.verbose || options.trace else { return }
-        for line in lines(event, info.role, id: id, at: now) { output.line(line, to: .standardError) }
+        for line in lines(event, info.role, id: id, at: now) { write(line, to: .standardError) }
+    }
+
+    /// A line that nobody has room for is counted; the next one that gets through is preceded by the count.
+    private func write(_ line: String, to stream: Output.Stream) {
+        dropped.withLock { dropped in
+            let count = dropped[stream.rawValue, default: 0]
+            if count > 0, output.line(Self.gap(count, stream), to: stream) { dropped[stream.rawValue] = nil }
+            if !output.line(line, to: stream) { dropped[stream.rawValue, default: 0] += 1 }
+        }
+    }
+
+    private static func gap(_ count: Int, _ stream: Output.Stream) -> String {
+        guard stream == .standardOutput else { return "(\(count) lines dropped: nobody read them)" }
+        var object = Events.object("dropped")
+        object.set("count", count)
+        return object.line
     }
 
     // MARK: JSON

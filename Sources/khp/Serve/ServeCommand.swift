@@ -57,6 +57,7 @@ struct ServeCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        Output.shared.dropWhenFull()
         let routes = try endpoints.routes()
         let authentication = try access.authentication(for: routes)
         let built = try endpoints.build(routes, authentication: authentication, extended: endpoints.extended)

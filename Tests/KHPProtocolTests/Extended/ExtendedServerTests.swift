@@ -375,8 +375,8 @@ import Testing
             return
         }
         let text = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nDate: \(Sample.date)\r\n"
-        #expect(message.text == text + "Content-Length: 16\r\n\r\n400 Bad Request\n")
-        #expect(!explanation.isEmpty)
+        #expect(explanation == "The message is no HTTP request.")
+        #expect(message.text == text + "Content-Length: 48\r\n\r\n400 Bad Request\n\(explanation)\n")
     }
 
     // MARK: Deadlines (D15, D17)

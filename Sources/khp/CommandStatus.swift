@@ -1,5 +1,5 @@
 /// What the command's exit status says: one number for each kind of ending, so that scripts can tell them apart.
-enum ExitStatus: Int32, Sendable {
+enum CommandStatus: Int32, Sendable {
     /// Closed cleanly, with 1000 or 1001.
     case success = 0
     /// Closed with another code, or the connection was lost.
@@ -27,7 +27,7 @@ enum ExitStatus: Int32, Sendable {
 /// A failure that ends the command: one sentence for a person, a status for a script.
 struct CommandFailure: Error {
     /// The status to exit with.
-    var status: ExitStatus
+    var status: CommandStatus
     /// The library's error code, or one of the same style, for the JSON event.
     var code: String
     /// One sentence: what happened, and what to do about it.
@@ -37,7 +37,7 @@ struct CommandFailure: Error {
     /// The HTTP status that came with it.
     var httpStatus: Int?
 
-    init(_ status: ExitStatus, code: String, _ sentence: String, url: String? = nil, httpStatus: Int? = nil) {
+    init(_ status: CommandStatus, code: String, _ sentence: String, url: String? = nil, httpStatus: Int? = nil) {
         self.status = status
         self.code = code
         self.sentence = sentence

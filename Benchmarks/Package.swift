@@ -1,0 +1,56 @@
+// swift-tools-version: 6.1
+
+// Measures swift-khp beside NIOWebSocket. A package of its own, so that nobody who uses the library resolves it.
+
+import Foundation
+import PackageDescription
+
+/// The micro benchmarks measure what has `package` access in swift-khp, whose name for the compiler is made from its
+/// directory's name, as SwiftPM makes it.
+let libraryDirectory = URL(fileURLWithPath: Context.packageDirectory).deletingLastPathComponent()
+let libraryName = libraryDirectory.lastPathComponent.lowercased()
+    .map { $0.isLetter || $0.isNumber ? String($0) : "_" }.joined()
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioWebSocket = Target.Dependency.product(name: "NIOWebSocket", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
+
+let package = Package(
+    name: "khp-benchmarks",
+    platforms: [.macOS(.v15)],
+    dependencies: [
+        .package(name: "swift-khp", path: ".."),
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
+    ],
+    targets: [
+        .executableTarget(
+            name: "bench-micro",
+            dependencies: [
+                .product(name: "KHPProtocol", package: "swift-khp"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                nioCore, nioEmbedded, nioHTTP1, nioWebSocket,
+            ],
+            packageAccess: false,
+            swiftSettings: settings + [.unsafeFlags(["-package-name", libraryName])]
+        ),
+        .executableTarget(
+            name: "bench-server",
+            dependencies: [
+                .product(name: "KHPServer", package: "swift-khp"),
+                nioCore, nioPosix, nioHTTP1, nioWebSocket,
+            ],
+            swiftSettings: settings
+        ),
+        .executableTarget(name: "bench-load", swiftSettings: settings),
+    ]
+)

@@ -1,0 +1,116 @@
+// One blocking TCP connection. Whatever goes wrong ends the program: a benchmark of errors is none.
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+final class Connection {
+    private let descriptor: CInt
+    /// Bytes received and not yet asked for.
+    private var received: [UInt8] = []
+    private var chunk = [UInt8](repeating: 0, count: 4096)
+
+    init(port: UInt16) {
+        #if canImport(Glibc)
+        let stream = CInt(SOCK_STREAM.rawValue)
+        #else
+        let stream = SOCK_STREAM
+        #endif
+        self.descriptor = socket(AF_INET, stream, 0)
+        var one: CInt = 1
+        setsockopt(descriptor, CInt(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<CInt>.size))
+        // A server that does not answer must not hang the measurement.
+        var limit = timeval(tv_sec: 60, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let result = withUnsafeBytes(of: &address) { bytes in
+            connect(
+                descriptor,
+                bytes.baseAddress?.assumingMemoryBound(to: sockaddr.self),
+                socklen_t(MemoryLayout<sockaddr_in>.size)
+            )
+        }
+        if result != 0 { fail("cannot connect") }
+    }
+
+    private func fail(_ what: String) -> Never {
+        BenchLoad.fail("bench-load: \(what): \(String(cString: strerror(errno)))\n")
+    }
+
+    func close() {
+        #if canImport(Glibc)
+        _ = Glibc.close(descriptor)
+        #elseif canImport(Musl)
+        _ = Musl.close(descriptor)
+        #elseif canImport(Darwin)
+        _ = Darwin.close(descriptor)
+        #endif
+    }
+
+    func send(_ bytes: [UInt8]) {
+        bytes.withUnsafeBytes { bytes in
+            var rest = bytes[...]
+            while !rest.isEmpty {
+                let count = write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
+                if count <= 0 { fail("cannot send") }
+                rest = rest.dropFirst(count)
+            }
+        }
+    }
+
+    /// Receives exactly these bytes.
+    func expect(_ bytes: [UInt8]) {
+        if chunk.count < bytes.count { chunk = [UInt8](repeating: 0, count: bytes.count) }
+        let isSame = chunk.withUnsafeMutableBytes { chunk in
+            guard let start = chunk.baseAddress else { return bytes.isEmpty }
+            var count = 0
+            while count < bytes.count {
+                let more = recv(descriptor, start + count, bytes.count - count, 0)
+                if more <= 0 { fail("cannot receive") }
+                count += more
+            }
+            return bytes.withUnsafeBytes { bytes in bytes.baseAddress.map { memcmp($0, start, bytes.count) } == 0 }
+        }
+        if !isSame { BenchLoad.fail("bench-load: something else came back\n") }
+    }
+
+    /// Receives the 101 of the opening handshake.
+    func expectOpening() {
+        receive { received in received.suffix(4) == [13, 10, 13, 10] }
+        if !received.starts(with: "HTTP/1.1 101 ".utf8) || received.firstRange(of: Opening.accept) == nil {
+            BenchLoad.fail("bench-load: no 101: \(String(decoding: received, as: UTF8.self))\n")
+        }
+        received = []
+    }
+
+    /// Receives the frame with the 101 of the extended handshake.
+    func expectExtendedAnswer() {
+        func payload(_ bytes: [UInt8]) -> ArraySlice<UInt8>? {
+            guard bytes.count >= 4 else { return nil }
+            let isLong = bytes[1] == 126
+            let length = isLong ? Int(bytes[2]) << 8 | Int(bytes[3]) : Int(bytes[1])
+            let rest = bytes.dropFirst(isLong ? 4 : 2)
+            return rest.count >= length ? rest : nil
+        }
+        receive { payload($0) != nil }
+        if payload(received)?.starts(with: "HTTP/1.1 101 ".utf8) != true {
+            BenchLoad.fail("bench-load: no extended 101: \(String(decoding: received, as: UTF8.self))\n")
+        }
+        received = []
+    }
+
+    private func receive(until isComplete: ([UInt8]) -> Bool) {
+        while !isComplete(received) {
+            let count = chunk.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress, $0.count, 0) }
+            if count <= 0 { fail("cannot receive") }
+            received += chunk.prefix(count)
+        }
+    }
+}

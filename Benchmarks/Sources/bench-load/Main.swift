@@ -1,0 +1,131 @@
+// The load: a closed loop over plain POSIX sockets, so that it costs little beside the servers and no stack under test
+// measures itself. Every byte that comes back is compared.
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+struct Options {
+    var mode = ""
+    var port: UInt16 = 0
+    var size = 125
+    var depth = 1
+    var connections = 1
+    var count = Int.max
+    var seconds = 0.0
+    var isRaw = false
+    var isExtended = false
+    var pid: Int?
+}
+
+@main
+struct BenchLoad {
+    static let usage = """
+        usage: bench-load echo PORT [--size BYTES] [--depth MESSAGES] [--raw] [common options]
+               bench-load handshake PORT [--extended] [common options]
+
+        common options: --connections N   at the same time (1)
+                        --count N         stop after that many messages or handshakes
+                        --seconds S       or after that time
+                        --pid PID         the server; its CPU time is told as well (Linux)
+
+        Prints "OPERATIONS SECONDS SERVER-CPU-SECONDS".
+
+        """
+
+    static func main() {
+        signal(SIGPIPE, SIG_IGN)
+        let options = parse(Array(CommandLine.arguments.dropFirst()))
+        let rounds: any Rounds
+        switch options.mode {
+        case "echo": rounds = EchoLoad(options)
+        case "handshake": rounds = HandshakeLoad(options)
+        default: fail(usage)
+        }
+        // Connections, buffers and caches are warm before the clock starts, unless the operations are counted.
+        if options.seconds > 0 { run(rounds, seconds: options.seconds / 4, count: .max) }
+        let cpu = cpuSeconds(of: options.pid)
+        let begin = monotonicSeconds()
+        let operations = run(rounds, seconds: options.seconds, count: options.count)
+        let seconds = monotonicSeconds() - begin
+        print(operations, seconds, cpuSeconds(of: options.pid) - cpu)
+    }
+
+    @discardableResult
+    private static func run(_ rounds: any Rounds, seconds: Double, count: Int) -> Int {
+        let end = seconds > 0 ? monotonicSeconds() + seconds : .infinity
+        var operations = 0
+        while operations < count, monotonicSeconds() < end { operations += rounds.round() }
+        return operations
+    }
+
+    private static func parse(_ arguments: [String]) -> Options {
+        var options = Options()
+        guard arguments.count >= 2, let port = UInt16(arguments[1]) else { fail(usage) }
+        options.mode = arguments[0]
+        options.port = port
+        var rest = arguments.dropFirst(2)
+        func number() -> Int {
+            guard let text = rest.popFirst(), let value = Int(text), value > 0 else { fail(usage) }
+            return value
+        }
+        while let name = rest.popFirst() {
+            switch name {
+            case "--size": options.size = number()
+            case "--depth": options.depth = number()
+            case "--connections": options.connections = number()
+            case "--count": options.count = number()
+            case "--seconds": options.seconds = rest.popFirst().flatMap { Double($0) } ?? 1
+            case "--pid": options.pid = number()
+            case "--raw": options.isRaw = true
+            case "--extended": options.isExtended = true
+            default: fail(usage)
+            }
+        }
+        return options
+    }
+
+    static func fail(_ text: String) -> Never {
+        _ = write(2, text, text.utf8.count)
+        exit(1)
+    }
+}
+
+/// A load that goes in rounds over all its connections.
+protocol Rounds {
+    /// Does one round.
+    /// - Returns: how many operations it was.
+    func round() -> Int
+}
+
+func monotonicSeconds() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+}
+
+/// What a process has used of the processor, all its threads together; 0 where that cannot be told.
+func cpuSeconds(of pid: Int?) -> Double {
+    #if os(Linux)
+    guard let pid, let directory = opendir("/proc/\(pid)/task") else { return 0 }
+    defer { closedir(directory) }
+    var nanoseconds = 0.0
+    while let entry = readdir(directory) {
+        let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+            String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+        }
+        guard Int(name) != nil, let file = fopen("/proc/\(pid)/task/\(name)/schedstat", "r") else { continue }
+        defer { fclose(file) }
+        var line = [CChar](repeating: 0, count: 128)
+        guard fgets(&line, CInt(line.count), file) != nil else { continue }
+        nanoseconds += strtod(line, nil)
+    }
+    return nanoseconds / 1e9
+    #else
+    return 0
+    #endif
+}

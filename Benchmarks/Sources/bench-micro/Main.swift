@@ -1,0 +1,4 @@
+@main
+struct BenchMicro {
+    static func main() {}
+}

@@ -1,0 +1,125 @@
+import KHPClient
+import NIOCore
+import Testing
+
+@testable import khp
+
+/// Which exit status an error ends with (the contract and D16), and what is said.
+struct FailureTests {
+    private static func refused(_ status: Int, _ entity: String = "") -> HandshakeResponse {
+        HandshakeResponse(status: status, reason: "Reason", entity: ByteBuffer(string: entity))
+    }
+
+    @Test(
+        "D16: errors before the socket is open",
+        arguments: [
+            (WebSocketError(.invalidURL, "x"), CommandStatus.usage), (WebSocketError(.invalidArgument, "x"), .usage),
+            (WebSocketError(.connectFailed, "x", phase: .connect), .connectFailed),
+            (WebSocketError(.tlsFailed, "x", phase: .tls), .connectFailed),
+            (WebSocketError(.openingRefused, "x", response: refused(404), phase: .opening), .openingFailed),
+            (WebSocketError(.openingInvalid, "x", phase: .opening), .openingFailed),
+            (WebSocketError(.closedDuringHandshake, "x", phase: .opening), .openingFailed),
+            (WebSocketError(.protocolViolation, "x", phase: .opening), .openingFailed),
+            (WebSocketError(.extendedRequired, "x"), .extendedFailed),
+            (WebSocketError(.extendedRefused, "x", response: refused(500)), .extendedFailed),
+            (WebSocketError(.extendedInvalid, "x"), .extendedFailed),
+            (WebSocketError(.redirectMethod, "x"), .extendedFailed),
+            (WebSocketError(.closedDuringHandshake, "x", phase: .extended), .extendedFailed),
+            (WebSocketError(.protocolViolation, "x", phase: .extended), .extendedFailed),
+            (WebSocketError(.limitExceeded, "x", phase: .extended), .extendedFailed),
+            (WebSocketError(.redirectRefused, "x"), .redirectRefused),
+            (WebSocketError(.redirectLoop, "x"), .redirectRefused),
+            (WebSocketError(.tooManyRedirects, "x"), .redirectRefused), (WebSocketError(.timeout, "x"), .timeout),
+            (WebSocketError(.authenticationFailed, "x"), .authenticationFailed),
+            (WebSocketError(.openingRefused, "x", response: refused(401)), .authenticationFailed),
+            (WebSocketError(.proxyAuthenticationRequired, "x", phase: .extended), .extendedFailed),
+            (WebSocketError(.proxyAuthenticationRequired, "x", phase: .connect), .authenticationFailed),
+            (WebSocketError(.cancelled, "x"), .interrupted),
+        ]
+    )
+    func statusBeforeOpen(error: WebSocketError, status: CommandStatus) {
+        #expect(CommandFailure(error).status == status)
+    }
+
+    @Test("every code of the library has a status other than success", arguments: WebSocketError.Code.all)
+    func everyCode(code: WebSocketError.Code) {
+        #expect(CommandFailure(WebSocketError(code, "x")).status != .success)
+    }
+
+    @Test(
+        "how an open connection ends",
+        arguments: [
+            (CloseInfo(code: .normalClosure, reason: "", clean: true, initiator: .peer), CommandStatus?.none),
+            (CloseInfo(code: .goingAway, reason: "", clean: true, initiator: .local), nil),
+            (CloseInfo(code: nil, reason: "", clean: true, initiator: .peer), nil),
+            (CloseInfo(code: .internalError, reason: "", clean: true, initiator: .peer), .closedOtherwise),
+            (CloseInfo(code: .init(rawValue: 4000), reason: "", clean: true, initiator: .local), .closedOtherwise),
+            (CloseInfo(code: .normalClosure, reason: "", clean: false, initiator: .local), .closedOtherwise),
+            (
+                CloseInfo(
+                    code: nil,
+                    reason: "",
+                    clean: false,
+                    initiator: .peer,
+                    error: WebSocketError(.connectFailed, "Reset.", phase: .open)
+                ), .closedOtherwise
+            ),
+            (
+                CloseInfo(
+                    code: .protocolError,
+                    reason: "",
+                    clean: true,
+                    initiator: .local,
+                    error: WebSocketError(.protocolViolation, "Masked.", phase: .open)
+                ), .protocolViolation
+            ),
+            (
+                CloseInfo(
+                    code: .messageTooBig,
+                    reason: "",
+                    clean: false,
+                    initiator: .local,
+                    error: WebSocketError(.messageTooBig, "Big.", phase: .open)
+                ), .protocolViolation
+            ),
+            (
+                CloseInfo(
+                    code: .policyViolation,
+                    reason: "",
+                    clean: false,
+                    initiator: .local,
+                    error: WebSocketError(.timeout, "No pong.", phase: .open)
+                ), .timeout
+            ),
+            (
+                // Both close frames were seen; that the stream was reset afterwards does not count.
+                CloseInfo(
+                    code: .normalClosure,
+                    reason: "",
+                    clean: true,
+                    initiator: .peer,
+                    error: WebSocketError(.connectFailed, "Reset.")
+                ), nil
+            ),
+        ]
+    )
+    func ending(info: CloseInfo, status: CommandStatus?) {
+        #expect(CommandFailure(info)?.status == status)
+    }
+
+    @Test("one sentence: what happened, what the server said, what to do")
+    func sentences() {
+        let refused = WebSocketError(
+            .openingRefused,
+            "The server refused the opening handshake with 404.",
+            response: Self.refused(404, "no\u{1B} such thing.\nsecond line"),
+            phase: .opening
+        )
+        #expect(
+            CommandFailure(refused).sentence
+                == "the server refused the opening handshake with 404: \"no\\x1b such thing\""
+        )
+        let tls = CommandFailure(WebSocketError(.tlsFailed, "TLS failed: expired."))
+        #expect(tls.sentence.hasPrefix("TLS failed: expired; --cacert"))
+    }
+}

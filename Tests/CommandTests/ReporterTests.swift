@@ -1,0 +1,109 @@
+import HTTPTypes
+import KHPClient
+import KHPServer
+import NIOCore
+import Testing
+
+@testable import khp
+
+/// What the observer's events become: JSON objects with the contract's keys, and steps of the ladder.
+struct ReporterTests {
+    private static let url = try? WebSocketURL("ws://127.0.0.1:4000/a?b=c")
+
+    private func keys(_ event: ConnectionEvent) -> String? {
+        Events.object(for: event, connection: nil, at: .milliseconds(1500))?.line
+    }
+
+    @Test("handshake events")
+    func handshakes() throws {
+        let url = try #require(Self.url)
+        #expect(
+            keys(.connecting(url: url, attempt: 2))
+                == #"{"event":"connecting","t":1.5,"url":"ws://127.0.0.1:4000/a?b=c","attempt":2}"#
+        )
+        #expect(
+            keys(.connected(peer: "1.2.3.4:5", tls: TLSInfo(version: "TLSv1.3", alpn: nil)))
+                == #"{"event":"connected","t":1.5,"peer":"1.2.3.4:5","tls":{"version":"TLSv1.3"}}"#
+        )
+        #expect(keys(.connected(peer: "p", tls: nil)) == #"{"event":"connected","t":1.5,"peer":"p"}"#)
+        #expect(
+            keys(.openingResponse(head: "HTTP/1.1 101 X\r\n\r\n", status: 101))
+                == #"{"event":"opening-response","t":1.5,"head":"HTTP/1.1 101 X\r\n\r\n","status":101}"#
+        )
+        #expect(
+            keys(.extendedResponse(head: "h", status: 100, action: .sendBody, body: ByteBuffer()))
+                == #"{"event":"extended-response","t":1.5,"head":"h","status":100,"action":"send-body"}"#
+        )
+        #expect(
+            keys(.extendedResponse(head: "h", status: 403, action: .close, body: ByteBuffer(bytes: [0xFF])))
+                == #"{"event":"extended-response","t":1.5,"head":"h","status":403,"action":"close","base64":"/w=="}"#
+        )
+        #expect(
+            keys(.challenge(scheme: "Basic", realm: nil, layer: .opening, round: 1))
+                == #"{"event":"challenge","t":1.5,"scheme":"Basic","layer":"opening","round":1}"#
+        )
+        #expect(
+            keys(.redirect(from: url, to: url, status: 302, layer: .extended))
+                == #"{"event":"redirect","t":1.5,"from":"ws://127.0.0.1:4000/a?b=c","to":"ws://127.0.0.1:4000/a?b=c","#
+                + #""status":302,"layer":"extended"}"#
+        )
+        #expect(keys(.pong(roundTrip: .microseconds(250))) == #"{"event":"pong","t":1.5,"rtt":0.00025}"#)
+    }
+
+    @Test("messages and closes")
+    func messages() {
+        let at = Duration.seconds(2)
+        #expect(
+            Events.message(.text("é\n"), at: at).line
+                == #"{"event":"message","t":2.0,"kind":"text","text":"é\n","bytes":3}"#
+        )
+        #expect(
+            Events.message(.binary(ByteBuffer(bytes: [1, 2])), connection: 7, at: at).line
+                == #"{"event":"message","t":2.0,"connection":7,"kind":"binary","base64":"AQI=","bytes":2}"#
+        )
+        let info = CloseInfo(code: nil, reason: "", clean: false, initiator: .peer)
+        #expect(
+            Events.close(info, at: at).line
+                == #"{"event":"close","t":2.0,"reason":"","clean":false,"by":"peer"}"#
+        )
+    }
+
+    @Test("a server sees requests come in and responses go out")
+    func roles() {
+        let event = ConnectionEvent.extendedRequest(head: "GET /\u{7} HTTP/1.1\r\n\r\n")
+        #expect(LadderStep.steps(of: event, role: .client, trace: false).first?.direction == .sent)
+        let step = LadderStep.steps(of: event, role: .server, trace: false).first
+        #expect(step?.direction == .received)
+        #expect(step?.text == "GET /\\x07 HTTP/1.1")
+    }
+
+    @Test("heads of a transcript are indented, the empty line too")
+    func transcript() {
+        #expect(TranscriptWriter.indented("GET / HTTP/1.1\r\nHost: a\r\n\r\n") == "  GET / HTTP/1.1\n  Host: a\n  \n")
+    }
+
+    @Test("metrics count by label, in the exposition format")
+    func metrics() {
+        let metrics = Metrics()
+        metrics.observe(.connected(peer: "p", tls: nil))
+        metrics.observe(.openingResponse(head: "", status: 101))
+        metrics.observe(.openingResponse(head: "", status: 404))
+        metrics.observe(.openingResponse(head: "", status: 101))
+        let text = metrics.text
+        #expect(text.contains("# TYPE khp_connections_total counter\nkhp_connections_total 1\n"))
+        #expect(text.contains("khp_handshake_responses_total{layer=\"opening\",status=\"101\"} 2\n"))
+        #expect(text.contains("khp_handshake_responses_total{layer=\"opening\",status=\"404\"} 1\n"))
+    }
+
+    @Test("what is no WebSocket request: metrics, 426 on an endpoint, 404, 405")
+    func metricsHandler() async {
+        let handler = Metrics.handler(path: "/metrics", endpoints: ["/echo"], Metrics())
+        func status(_ method: HTTPRequest.Method, _ path: String) async -> Int {
+            await handler(HTTPRequest(method: method, scheme: nil, authority: nil, path: path)).status
+        }
+        #expect(await status(.get, "/metrics?x") == 200)
+        #expect(await status(.get, "/echo") == 426)
+        #expect(await status(.get, "/none") == 404)
+        #expect(await status(.post, "/metrics") == 405)
+    }
+}

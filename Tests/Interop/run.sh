@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Plays the command `khp` against peers that nobody here wrote, and against raw peers that break the rules.
+#   Tests/Interop/run.sh [-v] [-k WORDS] [-j WIDTH] [--seed N]
+# KHP names the binary (default .build/debug/khp, built when missing); PYTHON the interpreter (3.10 or later).
+# The last line is `N passed, N failed`; the status is not 0 when anything failed.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+khp=${KHP:-.build/debug/khp}
+if [ ! -x "$khp" ]; then
+    if [ -n "${KHP:-}" ]; then
+        echo "interop: there is no program at KHP=$khp" >&2
+        exit 1
+    fi
+    swift build --product khp
+fi
+command -v openssl >/dev/null || { echo "interop: openssl is needed to make certificates" >&2; exit 1; }
+
+# A Python that has the wanted peers already, as `make interop` sees to, serves as it is.
+wanted=$(sed -n 's/^websockets==//p' scripts/requirements.txt)
+has_peers() { "$1" -c "import sys, websockets; sys.exit(websockets.__version__ != '$wanted')" 2>/dev/null; }
+python=${PYTHON:-python3}
+if ! has_peers "$python"; then
+    environment=.build/interop-venv
+    if ! has_peers "$environment/bin/python"; then
+        rm -rf "$environment"
+        mkdir -p .build
+        "$python" -m venv "$environment"
+        "$environment/bin/python" -m pip install --quiet --disable-pip-version-check --requirement scripts/requirements.txt
+    fi
+    python=$environment/bin/python
+fi
+
+exec env PYTHONDONTWRITEBYTECODE=1 "$python" -u Tests/Interop/suite.py --khp "$khp" "$@"

@@ -1,0 +1,101 @@
+"""The command at a terminal: a pseudo-terminal that is its controlling one, with somebody who reads and types."""
+
+import asyncio
+import fcntl
+import os
+import pty
+import re
+import termios
+
+from support.check import Failed
+
+
+class Terminal:
+    """Standard input and error are the terminal; standard output too unless it is to be a pipe, as behind `>`."""
+
+    def __init__(self, process, descriptor: int, arguments):
+        self.process = process
+        self.descriptor = descriptor
+        self.arguments = list(arguments)
+        self.screen = bytearray()
+        self.out = bytearray()
+        self._seen = 0
+        self._changed = asyncio.Event()
+        asyncio.get_running_loop().add_reader(descriptor, self._readable)
+
+    @staticmethod
+    async def start(program, *arguments, environment=None, output_to_pipe=False) -> "Terminal":
+        master, slave = pty.openpty()
+        os.set_blocking(master, False)
+
+        def make_controlling():
+            os.setsid()
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+        try:
+            process = await asyncio.create_subprocess_exec(
+                program,
+                *arguments,
+                stdin=slave,
+                stdout=asyncio.subprocess.PIPE if output_to_pipe else slave,
+                stderr=slave,
+                env=environment,
+                preexec_fn=make_controlling,
+            )
+        finally:
+            os.close(slave)
+        return Terminal(process, master, arguments)
+
+    def _readable(self) -> None:
+        try:
+            data = os.read(self.descriptor, 65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self.screen += data
+        else:
+            asyncio.get_running_loop().remove_reader(self.descriptor)
+        self._changed.set()
+
+    async def see(self, pattern: str, within: float = 10.0) -> re.Match:
+        """Waits until something new on the screen matches."""
+        expression = re.compile(pattern.encode())
+
+        async def look():
+            while True:
+                self._changed.clear()
+                if match := expression.search(bytes(self.screen), self._seen):
+                    self._seen = match.end()
+                    return match
+                await self._changed.wait()
+
+        try:
+            return await asyncio.wait_for(look(), within)
+        except asyncio.TimeoutError:
+            raise Failed(f"the screen did not show {pattern!r} within {within} s: {bytes(self.screen)!r}") from None
+
+    def type(self, text: str) -> None:
+        os.write(self.descriptor, text.encode())
+
+    async def ended(self, within: float = 10.0) -> int:
+        async def wait():
+            if self.process.stdout is not None:
+                self.out += await self.process.stdout.read()
+            return await self.process.wait()
+
+        try:
+            return await asyncio.wait_for(wait(), within)
+        except asyncio.TimeoutError:
+            raise Failed(f"khp {' '.join(self.arguments)} did not end within {within} s") from None
+
+    async def remove(self) -> None:
+        if self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+        asyncio.get_running_loop().remove_reader(self.descriptor)
+        os.close(self.descriptor)
+
+    def context(self) -> str:
+        return f"$ khp {' '.join(self.arguments)}   (at a terminal)\n  screen {bytes(self.screen[-1500:])!r}"
