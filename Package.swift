@@ -105,7 +105,7 @@ let package = Package(
         ),
         .testTarget(
             name: "KHPClientTests",
-            dependencies: ["KHPClient", "KHPServer", "TestSupport", nioCore, nioSSL, httpTypes],
+            dependencies: ["KHPClient", "KHPServer", "TestSupport", nioCore, nioSSL, httpTypes, logging],
             swiftSettings: settings
         ),
         .testTarget(
@@ -121,7 +121,12 @@ let package = Package(
         .testTarget(name: "CitationTests", swiftSettings: settings),
         .testTarget(
             name: "TranscriptTests",
-            dependencies: ["KHPTesting", "KHPProtocol", nioCore],
+            dependencies: ["KHPTesting", "KHPProtocol", "KHPClient", "KHPServer", "TestSupport", nioCore, nioPosix],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "StatusTableTests",
+            dependencies: ["KHPProtocol", "KHPClient", "KHPServer", "TestSupport", nioCore, httpTypes],
             swiftSettings: settings
         ),
     ]

@@ -15,6 +15,7 @@ struct ConnectLoop {
     private var attempt: ClientAttempt
     private var deadline: NIODeadline
     private var hops = 0
+    private var hasWarned = false
     private var info = ConnectionInfo(id: 0, role: .client, peer: "")
 
     private static let connections = Atomic<UInt64>(0)
@@ -298,8 +299,8 @@ struct ConnectLoop {
         for request in requests {
             guard let credentials = try await self.ask(handler, request) else { continue }
             let authorization = try self.attempt.answer(credentials, to: request, response: response)
-            if !self.attempt.url.isSecure, request.scheme.lowercased() == "basic" {
-                // D21
+            if !self.attempt.url.isSecure, request.scheme.lowercased() == "basic", !self.hasWarned {
+                self.hasWarned = true  // D21
                 self.configuration.logger?.warning(
                     "credentials are sent without TLS and can be read on the way",
                     metadata: ["origin": "\(self.attempt.url.origin)"]

@@ -69,7 +69,7 @@ final class ServerState: Sendable {
 
     // MARK: Connections
 
-    /// Counts a new connection in, or refuses it.
+    /// Counts a new connection in, or refuses it (R-C2).
     func enter(_ address: SocketAddress?) -> UInt64? {
         let limits = self.configuration.limits
         let key = AddressKey(address)

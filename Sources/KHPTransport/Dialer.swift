@@ -27,7 +27,7 @@ package enum Dialer {
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     if let tls {
-                        // SNI carries names only; an address is verified against the certificate's addresses.
+                        // R-T1. SNI carries names only; an address is verified against the certificate's addresses.
                         let isAddress = (try? SocketAddress(ipAddress: tls.host, port: 0)) != nil
                         let handler = try NIOSSLClientHandler(
                             context: tls.context,

@@ -25,7 +25,8 @@ import Testing
 
     /// What looks like an id: `KHP-E11`, `R-U1`, `R-X`, `H69-3`, `W10-2`, `X76-1`, `D6`. A range such as `KHP-O1..O5`
     /// cites both its ends.
-    nonisolated(unsafe) static let id = /\b(?:(?:KHP|H69|W10|X76)-[A-Z]*[0-9]*|R-(?:[A-Z][0-9]+|X\b)|D[0-9]{1,2})\b/
+    nonisolated(unsafe) static let id =
+        /\b(?:KHP-[A-Z]+[0-9]+|(?:H69|W10|X76)-[0-9]+|R-(?:[A-Z][0-9]+|X\b)|D[0-9]{1,2})\b/
 
     static func ids(in text: some StringProtocol) -> [String] {
         String(text).matches(of: id).map { String($0.output) }

@@ -42,7 +42,7 @@ struct CredentialTests {
         #expect(throws: CommandFailure.self) { try PasswordHash.make("a\0b") }
     }
 
-    @Test("a users file: comments, blanks, two users")
+    @Test("a users file: comments, blanks, two users (D22)")
     func users() throws {
         let text = """
             # the desk

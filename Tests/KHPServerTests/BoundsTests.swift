@@ -62,7 +62,7 @@ struct BoundsTests {
         }
     }
 
-    @Test("connections beyond the maximum are turned away (H2)")
+    @Test("connections beyond the maximum are turned away (R-C2, H2)")
     func maximum() async throws {
         try await withServer {
             $0.limits.connections = 1

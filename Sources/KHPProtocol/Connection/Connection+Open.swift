@@ -29,6 +29,7 @@ extension Connection {
         )
         if keepAlive.idleTimeout != nil { self.idleSince = now }
         if self.isObserved { self.actions.append(.event(.open(negotiated))) }
+        // KHP-E13: not before now, and only once.
         self.actions.append(.opened(negotiated))
     }
 

@@ -105,6 +105,9 @@ package struct Connection {
         self.controlRate = ControlFrameRate(limits: settings.limits.messages, now: now)
     }
 
+    /// Bytes that were received and not yet taken in, and bytes that wait to be written.
+    package var bufferedBytes: Int { self.inbound.readableBytes + self.output.pendingBytes }
+
     package var isObserved: Bool { self.settings.isObserved }
 
     // MARK: Input

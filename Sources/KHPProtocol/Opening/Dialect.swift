@@ -1,4 +1,5 @@
-// Which wire protocol a connection speaks. A dialect is a value given to one machine, never a subclass of one.
+// Which wire protocol a connection speaks. A dialect is a value given to one machine, never a subclass of one: the
+// extended handshake leaves the opening to it (KHP-O3).
 
 /// A WebSocket wire protocol: how its opening handshake is written and checked, and how its frames look.
 public struct Dialect: Sendable, Hashable, CustomStringConvertible {

@@ -62,7 +62,7 @@ package enum Subprotocols {
     }
 
     /// The server's choice among what was offered: the first of its own list, as deployed gateways choose, whatever the
-    /// client's order. `nil`: none.
+    /// client's order. `nil`: none (R-S1).
     package static func choose(supported: [String], offered: [String]) -> String? {
         supported.first { offered.contains($0) }
     }

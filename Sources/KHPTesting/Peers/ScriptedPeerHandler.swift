@@ -51,9 +51,14 @@ public final class ScriptedPeerHandler: ChannelInboundHandler {
         self.say(self.peer.start(), context)
     }
 
-    /// Listens, and says what is to be said to it.
+    /// Listens, and says what is to be said to it. What comes behind the script's end ends the stream.
     public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard self.failure == nil else { return }
+        if self.peer.isFinished {
+            // The script is over, and so is the conversation.
+            context.close(promise: nil)
+            return
+        }
         do {
             self.say(try self.peer.receive(self.unwrapInboundIn(data)), context)
         } catch {

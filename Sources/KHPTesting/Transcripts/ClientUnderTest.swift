@@ -100,7 +100,8 @@ struct ClientUnderTest {
     ) throws(WebSocketError) -> String {
         for request in try self.attempt.challenged(by: response, layer: layer) {
             // D20: they belong to the origin that was given.
-            guard !self.logins.isEmpty, request.scheme.lowercased() == "basic", request.url.isSameOrigin(as: self.origin)
+            guard !self.logins.isEmpty, request.scheme.lowercased() == "basic",
+                request.url.isSameOrigin(as: self.origin)
             else { continue }
             let login = self.logins[min(self.used, self.logins.count - 1)]
             self.used += 1

@@ -94,6 +94,31 @@ struct TranscriptPlay {
         return count
     }
 
+    /// Plays up to, and without, the read of this number.
+    /// - Returns: `false` where there is none.
+    mutating func run(untilFeed number: Int) throws(TranscriptError) -> Bool {
+        var count = 0
+        while self.index < self.script.operations.count {
+            let (line, operation) = self.script.operations[self.index]
+            if case .feed(let bytes) = operation {
+                if count == number { return true }
+                count += 1
+                self.feed(bytes, from: 0, .whole)
+            } else {
+                try self.perform(operation, line)
+            }
+            self.index += 1
+        }
+        return false
+    }
+
+    /// What the scripted side sends from here on, read by read.
+    var remainingFeeds: [ByteBuffer] {
+        self.script.operations[self.index...].compactMap { item in
+            if case .feed(let bytes) = item.operation { bytes } else { nil }
+        }
+    }
+
     private mutating func feed(_ bytes: ByteBuffer, from offset: Int, _ reads: TranscriptReads) {
         var bytes = bytes
         switch reads {
@@ -155,7 +180,7 @@ struct TranscriptPlay {
     }
 
     /// What waits for a decision is decided now, since a step is reached and nothing else is to be said.
-    private mutating func proceed() -> Bool {
+    mutating func proceed() -> Bool {
         switch self.subject {
         case .client(var client):
             let done = client.proceed()
@@ -218,7 +243,7 @@ struct TranscriptPlay {
         }
     }
 
-    private mutating func with<Result>(_ body: (inout DrivenConnection) -> Result) -> Result {
+    mutating func with<Result>(_ body: (inout DrivenConnection) -> Result) -> Result {
         switch self.subject {
         case .client(var client):
             defer { self.subject = .client(client) }
