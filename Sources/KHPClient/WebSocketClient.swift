@@ -35,7 +35,9 @@ public struct WebSocketClient: Sendable {
     /// - Parameters:
     ///   - url: ws, wss, http or https.
     ///   - subprotocols: the application's, in order of preference.
-    /// - Throws: ``WebSocketError`` when the socket cannot be opened, and what `body` throws.
+    /// - Returns: what `body` returns.
+    /// - Throws: ``WebSocketError`` when the socket cannot be opened, and what `body` throws. Where its task is
+    ///   cancelled the socket is closed with 1001.
     nonisolated(nonsending) public func withConnection<Result>(
         to url: String,
         subprotocols: [String] = [],
@@ -52,7 +54,10 @@ public struct WebSocketClient: Sendable {
         }
     }
 
-    /// Opens a socket that the caller closes.
+    /// Opens a socket that the caller closes. One that is let go of without being closed is closed with 1001.
+    /// - Parameters:
+    ///   - url: ws, wss, http or https.
+    ///   - subprotocols: the application's, in order of preference; `x-kaazing-handshake` is not one of them.
     /// - Throws: ``WebSocketError``; its code says what went wrong, its response what the server answered.
     public func connect(to url: String, subprotocols: [String] = []) async throws -> WebSocket {
         var attempt = ConnectLoop(
