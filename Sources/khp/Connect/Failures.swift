@@ -103,9 +103,9 @@ extension CommandFailure {
         }
         let type = response.fields[.contentType] ?? "text/plain"
         guard type.lowercased().hasPrefix("text/plain") else { return nil }
-        let line = text.split { $0.isNewline }.first.map { $0.trimmingSpaces() } ?? ""
-        // An entity that only repeats the status line explains nothing.
-        guard !line.isEmpty, line != response.description else { return nil }
+        // A line that only repeats the status line explains nothing.
+        let lines = text.split { $0.isNewline }.map { $0.trimmingSpaces() }
+        guard let line = lines.first(where: { !$0.isEmpty && $0 != response.description }) else { return nil }
         var shown = TerminalText.escaped(line.prefix(200))
         while shown.hasSuffix(".") { shown.removeLast() }
         return "\"" + shown + "\""
