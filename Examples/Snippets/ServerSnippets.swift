@@ -85,9 +85,10 @@ func bounds() throws -> Endpoint {
     var limits = Limits()
     limits.messages.messageBytes = 64 * 1024
     limits.inboundQueueMessages = 4
-    return Endpoint("/small", origins: try .allowing(["https://example.com"]), limits: limits) { socket in
+    let endpoint = Endpoint("/small", origins: try .allowing(["https://example.com"]), limits: limits) { socket in
         for try await message in socket.messages { try await socket.send(message) }
     }
+    return endpoint
 }
 
 func plainHTTP() -> WebSocketServer.Configuration {

@@ -34,7 +34,8 @@ public struct WebSocketClient: Sendable {
     /// Opens a socket, runs `body` with it, and closes it: with 1000 when `body` returns, with 1011 when it throws.
     /// - Parameters:
     ///   - url: ws, wss, http or https.
-    ///   - subprotocols: the application's, in order of preference.
+    ///   - subprotocols: the application's, in order of preference; `x-kaazing-handshake` is not one of them.
+    ///   - body: what to do with the socket.
     /// - Returns: what `body` returns.
     /// - Throws: ``WebSocketError`` when the socket cannot be opened, and what `body` throws. Where its task is
     ///   cancelled the socket is closed with 1001.
