@@ -92,6 +92,22 @@ let package = Package(
         example("BasicLogin", ["KHPClient", "KHPServer", nioCore]),
         example("Redirector", ["KHPClient", "KHPServer", nioCore, logging, lifecycle]),
         example("CustomExtension", ["KHPClient", "KHPServer", nioCore]),
+        // What the documentation shows and no example runs: kept compiling.
+        .target(
+            name: "ExampleSnippets",
+            dependencies: [
+                "KHPClient", "KHPServer", "KHPTesting", nioCore, nioSSL, httpTypes, logging, lifecycle,
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            path: "Examples/Snippets",
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "ExampleTests",
+            dependencies: ["ExampleCustomExtension", "KHPClient", "KHPProtocol", "KHPTesting", nioCore, nioPosix],
+            path: "Examples/Tests",
+            swiftSettings: settings
+        ),
         .target(
             name: "TestSupport",
             dependencies: ["KHPServer", nioCore, nioPosix],

@@ -106,8 +106,8 @@ on the wire: 101:again
 echoed: text("again")
 END
 
-for directory in Examples/*/; do
-    name=$(basename "$directory")
+for program in Examples/*/main.swift; do
+    name=$(basename "$(dirname "$program")")
     case " ${ran[*]} " in
         *" $name "*) ;;
         *) verdict "$name" "not run by Examples/run.sh" ;;

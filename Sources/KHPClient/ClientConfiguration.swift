@@ -10,24 +10,30 @@ extension WebSocketClient {
         /// The extensions to ask for, in order of preference: in the opening handshake, and again inside the extended
         /// one where the opening did not negotiate them (KHP-E5).
         public var extensions: [any WebSocketExtension] = []
-        /// Whether to ask for the extended handshake.
+        /// Whether to ask for the extended handshake, and whether to go on without it.
         public var extendedHandshake: ExtendedHandshakePolicy = .preferred
         /// The method of the extended request.
         public var extendedMethod = "GET"
         /// An entity for the extended request. It is announced with `Expect: 100-continue` and held back until the
         /// server answers 100.
         public var extendedBody: ByteBuffer?
-        /// Further fields of the extended request. They stay with the origin of the URL that was given (D12).
+        /// Further fields of the extended request. They stay with the origin of the URL that was given (D12). What
+        /// ``headers`` may not hold, they may not hold either.
         public var extendedHeaders = HTTPFields()
         /// Further fields of the opening request. They stay with the origin of the URL that was given (D12).
+        ///
+        /// Fields of the handshake's own, such as Host, Connection and Sec-WebSocket-*, are refused by the connect with
+        /// ``WebSocketError/Code/invalidArgument``.
         public var headers = HTTPFields()
-        /// The Origin field; needed only to stand in for a page.
+        /// The Origin field, such as `https://example.com`; needed only to stand in for a page.
         public var origin: String?
-        /// Answers challenges (401). Without one a challenge fails the connect.
+        /// Answers challenges (401). Without one a challenge fails the connect with
+        /// ``WebSocketError/Code/authenticationFailed``.
         public var challengeHandler: (any ChallengeHandler)?
         /// Which redirects to follow.
         public var redirects = Redirects()
-        /// TLS for wss: trust roots, client certificate and the like. Verification is on by default.
+        /// TLS for wss: trust roots, client certificate and the like. Certificate and host name are verified by default,
+        /// against the system's trust roots. The application protocol (ALPN) is always `http/1.1`.
         public var tls = TLSConfiguration.makeClientConfiguration()
         /// The bounds in time.
         public var timeouts = Timeouts()
@@ -39,7 +45,7 @@ extension WebSocketClient {
         public var delivery = Delivery.messages
         /// Where to log; credentials never appear.
         public var logger: Logger?
-        /// Sees every step of every connection, on its event loop.
+        /// Sees every step of every connection, on its event loop: be quick and do not block.
         public var observer: (@Sendable (ConnectionEvent, ConnectionInfo) -> Void)?
 
         /// The defaults.
@@ -56,7 +62,8 @@ extension WebSocketClient {
         public var follows308 = false
         /// Whether a redirect may lead from wss to ws.
         public var allowsDowngrade = false
-        /// Chooses among the alternatives of a 300; the first usable one without it.
+        /// Chooses among the alternatives of a 300, given as the server wrote them, relative or not; `nil` leaves it to
+        /// the client, which takes the first usable one.
         public var choose: (@Sendable ([String]) async -> String?)?
 
         /// The defaults: all targets but a downgrade, five hops.

@@ -34,8 +34,11 @@ public struct WebSocketClient: Sendable {
     /// Opens a socket, runs `body` with it, and closes it: with 1000 when `body` returns, with 1011 when it throws.
     /// - Parameters:
     ///   - url: ws, wss, http or https.
-    ///   - subprotocols: the application's, in order of preference.
-    /// - Throws: ``WebSocketError`` when the socket cannot be opened, and what `body` throws.
+    ///   - subprotocols: the application's, in order of preference; `x-kaazing-handshake` is not one of them.
+    ///   - body: what to do with the socket.
+    /// - Returns: what `body` returns.
+    /// - Throws: ``WebSocketError`` when the socket cannot be opened, and what `body` throws. Where its task is
+    ///   cancelled the socket is closed with 1001.
     nonisolated(nonsending) public func withConnection<Result>(
         to url: String,
         subprotocols: [String] = [],
@@ -52,7 +55,10 @@ public struct WebSocketClient: Sendable {
         }
     }
 
-    /// Opens a socket that the caller closes.
+    /// Opens a socket that the caller closes. One that is let go of without being closed is closed with 1001.
+    /// - Parameters:
+    ///   - url: ws, wss, http or https.
+    ///   - subprotocols: the application's, in order of preference; `x-kaazing-handshake` is not one of them.
     /// - Throws: ``WebSocketError``; its code says what went wrong, its response what the server answered.
     public func connect(to url: String, subprotocols: [String] = []) async throws -> WebSocket {
         var attempt = ConnectLoop(

@@ -5,10 +5,12 @@
 
 package import NIOCore
 
-/// Bounds on what a peer may make this end hold, count or wait for. Set per client or per endpoint.
+/// Bounds on what a peer may make this end hold or count. What takes its time is bounded by ``Timeouts``.
 ///
-/// What takes its time is bounded by ``Timeouts``. Sizes are bytes; the defaults suit a server on the open internet. A limit that is reached ends the handshake with
-/// a readable refusal, or the open connection with close code 1008 (policy) or 1009 (message too big).
+/// Set per client, per server, and per endpoint for what concerns an open connection there; heads and listeners are
+/// bounded before an endpoint is known, by the server's. Sizes are bytes; the defaults suit a server on the open
+/// internet. A limit that is reached ends the handshake with a readable refusal, or the open connection with close code
+/// 1008 (policy) or 1009 (message too big).
 public struct Limits: Sendable, Hashable {
     // MARK: Heads and entities
 

@@ -2,6 +2,15 @@ public import KHPProtocol
 public import KHPTransport
 
 /// What a server offers under one path.
+///
+/// ```swift
+/// Endpoint("/echo") { socket in
+///     for try await message in socket.messages { try await socket.send(message) }
+/// }
+/// ```
+///
+/// A client that takes part in the extended handshake is let in, challenged or refused inside the WebSocket; everyone
+/// else by the response of the opening handshake (D24).
 public struct Endpoint: Sendable {
     /// What happens once a socket is open.
     enum Application: Sendable {
@@ -10,7 +19,8 @@ public struct Endpoint: Sendable {
         case none
     }
 
-    /// The path, as in the request line without its query; percent-encoding counts as sent.
+    /// The path, as in the request line without its query. Begins with `/`; compared byte for byte, percent-encoding as
+    /// sent.
     public var path: String
     /// The subprotocols that it speaks, in order of preference.
     public var subprotocols: [String]
@@ -26,7 +36,7 @@ public struct Endpoint: Sendable {
     public var limits: Limits?
     /// Whether messages are delivered whole or in chunks.
     public var delivery: Delivery
-    /// Decides what to answer; `nil` completes.
+    /// Decides what to answer, once the client is authenticated where it has to be; `nil` completes.
     public var respond: (@Sendable (HandshakeRequest) async -> HandshakeAnswer)?
 
     let application: Application
@@ -41,8 +51,11 @@ public struct Endpoint: Sendable {
         self.application = application
     }
 
-    /// An endpoint whose sockets are handled by a task each: it lives as long as `handler` runs, and is closed with
-    /// 1000 when it returns, with 1011 when it throws.
+    /// An endpoint whose sockets are handled by a task each: a socket lives as long as `handler` runs, and is closed
+    /// with 1000 when it returns, with 1011 when it throws.
+    ///
+    /// The task is not cancelled when the peer closes: ``WebSocket/messages`` ends then, and sending throws. It is
+    /// cancelled when a shutdown has waited for it long enough.
     public init(
         _ path: String,
         subprotocols: [String] = [],
@@ -66,7 +79,8 @@ public struct Endpoint: Sendable {
         self.respond = respond
     }
 
-    /// An endpoint whose messages are handled on the event loop, without a task.
+    /// An endpoint whose messages are handled on the event loop, without a task: `messageHandler` makes a handler for
+    /// each socket.
     public init(
         _ path: String,
         subprotocols: [String] = [],

@@ -9,9 +9,10 @@ public import NIOCore
 public struct HandshakeAnswer: Sendable {
     /// The status code.
     public var status: Int
-    /// Further fields of the response.
+    /// Further fields of the response. Those of the handshake itself (Connection, Content-Length, Date, in a completing
+    /// answer Sec-WebSocket-* too) are left out.
     public var fields: HTTPFields
-    /// The entity; a refusal without one gets a short readable text.
+    /// The entity; a refusal without one gets a short readable text. Not for 101, 204 and 205.
     public var entity: ByteBuffer?
     /// The subprotocol to choose; `nil` leaves the choice to the endpoint's list.
     public var subprotocol: String?
@@ -53,14 +54,19 @@ public struct HandshakeAnswer: Sendable {
     /// 205: opens the socket.
     public static var resetContent: HandshakeAnswer { HandshakeAnswer(status: 205) }
 
-    /// 202 now, and another answer once `later` returns. At most three in a row; the client waits a bounded time.
+    /// 202 now, and another answer once `later` returns. At most three in a row; the client waits a bounded time, 30 s
+    /// in all by default. The task is cancelled when the connection ends first.
     public static func processing(then later: @escaping @Sendable () async -> HandshakeAnswer) -> HandshakeAnswer {
         var answer = HandshakeAnswer(status: 202)
         answer.later = later
         return answer
     }
 
-    /// A redirect: 301, 302, 303 or 307 to an absolute or relative URL.
+    /// A redirect to an absolute or relative URL.
+    ///
+    /// - Parameters:
+    ///   - url: for Location; ws, wss, http or https where it has a scheme.
+    ///   - status: 301, 302, 303 or 307; clients follow 307 after GET only.
     public static func redirect(to url: String, status: Int = 302) -> HandshakeAnswer {
         HandshakeAnswer(status: status, fields: [.location: url])
     }
@@ -79,7 +85,8 @@ public struct HandshakeAnswer: Sendable {
         )
     }
 
-    /// 401 with one or more challenges, such as `Basic realm="desk"`; the client may replay on the same socket.
+    /// 401 with one or more challenges, such as `Basic realm="desk"`; the client may replay on the same socket within
+    /// 60 s by default. After three wrong answers the server says 403.
     public static func challenge(_ challenges: String...) -> HandshakeAnswer {
         var fields = HTTPFields()
         fields[values: .wwwAuthenticate] = challenges

@@ -23,7 +23,7 @@ public struct ServerAuthentication: Sendable {
     ///   - realm: what the credentials are for.
     ///   - application: challenges with `Application Basic`, as Kaazing clients expect, so that a browser does not
     ///     answer in the application's place.
-    ///   - challengeAt: where to challenge those who take part in the extended handshake.
+    ///   - place: where to challenge those who take part in the extended handshake.
     ///   - verify: whether user and password belong together. Compare in constant time, or check a password hash.
     public static func basic(
         realm: String,

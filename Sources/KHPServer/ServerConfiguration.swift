@@ -17,7 +17,8 @@ extension WebSocketServer {
     public struct Configuration: Sendable {
         /// Where to listen.
         public var address: BindAddress
-        /// TLS; `nil` serves plain ws. Set `certificateVerification` and trust roots to ask clients for certificates.
+        /// TLS; `nil` serves plain ws. Set `certificateVerification` and trust roots to ask clients for certificates:
+        /// ``HandshakeRequest/clientCertificate`` has them. The application protocol (ALPN) is always `http/1.1`.
         public var tls: TLSConfiguration?
         /// The bounds in time.
         public var timeouts = Timeouts()
@@ -28,13 +29,14 @@ extension WebSocketServer {
         /// The hosts (as in the Host field, without port) that requests may name; `nil` allows any. A list protects
         /// against DNS rebinding.
         public var allowedHosts: [String]?
-        /// How long a shutdown waits for connections to close.
+        /// How long a shutdown waits for connections to close and handlers to return, before it drops and cancels them.
         public var drain: Duration = .seconds(10)
         /// Answers requests that are no WebSocket requests; without one they get 404, 405 or 426.
         public var httpHandler: (@Sendable (HTTPRequest) async -> HTTPAnswer)?
-        /// Where to log; credentials never appear.
+        /// Where to log: the address at `info`, refusals for want of room at `notice`, handlers that throw at `error`,
+        /// failed handshakes at `debug`. Credentials never appear.
         public var logger: Logger?
-        /// Sees every step of every connection, on its event loop.
+        /// Sees every step of every connection, on its event loop: be quick and do not block.
         public var observer: (@Sendable (ConnectionEvent, ConnectionInfo) -> Void)?
 
         /// A configuration with the defaults.

@@ -8,9 +8,15 @@ import NIOCore
 /// For tests of extensions and of what two sides agree on:
 ///
 /// ```swift
-/// var pipe = try ConnectionPipe(client: .init(extensions: [Trimming()]), server: .init(extensions: [Trimming()]))
+/// var pipe = try ConnectionPipe(
+///     client: .init(extensions: [Numbering(from: 100)]),
+///     server: .init(extensions: [Numbering()])
+/// )
 /// let agreed = try pipe.open()
-/// try pipe.send(.text(" hello "), from: .client)
+/// #expect(agreed.server.extensions.map(\.description) == ["x-number; from=100"])
+/// #expect(agreed.server.extensions.map(\.layer) == [.extended])
+///
+/// try pipe.send(.text("hello"), from: .client)
 /// #expect(pipe.takeMessages(at: .server) == [.text("hello")])
 /// ```
 public struct ConnectionPipe {

@@ -40,8 +40,12 @@ public final class WebSocket: Sendable {
 
     // MARK: Receiving
 
-    /// The messages in order. Ends after a clean close; throws the ``WebSocketError`` that ended the connection
-    /// otherwise. Nothing is read from the peer while the consumer falls behind by more than the inbound limits.
+    /// The messages in order. Ends after a clean close, whatever its code: see ``closed()``; throws the
+    /// ``WebSocketError`` that ended the connection otherwise. Nothing is read from the peer while the consumer falls
+    /// behind by more than the inbound limits.
+    ///
+    /// There is one consumer at a time: a second one that waits gets ``WebSocketError/Code/invalidArgument``. One that
+    /// stops, or is cancelled, can be followed by another.
     public var messages: WebSocketMessages { WebSocketMessages(socket: self) }
 
     /// The pieces of messages as they arrive, for a socket configured with ``Delivery/chunks``.
@@ -67,7 +71,8 @@ public final class WebSocket: Sendable {
 
     /// Sends a message. Returns when it is queued and the peer keeps up: above the send buffer's high-water mark it
     /// waits. What was accepted is not lost by a proper `close`.
-    /// - Throws: ``WebSocketError`` when the socket is closed or an extension refuses the message.
+    /// - Throws: ``WebSocketError/Code/closed`` when the socket is closed, ``WebSocketError/Code/invalidArgument`` while
+    ///   another message is being streamed, and what an extension refuses the message with.
     nonisolated(nonsending) public func send(_ message: WebSocketMessage) async throws {
         try await self.say { handler throws(WebSocketError) in try handler.sendMessage(message) }
     }

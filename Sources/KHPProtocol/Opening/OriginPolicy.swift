@@ -14,10 +14,10 @@ public struct OriginPolicy: Sendable, Hashable {
 
     private let rule: Rule
 
-    /// Every origin. For services that depend on no cookie and no network address.
+    /// Every origin, the default of an endpoint. For services that depend on no cookie and no network address.
     public static let any = OriginPolicy(rule: .any)
 
-    /// Only pages of the same host and port as the request's Host field; the default.
+    /// Only pages of the same host and port as the request's Host field.
     public static let sameOrigin = OriginPolicy(rule: .same)
 
     /// Only these origins, each written as `https://example.com` or `http://example.com:8080`.

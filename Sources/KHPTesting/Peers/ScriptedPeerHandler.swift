@@ -6,7 +6,8 @@ public import NIOCore
 /// let listener = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
 ///     .childChannelInitializer { channel in
 ///         channel.eventLoop.makeCompletedFuture {
-///             let handler = ScriptedPeerHandler(ScriptedPeer(transcript, as: .server), eventLoop: channel.eventLoop)
+///             let peer = ScriptedPeer(transcript, as: .server)
+///             let handler = ScriptedPeerHandler(peer, eventLoop: channel.eventLoop)
 ///             try channel.pipeline.syncOperations.addHandler(handler)
 ///         }
 ///     }

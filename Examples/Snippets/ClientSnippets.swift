@@ -1,0 +1,102 @@
+// What README.md and the documentation catalogs show of the client, kept compiling. scripts/check-docs.py holds the
+// pages against these sources.
+
+import HTTPTypes
+import KHPClient
+import NIOCore
+import NIOSSL
+
+func firstConnection() async throws {
+    let client = WebSocketClient()
+    try await client.withConnection(to: "wss://example.com/trades", subprotocols: ["amqp"]) { socket in
+        try await socket.send("hello")
+        for try await message in socket.messages { print(message) }
+    }
+}
+
+func closing(_ client: WebSocketClient) async throws {
+    let socket = try await client.connect(to: "wss://example.com/trades")
+    try await socket.send("hello")
+    let end = try await socket.close(code: .normalClosure, reason: "done")
+    print(end.code ?? .abnormal, end.clean)
+}
+
+func failing(_ client: WebSocketClient) async throws {
+    do {
+        try await client.withConnection(to: "wss://example.com/trades") { socket in
+            try await socket.send("hello")
+        }
+    } catch let error as WebSocketError {
+        switch error.code {
+        case .authenticationFailed: print("Wrong user or password.")
+        case .timeout, .connectFailed: print("Try again later: \(error.message)")
+        default: print(error)
+        }
+        if let response = error.response { print(response.status, String(buffer: response.entity)) }
+    }
+}
+
+func credentials(ask: @escaping @Sendable (_ realm: String) async -> String) -> WebSocketClient {
+    var configuration = WebSocketClient.Configuration()
+    configuration.challengeHandler = BasicChallengeHandler { request in
+        guard !request.isRedirectedToAnotherOrigin else { return nil }
+        return .basic(user: "joe", password: await ask(request.realm ?? "the server"))
+    }
+    return WebSocketClient(configuration: configuration)
+}
+
+func trust() throws -> WebSocketClient {
+    var configuration = WebSocketClient.Configuration()
+    configuration.tls.trustRoots = .file("authority.pem")
+    // Where the server asks for a certificate:
+    configuration.tls.certificateChain = try NIOSSLCertificate.fromPEMFile("client.pem").map { .certificate($0) }
+    configuration.tls.privateKey = .privateKey(try NIOSSLPrivateKey(file: "client-key.pem", format: .pem))
+    return WebSocketClient(configuration: configuration)
+}
+
+func times() -> WebSocketClient {
+    var configuration = WebSocketClient.Configuration()
+    configuration.timeouts.total = .seconds(5)
+    configuration.keepAlive.pingInterval = .seconds(10)
+    configuration.redirects.policy = .sameDomain
+    configuration.limits.messages.messageBytes = 16 * 1024 * 1024
+    return WebSocketClient(configuration: configuration)
+}
+
+func observed() -> WebSocketClient {
+    var configuration = WebSocketClient.Configuration()
+    configuration.observer = { event, connection in
+        switch event {
+        case .extendedResponse(_, let status, let action, _): print(connection.id, status, action)
+        case .redirect(let from, let to, let status, _): print(connection.id, status, from.redacted, to.redacted)
+        case .closed(let end): print(connection.id, end.clean ? "closed" : "lost")
+        default: break
+        }
+    }
+    return WebSocketClient(configuration: configuration)
+}
+
+func sendingInPieces(_ socket: WebSocket, pieces: some Sequence<ByteBuffer>) async throws {
+    try await socket.stream(.binary) { message in
+        for piece in pieces { try await message.write(piece) }
+    }
+}
+
+func receivingInPieces() async throws {
+    var configuration = WebSocketClient.Configuration()
+    configuration.delivery = .chunks
+    try await WebSocketClient(configuration: configuration).withConnection(to: "wss://example.com/files") { socket in
+        for try await chunk in socket.chunks {
+            print(chunk.kind, chunk.bytes.readableBytes, chunk.isLast ? "whole" : "…")
+        }
+    }
+}
+
+func extendedRequest() -> WebSocketClient {
+    var configuration = WebSocketClient.Configuration()
+    configuration.extendedHandshake = .required
+    configuration.extendedMethod = "POST"
+    configuration.extendedHeaders[.contentType] = "application/json"
+    configuration.extendedBody = ByteBuffer(string: #"{"since": 17}"#)
+    return WebSocketClient(configuration: configuration)
+}

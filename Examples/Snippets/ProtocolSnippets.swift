@@ -1,0 +1,30 @@
+// What the documentation catalog of KHPProtocol shows, kept compiling. scripts/check-docs.py holds the pages against
+// these sources.
+
+import KHPProtocol
+import NIOCore
+
+func urls() throws {
+    let url = try WebSocketURL("wss://Example.com/trades?since=17")
+    print(url.host, url.port, url.resource)
+    print(try url.resolving("../archive"))
+}
+
+/// Agrees on a name and changes nothing: what it stands for is up to the application.
+struct Trimming: WebSocketExtension {
+    let name = "x-trim"
+    func accept(_ offer: ExtensionParameters) -> ExtensionParameters? { offer.isEmpty ? offer : nil }
+}
+
+func table() {
+    for status in [101, 202, 302, 401, 403] {
+        print(status, StatusAction.action(forStatus: status))
+    }
+}
+
+func messages(_ message: WebSocketMessage) {
+    switch message {
+    case .text(let text): print(text)
+    case .binary(let bytes): print(bytes.readableBytes, "bytes")
+    }
+}

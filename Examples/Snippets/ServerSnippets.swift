@@ -1,0 +1,100 @@
+// What README.md and the documentation catalogs show of the server, kept compiling. scripts/check-docs.py holds the
+// pages against these sources.
+
+import HTTPTypes
+import KHPServer
+import Logging
+import NIOCore
+import NIOSSL
+import ServiceLifecycle
+import UnixSignals
+
+func smallest() async throws {
+    let server = WebSocketServer(configuration: .init(address: .hostname("127.0.0.1", port: 8080))) {
+        Endpoint("/echo") { socket in
+            for try await message in socket.messages { try await socket.send(message) }
+        }
+    }
+    try await server.run()
+}
+
+func endpoints(isMember: @escaping @Sendable (String, String) async -> Bool) async throws {
+    let server = WebSocketServer(configuration: .init(address: .hostname("127.0.0.1", port: 8080))) {
+        Endpoint("/echo") { socket in
+            for try await message in socket.messages { try await socket.send(message) }
+        }
+        Endpoint("/trades", subprotocols: ["amqp"], authentication: .basic(realm: "desk", verify: isMember)) { socket in
+            try await socket.send("Welcome, \(socket.negotiated.principal ?? "nobody")!")
+        }
+        Endpoint("/old") { _ in .redirect(to: "/trades") }
+    }
+    try await server.run()
+}
+
+func answers() -> Endpoint {
+    Endpoint(
+        "/orders",
+        respond: { request in
+            guard request.extended != nil else { return .refuse(400, "Take part in the extended handshake, please.") }
+            guard request.extendedQuery != "closed" else { return .redirect(to: "/archive", status: 307) }
+            guard let body = request.body else { return .complete() }
+            return .created("\(body.readableBytes) bytes of terms accepted")
+        },
+        handler: { socket in
+            for try await message in socket.messages { try await socket.send(message) }
+        }
+    )
+}
+
+func later(isReady: @escaping @Sendable () async -> Bool) -> Endpoint {
+    Endpoint("/slow") { _ in
+        .processing { await isReady() ? .redirect(to: "/ready") : .refuse(503, "Not today.") }
+    }
+}
+
+func secure() throws -> WebSocketServer.Configuration {
+    var configuration = WebSocketServer.Configuration(address: .hostname("0.0.0.0", port: 443))
+    configuration.tls = .makeServerConfiguration(
+        certificateChain: try NIOSSLCertificate.fromPEMFile("server.pem").map { .certificate($0) },
+        privateKey: .privateKey(try NIOSSLPrivateKey(file: "server-key.pem", format: .pem))
+    )
+    return configuration
+}
+
+func service(_ server: WebSocketServer) async throws {
+    let group = ServiceGroup(
+        services: [server],
+        gracefulShutdownSignals: [.sigint, .sigterm],
+        logger: Logger(label: "server")
+    )
+    try await group.run()
+}
+
+/// Echoes on the event loop.
+final class Echo: MessageHandler {
+    func received(_ message: ReceivedMessage, on socket: EventLoopSocket) {
+        try? socket.send(message.kind, message.bytes)
+    }
+}
+
+func synchronously() -> Endpoint {
+    Endpoint("/fast", messageHandler: { Echo() })
+}
+
+func bounds() throws -> Endpoint {
+    var limits = Limits()
+    limits.messages.messageBytes = 64 * 1024
+    limits.inboundQueueMessages = 4
+    let endpoint = Endpoint("/small", origins: try .allowing(["https://example.com"]), limits: limits) { socket in
+        for try await message in socket.messages { try await socket.send(message) }
+    }
+    return endpoint
+}
+
+func plainHTTP() -> WebSocketServer.Configuration {
+    var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: 8080))
+    configuration.httpHandler = { request in
+        request.path == "/health" ? .text("fine\n") : .text("not here\n", status: 404)
+    }
+    return configuration
+}
