@@ -68,7 +68,7 @@ public struct Limits: Sendable, Hashable {
     public var sendBufferHighMark = 64 * 1024
 
     /// Bytes waiting to be written at which suspended sends go on.
-    public var sendBufferLowMark = 16 * 1024
+    public var sendBufferLowMark = 32 * 1024
 
     // MARK: Listeners
 

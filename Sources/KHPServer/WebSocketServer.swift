@@ -109,16 +109,10 @@ public final class WebSocketServer: Service, Sendable {
         settings.isObserved = state.isObserved
         settings.date = DateHeader.now
         let shared = settings
-        let limits = shared.limits
+        // Accepted sockets inherit TCP_NODELAY from the listener, where the bootstrap sets it.
         let bootstrap = ServerBootstrap(group: self.eventLoopGroup)
             .serverChannelOption(.backlog, value: 4096)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelOption(
-                .writeBufferWaterMark,
-                value: .init(low: limits.sendBufferLowMark, high: limits.sendBufferHighMark)
-            )
             .childChannelInitializer { channel in
                 Self.initialize(channel, state: state, settings: shared, tls: tls)
             }
@@ -144,16 +138,23 @@ public final class WebSocketServer: Service, Sendable {
                 try channel.pipeline.syncOperations.addHandler(TurnAway())
             }
         }
-        let connection = Connection(server: settings, isSecure: tls != nil, now: .now())
         let session = ServerSession(server: state, channel: channel, id: id)
         let handler = ConnectionHandler(
-            connection: connection,
+            connection: Connection(server: settings, isSecure: tls != nil, now: .now()),
             delegate: session,
             eventLoop: channel.eventLoop,
             usesTLS: tls != nil
         )
         state.attach(handler, id)
         do {
+            // Set here and not by the bootstrap, whose way through a chain of futures costs as much as a handshake.
+            try channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
+            let low = settings.limits.sendBufferLowMark
+            let high = settings.limits.sendBufferHighMark
+            if low != 32 * 1024 || high != 64 * 1024 {
+                // Other than SwiftNIO's own.
+                try channel.syncOptions?.setOption(.writeBufferWaterMark, value: .init(low: low, high: high))
+            }
             if let tls { try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls)) }
             try channel.pipeline.syncOperations.addHandler(handler)
             return channel.eventLoop.makeSucceededVoidFuture()

@@ -52,7 +52,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
     package private(set) var closeInfo: CloseInfo?
 
     package init(
-        connection: Connection,
+        connection: consuming Connection,
         delegate: any ConnectionDelegate,
         eventLoop: any EventLoop,
         usesTLS: Bool
@@ -284,6 +284,9 @@ package final class ConnectionHandler: ChannelInboundHandler {
     private func endTransport(lingering: Bool) {
         guard let context = self.context, context.channel.isActive else { return }
         let channel = context.channel
+        if !lingering, !self.usesTLS, (try? channel.syncOptions?.getOption(.bufferedWritableBytes)) == 0 {
+            return context.close(promise: nil)
+        }
         // Whatever the peer does, the descriptor is given back after this long.
         let limit = context.eventLoop.scheduleTask(in: .seconds(lingering ? 1 : 10)) {
             channel.close(promise: nil)

@@ -12,7 +12,7 @@ extension Connection {
         self.client?.extended = nil
         self.server = nil
         self.transforms = transforms
-        self.closing = ClosingHandshake(role: self.role, timeout: TimeAmount(self.settings.timeouts.close))
+        self.closing = ClosingHandshake(role: self.role, timeout: self.settings.waits.close)
         // Transforms work on whole messages; with one in place chunks are not delivered before the message is there.
         let streams = self.settings.delivery == .chunks && transforms.isEmpty
         self.reader = MessageReader(
@@ -20,14 +20,14 @@ extension Connection {
             limits: self.settings.limits.messages,
             mode: streams ? .streaming : .whole
         )
-        let keepAlive = self.settings.keepAlive
+        let waits = self.settings.waits
         self.keepAlive = KeepAlive(
-            pingInterval: keepAlive.pingInterval.map { TimeAmount($0) },
-            pongTimeout: TimeAmount(keepAlive.pongTimeout),
-            messageTimeout: streams ? nil : self.settings.timeouts.message.map { TimeAmount($0) },
+            pingInterval: waits.ping,
+            pongTimeout: waits.pong,
+            messageTimeout: streams ? nil : waits.message,
             now: now
         )
-        if keepAlive.idleTimeout != nil { self.idleSince = now }
+        if waits.idle != nil { self.idleSince = now }
         if self.isObserved { self.actions.append(.event(.open(negotiated))) }
         // KHP-E13: not before now, and only once.
         self.actions.append(.opened(negotiated))
@@ -90,7 +90,7 @@ extension Connection {
                 self.peerClosed(code, reason, now: now)
                 return nil
             }
-            let until = now + TimeAmount(self.settings.timeouts.closeHold)
+            let until = now + self.settings.waits.closeHold
             self.heldClose = (ClosePayload(code: code, reason: reason), until)
             return .peerClosing
         case .message, .chunk:
@@ -364,11 +364,11 @@ extension Connection {
 
     mutating func openTimeReached(now: NIODeadline) {
         if let heldClose, heldClose.until <= now { return self.answerHeldClose(now: now) }
-        if let congestedSince, congestedSince + TimeAmount(self.settings.timeouts.stalledWrite) <= now {
+        if let congestedSince, congestedSince + self.settings.waits.stalledWrite <= now {
             self.drop("The peer did not take any bytes for too long.", now: now)
             return
         }
-        if let idleSince, let idle = self.settings.keepAlive.idleTimeout, idleSince + TimeAmount(idle) <= now {
+        if let idleSince, let idle = self.settings.waits.idle, idleSince + idle <= now {
             let payload = ClosePayload(code: .goingAway, reason: "idle for too long")
             self.perform(self.closing.close(payload, now: now), now: now)
             return

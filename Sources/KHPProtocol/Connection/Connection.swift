@@ -15,8 +15,13 @@ package struct Connection {
     /// What a connection is told once; shared by all connections of a client or an endpoint.
     package struct Settings: Sendable {
         package var limits = Limits()
-        package var timeouts = Timeouts()
-        package var keepAlive = KeepAliveConfiguration()
+        package var timeouts = Timeouts() {
+            didSet { self.waits = Waits(self.timeouts, self.keepAlive) }
+        }
+        package var keepAlive = KeepAliveConfiguration() {
+            didSet { self.waits = Waits(self.timeouts, self.keepAlive) }
+        }
+        private(set) var waits = Waits(Timeouts(), KeepAliveConfiguration())
         package var delivery = Delivery.messages
         /// Whether `event` actions are wanted.
         package var isObserved = false
@@ -28,10 +33,10 @@ package struct Connection {
 
         /// The machines of the handshakes find their bounds in time beside those in size.
         mutating func applyTimeouts() {
-            self.limits.extendedTimeout = TimeAmount(self.timeouts.extended)
-            self.limits.challengeReplayTimeout = TimeAmount(self.timeouts.replay)
-            self.limits.challengeHandlerTimeout = TimeAmount(self.timeouts.challenge)
-            self.limits.processingTimeout = TimeAmount(self.timeouts.wait)
+            self.limits.extendedTimeout = self.waits.extended
+            self.limits.challengeReplayTimeout = self.waits.replay
+            self.limits.challengeHandlerTimeout = self.waits.challenge
+            self.limits.processingTimeout = self.waits.processing
         }
     }
 
@@ -100,8 +105,7 @@ package struct Connection {
         self.reader = MessageReader(role: role, limits: Limits.extendedHandshakeMessages)
         self.writer = FrameWriter(role: role)
         // A peer that never completed a handshake is not owed the patience that an open one is.
-        let patience = min(settings.timeouts.close, .seconds(2))
-        self.closing = ClosingHandshake(role: role, timeout: TimeAmount(patience))
+        self.closing = ClosingHandshake(role: role, timeout: min(settings.waits.close, .seconds(2)))
         self.controlRate = ControlFrameRate(limits: settings.limits.messages, now: now)
     }
 
@@ -116,8 +120,7 @@ package struct Connection {
     /// that on TLS.
     package mutating func transportUp(now: NIODeadline) {
         guard self.phase == .idle, self.openingDeadline == nil else { return }
-        let timeouts = self.settings.timeouts
-        self.openingDeadline = now + TimeAmount(self.role == .server ? timeouts.opening : timeouts.connect)
+        self.openingDeadline = now + (self.role == .server ? self.settings.waits.opening : self.settings.waits.connect)
     }
 
     /// The transport is ready for bytes.
@@ -125,7 +128,7 @@ package struct Connection {
         guard self.phase == .idle else { return }
         self.phase = .opening
         if self.role == .client {
-            self.openingDeadline = now + TimeAmount(self.settings.timeouts.opening)
+            self.openingDeadline = now + self.settings.waits.opening
             self.startClientOpening()
         }
     }
@@ -259,8 +262,8 @@ package struct Connection {
         case .open:
             consider(self.keepAlive?.deadline)
             consider(self.heldClose?.until)
-            if let idleSince, let idle = self.settings.keepAlive.idleTimeout { consider(idleSince + TimeAmount(idle)) }
-            if let congestedSince { consider(congestedSince + TimeAmount(self.settings.timeouts.stalledWrite)) }
+            if let idleSince, let idle = self.settings.waits.idle { consider(idleSince + idle) }
+            if let congestedSince { consider(congestedSince + self.settings.waits.stalledWrite) }
         case .leaving, .ended:
             break
         }
