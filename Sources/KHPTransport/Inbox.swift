@@ -86,40 +86,37 @@ package final class Inbox: Sendable {
         if let error = info.error { consumer.resume(throwing: error) } else { consumer.resume(returning: nil) }
     }
 
-    /// Consumer: the next message; `nil` after a clean close.
-    /// - Throws: the error that ended the connection, or `CancellationError`.
-    /// - Parameter caughtUp: called when reading may go on, or with `true` when nothing is left that the event loop
-    ///   waits for.
-    nonisolated(nonsending) package func next(caughtUp: (Bool) -> Void) async throws -> Item? {
-        enum Step { case item(Item, resume: Bool), end(CloseInfo), wait(tell: Bool) }
-        let step: Step = self.state.withLock { state in
+    /// What a consumer finds.
+    package enum Found {
+        /// The next message; with `drained`, reading may go on.
+        case item(Item, drained: Bool)
+        /// Nothing now: `wait`. With `isAwaited`, the event loop waits to be told that nothing is left.
+        case nothing(isAwaited: Bool)
+        /// Nothing any more: `wait` tells how it ended.
+        case end
+    }
+
+    /// Consumer: the next message, if there is one now.
+    package func take() -> Found {
+        self.state.withLock { state in
             if let item = state.items.popFirst() {
-                state.bytes -= item.bytes
-                let drained =
-                    state.isPaused && state.items.count * 2 <= self.highMessages && state.bytes * 2 <= self.highBytes
-                if drained { state.isPaused = false }
                 state.isProcessing = true
-                return .item(item, resume: drained)
+                state.bytes -= item.bytes
+                guard state.isPaused, state.items.count * 2 <= self.highMessages, state.bytes * 2 <= self.highBytes
+                else { return .item(item, drained: false) }
+                state.isPaused = false
+                return .item(item, drained: true)
             }
-            if let end = state.end { return .end(end) }
+            if state.end != nil { return .end }
             state.isProcessing = false
             defer { state.tellsWhenIdle = false }
-            return .wait(tell: state.tellsWhenIdle)
-        }
-        switch step {
-        case .item(let item, let drained):
-            if drained { caughtUp(false) }
-            return item
-        case .end(let info):
-            if let error = info.error { throw error }
-            return nil
-        case .wait(let tell):
-            if tell { caughtUp(true) }
-            return try await self.wait()
+            return .nothing(isAwaited: state.tellsWhenIdle)
         }
     }
 
-    nonisolated(nonsending) private func wait() async throws -> Item? {
+    /// Consumer: waits for the next message; `nil` after a clean close.
+    /// - Throws: the error that ended the connection, or `CancellationError`.
+    nonisolated(nonsending) package func wait() async throws -> Item? {
         try await withTaskCancellationHandler {
             try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Item?, any Error>) in
                 enum Now { case item(Item), end(CloseInfo), cancelled, second, wait }
