@@ -8,36 +8,60 @@ public struct WebSocketMessages: AsyncSequence, Sendable {
     /// A whole message.
     public typealias Element = WebSocketMessage
 
-    let socket: WebSocket
+    @usableFromInline let socket: WebSocket
+
+    init(socket: WebSocket) {
+        self.socket = socket
+    }
 
     /// Begins to take messages; one consumer at a time.
+    @inlinable
     public func makeAsyncIterator() -> Iterator { Iterator(socket: self.socket) }
 
     /// Takes messages one by one.
     public struct Iterator: AsyncIteratorProtocol {
-        let socket: WebSocket
-        var partial: (kind: MessageKind, bytes: ByteBuffer)?
+        @usableFromInline let socket: WebSocket
+        /// The chunks of the message that is arriving, on a socket configured for chunks.
+        @usableFromInline var partial: (kind: MessageKind, bytes: ByteBuffer)?
 
+        @usableFromInline
         init(socket: WebSocket) {
             self.socket = socket
         }
 
         /// The next message, or `nil` after a clean close.
+        @inlinable
         nonisolated(nonsending) public mutating func next() async throws -> WebSocketMessage? {
             try await self.next(isolation: #isolation)
         }
 
         /// The next message, or `nil` after a clean close.
-        public mutating func next(isolation actor: isolated (any Actor)?) async throws(any Error) -> WebSocketMessage? {
-            while true {
-                // What is there already is returned without waiting for anything.
-                if let item = self.socket.takeItem() {
-                    if let message = self.message(in: item) { return message }
-                } else {
-                    guard let item = try await self.socket.waitForItem() else { return nil }
-                    if let message = self.message(in: item) { return message }
-                }
+        ///
+        /// Inlinable, so that a message that is there already costs a loop over the sequence no asynchronous call; and
+        /// not isolated to its parameter, where each call would look up the executor twice: it stays where its caller is.
+        @inlinable
+        @inline(__always)
+        nonisolated(nonsending) public mutating func next(
+            isolation actor: (any Actor)?
+        ) async throws(any Error) -> WebSocketMessage? {
+            if let message = self.takeMessage() { return message }
+            return try await self.waitForMessage()
+        }
+
+        @usableFromInline
+        mutating func takeMessage() -> WebSocketMessage? {
+            while let item = self.socket.takeItem() {
+                if let message = self.message(in: item) { return message }
             }
+            return nil
+        }
+
+        @usableFromInline
+        nonisolated(nonsending) mutating func waitForMessage() async throws -> WebSocketMessage? {
+            while let item = try await self.socket.waitForItem() {
+                if let message = self.message(in: item) ?? self.takeMessage() { return message }
+            }
+            return nil
         }
 
         private mutating func message(in item: Inbox.Item) -> WebSocketMessage? {
@@ -86,7 +110,9 @@ public struct WebSocketChunks: AsyncSequence, Sendable {
         }
 
         /// The next piece, or `nil` after a clean close.
-        public mutating func next(isolation actor: isolated (any Actor)?) async throws(any Error) -> MessageChunk? {
+        nonisolated(nonsending) public mutating func next(
+            isolation actor: (any Actor)?
+        ) async throws(any Error) -> MessageChunk? {
             try await self.next()
         }
     }
