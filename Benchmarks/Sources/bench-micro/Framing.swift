@@ -29,12 +29,15 @@ enum Framing {
             guard case .message(_, let payload, _)? = try? reader.next(&input) else { return 0 }
             return payload.readableBytes
         } peer: {
-            ("NIOWebSocket", {
-                guard (try? channel.writeInbound(frame)) != nil,
-                    let frame = try? channel.readInbound(as: WebSocketFrame.self)
-                else { return 0 }
-                return frame.unmaskedData.readableBytes
-            })
+            (
+                "NIOWebSocket",
+                {
+                    guard (try? channel.writeInbound(frame)) != nil,
+                        let frame = try? channel.readInbound(as: WebSocketFrame.self)
+                    else { return 0 }
+                    return frame.unmaskedData.readableBytes
+                }
+            )
         }
     }
 
@@ -49,13 +52,16 @@ enum Framing {
             writer.write(.binary, payload: payload, into: &output)
             return output.readableBytes
         } peer: {
-            ("NIOWebSocket", {
-                let frame = WebSocketFrame(fin: true, opcode: .binary, data: payload)
-                guard (try? channel.writeOutbound(frame)) != nil else { return 0 }
-                var count = 0
-                while let part = try? channel.readOutbound(as: ByteBuffer.self) { count += part.readableBytes }
-                return count
-            })
+            (
+                "NIOWebSocket",
+                {
+                    let frame = WebSocketFrame(fin: true, opcode: .binary, data: payload)
+                    guard (try? channel.writeOutbound(frame)) != nil else { return 0 }
+                    var count = 0
+                    while let part = try? channel.readOutbound(as: ByteBuffer.self) { count += part.readableBytes }
+                    return count
+                }
+            )
         }
     }
 
@@ -75,10 +81,13 @@ enum Framing {
                 }
             }
         } peer: {
-            ("NIOWebSocket", {
-                if let peerKey { peer.webSocketUnmask(peerKey) }
-                return peer.readableBytes
-            })
+            (
+                "NIOWebSocket",
+                {
+                    if let peerKey { peer.webSocketUnmask(peerKey) }
+                    return peer.readableBytes
+                }
+            )
         }
     }
 }

@@ -50,12 +50,15 @@ enum Text {
             var input = bytes
             return (try? decoder.decode(&input))?.fields.count ?? 0
         } peer: {
-            ("NIOHTTP1", {
-                guard (try? channel.writeInbound(plain)) != nil else { return 0 }
-                var count = 0
-                while (try? channel.readInbound(as: HTTPServerRequestPart.self)) != nil { count += 1 }
-                return count
-            })
+            (
+                "NIOHTTP1",
+                {
+                    guard (try? channel.writeInbound(plain)) != nil else { return 0 }
+                    var count = 0
+                    while (try? channel.readInbound(as: HTTPServerRequestPart.self)) != nil { count += 1 }
+                    return count
+                }
+            )
         }
     }
 }
