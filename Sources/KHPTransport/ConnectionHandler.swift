@@ -312,6 +312,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
         let now = NIODeadline.now()
         self.timer.fired()
         self.noteWriteProgress(now: now)
+        if self.isPaused { self.connection.readingIsPaused(now: now) }
         if let deadline = self.connection.deadline, deadline <= now {
             self.connection.timeReached(now: now)
             self.drive()
