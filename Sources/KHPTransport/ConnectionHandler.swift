@@ -184,7 +184,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
             case .message(let kind, let payload)?:
                 switch self.sink {
                 case .inbox(let inbox):
-                    if inbox.push(.message(kind, payload)) { self.pauseReading() }
+                    if inbox.push(.message(kind, payload), isClosing: self.connection.isClosing) { self.pauseReading() }
                 case .handler(let handler):
                     handler.received(ReceivedMessage(kind: kind, bytes: payload), on: EventLoopSocket(self))
                 case .none:
@@ -193,7 +193,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
             case .chunk(let chunk)?:
                 switch self.sink {
                 case .inbox(let inbox):
-                    if inbox.push(.chunk(chunk)) { self.pauseReading() }
+                    if inbox.push(.chunk(chunk), isClosing: self.connection.isClosing) { self.pauseReading() }
                 case .handler(let handler):
                     handler.received(chunk, on: EventLoopSocket(self))
                 case .none:

@@ -34,15 +34,19 @@ package final class Inbox: Sendable {
     private let state = Mutex(State())
     private let highMessages: Int
     private let highBytes: Int
+    private let highWhileClosing: Int
 
     package init(limits: Limits) {
         self.highMessages = max(1, limits.inboundQueueMessages)
         self.highBytes = max(1, limits.inboundQueueBytes)
+        self.highWhileClosing = max(self.highMessages, 4096)
     }
 
     /// Event loop: a message arrived.
+    /// - Parameter isClosing: whether this side has begun to close. Then nobody may be left to take messages, and the
+    ///   peer's close frame must be read all the same: what does not fit is dropped.
     /// - Returns: whether to stop reading until the consumer has caught up.
-    package func push(_ item: Item) -> Bool {
+    package func push(_ item: Item, isClosing: Bool) -> Bool {
         var consumer: UnsafeContinuation<Item?, any Error>?
         let pause = self.state.withLock { state in
             if let waiting = state.consumer {
@@ -51,10 +55,13 @@ package final class Inbox: Sendable {
                 state.isProcessing = true
                 return false
             }
+            if isClosing && (state.bytes >= self.highBytes || state.items.count >= self.highWhileClosing) {
+                return false
+            }
             state.bytes += item.bytes
             state.items.append(item)
             if state.items.count >= self.highMessages || state.bytes >= self.highBytes { state.isPaused = true }
-            return state.isPaused
+            return state.isPaused && !isClosing
         }
         consumer?.resume(returning: item)
         return pause
@@ -93,14 +100,7 @@ package final class Inbox: Sendable {
     nonisolated(nonsending) package func next(caughtUp: (Bool) -> Void) async throws -> Item? {
         enum Step { case item(Item, resume: Bool), end(CloseInfo), wait(tell: Bool) }
         let step: Step = self.state.withLock { state in
-            if let item = state.items.popFirst() {
-                state.bytes -= item.bytes
-                let drained =
-                    state.isPaused && state.items.count * 2 <= self.highMessages && state.bytes * 2 <= self.highBytes
-                if drained { state.isPaused = false }
-                state.isProcessing = true
-                return .item(item, resume: drained)
-            }
+            if let (item, drained) = self.take(&state) { return .item(item, resume: drained) }
             if let end = state.end { return .end(end) }
             state.isProcessing = false
             defer { state.tellsWhenIdle = false }
@@ -115,20 +115,26 @@ package final class Inbox: Sendable {
             return nil
         case .wait(let tell):
             if tell { caughtUp(true) }
-            return try await self.wait()
+            return try await self.wait(caughtUp)
         }
     }
 
-    nonisolated(nonsending) private func wait() async throws -> Item? {
+    /// The first item, and whether reading may go on now that it is gone.
+    private func take(_ state: inout State) -> (item: Item, drained: Bool)? {
+        guard let item = state.items.popFirst() else { return nil }
+        state.bytes -= item.bytes
+        state.isProcessing = true
+        let drained = state.isPaused && state.items.count * 2 <= self.highMessages && state.bytes * 2 <= self.highBytes
+        if drained { state.isPaused = false }
+        return (item, drained)
+    }
+
+    nonisolated(nonsending) private func wait(_ caughtUp: (Bool) -> Void) async throws -> Item? {
         try await withTaskCancellationHandler {
             try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Item?, any Error>) in
-                enum Now { case item(Item), end(CloseInfo), cancelled, second, wait }
+                enum Now { case item(Item, resume: Bool), end(CloseInfo), cancelled, second, wait }
                 let now: Now = self.state.withLock { state in
-                    if let item = state.items.popFirst() {
-                        state.bytes -= item.bytes
-                        state.isProcessing = true
-                        return .item(item)
-                    }
+                    if let (item, drained) = self.take(&state) { return .item(item, resume: drained) }
                     if let end = state.end { return .end(end) }
                     if state.isCancelled {
                         state.isCancelled = false
@@ -139,7 +145,9 @@ package final class Inbox: Sendable {
                     return .wait
                 }
                 switch now {
-                case .item(let item): continuation.resume(returning: item)
+                case .item(let item, let drained):
+                    if drained { caughtUp(false) }
+                    continuation.resume(returning: item)
                 case .end(let info): Self.resume(continuation, atEnd: info)
                 case .cancelled: continuation.resume(throwing: CancellationError())
                 case .second:

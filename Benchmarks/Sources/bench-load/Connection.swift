@@ -1,11 +1,11 @@
 // One blocking TCP connection. Whatever goes wrong ends the program: a benchmark of errors is none.
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #elseif canImport(Darwin)
-import Darwin
+    import Darwin
 #endif
 
 final class Connection {
@@ -16,9 +16,9 @@ final class Connection {
 
     init(port: UInt16) {
         #if canImport(Glibc)
-        let stream = CInt(SOCK_STREAM.rawValue)
+            let stream = CInt(SOCK_STREAM.rawValue)
         #else
-        let stream = SOCK_STREAM
+            let stream = SOCK_STREAM
         #endif
         self.descriptor = socket(AF_INET, stream, 0)
         var one: CInt = 1
@@ -46,11 +46,11 @@ final class Connection {
 
     func close() {
         #if canImport(Glibc)
-        _ = Glibc.close(descriptor)
+            _ = Glibc.close(descriptor)
         #elseif canImport(Musl)
-        _ = Musl.close(descriptor)
+            _ = Musl.close(descriptor)
         #elseif canImport(Darwin)
-        _ = Darwin.close(descriptor)
+            _ = Darwin.close(descriptor)
         #endif
     }
 

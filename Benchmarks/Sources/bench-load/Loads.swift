@@ -1,11 +1,11 @@
 // The two kinds of load: echoes over open connections, and handshakes from accept to close.
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #elseif canImport(Darwin)
-import Darwin
+    import Darwin
 #endif
 
 /// `depth` messages on each connection, then their echoes, again and again.

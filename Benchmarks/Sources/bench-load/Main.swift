@@ -2,11 +2,11 @@
 // measures itself. Every byte that comes back is compared.
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #elseif canImport(Darwin)
-import Darwin
+    import Darwin
 #endif
 
 struct Options {
@@ -111,21 +111,21 @@ func monotonicSeconds() -> Double {
 /// What a process has used of the processor, all its threads together; 0 where that cannot be told.
 func cpuSeconds(of pid: Int?) -> Double {
     #if os(Linux)
-    guard let pid, let directory = opendir("/proc/\(pid)/task") else { return 0 }
-    defer { closedir(directory) }
-    var nanoseconds = 0.0
-    while let entry = readdir(directory) {
-        let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-            String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+        guard let pid, let directory = opendir("/proc/\(pid)/task") else { return 0 }
+        defer { closedir(directory) }
+        var nanoseconds = 0.0
+        while let entry = readdir(directory) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            guard Int(name) != nil, let file = fopen("/proc/\(pid)/task/\(name)/schedstat", "r") else { continue }
+            defer { fclose(file) }
+            var line = [CChar](repeating: 0, count: 128)
+            guard fgets(&line, CInt(line.count), file) != nil else { continue }
+            nanoseconds += strtod(line, nil)
         }
-        guard Int(name) != nil, let file = fopen("/proc/\(pid)/task/\(name)/schedstat", "r") else { continue }
-        defer { fclose(file) }
-        var line = [CChar](repeating: 0, count: 128)
-        guard fgets(&line, CInt(line.count), file) != nil else { continue }
-        nanoseconds += strtod(line, nil)
-    }
-    return nanoseconds / 1e9
+        return nanoseconds / 1e9
     #else
-    return 0
+        return 0
     #endif
 }

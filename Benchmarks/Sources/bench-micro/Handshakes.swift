@@ -1,0 +1,74 @@
+// Both handshakes in memory, both halves of each: bytes go from one `Connection` to the other and back.
+
+import KHPProtocol
+import NIOCore
+import NIOEmbedded
+import NIOHTTP1
+import NIOWebSocket
+
+enum Handshakes {
+    static var all: [Comparison] {
+        [
+            Comparison(name: "opening handshake, client and server") { handshake(.off) },
+            Comparison(name: "opening and extended handshake, client and server") { handshake(.required) },
+        ]
+    }
+
+    private static let plan: ClientPlan = {
+        guard let url = try? WebSocketURL("ws://example.com:8080/echo") else { fatalError("the URL is valid") }
+        var plan = ClientPlan(url: url)
+        plan.subprotocols = ["amqp"]
+        return plan
+    }()
+
+    private static func handshake(_ policy: ExtendedHandshakePolicy) -> Int {
+        let now = NIODeadline.uptimeNanoseconds(1)
+        var plan = Self.plan
+        plan.extendedHandshake = policy
+        var settings = Connection.Settings()
+        settings.date = { "Sun, 06 Nov 1994 08:49:37 GMT" }
+        guard
+            var client = try? Connection(
+                client: plan,
+                settings: settings,
+                key: "dGhlIHNhbXBsZSBub25jZQ==",
+                deadline: nil,
+                now: now
+            )
+        else { return 0 }
+        var server = Connection(server: settings, isSecure: false, now: now)
+        client.start(now: now)
+        server.start(now: now)
+        var opened = 0
+        var isMoving = true
+        while isMoving {
+            isMoving = false
+            while let bytes = client.output.next() {
+                server.receive(bytes, now: now)
+                isMoving = true
+            }
+            while let action = server.next(now: now) {
+                switch action {
+                case .decideOpening(let request):
+                    var plan = EndpointPlan()
+                    plan.extended = request.offersExtendedHandshake
+                    plan.subprotocols = ["amqp"]
+                    server.acceptOpening(request, plan, now: now)
+                case .decideExtended:
+                    server.answerExtended(ServerAnswer(status: 101), subprotocol: nil, principal: nil, now: now)
+                case .opened: opened += 1
+                default: break
+                }
+            }
+            while let bytes = server.output.next() {
+                client.receive(bytes, now: now)
+                isMoving = true
+            }
+            while let action = client.next(now: now) {
+                if case .opened = action { opened += 1 }
+            }
+        }
+        if opened != 2 { fatalError("the handshake did not complete") }
+        return opened
+    }
+}

@@ -1,0 +1,178 @@
+#!/usr/bin/env bash
+# Measures swift-khp beside NIOWebSocket and plain SwiftNIO on this machine, and prints tables in Markdown.
+#   ./run.sh                    all of it
+#   ./run.sh micro              the parts in memory, in time
+#   ./run.sh load               servers under load, in their processor time for each operation
+#   ./run.sh instructions       servers under load, in instructions for each operation (needs valgrind)
+set -euo pipefail
+cd "$(dirname "$0")"
+
+bin=.build/release
+work=.build/run
+servers="khp-sync khp-async nio-websocket tcp-echo"
+# Name, what bench-load does, operations for the two counted runs.
+loads=(
+    "echo 125 B|echo --size 125|200 1200"
+    "echo 125 B, 32 deep|echo --size 125 --depth 32|640 6400"
+    "echo 1 KiB|echo --size 1024|200 1200"
+    "echo 64 KiB|echo --size 65536|50 250"
+    "opening handshake, accept to close|handshake|50 250"
+    "opening + extended handshake, accept to close|handshake --extended|50 250"
+)
+server_pid=
+
+say() { printf '%s\n' "$*" >&2; }
+
+stop_server() {
+    [ -n "$server_pid" ] || return 0
+    kill "$server_pid" 2>/dev/null || true
+    wait "$server_pid" 2>/dev/null || true
+    server_pid=
+}
+trap stop_server EXIT
+
+# start_server COMMAND...: starts it on a free port, sets server_pid and port.
+start_server() {
+    : >"$work/server.out"
+    "$@" 0 >"$work/server.out" 2>"$work/server.err" &
+    server_pid=$!
+    port=
+    for _ in $(seq 300); do
+        port=$(awk '/^listening/ { print $2 }' "$work/server.out")
+        [ -z "$port" ] || return 0
+        kill -0 "$server_pid" 2>/dev/null || break
+        sleep 0.1
+    done
+    say "run: the server did not start: $*"
+    cat "$work/server.err" >&2
+    exit 1
+}
+
+# run_load SERVER LOAD OPTIONS...: prints "OPERATIONS SECONDS CPU-SECONDS".
+run_load() {
+    local server=$1 load=$2
+    shift 2
+    # shellcheck disable=SC2206 # words on purpose
+    local words=($load)
+    [ "$server" != tcp-echo ] || words+=(--raw)
+    "$bin/bench-load" "${words[0]}" "$port" "${words[@]:1}" "$@"
+}
+
+# Whether a server takes part in a load: plain TCP has no handshakes.
+takes_part() { [ "$1" != tcp-echo ] || [ "${2%% *}" = echo ]; }
+
+# print_tables FILE UNIT: rows from lines "LOAD|SERVER|VALUE", of which the smallest counts.
+print_table() {
+    awk -F'|' -v unit="$2" '
+        function shown(value) {
+            if (value == "") return "-"
+            if (unit != "instructions") return sprintf(value < 10 ? "%.2f" : "%.1f", value)
+            text = sprintf("%d", value)
+            while (text ~ /[0-9][0-9][0-9][0-9]($|,)/) text = gensub3(text)
+            return text
+        }
+        function gensub3(text,    head, tail) {
+            head = text; tail = ""
+            if (match(text, /,/)) { head = substr(text, 1, RSTART - 1); tail = substr(text, RSTART) }
+            return substr(head, 1, length(head) - 3) "," substr(head, length(head) - 2) tail
+        }
+        function ratio(a, b) { return a == "" || b == "" || b == 0 ? "-" : sprintf("%.2f", a / b) }
+        !($1 in seen) { seen[$1] = 1; order[++count] = $1 }
+        best[$1, $2] == "" || $3 + 0 < best[$1, $2] { best[$1, $2] = $3 + 0 }
+        END {
+            print "| " unit " per operation | khp, handler | khp, async | NIOWebSocket | plain TCP " \
+                "| NIOWebSocket ÷ handler | NIOWebSocket ÷ async | async ÷ handler | handler ÷ plain TCP |"
+            print "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
+            for (i = 1; i <= count; i++) {
+                s = best[order[i], "khp-sync"]; a = best[order[i], "khp-async"]
+                n = best[order[i], "nio-websocket"]; t = best[order[i], "tcp-echo"]
+                print "| " order[i] " | " shown(s) " | " shown(a) " | " shown(n) " | " shown(t) " | " ratio(n, s) \
+                    " | " ratio(n, a) " | " ratio(a, s) " | " ratio(s, t) " |"
+            }
+        }' "$1"
+}
+
+micro() {
+    printf '## In memory\n\n'
+    "$bin/bench-micro"
+    printf '\n'
+}
+
+# In rounds over all servers, so that what else the machine does falls on all of them.
+under_load() {
+    local results=$work/load.txt name load server done seconds cpu
+    : >"$results"
+    for round in 1 2 3; do
+        say "run: under load, round $round of 3"
+        for entry in "${loads[@]}"; do
+            IFS='|' read -r name load _ <<<"$entry"
+            for server in $servers; do
+                takes_part "$server" "$load" || continue
+                start_server "$bin/bench-server" "$server"
+                read -r done seconds cpu < <(run_load "$server" "$load" --connections 8 --seconds 1 --pid "$server_pid")
+                stop_server
+                # Where the processor time cannot be told, the time of the clock stands in for it.
+                awk -v OFS='|' -v name="$name" -v server="$server" -v done="$done" -v seconds="$seconds" -v cpu="$cpu" \
+                    'BEGIN { print name, server, (cpu > 0 ? cpu : seconds) / done * 1e6 }' >>"$results"
+            done
+        done
+    done
+    printf '## Under load: one event loop, eight connections\n\n'
+    print_table "$results" "processor time in µs"
+    printf '\n'
+}
+
+# count_instructions SERVER LOAD OPERATIONS: of the server's whole life.
+count_instructions() {
+    start_server valgrind --tool=callgrind --callgrind-out-file=/dev/null "$work/bench-server" "$1"
+    run_load "$1" "$2" --count "$3" >/dev/null
+    # The last connections are closed before the server is.
+    sleep 0.3
+    stop_server
+    awk '/Collected/ { print $NF }' "$work/server.err"
+}
+
+instructions() {
+    if ! command -v valgrind >/dev/null; then
+        say "run: no valgrind here, so no instructions are counted (apt install valgrind)"
+        return 0
+    fi
+    local results=$work/instructions.txt name load counts few many server
+    : >"$results"
+    # Callgrind reads debug information slowly, and old versions not at all.
+    strip -g -o "$work/bench-server" "$bin/bench-server"
+    for entry in "${loads[@]}"; do
+        IFS='|' read -r name load counts <<<"$entry"
+        read -r few many <<<"$counts"
+        say "run: counting instructions: $name"
+        for server in $servers; do
+            takes_part "$server" "$load" || continue
+            # The difference of two runs: what starting and stopping cost cancels out.
+            local first second
+            first=$(count_instructions "$server" "$load" "$few")
+            second=$(count_instructions "$server" "$load" "$many")
+            echo "$name|$server|$(((second - first) / (many - few)))" >>"$results"
+        done
+    done
+    printf '## Instructions in user space: one event loop, one connection\n\n'
+    print_table "$results" "instructions"
+    printf '\n'
+}
+
+say "run: building"
+swift build -c release >&2
+mkdir -p "$work"
+case ${1:-all} in
+    micro) micro ;;
+    load) under_load ;;
+    instructions) instructions ;;
+    all)
+        micro
+        under_load
+        instructions
+        ;;
+    *)
+        say "usage: run.sh [micro|load|instructions]"
+        exit 64
+        ;;
+esac
