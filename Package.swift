@@ -131,7 +131,9 @@ let package = Package(
         ),
         .testTarget(
             name: "CommandTests",
-            dependencies: ["khp", "KHPProtocol", "KHPClient", "KHPServer", "KHPTesting", nioCore, nioPosix, nioSSL, httpTypes],
+            dependencies: [
+                "khp", "KHPProtocol", "KHPClient", "KHPServer", "KHPTesting", nioCore, nioPosix, nioSSL, httpTypes,
+            ],
             swiftSettings: settings
         ),
         .testTarget(name: "CitationTests", swiftSettings: settings),

@@ -95,7 +95,7 @@ END
 check Redirector <<'END'
 302 in the extended handshake: ws://127.0.0.1:PORT/ -> ws://127.0.0.1:PORT/quotes
 echoed: text("arrived")
-refused: The redirect policy is never.
+refused: The redirect to ws://127.0.0.1:PORT/quotes is not followed: the redirect policy is never.
 END
 
 check CustomExtension <<'END'

@@ -6,11 +6,19 @@ public import NIOSSL
 
 extension WebSocketServer {
     /// Where a server listens.
-    public enum BindAddress: Sendable, Hashable {
+    public enum BindAddress: Sendable, Hashable, CustomStringConvertible {
         /// A host name or address literal, and a port; port 0 takes a free one.
         case hostname(String, port: Int)
         /// A Unix domain socket.
         case unixDomainSocket(path: String)
+
+        /// `host:port`, or the path.
+        public var description: String {
+            switch self {
+            case .hostname(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+            case .unixDomainSocket(let path): path
+            }
+        }
     }
 
     /// How a server behaves; endpoints may differ where they say so.

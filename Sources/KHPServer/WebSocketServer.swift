@@ -5,7 +5,6 @@ public import NIOCore
 public import NIOPosix
 import NIOSSL
 public import ServiceLifecycle
-import Synchronization
 
 /// A WebSocket server that speaks x-kaazing-handshake.
 ///
@@ -25,12 +24,7 @@ public final class WebSocketServer: Service, Sendable {
     private let endpoints: [Endpoint]
     private let eventLoopGroup: any EventLoopGroup
 
-    private enum Bound {
-        case waiting([CheckedContinuation<SocketAddress, any Error>])
-        case done(Result<SocketAddress, any Error>)
-    }
-
-    private let bound = Mutex(Bound.waiting([]))
+    private let bound = BoundAddress()
 
     /// A server with these endpoints.
     public init(
@@ -44,24 +38,25 @@ public final class WebSocketServer: Service, Sendable {
     }
 
     /// Serves until the task is cancelled or the service group shuts down, then drains.
-    /// - Throws: ``WebSocketError/Code/invalidArgument`` for endpoints or hosts that make no sense, and what binding
-    ///   the address throws.
+    /// - Throws: ``WebSocketError/Code/invalidArgument`` for endpoints or hosts that make no sense and for a second run;
+    ///   ``WebSocketError/Code/connectFailed`` for an address that cannot be listened on.
     public func run() async throws {
+        try self.bound.start()
         let state: ServerState
         let listener: any Channel
         do {
             state = try ServerState(configuration: self.configuration, endpoints: self.endpoints)
-            listener = try await self.bind(state)
+            listener = try await self.listen(state)
         } catch {
-            self.settle(.failure(error))
+            self.bound.settle(.failure(error))
             throw error
         }
         guard let address = listener.localAddress else {
             let error = WebSocketError(.connectFailed, "The listener has no address.")
-            self.settle(.failure(error))
+            self.bound.settle(.failure(error))
             throw error
         }
-        self.settle(.success(address))
+        self.bound.settle(.success(address))
         state.log(.info, "listening", ["address": "\(address.peerName)"])
         await withTaskCancellationOrGracefulShutdownHandler {
             try? await listener.closeFuture.get()
@@ -74,26 +69,28 @@ public final class WebSocketServer: Service, Sendable {
     /// The address that the server is bound to; waits until it is.
     /// - Throws: what kept the server from listening.
     public func boundAddress() async throws -> SocketAddress {
-        try await withCheckedThrowingContinuation { continuation in
-            let known: Result<SocketAddress, any Error>? = self.bound.withLock { bound in
-                switch bound {
-                case .done(let result): return result
-                case .waiting(let waiters):
-                    bound = .waiting(waiters + [continuation])
-                    return nil
-                }
-            }
-            if let known { continuation.resume(with: known) }
-        }
+        try await self.bound.wait()
     }
 
-    private func settle(_ result: Result<SocketAddress, any Error>) {
-        let waiters = self.bound.withLock { bound -> [CheckedContinuation<SocketAddress, any Error>] in
-            guard case .waiting(let waiters) = bound else { return [] }
-            bound = .done(result)
-            return waiters
+    /// The port that the server is bound to; waits until it is.
+    /// - Throws: what kept the server from listening.
+    public func boundPort() async throws -> Int {
+        try await self.boundAddress().port ?? 0
+    }
+
+    private func listen(_ state: ServerState) async throws -> any Channel {
+        do {
+            return try await self.bind(state)
+        } catch let error as WebSocketError {
+            throw error
+        } catch {
+            let reason = TransportFailure.reason(error)
+            throw WebSocketError(
+                .connectFailed,
+                "The server cannot listen on \(state.configuration.address): \(reason).",
+                phase: .connect
+            )
         }
-        for waiter in waiters { waiter.resume(with: result) }
     }
 
     private func bind(_ state: ServerState) async throws -> any Channel {

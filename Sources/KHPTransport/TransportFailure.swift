@@ -11,7 +11,7 @@ package enum TransportFailure {
         if let error = error as? WebSocketError { return error }
         switch error {
         case is NIOSSLError, is BoringSSLError, is NIOSSLExtraError:
-            return WebSocketError(.tlsFailed, "TLS failed: \(Self.words(forTLS: "\(error)")).")
+            return WebSocketError(.tlsFailed, "TLS failed: \(Self.words(forTLS: "\(error)")).", phase: .tls)
         case let error as IOError:
             return WebSocketError(.connectFailed, "The connection failed: \(Self.reason(error)).")
         case let error as ChannelError:
@@ -40,7 +40,10 @@ package enum TransportFailure {
             ("ALERT_HANDSHAKE_FAILURE", "the peer found no parameters to agree on"),
             ("WRONG_VERSION_NUMBER", "the peer does not speak TLS there"),
             ("HTTP_REQUEST", "the peer speaks plain HTTP, not TLS"),
-            ("EOF during handshake", "the peer ended the stream in the middle of the handshake; does it speak TLS there?"),
+            (
+                "EOF during handshake",
+                "the peer ended the stream in the middle of the handshake; does it speak TLS there?"
+            ),
             ("uncleanShutdown", "the peer ended the stream without a close notification"),
         ]
         if let match = known.first(where: { text.contains($0.part) }) { return match.words }
@@ -50,14 +53,19 @@ package enum TransportFailure {
         return words.lowercased().replacing("_", with: " ")
     }
 
-    private static func reason(_ error: IOError) -> String {
+    /// Why the system refused, in words.
+    package static func reason(_ error: any Error) -> String {
+        guard let error = error as? IOError else { return "\(error)" }
         switch error.errnoCode {
-        case ECONNREFUSED: "connection refused"
-        case ECONNRESET: "connection reset by the peer"
-        case EPIPE: "the peer has closed the connection"
-        case ETIMEDOUT: "timed out"
-        case EHOSTUNREACH, ENETUNREACH: "no route to the host"
-        default: error.description
+        case ECONNREFUSED: return "connection refused"
+        case ECONNRESET: return "connection reset by the peer"
+        case EPIPE: return "the peer has closed the connection"
+        case ETIMEDOUT: return "timed out"
+        case EHOSTUNREACH, ENETUNREACH: return "no route to the host"
+        case EADDRINUSE: return "the address is in use"
+        case EADDRNOTAVAIL: return "the address is not one of this machine"
+        case EACCES: return "permission denied"
+        default: return error.description
         }
     }
 }

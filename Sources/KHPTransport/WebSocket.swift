@@ -54,7 +54,7 @@ public final class WebSocket: Sendable {
 
     /// The next message or piece, if there is one now; otherwise `waitForItem`. What needs no waiting is kept out of
     /// asynchronous functions, since calling one costs as much as decoding a frame.
-    func takeItem() -> Inbox.Item? {
+    func takeItem() -> MessageChunk? {
         switch self.inbox.take() {
         case .item(let item, let drained):
             if drained { self.onEventLoop { $0.caughtUp(isIdle: false) } }
@@ -68,8 +68,8 @@ public final class WebSocket: Sendable {
     }
 
     /// Waits for the next message or piece; `nil` after a clean close.
-    nonisolated(nonsending) func waitForItem() async throws -> Inbox.Item? {
-        try await self.inbox.wait()
+    nonisolated(nonsending) func waitForItem() async throws -> MessageChunk? {
+        try await self.inbox.wait { self.onEventLoop { $0.caughtUp(isIdle: false) } }
     }
 
     // MARK: Sending

@@ -64,22 +64,22 @@ public struct WebSocketMessages: AsyncSequence, Sendable {
             return nil
         }
 
-        private mutating func message(in item: Inbox.Item) -> WebSocketMessage? {
-            switch item {
-            case .message(let kind, let payload):
-                return ReceivedMessage(kind: kind, bytes: payload).message
-            case .chunk(var chunk):
-                // A socket configured for chunks still answers here: the pieces are joined up to the limit.
-                if var partial = self.partial {
-                    partial.bytes.writeBuffer(&chunk.bytes)
-                    self.partial = partial
-                } else {
-                    self.partial = (chunk.kind, chunk.bytes)
-                }
-                guard chunk.isLast, let whole = self.partial else { return nil }
-                self.partial = nil
-                return ReceivedMessage(kind: whole.kind, bytes: whole.bytes).message
+        private mutating func message(in item: MessageChunk) -> WebSocketMessage? {
+            if item.isFirst && item.isLast { return ReceivedMessage(kind: item.kind, bytes: item.bytes).message }
+            return self.join(item)
+        }
+
+        /// A socket configured for chunks still answers here: the pieces are joined up to the limit.
+        private mutating func join(_ chunk: MessageChunk) -> WebSocketMessage? {
+            if var partial = self.partial {
+                partial.bytes.writeImmutableBuffer(chunk.bytes)
+                self.partial = partial
+            } else {
+                self.partial = (chunk.kind, chunk.bytes)
             }
+            guard chunk.isLast, let whole = self.partial else { return nil }
+            self.partial = nil
+            return ReceivedMessage(kind: whole.kind, bytes: whole.bytes).message
         }
     }
 }
@@ -100,13 +100,8 @@ public struct WebSocketChunks: AsyncSequence, Sendable {
 
         /// The next piece, or `nil` after a clean close. A whole message, where one was assembled, is one piece.
         nonisolated(nonsending) public mutating func next() async throws -> MessageChunk? {
-            var item = self.socket.takeItem()
-            if item == nil { item = try await self.socket.waitForItem() }
-            return switch item {
-            case .chunk(let chunk): chunk
-            case .message(let kind, let bytes): MessageChunk(kind: kind, bytes: bytes, isFirst: true, isLast: true)
-            case nil: nil
-            }
+            if let piece = self.socket.takeItem() { return piece }
+            return try await self.socket.waitForItem()
         }
 
         /// The next piece, or `nil` after a clean close.

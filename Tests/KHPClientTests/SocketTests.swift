@@ -160,6 +160,22 @@ struct SocketTests {
         }
     }
 
+    @Test("leaving while the peer floods closes at once, and cleanly")
+    func leavingAFlood() async throws {
+        try await withServer {
+            Endpoint("/flood") { socket in
+                for number in 0..<100_000 { try await socket.send("line \(number)") }
+            }
+        } body: { port in
+            let socket = try await WebSocketClient().connect(to: "ws://127.0.0.1:\(port)/flood")
+            for try await _ in socket.messages { break }
+            let began = ContinuousClock.now
+            let info = try await socket.close()
+            #expect(info.clean)
+            #expect(ContinuousClock.now - began < .seconds(5))
+        }
+    }
+
     @Test("a handler that throws closes with 1011")
     func throwing() async throws {
         struct Failure: Error {}

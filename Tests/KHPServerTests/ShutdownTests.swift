@@ -48,3 +48,24 @@ struct ShutdownTests {
         #expect(ContinuousClock.now - began < .seconds(5))
     }
 }
+
+@Suite("Starting")
+struct StartTests {
+    @Test("an address in use is a clear error; a server runs once; waiting for the address can be cancelled")
+    func listening() async throws {
+        try await withServer {
+            echo()
+        } body: { port in
+            let second = WebSocketServer(configuration: .init(address: .hostname("127.0.0.1", port: port))) { echo() }
+            await #expect { try await second.run() } throws: { error in
+                (error as? WebSocketError)?.message
+                    == "The server cannot listen on 127.0.0.1:\(port): the address is in use."
+            }
+            await #expect { try await second.run() } throws: { ($0 as? WebSocketError)?.code == .invalidArgument }
+        }
+        let idle = WebSocketServer(configuration: .init(address: .hostname("127.0.0.1", port: 0))) { echo() }
+        let waiting = Task { try await idle.boundPort() }
+        waiting.cancel()
+        await #expect(throws: CancellationError.self) { try await waiting.value }
+    }
+}

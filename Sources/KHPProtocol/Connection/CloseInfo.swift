@@ -35,3 +35,13 @@ public struct CloseInfo: Sendable {
         self.error = error
     }
 }
+
+extension CloseInfo: CustomStringConvertible {
+    /// As people read it: `1000 "done", clean, by the peer`.
+    public var description: String {
+        let code = self.code.map(\.description) ?? "no code"
+        let reason = self.reason.isEmpty ? "" : " \(quoted(self.reason))"
+        let initiator = self.initiator == .local ? "us" : "the peer"
+        return "\(code)\(reason), \(self.clean ? "clean" : "not clean"), by \(initiator)"
+    }
+}

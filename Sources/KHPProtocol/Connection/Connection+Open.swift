@@ -357,6 +357,12 @@ extension Connection {
         }
     }
 
+    /// Nothing is read from the peer, since the application does not keep up: its silence is our doing.
+    package mutating func readingIsPaused(now: NIODeadline) {
+        self.keepAlive?.bytesReceived(now)
+        self.keepAlive?.unfinishedMessage(nil, now)
+    }
+
     /// Some of what was written has left: a slow peer is not a stalled one.
     package mutating func writesProgressed(now: NIODeadline) {
         if self.congestedSince != nil { self.congestedSince = now }

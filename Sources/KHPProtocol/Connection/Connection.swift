@@ -114,6 +114,11 @@ package struct Connection {
 
     package var isObserved: Bool { self.settings.isObserved }
 
+    /// Whether this side has sent its close frame. Mutating in form only, as ``deadline`` is.
+    package var isClosing: Bool {
+        mutating get { !self.closing.canSend }
+    }
+
     // MARK: Input
 
     /// TCP is up; TLS may still be negotiating. For a server the bound on the opening handshake begins; for a client

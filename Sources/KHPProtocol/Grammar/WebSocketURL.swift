@@ -32,7 +32,9 @@ public struct WebSocketURL: Sendable, Hashable {
             throw Self.invalid("it has no scheme: write ws:// or wss:// before the host")
         }
         guard let isSecure = Self.isSecure(scheme) else {
-            throw Self.invalid("the scheme \(scheme) is none of ws, wss, http and https")
+            throw Self.invalid(
+                "the scheme \(scheme) is none of ws, wss, http and https; if it is a host, write ws:// before it"
+            )
         }
         guard let text = parts.authority else {
             throw Self.invalid("there is no // after the scheme")

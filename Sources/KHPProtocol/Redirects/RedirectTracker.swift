@@ -64,9 +64,6 @@ package struct RedirectTracker: Sendable {
                 url: current
             )
         }
-        guard policy != .never else {
-            throw WebSocketError(.redirectRefused, "The redirect policy is never.", url: current)
-        }
         guard count < limit else {
             throw WebSocketError(.tooManyRedirects, "There were more than \(limit) redirects.", url: current)
         }
@@ -118,7 +115,7 @@ package struct RedirectTracker: Sendable {
         guard policy.allows(from: original, to: target) else {
             throw WebSocketError(
                 .redirectRefused,
-                "The redirect policy \(policy.rawValue) does not allow \(target.redacted).",
+                "The redirect to \(target.redacted) is not followed: the redirect policy is \(policy.rawValue).",
                 url: current
             )
         }
