@@ -46,7 +46,7 @@ public struct WebSocketClient: Sendable {
     ) async throws -> Result {
         let socket = try await self.connect(to: url, subprotocols: subprotocols)
         do {
-            let result = try await body(socket)
+            let result = try await socket.withOwner(body)
             try await socket.close()
             return result
         } catch {

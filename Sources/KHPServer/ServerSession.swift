@@ -310,7 +310,7 @@ final class ServerSession: ConnectionDelegate {
             let id = self.id
             let task = Task(executorPreference: handler.executor) {
                 do {
-                    try await run(socket)
+                    try await socket.withOwner(run)
                     _ = try? await socket.close()
                 } catch {
                     server.handlerFailed(error)

@@ -29,6 +29,8 @@ package final class ConnectionHandler: ChannelInboundHandler {
     // and `isTaken` keeps it out.
     @exclusivity(unchecked) package var connection: Connection
     private var isTaken = false
+    /// Whether a task has said something other than a message in this burst.
+    private var hasMoreToDo = false
     private var drivenAt = NIODeadline.uptimeNanoseconds(0)
     package let executor: ConnectionExecutor
     package let eventLoop: any EventLoop
@@ -103,7 +105,8 @@ package final class ConnectionHandler: ChannelInboundHandler {
         if self.isBursting {
             let haveTasksRun = self.executor.endBurst()
             self.isBursting = false
-            if haveTasksRun { self.drive() }
+            // Sending a message leaves nothing else to do.
+            if haveTasksRun, self.hasMoreToDo || self.connection.settings.isObserved { self.drive() }
         }
         self.flush()
         // Only here, where the channel is about to read again: most pauses are over by then.
@@ -178,6 +181,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
     package func drive(now: NIODeadline = .now()) {
         if self.isDriving || self.hasEnded { return }
         self.isDriving = true
+        self.hasMoreToDo = false
         self.drivenAt = now
         driving: while !self.hasEnded {
             self.isTaken = true
@@ -237,6 +241,11 @@ package final class ConnectionHandler: ChannelInboundHandler {
 
     /// After something was said outside a read burst: one flush for all that is said in this turn of the loop.
     package func flushSoon() {
+        self.hasMoreToDo = true
+        self.scheduleFlush()
+    }
+
+    private func scheduleFlush() {
         if self.isBursting || self.isFlushScheduled { return }
         self.isFlushScheduled = true
         let bound = NIOLoopBound(self, eventLoop: self.eventLoop)
@@ -403,7 +412,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
         defer { self.isTaken = false }
         let pending = try body(&self.connection, self.isDriving || self.isBursting ? self.drivenAt : .now())
         // Small messages of one turn leave together; large ones leave at once, so that writability tells the truth.
-        if pending >= 32_768 { self.flushNow() } else { self.flushSoon() }
+        if pending >= 32_768 { self.flushNow() } else { self.scheduleFlush() }
     }
 
     package func sendPing(_ continuation: UnsafeContinuation<Duration, any Error>) {

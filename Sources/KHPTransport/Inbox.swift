@@ -18,6 +18,10 @@ package final class Inbox: Sendable {
         var end: CloseInfo?
         var isCancelled = false
         var consumer: UnsafeContinuation<MessageChunk?, any Error>?
+        /// The task in which the socket lives, and whether it was cancelled.
+        var owner: Int?
+        var isOwnerCancelled = false
+        var isConsumerOwner = false
     }
 
     private let state = Mutex(State())
@@ -116,47 +120,81 @@ package final class Inbox: Sendable {
         return (item, true)
     }
 
+    // MARK: Waiting
+
+    /// Runs `body`, the task in which the socket lives. Waiting within it needs no cancellation handler each time, which
+    /// costs as much as ten small messages: the one installed here does for all.
+    nonisolated(nonsending) package func owned<Result>(_ body: () async throws -> Result) async rethrows -> Result {
+        self.state.withLock { $0.owner = Self.currentTask }
+        defer { self.state.withLock { $0.owner = nil } }
+        return try await withTaskCancellationHandler {
+            try await body()
+        } onCancel: {
+            let consumer = self.state.withLock { state in
+                state.isOwnerCancelled = true
+                return state.isConsumerOwner ? state.consumer.take() : nil
+            }
+            consumer?.resume(throwing: CancellationError())
+        }
+    }
+
+    /// What tells the current task from all others that live: its address, which is only ever compared.
+    private static var currentTask: Int? {
+        withUnsafeCurrentTask { $0.map { unsafeBitCast($0, to: Int.self) } }
+    }
+
     /// Consumer: waits for the next item; `nil` after a clean close.
     /// - Parameter drained: called when reading may go on.
     /// - Throws: the error that ended the connection, or `CancellationError`.
     nonisolated(nonsending) package func wait(drained: () -> Void) async throws -> MessageChunk? {
-        try await withTaskCancellationHandler {
-            try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<MessageChunk?, any Error>) in
-                enum Now { case item(MessageChunk, drained: Bool), end(CloseInfo), cancelled, second, wait }
-                let now: Now = self.state.withLock { state in
-                    if let (item, drained) = self.take(&state) { return .item(item, drained: drained) }
-                    if let end = state.end { return .end(end) }
-                    if state.isCancelled {
-                        state.isCancelled = false
-                        return .cancelled
-                    }
-                    if state.consumer != nil { return .second }
-                    state.consumer = continuation
-                    return .wait
-                }
-                switch now {
-                case .item(let item, let isDrained):
-                    if isDrained { drained() }
-                    continuation.resume(returning: item)
-                case .end(let info): Self.resume(continuation, atEnd: info)
-                case .cancelled: continuation.resume(throwing: CancellationError())
-                case .second:
-                    continuation.resume(
-                        throwing: WebSocketError(
-                            .invalidArgument,
-                            "The messages of a socket have one consumer; a second task is already waiting."
-                        )
-                    )
-                case .wait: break
-                }
-            }
+        let task = Self.currentTask
+        if task != nil, task == self.state.withLock({ $0.owner }) {
+            return try await self.suspend(isOwner: true, drained: drained)
+        }
+        return try await withTaskCancellationHandler {
+            try await self.suspend(isOwner: false, drained: drained)
         } onCancel: {
             let consumer = self.state.withLock { state in
-                defer { state.consumer = nil }
-                if state.consumer == nil { state.isCancelled = true }
-                return state.consumer
+                guard !state.isConsumerOwner, let consumer = state.consumer.take() else {
+                    state.isCancelled = true
+                    return nil as UnsafeContinuation<MessageChunk?, any Error>?
+                }
+                return consumer
             }
             consumer?.resume(throwing: CancellationError())
+        }
+    }
+
+    nonisolated(nonsending) private func suspend(isOwner: Bool, drained: () -> Void) async throws -> MessageChunk? {
+        try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<MessageChunk?, any Error>) in
+            enum Now { case item(MessageChunk, drained: Bool), end(CloseInfo), cancelled, second, wait }
+            let now: Now = self.state.withLock { state in
+                if let (item, drained) = self.take(&state) { return .item(item, drained: drained) }
+                if let end = state.end { return .end(end) }
+                if isOwner ? state.isOwnerCancelled : state.isCancelled {
+                    state.isCancelled = false
+                    return .cancelled
+                }
+                if state.consumer != nil { return .second }
+                state.consumer = continuation
+                state.isConsumerOwner = isOwner
+                return .wait
+            }
+            switch now {
+            case .item(let item, let isDrained):
+                if isDrained { drained() }
+                continuation.resume(returning: item)
+            case .end(let info): Self.resume(continuation, atEnd: info)
+            case .cancelled: continuation.resume(throwing: CancellationError())
+            case .second:
+                continuation.resume(
+                    throwing: WebSocketError(
+                        .invalidArgument,
+                        "The messages of a socket have one consumer; a second task is already waiting."
+                    )
+                )
+            case .wait: break
+            }
         }
     }
 }

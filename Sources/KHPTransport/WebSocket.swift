@@ -39,6 +39,13 @@ public final class WebSocket: Sendable {
         self.eventLoop.execute { handler.abandoned() }
     }
 
+    /// Runs `body` in the task in which the socket lives, where waiting for messages costs least.
+    nonisolated(nonsending) package func withOwner<Result>(
+        _ body: (WebSocket) async throws -> Result
+    ) async rethrows -> Result {
+        try await self.inbox.owned { try await body(self) }
+    }
+
     // MARK: Receiving
 
     /// The messages in order. Ends after a clean close, whatever its code: see ``closed()``; throws the
