@@ -191,8 +191,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
             case .message(let kind, let payload)?:
                 switch self.sink {
                 case .inbox(let inbox):
-                    let message = MessageChunk(kind: kind, bytes: payload, isFirst: true, isLast: true)
-                    if inbox.push(message, isClosing: self.connection.isClosing) { self.pauseReading() }
+                    if inbox.push(kind, payload, isClosing: self.connection.isClosing) { self.pauseReading() }
                 case .handler(let handler):
                     handler.received(ReceivedMessage(kind: kind, bytes: payload), on: EventLoopSocket(self))
                 case .none:

@@ -2,7 +2,7 @@
 // socket, and safe to wait on and to cancel from any thread.
 
 package import KHPProtocol
-import NIOCore
+package import NIOCore
 import Synchronization
 
 package final class Inbox: Sendable {
@@ -40,6 +40,17 @@ package final class Inbox: Sendable {
     ///   peer's close frame must be read all the same: what does not fit is dropped.
     /// - Returns: whether to stop reading until the consumer has caught up.
     package func push(_ item: MessageChunk, isClosing: Bool) -> Bool {
+        self.push(item.kind, item.bytes, isFirst: item.isFirst, isLast: item.isLast, isClosing: isClosing)
+    }
+
+    /// The same in parts, of which only the bytes are counted references: a closure copies what it captures.
+    package func push(
+        _ kind: MessageKind,
+        _ bytes: ByteBuffer,
+        isFirst: Bool = true,
+        isLast: Bool = true,
+        isClosing: Bool
+    ) -> Bool {
         var consumer: UnsafeContinuation<MessageChunk?, any Error>?
         let pause = self.state.withLock { state in
             if let waiting = state.consumer {
@@ -51,12 +62,12 @@ package final class Inbox: Sendable {
             if isClosing && (state.bytes >= self.highBytes || state.items.count >= self.highWhileClosing) {
                 return false
             }
-            state.bytes += item.bytes.readableBytes
-            state.items.append(item)
+            state.bytes += bytes.readableBytes
+            state.items.append(MessageChunk(kind: kind, bytes: bytes, isFirst: isFirst, isLast: isLast))
             if state.items.count >= self.highMessages || state.bytes >= self.highBytes { state.isPaused = true }
             return state.isPaused && !isClosing
         }
-        consumer?.resume(returning: item)
+        consumer?.resume(returning: MessageChunk(kind: kind, bytes: bytes, isFirst: isFirst, isLast: isLast))
         return pause
     }
 

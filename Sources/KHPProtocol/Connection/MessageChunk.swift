@@ -13,6 +13,7 @@ public struct MessageChunk: Sendable {
     /// Whether the message ends here.
     public var isLast: Bool
 
+    @inlinable
     package init(kind: MessageKind, bytes: ByteBuffer, isFirst: Bool, isLast: Bool) {
         self.kind = kind
         self.bytes = bytes
