@@ -41,6 +41,8 @@ package final class ConnectionHandler: ChannelInboundHandler {
     private var isDriving = false
     private var isPaused = false
     private var isChannelReading = true
+    /// As the channel told last: asking it costs more.
+    private var isChannelWritable = true
     private var hasEnded = false
     private var isFlushScheduled = false
     private let timer = DeadlineTimer()
@@ -110,8 +112,9 @@ package final class ConnectionHandler: ChannelInboundHandler {
     }
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
-        self.connection.setCongested(!context.channel.isWritable, now: .now())
-        if context.channel.isWritable {
+        self.isChannelWritable = context.channel.isWritable
+        self.connection.setCongested(!self.isChannelWritable, now: .now())
+        if self.isChannelWritable {
             while let sender = self.blockedSenders.popFirst() { sender.resume() }
         }
         if case .handler = self.sink {
@@ -363,7 +366,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
 
     // MARK: What the application says
 
-    package var isWritable: Bool { self.context?.channel.isWritable ?? false }
+    package var isWritable: Bool { !self.hasEnded && self.isChannelWritable }
 
     package func waitUntilWritable(_ continuation: UnsafeContinuation<Void, any Error>) {
         if let info = self.closeInfo {
@@ -397,7 +400,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
         }
         self.isTaken = true
         defer { self.isTaken = false }
-        let pending = try body(&self.connection, self.isDriving ? self.drivenAt : .now())
+        let pending = try body(&self.connection, self.isDriving || self.isBursting ? self.drivenAt : .now())
         // Small messages of one turn leave together; large ones leave at once, so that writability tells the truth.
         if pending >= 32_768 { self.flushNow() } else { self.flushSoon() }
     }

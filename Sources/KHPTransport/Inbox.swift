@@ -27,7 +27,6 @@ package final class Inbox: Sendable {
         /// Whether the event loop waits for the consumer to come back and find nothing.
         var tellsWhenIdle = false
         var end: CloseInfo?
-        var isCancelled = false
         var consumer: UnsafeContinuation<Item?, any Error>?
     }
 
@@ -93,34 +92,29 @@ package final class Inbox: Sendable {
         if let error = info.error { consumer.resume(throwing: error) } else { consumer.resume(returning: nil) }
     }
 
-    /// Consumer: the next message; `nil` after a clean close.
-    /// - Throws: the error that ended the connection, or `CancellationError`.
-    /// - Parameter caughtUp: called when reading may go on, or with `true` when nothing is left that the event loop
-    ///   waits for.
-    nonisolated(nonsending) package func next(caughtUp: (Bool) -> Void) async throws -> Item? {
-        enum Step { case item(Item, resume: Bool), end(CloseInfo), wait(tell: Bool) }
-        let step: Step = self.state.withLock { state in
-            if let (item, drained) = self.take(&state) { return .item(item, resume: drained) }
-            if let end = state.end { return .end(end) }
+    /// What a consumer finds.
+    package enum Found {
+        /// The next message; with `drained`, reading may go on.
+        case item(Item, drained: Bool)
+        /// Nothing now: `wait`. With `isAwaited`, the event loop waits to be told that nothing is left.
+        case nothing(isAwaited: Bool)
+        /// Nothing any more: `wait` tells how it ended.
+        case end
+    }
+
+    /// Consumer: the next message, if there is one now.
+    package func take() -> Found {
+        self.state.withLock { state in
+            if let (item, drained) = self.pop(&state) { return .item(item, drained: drained) }
+            if state.end != nil { return .end }
             state.isProcessing = false
             defer { state.tellsWhenIdle = false }
-            return .wait(tell: state.tellsWhenIdle)
-        }
-        switch step {
-        case .item(let item, let drained):
-            if drained { caughtUp(false) }
-            return item
-        case .end(let info):
-            if let error = info.error { throw error }
-            return nil
-        case .wait(let tell):
-            if tell { caughtUp(true) }
-            return try await self.wait(caughtUp)
+            return .nothing(isAwaited: state.tellsWhenIdle)
         }
     }
 
     /// The first item, and whether reading may go on now that it is gone.
-    private func take(_ state: inout State) -> (item: Item, drained: Bool)? {
+    private func pop(_ state: inout State) -> (item: Item, drained: Bool)? {
         guard let item = state.items.popFirst() else { return nil }
         state.bytes -= item.bytes
         state.isProcessing = true
@@ -129,24 +123,25 @@ package final class Inbox: Sendable {
         return (item, drained)
     }
 
-    nonisolated(nonsending) private func wait(_ caughtUp: (Bool) -> Void) async throws -> Item? {
+    /// Consumer: waits for the next message; `nil` after a clean close.
+    /// - Parameter drained: called when an item was there after all and reading may go on.
+    /// - Throws: the error that ended the connection, or `CancellationError`.
+    nonisolated(nonsending) package func wait(drained: () -> Void) async throws -> Item? {
         try await withTaskCancellationHandler {
             try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Item?, any Error>) in
                 enum Now { case item(Item, resume: Bool), end(CloseInfo), cancelled, second, wait }
                 let now: Now = self.state.withLock { state in
-                    if let (item, drained) = self.take(&state) { return .item(item, resume: drained) }
+                    if let (item, drained) = self.pop(&state) { return .item(item, resume: drained) }
                     if let end = state.end { return .end(end) }
-                    if state.isCancelled {
-                        state.isCancelled = false
-                        return .cancelled
-                    }
+                    // Checked under the lock: a cancellation after this finds the consumer.
+                    if Task.isCancelled { return .cancelled }
                     if state.consumer != nil { return .second }
                     state.consumer = continuation
                     return .wait
                 }
                 switch now {
-                case .item(let item, let drained):
-                    if drained { caughtUp(false) }
+                case .item(let item, let isDrained):
+                    if isDrained { drained() }
                     continuation.resume(returning: item)
                 case .end(let info): Self.resume(continuation, atEnd: info)
                 case .cancelled: continuation.resume(throwing: CancellationError())
@@ -163,7 +158,6 @@ package final class Inbox: Sendable {
         } onCancel: {
             let consumer = self.state.withLock { state in
                 defer { state.consumer = nil }
-                if state.consumer == nil { state.isCancelled = true }
                 return state.consumer
             }
             consumer?.resume(throwing: CancellationError())

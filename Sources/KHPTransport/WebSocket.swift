@@ -20,12 +20,13 @@ public final class WebSocket: Sendable {
     public var peer: String { self.address?.peerName ?? "" }
 
     private let address: SocketAddress?
-    private let handler: NIOLoopBound<ConnectionHandler>
+    /// Touched on `eventLoop` only; each use is behind a check of its own, where `NIOLoopBound` would check once more.
+    nonisolated(unsafe) private let handler: ConnectionHandler
     private let eventLoop: any EventLoop
     private let inbox: Inbox
 
     package init(handler: ConnectionHandler, inbox: Inbox, negotiated: Negotiation, address: SocketAddress?) {
-        self.handler = NIOLoopBound(handler, eventLoop: handler.eventLoop)
+        self.handler = handler
         self.eventLoop = handler.eventLoop
         self.inbox = inbox
         self.negotiated = negotiated
@@ -34,8 +35,8 @@ public final class WebSocket: Sendable {
 
     deinit {
         guard !self.inbox.isFinished else { return }
-        let handler = self.handler
-        self.eventLoop.execute { handler.value.abandoned() }
+        nonisolated(unsafe) let handler = self.handler
+        self.eventLoop.execute { handler.abandoned() }
     }
 
     // MARK: Receiving
@@ -51,8 +52,24 @@ public final class WebSocket: Sendable {
     /// The pieces of messages as they arrive, for a socket configured with ``Delivery/chunks``.
     public var chunks: WebSocketChunks { WebSocketChunks(socket: self) }
 
-    nonisolated(nonsending) func nextItem() async throws -> Inbox.Item? {
-        try await self.inbox.next { isIdle in self.onEventLoop { $0.caughtUp(isIdle: isIdle) } }
+    /// The next message or piece, if there is one now; otherwise `waitForItem`. What needs no waiting is kept out of
+    /// asynchronous functions, since calling one costs as much as decoding a frame.
+    func takeItem() -> Inbox.Item? {
+        switch self.inbox.take() {
+        case .item(let item, let drained):
+            if drained { self.onEventLoop { $0.caughtUp(isIdle: false) } }
+            return item
+        case .nothing(let isAwaited):
+            if isAwaited { self.onEventLoop { $0.caughtUp(isIdle: true) } }
+            return nil
+        case .end:
+            return nil
+        }
+    }
+
+    /// Waits for the next message or piece; `nil` after a clean close.
+    nonisolated(nonsending) func waitForItem() async throws -> Inbox.Item? {
+        try await self.inbox.wait { self.onEventLoop { $0.caughtUp(isIdle: false) } }
     }
 
     // MARK: Sending
@@ -74,6 +91,12 @@ public final class WebSocket: Sendable {
     /// - Throws: ``WebSocketError/Code/closed`` when the socket is closed, ``WebSocketError/Code/invalidArgument`` while
     ///   another message is being streamed, and what an extension refuses the message with.
     nonisolated(nonsending) public func send(_ message: WebSocketMessage) async throws {
+        if self.eventLoop.inEventLoop {
+            // The commonest case, without another asynchronous function.
+            try self.handler.sendMessage(message)
+            if self.handler.isWritable { return }
+            return try await self.waitUntilWritable()
+        }
         try await self.say { handler throws(WebSocketError) in try handler.sendMessage(message) }
     }
 
@@ -104,10 +127,8 @@ public final class WebSocket: Sendable {
         _ body: @escaping @Sendable (ConnectionHandler) throws(WebSocketError) -> Void
     ) async throws {
         if self.eventLoop.inEventLoop {
-            let handler = self.handler.value
-            try body(handler)
-            if handler.isWritable { return }
-            try await withUnsafeThrowingContinuation { handler.waitUntilWritable($0) }
+            try body(self.handler)
+            if !self.handler.isWritable { try await self.waitUntilWritable() }
         } else {
             try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Void, any Error>) in
                 self.onEventLoop { handler in
@@ -119,6 +140,12 @@ public final class WebSocket: Sendable {
                     }
                 }
             }
+        }
+    }
+
+    nonisolated(nonsending) private func waitUntilWritable() async throws {
+        try await withUnsafeThrowingContinuation { continuation in
+            self.onEventLoop { $0.waitUntilWritable(continuation) }
         }
     }
 
@@ -180,9 +207,9 @@ public final class WebSocket: Sendable {
 
     private func onEventLoop(_ body: @escaping @Sendable (ConnectionHandler) -> Void) {
         if self.eventLoop.inEventLoop {
-            body(self.handler.value)
+            body(self.handler)
         } else {
-            self.eventLoop.execute { body(self.handler.value) }
+            self.eventLoop.execute { body(self.handler) }
         }
     }
 }

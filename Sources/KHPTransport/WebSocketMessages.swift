@@ -24,30 +24,38 @@ public struct WebSocketMessages: AsyncSequence, Sendable {
 
         /// The next message, or `nil` after a clean close.
         nonisolated(nonsending) public mutating func next() async throws -> WebSocketMessage? {
-            while let item = try await self.socket.nextItem() {
-                switch item {
-                case .message(let kind, let payload):
-                    return ReceivedMessage(kind: kind, bytes: payload).message
-                case .chunk(var chunk):
-                    // A socket configured for chunks still answers here: the pieces are joined up to the limit.
-                    if var partial = self.partial {
-                        partial.bytes.writeBuffer(&chunk.bytes)
-                        self.partial = partial
-                    } else {
-                        self.partial = (chunk.kind, chunk.bytes)
-                    }
-                    if chunk.isLast, let whole = self.partial {
-                        self.partial = nil
-                        return ReceivedMessage(kind: whole.kind, bytes: whole.bytes).message
-                    }
-                }
-            }
-            return nil
+            try await self.next(isolation: #isolation)
         }
 
         /// The next message, or `nil` after a clean close.
         public mutating func next(isolation actor: isolated (any Actor)?) async throws(any Error) -> WebSocketMessage? {
-            try await self.next()
+            while true {
+                // What is there already is returned without waiting for anything.
+                if let item = self.socket.takeItem() {
+                    if let message = self.message(in: item) { return message }
+                } else {
+                    guard let item = try await self.socket.waitForItem() else { return nil }
+                    if let message = self.message(in: item) { return message }
+                }
+            }
+        }
+
+        private mutating func message(in item: Inbox.Item) -> WebSocketMessage? {
+            switch item {
+            case .message(let kind, let payload):
+                return ReceivedMessage(kind: kind, bytes: payload).message
+            case .chunk(var chunk):
+                // A socket configured for chunks still answers here: the pieces are joined up to the limit.
+                if var partial = self.partial {
+                    partial.bytes.writeBuffer(&chunk.bytes)
+                    self.partial = partial
+                } else {
+                    self.partial = (chunk.kind, chunk.bytes)
+                }
+                guard chunk.isLast, let whole = self.partial else { return nil }
+                self.partial = nil
+                return ReceivedMessage(kind: whole.kind, bytes: whole.bytes).message
+            }
         }
     }
 }
@@ -68,7 +76,9 @@ public struct WebSocketChunks: AsyncSequence, Sendable {
 
         /// The next piece, or `nil` after a clean close. A whole message, where one was assembled, is one piece.
         nonisolated(nonsending) public mutating func next() async throws -> MessageChunk? {
-            switch try await self.socket.nextItem() {
+            var item = self.socket.takeItem()
+            if item == nil { item = try await self.socket.waitForItem() }
+            return switch item {
             case .chunk(let chunk): chunk
             case .message(let kind, let bytes): MessageChunk(kind: kind, bytes: bytes, isFirst: true, isLast: true)
             case nil: nil

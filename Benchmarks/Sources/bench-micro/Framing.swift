@@ -24,20 +24,15 @@ enum Framing {
         limits.messageBytes = 1 << 20
         var reader = MessageReader(role: .server, limits: limits)
         let channel = EmbeddedChannel(handler: ByteToMessageHandler(WebSocketFrameDecoder(maxFrameSize: 1 << 20)))
-        return Comparison(name: "decode a masked frame of \(size) B", bytes: size) {
+        return Comparison(name: "decode a masked frame of \(size) B", bytes: size, peerName: "NIOWebSocket") {
             var input = frame
             guard case .message(_, let payload, _)? = try? reader.next(&input) else { return 0 }
             return payload.readableBytes
         } peer: {
-            (
-                "NIOWebSocket",
-                {
-                    guard (try? channel.writeInbound(frame)) != nil,
-                        let frame = try? channel.readInbound(as: WebSocketFrame.self)
-                    else { return 0 }
-                    return frame.unmaskedData.readableBytes
-                }
-            )
+            guard (try? channel.writeInbound(frame)) != nil,
+                let frame = try? channel.readInbound(as: WebSocketFrame.self)
+            else { return 0 }
+            return frame.unmaskedData.readableBytes
         }
     }
 
@@ -47,21 +42,16 @@ enum Framing {
         let writer = FrameWriter(role: .server)
         var output = ByteBuffer()
         let channel = EmbeddedChannel(handler: WebSocketFrameEncoder())
-        return Comparison(name: "encode a frame of \(size) B", bytes: size) {
+        return Comparison(name: "encode a frame of \(size) B", bytes: size, peerName: "NIOWebSocket") {
             output.clear()
             writer.write(.binary, payload: payload, into: &output)
             return output.readableBytes
         } peer: {
-            (
-                "NIOWebSocket",
-                {
-                    let frame = WebSocketFrame(fin: true, opcode: .binary, data: payload)
-                    guard (try? channel.writeOutbound(frame)) != nil else { return 0 }
-                    var count = 0
-                    while let part = try? channel.readOutbound(as: ByteBuffer.self) { count += part.readableBytes }
-                    return count
-                }
-            )
+            let frame = WebSocketFrame(fin: true, opcode: .binary, data: payload)
+            guard (try? channel.writeOutbound(frame)) != nil else { return 0 }
+            var count = 0
+            while let part = try? channel.readOutbound(as: ByteBuffer.self) { count += part.readableBytes }
+            return count
         }
     }
 
@@ -72,7 +62,7 @@ enum Framing {
         var peer = payload(size)
         let key = MaskingKey(networkOrder: mask)
         let peerKey = WebSocketMaskingKey([0x37, 0xFA, 0x21, 0x3D])
-        return Comparison(name: "unmask \(size) B", bytes: size) {
+        return Comparison(name: "unmask \(size) B", bytes: size, peerName: "NIOWebSocket") {
             source.withUnsafeReadableBytes { source in
                 target.withUnsafeMutableReadableBytes { target in
                     guard let from = source.baseAddress, let to = target.baseAddress else { return 0 }
@@ -81,19 +71,8 @@ enum Framing {
                 }
             }
         } peer: {
-            (
-                "NIOWebSocket",
-                {
-                    if let peerKey { peer.webSocketUnmask(peerKey) }
-                    return peer.readableBytes
-                }
-            )
+            if let peerKey { peer.webSocketUnmask(peerKey) }
+            return peer.readableBytes
         }
-    }
-}
-
-extension Comparison {
-    init(name: String, bytes: Int = 0, ours: @escaping Work, peer: () -> (name: String, work: Work)) {
-        self.init(name: name, bytes: bytes, ours: ours, peer: peer())
     }
 }

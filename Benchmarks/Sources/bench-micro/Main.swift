@@ -19,18 +19,33 @@ struct Comparison {
     /// Work that is done many times over; it returns a number that depends on the work, so that none is left out.
     typealias Work = () -> Int
 
-    var name: String
+    let name: String
     /// Bytes that one operation handles; 0 where that says nothing.
-    var bytes = 0
-    var ours: Work
-    var peer: (name: String, work: Work)?
+    let bytes: Int
+    private let peerName: String
+    private let ours: Work
+    private let peer: Work?
+
+    init(
+        name: String,
+        bytes: Int = 0,
+        peerName: String = "",
+        ours: @escaping Work,
+        peer: Work? = nil
+    ) {
+        self.name = name
+        self.bytes = bytes
+        self.peerName = peerName
+        self.ours = ours
+        self.peer = peer
+    }
 
     func run() {
         let own = Clock.nanoseconds(ours)
         var row = "| \(name) | \(Clock.digits(own)) | \(bytes > 0 ? Clock.digits(Double(bytes) / own) : "") |"
         if let peer {
-            let other = Clock.nanoseconds(peer.work)
-            row += " \(peer.name) | \(Clock.digits(other)) | \(Clock.digits(other / own)) |"
+            let other = Clock.nanoseconds(peer)
+            row += " \(peerName) | \(Clock.digits(other)) | \(Clock.digits(other / own)) |"
         } else {
             row += " | | |"
         }

@@ -16,10 +16,14 @@ enum Text {
         // Not within a character.
         while String(validating: bytes, as: UTF8.self) == nil { bytes.removeLast() }
         let all = bytes
-        return Comparison(name: "validate \(all.count) B of UTF-8, \(kind)", bytes: all.count) {
+        return Comparison(
+            name: "validate \(all.count) B of UTF-8, \(kind)",
+            bytes: all.count,
+            peerName: "Swift's String"
+        ) {
             all.withUnsafeBytes { UTF8Validator.isValid($0) ? 1 : 0 }
         } peer: {
-            ("Swift's String", { String(validating: all, as: UTF8.self) == nil ? 0 : 1 })
+            String(validating: all, as: UTF8.self) == nil ? 0 : 1
         }
     }
 
@@ -46,19 +50,18 @@ enum Text {
         )
         var decoder = RequestHeadDecoder(limits: .opening)
         let channel = EmbeddedChannel(handler: ByteToMessageHandler(HTTPRequestDecoder()))
-        return Comparison(name: "parse a request head of \(bytes.readableBytes) B", bytes: bytes.readableBytes) {
+        return Comparison(
+            name: "parse a request head of \(bytes.readableBytes) B",
+            bytes: bytes.readableBytes,
+            peerName: "NIOHTTP1"
+        ) {
             var input = bytes
             return (try? decoder.decode(&input))?.fields.count ?? 0
         } peer: {
-            (
-                "NIOHTTP1",
-                {
-                    guard (try? channel.writeInbound(plain)) != nil else { return 0 }
-                    var count = 0
-                    while (try? channel.readInbound(as: HTTPServerRequestPart.self)) != nil { count += 1 }
-                    return count
-                }
-            )
+            guard (try? channel.writeInbound(plain)) != nil else { return 0 }
+            var count = 0
+            while (try? channel.readInbound(as: HTTPServerRequestPart.self)) != nil { count += 1 }
+            return count
         }
     }
 }
