@@ -187,7 +187,8 @@ package final class ConnectionHandler: ChannelInboundHandler {
             case .message(let kind, let payload)?:
                 switch self.sink {
                 case .inbox(let inbox):
-                    if inbox.push(.message(kind, payload), isClosing: self.connection.isClosing) { self.pauseReading() }
+                    let message = MessageChunk(kind: kind, bytes: payload, isFirst: true, isLast: true)
+                    if inbox.push(message, isClosing: self.connection.isClosing) { self.pauseReading() }
                 case .handler(let handler):
                     handler.received(ReceivedMessage(kind: kind, bytes: payload), on: EventLoopSocket(self))
                 case .none:
@@ -196,7 +197,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
             case .chunk(let chunk)?:
                 switch self.sink {
                 case .inbox(let inbox):
-                    if inbox.push(.chunk(chunk), isClosing: self.connection.isClosing) { self.pauseReading() }
+                    if inbox.push(chunk, isClosing: self.connection.isClosing) { self.pauseReading() }
                 case .handler(let handler):
                     handler.received(chunk, on: EventLoopSocket(self))
                 case .none:

@@ -2,24 +2,13 @@
 // socket, and safe to wait on and to cancel from any thread.
 
 package import KHPProtocol
-package import NIOCore
+import NIOCore
 import Synchronization
 
 package final class Inbox: Sendable {
-    package enum Item: Sendable {
-        case message(MessageKind, ByteBuffer)
-        case chunk(MessageChunk)
-
-        var bytes: Int {
-            switch self {
-            case .message(_, let payload): payload.readableBytes
-            case .chunk(let chunk): chunk.bytes.readableBytes
-            }
-        }
-    }
-
     private struct State: ~Copyable {
-        var items = CircularBuffer<Item>(initialCapacity: 8)
+        /// Whole messages are chunks that are first and last.
+        var items = MessageQueue()
         var bytes = 0
         var isPaused = false
         /// Whether the consumer has taken a message and not come back for the next.
@@ -27,7 +16,7 @@ package final class Inbox: Sendable {
         /// Whether the event loop waits for the consumer to come back and find nothing.
         var tellsWhenIdle = false
         var end: CloseInfo?
-        var consumer: UnsafeContinuation<Item?, any Error>?
+        var consumer: UnsafeContinuation<MessageChunk?, any Error>?
     }
 
     private let state = Mutex(State())
@@ -45,8 +34,8 @@ package final class Inbox: Sendable {
     /// - Parameter isClosing: whether this side has begun to close. Then nobody may be left to take messages, and the
     ///   peer's close frame must be read all the same: what does not fit is dropped.
     /// - Returns: whether to stop reading until the consumer has caught up.
-    package func push(_ item: Item, isClosing: Bool) -> Bool {
-        var consumer: UnsafeContinuation<Item?, any Error>?
+    package func push(_ item: MessageChunk, isClosing: Bool) -> Bool {
+        var consumer: UnsafeContinuation<MessageChunk?, any Error>?
         let pause = self.state.withLock { state in
             if let waiting = state.consumer {
                 consumer = waiting
@@ -57,7 +46,7 @@ package final class Inbox: Sendable {
             if isClosing && (state.bytes >= self.highBytes || state.items.count >= self.highWhileClosing) {
                 return false
             }
-            state.bytes += item.bytes
+            state.bytes += item.bytes.readableBytes
             state.items.append(item)
             if state.items.count >= self.highMessages || state.bytes >= self.highBytes { state.isPaused = true }
             return state.isPaused && !isClosing
@@ -87,25 +76,25 @@ package final class Inbox: Sendable {
     /// Whether nothing more will arrive.
     package var isFinished: Bool { self.state.withLock { $0.end != nil } }
 
-    private static func resume(_ consumer: UnsafeContinuation<Item?, any Error>?, atEnd info: CloseInfo) {
+    private static func resume(_ consumer: UnsafeContinuation<MessageChunk?, any Error>?, atEnd info: CloseInfo) {
         guard let consumer else { return }
         if let error = info.error { consumer.resume(throwing: error) } else { consumer.resume(returning: nil) }
     }
 
     /// What a consumer finds.
     package enum Found {
-        /// The next message; with `drained`, reading may go on.
-        case item(Item, drained: Bool)
+        /// The next item; with `drained`, reading may go on.
+        case item(MessageChunk, drained: Bool)
         /// Nothing now: `wait`. With `isAwaited`, the event loop waits to be told that nothing is left.
         case nothing(isAwaited: Bool)
         /// Nothing any more: `wait` tells how it ended.
         case end
     }
 
-    /// Consumer: the next message, if there is one now.
+    /// Consumer: the next item, if there is one now.
     package func take() -> Found {
         self.state.withLock { state in
-            if let (item, drained) = self.pop(&state) { return .item(item, drained: drained) }
+            if let (item, drained) = self.take(&state) { return .item(item, drained: drained) }
             if state.end != nil { return .end }
             state.isProcessing = false
             defer { state.tellsWhenIdle = false }
@@ -114,24 +103,27 @@ package final class Inbox: Sendable {
     }
 
     /// The first item, and whether reading may go on now that it is gone.
-    private func pop(_ state: inout State) -> (item: Item, drained: Bool)? {
+    @inline(__always)
+    private func take(_ state: inout State) -> (item: MessageChunk, drained: Bool)? {
         guard let item = state.items.popFirst() else { return nil }
-        state.bytes -= item.bytes
+        state.bytes -= item.bytes.readableBytes
         state.isProcessing = true
-        let drained = state.isPaused && state.items.count * 2 <= self.highMessages && state.bytes * 2 <= self.highBytes
-        if drained { state.isPaused = false }
-        return (item, drained)
+        guard state.isPaused, state.items.count * 2 <= self.highMessages, state.bytes * 2 <= self.highBytes else {
+            return (item, false)
+        }
+        state.isPaused = false
+        return (item, true)
     }
 
-    /// Consumer: waits for the next message; `nil` after a clean close.
-    /// - Parameter drained: called when an item was there after all and reading may go on.
+    /// Consumer: waits for the next item; `nil` after a clean close.
+    /// - Parameter drained: called when reading may go on.
     /// - Throws: the error that ended the connection, or `CancellationError`.
-    nonisolated(nonsending) package func wait(drained: () -> Void) async throws -> Item? {
+    nonisolated(nonsending) package func wait(drained: () -> Void) async throws -> MessageChunk? {
         try await withTaskCancellationHandler {
-            try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Item?, any Error>) in
-                enum Now { case item(Item, resume: Bool), end(CloseInfo), cancelled, second, wait }
+            try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<MessageChunk?, any Error>) in
+                enum Now { case item(MessageChunk, drained: Bool), end(CloseInfo), cancelled, second, wait }
                 let now: Now = self.state.withLock { state in
-                    if let (item, drained) = self.pop(&state) { return .item(item, resume: drained) }
+                    if let (item, drained) = self.take(&state) { return .item(item, drained: drained) }
                     if let end = state.end { return .end(end) }
                     // Checked under the lock: a cancellation after this finds the consumer.
                     if Task.isCancelled { return .cancelled }

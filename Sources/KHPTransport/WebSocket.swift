@@ -54,7 +54,7 @@ public final class WebSocket: Sendable {
 
     /// The next message or piece, if there is one now; otherwise `waitForItem`. What needs no waiting is kept out of
     /// asynchronous functions, since calling one costs as much as decoding a frame.
-    func takeItem() -> Inbox.Item? {
+    func takeItem() -> MessageChunk? {
         switch self.inbox.take() {
         case .item(let item, let drained):
             if drained { self.onEventLoop { $0.caughtUp(isIdle: false) } }
@@ -68,7 +68,7 @@ public final class WebSocket: Sendable {
     }
 
     /// Waits for the next message or piece; `nil` after a clean close.
-    nonisolated(nonsending) func waitForItem() async throws -> Inbox.Item? {
+    nonisolated(nonsending) func waitForItem() async throws -> MessageChunk? {
         try await self.inbox.wait { self.onEventLoop { $0.caughtUp(isIdle: false) } }
     }
 
@@ -90,13 +90,24 @@ public final class WebSocket: Sendable {
     /// waits. What was accepted is not lost by a proper `close`.
     /// - Throws: ``WebSocketError/Code/closed`` when the socket is closed, ``WebSocketError/Code/invalidArgument`` while
     ///   another message is being streamed, and what an extension refuses the message with.
+    @inlinable
+    @inline(__always)
     nonisolated(nonsending) public func send(_ message: WebSocketMessage) async throws {
-        if self.eventLoop.inEventLoop {
-            // The commonest case, without another asynchronous function.
-            try self.handler.sendMessage(message)
-            if self.handler.isWritable { return }
-            return try await self.waitUntilWritable()
-        }
+        // What needs no waiting needs no asynchronous call either.
+        if try self.sendAtOnce(message) { return }
+        try await self.sendAndWait(message)
+    }
+
+    /// Sends a message if nothing has to be waited for: this is the event loop, and the peer keeps up.
+    @usableFromInline
+    func sendAtOnce(_ message: WebSocketMessage) throws -> Bool {
+        guard self.eventLoop.inEventLoop, self.handler.isWritable else { return false }
+        try self.handler.sendMessage(message)
+        return true
+    }
+
+    @usableFromInline
+    nonisolated(nonsending) func sendAndWait(_ message: WebSocketMessage) async throws {
         try await self.say { handler throws(WebSocketError) in try handler.sendMessage(message) }
     }
 

@@ -8,54 +8,78 @@ public struct WebSocketMessages: AsyncSequence, Sendable {
     /// A whole message.
     public typealias Element = WebSocketMessage
 
-    let socket: WebSocket
+    @usableFromInline let socket: WebSocket
+
+    init(socket: WebSocket) {
+        self.socket = socket
+    }
 
     /// Begins to take messages; one consumer at a time.
+    @inlinable
     public func makeAsyncIterator() -> Iterator { Iterator(socket: self.socket) }
 
     /// Takes messages one by one.
     public struct Iterator: AsyncIteratorProtocol {
-        let socket: WebSocket
-        var partial: (kind: MessageKind, bytes: ByteBuffer)?
+        @usableFromInline let socket: WebSocket
+        /// The chunks of the message that is arriving, on a socket configured for chunks.
+        @usableFromInline var partial: (kind: MessageKind, bytes: ByteBuffer)?
 
+        @usableFromInline
         init(socket: WebSocket) {
             self.socket = socket
         }
 
         /// The next message, or `nil` after a clean close.
+        @inlinable
         nonisolated(nonsending) public mutating func next() async throws -> WebSocketMessage? {
             try await self.next(isolation: #isolation)
         }
 
         /// The next message, or `nil` after a clean close.
-        public mutating func next(isolation actor: isolated (any Actor)?) async throws(any Error) -> WebSocketMessage? {
-            while true {
-                // What is there already is returned without waiting for anything.
-                if let item = self.socket.takeItem() {
-                    if let message = self.message(in: item) { return message }
-                } else {
-                    guard let item = try await self.socket.waitForItem() else { return nil }
-                    if let message = self.message(in: item) { return message }
-                }
-            }
+        ///
+        /// Inlinable, so that a message that is there already costs a loop over the sequence no asynchronous call; and
+        /// not isolated to its parameter, where each call would look up the executor twice: it stays where its caller is.
+        @inlinable
+        @inline(__always)
+        nonisolated(nonsending) public mutating func next(
+            isolation actor: (any Actor)?
+        ) async throws(any Error) -> WebSocketMessage? {
+            if let message = self.takeMessage() { return message }
+            return try await self.waitForMessage()
         }
 
-        private mutating func message(in item: Inbox.Item) -> WebSocketMessage? {
-            switch item {
-            case .message(let kind, let payload):
-                return ReceivedMessage(kind: kind, bytes: payload).message
-            case .chunk(var chunk):
-                // A socket configured for chunks still answers here: the pieces are joined up to the limit.
-                if var partial = self.partial {
-                    partial.bytes.writeBuffer(&chunk.bytes)
-                    self.partial = partial
-                } else {
-                    self.partial = (chunk.kind, chunk.bytes)
-                }
-                guard chunk.isLast, let whole = self.partial else { return nil }
-                self.partial = nil
-                return ReceivedMessage(kind: whole.kind, bytes: whole.bytes).message
+        @usableFromInline
+        mutating func takeMessage() -> WebSocketMessage? {
+            while let item = self.socket.takeItem() {
+                if let message = self.message(in: item) { return message }
             }
+            return nil
+        }
+
+        @usableFromInline
+        nonisolated(nonsending) mutating func waitForMessage() async throws -> WebSocketMessage? {
+            while let item = try await self.socket.waitForItem() {
+                if let message = self.message(in: item) ?? self.takeMessage() { return message }
+            }
+            return nil
+        }
+
+        private mutating func message(in item: MessageChunk) -> WebSocketMessage? {
+            if item.isFirst && item.isLast { return ReceivedMessage(kind: item.kind, bytes: item.bytes).message }
+            return self.join(item)
+        }
+
+        /// A socket configured for chunks still answers here: the pieces are joined up to the limit.
+        private mutating func join(_ chunk: MessageChunk) -> WebSocketMessage? {
+            if var partial = self.partial {
+                partial.bytes.writeImmutableBuffer(chunk.bytes)
+                self.partial = partial
+            } else {
+                self.partial = (chunk.kind, chunk.bytes)
+            }
+            guard chunk.isLast, let whole = self.partial else { return nil }
+            self.partial = nil
+            return ReceivedMessage(kind: whole.kind, bytes: whole.bytes).message
         }
     }
 }
@@ -76,17 +100,14 @@ public struct WebSocketChunks: AsyncSequence, Sendable {
 
         /// The next piece, or `nil` after a clean close. A whole message, where one was assembled, is one piece.
         nonisolated(nonsending) public mutating func next() async throws -> MessageChunk? {
-            var item = self.socket.takeItem()
-            if item == nil { item = try await self.socket.waitForItem() }
-            return switch item {
-            case .chunk(let chunk): chunk
-            case .message(let kind, let bytes): MessageChunk(kind: kind, bytes: bytes, isFirst: true, isLast: true)
-            case nil: nil
-            }
+            if let piece = self.socket.takeItem() { return piece }
+            return try await self.socket.waitForItem()
         }
 
         /// The next piece, or `nil` after a clean close.
-        public mutating func next(isolation actor: isolated (any Actor)?) async throws(any Error) -> MessageChunk? {
+        nonisolated(nonsending) public mutating func next(
+            isolation actor: (any Actor)?
+        ) async throws(any Error) -> MessageChunk? {
             try await self.next()
         }
     }

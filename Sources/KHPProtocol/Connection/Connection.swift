@@ -114,8 +114,10 @@ package struct Connection {
 
     package var isObserved: Bool { self.settings.isObserved }
 
-    /// Whether this side has sent its close frame.
-    package var isClosing: Bool { !self.closing.canSend }
+    /// Whether this side has sent its close frame. Mutating in form only, as ``deadline`` is.
+    package var isClosing: Bool {
+        mutating get { !self.closing.canSend }
+    }
 
     // MARK: Input
 
