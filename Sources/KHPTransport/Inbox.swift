@@ -16,11 +16,9 @@ package final class Inbox: Sendable {
         /// Whether the event loop waits for the consumer to come back and find nothing.
         var tellsWhenIdle = false
         var end: CloseInfo?
-        var isCancelled = false
         var consumer: UnsafeContinuation<MessageChunk?, any Error>?
-        /// The task in which the socket lives, and whether it was cancelled.
+        /// The task in which the socket lives, and whether it is the consumer that waits.
         var owner: Int?
-        var isOwnerCancelled = false
         var isConsumerOwner = false
     }
 
@@ -141,17 +139,20 @@ package final class Inbox: Sendable {
         return try await withTaskCancellationHandler {
             try await body()
         } onCancel: {
-            let consumer = self.state.withLock { state in
-                state.isOwnerCancelled = true
-                return state.isConsumerOwner ? state.consumer.take() : nil
-            }
-            consumer?.resume(throwing: CancellationError())
+            self.cancel(isOwner: true)
         }
     }
 
     /// What tells the current task from all others that live: its address, which is only ever compared.
     private static var currentTask: Int? {
         withUnsafeCurrentTask { $0.map { unsafeBitCast($0, to: Int.self) } }
+    }
+
+    private func cancel(isOwner: Bool) {
+        let consumer = self.state.withLock { state in
+            state.isConsumerOwner == isOwner ? state.consumer.take() : nil
+        }
+        consumer?.resume(throwing: CancellationError())
     }
 
     /// Consumer: waits for the next item; `nil` after a clean close.
@@ -165,14 +166,7 @@ package final class Inbox: Sendable {
         return try await withTaskCancellationHandler {
             try await self.suspend(isOwner: false, drained: drained)
         } onCancel: {
-            let consumer = self.state.withLock { state in
-                guard !state.isConsumerOwner, let consumer = state.consumer.take() else {
-                    state.isCancelled = true
-                    return nil as UnsafeContinuation<MessageChunk?, any Error>?
-                }
-                return consumer
-            }
-            consumer?.resume(throwing: CancellationError())
+            self.cancel(isOwner: false)
         }
     }
 
@@ -182,10 +176,8 @@ package final class Inbox: Sendable {
             let now: Now = self.state.withLock { state in
                 if let (item, drained) = self.take(&state) { return .item(item, drained: drained) }
                 if let end = state.end { return .end(end) }
-                if isOwner ? state.isOwnerCancelled : state.isCancelled {
-                    state.isCancelled = false
-                    return .cancelled
-                }
+                // Checked under the lock: a cancellation after this finds the consumer.
+                if Task.isCancelled { return .cancelled }
                 if state.consumer != nil { return .second }
                 state.consumer = continuation
                 state.isConsumerOwner = isOwner

@@ -29,6 +29,9 @@ final class CommandChallengeHandler: ChallengeHandler {
             user = colon.map { String(text[..<$0]) } ?? text
             password = colon.map { String(text[text.index(after: $0)...]) }
             guard user?.isEmpty == false else { throw .usage("`--user` needs a name before the colon") }
+            guard (try? BasicCredentials(user: user ?? "", password: password ?? "")) != nil else {
+                throw .usage("`--user` cannot hold control characters")
+            }
         } else {
             user = nil
             password = nil
