@@ -7,7 +7,68 @@ package struct Authority: Sendable, Hashable {
 
     /// The value of a Host field. Throws when it is malformed or holds user information (threat A12).
     package init(_ text: some StringProtocol) throws(GrammarError) {
-        try self.init(bytes: Array(text.utf8)[...])
+        if let common = text.utf8.withContiguousStorageIfAvailable({ Self(common: $0) }), let common {
+            self = common
+        } else {
+            try self.init(bytes: Array(text.utf8)[...])
+        }
+    }
+
+    /// A name in lower case or a dotted address, with or without a port, in one pass: what nearly every request holds.
+    /// `nil` for everything else, right or wrong.
+    private init?(common text: UnsafeBufferPointer<UInt8>) {
+        var end = 0
+        var label = 0
+        hostname: while end < text.count {
+            switch text[end] {
+            case 0x61...0x7A, 0x30...0x39, 0x2D, 0x5F:
+                break
+            case 0x2E:
+                guard end > label, end - label <= 63 else { return nil }
+                label = end + 1
+            case Bytes.colon:
+                break hostname
+            default:
+                return nil
+            }
+            end += 1
+        }
+        guard end > label, end - label <= 63, end <= 253 else { return nil }
+        let name = UnsafeBufferPointer(rebasing: text[..<end])
+        // A last label that begins with a digit may make it an address.
+        if Bytes.isDigit(text[label]), !Self.isDottedAddress(name) { return nil }
+        if end < text.count {
+            var value = 0
+            guard (1...5).contains(text.count - end - 1) else { return nil }
+            for digit in text[(end + 1)...] {
+                guard Bytes.isDigit(digit) else { return nil }
+                value = value * 10 + Int(digit - 0x30)
+            }
+            guard (1...65535).contains(value) else { return nil }
+            port = value
+        }
+        host = String(decoding: name, as: UTF8.self)
+    }
+
+    /// Four numbers of 0 to 255 without leading zeros.
+    private static func isDottedAddress(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
+        var dots = 0
+        var digits = 0
+        var value = 0
+        for byte in text {
+            if byte == 0x2E {
+                guard digits > 0 else { return false }
+                dots += 1
+                digits = 0
+                value = 0
+                continue
+            }
+            guard Bytes.isDigit(byte), digits == 0 || value > 0 else { return false }
+            value = value * 10 + Int(byte - 0x30)
+            digits += 1
+            guard value <= 255 else { return false }
+        }
+        return dots == 3 && digits > 0
     }
 
     init(bytes: ArraySlice<UInt8>) throws(GrammarError) {
