@@ -51,11 +51,11 @@ final class ServerSession: ConnectionDelegate {
         case .failed(let error):
             self.server.log(.debug, "handshake failed", ["peer": "\(self.peer)", "error": "\(error)"])
             self.observe(.failed(error))
-        case .closed(let info):
+        case .closed:
             self.decision?.cancel()
             self.decision = nil
             self.leavePending()
-            self.server.closed(self.id, info)
+            self.server.closed(self.id)
         case .message, .chunk, .peerClosing, .pong, .challenge, .hopEnded, .established:
             break
         }

@@ -112,7 +112,8 @@ final class ServerState: Sendable {
         }
     }
 
-    func closed(_ id: UInt64, _ info: CloseInfo) {
+    /// The stream has ended, or never came up.
+    func closed(_ id: UInt64) {
         self.remove(id) { entry in
             entry.handler = nil
             entry.hasEnded = true

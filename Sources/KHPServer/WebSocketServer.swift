@@ -156,6 +156,9 @@ public final class WebSocketServer: Service, Sendable {
             try channel.pipeline.syncOperations.addHandler(handler)
             return channel.eventLoop.makeSucceededVoidFuture()
         } catch {
+            // The handler never saw the channel, so nobody else gives the place back.
+            state.leavePending(channel.remoteAddress)
+            state.closed(id)
             return channel.eventLoop.makeFailedFuture(error)
         }
     }
