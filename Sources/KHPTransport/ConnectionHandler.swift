@@ -275,10 +275,12 @@ package final class ConnectionHandler: ChannelInboundHandler {
         case .none: break
         }
         self.sink = .none
-        let failure = WebSocketError.closed(info)
-        while let sender = self.blockedSenders.popFirst() { sender.resume(throwing: failure) }
-        for ping in self.pings { ping.continuation.resume(throwing: failure) }
-        self.pings = []
+        if !self.blockedSenders.isEmpty || !self.pings.isEmpty {
+            let failure = WebSocketError.closed(info)
+            while let sender = self.blockedSenders.popFirst() { sender.resume(throwing: failure) }
+            for ping in self.pings { ping.continuation.resume(throwing: failure) }
+            self.pings = []
+        }
         for waiter in self.closeWaiters { waiter.resume(returning: info) }
         self.closeWaiters = []
         if self.isBursting {
