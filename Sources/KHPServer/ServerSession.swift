@@ -217,7 +217,11 @@ final class ServerSession: ConnectionDelegate {
         var name: String?
     }
 
-    private static func principal(of authorization: String?, at endpoint: ServedEndpoint, here: Bool) async -> Principal? {
+    private static func principal(
+        of authorization: String?,
+        at endpoint: ServedEndpoint,
+        here: Bool
+    ) async -> Principal? {
         guard here, let authentication = endpoint.authentication else { return Principal() }
         guard let name = await authentication.principal(of: authorization) else { return nil }
         return Principal(name: name)

@@ -50,7 +50,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
     private let timer = DeadlineTimer()
     /// How much was buffered when the peer was last seen not to keep up.
     private var bufferedBytes = Int.max
-    private var blockedSenders = CircularBuffer<UnsafeContinuation<Void, any Error>>()
+    private var blockedSenders: [UnsafeContinuation<Void, any Error>] = []
     private var pings: [(number: UInt64, continuation: UnsafeContinuation<Duration, any Error>)] = []
     private var closeWaiters: [UnsafeContinuation<CloseInfo, Never>] = []
     package private(set) var closeInfo: CloseInfo?
@@ -118,7 +118,9 @@ package final class ConnectionHandler: ChannelInboundHandler {
         self.isChannelWritable = context.channel.isWritable
         self.connection.setCongested(!self.isChannelWritable, now: .now())
         if self.isChannelWritable {
-            while let sender = self.blockedSenders.popFirst() { sender.resume() }
+            let senders = self.blockedSenders
+            self.blockedSenders = []
+            for sender in senders { sender.resume() }
         }
         if case .handler = self.sink {
             // A synchronous handler cannot wait to send, so the peer that does not read is not read from either.
@@ -277,7 +279,8 @@ package final class ConnectionHandler: ChannelInboundHandler {
         self.sink = .none
         if !self.blockedSenders.isEmpty || !self.pings.isEmpty {
             let failure = WebSocketError.closed(info)
-            while let sender = self.blockedSenders.popFirst() { sender.resume(throwing: failure) }
+            for sender in self.blockedSenders { sender.resume(throwing: failure) }
+            self.blockedSenders = []
             for ping in self.pings { ping.continuation.resume(throwing: failure) }
             self.pings = []
         }

@@ -30,12 +30,14 @@ extension Connection {
             entity: answer.entity
         )
         if extended.completes {
+            let subprotocols = self.server?.plan.subprotocols ?? []
+            let extensions = self.server?.plan.extensions ?? []
             extended.negotiated = Negotiated(
                 subprotocol: subprotocol
-                    ?? Subprotocols.choose(supported: self.server?.plan.subprotocols ?? [], offered: request.subprotocols),
+                    ?? Subprotocols.choose(supported: subprotocols, offered: request.subprotocols),
                 extensions: ExtensionNegotiation.choose(
                     from: request.extensionOffers,
-                    supported: self.server?.plan.extensions ?? [],
+                    supported: extensions,
                     layer: .extended
                 )
             )
