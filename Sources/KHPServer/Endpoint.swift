@@ -117,6 +117,31 @@ public struct Endpoint: Sendable {
     }
 }
 
+/// An endpoint as the connections of a server share it: each looks it up, and a copy of so much costs.
+final class ServedEndpoint: Sendable {
+    let subprotocols: [String]
+    let extensions: [any WebSocketExtension]
+    let authentication: ServerAuthentication?
+    let origins: OriginPolicy
+    let extendedHandshake: ServerExtendedHandshake
+    let limits: Limits?
+    let delivery: Delivery
+    let respond: (@Sendable (HandshakeRequest) async -> HandshakeAnswer)?
+    let application: Endpoint.Application
+
+    init(_ endpoint: Endpoint) {
+        self.subprotocols = endpoint.subprotocols
+        self.extensions = endpoint.extensions
+        self.authentication = endpoint.authentication
+        self.origins = endpoint.origins
+        self.extendedHandshake = endpoint.extendedHandshake
+        self.limits = endpoint.limits
+        self.delivery = endpoint.delivery
+        self.respond = endpoint.respond
+        self.application = endpoint.application
+    }
+}
+
 /// Builds the list of a server's endpoints.
 @resultBuilder
 public enum EndpointBuilder {

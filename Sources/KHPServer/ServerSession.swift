@@ -12,7 +12,7 @@ final class ServerSession: ConnectionDelegate {
     private let server: ServerState
     private let channel: any Channel
     private let id: UInt64
-    private var endpoint: Endpoint?
+    private var endpoint: ServedEndpoint?
     private var openingRequest: OpeningRequest?
     private var principal: String?
     private var attempt = 0
@@ -217,7 +217,11 @@ final class ServerSession: ConnectionDelegate {
         var name: String?
     }
 
-    private static func principal(of authorization: String?, at endpoint: Endpoint, here: Bool) async -> Principal? {
+    private static func principal(
+        of authorization: String?,
+        at endpoint: ServedEndpoint,
+        here: Bool
+    ) async -> Principal? {
         guard here, let authentication = endpoint.authentication else { return Principal() }
         guard let name = await authentication.principal(of: authorization) else { return nil }
         return Principal(name: name)

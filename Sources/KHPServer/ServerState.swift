@@ -10,9 +10,10 @@ import Synchronization
 final class ServerState: Sendable {
     let configuration: WebSocketServer.Configuration
     let hosts: HostPolicy
-    private let endpoints: [String: Endpoint]
+    private let endpoints: [String: ServedEndpoint]
 
-    private struct Entry {
+    /// A connection. Unchecked: touched under the registry's lock only.
+    private final class Entry: @unchecked Sendable {
         var handler: NIOLoopBound<ConnectionHandler>?
         var isOpen = false
         var hasEnded = false
@@ -33,7 +34,7 @@ final class ServerState: Sendable {
     init(configuration: WebSocketServer.Configuration, endpoints: [Endpoint]) throws {
         self.configuration = configuration
         self.hosts = try configuration.allowedHosts.map { try HostPolicy.allowing($0) } ?? .any
-        var table: [String: Endpoint] = [:]
+        var table: [String: ServedEndpoint] = [:]
         for endpoint in endpoints {
             guard endpoint.path.hasPrefix("/") else {
                 throw WebSocketError(
@@ -43,7 +44,7 @@ final class ServerState: Sendable {
             }
             try Subprotocols.validate(endpoint.subprotocols)
             _ = try ExtensionNegotiation(endpoint.extensions)
-            guard table.updateValue(endpoint, forKey: endpoint.path) == nil else {
+            guard table.updateValue(ServedEndpoint(endpoint), forKey: endpoint.path) == nil else {
                 throw WebSocketError(.invalidArgument, "There are two endpoints at \(endpoint.path).")
             }
         }
@@ -53,9 +54,9 @@ final class ServerState: Sendable {
     var usesTLS: Bool { self.configuration.tls != nil }
     var isObserved: Bool { self.configuration.observer != nil }
 
-    func endpoint(at path: String) -> Endpoint? { self.endpoints[path] }
+    func endpoint(at path: String) -> ServedEndpoint? { self.endpoints[path] }
 
-    func challenge(_ endpoint: Endpoint) -> HandshakeAnswer {
+    func challenge(_ endpoint: ServedEndpoint) -> HandshakeAnswer {
         .challenge(endpoint.authentication?.challenge ?? "Basic")
     }
 
@@ -78,21 +79,22 @@ final class ServerState: Sendable {
                 registry.pending < limits.pendingHandshakes
             else { return nil }
             if let key {
-                guard registry.pendingByAddress[key, default: 0] < limits.pendingHandshakesPerAddress else {
-                    return nil
-                }
-                registry.pendingByAddress[key, default: 0] += 1
+                let count = registry.pendingByAddress[key] ?? 0
+                guard count < limits.pendingHandshakesPerAddress else { return nil }
+                registry.pendingByAddress.updateValue(count + 1, forKey: key)
             }
             registry.pending += 1
             registry.nextID += 1
-            registry.entries[registry.nextID] = Entry()
+            registry.entries.updateValue(Entry(), forKey: registry.nextID)
             return registry.nextID
         }
     }
 
     func attach(_ handler: ConnectionHandler, _ id: UInt64) {
         let bound = NIOLoopBound(handler, eventLoop: handler.eventLoop)
-        self.registry.withLock { $0.entries[id]?.handler = bound }
+        self.registry.withLock { registry in
+            if let entry = registry.entries[id] { entry.handler = bound }
+        }
     }
 
     func leavePending(_ address: SocketAddress?) {
@@ -100,15 +102,20 @@ final class ServerState: Sendable {
         self.registry.withLock { registry in
             registry.pending -= 1
             if let key, let count = registry.pendingByAddress[key] {
-                registry.pendingByAddress[key] = count > 1 ? count - 1 : nil
+                if count > 1 {
+                    registry.pendingByAddress.updateValue(count - 1, forKey: key)
+                } else {
+                    registry.pendingByAddress.removeValue(forKey: key)
+                }
             }
         }
     }
 
     func opened(_ id: UInt64, task: Task<Void, Never>? = nil) {
         self.registry.withLock { registry in
-            registry.entries[id]?.isOpen = true
-            registry.entries[id]?.task = task
+            guard let entry = registry.entries[id] else { return }
+            entry.isOpen = true
+            entry.task = task
         }
     }
 
@@ -125,15 +132,11 @@ final class ServerState: Sendable {
     }
 
     /// A connection is gone once its stream has ended and its task has returned.
-    private func remove(_ id: UInt64, _ change: (inout Entry) -> Void) {
+    private func remove(_ id: UInt64, _ change: (Entry) -> Void) {
         let drained: [CheckedContinuation<Void, Never>] = self.registry.withLock { registry in
-            guard var entry = registry.entries[id] else { return [] }
-            change(&entry)
-            if entry.hasEnded && entry.task == nil {
-                registry.entries[id] = nil
-            } else {
-                registry.entries[id] = entry
-            }
+            guard let entry = registry.entries[id] else { return [] }
+            change(entry)
+            if entry.hasEnded && entry.task == nil { registry.entries.removeValue(forKey: id) }
             guard registry.entries.isEmpty else { return [] }
             defer { registry.drained = [] }
             return registry.drained

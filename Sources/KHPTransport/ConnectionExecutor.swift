@@ -8,7 +8,8 @@ package import NIOCore
 package final class ConnectionExecutor: TaskExecutor, @unchecked Sendable {
     // Unchecked: `ready` and `isInBurst` are touched on `eventLoop` only; every path checks or is on it already.
     package let eventLoop: any EventLoop
-    private var ready = CircularBuffer<UnownedJob>(initialCapacity: 2)
+    /// Made for the first job: a connection without tasks needs none.
+    private var ready: CircularBuffer<UnownedJob>?
     private var isInBurst = false
     /// Whether `ready` holds anything; asked in every burst, where most often nothing does.
     private var hasReady = false
@@ -20,7 +21,8 @@ package final class ConnectionExecutor: TaskExecutor, @unchecked Sendable {
     package func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         if self.eventLoop.inEventLoop && self.isInBurst {
-            self.ready.append(job)
+            if self.ready == nil { self.ready = CircularBuffer(initialCapacity: 2) }
+            self.ready?.append(job)
             self.hasReady = true
         } else {
             self.eventLoop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
@@ -40,7 +42,7 @@ package final class ConnectionExecutor: TaskExecutor, @unchecked Sendable {
             return false
         }
         var turns = 0
-        while turns < 64, let job = self.ready.popFirst() {
+        while turns < 64, let job = self.ready?.popFirst() {
             turns += 1
             job.runSynchronously(on: self.asUnownedTaskExecutor())
         }
@@ -52,7 +54,7 @@ package final class ConnectionExecutor: TaskExecutor, @unchecked Sendable {
     package func abandonBurst() {
         self.isInBurst = false
         self.hasReady = false
-        while let job = self.ready.popFirst() {
+        while let job = self.ready?.popFirst() {
             self.eventLoop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
         }
     }

@@ -292,11 +292,13 @@ package final class ConnectionHandler: ChannelInboundHandler {
         case .none: break
         }
         self.sink = .none
-        let failure = WebSocketError.closed(info)
-        for sender in self.blockedSenders { sender.continuation.resume(throwing: failure) }
-        self.blockedSenders = []
-        for ping in self.pings { ping.continuation.resume(throwing: failure) }
-        self.pings = []
+        if !self.blockedSenders.isEmpty || !self.pings.isEmpty {
+            let failure = WebSocketError.closed(info)
+            for sender in self.blockedSenders { sender.continuation.resume(throwing: failure) }
+            self.blockedSenders = []
+            for ping in self.pings { ping.continuation.resume(throwing: failure) }
+            self.pings = []
+        }
         for waiter in self.closeWaiters { waiter.continuation.resume(returning: info) }
         self.closeWaiters = []
         if self.isBursting {

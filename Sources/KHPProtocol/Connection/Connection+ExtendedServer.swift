@@ -21,7 +21,7 @@ extension Connection {
         principal: String?,
         now: NIODeadline
     ) {
-        guard self.phase == .extended, let plan = self.server?.plan, let request = self.server?.asked else { return }
+        guard self.phase == .extended, let request = self.server?.asked else { return }
         self.server?.plan.principal = principal
         var extended = ExtendedAnswer(
             status: answer.status,
@@ -30,12 +30,14 @@ extension Connection {
             entity: answer.entity
         )
         if extended.completes {
+            let subprotocols = self.server?.plan.subprotocols ?? []
+            let extensions = self.server?.plan.extensions ?? []
             extended.negotiated = Negotiated(
                 subprotocol: subprotocol
-                    ?? Subprotocols.choose(supported: plan.subprotocols, offered: request.subprotocols),
+                    ?? Subprotocols.choose(supported: subprotocols, offered: request.subprotocols),
                 extensions: ExtensionNegotiation.choose(
                     from: request.extensionOffers,
-                    supported: plan.extensions,
+                    supported: extensions,
                     layer: .extended
                 )
             )
@@ -86,18 +88,18 @@ extension Connection {
     }
 
     private mutating func completeExtended(_ negotiated: Negotiated, now: NIODeadline) {
-        guard let server = self.server, let request = server.request else { return }
+        guard let request = self.server?.request else { return }
         let negotiation = Negotiation(
             url: self.url(of: request),
             dialect: request.dialect,
             subprotocol: negotiated.subprotocol,
             extensions: negotiated.extensions,
-            status: server.lastStatus,
+            status: self.server?.lastStatus,
             response: nil,
-            challenges: server.challenges,
-            principal: server.plan.principal
+            challenges: self.server?.challenges ?? 0,
+            principal: self.server?.plan.principal
         )
-        let transforms = negotiated.extensions.transforms(from: server.plan.extensions, role: .server)
+        let transforms = negotiated.extensions.transforms(from: self.server?.plan.extensions ?? [], role: .server)
         self.open(negotiation, transforms: transforms, now: now)
     }
 

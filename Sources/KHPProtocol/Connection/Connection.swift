@@ -59,7 +59,7 @@ package struct Connection {
 
     var phase = Phase.idle
     var inbound = ByteBuffer()
-    var actions = CircularBuffer<ConnectionAction>(initialCapacity: 2)
+    var actions = ActionQueue()
     var isInputClosed = false
 
     // Handshakes; each is given back once it is over.
@@ -207,7 +207,7 @@ package struct Connection {
     @inline(never)
     private mutating func nextAnyhow(now: NIODeadline, isPaused: Bool) -> ConnectionAction? {
         while true {
-            if !self.actions.isEmpty { return self.actions.removeFirst() }
+            if let action = self.actions.popFirst() { return action }
             if isPaused, self.phase == .open, self.closing.canSend { return nil }
             self.releaseInbound()
             let before = self.inbound.readableBytes

@@ -9,7 +9,8 @@ package struct OutboundQueue {
 
     /// What is gathered; append to it through ``write(_:)``.
     private var current = ByteBuffer()
-    private var queued = CircularBuffer<ByteBuffer>(initialCapacity: 1)
+    /// What goes out before `current`; made where a payload is first handed on as it is.
+    private var queued: CircularBuffer<ByteBuffer>?
     private var isCurrentTaken = false
     package private(set) var pendingBytes = 0
 
@@ -36,17 +37,19 @@ package struct OutboundQueue {
 
     /// Queues a buffer as it is.
     package mutating func append(_ buffer: ByteBuffer) {
+        var queued = self.queued.take() ?? CircularBuffer(initialCapacity: 2)
         if !self.isCurrentTaken, self.current.readableBytes > 0 {
-            self.queued.append(self.current)
+            queued.append(self.current)
             self.current = ByteBuffer()
         }
-        self.queued.append(buffer)
+        queued.append(buffer)
+        self.queued = queued
         self.pendingBytes += buffer.readableBytes
     }
 
     /// The next buffer to write, in order.
     package mutating func next() -> ByteBuffer? {
-        if let buffer = self.queued.popFirst() {
+        if let buffer = self.queued?.popFirst() {
             self.pendingBytes -= buffer.readableBytes
             return buffer
         }

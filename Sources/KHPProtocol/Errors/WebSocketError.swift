@@ -7,13 +7,33 @@ public struct WebSocketError: Error, Sendable {
     /// One sentence that says what happened and, where that helps, what to do.
     public var message: String
     /// The URL of the hop that failed.
-    public var url: WebSocketURL?
+    public var url: WebSocketURL? {
+        get { details?.url }
+        set { details = Details(url: newValue, response: response) }
+    }
     /// The response that refused, with its content, where there was one (KHP-E20).
-    public var response: HandshakeResponse?
+    public var response: HandshakeResponse? {
+        get { details?.response }
+        set { details = Details(url: url, response: newValue) }
+    }
     /// The close code that was sent or received, where there was one.
     public var closeCode: WebSocketCloseCode?
     /// How far the connection had come.
     public var phase: Phase?
+
+    /// What is large and most errors have not: every connection ends with an error that is handed on several times.
+    private final class Details: Sendable {
+        let url: WebSocketURL?
+        let response: HandshakeResponse?
+
+        init?(url: WebSocketURL?, response: HandshakeResponse?) {
+            if url == nil, response == nil { return nil }
+            self.url = url
+            self.response = response
+        }
+    }
+
+    private var details: Details?
 
     /// An error made of these parts.
     public init(
@@ -26,10 +46,9 @@ public struct WebSocketError: Error, Sendable {
     ) {
         self.code = code
         self.message = message
-        self.url = url
-        self.response = response
         self.closeCode = closeCode
         self.phase = phase
+        self.details = Details(url: url, response: response)
     }
 
     /// The stages of a connection, in their order.

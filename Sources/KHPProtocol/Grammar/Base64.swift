@@ -1,7 +1,7 @@
 /// Base 64 of RFC 4648 section 4, with padding. Ours because this module uses no Foundation, and because decoding has
 /// to be strict: an accept key or a credential has one spelling only.
 package enum Base64 {
-    private static let padding: UInt8 = 0x3D
+    static let padding: UInt8 = 0x3D
 
     @inline(__always)
     private static func digit(_ value: UInt8) -> UInt8 {
@@ -14,7 +14,7 @@ package enum Base64 {
         }
     }
 
-    private static func value(_ digit: UInt8) -> UInt8? {
+    static func value(_ digit: UInt8) -> UInt8? {
         switch digit {
         case 0x41...0x5A: digit - 0x41
         case 0x61...0x7A: digit - 0x61 + 26

@@ -46,6 +46,18 @@ package enum AcceptKey {
 
     /// Whether a Sec-WebSocket-Key is what RFC 6455 section 4.2.1 asks for: base64 of sixteen bytes (A9).
     package static func isValidKey(_ key: String) -> Bool {
-        key.utf8.count == 24 && Base64.decode(key)?.count == 16
+        var place = 0
+        var last: UInt8 = 0
+        for byte in key.utf8 {
+            if place < 22 {
+                guard let digit = Base64.value(byte) else { return false }
+                last = digit
+            } else if byte != Base64.padding {
+                return false
+            }
+            place += 1
+        }
+        // The last digit has two bits that count.
+        return place == 24 && last & 0x0F == 0
     }
 }

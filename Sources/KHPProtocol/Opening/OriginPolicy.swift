@@ -45,8 +45,9 @@ public struct OriginPolicy: Sendable, Hashable {
     ///   - origin: the Origin field.
     ///   - authority: what its Host field names.
     ///   - isSecure: whether it came over TLS; a page without TLS is then no page of the same origin.
-    package func allows(_ origin: String?, at authority: Authority, isSecure: Bool) -> Bool {
-        guard let origin else { return true }
+    package func allows(_ origin: @autoclosure () -> String?, at authority: Authority, isSecure: Bool) -> Bool {
+        if case .any = rule { return true }
+        guard let origin = origin() else { return true }
         switch rule {
         case .any:
             return true
