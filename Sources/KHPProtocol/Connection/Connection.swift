@@ -162,7 +162,7 @@ package struct Connection {
     package mutating func transportFailed(_ error: WebSocketError, now: NIODeadline) {
         guard self.phase != .ended else { return }
         // How the stream ends after both close frames is no news: many peers simply drop it.
-        if self.failure == nil, !self.closing.outcome.isClean { self.failure = self.located(error) }
+        if self.failure == nil, !self.closing.isClean { self.failure = self.located(error) }
         self.isInputClosed = true
         self.isTransportGone = true
         self.streamEnded(now: now)
@@ -365,7 +365,7 @@ package struct Connection {
         case .open:
             self.answerHeldClose(now: now)
             if self.phase == .ended { return }
-            if self.failure == nil, !self.closing.outcome.isClean {
+            if self.failure == nil, !self.closing.isClean {
                 self.failure = WebSocketError(
                     .closed,
                     "The peer ended the connection without a closing handshake.",
@@ -374,10 +374,10 @@ package struct Connection {
                 )
             }
             self.perform(self.closing.inputClosed(), now: now)
-            self.end(clean: self.closing.outcome.isClean)
+            self.end(clean: self.closing.isClean)
         case .leaving:
             self.perform(self.closing.inputClosed(), now: now)
-            self.end(clean: self.closing.outcome.isClean)
+            self.end(clean: self.closing.isClean)
         case .idle, .opening, .deciding:
             if self.role == .client, let failure { self.actions.append(.failed(failure)) }
             self.end(clean: false)
@@ -395,9 +395,9 @@ package struct Connection {
             if self.phase == .open { self.idleSince = nil }
         case .sendThenDisconnect(let payload):
             self.writeClose(payload)
-            self.end(clean: self.closing.outcome.isClean)
+            self.end(clean: self.closing.isClean)
         case .disconnect:
-            self.end(clean: self.closing.outcome.isClean)
+            self.end(clean: self.closing.isClean)
         }
     }
 
