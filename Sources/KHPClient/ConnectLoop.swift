@@ -48,6 +48,11 @@ struct ConnectLoop {
             let error = WebSocketError(.cancelled, "The connect was cancelled.", url: self.attempt.url)
             self.observe(.failed(error))
             throw error
+        } catch {
+            var error = TransportFailure.describe(error, usesTLS: self.attempt.url.isSecure)
+            error.url = error.url ?? self.attempt.url
+            self.observe(.failed(error))
+            throw error
         }
     }
 
@@ -67,15 +72,15 @@ struct ConnectLoop {
             peer: ""
         )
         self.observe(.connecting(url: plan.url, attempt: self.hops))
-        let limit = min(self.deadline, .now() + TimeAmount(self.configuration.timeouts.connect))
-        let addresses = try await self.resolve(plan.url, until: limit)
+        let bound = TimeAmount(self.configuration.timeouts.connect)
+        let addresses = try await self.resolve(plan.url, until: min(self.deadline, .now() + bound))
         var failure: WebSocketError?
         for (index, address) in addresses.enumerated() {
-            // What is left is shared among the addresses, so that a dead first one does not use it all up.
-            let now = NIODeadline.now()
-            let share = TimeAmount.nanoseconds((limit - now).nanoseconds / Int64(addresses.count - index))
+            // The time is shared among the addresses, so that a dead first one does not use it all up; waiting for
+            // one's turn (R-C1) does not count.
+            let share = TimeAmount.nanoseconds(bound.nanoseconds / Int64(addresses.count - index))
             do throws(DialFailure) {
-                return try await self.hop(plan, to: address, until: min(limit, now + share))
+                return try await self.hop(plan, to: address, within: share)
             } catch {
                 switch error {
                 case .nextAddress(let error): failure = failure ?? error
@@ -96,7 +101,7 @@ struct ConnectLoop {
     private mutating func hop(
         _ plan: ClientPlan,
         to address: SocketAddress,
-        until limit: NIODeadline
+        within share: TimeAmount
     ) async throws(DialFailure) -> WebSocket? {
         let (stream, steps) = AsyncStream.makeStream(of: ClientSession.Step.self)
         self.info.peer = address.peerName
@@ -104,10 +109,16 @@ struct ConnectLoop {
         let place = address.ipAddress ?? address.peerName
         guard await self.gate.enter(place, until: self.deadline, on: self.eventLoop) else {
             if Task.isCancelled { throw .final(CancellationError()) }
-            throw .final(self.timeout(plan.url, "Another connection to \(place) was connecting for too long."))
+            throw .final(
+                self.timeout(
+                    plan.url,
+                    "The connect was not complete within \(self.configuration.timeouts.total.words)."
+                )
+            )
         }
         let permit = Permit(gate: self.gate, place: place)
         defer { permit.giveBack() }
+        let limit = min(self.deadline, .now() + share)
         let channel = try await self.dial(plan, to: address, until: limit, steps: steps)
         do {
             return try await withTaskCancellationHandler {
@@ -122,9 +133,14 @@ struct ConnectLoop {
 
     private func resolve(_ url: WebSocketURL, until limit: NIODeadline) async throws -> [SocketAddress] {
         do {
-            return try await HostResolver.resolve(url.host, port: url.port)
+            return try await HostResolver.resolve(url.host, port: url.port, until: limit, on: self.eventLoop)
+        } catch is CancellationError {
+            throw CancellationError()
+        } catch HostResolver.Failure.timedOut {
+            throw self.timeout(url, "The host \(url.host) was not resolved in time.")
         } catch {
-            let reason = (error as? HostResolver.Failure)?.message ?? "\(error)"
+            var reason = "\(error)"
+            if case .failed(let message)? = error as? HostResolver.Failure { reason = message }
             throw WebSocketError(
                 .connectFailed,
                 "The host \(url.host) could not be resolved: \(reason).",
@@ -233,11 +249,14 @@ struct ConnectLoop {
                     try await self.answer(response, layer: .extended, channel: channel)
                 } catch let error as WebSocketError {
                     failure = failure ?? error
-                    try await self.end(channel)
+                    try? await self.end(channel)
+                } catch is ChannelPipelineError, is ChannelError {
+                    // The connection is gone meanwhile; the steps that follow say how.
                 }
             case .ended(let outcome):
+                // The old connection is closed before the next begins, but a peer that does not answer is not waited for.
                 next = outcome
-                self.boundLeaving(channel)
+                self.boundLeaving(channel, .milliseconds(300))
             case .failed(let error):
                 failure = failure ?? error
                 self.boundLeaving(channel)
@@ -263,9 +282,9 @@ struct ConnectLoop {
         return nil
     }
 
-    /// The old connection is closed before the next is opened, but its peer cannot make the caller wait for long.
-    private func boundLeaving(_ channel: any Channel) {
-        channel.eventLoop.scheduleTask(in: .seconds(1)) { channel.close(promise: nil) }
+    /// A peer that does not answer our close frame does not keep the descriptor, nor the caller, for long.
+    private func boundLeaving(_ channel: any Channel, _ patience: TimeAmount = .seconds(1)) {
+        channel.eventLoop.scheduleTask(in: patience) { channel.close(promise: nil) }
     }
 
     private func end(_ channel: any Channel) async throws {
@@ -294,10 +313,12 @@ struct ConnectLoop {
         let began = NIODeadline.now()
         let requests = try self.attempt.challenged(by: response, layer: layer)
         guard let handler = self.configuration.challengeHandler else {
+            self.observe(requests.first, in: layer)
             throw self.attempt.unanswered(response, layer: layer, hasHandler: false)
         }
         for request in requests {
             guard let credentials = try await self.ask(handler, request) else { continue }
+            self.observe(request, in: layer)
             let authorization = try self.attempt.answer(credentials, to: request, response: response)
             if !self.attempt.url.isSecure, request.scheme.lowercased() == "basic", !self.hasWarned {
                 self.hasWarned = true  // D21
@@ -306,9 +327,6 @@ struct ConnectLoop {
                     metadata: ["origin": "\(self.attempt.url.origin)"]
                 )
             }
-            self.observe(
-                .challenge(scheme: request.scheme, realm: request.realm, layer: layer, round: request.round)
-            )
             // The whole connect stands still while a person is asked.
             let paused = NIODeadline.now() - began
             self.deadline = self.deadline + paused
@@ -321,20 +339,33 @@ struct ConnectLoop {
             }
             return
         }
+        self.observe(requests.first, in: layer)
         throw self.attempt.unanswered(response, layer: layer, hasHandler: true)
+    }
+
+    /// Tells of a challenge once: of the one that is answered, or of the first where none is.
+    private func observe(_ request: ChallengeRequest?, in layer: HandshakeLayer) {
+        guard let request else { return }
+        self.observe(.challenge(scheme: request.scheme, realm: request.realm, layer: layer, round: request.round))
     }
 
     /// Asks a handler, bounded (threat E12).
     private func ask(_ handler: any ChallengeHandler, _ request: ChallengeRequest) async throws -> Credentials? {
         let limit = self.configuration.timeouts.challenge
-        return try await withThrowingTaskGroup(of: Credentials?.self) { group in
-            group.addTask { await handler.respond(to: request) }
-            group.addTask {
-                try await Task.sleep(for: limit)
-                throw WebSocketError(.timeout, "The challenge was not answered within \(limit.words).")
-            }
-            defer { group.cancelAll() }
-            return try await group.next() ?? nil
+        // A handler that does not come back, whatever it waits for, must not hold the caller.
+        let answer = self.eventLoop.makePromise(of: Credentials?.self)
+        let task = answer.completeWithTask { await handler.respond(to: request) }
+        let timer = self.eventLoop.scheduleTask(in: TimeAmount(limit)) {
+            answer.fail(WebSocketError(.timeout, "The challenge was not answered within \(limit.words)."))
+        }
+        defer {
+            timer.cancel()
+            task.cancel()
+        }
+        return try await withTaskCancellationHandler {
+            try await answer.futureResult.get()
+        } onCancel: {
+            answer.fail(CancellationError())
         }
     }
 }

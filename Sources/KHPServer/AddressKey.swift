@@ -16,9 +16,22 @@ struct AddressKey: Hashable, Sendable {
             }
             self.isV6 = false
         case .v6(let address):
-            // sockaddr_in6: family (2 bytes), port (2), flow (4), address (16). One host has a whole /64.
-            self.prefix = withUnsafeBytes(of: address.address) { $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self) }
-            self.isV6 = true
+            // sockaddr_in6: family (2 bytes), port (2), flow (4), address (16).
+            let (high, low) = withUnsafeBytes(of: address.address) {
+                (
+                    $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self),
+                    $0.loadUnaligned(fromByteOffset: 16, as: UInt64.self)
+                )
+            }
+            if high == 0, UInt64(bigEndian: low) >> 32 == 0xFFFF {
+                // ::ffff:a.b.c.d is the IPv4 host that a listener for both sees.
+                self.prefix = UInt64(UInt32(truncatingIfNeeded: UInt64(bigEndian: low)).bigEndian)
+                self.isV6 = false
+            } else {
+                // One host has a whole /64; ::1 and its like are told apart by the rest.
+                self.prefix = high == 0 ? low : high
+                self.isV6 = true
+            }
         case .unixDomainSocket, nil:
             return nil
         }

@@ -23,7 +23,8 @@ public struct HandshakeRequest: Sendable {
     public var extensions: [ExtensionOffer]
     /// The value of the Authorization field, the extended request's first.
     public var authorization: String? {
-        self.extendedRequest?.authorization ?? self.openingRequest.head.fields.first("authorization")
+        guard let extendedRequest else { return self.openingRequest.authorization }
+        return extendedRequest.authorization
     }
     /// Who the client proved to be, where the endpoint has `authentication`.
     public internal(set) var principal: String?

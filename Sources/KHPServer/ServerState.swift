@@ -146,7 +146,7 @@ final class ServerState: Sendable {
 
     // MARK: Shutdown
 
-    /// Stops new connections, closes open ones with 1001, drops those still in a handshake; returns when all are gone.
+    /// Stops new connections and closes all with 1001, those in a handshake too; returns when all are gone.
     func drain() async {
         let (open, others) = self.registry.withLock { registry in
             registry.isDraining = true
@@ -159,7 +159,8 @@ final class ServerState: Sendable {
                 bound.value.resumeReading()
             }
         }
-        for bound in others { bound.eventLoop.execute { bound.value.abort() } }
+        // A handshake is given up: with 1001 where frames are spoken already.
+        for bound in others { bound.eventLoop.execute { bound.value.close(code: .goingAway, reason: "") } }
         await withCheckedContinuation { continuation in
             let isEmpty = self.registry.withLock { registry in
                 if registry.entries.isEmpty { return true }

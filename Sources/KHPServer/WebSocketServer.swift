@@ -110,6 +110,14 @@ public final class WebSocketServer: Service, Sendable {
         let bootstrap = ServerBootstrap(group: self.eventLoopGroup)
             .serverChannelOption(.backlog, value: 4096)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelInitializer { channel in
+                // Out of descriptors: wait a little instead of spinning (threat H3).
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(
+                        AcceptBackoffHandler(shouldForwardIOErrorCaught: false)
+                    )
+                }
+            }
             .childChannelInitializer { channel in
                 Self.initialize(channel, state: state, settings: shared, tls: tls)
             }

@@ -46,13 +46,14 @@ package final class ConnectionHandler: ChannelInboundHandler {
     /// As the channel told last: asking it costs more.
     private var isChannelWritable = true
     private var hasEnded = false
+    private var hasStarted = false
     private var isFlushScheduled = false
     private let timer = DeadlineTimer()
     /// How much was buffered when the peer was last seen not to keep up.
     private var bufferedBytes = Int.max
-    private var blockedSenders: [UnsafeContinuation<Void, any Error>] = []
-    private var pings: [(number: UInt64, continuation: UnsafeContinuation<Duration, any Error>)] = []
-    private var closeWaiters: [UnsafeContinuation<CloseInfo, Never>] = []
+    private var blockedSenders: [(wait: Wait, continuation: UnsafeContinuation<Void, any Error>)] = []
+    private var pings: [(number: UInt64, wait: Wait, continuation: UnsafeContinuation<Duration, any Error>)] = []
+    private var closeWaiters: [(wait: Wait, continuation: UnsafeContinuation<CloseInfo, Never>)] = []
     package private(set) var closeInfo: CloseInfo?
 
     package init(
@@ -117,10 +118,13 @@ package final class ConnectionHandler: ChannelInboundHandler {
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
         self.isChannelWritable = context.channel.isWritable
         self.connection.setCongested(!self.isChannelWritable, now: .now())
+        // Each episode of congestion is measured for itself.
+        if !self.isChannelWritable { self.bufferedBytes = .max }
+        if !self.hasEnded { self.updateTimer() }
         if self.isChannelWritable {
             let senders = self.blockedSenders
             self.blockedSenders = []
-            for sender in senders { sender.resume() }
+            for sender in senders { sender.continuation.resume() }
         }
         if case .handler = self.sink {
             // A synchronous handler cannot wait to send, so the peer that does not read is not read from either.
@@ -146,6 +150,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
 
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if !self.hasEnded {
+            self.takeWhatHasArrived()
             self.connection.transportFailed(TransportFailure.describe(error, usesTLS: self.usesTLS), now: .now())
             self.drive()
             self.flush()
@@ -159,6 +164,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
     }
 
     private func start() {
+        self.hasStarted = true
         self.delegate?.connected(self)
         self.connection.start(now: .now())
         self.drive()
@@ -167,9 +173,18 @@ package final class ConnectionHandler: ChannelInboundHandler {
 
     private func transportEnded() {
         guard !self.hasEnded else { return }
+        self.takeWhatHasArrived()
         self.connection.transportEnded(now: .now())
         self.drive()
         if !self.hasEnded { self.finish(self.connection.abandoned(now: .now())) }
+    }
+
+    /// The stream is over: what it brought is the application's, however far behind that is. Bounded by one read.
+    private func takeWhatHasArrived() {
+        while self.isPaused, !self.hasEnded {
+            self.isPaused = false
+            self.drive()
+        }
     }
 
     /// Where messages go from now on.
@@ -265,9 +280,9 @@ package final class ConnectionHandler: ChannelInboundHandler {
 
     private func finish(_ info: CloseInfo) {
         guard !self.hasEnded else { return }
-        self.flushNow()
         self.hasEnded = true
         self.closeInfo = info
+        self.flushNow()
         self.timer.cancel()
         self.delegate?.perform(.closed(info), on: self)
         self.delegate = nil
@@ -279,12 +294,12 @@ package final class ConnectionHandler: ChannelInboundHandler {
         self.sink = .none
         if !self.blockedSenders.isEmpty || !self.pings.isEmpty {
             let failure = WebSocketError.closed(info)
-            for sender in self.blockedSenders { sender.resume(throwing: failure) }
+            for sender in self.blockedSenders { sender.continuation.resume(throwing: failure) }
             self.blockedSenders = []
             for ping in self.pings { ping.continuation.resume(throwing: failure) }
             self.pings = []
         }
-        for waiter in self.closeWaiters { waiter.resume(returning: info) }
+        for waiter in self.closeWaiters { waiter.continuation.resume(returning: info) }
         self.closeWaiters = []
         if self.isBursting {
             // The end of this burst may never be told: a channel that closes while it reads completes no read.
@@ -301,6 +316,8 @@ package final class ConnectionHandler: ChannelInboundHandler {
     private func endTransport(lingering: Bool) {
         guard let context = self.context, context.channel.isActive else { return }
         let channel = context.channel
+        // TLS that was never established has nothing to flush and nobody to say goodbye to.
+        if !self.hasStarted { return context.close(promise: nil) }
         if !lingering, !self.usesTLS, (try? channel.syncOptions?.getOption(.bufferedWritableBytes)) == 0 {
             return context.close(promise: nil)
         }
@@ -382,13 +399,15 @@ package final class ConnectionHandler: ChannelInboundHandler {
 
     package var isWritable: Bool { !self.hasEnded && self.isChannelWritable }
 
-    package func waitUntilWritable(_ continuation: UnsafeContinuation<Void, any Error>) {
-        if let info = self.closeInfo {
+    package func waitUntilWritable(_ wait: Wait, _ continuation: UnsafeContinuation<Void, any Error>) {
+        if wait.isGivenUp {
+            continuation.resume(throwing: CancellationError())
+        } else if let info = self.closeInfo {
             continuation.resume(throwing: WebSocketError.closed(info))
         } else if self.isWritable {
             continuation.resume()
         } else {
-            self.blockedSenders.append(continuation)
+            self.blockedSenders.append((wait, continuation))
         }
     }
 
@@ -416,17 +435,24 @@ package final class ConnectionHandler: ChannelInboundHandler {
         defer { self.isTaken = false }
         let pending = try body(&self.connection, self.isDriving || self.isBursting ? self.drivenAt : .now())
         // Small messages of one turn leave together; large ones leave at once, so that writability tells the truth.
-        if pending >= 32_768 { self.flushNow() } else { self.scheduleFlush() }
+        if pending >= 32_768 {
+            self.flushNow()
+            // What observers are told waits for a drive, and holds the payload until then.
+            if self.connection.settings.isObserved { self.flushSoon() }
+        } else {
+            self.scheduleFlush()
+        }
     }
 
-    package func sendPing(_ continuation: UnsafeContinuation<Duration, any Error>) {
+    package func sendPing(_ wait: Wait, _ continuation: UnsafeContinuation<Duration, any Error>) {
+        if wait.isGivenUp { return continuation.resume(throwing: CancellationError()) }
         if let info = self.closeInfo {
             continuation.resume(throwing: WebSocketError.closed(info))
             return
         }
         do {
             let number = try self.connection.ping(now: .now())
-            self.pings.append((number, continuation))
+            self.pings.append((number, wait, continuation))
             self.flushSoon()
         } catch {
             continuation.resume(throwing: error)
@@ -435,7 +461,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
 
     private func pongReceived(_ number: UInt64, _ roundTrip: TimeAmount) {
         let duration = Duration.nanoseconds(roundTrip.nanoseconds)
-        if self.connection.isObserved { self.delegate?.perform(.event(.pong(roundTrip: duration)), on: self) }
+        if self.connection.settings.isObserved { self.delegate?.perform(.event(.pong(roundTrip: duration)), on: self) }
         let answered = self.pings.filter { $0.number <= number }
         self.pings.removeAll { $0.number <= number }
         for ping in answered { ping.continuation.resume(returning: duration) }
@@ -453,13 +479,35 @@ package final class ConnectionHandler: ChannelInboundHandler {
         self.flushSoon()
     }
 
-    package func whenClosed(_ continuation: UnsafeContinuation<CloseInfo, Never>) {
+    package func whenClosed(_ wait: Wait, _ continuation: UnsafeContinuation<CloseInfo, Never>) {
         if let info = self.closeInfo {
             continuation.resume(returning: info)
+        } else if wait.isGivenUp {
+            continuation.resume(returning: Self.notClosedYet)
         } else {
-            self.closeWaiters.append(continuation)
+            self.closeWaiters.append((wait, continuation))
         }
     }
+
+    /// A task that waited was cancelled.
+    package func giveUp(_ wait: Wait) {
+        if let index = self.blockedSenders.firstIndex(where: { $0.wait === wait }) {
+            self.blockedSenders.remove(at: index).continuation.resume(throwing: CancellationError())
+        } else if let index = self.pings.firstIndex(where: { $0.wait === wait }) {
+            self.pings.remove(at: index).continuation.resume(throwing: CancellationError())
+        } else if let index = self.closeWaiters.firstIndex(where: { $0.wait === wait }) {
+            self.closeWaiters.remove(at: index).continuation.resume(returning: Self.notClosedYet)
+        }
+    }
+
+    /// What those get who no longer wait for the end.
+    private static let notClosedYet = CloseInfo(
+        code: nil,
+        reason: "",
+        clean: false,
+        initiator: .local,
+        error: WebSocketError(.cancelled, "The wait for the socket's end was cancelled.")
+    )
 
     /// Nobody holds the socket any more: it is closed, since nothing could ever be done with it.
     package func abandoned() {

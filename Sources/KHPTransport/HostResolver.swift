@@ -12,14 +12,31 @@ import NIOPosix
 #endif
 
 package enum HostResolver {
-    package struct Failure: Error {
-        package var message: String
+    package enum Failure: Error {
+        /// What the system said.
+        case failed(String)
+        case timedOut
     }
 
-    /// Resolves a host name or an address literal.
-    package static func resolve(_ host: String, port: Int) async throws -> [SocketAddress] {
+    /// Resolves a host name or an address literal. The system's resolver cannot be stopped, but it is not waited for
+    /// after `deadline` or a cancellation.
+    package static func resolve(
+        _ host: String,
+        port: Int,
+        until deadline: NIODeadline,
+        on eventLoop: any EventLoop
+    ) async throws -> [SocketAddress] {
         if let literal = try? SocketAddress(ipAddress: host, port: port) { return [literal] }
-        return try await NIOThreadPool.singleton.runIfActive { try self.blockingResolve(host, port: port) }
+        let answer = eventLoop.makePromise(of: [SocketAddress].self)
+        NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { try self.blockingResolve(host, port: port) }
+            .cascade(to: answer)
+        let timer = eventLoop.scheduleTask(deadline: deadline) { answer.fail(Failure.timedOut) }
+        defer { timer.cancel() }
+        return try await withTaskCancellationHandler {
+            try await answer.futureResult.get()
+        } onCancel: {
+            answer.fail(CancellationError())
+        }
     }
 
     private static func blockingResolve(_ host: String, port: Int) throws -> [SocketAddress] {
@@ -32,7 +49,7 @@ package enum HostResolver {
         #endif
         var list: UnsafeMutablePointer<addrinfo>?
         let result = getaddrinfo(host, String(port), &hints, &list)
-        guard result == 0 else { throw Failure(message: String(cString: gai_strerror(result))) }
+        guard result == 0 else { throw Failure.failed(String(cString: gai_strerror(result))) }
         defer { freeaddrinfo(list) }
         var addresses: [SocketAddress] = []
         var next = list

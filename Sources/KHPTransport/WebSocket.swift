@@ -101,20 +101,30 @@ public final class WebSocket: Sendable {
     @inline(__always)
     nonisolated(nonsending) public func send(_ message: WebSocketMessage) async throws {
         // What needs no waiting needs no asynchronous call either.
-        if try self.sendAtOnce(message) { return }
-        try await self.sendAndWait(message)
+        switch try self.sendHere(message) {
+        case .sent: return
+        case .sentButCongested: try await self.waitUntilWritable()
+        case .notHere: try await self.sendFromElsewhere(message)
+        }
     }
 
-    /// Sends a message if nothing has to be waited for: this is the event loop, and the peer keeps up.
     @usableFromInline
-    func sendAtOnce(_ message: WebSocketMessage) throws -> Bool {
-        guard self.eventLoop.inEventLoop, self.handler.isWritable else { return false }
+    enum Sending {
+        case sent
+        case sentButCongested
+        /// This is not the event loop.
+        case notHere
+    }
+
+    @usableFromInline
+    func sendHere(_ message: WebSocketMessage) throws -> Sending {
+        guard self.eventLoop.inEventLoop else { return .notHere }
         try self.handler.sendMessage(message)
-        return true
+        return self.handler.isWritable ? .sent : .sentButCongested
     }
 
     @usableFromInline
-    nonisolated(nonsending) func sendAndWait(_ message: WebSocketMessage) async throws {
+    nonisolated(nonsending) func sendFromElsewhere(_ message: WebSocketMessage) async throws {
         try await self.say { handler throws(WebSocketError) in try handler.sendMessage(message) }
     }
 
@@ -127,8 +137,8 @@ public final class WebSocket: Sendable {
         _ kind: MessageKind,
         _ body: (MessageStream) async throws -> Void
     ) async throws {
+        try await self.sendChunk(MessageChunk(kind: kind, bytes: ByteBuffer(), isFirst: true, isLast: false))
         do {
-            try await self.sendChunk(MessageChunk(kind: kind, bytes: ByteBuffer(), isFirst: true, isLast: false))
             try await body(MessageStream(socket: self, kind: kind))
             try await self.sendChunk(MessageChunk(kind: kind, bytes: ByteBuffer(), isFirst: false, isLast: true))
         } catch {
@@ -148,31 +158,51 @@ public final class WebSocket: Sendable {
             try body(self.handler)
             if !self.handler.isWritable { try await self.waitUntilWritable() }
         } else {
-            try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Void, any Error>) in
-                self.onEventLoop { handler in
-                    do {
-                        try body(handler)
-                        handler.waitUntilWritable(continuation)
-                    } catch {
-                        continuation.resume(throwing: error)
+            try await self.waiting { wait in
+                try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Void, any Error>) in
+                    self.onEventLoop { handler in
+                        do {
+                            try body(handler)
+                            handler.waitUntilWritable(wait, continuation)
+                        } catch {
+                            continuation.resume(throwing: error)
+                        }
                     }
                 }
             }
         }
     }
 
-    nonisolated(nonsending) private func waitUntilWritable() async throws {
-        try await withUnsafeThrowingContinuation { continuation in
-            self.onEventLoop { $0.waitUntilWritable(continuation) }
+    @usableFromInline
+    nonisolated(nonsending) func waitUntilWritable() async throws {
+        try await self.waiting { wait in
+            try await withUnsafeThrowingContinuation { continuation in
+                self.onEventLoop { $0.waitUntilWritable(wait, continuation) }
+            }
+        }
+    }
+
+    /// A wait that ends when the task is cancelled.
+    nonisolated(nonsending) private func waiting<Result>(
+        _ body: nonisolated(nonsending) (Wait) async throws -> Result
+    ) async rethrows -> Result {
+        let wait = Wait()
+        return try await withTaskCancellationHandler {
+            try await body(wait)
+        } onCancel: {
+            wait.giveUp()
+            self.onEventLoop { $0.giveUp(wait) }
         }
     }
 
     /// Sends a ping and waits for its pong (RFC 6455 section 5.5.2).
     /// - Returns: the round-trip time.
-    /// - Throws: ``WebSocketError`` when the socket closes first.
+    /// - Throws: ``WebSocketError`` when the socket closes first, `CancellationError` when the task is cancelled.
     nonisolated(nonsending) public func ping() async throws -> Duration {
-        try await withUnsafeThrowingContinuation { continuation in
-            self.onEventLoop { $0.sendPing(continuation) }
+        try await self.waiting { wait in
+            try await withUnsafeThrowingContinuation { continuation in
+                self.onEventLoop { $0.sendPing(wait, continuation) }
+            }
         }
     }
 
@@ -206,15 +236,18 @@ public final class WebSocket: Sendable {
             self.onEventLoop {
                 $0.close(code: code, reason: reason)
                 $0.resumeReading()
-                $0.whenClosed(continuation)
+                $0.whenClosed(Wait(), continuation)
             }
         }
     }
 
-    /// Waits until the socket has closed, whoever closes it.
+    /// Waits until the socket has closed, whoever closes it. A cancelled task gets an answer at once, with an error of
+    /// the code ``WebSocketError/Code/cancelled``.
     nonisolated(nonsending) public func closed() async -> CloseInfo {
-        await withUnsafeContinuation { continuation in
-            self.onEventLoop { $0.whenClosed(continuation) }
+        await self.waiting { wait in
+            await withUnsafeContinuation { continuation in
+                self.onEventLoop { $0.whenClosed(wait, continuation) }
+            }
         }
     }
 

@@ -72,6 +72,8 @@ package struct ClientAttempt: Sendable {
                 method: outcome.layer == .extended ? self.template.method : "GET",
                 credentialsState: self.challengesAnswered
             )
+            // Credentials stay behind when their origin is left, also where the chain comes back to it (threat F2).
+            if !target.isSameOrigin(as: from) { self.openingAuthorization = nil }
             self.url = target
             // An answer that is no challenge means that the credentials were taken.
             self.rounds.accepted()

@@ -216,6 +216,13 @@ extension Connection {
     private mutating func write(_ chunk: MessageChunk, now: NIODeadline) throws(WebSocketError) {
         if chunk.isFirst {
             try self.checkSending()
+            guard self.transforms.isEmpty else {
+                throw WebSocketError(
+                    .invalidArgument,
+                    "An extension is in use that works on whole messages; send this one whole.",
+                    phase: .open
+                )
+            }
             self.streaming = StreamingState(kind: chunk.kind, hasBegun: false)
             if chunk.bytes.readableBytes == 0, !chunk.isLast { return }
         } else if !self.closing.canSend || self.phase != .open {
@@ -380,6 +387,8 @@ extension Connection {
             return
         }
         guard self.closing.canSend else { return }
+        // What was unfinished after some read may have been completed by one that left nothing behind.
+        self.keepAlive?.unfinishedMessage(self.reader.unfinishedMessage, now)
         switch self.keepAlive?.expired(now) {
         case .sendPing(let payload): self.writePing(payload)
         case .messageTooSlow: self.drop("A message was not complete in time.", now: now)

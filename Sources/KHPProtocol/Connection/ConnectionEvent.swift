@@ -17,7 +17,7 @@ public enum ConnectionEvent: Sendable {
     case extendedRequest(head: String)
     /// A response of the extended handshake, with the action that the status table gives it.
     case extendedResponse(head: String, status: Int, action: StatusAction, body: ByteBuffer)
-    /// A challenge arrived and is being answered; `round` counts from 1 in one connect.
+    /// A challenge arrived; `round` counts from 1 in one connect.
     case challenge(scheme: String, realm: String?, layer: HandshakeLayer, round: Int)
     /// A redirect is being followed.
     case redirect(from: WebSocketURL, to: WebSocketURL, status: Int, layer: HandshakeLayer)

@@ -73,6 +73,9 @@ struct ConnectCommand: AsyncParsableCommand {
             printer: MessagePrinter(json: outputs.json, output: .shared)
         )
         try await session.run()
+        if let reason = Output.shared.writeFailure() {
+            throw CommandFailure(.closedOtherwise, code: "output", "standard output cannot be written: \(reason)")
+        }
     }
 
     /// What a player needs to have the client say the same.

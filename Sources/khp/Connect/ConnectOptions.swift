@@ -95,6 +95,9 @@ struct HandshakeOptions: ParsableArguments {
         }
         configuration.headers = try Self.fields(headers)
         configuration.extendedHeaders = try Self.fields(extendedHeaders)
+        if let origin, origin != "null", (try? OriginPolicy.allowing([origin])) == nil {
+            throw CommandFailure.usage("`--origin` needs an origin such as https://example.com")
+        }
         configuration.origin = origin
     }
 
@@ -193,6 +196,7 @@ struct TLSOptions: ParsableArguments {
         if let cert, let key {
             tls.certificateChain = try PEM.certificates(cert, option: "--cert").map { .certificate($0) }
             tls.privateKey = .privateKey(try PEM.key(key, option: "--key"))
+            try PEM.checkPair(tls, "--cert", "--key")
         }
         return tls
     }
@@ -206,6 +210,13 @@ enum PEM {
             throw .usage("the file `\(path)` of \(option) holds no PEM certificate")
         }
         return certificates
+    }
+
+    /// Whether a certificate and a key belong together.
+    static func checkPair(_ tls: TLSConfiguration, _ certificate: String, _ key: String) throws(CommandFailure) {
+        guard (try? NIOSSLContext(configuration: tls)) != nil else {
+            throw .usage("the key of \(key) does not belong to the certificate of \(certificate)")
+        }
     }
 
     static func key(_ path: String, option: String) throws(CommandFailure) -> NIOSSLPrivateKey {

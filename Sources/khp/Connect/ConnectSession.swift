@@ -22,7 +22,7 @@ struct ConnectSession: Sendable {
         var backoff = Backoff()
         var hasInput = false
         while true {
-            let failure: CommandFailure
+            var failure: CommandFailure
             do {
                 let socket = try await connect(interruption)
                 backoff.reset()
@@ -46,6 +46,7 @@ struct ConnectSession: Sendable {
             } catch {
                 failure = CommandFailure(any: error)
             }
+            failure.url = failure.url ?? url
             guard reconnects, !interruption.isInterrupted, Self.isWorthAnother(failure) else { throw failure }
             try await pause(&backoff, after: failure, interruption)
         }

@@ -79,7 +79,7 @@ struct Conversation: Sendable {
                     throw failure
                 case .sent: break
                 case .tooLate:
-                    _ = try? await socket.close()
+                    if let info = try? await socket.close() { printer.close(info) }
                     throw CommandFailure(
                         .timeout,
                         code: "timeout",

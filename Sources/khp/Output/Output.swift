@@ -19,6 +19,7 @@ final class Output: Sendable {
     private struct State {
         var prompt: String?
         var isBroken = false
+        var error: Int32 = 0
     }
 
     private let queue = DispatchQueue(label: "khp.output")
@@ -87,6 +88,14 @@ final class Output: Sendable {
         _ = done.wait(timeout: .now() + 1)
     }
 
+    /// Why standard output took no more, once everything was queued; `nil` where it did, or where its reader is gone: that
+    /// reader knows.
+    func writeFailure() -> String? {
+        flush()
+        let error = state.withLock { $0.error }
+        return error == 0 || error == EPIPE ? nil : String(cString: strerror(error))
+    }
+
     /// Shows, changes or takes away the prompt: the last line of the terminal, drawn again after each line of output.
     func setPrompt(_ prompt: String?) {
         queue.async {
@@ -107,9 +116,10 @@ final class Output: Sendable {
                 Self.writeAll(Array("\r\u{1B}[K".utf8), descriptor: screen)
             }
             if stream == .standardError || !state.isBroken {
-                let accepted = Self.writeAll(bytes, descriptor: stream.rawValue)
-                if !accepted, stream == .standardOutput {
+                let error = Self.writeAll(bytes, descriptor: stream.rawValue)
+                if error != 0, stream == .standardOutput {
                     state.isBroken = true
+                    state.error = error
                     broken.store(true, ordering: .relaxed)
                 }
             }
@@ -124,7 +134,7 @@ final class Output: Sendable {
     private static func screen(_ isTerminal: [Bool]) -> Int32 { isTerminal[1] ? 1 : 2 }
 
     @discardableResult
-    private static func writeAll(_ bytes: [UInt8], descriptor: Int32) -> Bool {
+    private static func writeAll(_ bytes: [UInt8], descriptor: Int32) -> Int32 {
         var offset = 0
         while offset < bytes.count {
             let count = bytes.withUnsafeBytes { raw in
@@ -139,9 +149,9 @@ final class Output: Sendable {
                 var wait = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
                 poll(&wait, 1, 1000)
             } else {
-                return false
+                return errno
             }
         }
-        return true
+        return 0
     }
 }

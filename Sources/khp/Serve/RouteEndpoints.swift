@@ -21,14 +21,14 @@ extension Route {
         case .choices(let urls):
             return Endpoint(path, respond: { _ in .choices(urls) })
         case .status(let status, let body):
-            return Endpoint(path, respond: { _ in Self.answer(status, body) }, messageHandler: { Echo() })
+            return Endpoint(path, respond: { Self.answer(status, body, $0.layer) }, messageHandler: { Echo() })
         }
     }
 
-    private static func answer(_ status: Int, _ body: String?) -> HandshakeAnswer {
+    private static func answer(_ status: Int, _ body: String?, _ layer: HandshakeLayer) -> HandshakeAnswer {
         switch status {
         case 201: return .created(body ?? "")
-        case 202:
+        case 202 where layer == .extended:
             // What was accepted is never done: the client's wait ends it.
             return .processing {
                 try? await Task.sleep(for: .seconds(86_400))

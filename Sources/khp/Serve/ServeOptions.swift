@@ -47,6 +47,7 @@ struct ListenOptions: ParsableArguments {
             certificateChain: try PEM.certificates(tlsCert, option: "--tls-cert").map { .certificate($0) },
             privateKey: .privateKey(try PEM.key(tlsKey, option: "--tls-key"))
         )
+        try PEM.checkPair(tls, "--tls-cert", "--tls-key")
         if let clientCa {
             tls.trustRoots = .certificates(try PEM.certificates(clientCa, option: "--client-ca"))
             tls.certificateVerification = .noHostnameVerification

@@ -16,7 +16,12 @@ final class InputQueue: Sendable {
     }
 
     private let state = Mutex(State())
-    private let room = DispatchSemaphore(value: InputQueue.capacity)
+    /// Room for lines. It begins at zero and is filled below: a semaphore that is freed below its first value traps.
+    private let room = DispatchSemaphore(value: 0)
+
+    init() {
+        for _ in 0..<Self.capacity { room.signal() }
+    }
 
     /// Adds a line, or the failure that ends the input; waits while the queue is full. For the reading thread only.
     func put(_ item: Result<String, CommandFailure>) {

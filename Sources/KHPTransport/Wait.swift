@@ -1,0 +1,14 @@
+// A task's wait on the event loop, by which it can be found again when the task is cancelled.
+
+import Synchronization
+
+package final class Wait: Sendable {
+    private let givenUp = Atomic(false)
+
+    package init() {}
+
+    /// Whether the task was cancelled, perhaps before the event loop knew of the wait.
+    package var isGivenUp: Bool { self.givenUp.load(ordering: .acquiring) }
+
+    package func giveUp() { self.givenUp.store(true, ordering: .releasing) }
+}
