@@ -128,8 +128,10 @@ final class ServerSession: ConnectionDelegate {
         plan.extended = extended
         plan.extensions = endpoint.extensions
         plan.subprotocols = endpoint.subprotocols
-        plan.chosenSubprotocol = answer?.subprotocol
-        plan.fields = answer?.fields ?? [:]
+        if let answer {
+            plan.chosenSubprotocol = answer.subprotocol
+            plan.fields = answer.fields
+        }
         plan.principal = self.principal
         plan.limits = endpoint.limits
         plan.delivery = endpoint.delivery

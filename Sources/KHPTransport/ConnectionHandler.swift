@@ -438,7 +438,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
         if pending >= 32_768 {
             self.flushNow()
             // What observers are told waits for a drive, and holds the payload until then.
-            if self.connection.isObserved { self.flushSoon() }
+            if self.connection.settings.isObserved { self.flushSoon() }
         } else {
             self.scheduleFlush()
         }
@@ -461,7 +461,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
 
     private func pongReceived(_ number: UInt64, _ roundTrip: TimeAmount) {
         let duration = Duration.nanoseconds(roundTrip.nanoseconds)
-        if self.connection.isObserved { self.delegate?.perform(.event(.pong(roundTrip: duration)), on: self) }
+        if self.connection.settings.isObserved { self.delegate?.perform(.event(.pong(roundTrip: duration)), on: self) }
         let answered = self.pings.filter { $0.number <= number }
         self.pings.removeAll { $0.number <= number }
         for ping in answered { ping.continuation.resume(returning: duration) }

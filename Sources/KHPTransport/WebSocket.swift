@@ -101,20 +101,30 @@ public final class WebSocket: Sendable {
     @inline(__always)
     nonisolated(nonsending) public func send(_ message: WebSocketMessage) async throws {
         // What needs no waiting needs no asynchronous call either.
-        if try self.sendAtOnce(message) { return }
-        try await self.sendAndWait(message)
+        switch try self.sendHere(message) {
+        case .sent: return
+        case .sentButCongested: try await self.waitUntilWritable()
+        case .notHere: try await self.sendFromElsewhere(message)
+        }
     }
 
-    /// Sends a message if nothing has to be waited for: this is the event loop, and the peer keeps up.
     @usableFromInline
-    func sendAtOnce(_ message: WebSocketMessage) throws -> Bool {
-        guard self.eventLoop.inEventLoop, self.handler.isWritable else { return false }
+    enum Sending {
+        case sent
+        case sentButCongested
+        /// This is not the event loop.
+        case notHere
+    }
+
+    @usableFromInline
+    func sendHere(_ message: WebSocketMessage) throws -> Sending {
+        guard self.eventLoop.inEventLoop else { return .notHere }
         try self.handler.sendMessage(message)
-        return true
+        return self.handler.isWritable ? .sent : .sentButCongested
     }
 
     @usableFromInline
-    nonisolated(nonsending) func sendAndWait(_ message: WebSocketMessage) async throws {
+    nonisolated(nonsending) func sendFromElsewhere(_ message: WebSocketMessage) async throws {
         try await self.say { handler throws(WebSocketError) in try handler.sendMessage(message) }
     }
 
@@ -163,7 +173,8 @@ public final class WebSocket: Sendable {
         }
     }
 
-    nonisolated(nonsending) private func waitUntilWritable() async throws {
+    @usableFromInline
+    nonisolated(nonsending) func waitUntilWritable() async throws {
         try await self.waiting { wait in
             try await withUnsafeThrowingContinuation { continuation in
                 self.onEventLoop { $0.waitUntilWritable(wait, continuation) }

@@ -91,12 +91,15 @@ package struct ClosingHandshake: Sendable {
     /// Whether the TCP connection has ended, or is to.
     package var isOver: Bool { state == .over || state == .leaving }
 
+    /// Whether both ends have sent a close frame.
+    package var isClean: Bool { sent != nil && received != nil }
+
     /// How it ended, or would if the TCP connection ended now.
     package var outcome: Outcome {
         Outcome(
             code: received.map { $0.code ?? .noStatus } ?? .abnormal,
             reason: received?.reason ?? "",
-            isClean: sent != nil && received != nil,
+            isClean: isClean,
             isLocal: isLocal,
             sent: sent
         )

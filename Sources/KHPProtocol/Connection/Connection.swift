@@ -162,7 +162,7 @@ package struct Connection {
     package mutating func transportFailed(_ error: WebSocketError, now: NIODeadline) {
         guard self.phase != .ended else { return }
         // How the stream ends after both close frames is no news: many peers simply drop it.
-        if self.failure == nil, !self.closing.outcome.isClean { self.failure = self.located(error) }
+        if self.failure == nil, !self.closing.isClean { self.failure = self.located(error) }
         self.isInputClosed = true
         self.isTransportGone = true
         self.streamEnded(now: now)
@@ -365,7 +365,7 @@ package struct Connection {
         case .open:
             self.answerHeldClose(now: now)
             if self.phase == .ended { return }
-            if self.failure == nil, !self.closing.outcome.isClean {
+            if self.failure == nil, !self.closing.isClean {
                 self.failure = WebSocketError(
                     .closed,
                     "The peer ended the connection without a closing handshake.",
@@ -374,10 +374,10 @@ package struct Connection {
                 )
             }
             self.perform(self.closing.inputClosed(), now: now)
-            self.end(clean: self.closing.outcome.isClean)
+            self.end(clean: self.closing.isClean)
         case .leaving:
             self.perform(self.closing.inputClosed(), now: now)
-            self.end(clean: self.closing.outcome.isClean)
+            self.end(clean: self.closing.isClean)
         case .idle, .opening, .deciding:
             if self.role == .client, let failure { self.actions.append(.failed(failure)) }
             self.end(clean: false)
@@ -395,9 +395,9 @@ package struct Connection {
             if self.phase == .open { self.idleSince = nil }
         case .sendThenDisconnect(let payload):
             self.writeClose(payload)
-            self.end(clean: self.closing.outcome.isClean)
+            self.end(clean: self.closing.isClean)
         case .disconnect:
-            self.end(clean: self.closing.outcome.isClean)
+            self.end(clean: self.closing.isClean)
         }
     }
 
@@ -468,29 +468,6 @@ package struct Connection {
     /// 32 fresh unpredictable bits for a client's frame (RFC 6455 section 5.3); servers do not mask.
     @inline(__always)
     mutating func nextMask() -> UInt32 { self.role == .client ? self.masks.next() : 0 }
-}
-
-/// Where a client's masking keys come from: the system's generator, or a fixed sequence in tests.
-package protocol MaskSource {
-    mutating func next() -> UInt32
-}
-
-/// Masking keys from the system's cryptographically secure generator, fetched in batches.
-package struct SystemMasks: MaskSource {
-    private var generator = SystemRandomNumberGenerator()
-    private var spare: UInt32?
-
-    package init() {}
-
-    package mutating func next() -> UInt32 {
-        if let spare {
-            self.spare = nil
-            return spare
-        }
-        let bits = self.generator.next() as UInt64
-        self.spare = UInt32(truncatingIfNeeded: bits >> 32)
-        return UInt32(truncatingIfNeeded: bits)
-    }
 }
 
 extension Duration {

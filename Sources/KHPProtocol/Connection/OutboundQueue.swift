@@ -6,6 +6,8 @@ package import NIOCore
 package struct OutboundQueue {
     /// Payloads from this size on are not copied behind their header.
     package static let gatherThreshold = 4096
+    /// Room for the answer to a handshake, and for some small messages.
+    private static let firstBytes = 512
 
     /// What is gathered; append to it through ``write(_:)``.
     private var current = ByteBuffer()
@@ -30,6 +32,8 @@ package struct OutboundQueue {
             if isFree == nil { self.current = ByteBuffer() }
             self.isCurrentTaken = false
         }
+        // Asked for as it is needed: a buffer that grows from nothing is made twice.
+        if self.current.capacity == 0 { self.current = ByteBufferAllocator().buffer(capacity: Self.firstBytes) }
         let before = self.current.readableBytes
         body(&self.current)
         self.pendingBytes += self.current.readableBytes - before

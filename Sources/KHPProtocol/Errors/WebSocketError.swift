@@ -26,8 +26,7 @@ public struct WebSocketError: Error, Sendable {
         let url: WebSocketURL?
         let response: HandshakeResponse?
 
-        init?(url: WebSocketURL?, response: HandshakeResponse?) {
-            if url == nil, response == nil { return nil }
+        init(url: WebSocketURL?, response: HandshakeResponse?) {
             self.url = url
             self.response = response
         }
@@ -48,7 +47,7 @@ public struct WebSocketError: Error, Sendable {
         self.message = message
         self.closeCode = closeCode
         self.phase = phase
-        self.details = Details(url: url, response: response)
+        if url != nil || response != nil { self.details = Details(url: url, response: response) }
     }
 
     /// The stages of a connection, in their order.
