@@ -46,7 +46,8 @@ struct ConnectSession: Sendable {
             } catch {
                 failure = CommandFailure(any: error)
             }
-            failure.url = failure.url ?? url
+            // What is no URL may hold a password, and is not shown.
+            failure.url = failure.url ?? (try? WebSocketURL(url))?.description
             guard reconnects, !interruption.isInterrupted, Self.isWorthAnother(failure) else { throw failure }
             try await pause(&backoff, after: failure, interruption)
         }

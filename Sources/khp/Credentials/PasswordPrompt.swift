@@ -17,9 +17,13 @@ enum PasswordPrompt {
         let descriptor = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)
         guard descriptor >= 0 else { return nil }
         defer { close(descriptor) }
-        say(question, descriptor)
-        guard !echo else { return readLine(descriptor) }
+        guard !echo else {
+            say(question, descriptor)
+            return readLine(descriptor)
+        }
         return TerminalMode.withoutEcho(descriptor) {
+            // Only now: what is typed at once would be shown, and thrown away with the change of mode.
+            say(question, descriptor)
             defer { say("\n", descriptor) }
             return readLine(descriptor)
         }
