@@ -3,6 +3,7 @@
 package import KHPServer
 package import NIOCore
 import NIOPosix
+import Synchronization
 
 /// Runs a server of ours around `body`.
 @discardableResult
@@ -42,22 +43,22 @@ package func withRawServer<Result: Sendable>(
     _ handle: @escaping @Sendable (NIOAsyncChannel<ByteBuffer, ByteBuffer>) async throws -> Void,
     body: (Int) async throws -> Result
 ) async throws -> Result {
+    // Each connection has its task from the moment it is accepted: one that nobody took would never be finished.
+    let tasks = Mutex<[Task<Void, Never>]>([])
     let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
         .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-        .bind(host: "127.0.0.1", port: 0) { channel in
+        .childChannelInitializer { channel in
             channel.eventLoop.makeCompletedFuture {
-                try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
+                let connection = try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
+                let task = Task { _ = try? await handle(connection) }
+                tasks.withLock { $0.append(task) }
             }
         }
-    let serving = Task {
-        try await withThrowingDiscardingTaskGroup { group in
-            try await listener.executeThenClose { connections in
-                for try await connection in connections {
-                    group.addTask { try? await handle(connection) }
-                }
-            }
-        }
+        .bind(host: "127.0.0.1", port: 0)
+        .get()
+    defer {
+        listener.close(promise: nil)
+        for task in tasks.withLock({ $0 }) { task.cancel() }
     }
-    defer { serving.cancel() }
-    return try await body(listener.channel.localAddress?.port ?? 0)
+    return try await body(listener.localAddress?.port ?? 0)
 }
