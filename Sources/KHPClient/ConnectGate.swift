@@ -62,3 +62,23 @@ final class ConnectGate: Sendable {
         next?.resume(returning: true)
     }
 }
+
+/// The right to be in CONNECTING state, given back once.
+final class ConnectPermit: Sendable {
+    private let gate: ConnectGate
+    private let place: String
+    private let isHeld = Mutex(true)
+
+    init(gate: ConnectGate, place: String) {
+        self.gate = gate
+        self.place = place
+    }
+
+    func giveBack() {
+        let wasHeld = self.isHeld.withLock { isHeld in
+            defer { isHeld = false }
+            return isHeld
+        }
+        if wasHeld { self.gate.leave(self.place) }
+    }
+}
