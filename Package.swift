@@ -108,6 +108,13 @@ let package = Package(
             path: "Examples/Tests",
             swiftSettings: settings
         ),
+        // Our side of Autobahn|Testsuite, for `make autobahn`.
+        .executableTarget(
+            name: "autobahn-peer",
+            dependencies: ["KHPClient", "KHPServer", "KHPProtocol", nioCore],
+            path: "Tests/Autobahn/Peer",
+            swiftSettings: settings
+        ),
         .target(
             name: "TestSupport",
             dependencies: ["KHPServer", nioCore, nioPosix],
