@@ -35,6 +35,8 @@ interop:
 	@scripts/setup.sh --python
 	swift build --product khp
 	PATH="$$PWD/.build/python/bin:$$PATH" Tests/Interop/run.sh
+	swift build --product frame-judge
+	PATH="$$PWD/.build/python/bin:$$PATH" Tests/Differential/compare.py
 
 autobahn: setup
 	Tests/Autobahn/run.sh

@@ -115,6 +115,15 @@ let package = Package(
             path: "Tests/Autobahn/Peer",
             swiftSettings: settings
         ),
+        // Verdicts of decoders on streams of frames, for `make interop`.
+        .executableTarget(
+            name: "frame-judge",
+            dependencies: [
+                "KHPProtocol", nioCore, nioEmbedded, .product(name: "NIOWebSocket", package: "swift-nio"),
+            ],
+            path: "Tests/Differential/Judge",
+            swiftSettings: settings
+        ),
         .target(
             name: "TestSupport",
             dependencies: ["KHPServer", nioCore, nioPosix],
