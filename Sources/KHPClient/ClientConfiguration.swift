@@ -32,6 +32,9 @@ extension WebSocketClient {
         public var challengeHandler: (any ChallengeHandler)?
         /// Which redirects to follow.
         public var redirects = Redirects()
+        /// What to do about cookies. By default they are kept in a store of this configuration's own, which its copies
+        /// share. A Cookie field in ``headers`` goes before them: then that one is sent and no other.
+        public var cookies = Cookies.store(CookieStore())
         /// TLS for wss: trust roots, client certificate and the like. Certificate and host name are verified by default,
         /// against the system's trust roots. The application protocol (ALPN) is always `http/1.1`.
         public var tls = TLSConfiguration.makeClientConfiguration()
@@ -65,6 +68,10 @@ extension WebSocketClient {
         /// Chooses among the alternatives of a 300, given as the server wrote them, relative or not; `nil` leaves it to
         /// the client, which takes the first usable one.
         public var choose: (@Sendable ([String]) async -> String?)?
+        /// Whether to follow a redirect that all else allows, asked once its host is resolved; the addresses are then
+        /// the ones that are dialled (threat F8), now and when the same host is met again in this connect. They are
+        /// empty where a proxy resolves the name. It has to answer within ``Timeouts/total``.
+        public var permits: (@Sendable (RedirectStep, [SocketAddress]) async -> Bool)?
 
         /// The defaults: all targets but a downgrade, five hops.
         public init() {}

@@ -19,20 +19,21 @@ final class ClientSession: ConnectionDelegate {
     private let channel: any Channel
     private let info: ConnectionInfo
     private let usesTLS: Bool
-    private let observer: (@Sendable (ConnectionEvent, ConnectionInfo) -> Void)?
+    private let configuration: WebSocketClient.Configuration
+    private var observer: (@Sendable (ConnectionEvent, ConnectionInfo) -> Void)? { self.configuration.observer }
 
     init(
         steps: AsyncStream<Step>.Continuation,
         channel: any Channel,
         info: ConnectionInfo,
         usesTLS: Bool,
-        observer: (@Sendable (ConnectionEvent, ConnectionInfo) -> Void)?
+        configuration: WebSocketClient.Configuration
     ) {
         self.steps = steps
         self.channel = channel
         self.info = info
         self.usesTLS = usesTLS
-        self.observer = observer
+        self.configuration = configuration
     }
 
     func connected(_ handler: ConnectionHandler) {
@@ -47,7 +48,8 @@ final class ClientSession: ConnectionDelegate {
             self.steps.yield(.established)
         case .challenge(let response):
             self.steps.yield(.challenge(response))
-        case .opened(let negotiation):
+        case .opened(var negotiation):
+            self.configuration.keepCookies(of: &negotiation)
             let inbox = Inbox(limits: handler.connection.settings.limits)
             handler.connection.holdsClose = true
             handler.deliver(to: .inbox(inbox))

@@ -15,6 +15,10 @@ struct ConnectLoop {
     var deadline: NIODeadline
     var hops = 0
     var hasWarned = false
+    /// The redirect that led to the next hop, until it was permitted.
+    var redirected: RedirectStep?
+    /// The addresses that were permitted, by authority.
+    var permitted: [String: [SocketAddress]] = [:]
     var info = ConnectionInfo(id: 0, role: .client, peer: "")
 
     static let connections = Atomic<UInt64>(0)
@@ -44,12 +48,15 @@ struct ConnectLoop {
             self.configuration.logger?.debug("connect failed", metadata: ["error": "\(error)"])
             throw error
         } catch is CancellationError {
-            let error = WebSocketError(.cancelled, "The connect was cancelled.", url: self.attempt.url)
+            let error = self.attempt.explained(
+                WebSocketError(.cancelled, "The connect was cancelled.", url: self.attempt.url)
+            )
             self.observe(.failed(error))
             throw error
         } catch {
             var error = TransportFailure.describe(error, usesTLS: self.attempt.url.isSecure)
             error.url = error.url ?? self.attempt.url
+            error = self.attempt.explained(error)
             self.observe(.failed(error))
             throw error
         }
@@ -64,7 +71,8 @@ struct ConnectLoop {
     /// - Returns: the open socket, or `nil` when another hop is to be tried.
     mutating func hop() async throws -> WebSocket? {
         self.hops += 1
-        let plan = self.attempt.plan
+        var plan = self.attempt.plan
+        self.addCookies(to: &plan)
         self.info = ConnectionInfo(
             id: Self.connections.wrappingAdd(1, ordering: .relaxed).newValue,
             role: .client,
@@ -72,7 +80,7 @@ struct ConnectLoop {
         )
         self.observe(.connecting(url: plan.url, attempt: self.hops))
         let bound = TimeAmount(self.configuration.timeouts.connect)
-        let addresses = try await self.resolve(plan.url, until: min(self.deadline, .now() + bound))
+        let addresses = try await self.permittedAddresses(of: plan.url, until: min(self.deadline, .now() + bound))
         var failure: WebSocketError?
         for (index, address) in addresses.enumerated() {
             // The time is shared among the addresses, so that a dead first one does not use it all up; waiting for
@@ -193,14 +201,5 @@ struct ConnectLoop {
             handler.close(code: .normalClosure, reason: "")
         }.get()
         self.boundLeaving(channel)
-    }
-
-    mutating func redirect(_ outcome: HopOutcome) async throws {
-        var choice: String?
-        if let alternatives = self.attempt.alternatives(of: outcome), let choose = self.configuration.redirects.choose {
-            choice = await choose(alternatives)
-        }
-        let step = try self.attempt.follow(outcome, choice: choice)
-        self.observe(.redirect(from: step.from, to: step.to, status: step.status, layer: step.layer))
     }
 }

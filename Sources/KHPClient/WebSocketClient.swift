@@ -61,13 +61,21 @@ public struct WebSocketClient: Sendable {
     ///   - subprotocols: the application's, in order of preference; `x-kaazing-handshake` is not one of them.
     /// - Throws: ``WebSocketError``; its code says what went wrong, its response what the server answered.
     public func connect(to url: String, subprotocols: [String] = []) async throws -> WebSocket {
-        var attempt = ConnectLoop(
+        var attempts = 0
+        return try await self.connect(to: url, subprotocols: subprotocols, attempts: &attempts)
+    }
+
+    /// The same, where other connects came before: `attempts` counts the hops of all of them.
+    func connect(to url: String, subprotocols: [String], attempts: inout Int) async throws -> WebSocket {
+        var loop = ConnectLoop(
             configuration: self.configuration,
             gate: self.gate,
             eventLoop: self.eventLoopGroup.next(),
             attempt: try self.plan(url, subprotocols)
         )
-        return try await attempt.run()
+        loop.hops = attempts
+        defer { attempts = loop.hops }
+        return try await loop.run()
     }
 
     private func plan(_ url: String, _ subprotocols: [String]) throws(WebSocketError) -> ClientAttempt {

@@ -14,6 +14,12 @@ package struct ClientAttempt: Sendable {
     /// The answer to a challenge of the opening handshake, for the origin that asked.
     private var openingAuthorization: (origin: String, value: String)?
     private let follows308: Bool
+    /// The origins that the chain has left: what is theirs stays behind, also where it comes back (threat F2).
+    private var departed: Set<String> = []
+    /// After a 303: from then on a GET without a body.
+    private var hasSeenOther = false
+    /// The version that an origin wants instead of 13.
+    private var version: (origin: String, number: Int)?
 
     /// - Parameters:
     ///   - template: the plan of the first hop.
@@ -40,9 +46,24 @@ package struct ClientAttempt: Sendable {
             plan.headers = HTTPFields()
             plan.extendedHeaders = HTTPFields()
         }
+        if self.hasSeenOther || !self.redirects.keepsSecrets {
+            // The body is the caller's for the origin that the caller named, as much as a field is.
+            plan.method = "GET"
+            plan.body = nil
+        }
+        if let version = self.version, version.origin == self.url.origin { plan.version = version.number }
         if let known = self.openingAuthorization, known.origin == self.url.origin { plan.authorization = known.value }
         return plan
     }
+
+    /// Which stored cookies the next hop may carry (D12).
+    package var cookieScope: CookieJar.Scope {
+        if self.departed.contains(self.url.origin) { return .none }
+        return self.redirects.keepsSecrets ? .all : .ownOrigin
+    }
+
+    /// Whether the next hop may be shown the caller's client certificate (threat F1).
+    package var presentsClientCertificate: Bool { self.redirects.keepsSecrets }
 
     // MARK: Redirects
 
@@ -52,28 +73,44 @@ package struct ClientAttempt: Sendable {
     }
 
     /// Follows a redirect, or one of the choices of a 300 (KHP-E15, KHP-E16).
-    /// - Parameter choice: the caller's pick; the first usable alternative without one.
-    package mutating func follow(_ outcome: HopOutcome, choice: String? = nil) throws(WebSocketError) -> RedirectStep {
+    /// - Parameters:
+    ///   - choice: the caller's pick; the first usable alternative without one.
+    ///   - cookies: a number for each URL that changes when the cookies for it do; coming back with others is no loop.
+    /// - Returns: the step; nil where the next hop is the same URL in another version of the protocol.
+    package mutating func follow(
+        _ outcome: HopOutcome,
+        choice: String? = nil,
+        cookies: (WebSocketURL) -> Int = { _ in 0 }
+    ) throws(WebSocketError) -> RedirectStep? {
         if outcome.response.status == 308, !self.follows308 {
             throw self.refusal(outcome)
         }
-        if outcome.kind == .upgrade { return try self.upgrade(outcome) }
+        if outcome.kind == .upgrade { return try self.upgrade(outcome, cookies) }
         let candidates = choice.map { [$0] } ?? choices(of: outcome.response)
-        return try self.step(outcome, to: candidates)
+        return try self.step(outcome, to: candidates, cookies)
     }
 
-    private mutating func step(_ outcome: HopOutcome, to candidates: [String]) throws(WebSocketError) -> RedirectStep {
+    private mutating func step(
+        _ outcome: HopOutcome,
+        to candidates: [String],
+        _ cookies: (WebSocketURL) -> Int
+    ) throws(WebSocketError) -> RedirectStep {
         let from = self.url
         do throws(WebSocketError) {
             let target = try self.redirects.follow(
                 status: outcome.kind == .upgrade ? 302 : outcome.response.status,
                 candidates: candidates,
                 from: from,
-                method: outcome.layer == .extended ? self.template.method : "GET",
-                credentialsState: self.challengesAnswered
+                method: outcome.layer == .extended ? self.plan.method : "GET",
+                credentialsState: self.challengesAnswered,
+                cookies: cookies
             )
             // Credentials stay behind when their origin is left, also where the chain comes back to it (threat F2).
-            if !target.isSameOrigin(as: from) { self.openingAuthorization = nil }
+            if !target.isSameOrigin(as: from) {
+                self.openingAuthorization = nil
+                self.departed.insert(from.origin)
+            }
+            if outcome.response.status == 303 { self.hasSeenOther = true }
             self.url = target
             // An answer that is no challenge means that the credentials were taken.
             self.rounds.accepted()
@@ -88,15 +125,43 @@ package struct ClientAttempt: Sendable {
         }
     }
 
-    /// 426: reconnects over TLS when the response names it; anything else cannot be acted on.
-    private mutating func upgrade(_ outcome: HopOutcome) throws(WebSocketError) -> RedirectStep {
+    /// 426: reconnects over TLS when the response names it, and once in an older version of the protocol when the
+    /// opening wants one that frames as 13 does; anything else cannot be acted on.
+    private mutating func upgrade(
+        _ outcome: HopOutcome,
+        _ cookies: (WebSocketURL) -> Int
+    ) throws(WebSocketError) -> RedirectStep? {
         let names = outcome.response.fields[values: .upgrade].flatMap { $0.split(separator: ",") }
         let namesTLS = names.contains { name in
             let name = name.drop { $0 == " " || $0 == "\t" }
             return name.prefix(3).lowercased() == "tls" || name.lowercased() == "wss"
         }
-        guard namesTLS, !self.url.isSecure else { throw self.refusal(outcome) }
-        return try self.step(outcome, to: ["wss://\(self.url.authority)\(self.url.resource)"])
+        if namesTLS, !self.url.isSecure {
+            return try self.step(outcome, to: ["wss://\(self.url.authority)\(self.url.resource)"], cookies)
+        }
+        let offered = Self.versions(in: outcome.response)
+        if outcome.layer == .opening, self.version?.origin != self.url.origin, !offered.contains(13),
+            let version = [8, 7].first(where: offered.contains)
+        {
+            self.version = (self.url.origin, version)
+            return nil
+        }
+        var error = self.refusal(outcome)
+        if !offered.isEmpty {
+            error.message.removeLast()
+            error.message += "; it offers version \(offered.map(String.init).joined(separator: ", "))."
+        }
+        throw error
+    }
+
+    /// What Sec-WebSocket-Version lists (RFC 6455 section 4.4), at most sixteen.
+    private static func versions(in response: HandshakeResponse) -> [Int] {
+        guard let name = HTTPField.Name("Sec-WebSocket-Version") else { return [] }
+        let values = response.fields[values: name].flatMap { $0.split(separator: ",") }
+        return values.prefix(16).compactMap { value in
+            let digits = value.filter { $0 != " " && $0 != "\t" }
+            return digits.utf8.count <= 3 && digits.utf8.allSatisfy(Bytes.isDigit) ? Int(digits) : nil
+        }
     }
 
     private func refusal(_ outcome: HopOutcome) -> WebSocketError {
@@ -198,10 +263,12 @@ package struct ClientAttempt: Sendable {
         return error
     }
 
-    /// The error as the caller sees it: a 403 after an answered challenge means that the credentials were refused (D16).
+    /// The error as the caller sees it: a 403 after an answered challenge means that the credentials were refused (D16),
+    /// and the way to it is part of it.
     package func explained(_ error: WebSocketError) -> WebSocketError {
-        guard self.challengesAnswered > 0, error.response?.status == 403 else { return error }
         var error = error
+        if !self.trail.isEmpty { error.redirects = self.trail }
+        guard self.challengesAnswered > 0, error.response?.status == 403 else { return error }
         error.code = .authenticationFailed
         error.message = "The server refused the credentials (403)."
         return error

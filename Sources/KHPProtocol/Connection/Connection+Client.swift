@@ -17,6 +17,12 @@ package struct ClientPlan: Sendable {
     package var origin: String?
     /// The caller's fields that may go to this hop's origin.
     package var headers = HTTPFields()
+    /// The value of Cookie, from the client's store.
+    package var cookies: String?
+    /// Whether cookies that the server sets count.
+    package var takesCookies = false
+    /// The value of Sec-WebSocket-Version: 13, or 8 or 7 after a 426 that wants one of these.
+    package var version = 13
     package var extendedHeaders = HTTPFields()
     /// The Authorization value for the opening request, after its 401.
     package var authorization: String?
@@ -61,7 +67,10 @@ extension Connection {
             extensions: try ExtensionNegotiation(plan.extensions),
             origin: plan.origin,
             extraFields: plan.headers,
-            authorization: plan.authorization
+            // What the caller wrote goes before what was stored.
+            cookies: plan.headers[.cookie] == nil ? plan.cookies : nil,
+            authorization: plan.authorization,
+            version: plan.version
         )
         // R-U2: what is sent later only is checked now as well.
         let extended = ExtendedClientPlan(
@@ -156,7 +165,8 @@ extension Connection {
             status: nil,
             response: HandshakeResponse(head: result.head),
             redirects: plan.redirects,
-            challenges: plan.challenges
+            challenges: plan.challenges,
+            setCookies: plan.takesCookies ? setCookies(in: result.head) : []
         )
         let transforms = result.extensions.negotiated.transforms(from: plan.extensions, role: .client)
         self.open(negotiation, transforms: transforms, now: now)

@@ -84,6 +84,12 @@ extension Connection {
 
     private mutating func completeExtended(_ result: ExtendedResult, now: NIODeadline) {
         guard let plan = self.client?.plan else { return }
+        // G15, W10-11: those of the two answers that opened the socket, and of no other.
+        let setCookies =
+            plan.takesCookies
+            ? (self.client?.result).map {
+                KHPProtocol.setCookies(in: $0.head) + KHPProtocol.setCookies(in: result.head)
+            } : nil
         let negotiation = Negotiation(
             url: plan.url,
             dialect: .rfc6455,
@@ -92,7 +98,8 @@ extension Connection {
             status: result.status,
             response: result.response,
             redirects: plan.redirects,
-            challenges: plan.challenges
+            challenges: plan.challenges,
+            setCookies: setCookies ?? []
         )
         let transforms = result.extensions.negotiated.transforms(from: plan.extensions, role: .client)
         self.open(negotiation, transforms: transforms, now: now)

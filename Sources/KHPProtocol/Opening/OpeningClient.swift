@@ -85,6 +85,10 @@ package struct OpeningClient {
                         state = .done
                         throw invalid("it sent more than one provisional response", head)
                     }
+                case 301, 302, 303, 307, 308:
+                    // Where they lead says the head; their content is not waited for (threat F11).
+                    state = .done
+                    return .response(HandshakeResponse(head: head))
                 default:
                     state = .entity(head, try EntityReader(of: head, limit: limits.entityBytes))
                 }
