@@ -22,7 +22,7 @@ extension ConnectLoop {
     }
 
     /// The value of Authorization or Proxy-Authorization that answers a 401 or 407: from what is known, or from the
-    /// handler. The whole connect stands still while that works.
+    /// handler. The whole connect stands still while that works: its deadline is moved here.
     /// - Parameter target: the request that will carry it.
     mutating func authorization(
         answering response: HandshakeResponse,
