@@ -27,11 +27,16 @@ extension WebSocketClient {
         public var headers = HTTPFields()
         /// The Origin field, such as `https://example.com`; needed only to stand in for a page.
         public var origin: String?
-        /// Answers challenges (401). Without one a challenge fails the connect with
+        /// Answers challenges (401 in either handshake, 407 of a proxy). Without one a challenge fails the connect with
         /// ``WebSocketError/Code/authenticationFailed``.
         public var challengeHandler: (any ChallengeHandler)?
+        /// Which schemes to answer, and what to send without being asked.
+        public var authentication = Authentication()
         /// Which redirects to follow.
         public var redirects = Redirects()
+        /// What to do about cookies. By default they are kept in a store of this configuration's own, which its copies
+        /// share. A Cookie field in ``headers`` goes before them: then that one is sent and no other.
+        public var cookies = Cookies.store(CookieStore())
         /// TLS for wss: trust roots, client certificate and the like. Certificate and host name are verified by default,
         /// against the system's trust roots. The application protocol (ALPN) is always `http/1.1`.
         public var tls = TLSConfiguration.makeClientConfiguration()
@@ -52,6 +57,20 @@ extension WebSocketClient {
         public init() {}
     }
 
+    /// How a client authenticates itself.
+    public struct Authentication: Sendable {
+        /// Whether a server that has asked for Digest may be answered when it then asks for Basic only, or for Digest
+        /// with a weaker algorithm. Somebody on the way could have taken the stronger challenge out, so a connect fails
+        /// then with ``WebSocketError/Code/authenticationFailed``.
+        public var allowsDowngrade = false
+        /// Credentials to send without being asked, each to its origin alone. What cannot be sent unasked is refused by
+        /// the connect with ``WebSocketError/Code/invalidArgument``.
+        public var preemptive: [PreemptiveCredentials] = []
+
+        /// The defaults: nothing unasked, no downgrade.
+        public init() {}
+    }
+
     /// Which redirects a client follows (300, 301, 302, 303, 307; KHP-E15, KHP-E16).
     public struct Redirects: Sendable {
         /// Which targets are acceptable, compared with the URL that was given.
@@ -65,6 +84,10 @@ extension WebSocketClient {
         /// Chooses among the alternatives of a 300, given as the server wrote them, relative or not; `nil` leaves it to
         /// the client, which takes the first usable one.
         public var choose: (@Sendable ([String]) async -> String?)?
+        /// Whether to follow a redirect that all else allows, asked once its host is resolved; the addresses are then
+        /// the ones that are dialled (threat F8), now and when the same host is met again in this connect. They are
+        /// empty where a proxy resolves the name. It has to answer within ``Timeouts/total``.
+        public var permits: (@Sendable (RedirectStep, [SocketAddress]) async -> Bool)?
 
         /// The defaults: all targets but a downgrade, five hops.
         public init() {}

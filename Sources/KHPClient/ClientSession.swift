@@ -7,8 +7,8 @@ import NIOCore
 final class ClientSession: ConnectionDelegate {
     enum Step: Sendable {
         /// The opening handshake is complete; the extended one follows.
-        case established
-        case challenge(HandshakeResponse)
+        case established(ResponseHead)
+        case challenge(HandshakeResponse, HandshakeLayer)
         case opened(WebSocket)
         case ended(HopOutcome)
         case failed(WebSocketError)
@@ -19,7 +19,8 @@ final class ClientSession: ConnectionDelegate {
     private let channel: any Channel
     private let info: ConnectionInfo
     private let usesTLS: Bool
-    private let observer: (@Sendable (ConnectionEvent, ConnectionInfo) -> Void)?
+    private let configuration: WebSocketClient.Configuration
+    private var observer: (@Sendable (ConnectionEvent, ConnectionInfo) -> Void)? { self.configuration.observer }
     /// Makes what takes the messages on the event loop; `nil` where the socket's owner takes them.
     var makeMessageHandler: (@Sendable () -> any MessageHandler)?
 
@@ -28,13 +29,13 @@ final class ClientSession: ConnectionDelegate {
         channel: any Channel,
         info: ConnectionInfo,
         usesTLS: Bool,
-        observer: (@Sendable (ConnectionEvent, ConnectionInfo) -> Void)?
+        configuration: WebSocketClient.Configuration
     ) {
         self.steps = steps
         self.channel = channel
         self.info = info
         self.usesTLS = usesTLS
-        self.observer = observer
+        self.configuration = configuration
     }
 
     func connected(_ handler: ConnectionHandler) {
@@ -45,11 +46,12 @@ final class ClientSession: ConnectionDelegate {
 
     func perform(_ action: ConnectionAction, on handler: ConnectionHandler) {
         switch action {
-        case .established:
-            self.steps.yield(.established)
-        case .challenge(let response):
-            self.steps.yield(.challenge(response))
-        case .opened(let negotiation):
+        case .established(let head):
+            self.steps.yield(.established(head))
+        case .challenge(let response, let layer):
+            self.steps.yield(.challenge(response, layer))
+        case .opened(var negotiation):
+            self.configuration.keepCookies(of: &negotiation)
             let inbox = Inbox(limits: handler.connection.settings.limits)
             let application = self.makeMessageHandler?()
             if let application {

@@ -67,7 +67,7 @@ extension ConnectLoop {
                     channel: channel,
                     info: info,
                     usesTLS: plan.url.isSecure,
-                    observer: configuration.observer
+                    configuration: configuration
                 )
                 session.makeMessageHandler = makeMessageHandler
                 return ConnectionHandler(
@@ -94,6 +94,14 @@ extension ConnectLoop {
 
     func tls(for url: WebSocketURL) throws -> (context: NIOSSLContext, host: String) {
         var tls = self.configuration.tls
+        if !self.attempt.presentsClientCertificate {
+            // Who we are is as much a credential as a password (threat F1).
+            tls.certificateChain = []
+            tls.privateKey = nil
+            tls.sslContextCallback = nil
+            tls.pskClientProvider = nil
+            tls.pskHint = nil
+        }
         tls.applicationProtocols = ["http/1.1"]
         do {
             return (try NIOSSLContext(configuration: tls), url.host)

@@ -15,6 +15,10 @@ struct ConnectLoop {
     var deadline: NIODeadline
     var hops = 0
     var hasWarned = false
+    /// The redirect that led to the next hop, until it was permitted.
+    var redirected: RedirectStep?
+    /// The addresses that were permitted, by authority.
+    var permitted: [String: [SocketAddress]] = [:]
     var info = ConnectionInfo(id: 0, role: .client, peer: "")
     /// Makes what takes the messages on the event loop; `nil` where the socket's owner takes them.
     var makeMessageHandler: (@Sendable () -> any MessageHandler)?
@@ -46,12 +50,15 @@ struct ConnectLoop {
             self.configuration.logger?.debug("connect failed", metadata: ["error": "\(error)"])
             throw error
         } catch is CancellationError {
-            let error = WebSocketError(.cancelled, "The connect was cancelled.", url: self.attempt.url)
+            let error = self.attempt.explained(
+                WebSocketError(.cancelled, "The connect was cancelled.", url: self.attempt.url)
+            )
             self.observe(.failed(error))
             throw error
         } catch {
             var error = TransportFailure.describe(error, usesTLS: self.attempt.url.isSecure)
             error.url = error.url ?? self.attempt.url
+            error = self.attempt.explained(error)
             self.observe(.failed(error))
             throw error
         }
@@ -66,7 +73,9 @@ struct ConnectLoop {
     /// - Returns: the open socket, or `nil` when another hop is to be tried.
     mutating func hop() async throws -> WebSocket? {
         self.hops += 1
-        let plan = self.attempt.plan
+        var plan = self.attempt.nextPlan(clientNonce: Self.makeNonce)
+        self.addCookies(to: &plan)
+        self.warnWithoutTLS(plan)
         self.info = ConnectionInfo(
             id: Self.connections.wrappingAdd(1, ordering: .relaxed).newValue,
             role: .client,
@@ -74,7 +83,7 @@ struct ConnectLoop {
         )
         self.observe(.connecting(url: plan.url, attempt: self.hops))
         let bound = TimeAmount(self.configuration.timeouts.connect)
-        let addresses = try await self.resolve(plan.url, until: min(self.deadline, .now() + bound))
+        let addresses = try await self.permittedAddresses(of: plan.url, until: min(self.deadline, .now() + bound))
         var failure: WebSocketError?
         for (index, address) in addresses.enumerated() {
             // The time is shared among the addresses, so that a dead first one does not use it all up; waiting for
@@ -141,15 +150,29 @@ struct ConnectLoop {
     ) async throws -> WebSocket? {
         var next: HopOutcome?
         var failure: WebSocketError?
+        var permit = permit
+        defer { permit.giveBack() }
+        // Whether the answer to a challenge of the opening handshake goes out on a fresh connection.
+        var answersAfresh = false
         for await step in stream {
             switch step {
-            case .established:
+            case .established(let head):
                 permit.giveBack()
+                try self.attempt.accepted(head)
             case .opened(let socket):
                 return socket
-            case .challenge(let response):
+            case .challenge(let response, let layer):
                 do {
-                    try await self.answer(response, layer: .extended, channel: channel)
+                    // Others may connect to this address while a person is asked.
+                    permit.giveBack()
+                    try await self.answer(response, layer: layer)
+                    if layer == .extended {
+                        try await self.replayExtended(on: channel)
+                    } else {
+                        answersAfresh = true
+                        permit = try await self.permit(after: permit)
+                        answersAfresh = try await !self.replayOpening(on: channel)
+                    }
                 } catch let error as WebSocketError {
                     failure = failure ?? error
                     try? await self.end(channel)
@@ -170,6 +193,7 @@ struct ConnectLoop {
         permit.giveBack()
         try Task.checkCancellation()
         if let failure { throw failure }
+        if answersAfresh { return nil }
         guard let next else {
             throw WebSocketError(
                 .closedDuringHandshake,
@@ -177,10 +201,10 @@ struct ConnectLoop {
                 url: self.attempt.url
             )
         }
-        if next.kind == .challenge {
-            try await self.answer(next.response, layer: .opening, channel: nil)
-        } else {
-            try await self.redirect(next)
+        switch next.kind {
+        case .challenge: try await self.answer(next.response, layer: .opening)
+        case .replayLost: break
+        case .choose, .redirect, .upgrade: try await self.redirect(next)
         }
         return nil
     }
@@ -195,14 +219,5 @@ struct ConnectLoop {
             handler.close(code: .normalClosure, reason: "")
         }.get()
         self.boundLeaving(channel)
-    }
-
-    mutating func redirect(_ outcome: HopOutcome) async throws {
-        var choice: String?
-        if let alternatives = self.attempt.alternatives(of: outcome), let choose = self.configuration.redirects.choose {
-            choice = await choose(alternatives)
-        }
-        let step = try self.attempt.follow(outcome, choice: choice)
-        self.observe(.redirect(from: step.from, to: step.to, status: step.status, layer: step.layer))
     }
 }

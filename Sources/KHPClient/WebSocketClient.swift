@@ -61,13 +61,21 @@ public struct WebSocketClient: Sendable {
     ///   - subprotocols: the application's, in order of preference; `x-kaazing-handshake` is not one of them.
     /// - Throws: ``WebSocketError``; its code says what went wrong, its response what the server answered.
     public func connect(to url: String, subprotocols: [String] = []) async throws -> WebSocket {
-        var attempt = ConnectLoop(
+        var attempts = 0
+        return try await self.connect(to: url, subprotocols: subprotocols, attempts: &attempts)
+    }
+
+    /// The same, where other connects came before: `attempts` counts the hops of all of them.
+    func connect(to url: String, subprotocols: [String], attempts: inout Int) async throws -> WebSocket {
+        var loop = ConnectLoop(
             configuration: self.configuration,
             gate: self.gate,
             eventLoop: self.eventLoopGroup.next(),
             attempt: try self.plan(url, subprotocols)
         )
-        return try await attempt.run()
+        loop.hops = attempts
+        defer { attempts = loop.hops }
+        return try await loop.run()
     }
 
     /// Opens a socket whose messages a ``MessageHandler`` takes on the event loop, without a task or a queue in between,
@@ -114,6 +122,11 @@ public struct WebSocketClient: Sendable {
             allowsDowngrade: configuration.redirects.allowsDowngrade,
             follows308: configuration.redirects.follows308
         )
-        return ClientAttempt(plan, redirects: redirects, rounds: configuration.limits.challengeRounds)
+        let authenticator = try Authenticator(
+            limit: configuration.limits.challengeRounds,
+            allowsDowngrade: configuration.authentication.allowsDowngrade,
+            preemptive: configuration.authentication.preemptive
+        )
+        return ClientAttempt(plan, redirects: redirects, authenticator: authenticator)
     }
 }

@@ -16,6 +16,8 @@ package final class Inbox: Sendable {
         /// Whether the event loop waits for the consumer to come back and find nothing.
         var tellsWhenIdle = false
         var end: CloseInfo?
+        /// Whether somebody was told of the end.
+        var endWasSeen = false
         var consumer: UnsafeContinuation<MessageChunk?, any Error>?
         /// The task in which the socket lives, and whether it is the consumer that waits.
         var owner: Int?
@@ -73,6 +75,7 @@ package final class Inbox: Sendable {
     package func finish(_ info: CloseInfo) {
         let consumer = self.state.withLock { state in
             state.end = info
+            state.endWasSeen = state.endWasSeen || state.consumer != nil
             defer { state.consumer = nil }
             return state.consumer
         }
@@ -89,6 +92,12 @@ package final class Inbox: Sendable {
 
     /// Whether nothing more will arrive.
     package var isFinished: Bool { self.state.withLock { $0.end != nil } }
+
+    /// Whether a consumer, or whoever waited for it, has met the end.
+    package var endWasSeen: Bool { self.state.withLock { $0.endWasSeen } }
+
+    /// Somebody else has met the end.
+    package func noteEndSeen() { self.state.withLock { $0.endWasSeen = true } }
 
     private static func resume(_ consumer: UnsafeContinuation<MessageChunk?, any Error>?, atEnd info: CloseInfo) {
         guard let consumer else { return }
@@ -175,7 +184,10 @@ package final class Inbox: Sendable {
             enum Now { case item(MessageChunk, drained: Bool), end(CloseInfo), cancelled, second, wait }
             let now: Now = self.state.withLock { state in
                 if let (item, drained) = self.take(&state) { return .item(item, drained: drained) }
-                if let end = state.end { return .end(end) }
+                if let end = state.end {
+                    state.endWasSeen = true
+                    return .end(end)
+                }
                 // Checked under the lock: a cancellation after this finds the consumer.
                 if Task.isCancelled { return .cancelled }
                 if state.consumer != nil { return .second }

@@ -244,11 +244,13 @@ public final class WebSocket: Sendable {
     /// Waits until the socket has closed, whoever closes it. A cancelled task gets an answer at once, with an error of
     /// the code ``WebSocketError/Code/cancelled``.
     nonisolated(nonsending) public func closed() async -> CloseInfo {
-        await self.waiting { wait in
+        let end = await self.waiting { wait in
             await withUnsafeContinuation { continuation in
                 self.onEventLoop { $0.whenClosed(wait, continuation) }
             }
         }
+        if self.inbox.isFinished { self.inbox.noteEndSeen() }
+        return end
     }
 
     /// Waits until the socket has closed; a task that is cancelled closes it with 1001, and waits for that.
@@ -261,6 +263,12 @@ public final class WebSocket: Sendable {
             self.onEventLoop { $0.abandoned() }
         }
     }
+
+    /// Whether the connection has ended.
+    package var hasEnded: Bool { self.inbox.isFinished }
+
+    /// Whether it has ended, and ``messages``, ``chunks`` or ``closed()`` said so.
+    package var endWasSeen: Bool { self.inbox.endWasSeen }
 
     /// Drops the connection at once, without a closing handshake.
     package func abort() {

@@ -1,3 +1,5 @@
+import KHPProtocol
+
 /// What the command's exit status says: one number for each kind of ending, so that scripts can tell them apart.
 enum CommandStatus: Int32, Sendable {
     /// Closed cleanly, with 1000 or 1001.
@@ -36,6 +38,8 @@ struct CommandFailure: Error {
     var url: String?
     /// The HTTP status that came with it.
     var httpStatus: Int?
+    /// The redirects on the way.
+    var redirects: [RedirectStep] = []
 
     init(_ status: CommandStatus, code: String, _ sentence: String, url: String? = nil, httpStatus: Int? = nil) {
         self.status = status

@@ -97,18 +97,4 @@ struct TerminalTests {
             return
         }
     }
-
-    @Test("pauses grow to the cap, with full jitter")
-    func backoff() {
-        var backoff = Backoff()
-        var bounds: [Double] = []
-        for _ in 0..<10 {
-            bounds.append(backoff.bound)
-            let pause = backoff.next().seconds
-            #expect(pause >= 0 && pause <= (bounds.last ?? 0))
-        }
-        #expect(bounds == [0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30])
-        backoff.reset()
-        #expect(backoff.bound == 0.5)
-    }
 }

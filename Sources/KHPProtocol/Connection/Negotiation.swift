@@ -17,6 +17,10 @@ public struct Negotiation: Sendable {
     public var redirects: [RedirectStep]
     /// How many challenges were answered on the way.
     public var challenges: Int
+    /// The cookies that the handshakes which opened the socket set, on a client; see `Cookies`. Their values are secrets.
+    public var cookies: [Cookie] = []
+    /// The same as fields, before they are dated.
+    package var setCookies: [SetCookie] = []
     /// Who the peer proved to be, on a server whose endpoint asks for credentials.
     public var principal: String?
 
@@ -29,7 +33,8 @@ public struct Negotiation: Sendable {
         response: HandshakeResponse?,
         redirects: [RedirectStep] = [],
         challenges: Int = 0,
-        principal: String? = nil
+        principal: String? = nil,
+        setCookies: [SetCookie] = []
     ) {
         self.url = url
         self.dialect = dialect
@@ -40,11 +45,12 @@ public struct Negotiation: Sendable {
         self.redirects = redirects
         self.challenges = challenges
         self.principal = principal
+        self.setCookies = setCookies
     }
 }
 
 /// One redirect that a client followed.
-public struct RedirectStep: Sendable, Equatable {
+public struct RedirectStep: Sendable, Equatable, CustomStringConvertible {
     /// The URL that answered with a redirect.
     public var from: WebSocketURL
     /// The URL that it named, resolved.
@@ -60,4 +66,7 @@ public struct RedirectStep: Sendable, Equatable {
         self.status = status
         self.layer = layer
     }
+
+    /// Status and both URLs, their queries hidden.
+    public var description: String { "\(self.status) from \(self.from.redacted) to \(self.to.redacted)" }
 }

@@ -9,12 +9,17 @@ public struct WebSocketError: Error, Sendable {
     /// The URL of the hop that failed.
     public var url: WebSocketURL? {
         get { details?.url }
-        set { details = Details(url: newValue, response: response) }
+        set { details = Details(url: newValue, response: response, redirects: redirects) }
     }
     /// The response that refused, with its content, where there was one (KHP-E20).
     public var response: HandshakeResponse? {
         get { details?.response }
-        set { details = Details(url: url, response: newValue) }
+        set { details = Details(url: url, response: newValue, redirects: redirects) }
+    }
+    /// The redirects that a connect had followed before it failed, in order.
+    public var redirects: [RedirectStep] {
+        get { details?.redirects ?? [] }
+        set { details = Details(url: url, response: response, redirects: newValue) }
     }
     /// The close code that was sent or received, where there was one.
     public var closeCode: WebSocketCloseCode?
@@ -25,10 +30,12 @@ public struct WebSocketError: Error, Sendable {
     private final class Details: Sendable {
         let url: WebSocketURL?
         let response: HandshakeResponse?
+        let redirects: [RedirectStep]
 
-        init(url: WebSocketURL?, response: HandshakeResponse?) {
+        init(url: WebSocketURL?, response: HandshakeResponse?, redirects: [RedirectStep] = []) {
             self.url = url
             self.response = response
+            self.redirects = redirects
         }
     }
 
@@ -71,7 +78,8 @@ public struct WebSocketError: Error, Sendable {
 }
 
 extension WebSocketError: CustomStringConvertible, CustomReflectable {
-    /// Code, message, stage, URL (without its query, which may hold a token), response status and close code.
+    /// Code, message, stage, URL (without its query, which may hold a token), response status, close code, and the
+    /// redirects on the way.
     public var description: String {
         var text = "\(code): \(message)"
         var details: [String] = []
@@ -79,6 +87,9 @@ extension WebSocketError: CustomStringConvertible, CustomReflectable {
         if let url { details.append("at \(url.redacted)") }
         if let response { details.append("status \(response)") }
         if let closeCode { details.append("close code \(closeCode)") }
+        if !redirects.isEmpty {
+            details.append("after " + redirects.map(\.description).joined(separator: ", "))
+        }
         if !details.isEmpty { text += " (\(details.joined(separator: ", ")))" }
         return text
     }

@@ -31,6 +31,10 @@ package struct OpeningClientPlan: Sendable {
 
     package var dialect = Dialect.rfc6455
 
+    /// The value of Sec-WebSocket-Version, where the dialect has one. Drafts 07 to 12 of RFC 6455, which called
+    /// themselves 7 and 8, frame alike and name the origin differently up to draft 10.
+    package var version: Int
+
     package init(
         url: WebSocketURL,
         key: String,
@@ -39,7 +43,8 @@ package struct OpeningClientPlan: Sendable {
         origin: String? = nil,
         extraFields: HTTPFields = [:],
         cookies: String? = nil,
-        authorization: String? = nil
+        authorization: String? = nil,
+        version: Int = 13
     ) {
         self.url = url
         self.key = key
@@ -49,6 +54,7 @@ package struct OpeningClientPlan: Sendable {
         self.extraFields = extraFields
         self.cookies = cookies
         self.authorization = authorization
+        self.version = version
     }
 
     /// The request's head in its fixed order. Throws for what an API user may have put in wrong (A7).
@@ -59,8 +65,8 @@ package struct OpeningClientPlan: Sendable {
         fields.append("Upgrade", "websocket")
         fields.append("Connection", "Upgrade")
         fields.append("Sec-WebSocket-Key", key)
-        if let version = dialect.version {
-            fields.append("Sec-WebSocket-Version", version)
+        if let current = dialect.version {
+            fields.append("Sec-WebSocket-Version", version == 13 ? current : String(version))
         }
         if !subprotocols.isEmpty {
             fields.append("Sec-WebSocket-Protocol", subprotocols.joined(separator: ", "))
@@ -71,7 +77,7 @@ package struct OpeningClientPlan: Sendable {
         }
         if let origin {
             try FieldValidation.validate(name: "Origin", value: origin)
-            fields.append("Origin", origin)
+            fields.append(version < 13 ? "Sec-WebSocket-Origin" : "Origin", origin)
         }
         try ApplicationFields.validate(extraFields)
         for field in extraFields {

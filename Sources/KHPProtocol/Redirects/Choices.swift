@@ -10,8 +10,10 @@ let maximumChoices = 32
 /// `href` attributes of HTML, or plain lines that are references each. Everything else offers its Location.
 package func choices(of response: HandshakeResponse) -> [String] {
     var references: [String] = []
-    if let location = response.fields[.location] { references.append(location) }
-    guard response.status == 300 else { return references }
+    let locations = response.fields[values: .location]
+    // Of two, which one is meant is anybody's guess, and whoever stands between may have added one (threat F10).
+    guard response.status == 300 else { return locations.count == 1 ? locations : [] }
+    references += locations
     if let name = HTTPField.Name("Link") {
         for value in response.fields[values: name] { references += alternates(value) }
     }

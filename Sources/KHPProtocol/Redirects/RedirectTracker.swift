@@ -4,6 +4,7 @@ package struct RedirectTracker: Sendable {
     private struct Visit: Hashable {
         var resource: String
         var credentialsState: Int
+        var cookies: Int
     }
 
     private let original: WebSocketURL
@@ -45,14 +46,15 @@ package struct RedirectTracker: Sendable {
     /// The URL to connect to next.
     ///
     /// `candidates` are references in order of preference: the value of Location, or the choices of a 300 (see
-    /// ``choices(of:)``), of which the first usable one counts. `credentialsState` changes whenever credentials or
-    /// cookies do, so that coming back with new ones is no loop.
+    /// ``choices(of:)``), of which the first usable one counts. `credentialsState` changes whenever credentials do and
+    /// `cookies` when those for that URL do, so that coming back with new ones is no loop.
     package mutating func follow(
         status: Int,
         candidates: [String],
         from current: WebSocketURL,
         method: String = "GET",
-        credentialsState: Int = 0
+        credentialsState: Int = 0,
+        cookies: (WebSocketURL) -> Int = { _ in 0 }
     ) throws(WebSocketError) -> WebSocketURL {
         guard isRedirect(status) else {
             throw WebSocketError(.redirectRefused, "Redirects of status \(status) are not followed.", url: current)
@@ -67,11 +69,23 @@ package struct RedirectTracker: Sendable {
         guard count < limit else {
             throw WebSocketError(.tooManyRedirects, "There were more than \(limit) redirects.", url: current)
         }
-        visits.insert(Visit(resource: current.loopKey, credentialsState: credentialsState))
+        visits.insert(Visit(resource: current.loopKey, credentialsState: credentialsState, cookies: cookies(current)))
         var first: WebSocketError?
         for candidate in status == 300 ? candidates.prefix(maximumChoices) : candidates.prefix(1) {
             do throws(WebSocketError) {
-                let target = try target(candidate, from: current, credentialsState: credentialsState)
+                let target = try target(candidate, from: current)
+                let visit = Visit(
+                    resource: target.loopKey,
+                    credentialsState: credentialsState,
+                    cookies: cookies(target)
+                )
+                guard !visits.contains(visit) else {
+                    throw WebSocketError(
+                        .redirectLoop,
+                        "The redirect leads back to \(target.redacted).",
+                        url: current
+                    )
+                }
                 count += 1
                 keepsSecrets = keepsSecrets && target.isSameOrigin(as: original)
                 return target
@@ -79,14 +93,13 @@ package struct RedirectTracker: Sendable {
                 first = first ?? error
             }
         }
-        let what = status == 300 ? "offers no choice" : "has no Location"
+        let what = status == 300 ? "offers no choice" : "has not exactly one Location"
         throw first ?? WebSocketError(.redirectRefused, "The response of status \(status) \(what).", url: current)
     }
 
     private func target(
         _ reference: String,
-        from current: WebSocketURL,
-        credentialsState: Int
+        from current: WebSocketURL
     ) throws(WebSocketError) -> WebSocketURL {
         let target: WebSocketURL
         do throws(WebSocketError) {
@@ -116,13 +129,6 @@ package struct RedirectTracker: Sendable {
             throw WebSocketError(
                 .redirectRefused,
                 "The redirect to \(target.redacted) is not followed: the redirect policy is \(policy.rawValue).",
-                url: current
-            )
-        }
-        guard !visits.contains(Visit(resource: target.loopKey, credentialsState: credentialsState)) else {
-            throw WebSocketError(
-                .redirectLoop,
-                "The redirect leads back to \(target.redacted).",
                 url: current
             )
         }

@@ -1,5 +1,6 @@
 import Foundation
 import KHPClient
+import Synchronization
 
 /// One run of `khp connect`: connect, converse, and with `--reconnect` again, until there is a reason to end.
 struct ConnectSession: Sendable {
@@ -19,45 +20,57 @@ struct ConnectSession: Sendable {
         let signals = Signals { interruption.interrupt() }
         defer { withExtendedLifetime(signals) {} }
         let reception = Reception(count: count)
-        var backoff = Backoff()
-        var hasInput = false
-        while true {
-            var failure: CommandFailure
-            do {
-                let socket = try await connect(interruption)
-                backoff.reset()
-                if !hasInput {
-                    hasInput = true
-                    startInput()
+        let input = InputStart()
+        let policy = policy
+        do {
+            try await interruption.cancelling {
+                try await client.withReconnection(to: url, subprotocols: subprotocols, policy: policy) { socket in
+                    if input.isDue() { startInput() }
+                    try await converse(over: socket, reception, policy, interruption)
                 }
-                let conversation = Conversation(
-                    socket: socket,
-                    source: source,
-                    reception: reception,
-                    timeout: timeout,
-                    printer: printer
-                )
-                interruption.set { Task { _ = try? await socket.close(code: .goingAway) } }
-                let info = try await conversation.run()
-                interruption.set(nil)
-                printer.close(info)
-                guard let ending = ending(info, reception, interruption) else { return }
-                failure = ending
-            } catch {
-                failure = CommandFailure(any: error)
             }
+        } catch {
+            var failure = CommandFailure(any: error)
             // What is no URL may hold a password, and is not shown.
             failure.url = failure.url ?? (try? WebSocketURL(url))?.description
-            guard reconnects, !interruption.isInterrupted, Self.isWorthAnother(failure) else { throw failure }
-            try await pause(&backoff, after: failure, interruption)
+            throw failure
         }
     }
 
-    private func connect(_ interruption: Interruption) async throws -> WebSocket {
-        let (client, url, subprotocols) = (client, url, subprotocols)
-        return try await interruption.cancelling {
-            try await client.connect(to: url, subprotocols: subprotocols)
+    /// The library's policy; without `--reconnect` one that never does.
+    private var policy: ReconnectPolicy {
+        var policy = ReconnectPolicy()
+        policy.attempts = reconnects ? nil : 0
+        let printer = printer
+        policy.observer = { attempt in
+            printer.note(
+                "khp: \(CommandFailure(attempt.cause).sentence) (connecting again in "
+                    + "\(Ladder.fixed(attempt.delay.seconds, digits: 1)) s)"
+            )
         }
+        return policy
+    }
+
+    /// One open socket, to its end.
+    private func converse(
+        over socket: WebSocket,
+        _ reception: Reception,
+        _ policy: ReconnectPolicy,
+        _ interruption: Interruption
+    ) async throws {
+        let conversation = Conversation(
+            socket: socket,
+            source: source,
+            reception: reception,
+            timeout: timeout,
+            printer: printer
+        )
+        let close: @Sendable () -> Void = { Task { _ = try? await socket.close(code: .goingAway) } }
+        let info = try await interruption.doing(close) { try await conversation.run() }
+        printer.close(info)
+        // The end was seen, so the library connects again.
+        if reconnects, !interruption.isInterrupted, policy.allows(info) { return }
+        if let ending = ending(info, reception, interruption) { throw ending }
     }
 
     private func startInput() {
@@ -76,28 +89,18 @@ struct ConnectSession: Sendable {
         if let missing = reception.missing {
             return CommandFailure(.timeout, code: "timeout", "the connection closed after \(missing)")
         }
-        if reconnects, info.initiator == .peer, info.code == .goingAway {
-            return CommandFailure(.closedOtherwise, code: "closed", "the server is going away")
-        }
         return nil
     }
+}
 
-    /// Whether a new connection may fare better: not when something was typed wrong, refused or broken.
-    private static func isWorthAnother(_ failure: CommandFailure) -> Bool {
-        switch failure.status {
-        case .closedOtherwise, .connectFailed, .timeout: true
-        case .openingFailed, .extendedFailed: failure.httpStatus.map { [502, 503, 504].contains($0) } ?? false
-        default: false
+/// Standard input is read from the first open socket on, once.
+private final class InputStart: Sendable {
+    private let hasBegun = Mutex(false)
+
+    func isDue() -> Bool {
+        hasBegun.withLock { hasBegun in
+            defer { hasBegun = true }
+            return !hasBegun
         }
-    }
-
-    private func pause(_ backoff: inout Backoff, after failure: CommandFailure, _ interruption: Interruption)
-        async throws
-    {
-        let pause = backoff.next()
-        printer.note(
-            "khp: \(failure.sentence) (connecting again in \(Ladder.fixed(pause.seconds, digits: 1)) s)"
-        )
-        try await interruption.cancelling { try await Task.sleep(for: pause) }
     }
 }

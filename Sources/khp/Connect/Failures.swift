@@ -13,6 +13,7 @@ extension CommandFailure {
             url: error.url?.description,
             httpStatus: error.response?.status
         )
+        redirects = error.redirects
     }
 
     /// What anything that was thrown means.
@@ -87,6 +88,9 @@ extension CommandFailure {
     private static func sentence(_ error: WebSocketError) -> String {
         var text = plain(error.message)
         if let entity = explanation(error.response) { text += ": " + entity }
+        if !error.redirects.isEmpty {
+            text += " (after " + error.redirects.map(\.description).joined(separator: ", ") + ")"
+        }
         if let hint = hint(error) { text += "; " + hint }
         return text
     }
@@ -123,6 +127,9 @@ extension CommandFailure {
         case .timeout: "--timeout and --wait allow for more time"
         case .extendedRequired: "without --extended required a plain WebSocket would do"
         case .redirectRefused where error.message.contains("TLS"): "--allow-downgrade allows it"
+        case .redirectRefused where error.message.contains("308"), .openingRefused where error.response?.status == 308,
+            .extendedRefused where error.response?.status == 308:
+            "--follow-308 allows it"
         case .redirectRefused where error.message.contains("policy"): "--redirect-policy allows more"
         case .tooManyRedirects: "--max-redirects allows more"
         case .authenticationFailed where error.message.contains("refused"): "are name and password right?"

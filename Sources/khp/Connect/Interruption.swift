@@ -21,6 +21,14 @@ final class Interruption: Sendable {
         if isInterrupted { action?() }
     }
 
+    /// Has an interrupt do something else while a body runs.
+    func doing<R>(_ action: @escaping @Sendable () -> Void, _ body: () async throws -> R) async rethrows -> R {
+        let before = state.withLock { $0.action }
+        set(action)
+        defer { state.withLock { $0.action = before } }
+        return try await body()
+    }
+
     /// For the signals.
     func interrupt() {
         let action = state.withLock { state in

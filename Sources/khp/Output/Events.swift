@@ -21,7 +21,18 @@ enum Events {
         object.set("url", failure.url)
         object.set("status", failure.httpStatus)
         object.set("exit", Int(failure.status.rawValue))
+        if !failure.redirects.isEmpty { object.set("trail", .array(failure.redirects.map(step))) }
         return object
+    }
+
+    /// A redirect on the way to a failure, queries hidden.
+    private static func step(_ step: RedirectStep) -> JSONValue {
+        var object = JSONObject()
+        object.set("from", step.from.redacted)
+        object.set("to", step.to.redacted)
+        object.set("status", step.status)
+        object.set("layer", step.layer.rawValue)
+        return .object(object)
     }
 
     /// A connection of a server that failed.

@@ -1,0 +1,117 @@
+import KHPProtocol
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// The cookies of a client, kept in memory: RFC 6265, strictly.
+///
+/// Opening requests carry those that match; those that servers set count once the socket is open, never those of a
+/// handshake that was refused, redirected or challenged. A store can be shared by several clients and used from any
+/// task.
+///
+/// A cookie goes back to the scheme, host and port that set it and, where the server gave a Domain of at least two
+/// labels, to other hosts of that domain at the same scheme and port. Secure cookies are taken over wss only. It holds
+/// at most 50 cookies for one domain and 3000 altogether, each at most 4096 bytes.
+public final class CookieStore: Sendable {
+    private let jar = Mutex(CookieJar())
+    private let clock: @Sendable () -> Int64
+
+    /// An empty store.
+    public convenience init() {
+        self.init { WallClock.now() }
+    }
+
+    /// A store with another clock, in seconds since 1970.
+    package init(clock: @escaping @Sendable () -> Int64) {
+        self.clock = clock
+    }
+
+    /// All cookies that have not ended, oldest first.
+    public func all() -> [Cookie] {
+        self.jar.withLock { $0.all(now: self.clock()) }
+    }
+
+    /// The cookies that a request to this URL would carry, in their order.
+    /// - Throws: ``WebSocketError/Code/invalidURL``.
+    public func cookies(for url: String) throws(WebSocketError) -> [Cookie] {
+        let url = try WebSocketURL(url)
+        return self.jar.withLock { $0.cookies(for: url, now: self.clock()) }
+    }
+
+    /// Keeps cookies, such as those of ``Negotiation/cookies``. One that has ended removes what it would replace.
+    public func set(_ cookies: [Cookie]) {
+        guard !cookies.isEmpty else { return }
+        let now = self.clock()
+        self.jar.withLock { jar in
+            for cookie in cookies { jar.set(cookie, now: now) }
+        }
+    }
+
+    /// Does what a Set-Cookie field of that value would do in an answer of that URL: `name=value; Path=/; Max-Age=60`.
+    /// - Returns: whether the field is one that counts there.
+    /// - Throws: ``WebSocketError/Code/invalidURL``.
+    @discardableResult
+    public func set(_ setCookie: String, from url: String) throws(WebSocketError) -> Bool {
+        let url = try WebSocketURL(url)
+        let now = self.clock()
+        guard let field = SetCookie(setCookie), let cookie = Cookie(field, from: url, now: now) else { return false }
+        self.jar.withLock { $0.set(cookie, now: now) }
+        return true
+    }
+
+    /// Removes a cookie.
+    public func remove(_ cookie: Cookie) {
+        self.jar.withLock { $0.remove(cookie) }
+    }
+
+    /// Removes all.
+    public func removeAll() {
+        self.jar.withLock { $0 = CookieJar() }
+    }
+
+    // MARK: For connects
+
+    func header(for url: WebSocketURL, scope: CookieJar.Scope) -> String? {
+        self.jar.withLock { jar in
+            // Most clients never meet a cookie.
+            jar.isEmpty ? nil : jar.header(for: url, scope: scope, now: self.clock())
+        }
+    }
+
+    /// Differs when the cookies for a URL do; says nothing about them otherwise.
+    func state(for url: WebSocketURL) -> Int {
+        self.jar.withLock { jar in
+            jar.isEmpty ? 0 : jar.cookies(for: url, now: self.clock()).map { [$0.name, $0.value] }.hashValue
+        }
+    }
+}
+
+extension CookieStore: CustomStringConvertible, CustomReflectable {
+    /// How many there are.
+    public var description: String { "\(self.all().count) cookies" }
+
+    /// Shows no more than ``description`` does.
+    public var customMirror: Mirror { Mirror(self, children: ["cookies": self.description]) }
+}
+
+/// What a client does about cookies.
+public enum Cookies: Sendable {
+    /// Sends the store's, and keeps in it what servers set.
+    case store(CookieStore)
+    /// Neither sends nor takes any.
+    case none
+    /// Sends none and keeps none, and hands those that the handshake set to the caller, in ``Negotiation/cookies``.
+    case deferred
+}
+
+/// The time of day, for what is dated.
+enum WallClock {
+    /// Seconds since 1970 UTC.
+    static func now() -> Int64 { Int64(time(nil)) }
+}

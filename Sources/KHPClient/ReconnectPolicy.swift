@@ -1,0 +1,115 @@
+public import KHPProtocol
+
+/// When ``WebSocketClient/withReconnection(to:subprotocols:policy:_:)`` connects again, and after which pause.
+///
+/// Pauses grow exponentially up to a cap and are then drawn at random between nothing and that (full jitter), so that
+/// clients that lost the same server do not come back together.
+///
+/// It connects again after errors of the network, timeouts, the statuses 429, 500, 502, 503 and 504, and the close codes
+/// 1001, 1006 (a lost connection), 1012 and 1013. It never does after any other status, 401 and 403 among them, after a
+/// failure of TLS, a redirect that was not followed, or a violation of the protocol: what was refused once will be
+/// refused again.
+public struct ReconnectPolicy: Sendable {
+    /// The longest pause before the first new attempt.
+    public var initialDelay: Duration = .milliseconds(500)
+    /// How much longer the longest pause is after each further failure; less than 1 counts as 1.
+    public var multiplier = 2.0
+    /// The cap: no pause is longer, apart from what a server asks for.
+    public var maximumDelay: Duration = .seconds(30)
+    /// How many attempts in a row may follow a connection that was lost or could not be made; `nil`: any number.
+    public var attempts: Int?
+    /// A socket that was open for so long starts the pauses and the count of attempts anew.
+    public var stableTime: Duration = .seconds(10)
+    /// The longest that Retry-After of a 503 or 429 is honoured. The pause begins after that time, so that those who
+    /// were all told the same do not come together either.
+    public var maximumRetryAfter: Duration = .seconds(300)
+    /// Told of each pause before it begins.
+    public var observer: (@Sendable (ReconnectAttempt) -> Void)?
+
+    /// What time and chance are, for tests.
+    package var sleep: @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
+    package var random: @Sendable () -> Double = { Double.random(in: 0...1) }
+    package var clock: @Sendable () -> Duration = {
+        let start = Self.start
+        return start.duration(to: .now)
+    }
+    package var wallClock: @Sendable () -> Int64 = { WallClock.now() }
+
+    private static let start = ContinuousClock.now
+
+    /// Half a second that doubles up to 30 s, without an end.
+    public init() {}
+
+    /// Whether a connect that failed like this may fare better next time.
+    public func allows(_ error: WebSocketError) -> Bool {
+        switch error.code {
+        case .timeout, .closedDuringHandshake: true
+        case .connectFailed, .openingRefused, .extendedRefused:
+            error.response.map { [429, 500, 502, 503, 504].contains($0.status) } ?? (error.code == .connectFailed)
+        default: false
+        }
+    }
+
+    /// Whether a connection that ended like this is worth a new one.
+    public func allows(_ end: CloseInfo) -> Bool {
+        if end.initiator == .peer, let code = end.code, [1001, 1012, 1013].contains(code.rawValue) { return true }
+        guard !end.clean, let error = end.error, error.phase != .closing else { return false }
+        switch error.code {
+        // Lost, silent or stalled: 1006. What else ends a connection without a close frame was somebody's fault.
+        case .connectFailed, .closed, .timeout, .tlsFailed: return true
+        default: return false
+        }
+    }
+
+    /// What a server asks to wait.
+    func retryAfter(_ error: WebSocketError) -> Duration? {
+        guard let response = error.response, response.status == 503 || response.status == 429 else { return nil }
+        return response.retryAfter(now: self.wallClock())
+    }
+}
+
+/// A pause before a client connects again.
+public struct ReconnectAttempt: Sendable {
+    /// Which attempt it will be since the last stable connection; the first is 1.
+    public var attempt: Int
+    /// How long the pause is.
+    public var delay: Duration
+    /// Why there has to be one: why the connect failed, or how the connection ended.
+    public var cause: WebSocketError
+}
+
+/// The pauses, one after the other. Chance is an argument.
+struct ReconnectSchedule {
+    private let policy: ReconnectPolicy
+    private(set) var failures = 0
+
+    init(_ policy: ReconnectPolicy) {
+        self.policy = policy
+    }
+
+    /// The longest that the next pause can be without Retry-After, in seconds.
+    var bound: Double {
+        let multiplier = self.policy.multiplier >= 1 ? self.policy.multiplier : 1
+        let cap = max(0, self.policy.maximumDelay / .seconds(1))
+        var bound = max(0, self.policy.initialDelay / .seconds(1))
+        for _ in 0..<min(self.failures, 1000) where bound < cap { bound *= multiplier }
+        return min(bound, cap)
+    }
+
+    /// The next pause; nil when the attempts are used up.
+    /// - Parameters:
+    ///   - retryAfter: what the server asks for.
+    ///   - random: from 0 to 1.
+    mutating func next(retryAfter: Duration?, random: Double) -> Duration? {
+        if let attempts = self.policy.attempts, self.failures >= attempts { return nil }
+        // The jitter comes after the cap: otherwise most pauses would be the cap.
+        let pause = Duration.seconds(self.bound * (random >= 0 ? min(random, 1) : 0))
+        self.failures += 1
+        return pause + max(.zero, min(retryAfter ?? .zero, self.policy.maximumRetryAfter))
+    }
+
+    /// A connection was stable.
+    mutating func reset() {
+        self.failures = 0
+    }
+}

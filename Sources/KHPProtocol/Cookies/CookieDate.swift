@@ -1,0 +1,82 @@
+// Dates as servers write them: RFC 6265 section 5.1.1, which reads every form of RFC 9110 section 5.6.7 and most of
+// what else is out there. Linear, without locale or time zone.
+
+package enum CookieDate {
+    /// Seconds since 1970 UTC; nil when the text is no date.
+    package static func parse(_ text: String) -> Int64? {
+        var time: (hour: Int, minute: Int, second: Int)?
+        var day: Int?
+        var month: Int?
+        var year: Int?
+        for token in text.utf8.split(whereSeparator: Self.isDelimiter) {
+            let token = Array(token)
+            if time == nil, let found = Self.time(token) {
+                time = found
+            } else if day == nil, let found = Self.number(token, digits: 1...2) {
+                day = found
+            } else if month == nil, let found = Self.month(token) {
+                month = found
+            } else if year == nil, let found = Self.number(token, digits: 2...4) {
+                year = found
+            }
+        }
+        guard let time, let day, let month, var year else { return nil }
+        if (70...99).contains(year) { year += 1900 }
+        if (0...69).contains(year) { year += 2000 }
+        guard year >= 1601, time.hour <= 23, time.minute <= 59, time.second <= 59 else { return nil }
+        guard day >= 1, day <= Self.days(inMonth: month, of: year) else { return nil }
+        let days = Self.daysSince1970(year: year, month: month, day: day)
+        return days * 86_400 + Int64(time.hour * 3600 + time.minute * 60 + time.second)
+    }
+
+    private static func isDelimiter(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x09, 0x20...0x2F, 0x3B...0x40, 0x5B...0x60, 0x7B...0x7E: true
+        default: false
+        }
+    }
+
+    /// So many digits, then nothing or something that is no digit.
+    private static func number(_ token: [UInt8], digits: ClosedRange<Int>) -> Int? {
+        let leading = token.prefix { Bytes.isDigit($0) }
+        guard digits.contains(leading.count) else { return nil }
+        return leading.reduce(0) { $0 * 10 + Int($1 - 0x30) }
+    }
+
+    /// `h:m:s`, each of one or two digits, then nothing or something that is no digit.
+    private static func time(_ token: [UInt8]) -> (Int, Int, Int)? {
+        let parts = token.split(separator: Bytes.colon, maxSplits: 2, omittingEmptySubsequences: false)
+        guard parts.count == 3, parts[0].allSatisfy(Bytes.isDigit), parts[1].allSatisfy(Bytes.isDigit),
+            let hour = Self.number(Array(parts[0]), digits: 1...2),
+            let minute = Self.number(Array(parts[1]), digits: 1...2),
+            let second = Self.number(Array(parts[2]), digits: 1...2)
+        else { return nil }
+        return (hour, minute, second)
+    }
+
+    /// 1…12 from the first three letters.
+    private static func month(_ token: [UInt8]) -> Int? {
+        let names = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+        guard token.count >= 3 else { return nil }
+        let name = String(decoding: token.prefix(3).map(Bytes.lowercased), as: UTF8.self)
+        return names.firstIndex(of: name).map { $0 + 1 }
+    }
+
+    private static func days(inMonth month: Int, of year: Int) -> Int {
+        switch month {
+        case 2: year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28
+        case 4, 6, 9, 11: 30
+        default: 31
+        }
+    }
+
+    /// The proleptic Gregorian calendar, counted in years that begin in March.
+    private static func daysSince1970(year: Int, month: Int, day: Int) -> Int64 {
+        let year = month <= 2 ? year - 1 : year
+        let era = year / 400
+        let yearOfEra = year - era * 400
+        let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
+        let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
+        return Int64(era * 146_097 + dayOfEra - 719_468)
+    }
+}

@@ -1,0 +1,17 @@
+// When a server that is busy wants to be asked again: RFC 9110 section 10.2.3.
+
+import HTTPTypes
+
+extension HandshakeResponse {
+    /// What Retry-After says: seconds, or a date compared with `now` in seconds since 1970; nil where there is none, or
+    /// none that can be read.
+    package func retryAfter(now: Int64) -> Duration? {
+        let values = self.fields[values: .retryAfter]
+        guard let value = values.first, values.count == 1, !value.isEmpty else { return nil }
+        if value.utf8.allSatisfy(Bytes.isDigit) {
+            // More digits are more than a lifetime.
+            return .seconds(value.utf8.count <= 9 ? Int64(value) ?? 0 : 999_999_999)
+        }
+        return CookieDate.parse(value).map { .seconds(max(0, $0 - now)) }
+    }
+}

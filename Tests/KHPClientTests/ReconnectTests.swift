@@ -1,0 +1,247 @@
+import HTTPTypes
+import KHPServer
+import NIOCore
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import KHPClient
+
+@Suite("Reconnecting")
+struct ReconnectTests {
+    // MARK: The schedule
+
+    @Test("pauses double up to the cap; the jitter comes after it")
+    func schedule() {
+        var schedule = ReconnectSchedule(ReconnectPolicy())
+        var longest: [Duration?] = []
+        for _ in 0..<9 { longest.append(schedule.next(retryAfter: nil, random: 1)) }
+        #expect(longest == [0.5, 1, 2, 4, 8, 16, 30, 30, 30].map { .seconds($0) })
+        // Half of the cap, not the cap of a half.
+        #expect(schedule.next(retryAfter: nil, random: 0.5) == .seconds(15))
+        #expect(schedule.next(retryAfter: nil, random: 0) == .zero)
+        schedule.reset()
+        #expect(schedule.failures == 0)
+        #expect(schedule.next(retryAfter: nil, random: 1) == .milliseconds(500))
+    }
+
+    @Test("so many attempts, and Retry-After up to its cap, before the jitter")
+    func bounds() {
+        var policy = ReconnectPolicy()
+        policy.attempts = 2
+        policy.maximumRetryAfter = .seconds(60)
+        var schedule = ReconnectSchedule(policy)
+        #expect(schedule.next(retryAfter: .seconds(7), random: 1) == .milliseconds(7500))
+        #expect(schedule.next(retryAfter: .seconds(86_400), random: 0) == .seconds(60))
+        #expect(schedule.next(retryAfter: nil, random: 0) == nil)
+        policy.attempts = 0
+        schedule = ReconnectSchedule(policy)
+        #expect(schedule.next(retryAfter: nil, random: 1) == nil)
+    }
+
+    @Test(
+        "settings that make no sense end neither in a trap nor in a negative pause",
+        arguments: [
+            (Duration.seconds(-1), 2.0), (.seconds(1), -5), (.seconds(1), .infinity), (.seconds(1), .nan), (.zero, 2),
+        ]
+    )
+    func nonsense(_ initial: Duration, _ multiplier: Double) throws {
+        var policy = ReconnectPolicy()
+        policy.initialDelay = initial
+        policy.multiplier = multiplier
+        var schedule = ReconnectSchedule(policy)
+        for random in [0, 1, -1, 2, Double.nan] {
+            for _ in 0..<2000 {
+                let next = schedule.next(retryAfter: .seconds(-5), random: random)
+                let pause = try #require(next)
+                #expect(pause >= .zero && pause <= .seconds(30))
+            }
+        }
+    }
+
+    // MARK: The decision
+
+    @Test(
+        "which failures of a connect are worth another",
+        arguments: [
+            (WebSocketError.Code.connectFailed, nil, true), (.timeout, nil, true), (.closedDuringHandshake, nil, true),
+            (.openingRefused, 500, true), (.openingRefused, 502, true), (.extendedRefused, 503, true),
+            (.extendedRefused, 504, true), (.openingRefused, 429, true), (.openingRefused, 501, false),
+            (.openingRefused, 400, false), (.openingRefused, 401, false), (.extendedRefused, 403, false),
+            (.extendedRefused, 404, false), (.openingRefused, 426, false), (.openingRefused, 308, false),
+            (.connectFailed, 403, false), (.connectFailed, 503, true), (.authenticationFailed, 401, false),
+            (.authenticationFailed, 503, false), (.tlsFailed, nil, false), (.redirectRefused, 302, false),
+            (.redirectLoop, 302, false), (.tooManyRedirects, 302, false), (.redirectMethod, 307, false),
+            (.proxyAuthenticationRequired, 407, false), (.invalidURL, nil, false), (.invalidArgument, nil, false),
+            (.openingInvalid, 101, false), (.extendedInvalid, 101, false), (.extendedRequired, 101, false),
+            (.protocolViolation, nil, false), (.cancelled, nil, false), (.limitExceeded, nil, false),
+        ] as [(WebSocketError.Code, Int?, Bool)]
+    )
+    func failures(_ code: WebSocketError.Code, _ status: Int?, _ isAllowed: Bool) {
+        let response = status.map { HandshakeResponse(status: $0, reason: "") }
+        #expect(ReconnectPolicy().allows(WebSocketError(code, "", response: response)) == isAllowed)
+    }
+
+    @Test(
+        "which ends of an open connection are",
+        arguments: [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1011, 1012, 1013, 1014, 4000]
+    )
+    func closes(_ code: Int) {
+        let policy = ReconnectPolicy()
+        let code = WebSocketCloseCode(rawValue: UInt16(code))
+        let isAllowed = [1001, 1012, 1013].contains(code.rawValue)
+        #expect(policy.allows(CloseInfo(code: code, reason: "", clean: true, initiator: .peer)) == isAllowed)
+        #expect(!policy.allows(CloseInfo(code: code, reason: "", clean: true, initiator: .local)))
+    }
+
+    @Test("a lost connection is (1006); one that broke the protocol or that we were closing is not")
+    func lost() {
+        func end(_ code: WebSocketError.Code, _ phase: WebSocketError.Phase = .open) -> CloseInfo {
+            CloseInfo(
+                code: .abnormal,
+                reason: "",
+                clean: false,
+                initiator: .peer,
+                error: WebSocketError(code, "", phase: phase)
+            )
+        }
+        let policy = ReconnectPolicy()
+        for code in [WebSocketError.Code.closed, .connectFailed, .timeout, .tlsFailed] {
+            #expect(policy.allows(end(code)))
+        }
+        #expect(!policy.allows(end(.protocolViolation)))
+        #expect(!policy.allows(end(.messageTooBig)))
+        #expect(!policy.allows(end(.closed, .closing)))
+        #expect(!policy.allows(CloseInfo(code: nil, reason: "", clean: true, initiator: .peer)))
+    }
+
+    // MARK: Over sockets, without waiting
+
+    /// A policy that waits for nothing and tells what it would have waited.
+    private func policy(_ pauses: @escaping @Sendable (ReconnectAttempt) -> Void) -> ReconnectPolicy {
+        var policy = ReconnectPolicy()
+        policy.sleep = { _ in try Task.checkCancellation() }
+        policy.random = { 1 }
+        policy.observer = pauses
+        return policy
+    }
+
+    @Test("503 with Retry-After, a lost connection, 1012, 1001, then a result: attempts rise, and a stable time resets")
+    func journey() async throws {
+        let visits = Mutex(0)
+        try await withServer {
+            Endpoint(
+                "/x",
+                respond: { request in
+                    guard request.extended != nil else { return .complete() }
+                    let visit = visits.withLock { visits in
+                        visits += 1
+                        return visits
+                    }
+                    return visit == 1 ? .refuse(503, fields: [.retryAfter: "7"]) : .complete()
+                },
+                handler: { socket in
+                    switch visits.withLock({ $0 }) {
+                    case 2: socket.abort()
+                    case 3: try await socket.close(code: .serviceRestart)
+                    case 4: try await socket.close(code: .goingAway)
+                    default: try await socket.send("here")
+                    }
+                    for try await _ in socket.messages {}
+                }
+            )
+        } body: { port in
+            let seen = Mutex<[(Int, Duration, WebSocketError)]>([])
+            var policy = self.policy { attempt in
+                seen.withLock { $0.append((attempt.attempt, attempt.delay, attempt.cause)) }
+            }
+            // Time passes only on the fourth connection: by ten seconds whenever it is asked for.
+            let ticks = Mutex(0)
+            policy.clock = {
+                ticks.withLock { ticks in
+                    if visits.withLock({ $0 }) == 4 { ticks += 10 }
+                    return .seconds(ticks)
+                }
+            }
+            let connecting = Mutex<[Int]>([])
+            var configuration = WebSocketClient.Configuration()
+            configuration.observer = { event, _ in
+                if case .connecting(_, let attempt) = event { connecting.withLock { $0.append(attempt) } }
+            }
+            let runs = Mutex(0)
+            let result = try await WebSocketClient(configuration: configuration).withReconnection(
+                to: "ws://127.0.0.1:\(port)/x",
+                policy: policy
+            ) { socket -> WebSocketMessage? in
+                runs.withLock { $0 += 1 }
+                for try await message in socket.messages { return message }
+                return nil
+            }
+            #expect(result == .text("here"))
+            #expect(runs.withLock { $0 } == 4)
+            #expect(connecting.withLock { $0 } == [1, 2, 3, 4, 5])
+            let pauses = seen.withLock { $0 }
+            #expect(pauses.map(\.0) == [1, 2, 3, 1])
+            #expect(pauses.map(\.1) == [.milliseconds(7500), .seconds(1), .seconds(2), .milliseconds(500)])
+            #expect(pauses.map(\.2.response?.status) == [503, nil, nil, nil])
+            #expect(pauses.map(\.2.closeCode?.rawValue) == [1000, 1006, 1012, 1001])
+        }
+    }
+
+    @Test("it ends: by return, by an error of the body, by a refusal, by the last attempt, by cancellation")
+    func ends() async throws {
+        struct Mine: Error {}
+        try await withServer {
+            echo("/x")
+            Endpoint("/no") { _ in .refuse(403) }
+            Endpoint("/bye") { socket in try await socket.close(code: .goingAway) }
+            Endpoint("/done") { socket in try await socket.close(code: .normalClosure) }
+        } body: { port in
+            let count = Mutex(0)
+            let policy = self.policy { _ in count.withLock { $0 += 1 } }
+            let client = WebSocketClient()
+            let base = "ws://127.0.0.1:\(port)"
+            #expect(try await client.withReconnection(to: base + "/x", policy: policy) { _ in 1 } == 1)
+            await #expect(throws: Mine.self) {
+                try await client.withReconnection(to: base + "/x", policy: policy) { _ in throw Mine() }
+            }
+            await #expect(throws: Mine.self) {
+                // Though the connection has ended in a way that would do.
+                try await client.withReconnection(to: base + "/bye", policy: policy) { socket in
+                    for try await _ in socket.messages {}
+                    throw Mine()
+                }
+            }
+            await #expect { try await client.withReconnection(to: base + "/no", policy: policy) { _ in } } throws: {
+                ($0 as? WebSocketError)?.response?.status == 403
+            }
+            try await client.withReconnection(to: base + "/done", policy: policy) { socket in
+                for try await _ in socket.messages {}
+            }
+            #expect(count.withLock { $0 } == 0, "none of these is followed by another connect")
+            var three = policy
+            three.attempts = 3
+            await #expect {
+                try await client.withReconnection(to: base + "/bye", policy: three) { socket in
+                    for try await _ in socket.messages {}
+                }
+            } throws: {
+                ($0 as? WebSocketError)?.closeCode == .goingAway
+            }
+            #expect(count.withLock { $0 } == 3)
+            let (pausing, tell) = AsyncStream.makeStream(of: Void.self)
+            var endless = policy
+            endless.sleep = { _ in
+                tell.yield()
+                try await Task.sleep(for: .seconds(60))
+            }
+            let waiting = endless
+            let task = Task {
+                try await client.withReconnection(to: "ws://127.0.0.1:1/", policy: waiting) { _ in }
+            }
+            for await _ in pausing { break }
+            task.cancel()
+            await #expect(throws: CancellationError.self) { try await task.value }
+        }
+    }
+}
