@@ -106,6 +106,13 @@ class Outcome:
             check(dump not in line, f"no sentence for a person ({dump!r}): {line!r}")
         return line
 
+    def echoed(self, text: str) -> Events:
+        """Ended well, this one message came back, after both handshakes; the events."""
+        events = self.ends(0).events
+        equal(events.one("message")["text"], text, "the echo")
+        equal(events.one("open").get("status"), 101, "status of the extended handshake")
+        return events
+
     def ends(self, status: int) -> "Outcome":
         equal(self.status, status, f"exit status ({self.errors.strip()[-300:]!r})")
         return self
@@ -251,6 +258,11 @@ class Serve:
 
     def url(self, path: str = "/echo", host: str = "127.0.0.1") -> str:
         return f"{self.scheme}://{host}:{self.port}{path}"
+
+    @property
+    def web(self) -> str:
+        """Its address as the configuration of a server in front of it writes it."""
+        return f"{'https' if self.scheme == 'wss' else 'http'}://127.0.0.1:{self.port}"
 
     async def client(self) -> RawClient:
         tls = self.bench.certificates.client_context() if self.scheme == "wss" else None
