@@ -32,7 +32,7 @@ class Environment:
         self.folder = folder
         self.seed = seed
         self.certificates = Certificates(folder / "certificates")
-        self._users = None
+        self._made: dict[str, asyncio.Future] = {}
         self._names = 0
         self.variables = {
             "PATH": os.environ.get("PATH", ""),
@@ -53,9 +53,13 @@ class Environment:
 
     async def users(self) -> str:
         """A file for --users with one user, whose line `khp hash` made from a password on standard input."""
-        if self._users is None:
-            self._users = asyncio.ensure_future(self._make_users())
-        return await asyncio.shield(self._users)
+        return await self.once("users", self._make_users)
+
+    async def once(self, name: str, make):
+        """What `make` returns, made by the first who asks, whatever happens to that case."""
+        if name not in self._made:
+            self._made[name] = asyncio.ensure_future(make())
+        return await asyncio.shield(self._made[name])
 
     async def _make_users(self) -> str:
         process = await Process.start(
