@@ -107,7 +107,8 @@ class Process:
             self.process.stdin.close()
 
     def describe(self) -> str:
-        return " ".join([self.name, *self.arguments])
+        short = (text if len(text) <= 120 else f"{text[:60]}… ({len(text)} characters)" for text in self.arguments)
+        return " ".join([self.name, *short])
 
     def context(self) -> str:
         """What a person needs to see of it when a case failed."""
