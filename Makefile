@@ -32,7 +32,7 @@ test: setup
 	swift test --no-parallel
 
 interop:
-	@scripts/setup.sh --python
+	@scripts/setup.sh --interop
 	swift build --product khp
 	PATH="$$PWD/.build/python/bin:$$PATH" Tests/Interop/run.sh
 	swift build --product frame-judge

@@ -7,6 +7,8 @@ from support.browser import EXAMPLE, Browser, Pages
 from support.check import check, equal, holds
 from support.registry import behaviour
 
+FOREIGN = True
+
 
 async def page(bench, query=""):
     pages = bench.keep(Pages(EXAMPLE))
