@@ -30,8 +30,7 @@ struct DemoServers: Sendable {
         )
         configuration.limits.messages.messageBytes = 2 << 20
         let authentication = ServerAuthentication.basic(realm: realm) { user, password in
-            PasswordHash.constantTimeEquals(Array(user.utf8), Array(Self.user.utf8))
-                && PasswordHash.constantTimeEquals(Array(password.utf8), Array(Self.password.utf8))
+            constantTimeEquals(user, Self.user) && constantTimeEquals(password, Self.password)
         }
         return WebSocketServer(configuration: configuration) {
             Endpoint(
