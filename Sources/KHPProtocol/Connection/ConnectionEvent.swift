@@ -18,7 +18,7 @@ public enum ConnectionEvent: Sendable {
     /// A response of the extended handshake, with the action that the status table gives it.
     case extendedResponse(head: String, status: Int, action: StatusAction, body: ByteBuffer)
     /// A challenge arrived; `round` counts from 1 in one connect.
-    case challenge(scheme: String, realm: String?, layer: HandshakeLayer, round: Int)
+    case challenge(scheme: String, realm: String?, layer: ChallengeRequest.Layer, round: Int)
     /// A redirect is being followed.
     case redirect(from: WebSocketURL, to: WebSocketURL, status: Int, layer: HandshakeLayer)
     /// The socket is open for the application.

@@ -47,6 +47,11 @@ struct EntityReader {
         return entity.readableBytes >= limit
     }
 
+    /// Whether all of it was read: what follows belongs to something else.
+    var isWhole: Bool {
+        if case .complete = mode { true } else { false }
+    }
+
     /// Takes bytes until the entity is complete. Beyond the limit it counts as complete: nobody reads on for more.
     mutating func receive(_ input: inout ByteBuffer) throws(WebSocketError) {
         while !isComplete {

@@ -86,6 +86,10 @@ struct LadderStep: Sendable, Equatable {
         return LadderStep(.app, direction, "\(frame.kind) \(frame.bytes) bytes\(preview)")
     }
 
+    private static func ladderLayer(_ layer: ChallengeRequest.Layer) -> Ladder.Layer {
+        layer == .extended ? .khp : .open
+    }
+
     private static func ladderLayer(_ layer: HandshakeLayer) -> Ladder.Layer {
         layer == .opening ? .open : .khp
     }
