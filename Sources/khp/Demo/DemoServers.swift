@@ -29,9 +29,7 @@ struct DemoServers: Sendable {
             privateKey: .privateKey(try NIOSSLPrivateKey(bytes: certificate.privateKey, format: .pem))
         )
         configuration.limits.messages.messageBytes = 2 << 20
-        let authentication = ServerAuthentication.basic(realm: realm) { user, password in
-            constantTimeEquals(user, Self.user) && constantTimeEquals(password, Self.password)
-        }
+        let authentication = ServerAuthentication.digest(realm: realm) { $0 == Self.user ? Self.password : nil }
         return WebSocketServer(configuration: configuration) {
             Endpoint(
                 "/echo",
