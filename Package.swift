@@ -90,6 +90,7 @@ let package = Package(
         example("EchoServer", ["KHPServer", logging]),
         example("EchoClient", ["KHPClient"]),
         example("BasicLogin", ["KHPClient", "KHPServer", nioCore]),
+        example("DigestLogin", ["KHPClient", "KHPServer", nioCore]),
         example("Redirector", ["KHPClient", "KHPServer", nioCore, logging, lifecycle]),
         example("CustomExtension", ["KHPClient", "KHPServer", nioCore]),
         // What the documentation shows and no example runs: kept compiling.

@@ -161,7 +161,7 @@ struct DigestVerifierTests {
             ("response", "\"\(String(repeating: "0", count: 32))\""), ("algorithm", "SHA-512-256"),
             ("algorithm", "MD5"),
             ("algorithm", "SHA-1"), ("algorithm", "\"\""), ("algorithm", ""), ("cnonce", ""), ("cnonce", "\"\""),
-            ("cnonce", "\"another\""), ("opaque", ""), ("opaque", "\"another\""), ("qop", ""), ("qop", "auth-int"),
+            ("cnonce", "\"another\""), ("opaque", ""), ("qop", ""), ("qop", "auth-int"),
             ("qop", "\"auth,auth-int\""), ("nc", ""), ("nc", "1"), ("nc", "00000000"), ("nc", "+0000001"),
             ("nc", "0000000g"), ("nc", "000000001"), ("nc", "00000003"), ("userhash", "true"), ("userhash", "perhaps"),
             ("Realm", "\"desk\""),
@@ -316,6 +316,10 @@ struct DigestVerifierTests {
             answer.password = "guess"
             #expect(desk.outcome(answer) == .wrong, "\(nonce)")
         }
+        var restarted = try desk.answer { $0.overwritten["opaque"] = "\"another\"" }
+        #expect(desk.outcome(restarted) == .stale, "the challenge of a server that is gone")
+        restarted.password = "guess"
+        #expect(desk.outcome(restarted) == .wrong)
         #expect(desk.counts.count == 0, "nothing of it is remembered")
     }
 

@@ -78,14 +78,15 @@ package struct DigestVerifier: Sendable {
     /// anything else (threat G6).
     package func claim(of value: String, method: String, target: String, entity: ByteBuffer = ByteBuffer()) -> Claim? {
         guard let given = try? DigestAuthorization(value), given.realm == realm, given.uri == target,
-            given.opaque == seal.opaque, algorithms.contains(given.algorithm),
+            let opaque = given.opaque, algorithms.contains(given.algorithm),
             given.protection == .authentication || offersIntegrity,
             !given.isUserHashed || acceptsHashedUsers
         else { return nil }
         return Claim(
             authorization: given,
             exchange: given.exchange(method: method, entity: entity),
-            nonce: seal.read(given.nonce)
+            // Another opaque is that of another key, as its nonce is.
+            nonce: opaque == seal.opaque ? seal.read(given.nonce) : nil
         )
     }
 
