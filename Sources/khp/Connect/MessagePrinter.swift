@@ -8,7 +8,7 @@ struct MessagePrinter: Sendable {
     let output: Output
 
     func print(_ message: WebSocketMessage) async {
-        await output.written(bytes(message))
+        await output.written { bytes(message) }
     }
 
     private func bytes(_ message: WebSocketMessage) -> [UInt8] {
@@ -26,7 +26,7 @@ struct MessagePrinter: Sendable {
 
     /// The end of a connection.
     func close(_ info: CloseInfo) {
-        if json { output.line(Events.close(info).line) }
+        if json { output.inOrder { output.line(Events.close(info).line) } }
     }
 
     /// A line for the person at the prompt, or for nobody.

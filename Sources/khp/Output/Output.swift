@@ -28,6 +28,8 @@ final class Output: Sendable {
     private let drops = Atomic<Bool>(false)
     /// Only work items of `queue` take this lock: never contended, held while writing.
     private let state = Mutex(State())
+    /// Held from when a line's time is taken until the line is queued, so that times never go back.
+    private let order = Mutex(())
     private let isTerminal: [Bool]
 
     /// The output of this process.
@@ -48,6 +50,11 @@ final class Output: Sendable {
         drops.store(true, ordering: .relaxed)
     }
 
+    /// Does what takes the time and queues the line that shows it, one such at a time.
+    func inOrder(_ body: () -> Void) {
+        order.withLock { _ in body() }
+    }
+
     /// Queues one line; the line end is added.
     /// - Returns: false when it was dropped.
     @discardableResult
@@ -64,13 +71,17 @@ final class Output: Sendable {
         if waiting > Self.highWaterMark, !drops.load(ordering: .relaxed) { flush() }
     }
 
-    /// Queues bytes and returns when they are written: back-pressure without blocking a thread of the pool.
-    func written(_ bytes: [UInt8], to stream: Stream = .standardOutput) async {
-        pending.add(bytes.count, ordering: .relaxed)
+    /// Makes and queues bytes in order, and returns when they are written: back-pressure without blocking a thread of
+    /// the pool.
+    func written(to stream: Stream = .standardOutput, _ make: () -> [UInt8]) async {
         await withCheckedContinuation { continuation in
-            queue.async {
-                self.perform(bytes, stream)
-                continuation.resume()
+            inOrder {
+                let bytes = make()
+                pending.add(bytes.count, ordering: .relaxed)
+                queue.async {
+                    self.perform(bytes, stream)
+                    continuation.resume()
+                }
             }
         }
     }

@@ -36,11 +36,13 @@ final class Reporter: Sendable {
 
     /// Takes an event; called on an event loop.
     func observe(_ event: ConnectionEvent, _ info: ConnectionInfo) {
-        let now = Clock.elapsed
-        let id = options.namesConnections ? info.id : nil
-        if options.json, let object = object(event, id: id, at: now) { write(object.line, to: .standardOutput) }
-        guard options.verbose || options.trace else { return }
-        for line in lines(event, info.role, id: id, at: now) { write(line, to: .standardError) }
+        output.inOrder {
+            let now = Clock.elapsed
+            let id = options.namesConnections ? info.id : nil
+            if options.json, let object = object(event, id: id, at: now) { write(object.line, to: .standardOutput) }
+            guard options.verbose || options.trace else { return }
+            for line in lines(event, info.role, id: id, at: now) { write(line, to: .standardError) }
+        }
     }
 
     /// A line that nobody has room for is counted; the next one that gets through is preceded by the count.
