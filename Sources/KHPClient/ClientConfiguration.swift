@@ -12,6 +12,14 @@ extension WebSocketClient {
         public var extensions: [any WebSocketExtension] = []
         /// Whether to ask for the extended handshake, and whether to go on without it.
         public var extendedHandshake: ExtendedHandshakePolicy = .preferred
+        /// Whether to speak to a Kaazing gateway as Kaazing's own clients do: asks with `.kl=Y` in the query of each
+        /// opening request, waits for the balancer messages, and takes a response as complete when an empty message ends
+        /// it. A gateway's balancer then sends the client where it wants it, within ``redirects``.
+        ///
+        /// Not needed for gateways as such, which speak the extended handshake as specified to everyone else. Servers that
+        /// do not know `.kl=Y` but speak the extended handshake cannot be used with it. Means nothing where the extended
+        /// handshake is off.
+        public var kaazingLegacy = false
         /// The method of the extended request.
         public var extendedMethod = "GET"
         /// An entity for the extended request. It is announced with `Expect: 100-continue` and held back until the

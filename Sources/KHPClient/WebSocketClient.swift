@@ -76,6 +76,7 @@ public struct WebSocketClient: Sendable {
         plan.subprotocols = subprotocols
         plan.extensions = configuration.extensions
         plan.extendedHandshake = configuration.extendedHandshake
+        plan.kaazingLegacy = configuration.kaazingLegacy
         plan.method = configuration.extendedMethod
         plan.body = configuration.extendedBody
         plan.origin = configuration.origin

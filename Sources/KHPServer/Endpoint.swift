@@ -32,6 +32,12 @@ public struct Endpoint: Sendable {
     public var origins: OriginPolicy
     /// The part it takes in the extended handshake.
     public var extendedHandshake: ServerExtendedHandshake
+    /// Whether deployed Kaazing clients are spoken to as they expect it: those whose opening query holds `.kl=Y` get
+    /// balancer messages and an empty message behind each extended response, one that holds `.kv=10.05` only the latter.
+    ///
+    /// To such a client a redirect is a balancer message, messages go out unfragmented, and the path of its extended
+    /// request does not count; `GET <path>/;e/cookies` is answered as their Java client needs it.
+    public var kaazingLegacy = true
     /// The bounds in size and number; `nil` takes the server's.
     public var limits: Limits?
     /// Whether messages are delivered whole or in chunks.
@@ -124,6 +130,7 @@ final class ServedEndpoint: Sendable {
     let authentication: ServerAuthentication?
     let origins: OriginPolicy
     let extendedHandshake: ServerExtendedHandshake
+    let kaazingLegacy: Bool
     let limits: Limits?
     let delivery: Delivery
     let respond: (@Sendable (HandshakeRequest) async -> HandshakeAnswer)?
@@ -135,6 +142,7 @@ final class ServedEndpoint: Sendable {
         self.authentication = endpoint.authentication
         self.origins = endpoint.origins
         self.extendedHandshake = endpoint.extendedHandshake
+        self.kaazingLegacy = endpoint.kaazingLegacy
         self.limits = endpoint.limits
         self.delivery = endpoint.delivery
         self.respond = endpoint.respond

@@ -135,6 +135,7 @@ final class ServerSession: ConnectionDelegate {
         plan.principal = self.principal
         plan.limits = endpoint.limits
         plan.delivery = endpoint.delivery
+        plan.kaazingLegacy = endpoint.kaazingLegacy
         handler.connection.acceptOpening(request, plan, now: .now())
         handler.proceed()
     }
@@ -163,7 +164,9 @@ final class ServerSession: ConnectionDelegate {
             return self.refuse(Refusal(500, "The endpoint answered \(answer.status)."), on: handler)
         }
         let answer = ServerAnswer(status: answer.status, fields: answer.fields, entity: answer.entity)
-        handler.connection.refuseOpening(answer, now: .now())
+        let request = self.endpoint?.kaazingLegacy == true ? self.openingRequest : nil
+        let isBalanced = request.map { handler.connection.balanceOpening($0, answer, now: .now()) } ?? false
+        if !isBalanced { handler.connection.refuseOpening(answer, now: .now()) }
         handler.proceed()
     }
 
@@ -271,6 +274,11 @@ final class ServerSession: ConnectionDelegate {
     // MARK: Other requests
 
     private func answerPlain(_ head: RequestHead, on handler: ConnectionHandler) {
+        if let preflight = CookiePreflight(head), let endpoint = self.server.endpoint(at: preflight.path),
+            endpoint.kaazingLegacy
+        {
+            return self.answer(preflight, at: endpoint, on: handler)
+        }
         guard let answer = self.server.configuration.httpHandler else {
             let refusal = self.server.refusal(of: head)
             return self.refuse(refusal, on: handler)
@@ -288,6 +296,20 @@ final class ServerSession: ConnectionDelegate {
                 handler.connection.refuseOpening(answer, method: head.method, now: .now())
                 handler.proceed()
             }
+        }
+    }
+
+    /// What Kaazing's Java client asks before it opens: where the endpoint challenges in the opening handshake, it does so
+    /// here already.
+    private func answer(_ preflight: CookiePreflight, at endpoint: ServedEndpoint, on handler: ConnectionHandler) {
+        guard self.server.hosts.allows(preflight.authority) else { return self.refuse(.misdirected(), on: handler) }
+        let challengesHere = endpoint.authentication.map { $0.place == .opening } ?? false
+        let server = self.server
+        self.later(on: handler) {
+            let principal = await Self.principal(of: preflight.authorization, at: endpoint, here: challengesHere)
+            return (principal == nil ? server.challenge(endpoint) : preflight.answer, nil)
+        } then: { session, answer, _ in
+            session.answerOpening(answer, on: handler)
         }
     }
 

@@ -59,7 +59,14 @@ package struct ClientAttempt: Sendable {
         }
         if outcome.kind == .upgrade { return try self.upgrade(outcome) }
         let candidates = choice.map { [$0] } ?? choices(of: outcome.response)
-        return try self.step(outcome, to: candidates)
+        guard self.template.kaazingLegacy else { return try self.step(outcome, to: candidates) }
+        // The opening asks for the exchange anew at each hop: a `.kl=Y` that a balancer returns makes no other resource,
+        // for the application and for loops (D7).
+        let url = self.url
+        return try self.step(
+            outcome,
+            to: candidates.map { (try? url.resolving($0))?.withoutKaazingLegacy.description ?? $0 }
+        )
     }
 
     private mutating func step(_ outcome: HopOutcome, to candidates: [String]) throws(WebSocketError) -> RedirectStep {
@@ -82,7 +89,8 @@ package struct ClientAttempt: Sendable {
             return step
         } catch {
             var error = error
-            error.response = outcome.response
+            // A balancer message is no response.
+            if outcome.kind != .balancer { error.response = outcome.response }
             error.phase = outcome.layer == .opening ? .opening : .extended
             throw error
         }

@@ -10,6 +10,8 @@ package struct ClientPlan: Sendable {
     package var subprotocols: [String] = []
     package var extensions: [any WebSocketExtension] = []
     package var extendedHandshake = ExtendedHandshakePolicy.preferred
+    /// Whether to ask for the Kaazing legacy exchange (D7).
+    package var kaazingLegacy = false
     package var method = "GET"
     /// Whether 308 counts as a redirect (D4).
     package var followsPermanentRedirect = false
@@ -26,6 +28,14 @@ package struct ClientPlan: Sendable {
 
     package init(url: WebSocketURL) {
         self.url = url
+    }
+}
+
+extension ClientPlan {
+    /// What the opening request names: with `.kl=Y` where the Kaazing legacy exchange is asked for, on every hop (D7). A
+    /// caller's own URL can ask for it as well.
+    var openingURL: WebSocketURL {
+        self.kaazingLegacy && self.extendedHandshake != .off ? self.url.askingForKaazingLegacy : self.url
     }
 }
 
@@ -54,8 +64,10 @@ extension Connection {
         now: NIODeadline
     ) throws(WebSocketError) {
         self.init(role: .client, settings: settings, masks: masks, now: now)
+        let url = plan.openingURL
+        if plan.extendedHandshake != .off { self.legacy = KaazingLegacy(query: url.query) }
         let opening = OpeningClientPlan(
-            url: plan.url,
+            url: url,
             key: key,
             subprotocols: Subprotocols.offered(plan.subprotocols, extendedHandshake: plan.extendedHandshake != .off),
             extensions: try ExtensionNegotiation(plan.extensions),

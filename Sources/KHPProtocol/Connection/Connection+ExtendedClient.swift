@@ -1,5 +1,6 @@
 // The client's extended handshake: what its machine says becomes frames, steps for the shell, or the open socket.
 
+import HTTPTypes
 package import NIOCore
 
 extension Connection {
@@ -14,14 +15,15 @@ extension Connection {
             extraFields: plan.extendedHeaders,
             body: plan.body,
             acceptValue: result.acceptValue,
-            followsPermanentRedirect: plan.followsPermanentRedirect
+            followsPermanentRedirect: plan.followsPermanentRedirect,
+            legacy: self.legacy
         )
         var machine = ExtendedClient(extended, limits: self.settings.limits)
-        let request = machine.start(now: now)
+        let request = machine.begin(now: now)
         self.client?.extended = machine
         self.phase = .extended
         self.actions.append(.established)
-        self.sendExtendedRequest(request)
+        if let request { self.sendExtendedRequest(request) }
     }
 
     private mutating func sendExtendedRequest(_ request: ByteBuffer) {
@@ -47,6 +49,13 @@ extension Connection {
         case .complete(let result):
             self.observe(result.response, .complete)
             self.completeExtended(result, now: now)
+        case .sendRequest(let request):
+            self.sendExtendedRequest(request)
+        case .balanced(let target):
+            // It stands for the 302 that a gateway sends to those who know nothing of its balancer (KI 1.7).
+            let response = HandshakeResponse(status: 302, reason: "", fields: [.location: target])
+            self.actions.append(.hopEnded(HopOutcome(kind: .balancer, layer: .extended, response: response)))
+            self.leave(.normalClosure, now: now)
         case .waiting(let response, _):
             self.observe(response, .wait)
         case .sendBody(let body, let response):

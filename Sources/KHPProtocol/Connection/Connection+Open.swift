@@ -20,6 +20,7 @@ extension Connection {
             limits: self.settings.limits.messages,
             mode: streams ? .streaming : .whole
         )
+        self.reader.toleratesLongLength = self.role == .server && self.legacy != .off
         let waits = self.settings.waits
         self.keepAlive = KeepAlive(
             pingInterval: waits.ping,
@@ -230,10 +231,37 @@ extension Connection {
         }
         guard var state = self.streaming else { return }
         guard chunk.bytes.readableBytes > 0 || chunk.isLast else { return }
+        if self.legacy != .off { return try self.collect(chunk, state, now: now) }
         let opcode: Opcode = state.hasBegun ? .continuation : (state.kind == .text ? .text : .binary)
         state.hasBegun = true
         self.streaming = chunk.isLast ? nil : state
         self.writeData(opcode, chunk.bytes, fin: chunk.isLast, now: now)
+    }
+
+    /// Kaazing's clients take a fragment for the whole message (D7, KI 2.2): the pieces are collected up to the message
+    /// limit and go out as one. A message that grows beyond it is given up, and nothing of it was sent.
+    private mutating func collect(
+        _ chunk: MessageChunk,
+        _ state: StreamingState,
+        now: NIODeadline
+    ) throws(WebSocketError) {
+        var state = state
+        let limit = self.settings.limits.messages.messageBytes
+        guard chunk.bytes.readableBytes <= limit - state.collected.readableBytes else {
+            self.streaming = nil
+            throw WebSocketError(
+                .messageTooBig,
+                "The peer takes messages in one frame only, so a streamed one is limited to \(limit) bytes.",
+                phase: .open
+            )
+        }
+        self.streaming = nil
+        state.collected.writeImmutableBuffer(chunk.bytes)
+        if chunk.isLast {
+            self.writeData(state.kind == .text ? .text : .binary, state.collected, fin: true, now: now)
+        } else {
+            self.streaming = state
+        }
     }
 
     private func checkSending() throws(WebSocketError) {

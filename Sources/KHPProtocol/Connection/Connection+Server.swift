@@ -14,6 +14,8 @@ package struct EndpointPlan: Sendable {
     package var principal: String?
     package var limits: Limits?
     package var delivery = Delivery.messages
+    /// Whether a client that asks for the Kaazing legacy exchange gets it (D7).
+    package var kaazingLegacy = true
 
     package init() {}
 }
@@ -115,6 +117,8 @@ extension Connection {
         self.isFramed = true
         self.openingDeadline = nil
         self.server?.plan = plan
+        if plan.kaazingLegacy { self.legacy = KaazingLegacy(query: request.query) }
+        if self.legacy != .off { self.reader.toleratesLongLength = true }
         if plan.extended {
             self.startExtendedServer(request, acceptValue: acceptValue, now: now)
         } else {
@@ -130,6 +134,42 @@ extension Connection {
             let transforms = extensions.transforms(from: plan.extensions, role: .server)
             self.open(negotiation, transforms: transforms, now: now)
         }
+    }
+
+    /// A redirect for a client that asks for the Kaazing legacy exchange and offers no subprotocol: 101, then the balancer
+    /// message, then 1000 (D7, KI 1.7).
+    /// - Returns: `false` where this is none, with nothing done.
+    package mutating func balanceOpening(_ request: OpeningRequest, _ answer: ServerAnswer, now: NIODeadline) -> Bool {
+        let response = HandshakeResponse(
+            status: answer.status,
+            reason: "",
+            fields: answer.fields,
+            entity: answer.entity ?? ByteBuffer()
+        )
+        guard self.phase == .deciding, StatusAction.namesAnotherPlace(answer.status),
+            KaazingLegacy(query: request.query).hasBalancer, request.subprotocols.isEmpty,
+            !request.offersExtendedHandshake,
+            let message = KaazingLegacyMessage.balancing(
+                choices(of: response).first,
+                at: self.url(of: request),
+                query: request.query
+            )
+        else { return false }
+        let acceptance = OpeningServer.acceptance(
+            of: request,
+            subprotocol: nil,
+            date: self.settings.date(),
+            server: self.settings.serverName
+        )
+        self.output.write { acceptance.write(into: &$0) }
+        if self.isObserved {
+            self.actions.append(.event(.openingResponse(head: acceptance.head.redactedText, status: 101)))
+        }
+        self.isFramed = true
+        self.openingDeadline = nil
+        self.sendLegacy(message)
+        self.leave(.normalClosure, now: now)
+        return true
     }
 
     /// Anything but 101: the response, then the end of the connection (threat A4).

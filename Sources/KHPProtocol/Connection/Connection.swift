@@ -67,6 +67,8 @@ package struct Connection {
     var server: ServerHandshakes?
     var openingDeadline: NIODeadline?
     var totalDeadline: NIODeadline?
+    /// The part of the Kaazing legacy exchange that is spoken (D7).
+    var legacy = KaazingLegacy.off
 
     // Framing; from the 101 on.
     var reader: MessageReader
@@ -95,6 +97,8 @@ package struct Connection {
     struct StreamingState {
         var kind: MessageKind
         var hasBegun: Bool
+        /// What waits to go out whole, where the peer knows no fragments (D7).
+        var collected = ByteBuffer()
     }
 
     init(role: Role, settings: Settings, masks: any MaskSource, now: NIODeadline) {

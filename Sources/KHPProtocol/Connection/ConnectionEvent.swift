@@ -17,6 +17,8 @@ public enum ConnectionEvent: Sendable {
     case extendedRequest(head: String)
     /// A response of the extended handshake, with the action that the status table gives it.
     case extendedResponse(head: String, status: Int, action: StatusAction, body: ByteBuffer)
+    /// A message that the Kaazing legacy exchange adds to the extended handshake, from the server.
+    case kaazingLegacy(KaazingLegacyMessage)
     /// A challenge arrived; `round` counts from 1 in one connect.
     case challenge(scheme: String, realm: String?, layer: HandshakeLayer, round: Int)
     /// A redirect is being followed.

@@ -37,6 +37,8 @@ package struct MessageReader {
     /// Reserved bits of the header's first byte (0x40, 0x20, 0x10) that extensions claim on a message's first frame.
     /// A message with one of them set is delivered unvalidated: it is no text before it has been transformed.
     package var allowedReservedBits: UInt8 = 0
+    /// Whether a payload of 65,535 bytes may have a 64-bit length, as Kaazing's Java client gives it (D7).
+    package var toleratesLongLength = false
 
     private let expectsMask: Bool
     private let mode: Mode
@@ -172,7 +174,8 @@ package struct MessageReader {
                 let rules = FrameHeader.Rules(
                     masked: expectsMask,
                     reservedBits: allowedReservedBits,
-                    continuing: state == .fragmented
+                    continuing: state == .fragmented,
+                    longLength: toleratesLongLength
                 )
                 let header = try input.withUnsafeReadableBytes { bytes throws(FrameViolation) in
                     try FrameHeader.read(bytes, rules)

@@ -67,6 +67,12 @@ package struct OpeningServer {
         guard !known.contains(.subprotocol) || Subprotocols.parse(fields, into: &subprotocols) else {
             throw .badRequest("Sec-WebSocket-Protocol is not a list of tokens.")
         }
+        if subprotocols.isEmpty, KaazingLegacy(query: query) != .off {
+            // D7: old Kaazing clients name the field as the drafts did.
+            for name in LegacyFields.subprotocol where !Subprotocols.parse(fields, named: name, into: &subprotocols) {
+                throw .badRequest("\(name) is not a list of tokens.")
+            }
+        }
         let offered = subprotocols.count
         subprotocols.removeAll { $0 == Subprotocols.extendedHandshake }
         var offers: [ExtensionOffer] = []
@@ -128,6 +134,10 @@ package struct OpeningServer {
         at authority: Authority
     ) throws(Refusal) -> (path: String, query: String?) {
         var target = Substring(head.target)
+        if target.utf8.first == UInt8(ascii: "?"), KaazingLegacy(query: String(target.dropFirst())) != .off {
+            // Kaazing's Java client leaves an empty path out (KI 2.2).
+            target = "/" + target
+        }
         if target.utf8.first != Bytes.slash {
             guard let start = target.range(ofScheme: "http://") ?? target.range(ofScheme: "https://") else {
                 throw .badRequest("The request target is neither a path nor an http or https URI.")

@@ -113,7 +113,7 @@ public struct ScriptedPeer {
         case .end:
             // Not heard as bytes: see `receiveEnd`.
             return false
-        case .raw, .message, .ping, .pong, .close:
+        case .raw, .message, .legacy, .ping, .pong, .close:
             do throws(FrameViolation) {
                 guard let event = try self.reader.next(&self.inbound) else { return false }
                 guard Self.fits(event, deed) else {
@@ -164,6 +164,8 @@ public struct ScriptedPeer {
                 return false
             }
             return head.status == other.status && head.fields.isComparable(to: other.fields) && bytes == otherBytes
+        case (.message(_, let payload, _), .legacy(let expected)):
+            return payload == expected.payload
         case (.ping(let payload), .ping(let expected)), (.pong(let payload), .pong(let expected)):
             return payload == expected
         case (.close(let code, _), .close(let expected)):

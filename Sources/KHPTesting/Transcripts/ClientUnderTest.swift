@@ -31,6 +31,7 @@ struct ClientUnderTest {
             plan.body = transcript["client.body"].map { ByteBuffer(string: $0) }
             plan.extendedHandshake =
                 transcript["client.extended"].flatMap(ExtendedHandshakePolicy.init) ?? .preferred
+            plan.kaazingLegacy = transcript["client.kaazing-legacy"] == "yes"
             for field in transcript.fields where field.name == "client.extended-header" {
                 let parts = field.value.split(separator: ":", maxSplits: 1).map { String($0.trimmingSpaces) }
                 guard parts.count == 2, let name = HTTPField.Name(parts[0]) else {

@@ -31,6 +31,7 @@ struct ServerUnderTest {
         self.policy = transcript["server.extended"].flatMap(ServerExtendedHandshake.init) ?? .optional
         var plan = EndpointPlan()
         plan.subprotocols = transcript.list("server.subprotocols")
+        plan.kaazingLegacy = transcript["server.kaazing-legacy"] != "off"
         do throws(WebSocketError) {
             plan.extensions = try transcript.extensions("server.extensions", known: extensions)
         } catch {
@@ -127,7 +128,10 @@ struct ServerUnderTest {
                 self.accept(request, extended: false, fields: answer.fields)
             } else {
                 let answer = ServerAnswer(status: answer.status, fields: answer.fields, entity: answer.body)
-                self.driven.connection.refuseOpening(answer, now: self.driven.now)
+                let now = self.driven.now
+                if !self.plan.kaazingLegacy || !self.driven.connection.balanceOpening(request, answer, now: now) {
+                    self.driven.connection.refuseOpening(answer, now: now)
+                }
             }
         } else if let request = self.driven.extendedRequest {
             self.driven.extendedRequest = nil

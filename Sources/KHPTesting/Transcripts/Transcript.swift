@@ -74,6 +74,8 @@ public struct Transcript: Sendable {
         case pong(ByteBuffer)
         /// A close frame without a reason.
         case close(WebSocketCloseCode)
+        /// A message that the Kaazing legacy exchange adds.
+        case legacy(KaazingLegacyMessage)
         /// Bytes as they are.
         case raw(ByteBuffer)
         /// The end of that side's stream.

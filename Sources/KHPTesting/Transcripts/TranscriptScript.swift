@@ -76,6 +76,10 @@ struct TranscriptScript: Sendable {
             } else {
                 self.applicationMessages?.append((kind, payload))
             }
+        case .legacy where side != self.role:
+            // A response may go on until its end is said: what came before belongs to the handshake.
+            self.applicationMessages = []
+            self.response = ByteBuffer()
         case .raw where side != self.role:
             self.applicationMessages = nil
         default:
@@ -101,6 +105,8 @@ extension Transcript.Deed {
         case .opening(let bytes), .raw(let bytes): return bytes
         case .message(let kind, let payload):
             writer.write(kind == .text ? .text : .binary, payload: payload, mask: mask, into: &buffer)
+        case .legacy(let message):
+            writer.write(.binary, payload: message.payload, mask: mask, into: &buffer)
         case .ping(let payload): writer.writePing(payload, mask: mask, into: &buffer)
         case .pong(let payload): writer.writePong(payload, mask: mask, into: &buffer)
         case .close(let code): writer.writeClose(code: code, reason: "", mask: mask, into: &buffer)
@@ -114,6 +120,7 @@ extension Transcript.Deed {
         switch self {
         case .opening(let bytes): "opening \(bytes.printable)"
         case .message(let kind, let payload): "\(kind) \(payload.printable)"
+        case .legacy(let message): message.description
         case .ping: "ping"
         case .pong: "pong"
         case .close(let code): "close \(code)"

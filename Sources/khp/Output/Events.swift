@@ -118,7 +118,7 @@ enum Events {
         case .pong(let roundTrip): return made("pong") { $0.set("rtt", roundTrip.jsonSeconds) }
         case .closed(let info): return close(info, connection: connection, at: time)
         case .failed(let error): return failed(error, connection: connection, at: time)
-        case .frameSent, .frameReceived: return nil
+        case .frameSent, .frameReceived, .kaazingLegacy: return nil
         }
     }
 

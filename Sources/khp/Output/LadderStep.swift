@@ -35,6 +35,10 @@ struct LadderStep: Sendable, Equatable {
             return [LadderStep(.open, response, firstLine(head), detail: head)]
         case .extendedRequest(let head):
             return [LadderStep(.khp, request, firstLine(head), detail: head)]
+        case .kaazingLegacy(let message):
+            // The end of a response goes without saying.
+            if message == .endOfResponse, !trace { return [] }
+            return [LadderStep(.khp, response, TerminalText.escaped(message.description))]
         case .extendedResponse(let head, _, let action, let body):
             return [
                 LadderStep(

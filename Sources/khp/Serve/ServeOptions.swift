@@ -7,6 +7,12 @@ import NIOSSL
 extension ServerExtendedHandshake: ExpressibleByArgument {}
 extension ServerAuthentication.Place: ExpressibleByArgument {}
 
+/// A choice that reads better than a flag and its negation.
+enum OnOff: String, ExpressibleByArgument, CaseIterable {
+    case on
+    case off
+}
+
 /// A logger that says nothing: what there is to say, the command says itself.
 enum Quiet {
     static var logger: Logger {
@@ -86,6 +92,14 @@ struct EndpointOptions: ParsableArguments {
     @Option(help: "The extended handshake: optional, required or off.")
     var extended: ServerExtendedHandshake = .optional
 
+    @Option(
+        help: ArgumentHelp(
+            "Whether clients with .kl=Y in their query are spoken to as deployed Kaazing clients expect it.",
+            valueName: "on|off"
+        )
+    )
+    var kaazingLegacy: OnOff = .on
+
     @Option(help: ArgumentHelp("An allowed origin; repeatable. None: any.", valueName: "url"))
     var origin: [String] = []
 
@@ -115,6 +129,7 @@ struct EndpointOptions: ParsableArguments {
             endpoint.authentication = authentication[route.path]
             endpoint.origins = origins
             endpoint.extendedHandshake = extended
+            endpoint.kaazingLegacy = kaazingLegacy == .on
             return endpoint
         }
     }
