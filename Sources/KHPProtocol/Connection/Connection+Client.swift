@@ -6,6 +6,9 @@ package import NIOCore
 /// What one hop of a client asks for.
 package struct ClientPlan: Sendable {
     package var url: WebSocketURL
+    package var dialect = Dialect.rfc6455
+    /// The keys of dialects that have two.
+    package var keys: HixieKeys?
     /// The application's subprotocols, without x-kaazing-handshake.
     package var subprotocols: [String] = []
     package var extensions: [any WebSocketExtension] = []
@@ -42,7 +45,7 @@ struct ClientHandshakes {
 extension Connection {
     /// A client's connection for one hop.
     /// - Parameters:
-    ///   - key: the Sec-WebSocket-Key; sixteen random bytes in base64.
+    ///   - key: the Sec-WebSocket-Key; sixteen random bytes in base64. Not used in dialects without one.
     ///   - deadline: when the whole connect has to be complete.
     /// - Throws: `invalidArgument` for what a caller may have put wrong in the plan.
     package init(
@@ -54,7 +57,7 @@ extension Connection {
         now: NIODeadline
     ) throws(WebSocketError) {
         self.init(role: .client, settings: settings, masks: masks, now: now)
-        let opening = OpeningClientPlan(
+        var opening = OpeningClientPlan(
             url: plan.url,
             key: key,
             subprotocols: Subprotocols.offered(plan.subprotocols, extendedHandshake: plan.extendedHandshake != .off),
@@ -63,6 +66,12 @@ extension Connection {
             extraFields: plan.headers,
             authorization: plan.authorization
         )
+        opening.dialect = plan.dialect
+        opening.keys = plan.keys
+        if plan.dialect.opening != .acceptKey {
+            // Nothing but the extended handshake can negotiate extensions there.
+            self.speak(plan.dialect)
+        }
         // R-U2: what is sent later only is checked now as well.
         let extended = ExtendedClientPlan(
             url: plan.url,
@@ -78,7 +87,11 @@ extension Connection {
 
     mutating func startClientOpening() {
         guard let head = self.client?.opening?.requestHead else { return }
-        self.output.write { head.write(into: &$0) }
+        let tail = self.client?.opening?.requestTail ?? []
+        self.output.write { buffer in
+            head.write(into: &buffer)
+            buffer.writeBytes(tail)
+        }
         if self.isObserved { self.actions.append(.event(.openingRequest(head: head.redactedText))) }
     }
 
@@ -150,7 +163,7 @@ extension Connection {
         }
         let negotiation = Negotiation(
             url: plan.url,
-            dialect: .rfc6455,
+            dialect: self.dialect,
             subprotocol: result.subprotocol,
             extensions: result.extensions.negotiated,
             status: nil,

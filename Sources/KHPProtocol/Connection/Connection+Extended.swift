@@ -19,7 +19,7 @@ extension Connection {
                     }
                 case .close(let code, let reason):
                     self.closedDuringExtended(code, reason, now: now)
-                case .ping, .pong:
+                case .ping, .pong, .dropped:
                     if let action = self.control(event, now: now) { self.actions.append(action) }
                 case .chunk:
                     break

@@ -86,7 +86,7 @@ extension Connection {
         guard let plan = self.client?.plan else { return }
         let negotiation = Negotiation(
             url: plan.url,
-            dialect: .rfc6455,
+            dialect: self.dialect,
             subprotocol: result.subprotocol,
             extensions: result.extensions.negotiated,
             status: result.status,
