@@ -34,7 +34,7 @@ struct TranscriptText: Sendable {
         case .extendedResponse(let head, _, _, let body): return "S binary\n" + responseHead(head) + Self.entity(body)
         case .frameSent(let frame): return Self.frame("C", frame)
         case .frameReceived(let frame): return Self.frame("S", frame)
-        case .connected, .challenge, .redirect, .open, .pong, .closed, .failed: return ""
+        case .connected, .challenge, .redirect, .open, .violation, .pong, .closed, .failed: return ""
         }
     }
 
