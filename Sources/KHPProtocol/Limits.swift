@@ -144,6 +144,9 @@ extension Limits {
 
         /// Bytes of a base-128 length in the hixie dialects: 63 bits.
         package static let hixieLengthBytes = 9
+
+        /// Bytes of the head of a 101 in the dialects before RFC 6455, which has a handful of fields.
+        package static let hixieHeadBytes = 8 * 1024
     }
 
     /// The message bounds that hold until the extended handshake has completed.

@@ -6,6 +6,9 @@ package import NIOCore
 /// What one hop of a client asks for.
 package struct ClientPlan: Sendable {
     package var url: WebSocketURL
+    package var dialect = Dialect.rfc6455
+    /// The keys of dialects that have two.
+    package var keys: HixieKeys?
     /// The application's subprotocols, without x-kaazing-handshake.
     package var subprotocols: [String] = []
     package var extensions: [any WebSocketExtension] = []
@@ -52,7 +55,7 @@ struct ClientHandshakes {
 extension Connection {
     /// A client's connection for one hop.
     /// - Parameters:
-    ///   - key: the Sec-WebSocket-Key; sixteen random bytes in base64.
+    ///   - key: the Sec-WebSocket-Key; sixteen random bytes in base64. Not used in dialects without one.
     ///   - deadline: when the whole connect has to be complete.
     /// - Throws: `invalidArgument` for what a caller may have put wrong in the plan.
     package init(
@@ -66,7 +69,7 @@ extension Connection {
         self.init(role: .client, settings: settings, masks: masks, now: now)
         let url = plan.openingURL
         if plan.extendedHandshake != .off { self.legacy = KaazingLegacy(query: url.query) }
-        let opening = OpeningClientPlan(
+        var opening = OpeningClientPlan(
             url: url,
             key: key,
             subprotocols: Subprotocols.offered(plan.subprotocols, extendedHandshake: plan.extendedHandshake != .off),
@@ -75,6 +78,12 @@ extension Connection {
             extraFields: plan.headers,
             authorization: plan.authorization
         )
+        opening.dialect = plan.dialect
+        opening.keys = plan.keys
+        if plan.dialect.opening != .acceptKey {
+            // Nothing but the extended handshake can negotiate extensions there.
+            self.speak(plan.dialect)
+        }
         // R-U2: what is sent later only is checked now as well.
         let extended = ExtendedClientPlan(
             url: plan.url,
@@ -90,7 +99,11 @@ extension Connection {
 
     mutating func startClientOpening() {
         guard let head = self.client?.opening?.requestHead else { return }
-        self.output.write { head.write(into: &$0) }
+        let tail = self.client?.opening?.requestTail ?? []
+        self.output.write { buffer in
+            head.write(into: &buffer)
+            buffer.writeBytes(tail)
+        }
         if self.isObserved { self.actions.append(.event(.openingRequest(head: head.redactedText))) }
     }
 
@@ -162,7 +175,7 @@ extension Connection {
         }
         let negotiation = Negotiation(
             url: plan.url,
-            dialect: .rfc6455,
+            dialect: self.dialect,
             subprotocol: result.subprotocol,
             extensions: result.extensions.negotiated,
             status: nil,

@@ -21,7 +21,7 @@ extension Connection {
                     self.observeLegacy(payload, isEnd: true)
                 case .close(let code, let reason):
                     self.closedDuringExtended(code, reason, now: now)
-                case .ping, .pong:
+                case .ping, .pong, .dropped:
                     if let action = self.control(event, now: now) { self.actions.append(action) }
                 case .chunk:
                     break

@@ -47,8 +47,10 @@ extension Connection {
         case .none:
             break
         case .complete(let result):
-            self.observe(result.response, .complete)
+            if !self.legacy.hasBalancer { self.observe(result.response, .complete) }
             self.completeExtended(result, now: now)
+        case .settled(let result):
+            self.observe(result.response, .complete)
         case .sendRequest(let request):
             self.sendExtendedRequest(request)
         case .balanced(let target):
@@ -95,7 +97,7 @@ extension Connection {
         guard let plan = self.client?.plan else { return }
         let negotiation = Negotiation(
             url: plan.url,
-            dialect: .rfc6455,
+            dialect: self.dialect,
             subprotocol: result.subprotocol,
             extensions: result.extensions.negotiated,
             status: result.status,

@@ -100,7 +100,7 @@ extension Connection {
         guard let request = self.server?.request else { return }
         let negotiation = Negotiation(
             url: self.url(of: request),
-            dialect: request.dialect,
+            dialect: self.dialect,
             subprotocol: negotiated.subprotocol,
             extensions: negotiated.extensions,
             status: self.server?.lastStatus,

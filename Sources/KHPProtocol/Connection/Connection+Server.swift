@@ -5,6 +5,11 @@ package import NIOCore
 
 /// What an endpoint says to a valid opening request that it accepts.
 package struct EndpointPlan: Sendable {
+    /// What it speaks; the first that opens as the request does is what the request is taken for (D1).
+    package var dialects: [Dialect] = [.rfc6455]
+    /// Whether the head of a 101 goes out before the eight bytes behind the request have come: some proxies pass them on
+    /// only then.
+    package var answersBeforeKeys = false
     /// Whether x-kaazing-handshake is chosen; the rest is then negotiated inside.
     package var extended = false
     package var subprotocols: [String] = []
@@ -31,6 +36,8 @@ struct ServerHandshakes {
     var asked: ExtendedRequest?
     var lastStatus = 0
     var challenges = 0
+    /// The 101 of a dialect that needs eight bytes more for it.
+    var awaiting: AwaitedKey?
 }
 
 extension Connection {
@@ -54,7 +61,7 @@ extension Connection {
                 self.actions.append(.plainRequest(head))
                 return
             }
-            let request = try OpeningServer.check(head)
+            let request = try OpeningServer.check(head, dialects: self.settings.dialects)
             self.server?.request = request
             self.phase = .deciding
             self.actions.append(.decideOpening(request))
@@ -70,6 +77,7 @@ extension Connection {
     }
 
     mutating func serverOpeningTimedOut(now: NIODeadline) {
+        if self.phase == .awaitingKey { return self.awaitedTooLong(now: now) }
         guard self.phase != .idle, self.server?.opening.isIdle == false || self.phase == .deciding else {
             // Nothing was asked, so nothing is answered.
             self.end(clean: false)
@@ -87,11 +95,17 @@ extension Connection {
         now: NIODeadline
     ) {
         guard self.phase == .deciding else { return }
+        guard let dialect = request.dialect(among: plan.dialects) else {
+            return self.refuseOpening(.dialectNotServed(), now: now)
+        }
         if let limits = plan.limits {
             self.settings.limits = limits
             self.settings.applyTimeouts()
         }
         self.settings.delivery = plan.delivery
+        if plan.kaazingLegacy { self.legacy = KaazingLegacy(query: request.query) }
+        self.reader.toleratesLongLength = self.legacy != .off
+        guard dialect.opening == .acceptKey else { return self.accept(request, plan, in: dialect, now: now) }
         let acceptValue = AcceptKey.accept(for: request.key)
         let subprotocol =
             plan.extended
@@ -117,14 +131,12 @@ extension Connection {
         self.isFramed = true
         self.openingDeadline = nil
         self.server?.plan = plan
-        if plan.kaazingLegacy { self.legacy = KaazingLegacy(query: request.query) }
-        if self.legacy != .off { self.reader.toleratesLongLength = true }
         if plan.extended {
             self.startExtendedServer(request, acceptValue: acceptValue, now: now)
         } else {
             let negotiation = Negotiation(
                 url: self.url(of: request),
-                dialect: request.dialect,
+                dialect: self.dialect,
                 subprotocol: subprotocol,
                 extensions: extensions,
                 status: nil,

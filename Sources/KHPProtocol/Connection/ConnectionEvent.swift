@@ -29,6 +29,8 @@ public enum ConnectionEvent: Sendable {
     case frameReceived(FrameInfo)
     /// A frame after completion.
     case frameSent(FrameInfo)
+    /// The peer broke a rule that the connection survives: an unknown frame in ``Dialect/whatwg2010``.
+    case violation(WebSocketError)
     /// A pong answered a ping of ours.
     case pong(roundTrip: Duration)
     /// The socket was open and has closed.

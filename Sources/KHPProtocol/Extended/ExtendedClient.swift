@@ -57,6 +57,8 @@ package struct ExtendedClient {
         case complete(ExtendedResult)
         /// 202: the final response may take until then.
         case waiting(HandshakeResponse, until: NIODeadline)
+        /// The response completes, and the second balancer message decides (D7).
+        case settled(ExtendedResult)
         /// The balancer lets us go on: send the request (D7).
         case sendRequest(ByteBuffer)
         /// A balancer names another place: close with 1000, then connect there (D7).
@@ -291,7 +293,7 @@ package struct ExtendedClient {
             guard plan.legacy.hasBalancer else { return finish(.complete(result)) }
             settled = result
             state = .settling
-            return .none
+            return .settled(result)
         } catch {
             return fail(.extendedInvalid, error.message, head, entity, close: .internalError)
         }

@@ -31,6 +31,9 @@ package struct OpeningClientPlan: Sendable {
 
     package var dialect = Dialect.rfc6455
 
+    /// The keys of the dialects that have two.
+    package var keys: HixieKeys?
+
     package init(
         url: WebSocketURL,
         key: String,
@@ -54,6 +57,7 @@ package struct OpeningClientPlan: Sendable {
     /// The request's head in its fixed order. Throws for what an API user may have put in wrong (A7).
     func makeHead() throws(WebSocketError) -> RequestHead {
         try Subprotocols.validate(subprotocols.filter { $0 != Subprotocols.extendedHandshake })
+        guard dialect.opening == .acceptKey else { return try makeDialectHead() }
         var fields = HeadFields()
         fields.append("Host", url.authority)
         fields.append("Upgrade", "websocket")

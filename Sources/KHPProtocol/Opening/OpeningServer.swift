@@ -41,9 +41,16 @@ package struct OpeningServer {
     }
 
     /// The second half of ``receive(_:)``: RFC 6455 section 4.2.1, in the order of what is most useful to be told.
-    package static func check(_ head: RequestHead) throws(Refusal) -> OpeningRequest {
+    /// - Parameter dialects: all that some endpoint of this server speaks.
+    package static func check(
+        _ head: RequestHead,
+        dialects: [Dialect] = [.rfc6455]
+    ) throws(Refusal) -> OpeningRequest {
         let fields = head.fields
         let known = KnownFields(in: fields)
+        if let opening = try oldOpening(of: head, known, among: dialects) {
+            return try checkOld(head, known, opening)
+        }
         // A WebSocket request has no content, and whatever frames one is a way to smuggle (A3).
         guard !known.contains(.transferEncoding) else { throw .badRequest("Transfer-Encoding is not allowed.") }
         guard !known.contains(.contentLength) || fields.contentLength == .bytes(0) else {
@@ -88,7 +95,6 @@ package struct OpeningServer {
             path: path,
             query: query,
             authority: authority,
-            dialect: .rfc6455,
             key: key,
             version: version,
             subprotocols: subprotocols,
@@ -119,7 +125,7 @@ package struct OpeningServer {
     }
 
     /// Host must be there once (the decoder sees to "once") and be a host with or without a port (A12).
-    private static func authority(of head: RequestHead) throws(Refusal) -> Authority {
+    static func authority(of head: RequestHead) throws(Refusal) -> Authority {
         guard let host = head.fields.first("Host") else { throw .badRequest("There is no Host field.") }
         do throws(GrammarError) {
             return try Authority(host)
@@ -129,7 +135,7 @@ package struct OpeningServer {
     }
 
     /// Path and query of the target: origin-form, or an absolute http(s) URI of the same authority.
-    private static func resource(
+    static func resource(
         of head: RequestHead,
         at authority: Authority
     ) throws(Refusal) -> (path: String, query: String?) {

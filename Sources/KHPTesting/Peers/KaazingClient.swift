@@ -8,9 +8,13 @@ public import NIOCore
 /// connection. It shares nothing with this package's own client, and is as lenient and as strict as the original.
 ///
 /// ```swift
-/// var client = KaazingClient(.java, url: "ws://localhost:8001/echo")
-/// send(client.start())
-/// while client.state == .connecting { send(client.receive(read())) }
+/// var client = try KaazingClient(.java, url: "ws://localhost:8001/echo")
+/// try await outbound.write(client.start())
+/// for try await bytes in inbound {
+///     let answer = client.receive(bytes)
+///     if answer.readableBytes > 0 { try await outbound.write(answer) }
+///     if client.state != .connecting { break }
+/// }
 /// ```
 public struct KaazingClient: Sendable {
     /// Which of them.

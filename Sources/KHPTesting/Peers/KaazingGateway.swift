@@ -78,7 +78,7 @@ public struct KaazingGateway {
                 if self.stage != .closed { said.writeImmutableBuffer(Self.close(code?.rawValue ?? 1000)) }
                 self.stage = .closed
                 return (said.readableBytes > 0 ? [.send(said)] : []) + [.end]
-            case .pong, .chunk:
+            default:
                 break
             }
         }

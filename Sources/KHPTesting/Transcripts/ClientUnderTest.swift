@@ -25,6 +25,13 @@ struct ClientUnderTest {
         do throws(WebSocketError) {
             guard let url = transcript["client"] else { throw WebSocketError(.invalidURL, "there is no client") }
             var plan = ClientPlan(url: try WebSocketURL(url))
+            plan.dialect = transcript.dialect
+            plan.keys = HixieKeys(
+                key1: Transcript.key1,
+                key2: Transcript.key2,
+                key3: Array(Transcript.key3.utf8)
+            )
+            plan.origin = transcript["client.origin"]
             plan.subprotocols = transcript.list("client.subprotocols")
             plan.extensions = try transcript.extensions("client.extensions", known: extensions)
             plan.method = transcript["client.method"] ?? plan.method

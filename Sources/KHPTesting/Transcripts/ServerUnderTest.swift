@@ -32,6 +32,8 @@ struct ServerUnderTest {
         var plan = EndpointPlan()
         plan.subprotocols = transcript.list("server.subprotocols")
         plan.kaazingLegacy = transcript["server.kaazing-legacy"] != "off"
+        plan.dialects = try Self.dialects(transcript)
+        plan.answersBeforeKeys = transcript["server.answers-before-keys"] == "yes"
         do throws(WebSocketError) {
             plan.extensions = try transcript.extensions("server.extensions", known: extensions)
         } catch {
@@ -46,12 +48,28 @@ struct ServerUnderTest {
             for part in parts { answers.append(try Self.answer(part, in: transcript)) }
         }
         self.answers = answers
+        var settings = settings
+        settings.dialects = plan.dialects
         let connection = Connection(
             server: settings,
             isSecure: transcript["client"]?.hasPrefix("wss:") == true,
             now: now
         )
         self.driven = DrivenConnection(connection, now: now)
+    }
+
+    /// `server.dialects`; without it, that of the transcript.
+    private static func dialects(_ transcript: Transcript) throws(TranscriptError) -> [Dialect] {
+        let names = transcript.list("server.dialects")
+        if names.isEmpty { return [transcript.dialect] }
+        var dialects: [Dialect] = []
+        for name in names {
+            guard let dialect = Dialect(name: name) else {
+                throw TranscriptError(transcript.name, 1, "\(name) is no dialect")
+            }
+            dialects.append(dialect)
+        }
+        return dialects
     }
 
     private static func answer(

@@ -71,7 +71,8 @@ struct TranscriptParser {
         case "raw": return .does(role, .raw(try self.bytes(argument)))
         case "eof": return .does(role, .end)
         case "close":
-            guard let code = argument.flatMap({ UInt16($0) }) else { throw self.error("a close without a code") }
+            guard let argument else { return .does(role, .close(.noStatus)) }
+            guard let code = UInt16(argument) else { throw self.error("\(argument) is no close code") }
             return .does(role, .close(WebSocketCloseCode(rawValue: code)))
         default:
             throw self.error("\(words[1]) is no step")

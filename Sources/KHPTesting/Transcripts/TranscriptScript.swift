@@ -44,7 +44,7 @@ struct TranscriptScript: Sendable {
     }
 
     private mutating func append(_ deed: Transcript.Deed, by side: ConnectionRole, line: Int) {
-        let bytes = deed.wire(from: side)
+        let bytes = deed.wire(from: side, in: self.transcript.dialect)
         self.noteMessage(deed, by: side)
         guard side != self.role else {
             self.operations.append((line, bytes.map { .expect($0, deed) } ?? .ends))
@@ -97,7 +97,8 @@ struct TranscriptScript: Sendable {
 
 extension Transcript.Deed {
     /// The bytes on the wire; `nil` for the end of the stream.
-    func wire(from side: ConnectionRole) -> ByteBuffer? {
+    func wire(from side: ConnectionRole, in dialect: Dialect) -> ByteBuffer? {
+        guard dialect == .rfc6455 else { return self.wire(in: dialect) }
         let writer = FrameWriter(role: side == .client ? .client : .server)
         let mask = Transcript.mask
         var buffer = ByteBuffer()
@@ -111,6 +112,21 @@ extension Transcript.Deed {
         case .pong(let payload): writer.writePong(payload, mask: mask, into: &buffer)
         case .close(let code): writer.writeClose(code: code, reason: "", mask: mask, into: &buffer)
         case .end: return nil
+        }
+        return buffer
+    }
+
+    /// The bytes on the wire in a dialect without masks, opcodes and codes.
+    private func wire(in dialect: Dialect) -> ByteBuffer? {
+        let writer = DialectFrameWriter(dialect)
+        var buffer = ByteBuffer()
+        switch self {
+        case .opening(let bytes), .raw(let bytes): return bytes
+        case .message(.text, let payload): payload.withUnsafeReadableBytes { writer.writeText($0, into: &buffer) }
+        case .message(.binary, let payload): writer.writeBinary(payload, into: &buffer)
+        case .legacy(let message): message.payload.withUnsafeReadableBytes { writer.writeText($0, into: &buffer) }
+        case .close: writer.writeClose(into: &buffer)
+        case .ping, .pong, .end: return nil
         }
         return buffer
     }

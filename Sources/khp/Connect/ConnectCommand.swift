@@ -15,6 +15,7 @@ struct ConnectCommand: AsyncParsableCommand {
               echo hello | khp connect ws://127.0.0.1:8080/echo
               khp connect --message hello --count 1 --json wss://example.com/trades
               khp connect --user joe --extended required -v ws://127.0.0.1:8080/trades
+              khp connect --kaazing-legacy -v wss://gateway.example.com/trades
 
             EXIT STATUS
               0 closed cleanly · 1 closed otherwise · 2 usage · 3 no connection, or TLS failed · 4 opening handshake · \
@@ -85,6 +86,7 @@ struct ConnectCommand: AsyncParsableCommand {
             ("title", "a conversation with \(Redaction.url(url))"), ("roles", "client"), ("client", Redaction.url(url)),
             ("client.subprotocols", list(handshake.subprotocols)), ("client.extensions", list(handshake.extensions)),
             ("client.extended", handshake.extended == .preferred ? nil : handshake.extended.rawValue),
+            ("client.kaazing-legacy", handshake.kaazingLegacy ? "yes" : nil),
             ("client.method", handshake.extendedMethod == "GET" ? nil : handshake.extendedMethod),
             ("client.redirects", route.redirectPolicy == .always ? nil : route.redirectPolicy.rawValue),
             ("client.follow-308", route.follow308 ? "yes" : nil),

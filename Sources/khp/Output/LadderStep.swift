@@ -58,6 +58,8 @@ struct LadderStep: Sendable, Equatable {
             return [LadderStep(.app, .none, "open" + summary(negotiation))]
         case .frameReceived(let frame): return trace ? [frameStep(frame, .received)] : []
         case .frameSent(let frame): return trace ? [frameStep(frame, .sent)] : []
+        case .violation(let error):
+            return [LadderStep(.app, .none, "survived: " + TerminalText.escaped(error.message))]
         case .pong(let roundTrip):
             return [LadderStep(.app, .none, "pong after \(Ladder.interval(roundTrip.seconds).dropFirst())")]
         case .closed(let info):
@@ -81,6 +83,7 @@ struct LadderStep: Sendable, Equatable {
         if let subprotocol = negotiation.subprotocol { parts.append("subprotocol \(subprotocol)") }
         parts += negotiation.extensions.map { "extension \($0.name) (\($0.layer))" }
         parts.append(negotiation.status.map { "x-kaazing-handshake completed with \($0)" } ?? "plain WebSocket")
+        if negotiation.dialect != .rfc6455 { parts.append("dialect \(negotiation.dialect)") }
         return ": " + parts.map { TerminalText.escaped($0) }.joined(separator: ", ")
     }
 

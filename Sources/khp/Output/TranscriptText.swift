@@ -35,7 +35,7 @@ struct TranscriptText: Sendable {
         case .kaazingLegacy(let message): return "S \(message)\n"
         case .frameSent(let frame): return Self.frame("C", frame)
         case .frameReceived(let frame): return Self.frame("S", frame)
-        case .connected, .challenge, .redirect, .open, .pong, .closed, .failed: return ""
+        case .connected, .challenge, .redirect, .open, .violation, .pong, .closed, .failed: return ""
         }
     }
 

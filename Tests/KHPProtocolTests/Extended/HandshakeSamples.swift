@@ -176,6 +176,7 @@ enum ServerStep: Equatable {
 enum ClientStep: Equatable {
     case none
     case complete(status: Int)
+    case settled(status: Int)
     case sendRequest(String)
     case balanced(to: String)
     case waiting(until: NIODeadline)
@@ -191,6 +192,7 @@ enum ClientStep: Equatable {
         switch action {
         case .none: self = .none
         case .complete(let result): self = .complete(status: result.status)
+        case .settled(let result): self = .settled(status: result.status)
         case .sendRequest(let request): self = .sendRequest(request.text)
         case .balanced(let target): self = .balanced(to: target)
         case .waiting(_, let until): self = .waiting(until: until)

@@ -99,7 +99,7 @@ import Testing
         }
         #expect(ClientStep(client.receive(Sample.switching(), now: .at(1))) == .none)
         if stage == "end" { return client }
-        #expect(ClientStep(client.receive(Self.end, now: .at(1))) == .none)
+        #expect(ClientStep(client.receive(Self.end, now: .at(1))) == .settled(status: 101))
         return client
     }
 
@@ -141,7 +141,7 @@ import Testing
             let step = ClientStep(client.receive(Self.end, now: .at(1)))
             let expected: ClientStep =
                 switch status {
-                case 101, 201, 204, 205: .none
+                case 101, 201, 204, 205: .settled(status: status)
                 case 202: .waiting(until: .at(31))
                 case 300: .choose(status: status)
                 case 301, 302, 303, 307: .redirect(status: status)
