@@ -243,7 +243,9 @@ extension Connection {
         state.hasBegun = true
         if self.dialect.framing != .rfc6455 { try self.checkText(chunk.bytes) }
         self.streaming = chunk.isLast ? nil : state
-        if self.dialect.framing != .rfc6455 { return self.writeInDialect(chunk.bytes, opcode, isLast: chunk.isLast, now) }
+        if self.dialect.framing != .rfc6455 {
+            return self.writeInDialect(chunk.bytes, opcode, isLast: chunk.isLast, now)
+        }
         self.writeData(opcode, chunk.bytes, fin: chunk.isLast, now: now)
     }
 
@@ -282,6 +284,7 @@ extension Connection {
             if self.idleSince != nil { self.idleSince = now }
             let mask = self.nextMask()
             let writer = self.writer
+            self.sentPayload &+= text.utf8.count
             self.output.write { writer.write(text, mask: mask, into: &$0) }
             if self.isObserved {
                 self.actions.append(.event(.frameSent(FrameInfo(kind: "text", payload: ByteBuffer(string: text)))))
@@ -295,6 +298,7 @@ extension Connection {
         if self.idleSince != nil { self.idleSince = now }
         let mask = self.nextMask()
         let writer = self.writer
+        self.sentPayload &+= payload.readableBytes
         if self.role == .server, payload.readableBytes >= OutboundQueue.gatherThreshold {
             self.output.write { writer.writeHeader(opcode, length: payload.readableBytes, fin: fin, into: &$0) }
             self.output.append(payload)

@@ -12,7 +12,9 @@ extension OpeningClientPlan {
     /// What stands in the request. hixie has room for one name: that of the extended handshake, inside which the
     /// application's follow.
     var writtenSubprotocols: [String] {
-        guard dialect.framing == .hixie, subprotocols.first == Subprotocols.extendedHandshake else { return subprotocols }
+        guard dialect.framing == .hixie, subprotocols.first == Subprotocols.extendedHandshake else {
+            return subprotocols
+        }
         return [Subprotocols.extendedHandshake]
     }
 

@@ -146,7 +146,9 @@ public struct ScriptedPeer {
                 else { throw HeadError.malformed("the request is another one") }
             } else {
                 // What answers the keys is behind the head.
-                if self.dialect.opening == .twoKeys, self.inbound.readableBytes < expected.readableBytes { return false }
+                if self.dialect.opening == .twoKeys, self.inbound.readableBytes < expected.readableBytes {
+                    return false
+                }
                 guard let head = try self.responseDecoder.decode(&self.inbound) else { return false }
                 var decoder = ResponseHeadDecoder(limits: Limits().openingHead)
                 let known = try decoder.decode(&expected)
