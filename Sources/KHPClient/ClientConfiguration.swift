@@ -7,6 +7,13 @@ public import NIOSSL
 extension WebSocketClient {
     /// How a client connects. Every member has a safe default.
     public struct Configuration: Sendable {
+        /// The wire dialect to speak. Those before RFC 6455 are for servers that speak nothing else: see
+        /// ``KHPProtocol/Dialect``.
+        public var dialect = Dialect.rfc6455
+        /// The dialects to try, in this order and each on a fresh connection, with a server that refuses or does not
+        /// understand ``dialect``. Empty by default: whoever stands between client and server can make an opening fail,
+        /// and so have the weaker dialect spoken.
+        public var fallbackDialects: [Dialect] = []
         /// The extensions to ask for, in order of preference: in the opening handshake, and again inside the extended
         /// one where the opening did not negotiate them (KHP-E5).
         public var extensions: [any WebSocketExtension] = []

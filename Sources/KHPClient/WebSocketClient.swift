@@ -99,6 +99,7 @@ public struct WebSocketClient: Sendable {
     private func plan(_ url: String, _ subprotocols: [String]) throws(WebSocketError) -> ClientAttempt {
         let configuration = self.configuration
         var plan = ClientPlan(url: try WebSocketURL(url))
+        plan.dialect = configuration.dialect
         plan.subprotocols = subprotocols
         plan.extensions = configuration.extensions
         plan.extendedHandshake = configuration.extendedHandshake
@@ -115,6 +116,11 @@ public struct WebSocketClient: Sendable {
             allowsDowngrade: configuration.redirects.allowsDowngrade,
             follows308: configuration.redirects.follows308
         )
-        return ClientAttempt(plan, redirects: redirects, rounds: configuration.limits.challengeRounds)
+        return ClientAttempt(
+            plan,
+            redirects: redirects,
+            rounds: configuration.limits.challengeRounds,
+            fallbacks: configuration.fallbackDialects
+        )
     }
 }

@@ -22,6 +22,15 @@ public struct Endpoint: Sendable {
     /// The path, as in the request line without its query. Begins with `/`; compared byte for byte, percent-encoding as
     /// sent.
     public var path: String
+    /// The wire dialects that it serves; RFC 6455 alone unless told otherwise, with and without TLS, since clients of the
+    /// others do not mask what they send.
+    ///
+    /// A request is taken for the first in the list that opens as it does: one with two keys is ``Dialect/hixie76`` or
+    /// ``Dialect/whatwg2010``, whichever stands first, since nothing else tells them apart (D1).
+    public var dialects: [Dialect]
+    /// Whether the 101 to a request with two keys goes out before the eight bytes behind the request have come. nginx
+    /// passes them on only then.
+    public var answersBeforeKeys: Bool
     /// The subprotocols that it speaks, in order of preference.
     public var subprotocols: [String]
     /// The extensions that it supports.
@@ -49,6 +58,8 @@ public struct Endpoint: Sendable {
 
     init(path: String, application: Application) {
         self.path = path
+        self.dialects = [.rfc6455]
+        self.answersBeforeKeys = false
         self.subprotocols = []
         self.extensions = []
         self.origins = .any
@@ -64,6 +75,7 @@ public struct Endpoint: Sendable {
     /// cancelled when a shutdown has waited for it long enough.
     public init(
         _ path: String,
+        dialects: [Dialect] = [.rfc6455],
         subprotocols: [String] = [],
         extensions: [any WebSocketExtension] = [],
         authentication: ServerAuthentication? = nil,
@@ -75,6 +87,7 @@ public struct Endpoint: Sendable {
         handler: @escaping @Sendable (WebSocket) async throws -> Void
     ) {
         self.init(path: path, application: .task(handler))
+        self.dialects = dialects
         self.subprotocols = subprotocols
         self.extensions = extensions
         self.authentication = authentication
@@ -89,6 +102,7 @@ public struct Endpoint: Sendable {
     /// each socket.
     public init(
         _ path: String,
+        dialects: [Dialect] = [.rfc6455],
         subprotocols: [String] = [],
         extensions: [any WebSocketExtension] = [],
         authentication: ServerAuthentication? = nil,
@@ -100,6 +114,7 @@ public struct Endpoint: Sendable {
         messageHandler: @escaping @Sendable () -> any MessageHandler
     ) {
         self.init(path: path, application: .handler(messageHandler))
+        self.dialects = dialects
         self.subprotocols = subprotocols
         self.extensions = extensions
         self.authentication = authentication
@@ -125,6 +140,8 @@ public struct Endpoint: Sendable {
 
 /// An endpoint as the connections of a server share it: each looks it up, and a copy of so much costs.
 final class ServedEndpoint: Sendable {
+    let dialects: [Dialect]
+    let answersBeforeKeys: Bool
     let subprotocols: [String]
     let extensions: [any WebSocketExtension]
     let authentication: ServerAuthentication?
@@ -137,6 +154,8 @@ final class ServedEndpoint: Sendable {
     let application: Endpoint.Application
 
     init(_ endpoint: Endpoint) {
+        self.dialects = endpoint.dialects
+        self.answersBeforeKeys = endpoint.answersBeforeKeys
         self.subprotocols = endpoint.subprotocols
         self.extensions = endpoint.extensions
         self.authentication = endpoint.authentication

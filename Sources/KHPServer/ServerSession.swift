@@ -82,6 +82,9 @@ final class ServerSession: ConnectionDelegate {
             return self.refuse(.notFound(), on: handler)
         }
         self.endpoint = endpoint
+        guard request.dialect(among: endpoint.dialects) != nil else {
+            return self.refuse(.dialectNotServed(endpoint.dialects), on: handler)
+        }
         guard endpoint.origins.allows(request.origin, at: request.authority, isSecure: self.server.usesTLS) else {
             return self.refuse(.originRefused(), on: handler)
         }
@@ -125,6 +128,8 @@ final class ServerSession: ConnectionDelegate {
     ) {
         guard let endpoint else { return }
         var plan = EndpointPlan()
+        plan.dialects = endpoint.dialects
+        plan.answersBeforeKeys = endpoint.answersBeforeKeys
         plan.extended = extended
         plan.extensions = endpoint.extensions
         plan.subprotocols = endpoint.subprotocols

@@ -14,15 +14,18 @@ package struct ClientAttempt: Sendable {
     /// The answer to a challenge of the opening handshake, for the origin that asked.
     private var openingAuthorization: (origin: String, value: String)?
     private let follows308: Bool
+    private var dialects: DialectChoice
 
     /// - Parameters:
     ///   - template: the plan of the first hop.
     ///   - redirects: what may be followed, from the same URL.
     ///   - rounds: how many challenges may be answered (D18).
-    package init(_ template: ClientPlan, redirects: RedirectTracker, rounds: Int) {
+    ///   - fallbacks: the dialects to try, in this order, with a server that does not speak the plan's.
+    package init(_ template: ClientPlan, redirects: RedirectTracker, rounds: Int, fallbacks: [Dialect] = []) {
         self.template = template
         self.url = template.url
         self.redirects = redirects
+        self.dialects = DialectChoice(template.dialect, fallbacks: fallbacks)
         self.rounds = ChallengeRounds(limit: rounds)
         self.follows308 = redirects.isRedirect(308)
     }
@@ -31,6 +34,7 @@ package struct ClientAttempt: Sendable {
     package var plan: ClientPlan {
         var plan = self.template
         plan.url = self.url
+        plan.dialect = self.dialects.current
         plan.redirects = self.trail
         plan.challenges = self.challengesAnswered
         plan.followsPermanentRedirect = self.follows308
@@ -42,6 +46,11 @@ package struct ClientAttempt: Sendable {
         }
         if let known = self.openingAuthorization, known.origin == self.url.origin { plan.authorization = known.value }
         return plan
+    }
+
+    /// Whether another dialect may be tried after this error, on a fresh connection to the same URL (D1, threat D9).
+    package mutating func fallBack(after error: WebSocketError) -> Bool {
+        self.dialects.fallBack(after: error)
     }
 
     // MARK: Redirects

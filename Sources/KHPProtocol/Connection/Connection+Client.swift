@@ -32,6 +32,14 @@ package struct ClientPlan: Sendable {
     package init(url: WebSocketURL) {
         self.url = url
     }
+
+    /// With fresh keys, where its dialect has any.
+    package func withKeys(using generator: inout some RandomNumberGenerator) -> ClientPlan {
+        guard self.dialect.opening == .twoKeys else { return self }
+        var plan = self
+        plan.keys = HixieKeys(using: &generator)
+        return plan
+    }
 }
 
 extension ClientPlan {

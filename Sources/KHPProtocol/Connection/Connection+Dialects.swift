@@ -157,6 +157,7 @@ extension Connection {
     }
 
     private mutating func noteSent(_ kind: String, _ payload: ByteBuffer, _ now: NIODeadline) {
+        self.sentPayload &+= payload.readableBytes
         if self.idleSince != nil { self.idleSince = now }
         if self.isObserved { self.actions.append(.event(.frameSent(FrameInfo(kind: kind, payload: payload)))) }
     }

@@ -312,6 +312,7 @@ extension Connection {
             if self.idleSince != nil { self.idleSince = now }
             let mask = self.nextMask()
             let writer = self.writer
+            self.sentPayload &+= text.utf8.count
             self.output.write { writer.write(text, mask: mask, into: &$0) }
             if self.isObserved {
                 self.actions.append(.event(.frameSent(FrameInfo(kind: "text", payload: ByteBuffer(string: text)))))
@@ -325,6 +326,7 @@ extension Connection {
         if self.idleSince != nil { self.idleSince = now }
         let mask = self.nextMask()
         let writer = self.writer
+        self.sentPayload &+= payload.readableBytes
         if self.role == .server, payload.readableBytes >= OutboundQueue.gatherThreshold {
             self.output.write { writer.writeHeader(opcode, length: payload.readableBytes, fin: fin, into: &$0) }
             self.output.append(payload)

@@ -96,7 +96,7 @@ extension Connection {
     ) {
         guard self.phase == .deciding else { return }
         guard let dialect = request.dialect(among: plan.dialects) else {
-            return self.refuseOpening(.dialectNotServed(), now: now)
+            return self.refuseOpening(.dialectNotServed(plan.dialects), now: now)
         }
         if let limits = plan.limits {
             self.settings.limits = limits

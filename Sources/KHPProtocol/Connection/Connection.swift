@@ -92,6 +92,8 @@ package struct Connection {
     var congestedSince: NIODeadline?
     var pendingPong: ByteBuffer?
     var streaming: StreamingState?
+    /// Bytes of payload that the application has sent since the socket opened; it may wrap.
+    package internal(set) var sentPayload = 0
     /// Whether the answer to the peer's close frame waits, within bounds, until the application has taken the messages
     /// before it: its answers to them can then still be sent (RFC 6455 section 5.5.1 allows the delay).
     package var holdsClose = false

@@ -76,6 +76,7 @@ enum HixieResponse {
             if bytes[position] == Bytes.carriageReturn {
                 guard position + 1 < bytes.count else { return try incomplete(bytes, limits) }
                 guard bytes[position + 1] == Bytes.lineFeed else { throw Invalid("it has a stray CR") }
+                guard position + 2 <= limits.headBytes else { throw Invalid("its header is too large") }
                 return .switching(head, length: position + 2)
             }
             guard head.fields.count < limits.fieldCount + 2 else { throw Invalid("it has too many fields") }

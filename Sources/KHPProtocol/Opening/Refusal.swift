@@ -47,8 +47,10 @@ package struct Refusal: Error, Sendable, Equatable {
     }
 
     /// The request is of a dialect that the endpoint does not speak (D1, threat D1).
-    package static func dialectNotServed() -> Refusal {
-        .upgradeRequired("The request has no Sec-WebSocket-Version.")
+    package static func dialectNotServed(_ served: [Dialect]) -> Refusal {
+        served.contains(.rfc6455)
+            ? .upgradeRequired("The request has no Sec-WebSocket-Version.")
+            : .badRequest("This endpoint speaks \(served.map(\.name).joined(separator: ", ")) only.")
     }
 
     /// The endpoint does not serve this origin (D23, A13).

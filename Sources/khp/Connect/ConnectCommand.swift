@@ -28,6 +28,7 @@ struct ConnectCommand: AsyncParsableCommand {
 
     @OptionGroup(title: "MESSAGES") var messages: MessageOptions
     @OptionGroup(title: "HANDSHAKES") var handshake: HandshakeOptions
+    @OptionGroup(title: "DIALECT") var dialect: DialectOptions
     @OptionGroup(title: "CREDENTIALS") var credentials: CredentialOptions
     @OptionGroup(title: "REDIRECTS AND TIME") var route: RouteOptions
     @OptionGroup(title: "TLS") var tls: TLSOptions
@@ -84,6 +85,7 @@ struct ConnectCommand: AsyncParsableCommand {
         func list(_ values: [String]) -> String? { values.isEmpty ? nil : values.joined(separator: ", ") }
         return [
             ("title", "a conversation with \(Redaction.url(url))"), ("roles", "client"), ("client", Redaction.url(url)),
+            ("dialect", dialect.dialect == .rfc6455 ? nil : dialect.dialect.name), ("client.origin", handshake.origin),
             ("client.subprotocols", list(handshake.subprotocols)), ("client.extensions", list(handshake.extensions)),
             ("client.extended", handshake.extended == .preferred ? nil : handshake.extended.rawValue),
             ("client.kaazing-legacy", handshake.kaazingLegacy ? "yes" : nil),
@@ -96,6 +98,7 @@ struct ConnectCommand: AsyncParsableCommand {
     private func configuration() throws -> WebSocketClient.Configuration {
         var configuration = WebSocketClient.Configuration()
         try handshake.apply(to: &configuration)
+        dialect.apply(to: &configuration)
         route.apply(to: &configuration)
         configuration.tls = try tls.configuration()
         configuration.limits.messages.messageBytes = maxMessageSize
