@@ -127,18 +127,20 @@ let package = Package(
         ),
         .target(
             name: "TestSupport",
-            dependencies: ["KHPProtocol", "KHPServer", nioCore, nioPosix],
+            dependencies: ["KHPProtocol", "KHPTesting", "KHPServer", nioCore, nioPosix],
             path: "Tests/TestSupport",
             swiftSettings: settings
         ),
         .testTarget(
             name: "KHPServerTests",
-            dependencies: ["KHPClient", "KHPServer", "TestSupport", nioCore, httpTypes],
+            dependencies: ["KHPClient", "KHPServer", "KHPTesting", "TestSupport", nioCore, httpTypes],
             swiftSettings: settings
         ),
         .testTarget(
             name: "KHPClientTests",
-            dependencies: ["KHPClient", "KHPServer", "TestSupport", nioCore, nioSSL, httpTypes, logging],
+            dependencies: [
+                "KHPClient", "KHPServer", "KHPTesting", "TestSupport", nioCore, nioSSL, httpTypes, logging,
+            ],
             swiftSettings: settings
         ),
         .testTarget(

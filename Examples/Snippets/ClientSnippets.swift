@@ -66,6 +66,12 @@ func trust() throws -> WebSocketClient {
     return WebSocketClient(configuration: configuration)
 }
 
+func asKaazingClientsDo() -> WebSocketClient {
+    var configuration = WebSocketClient.Configuration()
+    configuration.kaazingLegacy = true
+    return WebSocketClient(configuration: configuration)
+}
+
 func times() -> WebSocketClient {
     var configuration = WebSocketClient.Configuration()
     configuration.timeouts.total = .seconds(5)

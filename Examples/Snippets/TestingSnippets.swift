@@ -3,6 +3,7 @@
 
 import KHPProtocol
 import KHPTesting
+import NIOCore
 
 func playing(_ text: String) throws {
     let transcript = try Transcript(text, name: "complete")
@@ -12,4 +13,17 @@ func playing(_ text: String) throws {
 func playingInPieces(_ transcript: Transcript) throws {
     try transcript.play(against: .client, reads: .pieces(of: 1))
     try transcript.playAtEverySplit(against: .server)
+}
+
+func kaazingClient(_ channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>) async throws -> KaazingClient.State {
+    try await channel.executeThenClose { inbound, outbound in
+        var client = try KaazingClient(.java, url: "ws://localhost:8001/echo")
+        try await outbound.write(client.start())
+        for try await bytes in inbound {
+            let answer = client.receive(bytes)
+            if answer.readableBytes > 0 { try await outbound.write(answer) }
+            if client.state != .connecting { break }
+        }
+        return client.state
+    }
 }

@@ -7,11 +7,26 @@ public import NIOSSL
 extension WebSocketClient {
     /// How a client connects. Every member has a safe default.
     public struct Configuration: Sendable {
+        /// The wire dialect to speak. Those before RFC 6455 are for servers that speak nothing else: see
+        /// ``KHPProtocol/Dialect``.
+        public var dialect = Dialect.rfc6455
+        /// The dialects to try, in this order and each on a fresh connection, with a server that refuses or does not
+        /// understand ``dialect``. Empty by default: whoever stands between client and server can make an opening fail,
+        /// and so have the weaker dialect spoken.
+        public var fallbackDialects: [Dialect] = []
         /// The extensions to ask for, in order of preference: in the opening handshake, and again inside the extended
         /// one where the opening did not negotiate them (KHP-E5).
         public var extensions: [any WebSocketExtension] = []
         /// Whether to ask for the extended handshake, and whether to go on without it.
         public var extendedHandshake: ExtendedHandshakePolicy = .preferred
+        /// Whether to speak to a Kaazing gateway as Kaazing's own clients do: asks with `.kl=Y` in the query of each
+        /// opening request, waits for the balancer messages, and takes a response as complete when an empty message ends
+        /// it. A gateway's balancer then sends the client where it wants it, within ``redirects``.
+        ///
+        /// Not needed for gateways as such, which speak the extended handshake as specified to everyone else. Servers that
+        /// do not know `.kl=Y` but speak the extended handshake cannot be used with it. Means nothing where the extended
+        /// handshake is off.
+        public var kaazingLegacy = false
         /// The method of the extended request.
         public var extendedMethod = "GET"
         /// An entity for the extended request. It is announced with `Expect: 100-continue` and held back until the

@@ -47,7 +47,8 @@ extension ConnectLoop {
             // Checked here, so that what a caller put wrong is thrown before anything is dialled.
             var generator = SystemRandomNumberGenerator()
             let key = AcceptKey.makeKey(using: &generator)
-            _ = try Connection(client: plan, settings: shared, key: key, deadline: deadline, now: .now())
+            let asked = plan.withKeys(using: &generator)
+            _ = try Connection(client: asked, settings: shared, key: key, deadline: deadline, now: .now())
             return try await Dialer.connect(
                 to: address,
                 tls: tls,
@@ -56,7 +57,7 @@ extension ConnectLoop {
                 on: self.eventLoop
             ) { channel in
                 let connection = try Connection(
-                    client: plan,
+                    client: asked,
                     settings: shared,
                     key: key,
                     deadline: deadline,

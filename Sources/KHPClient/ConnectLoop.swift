@@ -42,7 +42,15 @@ struct ConnectLoop {
         do {
             while true {
                 try Task.checkCancellation()
-                if let socket = try await self.hop() { return socket }
+                do {
+                    if let socket = try await self.hop() { return socket }
+                } catch let error as WebSocketError {
+                    guard self.attempt.fallBack(after: error) else { throw error }
+                    self.configuration.logger?.notice(
+                        "the server does not speak the dialect; trying another",
+                        metadata: ["dialect": "\(self.attempt.plan.dialect)", "error": "\(error)"]
+                    )
+                }
             }
         } catch let error as WebSocketError {
             let error = self.attempt.explained(error)

@@ -107,9 +107,11 @@ public struct WebSocketClient: Sendable {
     private func plan(_ url: String, _ subprotocols: [String]) throws(WebSocketError) -> ClientAttempt {
         let configuration = self.configuration
         var plan = ClientPlan(url: try WebSocketURL(url))
+        plan.dialect = configuration.dialect
         plan.subprotocols = subprotocols
         plan.extensions = configuration.extensions
         plan.extendedHandshake = configuration.extendedHandshake
+        plan.kaazingLegacy = configuration.kaazingLegacy
         plan.method = configuration.extendedMethod
         plan.body = configuration.extendedBody
         plan.origin = configuration.origin
@@ -127,6 +129,11 @@ public struct WebSocketClient: Sendable {
             allowsDowngrade: configuration.authentication.allowsDowngrade,
             preemptive: configuration.authentication.preemptive
         )
-        return ClientAttempt(plan, redirects: redirects, authenticator: authenticator)
+        return ClientAttempt(
+            plan,
+            redirects: redirects,
+            authenticator: authenticator,
+            fallbacks: configuration.fallbackDialects
+        )
     }
 }

@@ -127,8 +127,12 @@ extension Limits {
         /// 202 responses before the final one, sent or taken.
         package static let processingResponses = 3
 
-        /// Balancer messages tolerated before an extended response (deployed gateways send them).
+        /// Balancer messages of one extended handshake: one before the request and one behind the answer in the Kaazing
+        /// legacy exchange; without it deployed gateways send one all the same (threat E15).
         package static let balancerMessages = 2
+
+        /// Heads in a row in one response of the Kaazing legacy exchange: an envelope and what is in it, twice over.
+        package static let legacyHeads = 4
 
         /// Messages that the application may queue on a connection before it is open.
         package static let pendingMessages = 16
@@ -147,6 +151,9 @@ extension Limits {
 
         /// Bytes of a base-128 length in the hixie dialects: 63 bits.
         package static let hixieLengthBytes = 9
+
+        /// Bytes of the head of a 101 in the dialects before RFC 6455, which has a handful of fields.
+        package static let hixieHeadBytes = 8 * 1024
     }
 
     /// The message bounds that hold until the extended handshake has completed.

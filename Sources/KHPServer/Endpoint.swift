@@ -23,6 +23,15 @@ public struct Endpoint: Sendable {
     /// The path, as in the request line without its query. Begins with `/`; compared byte for byte, percent-encoding as
     /// sent.
     public var path: String
+    /// The wire dialects that it serves; RFC 6455 alone unless told otherwise, with and without TLS, since clients of the
+    /// others do not mask what they send.
+    ///
+    /// A request is taken for the first in the list that opens as it does: one with two keys is ``Dialect/hixie76`` or
+    /// ``Dialect/whatwg2010``, whichever stands first, since nothing else tells them apart (D1).
+    public var dialects: [Dialect]
+    /// Whether the 101 to a request with two keys goes out before the eight bytes behind the request have come. nginx
+    /// passes them on only then.
+    public var answersBeforeKeys: Bool
     /// The subprotocols that it speaks, in order of preference.
     public var subprotocols: [String]
     /// The extensions that it supports.
@@ -33,6 +42,12 @@ public struct Endpoint: Sendable {
     public var origins: OriginPolicy
     /// The part it takes in the extended handshake.
     public var extendedHandshake: ServerExtendedHandshake
+    /// Whether deployed Kaazing clients are spoken to as they expect it: those whose opening query holds `.kl=Y` get
+    /// balancer messages and an empty message behind each extended response, one that holds `.kv=10.05` only the latter.
+    ///
+    /// To such a client a redirect is a balancer message, messages go out unfragmented, and the path of its extended
+    /// request does not count; `GET <path>/;e/cookies` is answered as their Java client needs it.
+    public var kaazingLegacy = true
     /// The bounds in size and number; `nil` takes the server's.
     public var limits: Limits?
     /// Whether messages are delivered whole or in chunks.
@@ -44,6 +59,8 @@ public struct Endpoint: Sendable {
 
     init(path: String, application: Application) {
         self.path = path
+        self.dialects = [.rfc6455]
+        self.answersBeforeKeys = false
         self.subprotocols = []
         self.extensions = []
         self.origins = .any
@@ -59,6 +76,7 @@ public struct Endpoint: Sendable {
     /// cancelled when a shutdown has waited for it long enough.
     public init(
         _ path: String,
+        dialects: [Dialect] = [.rfc6455],
         subprotocols: [String] = [],
         extensions: [any WebSocketExtension] = [],
         authentication: ServerAuthentication? = nil,
@@ -70,6 +88,7 @@ public struct Endpoint: Sendable {
         handler: @escaping @Sendable (WebSocket) async throws -> Void
     ) {
         self.init(path: path, application: .task(handler))
+        self.dialects = dialects
         self.subprotocols = subprotocols
         self.extensions = extensions
         self.authentication = authentication
@@ -84,6 +103,7 @@ public struct Endpoint: Sendable {
     /// each socket.
     public init(
         _ path: String,
+        dialects: [Dialect] = [.rfc6455],
         subprotocols: [String] = [],
         extensions: [any WebSocketExtension] = [],
         authentication: ServerAuthentication? = nil,
@@ -95,6 +115,7 @@ public struct Endpoint: Sendable {
         messageHandler: @escaping @Sendable () -> any MessageHandler
     ) {
         self.init(path: path, application: .handler(messageHandler))
+        self.dialects = dialects
         self.subprotocols = subprotocols
         self.extensions = extensions
         self.authentication = authentication
@@ -120,24 +141,30 @@ public struct Endpoint: Sendable {
 
 /// An endpoint as the connections of a server share it: each looks it up, and a copy of so much costs.
 final class ServedEndpoint: Sendable {
+    let dialects: [Dialect]
+    let answersBeforeKeys: Bool
     let subprotocols: [String]
     let extensions: [any WebSocketExtension]
     let authentication: ServerAuthentication?
     let sessionLifetime: TimeAmount?
     let origins: OriginPolicy
     let extendedHandshake: ServerExtendedHandshake
+    let kaazingLegacy: Bool
     let limits: Limits?
     let delivery: Delivery
     let respond: (@Sendable (HandshakeRequest) async -> HandshakeAnswer)?
     let application: Endpoint.Application
 
     init(_ endpoint: Endpoint) {
+        self.dialects = endpoint.dialects
+        self.answersBeforeKeys = endpoint.answersBeforeKeys
         self.subprotocols = endpoint.subprotocols
         self.extensions = endpoint.extensions
         self.authentication = endpoint.authentication
         self.sessionLifetime = endpoint.authentication?.sessionLifetime.map { TimeAmount($0) }
         self.origins = endpoint.origins
         self.extendedHandshake = endpoint.extendedHandshake
+        self.kaazingLegacy = endpoint.kaazingLegacy
         self.limits = endpoint.limits
         self.delivery = endpoint.delivery
         self.respond = endpoint.respond

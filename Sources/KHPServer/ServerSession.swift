@@ -84,6 +84,9 @@ final class ServerSession: ConnectionDelegate {
             return self.refuse(.notFound(), on: handler)
         }
         self.endpoint = endpoint
+        guard request.dialect(among: endpoint.dialects) != nil else {
+            return self.refuse(.dialectNotServed(endpoint.dialects), on: handler)
+        }
         guard endpoint.origins.allows(request.origin, at: request.authority, isSecure: self.server.usesTLS) else {
             return self.refuse(.originRefused(), on: handler)
         }
@@ -128,6 +131,8 @@ final class ServerSession: ConnectionDelegate {
     ) {
         guard let endpoint else { return }
         var plan = EndpointPlan()
+        plan.dialects = endpoint.dialects
+        plan.answersBeforeKeys = endpoint.answersBeforeKeys
         plan.extended = extended
         plan.extensions = endpoint.extensions
         plan.subprotocols = endpoint.subprotocols
@@ -143,6 +148,7 @@ final class ServerSession: ConnectionDelegate {
         plan.principal = self.principal
         plan.limits = endpoint.limits
         plan.delivery = endpoint.delivery
+        plan.kaazingLegacy = endpoint.kaazingLegacy
         handler.connection.acceptOpening(request, plan, now: .now())
         handler.proceed()
     }
@@ -171,7 +177,9 @@ final class ServerSession: ConnectionDelegate {
             return self.refuse(Refusal(500, "The endpoint answered \(answer.status)."), on: handler)
         }
         let answer = ServerAnswer(status: answer.status, fields: answer.fields, entity: answer.entity)
-        handler.connection.refuseOpening(answer, now: .now())
+        let request = self.endpoint?.kaazingLegacy == true ? self.openingRequest : nil
+        let isBalanced = request.map { handler.connection.balanceOpening($0, answer, now: .now()) } ?? false
+        if !isBalanced { handler.connection.refuseOpening(answer, now: .now()) }
         handler.proceed()
     }
 
@@ -275,6 +283,11 @@ final class ServerSession: ConnectionDelegate {
     // MARK: Other requests
 
     private func answerPlain(_ head: RequestHead, on handler: ConnectionHandler) {
+        if let preflight = CookiePreflight(head), let endpoint = self.server.endpoint(at: preflight.path),
+            endpoint.kaazingLegacy
+        {
+            return self.answer(preflight, at: endpoint, on: handler)
+        }
         guard let answer = self.server.configuration.httpHandler else {
             let refusal = self.server.refusal(of: head)
             return self.refuse(refusal, on: handler)
@@ -292,6 +305,20 @@ final class ServerSession: ConnectionDelegate {
                 handler.connection.refuseOpening(answer, method: head.method, now: .now())
                 handler.proceed()
             }
+        }
+    }
+
+    /// What Kaazing's Java client asks before it opens: where the endpoint challenges in the opening handshake, it does so
+    /// here already.
+    private func answer(_ preflight: CookiePreflight, at endpoint: ServedEndpoint, on handler: ConnectionHandler) {
+        guard self.server.hosts.allows(preflight.authority) else { return self.refuse(.misdirected(), on: handler) }
+        let challengesHere = endpoint.authentication.map { $0.place == .opening } ?? false
+        let server = self.server
+        self.later(on: handler) {
+            let principal = await Self.principal(of: preflight.authorization, at: endpoint, here: challengesHere)
+            return (principal == nil ? server.challenge(endpoint) : preflight.answer, nil)
+        } then: { session, answer, _ in
+            session.answerOpening(answer, on: handler)
         }
     }
 

@@ -10,6 +10,8 @@ import Synchronization
 final class ServerState: Sendable {
     let configuration: WebSocketServer.Configuration
     let hosts: HostPolicy
+    /// All that some endpoint speaks.
+    let dialects: [Dialect]
     private let endpoints: [String: ServedEndpoint]
 
     /// A connection. Unchecked: touched under the registry's lock only.
@@ -51,6 +53,9 @@ final class ServerState: Sendable {
                 )
             }
             try endpoint.authentication?.gate.validate()
+            guard !endpoint.dialects.isEmpty else {
+                throw WebSocketError(.invalidArgument, "The endpoint at \(endpoint.path) speaks no dialect.")
+            }
             try Subprotocols.validate(endpoint.subprotocols)
             _ = try ExtensionNegotiation(endpoint.extensions)
             guard table.updateValue(ServedEndpoint(endpoint), forKey: endpoint.path) == nil else {
@@ -58,6 +63,7 @@ final class ServerState: Sendable {
             }
         }
         self.endpoints = table
+        self.dialects = Dialect.all.filter { dialect in endpoints.contains { $0.dialects.contains(dialect) } }
     }
 
     var usesTLS: Bool { self.configuration.tls != nil }

@@ -104,6 +104,7 @@ public final class WebSocketServer: Service, Sendable {
         settings.timeouts = state.configuration.timeouts
         settings.keepAlive = state.configuration.keepAlive
         settings.isObserved = state.isObserved
+        settings.dialects = state.dialects
         settings.date = DateHeader.now
         let shared = settings
         // Accepted sockets inherit TCP_NODELAY from the listener, where the bootstrap sets it.

@@ -24,6 +24,8 @@ public struct ConnectionPipe {
     public struct Client: Sendable {
         /// Where it connects to.
         public var url = "ws://example.com/"
+        /// The wire dialect that both sides speak.
+        public var dialect = Dialect.rfc6455
         /// The application's subprotocols.
         public var subprotocols: [String]
         /// The extensions that it asks for.
@@ -82,6 +84,7 @@ public struct ConnectionPipe {
     public private(set) var bytesFromServer = 0
 
     private let server: Server
+    private let dialect: Dialect
     private var clientSide: DrivenConnection
     private var serverSide: DrivenConnection
     private var clientIsTold = false
@@ -93,6 +96,8 @@ public struct ConnectionPipe {
     public init(client: Client = Client(), server: Server = Server()) throws(WebSocketError) {
         let now = NIODeadline.uptimeNanoseconds(1_000_000_000)
         var plan = ClientPlan(url: try WebSocketURL(client.url))
+        plan.dialect = client.dialect
+        plan.keys = HixieKeys(key1: Transcript.key1, key2: Transcript.key2, key3: Array(Transcript.key3.utf8))
         plan.subprotocols = client.subprotocols
         plan.extensions = client.extensions
         plan.extendedHandshake = client.extendedHandshake
@@ -109,6 +114,8 @@ public struct ConnectionPipe {
             deadline: nil,
             now: now
         )
+        self.dialect = client.dialect
+        settings.dialects = [client.dialect]
         settings.limits = server.limits
         settings.delivery = server.delivery
         self.server = server
@@ -217,6 +224,7 @@ public struct ConnectionPipe {
             self.serverSide.openingRequest = nil
             var plan = EndpointPlan()
             plan.extended = request.offersExtendedHandshake && self.server.extendedHandshake != .off
+            plan.dialects = [self.dialect]
             plan.subprotocols = self.server.subprotocols
             plan.extensions = self.server.extensions
             plan.delivery = self.server.delivery

@@ -55,6 +55,9 @@ package final class ConnectionHandler: ChannelInboundHandler {
     var pings: [(number: UInt64, wait: Wait, continuation: UnsafeContinuation<Duration, any Error>)] = []
     var closeWaiters: [(wait: Wait, continuation: UnsafeContinuation<CloseInfo, Never>)] = []
     package private(set) var closeInfo: CloseInfo?
+    var stateWatch: StateWatch?
+    /// What had been sent when nothing was buffered, as far as anybody looked.
+    var payloadThatLeft = 0
 
     package init(
         connection: consuming Connection,
@@ -237,6 +240,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
             }
         }
         self.isDriving = false
+        if self.stateWatch != nil { self.tellState() }
         if !self.hasEnded { self.updateTimer() }
     }
 
@@ -282,6 +286,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
         guard !self.hasEnded else { return }
         self.hasEnded = true
         self.closeInfo = info
+        self.tellState()
         self.flushNow()
         self.timer.cancel()
         self.delegate?.perform(.closed(info), on: self)

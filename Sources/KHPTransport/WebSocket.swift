@@ -275,7 +275,7 @@ public final class WebSocket: Sendable {
         self.onEventLoop { $0.abort() }
     }
 
-    private func onEventLoop(_ body: @escaping @Sendable (ConnectionHandler) -> Void) {
+    func onEventLoop(_ body: @escaping @Sendable (ConnectionHandler) -> Void) {
         if self.eventLoop.inEventLoop {
             body(self.handler)
         } else {

@@ -1,5 +1,6 @@
 import Foundation
 import KHPServer
+import KHPTesting
 import Testing
 
 @testable import khp
@@ -104,6 +105,36 @@ struct EndToEndTests {
             #expect(ended.output == input)
         }
         #expect(status == 0)
+    }
+
+    @Test("the Kaazing legacy exchange: a balancer, both sides' traces, a transcript that plays again (D7)")
+    func kaazingLegacy() async throws {
+        let file = FileManager.default.temporaryDirectory.appendingPathComponent("khp-\(UUID().uuidString).khp")
+        defer { try? FileManager.default.removeItem(at: file) }
+        let routes = ["--route", "/old=redirect:/echo", "--route", "/echo=echo"]
+        _ = try await RunningCommand.serving(routes) { port in
+            let url = "ws://127.0.0.1:\(port)/old"
+            let ended = try await RunningCommand.run([
+                "connect", "--kaazing-legacy", "--json", "--trace", "--save-transcript", file.path, "--message", "hi",
+                url,
+            ])
+            #expect(ended.status == 0, "\(ended.errors)")
+            #expect(ended.event("open")?["redirects"] as? Int == 1)
+            #expect(ended.event("message")?["text"] as? String == "hi")
+            #expect(ended.errors.contains("balancer R ws://127.0.0.1:\(port)/echo?.kl=Y"))
+            #expect(ended.errors.contains("end-of-response"))
+            let saved = try Transcript(String(contentsOf: file, encoding: .utf8), name: "saved")
+            try saved.play(against: .client)
+            let wrong = try await RunningCommand.run(["connect", "--kaazing-legacy", "--extended", "off", url])
+            #expect(wrong.status == 2)
+        }
+        // Without it a client that asks waits for a balancer message that does not come.
+        _ = try await RunningCommand.serving(["--kaazing-legacy", "off"]) { port in
+            let url = "ws://127.0.0.1:\(port)/echo"
+            let late = try await RunningCommand.run(["connect", "--kaazing-legacy", "--timeout", "0.5", url])
+            #expect(late.status == 7)
+            #expect(try await RunningCommand.run(["connect", "--message", "hi", url]).status == 0)
+        }
     }
 
     @Test("hash reads a password from a pipe; its line verifies")

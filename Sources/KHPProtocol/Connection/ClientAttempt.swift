@@ -21,15 +21,23 @@ package struct ClientAttempt: Sendable {
     private var hasSeenOther = false
     /// The version that an origin wants instead of 13.
     private var version: (origin: String, number: Int)?
+    private var dialects: DialectChoice
 
     /// - Parameters:
     ///   - template: the plan of the first hop.
     ///   - redirects: what may be followed, from the same URL.
     ///   - authenticator: how challenges are answered, and how many (D18).
-    package init(_ template: ClientPlan, redirects: RedirectTracker, authenticator: Authenticator) {
+    ///   - fallbacks: the dialects to try, in this order, with a server that does not speak the plan's.
+    package init(
+        _ template: ClientPlan,
+        redirects: RedirectTracker,
+        authenticator: Authenticator,
+        fallbacks: [Dialect] = []
+    ) {
         self.template = template
         self.url = template.url
         self.redirects = redirects
+        self.dialects = DialectChoice(template.dialect, fallbacks: fallbacks)
         self.authenticator = authenticator
         self.follows308 = redirects.isRedirect(308)
     }
@@ -38,6 +46,7 @@ package struct ClientAttempt: Sendable {
     package var plan: ClientPlan {
         var plan = self.template
         plan.url = self.url
+        plan.dialect = self.dialects.current
         plan.redirects = self.trail
         plan.challenges = self.authenticator.count
         plan.followsPermanentRedirect = self.follows308
@@ -75,6 +84,11 @@ package struct ClientAttempt: Sendable {
     /// Whether the next hop may be shown the caller's client certificate (threat F1).
     package var presentsClientCertificate: Bool { self.redirects.keepsSecrets }
 
+    /// Whether another dialect may be tried after this error, on a fresh connection to the same URL (D1, threat D9).
+    package mutating func fallBack(after error: WebSocketError) -> Bool {
+        self.dialects.fallBack(after: error)
+    }
+
     // MARK: Redirects
 
     /// Whether the caller may choose among the alternatives of this outcome, and which there are.
@@ -97,7 +111,15 @@ package struct ClientAttempt: Sendable {
         }
         if outcome.kind == .upgrade { return try self.upgrade(outcome, cookies) }
         let candidates = choice.map { [$0] } ?? choices(of: outcome.response)
-        return try self.step(outcome, to: candidates, cookies)
+        guard self.template.kaazingLegacy else { return try self.step(outcome, to: candidates, cookies) }
+        // The opening asks for the exchange anew at each hop: a `.kl=Y` that a balancer returns makes no other resource,
+        // for the application and for loops (D7).
+        let url = self.url
+        return try self.step(
+            outcome,
+            to: candidates.map { (try? url.resolving($0))?.withoutKaazingLegacy.description ?? $0 },
+            cookies
+        )
     }
 
     private mutating func step(
@@ -130,7 +152,8 @@ package struct ClientAttempt: Sendable {
             return step
         } catch {
             var error = error
-            error.response = outcome.response
+            // A balancer message is no response.
+            if outcome.kind != .balancer { error.response = outcome.response }
             error.phase = outcome.layer == .opening ? .opening : .extended
             throw error
         }

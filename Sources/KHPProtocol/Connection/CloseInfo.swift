@@ -13,7 +13,8 @@ public struct CloseInfo: Sendable {
     public var code: WebSocketCloseCode?
     /// The reason that came with the code; at most 123 bytes of UTF-8, possibly empty.
     public var reason: String
-    /// Whether both close frames were seen before the stream ended.
+    /// Whether both close frames were seen before the stream ended; in ``Dialect/hixie75``, which has none, whether the
+    /// stream ended in good order.
     public var clean: Bool
     /// Who began to close.
     public var initiator: Initiator

@@ -6,10 +6,15 @@ package import NIOCore
 /// What one hop of a client asks for.
 package struct ClientPlan: Sendable {
     package var url: WebSocketURL
+    package var dialect = Dialect.rfc6455
+    /// The keys of dialects that have two.
+    package var keys: HixieKeys?
     /// The application's subprotocols, without x-kaazing-handshake.
     package var subprotocols: [String] = []
     package var extensions: [any WebSocketExtension] = []
     package var extendedHandshake = ExtendedHandshakePolicy.preferred
+    /// Whether to ask for the Kaazing legacy exchange (D7).
+    package var kaazingLegacy = false
     package var method = "GET"
     /// Whether 308 counts as a redirect (D4).
     package var followsPermanentRedirect = false
@@ -35,6 +40,22 @@ package struct ClientPlan: Sendable {
     package init(url: WebSocketURL) {
         self.url = url
     }
+
+    /// With fresh keys, where its dialect has any.
+    package func withKeys(using generator: inout some RandomNumberGenerator) -> ClientPlan {
+        guard self.dialect.opening == .twoKeys else { return self }
+        var plan = self
+        plan.keys = HixieKeys(using: &generator)
+        return plan
+    }
+}
+
+extension ClientPlan {
+    /// What the opening request names: with `.kl=Y` where the Kaazing legacy exchange is asked for, on every hop (D7). A
+    /// caller's own URL can ask for it as well.
+    var openingURL: WebSocketURL {
+        self.kaazingLegacy && self.extendedHandshake != .off ? self.url.askingForKaazingLegacy : self.url
+    }
 }
 
 /// The machines of a client's two handshakes.
@@ -53,31 +74,31 @@ struct ClientHandshakes {
     var proof: DigestProof?
 
     func opening(key: String, limits: Limits) throws(WebSocketError) -> OpeningClient {
-        try OpeningClient(
-            OpeningClientPlan(
-                url: self.plan.url,
-                key: key,
-                subprotocols: Subprotocols.offered(
-                    self.plan.subprotocols,
-                    extendedHandshake: self.plan.extendedHandshake != .off
-                ),
-                extensions: try ExtensionNegotiation(self.plan.extensions),
-                origin: self.plan.origin,
-                extraFields: self.plan.headers,
-                // What the caller wrote goes before what was stored.
-                cookies: self.plan.headers[.cookie] == nil ? self.plan.cookies : nil,
-                authorization: self.plan.authorization?.value,
-                version: self.plan.version
+        var opening = OpeningClientPlan(
+            url: self.plan.openingURL,
+            key: key,
+            subprotocols: Subprotocols.offered(
+                self.plan.subprotocols,
+                extendedHandshake: self.plan.extendedHandshake != .off
             ),
-            limits: limits
+            extensions: try ExtensionNegotiation(self.plan.extensions),
+            origin: self.plan.origin,
+            extraFields: self.plan.headers,
+            // What the caller wrote goes before what was stored.
+            cookies: self.plan.headers[.cookie] == nil ? self.plan.cookies : nil,
+            authorization: self.plan.authorization?.value,
+            version: self.plan.version
         )
+        opening.dialect = self.plan.dialect
+        opening.keys = self.plan.keys
+        return try OpeningClient(opening, limits: limits)
     }
 }
 
 extension Connection {
     /// A client's connection for one hop.
     /// - Parameters:
-    ///   - key: the Sec-WebSocket-Key; sixteen random bytes in base64.
+    ///   - key: the Sec-WebSocket-Key; sixteen random bytes in base64. Not used in dialects without one.
     ///   - deadline: when the whole connect has to be complete.
     /// - Throws: `invalidArgument` for what a caller may have put wrong in the plan.
     package init(
@@ -89,6 +110,11 @@ extension Connection {
         now: NIODeadline
     ) throws(WebSocketError) {
         self.init(role: .client, settings: settings, masks: masks, now: now)
+        if plan.extendedHandshake != .off { self.legacy = KaazingLegacy(query: plan.openingURL.query) }
+        if plan.dialect.opening != .acceptKey {
+            // Nothing but the extended handshake can negotiate extensions there.
+            self.speak(plan.dialect)
+        }
         var client = ClientHandshakes(plan: plan)
         client.opening = try client.opening(key: key, limits: settings.limits)
         // R-U2: what is sent later only is checked now as well.
@@ -107,7 +133,11 @@ extension Connection {
 
     mutating func startClientOpening() {
         guard let head = self.client?.opening?.requestHead else { return }
-        self.output.write { head.write(into: &$0) }
+        let tail = self.client?.opening?.requestTail ?? []
+        self.output.write { buffer in
+            head.write(into: &buffer)
+            buffer.writeBytes(tail)
+        }
         if self.isObserved { self.actions.append(.event(.openingRequest(head: head.redactedText))) }
     }
 
@@ -181,7 +211,9 @@ extension Connection {
                     .event(.openingResponse(head: response.redactedHead, status: response.status))
                 )
             }
-            if response.status == 401, isReusable, self.inbound.readableBytes == 0, !self.isInputClosed {
+            // The dialects with keys of their own re-connect (W10-5).
+            let mayReplay = isReusable && self.dialect.opening == .acceptKey
+            if response.status == 401, mayReplay, self.inbound.readableBytes == 0, !self.isInputClosed {
                 self.client?.openingChallenge = response
                 self.client?.challengedAt = now
                 self.totalDeadline = nil
@@ -242,7 +274,7 @@ extension Connection {
         }
         let negotiation = Negotiation(
             url: plan.url,
-            dialect: .rfc6455,
+            dialect: self.dialect,
             subprotocol: result.subprotocol,
             extensions: result.extensions.negotiated,
             status: nil,

@@ -12,14 +12,16 @@ extension Connection {
             while self.phase == .extended, let event = try self.reader.next(&self.inbound) {
                 switch event {
                 case .message(_, let payload, _):
+                    self.observeLegacy(payload, isEnd: false)
                     if let action = self.client?.extended?.receive(payload, now: now) {
                         self.perform(action, now: now)
                     } else if let action = self.server?.extended?.receive(payload, date: date, now: now) {
                         self.perform(action, now: now)
                     }
+                    self.observeLegacy(payload, isEnd: true)
                 case .close(let code, let reason):
                     self.closedDuringExtended(code, reason, now: now)
-                case .ping, .pong:
+                case .ping, .pong, .dropped:
                     if let action = self.control(event, now: now) { self.actions.append(action) }
                 case .chunk:
                     break
@@ -31,12 +33,29 @@ extension Connection {
         }
     }
 
+    /// What gateways add is told to observers: a balancer message before what follows from it, the empty message behind
+    /// the response that it ends.
+    private mutating func observeLegacy(_ payload: ByteBuffer, isEnd: Bool) {
+        guard self.isObserved, self.role == .client else { return }
+        if isEnd {
+            guard self.legacy.hasTerminator, payload.readableBytes == 0 else { return }
+            self.actions.append(.event(.kaazingLegacy(.endOfResponse)))
+        } else if let message = KaazingLegacyMessage(balancer: payload) {
+            self.actions.append(.event(.kaazingLegacy(message)))
+        }
+    }
+
     /// The raw WebSocket closes in the middle (KHP-E12).
     private mutating func closedDuringExtended(
         _ code: WebSocketCloseCode?,
         _ reason: String,
         now: NIODeadline
     ) {
+        if let action = self.client?.extended?.peerCloses(now: now) {
+            self.perform(action, now: now)
+            self.peerClosed(code, reason, now: now)
+            return
+        }
         self.phase = .leaving
         if self.role == .client {
             let words = code.map { " with \($0)" } ?? ""
@@ -77,7 +96,9 @@ extension Connection {
     }
 
     mutating func extendedStreamEnded(now: NIODeadline) {
-        if self.role == .client {
+        if let action = self.client?.extended?.peerCloses(now: now) {
+            self.perform(action, now: now)
+        } else if self.role == .client {
             let error =
                 self.failure
                 ?? WebSocketError(

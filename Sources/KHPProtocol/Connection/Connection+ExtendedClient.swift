@@ -1,5 +1,6 @@
 // The client's extended handshake: what its machine says becomes frames, steps for the shell, or the open socket.
 
+import HTTPTypes
 package import NIOCore
 
 extension Connection {
@@ -15,15 +16,16 @@ extension Connection {
             body: plan.body,
             authorization: plan.extendedAuthorization?.value,
             acceptValue: result.acceptValue,
-            followsPermanentRedirect: plan.followsPermanentRedirect
+            followsPermanentRedirect: plan.followsPermanentRedirect,
+            legacy: self.legacy
         )
         var machine = ExtendedClient(extended, limits: self.settings.limits)
-        let request = machine.start(now: now)
+        let request = machine.begin(now: now)
         self.client?.extended = machine
         self.client?.proof = plan.extendedAuthorization?.proof
         self.phase = .extended
         self.actions.append(.established(result.head))
-        self.sendExtendedRequest(request)
+        if let request { self.sendExtendedRequest(request) }
     }
 
     private mutating func sendExtendedRequest(_ request: ByteBuffer) {
@@ -52,8 +54,17 @@ extension Connection {
         case .none:
             break
         case .complete(let result):
-            self.observe(result.response, .complete)
+            if !self.legacy.hasBalancer { self.observe(result.response, .complete) }
             self.completeExtended(result, now: now)
+        case .settled(let result):
+            self.observe(result.response, .complete)
+        case .sendRequest(let request):
+            self.sendExtendedRequest(request)
+        case .balanced(let target):
+            // It stands for the 302 that a gateway sends to those who know nothing of its balancer (KI 1.7).
+            let response = HandshakeResponse(status: 302, reason: "", fields: [.location: target])
+            self.actions.append(.hopEnded(HopOutcome(kind: .balancer, layer: .extended, response: response)))
+            self.leave(.normalClosure, now: now)
         case .waiting(let response, _):
             self.observe(response, .wait)
         case .sendBody(let body, let response):
@@ -110,7 +121,7 @@ extension Connection {
             } : nil
         let negotiation = Negotiation(
             url: plan.url,
-            dialect: .rfc6455,
+            dialect: self.dialect,
             subprotocol: result.subprotocol,
             extensions: result.extensions.negotiated,
             status: result.status,

@@ -4,14 +4,19 @@ package import NIOCore
 
 extension Connection {
     mutating func startExtendedServer(_ request: OpeningRequest, acceptValue: String, now: NIODeadline) {
+        let url = self.url(of: request)
         self.server?.extended = ExtendedServer(
             opening: request,
             acceptValue: acceptValue,
             server: self.settings.serverName,
+            legacy: self.legacy,
+            url: url,
             limits: self.settings.limits,
             now: now
         )
         self.phase = .extended
+        // D7: the client says nothing before it knows that it is at the right place.
+        if self.legacy.hasBalancer { self.sendLegacy(.noBalancer) }
     }
 
     /// The shell's answer to the last extended request.
@@ -77,7 +82,11 @@ extension Connection {
             self.sendExtendedAnswer(message)
             switch next {
             case .open(let negotiated):
+                if self.legacy.hasBalancer { self.sendLegacy(.noBalancer) }
                 self.completeExtended(negotiated, now: now)
+            case .balance(let message):
+                self.sendLegacy(message)
+                self.leave(.normalClosure, now: now)
             case .waitForReplay:
                 self.server?.challenges += 1
             case .waitForAnswer:
@@ -92,7 +101,7 @@ extension Connection {
         guard let request = self.server?.request else { return }
         let negotiation = Negotiation(
             url: self.url(of: request),
-            dialect: request.dialect,
+            dialect: self.dialect,
             subprotocol: negotiated.subprotocol,
             extensions: negotiated.extensions,
             status: self.server?.lastStatus,
@@ -110,6 +119,8 @@ extension Connection {
         let digits = message.getString(at: message.readerIndex + 9, length: 3)
         let status = digits.flatMap { Int($0) } ?? 0
         self.server?.lastStatus = status
+        // D7: the empty message behind each response, whatever it says.
+        defer { if self.legacy.hasTerminator { self.sendLegacy(.endOfResponse) } }
         guard self.isObserved else { return }
         let action = StatusAction.action(forStatus: status, expectsContinue: status == 100)
         var body = message
@@ -120,5 +131,10 @@ extension Connection {
                 .extendedResponse(head: Redaction.head(of: message), status: status, action: action, body: body)
             )
         )
+    }
+
+    mutating func sendLegacy(_ message: KaazingLegacyMessage) {
+        self.writeHandshakeMessage(message.payload)
+        if self.isObserved { self.actions.append(.event(.kaazingLegacy(message))) }
     }
 }

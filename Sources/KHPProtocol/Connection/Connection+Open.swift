@@ -13,17 +13,22 @@ extension Connection {
         if let lifetime = self.server?.plan.sessionLifetime { self.sessionEnd = now + lifetime }
         self.server = nil
         self.transforms = transforms
-        self.closing = ClosingHandshake(role: self.role, timeout: self.settings.waits.close)
+        self.closing = ClosingHandshake(role: self.closingRole, timeout: self.settings.waits.close)
         // Transforms work on whole messages; with one in place chunks are not delivered before the message is there.
         let streams = self.settings.delivery == .chunks && transforms.isEmpty
+        // Kaazing's peers, who alone complete an extended handshake, read and write binary in the hixie dialects.
+        self.sendsBinary = self.dialect.framing == .hixie && negotiated.status != nil
         self.reader = MessageReader(
+            self.dialect,
             role: self.role,
             limits: self.settings.limits.messages,
-            mode: streams ? .streaming : .whole
+            mode: streams ? .streaming : .whole,
+            acceptsBinary: self.sendsBinary
         )
+        self.reader.toleratesLongLength = self.role == .server && self.legacy != .off
         let waits = self.settings.waits
         self.keepAlive = KeepAlive(
-            pingInterval: waits.ping,
+            pingInterval: self.dialect.framing == .rfc6455 ? waits.ping : nil,
             pongTimeout: waits.pong,
             messageTimeout: streams ? nil : waits.message,
             now: now
@@ -47,7 +52,7 @@ extension Connection {
                 case .chunk(let kind, let payload, let isFirst, let isLast, _):
                     if self.idleSince != nil { self.idleSince = now }
                     return .chunk(MessageChunk(kind: kind, bytes: payload, isFirst: isFirst, isLast: isLast))
-                case .ping, .pong, .close:
+                case .ping, .pong, .close, .dropped:
                     if let action = self.control(event, now: now) { return action }
                     if self.phase != .open { return nil }
                 }
@@ -94,6 +99,8 @@ extension Connection {
             let until = now + self.settings.waits.closeHold
             self.heldClose = (ClosePayload(code: code, reason: reason), until)
             return .peerClosing
+        case .dropped:
+            self.reportDropped()
         case .message, .chunk:
             break
         }
@@ -182,6 +189,7 @@ extension Connection {
     @discardableResult
     package mutating func send(_ message: WebSocketMessage, now: NIODeadline) throws(WebSocketError) -> Int {
         try self.checkSending()
+        if self.dialect.framing != .rfc6455 { return try self.sendInDialect(message, now: now) }
         if self.transforms.isEmpty {
             self.writeMessage(message, now: now)
         } else if let transformed = try self.transformOutbound(message) {
@@ -202,6 +210,7 @@ extension Connection {
             return try self.send(kind == .text ? .text(String(buffer: payload)) : .binary(payload), now: now)
         }
         try self.checkSending()
+        if self.dialect.framing != .rfc6455 { return try self.sendInDialect(kind, payload, now: now) }
         self.writeData(kind == .text ? .text : .binary, payload, fin: true, now: now)
         return self.output.pendingBytes
     }
@@ -224,6 +233,7 @@ extension Connection {
                     phase: .open
                 )
             }
+            try self.checkStreaming(chunk.kind)
             self.streaming = StreamingState(kind: chunk.kind, hasBegun: false)
             if chunk.bytes.readableBytes == 0, !chunk.isLast { return }
         } else if !self.closing.canSend || self.phase != .open {
@@ -231,10 +241,41 @@ extension Connection {
         }
         guard var state = self.streaming else { return }
         guard chunk.bytes.readableBytes > 0 || chunk.isLast else { return }
+        if self.legacy != .off, self.dialect.framing == .rfc6455 { return try self.collect(chunk, state, now: now) }
         let opcode: Opcode = state.hasBegun ? .continuation : (state.kind == .text ? .text : .binary)
         state.hasBegun = true
+        if self.dialect.framing != .rfc6455 { try self.checkText(chunk.bytes) }
         self.streaming = chunk.isLast ? nil : state
+        if self.dialect.framing != .rfc6455 {
+            return self.writeInDialect(chunk.bytes, opcode, isLast: chunk.isLast, now)
+        }
         self.writeData(opcode, chunk.bytes, fin: chunk.isLast, now: now)
+    }
+
+    /// Kaazing's clients take a fragment for the whole message (D7, KI 2.2): the pieces are collected up to the message
+    /// limit and go out as one. A message that grows beyond it is given up, and nothing of it was sent.
+    private mutating func collect(
+        _ chunk: MessageChunk,
+        _ state: StreamingState,
+        now: NIODeadline
+    ) throws(WebSocketError) {
+        var state = state
+        let limit = self.settings.limits.messages.messageBytes
+        guard chunk.bytes.readableBytes <= limit - state.collected.readableBytes else {
+            self.streaming = nil
+            throw WebSocketError(
+                .messageTooBig,
+                "The peer takes messages in one frame only, so a streamed one is limited to \(limit) bytes.",
+                phase: .open
+            )
+        }
+        self.streaming = nil
+        state.collected.writeImmutableBuffer(chunk.bytes)
+        if chunk.isLast {
+            self.writeData(state.kind == .text ? .text : .binary, state.collected, fin: true, now: now)
+        } else {
+            self.streaming = state
+        }
     }
 
     private func checkSending() throws(WebSocketError) {
@@ -252,7 +293,7 @@ extension Connection {
         self.failure ?? WebSocketError(.closed, "The socket is closing or closed.", phase: .closing)
     }
 
-    private mutating func transformOutbound(_ message: WebSocketMessage) throws(WebSocketError) -> WebSocketMessage? {
+    mutating func transformOutbound(_ message: WebSocketMessage) throws(WebSocketError) -> WebSocketMessage? {
         var result: WebSocketMessage? = message
         do {
             for index in self.transforms.indices {
@@ -272,6 +313,7 @@ extension Connection {
             if self.idleSince != nil { self.idleSince = now }
             let mask = self.nextMask()
             let writer = self.writer
+            self.sentPayload &+= text.utf8.count
             self.output.write { writer.write(text, mask: mask, into: &$0) }
             if self.isObserved {
                 self.actions.append(.event(.frameSent(FrameInfo(kind: "text", payload: ByteBuffer(string: text)))))
@@ -285,6 +327,7 @@ extension Connection {
         if self.idleSince != nil { self.idleSince = now }
         let mask = self.nextMask()
         let writer = self.writer
+        self.sentPayload &+= payload.readableBytes
         if self.role == .server, payload.readableBytes >= OutboundQueue.gatherThreshold {
             self.output.write { writer.writeHeader(opcode, length: payload.readableBytes, fin: fin, into: &$0) }
             self.output.append(payload)
@@ -313,6 +356,7 @@ extension Connection {
     /// - Returns: the ping's number.
     package mutating func ping(now: NIODeadline) throws(WebSocketError) -> UInt64 {
         guard self.phase == .open, self.closing.canSend else { throw self.closedError }
+        try self.checkPing()
         guard let payload = self.keepAlive?.ping(now) else { throw self.closedError }
         self.writePing(payload)
         return payload.getInteger(at: payload.readerIndex, as: UInt64.self) ?? 0
@@ -345,7 +389,7 @@ extension Connection {
                 close: code,
                 now: now
             )
-        case .idle, .opening, .deciding:
+        case .idle, .opening, .deciding, .awaitingKey:
             self.end(clean: false)
         case .leaving, .ended:
             break

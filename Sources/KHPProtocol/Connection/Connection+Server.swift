@@ -5,6 +5,11 @@ package import NIOCore
 
 /// What an endpoint says to a valid opening request that it accepts.
 package struct EndpointPlan: Sendable {
+    /// What it speaks; the first that opens as the request does is what the request is taken for (D1).
+    package var dialects: [Dialect] = [.rfc6455]
+    /// Whether the head of a 101 goes out before the eight bytes behind the request have come: some proxies pass them on
+    /// only then.
+    package var answersBeforeKeys = false
     /// Whether x-kaazing-handshake is chosen; the rest is then negotiated inside.
     package var extended = false
     package var subprotocols: [String] = []
@@ -16,6 +21,8 @@ package struct EndpointPlan: Sendable {
     package var sessionLifetime: TimeAmount?
     package var limits: Limits?
     package var delivery = Delivery.messages
+    /// Whether a client that asks for the Kaazing legacy exchange gets it (D7).
+    package var kaazingLegacy = true
 
     package init() {}
 }
@@ -31,6 +38,8 @@ struct ServerHandshakes {
     var asked: ExtendedRequest?
     var lastStatus = 0
     var challenges = 0
+    /// The 101 of a dialect that needs eight bytes more for it.
+    var awaiting: AwaitedKey?
 }
 
 extension Connection {
@@ -54,7 +63,7 @@ extension Connection {
                 self.actions.append(.plainRequest(head))
                 return
             }
-            let request = try OpeningServer.check(head)
+            let request = try OpeningServer.check(head, dialects: self.settings.dialects)
             self.server?.request = request
             self.phase = .deciding
             self.actions.append(.decideOpening(request))
@@ -70,6 +79,7 @@ extension Connection {
     }
 
     mutating func serverOpeningTimedOut(now: NIODeadline) {
+        if self.phase == .awaitingKey { return self.awaitedTooLong(now: now) }
         guard self.phase != .idle, self.server?.opening.isIdle == false || self.phase == .deciding else {
             // Nothing was asked, so nothing is answered.
             self.end(clean: false)
@@ -87,11 +97,17 @@ extension Connection {
         now: NIODeadline
     ) {
         guard self.phase == .deciding else { return }
+        guard let dialect = request.dialect(among: plan.dialects) else {
+            return self.refuseOpening(.dialectNotServed(plan.dialects), now: now)
+        }
         if let limits = plan.limits {
             self.settings.limits = limits
             self.settings.applyTimeouts()
         }
         self.settings.delivery = plan.delivery
+        if plan.kaazingLegacy { self.legacy = KaazingLegacy(query: request.query) }
+        self.reader.toleratesLongLength = self.legacy != .off
+        guard dialect.opening == .acceptKey else { return self.accept(request, plan, in: dialect, now: now) }
         let acceptValue = AcceptKey.accept(for: request.key)
         let subprotocol =
             plan.extended
@@ -122,7 +138,7 @@ extension Connection {
         } else {
             let negotiation = Negotiation(
                 url: self.url(of: request),
-                dialect: request.dialect,
+                dialect: self.dialect,
                 subprotocol: subprotocol,
                 extensions: extensions,
                 status: nil,
@@ -132,6 +148,42 @@ extension Connection {
             let transforms = extensions.transforms(from: plan.extensions, role: .server)
             self.open(negotiation, transforms: transforms, now: now)
         }
+    }
+
+    /// A redirect for a client that asks for the Kaazing legacy exchange and offers no subprotocol: 101, then the balancer
+    /// message, then 1000 (D7, KI 1.7).
+    /// - Returns: `false` where this is none, with nothing done.
+    package mutating func balanceOpening(_ request: OpeningRequest, _ answer: ServerAnswer, now: NIODeadline) -> Bool {
+        let response = HandshakeResponse(
+            status: answer.status,
+            reason: "",
+            fields: answer.fields,
+            entity: answer.entity ?? ByteBuffer()
+        )
+        guard self.phase == .deciding, StatusAction.namesAnotherPlace(answer.status),
+            KaazingLegacy(query: request.query).hasBalancer, request.subprotocols.isEmpty,
+            !request.offersExtendedHandshake,
+            let message = KaazingLegacyMessage.balancing(
+                choices(of: response).first,
+                at: self.url(of: request),
+                query: request.query
+            )
+        else { return false }
+        let acceptance = OpeningServer.acceptance(
+            of: request,
+            subprotocol: nil,
+            date: self.settings.date(),
+            server: self.settings.serverName
+        )
+        self.output.write { acceptance.write(into: &$0) }
+        if self.isObserved {
+            self.actions.append(.event(.openingResponse(head: acceptance.head.redactedText, status: 101)))
+        }
+        self.isFramed = true
+        self.openingDeadline = nil
+        self.sendLegacy(message)
+        self.leave(.normalClosure, now: now)
+        return true
     }
 
     /// Anything but 101: the response, then the end of the connection (threat A4).

@@ -28,6 +28,8 @@ package struct Connection {
         /// Server: the value of Date, now; of Server.
         package var date: @Sendable () -> String = { "Thu, 01 Jan 1970 00:00:00 GMT" }
         package var serverName = "swift-khp"
+        /// Server: all dialects that some endpoint speaks.
+        package var dialects: [Dialect] = [.rfc6455]
 
         package init() {}
 
@@ -46,6 +48,8 @@ package struct Connection {
         case opening
         /// Server: the shell decides about the opening request.
         case deciding
+        /// Server: the opening is accepted, and the eight bytes behind the request are awaited (W10-7).
+        case awaitingKey
         case extended
         case open
         /// The handshake has failed or was answered otherwise; the closing handshake runs, or the stream is drained.
@@ -67,8 +71,13 @@ package struct Connection {
     var server: ServerHandshakes?
     var openingDeadline: NIODeadline?
     var totalDeadline: NIODeadline?
+    /// The part of the Kaazing legacy exchange that is spoken (D7).
+    var legacy = KaazingLegacy.off
 
     // Framing; from the 101 on.
+    package internal(set) var dialect = Dialect.rfc6455
+    /// Whether the peer has agreed on Kaazing's binary frames, in a dialect without any of its own.
+    var sendsBinary = false
     var reader: MessageReader
     let writer: FrameWriter
     var closing: ClosingHandshake
@@ -85,6 +94,8 @@ package struct Connection {
     var congestedSince: NIODeadline?
     var pendingPong: ByteBuffer?
     var streaming: StreamingState?
+    /// Bytes of payload that the application has sent since the socket opened; it may wrap.
+    package internal(set) var sentPayload = 0
     /// Whether the answer to the peer's close frame waits, within bounds, until the application has taken the messages
     /// before it: its answers to them can then still be sent (RFC 6455 section 5.5.1 allows the delay).
     package var holdsClose = false
@@ -97,6 +108,8 @@ package struct Connection {
     struct StreamingState {
         var kind: MessageKind
         var hasBegun: Bool
+        /// What waits to go out whole, where the peer knows no fragments (D7).
+        var collected = ByteBuffer()
     }
 
     init(role: Role, settings: Settings, masks: any MaskSource, now: NIODeadline) {
@@ -164,7 +177,7 @@ package struct Connection {
     package mutating func transportFailed(_ error: WebSocketError, now: NIODeadline) {
         guard self.phase != .ended else { return }
         // How the stream ends after both close frames is no news: many peers simply drop it.
-        if self.failure == nil, !self.closing.isClean { self.failure = self.located(error) }
+        if self.failure == nil, !self.closing.isClean, !self.endsAnyhow { self.failure = self.located(error) }
         self.isInputClosed = true
         self.isTransportGone = true
         self.streamEnded(now: now)
@@ -227,6 +240,8 @@ package struct Connection {
                 self.advanceExtended(now: now)
             case .deciding:
                 self.boundEarlyData(now: now)
+            case .awaitingKey:
+                self.advanceAwaitingKey(now: now)
             case .leaving:
                 self.advanceLeaving(now: now)
             case .idle, .ended:
@@ -259,7 +274,7 @@ package struct Connection {
             earliest = other
         }
         switch self.phase {
-        case .idle, .opening, .deciding:
+        case .idle, .opening, .deciding, .awaitingKey:
             consider(self.openingDeadline)
             consider(self.totalDeadline)
         case .extended:
@@ -289,7 +304,7 @@ package struct Connection {
             return
         }
         switch self.phase {
-        case .idle, .opening, .deciding:
+        case .idle, .opening, .deciding, .awaitingKey:
             guard let deadline = self.openingDeadline, deadline <= now else { return }
             self.openingTimedOut(now: now)
         case .extended:
@@ -368,7 +383,7 @@ package struct Connection {
         case .open:
             self.answerHeldClose(now: now)
             if self.phase == .ended { return }
-            if self.failure == nil, !self.closing.isClean {
+            if self.failure == nil, !self.closing.isClean, !self.maySimplyEnd {
                 self.failure = WebSocketError(
                     .closed,
                     "The peer ended the connection without a closing handshake.",
@@ -381,7 +396,7 @@ package struct Connection {
         case .leaving:
             self.perform(self.closing.inputClosed(), now: now)
             self.end(clean: self.closing.isClean)
-        case .idle, .opening, .deciding:
+        case .idle, .opening, .deciding, .awaitingKey:
             if self.role == .client, let failure { self.actions.append(.failed(failure)) }
             self.end(clean: false)
         case .ended:
@@ -390,6 +405,7 @@ package struct Connection {
     }
 
     mutating func perform(_ action: ClosingHandshake.Action, now: NIODeadline) {
+        if self.dialect.closing != .codes { return self.performWithoutCodes(action, now: now) }
         switch action {
         case .none:
             break
@@ -420,6 +436,7 @@ package struct Connection {
 
     func closeInfo(clean: Bool) -> CloseInfo {
         let outcome = self.closing.outcome
+        if self.dialect.closing != .codes { return self.closeInfoWithoutCodes(isLocal: outcome.isLocal) }
         let code: WebSocketCloseCode? =
             if clean { outcome.code == .noStatus ? nil : outcome.code } else { outcome.sent?.code ?? .abnormal }
         let reason = clean ? outcome.reason : outcome.sent?.reason ?? ""
@@ -463,6 +480,7 @@ package struct Connection {
 
     /// One whole message of the extended handshake; never shown to observers as a frame (E18).
     mutating func writeHandshakeMessage(_ payload: ByteBuffer) {
+        guard self.dialect.framing == .rfc6455 else { return self.writeText(payload) }
         let mask = self.nextMask()
         let writer = self.writer
         self.output.write { writer.write(.binary, payload: payload, mask: mask, into: &$0) }

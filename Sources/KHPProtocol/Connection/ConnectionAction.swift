@@ -44,6 +44,8 @@ package struct HopOutcome: Sendable {
         case choose
         /// 301, 302, 303, 307, 308.
         case redirect
+        /// A balancer message with a URL (D7); `response` is the 302 that it stands for, which nobody sent.
+        case balancer
         /// 401 in the opening handshake: to be answered on a fresh connection.
         case challenge
         /// The server closed instead of answering a replay on the same connection: to be sent on a fresh one. The

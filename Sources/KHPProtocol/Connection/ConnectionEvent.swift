@@ -17,6 +17,8 @@ public enum ConnectionEvent: Sendable {
     case extendedRequest(head: String)
     /// A response of the extended handshake, with the action that the status table gives it.
     case extendedResponse(head: String, status: Int, action: StatusAction, body: ByteBuffer)
+    /// A message that the Kaazing legacy exchange adds to the extended handshake, from the server.
+    case kaazingLegacy(KaazingLegacyMessage)
     /// A challenge arrived; `round` counts from 1 in one connect.
     case challenge(scheme: String, realm: String?, layer: ChallengeRequest.Layer, round: Int)
     /// A redirect is being followed.
@@ -27,6 +29,8 @@ public enum ConnectionEvent: Sendable {
     case frameReceived(FrameInfo)
     /// A frame after completion.
     case frameSent(FrameInfo)
+    /// The peer broke a rule that the connection survives: an unknown frame in ``Dialect/whatwg2010``.
+    case violation(WebSocketError)
     /// A pong answered a ping of ours.
     case pong(roundTrip: Duration)
     /// The socket was open and has closed.

@@ -55,7 +55,8 @@ public struct RedirectStep: Sendable, Equatable, CustomStringConvertible {
     public var from: WebSocketURL
     /// The URL that it named, resolved.
     public var to: WebSocketURL
-    /// The status of the answer: 300, 301, 302, 303, 307, 308, or 426 for a step up to TLS.
+    /// The status of the answer: 300, 301, 302, 303, 307, 308, or 426 for a step up to TLS. 302 also for a balancer
+    /// message of the Kaazing legacy exchange, which has none.
     public var status: Int
     /// The handshake in which the answer came.
     public var layer: HandshakeLayer

@@ -3,20 +3,25 @@
 //
 // States × events:
 //               message                                  deadline               connection closed
-//   idle          not reachable: start() comes first
+//   idle          not reachable: start() or begin() comes first
+//   balancing     balancer message → the request,        fail timeout, 1008     error closedDuringHandshake
+//                 waiting; or as it says
 //   waiting       100 → send the body, waiting           fail timeout, 1008     error closedDuringHandshake
 //                 101 201 204 205 → finished, complete
 //                 202 → waiting, longer
 //                 401 → challenged
 //                 others → finished, as the table says
 //   challenged    fail extendedInvalid, 1011 (KHP-E3)    fail timeout, 1008     error closedDuringHandshake
+//   settling      balancer message → finished,           fail timeout, 1008     error closedDuringHandshake
+//                 complete; or as it says
 //   finished      left alone                             nothing                error closedDuringHandshake
+//
+// `balancing` and `settling` belong to the Kaazing legacy exchange (D7), in which an empty message ends each response.
 //
 // - our own bug or the API user's: refused by ``ExtendedClientPlan/validate()``;
 // - the server's violation: fail with the close code of D6;
-// - ignored: at most two balancer messages before a response (KI 1.7), the content behind a response that closes.
-//
-// The Kaazing legacy exchange (D7: several heads in a row, the empty terminator) will attach where messages come in.
+// - ignored: at most two balancer messages that say "go on" before a response (KI 1.7), the content behind a response
+//   that closes.
 
 package import NIOCore
 
@@ -52,6 +57,12 @@ package struct ExtendedClient {
         case complete(ExtendedResult)
         /// 202: the final response may take until then.
         case waiting(HandshakeResponse, until: NIODeadline)
+        /// The response completes, and the second balancer message decides (D7).
+        case settled(ExtendedResult)
+        /// The balancer lets us go on: send the request (D7).
+        case sendRequest(ByteBuffer)
+        /// A balancer names another place: close with 1000, then connect there (D7).
+        case balanced(to: String)
         /// 100: send this message.
         case sendBody(ByteBuffer, HandshakeResponse)
         /// 401: get credentials and call ``ExtendedClient/authorize(_:now:)``, or close with 1000.
@@ -70,17 +81,20 @@ package struct ExtendedClient {
 
     private enum State {
         case idle
+        case balancing
         case waiting
         case challenged
+        case settling
         case finished
     }
-
-    /// U+F0FF 'N' in UTF-8: what gateways behind a balancer send before anything else (KI 1.7).
-    private static let balancerMessage: [UInt8] = [0xEF, 0x83, 0xBF, 0x4E]
 
     private let plan: ExtendedClientPlan
     private let limits: Limits
     private var reader: ExtendedResponseReader
+    /// In place of ``reader`` where responses end as deployed gateways end them.
+    private var legacyReader: LegacyResponseReader?
+    /// What waits for the second balancer message.
+    private var settled: ExtendedResult?
     private var state = State.idle
     private var isBodyHeldBack = false
     private var balancerMessages = 0
@@ -94,6 +108,15 @@ package struct ExtendedClient {
         self.plan = plan
         self.limits = limits
         reader = ExtendedResponseReader(limits: limits, method: plan.method)
+        if plan.legacy.hasTerminator { legacyReader = LegacyResponseReader(limits: limits, method: plan.method) }
+    }
+
+    /// The request, to be sent as one message now; `nil` where the balancer has to speak first (D7).
+    package mutating func begin(now: NIODeadline) -> ByteBuffer? {
+        guard plan.legacy.hasBalancer else { return start(now: now) }
+        state = .balancing
+        deadline = now + limits.extendedTimeout
+        return nil
     }
 
     /// The request, to be sent as one binary message.
@@ -107,10 +130,11 @@ package struct ExtendedClient {
     }
 
     private mutating func request(authorization: String?, now: NIODeadline) -> ByteBuffer {
+        // D15: waiting for the balancer does not extend the wait for the answer.
+        if state != .balancing { deadline = now + limits.extendedTimeout }
         state = .waiting
         isBodyHeldBack = plan.body != nil
         processingDeadline = nil
-        deadline = now + limits.extendedTimeout
         return plan.writeRequest(authorization: authorization)
     }
 
@@ -119,31 +143,89 @@ package struct ExtendedClient {
         switch state {
         case .finished:
             return .none
+        case .balancing, .settling:
+            return takeBalancerMessage(payload, now: now)
+                ?? fail(.extendedInvalid, "a balancer message is due, and another one came", close: .internalError)
         case .idle, .challenged:
-            if takeBalancerMessage(payload) { return .none }
+            if let action = takeBalancerMessage(payload, now: now) { return action }
             return fail(.extendedInvalid, "a message came that answers no request", close: .internalError)
         case .waiting:
-            if reader.isEmpty, takeBalancerMessage(payload) { return .none }
             do throws(ExtendedResponseReader.Failure) {
-                guard case .response(let head, let known, let entity, let rest) = try reader.receive(payload) else {
-                    return .none
-                }
-                reader.reset()
-                return act(on: head, known, entity: entity, rest: rest, now: now)
+                return try receiveResponse(payload, now: now)
             } catch {
                 return fail(error.code, error.what, close: error.closeCode)
             }
         }
     }
 
-    /// A lone balancer message, tolerated twice although this client never asks for any (E15).
-    private mutating func takeBalancerMessage(_ payload: ByteBuffer) -> Bool {
-        guard payload.readableBytes == Self.balancerMessage.count,
-            payload.readableBytesView.elementsEqual(Self.balancerMessage),
-            balancerMessages < Limits.Fixed.balancerMessages
-        else { return false }
+    private mutating func receiveResponse(
+        _ payload: ByteBuffer,
+        now: NIODeadline
+    ) throws(ExtendedResponseReader.Failure) -> Action {
+        if reader.isEmpty, legacyReader?.isEmpty ?? true, let action = takeBalancerMessage(payload, now: now) {
+            return action
+        }
+        if var legacy = legacyReader {
+            legacyReader = nil
+            defer { legacyReader = legacy }
+            if KaazingLegacyMessage.isBalancer(payload) {
+                throw .invalid("a balancer message came before its end")
+            }
+            guard case .response(let head, let known, let entity) = try legacy.receive(payload) else { return .none }
+            return act(on: head, known, entity: entity, rest: 0, now: now)
+        }
+        guard case .response(let head, let known, let entity, let rest) = try reader.receive(payload) else {
+            return .none
+        }
+        reader.reset()
+        return act(on: head, known, entity: entity, rest: rest, now: now)
+    }
+
+    /// A balancer message, at most two of them in all (E15): "go on" where we wait for it, and where gateways say it
+    /// unasked; another place to go to; or none. `nil`: it is none, or one too many.
+    private mutating func takeBalancerMessage(_ payload: ByteBuffer, now: NIODeadline) -> Action? {
+        guard balancerMessages < Limits.Fixed.balancerMessages, let message = KaazingLegacyMessage(balancer: payload)
+        else { return nil }
+        // Between a challenge and its answer no server sends us away.
+        if state == .challenged || state == .idle, message != .noBalancer { return nil }
         balancerMessages += 1
-        return true
+        switch message {
+        case .noBalancer:
+            switch state {
+            case .balancing: return .sendRequest(start(now: now))
+            case .settling: return settled.map { finish(.complete($0)) }
+            case .idle, .waiting, .challenged, .finished: return Action.none
+            }
+        case .redirect(let url):
+            guard url.utf8.count <= limits.lineBytes else {
+                return fail(.limitExceeded, "the balancer's URL is too long", close: .messageTooBig)
+            }
+            return finish(.balanced(to: url))
+        case .noMember:
+            let error = WebSocketError(
+                .redirectRefused,
+                "The balancer has no member that could take the connection.",
+                url: plan.url,
+                closeCode: .normalClosure,
+                phase: .extended
+            )
+            return finish(.fail(error, close: .normalClosure))
+        case .endOfResponse:
+            return nil
+        }
+    }
+
+    /// The peer closes. A response that was to be ended by an empty message ends here as well, where it is one that
+    /// closes anyway: gateways do not always send the message before they close.
+    package mutating func peerCloses(now: NIODeadline) -> Action? {
+        guard state == .waiting, var legacy = legacyReader, !legacy.isEmpty else { return nil }
+        defer { legacyReader = legacy }
+        guard case .response(let head, let known, let entity)? = try? legacy.finish() else { return nil }
+        switch StatusAction.action(forStatus: head.status, followsPermanentRedirect: plan.followsPermanentRedirect) {
+        case .complete, .wait, .challenge, .sendBody: return nil
+        case .redirect, .choose, .close, .upgrade, .proxyAuth:
+            return act(on: head, known, entity: entity, rest: 0, now: now)
+        }
     }
 
     private mutating func act(
@@ -202,16 +284,16 @@ package struct ExtendedClient {
     private mutating func complete(_ head: ResponseHead, _ known: KnownFields, _ entity: ByteBuffer) -> Action {
         do throws(Correspondence.Mismatch) {
             let agreed = try Correspondence(of: head, known, to: plan)
-            return finish(
-                .complete(
-                    ExtendedResult(
-                        head: head,
-                        entity: entity,
-                        subprotocol: agreed.subprotocol,
-                        extensions: agreed.extensions
-                    )
-                )
+            let result = ExtendedResult(
+                head: head,
+                entity: entity,
+                subprotocol: agreed.subprotocol,
+                extensions: agreed.extensions
             )
+            guard plan.legacy.hasBalancer else { return finish(.complete(result)) }
+            settled = result
+            state = .settling
+            return .settled(result)
         } catch {
             return fail(.extendedInvalid, error.message, head, entity, close: .internalError)
         }
@@ -254,8 +336,11 @@ package struct ExtendedClient {
     package mutating func deadlineReached(now: NIODeadline) -> Action {
         guard let deadline, now >= deadline else { return .none }
         let what =
-            state == .challenged
-            ? "No credentials were given in time." : "The server did not answer the extended handshake in time."
+            switch state {
+            case .challenged: "No credentials were given in time."
+            case .balancing, .settling: "The server did not send the balancer message of Kaazing's gateways in time."
+            default: "The server did not answer the extended handshake in time."
+            }
         let error = WebSocketError(
             .timeout,
             what,

@@ -22,6 +22,8 @@ package struct ExtendedClientPlan: Sendable {
     package var acceptValue: String
     /// Whether 308 is followed as a permanent redirect (D4).
     package var followsPermanentRedirect: Bool
+    /// The part of the Kaazing legacy exchange that the opening asked for (D7).
+    package var legacy: KaazingLegacy
 
     package init(
         url: WebSocketURL,
@@ -32,7 +34,8 @@ package struct ExtendedClientPlan: Sendable {
         body: ByteBuffer? = nil,
         authorization: String? = nil,
         acceptValue: String,
-        followsPermanentRedirect: Bool = false
+        followsPermanentRedirect: Bool = false,
+        legacy: KaazingLegacy = .off
     ) {
         self.url = url
         self.method = method
@@ -43,6 +46,7 @@ package struct ExtendedClientPlan: Sendable {
         self.authorization = authorization
         self.acceptValue = acceptValue
         self.followsPermanentRedirect = followsPermanentRedirect
+        self.legacy = legacy
     }
 
     /// Throws for what an API user may have put in wrong (A7). To be called before anything is dialled.

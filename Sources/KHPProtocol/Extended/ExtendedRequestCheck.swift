@@ -8,6 +8,8 @@ struct ExtendedRequestCheck {
     let negotiatedExtensions: [String]
     /// Refuses the fields that deployed gateways refuse (D9); otherwise those without a meaning here are ignored.
     let isStrict: Bool
+    /// The part of the Kaazing legacy exchange that is spoken (D7).
+    let legacy: KaazingLegacy
 
     func check(
         _ head: RequestHead,
@@ -17,8 +19,10 @@ struct ExtendedRequestCheck {
     ) throws(ExtendedRefusal) -> ExtendedRequest {
         let fields = head.fields
         let (path, query) = head.target == opening.path ? (opening.path, nil) : splitTarget(Substring(head.target))
-        guard path == opening.path else {
-            throw .badRequest("The path is not that of the opening request.")  // D14
+        // D14. Kaazing's clients repeat the path of the first URL after a balancer sent them elsewhere (D7): then that of
+        // the opening counts.
+        guard path == opening.path || legacy != .off else {
+            throw .badRequest("The path is not that of the opening request.")
         }
         if known.contains(.host) {
             guard let host = fields.first("Host"), let authority = try? Authority(host),
@@ -42,19 +46,29 @@ struct ExtendedRequestCheck {
         return ExtendedRequest(
             opening: opening,
             head: head,
-            path: path,
+            path: opening.path,
             query: query,
             subprotocols: subprotocols,
-            extensionOffers: known.contains(.extensions) ? try extensionOffers(in: fields) : [],
+            extensionOffers: try extensionOffers(in: fields, known),
             body: body,
             round: round
         )
     }
 
-    private func extensionOffers(in fields: HeadFields) throws(ExtendedRefusal) -> [ExtensionOffer] {
+    private func extensionOffers(
+        in fields: HeadFields,
+        _ known: KnownFields
+    ) throws(ExtendedRefusal) -> [ExtensionOffer] {
+        var values: [String] = []
+        if known.contains(.extensions) {
+            values = fields.all("Sec-WebSocket-Extensions")
+        } else if legacy != .off {
+            values = LegacyFields.extensions.lazy.map { fields.all($0) }.first { !$0.isEmpty } ?? []
+        }
+        guard !values.isEmpty else { return [] }
         let offers: [ExtensionOffer]
         do throws(GrammarError) {
-            offers = try parseExtensions(fields.all("Sec-WebSocket-Extensions"))
+            offers = try parseExtensions(values)
         } catch {
             throw .badRequest("\(error.message).")
         }

@@ -7,6 +7,7 @@
 //   answering     400, close 1002 (KHP-E3)       101 201 204 205 → open          503, close 1008
 //                                                202 → answering
 //                                                401 → receiving the replay
+//                                                redirect, to Kaazing's clients → 101, balancer, close 1000
 //                                                others → close 1000
 //   finished      left alone                     left alone                      nothing
 //
@@ -14,7 +15,7 @@
 // - the client's violation: an answer that says so, then the close code of D6;
 // - ignored: fields without a meaning here, x-kaazing-handshake in the list (D14), empty lists.
 //
-// The Kaazing legacy exchange (D7: balancer messages, the empty terminator) will attach where answers are sent.
+// The balancer messages and the empty terminator of the Kaazing legacy exchange (D7) are written where answers are.
 
 import HTTPTypes
 package import NIOCore
@@ -41,6 +42,8 @@ package struct ExtendedServer {
         case waitForReplay(until: NIODeadline)
         /// The endpoint is to give its final answer until then.
         case waitForAnswer(until: NIODeadline)
+        /// Send this balancer message as well, then close with 1000 (D7).
+        case balance(KaazingLegacyMessage)
         /// Close with this code once the answer is flushed.
         case close(WebSocketCloseCode)
     }
@@ -55,6 +58,8 @@ package struct ExtendedServer {
     private let acceptValue: String
     private let server: String
     private let limits: Limits
+    private let legacy: KaazingLegacy
+    private let url: WebSocketURL?
     private var reader: ExtendedRequestReader
     private var state = State.receiving
     private var request: ExtendedRequest?
@@ -74,6 +79,8 @@ package struct ExtendedServer {
     ///   - negotiatedExtensions: what the opening negotiated (KHP-E8).
     ///   - server: the value of Server.
     ///   - isStrict: refuse what deployed gateways refuse (D9).
+    ///   - legacy: the part of the Kaazing legacy exchange that is spoken (D7).
+    ///   - url: what the client opened; what a balancer's URL is relative to.
     ///   - now: when the opening's 101 was sent.
     package init(
         opening: OpeningRequest,
@@ -81,14 +88,19 @@ package struct ExtendedServer {
         negotiatedExtensions: [NegotiatedExtension] = [],
         server: String,
         isStrict: Bool = false,
+        legacy: KaazingLegacy = .off,
+        url: WebSocketURL? = nil,
         limits: Limits = Limits(),
         now: NIODeadline
     ) {
         check = ExtendedRequestCheck(
             opening: opening,
             negotiatedExtensions: negotiatedExtensions.map(\.name),
-            isStrict: isStrict
+            isStrict: isStrict,
+            legacy: legacy
         )
+        self.legacy = legacy
+        self.url = url
         self.acceptValue = acceptValue
         self.server = server
         self.limits = limits
@@ -150,6 +162,8 @@ package struct ExtendedServer {
             return .send(message(answer, date: date), then: .waitForAnswer(until: until))
         case 401:
             return challenge(answer, date: date, now: now)
+        case let status where legacy.hasBalancer && StatusAction.namesAnotherPlace(status):
+            return balance(answer, date: date)
         case 100...999:
             return finish(answer, close: .normalClosure, date: date)
         default:
@@ -171,17 +185,41 @@ package struct ExtendedServer {
         guard answer.status == 101 else {
             return .send(message(answer, date: date), then: .open(answer.negotiated))
         }
+        return .send(acceptance(answer.negotiated, answer.fields, date: date), then: .open(answer.negotiated))
+    }
+
+    private func acceptance(_ negotiated: Negotiated, _ fields: HTTPFields, date: String) -> ByteBuffer {
         let acceptance = Acceptance(
             acceptValue: acceptValue,
-            negotiated: answer.negotiated,
+            negotiated: negotiated,
             echoesOldUpgrade: check.opening.spellsUpgradeOldStyle,
             date: date,
             server: server,
-            fields: answer.fields
+            fields: fields
         )
         var buffer = ByteBufferAllocator().buffer(capacity: 512)
         acceptance.write(into: &buffer)
-        return .send(buffer, then: .open(answer.negotiated))
+        return buffer
+    }
+
+    /// A redirect as Kaazing's clients know it (D7, KI 1.7): they follow none in an extended response, but the second
+    /// balancer message, which comes after a 101.
+    private mutating func balance(_ answer: ExtendedAnswer, date: String) -> Action {
+        let response = HandshakeResponse(
+            status: answer.status,
+            reason: "",
+            fields: answer.fields,
+            entity: answer.entity ?? ByteBuffer()
+        )
+        finish()
+        let message = KaazingLegacyMessage.balancing(choices(of: response).first, at: url, query: check.opening.query)
+        guard let message else {
+            return .send(
+                self.message(ExtendedAnswer(status: 500), date: date),
+                then: .close(.internalError)
+            )
+        }
+        return .send(acceptance(Negotiated(), [:], date: date), then: .balance(message))
     }
 
     private mutating func challenge(_ answer: ExtendedAnswer, date: String, now: NIODeadline) -> Action {

@@ -51,6 +51,14 @@ public enum StatusAction: String, Sendable, Hashable, CaseIterable {
         }
     }
 
+    /// Whether a server says with this status that the client is to go elsewhere, whatever the client does about it.
+    static func namesAnotherPlace(_ status: Int) -> Bool {
+        switch status {
+        case 300, 301, 302, 303, 307, 308: true
+        default: false
+        }
+    }
+
     /// The close code that goes with closing upon a status (D6): a proper refusal ends the connection normally,
     /// anything else is a response that cannot be acted on.
     package static func closeCode(forStatus status: Int) -> WebSocketCloseCode {

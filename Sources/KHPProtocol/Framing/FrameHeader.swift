@@ -35,6 +35,8 @@ extension FrameHeader {
         var reservedBits: UInt8
         /// Whether a fragmented message has begun and not ended.
         var continuing: Bool
+        /// Whether a payload of 65,535 bytes may have a 64-bit length (D7).
+        var longLength = false
     }
 
     /// Reads the header at the beginning of `bytes`; `nil` if that needs more bytes. Violations are thrown as soon as
@@ -60,7 +62,7 @@ extension FrameHeader {
             guard first & FrameBits.control == 0 else {
                 throw .violation("control frame of more than 125 bytes")
             }
-            guard let extended = try readLength(short, start, bytes.count) else { return nil }
+            guard let extended = try readLength(short, start, bytes.count, rules) else { return nil }
             size = short == FrameBits.length16 ? 4 : 10
             length = extended
         }
@@ -91,12 +93,13 @@ extension FrameHeader {
         }
     }
 
-    /// The 16-bit or 64-bit length. Minimal encoding is required (section 5.2); this is where the Kaazing legacy mode
-    /// will make its one exception (D7).
+    /// The 16-bit or 64-bit length. Minimal encoding is required (section 5.2), with the one exception of the Kaazing
+    /// legacy exchange (D7).
     private static func readLength(
         _ short: UInt8,
         _ start: UnsafeRawPointer,
-        _ available: Int
+        _ available: Int,
+        _ rules: Rules
     ) throws(FrameViolation) -> Int? {
         if short == FrameBits.length16 {
             guard available >= 4 else { return nil }
@@ -111,7 +114,9 @@ extension FrameHeader {
         }
         guard available >= 10 else { return nil }
         let length = UInt64(bigEndian: start.loadUnaligned(fromByteOffset: 2, as: UInt64.self))
-        guard length > 0xFFFF else { throw .violation("length is not minimally encoded") }
+        guard length > 0xFFFF || length == 0xFFFF && rules.longLength else {
+            throw .violation("length is not minimally encoded")
+        }
         return Int(clamping: length)
     }
 }

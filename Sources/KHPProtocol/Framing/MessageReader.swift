@@ -13,6 +13,8 @@ package enum InboundFrameEvent: Sendable, Equatable {
     case pong(ByteBuffer)
     /// The peer's close frame; without a code if it had none. The reader ignores everything after it.
     case close(code: WebSocketCloseCode?, reason: String)
+    /// A frame that the dialect does not know, and that the connection survives (W10-8).
+    case dropped
 }
 
 /// Reads frames, unmasks and validates them and puts messages together.
@@ -37,6 +39,8 @@ package struct MessageReader {
     /// Reserved bits of the header's first byte (0x40, 0x20, 0x10) that extensions claim on a message's first frame.
     /// A message with one of them set is delivered unvalidated: it is no text before it has been transformed.
     package var allowedReservedBits: UInt8 = 0
+    /// Whether a payload of 65,535 bytes may have a 64-bit length, as Kaazing's Java client gives it (D7).
+    package var toleratesLongLength = false
 
     private let expectsMask: Bool
     private let mode: Mode
@@ -49,6 +53,7 @@ package struct MessageReader {
     private var utf8 = UTF8Validator()
     /// How many messages began that were not there at once.
     private var begun: UInt64 = 0
+    private var frames = DialectFrames.none
 
     private enum State: UInt8 {
         /// Before a header, with no message begun.
@@ -59,6 +64,8 @@ package struct MessageReader {
         case payload
         /// After a close frame or a violation.
         case finished
+        /// Another dialect's frames: their own reader takes them.
+        case dialect
     }
 
     /// What is known of an unfinished data frame.
@@ -88,17 +95,34 @@ package struct MessageReader {
         self.mode = mode
     }
 
+    /// A reader of any dialect's frames. Those before RFC 6455 deliver a message whole in either mode.
+    /// - Parameter acceptsBinary: whether 0x80 frames of the hixie dialects are binary messages.
+    package init(
+        _ dialect: Dialect,
+        role: Role,
+        limits: MessageLimits = MessageLimits(),
+        mode: Mode = .whole,
+        acceptsBinary: Bool = false
+    ) {
+        self.init(role: role, limits: limits, mode: mode)
+        frames = DialectFrames(dialect, role: role, acceptsBinary: acceptsBinary)
+        if dialect.framing != .rfc6455 { state = .dialect }
+    }
+
     /// Whether a close frame or a violation ended the reading.
     package var isFinished: Bool { state == .finished }
 
     /// The number of the message that has begun and not ended, or `nil`: one that stays the same for long is one that a
     /// peer does not mean to finish (threat B8).
     package var unfinishedMessage: UInt64? {
-        state == .fragmented || state == .payload ? begun : nil
+        if state == .dialect { return frames.unfinishedMessage }
+        return state == .fragmented || state == .payload ? begun : nil
     }
 
     /// Bytes that the reader holds for itself: the unfinished message and the block for small payloads.
-    package var retainedBytes: Int { message.buffer.storageCapacity + arena.retainedBytes }
+    package var retainedBytes: Int {
+        message.buffer.storageCapacity + arena.retainedBytes + frames.retainedBytes
+    }
 
     /// The next event in `input`, or `nil` if that needs more bytes. Consumes what it used; the header of a data frame
     /// and a whole control frame stay in `input` until they are complete (at most 131 bytes).
@@ -117,6 +141,7 @@ package struct MessageReader {
     private mutating func finish(_ input: inout ByteBuffer) {
         state = .finished
         message = Assembly()
+        frames = .none
         input.moveReaderIndex(to: input.writerIndex)
     }
 
@@ -172,7 +197,8 @@ package struct MessageReader {
                 let rules = FrameHeader.Rules(
                     masked: expectsMask,
                     reservedBits: allowedReservedBits,
-                    continuing: state == .fragmented
+                    continuing: state == .fragmented,
+                    longLength: toleratesLongLength
                 )
                 let header = try input.withUnsafeReadableBytes { bytes throws(FrameViolation) in
                     try FrameHeader.read(bytes, rules)
@@ -187,7 +213,23 @@ package struct MessageReader {
             case .finished:
                 input.moveReaderIndex(to: input.writerIndex)
                 return nil
+            case .dialect:
+                return try otherDialect(&input)
             }
+        }
+    }
+
+    private mutating func otherDialect(_ input: inout ByteBuffer) throws(FrameViolation) -> InboundFrameEvent? {
+        let limit = min(limits.messageBytes, Self.largestBuffer)
+        guard let event = try frames.next(&input, limit: limit) else { return nil }
+        switch event {
+        case .close:
+            finish(&input)
+            return event
+        case .message(let kind, let payload, _) where mode == .streaming:
+            return .chunk(kind: kind, payload: payload, isFirst: true, isLast: true, rsv: 0)
+        default:
+            return event
         }
     }
 

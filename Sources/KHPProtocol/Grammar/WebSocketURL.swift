@@ -23,6 +23,17 @@ public struct WebSocketURL: Sendable, Hashable {
         self.query = query
     }
 
+    private init(_ other: WebSocketURL, query: String?) {
+        isSecure = other.isSecure
+        host = other.host
+        port = other.port
+        path = other.path
+        self.query = query
+    }
+
+    /// The same resource with another query, which is known to be valid.
+    package func replacing(query: String?) -> WebSocketURL { WebSocketURL(self, query: query) }
+
     /// Parses an absolute URL. `http` is read as `ws` and `https` as `wss`.
     ///
     /// - Throws: ``WebSocketError/Code/invalidURL`` with what is wrong, where, and what to write instead (R-U2).

@@ -4,7 +4,8 @@ package import HTTPTypes
 package import NIOCore
 
 package struct Acceptance: Sendable {
-    /// Sec-WebSocket-Accept; the same in both handshakes of a connection.
+    /// Sec-WebSocket-Accept; the same in both handshakes of a connection. Empty in dialects without one, whose extended
+    /// handshake leaves it out.
     package var acceptValue: String
     package var negotiated: Negotiated
     /// Whether the request said `Upgrade: WebSocket`, which is answered in the same letters.
@@ -43,7 +44,7 @@ package struct Acceptance: Sendable {
         buffer.writeText(capacity: capacity) { text in
             text.write("HTTP/1.1 101 Web Socket Protocol Handshake\r\nConnection: Upgrade\r\n")
             text.write("Date: ", date)
-            text.write("Sec-WebSocket-Accept: ", acceptValue)
+            if !acceptValue.isEmpty { text.write("Sec-WebSocket-Accept: ", acceptValue) }
             for item in extensions {
                 text.write("Sec-WebSocket-Extensions: ", item)
             }
@@ -57,9 +58,8 @@ package struct Acceptance: Sendable {
 
     /// The same as a value.
     package var head: ResponseHead {
-        var lines: [(name: String, value: String)] = [
-            ("Connection", "Upgrade"), ("Date", date), ("Sec-WebSocket-Accept", acceptValue),
-        ]
+        var lines: [(name: String, value: String)] = [("Connection", "Upgrade"), ("Date", date)]
+        if !acceptValue.isEmpty { lines.append(("Sec-WebSocket-Accept", acceptValue)) }
         lines += negotiated.extensions.map { ("Sec-WebSocket-Extensions", $0.description) }
         if let subprotocol = negotiated.subprotocol {
             lines.append(("Sec-WebSocket-Protocol", subprotocol))

@@ -14,6 +14,8 @@ struct KnownFields: OptionSet {
     static let authorization = KnownFields(rawValue: 128)
     /// Sec-WebSocket-Protocol is there more than once, which is a list in a request and nonsense in a response.
     static let repeatedSubprotocol = KnownFields(rawValue: 256)
+    /// Sec-WebSocket-Key1 or Sec-WebSocket-Key2, of dialects before RFC 6455.
+    static let numberedKey = KnownFields(rawValue: 512)
 
     init(rawValue: UInt16) {
         self.rawValue = rawValue
@@ -24,7 +26,8 @@ struct KnownFields: OptionSet {
         fields.forEachField { name, _ in
             guard let (field, spelling) = Self.candidate(ofLength: name.count) else { return }
             let expected = UnsafeRawBufferPointer(start: spelling.utf8Start, count: spelling.utf8CodeUnitCount)
-            guard Bytes.equalIgnoringCase(name, expected) else { return }
+            let compared = field == .numberedKey ? UnsafeRawBufferPointer(rebasing: name.dropLast()) : name
+            guard Bytes.equalIgnoringCase(compared, expected) else { return }
             if field == .subprotocol, found.contains(field) { found.insert(.repeatedSubprotocol) }
             found.insert(field)
         }
@@ -40,6 +43,8 @@ struct KnownFields: OptionSet {
         case 13: (.authorization, "Authorization")
         case 14: (.contentLength, "Content-Length")
         case 17: (.transferEncoding, "Transfer-Encoding")
+        // Whatever the number: this is its name without it.
+        case 18: (.numberedKey, "Sec-WebSocket-Key")
         case 20: (.accept, "Sec-WebSocket-Accept")
         case 22: (.subprotocol, "Sec-WebSocket-Protocol")
         case 24: (.extensions, "Sec-WebSocket-Extensions")

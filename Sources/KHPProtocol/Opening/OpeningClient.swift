@@ -1,9 +1,10 @@
-// The client's half of the opening handshake (RFC 6455 section 4.1): one request, one response. What the response means
-// beyond 101 (redirects, challenges) is decided by whoever drives this.
+// The client's half of the opening handshake (RFC 6455 section 4.1, and the dialects before it): one request, one
+// response. What the response means beyond 101 (redirects, challenges) is decided by whoever drives this.
 //
 // States × events:
 //                 bytes                                              end of input
 //   head          101 → accepted; other → entity; 1xx skipped once     error closedDuringHandshake
+//   answer        sixteen right bytes → accepted (two keys only)       error closedDuringHandshake
 //   entity        complete → response                                  response with what came
 //   done          left alone                                           nothing
 //
@@ -19,7 +20,8 @@ package struct OpeningResult: Sendable {
     package let subprotocol: String?
     /// The extensions with what was negotiated so far.
     package let extensions: ExtensionNegotiation
-    /// The expected, and received, Sec-WebSocket-Accept; the extended response may repeat it.
+    /// The expected, and received, Sec-WebSocket-Accept; the extended response may repeat it. Empty in dialects
+    /// without one.
     package let acceptValue: String
     package let head: ResponseHead
 
@@ -37,11 +39,15 @@ package struct OpeningClient {
     private enum State {
         case head
         case entity(ResponseHead, EntityReader)
+        /// Behind a 101 that needs sixteen bytes more.
+        case answer(OpeningResult)
         case done
     }
 
     /// The request, to be written once.
     package let requestHead: RequestHead
+    /// What follows it in the same write: servers of the time may not wait for it (W10-1).
+    package var requestTail: [UInt8] { plan.dialect.opening == .twoKeys ? plan.keys?.key3 ?? [] : [] }
 
     private let plan: OpeningClientPlan
     private let limits: Limits
@@ -57,13 +63,17 @@ package struct OpeningClient {
     package var hasHeardNothing: Bool {
         if case .head = state { decoder.isEmpty && provisionalResponses == 0 } else { false }
     }
+    /// Whether what comes is read as HTTP: always, but for the 101 of an old dialect.
+    private var isOrdinary: Bool
 
     /// - Throws: `invalidArgument` for what cannot be written (A7).
     package init(_ plan: OpeningClientPlan, limits: Limits = Limits()) throws(WebSocketError) {
         self.plan = plan
         self.limits = limits
         requestHead = try plan.makeHead()
-        acceptValue = AcceptKey.accept(for: plan.key)
+        let hasAcceptKey = plan.dialect.opening == .acceptKey
+        acceptValue = hasAcceptKey ? AcceptKey.accept(for: plan.key) : ""
+        isOrdinary = hasAcceptKey
         decoder = ResponseHeadDecoder(limits: limits.openingHead)
     }
 
@@ -83,12 +93,30 @@ package struct OpeningClient {
                 leavesConnectionUsable =
                     head.minorVersion == 1 && reader.isWhole && !head.fields.hasToken("close", in: "Connection")
                 return .response(HandshakeResponse(head: head, entity: reader.entity))
+            case .answer(let result):
+                guard let answer = input.readBytes(length: 16) else { return nil }
+                state = .done
+                // W10-4, threat D6.
+                guard answer == plan.keys?.expectedAnswer else {
+                    throw invalid("its sixteen bytes do not answer the keys", result.head)
+                }
+                return .accepted(result)
+            case .head where !isOrdinary:
+                guard let outcome = try receiveSwitching(&input) else {
+                    if case .answer = state { continue }
+                    if isOrdinary { continue }
+                    return nil
+                }
+                return outcome
             case .head:
                 guard let head = try decodeHead(&input) else { return nil }
                 switch head.status {
-                case 101:
+                case 101 where plan.dialect.opening == .acceptKey:
                     state = .done
                     return .accepted(try check(head))
+                case 101:
+                    state = .done
+                    throw invalid("its 101 follows another response", head)
                 case 100...199:
                     provisionalResponses += 1
                     guard provisionalResponses <= Limits.Fixed.provisionalResponses else {
@@ -106,11 +134,44 @@ package struct OpeningClient {
         }
     }
 
+    /// The first response in an old dialect, which stays in `input` until it is complete: its size is bounded.
+    private mutating func receiveSwitching(_ input: inout ByteBuffer) throws(WebSocketError) -> Outcome? {
+        let response: HixieResponse
+        do throws(HixieResponse.Invalid) {
+            let (isInvariant, limits) = (plan.dialect.opening == .invariant, limits.hixieHead)
+            response = try input.withUnsafeReadableBytes { bytes throws(HixieResponse.Invalid) in
+                try HixieResponse.read(bytes, isInvariant: isInvariant, limits: limits)
+            }
+        } catch {
+            state = .done
+            throw invalid(error.what)
+        }
+        guard case .switching(let head, let length) = response else {
+            if case .ordinary = response { isOrdinary = true }
+            return nil
+        }
+        input.moveReaderIndex(forwardBy: length)
+        state = .done
+        do throws(HixieResponse.Invalid) {
+            let result = OpeningResult(
+                subprotocol: try plan.check(head),
+                extensions: plan.extensions,
+                acceptValue: "",
+                head: head
+            )
+            if plan.dialect.opening == .invariant { return .accepted(result) }
+            state = .answer(result)
+            return nil
+        } catch {
+            throw invalid(error.what, head)
+        }
+    }
+
     /// The connection ended, or nobody waits any longer. A refusal whose content is cut short is a refusal all the same.
     package mutating func inputClosed() throws(WebSocketError) -> Outcome? {
         defer { state = .done }
         switch state {
-        case .head:
+        case .head, .answer:
             throw WebSocketError(
                 .closedDuringHandshake,
                 decoder.isEmpty

@@ -34,6 +34,8 @@ package struct OpeningClientPlan: Sendable {
     /// The value of Sec-WebSocket-Version, where the dialect has one. Drafts 07 to 12 of RFC 6455, which called
     /// themselves 7 and 8, frame alike and name the origin differently up to draft 10.
     package var version: Int
+    /// The keys of the dialects that have two.
+    package var keys: HixieKeys?
 
     package init(
         url: WebSocketURL,
@@ -60,6 +62,7 @@ package struct OpeningClientPlan: Sendable {
     /// The request's head in its fixed order. Throws for what an API user may have put in wrong (A7).
     func makeHead() throws(WebSocketError) -> RequestHead {
         try Subprotocols.validate(subprotocols.filter { $0 != Subprotocols.extendedHandshake })
+        guard dialect.opening == .acceptKey else { return try makeDialectHead() }
         var fields = HeadFields()
         fields.append("Host", url.authority)
         fields.append("Upgrade", "websocket")

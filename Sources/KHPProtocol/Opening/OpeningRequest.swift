@@ -12,10 +12,13 @@ package final class OpeningRequest: Sendable {
     package let query: String?
     /// What Host names.
     package let authority: Authority
-    package let dialect: Dialect
-    /// Sec-WebSocket-Key: base64 of sixteen bytes.
+    /// How it proves that it speaks WebSocket; which dialect that means is the endpoint's to say (D1).
+    package let opening: Dialect.Opening
+    /// Sec-WebSocket-Key: base64 of sixteen bytes. Empty in dialects without one.
     package let key: String
-    /// 13, or 8 which differs in nothing but the name of the Origin field.
+    /// What its two keys stand for, in dialects that have them.
+    package let numbers: Numbers?
+    /// 13, or 8 which differs in nothing but the name of the Origin field; 0 in dialects before.
     package let version: Int
     /// The application's subprotocols in the client's order; x-kaazing-handshake is not among them.
     package let subprotocols: [String]
@@ -30,8 +33,9 @@ package final class OpeningRequest: Sendable {
         path: String,
         query: String?,
         authority: Authority,
-        dialect: Dialect,
+        opening: Dialect.Opening = .acceptKey,
         key: String,
+        numbers: Numbers? = nil,
         version: Int,
         subprotocols: [String],
         offersExtendedHandshake: Bool,
@@ -41,14 +45,24 @@ package final class OpeningRequest: Sendable {
         self.path = path
         self.query = query
         self.authority = authority
-        self.dialect = dialect
+        self.opening = opening
         self.key = key
+        self.numbers = numbers
         self.version = version
         self.subprotocols = subprotocols
         self.offersExtendedHandshake = offersExtendedHandshake
         self.extensionOffers = extensionOffers
         spellsUpgradeOldStyle = head.fields.value(of: "Upgrade", equals: "WebSocket")
     }
+
+    /// Two keys' numbers (W10-6).
+    package struct Numbers: Sendable, Equatable {
+        package let first: UInt32
+        package let second: UInt32
+    }
+
+    /// The dialect that an endpoint takes it for: the first of its list that opens like this (D1).
+    package func dialect(among served: [Dialect]) -> Dialect? { served.first { $0.opening == opening } }
 
     package var method: String { head.method }
 

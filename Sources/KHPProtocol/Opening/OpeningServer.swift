@@ -41,9 +41,16 @@ package struct OpeningServer {
     }
 
     /// The second half of ``receive(_:)``: RFC 6455 section 4.2.1, in the order of what is most useful to be told.
-    package static func check(_ head: RequestHead) throws(Refusal) -> OpeningRequest {
+    /// - Parameter dialects: all that some endpoint of this server speaks.
+    package static func check(
+        _ head: RequestHead,
+        dialects: [Dialect] = [.rfc6455]
+    ) throws(Refusal) -> OpeningRequest {
         let fields = head.fields
         let known = KnownFields(in: fields)
+        if let opening = try oldOpening(of: head, known, among: dialects) {
+            return try checkOld(head, known, opening)
+        }
         // A WebSocket request has no content, and whatever frames one is a way to smuggle (A3).
         guard !known.contains(.transferEncoding) else { throw .badRequest("Transfer-Encoding is not allowed.") }
         guard !known.contains(.contentLength) || fields.contentLength == .bytes(0) else {
@@ -67,6 +74,12 @@ package struct OpeningServer {
         guard !known.contains(.subprotocol) || Subprotocols.parse(fields, into: &subprotocols) else {
             throw .badRequest("Sec-WebSocket-Protocol is not a list of tokens.")
         }
+        if subprotocols.isEmpty, KaazingLegacy(query: query) != .off {
+            // D7: old Kaazing clients name the field as the drafts did.
+            for name in LegacyFields.subprotocol where !Subprotocols.parse(fields, named: name, into: &subprotocols) {
+                throw .badRequest("\(name) is not a list of tokens.")
+            }
+        }
         let offered = subprotocols.count
         subprotocols.removeAll { $0 == Subprotocols.extendedHandshake }
         var offers: [ExtensionOffer] = []
@@ -82,7 +95,6 @@ package struct OpeningServer {
             path: path,
             query: query,
             authority: authority,
-            dialect: .rfc6455,
             key: key,
             version: version,
             subprotocols: subprotocols,
@@ -113,7 +125,7 @@ package struct OpeningServer {
     }
 
     /// Host must be there once (the decoder sees to "once") and be a host with or without a port (A12).
-    private static func authority(of head: RequestHead) throws(Refusal) -> Authority {
+    static func authority(of head: RequestHead) throws(Refusal) -> Authority {
         guard let host = head.fields.first("Host") else { throw .badRequest("There is no Host field.") }
         do throws(GrammarError) {
             return try Authority(host)
@@ -123,11 +135,15 @@ package struct OpeningServer {
     }
 
     /// Path and query of the target: origin-form, or an absolute http(s) URI of the same authority.
-    private static func resource(
+    static func resource(
         of head: RequestHead,
         at authority: Authority
     ) throws(Refusal) -> (path: String, query: String?) {
         var target = Substring(head.target)
+        if target.utf8.first == UInt8(ascii: "?"), KaazingLegacy(query: String(target.dropFirst())) != .off {
+            // Kaazing's Java client leaves an empty path out (KI 2.2).
+            target = "/" + target
+        }
         if target.utf8.first != Bytes.slash {
             guard let start = target.range(ofScheme: "http://") ?? target.range(ofScheme: "https://") else {
                 throw .badRequest("The request target is neither a path nor an http or https URI.")

@@ -46,6 +46,13 @@ package struct Refusal: Error, Sendable, Equatable {
         Refusal(426, explanation, fields: [.secWebSocketVersion: "13", .upgrade: "websocket"])
     }
 
+    /// The request is of a dialect that the endpoint does not speak (D1, threat D1).
+    package static func dialectNotServed(_ served: [Dialect]) -> Refusal {
+        served.contains(.rfc6455)
+            ? .upgradeRequired("The request has no Sec-WebSocket-Version.")
+            : .badRequest("This endpoint speaks \(served.map(\.name).joined(separator: ", ")) only.")
+    }
+
     /// The endpoint does not serve this origin (D23, A13).
     package static func originRefused() -> Refusal {
         Refusal(403, "The origin is not one that this endpoint serves.")

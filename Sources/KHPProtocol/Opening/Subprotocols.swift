@@ -31,9 +31,13 @@ package enum Subprotocols {
 
     /// Reads all Sec-WebSocket-Protocol fields of a head into `names`, which keeps the first of equal names. Empty
     /// elements, and so empty fields, are ignored (deployed clients send them). `false`: some element is no token.
-    package static func parse(_ fields: HeadFields, into names: inout [String]) -> Bool {
+    package static func parse(
+        _ fields: HeadFields,
+        named field: String = "Sec-WebSocket-Protocol",
+        into names: inout [String]
+    ) -> Bool {
         var isValid = true
-        fields.forEachValue(of: "Sec-WebSocket-Protocol") { value in
+        fields.forEachValue(of: field) { value in
             isValid = parse(value, into: &names)
             return isValid
         }

@@ -7,6 +7,8 @@ public import NIOCore
 /// each time, so it is less strict than ``Transcript/play(against:reads:extensions:isObserved:)``: masks do not count,
 /// nor do the values of Host, Sec-WebSocket-Key, Sec-WebSocket-Accept, Date and Origin; a server computes the accept
 /// for the key it gets. Waits (`~`) take no time: what comes behind one is said at once.
+///
+/// In the dialects before RFC 6455 it can play the client only: what their servers answer names the address.
 public struct ScriptedPeer {
     /// What to do.
     public enum Output: Sendable, Equatable {
@@ -22,6 +24,7 @@ public struct ScriptedPeer {
     public var isFinished: Bool { self.index >= self.steps.count }
 
     private let transcript: String
+    private let dialect: Dialect
     private let steps: [Transcript.Step]
     private var index = 0
     private var inbound = ByteBuffer()
@@ -37,13 +40,14 @@ public struct ScriptedPeer {
     public init(_ transcript: Transcript, as role: ConnectionRole, connection: Int = 0) {
         self.role = role
         self.transcript = transcript.name
+        self.dialect = transcript.dialect
         var part = 0
         self.steps = transcript.steps.filter { step in
             if case .connect = step.action { part += 1 }
             guard part == connection, case .does = step.action else { return false }
             return true
         }
-        self.reader = MessageReader(role: role == .client ? .client : .server, limits: MessageLimits())
+        self.reader = MessageReader(transcript.dialect, role: role == .client ? .client : .server)
     }
 
     /// What it says without having heard anything.
@@ -53,6 +57,9 @@ public struct ScriptedPeer {
     /// - Returns: what it says to that.
     /// - Throws: ``TranscriptError`` when this is not what stands in the transcript.
     public mutating func receive(_ bytes: ByteBuffer) throws(TranscriptError) -> [Output] {
+        guard self.role == .client || self.dialect == .rfc6455 else {
+            throw self.error(0, "a scripted server speaks rfc6455 only")
+        }
         self.inbound.writeImmutableBuffer(bytes)
         var outputs: [Output] = []
         while let (line, deed) = self.awaited, try self.hear(deed, line) {
@@ -84,7 +91,7 @@ public struct ScriptedPeer {
         var outputs: [Output] = []
         while self.index < self.steps.count, case .does(self.role, let deed) = self.steps[self.index].action {
             self.index += 1
-            outputs.append(self.fitted(deed).wire(from: self.role).map { .send($0) } ?? .end)
+            outputs.append(self.fitted(deed).wire(from: self.role, in: self.dialect).map { .send($0) } ?? .end)
         }
         return outputs
     }
@@ -113,7 +120,7 @@ public struct ScriptedPeer {
         case .end:
             // Not heard as bytes: see `receiveEnd`.
             return false
-        case .raw, .message, .ping, .pong, .close:
+        case .raw, .message, .legacy, .ping, .pong, .close:
             do throws(FrameViolation) {
                 guard let event = try self.reader.next(&self.inbound) else { return false }
                 guard Self.fits(event, deed) else {
@@ -138,11 +145,21 @@ public struct ScriptedPeer {
                     known.fields.isComparable(to: head.fields)
                 else { throw HeadError.malformed("the request is another one") }
             } else {
+                // What answers the keys is behind the head.
+                if self.dialect.opening == .twoKeys, self.inbound.readableBytes < expected.readableBytes {
+                    return false
+                }
                 guard let head = try self.responseDecoder.decode(&self.inbound) else { return false }
                 var decoder = ResponseHeadDecoder(limits: Limits().openingHead)
                 let known = try decoder.decode(&expected)
                 guard let known, known.status == head.status, known.fields.isComparable(to: head.fields) else {
                     throw HeadError.malformed("the response is another one")
+                }
+                // The keys of the script get the answer of the script.
+                if self.dialect.opening == .twoKeys, head.status == 101 {
+                    guard self.inbound.readSlice(length: expected.readableBytes) == expected else {
+                        throw HeadError.malformed("the keys are answered otherwise")
+                    }
                 }
             }
             return true
@@ -164,10 +181,12 @@ public struct ScriptedPeer {
                 return false
             }
             return head.status == other.status && head.fields.isComparable(to: other.fields) && bytes == otherBytes
+        case (.message(_, let payload, _), .legacy(let expected)):
+            return payload == expected.payload
         case (.ping(let payload), .ping(let expected)), (.pong(let payload), .pong(let expected)):
             return payload == expected
         case (.close(let code, _), .close(let expected)):
-            return code == expected
+            return (code ?? .noStatus) == expected
         default:
             return false
         }

@@ -25,12 +25,20 @@ struct ClientUnderTest {
         do throws(WebSocketError) {
             guard let url = transcript["client"] else { throw WebSocketError(.invalidURL, "there is no client") }
             var plan = ClientPlan(url: try WebSocketURL(url))
+            plan.dialect = transcript.dialect
+            plan.keys = HixieKeys(
+                key1: Transcript.key1,
+                key2: Transcript.key2,
+                key3: Array(Transcript.key3.utf8)
+            )
+            plan.origin = transcript["client.origin"]
             plan.subprotocols = transcript.list("client.subprotocols")
             plan.extensions = try transcript.extensions("client.extensions", known: extensions)
             plan.method = transcript["client.method"] ?? plan.method
             plan.body = transcript["client.body"].map { ByteBuffer(string: $0) }
             plan.extendedHandshake =
                 transcript["client.extended"].flatMap(ExtendedHandshakePolicy.init) ?? .preferred
+            plan.kaazingLegacy = transcript["client.kaazing-legacy"] == "yes"
             for field in transcript.fields where field.name == "client.extended-header" {
                 let parts = field.value.split(separator: ":", maxSplits: 1).map { String($0.trimmingSpaces) }
                 guard parts.count == 2, let name = HTTPField.Name(parts[0]) else {

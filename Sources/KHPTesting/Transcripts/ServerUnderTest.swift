@@ -31,6 +31,9 @@ struct ServerUnderTest {
         self.policy = transcript["server.extended"].flatMap(ServerExtendedHandshake.init) ?? .optional
         var plan = EndpointPlan()
         plan.subprotocols = transcript.list("server.subprotocols")
+        plan.kaazingLegacy = transcript["server.kaazing-legacy"] != "off"
+        plan.dialects = try Self.dialects(transcript)
+        plan.answersBeforeKeys = transcript["server.answers-before-keys"] == "yes"
         do throws(WebSocketError) {
             plan.extensions = try transcript.extensions("server.extensions", known: extensions)
         } catch {
@@ -45,12 +48,28 @@ struct ServerUnderTest {
             for part in parts { answers.append(try Self.answer(part, in: transcript)) }
         }
         self.answers = answers
+        var settings = settings
+        settings.dialects = plan.dialects
         let connection = Connection(
             server: settings,
             isSecure: transcript["client"]?.hasPrefix("wss:") == true,
             now: now
         )
         self.driven = DrivenConnection(connection, now: now)
+    }
+
+    /// `server.dialects`; without it, that of the transcript.
+    private static func dialects(_ transcript: Transcript) throws(TranscriptError) -> [Dialect] {
+        let names = transcript.list("server.dialects")
+        if names.isEmpty { return [transcript.dialect] }
+        var dialects: [Dialect] = []
+        for name in names {
+            guard let dialect = Dialect(name: name) else {
+                throw TranscriptError(transcript.name, 1, "\(name) is no dialect")
+            }
+            dialects.append(dialect)
+        }
+        return dialects
     }
 
     private static func answer(
@@ -127,7 +146,10 @@ struct ServerUnderTest {
                 self.accept(request, extended: false, fields: answer.fields)
             } else {
                 let answer = ServerAnswer(status: answer.status, fields: answer.fields, entity: answer.body)
-                self.driven.connection.refuseOpening(answer, now: self.driven.now)
+                let now = self.driven.now
+                if !self.plan.kaazingLegacy || !self.driven.connection.balanceOpening(request, answer, now: now) {
+                    self.driven.connection.refuseOpening(answer, now: now)
+                }
             }
         } else if let request = self.driven.extendedRequest {
             self.driven.extendedRequest = nil

@@ -20,6 +20,13 @@ public struct Transcript: Sendable {
     public static let clientNonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ"
     /// The masking key of each frame of a client, in network order.
     public static let mask: UInt32 = 0x37fa_213d
+    /// Sec-WebSocket-Key1 of every opening request in a dialect that has it, whose fields stand in the order in which
+    /// they are listed in the specification.
+    public static let key1 = "4 @1  46546xW%0l 1 5"
+    /// Sec-WebSocket-Key2 likewise.
+    public static let key2 = "12998 5 Y3 1  .P00"
+    /// The eight bytes behind such a request; `8jKS'y:G*Co,Wxa-` answers them.
+    public static let key3 = "^n:ds[4U"
     /// The Date of every answer.
     public static let date = "Sun, 06 Nov 1994 08:49:37 GMT"
 
@@ -31,6 +38,8 @@ public struct Transcript: Sendable {
     public let ids: [String]
     /// Against whom it can be played.
     public let roles: [ConnectionRole]
+    /// The wire dialect that both sides speak.
+    public let dialect: Dialect
     /// All fields at its head in their order, those above included.
     public let fields: [Field]
     /// What happens.
@@ -74,8 +83,10 @@ public struct Transcript: Sendable {
         case ping(ByteBuffer)
         /// A pong.
         case pong(ByteBuffer)
-        /// A close frame without a reason.
+        /// A close frame without a reason; 1005 stands for one without a code, which is what the old dialects have.
         case close(WebSocketCloseCode)
+        /// A message that the Kaazing legacy exchange adds.
+        case legacy(KaazingLegacyMessage)
         /// Bytes as they are.
         case raw(ByteBuffer)
         /// The end of that side's stream.
@@ -104,6 +115,10 @@ public struct Transcript: Sendable {
             roles.append(role)
         }
         self.roles = roles
+        guard let dialect = Dialect(name: value("dialect") ?? Dialect.rfc6455.name) else {
+            throw TranscriptError(name, 1, "\(value("dialect") ?? "") is no dialect")
+        }
+        self.dialect = dialect
     }
 
     /// The value of a field, such as `client.user`.

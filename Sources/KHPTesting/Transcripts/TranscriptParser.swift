@@ -66,13 +66,25 @@ struct TranscriptParser {
         case "binary": return .does(role, .message(.binary, try self.payload()))
         case "ping": return .does(role, .ping(try self.bytes(argument)))
         case "pong": return .does(role, .pong(try self.bytes(argument)))
+        case "end-of-response": return .does(role, .legacy(.endOfResponse))
+        case "balancer": return .does(role, .legacy(try self.balancer(words.dropFirst(2).map(String.init))))
         case "raw": return .does(role, .raw(try self.bytes(argument)))
         case "eof": return .does(role, .end)
         case "close":
-            guard let code = argument.flatMap({ UInt16($0) }) else { throw self.error("a close without a code") }
+            guard let argument else { return .does(role, .close(.noStatus)) }
+            guard let code = UInt16(argument) else { throw self.error("\(argument) is no close code") }
             return .does(role, .close(WebSocketCloseCode(rawValue: code)))
         default:
             throw self.error("\(words[1]) is no step")
+        }
+    }
+
+    private func balancer(_ words: [String]) throws(TranscriptError) -> KaazingLegacyMessage {
+        switch words.first {
+        case "N" where words.count == 1: return .noBalancer
+        case "R" where words.count == 1: return .noMember
+        case "R" where words.count == 2: return .redirect(to: words[1])
+        default: throw self.error("a balancer says N, R or R and a URL")
         }
     }
 

@@ -147,6 +147,8 @@ struct TranscriptPlay {
             self.with { $0.endInput() }
         case .ends:
             self.endIsTold = true
+            // Where there is no closing frame, the end of the stream is the application's close.
+            if self.script.transcript.dialect.closing == .none { _ = try self.say(.close(.noStatus), line) }
             guard self.with({ $0.hasEnded }) else { throw self.error(line, "the stream has not ended") }
         case .wait(let amount):
             try self.expectSilence(line)

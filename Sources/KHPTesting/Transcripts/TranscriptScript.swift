@@ -44,7 +44,7 @@ struct TranscriptScript: Sendable {
     }
 
     private mutating func append(_ deed: Transcript.Deed, by side: ConnectionRole, line: Int) {
-        let bytes = deed.wire(from: side)
+        let bytes = deed.wire(from: side, in: self.transcript.dialect)
         self.noteMessage(deed, by: side)
         guard side != self.role else {
             self.operations.append((line, bytes.map { .expect($0, deed) } ?? .ends))
@@ -76,6 +76,10 @@ struct TranscriptScript: Sendable {
             } else {
                 self.applicationMessages?.append((kind, payload))
             }
+        case .legacy where side != self.role:
+            // A response may go on until its end is said: what came before belongs to the handshake.
+            self.applicationMessages = []
+            self.response = ByteBuffer()
         case .raw where side != self.role:
             self.applicationMessages = nil
         default:
@@ -93,7 +97,8 @@ struct TranscriptScript: Sendable {
 
 extension Transcript.Deed {
     /// The bytes on the wire; `nil` for the end of the stream.
-    func wire(from side: ConnectionRole) -> ByteBuffer? {
+    func wire(from side: ConnectionRole, in dialect: Dialect) -> ByteBuffer? {
+        guard dialect == .rfc6455 else { return self.wire(in: dialect) }
         let writer = FrameWriter(role: side == .client ? .client : .server)
         let mask = Transcript.mask
         var buffer = ByteBuffer()
@@ -101,10 +106,27 @@ extension Transcript.Deed {
         case .opening(let bytes), .raw(let bytes): return bytes
         case .message(let kind, let payload):
             writer.write(kind == .text ? .text : .binary, payload: payload, mask: mask, into: &buffer)
+        case .legacy(let message):
+            writer.write(.binary, payload: message.payload, mask: mask, into: &buffer)
         case .ping(let payload): writer.writePing(payload, mask: mask, into: &buffer)
         case .pong(let payload): writer.writePong(payload, mask: mask, into: &buffer)
         case .close(let code): writer.writeClose(code: code, reason: "", mask: mask, into: &buffer)
         case .end: return nil
+        }
+        return buffer
+    }
+
+    /// The bytes on the wire in a dialect without masks, opcodes and codes.
+    private func wire(in dialect: Dialect) -> ByteBuffer? {
+        let writer = DialectFrameWriter(dialect)
+        var buffer = ByteBuffer()
+        switch self {
+        case .opening(let bytes), .raw(let bytes): return bytes
+        case .message(.text, let payload): payload.withUnsafeReadableBytes { writer.writeText($0, into: &buffer) }
+        case .message(.binary, let payload): writer.writeBinary(payload, into: &buffer)
+        case .legacy(let message): message.payload.withUnsafeReadableBytes { writer.writeText($0, into: &buffer) }
+        case .close: writer.writeClose(into: &buffer)
+        case .ping, .pong, .end: return nil
         }
         return buffer
     }
@@ -114,6 +136,7 @@ extension Transcript.Deed {
         switch self {
         case .opening(let bytes): "opening \(bytes.printable)"
         case .message(let kind, let payload): "\(kind) \(payload.printable)"
+        case .legacy(let message): message.description
         case .ping: "ping"
         case .pong: "pong"
         case .close(let code): "close \(code)"

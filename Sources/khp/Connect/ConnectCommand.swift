@@ -15,6 +15,7 @@ struct ConnectCommand: AsyncParsableCommand {
               echo hello | khp connect ws://127.0.0.1:8080/echo
               khp connect --message hello --count 1 --json wss://example.com/trades
               khp connect --user joe --extended required -v ws://127.0.0.1:8080/trades
+              khp connect --kaazing-legacy -v wss://gateway.example.com/trades
 
             EXIT STATUS
               0 closed cleanly · 1 closed otherwise · 2 usage · 3 no connection, or TLS failed · 4 opening handshake · \
@@ -27,6 +28,7 @@ struct ConnectCommand: AsyncParsableCommand {
 
     @OptionGroup(title: "MESSAGES") var messages: MessageOptions
     @OptionGroup(title: "HANDSHAKES") var handshake: HandshakeOptions
+    @OptionGroup(title: "DIALECT") var dialect: DialectOptions
     @OptionGroup(title: "CREDENTIALS") var credentials: CredentialOptions
     @OptionGroup(title: "REDIRECTS AND TIME") var route: RouteOptions
     @OptionGroup(title: "TLS") var tls: TLSOptions
@@ -83,8 +85,10 @@ struct ConnectCommand: AsyncParsableCommand {
         func list(_ values: [String]) -> String? { values.isEmpty ? nil : values.joined(separator: ", ") }
         return [
             ("title", "a conversation with \(Redaction.url(url))"), ("roles", "client"), ("client", Redaction.url(url)),
+            ("dialect", dialect.dialect == .rfc6455 ? nil : dialect.dialect.name), ("client.origin", handshake.origin),
             ("client.subprotocols", list(handshake.subprotocols)), ("client.extensions", list(handshake.extensions)),
             ("client.extended", handshake.extended == .preferred ? nil : handshake.extended.rawValue),
+            ("client.kaazing-legacy", handshake.kaazingLegacy ? "yes" : nil),
             ("client.method", handshake.extendedMethod == "GET" ? nil : handshake.extendedMethod),
             ("client.redirects", route.redirectPolicy == .always ? nil : route.redirectPolicy.rawValue),
             ("client.follow-308", route.follow308 ? "yes" : nil),
@@ -94,6 +98,7 @@ struct ConnectCommand: AsyncParsableCommand {
     private func configuration() throws -> WebSocketClient.Configuration {
         var configuration = WebSocketClient.Configuration()
         try handshake.apply(to: &configuration)
+        dialect.apply(to: &configuration)
         route.apply(to: &configuration)
         configuration.tls = try tls.configuration()
         configuration.limits.messages.messageBytes = maxMessageSize

@@ -58,6 +58,9 @@ struct HandshakeOptions: ParsableArguments {
     @Option(help: "The extended handshake: preferred, required or off.")
     var extended: ExtendedHandshakePolicy = .preferred
 
+    @Flag(help: "Ask a Kaazing gateway with .kl=Y and speak as Kaazing's own clients do: balancer messages and all.")
+    var kaazingLegacy = false
+
     @Option(help: ArgumentHelp("The method of the extended request.", valueName: "method"))
     var extendedMethod = "GET"
 
@@ -89,6 +92,12 @@ struct HandshakeOptions: ParsableArguments {
     func apply(to configuration: inout WebSocketClient.Configuration) throws {
         configuration.extensions = try extensions.map { try ExtensionArgument.parse($0) }
         configuration.extendedHandshake = extended
+        guard !kaazingLegacy || extended != .off else {
+            throw CommandFailure.usage(
+                "--kaazing-legacy is a form of the extended handshake; --extended off leaves none"
+            )
+        }
+        configuration.kaazingLegacy = kaazingLegacy
         configuration.extendedMethod = extendedMethod
         configuration.extendedBody = try extendedBody.map {
             ByteBuffer(bytes: try FileArgument.bytes($0, option: "--extended-body"))

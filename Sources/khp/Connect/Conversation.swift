@@ -153,6 +153,8 @@ struct Conversation: Sendable {
         switch command {
         case .send(let text):
             try await socket.send(text)
+        case .ping where socket.negotiated.dialect != .rfc6455:
+            printer.note("\(socket.negotiated.dialect) has no pings")
         case .ping:
             let roundTrip = try await socket.ping()
             printer.note("pong after \(Ladder.interval(roundTrip.seconds).dropFirst())")

@@ -32,6 +32,8 @@ extension CommandFailure {
         // end as 1000.
         let isNormal = info.code == nil || info.code == .normalClosure || info.code == .goingAway
         if info.clean, isNormal { return nil }
+        // The hixie dialects may just end.
+        if info.code == nil, info.error == nil { return nil }
         if let error = info.error, !info.clean || Self.status(ofOpen: error) != .closedOtherwise {
             self.init(error)
             status = Self.status(ofOpen: error)

@@ -21,7 +21,8 @@ struct DemoCommand: AsyncParsableCommand {
     func run() async throws {
         let journey = try DemoJourney(trace: trace)
         do {
-            let passed = try await Self.withinTime { try await journey.run() }
+            let dialects = DemoDialects(trace: trace)
+            let passed = try await Self.withinTime { try await journey.run() + dialects.run() }
             Output.shared.line("demo: all \(passed) steps passed")
         } catch {
             throw CommandFailure(

@@ -127,9 +127,10 @@ enum Events {
                 $0.set("bytes", frame.bytes)
             }
         case .pong(let roundTrip): return made("pong") { $0.set("rtt", roundTrip.jsonSeconds) }
+        case .violation(let error): return failed(error, connection: connection, at: time)
         case .closed(let info): return close(info, connection: connection, at: time)
         case .failed(let error): return failed(error, connection: connection, at: time)
-        case .frameSent, .frameReceived: return nil
+        case .frameSent, .frameReceived, .kaazingLegacy: return nil
         }
     }
 

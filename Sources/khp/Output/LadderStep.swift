@@ -35,6 +35,10 @@ struct LadderStep: Sendable, Equatable {
             return [LadderStep(.open, response, firstLine(head), detail: head)]
         case .extendedRequest(let head):
             return [LadderStep(.khp, request, firstLine(head), detail: head)]
+        case .kaazingLegacy(let message):
+            // The end of a response goes without saying.
+            if message == .endOfResponse, !trace { return [] }
+            return [LadderStep(.khp, response, TerminalText.escaped(message.description))]
         case .extendedResponse(let head, _, let action, let body):
             return [
                 LadderStep(
@@ -54,6 +58,8 @@ struct LadderStep: Sendable, Equatable {
             return [LadderStep(.app, .none, "open" + summary(negotiation))]
         case .frameReceived(let frame): return trace ? [frameStep(frame, .received)] : []
         case .frameSent(let frame): return trace ? [frameStep(frame, .sent)] : []
+        case .violation(let error):
+            return [LadderStep(.app, .none, "survived: " + TerminalText.escaped(error.message))]
         case .pong(let roundTrip):
             return [LadderStep(.app, .none, "pong after \(Ladder.interval(roundTrip.seconds).dropFirst())")]
         case .closed(let info):
@@ -77,6 +83,7 @@ struct LadderStep: Sendable, Equatable {
         if let subprotocol = negotiation.subprotocol { parts.append("subprotocol \(subprotocol)") }
         parts += negotiation.extensions.map { "extension \($0.name) (\($0.layer))" }
         parts.append(negotiation.status.map { "x-kaazing-handshake completed with \($0)" } ?? "plain WebSocket")
+        if negotiation.dialect != .rfc6455 { parts.append("dialect \(negotiation.dialect)") }
         return ": " + parts.map { TerminalText.escaped($0) }.joined(separator: ", ")
     }
 

@@ -32,9 +32,10 @@ struct TranscriptText: Sendable {
         case .openingResponse(let head, _): return "S opening\n" + responseHead(head)
         case .extendedRequest(let head): return "C binary\n" + requestHead(head)
         case .extendedResponse(let head, _, _, let body): return "S binary\n" + responseHead(head) + Self.entity(body)
+        case .kaazingLegacy(let message): return "S \(message)\n"
         case .frameSent(let frame): return Self.frame("C", frame)
         case .frameReceived(let frame): return Self.frame("S", frame)
-        case .connected, .challenge, .redirect, .open, .pong, .closed, .failed: return ""
+        case .connected, .challenge, .redirect, .open, .violation, .pong, .closed, .failed: return ""
         }
     }
 

@@ -33,7 +33,9 @@ final class Metrics: Sendable {
                 let code = info.code.map { "\($0)" } ?? "none"
                 state.closes["code=\"\(code)\",by=\"\(info.initiator.rawValue)\"", default: 0] &+= 1
             case .failed(let error): state.failures["code=\"\(error.code)\"", default: 0] &+= 1
-            case .connecting, .openingRequest, .extendedRequest, .challenge, .redirect, .pong: break
+            case .connecting, .openingRequest, .extendedRequest, .challenge, .redirect, .violation, .pong,
+                .kaazingLegacy:
+                break
             }
         }
     }

@@ -32,6 +32,7 @@ struct ServeCommand: AsyncParsableCommand {
 
     @OptionGroup(title: "ADDRESS") var listen: ListenOptions
     @OptionGroup(title: "ENDPOINTS") var endpoints: EndpointOptions
+    @OptionGroup(title: "DIALECTS") var dialects: DialectListOptions
     @OptionGroup(title: "ACCESS") var access: AccessOptions
     @OptionGroup(title: "BOUNDS") var bounds: BoundOptions
 
@@ -60,7 +61,9 @@ struct ServeCommand: AsyncParsableCommand {
         Output.shared.dropWhenFull()
         let routes = try endpoints.routes()
         let authentication = try access.authentication(for: routes)
-        let built = try endpoints.build(routes, authentication: authentication, extended: endpoints.extended)
+        let built = dialects.apply(
+            to: try endpoints.build(routes, authentication: authentication, extended: endpoints.extended)
+        )
         let configuration = try configuration(paths: Set(routes.map(\.path)))
         let group: any EventLoopGroup =
             bounds.threads.map { MultiThreadedEventLoopGroup(numberOfThreads: $0) }

@@ -6,6 +6,12 @@ import NIOSSL
 
 extension ServerExtendedHandshake: ExpressibleByArgument {}
 
+/// A choice that reads better than a flag and its negation.
+enum OnOff: String, ExpressibleByArgument, CaseIterable {
+    case on
+    case off
+}
+
 /// A logger that says nothing: what there is to say, the command says itself.
 enum Quiet {
     static var logger: Logger {
@@ -85,6 +91,14 @@ struct EndpointOptions: ParsableArguments {
     @Option(help: "The extended handshake: optional, required or off.")
     var extended: ServerExtendedHandshake = .optional
 
+    @Option(
+        help: ArgumentHelp(
+            "Whether clients with .kl=Y in their query are spoken to as deployed Kaazing clients expect it.",
+            valueName: "on|off"
+        )
+    )
+    var kaazingLegacy: OnOff = .on
+
     @Option(help: ArgumentHelp("An allowed origin; repeatable. None: any.", valueName: "url"))
     var origin: [String] = []
 
@@ -114,6 +128,7 @@ struct EndpointOptions: ParsableArguments {
             endpoint.authentication = authentication[route.path]
             endpoint.origins = origins
             endpoint.extendedHandshake = extended
+            endpoint.kaazingLegacy = kaazingLegacy == .on
             return endpoint
         }
     }

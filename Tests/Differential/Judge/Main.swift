@@ -56,6 +56,7 @@ struct Main {
         case .ping(let payload): "ping:\(hexadecimal(payload))"
         case .pong(let payload): "pong:\(hexadecimal(payload))"
         case .close(let code, _): "close:\(code.map { String($0.rawValue) } ?? "")"
+        case .dropped: "dropped"
         }
     }
 

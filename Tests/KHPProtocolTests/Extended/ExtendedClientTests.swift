@@ -270,12 +270,14 @@ import Testing
             let step = ClientStep(client.receive(Sample.switching(), now: .at(1)))
             #expect(step == (count <= 2 ? .complete(status: 101) : .none))
         }
-        // Not in the middle of a response, and not with a URL.
+        // Not in the middle of a response.
         var client = try Self.started()
         _ = client.receive(ByteBuffer(string: "HTTP/1.1 101 x\r\n"), now: .at(1))
         #expect(ClientStep(client.receive(balancer, now: .at(1))) == .fail(.extendedInvalid, close: 1011))
         let redirect = ByteBuffer(bytes: [0xEF, 0x83, 0xBF, 0x52]) + "ws://a/"
-        #expect(try Self.step(redirect) == .fail(.extendedInvalid, close: 1011))
+        #expect(try Self.step(redirect) == .balanced(to: "ws://a/"))
+        let nobody = ByteBuffer(bytes: [0xEF, 0x83, 0xBF, 0x52])
+        #expect(try Self.step(nobody) == .fail(.redirectRefused, close: 1000))
     }
 
     // MARK: State × event

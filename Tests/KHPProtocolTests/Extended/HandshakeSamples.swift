@@ -143,6 +143,7 @@ enum ServerStep: Equatable {
     case open(status: Int)
     case waitForReplay(status: Int, until: NIODeadline)
     case waitForAnswer(status: Int, until: NIODeadline)
+    case balance(status: Int, KaazingLegacyMessage)
     case close(status: Int, code: UInt16)
 
     init(_ action: ExtendedServer.Action) {
@@ -158,6 +159,7 @@ enum ServerStep: Equatable {
             case .open: self = .open(status: status)
             case .waitForReplay(let until): self = .waitForReplay(status: status, until: until)
             case .waitForAnswer(let until): self = .waitForAnswer(status: status, until: until)
+            case .balance(let message): self = .balance(status: status, message)
             case .close(let code): self = .close(status: status, code: code.rawValue)
             }
         }
@@ -174,6 +176,9 @@ enum ServerStep: Equatable {
 enum ClientStep: Equatable {
     case none
     case complete(status: Int)
+    case settled(status: Int)
+    case sendRequest(String)
+    case balanced(to: String)
     case waiting(until: NIODeadline)
     case sendBody(String)
     case challenge(status: Int)
@@ -187,6 +192,9 @@ enum ClientStep: Equatable {
         switch action {
         case .none: self = .none
         case .complete(let result): self = .complete(status: result.status)
+        case .settled(let result): self = .settled(status: result.status)
+        case .sendRequest(let request): self = .sendRequest(request.text)
+        case .balanced(let target): self = .balanced(to: target)
         case .waiting(_, let until): self = .waiting(until: until)
         case .sendBody(let body, _): self = .sendBody(body.text)
         case .challenge(let response): self = .challenge(status: response.status)

@@ -37,7 +37,7 @@ import Testing
         #expect(request.origin == "http://example.com")
         #expect(request.authorization == "Basic x")
         #expect(request.method == "GET")
-        #expect(request.dialect == .rfc6455)
+        #expect(request.opening == .acceptKey)
         #expect(request.fields[.upgrade] == "websocket")
         #expect(!request.spellsUpgradeOldStyle)
     }

@@ -1,0 +1,131 @@
+// One extended response as deployed gateways end it: by an empty message, and perhaps in an envelope (D7, D13).
+//
+// What came before the empty message is one text: a head with its content, or several heads in a row, of which the last
+// final one counts. `200 | 401 | content` is how old gateways wrap a challenge; the Content-Length of such an envelope
+// counts what it wraps.
+
+import NIOCore
+
+struct LegacyResponseReader {
+    typealias Failure = ExtendedResponseReader.Failure
+
+    enum Event {
+        case needsMore
+        case response(ResponseHead, KnownFields, entity: ByteBuffer)
+    }
+
+    private static let versionPrefix = Array("HTTP/1.".utf8)
+
+    private let headLimits: HeadLimits
+    private let entityLimit: Int
+    private let isAnswerToHead: Bool
+    private var collected = ByteBuffer()
+    private var messages = 0
+
+    init(limits: Limits, method: String) {
+        headLimits = limits.extendedHead
+        entityLimit = limits.entityBytes
+        isAnswerToHead = method == "HEAD"
+    }
+
+    /// Whether nothing of a response has come.
+    var isEmpty: Bool { collected.readableBytes == 0 }
+
+    /// Takes a message; the empty one ends the response.
+    mutating func receive(_ payload: ByteBuffer) throws(Failure) -> Event {
+        guard payload.readableBytes > 0 else { return try finish() }
+        messages += 1
+        guard messages <= Limits.Fixed.extendedMessages else {
+            throw Failure(code: .limitExceeded, what: "it comes in too many messages", closeCode: .policyViolation)
+        }
+        guard payload.readableBytes <= headLimits.headBytes + entityLimit - collected.readableBytes else {
+            throw Failure(code: .limitExceeded, what: "it is too large", closeCode: .messageTooBig)
+        }
+        collected.writeImmutableBuffer(payload)
+        let length = min(collected.readableBytes, Self.versionPrefix.count)
+        guard collected.readableBytesView.prefix(length).elementsEqual(Self.versionPrefix.prefix(length)) else {
+            throw .invalid("the message is no HTTP/1.1 response")
+        }
+        return .needsMore
+    }
+
+    /// The response is complete: by the empty message, or since nothing more will come.
+    mutating func finish() throws(Failure) -> Event {
+        guard collected.readableBytes > 0 else { throw .invalid("an empty message came before it") }
+        var rest = collected
+        collected = ByteBuffer()
+        messages = 0
+        var heads = 0
+        var last: (head: ResponseHead, known: KnownFields, entity: ByteBuffer)?
+        while rest.readableBytes > 0 {
+            heads += 1
+            guard heads <= Limits.Fixed.legacyHeads else {
+                throw Failure(code: .limitExceeded, what: "it has too many heads", closeCode: .policyViolation)
+            }
+            let head = try decodeHead(&rest)
+            let known = KnownFields(in: head.fields)
+            guard head.minorVersion == 1 else { throw .invalid("it is HTTP/1.0") }
+            guard !known.contains(.transferEncoding) else { throw .invalid("it has a Transfer-Encoding") }
+            let entity = try takeEntity(of: head, known, &rest)
+            let isFinal = head.status == 101 || head.status >= 200
+            if isFinal || last == nil { last = (head, known, entity) }
+        }
+        guard let last else { return .needsMore }
+        return .response(last.head, last.known, entity: last.entity)
+    }
+
+    private func decodeHead(_ rest: inout ByteBuffer) throws(Failure) -> ResponseHead {
+        var decoder = ResponseHeadDecoder(limits: headLimits)
+        do throws(HeadError) {
+            if let head = try decoder.decode(&rest) { return head }
+        } catch {
+            switch error {
+            case .malformed, .unsupportedVersion:
+                throw .invalid(error.message)
+            case .lineTooLong, .headTooLarge:
+                throw Failure(code: .limitExceeded, what: error.message, closeCode: .messageTooBig)
+            case .tooManyFields:
+                throw Failure(code: .limitExceeded, what: error.message, closeCode: .policyViolation)
+            }
+        }
+        throw .invalid("its head is not complete")
+    }
+
+    /// What stands between this head and the next, or the end.
+    private func takeEntity(
+        of head: ResponseHead,
+        _ known: KnownFields,
+        _ rest: inout ByteBuffer
+    ) throws(Failure) -> ByteBuffer {
+        if beginsHead(rest, at: 0) { return ByteBuffer() }
+        var length = rest.readableBytes
+        switch head.status {
+        case 100...199, 204, 205, 304:
+            length = 0
+        default:
+            guard !isAnswerToHead else {
+                length = 0
+                break
+            }
+            guard known.contains(.contentLength) else { break }
+            switch head.fields.contentLength {
+            case .absent: break
+            case .invalid: throw .invalid("its Content-Length is not a number")
+            case .bytes(let declared):
+                guard declared <= length else { throw .invalid("its content is cut short") }
+                length = declared
+            }
+        }
+        guard length <= entityLimit else {
+            throw Failure(code: .limitExceeded, what: "its content is too large", closeCode: .messageTooBig)
+        }
+        guard length == rest.readableBytes || beginsHead(rest, at: length) else {
+            throw .invalid("there are bytes behind it in its message")
+        }
+        return rest.readSlice(length: length) ?? ByteBuffer()
+    }
+
+    private func beginsHead(_ rest: ByteBuffer, at offset: Int) -> Bool {
+        rest.readableBytesView.dropFirst(offset).starts(with: Self.versionPrefix)
+    }
+}

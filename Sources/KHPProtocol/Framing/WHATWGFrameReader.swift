@@ -1,0 +1,81 @@
+/// Why this file exists: the frames of the WHATWG text of September 2010, from bytes to messages (W10-8).
+///
+///     type   8 bytes of length, the highest first   payload
+///     0xFF   n                                      text
+///     0x00   0                                      the closing frame (D2: this one, and not 0xFF with length 0)
+///     other                                         an error: reported and passed over by a client, the end for a server
+
+import NIOCore
+
+struct WHATWGFrameReader: Sendable {
+    /// Whether frames of other types are passed over.
+    let survivesErrors: Bool
+    /// Whether text that is no UTF-8 is mended with U+FFFD; a violation otherwise (W10-12).
+    let repairsText: Bool
+
+    private var state = State.header
+    private var partial = ByteBuffer()
+    private var begun: UInt64 = 0
+
+    private enum State {
+        case header
+        case payload(isDropped: Bool, remaining: Int)
+    }
+
+    private static let headerBytes = 9
+
+    init(survivesErrors: Bool, repairsText: Bool) {
+        self.survivesErrors = survivesErrors
+        self.repairsText = repairsText
+    }
+
+    /// As ``MessageReader/unfinishedMessage``.
+    var unfinishedMessage: UInt64? {
+        if case .header = state { nil } else { begun }
+    }
+
+    /// Bytes held of an unfinished message.
+    var retainedBytes: Int { partial.storageCapacity }
+
+    /// The next event in `input`, or `nil` for more. A header stays in `input` until it is complete.
+    mutating func next(_ input: inout ByteBuffer, limit: Int) throws(FrameViolation) -> InboundFrameEvent? {
+        while true {
+            switch state {
+            case .header:
+                guard let type: UInt8 = input.getInteger(at: input.readerIndex) else { return nil }
+                guard type == 0xFF || type == 0x00 || survivesErrors else { throw Self.unknown }
+                guard let length: UInt64 = input.getInteger(at: input.readerIndex + 1) else { return nil }
+                input.moveReaderIndex(forwardBy: Self.headerBytes)
+                if type == 0x00, length == 0 { return .close(code: nil, reason: "") }
+                guard type == 0xFF || survivesErrors else { throw Self.unknown }
+                // W10-10: compared as it is, so that no length can overflow.
+                guard length <= UInt64(max(limit, 0)) else { throw .tooBig(limit: limit) }
+                begun &+= 1
+                partial = ByteBuffer()
+                state = .payload(isDropped: type != 0xFF, remaining: Int(length))
+                if type != 0xFF { return .dropped }
+            case .payload(let isDropped, let remaining):
+                let taken = min(remaining, input.readableBytes)
+                let piece = input.readSlice(length: taken) ?? ByteBuffer()
+                guard taken == remaining else {
+                    if !isDropped { partial.writeImmutableBuffer(piece) }
+                    state = .payload(isDropped: isDropped, remaining: remaining - taken)
+                    return nil
+                }
+                state = .header
+                if isDropped { continue }
+                var payload = piece
+                if partial.readableBytes > 0 {
+                    partial.writeImmutableBuffer(piece)
+                    payload = partial
+                    partial = ByteBuffer()
+                }
+                let text = try HixieFrameReader.checked(payload, repairs: repairsText)
+                return .message(kind: .text, payload: text, rsv: 0)
+            }
+        }
+    }
+
+    /// What other types are (W10-8).
+    private static var unknown: FrameViolation { .violation("frame of a type that the dialect does not know") }
+}

@@ -1,0 +1,108 @@
+// The client's opening in the dialects before RFC 6455: what is written, and which answers are believed (H69-1 to
+// H69-4, W10-1 to W10-4, X76-1). The machine is that of `OpeningClient`.
+
+import HTTPTypes
+import NIOCore
+
+extension OpeningClientPlan {
+    /// The page that the client stands in for; one of the server's own where the caller named none, since the old
+    /// dialects always have one.
+    var writtenOrigin: String { Bytes.lowercasedASCII(origin ?? url.origin) }
+
+    /// What stands in the request. hixie has room for one name: that of the extended handshake, inside which the
+    /// application's follow.
+    var writtenSubprotocols: [String] {
+        guard dialect.framing == .hixie, subprotocols.first == Subprotocols.extendedHandshake else {
+            return subprotocols
+        }
+        return [Subprotocols.extendedHandshake]
+    }
+
+    /// The request's head in an old dialect. Throws as `makeHead` does.
+    func makeDialectHead() throws(WebSocketError) -> RequestHead {
+        let written = writtenSubprotocols
+        guard dialect.framing != .hixie || written.count <= 1 else {
+            throw WebSocketError(
+                .invalidArgument,
+                "\(dialect) has room for one subprotocol, and \(written.count) are asked for."
+            )
+        }
+        let origin = writtenOrigin
+        try FieldValidation.validate(name: "Origin", value: origin)
+        var fields = [("Upgrade", "WebSocket"), ("Connection", "Upgrade"), ("Host", url.authority), ("Origin", origin)]
+        if !written.isEmpty {
+            fields.append((dialect.subprotocolField, written.joined(separator: " ")))
+        }
+        if let cookies {
+            try FieldValidation.validate(name: "Cookie", value: cookies)
+            fields.append(("Cookie", cookies))
+        }
+        try ApplicationFields.validate(extraFields)
+        for field in extraFields {
+            switch field.name {
+            // It is there in any case.
+            case .origin: continue
+            case .cookie where cookies != nil, .authorization where authorization != nil: continue
+            default: fields.append((field.name.rawName, field.value))
+            }
+        }
+        if let authorization {
+            try FieldValidation.validate(name: "Authorization", value: authorization)
+            fields.append(("Authorization", authorization))
+        }
+        if dialect.opening == .twoKeys {
+            guard let keys else { throw WebSocketError(.invalidArgument, "\(dialect) needs keys.") }
+            fields.append(("Sec-WebSocket-Key1", keys.key1))
+            fields.append(("Sec-WebSocket-Key2", keys.key2))
+            fields = keys.ordered(fields)
+        }
+        var head = RequestHead(method: "GET", target: url.resource)
+        for (name, value) in fields { head.fields.append(name, value) }
+        return head
+    }
+}
+
+extension Dialect {
+    /// H69-1, W10-1.
+    var subprotocolField: String { opening == .invariant ? "WebSocket-Protocol" : "Sec-WebSocket-Protocol" }
+    var originField: String { opening == .invariant ? "WebSocket-Origin" : "Sec-WebSocket-Origin" }
+    var locationField: String { opening == .invariant ? "WebSocket-Location" : "Sec-WebSocket-Location" }
+}
+
+extension OpeningClientPlan {
+    /// Checks the fields of a 101 of an old dialect (H69-4, W10-3).
+    /// - Returns: the subprotocol that the server selected.
+    func check(_ head: ResponseHead) throws(HixieResponse.Invalid) -> String? {
+        let fields = head.fields
+        if dialect.opening == .twoKeys {
+            guard fields.count(of: "Upgrade") == 1, fields.value(of: "Upgrade", equalsIgnoringCase: "websocket") else {
+                throw .init("its 101 does not upgrade to WebSocket")
+            }
+            guard fields.count(of: "Connection") == 1, fields.value(of: "Connection", equalsIgnoringCase: "upgrade")
+            else { throw .init("its 101 has no Connection: Upgrade") }
+        }
+        // Threat D7.
+        for (name, expected) in [(dialect.originField, writtenOrigin), (dialect.locationField, url.description)] {
+            guard fields.count(of: name) == 1 else { throw .init("its 101 does not have \(name) once") }
+            guard fields.value(of: name, equals: expected) else { throw .init("its \(name) is not what was asked for") }
+        }
+        return try subprotocol(in: fields)
+    }
+
+    private func subprotocol(in fields: HeadFields) throws(HixieResponse.Invalid) -> String? {
+        let name = dialect.subprotocolField
+        let asked = writtenSubprotocols
+        let count = fields.count(of: name)
+        guard !asked.isEmpty else { return nil }
+        if count == 0, asked == [Subprotocols.extendedHandshake], subprotocols.count == 1 {
+            // Servers of the time that know no subprotocols answer none. What we asked for by ourselves they may
+            // decline, as newer ones do; what the application asked for they may not.
+            return nil
+        }
+        guard count == 1, let value = fields.first(name), asked.contains(value) else {
+            throw .init("its \(name) is not what was asked for")
+        }
+        guard value.utf8.allSatisfy({ (0x21...0x7F).contains($0) }) else { throw .init("its \(name) is malformed") }
+        return value
+    }
+}

@@ -1,0 +1,137 @@
+// The server's opening in the dialects before RFC 6455: which requests are theirs, what they must hold, and how they are
+// answered (H69-9, H69-10, W10-6, W10-7, X76-1).
+
+import HTTPTypes
+import NIOCore
+
+extension OpeningServer {
+    /// How a request of an old dialect opens; `nil` for RFC 6455, and where no endpoint speaks such a dialect: then it is
+    /// refused as a request without a version. D1: by its fields.
+    static func oldOpening(
+        of head: RequestHead,
+        _ known: KnownFields,
+        among dialects: [Dialect]
+    ) throws(Refusal) -> Dialect.Opening? {
+        let isNumbered = known.contains(.numberedKey)
+        guard isNumbered || dialects.count > 1 || dialects.first?.opening != .acceptKey else { return nil }
+        let fields = head.fields
+        if fields.contains("Sec-WebSocket-Version") || fields.contains("Sec-WebSocket-Key") {
+            // Threat D8: nobody speaks two dialects at once.
+            guard !isNumbered else {
+                throw .badRequest("The request has the keys of two dialects.")
+            }
+            return nil
+        }
+        let opening: Dialect.Opening = isNumbered ? .twoKeys : .invariant
+        return dialects.contains { $0.opening == opening } ? opening : nil
+    }
+
+    /// A request of an old dialect. Unlike their texts, which would rather drop such a client, we tell it why.
+    static func checkOld(
+        _ head: RequestHead,
+        _ known: KnownFields,
+        _ opening: Dialect.Opening
+    ) throws(Refusal) -> OpeningRequest {
+        let fields = head.fields
+        guard !known.contains(.transferEncoding) else { throw .badRequest("Transfer-Encoding is not allowed.") }
+        // Some clients count the eight bytes behind the head as content.
+        let length = fields.contentLength
+        guard length == .absent || length == .bytes(0) || opening == .twoKeys && length == .bytes(8) else {
+            throw .badRequest("Content is not allowed.")
+        }
+        // H69-10
+        guard head.method == "GET" else { throw .methodNotAllowed(head.method) }
+        guard head.minorVersion == 1 else { throw Refusal(505, "A WebSocket is opened with HTTP/1.1.") }
+        guard fields.count(of: "Upgrade") == 1, fields.value(of: "Upgrade", equalsIgnoringCase: "websocket") else {
+            throw .badRequest("The request has no Upgrade: WebSocket.")
+        }
+        guard fields.hasToken("upgrade", in: "Connection") else {
+            throw .badRequest("The request has no Connection: Upgrade.")
+        }
+        let authority = try authority(of: head)
+        guard head.target.utf8.first == Bytes.slash else { throw .badRequest("The request target is no path.") }
+        let (path, query) = try resource(of: head, at: authority)
+        guard fields.contains("Origin") else {
+            throw .badRequest("The request has no Origin, which its dialect requires.")
+        }
+        let numbers = opening == .twoKeys ? try numbers(in: fields) : nil
+        var subprotocols = Self.subprotocols(in: fields)
+        let offered = subprotocols.count
+        subprotocols.removeAll { $0 == Subprotocols.extendedHandshake }
+        return OpeningRequest(
+            head: head,
+            path: path,
+            query: query,
+            authority: authority,
+            opening: opening,
+            key: "",
+            numbers: numbers,
+            version: 0,
+            subprotocols: subprotocols,
+            offersExtendedHandshake: subprotocols.count < offered,
+            extensionOffers: []
+        )
+    }
+
+    /// W10-6, threat D2.
+    private static func numbers(in fields: HeadFields) throws(Refusal) -> OpeningRequest.Numbers {
+        var numbers: [UInt32] = []
+        for name in ["Sec-WebSocket-Key1", "Sec-WebSocket-Key2"] {
+            guard fields.count(of: name) == 1, let key = fields.first(name) else {
+                throw .badRequest("The request does not have \(name) once.")
+            }
+            do throws(HixieKeys.Invalid) {
+                numbers.append(try HixieKeys.number(of: key))
+            } catch {
+                let what =
+                    switch error {
+                    case .malformed: "too long, or holds what is not printable"
+                    case .withoutDigits: "a key without digits"
+                    case .numberTooLarge: "a key of more than 32 bits"
+                    case .withoutSpaces: "a key without spaces"
+                    case .notDivisible: "a key whose spaces do not divide its number"
+                    }
+                throw .badRequest("\(name) is \(what).")
+            }
+        }
+        return OpeningRequest.Numbers(first: numbers[0], second: numbers[1])
+    }
+
+    /// Names separated by spaces (W10-1) or, as some clients have it, by commas; under the name of either dialect.
+    private static func subprotocols(in fields: HeadFields) -> [String] {
+        var names: [String] = []
+        for field in ["Sec-WebSocket-Protocol", "WebSocket-Protocol"] {
+            for value in fields.all(field) {
+                for name in value.split(whereSeparator: { $0 == " " || $0 == "," || $0 == "\t" }) {
+                    let name = String(name)
+                    if !names.contains(name) { names.append(name) }
+                }
+            }
+        }
+        return names
+    }
+
+    /// The 101 of an old dialect, without the sixteen bytes (H69-9, W10-7).
+    static func acceptance(
+        of request: OpeningRequest,
+        in dialect: Dialect,
+        location: WebSocketURL,
+        subprotocol: String?,
+        fields: HTTPFields
+    ) -> ResponseHead {
+        var head = ResponseHead(status: 101, reason: StatusReason.switchingProtocols)
+        head.fields.append("Upgrade", "WebSocket")
+        head.fields.append("Connection", "Upgrade")
+        let origin = (dialect.originField, Bytes.lowercasedASCII(request.origin ?? "null"))
+        let place = (dialect.locationField, location.description)
+        for (name, value) in dialect.opening == .invariant ? [origin, place] : [place, origin] {
+            head.fields.append(name, value)
+        }
+        if let subprotocol { head.fields.append(dialect.subprotocolField, subprotocol) }
+        for field in fields where !ApplicationFields.isReservedInAnswer(field.name, status: 101) {
+            guard !field.name.canonicalName.hasPrefix("websocket-") else { continue }
+            head.fields.append(field.name.rawName, field.value)
+        }
+        return head
+    }
+}

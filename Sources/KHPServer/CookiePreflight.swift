@@ -1,0 +1,45 @@
+// What Kaazing's Java client asks a server before each opening handshake (KI 1.8, 2.2): `GET <path>/;e/cookies` with
+// `.kl=Y` in the query. Anything but a success, a redirect or a challenge makes it give up, so a server that wants to
+// serve it answers (D7).
+
+import HTTPTypes
+import KHPProtocol
+import NIOCore
+
+/// A valid request for cookies.
+struct CookiePreflight: Sendable {
+    /// The path of the endpoint that will be opened.
+    let path: String
+    let authority: Authority
+    /// A secret: never to be shown.
+    let authorization: String?
+    private let cookies: String
+
+    /// `nil` for every other request.
+    init?(_ head: RequestHead) {
+        let parts = head.target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        guard head.method == "GET", parts.count == 2, KaazingLegacy(query: String(parts[1])) == .full,
+            let path = parts.first, path.hasSuffix(Self.suffix),
+            let authority = head.fields.first("Host").flatMap({ try? Authority($0) })
+        else { return nil }
+        let base = path.dropLast(Self.suffix.utf8.count)
+        self.path = base.isEmpty ? "/" : String(base)
+        self.authority = authority
+        self.authorization = head.fields.first("Authorization")
+        // The client's HTTP stack has the cookies, its socket has not: so it asks to be told them. A page in a browser
+        // is not told: it would learn of cookies that are kept from scripts.
+        let isPage = ["Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Mode"].contains { head.fields.contains($0) }
+        self.cookies = isPage ? "" : head.fields.all("Cookie").joined(separator: "; ")
+    }
+
+    private static let suffix = "/;e/cookies"
+
+    /// 200 with the cookies that the request brought.
+    var answer: HandshakeAnswer {
+        var fields: HTTPFields = [
+            .contentType: "text/plain; charset=UTF-8", .cacheControl: "no-store",
+        ]
+        fields[.xContentTypeOptions] = "nosniff"
+        return HandshakeAnswer(status: 200, fields: fields, entity: ByteBuffer(string: self.cookies))
+    }
+}

@@ -1,0 +1,93 @@
+// What the WebSocket API calls readyState and bufferedAmount (W10-13), for those who show or wait for it.
+
+public import KHPProtocol
+package import NIOCore
+
+/// Where a socket is in its life: the ready states of the WebSocket API.
+public enum WebSocketState: Sendable, Hashable {
+    /// The handshakes run. A socket is handed out when they are complete, so only whoever waits for it is in this state.
+    case connecting
+    /// Messages flow.
+    case open
+    /// One side has begun to close; nothing can be sent any more.
+    case closing
+    /// It is over.
+    /// - Parameter wasClean: whether both sides closed, as ``CloseInfo/clean``.
+    case closed(wasClean: Bool)
+}
+
+extension WebSocket {
+    /// Where the socket is in its life, now.
+    public var state: WebSocketState {
+        get async { await self.onHandler { $0.state } }
+    }
+
+    /// The state now and each later one, ending with ``WebSocketState/closed(wasClean:)``.
+    public var states: AsyncStream<WebSocketState> {
+        let (stream, continuation) = AsyncStream.makeStream(of: WebSocketState.self)
+        self.onEventLoop { $0.watch(continuation) }
+        return stream
+    }
+
+    /// Bytes of messages that were sent and have not been handed to the network: UTF-8 and binary payload. While a part
+    /// of them has left, headers of frames may be counted in; it is 0 when everything has left.
+    public var bufferedAmount: Int {
+        get async { await self.onHandler { $0.bufferedAmount } }
+    }
+
+    private func onHandler<Result: Sendable>(
+        _ body: @escaping @Sendable (ConnectionHandler) -> Result
+    ) async -> Result {
+        await withUnsafeContinuation { continuation in
+            self.onEventLoop { continuation.resume(returning: body($0)) }
+        }
+    }
+}
+
+extension ConnectionHandler {
+    /// Who is told of changes, and what they know.
+    struct StateWatch {
+        var continuations: [AsyncStream<WebSocketState>.Continuation] = []
+        var told = WebSocketState.open
+    }
+
+    var state: WebSocketState {
+        if let info = self.closeInfo { return .closed(wasClean: info.clean) }
+        return self.connection.isClosing || self.connection.heldClose != nil ? .closing : .open
+    }
+
+    func watch(_ continuation: AsyncStream<WebSocketState>.Continuation) {
+        continuation.yield(self.state)
+        if self.closeInfo != nil { return continuation.finish() }
+        var watch = self.stateWatch ?? StateWatch()
+        self.tellState()
+        watch.told = self.state
+        watch.continuations.append(continuation)
+        self.stateWatch = watch
+    }
+
+    /// Something has happened: tells those who watch, if it changed the state.
+    func tellState() {
+        guard var watch = self.stateWatch else { return }
+        let state = self.state
+        guard state != watch.told else { return }
+        watch.told = state
+        // One that nobody reads any more says so when it is told.
+        watch.continuations.removeAll { continuation in
+            if case .terminated = continuation.yield(state) { true } else { false }
+        }
+        if case .closed = state {
+            for continuation in watch.continuations { continuation.finish() }
+            self.stateWatch = nil
+        } else {
+            self.stateWatch = watch
+        }
+    }
+
+    var bufferedAmount: Int {
+        let inChannel = (try? self.channel?.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+        let raw = self.connection.output.pendingBytes + inChannel
+        if raw == 0 { self.payloadThatLeft = self.connection.sentPayload }
+        return min(raw, self.connection.sentPayload &- self.payloadThatLeft)
+    }
+}

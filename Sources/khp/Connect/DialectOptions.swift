@@ -1,0 +1,38 @@
+public import ArgumentParser
+public import KHPClient
+
+extension Dialect: ExpressibleByArgument {
+    /// By its name.
+    public init?(argument: String) {
+        self.init(name: argument)
+    }
+
+    /// All names.
+    public static var allValueStrings: [String] { all.map(\.name) }
+}
+
+/// Which wire dialect a client speaks.
+struct DialectOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "The wire dialect. Those other than rfc6455 are unmasked, and for servers that speak nothing else.",
+            valueName: "dialect"
+        )
+    )
+    var dialect: Dialect = .rfc6455
+
+    @Option(
+        name: .customLong("fallback-dialect"),
+        help: ArgumentHelp(
+            "A dialect to try when the server does not understand the one before; repeatable. Whoever stands between "
+                + "can force it.",
+            valueName: "dialect"
+        )
+    )
+    var fallbacks: [Dialect] = []
+
+    func apply(to configuration: inout WebSocketClient.Configuration) {
+        configuration.dialect = dialect
+        configuration.fallbackDialects = fallbacks
+    }
+}
