@@ -212,7 +212,7 @@ struct ConnectLoop {
         switch next.kind {
         case .challenge: try await self.answer(next.response, layer: .opening)
         case .replayLost: break
-        case .choose, .redirect, .upgrade: try await self.redirect(next)
+        case .choose, .redirect, .balancer, .upgrade: try await self.redirect(next)
         }
         return nil
     }

@@ -1,6 +1,6 @@
 // Sockets one after the other, for those who need one that stays: an opt-in loop around connect.
 
-public import KHPProtocol
+import KHPProtocol
 public import KHPTransport
 import Logging
 

@@ -12,7 +12,7 @@ struct CookiePreflight: Sendable {
     let path: String
     let authority: Authority
     /// A secret: never to be shown.
-    let authorization: String?
+    let credentials: PresentedCredentials?
     private let cookies: String
 
     /// `nil` for every other request.
@@ -25,7 +25,9 @@ struct CookiePreflight: Sendable {
         let base = path.dropLast(Self.suffix.utf8.count)
         self.path = base.isEmpty ? "/" : String(base)
         self.authority = authority
-        self.authorization = head.fields.first("Authorization")
+        self.credentials = head.fields.first("Authorization").map {
+            PresentedCredentials(value: $0, method: head.method, target: head.target, entity: ByteBuffer())
+        }
         // The client's HTTP stack has the cookies, its socket has not: so it asks to be told them. A page in a browser
         // is not told: it would learn of cookies that are kept from scripts.
         let isPage = ["Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Mode"].contains { head.fields.contains($0) }

@@ -313,10 +313,12 @@ final class ServerSession: ConnectionDelegate {
     private func answer(_ preflight: CookiePreflight, at endpoint: ServedEndpoint, on handler: ConnectionHandler) {
         guard self.server.hosts.allows(preflight.authority) else { return self.refuse(.misdirected(), on: handler) }
         let challengesHere = endpoint.authentication.map { $0.place == .opening } ?? false
-        let server = self.server
+        let admission = Admission(endpoint, asks: challengesHere, self.server, self.channel.remoteAddress)
         self.later(on: handler) {
-            let principal = await Self.principal(of: preflight.authorization, at: endpoint, here: challengesHere)
-            return (principal == nil ? server.challenge(endpoint) : preflight.answer, nil)
+            switch await admission.decide(preflight.credentials, confirms: false) {
+            case .refused(let answer): (answer, nil)
+            case .admitted: (preflight.answer, nil)
+            }
         } then: { session, answer, _ in
             session.answerOpening(answer, on: handler)
         }

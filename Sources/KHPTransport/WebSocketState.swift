@@ -1,7 +1,7 @@
 // What the WebSocket API calls readyState and bufferedAmount (W10-13), for those who show or wait for it.
 
-public import KHPProtocol
-package import NIOCore
+import KHPProtocol
+import NIOCore
 
 /// Where a socket is in its life: the ready states of the WebSocket API.
 public enum WebSocketState: Sendable, Hashable {

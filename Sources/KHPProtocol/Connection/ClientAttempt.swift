@@ -219,7 +219,7 @@ package struct ClientAttempt: Sendable {
     /// The request of a handshake of this hop, as Digest signs it.
     package func target(_ layer: HandshakeLayer) -> Authenticator.Target {
         switch layer {
-        case .opening: Authenticator.Target(method: "GET", uri: self.url.resource)
+        case .opening: Authenticator.Target(method: "GET", uri: self.plan.openingURL.resource)
         case .extended:
             Authenticator.Target(
                 method: self.plan.method,

@@ -34,16 +34,20 @@ struct Admission: Sendable {
     }
 
     func decide(_ request: HandshakeRequest) async -> Outcome {
+        // Credentials of the opening that count inside are confirmed nowhere: the answer to them has gone out.
+        let isOwn = request.extendedRequest.map { $0.head.fields.first("Authorization") != nil } ?? true
+        return await self.decide(request.presented, confirms: isOwn)
+    }
+
+    /// - Parameter confirms: whether the answer can hold what Digest says back.
+    func decide(_ credentials: PresentedCredentials?, confirms: Bool) async -> Outcome {
         guard let gate else { return .admitted(Principal()) }
         // Before anything is computed: neither guessing nor the hashes that it costs go on (threat G13).
         if let address, let wait = self.server.wait(address) { return .refused(Self.tooManyWrongAnswers(wait)) }
-        let credentials = request.presented
         let verdict = await gate.judge(credentials)
         switch verdict {
         case .right(let name, let confirmation):
-            // Credentials of the opening that count inside are confirmed nowhere: the answer to them has gone out.
-            let isOwn = request.extendedRequest.map { $0.head.fields.first("Authorization") != nil } ?? true
-            return .admitted(Principal(name: name, confirmation: isOwn ? confirmation : nil))
+            return .admitted(Principal(name: name, confirmation: confirms ? confirmation : nil))
         case .wrong:
             self.wrong()
         case .stale, .absent:

@@ -165,7 +165,7 @@ struct ClientUnderTest {
             switch outcome.kind {
             case .challenge: try self.answer(outcome.response, layer: .opening)
             case .replayLost: break
-            case .choose, .redirect, .upgrade: _ = try self.attempt.follow(outcome)
+            case .choose, .redirect, .balancer, .upgrade: _ = try self.attempt.follow(outcome)
             }
             return true
         } catch {
