@@ -14,12 +14,12 @@ extension ConnectLoop {
         let began = NIODeadline.now()
         let requests = try self.attempt.challenged(by: response, layer: layer)
         guard let handler = self.configuration.challengeHandler else {
-            self.observe(requests.first, in: layer)
+            self.observe(requests.first)
             throw self.attempt.unanswered(response, layer: layer, hasHandler: false)
         }
         for request in requests {
             guard let credentials = try await self.ask(handler, request) else { continue }
-            self.observe(request, in: layer)
+            self.observe(request)
             let authorization = try self.attempt.answer(credentials, to: request, response: response)
             if !self.attempt.url.isSecure, request.scheme.lowercased() == "basic", !self.hasWarned {
                 self.hasWarned = true  // D21
@@ -40,14 +40,16 @@ extension ConnectLoop {
             }
             return
         }
-        self.observe(requests.first, in: layer)
+        self.observe(requests.first)
         throw self.attempt.unanswered(response, layer: layer, hasHandler: true)
     }
 
     /// Tells of a challenge once: of the one that is answered, or of the first where none is.
-    func observe(_ request: ChallengeRequest?, in layer: HandshakeLayer) {
+    func observe(_ request: ChallengeRequest?) {
         guard let request else { return }
-        self.observe(.challenge(scheme: request.scheme, realm: request.realm, layer: layer, round: request.round))
+        self.observe(
+            .challenge(scheme: request.scheme, realm: request.realm, layer: request.layer, round: request.round)
+        )
     }
 
     /// Asks a handler, bounded (threat E12).
