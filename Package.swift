@@ -110,7 +110,7 @@ let package = Package(
         ),
         .target(
             name: "TestSupport",
-            dependencies: ["KHPServer", nioCore, nioPosix],
+            dependencies: ["KHPServer", nioCore, nioPosix, nioSSL],
             path: "Tests/TestSupport",
             swiftSettings: settings
         ),

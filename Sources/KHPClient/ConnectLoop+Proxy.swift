@@ -112,7 +112,8 @@ extension ConnectLoop {
                 return .again(authorization: self.authorization(for: proxy, plan.url))
             case .failed(let error):
                 throw error
-            case .established:
+            case .established(let head):
+                if let head { try self.accepted(head, of: proxy) }
                 let tls = try plan.url.isSecure ? self.tls(for: plan.url) : nil
                 // Made now: its deadline has moved where somebody was asked meanwhile.
                 try await connection.enter(tls: tls, makeHandler: try self.handler(for: plan, steps: steps))

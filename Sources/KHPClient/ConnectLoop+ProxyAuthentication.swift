@@ -8,3 +8,6 @@ extension ConnectLoop {
         throw WebSocketError(.proxyAuthenticationRequired, "stub", url: url, response: response, phase: .connect)
     }
 }
+extension ConnectLoop {
+    mutating func accepted(_ head: ResponseHead, of proxy: Proxy) throws {}
+}

@@ -15,8 +15,8 @@ package final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandle
     package enum Step: Sendable {
         /// A 407: ``answer(_:deadline:)`` where the connection stays open, otherwise through a fresh one.
         case challenge(HandshakeResponse, staysOpen: Bool)
-        /// The tunnel stands, and nothing is read until ``enter(tls:makeHandler:)``.
-        case established
+        /// The tunnel stands, and nothing is read until ``enter(tls:makeHandler:)``. The head is an HTTP proxy's.
+        case established(ResponseHead?)
         /// The kept connection was closed before the proxy answered: the same once more through a fresh one.
         case retry
         case failed(WebSocketError)
@@ -130,12 +130,12 @@ package final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandle
             self.timer?.cancel()
             self.state = .challenged
             self.steps.yield(.challenge(response, staysOpen: staysOpen))
-        case .established(let bytes):
+        case .established(let bytes, let head):
             self.timer?.cancel()
             self.state = .established
             self.held = bytes
             self.setReading(false, context)
-            self.steps.yield(.established)
+            self.steps.yield(.established(head))
         case .retry:
             self.end(.retry, context)
         case .failed(let error):

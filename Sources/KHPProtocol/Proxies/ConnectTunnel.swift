@@ -131,7 +131,7 @@ struct ConnectTunnel: Sendable {
         switch head.status {
         case 200...299:
             state = .done
-            return .established(input)
+            return .established(input, head: head)
         case 100, 102...199:
             guard provisionalResponses < Limits.Fixed.provisionalResponses else {
                 state = .done

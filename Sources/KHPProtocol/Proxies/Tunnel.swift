@@ -9,8 +9,9 @@ package enum TunnelAction: Sendable {
     case send(ByteBuffer)
     /// A 407. Answer with ``Tunnel/answer(_:)`` where the connection stays open, otherwise through a fresh one.
     case challenge(HandshakeResponse, staysOpen: Bool)
-    /// The tunnel stands; these bytes were behind the proxy's answer and are the first that came through it.
-    case established(ByteBuffer)
+    /// The tunnel stands. These bytes were behind the proxy's answer and are the first that came through it; the head is
+    /// an HTTP proxy's.
+    case established(ByteBuffer, head: ResponseHead? = nil)
     /// The proxy closed a connection that it had kept open, before it answered: the same once more through a fresh one.
     case retry
     case failed(WebSocketError)
