@@ -121,7 +121,9 @@ let package = Package(
         ),
         .testTarget(
             name: "KHPClientTests",
-            dependencies: ["KHPClient", "KHPServer", "TestSupport", nioCore, nioSSL, httpTypes, logging],
+            dependencies: [
+                "KHPProtocol", "KHPClient", "KHPServer", "TestSupport", nioCore, nioSSL, httpTypes, logging,
+            ],
             swiftSettings: settings
         ),
         .testTarget(

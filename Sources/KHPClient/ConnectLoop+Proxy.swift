@@ -19,6 +19,7 @@ extension ConnectLoop {
         through proxy: Proxy,
         at address: SocketAddress,
         within share: TimeAmount,
+        _ permit: inout ConnectPermit,
         steps: AsyncStream<ClientSession.Step>.Continuation
     ) async throws(DialFailure) -> any Channel {
         var limit = min(self.deadline, .now() + share)
@@ -56,7 +57,7 @@ extension ConnectLoop {
                 let channel = connection.channel
                 do {
                     let outcome = try await withTaskCancellationHandler {
-                        try await self.follow(connection, plan, proxy, limit: &limit, steps: steps)
+                        try await self.follow(connection, plan, proxy, limit: &limit, &permit, steps: steps)
                     } onCancel: {
                         channel.close(promise: nil)
                     }
@@ -94,17 +95,18 @@ extension ConnectLoop {
         _ plan: ClientPlan,
         _ proxy: Proxy,
         limit: inout NIODeadline,
+        _ permit: inout ConnectPermit,
         steps: AsyncStream<ClientSession.Step>.Continuation
     ) async throws -> Tunnelled {
         for await step in connection.steps {
             switch step {
             case .challenge(let response, let staysOpen):
-                let began = NIODeadline.now()
+                // Others may connect to this host, and no time passes, while a person is asked.
+                permit.giveBack()
+                let before = self.deadline
                 let authorization = try await self.answer(response, of: proxy, for: plan.url)
-                // The whole connect stands still while a person is asked.
-                let paused = NIODeadline.now() - began
-                self.deadline = self.deadline + paused
-                limit = limit + paused
+                limit = limit + (self.deadline - before)
+                permit = try await self.permit(after: permit)
                 guard staysOpen, try await connection.answer(authorization, deadline: limit) else {
                     return .again(authorization: authorization)
                 }
@@ -115,7 +117,9 @@ extension ConnectLoop {
             case .established(let head):
                 if let head { try self.accepted(head, of: proxy) }
                 let tls = try plan.url.isSecure ? self.tls(for: plan.url) : nil
-                // Made now: its deadline has moved where somebody was asked meanwhile.
+                // Made now: where somebody was asked meanwhile, the deadline has moved and the count of challenges too.
+                var plan = plan
+                plan.challenges = self.attempt.authenticator.count
                 try await connection.enter(tls: tls, makeHandler: try self.handler(for: plan, steps: steps))
                 return .open
             }

@@ -64,7 +64,8 @@ struct ConnectLoop {
     /// - Returns: the open socket, or `nil` when another hop is to be tried.
     mutating func hop() async throws -> WebSocket? {
         self.hops += 1
-        let plan = self.attempt.plan
+        let plan = self.attempt.nextPlan(clientNonce: Self.makeNonce)
+        self.warnWithoutTLS(plan)
         self.info = ConnectionInfo(
             id: Self.connections.wrappingAdd(1, ordering: .relaxed).newValue,
             role: .client,
@@ -118,11 +119,11 @@ struct ConnectLoop {
                 )
             )
         }
-        let permit = ConnectPermit(gate: self.gate, place: place)
+        var permit = ConnectPermit(gate: self.gate, place: place)
         defer { permit.giveBack() }
         let channel: any Channel
         if let proxy {
-            channel = try await self.dial(plan, through: proxy, at: address, within: share, steps: steps)
+            channel = try await self.dial(plan, through: proxy, at: address, within: share, &permit, steps: steps)
         } else {
             channel = try await self.dial(plan, to: address, until: min(self.deadline, .now() + share), steps: steps)
         }
@@ -146,15 +147,29 @@ struct ConnectLoop {
     ) async throws -> WebSocket? {
         var next: HopOutcome?
         var failure: WebSocketError?
+        var permit = permit
+        defer { permit.giveBack() }
+        // Whether the answer to a challenge of the opening handshake goes out on a fresh connection.
+        var answersAfresh = false
         for await step in stream {
             switch step {
-            case .established:
+            case .established(let head):
                 permit.giveBack()
+                try self.attempt.accepted(head)
             case .opened(let socket):
                 return socket
-            case .challenge(let response):
+            case .challenge(let response, let layer):
                 do {
-                    try await self.answer(response, layer: .extended, channel: channel)
+                    // Others may connect to this address while a person is asked.
+                    permit.giveBack()
+                    try await self.answer(response, layer: layer)
+                    if layer == .extended {
+                        try await self.replayExtended(on: channel)
+                    } else {
+                        answersAfresh = true
+                        permit = try await self.permit(after: permit)
+                        answersAfresh = try await !self.replayOpening(on: channel)
+                    }
                 } catch let error as WebSocketError {
                     failure = failure ?? error
                     try? await self.end(channel)
@@ -175,6 +190,7 @@ struct ConnectLoop {
         permit.giveBack()
         try Task.checkCancellation()
         if let failure { throw failure }
+        if answersAfresh { return nil }
         guard let next else {
             throw WebSocketError(
                 .closedDuringHandshake,
@@ -182,10 +198,10 @@ struct ConnectLoop {
                 url: self.attempt.url
             )
         }
-        if next.kind == .challenge {
-            try await self.answer(next.response, layer: .opening, channel: nil)
-        } else {
-            try await self.redirect(next)
+        switch next.kind {
+        case .challenge: try await self.answer(next.response, layer: .opening)
+        case .replayLost: break
+        case .choose, .redirect, .upgrade: try await self.redirect(next)
         }
         return nil
     }

@@ -47,14 +47,14 @@ struct EntityReader {
         if case .untilClose = mode { false } else { true }
     }
 
-    /// Whether all of it was read: what follows belongs to something else.
-    var isWhole: Bool {
-        if case .complete = mode { true } else { false }
-    }
-
     var isComplete: Bool {
         if case .complete = mode { return true }
         return entity.readableBytes >= limit
+    }
+
+    /// Whether all of it was read: what follows belongs to something else.
+    var isWhole: Bool {
+        if case .complete = mode { true } else { false }
     }
 
     /// Takes bytes until the entity is complete. Beyond the limit it counts as complete: nobody reads on for more.
