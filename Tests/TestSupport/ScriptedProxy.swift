@@ -79,8 +79,12 @@ package struct ProxyClient {
         return head
     }
 
-    package func write(_ text: String) async throws { try await self.outbound.write(ByteBuffer(string: text)) }
-    package func write(_ bytes: [UInt8]) async throws { try await self.outbound.write(ByteBuffer(bytes: bytes)) }
+    package func write(_ text: String) async throws { try await self.write(Array(text.utf8)) }
+
+    package func write(_ bytes: [UInt8]) async throws {
+        try Task.checkCancellation()
+        try await self.outbound.write(ByteBuffer(bytes: bytes))
+    }
 
     /// Nothing more happens until the client ends it.
     package mutating func waitForEnd() async throws {

@@ -183,7 +183,7 @@ struct ProxyTunnelTests {
                     open.total = max(open.total, open.now.values.reduce(0, +))
                 }
                 // Held until the other host is here too: they do not wait for each other.
-                while open.withLock({ $0.total }) < 2 { await Task.yield() }
+                while open.withLock({ $0.total }) < 2 { try await Task.sleep(for: .milliseconds(1)) }
                 open.withLock { $0.now[host]? -= 1 }
                 try await client.write("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
             } body: { proxyPort, log in
