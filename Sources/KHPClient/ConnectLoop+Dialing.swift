@@ -66,6 +66,7 @@ extension ConnectLoop {
         settings.delivery = configuration.delivery
         settings.isObserved = configuration.observer != nil
         let shared = settings
+        let makeMessageHandler = self.makeMessageHandler
         // Checked here, so that what a caller put wrong is thrown before anything is dialled.
         var generator = SystemRandomNumberGenerator()
         let key = AcceptKey.makeKey(using: &generator)
@@ -85,6 +86,7 @@ extension ConnectLoop {
                 usesTLS: plan.url.isSecure,
                 observer: configuration.observer
             )
+            session.makeMessageHandler = makeMessageHandler
             return ConnectionHandler(
                 connection: connection,
                 delegate: session,
