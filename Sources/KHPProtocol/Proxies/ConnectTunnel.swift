@@ -170,10 +170,14 @@ struct ConnectTunnel: Sendable {
             return .challenge(response, staysOpen: staysOpen)
         }
         state = .done
+        // Some proxies take 401 for a password that they do not take, though CONNECT has no server to send it.
+        let isRefusedLogin = head.status == 401 && authorization != nil
         return .failed(
             WebSocketError(
-                .proxyRefused,
-                "The proxy \(proxy) did not open a tunnel to \(target): it answered \(response).",
+                isRefusedLogin ? .proxyAuthenticationRequired : .proxyRefused,
+                isRefusedLogin
+                    ? "The proxy \(proxy) refused the credentials: it answered \(response)."
+                    : "The proxy \(proxy) did not open a tunnel to \(target): it answered \(response).",
                 response: response,
                 phase: .connect
             )

@@ -41,33 +41,34 @@ async def through(bench, kind: str):
         daemon = await proxies.dante(bench)
         return daemon, ["--proxy", f"socks5://127.0.0.1:{daemon.port}"]
     else:
-        equal(kind, "Dante, SOCKS 4a", "kind of proxy")
+        equal(kind, "Dante, SOCKS 4", "kind of proxy")
         daemon = await proxies.dante(bench)
-        return daemon, ["--proxy", f"socks4a://joe@127.0.0.1:{daemon.port}"]
+        return daemon, ["--proxy", f"socks4://joe@127.0.0.1:{daemon.port}"]
     return daemon, ["--proxy", f"http://127.0.0.1:{daemon.port}"]
 
 
 KINDS = [
     "squid", "squid with Basic", "squid with Digest", "squid over TLS", "tinyproxy", "tinyproxy with Basic", "microsocks",
-    "microsocks with a login", "Dante, SOCKS 5", "Dante, SOCKS 4a",
+    "microsocks with a login", "Dante, SOCKS 5", "Dante, SOCKS 4",
 ]  # fmt: skip
 CHALLENGED = {"squid with Basic": "Basic", "squid with Digest": "Digest", "tinyproxy with Basic": "Basic"}
 ROWS = [(f"{scheme} through {kind}", scheme, kind) for kind in KINDS for scheme in ("ws", "wss")]
 
 
-@behaviour("text, 1 MiB and a clean close", rows=ROWS, timeout=30)
+@behaviour("text, a large message and a clean close", rows=ROWS, timeout=30)
 async def _(bench, scheme, kind):
     how = {"ssl": bench.certificates.server_context()} if scheme == "wss" else {}
-    server = await bench.python_server(echo, max_size=2 << 20, **how)
+    server = await bench.python_server(echo, **how)
     daemon, options = await through(bench, kind)
-    path = bench.file(bytes(range(256)) * 4096)
-    # By name: the proxy resolves it.
+    path = bench.file(bytes(range(256)) * 1024)
+    # By name, which the proxy resolves. Dante has SOCKS 4 without the extension for names.
+    host = "127.0.0.1" if kind == "Dante, SOCKS 4" else "localhost"
     outcome = await bench.connect(
-        server.url(host="localhost"), *options, "--cacert", bench.certificates.authority, "--json",
+        server.url(host=host), *options, "--cacert", bench.certificates.authority, "--json",
         "--message", "hello", "--binary", path, "--count", 2,
     )  # fmt: skip
     events = outcome.ends(0).events
-    equal([event["bytes"] for event in events.named("message")], [5, 1 << 20], "messages")
+    equal([event["bytes"] for event in events.named("message")], [5, 1 << 18], "messages")
     proxy = events.one("connecting")["proxy"]
     holds(proxy, f":{daemon.port}", "proxy in the event")
     lacks(proxy, USER, "proxy in the event")
@@ -109,11 +110,13 @@ async def _(bench, scheme, start):
         equal(outcome.events.one("error")["code"], "proxy-authentication-required", "error code")
         lacks(outcome.text + outcome.errors, "wrong-7d1e", "what was shown")
         if scheme == "http":
-            equal(outcome.events.one("error")["status"], 407, "status")
+            # tinyproxy answers 401 to a password that it does not take, as a server would.
+            wrong = 401 if daemon.name == "tinyproxy" and options else 407
+            equal(outcome.events.one("error")["status"], wrong, "status")
 
 
 @behaviour("what a proxy cannot reach ends with 3", rows=[(kind, kind, status) for kind, status in (
-    ("squid", 503), ("tinyproxy", 500), ("microsocks", None), ("Dante, SOCKS 5", None), ("Dante, SOCKS 4a", None))],
+    ("squid", 503), ("tinyproxy", 500), ("microsocks", None), ("Dante, SOCKS 5", None), ("Dante, SOCKS 4", None))],
     timeout=30)  # fmt: skip
 async def _(bench, kind, status):
     with socket.socket() as unused:
@@ -209,7 +212,7 @@ async def _(bench):
 @behaviour("a refusal's words are shown")
 async def _(bench):
     async def script(peer):
-        check((await peer.head()).line.startswith("CONNECT "), "no CONNECT")
+        check((await peer.head()).start.startswith("CONNECT "), "no CONNECT")
         await peer.send(b"HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nContent-Length: 17\r\n\r\nnot from the desk")
         peer.end()
 

@@ -118,6 +118,15 @@ import Testing
         #expect(run.entity == "0123456789")
     }
 
+    @Test("a proxy that answers 401 to credentials has refused them; without any it is a refusal like others")
+    func unauthorized() throws {
+        let answer = Array("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n".utf8)
+        let given = TunnelRun.of(try Self.tunnel(authorization: "Basic eA=="), [answer])
+        #expect(given.error == .proxyAuthenticationRequired)
+        #expect(given.status == 401)
+        #expect(TunnelRun.of(try Self.tunnel(), [answer]).error == .proxyRefused)
+    }
+
     // MARK: 407
 
     @Test(arguments: [
