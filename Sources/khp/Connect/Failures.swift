@@ -132,8 +132,9 @@ extension CommandFailure {
         case .redirectRefused where error.message.contains("TLS"): "--allow-downgrade allows it"
         case .redirectRefused where error.message.contains("policy"): "--redirect-policy allows more"
         case .tooManyRedirects: "--max-redirects allows more"
-        case .authenticationFailed where error.message.contains("refused"): "are name and password right?"
-        case .authenticationFailed: "--user NAME or --netrc FILE gives credentials"
+        case .authenticationFailed where error.message.contains("refused"): "are name and password, or token, right?"
+        case .authenticationFailed where !error.message.contains("there are none"): nil
+        case .authenticationFailed: "--user NAME, --token TOKEN or --netrc FILE gives credentials"
         case .messageTooBig: "--max-message-size allows larger ones"
         default: nil
         }
