@@ -150,7 +150,8 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "khp", "KHPProtocol", "KHPClient", "KHPServer", "KHPTesting", nioCore, nioPosix, nioSSL, httpTypes,
+                "khp", "KHPProtocol", "KHPClient", "KHPServer", "KHPTesting", "TestSupport", nioCore, nioPosix, nioSSL,
+                httpTypes,
             ],
             swiftSettings: settings
         ),

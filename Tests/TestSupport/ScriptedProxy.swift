@@ -1,7 +1,7 @@
 // Proxies for tests: on a free loopback port, alive exactly as long as the body runs, and as right or wrong as their
 // script. Every name is this machine to them, so that names which nobody else can resolve show who does.
 
-package import NIOCore
+import NIOCore
 import NIOPosix
 package import NIOSSL
 import Synchronization
