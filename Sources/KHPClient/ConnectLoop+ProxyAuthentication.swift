@@ -14,6 +14,9 @@ extension ConnectLoop {
     /// What a fresh request to the proxy takes along, where it has asked before in this connect. Counts a nonce on.
     mutating func authorization(for proxy: Proxy, _ url: WebSocketURL) -> String? {
         guard proxy.kind == .http || proxy.kind == .https else { return nil }
+        // What one user has proved is not another's, at the same proxy either (threat F14).
+        let before = self.proxies.updateValue(proxy, forKey: proxy.authority)
+        guard before == nil || before == proxy else { return nil }
         return self.attempt.authenticator.authorization(
             at: self.place(proxy),
             target: self.target(url),

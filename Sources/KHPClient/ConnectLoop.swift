@@ -15,6 +15,8 @@ struct ConnectLoop {
     var deadline: NIODeadline
     var hops = 0
     var hasWarned = false
+    /// With which credentials each proxy of this connect was last used, by host and port.
+    var proxies: [String: Proxy] = [:]
     var info = ConnectionInfo(id: 0, role: .client, peer: "")
     /// Makes what takes the messages on the event loop; `nil` where the socket's owner takes them.
     var makeMessageHandler: (@Sendable () -> any MessageHandler)?

@@ -48,10 +48,14 @@ struct ProxyCommandTests {
                     return log.connections - before
                 }
                 let proxy = "http://127.0.0.1:\(proxyPort)"
-                #expect(try await run([], ["http_proxy": proxy]) == 1)
-                #expect(try await run([], ["http_proxy": proxy, "no_proxy": "127.0.0.1"]) == 0)
-                #expect(try await run(["--no-proxy"], ["http_proxy": proxy]) == 0)
-                #expect(try await run(["--proxy", proxy], ["no_proxy": "*"]) == 1)
+                let used = try await run([], ["http_proxy": proxy])
+                #expect(used == 1)
+                let excepted = try await run([], ["http_proxy": proxy, "no_proxy": "127.0.0.1"])
+                #expect(excepted == 0)
+                let refused = try await run(["--no-proxy"], ["http_proxy": proxy])
+                #expect(refused == 0)
+                let given = try await run(["--proxy", proxy], ["no_proxy": "*"])
+                #expect(given == 1)
             }
         }
     }

@@ -324,6 +324,38 @@ struct ProxyChallengeTests {
         }
     }
 
+    @Test("another user at the same proxy does not go by the login of the first (F14)")
+    func otherUser() async throws {
+        try await withServer {
+            Endpoint("/a") { _ in .redirect(to: "/b?second") }
+            Endpoint("/b") { _ in .redirect(to: "/echo") }
+            echo()
+        } body: { port in
+            try await withProxy { client in
+                var head = try await client.readHead()
+                if !head.contains("Proxy-Authorization") {
+                    try await client.write(
+                        "HTTP/1.1 407 X\r\nProxy-Authenticate: Basic realm=\"gate\"\r\nContent-Length: 0\r\n\r\n"
+                    )
+                    head = try await client.readHead()
+                }
+                try await client.write("HTTP/1.1 200 OK\r\n\r\n")
+                try await client.tunnel(to: ProxyClient.port(of: head))
+            } body: { proxyPort, log in
+                var configuration = WebSocketClient.Configuration()
+                let one = try Proxy("http://ann:one@127.0.0.1:\(proxyPort)")
+                let two = try Proxy("http://bob:two@127.0.0.1:\(proxyPort)")
+                configuration.proxy = ProxySelection { $0.path == "/a" ? one : two }
+                let client = WebSocketClient(configuration: configuration)
+                try await client.withConnection(to: "ws://name.invalid:\(port)/a") { _ in }
+                let ann = "Basic " + Base64.encode("ann:one".utf8)
+                let bob = "Basic " + Base64.encode("bob:two".utf8)
+                let given = log.asked.map { $0.contains(ann) ? "ann" : $0.contains(bob) ? "bob" : "" }
+                #expect(given == ["", "ann", "", "bob", "bob"])
+            }
+        }
+    }
+
     @Test("credentials of one proxy are not tried at another, nor those of the URL after a change of proxy (G8, F14)")
     func otherProxy() async throws {
         try await withServer {
