@@ -126,7 +126,7 @@ let package = Package(
         ),
         .target(
             name: "TestSupport",
-            dependencies: ["KHPServer", nioCore, nioPosix],
+            dependencies: ["KHPServer", nioCore, nioPosix, nioSSL],
             path: "Tests/TestSupport",
             swiftSettings: settings
         ),
@@ -137,7 +137,9 @@ let package = Package(
         ),
         .testTarget(
             name: "KHPClientTests",
-            dependencies: ["KHPClient", "KHPServer", "TestSupport", nioCore, nioSSL, httpTypes, logging],
+            dependencies: [
+                "KHPProtocol", "KHPClient", "KHPServer", "TestSupport", nioCore, nioSSL, httpTypes, logging,
+            ],
             swiftSettings: settings
         ),
         .testTarget(
@@ -148,7 +150,8 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "khp", "KHPProtocol", "KHPClient", "KHPServer", "KHPTesting", nioCore, nioPosix, nioSSL, httpTypes,
+                "khp", "KHPProtocol", "KHPClient", "KHPServer", "KHPTesting", "TestSupport", nioCore, nioPosix, nioSSL,
+                httpTypes,
             ],
             swiftSettings: settings
         ),

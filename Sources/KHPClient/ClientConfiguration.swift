@@ -27,14 +27,21 @@ extension WebSocketClient {
         public var headers = HTTPFields()
         /// The Origin field, such as `https://example.com`; needed only to stand in for a page.
         public var origin: String?
-        /// Answers challenges (401). Without one a challenge fails the connect with
+        /// Answers challenges (401 in either handshake, 407 of a proxy). Without one a challenge fails the connect with
         /// ``WebSocketError/Code/authenticationFailed``.
         public var challengeHandler: (any ChallengeHandler)?
+        /// Which schemes to answer, and what to send without being asked.
+        public var authentication = Authentication()
         /// Which redirects to follow.
         public var redirects = Redirects()
         /// TLS for wss: trust roots, client certificate and the like. Certificate and host name are verified by default,
         /// against the system's trust roots. The application protocol (ALPN) is always `http/1.1`.
         public var tls = TLSConfiguration.makeClientConfiguration()
+        /// Which proxy to connect through, if any; decided anew for each hop.
+        public var proxy = ProxySelection.direct
+        /// TLS to a proxy of the kind https. ``tls`` is for servers only: neither its trust roots nor its client
+        /// certificate are used here.
+        public var proxyTLS = TLSConfiguration.makeClientConfiguration()
         /// The bounds in time.
         public var timeouts = Timeouts()
         /// The bounds in size and number.
@@ -49,6 +56,20 @@ extension WebSocketClient {
         public var observer: (@Sendable (ConnectionEvent, ConnectionInfo) -> Void)?
 
         /// The defaults.
+        public init() {}
+    }
+
+    /// How a client authenticates itself.
+    public struct Authentication: Sendable {
+        /// Whether a server that has asked for Digest may be answered when it then asks for Basic only, or for Digest
+        /// with a weaker algorithm. Somebody on the way could have taken the stronger challenge out, so a connect fails
+        /// then with ``WebSocketError/Code/authenticationFailed``.
+        public var allowsDowngrade = false
+        /// Credentials to send without being asked, each to its origin alone. What cannot be sent unasked is refused by
+        /// the connect with ``WebSocketError/Code/invalidArgument``.
+        public var preemptive: [PreemptiveCredentials] = []
+
+        /// The defaults: nothing unasked, no downgrade.
         public init() {}
     }
 

@@ -7,8 +7,8 @@ import NIOCore
 final class ClientSession: ConnectionDelegate {
     enum Step: Sendable {
         /// The opening handshake is complete; the extended one follows.
-        case established
-        case challenge(HandshakeResponse)
+        case established(ResponseHead)
+        case challenge(HandshakeResponse, HandshakeLayer)
         case opened(WebSocket)
         case ended(HopOutcome)
         case failed(WebSocketError)
@@ -45,10 +45,10 @@ final class ClientSession: ConnectionDelegate {
 
     func perform(_ action: ConnectionAction, on handler: ConnectionHandler) {
         switch action {
-        case .established:
-            self.steps.yield(.established)
-        case .challenge(let response):
-            self.steps.yield(.challenge(response))
+        case .established(let head):
+            self.steps.yield(.established(head))
+        case .challenge(let response, let layer):
+            self.steps.yield(.challenge(response, layer))
         case .opened(let negotiation):
             let inbox = Inbox(limits: handler.connection.settings.limits)
             let application = self.makeMessageHandler?()

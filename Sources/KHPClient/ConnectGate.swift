@@ -66,6 +66,7 @@ final class ConnectGate: Sendable {
 /// The right to be in CONNECTING state, given back once.
 final class ConnectPermit: Sendable {
     private let gate: ConnectGate
+    /// The address.
     private let place: String
     private let isHeld = Mutex(true)
 
@@ -80,5 +81,12 @@ final class ConnectPermit: Sendable {
             return isHeld
         }
         if wasHeld { self.gate.leave(self.place) }
+    }
+
+    /// Waits for the same right once more.
+    /// - Returns: `nil` when the task was cancelled or `deadline` passed first.
+    func again(until deadline: NIODeadline, on eventLoop: any EventLoop) async -> ConnectPermit? {
+        guard await self.gate.enter(self.place, until: deadline, on: eventLoop) else { return nil }
+        return ConnectPermit(gate: self.gate, place: self.place)
     }
 }

@@ -6,48 +6,140 @@ import Logging
 import NIOCore
 
 extension ConnectLoop {
-    mutating func answer(
-        _ response: HandshakeResponse,
-        layer: HandshakeLayer,
-        channel: (any Channel)?
-    ) async throws {
+    /// Fresh randomness for Digest.
+    static func makeNonce() -> String {
+        var generator = SystemRandomNumberGenerator()
+        return AcceptKey.makeKey(using: &generator)
+    }
+
+    /// Gets an answer to a 401 of this hop; the attempt keeps it until it is sent.
+    mutating func answer(_ response: HandshakeResponse, layer: HandshakeLayer) async throws {
+        _ = try await self.authorization(
+            answering: response,
+            at: self.attempt.place(layer),
+            target: self.attempt.target(layer),
+            handler: self.configuration.challengeHandler
+        )
+    }
+
+    /// The value of Authorization or Proxy-Authorization that answers a 401 or 407: from what is known, or from the
+    /// handler. The whole connect stands still while that works: its deadline is moved here.
+    /// - Parameters:
+    ///   - target: the request that will carry it.
+    ///   - handler: whom to ask.
+    mutating func authorization(
+        answering response: HandshakeResponse,
+        at place: Authenticator.Place,
+        target: Authenticator.Target,
+        handler: (any ChallengeHandler)?
+    ) async throws -> String {
         let began = NIODeadline.now()
-        let requests = try self.attempt.challenged(by: response, layer: layer)
-        guard let handler = self.configuration.challengeHandler else {
-            self.observe(requests.first, in: layer)
-            throw self.attempt.unanswered(response, layer: layer, hasHandler: false)
+        let challenged = try self.attempt.challenged(
+            by: response,
+            at: place,
+            target: target,
+            clientNonce: Self.makeNonce()
+        )
+        let requests: [ChallengeRequest]
+        switch challenged {
+        case .answer(let value, let request):
+            self.observe(request)
+            return value
+        case .ask(let asked):
+            requests = asked
         }
+        guard let handler else {
+            self.observe(requests.first)
+            throw self.attempt.unanswered(response, at: place, hasHandler: false)
+        }
+        var wasRefused = false
         for request in requests {
             guard let credentials = try await self.ask(handler, request) else { continue }
-            self.observe(request, in: layer)
-            let authorization = try self.attempt.answer(credentials, to: request, response: response)
-            if !self.attempt.url.isSecure, request.scheme.lowercased() == "basic", !self.hasWarned {
-                self.hasWarned = true  // D21
-                self.configuration.logger?.warning(
-                    "credentials are sent without TLS and can be read on the way",
-                    metadata: ["origin": "\(self.attempt.url.origin)"]
-                )
+            if self.attempt.authenticator.isRefused(credentials, at: place) {
+                // Another challenge may still have an answer.
+                wasRefused = true
+                continue
             }
-            // The whole connect stands still while a person is asked.
-            let paused = NIODeadline.now() - began
-            self.deadline = self.deadline + paused
-            let deadline = self.deadline
-            if let channel {
-                try await channel.pipeline.handler(type: ConnectionHandler.self).map { handler in
-                    handler.connection.answerChallenge(authorization, deadline: deadline, now: .now())
-                    handler.proceed()
-                }.get()
-            }
-            return
+            self.observe(request)
+            let value = try self.attempt.answer(
+                credentials,
+                to: request,
+                at: place,
+                target: target,
+                response: response,
+                clientNonce: Self.makeNonce()
+            )
+            if request.layer != .proxy { self.warnWithoutTLS(value) }
+            self.deadline = self.deadline + (NIODeadline.now() - began)
+            return value
         }
-        self.observe(requests.first, in: layer)
-        throw self.attempt.unanswered(response, layer: layer, hasHandler: true)
+        self.observe(requests.first)
+        throw self.attempt.unanswered(response, at: place, hasHandler: true, wasRefused: wasRefused)
+    }
+
+    /// Sends the answer to a challenge of the extended handshake, on the same WebSocket (KHP-E17).
+    mutating func replayExtended(on channel: any Channel) async throws {
+        guard let authorization = self.attempt.takePrepared(.extended) else { return }
+        let deadline = self.deadline
+        try await channel.pipeline.handler(type: ConnectionHandler.self).map { handler in
+            handler.connection.answerChallenge(authorization, deadline: deadline, now: .now())
+            handler.proceed()
+        }.get()
+    }
+
+    /// Sends the answer to a challenge of the opening handshake, on the same connection.
+    /// - Returns: `false` when that cannot take it any more; then the answer waits for a fresh one.
+    mutating func replayOpening(on channel: any Channel) async throws -> Bool {
+        var sent = self.attempt
+        guard let authorization = sent.takePrepared(.opening) else { return false }
+        let extended = sent.authorization(.extended, clientNonce: Self.makeNonce())
+        let deadline = self.deadline
+        let key = Self.makeNonce()
+        let isSent = try await channel.pipeline.handler(type: ConnectionHandler.self).map { handler in
+            let isSent = handler.connection.replayOpening(
+                authorization,
+                extended: extended,
+                key: key,
+                deadline: deadline,
+                now: .now()
+            )
+            handler.proceed()
+            return isSent
+        }.get()
+        if isSent { self.attempt = sent }
+        return isSent
+    }
+
+    /// The right to be in CONNECTING state once more (R-C1).
+    func permit(after permit: ConnectPermit) async throws -> ConnectPermit {
+        if let permit = await permit.again(until: self.deadline, on: self.eventLoop) { return permit }
+        try Task.checkCancellation()
+        throw self.timeout(
+            self.attempt.url,
+            "The connect was not complete within \(self.configuration.timeouts.total.words)."
+        )
+    }
+
+    /// D21: what can be read on the way is sent, with one warning.
+    mutating func warnWithoutTLS(_ authorization: String) {
+        guard !self.attempt.url.isSecure, !self.hasWarned, !authorization.hasPrefix("Digest ") else { return }
+        self.hasWarned = true
+        self.configuration.logger?.warning(
+            "credentials are sent without TLS and can be read on the way",
+            metadata: ["origin": "\(self.attempt.url.origin)"]
+        )
+    }
+
+    mutating func warnWithoutTLS(_ plan: ClientPlan) {
+        if let value = (plan.authorization ?? plan.extendedAuthorization)?.value { self.warnWithoutTLS(value) }
     }
 
     /// Tells of a challenge once: of the one that is answered, or of the first where none is.
-    func observe(_ request: ChallengeRequest?, in layer: HandshakeLayer) {
+    func observe(_ request: ChallengeRequest?) {
         guard let request else { return }
-        self.observe(.challenge(scheme: request.scheme, realm: request.realm, layer: layer, round: request.round))
+        self.observe(
+            .challenge(scheme: request.scheme, realm: request.realm, layer: request.layer, round: request.round)
+        )
     }
 
     /// Asks a handler, bounded (threat E12).

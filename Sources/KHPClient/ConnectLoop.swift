@@ -15,6 +15,8 @@ struct ConnectLoop {
     var deadline: NIODeadline
     var hops = 0
     var hasWarned = false
+    /// With which credentials each proxy of this connect was last used, by host and port.
+    var proxies: [String: Proxy] = [:]
     var info = ConnectionInfo(id: 0, role: .client, peer: "")
     /// Makes what takes the messages on the event loop; `nil` where the socket's owner takes them.
     var makeMessageHandler: (@Sendable () -> any MessageHandler)?
@@ -66,22 +68,25 @@ struct ConnectLoop {
     /// - Returns: the open socket, or `nil` when another hop is to be tried.
     mutating func hop() async throws -> WebSocket? {
         self.hops += 1
-        let plan = self.attempt.plan
+        let plan = self.attempt.nextPlan(clientNonce: Self.makeNonce)
+        self.warnWithoutTLS(plan)
         self.info = ConnectionInfo(
             id: Self.connections.wrappingAdd(1, ordering: .relaxed).newValue,
             role: .client,
             peer: ""
         )
-        self.observe(.connecting(url: plan.url, attempt: self.hops))
+        // Another server may be behind another proxy, or behind none.
+        let proxy = try self.configuration.proxy.proxy(for: plan.url)
+        self.observe(.connecting(url: plan.url, attempt: self.hops, proxy: proxy))
         let bound = TimeAmount(self.configuration.timeouts.connect)
-        let addresses = try await self.resolve(plan.url, until: min(self.deadline, .now() + bound))
+        let addresses = try await self.resolve(plan.url, through: proxy, until: min(self.deadline, .now() + bound))
         var failure: WebSocketError?
         for (index, address) in addresses.enumerated() {
             // The time is shared among the addresses, so that a dead first one does not use it all up; waiting for
             // one's turn (R-C1) does not count.
             let share = TimeAmount.nanoseconds(bound.nanoseconds / Int64(addresses.count - index))
             do throws(DialFailure) {
-                return try await self.hop(plan, to: address, within: share)
+                return try await self.hop(plan, to: address, of: proxy, within: share)
             } catch {
                 switch error {
                 case .nextAddress(let error): failure = failure ?? error
@@ -102,12 +107,13 @@ struct ConnectLoop {
     mutating func hop(
         _ plan: ClientPlan,
         to address: SocketAddress,
+        of proxy: Proxy?,
         within share: TimeAmount
     ) async throws(DialFailure) -> WebSocket? {
         let (stream, steps) = AsyncStream.makeStream(of: ClientSession.Step.self)
         self.info.peer = address.peerName
-        // R-C1: per address, without the port.
-        let place = address.ipAddress ?? address.peerName
+        // R-C1: per address, without the port; per host where a proxy resolves its name.
+        let place = proxy == nil ? address.ipAddress ?? address.peerName : plan.url.host
         guard await self.gate.enter(place, until: self.deadline, on: self.eventLoop) else {
             if Task.isCancelled { throw .final(CancellationError()) }
             throw .final(
@@ -117,10 +123,14 @@ struct ConnectLoop {
                 )
             )
         }
-        let permit = ConnectPermit(gate: self.gate, place: place)
+        var permit = ConnectPermit(gate: self.gate, place: place)
         defer { permit.giveBack() }
-        let limit = min(self.deadline, .now() + share)
-        let channel = try await self.dial(plan, to: address, until: limit, steps: steps)
+        let channel: any Channel
+        if let proxy {
+            channel = try await self.dial(plan, through: proxy, at: address, within: share, &permit, steps: steps)
+        } else {
+            channel = try await self.dial(plan, to: address, until: min(self.deadline, .now() + share), steps: steps)
+        }
         do {
             return try await withTaskCancellationHandler {
                 try await self.follow(stream, channel: channel, permit: permit)
@@ -141,15 +151,29 @@ struct ConnectLoop {
     ) async throws -> WebSocket? {
         var next: HopOutcome?
         var failure: WebSocketError?
+        var permit = permit
+        defer { permit.giveBack() }
+        // Whether the answer to a challenge of the opening handshake goes out on a fresh connection.
+        var answersAfresh = false
         for await step in stream {
             switch step {
-            case .established:
+            case .established(let head):
                 permit.giveBack()
+                try self.attempt.accepted(head)
             case .opened(let socket):
                 return socket
-            case .challenge(let response):
+            case .challenge(let response, let layer):
                 do {
-                    try await self.answer(response, layer: .extended, channel: channel)
+                    // Others may connect to this address while a person is asked.
+                    permit.giveBack()
+                    try await self.answer(response, layer: layer)
+                    if layer == .extended {
+                        try await self.replayExtended(on: channel)
+                    } else {
+                        answersAfresh = true
+                        permit = try await self.permit(after: permit)
+                        answersAfresh = try await !self.replayOpening(on: channel)
+                    }
                 } catch let error as WebSocketError {
                     failure = failure ?? error
                     try? await self.end(channel)
@@ -170,6 +194,7 @@ struct ConnectLoop {
         permit.giveBack()
         try Task.checkCancellation()
         if let failure { throw failure }
+        if answersAfresh { return nil }
         guard let next else {
             throw WebSocketError(
                 .closedDuringHandshake,
@@ -177,10 +202,10 @@ struct ConnectLoop {
                 url: self.attempt.url
             )
         }
-        if next.kind == .challenge {
-            try await self.answer(next.response, layer: .opening, channel: nil)
-        } else {
-            try await self.redirect(next)
+        switch next.kind {
+        case .challenge: try await self.answer(next.response, layer: .opening)
+        case .replayLost: break
+        case .choose, .redirect, .upgrade: try await self.redirect(next)
         }
         return nil
     }

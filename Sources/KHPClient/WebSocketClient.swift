@@ -114,6 +114,11 @@ public struct WebSocketClient: Sendable {
             allowsDowngrade: configuration.redirects.allowsDowngrade,
             follows308: configuration.redirects.follows308
         )
-        return ClientAttempt(plan, redirects: redirects, rounds: configuration.limits.challengeRounds)
+        let authenticator = try Authenticator(
+            limit: configuration.limits.challengeRounds,
+            allowsDowngrade: configuration.authentication.allowsDowngrade,
+            preemptive: configuration.authentication.preemptive
+        )
+        return ClientAttempt(plan, redirects: redirects, authenticator: authenticator)
     }
 }

@@ -15,7 +15,7 @@ struct DrivenConnection {
     private(set) var closed: CloseInfo?
     private(set) var hop: HopOutcome?
     /// What waits for a decision; whoever decides takes it.
-    var challenge: HandshakeResponse?
+    var challenge: (response: HandshakeResponse, layer: HandshakeLayer)?
     var openingRequest: OpeningRequest?
     var extendedRequest: ExtendedRequest?
     var plainRequest: RequestHead?
@@ -70,7 +70,7 @@ struct DrivenConnection {
             case .decideExtended(let request): self.extendedRequest = request
             case .plainRequest(let head): self.plainRequest = head
             case .failed(let error): self.failure = self.failure ?? error
-            case .challenge(let response): self.challenge = response
+            case .challenge(let response, let layer): self.challenge = (response, layer)
             case .opened(let negotiation): self.opened = negotiation
             case .hopEnded(let outcome): self.hop = outcome
             case .closed(let info): self.closed = info

@@ -40,6 +40,11 @@ package struct Challenge: Sendable, Hashable {
 
     package var realm: String? { self["realm"] }
 
+    /// All parameters by name.
+    package var values: [String: String] {
+        Dictionary(self.parameters.map { ($0.name, $0.value) }) { first, _ in first }
+    }
+
     /// Whether the scheme is `name`, without regard to case.
     package func isScheme(_ name: String) -> Bool {
         Bytes.lowercasedASCII(scheme) == Bytes.lowercasedASCII(name)

@@ -3,8 +3,10 @@ public protocol ChallengeHandler: Sendable {
     /// Credentials for `request`, or nil when there are none: then the connection fails with
     /// ``WebSocketError/Code/authenticationFailed``.
     ///
-    /// Asked once for each challenge, in the order in which the server sent them, until one gets an answer. Credentials
-    /// that were refused once are not sent again. After a redirect to another origin the handler is asked afresh: see
+    /// Asked once for each challenge until one gets an answer: first for schemes that cannot be ranked, such as Bearer
+    /// or one's own, in the order in which the server sent them; then for Digest, the strongest algorithm first; then
+    /// for Basic. Credentials that were refused once are not sent again: see
+    /// ``ChallengeRequest/previousWasRefused``. After a redirect to another origin the handler is asked afresh: see
     /// ``ChallengeRequest/isRedirectedToAnotherOrigin``.
     func respond(to request: ChallengeRequest) async -> Credentials?
 }
@@ -35,16 +37,4 @@ public struct BasicChallengeHandler: ChallengeHandler {
         guard Bytes.lowercasedASCII(request.scheme) == "basic" else { return nil }
         return await login(request)
     }
-}
-
-/// The answer to one of `challenges`: the first that `handler` answers, in the order in which they were sent.
-package func answer(
-    _ challenges: [Challenge],
-    with handler: any ChallengeHandler,
-    request: (Challenge) -> ChallengeRequest
-) async -> (challenge: Challenge, credentials: Credentials)? {
-    for challenge in challenges {
-        if let credentials = await handler.respond(to: request(challenge)) { return (challenge, credentials) }
-    }
-    return nil
 }

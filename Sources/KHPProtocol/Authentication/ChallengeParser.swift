@@ -17,6 +17,16 @@ package func parseChallenges(fieldValues: [String]) throws(GrammarError) -> [Cha
     return challenges
 }
 
+/// The parameters of Authentication-Info and Proxy-Authentication-Info (RFC 9110 section 11.6.3), in order.
+package func parseAuthenticationParameters(_ values: [String]) throws(GrammarError) -> [Challenge.Parameter] {
+    // They are those of a challenge without its scheme.
+    let challenges = try parseChallenges(fieldValues: ["Info " + values.joined(separator: ", ")])
+    guard challenges.count == 1, let parameters = challenges.first?.parameters, !parameters.isEmpty else {
+        throw GrammarError("it holds something other than parameters", at: 0)
+    }
+    return parameters
+}
+
 private struct ChallengeParser {
     /// Challenges of one response, and parameters of one challenge: more than any scheme has.
     static let maximumCount = 32

@@ -29,6 +29,10 @@ public struct ChallengeRequest: Sendable, Hashable {
     public var token68: String?
     /// 1 for the first challenge of the connection attempt, then 2, and so on.
     public var round: Int
+    /// Host and port of the proxy that asks, where ``layer`` is ``Layer/proxy``.
+    public var proxy: String?
+    /// Whether what was sent there before this challenge was refused: the same would not be sent again.
+    public var previousWasRefused: Bool
 
     /// A request made of these parts; without an `originalURL` nothing was redirected.
     public init(
@@ -39,7 +43,9 @@ public struct ChallengeRequest: Sendable, Hashable {
         realm: String? = nil,
         parameters: [String: String] = [:],
         token68: String? = nil,
-        round: Int = 1
+        round: Int = 1,
+        proxy: String? = nil,
+        previousWasRefused: Bool = false
     ) {
         self.url = url
         self.originalURL = originalURL ?? url
@@ -49,18 +55,30 @@ public struct ChallengeRequest: Sendable, Hashable {
         self.parameters = parameters
         self.token68 = token68
         self.round = round
+        self.proxy = proxy
+        self.previousWasRefused = previousWasRefused
     }
 
-    package init(_ challenge: Challenge, url: WebSocketURL, originalURL: WebSocketURL, layer: Layer, round: Int) {
+    package init(
+        _ challenge: Challenge,
+        url: WebSocketURL,
+        originalURL: WebSocketURL,
+        layer: Layer,
+        round: Int,
+        proxy: String? = nil,
+        previousWasRefused: Bool = false
+    ) {
         self.init(
             url: url,
             originalURL: originalURL,
             layer: layer,
             scheme: challenge.scheme,
             realm: challenge.realm,
-            parameters: Dictionary(challenge.parameters.map { ($0.name, $0.value) }) { first, _ in first },
+            parameters: challenge.values,
             token68: challenge.token68,
-            round: round
+            round: round,
+            proxy: proxy,
+            previousWasRefused: previousWasRefused
         )
     }
 

@@ -2,37 +2,38 @@
 // shell dials, asks people and counts the time.
 
 import HTTPTypes
+import NIOCore
 
 package struct ClientAttempt: Sendable {
     /// What the caller asked for, for the first hop.
     private let template: ClientPlan
     package private(set) var url: WebSocketURL
     private var redirects: RedirectTracker
-    private var rounds: ChallengeRounds
+    /// Answers challenges, over all hops; a proxy's as well.
+    package var authenticator: Authenticator
     private var trail: [RedirectStep] = []
-    private var challengesAnswered = 0
-    /// The answer to a challenge of the opening handshake, for the origin that asked.
-    private var openingAuthorization: (origin: String, value: String)?
+    /// The answer to the last challenge, until it is sent.
+    private var prepared: (place: Authenticator.Place, authorization: RequestAuthorization)?
     private let follows308: Bool
 
     /// - Parameters:
     ///   - template: the plan of the first hop.
     ///   - redirects: what may be followed, from the same URL.
-    ///   - rounds: how many challenges may be answered (D18).
-    package init(_ template: ClientPlan, redirects: RedirectTracker, rounds: Int) {
+    ///   - authenticator: how challenges are answered, and how many (D18).
+    package init(_ template: ClientPlan, redirects: RedirectTracker, authenticator: Authenticator) {
         self.template = template
         self.url = template.url
         self.redirects = redirects
-        self.rounds = ChallengeRounds(limit: rounds)
+        self.authenticator = authenticator
         self.follows308 = redirects.isRedirect(308)
     }
 
-    /// What the next hop asks for.
+    /// What the next hop asks for, without what authenticates it.
     package var plan: ClientPlan {
         var plan = self.template
         plan.url = self.url
         plan.redirects = self.trail
-        plan.challenges = self.challengesAnswered
+        plan.challenges = self.authenticator.count
         plan.followsPermanentRedirect = self.follows308
         if !self.redirects.keepsSecrets {
             // D12: what the caller added belongs to the origin that the caller named; once left, it stays behind for
@@ -40,7 +41,16 @@ package struct ClientAttempt: Sendable {
             plan.headers = HTTPFields()
             plan.extendedHeaders = HTTPFields()
         }
-        if let known = self.openingAuthorization, known.origin == self.url.origin { plan.authorization = known.value }
+        return plan
+    }
+
+    /// What the next hop asks for. Each call may count a Digest nonce on: to be called once for each hop.
+    /// - Parameter clientNonce: makes fresh randomness.
+    package mutating func nextPlan(clientNonce: () -> String) -> ClientPlan {
+        var plan = self.plan
+        plan.authorization =
+            self.takePrepared(.opening) ?? self.authorization(.opening, clientNonce: clientNonce())
+        plan.extendedAuthorization = self.authorization(.extended, clientNonce: clientNonce())
         return plan
     }
 
@@ -70,13 +80,16 @@ package struct ClientAttempt: Sendable {
                 candidates: candidates,
                 from: from,
                 method: outcome.layer == .extended ? self.template.method : "GET",
-                credentialsState: self.challengesAnswered
+                credentialsState: self.authenticator.count
             )
-            // Credentials stay behind when their origin is left, also where the chain comes back to it (threat F2).
-            if !target.isSameOrigin(as: from) { self.openingAuthorization = nil }
-            self.url = target
             // An answer that is no challenge means that the credentials were taken.
-            self.rounds.accepted()
+            try self.authenticator.accepted(outcome.response, at: self.place(outcome.layer))
+            // Credentials stay behind when their origin is left, also where the chain comes back to it (threat F2).
+            if !target.isSameOrigin(as: from) {
+                self.authenticator.left(from)
+                self.prepared = nil
+            }
+            self.url = target
             let step = RedirectStep(from: from, to: target, status: outcome.response.status, layer: outcome.layer)
             self.trail.append(step)
             return step
@@ -114,93 +127,134 @@ package struct ClientAttempt: Sendable {
 
     // MARK: Challenges
 
-    /// A 401: the challenges to answer, each as the handler sees it.
+    /// Where a handshake of this hop takes place.
+    package func place(_ layer: HandshakeLayer) -> Authenticator.Place { .origin(self.url, layer) }
+
+    /// The request of a handshake of this hop, as Digest signs it.
+    package func target(_ layer: HandshakeLayer) -> Authenticator.Target {
+        switch layer {
+        case .opening: Authenticator.Target(method: "GET", uri: self.url.resource)
+        case .extended:
+            Authenticator.Target(
+                method: self.template.method,
+                uri: self.url.resource,
+                entity: self.template.body ?? ByteBuffer()
+            )
+        }
+    }
+
+    /// A 401 or 407: what to answer at once, or the challenges to answer as the handler sees them.
     package mutating func challenged(
         by response: HandshakeResponse,
-        layer: HandshakeLayer
-    ) throws(WebSocketError) -> [ChallengeRequest] {
-        let place: ChallengeRequest.Layer = layer == .opening ? .opening : .extended
-        let round: Int
-        let parsed: [Challenge]
+        at place: Authenticator.Place,
+        target: Authenticator.Target,
+        clientNonce: String
+    ) throws(WebSocketError) -> Authenticator.Challenged {
         do throws(WebSocketError) {
-            round = try self.rounds.challenged(at: self.url, layer: place)
-            parsed = try self.challenges(in: response)
-        } catch {
-            throw self.withResponse(error, response, layer)
-        }
-        return parsed.map { challenge in
-            ChallengeRequest(
-                challenge,
+            let challenged = try self.authenticator.challenged(
+                by: response,
+                at: place,
                 url: self.url,
                 originalURL: self.template.url,
-                layer: place,
-                round: round
+                target: target,
+                clientNonce: clientNonce
             )
-        }
-    }
-
-    private func challenges(in response: HandshakeResponse) throws(WebSocketError) -> [Challenge] {
-        let values = response.fields[values: .wwwAuthenticate]
-        do throws(GrammarError) {
-            let challenges = try parseChallenges(fieldValues: values)
-            if !challenges.isEmpty { return challenges }
+            if case .answer(let value, _) = challenged { self.prepare(value, at: place) }
+            return challenged
         } catch {
-            throw WebSocketError(
-                .authenticationFailed,
-                "The server asks for credentials with a challenge that cannot be read: \(error.message).",
-                url: self.url
-            )
+            throw self.withResponse(error, response, place)
         }
-        // KHP-E19
-        throw WebSocketError(
-            .authenticationFailed,
-            "The server answered 401 without a challenge, so nothing can be answered.",
-            url: self.url
-        )
     }
 
-    /// The Authorization value for credentials that a handler gave; refused when they were rejected before.
+    /// The value of Authorization or Proxy-Authorization for credentials that a handler gave; refused when they were
+    /// rejected before. For a server's challenge it is also kept until it is taken by ``takePrepared(_:)`` or
+    /// ``nextPlan(clientNonce:)``.
     package mutating func answer(
         _ credentials: Credentials,
         to request: ChallengeRequest,
-        response: HandshakeResponse
+        at place: Authenticator.Place,
+        target: Authenticator.Target,
+        response: HandshakeResponse,
+        clientNonce: String
     ) throws(WebSocketError) -> String {
-        let layer: HandshakeLayer = request.layer == .opening ? .opening : .extended
         do throws(WebSocketError) {
-            let value = try credentials.authorizationValue()
-            try self.rounds.answer(value, at: self.url, layer: request.layer)
-            self.challengesAnswered += 1
-            if layer == .opening { self.openingAuthorization = (self.url.origin, value) }
+            let value = try self.authenticator.answer(
+                credentials,
+                to: request,
+                at: place,
+                target: target,
+                clientNonce: clientNonce
+            )
+            self.prepare(value, at: place)
             return value
         } catch {
-            throw self.withResponse(error, response, layer)
+            throw self.withResponse(error, response, place)
         }
     }
 
-    /// Nobody could answer.
-    package func unanswered(_ response: HandshakeResponse, layer: HandshakeLayer, hasHandler: Bool) -> WebSocketError {
+    private mutating func prepare(_ value: String, at place: Authenticator.Place) {
+        guard case .origin = place else { return }
+        self.prepared = (place, RequestAuthorization(value, proof: self.authenticator.proof(at: place)))
+    }
+
+    /// The answer to the last challenge where this handshake of the hop asked for it. Given once.
+    package mutating func takePrepared(_ layer: HandshakeLayer) -> RequestAuthorization? {
+        guard let prepared, prepared.place == self.place(layer) else { return nil }
+        self.prepared = nil
+        return prepared.authorization
+    }
+
+    /// What a fresh request of this handshake takes along unasked.
+    package mutating func authorization(_ layer: HandshakeLayer, clientNonce: String) -> RequestAuthorization? {
+        let place = self.place(layer)
+        let value = self.authenticator.authorization(
+            at: place,
+            target: self.target(layer),
+            clientNonce: clientNonce
+        )
+        return value.map { RequestAuthorization($0, proof: self.authenticator.proof(at: place)) }
+    }
+
+    /// The opening handshake has succeeded.
+    package mutating func accepted(_ head: ResponseHead) throws(WebSocketError) {
+        try self.authenticator.accepted(head, at: self.place(.opening))
+    }
+
+    /// Nobody could answer, or only with what was refused already.
+    package func unanswered(
+        _ response: HandshakeResponse,
+        at place: Authenticator.Place,
+        hasHandler: Bool,
+        wasRefused: Bool = false
+    ) -> WebSocketError {
+        let party = place.party
         let message =
-            hasHandler
-            ? "The server asks for credentials, and there are none to give it."
-            : "The server asks for credentials, and no challenge handler is set."
-        return self.withResponse(WebSocketError(.authenticationFailed, message, url: self.url), response, layer)
+            wasRefused
+            ? "The credentials were refused."
+            : hasHandler
+                ? "The \(party) asks for credentials, and there are none to give it."
+                : "The \(party) asks for credentials, and no challenge handler is set."
+        return self.withResponse(Authenticator.failure(message, at: place, self.url), response, place)
     }
 
     private func withResponse(
         _ error: WebSocketError,
         _ response: HandshakeResponse,
-        _ layer: HandshakeLayer
+        _ place: Authenticator.Place
     ) -> WebSocketError {
         var error = error
         error.response = response
-        error.phase = layer == .opening ? .opening : .extended
+        error.phase = Authenticator.failure("", at: place, self.url).phase
         if error.url == nil { error.url = self.url }
         return error
     }
 
     /// The error as the caller sees it: a 403 after an answered challenge means that the credentials were refused (D16).
     package func explained(_ error: WebSocketError) -> WebSocketError {
-        guard self.challengesAnswered > 0, error.response?.status == 403 else { return error }
+        // A proxy's 403 is not about what a server was given.
+        guard self.authenticator.serverCount > 0, error.response?.status == 403, error.phase != .connect else {
+            return error
+        }
         var error = error
         error.code = .authenticationFailed
         error.message = "The server refused the credentials (403)."

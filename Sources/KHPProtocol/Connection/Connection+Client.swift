@@ -18,8 +18,10 @@ package struct ClientPlan: Sendable {
     /// The caller's fields that may go to this hop's origin.
     package var headers = HTTPFields()
     package var extendedHeaders = HTTPFields()
-    /// The Authorization value for the opening request, after its 401.
-    package var authorization: String?
+    /// For the opening request: the answer to its 401, or what is sent unasked.
+    package var authorization: RequestAuthorization?
+    /// For the extended request: what is sent unasked.
+    package var extendedAuthorization: RequestAuthorization?
     /// What happened on the way here.
     package var redirects: [RedirectStep] = []
     package var challenges = 0
@@ -37,6 +39,30 @@ struct ClientHandshakes {
     var result: OpeningResult?
     /// When the challenge was handed to the shell; the whole connect is paused meanwhile.
     var challengedAt: NIODeadline?
+    /// The 401 that the opening request on this connection replays, or waits to.
+    var openingChallenge: HandshakeResponse?
+    /// Whether the server spoke while nothing was asked of it: then nothing more is.
+    var isSpoiled = false
+    /// What the answer to the last extended request has to prove.
+    var proof: DigestProof?
+
+    func opening(key: String, limits: Limits) throws(WebSocketError) -> OpeningClient {
+        try OpeningClient(
+            OpeningClientPlan(
+                url: self.plan.url,
+                key: key,
+                subprotocols: Subprotocols.offered(
+                    self.plan.subprotocols,
+                    extendedHandshake: self.plan.extendedHandshake != .off
+                ),
+                extensions: try ExtensionNegotiation(self.plan.extensions),
+                origin: self.plan.origin,
+                extraFields: self.plan.headers,
+                authorization: self.plan.authorization?.value
+            ),
+            limits: limits
+        )
+    }
 }
 
 extension Connection {
@@ -54,25 +80,19 @@ extension Connection {
         now: NIODeadline
     ) throws(WebSocketError) {
         self.init(role: .client, settings: settings, masks: masks, now: now)
-        let opening = OpeningClientPlan(
-            url: plan.url,
-            key: key,
-            subprotocols: Subprotocols.offered(plan.subprotocols, extendedHandshake: plan.extendedHandshake != .off),
-            extensions: try ExtensionNegotiation(plan.extensions),
-            origin: plan.origin,
-            extraFields: plan.headers,
-            authorization: plan.authorization
-        )
+        var client = ClientHandshakes(plan: plan)
+        client.opening = try client.opening(key: key, limits: settings.limits)
         // R-U2: what is sent later only is checked now as well.
         let extended = ExtendedClientPlan(
             url: plan.url,
             method: plan.method,
             subprotocols: plan.subprotocols,
             extraFields: plan.extendedHeaders,
+            authorization: plan.extendedAuthorization?.value,
             acceptValue: ""
         )
         try extended.validate()
-        self.client = ClientHandshakes(plan: plan, opening: try OpeningClient(opening, limits: settings.limits))
+        self.client = client
         self.totalDeadline = deadline
     }
 
@@ -83,6 +103,12 @@ extension Connection {
     }
 
     mutating func advanceClientOpening(now: NIODeadline) {
+        if self.client?.challengedAt != nil {
+            // Nothing was asked: what comes now belongs to nothing that will be.
+            if self.inbound.readableBytes > 0 { self.client?.isSpoiled = true }
+            self.inbound.moveReaderIndex(to: self.inbound.writerIndex)
+            return
+        }
         do throws(WebSocketError) {
             guard let outcome = try self.client?.opening?.receive(&self.inbound) else { return }
             self.take(outcome, now: now)
@@ -97,6 +123,13 @@ extension Connection {
     }
 
     mutating func clientOpeningStreamEnded(now: NIODeadline) {
+        if let challenge = self.client?.openingChallenge, self.client?.opening?.hasHeardNothing == true {
+            // Servers drop idle connections when they like; that says nothing about the credentials.
+            self.failure = nil
+            self.actions.append(.hopEnded(HopOutcome(kind: .replayLost, layer: .opening, response: challenge)))
+            self.end(clean: false)
+            return
+        }
         do throws(WebSocketError) {
             if let outcome = try self.client?.opening?.inputClosed() {
                 self.take(outcome, now: now)
@@ -110,11 +143,21 @@ extension Connection {
 
     private mutating func take(_ outcome: OpeningClient.Outcome, now: NIODeadline) {
         self.openingDeadline = nil
+        let isReusable = self.client?.opening?.leavesConnectionUsable ?? false
         self.client?.opening = nil
         switch outcome {
         case .accepted(let result):
             if self.isObserved {
                 self.actions.append(.event(.openingResponse(head: result.head.redactedText, status: 101)))
+            }
+            do throws(WebSocketError) {
+                try self.client?.plan.authorization?.proof?.check(result.head.fields.all("Authentication-Info"))
+            } catch {
+                var error = error
+                error.response = HandshakeResponse(head: result.head)
+                error.phase = .opening
+                self.fail(error, close: nil, now: now)
+                return
             }
             self.isFramed = true
             self.client?.result = result
@@ -129,8 +172,48 @@ extension Connection {
                     .event(.openingResponse(head: response.redactedHead, status: response.status))
                 )
             }
-            self.refuse(response, now: now)
+            if response.status == 401, isReusable, self.inbound.readableBytes == 0, !self.isInputClosed {
+                self.client?.openingChallenge = response
+                self.client?.challengedAt = now
+                self.totalDeadline = nil
+                self.openingDeadline = now + self.settings.waits.challenge
+                self.actions.append(.challenge(response, .opening))
+            } else {
+                self.refuse(response, now: now)
+            }
         }
+    }
+
+    /// The shell has credentials for a challenge of the opening handshake: the request once more on the same connection.
+    /// - Parameters:
+    ///   - extended: for the extended request, in place of what the plan has.
+    ///   - key: a fresh Sec-WebSocket-Key.
+    ///   - deadline: the end of the whole connect, moved by the time that the handler took.
+    /// - Returns: `false` when the connection cannot be used any more, and ends; a fresh one is to be used.
+    package mutating func replayOpening(
+        _ authorization: RequestAuthorization,
+        extended: RequestAuthorization?,
+        key: String,
+        deadline: NIODeadline,
+        now: NIODeadline
+    ) -> Bool {
+        guard self.phase == .opening, var client = self.client, client.challengedAt != nil else { return false }
+        client.plan.authorization = authorization
+        client.plan.extendedAuthorization = extended
+        guard !client.isSpoiled, self.inbound.readableBytes == 0, !self.isInputClosed,
+            let opening = try? client.opening(key: key, limits: self.settings.limits)
+        else {
+            self.end(clean: false)
+            return false
+        }
+        client.opening = opening
+        client.challengedAt = nil
+        client.plan.challenges += 1
+        self.client = client
+        self.totalDeadline = deadline
+        self.openingDeadline = now + self.settings.waits.opening
+        self.startClientOpening()
+        return true
     }
 
     /// KHP-O4: without x-kaazing-handshake there is no extended handshake.
@@ -202,6 +285,8 @@ extension Connection {
                 "The TLS handshake was not complete within \(self.settings.timeouts.connect.words).",
                 now: now
             )
+        case .client where self.client?.challengedAt != nil:
+            self.timedOut("No credentials were given in time.", now: now)
         case .client:
             self.timedOut(
                 "The server did not answer the opening handshake within \(self.settings.timeouts.opening.words).",

@@ -13,14 +13,16 @@ extension Connection {
             extensions: result.extensions,
             extraFields: plan.extendedHeaders,
             body: plan.body,
+            authorization: plan.extendedAuthorization?.value,
             acceptValue: result.acceptValue,
             followsPermanentRedirect: plan.followsPermanentRedirect
         )
         var machine = ExtendedClient(extended, limits: self.settings.limits)
         let request = machine.start(now: now)
         self.client?.extended = machine
+        self.client?.proof = plan.extendedAuthorization?.proof
         self.phase = .extended
-        self.actions.append(.established)
+        self.actions.append(.established(result.head))
         self.sendExtendedRequest(request)
     }
 
@@ -31,12 +33,17 @@ extension Connection {
 
     /// The shell has credentials for the challenge: the replay on the same WebSocket (KHP-E17).
     /// - Parameter deadline: the end of the whole connect, moved by the time that the handler took.
-    package mutating func answerChallenge(_ authorization: String, deadline: NIODeadline, now: NIODeadline) {
+    package mutating func answerChallenge(
+        _ authorization: RequestAuthorization,
+        deadline: NIODeadline,
+        now: NIODeadline
+    ) {
         guard self.phase == .extended, self.client?.challengedAt != nil else { return }
         self.client?.challengedAt = nil
+        self.client?.proof = authorization.proof
         self.client?.plan.challenges += 1
         self.totalDeadline = deadline
-        guard let request = self.client?.extended?.authorize(authorization, now: now) else { return }
+        guard let request = self.client?.extended?.authorize(authorization.value, now: now) else { return }
         self.sendExtendedRequest(request)
     }
 
@@ -56,7 +63,7 @@ extension Connection {
             self.observe(response, .challenge)
             self.client?.challengedAt = now
             self.totalDeadline = nil
-            self.actions.append(.challenge(response))
+            self.actions.append(.challenge(response, .extended))
         case .redirect(let response):
             self.hopEnded(.redirect, response, .redirect, now: now)
         case .choose(let response):
@@ -84,6 +91,17 @@ extension Connection {
 
     private mutating func completeExtended(_ result: ExtendedResult, now: NIODeadline) {
         guard let plan = self.client?.plan else { return }
+        if let proof = self.client?.proof {
+            do throws(WebSocketError) {
+                try proof.check(result.head.fields.all("Authentication-Info"), entity: result.entity)
+            } catch {
+                var error = error
+                error.response = result.response
+                error.phase = .extended
+                self.fail(error, close: .internalError, now: now)
+                return
+            }
+        }
         let negotiation = Negotiation(
             url: plan.url,
             dialect: .rfc6455,

@@ -23,9 +23,10 @@ package enum ConnectionAction {
     /// The handshake has failed; the connection closes behind this.
     indirect case failed(WebSocketError)
     /// Client: the opening handshake is complete and the extended one begins: no longer CONNECTING (R-C1).
-    case established
-    /// Client: a 401 of the extended handshake wants credentials; call `answerChallenge`.
-    indirect case challenge(HandshakeResponse)
+    indirect case established(ResponseHead)
+    /// Client: a 401 wants credentials, and the connection waits for them. In the extended handshake call
+    /// `answerChallenge`, in the opening one `replayOpening`.
+    indirect case challenge(HandshakeResponse, HandshakeLayer)
     /// The socket is open.
     indirect case opened(Negotiation)
     /// Client: the handshake ended without an open socket, in a way that a fresh connection may mend.
@@ -45,6 +46,9 @@ package struct HopOutcome: Sendable {
         case redirect
         /// 401 in the opening handshake: to be answered on a fresh connection.
         case challenge
+        /// The server closed instead of answering a replay on the same connection: to be sent on a fresh one. The
+        /// response is the 401.
+        case replayLost
         /// 426.
         case upgrade
     }

@@ -42,9 +42,19 @@ struct EntityReader {
         }
     }
 
+    /// Whether the end is known from the content itself, and not only from the end of the stream.
+    var hasOwnEnd: Bool {
+        if case .untilClose = mode { false } else { true }
+    }
+
     var isComplete: Bool {
         if case .complete = mode { return true }
         return entity.readableBytes >= limit
+    }
+
+    /// Whether all of it was read: what follows belongs to something else.
+    var isWhole: Bool {
+        if case .complete = mode { true } else { false }
     }
 
     /// Takes bytes until the entity is complete. Beyond the limit it counts as complete: nobody reads on for more.

@@ -49,6 +49,14 @@ package struct OpeningClient {
     private var decoder: ResponseHeadDecoder
     private var provisionalResponses = 0
     private var state = State.head
+    /// Whether the connection can take another request behind the response (RFC 9112 section 9.3): it was HTTP/1.1,
+    /// ended where it said, and did not announce the end.
+    package private(set) var leavesConnectionUsable = false
+
+    /// Whether not a byte of an answer has come.
+    package var hasHeardNothing: Bool {
+        if case .head = state { decoder.isEmpty && provisionalResponses == 0 } else { false }
+    }
 
     /// - Throws: `invalidArgument` for what cannot be written (A7).
     package init(_ plan: OpeningClientPlan, limits: Limits = Limits()) throws(WebSocketError) {
@@ -72,6 +80,8 @@ package struct OpeningClient {
                     state = .entity(head, reader)
                     return nil
                 }
+                leavesConnectionUsable =
+                    head.minorVersion == 1 && reader.isWhole && !head.fields.hasToken("close", in: "Connection")
                 return .response(HandshakeResponse(head: head, entity: reader.entity))
             case .head:
                 guard let head = try decodeHead(&input) else { return nil }

@@ -43,7 +43,7 @@ struct ClientUnderTest {
             self.settings = settings
             self.logins = transcript.list("client.user").map { login in
                 let parts = login.split(separator: ":", maxSplits: 1).map(String.init)
-                return .basic(user: parts.first ?? "", password: parts.count > 1 ? parts[1] : "")
+                return .login(user: parts.first ?? "", password: parts.count > 1 ? parts[1] : "")
             }
             self.hasHandler = !self.logins.isEmpty
             self.origin = plan.url
@@ -53,8 +53,13 @@ struct ClientUnderTest {
                 follows308: transcript["client.follow-308"] == "yes"
             )
             self.deadline = now + TimeAmount(settings.timeouts.total)
-            self.attempt = ClientAttempt(plan, redirects: redirects, rounds: settings.limits.challengeRounds)
-            self.driven = try Self.connect(self.attempt.plan, settings, until: self.deadline, now: now)
+            self.attempt = ClientAttempt(
+                plan,
+                redirects: redirects,
+                authenticator: Authenticator(limit: settings.limits.challengeRounds)
+            )
+            let first = self.attempt.nextPlan { Transcript.clientNonce }
+            self.driven = try Self.connect(first, settings, until: self.deadline, now: now)
         } catch {
             throw failed(error.message)
         }
@@ -81,11 +86,23 @@ struct ClientUnderTest {
 
     /// Does what waits to be done, if anything does: a challenge to answer.
     mutating func proceed() -> Bool {
-        guard let response = self.driven.challenge else { return false }
+        guard let (response, layer) = self.driven.challenge else { return false }
         self.driven.challenge = nil
         do throws(WebSocketError) {
-            let authorization = try self.answer(response, layer: .extended)
-            self.driven.connection.answerChallenge(authorization, deadline: self.deadline, now: self.driven.now)
+            try self.answer(response, layer: layer)
+            guard let authorization = self.attempt.takePrepared(layer) else { return false }
+            switch layer {
+            case .extended:
+                self.driven.connection.answerChallenge(authorization, deadline: self.deadline, now: self.driven.now)
+            case .opening:
+                _ = self.driven.connection.replayOpening(
+                    authorization,
+                    extended: self.attempt.authorization(.extended, clientNonce: Transcript.clientNonce),
+                    key: Transcript.key,
+                    deadline: self.deadline,
+                    now: self.driven.now
+                )
+            }
         } catch {
             self.error = self.error ?? error
             self.driven.connection.close(code: .normalClosure, reason: "", now: self.driven.now)
@@ -94,30 +111,53 @@ struct ClientUnderTest {
         return true
     }
 
-    private mutating func answer(
-        _ response: HandshakeResponse,
-        layer: HandshakeLayer
-    ) throws(WebSocketError) -> String {
-        for request in try self.attempt.challenged(by: response, layer: layer) {
+    private mutating func answer(_ response: HandshakeResponse, layer: HandshakeLayer) throws(WebSocketError) {
+        let place = self.attempt.place(layer)
+        let target = self.attempt.target(layer)
+        let challenged = try self.attempt.challenged(
+            by: response,
+            at: place,
+            target: target,
+            clientNonce: Transcript.clientNonce
+        )
+        guard case .ask(let requests) = challenged else { return }
+        var wasRefused = false
+        for request in requests {
             // D20: they belong to the origin that was given.
-            guard !self.logins.isEmpty, request.scheme.lowercased() == "basic",
-                request.url.isSameOrigin(as: self.origin)
-            else { continue }
-            let login = self.logins[min(self.used, self.logins.count - 1)]
-            self.used += 1
-            return try self.attempt.answer(login, to: request, response: response)
+            guard let credentials = self.credentials(for: request) else { continue }
+            if self.attempt.authenticator.isRefused(credentials, at: place) {
+                wasRefused = true
+                continue
+            }
+            _ = try self.attempt.answer(
+                credentials,
+                to: request,
+                at: place,
+                target: target,
+                response: response,
+                clientNonce: Transcript.clientNonce
+            )
+            return
         }
-        throw self.attempt.unanswered(response, layer: layer, hasHandler: self.hasHandler)
+        throw self.attempt.unanswered(response, at: place, hasHandler: self.hasHandler, wasRefused: wasRefused)
+    }
+
+    private mutating func credentials(for request: ChallengeRequest) -> Credentials? {
+        guard !self.logins.isEmpty, request.url.isSameOrigin(as: self.origin),
+            ["basic", "digest"].contains(request.scheme.lowercased())
+        else { return nil }
+        defer { self.used += 1 }
+        return self.logins[min(self.used, self.logins.count - 1)]
     }
 
     /// The hop is over: where to next, if anywhere.
     private mutating func leave() -> Bool {
         guard self.error == nil, self.driven.failure == nil, let outcome = self.driven.hop else { return false }
         do throws(WebSocketError) {
-            if outcome.kind == .challenge {
-                _ = try self.answer(outcome.response, layer: .opening)
-            } else {
-                _ = try self.attempt.follow(outcome)
+            switch outcome.kind {
+            case .challenge: try self.answer(outcome.response, layer: .opening)
+            case .replayLost: break
+            case .choose, .redirect, .upgrade: _ = try self.attempt.follow(outcome)
             }
             return true
         } catch {
@@ -132,7 +172,8 @@ struct ClientUnderTest {
         guard self.leave() else { return "no further hop: \(self.outcome.error?.description ?? "no reason")" }
         guard self.attempt.url == url else { return "the client goes to \(self.attempt.url)" }
         do throws(WebSocketError) {
-            self.driven = try Self.connect(self.attempt.plan, self.settings, until: self.deadline, now: self.driven.now)
+            let plan = self.attempt.nextPlan { Transcript.clientNonce }
+            self.driven = try Self.connect(plan, self.settings, until: self.deadline, now: self.driven.now)
             return nil
         } catch {
             return error.description

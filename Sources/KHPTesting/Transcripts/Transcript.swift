@@ -16,6 +16,8 @@ public struct Transcript: Sendable {
     public static let key = "dGhlIHNhbXBsZSBub25jZQ=="
     /// The Sec-WebSocket-Accept that fits ``key``.
     public static let accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+    /// The client's nonce in each Digest answer: that of RFC 7616 section 3.9.1.
+    public static let clientNonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ"
     /// The masking key of each frame of a client, in network order.
     public static let mask: UInt32 = 0x37fa_213d
     /// The Date of every answer.

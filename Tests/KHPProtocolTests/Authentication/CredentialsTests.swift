@@ -2,22 +2,6 @@ import KHPProtocol
 import Testing
 
 @Suite struct CredentialsTests {
-    @Test(
-        "RFC 7617",
-        arguments: [
-            ("Aladdin", "open sesame", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
-            ("test", "123\u{a3}", "Basic dGVzdDoxMjPCow=="),
-            ("joe", "a:b:c", "Basic am9lOmE6Yjpj"), ("", "", "Basic Og=="),
-        ]
-    )
-    func basic(user: String, password: String, value: String) throws {
-        #expect(try BasicCredentials(user: user, password: password).authorization == value)
-        let decoded = try #require(BasicCredentials(authorization: value))
-        #expect(decoded.user == user)
-        #expect(decoded.password == password)
-        #expect(try Credentials.basic(user: user, password: password).authorizationValue() == value)
-    }
-
     @Test(arguments: ["basic QTpi", "BASIC   QTpi"])
     func schemeInAnyCase(value: String) {
         #expect(BasicCredentials(authorization: value)?.user == "A")
@@ -66,14 +50,15 @@ import Testing
     @Test("never shown")
     func descriptions() throws {
         let credentials = Credentials.basic(user: "u", password: "CANARY")
-        let url = try WebSocketURL("ws://h/")
-        var rounds = ChallengeRounds()
-        try rounds.answer("Basic CANARY", at: url, layer: .opening)
-        var text = "\(credentials)\(String(reflecting: credentials))\(Credentials.authorization("CANARY"))\(rounds)"
+        let entry = PreemptiveCredentials(credentials, origin: try WebSocketURL("ws://h/"))
+        let authenticator = try Authenticator(preemptive: [entry])
+        var text =
+            "\(credentials)\(String(reflecting: credentials))\(Credentials.authorization("CANARY"))\(authenticator)\(entry)"
         text += String(reflecting: try BasicCredentials(user: "u", password: "CANARY"))
         dump(credentials, to: &text)
         dump([credentials], to: &text)
-        dump(rounds, to: &text)
+        dump(authenticator, to: &text)
+        dump(entry, to: &text)
         dump(try BasicCredentials(user: "u", password: "CANARY"), to: &text)
         #expect(!text.contains("CANARY"))
     }
@@ -116,20 +101,6 @@ import Testing
         #expect(await handler.respond(to: request("Token", at: other)) == nil)
     }
 
-    @Test func theFirstAnsweredChallengeCounts() async throws {
-        let challenges = try parseChallenges(fieldValues: [
-            "Negotiate, Basic realm=\"desk\", charset=UTF-8, Basic realm=x"
-        ])
-        let answered = await answer(challenges, with: BasicChallengeHandler(user: "a", password: "b")) {
-            ChallengeRequest($0, url: url, originalURL: url, layer: .extended, round: 1)
-        }
-        #expect(answered?.challenge.realm == "desk")
-        let none = await answer(challenges, with: BasicChallengeHandler { _ in nil }) {
-            ChallengeRequest($0, url: url, originalURL: url, layer: .extended, round: 1)
-        }
-        #expect(none == nil)
-    }
-
     @Test func requestShowsTheChallenge() throws {
         let challenge = try #require(try parseChallenges(fieldValues: ["Application Basic Realm=x, a=b"]).first)
         let request = ChallengeRequest(challenge, url: other, originalURL: url, layer: .opening, round: 2)
@@ -139,62 +110,5 @@ import Testing
         #expect(request.round == 2)
         #expect(request.isRedirectedToAnotherOrigin)
         #expect(!ChallengeRequest(url: url, layer: .opening, scheme: "Basic").isRedirectedToAnotherOrigin)
-    }
-}
-
-@Suite struct ChallengeRoundsTests {
-    private let url: WebSocketURL
-    private let other: WebSocketURL
-
-    init() throws {
-        url = try WebSocketURL("ws://h/a")
-        other = try WebSocketURL("ws://other/a")
-    }
-
-    @Test("D18: four answers, then no more (E10)")
-    func limit() throws {
-        var rounds = ChallengeRounds()
-        for round in 1...4 {
-            #expect(try rounds.challenged(at: url, layer: .extended) == round)
-            try rounds.answer("Basic \(round)", at: url, layer: .extended)
-        }
-        let error = #expect(throws: WebSocketError.self) { try rounds.challenged(at: other, layer: .opening) }
-        #expect(error?.code == .authenticationFailed)
-        #expect(error?.phase == .opening)
-        #expect(rounds.count == 4)
-    }
-
-    @Test("refused credentials are not sent twice")
-    func refused() throws {
-        var rounds = ChallengeRounds()
-        _ = try rounds.challenged(at: url, layer: .extended)
-        try rounds.answer("Basic x", at: url, layer: .extended)
-        _ = try rounds.challenged(at: url, layer: .extended)
-        let error = #expect(throws: WebSocketError.self) { try rounds.answer("Basic x", at: url, layer: .extended) }
-        #expect(error?.code == .authenticationFailed)
-        #expect(error?.message.contains("Basic x") == false)
-        try rounds.answer("Basic y", at: url, layer: .extended)
-    }
-
-    @Test("accepted credentials may be sent again, and elsewhere")
-    func accepted() throws {
-        var rounds = ChallengeRounds()
-        _ = try rounds.challenged(at: url, layer: .opening)
-        try rounds.answer("Basic x", at: url, layer: .opening)
-        rounds.accepted()
-        _ = try rounds.challenged(at: url, layer: .extended)
-        try rounds.answer("Basic x", at: url, layer: .extended)
-        rounds.accepted()
-        _ = try rounds.challenged(at: url, layer: .opening)
-        try rounds.answer("Basic x", at: url, layer: .opening)
-        // Refused here, unknown there.
-        _ = try rounds.challenged(at: url, layer: .opening)
-        try rounds.answer("Basic x", at: other, layer: .opening)
-    }
-
-    @Test func proxies() throws {
-        var rounds = ChallengeRounds(limit: 0)
-        let error = #expect(throws: WebSocketError.self) { try rounds.challenged(at: url, layer: .proxy) }
-        #expect(error?.code == .proxyAuthenticationRequired)
     }
 }

@@ -23,6 +23,8 @@ package struct DigestExchange: Sendable {
     package var uri: String
     /// The request's content for ``DigestProtection/integrity``.
     package var entity: ByteBuffer
+    /// For `-sess`: the nonce that the session's key was made with, where `nonce` is a later one (section 3.4.2).
+    package var sessionNonce: String?
 
     package init(
         algorithm: DigestAlgorithm,
@@ -32,7 +34,8 @@ package struct DigestExchange: Sendable {
         nonceCount: UInt32 = 1,
         method: String,
         uri: String,
-        entity: ByteBuffer = ByteBuffer()
+        entity: ByteBuffer = ByteBuffer(),
+        sessionNonce: String? = nil
     ) {
         self.algorithm = algorithm
         self.nonce = nonce
@@ -42,6 +45,7 @@ package struct DigestExchange: Sendable {
         self.method = method
         self.uri = uri
         self.entity = entity
+        self.sessionNonce = sessionNonce
     }
 
     /// Eight hexadecimal digits.
@@ -60,7 +64,8 @@ package struct DigestExchange: Sendable {
 
     private func digest(key: String, method: String, entity: ByteBuffer) -> String {
         let algorithm = self.algorithm
-        let secret = algorithm.isSession ? algorithm.hash("\(key):\(self.nonce):\(self.clientNonce)") : key
+        let session = self.sessionNonce ?? self.nonce
+        let secret = algorithm.isSession ? algorithm.hash("\(key):\(session):\(self.clientNonce)") : key
         var request = "\(method):\(self.uri)"
         if self.protection == .integrity { request += ":" + algorithm.hash(entity.readableBytesView) }
         let requestHash = algorithm.hash(request)

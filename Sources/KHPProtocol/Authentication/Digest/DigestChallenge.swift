@@ -1,0 +1,69 @@
+// A challenge of the Digest scheme as a client reads it (RFC 7616 section 3.3): what is usable is a value, what is not
+// says why.
+
+/// What a server asks for with Digest.
+package struct DigestChallenge: Sendable, Hashable {
+    /// Why a challenge of that scheme cannot be answered.
+    package struct Unusable: Error, Equatable, Sendable {
+        /// A part of a sentence.
+        package var message: String
+    }
+
+    package var realm: String
+    package var nonce: String
+    /// Sent back as it came.
+    package var opaque: String?
+    package var algorithm: DigestAlgorithm
+    /// The algorithm as the server spells it; `nil` where it names none.
+    package var algorithmName: String?
+    /// What the server offers to protect; empty is the form of RFC 2069.
+    package var protections: [DigestProtection]
+    /// Whether the credentials were right and only the nonce was too old.
+    package var isStale: Bool
+    /// Whether the user name is to be hidden (section 3.4.4).
+    package var hashesUser: Bool
+
+    /// Reads the parameters, whose names are in lower case. A `domain` is passed over: what one origin says does not
+    /// widen where credentials go (D12).
+    package init(parameters: [String: String]) throws(Unusable) {
+        guard let realm = parameters["realm"] else { throw Unusable(message: "it has no realm") }
+        guard let nonce = parameters["nonce"], !nonce.isEmpty else { throw Unusable(message: "it has no nonce") }
+        self.algorithmName = parameters["algorithm"]
+        guard let algorithm = DigestAlgorithm(name: self.algorithmName ?? "MD5") else {
+            throw Unusable(message: "its algorithm is unknown")
+        }
+        guard !algorithm.hash("").isEmpty else { throw Unusable(message: "libcrypto does not allow its algorithm") }
+        self.protections = []
+        if let list = parameters["qop"] {
+            self.protections = list.utf8.split(separator: Bytes.comma).compactMap { element in
+                let element = element.drop { Bytes.isWhitespace($0) }
+                let name = String(decoding: element.prefix { !Bytes.isWhitespace($0) }, as: UTF8.self)
+                return DigestProtection(rawValue: Bytes.lowercasedASCII(name))
+            }
+            guard !self.protections.isEmpty else { throw Unusable(message: "its qop is unknown") }
+        } else if algorithm != .md5 {
+            // RFC 2069 knows MD5 alone, and a session key needs the client's nonce.
+            throw Unusable(message: "it has no qop, which \(algorithm.rawValue) needs")
+        }
+        self.realm = realm
+        self.nonce = nonce
+        self.opaque = parameters["opaque"]
+        self.algorithm = algorithm
+        self.isStale = Self.isTrue(parameters["stale"])
+        self.hashesUser = Self.isTrue(parameters["userhash"])
+    }
+
+    package init(_ challenge: Challenge) throws(Unusable) {
+        try self.init(parameters: challenge.values)
+    }
+
+    /// auth-int where there is something to protect, or where nothing else is offered (section 3.4).
+    package func protection(hasEntity: Bool) -> DigestProtection? {
+        if hasEntity, self.protections.contains(.integrity) { return .integrity }
+        return self.protections.contains(.authentication) ? .authentication : self.protections.first
+    }
+
+    private static func isTrue(_ value: String?) -> Bool {
+        value.map { Bytes.lowercasedASCII($0) == "true" } ?? false
+    }
+}
