@@ -48,7 +48,7 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]),
-        // bcrypt and SHA-crypt for `khp serve --users`; macOS has no such crypt.
+        // bcrypt and SHA-crypt for the server's users file; macOS has no such crypt.
         .systemLibrary(name: "CCrypt", providers: [.apt(["libcrypt-dev"])]),
         .target(
             name: "KHPProtocol",
@@ -69,6 +69,7 @@ let package = Package(
             name: "KHPServer",
             dependencies: [
                 "KHPProtocol", "KHPTransport", nioCore, nioPosix, nioSSL, httpTypes, logging, lifecycle,
+                .target(name: "CCrypt", condition: .when(platforms: [.linux])),
             ],
             swiftSettings: settings
         ),
@@ -81,7 +82,6 @@ let package = Package(
             name: "khp",
             dependencies: [
                 "KHPProtocol", "KHPClient", "KHPServer", "KHPTransport", "COpenSSL",
-                .target(name: "CCrypt", condition: .when(platforms: [.linux])),
                 nioCore, nioPosix, nioSSL, httpTypes, logging, lifecycle,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -90,6 +90,7 @@ let package = Package(
         example("EchoServer", ["KHPServer", logging]),
         example("EchoClient", ["KHPClient"]),
         example("BasicLogin", ["KHPClient", "KHPServer", nioCore]),
+        example("DigestLogin", ["KHPClient", "KHPServer", nioCore]),
         example("Redirector", ["KHPClient", "KHPServer", nioCore, logging, lifecycle]),
         example("CustomExtension", ["KHPClient", "KHPServer", nioCore]),
         // What the documentation shows and no example runs: kept compiling.
@@ -126,7 +127,7 @@ let package = Package(
         ),
         .target(
             name: "TestSupport",
-            dependencies: ["KHPServer", nioCore, nioPosix, nioSSL],
+            dependencies: ["KHPProtocol", "KHPServer", nioCore, nioPosix, nioSSL],
             path: "Tests/TestSupport",
             swiftSettings: settings
         ),
@@ -144,7 +145,9 @@ let package = Package(
         ),
         .testTarget(
             name: "KHPProtocolTests",
-            dependencies: ["KHPProtocol", "KHPTransport", "KHPTesting", nioCore, nioPosix, nioEmbedded, httpTypes],
+            dependencies: [
+                "KHPProtocol", "KHPTransport", "KHPTesting", "TestSupport", nioCore, nioPosix, nioEmbedded, httpTypes,
+            ],
             swiftSettings: settings
         ),
         .testTarget(

@@ -92,6 +92,15 @@ challenges answered: 1
 refused: The credentials were refused.
 END
 
+check DigestLogin <<'END'
+asked for Digest in desk, in the extended handshake
+server says: text("Welcome, joe!")
+closed with 1008: the session is over; authenticate again
+asked for Digest in desk, in the extended handshake
+server says: text("Welcome, joe!")
+closed with 1008: the session is over; authenticate again
+END
+
 check Redirector <<'END'
 302 in the extended handshake: ws://127.0.0.1:PORT/ -> ws://127.0.0.1:PORT/quotes
 echoed: text("arrived")

@@ -31,6 +31,34 @@ func endpoints(isMember: @escaping @Sendable (String, String) async -> Bool) asy
     try await server.run()
 }
 
+func authenticated(
+    password: @escaping @Sendable (_ of: String) async -> String?,
+    principal: @escaping @Sendable (_ token: String) async -> String?
+) -> Endpoint {
+    @Sendable func password(of user: String) async -> String? { await password(user) }
+    return
+        Endpoint(
+            "/trades",
+            authentication: ServerAuthentication(
+                realm: "desk",
+                schemes: [.digest(password: { user in await password(of: user) }), .bearer(verify: principal)],
+                sessionLifetime: .seconds(8 * 3600)
+            )
+        ) { socket in
+            try await socket.send("Welcome, \(socket.negotiated.principal ?? "nobody")!")
+        }
+}
+
+func usersFile(_ text: String, key: [UInt8]) throws -> ServerAuthentication {
+    let users = try UsersFile(text, name: "users")
+    let authentication = ServerAuthentication(
+        realm: "desk",
+        schemes: [users.digest(realm: "desk"), users.basic],
+        nonces: DigestNonces(key: key)
+    )
+    return authentication
+}
+
 func answers() -> Endpoint {
     Endpoint(
         "/orders",

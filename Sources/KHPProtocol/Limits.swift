@@ -53,6 +53,10 @@ public struct Limits: Sendable, Hashable {
     /// Wrong answers to a challenge that a server takes on one connection before it answers 403. Slows guessing.
     public var wrongAnswers = 3
 
+    /// Wrong answers from one address within `Timeouts.wrongAnswerWindow`, over all connections of a listener, before
+    /// each further attempt is answered 403. Guessing is slow then, and an office that mistypes is not locked out.
+    public var wrongAnswersPerAddress = 100
+
     // MARK: Open connections
 
     /// What one direction of an open connection may consist of.
@@ -113,6 +117,9 @@ extension Limits {
 
         /// Fragments of one message during the extended handshake.
         package static let extendedFragments = 64
+
+        /// Addresses whose wrong answers are counted at a time; beyond that the longest known is forgotten.
+        package static let guessingAddresses = 65_536
 
         /// Provisional responses (1xx other than 101) that are skipped before a final one.
         package static let provisionalResponses = 1

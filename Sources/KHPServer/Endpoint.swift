@@ -1,5 +1,6 @@
 public import KHPProtocol
 public import KHPTransport
+import NIOCore
 
 /// What a server offers under one path.
 ///
@@ -122,6 +123,7 @@ final class ServedEndpoint: Sendable {
     let subprotocols: [String]
     let extensions: [any WebSocketExtension]
     let authentication: ServerAuthentication?
+    let sessionLifetime: TimeAmount?
     let origins: OriginPolicy
     let extendedHandshake: ServerExtendedHandshake
     let limits: Limits?
@@ -133,6 +135,7 @@ final class ServedEndpoint: Sendable {
         self.subprotocols = endpoint.subprotocols
         self.extensions = endpoint.extensions
         self.authentication = endpoint.authentication
+        self.sessionLifetime = endpoint.authentication?.sessionLifetime.map { TimeAmount($0) }
         self.origins = endpoint.origins
         self.extendedHandshake = endpoint.extendedHandshake
         self.limits = endpoint.limits

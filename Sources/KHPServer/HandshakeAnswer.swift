@@ -18,6 +18,8 @@ public struct HandshakeAnswer: Sendable {
     public var subprotocol: String?
     /// What follows a 202.
     var later: (@Sendable () async -> HandshakeAnswer)?
+    /// A 401 to right credentials with a nonce that is used no more.
+    var isStale = false
 
     /// Any response. Statuses 101, 201, 204 and 205 complete the handshake.
     public init(

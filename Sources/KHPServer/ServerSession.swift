@@ -15,6 +15,8 @@ final class ServerSession: ConnectionDelegate {
     private var endpoint: ServedEndpoint?
     private var openingRequest: OpeningRequest?
     private var principal: String?
+    /// Proves to a client that has answered a Digest challenge that we know its key too.
+    private var confirmation: DigestConfirmation?
     private var attempt = 0
     private var decision: Task<Void, Never>?
     private var isPending = true
@@ -99,16 +101,17 @@ final class ServerSession: ConnectionDelegate {
         if !challengesHere && endpoint.respond == nil { return self.accept(request, extended: extended, on: handler) }
         self.attempt += 1
         let question = self.question(layer: .opening, request, nil)
-        let server = self.server
+        let admission = Admission(endpoint, asks: challengesHere, self.server, self.channel.remoteAddress)
         self.later(on: handler) {
-            let authorization = question.authorization
-            guard let principal = await Self.principal(of: authorization, at: endpoint, here: challengesHere) else {
-                return (server.challenge(endpoint), nil)
+            let principal: Principal
+            switch await admission.decide(question) {
+            case .refused(let answer): return (answer, nil)
+            case .admitted(let admitted): principal = admitted
             }
             if extended { return (.complete(), principal) }
             return (await endpoint.respond?(question.with(principal: principal.name)) ?? .complete(), principal)
         } then: { session, answer, principal in
-            session.principal = principal?.name
+            session.admitted(principal)
             if answer.completes {
                 session.accept(request, extended: extended, answer: answer, on: handler)
             } else {
@@ -132,6 +135,11 @@ final class ServerSession: ConnectionDelegate {
             plan.chosenSubprotocol = answer.subprotocol
             plan.fields = answer.fields
         }
+        if let confirmation {
+            plan.fields[.authenticationInfo] = confirmation.authenticationInfo()
+            self.confirmation = nil
+        }
+        plan.sessionLifetime = endpoint.sessionLifetime
         plan.principal = self.principal
         plan.limits = endpoint.limits
         plan.delivery = endpoint.delivery
@@ -177,27 +185,38 @@ final class ServerSession: ConnectionDelegate {
         }
         self.attempt += 1
         let question = self.question(layer: .extended, openingRequest, request)
-        let server = self.server
+        let admission = Admission(endpoint, asks: challengesHere, self.server, self.channel.remoteAddress)
         let known = self.principal
         self.later(on: handler) {
-            guard
-                let principal = await Self.principal(
-                    of: question.authorization,
-                    at: endpoint,
-                    here: challengesHere
+            switch await admission.decide(question) {
+            case .refused(let answer):
+                return (answer, nil)
+            case .admitted(var principal):
+                if !challengesHere { principal.name = known }
+                return (
+                    await endpoint.respond?(question.with(principal: principal.name)) ?? .complete(), principal
                 )
-            else { return (server.challenge(endpoint), nil) }
-            let name = challengesHere ? principal.name : known
-            return (await endpoint.respond?(question.with(principal: name)) ?? .complete(), Principal(name: name))
+            }
         } then: { session, answer, principal in
-            if answer.completes { session.principal = principal?.name }
+            session.admitted(principal)
             session.answerExtended(answer, on: handler)
         }
     }
 
+    private func admitted(_ principal: Principal?) {
+        self.principal = principal?.name
+        self.confirmation = principal?.confirmation
+    }
+
     private func answerExtended(_ answer: HandshakeAnswer, on handler: ConnectionHandler) {
+        var response = ServerAnswer(status: answer.status, fields: answer.fields, entity: answer.entity)
+        response.isStale = answer.isStale
+        if answer.completes, let confirmation {
+            let entity = answer.status == 201 ? answer.entity : nil
+            response.fields[.authenticationInfo] = confirmation.authenticationInfo(entity: entity ?? ByteBuffer())
+        }
         handler.connection.answerExtended(
-            ServerAnswer(status: answer.status, fields: answer.fields, entity: answer.entity),
+            response,
             subprotocol: answer.subprotocol,
             principal: self.principal,
             now: .now()
@@ -213,21 +232,6 @@ final class ServerSession: ConnectionDelegate {
     }
 
     // MARK: What takes its time
-
-    /// Somebody who may come in; without a name where the endpoint asks for none.
-    struct Principal: Sendable {
-        var name: String?
-    }
-
-    private static func principal(
-        of authorization: String?,
-        at endpoint: ServedEndpoint,
-        here: Bool
-    ) async -> Principal? {
-        guard here, let authentication = endpoint.authentication else { return Principal() }
-        guard let name = await authentication.principal(of: authorization) else { return nil }
-        return Principal(name: name)
-    }
 
     private func question(
         layer: HandshakeLayer,

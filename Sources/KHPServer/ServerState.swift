@@ -30,9 +30,17 @@ final class ServerState: Sendable {
     }
 
     private let registry = Mutex(Registry())
+    private let wrongAnswers: Mutex<WrongAnswers<AddressKey>>
 
     init(configuration: WebSocketServer.Configuration, endpoints: [Endpoint]) throws {
         self.configuration = configuration
+        self.wrongAnswers = Mutex(
+            WrongAnswers(
+                limit: configuration.limits.wrongAnswersPerAddress,
+                within: TimeAmount(configuration.timeouts.wrongAnswerWindow),
+                capacity: Limits.Fixed.guessingAddresses
+            )
+        )
         self.hosts = try configuration.allowedHosts.map { try HostPolicy.allowing($0) } ?? .any
         var table: [String: ServedEndpoint] = [:]
         for endpoint in endpoints {
@@ -42,6 +50,7 @@ final class ServerState: Sendable {
                     "The endpoint path \(quoted(endpoint.path)) does not begin with /."
                 )
             }
+            try endpoint.authentication?.gate.validate()
             try Subprotocols.validate(endpoint.subprotocols)
             _ = try ExtensionNegotiation(endpoint.extensions)
             guard table.updateValue(ServedEndpoint(endpoint), forKey: endpoint.path) == nil else {
@@ -56,16 +65,28 @@ final class ServerState: Sendable {
 
     func endpoint(at path: String) -> ServedEndpoint? { self.endpoints[path] }
 
-    func challenge(_ endpoint: ServedEndpoint) -> HandshakeAnswer {
-        .challenge(endpoint.authentication?.challenge ?? "Basic")
-    }
-
     /// What a request that is no WebSocket request gets where there is no handler for it.
     func refusal(of head: RequestHead) -> Refusal {
         let path = head.target.prefix { $0 != "?" }
         guard self.endpoints[String(path)] != nil else { return .notFound(method: head.method) }
         guard head.method == "GET" else { return .methodNotAllowed(head.method) }
         return .upgradeRequired("This is a WebSocket endpoint.")
+    }
+
+    // MARK: Who may come in
+
+    /// How long `address` has to wait before its credentials are looked at (threat G13).
+    func wait(_ address: AddressKey) -> TimeAmount? {
+        self.wrongAnswers.withLock { $0.wait(address, now: .now()) }
+    }
+
+    /// Counts a wrong answer.
+    /// - Returns: whether no further one is looked at for now.
+    func wrongAnswer(from address: AddressKey) -> Bool {
+        self.wrongAnswers.withLock {
+            $0.add(address, now: .now())
+            return $0.wait(address, now: .now()) != nil
+        }
     }
 
     // MARK: Connections

@@ -36,6 +36,16 @@ struct FieldArgument: ExpressibleByArgument, Sendable, Equatable {
     }
 }
 
+extension Substring {
+    /// Without the spaces and tabs at both ends.
+    func trimmingSpaces() -> Substring {
+        var text = self
+        while let first = text.first, first == " " || first == "\t" { text.removeFirst() }
+        while let last = text.last, last == " " || last == "\t" { text.removeLast() }
+        return text
+    }
+}
+
 /// Reads files that options name; a file that cannot be read is a mistake in what was typed.
 enum FileArgument {
     static func bytes(_ path: String, option: String) throws(CommandFailure) -> [UInt8] {

@@ -37,15 +37,23 @@ struct ArgumentTests {
         #expect(throws: CommandFailure.self) { try Route.parse(text).get() }
     }
 
-    @Test("authentication: basic with a realm; schemes that are not there yet are mistakes")
-    func authentication() throws {
-        #expect(try AuthenticatedPath.parse("/a=basic").get() == AuthenticatedPath(path: "/a", realm: "khp"))
-        #expect(
-            try AuthenticatedPath.parse("/a=basic:the desk").get() == AuthenticatedPath(path: "/a", realm: "the desk")
-        )
-        for text in ["/a=digest", "/a=token:x", "/a", "a=basic"] {
-            #expect(throws: CommandFailure.self) { try AuthenticatedPath.parse(text).get() }
-        }
+    @Test(
+        "authentication: schemes and realms",
+        arguments: [
+            ("/a=basic", AuthenticatedPath(path: "/a", scheme: .basic, realm: nil)),
+            ("/a=basic:the desk", AuthenticatedPath(path: "/a", scheme: .basic, realm: "the desk")),
+            ("/a=digest:the desk: one", AuthenticatedPath(path: "/a", scheme: .digest, realm: "the desk: one")),
+            ("/a=token", AuthenticatedPath(path: "/a", scheme: .token, realm: nil)),
+            ("/a=bearer:x", AuthenticatedPath(path: "/a", scheme: .bearer, realm: "x")),
+        ]
+    )
+    func authentication(text: String, path: AuthenticatedPath) throws {
+        #expect(try AuthenticatedPath.parse(text).get() == path)
+    }
+
+    @Test("no authentication", arguments: ["/a=ntlm", "/a=", "/a", "a=basic", "/a=basic:a\r\nb"])
+    func noAuthentication(text: String) {
+        #expect(throws: CommandFailure.self) { try AuthenticatedPath.parse(text).get() }
     }
 
     @Test("seconds and fields")

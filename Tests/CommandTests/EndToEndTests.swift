@@ -1,4 +1,5 @@
 import Foundation
+import KHPServer
 import Testing
 
 @testable import khp
@@ -109,8 +110,69 @@ struct EndToEndTests {
     func hash() async throws {
         let ended = try await RunningCommand.run(["hash", "joe", "--algorithm", "sha256"], input: "welcome\n")
         #expect(ended.status == 0)
-        #expect(try UsersFile(ended.output, name: "users").verify(user: "joe", password: "welcome"))
+        #expect(try UsersFile(ended.output, name: "users").isRight(user: "joe", password: "welcome"))
         #expect(try await RunningCommand.run(["hash", "j:oe"], input: "x\n").status == 2)
+    }
+
+    @Test("hash makes keys for digest, and tokens; no two tokens are alike")
+    func digestLines() async throws {
+        for (name, algorithm) in [(nil, DigestAlgorithm.sha256), ("md5", .md5), ("SHA-512-256", .sha512_256)] {
+            let options = name.map { ["--algorithm", $0] } ?? []
+            let made = try await RunningCommand.run(
+                ["hash", "--digest", "the: desk", "joe"] + options,
+                input: "wélcome\n"
+            )
+            #expect(made.status == 0)
+            let users = try UsersFile(made.output, name: "users")
+            #expect(
+                users.digestKey(user: "joe", realm: "the: desk", algorithm: algorithm)
+                    == algorithm.key(user: "joe", realm: "the: desk", password: "wélcome")
+            )
+        }
+        let first = try await RunningCommand.run(["hash", "--token", "robot"])
+        #expect(try UsersFile(first.output, name: "users", allowsTokens: true).hasTokens)
+        #expect(try await RunningCommand.run(["hash", "--token", "robot"]).output != first.output)
+        for options in [
+            ["--token", "--digest", "a"], ["--digest", "a", "--algorithm", "sha512"], ["--algorithm", "MD5"],
+        ] {
+            #expect(try await RunningCommand.run(["hash", "joe"] + options, input: "x\n").status == 2, "\(options)")
+        }
+    }
+
+    @Test("serve: what --auth cannot do without is a mistake in what was typed")
+    func accessMistakes() async throws {
+        let users = FileManager.default.temporaryDirectory.appendingPathComponent("khp-users-\(UUID().uuidString)")
+        let key = FileManager.default.temporaryDirectory.appendingPathComponent("khp-key-\(UUID().uuidString)")
+        defer {
+            try? FileManager.default.removeItem(at: users)
+            try? FileManager.default.removeItem(at: key)
+        }
+        let md5 = DigestAlgorithm.md5.key(user: "joe", realm: "desk", password: "welcome")
+        let sha256 = DigestAlgorithm.sha256.key(user: "ann", realm: "other", password: "welcome")
+        let mixed = DigestAlgorithm.md5.key(user: "joe", realm: "other", password: "welcome")
+        let lines = "joe:desk:\(md5)\nann:other:SHA-256:\(sha256)\njoe:other:\(mixed)\n"
+        try Data(lines.utf8).write(to: users)
+        try Data("short\n".utf8).write(to: key)
+        let file = ["--users", users.path]
+        let cases: [(arguments: [String], says: String)] = [
+            (["--auth", "/echo=digest:desk"], "--users"), (["--auth", "/echo=basic:desk"] + file, "name:hash"),
+            (["--auth", "/echo=token"] + file, "name:token"), (["--auth", "/echo=bearer"] + file, "name:token"),
+            (["--auth", "/echo=digest:none"] + file, "realm `none`"),
+            (["--auth", "/echo=digest:other"] + file, "in common"),
+            (["--auth", "/no=digest:desk"] + file, "no --route"),
+            (["--auth", "/echo=digest:desk", "--auth", "/echo=digest"] + file, "twice"),
+            (["--auth", "/echo=digest:desk", "--auth", "/echo=token:other"] + file, "two realms"),
+            (["--auth", "/echo=ntlm"] + file, "no scheme"), (["--application"], "--auth"),
+            (["--session-lifetime", "3"], "--auth"), (["--nonce-key", key.path], "--auth"),
+            (["--auth", "/echo=digest:desk", "--nonce-key", key.path] + file, "16 bytes"),
+            (["--auth", "/echo=digest:desk", "--session-lifetime", "0"] + file, "more than 0"),
+        ]
+        for (arguments, says) in cases {
+            let ended = try await RunningCommand.run(["serve", "--port", "0"] + arguments)
+            #expect(ended.status == 2, "\(arguments): \(ended.errors)")
+            #expect(ended.errors.contains(says), "\(arguments): \(ended.errors)")
+            for secret in [md5, sha256, mixed] { #expect(!ended.errors.contains(secret)) }
+        }
     }
 
     @Test(

@@ -39,6 +39,13 @@ package final class RawClient: Sendable {
         try await self.channel.eventLoop.flatSubmit { self.collector.value.wait(isEnough) }.get()
     }
 
+    /// Takes so many bytes as `length` says once it says so, and leaves what follows; all that there is when the stream
+    /// ends before.
+    package func take(_ length: @escaping @Sendable (ByteBuffer) -> Int?) async throws -> ByteBuffer {
+        _ = try await self.receive { length($0) != nil }
+        return try await self.channel.eventLoop.submit { self.collector.value.take(length) }.get()
+    }
+
     /// All that arrives until the stream ends.
     package func receiveAll() async throws -> ByteBuffer {
         try await self.receive { _ in false }
@@ -63,6 +70,11 @@ package final class RawClient: Sendable {
             self.waiter = (isEnough, promise)
             self.check()
             return promise.futureResult
+        }
+
+        func take(_ length: (ByteBuffer) -> Int?) -> ByteBuffer {
+            let count = length(self.received) ?? self.received.readableBytes
+            return self.received.readSlice(length: count) ?? ByteBuffer()
         }
 
         private func check() {

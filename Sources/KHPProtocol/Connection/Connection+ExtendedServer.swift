@@ -29,6 +29,7 @@ extension Connection {
             fields: answer.fields,
             entity: answer.entity
         )
+        extended.isStale = answer.isStale
         if extended.completes {
             let subprotocols = self.server?.plan.subprotocols ?? []
             let extensions = self.server?.plan.extensions ?? []

@@ -10,6 +10,7 @@ extension Connection {
         self.openingDeadline = nil
         self.totalDeadline = nil
         self.client?.extended = nil
+        if let lifetime = self.server?.plan.sessionLifetime { self.sessionEnd = now + lifetime }
         self.server = nil
         self.transforms = transforms
         self.closing = ClosingHandshake(role: self.role, timeout: self.settings.waits.close)
@@ -381,6 +382,11 @@ extension Connection {
             self.drop("The peer did not take any bytes for too long.", now: now)
             return
         }
+        if let sessionEnd, sessionEnd <= now {
+            self.sessionEnd = nil
+            self.close(code: .policyViolation, reason: Self.sessionIsOver, now: now)
+            return
+        }
         if let idleSince, let idle = self.settings.waits.idle, idleSince + idle <= now {
             let payload = ClosePayload(code: .goingAway, reason: "idle for too long")
             self.perform(self.closing.close(payload, now: now), now: now)
@@ -396,6 +402,9 @@ extension Connection {
         case nil: break
         }
     }
+
+    /// What a client is told with 1008; one that connects again is challenged anew.
+    private static let sessionIsOver = "the session is over; authenticate again"
 
     private mutating func drop(_ message: String, now: NIODeadline) {
         if self.failure == nil {

@@ -12,6 +12,8 @@ package struct EndpointPlan: Sendable {
     package var extensions: [any WebSocketExtension] = []
     package var fields = HTTPFields()
     package var principal: String?
+    /// How long the open socket may last; `nil` for ever.
+    package var sessionLifetime: TimeAmount?
     package var limits: Limits?
     package var delivery = Delivery.messages
 

@@ -80,6 +80,8 @@ package struct Connection {
     // Open.
     var keepAlive: KeepAlive?
     var idleSince: NIODeadline?
+    /// Server: when whoever authenticated has to do so again.
+    var sessionEnd: NIODeadline?
     var congestedSince: NIODeadline?
     var pendingPong: ByteBuffer?
     var streaming: StreamingState?
@@ -267,6 +269,7 @@ package struct Connection {
         case .open:
             consider(self.keepAlive?.deadline)
             consider(self.heldClose?.until)
+            consider(self.sessionEnd)
             if let idleSince, let idle = self.settings.waits.idle { consider(idleSince + idle) }
             if let congestedSince { consider(congestedSince + self.settings.waits.stalledWrite) }
         case .leaving, .ended:

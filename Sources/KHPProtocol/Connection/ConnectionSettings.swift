@@ -16,6 +16,8 @@ public struct Timeouts: Sendable {
     public var challenge: Duration = .seconds(120)
     /// How long a server waits between its 401 and the replay (D17).
     public var replay: Duration = .seconds(60)
+    /// How long a server counts wrong answers of one address together, and then refuses to take more of them.
+    public var wrongAnswerWindow: Duration = .seconds(60)
     /// One message from its first byte to its last, where it is delivered whole; `nil` waits for ever (threat B8).
     public var message: Duration? = .seconds(180)
     /// How long written bytes may go without the peer taking any, before the connection is dropped (threat B16).

@@ -48,8 +48,13 @@ package final class ExtendedRequest: Sendable {
 
     /// The credentials of this request or else, for the first one, of the opening: deployed servers let those count.
     /// A secret: never to be shown.
-    package var authorization: String? {
-        head.fields.first("Authorization") ?? (round == 0 ? opening.authorization : nil)
+    package var authorization: String? { authorized?.value }
+
+    /// The credentials with the head of the request that brought them: Digest signs its method and target.
+    package var authorized: (value: String, head: RequestHead, body: ByteBuffer)? {
+        if let value = head.fields.first("Authorization") { return (value, head, body) }
+        guard round == 0, let value = opening.authorization else { return nil }
+        return (value, opening.head, ByteBuffer())
     }
 }
 
@@ -64,6 +69,8 @@ package struct ExtendedAnswer: Sendable {
     package var entity: ByteBuffer?
     /// For completing codes: what was selected of the request.
     package var negotiated: Negotiated
+    /// A 401 whose request had the right credentials for a nonce that is used no more (`stale=true`).
+    package var isStale = false
 
     package init(
         status: Int = 101,

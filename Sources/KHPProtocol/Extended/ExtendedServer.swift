@@ -61,6 +61,7 @@ package struct ExtendedServer {
     private var round = 0
     private var carriedCredentials = false
     private var wrongAnswers = 0
+    private var hasBeenStale = false
     private var processingResponses = 0
     private var processingDeadline: NIODeadline?
 
@@ -187,7 +188,10 @@ package struct ExtendedServer {
         guard answer.fields.contains(.wwwAuthenticate) else {
             return finish(ExtendedAnswer(status: 500), close: .internalError, date: date)  // KHP-E19
         }
-        if carriedCredentials {
+        if answer.isStale, !hasBeenStale {
+            // Right credentials and an old nonce are no guess. Once: a fresh one cannot be old again (threat E10).
+            hasBeenStale = true
+        } else if carriedCredentials {
             wrongAnswers += 1
             if wrongAnswers >= limits.wrongAnswers {
                 return finish(ExtendedAnswer(status: 403), close: .normalClosure, date: date)  // D18

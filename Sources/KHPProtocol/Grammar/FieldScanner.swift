@@ -22,6 +22,9 @@ package struct FieldScanner {
 
     package var isAtEnd: Bool { position == bytes.count }
 
+    /// All that has not been consumed, without white space at its end.
+    package var rest: String { text(position..<bytes.count) }
+
     /// The next byte, not consumed.
     package var peek: UInt8? { position < bytes.count ? bytes[position] : nil }
 

@@ -12,6 +12,8 @@ package struct ServerAnswer: Sendable, Equatable {
     package var fields: HTTPFields
     /// `nil`: one line with the status and its phrase, for codes that can have content.
     package var entity: ByteBuffer?
+    /// A 401 whose request had the right credentials for a nonce that is used no more (`stale=true`).
+    package var isStale = false
 
     package init(status: Int, reason: String? = nil, fields: HTTPFields = [:], entity: ByteBuffer? = nil) {
         self.status = status

@@ -44,9 +44,9 @@ struct DemoJourney: Sendable {
         configuration.extensions = [UppercaseExtension()]
         configuration.limits.messages.messageBytes = 2 << 20
         // The credentials are meant for the server behind the redirect.
-        configuration.challengeHandler = BasicChallengeHandler { request in
-            request.realm == DemoServers.realm && request.url.isSecure
-                ? .basic(user: DemoServers.user, password: DemoServers.password) : nil
+        configuration.challengeHandler = LoginChallengeHandler { request in
+            request.realm == DemoServers.realm && request.scheme == "Digest" && request.url.isSecure
+                ? (user: DemoServers.user, password: DemoServers.password) : nil
         }
         let steps = steps
         configuration.observer = { event, _ in steps.observe(event) }

@@ -29,10 +29,7 @@ struct DemoServers: Sendable {
             privateKey: .privateKey(try NIOSSLPrivateKey(bytes: certificate.privateKey, format: .pem))
         )
         configuration.limits.messages.messageBytes = 2 << 20
-        let authentication = ServerAuthentication.basic(realm: realm) { user, password in
-            PasswordHash.constantTimeEquals(Array(user.utf8), Array(Self.user.utf8))
-                && PasswordHash.constantTimeEquals(Array(password.utf8), Array(Self.password.utf8))
-        }
+        let authentication = ServerAuthentication.digest(realm: realm) { $0 == Self.user ? Self.password : nil }
         return WebSocketServer(configuration: configuration) {
             Endpoint(
                 "/echo",

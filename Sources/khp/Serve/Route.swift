@@ -88,26 +88,3 @@ struct Route: ExpressibleByArgument, Sendable, Equatable {
         return host.isEmpty ? nil : .relay(host: host, port: port)
     }
 }
-
-/// Where a server asks who is there: one `--auth PATH=SCHEME[:REALM]`.
-struct AuthenticatedPath: Sendable, Equatable {
-    var path: String
-    var realm: String
-
-    static func parse(_ text: String) -> Result<AuthenticatedPath, CommandFailure> {
-        guard text.hasPrefix("/"), let equals = text.firstIndex(of: "=") else {
-            return .failure(.usage("`--auth \(text)` is not PATH=basic[:REALM] with a path that begins with `/`"))
-        }
-        let parts = text[text.index(after: equals)...].split(separator: ":", maxSplits: 1)
-        guard parts.first == "basic" else {
-            return .failure(
-                .usage("`--auth \(text)` asks for a scheme that khp does not have yet; `basic` is what there is")
-            )
-        }
-        let realm = parts.count > 1 ? String(parts[1]) : "khp"
-        guard realm.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7F }) else {
-            return .failure(.usage("the realm of `--auth` holds a control character"))
-        }
-        return .success(AuthenticatedPath(path: String(text[..<equals]), realm: realm))
-    }
-}

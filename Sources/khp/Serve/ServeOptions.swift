@@ -5,7 +5,6 @@ import NIOCore
 import NIOSSL
 
 extension ServerExtendedHandshake: ExpressibleByArgument {}
-extension ServerAuthentication.Place: ExpressibleByArgument {}
 
 /// A logger that says nothing: what there is to say, the command says itself.
 enum Quiet {
@@ -117,52 +116,6 @@ struct EndpointOptions: ParsableArguments {
             endpoint.extendedHandshake = extended
             return endpoint
         }
-    }
-}
-
-/// Who may come in.
-struct AccessOptions: ParsableArguments {
-    @Option(
-        name: .customLong("auth"),
-        help: ArgumentHelp("Ask for credentials there; repeatable.", valueName: "path=basic[:realm]")
-    )
-    var paths: [String] = []
-
-    @Flag(help: "Challenge with the scheme `Application Basic`, as Kaazing clients expect.")
-    var application = false
-
-    @Option(help: ArgumentHelp("The users: `name:hash` lines, made by `khp hash`.", valueName: "file"))
-    var users: String?
-
-    @Option(help: "Where to challenge those who offer x-kaazing-handshake: extended or opening.")
-    var challengeAt: ServerAuthentication.Place = .extended
-
-    func authentication(for routes: [Route]) throws -> [String: ServerAuthentication] {
-        var result: [String: ServerAuthentication] = [:]
-        let asked = try paths.map { try AuthenticatedPath.parse($0).get() }
-        guard let users else {
-            if let path = asked.first?.path {
-                throw CommandFailure.usage("--auth for \(path) needs --users FILE; `khp hash NAME` makes its lines")
-            }
-            if application { throw CommandFailure.usage("--application needs --auth PATH=basic") }
-            return [:]
-        }
-        let file = try UsersFile(try FileArgument.text(users, option: "--users"), name: users)
-        for path in asked {
-            guard routes.contains(where: { $0.path == path.path }) else {
-                throw CommandFailure.usage("--auth names \(path.path), and there is no --route for that path")
-            }
-            guard result[path.path] == nil else {
-                throw CommandFailure.usage("--auth names \(path.path) twice; one scheme is what there is")
-            }
-            result[path.path] = .basic(
-                realm: path.realm,
-                application: application,
-                challengeAt: challengeAt,
-                verify: PasswordVerifier(file).verify
-            )
-        }
-        return result
     }
 }
 

@@ -1,14 +1,19 @@
-import Foundation
+package import KHPProtocol
 
 #if os(Linux)
     import CCrypt
 #endif
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
 
-/// Passwords as `--users` keeps them: hashes of the system's crypt (bcrypt, SHA-crypt, yescrypt), made and verified.
+/// Passwords as a users file keeps them: hashes of the system's crypt (bcrypt, SHA-crypt, yescrypt), made and verified.
 ///
 /// Both take tens of milliseconds on purpose: call them off the event loops.
-enum PasswordHash {
-    enum Algorithm: String, CaseIterable, Sendable {
+package enum PasswordHash {
+    package enum Algorithm: String, CaseIterable, Sendable {
         case bcrypt
         case sha512
         case sha256
@@ -30,6 +35,15 @@ enum PasswordHash {
         }
     }
 
+    /// Whether this system can make and verify them.
+    static var isAvailable: Bool {
+        #if os(Linux)
+            true
+        #else
+            false
+        #endif
+    }
+
     /// What crypt accepts (512 with its terminator); longer ones are refused before any work is done.
     static let maximumPasswordBytes = 511
 
@@ -37,22 +51,25 @@ enum PasswordHash {
     static let maximumBcryptBytes = 72
 
     /// Hashes that are worth the name: bcrypt, SHA-crypt, yescrypt, gost-yescrypt, scrypt. Not DES, not MD5.
-    static func isSupported(_ hash: String) -> Bool {
+    package static func isSupported(_ hash: String) -> Bool {
         let prefixes = ["$2a$", "$2b$", "$2y$", "$5$", "$6$", "$y$", "$gy$", "$7$"]
         return prefixes.contains { hash.hasPrefix($0) }
             && hash.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: ":") }
     }
 
     /// Makes a hash with a fresh salt.
-    static func make(_ password: String, algorithm: Algorithm = .bcrypt) throws(CommandFailure) -> String {
+    package static func make(_ password: String, algorithm: Algorithm = .bcrypt) throws(WebSocketError) -> String {
         if password.utf8.contains(0) {
-            throw .usage("the password holds a zero byte, which no hash can cover")
+            throw WebSocketError(.invalidArgument, "The password holds a zero byte, which no hash can cover.")
         }
         if algorithm == .bcrypt, password.utf8.count > maximumBcryptBytes {
-            throw .usage("the password is longer than the 72 bytes that bcrypt reads; use --algorithm sha512")
+            throw WebSocketError(
+                .invalidArgument,
+                "The password is longer than the 72 bytes that bcrypt reads; use sha512."
+            )
         }
         if password.utf8.count > maximumPasswordBytes {
-            throw .usage("the password is longer than \(maximumPasswordBytes) bytes")
+            throw WebSocketError(.invalidArgument, "The password is longer than \(maximumPasswordBytes) bytes.")
         }
         #if os(Linux)
             var random = SystemRandomNumberGenerator()
@@ -69,32 +86,26 @@ enum PasswordHash {
                 ) != nil
             }
             guard made, let hash = hashed(password, setting: text(setting)) else {
-                throw CommandFailure(
-                    .closedOtherwise,
-                    code: "internal",
-                    "the system's crypt cannot make \(algorithm.rawValue) hashes; try another --algorithm"
+                throw WebSocketError(
+                    .invalidArgument,
+                    "The system's crypt cannot make \(algorithm.rawValue) hashes; try another algorithm."
                 )
             }
             return hash
         #else
-            throw .usage("this system's crypt knows neither bcrypt nor SHA-crypt; make the hash on Linux")
+            throw WebSocketError(
+                .invalidArgument,
+                "This system's crypt knows neither bcrypt nor SHA-crypt; make the hash on Linux."
+            )
         #endif
     }
 
     /// Whether a password belongs to a hash. The time does not depend on where the two differ.
-    static func verify(_ password: String, _ hash: String) -> Bool {
+    package static func verify(_ password: String, _ hash: String) -> Bool {
         guard isSupported(hash), password.utf8.count <= maximumPasswordBytes, !password.utf8.contains(0),
             let computed = hashed(password, setting: hash)
         else { return false }
-        return constantTimeEquals(Array(computed.utf8), Array(hash.utf8))
-    }
-
-    /// Compares without an early exit. The lengths may be seen.
-    static func constantTimeEquals(_ left: [UInt8], _ right: [UInt8]) -> Bool {
-        guard left.count == right.count else { return false }
-        var difference: UInt8 = 0
-        for index in left.indices { difference |= left[index] ^ right[index] }
-        return difference == 0
+        return constantTimeEquals(computed, hash)
     }
 
     #if os(Linux)

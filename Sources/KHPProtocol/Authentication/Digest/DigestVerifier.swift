@@ -1,0 +1,149 @@
+// The server's half of Digest (RFC 7616 section 3): challenges out, answers in. Who the users are, which counts were used
+// and what time it is are the caller's.
+//
+// An answer is checked in two steps, since looking up a key may take its time: ``claim(of:method:target:entity:)`` reads
+// it and checks all that needs no key, ``judge(_:key:counts:now:)`` does the rest.
+
+package import NIOCore
+
+package struct DigestVerifier: Sendable {
+    /// What an answer claims, and what it is to be held against.
+    package struct Claim: Sendable {
+        package let authorization: DigestAuthorization
+        let exchange: DigestExchange
+        /// `nil` where the nonce is none of ours.
+        let nonce: DigestNonce?
+    }
+
+    package enum Verdict: Sendable {
+        /// Right, and never seen before.
+        case right(DigestConfirmation)
+        /// Right but for the nonce: the client may answer again without asking anybody (`stale=true`).
+        case stale
+        case wrong
+    }
+
+    package let realm: String
+    /// In the order of the challenges, the strongest first.
+    package let algorithms: [DigestAlgorithm]
+    private let offersIntegrity: Bool
+    private let acceptsHashedUsers: Bool
+    private let seal: DigestNonceSeal
+
+    /// - Parameters:
+    ///   - offersIntegrity: offers auth-int besides auth.
+    ///   - acceptsHashedUsers: takes a hash in the name's place (`userhash`).
+    ///   - key: what nonces are sealed with; nodes that share it take each other's nonces.
+    package init(
+        realm: String,
+        algorithms: [DigestAlgorithm],
+        offersIntegrity: Bool = false,
+        acceptsHashedUsers: Bool = false,
+        key: [UInt8]
+    ) {
+        self.realm = realm
+        // Stable: of two with the same hash the one that was named first.
+        self.algorithms = algorithms.enumerated()
+            .sorted { ($1.element.strength, $0.offset) < ($0.element.strength, $1.offset) }
+            .map(\.element)
+        self.offersIntegrity = offersIntegrity
+        self.acceptsHashedUsers = acceptsHashedUsers
+        seal = DigestNonceSeal(realm: realm, key: key)
+    }
+
+    /// One challenge for each algorithm, with a fresh nonce that any of them may be answered with.
+    ///
+    /// - Parameters:
+    ///   - isStale: the last answer was right but for its nonce.
+    ///   - now: microseconds since 1970.
+    package func challenges(
+        isStale: Bool = false,
+        now: UInt64,
+        using generator: inout some RandomNumberGenerator
+    ) -> [String] {
+        let nonce = seal.make(now: now, using: &generator)
+        return algorithms.map { algorithm in
+            // Which values are quoted and which are not is fixed (section 3.3), since old clients know one form only.
+            var challenge = "Digest realm=\(quoted(realm)), qop=\"auth\(offersIntegrity ? ", auth-int" : "")\", "
+            challenge += "algorithm=\(algorithm.rawValue), nonce=\"\(nonce)\", opaque=\"\(seal.opaque)\", charset=UTF-8"
+            if acceptsHashedUsers { challenge += ", userhash=true" }
+            if isStale { challenge += ", stale=true" }
+            return challenge
+        }
+    }
+
+    /// What `value` of Authorization claims; `nil` when that is wrong whoever sent it.
+    ///
+    /// `method`, `target` and `entity` are those of the very request that carried the value: the signature must not open
+    /// anything else (threat G6).
+    package func claim(of value: String, method: String, target: String, entity: ByteBuffer = ByteBuffer()) -> Claim? {
+        guard let given = try? DigestAuthorization(value), given.realm == realm, given.uri == target,
+            let opaque = given.opaque, algorithms.contains(given.algorithm),
+            given.protection == .authentication || offersIntegrity,
+            !given.isUserHashed || acceptsHashedUsers
+        else { return nil }
+        return Claim(
+            authorization: given,
+            exchange: given.exchange(method: method, entity: entity),
+            // Another opaque is that of another key, as its nonce is.
+            nonce: opaque == seal.opaque ? seal.read(given.nonce) : nil
+        )
+    }
+
+    /// Whether a claim is true.
+    ///
+    /// - Parameters:
+    ///   - key: H(user:realm:password) of the claimed user; `nil` where there is no such user, which takes as long.
+    ///   - now: microseconds since 1970.
+    package func judge(_ claim: Claim, key: String?, counts: inout NonceCounts, now: UInt64) -> Verdict {
+        let exchange = claim.exchange
+        let expected = exchange.response(key: key ?? decoy(for: exchange.algorithm))
+        // Digests of equal length; the comparison stops at no byte (threat G2).
+        let isEqual = MessageAuthenticationCode.isEqual(
+            Array(claim.authorization.response.utf8),
+            Array(expected.utf8)
+        )
+        guard let key, isEqual else { return .wrong }
+        guard let nonce = claim.nonce, counts.use(nonce, count: exchange.nonceCount, now: now) == .fresh else {
+            return .stale
+        }
+        return .right(DigestConfirmation(exchange: exchange, key: key))
+    }
+
+    /// A key that nobody has, as long as that of a user.
+    private func decoy(for algorithm: DigestAlgorithm) -> String {
+        String(repeating: "0", count: algorithm.digits)
+    }
+}
+
+/// Proves to the client that this end knows the key too (RFC 7616 section 3.5).
+package struct DigestConfirmation: Sendable {
+    let exchange: DigestExchange
+    let key: String
+
+    /// The value of Authentication-Info for an answer with `entity`.
+    package func authenticationInfo(entity: ByteBuffer = ByteBuffer()) -> String {
+        let proof = exchange.responseAuthentication(key: key, entity: entity)
+        let protection = (exchange.protection ?? .authentication).rawValue
+        return "rspauth=\"\(proof)\", qop=\(protection), cnonce=\(quoted(exchange.clientNonce)), "
+            + "nc=\(exchange.nonceCountText)"
+    }
+}
+
+extension DigestConfirmation: CustomStringConvertible, CustomReflectable {
+    package var description: String { "•••" }
+
+    package var customMirror: Mirror { Mirror(self, children: []) }
+}
+
+extension DigestVerifier.Claim: CustomStringConvertible, CustomReflectable {
+    package var description: String { "•••" }
+
+    package var customMirror: Mirror { Mirror(self, children: []) }
+}
+
+extension DigestVerifier: CustomStringConvertible, CustomReflectable {
+    package var description: String { "Digest for \(quoted(realm))" }
+
+    package var customMirror: Mirror { Mirror(self, children: ["verifier": description]) }
+}

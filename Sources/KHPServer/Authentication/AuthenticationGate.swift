@@ -1,0 +1,184 @@
+// The schemes of an endpoint at work: a request's credentials in, who it is or which challenges out. Shared by all
+// connections, since a nonce may be used on one and replayed on another.
+
+import KHPProtocol
+import NIOCore
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// The credentials of a request, and the request that they came with: Digest signs its method and target.
+struct PresentedCredentials: Sendable {
+    var value: String
+    var method: String
+    var target: String
+    var entity: ByteBuffer
+}
+
+final class AuthenticationGate: Sendable {
+    enum Verdict: Sendable {
+        case right(String, DigestConfirmation? = nil)
+        /// Right, for a nonce that is used no more.
+        case stale
+        /// In lower case, the scheme that was tried.
+        case wrong(scheme: String)
+        /// The request brought nothing.
+        case absent
+    }
+
+    private let realm: String
+    private let isApplication: Bool
+    /// The strongest first.
+    private let schemes: [AuthenticationScheme]
+    private let digest: DigestVerifier?
+    private let keyBytes: Int
+    private let counts: Mutex<NonceCounts>
+
+    init(realm: String, schemes: [AuthenticationScheme], isApplication: Bool, nonces: DigestNonces) {
+        self.realm = realm
+        self.isApplication = isApplication
+        self.schemes = schemes.enumerated()
+            .sorted { ($0.element.rank, $0.offset) < ($1.element.rank, $1.offset) }
+            .map(\.element)
+        self.keyBytes = nonces.key.count
+        var digest: DigestVerifier?
+        for case .digest(let scheme) in schemes.map(\.kind) {
+            digest = DigestVerifier(
+                realm: realm,
+                algorithms: scheme.algorithms,
+                offersIntegrity: scheme.integrity,
+                acceptsHashedUsers: scheme.hashedUser != nil,
+                key: nonces.key
+            )
+        }
+        self.digest = digest
+        self.counts = Mutex(NonceCounts(lifetime: nonces.lifetimeMicroseconds, capacity: nonces.capacity))
+    }
+
+    /// Throws for what would let nobody in, or not as it was meant.
+    func validate() throws(WebSocketError) {
+        func invalid(_ message: String) -> WebSocketError {
+            WebSocketError(.invalidArgument, "The authentication for \(quoted(self.realm)) \(message).")
+        }
+        if self.schemes.isEmpty { throw invalid("has no scheme") }
+        let names = self.schemes.map(\.name)
+        if names.contains("") { throw invalid("has a challenge that does not begin with a scheme") }
+        if Set(names).count < names.count { throw invalid("has two schemes of the same name") }
+        try FieldValidation.validate(self.realm, what: "the realm")
+        for case .custom(let challenge, _) in self.schemes.map(\.kind) {
+            try FieldValidation.validate(challenge, what: "a challenge")
+        }
+        guard let digest = self.digest else { return }
+        if digest.algorithms.isEmpty { throw invalid("has Digest without an algorithm") }
+        if Set(digest.algorithms).count < digest.algorithms.count { throw invalid("names an algorithm twice") }
+        if self.keyBytes < DigestNonces.minimumKeyBytes {
+            throw invalid("seals its nonces with a key of less than \(DigestNonces.minimumKeyBytes) bytes")
+        }
+    }
+
+    /// Who `credentials` prove.
+    func judge(_ credentials: PresentedCredentials?) async -> Verdict {
+        guard let credentials else { return .absent }
+        var scanner = FieldScanner(credentials.value)
+        let name = scanner.token().map { Bytes.lowercasedASCII($0) } ?? ""
+        guard let scheme = self.schemes.first(where: { $0.name == name }) else { return .wrong(scheme: name) }
+        let principal: String?
+        switch scheme.kind {
+        case .basic(let verify):
+            guard let given = BasicCredentials(authorization: credentials.value) else { return .wrong(scheme: name) }
+            principal = await verify(given.user, given.password) ? given.user : nil
+        case .digest(let scheme):
+            return await self.judge(credentials, scheme)
+        case .bearer(let verify):
+            guard let token = Self.token(&scanner, isStrict: true) else { return .wrong(scheme: name) }
+            principal = await verify(token)
+        case .token(let verify):
+            guard let token = Self.token(&scanner, isStrict: false) else { return .wrong(scheme: name) }
+            principal = await verify(token)
+        case .custom(_, let verify):
+            principal = await verify(credentials.value)
+        }
+        return principal.map { .right($0) } ?? .wrong(scheme: name)
+    }
+
+    private func judge(_ credentials: PresentedCredentials, _ scheme: AuthenticationScheme.Digest) async -> Verdict {
+        let claim = self.digest?.claim(
+            of: credentials.value,
+            method: credentials.method,
+            target: credentials.target,
+            entity: credentials.entity
+        )
+        guard let digest = self.digest, let claim else { return .wrong(scheme: "digest") }
+        let given = claim.authorization
+        let algorithm = given.algorithm.base
+        var user: String? = given.user
+        if given.isUserHashed { user = await scheme.hashedUser?(given.user, self.realm, algorithm) }
+        // A name that nobody has is looked up all the same: neither that nor the hash below tells who exists.
+        let found = await scheme.key(user ?? given.user, self.realm, algorithm)
+        let key = user == nil ? nil : found
+        let now = Self.microseconds()
+        let verdict = self.counts.withLock { digest.judge(claim, key: key, counts: &$0, now: now) }
+        switch verdict {
+        case .right(let confirmation): return .right(user ?? given.user, confirmation)
+        case .stale: return .stale
+        case .wrong: return .wrong(scheme: "digest")
+        }
+    }
+
+    /// What follows the scheme's name: a token68 (RFC 6750 section 2.1), or any text.
+    private static func token(_ scanner: inout FieldScanner, isStrict: Bool) -> String? {
+        guard scanner.peek == Bytes.space else { return nil }
+        scanner.skipWhitespace()
+        guard isStrict else { return scanner.rest.isEmpty ? nil : scanner.rest }
+        guard let token = scanner.token68(), scanner.isAtEnd else { return nil }
+        return token
+    }
+
+    /// One value of WWW-Authenticate for each challenge, the strongest first.
+    func challenges(after verdict: Verdict) -> [String] {
+        let realm = quoted(self.realm)
+        var values: [String] = []
+        for scheme in self.schemes {
+            switch scheme.kind {
+            case .basic:
+                values.append("Basic realm=\(realm), charset=\"UTF-8\"")
+            case .digest:
+                var generator = SystemRandomNumberGenerator()
+                let now = Self.microseconds()
+                values += self.digest?.challenges(isStale: verdict.isStale, now: now, using: &generator) ?? []
+            case .bearer:
+                // RFC 6750 section 3.1: nothing of the kind where no token was sent.
+                let error = verdict.isWrong("bearer") ? ", error=\"invalid_token\"" : ""
+                values.append("Bearer realm=\(realm)\(error)")
+            case .token:
+                values.append("Token realm=\(realm)")
+            case .custom(let challenge, _):
+                values.append(challenge)
+            }
+        }
+        return self.isApplication ? values.map { "Application \($0)" } : values
+    }
+
+    /// Since 1970.
+    private static func microseconds() -> UInt64 {
+        var time = timespec()
+        guard clock_gettime(CLOCK_REALTIME, &time) == 0, time.tv_sec >= 0 else { return 0 }
+        return UInt64(time.tv_sec) &* 1_000_000 &+ UInt64(time.tv_nsec / 1000)
+    }
+}
+
+extension AuthenticationGate.Verdict {
+    var isStale: Bool {
+        if case .stale = self { true } else { false }
+    }
+
+    func isWrong(_ scheme: String) -> Bool {
+        if case .wrong(let tried) = self { tried == scheme } else { false }
+    }
+}

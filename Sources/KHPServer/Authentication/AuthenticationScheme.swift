@@ -1,0 +1,132 @@
+public import KHPProtocol
+
+/// A way for clients to prove who they are; ``ServerAuthentication`` takes one or more.
+///
+/// The closures run in a task of the connection, which is cancelled when the connection ends first. What takes long
+/// without waiting, such as a password hash, belongs off the event loops: ``UsersFile`` sees to that by itself.
+public struct AuthenticationScheme: Sendable {
+    enum Kind: Sendable {
+        case basic(@Sendable (_ user: String, _ password: String) async -> Bool)
+        case digest(Digest)
+        case bearer(@Sendable (_ token: String) async -> String?)
+        case token(@Sendable (_ token: String) async -> String?)
+        case custom(challenge: String, @Sendable (_ authorization: String) async -> String?)
+    }
+
+    struct Digest: Sendable {
+        var algorithms: [DigestAlgorithm]
+        var integrity: Bool
+        var hashedUser: (@Sendable (_ hash: String, _ realm: String, _ algorithm: DigestAlgorithm) async -> String?)?
+        var key: @Sendable (_ user: String, _ realm: String, _ algorithm: DigestAlgorithm) async -> String?
+    }
+
+    let kind: Kind
+
+    /// Basic (RFC 7617), in UTF-8. Without TLS anyone on the way can read the password.
+    /// - Parameter verify: whether user and password belong together. Compare in constant time, or check a password hash.
+    public static func basic(
+        verify: @escaping @Sendable (_ user: String, _ password: String) async -> Bool
+    ) -> AuthenticationScheme {
+        AuthenticationScheme(kind: .basic(verify))
+    }
+
+    /// Digest (RFC 7616) over keys that are stored: the password never comes over the wire, and need not be known here.
+    ///
+    /// - Parameters:
+    ///   - algorithms: one challenge is sent for each, the strongest first.
+    ///   - integrity: offers auth-int besides auth, so that a client may sign the entity of its extended request.
+    ///   - hashedUser: the name of the user whose H(user:realm) this is; `nil` where there is none. Where it is given,
+    ///     challenges say `userhash=true`, and clients may hide user names (section 3.4.4).
+    ///   - key: H(user:realm:password) in lower-case hexadecimal, as ``DigestAlgorithm/key(user:realm:password:)`` makes
+    ///     it; `nil` where there is no such user. The algorithm is never a `-sess` form.
+    public static func digest(
+        algorithms: [DigestAlgorithm] = [.sha256, .md5],
+        integrity: Bool = false,
+        hashedUser: (
+            @Sendable (_ hash: String, _ realm: String, _ algorithm: DigestAlgorithm) async -> String?
+        )? = nil,
+        key: @escaping @Sendable (_ user: String, _ realm: String, _ algorithm: DigestAlgorithm) async -> String?
+    ) -> AuthenticationScheme {
+        AuthenticationScheme(
+            kind: .digest(Digest(algorithms: algorithms, integrity: integrity, hashedUser: hashedUser, key: key))
+        )
+    }
+
+    /// Digest (RFC 7616) over passwords that are known here.
+    ///
+    /// - Parameters:
+    ///   - algorithms: one challenge is sent for each, the strongest first.
+    ///   - integrity: offers auth-int besides auth.
+    ///   - password: the password of a user, `nil` where there is no such user.
+    public static func digest(
+        algorithms: [DigestAlgorithm] = [.sha256, .md5],
+        integrity: Bool = false,
+        password: @escaping @Sendable (_ user: String) async -> String?
+    ) -> AuthenticationScheme {
+        .digest(algorithms: algorithms, integrity: integrity) { user, realm, algorithm in
+            // One hash whether there is such a user or not.
+            let known = await password(user)
+            let key = algorithm.key(user: user, realm: realm, password: known ?? "")
+            return known == nil ? nil : key
+        }
+    }
+
+    /// Bearer (RFC 6750).
+    /// - Parameter verify: who the token belongs to, `nil` where it is none. Compare in constant time, or look up a hash.
+    public static func bearer(verify: @escaping @Sendable (_ token: String) async -> String?) -> AuthenticationScheme {
+        AuthenticationScheme(kind: .bearer(verify))
+    }
+
+    /// Kaazing's Token: like Bearer, with any text as the token.
+    /// - Parameter verify: who the token belongs to, `nil` where it is none. Compare in constant time, or look up a hash.
+    public static func token(verify: @escaping @Sendable (_ token: String) async -> String?) -> AuthenticationScheme {
+        AuthenticationScheme(kind: .token(verify))
+    }
+
+    /// Any other scheme, such as Negotiate.
+    ///
+    /// - Parameters:
+    ///   - challenge: the challenge as it is sent, such as `Negotiate` or `Ticket realm="desk"`. It begins with the
+    ///     scheme's name, a token.
+    ///   - verify: who the value of Authorization proves, `nil` where it proves nobody. Called for values that begin
+    ///     with the scheme's name.
+    public static func custom(
+        challenge: String,
+        verify: @escaping @Sendable (_ authorization: String) async -> String?
+    ) -> AuthenticationScheme {
+        AuthenticationScheme(kind: .custom(challenge: challenge, verify))
+    }
+
+    /// In lower case; empty where a custom challenge begins with no token.
+    var name: String {
+        switch self.kind {
+        case .basic: return "basic"
+        case .digest: return "digest"
+        case .bearer: return "bearer"
+        case .token: return "token"
+        case .custom(let challenge, _):
+            var scanner = FieldScanner(challenge)
+            return scanner.token().map { Bytes.lowercasedASCII($0) } ?? ""
+        }
+    }
+
+    /// What stands before the others in a 401. Schemes of one's own are there because they are wanted; then what hides
+    /// the secret; then secrets that nobody chose; last passwords.
+    var rank: Int {
+        switch self.kind {
+        case .custom: 0
+        case .digest: 1
+        case .bearer: 2
+        case .token: 3
+        case .basic: 4
+        }
+    }
+}
+
+extension DigestAlgorithm {
+    /// What a server stores of a password for Digest, known as HA1: H(user:realm:password) in lower-case hexadecimal
+    /// (RFC 7616 section 3.4.2). As good as the password for this realm: keep it like one.
+    public func key(user: String, realm: String, password: String) -> String {
+        DigestKey.make(user: user, realm: realm, password: password, algorithm: self.base)
+    }
+}

@@ -1,0 +1,237 @@
+import KHPProtocol
+import NIOPosix
+
+/// A file of users: what passwords, tokens and keys are held against.
+///
+/// One user per line, three kinds of lines; empty lines and lines that begin with `#` do not count (D22). `khp hash`
+/// makes them.
+///
+/// ```
+/// joe:$2b$10$…                       Basic: a bcrypt or SHA-crypt hash of the password
+/// joe:desk:5f4d…                     Digest: the realm and HA1 with MD5, as Apache's htdigest writes it
+/// joe:desk:SHA-256:8c1e…             Digest: realm, algorithm and HA1
+/// robot:mF_9.B5f-4.1JqM              Token and Bearer: the token, where tokens are allowed
+/// ```
+///
+/// A user may have lines of each kind, and one for each realm and algorithm.
+public struct UsersFile: Sendable {
+    private struct Account: Hashable {
+        var name: String
+        var realm: String
+        var algorithm: DigestAlgorithm
+    }
+
+    private var hashes: [String: String] = [:]
+    /// Verified in the place of an unknown user's hash, so that the time does not tell which names exist.
+    private var decoy: String?
+    private var keys: [Account: String] = [:]
+    /// The users by what stands in for their names (RFC 7616 section 3.4.4).
+    private var hashedNames: [Account: String] = [:]
+    /// The users by a code of their tokens: looking one up takes a time that tells nothing about the others.
+    private var tokens: [[UInt8]: String] = [:]
+    private let tokenKey: [UInt8]
+
+    /// Reads the text of a file.
+    ///
+    /// - Parameters:
+    ///   - text: what the file holds.
+    ///   - name: the file's name, for errors.
+    ///   - allowsTokens: whether `name:token` lines are taken; otherwise such a line is an error, as it may well be a
+    ///     password that somebody forgot to hash.
+    /// - Throws: ``WebSocketError/Code/invalidArgument`` with the number of the line and what is wrong with it, never with
+    ///   what may be secret. On systems whose crypt knows no bcrypt, for each line with a hash.
+    public init(_ text: String, name: String, allowsTokens: Bool = false) throws(WebSocketError) {
+        var generator = SystemRandomNumberGenerator()
+        self.tokenKey = (0..<32).map { _ in generator.next() }
+        var number = 0
+        for line in text.split(omittingEmptySubsequences: false, whereSeparator: { $0.isNewline }) {
+            number += 1
+            let line = line.trimmingBlanks()
+            if line.isEmpty || line.hasPrefix("#") { continue }
+            do throws(LineError) {
+                try self.read(line, allowsTokens: allowsTokens)
+            } catch {
+                throw WebSocketError(.invalidArgument, "Line \(number) of \(name) \(error.message).")
+            }
+        }
+    }
+
+    private struct LineError: Error {
+        var message: String
+    }
+
+    private mutating func read(_ line: Substring, allowsTokens: Bool) throws(LineError) {
+        let parts = line.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count > 1, let user = parts.first.map(String.init), let secret = parts.last, !user.isEmpty else {
+            throw LineError(message: "is not `name:hash`; `khp hash` makes such lines")
+        }
+        guard !user.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else {
+            throw LineError(message: "has a name with a control character")
+        }
+        if parts.count > 2 {
+            try self.readKey(user, parts[1..<(parts.count - 1)], secret)
+        } else if secret.hasPrefix("$") || !allowsTokens {
+            try self.readHash(user, String(secret))
+        } else {
+            try self.readToken(user, String(secret))
+        }
+    }
+
+    private mutating func readHash(_ user: String, _ hash: String) throws(LineError) {
+        guard PasswordHash.isSupported(hash) else {
+            throw LineError(
+                message: "holds no bcrypt or SHA-crypt hash after `\(user):`; `khp hash` makes one"
+            )
+        }
+        guard PasswordHash.isAvailable else {
+            throw LineError(
+                message: "holds a password hash, and this system's crypt knows neither bcrypt nor SHA-crypt"
+            )
+        }
+        guard self.hashes.updateValue(hash, forKey: user) == nil else {
+            throw LineError(message: "names the user `\(user)` a second time")
+        }
+        self.decoy = self.decoy ?? hash
+    }
+
+    private mutating func readToken(_ user: String, _ token: String) throws(LineError) {
+        var scanner = FieldScanner(token)
+        guard scanner.token68() != nil, scanner.isAtEnd else {
+            throw LineError(message: "holds no token after `\(user):`: letters, digits and -._~+/ make one")
+        }
+        guard self.tokens.updateValue(user, forKey: self.code(token)) == nil else {
+            throw LineError(message: "holds a token that an earlier line holds")
+        }
+    }
+
+    /// The realm may hold colons, as the name and the key never do.
+    private mutating func readKey(
+        _ user: String,
+        _ middle: ArraySlice<Substring>,
+        _ key: Substring
+    ) throws(LineError) {
+        var realm = middle
+        var algorithm = DigestAlgorithm.md5
+        if realm.count > 1, let named = realm.last.flatMap({ DigestAlgorithm(name: String($0)) }) {
+            guard !named.isSession else {
+                throw LineError(message: "names a -sess algorithm; keys are made with \(named.base.rawValue)")
+            }
+            algorithm = named
+            realm.removeLast()
+        }
+        let key = Bytes.lowercasedASCII(key)
+        guard key.utf8.allSatisfy({ Bytes.hexValue($0) != nil }), key.utf8.count == algorithm.digits else {
+            throw LineError(
+                message: "does not end in the \(algorithm.digits) hexadecimal digits of a key with "
+                    + "\(algorithm.rawValue), as `name:realm:\(algorithm == .md5 ? "" : "\(algorithm.rawValue):")HA1` does; "
+                    + "`khp hash --digest REALM` makes such lines"
+            )
+        }
+        let account = Account(name: user, realm: realm.joined(separator: ":"), algorithm: algorithm)
+        guard self.keys.updateValue(key, forKey: account) == nil else {
+            throw LineError(
+                message: "names the user `\(user)` with \(algorithm.rawValue) in `\(account.realm)` a second time"
+            )
+        }
+        var hidden = account
+        hidden.name = DigestKey.userHash(user: user, realm: account.realm, algorithm: algorithm)
+        self.hashedNames.updateValue(user, forKey: hidden)
+    }
+
+    private func code(_ token: String) -> [UInt8] {
+        MessageAuthenticationCode.make(Array(token.utf8), key: self.tokenKey)
+    }
+
+    // MARK: What there is
+
+    /// Whether a line has the hash of a password.
+    public var hasPasswords: Bool { !self.hashes.isEmpty }
+
+    /// Whether a line has a token.
+    public var hasTokens: Bool { !self.tokens.isEmpty }
+
+    /// Whether a line has a key for Digest in that realm.
+    public func hasDigestKeys(realm: String) -> Bool { self.keys.keys.contains { $0.realm == realm } }
+
+    /// The algorithms in which every user of a realm has a key, the strongest first. A client takes the strongest that is
+    /// offered, so one that only some users have would lock the others out.
+    public func digestAlgorithms(realm: String) -> [DigestAlgorithm] {
+        let accounts = self.keys.keys.filter { $0.realm == realm }
+        let users = Set(accounts.map(\.name))
+        return [DigestAlgorithm.sha512_256, .sha256, .md5].filter { algorithm in
+            !users.isEmpty
+                && users.allSatisfy { self.keys[Account(name: $0, realm: realm, algorithm: algorithm)] != nil }
+        }
+    }
+
+    // MARK: Verifying
+
+    /// Whether the password is that user's. Slow on purpose, and so computed on a thread of its own.
+    public func verify(user: String, password: String) async -> Bool {
+        (try? await NIOThreadPool.singleton.runIfActive { self.isRight(user: user, password: password) }) ?? false
+    }
+
+    /// The same on the caller's thread.
+    package func isRight(user: String, password: String) -> Bool {
+        guard let hash = self.hashes[user] else {
+            if let decoy = self.decoy { _ = PasswordHash.verify(password, decoy) }
+            return false
+        }
+        return PasswordHash.verify(password, hash)
+    }
+
+    /// Whose token it is.
+    public func user(token: String) -> String? { self.tokens[self.code(token)] }
+
+    /// The key of a user for Digest, known as HA1.
+    public func digestKey(user: String, realm: String, algorithm: DigestAlgorithm) -> String? {
+        self.keys[Account(name: user, realm: realm, algorithm: algorithm.base)]
+    }
+
+    /// Whose hashed name it is (RFC 7616 section 3.4.4).
+    public func user(hash: String, realm: String, algorithm: DigestAlgorithm) -> String? {
+        self.hashedNames[Account(name: Bytes.lowercasedASCII(hash), realm: realm, algorithm: algorithm.base)]
+    }
+
+    // MARK: Schemes
+
+    /// Basic with the passwords of the file.
+    public var basic: AuthenticationScheme { .basic(verify: self.verify) }
+
+    /// Token with the tokens of the file.
+    public var token: AuthenticationScheme { .token { self.user(token: $0) } }
+
+    /// Bearer with the tokens of the file.
+    public var bearer: AuthenticationScheme { .bearer { self.user(token: $0) } }
+
+    /// Digest with the keys of the file for a realm, in the algorithms that ``digestAlgorithms(realm:)`` tells. User names
+    /// may be hashed.
+    public func digest(realm: String, integrity: Bool = false) -> AuthenticationScheme {
+        .digest(
+            algorithms: self.digestAlgorithms(realm: realm),
+            integrity: integrity,
+            hashedUser: { hash, realm, algorithm in self.user(hash: hash, realm: realm, algorithm: algorithm) },
+            key: { user, realm, algorithm in self.digestKey(user: user, realm: realm, algorithm: algorithm) }
+        )
+    }
+}
+
+extension UsersFile: CustomStringConvertible, CustomReflectable {
+    /// How many lines of each kind there are.
+    public var description: String {
+        "\(self.hashes.count) passwords, \(self.keys.count) keys, \(self.tokens.count) tokens"
+    }
+
+    /// Shows no more than ``description`` does.
+    public var customMirror: Mirror { Mirror(self, children: ["users": self.description]) }
+}
+
+extension Substring {
+    /// Without the spaces and tabs at both ends.
+    fileprivate func trimmingBlanks() -> Substring {
+        var text = self
+        while let first = text.first, first == " " || first == "\t" { text.removeFirst() }
+        while let last = text.last, last == " " || last == "\t" { text.removeLast() }
+        return text
+    }
+}

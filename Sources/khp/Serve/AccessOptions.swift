@@ -1,0 +1,159 @@
+public import ArgumentParser
+public import KHPServer
+
+extension ServerAuthentication.Place: ExpressibleByArgument {}
+
+/// Who may come in.
+struct AccessOptions: ParsableArguments {
+    @Option(
+        name: .customLong("auth"),
+        help: ArgumentHelp(
+            "Ask for credentials there: basic, digest, bearer or token; repeatable, also for several schemes of one path.",
+            valueName: "path=scheme[:realm]"
+        )
+    )
+    var paths: [String] = []
+
+    @Flag(help: "Challenge with Kaazing's prefix, such as `Application Basic`, which browsers leave to the page.")
+    var application = false
+
+    @Option(
+        help: ArgumentHelp(
+            "The users: `name:hash` for basic, `name:realm:HA1` for digest, `name:token` for bearer and token; made by "
+                + "`khp hash`.",
+            valueName: "file"
+        )
+    )
+    var users: String?
+
+    @Option(help: "Where to challenge those who offer x-kaazing-handshake: extended or opening.")
+    var challengeAt: ServerAuthentication.Place = .extended
+
+    @Option(
+        help: ArgumentHelp(
+            "Close a socket with 1008 so many seconds after it opened, so that the client authenticates again.",
+            valueName: "seconds"
+        )
+    )
+    var sessionLifetime: Seconds?
+
+    @Option(
+        help: ArgumentHelp(
+            "What digest nonces are sealed with, at least 16 bytes: the same for all servers behind a balancer. None: "
+                + "random bytes.",
+            valueName: "file"
+        )
+    )
+    var nonceKey: String?
+
+    func validate() throws {
+        if let sessionLifetime, sessionLifetime.duration <= .zero {
+            throw ValidationError("`--session-lifetime` needs more than 0 seconds")
+        }
+    }
+
+    func authentication(for routes: [Route]) throws -> [String: ServerAuthentication] {
+        let asked = try paths.map { try AuthenticatedPath.parse($0).get() }
+        guard let first = asked.first else {
+            let lonely = [
+                ("--application", application), ("--session-lifetime", sessionLifetime != nil),
+                ("--nonce-key", nonceKey != nil),
+            ]
+            if let option = lonely.first(where: \.1)?.0 {
+                throw CommandFailure.usage("\(option) needs --auth PATH=SCHEME")
+            }
+            return [:]
+        }
+        guard let users else {
+            throw CommandFailure.usage("--auth for \(first.path) needs --users FILE; `khp hash NAME` makes its lines")
+        }
+        let file = try read(users, for: asked)
+        let nonces = try nonces()
+        var result: [String: ServerAuthentication] = [:]
+        for path in Set(asked.map(\.path)) {
+            guard routes.contains(where: { $0.path == path }) else {
+                throw CommandFailure.usage("--auth names \(path), and there is no --route for that path")
+            }
+            let here = asked.filter { $0.path == path }
+            let realm = try realm(of: here)
+            result[path] = ServerAuthentication(
+                realm: realm,
+                schemes: try schemes(here, realm, file, users),
+                application: application,
+                challengeAt: challengeAt,
+                sessionLifetime: sessionLifetime?.duration,
+                nonces: nonces
+            )
+        }
+        return result
+    }
+
+    private func read(_ users: String, for asked: [AuthenticatedPath]) throws -> UsersFile {
+        let text = try FileArgument.text(users, option: "--users")
+        // Where nobody asks for tokens, a line that could be one is a password that was not hashed.
+        let allowsTokens = asked.contains { $0.scheme == .token || $0.scheme == .bearer }
+        do {
+            return try UsersFile(text, name: users, allowsTokens: allowsTokens)
+        } catch {
+            throw CommandFailure(any: error)
+        }
+    }
+
+    /// The realm of a path, which several schemes share.
+    private func realm(of asked: [AuthenticatedPath]) throws -> String {
+        let realms = Set(asked.compactMap(\.realm))
+        guard realms.count < 2, let path = asked.first?.path else {
+            throw CommandFailure.usage("--auth names two realms for \(asked.first?.path ?? ""); one is what a path has")
+        }
+        guard Set(asked.map(\.scheme)).count == asked.count else {
+            throw CommandFailure.usage("--auth names one scheme twice for \(path)")
+        }
+        return realms.first ?? AuthenticatedPath.defaultRealm
+    }
+
+    private func schemes(
+        _ asked: [AuthenticatedPath],
+        _ realm: String,
+        _ file: UsersFile,
+        _ name: String
+    ) throws -> [AuthenticationScheme] {
+        try asked.map { path in
+            func missing(_ lines: String, _ command: String) -> CommandFailure {
+                .usage("--auth \(path.path)=\(path.scheme.rawValue) needs \(lines) in \(name); `\(command)` makes one")
+            }
+            switch path.scheme {
+            case .basic:
+                guard file.hasPasswords else { throw missing("a `name:hash` line", "khp hash NAME") }
+                return file.basic
+            case .digest:
+                guard !file.digestAlgorithms(realm: realm).isEmpty else {
+                    guard !file.hasDigestKeys(realm: realm) else {
+                        throw CommandFailure.usage(
+                            "the users of realm `\(realm)` in \(name) have no algorithm in common, and a client takes the "
+                                + "strongest that is offered"
+                        )
+                    }
+                    throw missing(
+                        "a `name:realm:HA1` line for the realm `\(realm)`",
+                        "khp hash --digest '\(realm)' NAME"
+                    )
+                }
+                return file.digest(realm: realm)
+            case .bearer, .token:
+                guard file.hasTokens else { throw missing("a `name:token` line", "khp hash --token NAME") }
+                return path.scheme == .bearer ? file.bearer : file.token
+            }
+        }
+    }
+
+    private func nonces() throws -> DigestNonces {
+        guard let nonceKey else { return DigestNonces() }
+        var key = try FileArgument.bytes(nonceKey, option: "--nonce-key")
+        // An editor ends a file with a line break, which another node's editor may not.
+        while let last = key.last, last == 0x0A || last == 0x0D { key.removeLast() }
+        guard key.count >= 16 else {
+            throw CommandFailure.usage("the file `\(nonceKey)` of --nonce-key holds less than 16 bytes")
+        }
+        return DigestNonces(key: key)
+    }
+}

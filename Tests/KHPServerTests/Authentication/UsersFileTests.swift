@@ -1,0 +1,129 @@
+import KHPServer
+import Testing
+
+@Suite("Users files and password hashes")
+struct UsersFileTests {
+    @Test("a hash verifies its own password and no other", arguments: PasswordHash.Algorithm.allCases)
+    func hashRoundTrip(algorithm: PasswordHash.Algorithm) throws {
+        let hash = try PasswordHash.make("wélcome", algorithm: algorithm)
+        #expect(PasswordHash.isSupported(hash))
+        #expect(PasswordHash.verify("wélcome", hash))
+        #expect(!PasswordHash.verify("welcome", hash))
+        #expect(try PasswordHash.make("wélcome", algorithm: algorithm) != hash, "a fresh salt each time")
+    }
+
+    @Test(
+        "hashes of other programs verify",
+        arguments: [
+            // Made with `openssl passwd -5` and `-6`; jBCrypt's vector.
+            ("Hello world!", "$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5"),
+            (
+                "Hello world!",
+                "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1"
+            ),
+            ("abc", "$2a$06$If6bvum7DFjUnE9p2uDeDu0YHzrHM6tf.iqN8.yx.jNN1ILEf7h0i"),
+        ]
+    )
+    func knownHashes(password: String, hash: String) {
+        #expect(PasswordHash.verify(password, hash))
+        #expect(!PasswordHash.verify(password + "x", hash))
+    }
+
+    @Test("weak or broken hashes are none", arguments: ["", "x", "abJnggxhB/yWI", "$1$salt$hash", "$2b$10$a b", "*0"])
+    func unsupported(hash: String) {
+        #expect(!PasswordHash.isSupported(hash))
+        #expect(!PasswordHash.verify("x", hash))
+    }
+
+    @Test("a password that bcrypt would cut is refused")
+    func longPassword() {
+        #expect(throws: WebSocketError.self) { try PasswordHash.make(String(repeating: "a", count: 73)) }
+        #expect(throws: WebSocketError.self) { try PasswordHash.make("a\0b") }
+    }
+
+    private static let sha256 = "$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5"
+    private static let key = DigestAlgorithm.md5.key(user: "joe", realm: "desk", password: "secret")
+    private static let longKey = DigestAlgorithm.sha256.key(user: "joe", realm: "desk", password: "secret")
+
+    @Test("comments, blanks, two users (D22)")
+    func passwords() async throws {
+        let text = """
+            # the desk
+            joe:\(Self.sha256)
+
+              ann:$2a$06$If6bvum7DFjUnE9p2uDeDu0YHzrHM6tf.iqN8.yx.jNN1ILEf7h0i
+            """
+        let users = try UsersFile(text, name: "users")
+        #expect(users.hasPasswords && !users.hasTokens && users.digestAlgorithms(realm: "desk").isEmpty)
+        #expect(await users.verify(user: "joe", password: "Hello world!"))
+        #expect(await users.verify(user: "ann", password: "abc"))
+        #expect(await !users.verify(user: "ann", password: "Hello world!"))
+        #expect(await !users.verify(user: "nobody", password: "abc"))
+    }
+
+    @Test("keys for Digest: MD5 without a name, others with theirs, realms with colons (D22)")
+    func keys() throws {
+        let text = """
+            joe:desk:\(Self.key)
+            joe:desk:sha-256:\(Self.longKey.uppercased())
+            joe:the: desk:\(Self.key)
+            ann:desk:\(Self.key)
+            joe:\(Self.sha256)
+            """
+        let users = try UsersFile(text, name: "users")
+        #expect(users.digestKey(user: "joe", realm: "desk", algorithm: .md5) == Self.key)
+        #expect(users.digestKey(user: "joe", realm: "desk", algorithm: .sha256Session) == Self.longKey)
+        #expect(users.digestKey(user: "joe", realm: "the: desk", algorithm: .md5) == Self.key)
+        #expect(users.digestKey(user: "joe", realm: "other", algorithm: .md5) == nil)
+        #expect(users.hasPasswords)
+        // SHA-256 would lock ann out.
+        #expect(users.digestAlgorithms(realm: "desk") == [.md5])
+        #expect(users.digestAlgorithms(realm: "other").isEmpty)
+        let hidden = "8b5a7b33bd1ddd4ba4ef6ac5e2a0e7e8"
+        #expect(users.user(hash: hidden, realm: "desk", algorithm: .md5) == nil)
+        let hash = DigestKey.userHash(user: "joe", realm: "desk", algorithm: .md5)
+        #expect(users.user(hash: hash, realm: "desk", algorithm: .md5) == "joe")
+    }
+
+    @Test("tokens, where they are allowed")
+    func tokens() throws {
+        let users = try UsersFile("joe:abc\njoe:def==\nann:ghi\n", name: "users", allowsTokens: true)
+        #expect(users.user(token: "abc") == "joe")
+        #expect(users.user(token: "def==") == "joe")
+        #expect(users.user(token: "ghi") == "ann")
+        #expect(users.user(token: "ab") == nil)
+        #expect(users.user(token: "") == nil)
+    }
+
+    @Test(
+        "a line that is none is named, its secret is not",
+        arguments: [
+            ("joe", 1, false), ("\n:hash", 2, false), ("joe:secret", 1, false), ("joe:$1$a$secret", 1, true),
+            ("joe:{SHA}secret", 1, true), ("joe:sec ret", 1, true), ("joe:", 1, true), ("joe:desk:secret", 1, true),
+            ("joe:desk:SHA-256:\(Self.key)", 1, false), ("joe:desk:\(Self.longKey)", 1, false),
+            ("joe:desk:MD5-sess:\(Self.key)", 1, false), ("joe:desk:\(Self.key)\njoe:desk:\(Self.key)", 2, false),
+            ("a:\(Self.sha256)\na:\(Self.sha256)", 2, false), ("a:secret\nb:secret", 2, true),
+            ("a\u{7}:\(Self.sha256)", 1, false),
+        ]
+    )
+    func broken(text: String, line: Int, allowsTokens: Bool) throws {
+        let error = #expect(throws: WebSocketError.self) {
+            try UsersFile(text, name: "users", allowsTokens: allowsTokens)
+        }
+        #expect(error?.code == .invalidArgument)
+        #expect(error?.message.hasPrefix("Line \(line) of users ") == true)
+        for secret in ["secret", "sec ret", Self.key, Self.longKey, Self.sha256] {
+            #expect(error?.message.contains(secret) == false)
+        }
+    }
+
+    @Test("nothing shows what a file holds")
+    func silence() throws {
+        let users = try UsersFile("joe:token\nann:desk:\(Self.key)", name: "users", allowsTokens: true)
+        var dumped = ""
+        dump(users, to: &dumped)
+        for text in ["\(users)", String(reflecting: users), dumped] {
+            #expect(!text.contains("token\"") && !text.contains(Self.key) && !text.contains("joe"))
+        }
+    }
+}
