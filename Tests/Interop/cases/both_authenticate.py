@@ -53,7 +53,13 @@ ROWS = list(_rows())
 @behaviour("right credentials pass", rows=ROWS)
 async def _(bench, kind, place, options):
     server = await bench.serve(
-        "--auth", f"/echo={_scheme(kind)}:{REALM}", "--users", await _users(bench, kind), "--challenge-at", place, *options
+        "--auth",
+        f"/echo={_scheme(kind)}:{REALM}",
+        "--users",
+        await _users(bench, kind),
+        "--challenge-at",
+        place,
+        *options,
     )
     events = (await bench.connect(server.url("/echo?day=1"), *_credentials(kind), *SAY)).echoed(HELLO)
     challenged = events.one("challenge")
@@ -131,9 +137,7 @@ async def _(bench):
     server = await bench.serve(
         "--auth", f"/echo=digest:{REALM}", "--users", await _users(bench, "SHA-256"), "--session-lifetime", 1
     )
-    client = await bench.start(
-        "connect", server.url(), *AS_JOE, "--reconnect", "--json", stdin=asyncio.subprocess.PIPE
-    )
+    client = await bench.start("connect", server.url(), *AS_JOE, "--reconnect", "--json", stdin=asyncio.subprocess.PIPE)
     await client.see(r'"event":"open"(.*\n)*.*"code":1008(.*\n)*.*"event":"open"', on="out", within=15)
     client.end_input()
     events = (await bench.outcome(client)).events

@@ -18,7 +18,13 @@ class Digest:
     """The server's half: a challenge, and whether an answer to it is right."""
 
     def __init__(self, algorithm: str | None = "SHA-256", **parameters):
-        self.parameters = {"realm": "the desk", "nonce": os.urandom(9).hex(), "qop": "auth", "opaque": "5ccc", **parameters}
+        self.parameters = {
+            "realm": "the desk",
+            "nonce": os.urandom(9).hex(),
+            "qop": "auth",
+            "opaque": "5ccc",
+            **parameters,
+        }
         if algorithm:
             self.parameters["algorithm"] = algorithm
 

@@ -105,7 +105,9 @@ async def _(bench):
         equal(await socket.recv(), HELLO, "echo in RFC 6455")
 
 
-@behaviour("an old dialect that was not asked for is refused", rows=[("hixie-76", "hixie-76"), ("hixie-75", "hixie-75")])
+@behaviour(
+    "an old dialect that was not asked for is refused", rows=[("hixie-76", "hixie-76"), ("hixie-75", "hixie-75")]
+)
 async def _(bench, dialect):
     server = await bench.serve()
     outcome = await bench.connect(server.url(), "--dialect", dialect, "--json", "--message", HELLO, "--count", 1)

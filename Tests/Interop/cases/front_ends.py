@@ -1,4 +1,4 @@
-"""nginx, HAProxy and Apache httpd in front of `khp serve`: what they ask of `khp connect` at the opening, and passing on."""
+"""nginx, HAProxy and Apache in front of `khp serve`: what they ask of `khp connect` at the opening, and passing on."""
 
 import asyncio
 import base64
@@ -69,9 +69,7 @@ async def _(bench, options, statuses):
 async def _(bench):
     server = await bench.serve("--auth", "/echo=basic:inner", "--users", await bench.users())
     passes = nginx_passes(server.web) + '\nproxy_set_header Authorization "";'
-    front = await nginx(
-        bench, GUARDED.format(passes=passes), files={"htpasswd": f"{USER}:{sha(PASSWORD)}\n"}
-    )
+    front = await nginx(bench, GUARDED.format(passes=passes), files={"htpasswd": f"{USER}:{sha(PASSWORD)}\n"})
     events = (await bench.connect(front.url(), *AS_JOE, *SAY)).echoed(HELLO)
     asked = [(event["layer"], event["realm"]) for event in events.named("challenge")]
     equal(asked, [("opening", "the desk"), ("extended", "inner")], "challenges")
@@ -116,7 +114,10 @@ async def _(bench, front, code, scheme):
     equal(events.one("open")["redirects"], 1, "redirects")
 
 
-@behaviour("a relative Location leads back to the same server, which passes it on", rows=[("nginx", "nginx"), ("HAProxy", "HAProxy")])
+@behaviour(
+    "a relative Location leads back to the same server, which passes it on",
+    rows=[("nginx", "nginx"), ("HAProxy", "HAProxy")],
+)
 async def _(bench, front):
     server = await bench.serve()
     if front == "nginx":
@@ -239,7 +240,9 @@ async def _(bench, front, status):
     if front == "nginx":
         daemon = await nginx(bench, f"location / {{ {nginx_passes(f'http://127.0.0.1:{port}')} }}")
     elif front == "HAProxy":
-        daemon = await haproxy(bench, "    default_backend passed", backend=f"    retries 0\n    server one 127.0.0.1:{port}")
+        daemon = await haproxy(
+            bench, "    default_backend passed", backend=f"    retries 0\n    server one 127.0.0.1:{port}"
+        )
     else:
         daemon = await apache(bench, f"ProxyPass / http://127.0.0.1:{port}/ upgrade=websocket")
     outcome = await bench.connect(daemon.url(), *SAY)

@@ -57,7 +57,9 @@ async def _(bench, tls, expected):
 @behaviour("a later value replaces the cookie", timeout=25)
 async def _(bench):
     # $request_id is another one for each request.
-    openings, _ = await _twice(bench, 'add_header Set-Cookie "id=$request_id" always; add_header Set-Cookie "id=last" always;')
+    openings, _ = await _twice(
+        bench, 'add_header Set-Cookie "id=$request_id" always; add_header Set-Cookie "id=last" always;'
+    )
     equal(openings[1].get("Cookie"), "id=last", "Cookie of the second opening")
 
 

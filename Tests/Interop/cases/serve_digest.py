@@ -1,4 +1,4 @@
-"""`khp serve --auth …=digest` (and token) answered by curl, by Python's requests, and by a raw client with a Digest of its own."""
+"""`khp serve` with Digest and tokens, answered by curl, by requests, and by a raw client with a Digest of its own."""
 
 import asyncio
 import base64
@@ -44,7 +44,17 @@ async def _curl(bench, server, *options) -> Process:
     if not program:
         raise Failed("curl is not installed: scripts/setup.sh --interop sees to it")
     fields = [part for name, value in UPGRADE.items() for part in ("-H", f"{name}: {value}")]
-    arguments = ["--http1.1", "--silent", "--no-buffer", "--dump-header", "-", "--output", "/dev/null", "--max-time", 10]
+    arguments = [
+        "--http1.1",
+        "--silent",
+        "--no-buffer",
+        "--dump-header",
+        "-",
+        "--output",
+        "/dev/null",
+        "--max-time",
+        10,
+    ]
     process = await Process.start(
         program, *map(str, arguments), *fields, *options, f"http://127.0.0.1:{server.port}/echo?day=1", name="curl"
     )

@@ -62,9 +62,7 @@ class Environment:
         return await asyncio.shield(self._made[name])
 
     async def _make_users(self) -> str:
-        process = await Process.start(
-            self.khp, "hash", USER, stdin=asyncio.subprocess.PIPE, environment=self.variables
-        )
+        process = await Process.start(self.khp, "hash", USER, stdin=asyncio.subprocess.PIPE, environment=self.variables)
         await process.write(f"{PASSWORD}\n".encode())
         process.end_input()
         equal(await process.ended(20), 0, "status of khp hash")
