@@ -48,8 +48,24 @@ async def _(bench, tls):
     asked = events.one("challenge")
     equal((asked["scheme"].lower(), asked["layer"], asked["realm"]), ("basic", "opening", "the desk"), "challenge")
     equal([event["status"] for event in events.named("opening-response")], [401, 101], "statuses of the opening")
+    equal(len(events.named("connected")), 1, "connections: nginx keeps the first one open after its 401")
     log = front.read("access.log")
     equal([line.split('" ')[1].split(" ")[0] for line in log.splitlines()], ["401", "101"], "nginx's log")
+
+
+@behaviour(
+    "HAProxy asks at the opening, right credentials pass, others do not", rows=[("right", True), ("wrong", False)]
+)
+async def _(bench, right):
+    server = await bench.serve()
+    userlist = f"userlist desk\n    user {USER} insecure-password {PASSWORD}\n"
+    lines = "    http-request auth realm desk unless { http_auth(desk) }\n    default_backend passed"
+    front = await haproxy(bench, lines, backend=f"    server one 127.0.0.1:{server.port}\n{userlist}")
+    outcome = await bench.connect(front.url(), *(AS_JOE if right else AS_GUEST), *SAY)
+    if right:
+        equal(outcome.echoed(HELLO).one("challenge")["realm"], "desk", "realm")
+    else:
+        outcome.fails(8)
 
 
 REFUSED = [("wrong credentials", AS_GUEST, [401, 401]), ("no credentials", [], [401])]
