@@ -127,7 +127,7 @@ let package = Package(
         ),
         .target(
             name: "TestSupport",
-            dependencies: ["KHPProtocol", "KHPTesting", "KHPServer", nioCore, nioPosix],
+            dependencies: ["KHPProtocol", "KHPTesting", "KHPServer", nioCore, nioPosix, nioSSL],
             path: "Tests/TestSupport",
             swiftSettings: settings
         ),
@@ -139,7 +139,7 @@ let package = Package(
         .testTarget(
             name: "KHPClientTests",
             dependencies: [
-                "KHPClient", "KHPServer", "KHPTesting", "TestSupport", nioCore, nioSSL, httpTypes, logging,
+                "KHPProtocol", "KHPClient", "KHPServer", "KHPTesting", "TestSupport", nioCore, nioSSL, httpTypes, logging,
             ],
             swiftSettings: settings
         ),
@@ -153,7 +153,8 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "khp", "KHPProtocol", "KHPClient", "KHPServer", "KHPTesting", nioCore, nioPosix, nioSSL, httpTypes,
+                "khp", "KHPProtocol", "KHPClient", "KHPServer", "KHPTesting", "TestSupport", nioCore, nioPosix, nioSSL,
+                httpTypes,
             ],
             swiftSettings: settings
         ),

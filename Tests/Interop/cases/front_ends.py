@@ -1,4 +1,4 @@
-"""nginx, HAProxy and Apache httpd in front of `khp serve`: what they ask of `khp connect` at the opening, and passing on."""
+"""nginx, HAProxy and Apache in front of `khp serve`: what they ask of `khp connect` at the opening, and passing on."""
 
 import asyncio
 import base64
@@ -48,8 +48,24 @@ async def _(bench, tls):
     asked = events.one("challenge")
     equal((asked["scheme"].lower(), asked["layer"], asked["realm"]), ("basic", "opening", "the desk"), "challenge")
     equal([event["status"] for event in events.named("opening-response")], [401, 101], "statuses of the opening")
+    equal(len(events.named("connected")), 1, "connections: nginx keeps the first one open after its 401")
     log = front.read("access.log")
     equal([line.split('" ')[1].split(" ")[0] for line in log.splitlines()], ["401", "101"], "nginx's log")
+
+
+@behaviour(
+    "HAProxy asks at the opening, right credentials pass, others do not", rows=[("right", True), ("wrong", False)]
+)
+async def _(bench, right):
+    server = await bench.serve()
+    userlist = f"userlist desk\n    user {USER} insecure-password {PASSWORD}\n"
+    lines = "    http-request auth realm desk unless { http_auth(desk) }\n    default_backend passed"
+    front = await haproxy(bench, lines, backend=f"    server one 127.0.0.1:{server.port}\n{userlist}")
+    outcome = await bench.connect(front.url(), *(AS_JOE if right else AS_GUEST), *SAY)
+    if right:
+        equal(outcome.echoed(HELLO).one("challenge")["realm"], "desk", "realm")
+    else:
+        outcome.fails(8)
 
 
 REFUSED = [("wrong credentials", AS_GUEST, [401, 401]), ("no credentials", [], [401])]
@@ -69,9 +85,7 @@ async def _(bench, options, statuses):
 async def _(bench):
     server = await bench.serve("--auth", "/echo=basic:inner", "--users", await bench.users())
     passes = nginx_passes(server.web) + '\nproxy_set_header Authorization "";'
-    front = await nginx(
-        bench, GUARDED.format(passes=passes), files={"htpasswd": f"{USER}:{sha(PASSWORD)}\n"}
-    )
+    front = await nginx(bench, GUARDED.format(passes=passes), files={"htpasswd": f"{USER}:{sha(PASSWORD)}\n"})
     events = (await bench.connect(front.url(), *AS_JOE, *SAY)).echoed(HELLO)
     asked = [(event["layer"], event["realm"]) for event in events.named("challenge")]
     equal(asked, [("opening", "the desk"), ("extended", "inner")], "challenges")
@@ -116,7 +130,10 @@ async def _(bench, front, code, scheme):
     equal(events.one("open")["redirects"], 1, "redirects")
 
 
-@behaviour("a relative Location leads back to the same server, which passes it on", rows=[("nginx", "nginx"), ("HAProxy", "HAProxy")])
+@behaviour(
+    "a relative Location leads back to the same server, which passes it on",
+    rows=[("nginx", "nginx"), ("HAProxy", "HAProxy")],
+)
 async def _(bench, front):
     server = await bench.serve()
     if front == "nginx":
@@ -239,7 +256,9 @@ async def _(bench, front, status):
     if front == "nginx":
         daemon = await nginx(bench, f"location / {{ {nginx_passes(f'http://127.0.0.1:{port}')} }}")
     elif front == "HAProxy":
-        daemon = await haproxy(bench, "    default_backend passed", backend=f"    retries 0\n    server one 127.0.0.1:{port}")
+        daemon = await haproxy(
+            bench, "    default_backend passed", backend=f"    retries 0\n    server one 127.0.0.1:{port}"
+        )
     else:
         daemon = await apache(bench, f"ProxyPass / http://127.0.0.1:{port}/ upgrade=websocket")
     outcome = await bench.connect(daemon.url(), *SAY)

@@ -84,7 +84,9 @@ class Gateway:
         if member is not None and not legacy:
             # The clean dialect is redirected by HTTP, with the field's name in small letters.
             location = member.replace("ws", "http", 1)
-            await peer.send_frame(BINARY, f"HTTP/1.1 302 Found\r\nlocation: {location}\r\nContent-Length: 0\r\n\r\n".encode())
+            await peer.send_frame(
+                BINARY, f"HTTP/1.1 302 Found\r\nlocation: {location}\r\nContent-Length: 0\r\n\r\n".encode()
+            )
             await self._until_closed(peer)
             return
         await peer.send_frame(BINARY, self._completed(accept, offered, request).bytes())
@@ -120,9 +122,7 @@ class Gateway:
     @staticmethod
     def _forbids(request: Head) -> bool:
         names = [name.lower() for name in request.names]
-        return any(
-            name in FORBIDDEN or (name.startswith(("proxy-", "sec-")) and name not in ALLOWED) for name in names
-        )
+        return any(name in FORBIDDEN or (name.startswith(("proxy-", "sec-")) and name not in ALLOWED) for name in names)
 
     def _unauthorized(self) -> list[bytes]:
         entity = b"<html><head></head><body><h1>401 Unauthorized</h1></body></html>"

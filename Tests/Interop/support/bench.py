@@ -62,9 +62,7 @@ class Environment:
         return await asyncio.shield(self._made[name])
 
     async def _make_users(self) -> str:
-        process = await Process.start(
-            self.khp, "hash", USER, stdin=asyncio.subprocess.PIPE, environment=self.variables
-        )
+        process = await Process.start(self.khp, "hash", USER, stdin=asyncio.subprocess.PIPE, environment=self.variables)
         await process.write(f"{PASSWORD}\n".encode())
         process.end_input()
         equal(await process.ended(20), 0, "status of khp hash")
@@ -152,7 +150,7 @@ class Bench:
         process = await Process.start(self.environment.khp, *arguments, stdin=stdin, environment=environment)
         return self.keep(process)
 
-    async def run(self, *arguments, stdin: bytes | None = None, within: float = 12, **variables) -> Outcome:
+    async def run(self, *arguments, stdin: bytes | None = None, within: float = 20, **variables) -> Outcome:
         """Runs the command to its end; standard input is empty unless given."""
         pipe = asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE
         process = await self.start(*arguments, stdin=pipe, **variables)
@@ -164,7 +162,7 @@ class Bench:
             process.end_input()
         return await self.outcome(process, within)
 
-    async def outcome(self, process: Process, within: float = 12) -> Outcome:
+    async def outcome(self, process: Process, within: float = 20) -> Outcome:
         status = await process.ended(within)
         outcome = Outcome(status, bytes(process.out), bytes(process.err), process.arguments)
         check(status >= 0, f"died by signal {-status}: {outcome.errors[-600:]}")

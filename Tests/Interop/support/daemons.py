@@ -128,7 +128,9 @@ class Daemon:
     def context(self) -> str:
         if self.process is None:
             return ""
-        logs = (f"  {name}| {line}" for name in ("error.log", "access.log") for line in self.read(name).splitlines()[-8:])
+        logs = (
+            f"  {name}| {line}" for name in ("error.log", "access.log") for line in self.read(name).splitlines()[-8:]
+        )
         return "\n".join([self.process.context(), *logs])
 
     async def remove(self) -> None:
@@ -199,7 +201,9 @@ async def haproxy(bench, frontend: str, *, backend: str = "", tls: bool = False)
     daemon = bench.keep(Daemon("haproxy"))
     secure = ""
     if tls:
-        both = b"".join(pathlib.Path(file).read_bytes() for file in (bench.certificates.certificate(), bench.certificates.key()))
+        both = b"".join(
+            pathlib.Path(file).read_bytes() for file in (bench.certificates.certificate(), bench.certificates.key())
+        )
         secure = f" ssl crt {daemon.write('both.pem', both)}"
 
     def configure():

@@ -75,7 +75,9 @@ class Session:
     cnonce: str = field(default_factory=lambda: os.urandom(12).hex())
     ha1: str = ""
 
-    def answer(self, method: str, uri: str, *, qop: str | None = "auth", entity: bytes = b"", userhash=False, **wrong) -> str:
+    def answer(
+        self, method: str, uri: str, *, qop: str | None = "auth", entity: bytes = b"", userhash=False, **wrong
+    ) -> str:
         """The value of Authorization. `wrong` replaces parameters after the response was computed from the right ones;
         a count goes into it."""
         given = self.challenge.parameters

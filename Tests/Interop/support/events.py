@@ -52,6 +52,20 @@ def _extensions(value):
     )
 
 
+def _trail(value):
+    steps = {"from": _text, "to": _text, "status": _count, "layer": _one_of(*LAYERS)}
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(
+            isinstance(step, dict)
+            and set(step) == set(steps)
+            and all(is_right(step[name]) for name, is_right in steps.items())
+            for step in value
+        )
+    )
+
+
 # event: {field: (what it must be, whether it is always there)}
 CONTRACT = {
     "connecting": {"url": (_text, True), "attempt": (_count, True), "proxy": (_text, False)},
@@ -85,7 +99,7 @@ CONTRACT = {
     },
     "error": {
         "code": (_text, True), "message": (_text, True), "url": (_text, False), "status": (_count, False),
-        "exit": (_count, True),
+        "exit": (_count, True), "trail": (_trail, False),
     },
 }  # fmt: skip
 

@@ -74,7 +74,9 @@ async def dialect_server(bench, script: str, subprotocol: str = "") -> DialectSe
     return DialectServer(process, int(match[1]))
 
 
-async def dialect_client(bench, script: str, dialect: str, url: str, messages: list[str], subprotocol: str = "") -> dict:
+async def dialect_client(
+    bench, script: str, dialect: str, url: str, messages: list[str], subprotocol: str = ""
+) -> dict:
     """What a client of others says of its connection: `messages`, `subprotocol`, `clean`."""
     command = await _command(bench, script)
     process = bench.keep(

@@ -55,7 +55,7 @@ class Process:
     def status(self):
         return self.process.returncode
 
-    async def see(self, pattern: str, *, on: str = "err", within: float = 10.0) -> re.Match:
+    async def see(self, pattern: str, *, on: str = "err", within: float = 15.0) -> re.Match:
         """Waits until the output matches."""
         expression = re.compile(pattern.encode(), re.MULTILINE)
         buffer = self.err if on == "err" else self.out

@@ -66,8 +66,8 @@ async def tinyproxy(bench, auth: bool = False) -> Daemon:
 
     def configure():
         path = daemon.folder
-        configuration = f"Port {daemon.port}\nListen 127.0.0.1\nTimeout 30\nMaxClients 20\nPidFile \"{path}/pid\"\n"
-        configuration += f"LogFile \"{path}/error.log\"\nLogLevel Connect\n"
+        configuration = f'Port {daemon.port}\nListen 127.0.0.1\nTimeout 30\nMaxClients 20\nPidFile "{path}/pid"\n'
+        configuration += f'LogFile "{path}/error.log"\nLogLevel Connect\n'
         if auth:
             configuration += f"BasicAuth {USER} {PASSWORD}\n"
         return ["-d", "-c", daemon.write("tinyproxy.conf", configuration)]

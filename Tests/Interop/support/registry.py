@@ -20,7 +20,7 @@ class Case:
         return f"{self.topic}: {self.name}"
 
 
-def behaviour(name: str, *, rows=None, timeout: float = 15.0, alone: bool = False):
+def behaviour(name: str, *, rows=None, timeout: float = 30.0, alone: bool = False):
     """Registers a coroutine as a case, or as one case for each row: (label, further arguments …).
 
     `alone` keeps others from running at the same time, for what measures time or memory.
