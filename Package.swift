@@ -121,7 +121,7 @@ let package = Package(
         ),
         .testTarget(
             name: "KHPClientTests",
-            dependencies: ["KHPClient", "KHPServer", "TestSupport", nioCore, nioSSL, httpTypes, logging],
+            dependencies: ["KHPClient", "KHPServer", "TestSupport", nioCore, nioPosix, nioSSL, httpTypes, logging],
             swiftSettings: settings
         ),
         .testTarget(
