@@ -108,9 +108,25 @@ let package = Package(
             path: "Examples/Tests",
             swiftSettings: settings
         ),
+        // Our side of Autobahn|Testsuite, for `make autobahn`.
+        .executableTarget(
+            name: "autobahn-peer",
+            dependencies: ["KHPClient", "KHPServer", "KHPProtocol", nioCore],
+            path: "Tests/Autobahn/Peer",
+            swiftSettings: settings
+        ),
+        // Verdicts of decoders on streams of frames, for `make interop`.
+        .executableTarget(
+            name: "frame-judge",
+            dependencies: [
+                "KHPProtocol", nioCore, nioEmbedded, .product(name: "NIOWebSocket", package: "swift-nio"),
+            ],
+            path: "Tests/Differential/Judge",
+            swiftSettings: settings
+        ),
         .target(
             name: "TestSupport",
-            dependencies: ["KHPServer", nioCore, nioPosix],
+            dependencies: ["KHPServer", nioCore, nioPosix, nioSSL],
             path: "Tests/TestSupport",
             swiftSettings: settings
         ),
@@ -121,7 +137,9 @@ let package = Package(
         ),
         .testTarget(
             name: "KHPClientTests",
-            dependencies: ["KHPClient", "KHPServer", "TestSupport", nioCore, nioPosix, nioSSL, httpTypes, logging],
+            dependencies: [
+                "KHPProtocol", "KHPClient", "KHPServer", "TestSupport", nioCore, nioPosix, nioSSL, httpTypes, logging,
+            ],
             swiftSettings: settings
         ),
         .testTarget(
@@ -132,7 +150,8 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "khp", "KHPProtocol", "KHPClient", "KHPServer", "KHPTesting", nioCore, nioPosix, nioSSL, httpTypes,
+                "khp", "KHPProtocol", "KHPClient", "KHPServer", "KHPTesting", "TestSupport", nioCore, nioPosix, nioSSL,
+                httpTypes,
             ],
             swiftSettings: settings
         ),

@@ -2,6 +2,7 @@
 # Sees to what a build needs beside Swift: the headers of OpenSSL, zlib and libcrypt. Quick when all is there.
 #   scripts/setup.sh            what building and running need
 #   scripts/setup.sh --python   as well a Python environment with the peers of the interop tests, in .build/python
+#   scripts/setup.sh --interop  as well the Debian packages of scripts/interop-packages.txt, which those tests play against
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,7 +29,26 @@ may_be_root() { [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null; }
 apt_install() {
     say "setup: installing $* with apt"
     as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq \
-        && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+        && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o DPkg::Lock::Timeout=300 \
+            --no-install-recommends "$@" >/dev/null
+}
+
+# Installs Debian packages and keeps what is in them from being started: daemons of the interop tests are started by the
+# tests, on ports of their own. Debian asks policy-rc.d before it starts a service; a machine that has one keeps its own.
+install_unstarted() {
+    local policy=/usr/sbin/policy-rc.d status=0 ours=no
+    if [ ! -e "$policy" ]; then
+        ours=yes
+        # The removal stands first, so that no interruption leaves the file behind.
+        trap "as_root rm -f $policy" EXIT
+        as_root sh -c 'printf "#!/bin/sh\nexit 101\n" >"$1" && chmod 755 "$1"' policy "$policy"
+    fi
+    apt_install "$@" || status=$?
+    if [ "$ours" = yes ]; then
+        as_root rm -f "$policy"
+        trap - EXIT
+    fi
+    return "$status"
 }
 
 # Whether a C header is where a compiler finds it without being told.
@@ -99,6 +119,28 @@ python_peers() {
     cp "$wanted" "$environment/requirements.txt"
 }
 
+# The Debian packages of a list that are not installed.
+missing_of() {
+    local package
+    sed -e 's/#.*//' -e 's/[[:space:]]//g' -e '/^$/d' "$1" | while read -r package; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || printf '%s\n' "$package"
+    done
+}
+
+# Software of others that interop tests play against. None of it is optional: a peer that is not there is a failure.
+interop_packages() {
+    local list=scripts/interop-packages.txt missing
+    command -v dpkg-query >/dev/null && command -v apt-get >/dev/null \
+        || give_up "the interop tests need Debian or Ubuntu: their peers are the packages of $list. Elsewhere run the other cases: scripts/setup.sh --python, then Tests/Interop/run.sh --without-foreign"
+    missing=$(missing_of "$list" | tr '\n' ' ')
+    [ -z "$missing" ] && return
+    may_be_root || give_up "the interop tests need these packages: apt-get install --no-install-recommends $missing(as root)"
+    # shellcheck disable=SC2086  (the names of packages have no spaces)
+    install_unstarted $missing || give_up "apt could not install what the interop tests need: $missing"
+    missing=$(missing_of "$list" | tr '\n' ' ')
+    [ -z "$missing" ] || give_up "these packages are still missing after apt ran: $missing"
+}
+
 check_swift
 case $(uname -s) in
     Linux) libraries_on_linux ;;
@@ -108,5 +150,9 @@ esac
 case ${1:-} in
     "") ;;
     --python) python_peers ;;
-    *) give_up "unknown option: $1 (there is --python)" ;;
+    --interop)
+        interop_packages
+        python_peers
+        ;;
+    *) give_up "unknown option: $1 (there are --python and --interop)" ;;
 esac

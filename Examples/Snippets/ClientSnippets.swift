@@ -54,6 +54,19 @@ func trust() throws -> WebSocketClient {
     return WebSocketClient(configuration: configuration)
 }
 
+func throughProxy() throws -> WebSocketClient {
+    var configuration = WebSocketClient.Configuration()
+    configuration.proxy = .proxy(try Proxy("http://joe:welcome@proxy.example:3128"), except: "localhost, 10.0.0.0/8")
+    return WebSocketClient(configuration: configuration)
+}
+
+func throughProxyOfTheEnvironment() -> WebSocketClient {
+    var configuration = WebSocketClient.Configuration()
+    configuration.proxy = .environment
+    configuration.proxyTLS.trustRoots = .file("proxy-authority.pem")
+    return WebSocketClient(configuration: configuration)
+}
+
 func times() -> WebSocketClient {
     var configuration = WebSocketClient.Configuration()
     configuration.timeouts.total = .seconds(5)

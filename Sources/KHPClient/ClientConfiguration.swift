@@ -40,6 +40,11 @@ extension WebSocketClient {
         /// TLS for wss: trust roots, client certificate and the like. Certificate and host name are verified by default,
         /// against the system's trust roots. The application protocol (ALPN) is always `http/1.1`.
         public var tls = TLSConfiguration.makeClientConfiguration()
+        /// Which proxy to connect through, if any; decided anew for each hop.
+        public var proxy = ProxySelection.direct
+        /// TLS to a proxy of the kind https. ``tls`` is for servers only: neither its trust roots nor its client
+        /// certificate are used here.
+        public var proxyTLS = TLSConfiguration.makeClientConfiguration()
         /// The bounds in time.
         public var timeouts = Timeouts()
         /// The bounds in size and number.

@@ -17,17 +17,21 @@ extension ConnectLoop {
         _ = try await self.authorization(
             answering: response,
             at: self.attempt.place(layer),
-            target: self.attempt.target(layer)
+            target: self.attempt.target(layer),
+            handler: self.configuration.challengeHandler
         )
     }
 
     /// The value of Authorization or Proxy-Authorization that answers a 401 or 407: from what is known, or from the
     /// handler. The whole connect stands still while that works: its deadline is moved here.
-    /// - Parameter target: the request that will carry it.
+    /// - Parameters:
+    ///   - target: the request that will carry it.
+    ///   - handler: whom to ask.
     mutating func authorization(
         answering response: HandshakeResponse,
         at place: Authenticator.Place,
-        target: Authenticator.Target
+        target: Authenticator.Target,
+        handler: (any ChallengeHandler)?
     ) async throws -> String {
         let began = NIODeadline.now()
         let challenged = try self.attempt.challenged(
@@ -44,7 +48,7 @@ extension ConnectLoop {
         case .ask(let asked):
             requests = asked
         }
-        guard let handler = self.configuration.challengeHandler else {
+        guard let handler else {
             self.observe(requests.first)
             throw self.attempt.unanswered(response, at: place, hasHandler: false)
         }

@@ -19,12 +19,21 @@ extension ConnectLoop {
 
     /// The addresses to dial. After a redirect the caller is asked about them, and what was permitted stays: a name that
     /// meanwhile means another address does not get past the question (threat F8).
-    mutating func permittedAddresses(of url: WebSocketURL, until limit: NIODeadline) async throws -> [SocketAddress] {
+    mutating func permittedAddresses(
+        of url: WebSocketURL,
+        through proxy: Proxy?,
+        until limit: NIODeadline
+    ) async throws -> [SocketAddress] {
         guard let permits = self.configuration.redirects.permits else {
-            return try await self.resolve(url, until: limit)
+            return try await self.resolve(url, through: proxy, until: limit)
+        }
+        if proxy != nil {
+            // The proxy resolves the name; the addresses are the proxy's.
+            try await self.askPermission(for: [], permits)
+            return try await self.resolve(url, through: proxy, until: limit)
         }
         let known = self.permitted[url.authority]
-        let addresses = if let known { known } else { try await self.resolve(url, until: limit) }
+        let addresses = if let known { known } else { try await self.resolve(url, through: nil, until: limit) }
         try await self.askPermission(for: addresses, permits)
         self.permitted[url.authority] = addresses
         return addresses

@@ -19,7 +19,11 @@ struct ConnectLoop {
     var redirected: RedirectStep?
     /// The addresses that were permitted, by authority.
     var permitted: [String: [SocketAddress]] = [:]
+    /// With which credentials each proxy of this connect was last used, by host and port.
+    var proxies: [String: Proxy] = [:]
     var info = ConnectionInfo(id: 0, role: .client, peer: "")
+    /// Makes what takes the messages on the event loop; `nil` where the socket's owner takes them.
+    var makeMessageHandler: (@Sendable () -> any MessageHandler)?
 
     static let connections = Atomic<UInt64>(0)
 
@@ -79,16 +83,22 @@ struct ConnectLoop {
             role: .client,
             peer: ""
         )
-        self.observe(.connecting(url: plan.url, attempt: self.hops))
+        // Another server may be behind another proxy, or behind none.
+        let proxy = try self.configuration.proxy.proxy(for: plan.url)
+        self.observe(.connecting(url: plan.url, attempt: self.hops, proxy: proxy))
         let bound = TimeAmount(self.configuration.timeouts.connect)
-        let addresses = try await self.permittedAddresses(of: plan.url, until: min(self.deadline, .now() + bound))
+        let addresses = try await self.permittedAddresses(
+            of: plan.url,
+            through: proxy,
+            until: min(self.deadline, .now() + bound)
+        )
         var failure: WebSocketError?
         for (index, address) in addresses.enumerated() {
             // The time is shared among the addresses, so that a dead first one does not use it all up; waiting for
             // one's turn (R-C1) does not count.
             let share = TimeAmount.nanoseconds(bound.nanoseconds / Int64(addresses.count - index))
             do throws(DialFailure) {
-                return try await self.hop(plan, to: address, within: share)
+                return try await self.hop(plan, to: address, of: proxy, within: share)
             } catch {
                 switch error {
                 case .nextAddress(let error): failure = failure ?? error
@@ -109,12 +119,13 @@ struct ConnectLoop {
     mutating func hop(
         _ plan: ClientPlan,
         to address: SocketAddress,
+        of proxy: Proxy?,
         within share: TimeAmount
     ) async throws(DialFailure) -> WebSocket? {
         let (stream, steps) = AsyncStream.makeStream(of: ClientSession.Step.self)
         self.info.peer = address.peerName
-        // R-C1: per address, without the port.
-        let place = address.ipAddress ?? address.peerName
+        // R-C1: per address, without the port; per host where a proxy resolves its name.
+        let place = proxy == nil ? address.ipAddress ?? address.peerName : plan.url.host
         guard await self.gate.enter(place, until: self.deadline, on: self.eventLoop) else {
             if Task.isCancelled { throw .final(CancellationError()) }
             throw .final(
@@ -124,10 +135,14 @@ struct ConnectLoop {
                 )
             )
         }
-        let permit = ConnectPermit(gate: self.gate, place: place)
+        var permit = ConnectPermit(gate: self.gate, place: place)
         defer { permit.giveBack() }
-        let limit = min(self.deadline, .now() + share)
-        let channel = try await self.dial(plan, to: address, until: limit, steps: steps)
+        let channel: any Channel
+        if let proxy {
+            channel = try await self.dial(plan, through: proxy, at: address, within: share, &permit, steps: steps)
+        } else {
+            channel = try await self.dial(plan, to: address, until: min(self.deadline, .now() + share), steps: steps)
+        }
         do {
             return try await withTaskCancellationHandler {
                 try await self.follow(stream, channel: channel, permit: permit)

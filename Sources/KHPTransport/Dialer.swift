@@ -1,4 +1,4 @@
-// Outgoing connections: TCP, TLS, and the one handler.
+// Outgoing connections: TCP to the server with TLS where it is wss, or to a proxy for a tunnel; and the one handler.
 
 package import KHPProtocol
 package import NIOCore
@@ -6,6 +6,9 @@ import NIOPosix
 package import NIOSSL
 
 package enum Dialer {
+    /// What TLS to the server is called in a pipeline, where TLS to a proxy may stand before it.
+    static let tlsName = "tls"
+
     /// Connects to one address and puts `makeHandler`'s handler in place, behind TLS where `tls` is given.
     package static func connect(
         to address: SocketAddress,
@@ -15,30 +18,99 @@ package enum Dialer {
         on eventLoop: any EventLoop,
         makeHandler: @escaping @Sendable (any Channel) throws -> ConnectionHandler
     ) async throws -> any Channel {
-        let remaining = max(.milliseconds(1), deadline - .now())
-        return try await ClientBootstrap(group: eventLoop)
-            .connectTimeout(remaining)
-            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .channelOption(.allowRemoteHalfClosure, value: true)
-            .channelOption(
-                .writeBufferWaterMark,
-                value: .init(low: limits.sendBufferLowMark, high: limits.sendBufferHighMark)
-            )
+        try await self.bootstrap(deadline, limits, eventLoop)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     if let tls {
-                        // R-T1. SNI carries names only; an address is verified against the certificate's addresses.
-                        let isAddress = (try? SocketAddress(ipAddress: tls.host, port: 0)) != nil
-                        let handler = try NIOSSLClientHandler(
-                            context: tls.context,
-                            serverHostname: isAddress ? nil : tls.host
-                        )
-                        try channel.pipeline.syncOperations.addHandler(handler)
+                        try channel.pipeline.syncOperations.addHandler(self.tlsHandler(tls), name: self.tlsName)
                     }
                     try channel.pipeline.syncOperations.addHandler(makeHandler(channel))
                 }
             }
             .connect(to: address)
             .get()
+    }
+
+    /// A connection to a proxy, and the steps of the tunnel through it.
+    package struct ProxyConnection: Sendable {
+        package let channel: any Channel
+        package let steps: AsyncStream<TunnelHandler.Step>
+        private let handler: NIOLoopBound<TunnelHandler>
+
+        fileprivate init(
+            channel: any Channel,
+            handler: NIOLoopBound<TunnelHandler>,
+            steps: AsyncStream<TunnelHandler.Step>
+        ) {
+            self.channel = channel
+            self.handler = handler
+            self.steps = steps
+        }
+
+        /// As ``TunnelHandler/answer(_:deadline:)``.
+        package func answer(_ authorization: String, deadline: NIODeadline) async throws -> Bool {
+            try await self.channel.eventLoop.submit { self.handler.value.answer(authorization, deadline: deadline) }
+                .get()
+        }
+
+        /// As ``TunnelHandler/enter(tls:makeHandler:)``.
+        package func enter(
+            tls: (context: NIOSSLContext, host: String)?,
+            makeHandler: @escaping @Sendable (any Channel) throws -> ConnectionHandler
+        ) async throws {
+            try await self.channel.eventLoop.submit {
+                try self.handler.value.enter(tls: tls, makeHandler: makeHandler)
+            }.get()
+        }
+    }
+
+    /// Connects to one address of a proxy and asks it for `tunnel`, behind TLS where `tls` is given.
+    package static func connect(
+        to address: SocketAddress,
+        of proxy: Proxy,
+        tls: (context: NIOSSLContext, host: String)?,
+        tunnel: Tunnel,
+        deadline: NIODeadline,
+        limits: Limits,
+        on eventLoop: any EventLoop
+    ) async throws -> ProxyConnection {
+        let (steps, continuation) = AsyncStream.makeStream(of: TunnelHandler.Step.self)
+        let handler = try await eventLoop.submit {
+            NIOLoopBound(
+                TunnelHandler(tunnel: tunnel, proxy: proxy, deadline: deadline, steps: continuation),
+                eventLoop: eventLoop
+            )
+        }.get()
+        let channel = try await self.bootstrap(deadline, limits, eventLoop)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    if let tls { try channel.pipeline.syncOperations.addHandler(self.tlsHandler(tls)) }
+                    try channel.pipeline.syncOperations.addHandler(handler.value)
+                }
+            }
+            .connect(to: address)
+            .get()
+        return ProxyConnection(channel: channel, handler: handler, steps: steps)
+    }
+
+    private static func bootstrap(
+        _ deadline: NIODeadline,
+        _ limits: Limits,
+        _ eventLoop: any EventLoop
+    ) -> ClientBootstrap {
+        ClientBootstrap(group: eventLoop)
+            .connectTimeout(max(.milliseconds(1), deadline - .now()))
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .channelOption(.allowRemoteHalfClosure, value: true)
+            .channelOption(
+                .writeBufferWaterMark,
+                value: .init(low: limits.sendBufferLowMark, high: limits.sendBufferHighMark)
+            )
+    }
+
+    /// R-T1. SNI carries names only; an address is verified against the certificate's addresses.
+    static func tlsHandler(_ tls: (context: NIOSSLContext, host: String)) throws -> NIOSSLClientHandler {
+        let isAddress = (try? SocketAddress(ipAddress: tls.host, port: 0)) != nil
+        return try NIOSSLClientHandler(context: tls.context, serverHostname: isAddress ? nil : tls.host)
     }
 }

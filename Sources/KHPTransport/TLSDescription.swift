@@ -7,7 +7,10 @@ import NIOSSL
 extension TLSInfo {
     /// Reads the TLS handler of a channel. On the channel's event loop.
     package static func of(_ channel: any Channel, alpn: String? = nil) -> TLSInfo? {
-        guard let handler = try? channel.pipeline.syncOperations.handler(type: NIOSSLHandler.self) else { return nil }
+        let pipeline = channel.pipeline.syncOperations
+        // TLS to a proxy is of no interest: it is not what protects the connection to the server.
+        let named = (try? pipeline.context(name: Dialer.tlsName))?.handler as? NIOSSLHandler
+        guard let handler = try? named ?? pipeline.handler(type: NIOSSLHandler.self) else { return nil }
         let version =
             switch handler.tlsVersion {
             case .tlsv1: "TLSv1"

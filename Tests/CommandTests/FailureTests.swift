@@ -36,6 +36,8 @@ struct FailureTests {
             (WebSocketError(.openingRefused, "x", response: refused(401)), .authenticationFailed),
             (WebSocketError(.proxyAuthenticationRequired, "x", phase: .extended), .extendedFailed),
             (WebSocketError(.proxyAuthenticationRequired, "x", phase: .connect), .authenticationFailed),
+            (WebSocketError(.proxyRefused, "x", phase: .connect), .connectFailed),
+            (WebSocketError(.proxyInvalid, "x", phase: .connect), .connectFailed),
             (WebSocketError(.cancelled, "x"), .interrupted),
         ]
     )

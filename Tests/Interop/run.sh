@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Plays the command `khp` against peers that nobody here wrote, and against raw peers that break the rules.
-#   Tests/Interop/run.sh [-v] [-k WORDS] [-j WIDTH] [--seed N]
+#   Tests/Interop/run.sh [-v] [-k WORDS] [-j WIDTH] [--seed N] [--without-foreign]
 # KHP names the binary (default .build/debug/khp, built when missing); PYTHON the interpreter (3.10 or later).
 # The last line is `N passed, N failed`; the status is not 0 when anything failed.
 set -euo pipefail
@@ -17,8 +17,15 @@ fi
 command -v openssl >/dev/null || { echo "interop: openssl is needed to make certificates" >&2; exit 1; }
 
 # A Python that has the wanted peers already, as `make interop` sees to, serves as it is.
-wanted=$(sed -n 's/^websockets==//p' scripts/requirements.txt)
-has_peers() { "$1" -c "import sys, websockets; sys.exit(websockets.__version__ != '$wanted')" 2>/dev/null; }
+has_peers() {
+    "$1" - scripts/requirements.txt 2>/dev/null <<'PYTHON'
+import importlib.metadata, sys
+for line in open(sys.argv[1]):
+    name, equals, version = line.strip().partition("==")
+    if equals and importlib.metadata.version(name) != version:
+        sys.exit(1)
+PYTHON
+}
 python=${PYTHON:-python3}
 if ! has_peers "$python"; then
     environment=.build/interop-venv

@@ -317,7 +317,10 @@ package struct ClientAttempt: Sendable {
     package func explained(_ error: WebSocketError) -> WebSocketError {
         var error = error
         if !self.trail.isEmpty { error.redirects = self.trail }
-        guard self.authenticator.serverCount > 0, error.response?.status == 403 else { return error }
+        // A proxy's 403 is not about what a server was given.
+        guard self.authenticator.serverCount > 0, error.response?.status == 403, error.phase != .connect else {
+            return error
+        }
         error.code = .authenticationFailed
         error.message = "The server refused the credentials (403)."
         return error

@@ -5,9 +5,11 @@ public import NIOCore
 /// Heads are text as sent or received with every credential replaced by `•••`; payloads of the extended handshake are
 /// never shown as frames. Called on the connection's event loop: be quick, never block.
 public enum ConnectionEvent: Sendable {
-    /// A client is about to connect; `attempt` counts from 1 over redirects and reconnects.
-    case connecting(url: WebSocketURL, attempt: Int)
-    /// The transport is up: TCP, and TLS where it is used.
+    /// A client is about to connect, through `proxy` where there is one; `attempt` counts from 1 over redirects and
+    /// reconnects.
+    case connecting(url: WebSocketURL, attempt: Int, proxy: Proxy? = nil)
+    /// The transport is up: TCP, the tunnel of a proxy, and TLS to the server where it is used. Through a proxy `peer` is
+    /// the proxy's address.
     case connected(peer: String, tls: TLSInfo?)
     /// The request of the opening handshake was sent (client) or received (server).
     case openingRequest(head: String)

@@ -48,6 +48,10 @@ extension WebSocketError {
         public static let authenticationFailed = Code("authentication-failed")
         /// The proxy wants credentials, and there are none that it takes.
         public static let proxyAuthenticationRequired = Code("proxy-authentication-required")
+        /// The proxy does not open a tunnel to the server; what it answered is the error's response, for an HTTP proxy.
+        public static let proxyRefused = Code("proxy-refused")
+        /// What the proxy answered is no valid answer.
+        public static let proxyInvalid = Code("proxy-invalid")
         /// The peer broke the WebSocket protocol.
         public static let protocolViolation = Code("protocol-violation")
         /// A message is larger than the limit.
@@ -66,7 +70,8 @@ extension WebSocketError {
             .invalidArgument, .invalidURL, .connectFailed, .tlsFailed, .timeout, .openingRefused, .openingInvalid,
             .extendedRequired, .extendedRefused, .extendedInvalid, .closedDuringHandshake, .redirectRefused,
             .tooManyRedirects, .redirectLoop, .redirectMethod, .authenticationFailed, .proxyAuthenticationRequired,
-            .protocolViolation, .messageTooBig, .limitExceeded, .closed, .cancelled, .serverShuttingDown,
+            .proxyRefused, .proxyInvalid, .protocolViolation, .messageTooBig, .limitExceeded, .closed, .cancelled,
+            .serverShuttingDown,
         ]
     }
 }

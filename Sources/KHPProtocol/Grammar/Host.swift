@@ -28,6 +28,13 @@ package enum Host {
         host.utf8.contains(Bytes.colon) || isIPv4(ArraySlice(host.utf8))
     }
 
+    /// The 4 or 16 bytes of an address literal as ``normalised(_:)`` returns it; nil for a name.
+    static func addressBytes(_ host: String) -> [UInt8]? {
+        let text = ArraySlice(host.utf8)
+        if let octets = octets(text) { return octets.map { UInt8(truncatingIfNeeded: $0) } }
+        return groups(text)?.flatMap { [UInt8(truncatingIfNeeded: $0 >> 8), UInt8(truncatingIfNeeded: $0)] }
+    }
+
     private static func name(_ text: ArraySlice<UInt8>) throws(GrammarError) -> String {
         var labelLength = 0
         for (index, byte) in zip(text.indices, text) {

@@ -42,6 +42,11 @@ struct EntityReader {
         }
     }
 
+    /// Whether the end is known from the content itself, and not only from the end of the stream.
+    var hasOwnEnd: Bool {
+        if case .untilClose = mode { false } else { true }
+    }
+
     var isComplete: Bool {
         if case .complete = mode { return true }
         return entity.readableBytes >= limit

@@ -3,21 +3,25 @@ import KHPClient
 import NIOPosix
 import Synchronization
 
-/// Answers challenges from `--user`, `--netrc`, KHP_PASSWORD and, where there is a terminal, from the person at it.
+/// Answers challenges from `--user`, `--token`, `--netrc`, KHP_PASSWORD and, where there is a terminal, from the person
+/// at it: Digest and Basic with name and password, Bearer and Token with the token.
 ///
-/// What was given with `--user` belongs to the origin of the URL that was given (D20): another origin's challenge is
-/// looked up in the `.netrc` or asked at the terminal. What was refused once is not sent again.
+/// What was given with `--user` and `--token` belongs to the origin of the URL that was given (D20): another origin's
+/// challenge is looked up in the `.netrc` or asked at the terminal. What was refused once is not sent again.
 final class CommandChallengeHandler: ChallengeHandler {
     private struct State {
         /// In this connect, by URL, layer and realm: what was sent. A challenge there again means that it was refused.
         var sent: [String: Credentials] = [:]
         /// What a person typed, by origin and realm, for the next connect of `--reconnect`.
         var typed: [String: Credentials] = [:]
+        /// The challenges that a person did not answer, by round and place: a response may hold several.
+        var declined: Set<String> = []
         var hasWarned = false
     }
 
     private let user: String?
     private let password: String?
+    private let token: String?
     private let netrc: Netrc?
     private let mayAsk: Bool
     private let state = Mutex(State())
@@ -36,6 +40,10 @@ final class CommandChallengeHandler: ChallengeHandler {
             user = nil
             password = nil
         }
+        token = options.token
+        guard token == nil || (try? Credentials.token(token ?? "").authorizationValue()) != nil else {
+            throw .usage("`--token` cannot be empty or hold control characters")
+        }
         netrc = try options.netrc.map { path throws(CommandFailure) in
             try Netrc(try FileArgument.text(path, option: "--netrc"), name: path)
         }
@@ -43,7 +51,20 @@ final class CommandChallengeHandler: ChallengeHandler {
     }
 
     func respond(to request: ChallengeRequest) async -> Credentials? {
-        guard request.scheme.lowercased() == "basic", request.layer != .proxy else { return nil }
+        guard request.layer != .proxy else { return nil }
+        switch request.scheme.lowercased() {
+        case "basic", "digest":
+            return await login(request)
+        case let scheme where scheme == "bearer" || scheme == "token":
+            guard let token, request.url.isSameOrigin(as: request.originalURL) else { return nil }
+            warnWithoutTLS(request, "token")
+            return scheme == "bearer" ? .bearer(token) : .token(token)
+        default:
+            return nil
+        }
+    }
+
+    private func login(_ request: ChallengeRequest) async -> Credentials? {
         let realm = request.realm ?? ""
         let key = "\(request.layer) \(request.url) \(realm)"
         let place = "\(request.url.origin) \(realm)"
@@ -53,25 +74,33 @@ final class CommandChallengeHandler: ChallengeHandler {
         }
         var found = typed ?? known(request)
         if found == nil || found == refused {
-            let answer = await ask(request, again: refused != nil)
+            let answer = await askOnce(request, again: refused != nil, place: "\(request.round) \(key)")
             state.withLock { $0.typed[place] = answer }
             // Nobody to ask: the library does not send again what was refused, and says so.
             found = answer ?? refused
         }
         guard let found else { return nil }
-        warnWithoutTLS(request)
+        if request.scheme.lowercased() == "basic" { warnWithoutTLS(request, "password") }
         state.withLock { $0.sent[key] = found }
         return found
+    }
+
+    /// Who does not answer the first challenge of a response is not asked again for the next one.
+    private func askOnce(_ request: ChallengeRequest, again: Bool, place: String) async -> Credentials? {
+        if state.withLock({ $0.declined.contains(place) }) { return nil }
+        let answer = await ask(request, again: again)
+        if answer == nil { state.withLock { _ = $0.declined.insert(place) } }
+        return answer
     }
 
     /// What was given beforehand.
     private func known(_ request: ChallengeRequest) -> Credentials? {
         if let user, request.url.isSameOrigin(as: request.originalURL) {
             let password = password ?? ProcessInfo.processInfo.environment["KHP_PASSWORD"]
-            return password.map { .basic(user: user, password: $0) }
+            return password.map { .login(user: user, password: $0) }
         }
         guard let entry = netrc?.entry(for: request.url.host), let login = entry.login else { return nil }
-        return .basic(user: login, password: entry.password ?? "")
+        return .login(user: login, password: entry.password ?? "")
     }
 
     private func ask(_ request: ChallengeRequest, again: Bool) async -> Credentials? {
@@ -86,12 +115,12 @@ final class CommandChallengeHandler: ChallengeHandler {
             guard let user = given ?? PasswordPrompt.ask("Name for \(place)\(realm): ", echo: true), !user.isEmpty,
                 let password = PasswordPrompt.ask("Password of \(user) for \(place)\(realm): ", echo: false)
             else { return nil }
-            return .basic(user: user, password: password)
+            return .login(user: user, password: password)
         }
     }
 
     /// D21: allowed, with one warning.
-    private func warnWithoutTLS(_ request: ChallengeRequest) {
+    private func warnWithoutTLS(_ request: ChallengeRequest, _ secret: String) {
         guard !request.url.isSecure else { return }
         let isFirst = state.withLock { state in
             defer { state.hasWarned = true }
@@ -99,7 +128,7 @@ final class CommandChallengeHandler: ChallengeHandler {
         }
         if isFirst {
             Output.shared.line(
-                "khp: warning: the password travels to \(request.url.authority) without TLS, readable on the way",
+                "khp: warning: the \(secret) travels to \(request.url.authority) without TLS, readable on the way",
                 to: .standardError
             )
         }

@@ -15,6 +15,7 @@ struct ConnectCommand: AsyncParsableCommand {
               echo hello | khp connect ws://127.0.0.1:8080/echo
               khp connect --message hello --count 1 --json wss://example.com/trades
               khp connect --user joe --extended required -v ws://127.0.0.1:8080/trades
+              khp connect --proxy http://proxy.example:3128 --proxy-user joe:welcome wss://example.com/trades
 
             EXIT STATUS
               0 closed cleanly · 1 closed otherwise · 2 usage · 3 no connection, or TLS failed · 4 opening handshake · \
@@ -30,6 +31,7 @@ struct ConnectCommand: AsyncParsableCommand {
     @OptionGroup(title: "CREDENTIALS") var credentials: CredentialOptions
     @OptionGroup(title: "REDIRECTS AND TIME") var route: RouteOptions
     @OptionGroup(title: "TLS") var tls: TLSOptions
+    @OptionGroup(title: "PROXY") var proxy: ProxyOptions
     @OptionGroup(title: "OUTPUT") var outputs: OutputOptions
 
     @Option(help: ArgumentHelp("Largest message to take, in bytes.", valueName: "bytes"))
@@ -96,6 +98,7 @@ struct ConnectCommand: AsyncParsableCommand {
         try handshake.apply(to: &configuration)
         route.apply(to: &configuration)
         configuration.tls = try tls.configuration()
+        try proxy.apply(to: &configuration)
         configuration.limits.messages.messageBytes = maxMessageSize
         configuration.keepAlive.pingInterval = pingInterval.duration > .zero ? pingInterval.duration : nil
         configuration.challengeHandler = try CommandChallengeHandler(

@@ -126,6 +126,11 @@ struct CredentialOptions: ParsableArguments {
     )
     var user: String?
 
+    @Option(
+        help: ArgumentHelp("A token for Bearer and Token challenges of the URL's origin.", valueName: "token")
+    )
+    var token: String?
+
     @Option(help: ArgumentHelp("Credentials by host, in the format of ~/.netrc.", valueName: "file"))
     var netrc: String?
 }

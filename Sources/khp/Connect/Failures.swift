@@ -54,7 +54,7 @@ extension CommandFailure {
         case .invalidArgument, .invalidURL: .usage
         // 3 only before the first byte of a response: a stream that is reset later ends the handshake that it was in.
         case .connectFailed where error.phase == .extended, .tlsFailed where error.phase == .extended: .extendedFailed
-        case .connectFailed, .tlsFailed: .connectFailed
+        case .connectFailed, .tlsFailed, .proxyRefused, .proxyInvalid: .connectFailed
         case .timeout: .timeout
         case .openingRefused where error.response?.status == 401: .authenticationFailed
         case .openingRefused, .openingInvalid: .openingFailed
@@ -119,9 +119,16 @@ extension CommandFailure {
 
     private static func hint(_ error: WebSocketError) -> String? {
         switch error.code {
+        case .proxyAuthenticationRequired where error.phase != .connect: nil
+        case .proxyAuthenticationRequired where error.message.contains("refused"): "are name and password right?"
+        case .proxyAuthenticationRequired: "--proxy-user NAME:PASSWORD gives credentials"
+        case .proxyInvalid: "does --proxy name the kind of proxy that listens there?"
         case .connectFailed where error.message.contains("resolved"): "is the name right?"
+        case .connectFailed where error.message.contains("proxy"): "--no-proxy connects without it"
         case .connectFailed where error.phase == .opening || error.phase == .extended: nil
         case .connectFailed: error.url.map { "is a server listening at \($0.host) port \($0.port)?" }
+        case .tlsFailed where error.message.contains("proxy"):
+            "--proxy-cacert FILE trusts another authority, --proxy-insecure trusts anyone"
         case .tlsFailed where error.message.contains("could not be verified"):
             "--cacert FILE trusts another authority, --insecure trusts anyone"
         case .timeout: "--timeout and --wait allow for more time"
@@ -132,8 +139,9 @@ extension CommandFailure {
             "--follow-308 allows it"
         case .redirectRefused where error.message.contains("policy"): "--redirect-policy allows more"
         case .tooManyRedirects: "--max-redirects allows more"
-        case .authenticationFailed where error.message.contains("refused"): "are name and password right?"
-        case .authenticationFailed: "--user NAME or --netrc FILE gives credentials"
+        case .authenticationFailed where error.message.contains("refused"): "are name and password, or token, right?"
+        case .authenticationFailed where !error.message.contains("there are none"): nil
+        case .authenticationFailed: "--user NAME, --token TOKEN or --netrc FILE gives credentials"
         case .messageTooBig: "--max-message-size allows larger ones"
         default: nil
         }

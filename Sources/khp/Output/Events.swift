@@ -45,10 +45,11 @@ enum Events {
         return object
     }
 
-    static func connecting(url: WebSocketURL, attempt: Int, at time: Duration) -> JSONObject {
+    static func connecting(url: WebSocketURL, attempt: Int, proxy: Proxy?, at time: Duration) -> JSONObject {
         var object = object("connecting", at: time)
         object.set("url", url.description)
         object.set("attempt", attempt)
+        object.set("proxy", proxy?.description)
         return object
     }
 
@@ -86,7 +87,8 @@ enum Events {
             return object
         }
         switch event {
-        case .connecting(let url, let attempt): return connecting(url: url, attempt: attempt, at: time)
+        case .connecting(let url, let attempt, let proxy):
+            return connecting(url: url, attempt: attempt, proxy: proxy, at: time)
         case .connected(let peer, let tls):
             return made("connected") {
                 $0.set("peer", peer)

@@ -9,6 +9,8 @@ struct Ladder: Sendable {
     /// The layers of the stack, from below.
     enum Layer: String, Sendable {
         case tcp
+        /// A proxy on the way.
+        case proxy
         case tls
         /// The opening handshake.
         case open
@@ -53,7 +55,7 @@ struct Ladder: Sendable {
 
     private static func colour(_ layer: Layer) -> Style.Colour {
         switch layer {
-        case .tcp: .blue
+        case .tcp, .proxy: .blue
         case .tls: .magenta
         case .open: .yellow
         case .khp: .green

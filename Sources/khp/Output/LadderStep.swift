@@ -22,8 +22,9 @@ struct LadderStep: Sendable, Equatable {
         let request: Ladder.Direction = role == .client ? .sent : .received
         let response: Ladder.Direction = role == .client ? .received : .sent
         switch event {
-        case .connecting(let url, let attempt):
-            return [LadderStep(.tcp, .sent, "connecting to \(url) (attempt \(attempt))")]
+        case .connecting(let url, let attempt, let proxy):
+            let way = proxy.map { " through \($0)" } ?? ""
+            return [LadderStep(.tcp, .sent, "connecting to \(url)\(way) (attempt \(attempt))")]
         case .connected(let peer, let tls):
             let tcp = LadderStep(.tcp, .received, "\(role == .client ? "connected to" : "connection from") \(peer)")
             guard let tls else { return [tcp] }
@@ -87,7 +88,11 @@ struct LadderStep: Sendable, Equatable {
     }
 
     private static func ladderLayer(_ layer: ChallengeRequest.Layer) -> Ladder.Layer {
-        layer == .extended ? .khp : .open
+        switch layer {
+        case .opening: .open
+        case .extended: .khp
+        case .proxy: .proxy
+        }
     }
 
     private static func ladderLayer(_ layer: HandshakeLayer) -> Ladder.Layer {

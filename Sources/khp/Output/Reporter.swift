@@ -73,8 +73,8 @@ final class Reporter: Sendable {
             // A client's failure is the command's own, and reported with its exit status.
             guard options.reportsMessages else { return nil }
             return Events.failed(error, connection: id, at: time)
-        case .connecting(let url, _):
-            return Events.connecting(url: url, attempt: nextAttempt(), at: time)
+        case .connecting(let url, _, let proxy):
+            return Events.connecting(url: url, attempt: nextAttempt(), proxy: proxy, at: time)
         default:
             return Events.object(for: event, connection: id, at: time)
         }

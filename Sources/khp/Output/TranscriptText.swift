@@ -24,7 +24,7 @@ struct TranscriptText: Sendable {
     /// The step of an event; empty for those that are none.
     mutating func step(for event: ConnectionEvent) -> String {
         switch event {
-        case .connecting(let url, _):
+        case .connecting(let url, _, _):
             connections += 1
             // The end of a stream is no event, but the connection before has ended when the next one begins.
             return connections > 1 ? "S eof\nC connect \(url)\n" : ""

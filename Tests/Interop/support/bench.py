@@ -32,7 +32,7 @@ class Environment:
         self.folder = folder
         self.seed = seed
         self.certificates = Certificates(folder / "certificates")
-        self._users = None
+        self._made: dict[str, asyncio.Future] = {}
         self._names = 0
         self.variables = {
             "PATH": os.environ.get("PATH", ""),
@@ -53,9 +53,13 @@ class Environment:
 
     async def users(self) -> str:
         """A file for --users with one user, whose line `khp hash` made from a password on standard input."""
-        if self._users is None:
-            self._users = asyncio.ensure_future(self._make_users())
-        return await asyncio.shield(self._users)
+        return await self.once("users", self._make_users)
+
+    async def once(self, name: str, make):
+        """What `make` returns, made by the first who asks, whatever happens to that case."""
+        if name not in self._made:
+            self._made[name] = asyncio.ensure_future(make())
+        return await asyncio.shield(self._made[name])
 
     async def _make_users(self) -> str:
         process = await Process.start(
@@ -105,6 +109,13 @@ class Outcome:
         for dump in ("Error(", "WebSocketError", "Optional(", "NIO", "(error ", "errno", "BoringSSL"):
             check(dump not in line, f"no sentence for a person ({dump!r}): {line!r}")
         return line
+
+    def echoed(self, text: str) -> Events:
+        """Ended well, this one message came back, after both handshakes; the events."""
+        events = self.ends(0).events
+        equal(events.one("message")["text"], text, "the echo")
+        equal(events.one("open").get("status"), 101, "status of the extended handshake")
+        return events
 
     def ends(self, status: int) -> "Outcome":
         equal(self.status, status, f"exit status ({self.errors.strip()[-300:]!r})")
@@ -251,6 +262,11 @@ class Serve:
 
     def url(self, path: str = "/echo", host: str = "127.0.0.1") -> str:
         return f"{self.scheme}://{host}:{self.port}{path}"
+
+    @property
+    def web(self) -> str:
+        """Its address as the configuration of a server in front of it writes it."""
+        return f"{'https' if self.scheme == 'wss' else 'http'}://127.0.0.1:{self.port}"
 
     async def client(self) -> RawClient:
         tls = self.bench.certificates.client_context() if self.scheme == "wss" else None

@@ -1,4 +1,4 @@
-"""A process of the command: its output as it comes, its end, and its removal by pid."""
+"""A process, mostly of the command: its output as it comes, its end, and its removal by pid."""
 
 import asyncio
 import re
@@ -10,8 +10,9 @@ from support.check import Failed
 class Process:
     """Started once; both outputs are drained all the time, so that it never blocks on a full pipe."""
 
-    def __init__(self, process: asyncio.subprocess.Process, arguments):
+    def __init__(self, process: asyncio.subprocess.Process, arguments, name: str):
         self.process = process
+        self.name = name
         self.arguments = list(arguments)
         self.out = bytearray()
         self.err = bytearray()
@@ -23,7 +24,9 @@ class Process:
         ]
 
     @staticmethod
-    async def start(program, *arguments, stdin=asyncio.subprocess.DEVNULL, environment=None, cwd=None) -> "Process":
+    async def start(
+        program, *arguments, stdin=asyncio.subprocess.DEVNULL, environment=None, cwd=None, name="khp", **how
+    ) -> "Process":
         process = await asyncio.create_subprocess_exec(
             program,
             *arguments,
@@ -32,8 +35,9 @@ class Process:
             stderr=asyncio.subprocess.PIPE,
             env=environment,
             cwd=cwd,
+            **how,
         )
-        return Process(process, arguments)
+        return Process(process, arguments, name)
 
     async def _drain(self, stream, into: bytearray) -> None:
         while chunk := await stream.read(65536):
@@ -103,7 +107,8 @@ class Process:
             self.process.stdin.close()
 
     def describe(self) -> str:
-        return "khp " + " ".join(self.arguments)
+        short = (text if len(text) <= 120 else f"{text[:60]}… ({len(text)} characters)" for text in self.arguments)
+        return " ".join([self.name, *short])
 
     def context(self) -> str:
         """What a person needs to see of it when a case failed."""

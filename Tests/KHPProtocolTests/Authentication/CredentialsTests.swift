@@ -2,22 +2,6 @@ import KHPProtocol
 import Testing
 
 @Suite struct CredentialsTests {
-    @Test(
-        "RFC 7617",
-        arguments: [
-            ("Aladdin", "open sesame", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
-            ("test", "123\u{a3}", "Basic dGVzdDoxMjPCow=="),
-            ("joe", "a:b:c", "Basic am9lOmE6Yjpj"), ("", "", "Basic Og=="),
-        ]
-    )
-    func basic(user: String, password: String, value: String) throws {
-        #expect(try BasicCredentials(user: user, password: password).authorization == value)
-        let decoded = try #require(BasicCredentials(authorization: value))
-        #expect(decoded.user == user)
-        #expect(decoded.password == password)
-        #expect(try Credentials.basic(user: user, password: password).authorizationValue() == value)
-    }
-
     @Test(arguments: ["basic QTpi", "BASIC   QTpi"])
     func schemeInAnyCase(value: String) {
         #expect(BasicCredentials(authorization: value)?.user == "A")

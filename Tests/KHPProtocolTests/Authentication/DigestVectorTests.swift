@@ -2,83 +2,108 @@ import KHPProtocol
 import NIOCore
 import Testing
 
-/// RFC 2617 section 3.5, RFC 7616 sections 3.9.1 and 3.9.2 (with erratum 4897): what both ends compute.
+/// What both ends of Digest and Basic compute: `Specs/vectors/digest.json`, which says where each vector comes from.
+@Suite("Digest and Basic vectors")
 struct DigestVectorTests {
-    private func exchange(
-        _ algorithm: DigestAlgorithm,
-        nonce: String,
-        clientNonce: String,
-        uri: String = "/dir/index.html",
-        protection: DigestProtection? = .authentication
-    ) -> DigestExchange {
-        DigestExchange(
-            algorithm: algorithm,
-            nonce: nonce,
-            protection: protection,
-            clientNonce: clientNonce,
-            method: "GET",
-            uri: uri
-        )
+    struct DigestVector: Decodable, Sendable, CustomTestStringConvertible {
+        var name: String
+        var section: String
+        var algorithm: String
+        var user: String
+        var realm: String
+        var password: String
+        var nonce: String
+        var method: String
+        var uri: String
+        var qop: String?
+        var nc: String?
+        var cnonce: String?
+        var entity: String?
+        var sasl: Bool?
+        var response: String
+        var rspauth: String?
+        var userhash: String?
+        var challenge: String?
+        var authorization: String?
+
+        var testDescription: String { "\(self.section): \(self.name)" }
+
+        /// What the algorithm works with: for RFC 2831 the session key is made by hand, and the rest is that of MD5.
+        var key: String {
+            let algorithm = DigestAlgorithm(name: self.algorithm) ?? .md5
+            let key = DigestKey.make(user: user, realm: realm, password: password, algorithm: algorithm)
+            guard self.sasl == true else { return key }
+            return algorithm.hash(FrameSupport.bytes(hex: key) + Array(":\(nonce):\(cnonce ?? "")".utf8))
+        }
+
+        func exchange() throws -> DigestExchange {
+            DigestExchange(
+                algorithm: try #require(DigestAlgorithm(name: self.algorithm)),
+                nonce: self.nonce,
+                protection: self.qop.flatMap(DigestProtection.init),
+                clientNonce: self.cnonce ?? "",
+                nonceCount: UInt32(self.nc ?? "1", radix: 16) ?? 0,
+                method: self.method,
+                uri: self.uri,
+                entity: ByteBuffer(string: self.entity ?? "")
+            )
+        }
     }
 
-    @Test("RFC 2617 section 3.5, with and without qop")
-    func rfc2617() {
-        let key = DigestKey.make(
-            user: "Mufasa",
-            realm: "testrealm@host.com",
-            password: "Circle Of Life",
-            algorithm: .md5
-        )
-        let nonce = "dcd98b7102dd2f0e8b11d0f600bfb0c093"
-        #expect(
-            exchange(.md5, nonce: nonce, clientNonce: "0a4f113b").response(key: key)
-                == "6629fae49393a05397450978507c4ef1"
-        )
-        #expect(
-            exchange(.md5, nonce: nonce, clientNonce: "", protection: nil).response(key: key)
-                == "670fd8c2df070c60b045671b8b24ff02"
-        )
+    struct BasicVector: Decodable, Sendable, CustomTestStringConvertible {
+        var section: String
+        var user: String
+        var password: String
+        var value: String
+
+        var testDescription: String { self.section }
     }
 
-    @Test(
-        "RFC 7616 section 3.9.1",
-        arguments: [
-            (DigestAlgorithm.md5, "8ca523f5e9506fed4657c9700eebdbec"),
-            (.sha256, "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
-        ]
-    )
-    func rfc7616(_ algorithm: DigestAlgorithm, _ response: String) {
-        let key = DigestKey.make(
-            user: "Mufasa",
-            realm: "http-auth@example.org",
-            password: "Circle of Life",
-            algorithm: algorithm
-        )
-        let exchange = exchange(
-            algorithm,
-            nonce: "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v",
-            clientNonce: "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ"
-        )
-        #expect(exchange.response(key: key) == response)
+    private struct File: Decodable {
+        var digest: [DigestVector]
+        var basic: [BasicVector]
     }
 
-    @Test("RFC 7616 section 3.9.2 as erratum 4897 corrects it: SHA-512/256, a hashed user name")
-    func erratum4897() {
-        let user = "J\u{E4}s\u{F8}n Doe"
-        let realm = "api@example.org"
-        let key = DigestKey.make(user: user, realm: realm, password: "Secret, or not?", algorithm: .sha512_256)
-        #expect(
-            DigestKey.userHash(user: user, realm: realm, algorithm: .sha512_256)
-                == "793263caabb707a56211940d90411ea4a575adeccb7e360aeb624ed06ece9b0b"
-        )
-        let exchange = exchange(
-            .sha512_256,
-            nonce: "5TsQWLVdgBdmrQ0XsxbDODV+57QdFR34I9HAbC/RVvkK",
-            clientNonce: "NTg6RKcb9boFIAS3KrFK9BGeh+iDa/sm6jUMp2wds69v",
-            uri: "/doe.json"
-        )
-        #expect(
-            exchange.response(key: key) == "3798d4131c277846293534c3edc11bd8a5e4cdcbff78b05db9d95eeb1cec68a5"
-        )
+    private static let file = try? FrameSupport.load("digest.json", as: File.self)
+    static let digest = file?.digest ?? []
+    static let basic = file?.basic ?? []
+
+    @Test func theFileIsThere() {
+        #expect(Self.digest.count >= 19)
+        #expect(Self.digest.filter { $0.challenge != nil }.count >= 3)
+        #expect(Self.basic.count >= 4)
+    }
+
+    @Test("response and rspauth", arguments: digest)
+    func computes(_ vector: DigestVector) throws {
+        let exchange = try vector.exchange()
+        #expect(exchange.response(key: vector.key) == vector.response)
+        if let expected = vector.rspauth {
+            #expect(exchange.responseAuthentication(key: vector.key) == expected)
+            let proof = DigestProof(exchange: exchange, key: vector.key)
+            #expect(try proof.check(["rspauth=\"\(expected)\""]) == nil)
+            #expect(throws: WebSocketError.self) { try proof.check(["rspauth=\"\(vector.response)\""]) }
+        }
+        if let hash = vector.userhash {
+            let made = DigestKey.userHash(user: vector.user, realm: vector.realm, algorithm: exchange.algorithm)
+            #expect(made == hash)
+        }
+    }
+
+    @Test("a whole exchange, from challenge to answer", arguments: digest.filter { $0.challenge != nil })
+    func exchanges(_ vector: DigestVector) throws {
+        let parsed = try parseChallenges(fieldValues: [vector.challenge ?? ""])
+        let challenge = try DigestChallenge(try #require(parsed.first))
+        var session = try DigestSession(challenge, user: vector.user, password: vector.password)
+        let answer = session.answer(method: vector.method, uri: vector.uri, clientNonce: vector.cnonce ?? "")
+        #expect(answer?.value == vector.authorization)
+    }
+
+    @Test("Basic", arguments: basic)
+    func basicValue(_ vector: BasicVector) throws {
+        #expect(try BasicCredentials(user: vector.user, password: vector.password).authorization == vector.value)
+        let decoded = try #require(BasicCredentials(authorization: vector.value))
+        #expect(decoded.user == vector.user)
+        #expect(decoded.password == vector.password)
     }
 }

@@ -1,0 +1,131 @@
+// A tunnel through a proxy, whatever is spoken with it: the one face of the three machines (R-P1).
+
+package import NIOCore
+
+/// What the machine of a tunnel wants.
+package enum TunnelAction: Sendable {
+    /// Nothing before more bytes come.
+    case wait
+    case send(ByteBuffer)
+    /// A 407. Answer with ``Tunnel/answer(_:)`` where the connection stays open, otherwise through a fresh one.
+    case challenge(HandshakeResponse, staysOpen: Bool)
+    /// The tunnel stands. These bytes were behind the proxy's answer and are the first that came through it; the head is
+    /// an HTTP proxy's.
+    case established(ByteBuffer, head: ResponseHead? = nil)
+    /// The proxy closed a connection that it had kept open, before it answered: the same once more through a fresh one.
+    case retry
+    case failed(WebSocketError)
+}
+
+package struct Tunnel: Sendable {
+    private enum Machine: Sendable {
+        case connect(ConnectTunnel)
+        case socks5(Socks5Tunnel)
+        case socks4(Socks4Tunnel)
+    }
+
+    private var machine: Machine
+
+    /// - Parameter authorization: the value of Proxy-Authorization, where it is known what the proxy takes.
+    /// - Throws: `invalidArgument` for what cannot be asked of this proxy.
+    package init(
+        through proxy: Proxy,
+        to url: WebSocketURL,
+        authorization: String? = nil,
+        limits: Limits = Limits()
+    ) throws(WebSocketError) {
+        machine =
+            switch proxy.kind {
+            case .http, .https:
+                .connect(try ConnectTunnel(through: proxy, to: url, authorization: authorization, limits: limits))
+            case .socks5: .socks5(try Socks5Tunnel(through: proxy, to: url))
+            case .socks4: .socks4(try Socks4Tunnel(through: proxy, to: url))
+            }
+    }
+
+    /// What a CONNECT to the server of `url` asks for: host and port, always both. Digest signs it.
+    package static func target(of url: WebSocketURL) -> String {
+        "\(Host.bracketed(url.host)):\(url.port)"
+    }
+
+    /// The proxy is connected to.
+    package func start() -> TunnelAction {
+        switch machine {
+        case .connect(let tunnel): return tunnel.start()
+        case .socks5(let tunnel): return tunnel.start()
+        case .socks4(let tunnel): return tunnel.start()
+        }
+    }
+
+    package mutating func receive(_ bytes: ByteBuffer) -> TunnelAction {
+        switch machine {
+        case .connect(var tunnel): return take(tunnel.receive(bytes), .connect(tunnel))
+        case .socks5(var tunnel): return take(tunnel.receive(bytes), .socks5(tunnel))
+        case .socks4(var tunnel): return take(tunnel.receive(bytes), .socks4(tunnel))
+        }
+    }
+
+    /// The same request again on the same connection, with this value of Proxy-Authorization. Nil where the connection
+    /// is of no use any more.
+    package mutating func answer(_ authorization: String) -> TunnelAction? {
+        guard case .connect(var tunnel) = machine else { return nil }
+        let action = tunnel.answer(authorization)
+        machine = .connect(tunnel)
+        return action
+    }
+
+    /// The proxy has ended its stream.
+    package mutating func inputEnded() -> TunnelAction {
+        switch machine {
+        case .connect(var tunnel): return take(tunnel.inputEnded(), .connect(tunnel))
+        case .socks5(var tunnel): return take(tunnel.inputEnded(), .socks5(tunnel))
+        case .socks4(var tunnel): return take(tunnel.inputEnded(), .socks4(tunnel))
+        }
+    }
+
+    /// There is no time left.
+    package mutating func timeReached() -> TunnelAction {
+        switch machine {
+        case .connect(var tunnel): return take(tunnel.timeReached(), .connect(tunnel))
+        case .socks5(var tunnel): return take(tunnel.timeReached(), .socks5(tunnel))
+        case .socks4(var tunnel): return take(tunnel.timeReached(), .socks4(tunnel))
+        }
+    }
+
+    private mutating func take(_ action: TunnelAction, _ machine: Machine) -> TunnelAction {
+        self.machine = machine
+        return action
+    }
+}
+
+extension Tunnel: CustomReflectable {
+    /// Shows neither user and password nor what is sent for them.
+    package var customMirror: Mirror { Mirror(self, children: []) }
+}
+
+/// The failures that all kinds of proxies share.
+enum TunnelFailure {
+    static func refused(_ message: String) -> TunnelAction {
+        .failed(WebSocketError(.proxyRefused, message, phase: .connect))
+    }
+
+    static func invalid(_ proxy: Proxy, _ what: String) -> TunnelAction {
+        .failed(WebSocketError(.proxyInvalid, "The answer of the proxy \(proxy) is invalid: \(what).", phase: .connect))
+    }
+
+    static func ended(_ proxy: Proxy) -> TunnelAction {
+        .failed(
+            WebSocketError(
+                .connectFailed,
+                "The proxy \(proxy) closed the connection before the tunnel stood.",
+                phase: .connect
+            )
+        )
+    }
+
+    static func timedOut(_ proxy: Proxy) -> TunnelAction {
+        .failed(
+            WebSocketError(.timeout, "The proxy \(proxy) did not open a tunnel in time.", phase: .connect)
+        )
+    }
+}

@@ -1,0 +1,222 @@
+// The first handler of a connection to a proxy: drives the tunnel's machine, and once the tunnel stands makes way for
+// what goes through it: TLS to the server where it is wss, and the one handler of the connection.
+
+package import KHPProtocol
+package import NIOCore
+package import NIOSSL
+import NIOTLS
+
+package final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandler {
+    package typealias InboundIn = ByteBuffer
+    package typealias InboundOut = ByteBuffer
+    package typealias OutboundOut = ByteBuffer
+
+    /// What whoever dials has to decide on.
+    package enum Step: Sendable {
+        /// A 407: ``answer(_:deadline:)`` where the connection stays open, otherwise through a fresh one.
+        case challenge(HandshakeResponse, staysOpen: Bool)
+        /// The tunnel stands, and nothing is read until ``enter(tls:makeHandler:)``. The head is an HTTP proxy's.
+        case established(ResponseHead?)
+        /// The kept connection was closed before the proxy answered: the same once more through a fresh one.
+        case retry
+        case failed(WebSocketError)
+    }
+
+    private enum State {
+        case connecting
+        case asking
+        case challenged
+        case established
+        case over
+    }
+
+    private var tunnel: Tunnel
+    private let proxy: Proxy
+    private let deadline: NIODeadline
+    private let steps: AsyncStream<Step>.Continuation
+    private var state = State.connecting
+    private var timer: Scheduled<Void>?
+    private var context: ChannelHandlerContext?
+    /// What came through the tunnel before there was anyone to take it: what is behind the proxy's answer, and at most
+    /// what one turn of reading brings (threat A17).
+    private var held = ByteBuffer()
+    private var inputHasEnded = false
+
+    /// - Parameter deadline: when the proxy must have opened the tunnel, TLS to it included.
+    package init(
+        tunnel: Tunnel,
+        proxy: Proxy,
+        deadline: NIODeadline,
+        steps: AsyncStream<Step>.Continuation
+    ) {
+        self.tunnel = tunnel
+        self.proxy = proxy
+        self.deadline = deadline
+        self.steps = steps
+    }
+
+    // MARK: Channel events
+
+    package func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        self.setTimer(self.deadline, context)
+    }
+
+    package func handlerRemoved(context: ChannelHandlerContext) {
+        self.timer?.cancel()
+        self.context = nil
+        self.steps.finish()
+    }
+
+    package func channelActive(context: ChannelHandlerContext) {
+        if self.proxy.kind != .https { self.start(context) }
+        context.fireChannelActive()
+    }
+
+    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var bytes = self.unwrapInboundIn(data)
+        switch self.state {
+        case .connecting, .asking, .challenged: self.perform(self.tunnel.receive(bytes), context)
+        case .established: self.held.writeBuffer(&bytes)
+        case .over: break
+        }
+    }
+
+    package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        switch event {
+        case let event as TLSUserEvent:
+            if case .handshakeCompleted = event, self.state == .connecting { self.start(context) }
+        case let event as ChannelEvent where event == .inputClosed:
+            self.inputHasEnded = true
+            if self.state != .established { self.perform(self.tunnel.inputEnded(), context) }
+        default:
+            break
+        }
+    }
+
+    package func channelInactive(context: ChannelHandlerContext) {
+        self.inputHasEnded = true
+        if self.state != .established { self.perform(self.tunnel.inputEnded(), context) }
+        self.steps.finish()
+        context.fireChannelInactive()
+    }
+
+    package func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if self.state != .established {
+            switch self.tunnel.inputEnded() {
+            case .failed: self.perform(.failed(Self.describe(error, self.proxy)), context)
+            case let action: self.perform(action, context)
+            }
+        }
+        context.close(promise: nil)
+    }
+
+    private func start(_ context: ChannelHandlerContext) {
+        self.state = .asking
+        self.perform(self.tunnel.start(), context)
+    }
+
+    // MARK: The machine
+
+    private func perform(_ action: TunnelAction, _ context: ChannelHandlerContext) {
+        guard self.state != .over else { return }
+        switch action {
+        case .wait:
+            break
+        case .send(let bytes):
+            context.writeAndFlush(self.wrapOutboundOut(bytes), promise: nil)
+        case .challenge(let response, let staysOpen):
+            // No time passes while somebody looks for an answer.
+            self.timer?.cancel()
+            self.state = .challenged
+            self.steps.yield(.challenge(response, staysOpen: staysOpen))
+        case .established(let bytes, let head):
+            self.timer?.cancel()
+            self.state = .established
+            self.held = bytes
+            self.setReading(false, context)
+            self.steps.yield(.established(head))
+        case .retry:
+            self.end(.retry, context)
+        case .failed(let error):
+            self.end(.failed(error), context)
+        }
+    }
+
+    private func end(_ step: Step, _ context: ChannelHandlerContext) {
+        self.timer?.cancel()
+        self.state = .over
+        self.steps.yield(step)
+        self.steps.finish()
+        context.close(promise: nil)
+    }
+
+    private func setTimer(_ deadline: NIODeadline, _ context: ChannelHandlerContext) {
+        self.timer?.cancel()
+        self.timer = context.eventLoop.assumeIsolated().scheduleTask(deadline: deadline) {
+            guard let context = self.context else { return }
+            self.perform(self.tunnel.timeReached(), context)
+        }
+    }
+
+    private func setReading(_ isReading: Bool, _ context: ChannelHandlerContext) {
+        try? context.channel.syncOptions?.setOption(.autoRead, value: isReading)
+    }
+
+    private static func describe(_ error: any Error, _ proxy: Proxy) -> WebSocketError {
+        var failure = TransportFailure.describe(error, usesTLS: proxy.kind == .https)
+        let words = failure.message.replacing("the server's", with: "the proxy's")
+        failure.message = "No tunnel through the proxy \(proxy): \(words.prefix(1).lowercased())\(words.dropFirst())"
+        if words.hasPrefix("TLS") {
+            failure.message = "No tunnel through the proxy \(proxy): \(words)"
+        }
+        failure.phase = .connect
+        return failure
+    }
+
+    // MARK: Answers
+
+    /// Asks for the tunnel again on the same connection.
+    /// - Returns: false where that is of no use any more, and a fresh one is needed.
+    package func answer(_ authorization: String, deadline: NIODeadline) -> Bool {
+        guard let context, context.channel.isActive, let action = self.tunnel.answer(authorization) else {
+            return false
+        }
+        self.state = .asking
+        self.setTimer(deadline, context)
+        self.perform(action, context)
+        return true
+    }
+
+    /// Puts TLS to the server and the connection's handler in place, gives them what has come through, and leaves.
+    package func enter(
+        tls: (context: NIOSSLContext, host: String)?,
+        makeHandler: (any Channel) throws -> ConnectionHandler
+    ) throws {
+        guard let context, self.state == .established, context.channel.isActive else {
+            throw WebSocketError(
+                .connectFailed,
+                "The proxy \(self.proxy) closed the tunnel at once.",
+                phase: .connect
+            )
+        }
+        let pipeline = context.pipeline.syncOperations
+        // Behind this handler: TLS starts, and the opening request goes out, when they are added.
+        let handler = try makeHandler(context.channel)
+        if let tls {
+            try pipeline.addHandler(Dialer.tlsHandler(tls), name: Dialer.tlsName, position: .after(self))
+            try pipeline.addHandler(handler)
+        } else {
+            try pipeline.addHandler(handler)
+        }
+        let (held, inputHasEnded) = (self.held, self.inputHasEnded)
+        self.held = ByteBuffer()
+        if held.readableBytes > 0 {
+            context.fireChannelRead(self.wrapInboundOut(held))
+            context.fireChannelReadComplete()
+        }
+        if inputHasEnded { context.fireUserInboundEventTriggered(ChannelEvent.inputClosed) }
+        self.setReading(true, context)
+        pipeline.removeHandler(self, promise: nil)
+    }
+}

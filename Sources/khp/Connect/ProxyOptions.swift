@@ -1,0 +1,93 @@
+import ArgumentParser
+import Foundation
+import KHPClient
+import KHPProtocol
+import NIOSSL
+
+/// The way through a proxy.
+struct ProxyOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Connect through this proxy: http:, https:, socks5: or socks4:. Default: https_proxy for wss, http_proxy "
+                + "for ws, all_proxy and no_proxy of the environment.",
+            valueName: "url"
+        )
+    )
+    var proxy: String?
+
+    @Option(
+        help: ArgumentHelp("Credentials for the proxy, in place of those in its URL.", valueName: "name:password")
+    )
+    var proxyUser: String?
+
+    @Flag(name: .customLong("no-proxy"), help: "Connect directly, whatever the environment says.")
+    var noProxy = false
+
+    @Option(
+        help: ArgumentHelp(
+            "For the TLS of an https proxy trust the authorities of this PEM file and no others.",
+            valueName: "file"
+        )
+    )
+    var proxyCacert: String?
+
+    @Flag(help: "Verify neither the certificate of an https proxy nor its name.")
+    var proxyInsecure = false
+
+    func validate() throws {
+        if noProxy, proxy != nil || proxyUser != nil {
+            throw ValidationError("`--no-proxy` does not go together with `--proxy` and `--proxy-user`")
+        }
+    }
+
+    /// Nothing of what is wrong is repeated: it may be a part of a password.
+    func apply(to configuration: inout WebSocketClient.Configuration) throws {
+        if proxyInsecure { configuration.proxyTLS.certificateVerification = .none }
+        if let proxyCacert {
+            configuration.proxyTLS.trustRoots = .certificates(
+                try PEM.certificates(proxyCacert, option: "--proxy-cacert")
+            )
+        }
+        if noProxy { return }
+        let login = try login()
+        guard let proxy else {
+            let environment = ProxySelection.environment(ProcessInfo.processInfo.environment)
+            configuration.proxy = login.map { Self.adding($0, to: environment) } ?? environment
+            return
+        }
+        do throws(WebSocketError) {
+            var proxy = try Proxy(proxy)
+            if let login { proxy = try proxy.authenticated(user: login.user, password: login.password) }
+            configuration.proxy = .proxy(proxy)
+        } catch {
+            throw CommandFailure.usage("`--proxy`: \(error.message)".droppingStop)
+        }
+    }
+
+    private func login() throws(CommandFailure) -> (user: String, password: String)? {
+        guard let proxyUser else { return nil }
+        guard let colon = proxyUser.firstIndex(of: ":"), colon > proxyUser.startIndex else {
+            throw .usage("`--proxy-user` needs a name, a colon and a password")
+        }
+        let (user, password) = (String(proxyUser[..<colon]), String(proxyUser[proxyUser.index(after: colon)...]))
+        guard (try? BasicCredentials(user: user, password: password)) != nil else {
+            throw .usage("`--proxy-user` cannot hold control characters")
+        }
+        return (user, password)
+    }
+
+    /// The environment's proxies, with these credentials. What the environment has wrong is told when it is needed.
+    private static func adding(
+        _ login: (user: String, password: String),
+        to environment: ProxySelection
+    ) -> ProxySelection {
+        environment.map { proxy throws(WebSocketError) in
+            try proxy.authenticated(user: login.user, password: login.password)
+        }
+    }
+}
+
+extension String {
+    /// Without a full stop at the end, as a part of a sentence.
+    fileprivate var droppingStop: String { hasSuffix(".") ? String(dropLast()) : self }
+}

@@ -1,0 +1,237 @@
+// Servers behind proxies of each kind, over real sockets: ws and wss, both handshakes (R-P1, R-C1, threats F13, F14).
+
+import KHPClient
+import KHPServer
+import NIOCore
+import NIOSSL
+import Synchronization
+import TestSupport
+import Testing
+
+@Suite("Through proxies of each kind")
+struct ProxyTunnelTests {
+    enum Kind: String, CaseIterable {
+        case http, https, socks5, socks5Login, socks4
+
+        func url(_ port: Int) -> String {
+            switch self {
+            case .http, .https: "\(self.rawValue)://localhost:\(port)"
+            case .socks5: "socks5://127.0.0.1:\(port)"
+            case .socks5Login: "socks5h://joe:wel%3Acome@127.0.0.1:\(port)"
+            case .socks4: "socks4a://joe@127.0.0.1:\(port)"
+            }
+        }
+
+        func serve(_ client: inout ProxyClient) async throws {
+            switch self {
+            case .http, .https: try await client.serveConnect()
+            case .socks5: try await client.serveSocks5()
+            case .socks5Login: try await client.serveSocks5(login: "joe:wel:come")
+            case .socks4: try await client.serveSocks4()
+            }
+        }
+
+        func asked(_ port: Int) -> String {
+            switch self {
+            case .http, .https: "CONNECT localhost:\(port) HTTP/1.1\r\nHost: localhost:\(port)\r\n\r\n"
+            case .socks5, .socks5Login: "localhost"
+            case .socks4: "joe@localhost"
+            }
+        }
+    }
+
+    private static func server(_ certificate: String, _ key: String) throws -> TLSConfiguration {
+        TLSConfiguration.makeServerConfiguration(
+            certificateChain: try NIOSSLCertificate.fromPEMFile(certificate).map { .certificate($0) },
+            privateKey: .privateKey(try NIOSSLPrivateKey(file: key, format: .pem))
+        )
+    }
+
+    @Test("ws and wss, extended and plain, with a large message", arguments: Kind.allCases, [false, true])
+    func echoes(_ kind: Kind, _ isSecure: Bool) async throws {
+        let certificates = try Certificates.shared.get()
+        let tls = try Self.server(certificates.server, certificates.serverKey)
+        let large = ByteBuffer(repeating: 0x5A, count: 1 << 20)
+        try await withServer {
+            if isSecure { $0.tls = tls }
+        } endpoints: {
+            echo()
+        } body: { port in
+            try await withProxy(tls: kind == .https ? tls : nil) {
+                try await kind.serve(&$0)
+            } body: { proxyPort, log in
+                for extended in [ExtendedHandshakePolicy.required, .off] {
+                    var configuration = WebSocketClient.Configuration()
+                    configuration.extendedHandshake = extended
+                    configuration.proxy = .proxy(try Proxy(kind.url(proxyPort)))
+                    configuration.tls.trustRoots = .file(certificates.authority)
+                    configuration.proxyTLS.trustRoots = .file(certificates.authority)
+                    let events = Mutex<[ConnectionEvent]>([])
+                    configuration.observer = { event, _ in events.withLock { $0.append(event) } }
+                    let url = "\(isSecure ? "wss" : "ws")://localhost:\(port)/echo"
+                    try await WebSocketClient(configuration: configuration).withConnection(to: url) { socket in
+                        var messages = socket.messages.makeAsyncIterator()
+                        for message in [WebSocketMessage.text("through"), .binary(large)] {
+                            try await socket.send(message)
+                            #expect(try await messages.next() == message)
+                        }
+                    }
+                    for event in events.withLock({ $0 }) {
+                        if case .connecting(_, _, let proxy) = event { #expect(proxy?.port == proxyPort) }
+                        if case .connected(let peer, let tls) = event {
+                            #expect(peer == "127.0.0.1:\(proxyPort)")
+                            // TLS to the server, not TLS to the proxy.
+                            #expect((tls != nil) == isSecure)
+                        }
+                    }
+                }
+                #expect(log.asked == [kind.asked(port), kind.asked(port)])
+            }
+        }
+    }
+
+    @Test("a name that only the proxy knows; an address as an address")
+    func remoteNames() async throws {
+        try await withServer {
+            echo()
+        } body: { port in
+            for (kind, asked) in [(Kind.socks5, "name.invalid"), (.socks4, "joe@name.invalid")] {
+                try await withProxy {
+                    try await kind.serve(&$0)
+                } body: { proxyPort, log in
+                    var configuration = WebSocketClient.Configuration()
+                    configuration.proxy = .proxy(try Proxy(kind.url(proxyPort)))
+                    let client = WebSocketClient(configuration: configuration)
+                    try await client.withConnection(to: "ws://name.invalid:\(port)/echo") { _ in }
+                    try await client.withConnection(to: "ws://127.0.0.1:\(port)/echo") { _ in }
+                    #expect(log.asked == [asked, kind == .socks5 ? "[127, 0, 0, 1]" : "joe@[127, 0, 0, 1]"])
+                }
+            }
+        }
+    }
+
+    @Test("each TLS verifies its own host, and the client's certificate is the server's alone (F13)")
+    func identities() async throws {
+        let certificates = try Certificates.shared.get()
+        let server = try Self.server(certificates.server, certificates.serverKey)
+        let other = try Self.server(certificates.otherHost, certificates.otherHostKey)
+        var asking = server
+        asking.certificateVerification = .noHostnameVerification
+        asking.trustRoots = .file(certificates.authority)
+
+        func outcome(
+            origin: TLSConfiguration,
+            proxy: TLSConfiguration,
+            _ change: (inout WebSocketClient.Configuration) throws -> Void = { _ in }
+        ) async throws -> WebSocketError? {
+            try await withServer {
+                $0.tls = origin
+            } endpoints: {
+                echo()
+            } body: { port in
+                try await withProxy(tls: proxy) {
+                    try await $0.serveConnect()
+                } body: { proxyPort, _ in
+                    var configuration = WebSocketClient.Configuration()
+                    configuration.proxy = .proxy(try Proxy("https://localhost:\(proxyPort)"))
+                    configuration.tls.trustRoots = .file(certificates.authority)
+                    configuration.tls.certificateChain = try NIOSSLCertificate.fromPEMFile(certificates.client)
+                        .map { .certificate($0) }
+                    configuration.tls.privateKey = .privateKey(
+                        try NIOSSLPrivateKey(file: certificates.clientKey, format: .pem)
+                    )
+                    configuration.proxyTLS.trustRoots = .file(certificates.authority)
+                    try change(&configuration)
+                    let client = WebSocketClient(configuration: configuration)
+                    do {
+                        try await client.withConnection(to: "wss://localhost:\(port)/echo") { _ in }
+                        return nil
+                    } catch {
+                        return error as? WebSocketError
+                    }
+                }
+            }
+        }
+
+        #expect(try await outcome(origin: asking, proxy: server) == nil)
+        let proxyName = try await outcome(origin: server, proxy: other)
+        #expect(proxyName?.code == .tlsFailed && proxyName?.phase == .connect)
+        #expect(proxyName?.message.contains("the proxy's certificate is for another host") == true)
+        let serverName = try await outcome(origin: other, proxy: server)
+        #expect(serverName?.code == .tlsFailed && serverName?.phase == .tls)
+        #expect(serverName?.message.contains("the server's certificate is for another host") == true)
+        let roots = try await outcome(origin: server, proxy: server) { $0.proxyTLS.trustRoots = .default }
+        #expect(roots?.code == .tlsFailed && roots?.message.contains("the proxy's certificate") == true)
+        // A proxy that asks for a client certificate does not get the one that is meant for servers.
+        let certificate = try await outcome(origin: server, proxy: asking)
+        #expect(certificate != nil)
+        #expect(certificate?.phase == .connect)
+    }
+
+    @Test("through a proxy one connection in CONNECTING state for a host name (R-C1)")
+    func connectingState() async throws {
+        let open = Mutex((now: [String: Int](), most: 0, total: 0))
+        try await withServer {
+            echo()
+        } body: { port in
+            try await withProxy { client in
+                let head = try await client.readHead()
+                let host = String(head.dropFirst(8).prefix { $0 != ":" })
+                open.withLock { open in
+                    open.now[host, default: 0] += 1
+                    open.most = max(open.most, open.now[host] ?? 0)
+                    open.total = max(open.total, open.now.values.reduce(0, +))
+                }
+                // Held until the other host is here too: they do not wait for each other.
+                while open.withLock({ $0.total }) < 2 { try await Task.sleep(for: .milliseconds(1)) }
+                open.withLock { $0.now[host]? -= 1 }
+                try await client.write("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+            } body: { proxyPort, log in
+                var configuration = WebSocketClient.Configuration()
+                configuration.proxy = .proxy(try Proxy("http://127.0.0.1:\(proxyPort)"))
+                let client = WebSocketClient(configuration: configuration)
+                await withTaskGroup(of: Void.self) { group in
+                    for number in 0..<8 {
+                        group.addTask {
+                            _ = try? await client.connect(to: "ws://host\(number % 2).invalid:\(port)/echo")
+                        }
+                    }
+                }
+                #expect(log.connections == 8)
+                #expect(open.withLock { $0.most } == 1)
+                #expect(open.withLock { $0.total } == 2)
+            }
+        }
+    }
+
+    @Test("a redirect to another origin chooses its proxy anew")
+    func redirects() async throws {
+        try await withServer {
+            echo("/b")
+        } body: { other in
+            try await withServer {
+                Endpoint("/direct") { _ in .redirect(to: "ws://127.0.0.1:\(other)/b") }
+                Endpoint("/through") { _ in .redirect(to: "ws://name.invalid:\(other)/b") }
+            } body: { port in
+                try await withProxy {
+                    try await $0.serveConnect()
+                } body: { proxyPort, log in
+                    var configuration = WebSocketClient.Configuration()
+                    configuration.proxy = .environment([
+                        "http_proxy": "http://127.0.0.1:\(proxyPort)", "no_proxy": "127.0.0.1:\(other)",
+                    ])
+                    let client = WebSocketClient(configuration: configuration)
+                    try await client.withConnection(to: "ws://first.invalid:\(port)/direct") {
+                        #expect($0.negotiated.url.port == other)
+                    }
+                    #expect(log.connections == 1)
+                    try await client.withConnection(to: "ws://first.invalid:\(port)/through") {
+                        #expect($0.negotiated.url.host == "name.invalid")
+                    }
+                    #expect(log.connections == 3)
+                    #expect(log.asked.last?.hasPrefix("CONNECT name.invalid:\(other) ") == true)
+                }
+            }
+        }
+    }
+}
