@@ -38,10 +38,22 @@ func failing(_ client: WebSocketClient) async throws {
 
 func credentials(ask: @escaping @Sendable (_ realm: String) async -> String) -> WebSocketClient {
     var configuration = WebSocketClient.Configuration()
-    configuration.challengeHandler = BasicChallengeHandler { request in
+    configuration.challengeHandler = LoginChallengeHandler { request in
         guard !request.isRedirectedToAnotherOrigin else { return nil }
-        return .basic(user: "joe", password: await ask(request.realm ?? "the server"))
+        return (user: "joe", password: await ask(request.realm ?? "the server"))
     }
+    return WebSocketClient(configuration: configuration)
+}
+
+func credentialsByLocation(
+    askThePerson: @escaping @Sendable (ChallengeRequest) async -> (user: String, password: String)?,
+    currentToken: @escaping @Sendable (ChallengeRequest) async -> String?
+) throws -> WebSocketClient {
+    var configuration = WebSocketClient.Configuration()
+    var dispatch = DispatchChallengeHandler()
+    try dispatch.register(LoginChallengeHandler(askThePerson), for: "*.example.com:8000/*", realm: "desk")
+    try dispatch.register(TokenChallengeHandler(currentToken), for: "wss://api.example.com")
+    configuration.challengeHandler = dispatch
     return WebSocketClient(configuration: configuration)
 }
 

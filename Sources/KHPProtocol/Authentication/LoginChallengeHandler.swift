@@ -4,7 +4,8 @@
 ///
 /// ```swift
 /// configuration.challengeHandler = LoginChallengeHandler { request in
-///     request.realm == "desk" ? (user: "joe", password: await passwords.look(up: "joe")) : nil
+///     guard !request.isRedirectedToAnotherOrigin else { return nil }
+///     return (user: "joe", password: await ask(request.realm ?? "the server"))
 /// }
 /// ```
 public struct LoginChallengeHandler: ChallengeHandler {

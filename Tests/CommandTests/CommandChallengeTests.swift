@@ -1,0 +1,74 @@
+import ArgumentParser
+import Foundation
+import KHPProtocol
+import Testing
+
+@testable import khp
+
+@Suite("What khp connect answers challenges with")
+struct CommandChallengeTests {
+    private let url: WebSocketURL
+    private let other: WebSocketURL
+
+    init() throws {
+        self.url = try WebSocketURL("wss://desk.example/trades")
+        self.other = try WebSocketURL("wss://other.example/trades")
+    }
+
+    private func handler(_ arguments: [String]) throws -> CommandChallengeHandler {
+        try CommandChallengeHandler(options: try CredentialOptions.parse(arguments), mayAsk: false)
+    }
+
+    private func request(
+        _ scheme: String,
+        at hop: WebSocketURL? = nil,
+        layer: ChallengeRequest.Layer = .extended,
+        round: Int = 1
+    ) -> ChallengeRequest {
+        let hop = hop ?? self.url
+        return ChallengeRequest(
+            url: hop,
+            originalURL: self.url,
+            layer: layer,
+            scheme: scheme,
+            realm: "desk",
+            round: round
+        )
+    }
+
+    @Test("--user is for Digest and Basic, --token for Bearer and Token, both for the URL's origin alone (D20)")
+    func options() async throws {
+        let handler = try handler(["--user", "joe:welcome", "--token", "gold"])
+        let expected: [(String, Credentials?)] = [
+            ("Digest", .login(user: "joe", password: "welcome")), ("basic", .login(user: "joe", password: "welcome")),
+            ("Bearer", .bearer("gold")), ("TOKEN", .token("gold")), ("Negotiate", nil),
+        ]
+        for (scheme, credentials) in expected {
+            #expect(await handler.respond(to: request(scheme)) == credentials)
+            #expect(await handler.respond(to: request(scheme, at: other)) == nil)
+            #expect(await handler.respond(to: request(scheme, layer: .proxy)) == nil)
+        }
+        let none = try self.handler([])
+        for (scheme, _) in expected { #expect(await none.respond(to: request(scheme)) == nil) }
+    }
+
+    @Test("--netrc answers Digest too, for the hosts that it names")
+    func netrc() async throws {
+        let file = FileManager.default.temporaryDirectory.appending(path: "netrc-\(UUID().uuidString)")
+        try Data("machine other.example login ann password secret\n".utf8).write(to: file)
+        defer { try? FileManager.default.removeItem(at: file) }
+        let handler = try handler(["--netrc", file.path])
+        #expect(await handler.respond(to: request("Digest", at: other)) == .login(user: "ann", password: "secret"))
+        #expect(await handler.respond(to: request("Digest")) == nil)
+    }
+
+    @Test(
+        "what cannot be sent is a mistake in the arguments",
+        arguments: [
+            ["--token", ""], ["--token", "a\nb"], ["--user", ":x"], ["--user", "a\u{7}:b"],
+        ]
+    )
+    func mistakes(arguments: [String]) throws {
+        #expect(throws: CommandFailure.self) { try handler(arguments) }
+    }
+}
