@@ -139,7 +139,8 @@ let package = Package(
         .testTarget(
             name: "KHPClientTests",
             dependencies: [
-                "KHPProtocol", "KHPClient", "KHPServer", "KHPTesting", "TestSupport", nioCore, nioSSL, httpTypes, logging,
+                "KHPProtocol", "KHPClient", "KHPServer", "KHPTesting", "TestSupport", nioCore, nioPosix, nioSSL,
+                httpTypes, logging,
             ],
             swiftSettings: settings
         ),

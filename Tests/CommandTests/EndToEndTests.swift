@@ -136,6 +136,64 @@ struct EndToEndTests {
         }
     }
 
+    @Test("redirect options, choices, and the way to an error")
+    func redirects() async throws {
+        let routes = [
+            "--route", "/echo=echo", "--route", "/choices=choices:ftp://h/,/echo", "--route", "/308=redirect:308:/echo",
+            "--route", "/far=redirect:/no?token=canary", "--route", "/no=status:403:not here",
+        ]
+        _ = try await RunningCommand.serving(routes) { port in
+            let base = "ws://127.0.0.1:\(port)"
+            for extended in ["required", "off"] {
+                let connect = ["connect", "--json", "--extended", extended, "--message", "x"]
+                let chosen = try await RunningCommand.run(connect + ["\(base)/choices"])
+                #expect(chosen.status == 0, "\(chosen.errors)")
+                #expect(chosen.event("redirect")?["status"] as? Int == 300)
+                #expect(try await RunningCommand.run(connect + ["\(base)/308"]).status == (extended == "off" ? 4 : 5))
+                #expect(try await RunningCommand.run(connect + ["--follow-308", "\(base)/308"]).status == 0)
+                #expect(
+                    try await RunningCommand.run(connect + ["--max-redirects", "0", "\(base)/choices"]).status == 6
+                )
+                let failed = try await RunningCommand.run(connect + ["\(base)/far"])
+                let trail = failed.event("error")?["trail"] as? [[String: Any]]
+                #expect(trail?.count == 1)
+                #expect(trail?.first?["from"] as? String == "\(base)/far")
+                #expect(trail?.first?["to"] as? String == "\(base)/no?•••")
+                #expect(trail?.first?["status"] as? Int == 302)
+                #expect(failed.errors.contains("after 302 from \(base)/far to \(base)/no?•••"))
+                #expect(!failed.errors.contains("canary"))
+            }
+        }
+    }
+
+    @Test("--reconnect: again after a server that went away, with rising attempts, until it is there")
+    func reconnect() async throws {
+        let command = ["--reconnect", "--timeout", "5", "--count", "1", "--message", "x"]
+        let (process, pipes) = try RunningCommand.start(["connect", "--json"] + command + ["ws://127.0.0.1:1/"])
+        var line: [UInt8] = []
+        var attempts: [Int] = []
+        while attempts.count < 3, let byte = try pipes.output.fileHandleForReading.read(upToCount: 1)?.first {
+            guard byte == 0x0A else {
+                line.append(byte)
+                continue
+            }
+            let object = (try? JSONSerialization.jsonObject(with: Data(line))) as? [String: Any]
+            if object?["event"] as? String == "connecting" { attempts.append(object?["attempt"] as? Int ?? 0) }
+            line = []
+        }
+        #expect(attempts == [1, 2, 3])
+        process.interrupt()
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 130)
+        let notes = String(decoding: pipes.errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        #expect(notes.contains("connecting again in"))
+        // What was refused once is not asked again.
+        _ = try await RunningCommand.serving(["--route", "/no=status:403"]) { port in
+            let refused = try await RunningCommand.run(["connect"] + command + ["ws://127.0.0.1:\(port)/no"])
+            #expect(refused.status == 5)
+        }
+    }
+
     @Test("lines in, lines out: every echo before the end")
     func lines() async throws {
         let input = (1...2000).map { "line \($0) é\n" }.joined()

@@ -129,27 +129,25 @@ struct ReconnectTests {
     @Test("503 with Retry-After, a lost connection, 1012, 1001, then a result: attempts rise, and a stable time resets")
     func journey() async throws {
         let visits = Mutex(0)
+        @Sendable func respond(_ request: HandshakeRequest) -> HandshakeAnswer {
+            guard request.extended != nil else { return .complete() }
+            let visit = visits.withLock { visits in
+                visits += 1
+                return visits
+            }
+            return visit == 1 ? .refuse(503, fields: [.retryAfter: "7"]) : .complete()
+        }
+        @Sendable func handle(_ socket: WebSocket) async throws {
+            switch visits.withLock({ $0 }) {
+            case 2: socket.abort()
+            case 3: try await socket.close(code: .serviceRestart)
+            case 4: try await socket.close(code: .goingAway)
+            default: try await socket.send("here")
+            }
+            for try await _ in socket.messages {}
+        }
         try await withServer {
-            Endpoint(
-                "/x",
-                respond: { request in
-                    guard request.extended != nil else { return .complete() }
-                    let visit = visits.withLock { visits in
-                        visits += 1
-                        return visits
-                    }
-                    return visit == 1 ? .refuse(503, fields: [.retryAfter: "7"]) : .complete()
-                },
-                handler: { socket in
-                    switch visits.withLock({ $0 }) {
-                    case 2: socket.abort()
-                    case 3: try await socket.close(code: .serviceRestart)
-                    case 4: try await socket.close(code: .goingAway)
-                    default: try await socket.send("here")
-                    }
-                    for try await _ in socket.messages {}
-                }
-            )
+            Endpoint("/x", respond: { respond($0) }, handler: { try await handle($0) })
         } body: { port in
             let seen = Mutex<[(Int, Duration, WebSocketError)]>([])
             var policy = self.policy { attempt in
@@ -166,7 +164,7 @@ struct ReconnectTests {
             let connecting = Mutex<[Int]>([])
             var configuration = WebSocketClient.Configuration()
             configuration.observer = { event, _ in
-                if case .connecting(_, let attempt) = event { connecting.withLock { $0.append(attempt) } }
+                if case .connecting(_, let attempt, _) = event { connecting.withLock { $0.append(attempt) } }
             }
             let runs = Mutex(0)
             let result = try await WebSocketClient(configuration: configuration).withReconnection(

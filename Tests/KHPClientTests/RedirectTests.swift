@@ -92,4 +92,125 @@ struct RedirectTests {
         #expect(!heads.contains("canary"))
         #expect(!heads.lowercased().contains("authorization"))
     }
+
+    @Test(
+        "308 by option, in both handshakes (D4)",
+        arguments: [ExtendedHandshakePolicy.required, .off],
+        [true, false]
+    )
+    func permanent(_ extended: ExtendedHandshakePolicy, _ follows: Bool) async throws {
+        try await withServer {
+            Endpoint("/a") { _ in .redirect(to: "/b", status: 308) }
+            echo("/b")
+        } body: { port in
+            var configuration = WebSocketClient.Configuration()
+            configuration.extendedHandshake = extended
+            configuration.redirects.follows308 = follows
+            let client = WebSocketClient(configuration: configuration)
+            do {
+                try await client.withConnection(to: "ws://127.0.0.1:\(port)/a") {
+                    #expect($0.negotiated.redirects.map(\.status) == [308])
+                }
+                #expect(follows)
+            } catch let error as WebSocketError {
+                #expect(!follows)
+                #expect(error.response?.status == 308)
+                #expect(error.code == (extended == .off ? .openingRefused : .extendedRefused))
+            }
+        }
+    }
+
+    @Test("the caller is asked about each target with its addresses, which are then dialled (F8)")
+    func permission() async throws {
+        try await withServer {
+            Endpoint("/a") { _ in .redirect(to: "/b") }
+            Endpoint("/b") { _ in .redirect(to: "/c") }
+            echo("/c")
+        } body: { port in
+            let asked = Mutex<[(String, [String?])]>([])
+            var configuration = WebSocketClient.Configuration()
+            configuration.redirects.permits = { step, addresses in
+                asked.withLock { $0.append((step.to.path, addresses.map(\.ipAddress))) }
+                return true
+            }
+            let url = "ws://127.0.0.1:\(port)/a"
+            try await WebSocketClient(configuration: configuration).withConnection(to: url) { _ in }
+            #expect(asked.withLock { $0.map(\.0) } == ["/b", "/c"])
+            #expect(asked.withLock { $0.map(\.1) } == [["127.0.0.1"], ["127.0.0.1"]])
+            configuration.redirects.permits = { step, _ in step.to.path != "/c" }
+            await #expect { try await WebSocketClient(configuration: configuration).connect(to: url) } throws: {
+                let error = $0 as? WebSocketError
+                return error?.code == .redirectRefused && error?.redirects.count == 2
+            }
+            // One that never answers does not hold the connect for longer than it may take.
+            configuration.timeouts.total = .milliseconds(300)
+            configuration.redirects.permits = { _, _ in
+                try? await Task.sleep(for: .seconds(60))
+                return true
+            }
+            await #expect { try await WebSocketClient(configuration: configuration).connect(to: url) } throws: {
+                ($0 as? WebSocketError)?.code == .timeout
+            }
+        }
+    }
+
+    @Test("426 that wants version 8 is asked again in that version, once")
+    func olderVersion() async throws {
+        let heads = Mutex<[String]>([])
+        try await withRawServer { connection in
+            try await connection.executeThenClose { inbound, outbound in
+                for try await bytes in inbound {
+                    heads.withLock { $0.append(String(buffer: bytes)) }
+                    break
+                }
+                let answer = "HTTP/1.1 426 Upgrade Required\r\nSec-WebSocket-Version: 7, 8\r\nContent-Length: 0\r\n\r\n"
+                try await outbound.write(ByteBuffer(string: answer))
+            }
+        } body: { port in
+            var configuration = WebSocketClient.Configuration()
+            configuration.origin = "http://page.example"
+            await #expect {
+                try await WebSocketClient(configuration: configuration).connect(to: "ws://127.0.0.1:\(port)/")
+            } throws: {
+                let error = $0 as? WebSocketError
+                return error?.code == .openingRefused && error?.message.contains("it offers version 7, 8") == true
+            }
+        }
+        let seen = heads.withLock { $0 }
+        #expect(seen.count == 2)
+        #expect(seen.first?.contains("Sec-WebSocket-Version: 13\r\n") == true)
+        #expect(seen.first?.contains("\r\nOrigin: http://page.example\r\n") == true)
+        #expect(seen.last?.contains("Sec-WebSocket-Version: 8\r\n") == true)
+        #expect(seen.last?.contains("\r\nSec-WebSocket-Origin: http://page.example\r\n") == true)
+    }
+
+    @Test("the content of a redirect is not waited for (F11)")
+    func endlessContent() async throws {
+        let count = Mutex(0)
+        try await withRawServer { connection in
+            try await connection.executeThenClose { inbound, outbound in
+                var reads = inbound.makeAsyncIterator()
+                _ = try await reads.next()
+                let first = count.withLock { count in
+                    count += 1
+                    return count == 1
+                }
+                let head = first ? "302 Found\r\nLocation: /next" : "503 Busy"
+                let length = first ? 60_000 : 0
+                try await outbound.write(
+                    ByteBuffer(string: "HTTP/1.1 \(head)\r\nContent-Length: \(length)\r\n\r\n")
+                )
+                while try await reads.next() != nil {}
+            }
+        } body: { port in
+            var configuration = WebSocketClient.Configuration()
+            configuration.timeouts.opening = .seconds(5)
+            await #expect {
+                try await WebSocketClient(configuration: configuration).connect(to: "ws://127.0.0.1:\(port)/")
+            } throws: {
+                let error = $0 as? WebSocketError
+                return error?.response?.status == 503 && error?.redirects.map(\.status) == [302]
+            }
+        }
+    }
 }

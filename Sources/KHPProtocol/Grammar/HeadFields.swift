@@ -269,9 +269,15 @@ extension HeadFields: CustomStringConvertible, CustomReflectable {
         "proxy-authentication-info",
     ]
 
-    /// Whether the value of that field is never shown (threats E18, G12).
+    /// What the names of applications' own secrets have in them: X-Api-Key, X-Auth-Token and their like.
+    private static let signs = ["api-key", "apikey", "token", "secret", "passw", "credential", "session", "signature"]
+
+    /// Whether the value of that field is never shown (threats E18, G12): those that are made for it, and those whose
+    /// names say so.
     package static func isSecret(_ name: String) -> Bool {
-        secret.contains(Bytes.lowercasedASCII(name))
+        let name = Bytes.lowercasedASCII(name)
+        if secret.contains(name) { return true }
+        return signs.contains { name.contains($0) }
     }
 
     /// One line per field, each ended by LF; the values of credentials and cookies are hidden.

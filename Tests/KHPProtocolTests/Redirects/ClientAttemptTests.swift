@@ -18,7 +18,11 @@ struct ClientAttemptTests {
         plan.headers[.cookie] = "canary"
         plan.extendedHeaders[.userAgent] = "canary"
         configure(&plan)
-        return ClientAttempt(plan, redirects: RedirectTracker(from: plan.url, follows308: follows308), authenticator: Authenticator())
+        return ClientAttempt(
+            plan,
+            redirects: RedirectTracker(from: plan.url, follows308: follows308),
+            authenticator: Authenticator()
+        )
     }
 
     private func outcome(
