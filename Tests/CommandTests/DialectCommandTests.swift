@@ -1,3 +1,5 @@
+import Foundation
+import KHPTesting
 import Testing
 
 @testable import khp
@@ -38,6 +40,27 @@ struct DialectCommandTests {
             #expect(fallen.event("open")?["dialect"] as? String == "rfc6455")
         }
         #expect(status == 0)
+    }
+
+    @Test("a saved conversation can be played again", arguments: ["hixie-75", "hixie-76", "whatwg-2010"])
+    func saves(_ dialect: String) async throws {
+        let file = FileManager.default.temporaryDirectory.appendingPathComponent("khp-saved-\(UUID().uuidString).khp")
+        defer { try? FileManager.default.removeItem(at: file) }
+        let (_, status) = try await RunningCommand.serving(["--dialects", dialect]) { port in
+            let command = try await RunningCommand.run([
+                "connect", "--dialect", dialect, "--save-transcript", file.path, "--message", "a\r\nb", "--count", "1",
+                "ws://127.0.0.1:\(port)/echo",
+            ])
+            #expect(command.status == 0, "\(command.errors)")
+        }
+        #expect(status == 0)
+        // Against the server: the order of a request's fields is random, and so not what a player's client would say.
+        var text = try String(contentsOf: file, encoding: .utf8)
+        text = text.replacing("roles: client", with: "roles: server\nserver: /echo\nserver.expect: open")
+        let transcript = try Transcript(text, name: "saved")
+        #expect(transcript.dialect.name == dialect)
+        #expect(transcript.steps.count >= 6)
+        try transcript.play(against: .server)
     }
 
     @Test("a dialect that there is not is a mistake of usage")

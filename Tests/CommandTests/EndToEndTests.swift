@@ -81,7 +81,7 @@ struct EndToEndTests {
                 (["--extended-method", "POST", "\(base)/p"], 5), (["--wait", "0.2", "\(base)/wait"], 7),
                 (["--count", "1", "--timeout", "0.3", "\(base)/echo"], 7), (["ws://127.0.0.1:1/"], 3),
                 (["wss://127.0.0.1:\(port)/"], 3), (["ws://a/#b"], 2), (["--count", "0", base], 2),
-                (["--dialect", "rfc6455", base], 2), (["-H", "Host: x", base], 2),
+                (["--dialect", "hixie-77", base], 2), (["-H", "Host: x", base], 2),
                 (["--message", "x", "\(base)/echo"], 0),
             ]
             for (arguments, status) in cases {

@@ -133,6 +133,7 @@ package struct OpeningClient {
             throw invalid(error.what)
         }
         guard case .switching(let head, let length) = response else {
+            // W10-5: redirects, 401 and 407 are what they are everywhere.
             if case .ordinary = response { isOrdinary = true }
             return nil
         }

@@ -26,7 +26,7 @@ extension OpeningServer {
         return dialects.contains { $0.opening == opening } ? opening : nil
     }
 
-    /// A request of an old dialect. Unlike their texts, which would rather drop such a client, we tell it why.
+    /// A request of an old dialect, whose head ends as every head does (D3). Unlike their texts, which would rather drop such a client, we tell it why.
     static func checkOld(
         _ head: RequestHead,
         _ known: KnownFields,

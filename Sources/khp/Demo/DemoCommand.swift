@@ -7,7 +7,8 @@ struct DemoCommand: AsyncParsableCommand {
         commandName: "demo",
         abstract: "Show the whole journey on loopback ports: redirect, challenge, extension, messages, close.",
         discussion: """
-            Starts two servers, one over TLS with a certificate made on the spot, and connects a client to them. \
+            Starts two servers, one over TLS with a certificate made on the spot, and connects a client to them; then \
+            the same in short for every wire dialect. \
             Prints one line per step and checks each; ends with status 0 when all of them passed.
 
             EXAMPLE

@@ -15,6 +15,15 @@ struct TranscriptText: Sendable {
     private var connections = 0
     /// The accept value that belongs to the key of this connection.
     private var accept = ""
+    /// The constants of dialects with two keys, and whether this connection's has them.
+    private static let keys = [
+        "sec-websocket-key1": "4 @1  46546xW%0l 1 5", "sec-websocket-key2": "12998 5 Y3 1  .P00",
+    ]
+    private static let keyBytes = "  ==\n  ^n:ds[4U\n"
+    private static let answerBytes = "  ==\n  8jKS'y:G*Co,Wxa-\n"
+    private var hasTwoKeys = false
+    private var isOldDialect = false
+    private var dialect = Dialect.rfc6455
 
     /// The fields at the head of the file.
     static func fields(_ values: [(name: String, value: String?)]) -> String {
@@ -28,22 +37,38 @@ struct TranscriptText: Sendable {
             connections += 1
             // The end of a stream is no event, but the connection before has ended when the next one begins.
             return connections > 1 ? "S eof\nC connect \(url)\n" : ""
-        case .openingRequest(let head): return "C opening\n" + requestHead(head)
-        case .openingResponse(let head, _): return "S opening\n" + responseHead(head)
-        case .extendedRequest(let head): return "C binary\n" + requestHead(head)
-        case .extendedResponse(let head, _, _, let body): return "S binary\n" + responseHead(head) + Self.entity(body)
+        case .openingRequest(let head):
+            hasTwoKeys = false
+            isOldDialect = true
+            return "C opening\n" + requestHead(head) + (hasTwoKeys ? Self.keyBytes : "")
+        case .openingResponse(let head, let status):
+            return "S opening\n" + responseHead(head) + (hasTwoKeys && status == 101 ? Self.answerBytes : "")
+        case .extendedRequest(let head): return "C \(handshakeKind)\n" + requestHead(head)
+        case .extendedResponse(let head, _, _, let body):
+            return "S \(handshakeKind)\n" + responseHead(head) + Self.entity(body)
         case .kaazingLegacy(let message): return "S \(message)\n"
-        case .frameSent(let frame): return Self.frame("C", frame)
-        case .frameReceived(let frame): return Self.frame("S", frame)
-        case .connected, .challenge, .redirect, .open, .violation, .pong, .closed, .failed: return ""
+        case .open(let negotiation):
+            dialect = negotiation.dialect
+            return ""
+        case .frameSent(let frame): return Self.frame("C", frame, in: dialect)
+        case .frameReceived(let frame): return Self.frame("S", frame, in: dialect)
+        case .connected, .challenge, .redirect, .violation, .pong, .closed, .failed: return ""
         }
     }
+
+    /// What messages of the extended handshake are.
+    private var handshakeKind: String { isOldDialect ? "text" : "binary" }
 
     // MARK: Heads
 
     private mutating func requestHead(_ head: String) -> String {
         Self.indented(head) { name, value in
+            if let key = Self.keys[name] {
+                hasTwoKeys = true
+                return key
+            }
             guard name == "sec-websocket-key" else { return value }
+            isOldDialect = false
             accept = AcceptKey.accept(for: value)
             return Self.key
         }
@@ -83,7 +108,7 @@ struct TranscriptText: Sendable {
 
     // MARK: Frames
 
-    private static func frame(_ side: String, _ frame: FrameInfo) -> String {
+    private static func frame(_ side: String, _ frame: FrameInfo, in dialect: Dialect) -> String {
         let bytes = Array(frame.payload.readableBytesView)
         switch frame.kind {
         case "text", "binary":
@@ -93,14 +118,27 @@ struct TranscriptText: Sendable {
             if let text = String(validating: bytes, as: UTF8.self), !bytes.contains(0x0D) {
                 return "\(side) \(frame.kind)\n" + lines(text)
             }
+            if dialect != .rfc6455 { return raw(side, frame, in: dialect) }
             return raw(side, opcode: frame.kind == "text" ? 0x1 : 0x2, bytes)
         case "close":
             // The format's close frames have a code and no reason.
+            if dialect != .rfc6455 { return "\(side) close\n" }
             guard bytes.count == 2 else { return raw(side, opcode: 0x8, bytes) }
             return "\(side) close \(UInt16(bytes[0]) << 8 | UInt16(bytes[1]))\n"
         default:
             return "\(side) \(frame.kind)\(bytes.isEmpty ? "" : " " + TerminalText.hex(bytes))\n"
         }
+    }
+
+    private static func raw(_ side: String, _ frame: FrameInfo, in dialect: Dialect) -> String {
+        let writer = DialectFrameWriter(dialect)
+        var bytes = ByteBuffer()
+        if frame.kind == "binary" {
+            writer.writeBinary(frame.payload, into: &bytes)
+        } else {
+            frame.payload.withUnsafeReadableBytes { writer.writeText($0, into: &bytes) }
+        }
+        return "\(side) raw \(TerminalText.hex(Array(bytes.readableBytesView)))\n"
     }
 
     /// RFC 6455 section 5.2: the frame's own bytes.

@@ -5,7 +5,7 @@ import KHPServer
 struct DialectListOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Wire dialects, separated by commas, of rfc6455, hixie-75, hixie-76 and whatwg-2010. The last two open alike: "
+            "Wire dialects, separated by commas: of rfc6455, hixie-75, hixie-76 and whatwg-2010. The last two open alike: "
                 + "of them the one listed first is served.",
             valueName: "list"
         ),
