@@ -46,6 +46,7 @@ struct TranscriptText: Sendable {
         case .extendedRequest(let head): return "C \(handshakeKind)\n" + requestHead(head)
         case .extendedResponse(let head, _, _, let body):
             return "S \(handshakeKind)\n" + responseHead(head) + Self.entity(body)
+        case .kaazingLegacy(let message): return "S \(message)\n"
         case .open(let negotiation):
             dialect = negotiation.dialect
             return ""
