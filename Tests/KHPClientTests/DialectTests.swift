@@ -1,5 +1,5 @@
 // Every dialect over real sockets, our client against our server: messages, both handshakes, closing, selection, and
-// what hostile peers may try (threats D1 to D10). Software of others is in Tests/Interop.
+// what hostile peers may try (threats D1 to D10).
 
 import HTTPTypes
 import KHPClient
