@@ -46,12 +46,13 @@ struct ConnectLoop {
                 try Task.checkCancellation()
                 if let socket = try await self.hop() { return socket }
             }
-        } catch let error as WebSocketError {
+        } catch let error as WebSocketError where !Task.isCancelled {
             let error = self.attempt.explained(error)
             self.observe(.failed(error))
             self.configuration.logger?.debug("connect failed", metadata: ["error": "\(error)"])
             throw error
-        } catch is CancellationError {
+        } catch where Task.isCancelled || error is CancellationError {
+            // Whatever a connection says that was dropped for it.
             let error = self.attempt.explained(
                 WebSocketError(.cancelled, "The connect was cancelled.", url: self.attempt.url)
             )
