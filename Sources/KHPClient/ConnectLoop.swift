@@ -51,7 +51,7 @@ struct ConnectLoop {
             self.observe(.failed(error))
             self.configuration.logger?.debug("connect failed", metadata: ["error": "\(error)"])
             throw error
-        } catch where Task.isCancelled || error is CancellationError {
+        } catch  where Task.isCancelled || error is CancellationError {
             // Whatever a connection says that was dropped for it.
             let error = self.attempt.explained(
                 WebSocketError(.cancelled, "The connect was cancelled.", url: self.attempt.url)
