@@ -54,12 +54,13 @@ struct ConnectLoop {
                     )
                 }
             }
-        } catch let error as WebSocketError {
+        } catch let error as WebSocketError where !Task.isCancelled {
             let error = self.attempt.explained(error)
             self.observe(.failed(error))
             self.configuration.logger?.debug("connect failed", metadata: ["error": "\(error)"])
             throw error
-        } catch is CancellationError {
+        } catch  where Task.isCancelled || error is CancellationError {
+            // Whatever a connection says that was dropped for it.
             let error = self.attempt.explained(
                 WebSocketError(.cancelled, "The connect was cancelled.", url: self.attempt.url)
             )
