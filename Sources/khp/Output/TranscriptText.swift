@@ -50,7 +50,6 @@ struct TranscriptText: Sendable {
         case .open(let negotiation):
             dialect = negotiation.dialect
             return ""
-        case .kaazingLegacy(let message): return "S \(message)\n"
         case .frameSent(let frame): return Self.frame("C", frame, in: dialect)
         case .frameReceived(let frame): return Self.frame("S", frame, in: dialect)
         case .connected, .challenge, .redirect, .violation, .pong, .closed, .failed: return ""

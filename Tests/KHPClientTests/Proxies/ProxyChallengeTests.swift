@@ -307,8 +307,8 @@ struct ProxyChallengeTests {
                         try await client.withConnection(to: "ws://name.invalid:\(port)/echo") { socket in
                             try await socket.send("hello")
                         }
-                        seen.withLock { dump(configuration.proxy, to: &$0) }
-                        seen.withLock { dump(client, to: &$0) }
+                        seen.withLock { _ = dump(configuration.proxy, to: &$0) }
+                        seen.withLock { _ = dump(client, to: &$0) }
                     }
                     let encoded = Base64.encode("joe:proxy-canary".utf8)
                     for text in [log.tunnelled, atServer.withLock { $0 }, seen.withLock { $0 }] {
