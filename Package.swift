@@ -48,11 +48,12 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]),
+        .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
         // bcrypt and SHA-crypt for `khp serve --users`; macOS has no such crypt.
         .systemLibrary(name: "CCrypt", providers: [.apt(["libcrypt-dev"])]),
         .target(
             name: "KHPProtocol",
-            dependencies: [nioCore, httpTypes, "COpenSSL"],
+            dependencies: [nioCore, httpTypes, "COpenSSL", "CZlib"],
             swiftSettings: settings
         ),
         .target(
@@ -92,6 +93,7 @@ let package = Package(
         example("BasicLogin", ["KHPClient", "KHPServer", nioCore]),
         example("Redirector", ["KHPClient", "KHPServer", nioCore, logging, lifecycle]),
         example("CustomExtension", ["KHPClient", "KHPServer", nioCore]),
+        example("SignedMessages", ["KHPClient", "KHPServer", "KHPProtocol", "COpenSSL", nioCore]),
         // What the documentation shows and no example runs: kept compiling.
         .target(
             name: "ExampleSnippets",
@@ -104,7 +106,10 @@ let package = Package(
         ),
         .testTarget(
             name: "ExampleTests",
-            dependencies: ["ExampleCustomExtension", "KHPClient", "KHPProtocol", "KHPTesting", nioCore, nioPosix],
+            dependencies: [
+                "ExampleCustomExtension", "ExampleSignedMessages", "KHPClient", "KHPProtocol", "KHPTesting", nioCore,
+                nioPosix,
+            ],
             path: "Examples/Tests",
             swiftSettings: settings
         ),
@@ -126,7 +131,9 @@ let package = Package(
         ),
         .testTarget(
             name: "KHPProtocolTests",
-            dependencies: ["KHPProtocol", "KHPTransport", "KHPTesting", nioCore, nioPosix, nioEmbedded, httpTypes],
+            dependencies: [
+                "KHPProtocol", "KHPTransport", "KHPTesting", "CZlib", nioCore, nioPosix, nioEmbedded, httpTypes,
+            ],
             swiftSettings: settings
         ),
         .testTarget(

@@ -158,8 +158,7 @@ extension Connection {
             redirects: plan.redirects,
             challenges: plan.challenges
         )
-        let transforms = result.extensions.negotiated.transforms(from: plan.extensions, role: .client)
-        self.open(negotiation, transforms: transforms, now: now)
+        self.open(negotiation, extensions: plan.extensions, now: now)
     }
 
     /// A final response to the opening other than 101.

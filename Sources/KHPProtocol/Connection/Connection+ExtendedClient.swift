@@ -20,6 +20,7 @@ extension Connection {
         let request = machine.start(now: now)
         self.client?.extended = machine
         self.phase = .extended
+        self.installForHandshake(result.extensions.negotiated, from: plan.extensions, now: now)
         self.actions.append(.established)
         self.sendExtendedRequest(request)
     }
@@ -94,8 +95,7 @@ extension Connection {
             redirects: plan.redirects,
             challenges: plan.challenges
         )
-        let transforms = result.extensions.negotiated.transforms(from: plan.extensions, role: .client)
-        self.open(negotiation, transforms: transforms, now: now)
+        self.open(negotiation, extensions: plan.extensions, now: now)
     }
 
     private mutating func hopEnded(

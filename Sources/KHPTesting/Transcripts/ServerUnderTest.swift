@@ -32,7 +32,7 @@ struct ServerUnderTest {
         var plan = EndpointPlan()
         plan.subprotocols = transcript.list("server.subprotocols")
         do throws(WebSocketError) {
-            plan.extensions = try transcript.extensions("server.extensions", known: extensions)
+            plan.extensions = try transcript.extensions("server.extensions", known: extensions, role: .server)
         } catch {
             throw TranscriptError(transcript.name, 1, error.message)
         }

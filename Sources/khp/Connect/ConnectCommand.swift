@@ -83,7 +83,8 @@ struct ConnectCommand: AsyncParsableCommand {
         func list(_ values: [String]) -> String? { values.isEmpty ? nil : values.joined(separator: ", ") }
         return [
             ("title", "a conversation with \(Redaction.url(url))"), ("roles", "client"), ("client", Redaction.url(url)),
-            ("client.subprotocols", list(handshake.subprotocols)), ("client.extensions", list(handshake.extensions)),
+            ("client.subprotocols", list(handshake.subprotocols)),
+            ("client.extensions", list(handshake.extensions + (handshake.compress ? ["permessage-deflate"] : []))),
             ("client.extended", handshake.extended == .preferred ? nil : handshake.extended.rawValue),
             ("client.method", handshake.extendedMethod == "GET" ? nil : handshake.extendedMethod),
             ("client.redirects", route.redirectPolicy == .always ? nil : route.redirectPolicy.rawValue),

@@ -37,7 +37,7 @@ struct DemoServers: Sendable {
             Endpoint(
                 "/echo",
                 subprotocols: [subprotocol],
-                extensions: [UppercaseExtension()],
+                extensions: [UppercaseExtension(), PerMessageDeflate()],
                 authentication: authentication,
                 messageHandler: { Echo() }
             )
