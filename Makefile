@@ -3,12 +3,13 @@ SHELL := /bin/bash
 KHP := .build/debug/khp
 LINTED := $(wildcard Package.swift Sources Tests Examples Benchmarks/Package.swift Benchmarks/Sources)
 
-.PHONY: help setup build demo test interop examples lint format bench docs clean
+.PHONY: help setup build demo test interop autobahn examples lint format bench docs clean
 
 help:
 	@echo "make demo      two servers, a client and its journey through both handshakes"
 	@echo "make test      all tests"
 	@echo "make interop   against software that nobody here wrote"
+	@echo "make autobahn  all of Autobahn|Testsuite, in both roles: more than an hour"
 	@echo "make examples  each example, built and run"
 	@echo "make lint      formatting and style; 'make format' mends most of it"
 	@echo "make bench     ratios to NIOWebSocket, instructions per operation"
@@ -34,6 +35,11 @@ interop:
 	@scripts/setup.sh --python
 	swift build --product khp
 	PATH="$$PWD/.build/python/bin:$$PATH" Tests/Interop/run.sh
+	swift build --product frame-judge
+	PATH="$$PWD/.build/python/bin:$$PATH" Tests/Differential/compare.py
+
+autobahn: setup
+	Tests/Autobahn/run.sh
 
 examples: build
 	Examples/run.sh

@@ -113,6 +113,22 @@ let package = Package(
             path: "Examples/Tests",
             swiftSettings: settings
         ),
+        // Our side of Autobahn|Testsuite, for `make autobahn`.
+        .executableTarget(
+            name: "autobahn-peer",
+            dependencies: ["KHPClient", "KHPServer", "KHPProtocol", nioCore],
+            path: "Tests/Autobahn/Peer",
+            swiftSettings: settings
+        ),
+        // Verdicts of decoders on streams of frames, for `make interop`.
+        .executableTarget(
+            name: "frame-judge",
+            dependencies: [
+                "KHPProtocol", nioCore, nioEmbedded, .product(name: "NIOWebSocket", package: "swift-nio"),
+            ],
+            path: "Tests/Differential/Judge",
+            swiftSettings: settings
+        ),
         .target(
             name: "TestSupport",
             dependencies: ["KHPServer", nioCore, nioPosix],

@@ -20,6 +20,8 @@ final class ClientSession: ConnectionDelegate {
     private let info: ConnectionInfo
     private let usesTLS: Bool
     private let observer: (@Sendable (ConnectionEvent, ConnectionInfo) -> Void)?
+    /// Makes what takes the messages on the event loop; `nil` where the socket's owner takes them.
+    var makeMessageHandler: (@Sendable () -> any MessageHandler)?
 
     init(
         steps: AsyncStream<Step>.Continuation,
@@ -49,11 +51,17 @@ final class ClientSession: ConnectionDelegate {
             self.steps.yield(.challenge(response))
         case .opened(let negotiation):
             let inbox = Inbox(limits: handler.connection.settings.limits)
-            handler.connection.holdsClose = true
-            handler.deliver(to: .inbox(inbox))
+            let application = self.makeMessageHandler?()
+            if let application {
+                handler.deliver(to: .handler(application))
+            } else {
+                handler.connection.holdsClose = true
+                handler.deliver(to: .inbox(inbox))
+            }
             let address = self.channel.remoteAddress
             let socket = WebSocket(handler: handler, inbox: inbox, negotiated: negotiation, address: address)
             self.steps.yield(.opened(socket))
+            application?.opened(EventLoopSocket(handler))
         case .hopEnded(let outcome):
             self.steps.yield(.ended(outcome))
         case .failed(let error):

@@ -41,6 +41,7 @@ extension ConnectLoop {
         settings.delivery = configuration.delivery
         settings.isObserved = configuration.observer != nil
         let shared = settings
+        let makeMessageHandler = self.makeMessageHandler
         do {
             let tls = try plan.url.isSecure ? self.tls(for: plan.url) : nil
             // Checked here, so that what a caller put wrong is thrown before anything is dialled.
@@ -68,6 +69,7 @@ extension ConnectLoop {
                     usesTLS: plan.url.isSecure,
                     observer: configuration.observer
                 )
+                session.makeMessageHandler = makeMessageHandler
                 return ConnectionHandler(
                     connection: connection,
                     delegate: session,

@@ -16,6 +16,8 @@ struct ConnectLoop {
     var hops = 0
     var hasWarned = false
     var info = ConnectionInfo(id: 0, role: .client, peer: "")
+    /// Makes what takes the messages on the event loop; `nil` where the socket's owner takes them.
+    var makeMessageHandler: (@Sendable () -> any MessageHandler)?
 
     static let connections = Atomic<UInt64>(0)
 

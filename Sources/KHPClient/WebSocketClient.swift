@@ -70,6 +70,32 @@ public struct WebSocketClient: Sendable {
         return try await attempt.run()
     }
 
+    /// Opens a socket whose messages a ``MessageHandler`` takes on the event loop, without a task or a queue in between,
+    /// and returns once it has closed.
+    /// - Parameters:
+    ///   - url: ws, wss, http or https.
+    ///   - subprotocols: the application's, in order of preference; `x-kaazing-handshake` is not one of them.
+    ///   - messageHandler: makes the handler, on the event loop, when the socket is open.
+    /// - Returns: how the socket closed.
+    /// - Throws: ``WebSocketError`` when the socket cannot be opened. A task that is cancelled closes the socket with
+    ///   1001 and gets how that ended.
+    @discardableResult
+    public func connect(
+        to url: String,
+        subprotocols: [String] = [],
+        messageHandler: @escaping @Sendable () -> any MessageHandler
+    ) async throws -> CloseInfo {
+        var attempt = ConnectLoop(
+            configuration: self.configuration,
+            gate: self.gate,
+            eventLoop: self.eventLoopGroup.next(),
+            attempt: try self.plan(url, subprotocols)
+        )
+        attempt.makeMessageHandler = messageHandler
+        let socket = try await attempt.run()
+        return await socket.closedOrLeft()
+    }
+
     private func plan(_ url: String, _ subprotocols: [String]) throws(WebSocketError) -> ClientAttempt {
         let configuration = self.configuration
         var plan = ClientPlan(url: try WebSocketURL(url))

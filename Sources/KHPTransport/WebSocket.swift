@@ -263,6 +263,17 @@ public final class WebSocket: Sendable {
         }
     }
 
+    /// Waits until the socket has closed; a task that is cancelled closes it with 1001, and waits for that.
+    nonisolated(nonsending) package func closedOrLeft() async -> CloseInfo {
+        await withTaskCancellationHandler {
+            await withUnsafeContinuation { continuation in
+                self.onEventLoop { $0.whenClosed(Wait(), continuation) }
+            }
+        } onCancel: {
+            self.onEventLoop { $0.abandoned() }
+        }
+    }
+
     /// Drops the connection at once, without a closing handshake.
     package func abort() {
         self.onEventLoop { $0.abort() }

@@ -1,0 +1,88 @@
+import KHPClient
+import KHPServer
+import NIOCore
+import Synchronization
+import TestSupport
+import Testing
+
+/// A client whose messages are taken on the event loop.
+@Suite("A client's message handler")
+struct MessageHandlerTests {
+    /// Says hello, takes one echo and closes.
+    private final class Greeter: MessageHandler {
+        let heard: Heard
+
+        init(_ heard: Heard) {
+            self.heard = heard
+        }
+
+        func opened(_ socket: EventLoopSocket) {
+            try? socket.send(.text("hello"))
+        }
+
+        func received(_ message: ReceivedMessage, on socket: EventLoopSocket) {
+            self.heard.add("\(message.message)")
+            socket.close(code: .init(rawValue: 3001), reason: "enough")
+        }
+
+        func closed(_ info: CloseInfo) {
+            self.heard.add("closed \(info.code.map(String.init(describing:)) ?? "")")
+        }
+    }
+
+    private final class Heard: Sendable {
+        private let events = Mutex<[String]>([])
+
+        func add(_ event: String) { self.events.withLock { $0.append(event) } }
+
+        var all: [String] { self.events.withLock { $0 } }
+    }
+
+    @Test("A handler is told of the open socket, its messages and its end, and the call returns how it closed")
+    func greeting() async throws {
+        try await withServer {
+            echo()
+        } body: { port in
+            let heard = Heard()
+            let info = try await WebSocketClient().connect(
+                to: "ws://127.0.0.1:\(port)/echo",
+                messageHandler: { Greeter(heard) }
+            )
+            #expect(info.clean)
+            #expect(info.code == WebSocketCloseCode(rawValue: 3001))
+            #expect(heard.all == ["text(\"hello\")", "closed 3001"])
+        }
+    }
+
+    @Test("A task that is cancelled closes the socket with 1001 and waits for that", .timeLimit(.minutes(1)))
+    func cancelled() async throws {
+        /// Listens and says nothing.
+        final class Listener: MessageHandler {
+            let opening: AsyncStream<Void>.Continuation
+
+            init(_ opening: AsyncStream<Void>.Continuation) {
+                self.opening = opening
+            }
+
+            func opened(_ socket: EventLoopSocket) { self.opening.finish() }
+
+            func received(_ message: ReceivedMessage, on socket: EventLoopSocket) {}
+        }
+        try await withServer {
+            echo()
+        } body: { port in
+            let (opened, opening) = AsyncStream.makeStream(of: Void.self)
+            let connect = Task {
+                try await WebSocketClient().connect(
+                    to: "ws://127.0.0.1:\(port)/echo",
+                    messageHandler: { Listener(opening) }
+                )
+            }
+            for await _ in opened {}
+            connect.cancel()
+            let info = try await connect.value
+            #expect(info.clean)
+            #expect(info.code == .goingAway)
+        }
+    }
+}
