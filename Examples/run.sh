@@ -109,7 +109,7 @@ END
 check SignedMessages <<'END'
 agreed in the extended handshake: x-signed; algorithm=hmac-sha256
 agreed in the extended handshake: permessage-deflate; client_max_window_bits=12
-signed: 260 bytes, on the wire 83
+signed: 260 bytes, compressed: true
 echoed and verified: buy 100 EUR/USD at 1.0425;
 END
 

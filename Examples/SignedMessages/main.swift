@@ -20,7 +20,7 @@ var configuration = WebSocketClient.Configuration()
 configuration.extensions = [Signing(key: key), PerMessageDeflate()]
 configuration.observer = { event, _ in
     if case .frameSent(let frame) = event, frame.kind == "binary" {
-        print("signed: \(frame.bytes) bytes, on the wire \(frame.wireBytes)")
+        print("signed: \(frame.bytes) bytes, compressed: \(frame.wireBytes < frame.bytes)")
     }
 }
 

@@ -9,10 +9,12 @@ import NIOCore
 /// up to the closure, since cookies, credentials and an HTTP client are the application's.
 ///
 /// ```swift
-/// configuration.extensions = [KaazingHTTPRevalidate { request in
-///     let url = request.url(nonce: String(UInt64.random(in: 0..<UInt64.max)))
-///     Task { try await refresh(url) }
-/// }]
+/// configuration.extensions = [
+///     KaazingHTTPRevalidate { request in
+///         let url = request.url(nonce: String(UInt64.random(in: 0..<UInt64.max)))
+///         Task { try await refresh(url) }
+///     }
+/// ]
 /// ```
 public struct KaazingHTTPRevalidate: WebSocketExtension {
     /// What the server asks for.
