@@ -13,7 +13,7 @@ struct CompressionTotals: Equatable {
 
         func words(_ name: String) -> String {
             guard bytes > 0 else { return "\(name) nothing" }
-            let saved = 100 - (Double(wireBytes) / Double(bytes) * 100).rounded()
+            let saved = 100 - (Double(wireBytes) / Double(bytes) * 100).rounded(.up)
             return "\(name) \(bytes) bytes in \(wireBytes) (\(Int(saved)) % saved)"
         }
     }
