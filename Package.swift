@@ -48,11 +48,12 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]),
+        .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
         // bcrypt and SHA-crypt for the server's users file; macOS has no such crypt.
         .systemLibrary(name: "CCrypt", providers: [.apt(["libcrypt-dev"])]),
         .target(
             name: "KHPProtocol",
-            dependencies: [nioCore, httpTypes, "COpenSSL"],
+            dependencies: [nioCore, httpTypes, "COpenSSL", "CZlib"],
             swiftSettings: settings
         ),
         .target(
@@ -93,6 +94,7 @@ let package = Package(
         example("DigestLogin", ["KHPClient", "KHPServer", nioCore]),
         example("Redirector", ["KHPClient", "KHPServer", nioCore, logging, lifecycle]),
         example("CustomExtension", ["KHPClient", "KHPServer", nioCore]),
+        example("SignedMessages", ["KHPClient", "KHPServer", "KHPProtocol", "COpenSSL", nioCore]),
         // What the documentation shows and no example runs: kept compiling.
         .target(
             name: "ExampleSnippets",
@@ -105,7 +107,10 @@ let package = Package(
         ),
         .testTarget(
             name: "ExampleTests",
-            dependencies: ["ExampleCustomExtension", "KHPClient", "KHPProtocol", "KHPTesting", nioCore, nioPosix],
+            dependencies: [
+                "ExampleCustomExtension", "ExampleSignedMessages", "KHPClient", "KHPProtocol", "KHPTesting", nioCore,
+                nioPosix,
+            ],
             path: "Examples/Tests",
             swiftSettings: settings
         ),
@@ -147,7 +152,8 @@ let package = Package(
         .testTarget(
             name: "KHPProtocolTests",
             dependencies: [
-                "KHPProtocol", "KHPTransport", "KHPTesting", "TestSupport", nioCore, nioPosix, nioEmbedded, httpTypes,
+                "KHPProtocol", "KHPTransport", "KHPTesting", "TestSupport", "CZlib", nioCore, nioPosix, nioEmbedded,
+                httpTypes,
             ],
             swiftSettings: settings
         ),

@@ -115,6 +115,13 @@ on the wire: 101:again
 echoed: text("again")
 END
 
+check SignedMessages <<'END'
+agreed in the extended handshake: x-signed; algorithm=hmac-sha256
+agreed in the extended handshake: permessage-deflate; client_max_window_bits=12
+signed: 260 bytes, compressed: true
+echoed and verified: buy 100 EUR/USD at 1.0425;
+END
+
 for program in Examples/*/main.swift; do
     name=$(basename "$(dirname "$program")")
     case " ${ran[*]} " in

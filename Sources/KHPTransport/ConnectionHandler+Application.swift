@@ -26,8 +26,16 @@ extension ConnectionHandler {
         try self.send { connection, now throws(WebSocketError) in try connection.send(kind, payload, now: now) }
     }
 
-    package func sendChunk(_ chunk: MessageChunk) throws(WebSocketError) {
-        try self.send { connection, now throws(WebSocketError) in try connection.send(chunk, now: now) }
+    package func sendMessage(_ message: WebSocketMessage, options: SendOptions) throws(WebSocketError) {
+        try self.send { connection, now throws(WebSocketError) in
+            try connection.send(message, options: options, now: now)
+        }
+    }
+
+    package func sendChunk(_ chunk: MessageChunk, options: SendOptions = []) throws(WebSocketError) {
+        try self.send { connection, now throws(WebSocketError) in
+            try connection.send(chunk, options: options, now: now)
+        }
     }
 
     @inline(__always)

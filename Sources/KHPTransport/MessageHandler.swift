@@ -68,6 +68,12 @@ public struct EventLoopSocket {
         try self.handler.sendMessage(kind, bytes)
     }
 
+    /// Queues a message with options, such as not to compress it.
+    /// - Throws: ``WebSocketError`` when the socket is closed or an extension refuses the message.
+    public func send(_ message: WebSocketMessage, options: SendOptions) throws(WebSocketError) {
+        try self.handler.sendMessage(message, options: options)
+    }
+
     /// Begins the closing handshake (RFC 6455 section 7.1.2).
     public func close(code: WebSocketCloseCode = .normalClosure, reason: String = "") {
         self.handler.close(code: code, reason: reason)

@@ -108,6 +108,12 @@ public final class WebSocket: Sendable {
         }
     }
 
+    /// Sends a message with options, such as not to compress it.
+    /// - Throws: as the plain form.
+    nonisolated(nonsending) public func send(_ message: WebSocketMessage, options: SendOptions) async throws {
+        try await self.say { handler throws(WebSocketError) in try handler.sendMessage(message, options: options) }
+    }
+
     @usableFromInline
     enum Sending {
         case sent
@@ -131,13 +137,19 @@ public final class WebSocket: Sendable {
     /// Sends one message in pieces, so that it is never whole in memory.
     ///
     /// No other message can be sent until `body` returns; text may be cut anywhere but must be valid UTF-8 as a whole.
+    /// - Parameter options: how it is to be sent. Where it is compressed, what each write gives can be read at once by
+    ///   the peer; few large pieces compress better than many small ones.
     /// - Throws: ``WebSocketError`` when the socket is closed; what `body` throws closes the socket with 1011, since
     ///   half a message cannot be taken back.
     nonisolated(nonsending) public func stream(
         _ kind: MessageKind,
+        options: SendOptions = [],
         _ body: (MessageStream) async throws -> Void
     ) async throws {
-        try await self.sendChunk(MessageChunk(kind: kind, bytes: ByteBuffer(), isFirst: true, isLast: false))
+        try await self.sendChunk(
+            MessageChunk(kind: kind, bytes: ByteBuffer(), isFirst: true, isLast: false),
+            options: options
+        )
         do {
             try await body(MessageStream(socket: self, kind: kind))
             try await self.sendChunk(MessageChunk(kind: kind, bytes: ByteBuffer(), isFirst: false, isLast: true))
@@ -147,8 +159,8 @@ public final class WebSocket: Sendable {
         }
     }
 
-    nonisolated(nonsending) func sendChunk(_ chunk: MessageChunk) async throws {
-        try await self.say { handler throws(WebSocketError) in try handler.sendChunk(chunk) }
+    nonisolated(nonsending) func sendChunk(_ chunk: MessageChunk, options: SendOptions = []) async throws {
+        try await self.say { handler throws(WebSocketError) in try handler.sendChunk(chunk, options: options) }
     }
 
     nonisolated(nonsending) private func say(

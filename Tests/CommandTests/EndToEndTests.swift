@@ -109,6 +109,37 @@ struct EndToEndTests {
         #expect(status == 0)
     }
 
+    @Test("--compress: negotiated, applied, and its savings shown; unknown extensions are offered and reported")
+    func compression() async throws {
+        let served = ["--compress", "--extension", "x-kaazing-idle-timeout; timeout=60000", "--extension", "x-known"]
+        let (_, status) = try await RunningCommand.serving(served) { port in
+            let url = "ws://127.0.0.1:\(port)/echo"
+            let text = String(repeating: "tick ", count: 100)
+            for (extended, layer) in [("required", "extended"), ("off", "opening")] {
+                let run = try await RunningCommand.run([
+                    "connect", "--compress", "--extension", "x-unknown; level=1", "--extension", "x-known",
+                    "--extension", "x-kaazing-idle-timeout", "--extended", extended, "--json", "--trace", "--message",
+                    text, "--count", "1", url,
+                ])
+                #expect(run.status == 0)
+                let open = try #require(run.event("open")?["extensions"] as? [[String: Any]])
+                #expect(
+                    open.map { $0["name"] as? String } == ["x-known", "x-kaazing-idle-timeout", "permessage-deflate"]
+                )
+                #expect(open.allSatisfy { $0["layer"] as? String == layer })
+                #expect(run.event("message")?["text"] as? String == text)
+                #expect(run.event("message")?["bytes"] as? Int == 500)
+                #expect(run.output.contains("x-unknown; level=1"))
+                #expect(run.errors.contains("text 500 bytes in "))
+                #expect(run.errors.contains("compression: sent 500 bytes in "))
+            }
+            let wrong = try await RunningCommand.run(["connect", "--extension", "permessage-deflate; level=9", url])
+            #expect(wrong.status == 2)
+            #expect(wrong.errors.contains("level=9"))
+        }
+        #expect(status == 0)
+    }
+
     @Test("each kind of failure has its status and one sentence")
     func failures() async throws {
         let routes = [

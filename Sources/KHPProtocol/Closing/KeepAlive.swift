@@ -24,7 +24,8 @@ package struct KeepAlive: Sendable {
     private let idleTimeout: TimeAmount?
     private let messageTimeout: TimeAmount?
 
-    private var lastReceived: NIODeadline
+    /// When something last came from the peer.
+    package private(set) var lastReceived: NIODeadline
     /// When the ping was sent that nothing has come after yet.
     private var silentSince: NIODeadline?
     private var pings: [(number: UInt64, sent: NIODeadline)] = []

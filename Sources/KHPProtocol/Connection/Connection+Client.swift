@@ -81,7 +81,7 @@ struct ClientHandshakes {
                 self.plan.subprotocols,
                 extendedHandshake: self.plan.extendedHandshake != .off
             ),
-            extensions: try ExtensionNegotiation(self.plan.extensions),
+            extensions: try ExtensionNegotiation(self.plan.extensions.speakable(in: self.plan.dialect)),
             origin: self.plan.origin,
             extraFields: self.plan.headers,
             // What the caller wrote goes before what was stored.
@@ -283,8 +283,7 @@ extension Connection {
             challenges: plan.challenges,
             setCookies: plan.takesCookies ? setCookies(in: result.head) : []
         )
-        let transforms = result.extensions.negotiated.transforms(from: plan.extensions, role: .client)
-        self.open(negotiation, transforms: transforms, now: now)
+        self.open(negotiation, extensions: plan.extensions, now: now)
     }
 
     /// A final response to the opening other than 101.

@@ -96,7 +96,7 @@ extension Connection {
             response: nil,
             principal: awaited.plan.principal
         )
-        self.open(negotiation, transforms: [], now: now)
+        self.open(negotiation, extensions: [], now: now)
     }
 
     mutating func awaitedTooLong(now: NIODeadline) {
@@ -122,13 +122,12 @@ extension Connection {
 
     @inline(never)
     mutating func sendInDialect(_ message: WebSocketMessage, now: NIODeadline) throws(WebSocketError) -> Int {
-        guard let message = self.transforms.isEmpty ? message : try self.transformOutbound(message) else {
-            return self.output.pendingBytes
+        if self.extensions == nil {
+            try self.writeInDialect(message, now: now)
+        } else {
+            try self.sendThroughExtensions(message, now: now)
         }
-        switch message {
-        case .text(let text): return try self.sendInDialect(.text, ByteBuffer(string: text), now: now)
-        case .binary(let bytes): return try self.sendInDialect(.binary, bytes, now: now)
-        }
+        return self.output.pendingBytes
     }
 
     @inline(never)
@@ -137,6 +136,28 @@ extension Connection {
         _ payload: ByteBuffer,
         now: NIODeadline
     ) throws(WebSocketError) -> Int {
+        if self.extensions == nil {
+            try self.writeInDialect(kind, payload, now: now)
+        } else {
+            let message: WebSocketMessage = kind == .text ? .text(String(buffer: payload)) : .binary(payload)
+            try self.sendThroughExtensions(message, now: now)
+        }
+        return self.output.pendingBytes
+    }
+
+    /// A message as its frame, behind all extensions.
+    mutating func writeInDialect(_ message: WebSocketMessage, now: NIODeadline) throws(WebSocketError) {
+        switch message {
+        case .text(let text): try self.writeInDialect(.text, ByteBuffer(string: text), now: now)
+        case .binary(let bytes): try self.writeInDialect(.binary, bytes, now: now)
+        }
+    }
+
+    private mutating func writeInDialect(
+        _ kind: MessageKind,
+        _ payload: ByteBuffer,
+        now: NIODeadline
+    ) throws(WebSocketError) {
         switch kind {
         case .text:
             try self.checkText(payload)
@@ -153,7 +174,6 @@ extension Connection {
             self.output.write { writer.writeBinary(payload, into: &$0) }
         }
         self.noteSent(kind == .text ? "text" : "binary", payload, now)
-        return self.output.pendingBytes
     }
 
     private mutating func noteSent(_ kind: String, _ payload: ByteBuffer, _ now: NIODeadline) {
@@ -190,13 +210,13 @@ extension Connection {
     }
 
     /// A piece of a text in a hixie dialect: its frame ends where 0xFF stands.
-    mutating func writeInDialect(_ bytes: ByteBuffer, _ opcode: Opcode, isLast: Bool, _ now: NIODeadline) {
+    mutating func writeInDialect(_ bytes: ByteBuffer, isFirst: Bool, isLast: Bool, _ now: NIODeadline) {
         self.output.write { output in
-            if opcode == .text { output.writeInteger(0x00 as UInt8) }
+            if isFirst { output.writeInteger(0x00 as UInt8) }
             output.writeImmutableBuffer(bytes)
             if isLast { output.writeInteger(0xFF as UInt8) }
         }
-        self.noteSent(opcode == .text ? "text" : "continuation", bytes, now)
+        self.noteSent(isFirst ? "text" : "continuation", bytes, now)
     }
 
     func checkPing() throws(WebSocketError) {
@@ -260,5 +280,12 @@ extension Connection {
             initiator: isLocal ? .local : .peer,
             error: failure
         )
+    }
+}
+
+extension [any WebSocketExtension] {
+    /// Those that work in a dialect: only RFC 6455 has reserved bits to claim.
+    func speakable(in dialect: Dialect) -> [any WebSocketExtension] {
+        dialect.framing == .rfc6455 ? self : self.filter { $0.reservedBits.isEmpty }
     }
 }

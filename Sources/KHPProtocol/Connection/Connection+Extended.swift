@@ -9,7 +9,7 @@ extension Connection {
     mutating func advanceExtended(now: NIODeadline) {
         let date = self.role == .server ? self.settings.date() : ""
         do throws(FrameViolation) {
-            while self.phase == .extended, let event = try self.reader.next(&self.inbound) {
+            while self.phase == .extended, let event = try self.nextHandshakeEvent() {
                 switch event {
                 case .message(_, let payload, _):
                     self.observeLegacy(payload, isEnd: false)

@@ -24,6 +24,7 @@ extension Connection {
         self.client?.extended = machine
         self.client?.proof = plan.extendedAuthorization?.proof
         self.phase = .extended
+        self.installForHandshake(result.extensions.negotiated, from: plan.extensions, now: now)
         self.actions.append(.established(result.head))
         if let request { self.sendExtendedRequest(request) }
     }
@@ -130,8 +131,7 @@ extension Connection {
             challenges: plan.challenges,
             setCookies: setCookies ?? []
         )
-        let transforms = result.extensions.negotiated.transforms(from: plan.extensions, role: .client)
-        self.open(negotiation, transforms: transforms, now: now)
+        self.open(negotiation, extensions: plan.extensions, now: now)
     }
 
     private mutating func hopEnded(

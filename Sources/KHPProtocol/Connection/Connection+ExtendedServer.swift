@@ -5,9 +5,11 @@ package import NIOCore
 extension Connection {
     mutating func startExtendedServer(_ request: OpeningRequest, acceptValue: String, now: NIODeadline) {
         let url = self.url(of: request)
+        let negotiated = self.server?.openingExtensions ?? []
         self.server?.extended = ExtendedServer(
             opening: request,
             acceptValue: acceptValue,
+            negotiatedExtensions: negotiated,
             server: self.settings.serverName,
             legacy: self.legacy,
             url: url,
@@ -37,16 +39,21 @@ extension Connection {
         extended.isStale = answer.isStale
         if extended.completes {
             let subprotocols = self.server?.plan.subprotocols ?? []
-            let extensions = self.server?.plan.extensions ?? []
-            extended.negotiated = Negotiated(
-                subprotocol: subprotocol
-                    ?? Subprotocols.choose(supported: subprotocols, offered: request.subprotocols),
-                extensions: ExtensionNegotiation.choose(
-                    from: request.extensionOffers,
-                    supported: extensions,
-                    layer: .extended
+            do throws(ExtensionNegotiation.Refused) {
+                extended.negotiated = Negotiated(
+                    subprotocol: subprotocol
+                        ?? Subprotocols.choose(supported: subprotocols, offered: request.subprotocols),
+                    extensions: try ExtensionNegotiation.choose(
+                        from: request.extensionOffers,
+                        supported: (self.server?.plan.extensions ?? []).speakable(in: self.dialect),
+                        layer: .extended,
+                        beside: self.server?.openingExtensions ?? []
+                    )
                 )
-            )
+            } catch {
+                let refusal = Refusal.badRequest(error.sentence).answer
+                extended = ExtendedAnswer(status: refusal.status, fields: refusal.fields, entity: refusal.entity)
+            }
         }
         let date = self.settings.date()
         if let action = self.server?.extended?.respond(extended, date: date, now: now) {
@@ -103,14 +110,13 @@ extension Connection {
             url: self.url(of: request),
             dialect: self.dialect,
             subprotocol: negotiated.subprotocol,
-            extensions: negotiated.extensions,
+            extensions: (self.server?.openingExtensions ?? []) + negotiated.extensions,
             status: self.server?.lastStatus,
             response: nil,
             challenges: self.server?.challenges ?? 0,
             principal: self.server?.plan.principal
         )
-        let transforms = negotiated.extensions.transforms(from: self.server?.plan.extensions ?? [], role: .server)
-        self.open(negotiation, transforms: transforms, now: now)
+        self.open(negotiation, extensions: self.server?.plan.extensions ?? [], now: now)
     }
 
     private mutating func sendExtendedAnswer(_ message: ByteBuffer) {

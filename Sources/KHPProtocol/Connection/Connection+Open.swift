@@ -4,7 +4,7 @@ package import NIOCore
 
 extension Connection {
     /// Both handshakes are complete: whatever comes now is the application's.
-    mutating func open(_ negotiated: Negotiation, transforms: [any MessageTransform], now: NIODeadline) {
+    mutating func open(_ negotiated: Negotiation, extensions: [any WebSocketExtension], now: NIODeadline) {
         self.phase = .open
         self.wasOpen = true
         self.openingDeadline = nil
@@ -12,10 +12,13 @@ extension Connection {
         self.client?.extended = nil
         if let lifetime = self.server?.plan.sessionLifetime { self.sessionEnd = now + lifetime }
         self.server = nil
-        self.transforms = transforms
         self.closing = ClosingHandshake(role: self.closingRole, timeout: self.settings.waits.close)
-        // Transforms work on whole messages; with one in place chunks are not delivered before the message is there.
-        let streams = self.settings.delivery == .chunks && transforms.isEmpty
+        self.install(
+            negotiated.extensions.filter { self.extensions == nil || $0.layer == .extended },
+            from: extensions,
+            now: now
+        )
+        let streams = self.streamsMessages
         // Kaazing's peers, who alone complete an extended handshake, read and write binary in the hixie dialects.
         self.sendsBinary = self.dialect.framing == .hixie && negotiated.status != nil
         self.reader = MessageReader(
@@ -26,6 +29,7 @@ extension Connection {
             acceptsBinary: self.sendsBinary
         )
         self.reader.toleratesLongLength = self.role == .server && self.legacy != .off
+        self.reader.allowedReservedBits = self.extensions?.reservedBits ?? 0
         let waits = self.settings.waits
         self.keepAlive = KeepAlive(
             pingInterval: self.dialect.framing == .rfc6455 ? waits.ping : nil,
@@ -37,20 +41,35 @@ extension Connection {
         if self.isObserved { self.actions.append(.event(.open(negotiated))) }
         // KHP-E13: not before now, and only once.
         self.actions.append(.opened(negotiated))
+        if self.extensions != nil { self.extensionsOpened(negotiated, now: now) }
     }
 
     mutating func nextWhileOpen(now: NIODeadline) -> ConnectionAction? {
-        guard self.inbound.readableBytes > 0 else { return nil }
+        if self.extensions != nil, let action = self.nextFromExtensions(now: now) { return action }
+        guard self.inbound.readableBytes > 0, self.phase == .open else { return nil }
         do throws(FrameViolation) {
             while let event = try self.reader.next(&self.inbound) {
                 switch event {
-                case .message(let kind, let payload, _):
+                case .message(let kind, let payload, let reserved):
                     if self.idleSince != nil { self.idleSince = now }
-                    if self.transforms.isEmpty && !self.isObserved { return .message(kind: kind, payload: payload) }
-                    if let action = self.transformed(kind, payload, now: now) { return action }
+                    if reserved != 0 {
+                        let piece = MessagePiece(kind, payload, reservedBits: ReservedBits(rawValue: reserved))
+                        if let action = self.pass(piece, now: now) { return action }
+                        if self.phase != .open { return nil }
+                        continue
+                    }
+                    if self.extensions == nil && !self.isObserved { return .message(kind: kind, payload: payload) }
+                    if let action = self.delivered(kind, payload, now: now) { return action }
                     if self.phase != .open { return nil }
-                case .chunk(let kind, let payload, let isFirst, let isLast, _):
+                case .chunk(let kind, let payload, let isFirst, let isLast, let reserved):
                     if self.idleSince != nil { self.idleSince = now }
+                    if reserved != 0 {
+                        let bits = ReservedBits(rawValue: reserved)
+                        let piece = MessagePiece(kind, payload, reservedBits: bits, isFirst: isFirst, isLast: isLast)
+                        if let action = self.pass(piece, now: now) { return action }
+                        if self.phase != .open { return nil }
+                        continue
+                    }
                     return .chunk(MessageChunk(kind: kind, bytes: payload, isFirst: isFirst, isLast: isLast))
                 case .ping, .pong, .close, .dropped:
                     if let action = self.control(event, now: now) { return action }
@@ -130,58 +149,6 @@ extension Connection {
         self.perform(self.closing.fail(violation, now: now), now: now)
     }
 
-    private mutating func transformed(
-        _ kind: MessageKind,
-        _ payload: ByteBuffer,
-        now: NIODeadline
-    ) -> ConnectionAction? {
-        var result: ConnectionAction?
-        if self.transforms.isEmpty {
-            result = .message(kind: kind, payload: payload)
-        } else {
-            var message: WebSocketMessage? =
-                switch kind {
-                case .text: .text(String(buffer: payload))
-                case .binary: .binary(payload)
-                }
-            do {
-                for index in self.transforms.indices.reversed() {
-                    guard let current = message else { break }
-                    message = try self.transforms[index].inbound(current)
-                }
-            } catch {
-                self.failTransform(error, now: now)
-                return nil
-            }
-            switch message {
-            case .text(let text): result = .message(kind: .text, payload: ByteBuffer(string: text))
-            case .binary(let bytes): result = .message(kind: .binary, payload: bytes)
-            case nil: result = nil
-            }
-        }
-        if self.isObserved {
-            let name = kind == .text ? "text" : "binary"
-            self.actions.append(.event(.frameReceived(FrameInfo(kind: name, payload: payload))))
-            if let message = result { self.actions.append(message) }
-            return self.actions.popFirst()
-        }
-        return result
-    }
-
-    private mutating func failTransform(_ error: any Error, now: NIODeadline) {
-        if self.failure == nil {
-            self.failure =
-                (error as? WebSocketError).map { self.located($0) }
-                ?? WebSocketError(
-                    .protocolViolation,
-                    "An extension could not handle a message: \(error).",
-                    closeCode: .internalError,
-                    phase: .open
-                )
-        }
-        self.perform(self.closing.fail(ClosePayload(code: .internalError), now: now), now: now)
-    }
-
     // MARK: Sending
 
     /// Queues a message.
@@ -190,10 +157,10 @@ extension Connection {
     package mutating func send(_ message: WebSocketMessage, now: NIODeadline) throws(WebSocketError) -> Int {
         try self.checkSending()
         if self.dialect.framing != .rfc6455 { return try self.sendInDialect(message, now: now) }
-        if self.transforms.isEmpty {
+        if self.extensions == nil {
             self.writeMessage(message, now: now)
-        } else if let transformed = try self.transformOutbound(message) {
-            self.writeMessage(transformed, now: now)
+        } else {
+            try self.sendThroughExtensions(message, now: now)
         }
         return self.output.pendingBytes
     }
@@ -206,27 +173,37 @@ extension Connection {
         _ payload: ByteBuffer,
         now: NIODeadline
     ) throws(WebSocketError) -> Int {
-        guard self.transforms.isEmpty else {
-            return try self.send(kind == .text ? .text(String(buffer: payload)) : .binary(payload), now: now)
-        }
         try self.checkSending()
         if self.dialect.framing != .rfc6455 { return try self.sendInDialect(kind, payload, now: now) }
-        self.writeData(kind == .text ? .text : .binary, payload, fin: true, now: now)
+        if self.extensions == nil {
+            self.writeData(kind == .text ? .text : .binary, payload, fin: true, now: now)
+        } else {
+            try self.sendThroughExtensions(kind, payload, now: now)
+        }
         return self.output.pendingBytes
     }
 
     /// Queues a piece of a message.
+    /// - Parameter options: count with the first piece.
     /// - Returns: how many bytes wait to be written.
     @discardableResult
-    package mutating func send(_ chunk: MessageChunk, now: NIODeadline) throws(WebSocketError) -> Int {
-        try self.write(chunk, now: now)
+    package mutating func send(
+        _ chunk: MessageChunk,
+        options: SendOptions = [],
+        now: NIODeadline
+    ) throws(WebSocketError) -> Int {
+        try self.write(chunk, options, now: now)
         return self.output.pendingBytes
     }
 
-    private mutating func write(_ chunk: MessageChunk, now: NIODeadline) throws(WebSocketError) {
+    private mutating func write(
+        _ chunk: MessageChunk,
+        _ options: SendOptions,
+        now: NIODeadline
+    ) throws(WebSocketError) {
         if chunk.isFirst {
             try self.checkSending()
-            guard self.transforms.isEmpty else {
+            guard self.extensions?.needsWholeMessages != true else {
                 throw WebSocketError(
                     .invalidArgument,
                     "An extension is in use that works on whole messages; send this one whole.",
@@ -234,7 +211,7 @@ extension Connection {
                 )
             }
             try self.checkStreaming(chunk.kind)
-            self.streaming = StreamingState(kind: chunk.kind, hasBegun: false)
+            self.streaming = StreamingState(kind: chunk.kind, hasBegun: false, options: options)
             if chunk.bytes.readableBytes == 0, !chunk.isLast { return }
         } else if !self.closing.canSend || self.phase != .open {
             throw self.closedError
@@ -242,14 +219,28 @@ extension Connection {
         guard var state = self.streaming else { return }
         guard chunk.bytes.readableBytes > 0 || chunk.isLast else { return }
         if self.legacy != .off, self.dialect.framing == .rfc6455 { return try self.collect(chunk, state, now: now) }
-        let opcode: Opcode = state.hasBegun ? .continuation : (state.kind == .text ? .text : .binary)
+        let isFirst = !state.hasBegun
         state.hasBegun = true
         if self.dialect.framing != .rfc6455 { try self.checkText(chunk.bytes) }
         self.streaming = chunk.isLast ? nil : state
         if self.dialect.framing != .rfc6455 {
-            return self.writeInDialect(chunk.bytes, opcode, isLast: chunk.isLast, now)
+            return self.writeInDialect(chunk.bytes, isFirst: isFirst, isLast: chunk.isLast, now)
         }
-        self.writeData(opcode, chunk.bytes, fin: chunk.isLast, now: now)
+        if self.extensions?.transformsFrames == true {
+            try self.write(
+                MessagePiece(
+                    state.kind,
+                    chunk.bytes,
+                    isFirst: isFirst,
+                    isLast: chunk.isLast,
+                    options: state.options
+                ),
+                now: now
+            )
+        } else {
+            let opcode: Opcode = isFirst ? (state.kind == .text ? .text : .binary) : .continuation
+            self.writeData(opcode, chunk.bytes, fin: chunk.isLast, now: now)
+        }
     }
 
     /// Kaazing's clients take a fragment for the whole message (D7, KI 2.2): the pieces are collected up to the message
@@ -272,13 +263,17 @@ extension Connection {
         self.streaming = nil
         state.collected.writeImmutableBuffer(chunk.bytes)
         if chunk.isLast {
-            self.writeData(state.kind == .text ? .text : .binary, state.collected, fin: true, now: now)
+            if self.extensions == nil {
+                self.writeData(state.kind == .text ? .text : .binary, state.collected, fin: true, now: now)
+            } else {
+                try self.sendThroughExtensions(state.kind, state.collected, options: state.options, now: now)
+            }
         } else {
             self.streaming = state
         }
     }
 
-    private func checkSending() throws(WebSocketError) {
+    func checkSending() throws(WebSocketError) {
         guard self.phase == .open, self.closing.canSend else { throw self.closedError }
         guard self.streaming == nil else {
             throw WebSocketError(
@@ -289,25 +284,11 @@ extension Connection {
         }
     }
 
-    private var closedError: WebSocketError {
+    var closedError: WebSocketError {
         self.failure ?? WebSocketError(.closed, "The socket is closing or closed.", phase: .closing)
     }
 
-    mutating func transformOutbound(_ message: WebSocketMessage) throws(WebSocketError) -> WebSocketMessage? {
-        var result: WebSocketMessage? = message
-        do {
-            for index in self.transforms.indices {
-                guard let current = result else { break }
-                result = try self.transforms[index].outbound(current)
-            }
-        } catch {
-            throw (error as? WebSocketError)
-                ?? WebSocketError(.invalidArgument, "An extension refused the message: \(error).", phase: .open)
-        }
-        return result
-    }
-
-    private mutating func writeMessage(_ message: WebSocketMessage, now: NIODeadline) {
+    mutating func writeMessage(_ message: WebSocketMessage, now: NIODeadline) {
         switch message {
         case .text(let text):
             if self.idleSince != nil { self.idleSince = now }
@@ -323,16 +304,27 @@ extension Connection {
         }
     }
 
-    private mutating func writeData(_ opcode: Opcode, _ payload: ByteBuffer, fin: Bool, now: NIODeadline) {
+    mutating func writeData(
+        _ opcode: Opcode,
+        _ payload: ByteBuffer,
+        fin: Bool,
+        reserved: UInt8 = 0,
+        plain: ByteBuffer? = nil,
+        now: NIODeadline
+    ) {
         if self.idleSince != nil { self.idleSince = now }
         let mask = self.nextMask()
         let writer = self.writer
         self.sentPayload &+= payload.readableBytes
         if self.role == .server, payload.readableBytes >= OutboundQueue.gatherThreshold {
-            self.output.write { writer.writeHeader(opcode, length: payload.readableBytes, fin: fin, into: &$0) }
+            self.output.write {
+                writer.writeHeader(opcode, length: payload.readableBytes, fin: fin, rsv: reserved, into: &$0)
+            }
             self.output.append(payload)
         } else {
-            self.output.write { writer.write(opcode, payload: payload, fin: fin, mask: mask, into: &$0) }
+            self.output.write {
+                writer.write(opcode, payload: payload, fin: fin, rsv: reserved, mask: mask, into: &$0)
+            }
         }
         if self.isObserved {
             let name =
@@ -341,7 +333,9 @@ extension Connection {
                 case .continuation: "continuation"
                 default: "binary"
                 }
-            self.actions.append(.event(.frameSent(FrameInfo(kind: name, payload: payload))))
+            var info = FrameInfo(kind: name, payload: plain ?? payload)
+            info.wireBytes = payload.readableBytes
+            self.actions.append(.event(.frameSent(info)))
         }
     }
 
@@ -362,7 +356,7 @@ extension Connection {
         return payload.getInteger(at: payload.readerIndex, as: UInt64.self) ?? 0
     }
 
-    private mutating func writePing(_ payload: ByteBuffer) {
+    mutating func writePing(_ payload: ByteBuffer) {
         let mask = self.nextMask()
         let writer = self.writer
         self.output.write { writer.writePing(payload, mask: mask, into: &$0) }
@@ -437,6 +431,7 @@ extension Connection {
             return
         }
         guard self.closing.canSend else { return }
+        if let deadline = self.extensions?.deadline, deadline <= now { return self.extensionsTimeReached(now: now) }
         // What was unfinished after some read may have been completed by one that left nothing behind.
         self.keepAlive?.unfinishedMessage(self.reader.unfinishedMessage, now)
         switch self.keepAlive?.expired(now) {

@@ -33,6 +33,8 @@ struct ServerHandshakes {
     var opening: OpeningServer
     var request: OpeningRequest?
     var plan = EndpointPlan()
+    /// What the opening negotiated beside x-kaazing-handshake.
+    var openingExtensions: [NegotiatedExtension] = []
     var extended: ExtendedServer?
     /// The extended request that waits for its answer.
     var asked: ExtendedRequest?
@@ -113,10 +115,18 @@ extension Connection {
             plan.extended
             ? Subprotocols.extendedHandshake
             : plan.chosenSubprotocol ?? Subprotocols.choose(supported: plan.subprotocols, offered: request.subprotocols)
-        let extensions =
-            plan.extended
-            ? []
-            : ExtensionNegotiation.choose(from: request.extensionOffers, supported: plan.extensions, layer: .opening)
+        // What may be negotiated inside waits for that.
+        let supported = plan.extended ? plan.extensions.filter { $0.layers == [.opening] } : plan.extensions
+        let extensions: [NegotiatedExtension]
+        do throws(ExtensionNegotiation.Refused) {
+            extensions = try ExtensionNegotiation.choose(
+                from: request.extensionOffers,
+                supported: supported,
+                layer: .opening
+            )
+        } catch {
+            return self.refuseOpening(.badRequest(error.sentence), now: now)
+        }
         var acceptance = OpeningServer.acceptance(
             of: request,
             acceptValue: acceptValue,
@@ -134,6 +144,8 @@ extension Connection {
         self.openingDeadline = nil
         self.server?.plan = plan
         if plan.extended {
+            self.server?.openingExtensions = extensions
+            self.installForHandshake(extensions, from: supported, now: now)
             self.startExtendedServer(request, acceptValue: acceptValue, now: now)
         } else {
             let negotiation = Negotiation(
@@ -145,8 +157,7 @@ extension Connection {
                 response: nil,
                 principal: plan.principal
             )
-            let transforms = extensions.transforms(from: plan.extensions, role: .server)
-            self.open(negotiation, transforms: transforms, now: now)
+            self.open(negotiation, extensions: plan.extensions, now: now)
         }
     }
 

@@ -83,7 +83,8 @@ package struct Connection {
     var closing: ClosingHandshake
     var isFramed = false
     var controlRate: ControlFrameRate
-    var transforms: [any MessageTransform] = []
+    /// What was negotiated and has something to do; `nil` on a connection without, which pays for nothing of it.
+    var extensions: ExtensionStack?
     var masks: any MaskSource
 
     // Open.
@@ -108,6 +109,7 @@ package struct Connection {
     struct StreamingState {
         var kind: MessageKind
         var hasBegun: Bool
+        var options: SendOptions
         /// What waits to go out whole, where the peer knows no fragments (D7).
         var collected = ByteBuffer()
     }
@@ -205,7 +207,7 @@ package struct Connection {
             if isPaused, self.closing.canSend { return nil }
             if self.inbound.readableBytes > 0 {
                 if let action = self.nextWhileOpen(now: now) { return action }
-            } else if !self.isInputClosed {
+            } else if !self.isInputClosed, self.extensions == nil {
                 self.releaseInbound()
                 return nil
             }
@@ -286,6 +288,7 @@ package struct Connection {
             consider(self.heldClose?.until)
             consider(self.sessionEnd)
             if let idleSince, let idle = self.settings.waits.idle { consider(idleSince + idle) }
+            if self.closing.canSend { consider(self.extensions?.deadline) }
             if let congestedSince { consider(congestedSince + self.settings.waits.stalledWrite) }
         case .leaving, .ended:
             break
@@ -429,6 +432,8 @@ package struct Connection {
         self.client = nil
         self.server = nil
         self.inbound = ByteBuffer()
+        self.extensions?.closed()
+        self.extensions = nil
         let info = self.closeInfo(clean: clean)
         if self.isObserved, self.wasOpen { self.actions.append(.event(.closed(info))) }
         self.actions.append(.closed(info))

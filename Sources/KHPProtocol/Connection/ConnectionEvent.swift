@@ -47,13 +47,16 @@ public struct FrameInfo: Sendable {
     public var kind: String
     /// The payload's length in bytes.
     public var bytes: Int
-    /// The unmasked payload.
+    /// The unmasked payload, before compression and the like (sent) or after (received).
     public var payload: ByteBuffer
+    /// How many bytes it takes in frames: fewer than `bytes` where it is compressed.
+    public var wireBytes: Int
 
     package init(kind: String, payload: ByteBuffer) {
         self.kind = kind
         self.bytes = payload.readableBytes
         self.payload = payload
+        self.wireBytes = payload.readableBytes
     }
 }
 

@@ -63,7 +63,7 @@ package struct ExtendedClientPlan: Sendable {
     /// line, subprotocols, extensions, the application's fields, what announces a body, Authorization last.
     func writeRequest(authorization: String?) -> ByteBuffer {
         let fields = extraFields.filter { authorization == nil || $0.name != .authorization }
-        let offers = extensions.offers.map(\.description)
+        let offers = extensions.offers(in: .extended).map(\.description)
         let bodyLength = body.map { String($0.readableBytes) }
         var capacity = 192 + method.utf8.count + url.path.utf8.count + (url.query?.utf8.count ?? 0)
         capacity += authorization?.utf8.count ?? 0

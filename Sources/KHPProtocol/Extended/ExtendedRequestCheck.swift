@@ -72,8 +72,9 @@ struct ExtendedRequestCheck {
         } catch {
             throw .badRequest("\(error.message).")
         }
-        var names = Set(negotiatedExtensions)
-        for offer in offers where !names.insert(offer.name).inserted {
+        // The same name with other parameters is an alternative (RFC 6455 section 9.1); the same once more is not.
+        var asked = Set<ExtensionOffer>()
+        for offer in offers where negotiatedExtensions.contains(offer.name) || !asked.insert(offer).inserted {
             // KHP-E8; D6 names the code.
             throw ExtendedRefusal(
                 400,

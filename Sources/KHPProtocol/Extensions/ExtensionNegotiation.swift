@@ -25,7 +25,7 @@ package struct ExtensionNegotiation: Sendable {
     package init(_ extensions: [any WebSocketExtension]) throws(WebSocketError) {
         var names = Set<String>()
         for item in extensions {
-            try ExtensionOffer(name: item.name, parameters: item.offer()).validate()
+            for offer in item.offers() { try ExtensionOffer(name: item.name, parameters: offer).validate() }
             guard names.insert(item.name).inserted else {
                 throw WebSocketError(.invalidArgument, "The extension \(item.name) is configured twice.")
             }
@@ -33,22 +33,27 @@ package struct ExtensionNegotiation: Sendable {
         self.extensions = extensions
     }
 
-    /// What to ask for now: everything that is not agreed on yet, in order of preference (KHP-E5).
-    package var offers: [ExtensionOffer] {
+    /// What to ask for in one handshake: everything that may be negotiated there and is not agreed on yet, in order of
+    /// preference, each with its alternatives (KHP-E5).
+    package func offers(in layer: HandshakeLayer) -> [ExtensionOffer] {
         guard !extensions.isEmpty else { return [] }
-        return extensions.compactMap { item in
-            isNegotiated(item.name) ? nil : ExtensionOffer(name: item.name, parameters: item.offer())
+        return extensions.flatMap { item -> [ExtensionOffer] in
+            guard item.layers.contains(layer), !isNegotiated(item.name) else { return [] }
+            return item.offers().map { ExtensionOffer(name: item.name, parameters: $0) }
         }
     }
 
     /// Takes the server's answer in one handshake.
     package mutating func take(_ answers: [ExtensionOffer], layer: HandshakeLayer) throws(Mismatch) {
         for answer in answers {
-            guard let asked = extensions.first(where: { $0.name == answer.name }) else {
+            guard let asked = extensions.first(where: { $0.name == answer.name && $0.layers.contains(layer) }) else {
                 throw Mismatch(message: "it selected the extension \(answer.name), which was not requested")
             }
             guard !isNegotiated(answer.name) else {
                 throw Mismatch(message: "it selected the extension \(answer.name) a second time")
+            }
+            guard asked.reservedBits.isDisjoint(with: negotiated.reservedBits(in: extensions)) else {
+                throw Mismatch(message: "it selected \(answer.name) beside another extension of the same reserved bit")
             }
             guard !answer.parameters.hasDuplicates, asked.judge(answer.parameters) else {
                 throw Mismatch(message: "it selected \(answer), whose parameters are not acceptable")
@@ -61,23 +66,53 @@ package struct ExtensionNegotiation: Sendable {
         negotiated.contains { $0.name == name }
     }
 
-    /// A server's choice: the first acceptable offer of each extension that it supports, in the client's order.
+    /// A server's refusal of the handshake because of an offer. The sentence says why.
+    package struct Refused: Error, Equatable {
+        package let sentence: String
+    }
+
+    /// A server's choice: the first acceptable offer of each extension that it supports, in the client's order, those
+    /// that claim reserved bits behind the others: the order of the answer is that of operations (RFC 6455 section 9.1).
     ///
-    /// Several offers of one name are alternatives in order of preference (RFC 6455 section 9.1).
+    /// Several offers of one name are alternatives in order of preference. Of two that claim the same reserved bit the
+    /// second is declined.
+    ///
+    /// - Parameters:
+    ///   - layer: the handshake that this is.
+    ///   - known: what the opening negotiated, where this is the extended one.
     package static func choose(
         from offers: [ExtensionOffer],
         supported: [any WebSocketExtension],
-        layer: HandshakeLayer
-    ) -> [NegotiatedExtension] {
+        layer: HandshakeLayer,
+        beside known: [NegotiatedExtension] = []
+    ) throws(Refused) -> [NegotiatedExtension] {
         guard !offers.isEmpty, !supported.isEmpty else { return [] }
-        var result: [NegotiatedExtension] = []
+        var plain: [NegotiatedExtension] = []
+        var framed: [NegotiatedExtension] = []
+        var claimed = known.reservedBits(in: supported)
         for offer in offers where !offer.parameters.hasDuplicates {
-            guard !result.contains(where: { $0.name == offer.name }),
+            guard !(known + plain + framed).contains(where: { $0.name == offer.name }),
                 let item = supported.first(where: { $0.name == offer.name }),
-                let parameters = item.accept(offer.parameters)
+                item.layers.contains(layer), item.reservedBits.isDisjoint(with: claimed)
             else { continue }
-            result.append(NegotiatedExtension(name: offer.name, parameters: parameters, layer: layer))
+            switch item.choose(offer.parameters) {
+            case .decline: continue
+            case .fail(let sentence): throw Refused(sentence: sentence)
+            case .accept(let parameters):
+                let agreed = NegotiatedExtension(name: offer.name, parameters: parameters, layer: layer)
+                if item.reservedBits.isEmpty { plain.append(agreed) } else { framed.append(agreed) }
+                claimed.formUnion(item.reservedBits)
+            }
         }
-        return result
+        return plain + framed
+    }
+}
+
+extension [NegotiatedExtension] {
+    /// The reserved bits that these claim.
+    package func reservedBits(in extensions: [any WebSocketExtension]) -> ReservedBits {
+        reduce(into: []) { bits, item in
+            bits.formUnion(extensions.first { $0.name == item.name }?.reservedBits ?? [])
+        }
     }
 }

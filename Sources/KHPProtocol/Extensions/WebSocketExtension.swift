@@ -1,4 +1,5 @@
-// What an extension is to this stack: something that is negotiated by name and may then transform whole messages.
+// What an extension is to this stack: something that is negotiated by name and may then transform messages, whole or in
+// pieces.
 
 /// The handshake in which something was negotiated.
 public enum HandshakeLayer: String, Sendable, Hashable {
@@ -11,7 +12,7 @@ public enum HandshakeLayer: String, Sendable, Hashable {
 /// An extension that can be negotiated in either handshake (RFC 6455 section 9; KHP-E5, KHP-E10).
 ///
 /// One value describes what this end asks for or supports; it is shared by all connections and keeps no state of any of
-/// them. State lives in the ``MessageTransform`` that ``makeTransform(role:parameters:)`` makes for one connection.
+/// them. State lives in the ``MessageTransform`` or ``FrameTransform`` that is made for one connection.
 ///
 /// ```swift
 /// struct Trimming: WebSocketExtension {
@@ -19,15 +20,35 @@ public enum HandshakeLayer: String, Sendable, Hashable {
 ///     func accept(_ offer: ExtensionParameters) -> ExtensionParameters? { offer.isEmpty ? offer : nil }
 /// }
 /// ```
+///
+/// There are two classes. Application-class extensions have a ``MessageTransform`` and see whole messages. Those that
+/// claim ``reservedBits`` have a ``FrameTransform`` and see pieces. Whatever the order of negotiation, messages pass the
+/// first class on the side of the application and the second on the side of the wire; and what the extended handshake
+/// negotiated lies above what the opening did.
 public protocol WebSocketExtension: Sendable {
     /// The name in Sec-WebSocket-Extensions, an HTTP token.
     var name: String { get }
 
+    /// The handshakes in which it may be negotiated. By default both: a client then asks in the opening and, where that
+    /// did not negotiate it, again in the extended handshake (KHP-E5).
+    var layers: Set<HandshakeLayer> { get }
+
+    /// The reserved bits that it claims on the first frame of a message. Two extensions in force never claim the same: a
+    /// server declines the second, a client fails an answer that holds both. By default none.
+    var reservedBits: ReservedBits { get }
+
     /// Client: the parameters to ask with. By default none.
     func offer() -> ExtensionParameters
 
+    /// Client: alternatives to ask with, most preferred first (RFC 6455 section 9.1). By default the one of ``offer()``.
+    func offers() -> [ExtensionParameters]
+
     /// Server: the parameters to answer an offer with, or `nil` to decline it. By default accepts without parameters.
     func accept(_ offer: ExtensionParameters) -> ExtensionParameters?
+
+    /// Server: what becomes of an offer. By default what ``accept(_:)`` says. Offers with a parameter given twice are
+    /// declined without asking.
+    func choose(_ offer: ExtensionParameters) -> ExtensionChoice
 
     /// Client: whether the server's answer can be worked with; `false` fails the handshake (KHP-E14). By default `true`.
     func judge(_ answer: ExtensionParameters) -> Bool
@@ -38,31 +59,58 @@ public protocol WebSocketExtension: Sendable {
     ///   - role: the end that this is for.
     ///   - parameters: the parameters of the server's answer.
     func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)?
+
+    /// Makes what handles one connection's messages in pieces, for an extension with ``reservedBits``; by default `nil`.
+    ///
+    /// - Parameters:
+    ///   - role: the end that this is for.
+    ///   - parameters: the parameters of the server's answer.
+    func makeFrameTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any FrameTransform)?
+}
+
+/// What a server does about one offer.
+public enum ExtensionChoice: Sendable, Equatable {
+    /// Answers with these parameters.
+    case accept(ExtensionParameters)
+    /// Passes it over; another offer of the same name may still be accepted.
+    case decline
+    /// Refuses the whole handshake with 400 and this sentence: for an offer that the two can only misunderstand each
+    /// other about.
+    case fail(String)
 }
 
 extension WebSocketExtension {
+    /// Either handshake.
+    public var layers: Set<HandshakeLayer> { [.opening, .extended] }
+
+    /// None.
+    public var reservedBits: ReservedBits { [] }
+
     /// Asks without parameters.
     public func offer() -> ExtensionParameters { ExtensionParameters() }
 
+    /// One offer, as ``offer()`` has it.
+    public func offers() -> [ExtensionParameters] { [self.offer()] }
+
     /// Accepts every offer, without parameters.
     public func accept(_ offer: ExtensionParameters) -> ExtensionParameters? { ExtensionParameters() }
+
+    /// Asks ``accept(_:)``.
+    public func choose(_ offer: ExtensionParameters) -> ExtensionChoice {
+        self.accept(offer).map { .accept($0) } ?? .decline
+    }
 
     /// Takes every answer.
     public func judge(_ answer: ExtensionParameters) -> Bool { true }
 
     /// Does nothing to messages.
     public func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? { nil }
-}
 
-/// What a negotiated extension does to the messages of one connection. Called on the connection's event loop only.
-///
-/// An error thrown here fails the connection with close code 1011.
-public protocol MessageTransform {
-    /// Turns a received message into what the application gets; `nil` swallows it.
-    mutating func inbound(_ message: WebSocketMessage) throws -> WebSocketMessage?
-
-    /// Turns the application's message into what is sent; `nil` swallows it.
-    mutating func outbound(_ message: WebSocketMessage) throws -> WebSocketMessage?
+    /// Does nothing to frames.
+    public func makeFrameTransform(
+        role: ConnectionRole,
+        parameters: ExtensionParameters
+    ) -> (any FrameTransform)? { nil }
 }
 
 /// An extension that is offered or accepted by name and reported as negotiated, and does nothing to messages.
@@ -109,16 +157,5 @@ public struct NegotiatedExtension: Sendable, Hashable, CustomStringConvertible {
     /// The agreement in header form: `x-example; level=1`.
     public var description: String {
         parameters.isEmpty ? name : "\(name); \(parameters)"
-    }
-}
-
-extension [NegotiatedExtension] {
-    /// The transforms of what was negotiated, in the order of negotiation: outbound messages pass them in this order,
-    /// inbound ones in the reverse.
-    package func transforms(from extensions: [any WebSocketExtension], role: ConnectionRole) -> [any MessageTransform] {
-        compactMap { negotiated in
-            extensions.first { $0.name == negotiated.name }?
-                .makeTransform(role: role, parameters: negotiated.parameters)
-        }
     }
 }

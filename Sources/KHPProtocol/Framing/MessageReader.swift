@@ -28,7 +28,8 @@ package enum InboundFrameEvent: Sendable, Equatable {
 package struct MessageReader {
     /// How messages are delivered.
     package enum Mode: Sendable {
-        /// Whole, however many frames they came in.
+        /// Whole, however many frames they came in; save those with reserved bits that were not there at once: they come
+        /// in parts, for the extension to transform.
         case whole
         /// In parts, as they arrive. `MessageLimits.messageBytes` still bounds the sum.
         case streaming
@@ -135,6 +136,12 @@ package struct MessageReader {
             finish(&input)
             throw error
         }
+    }
+
+    /// Whatever follows does not count: an extension could not make sense of what came.
+    package mutating func stop() {
+        state = .finished
+        message = Assembly()
     }
 
     /// Whatever follows does not count.
@@ -261,11 +268,19 @@ package struct MessageReader {
         message.fragments &+= 1
         guard message.fragments <= limits.fragments else { throw .tooManyFragments(limit: limits.fragments) }
         // Both are not negative, so the subtraction cannot overflow where an addition could.
-        let limit = mode == .whole ? min(limits.messageBytes, Self.largestBuffer) : limits.messageBytes
+        var limit = mode == .whole ? min(limits.messageBytes, Self.largestBuffer) : limits.messageBytes
+        if message.rsv != 0 { limit = Self.transformedLimit(limit) }
         guard header.length <= limit &- message.length else { throw .tooBig(limit: limit) }
         message.length &+= header.length
         frame = Frame(remaining: header.length, key: header.key, isFinal: header.isFinal)
         state = .payload
+    }
+
+    /// The bound on a message that an extension has to transform first, whose real size is known behind it: what cannot
+    /// be made smaller may come a little larger, at most by an eighth and what the ends of fragments take.
+    private static func transformedLimit(_ limit: Int) -> Int {
+        let (sum, overflow) = limit.addingReportingOverflow(limit >> 3 &+ 8192)
+        return overflow ? limit : sum
     }
 
     /// What one buffer can safely hold, whatever the limits say.
@@ -276,7 +291,7 @@ package struct MessageReader {
         let count = min(frame.remaining, input.readableBytes)
         guard count > 0 || frame.remaining == 0 else { return nil }
         var chunk: ByteBuffer?
-        if mode == .streaming {
+        if mode == .streaming || message.rsv != 0 {
             chunk = take(count, frame.key, &input)
         } else if count > 0 {
             assemble(count, frame.key, &input)

@@ -74,7 +74,7 @@ package struct OpeningClientPlan: Sendable {
         if !subprotocols.isEmpty {
             fields.append("Sec-WebSocket-Protocol", subprotocols.joined(separator: ", "))
         }
-        let offers = extensions.offers
+        let offers = extensions.offers(in: .opening)
         if !offers.isEmpty {
             fields.append("Sec-WebSocket-Extensions", offers.map(\.description).joined(separator: ", "))
         }

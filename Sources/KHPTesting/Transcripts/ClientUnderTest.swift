@@ -35,7 +35,7 @@ struct ClientUnderTest {
             )
             plan.origin = transcript["client.origin"]
             plan.subprotocols = transcript.list("client.subprotocols")
-            plan.extensions = try transcript.extensions("client.extensions", known: extensions)
+            plan.extensions = try transcript.extensions("client.extensions", known: extensions, role: .client)
             plan.method = transcript["client.method"] ?? plan.method
             plan.body = transcript["client.body"].map { ByteBuffer(string: $0) }
             plan.extendedHandshake =
@@ -227,15 +227,26 @@ extension Transcript {
     /// Extensions as in a header field: those that are known by name, else ones that do nothing.
     func extensions(
         _ field: String,
-        known: [any WebSocketExtension]
+        known: [any WebSocketExtension],
+        role: ConnectionRole
     ) throws(WebSocketError) -> [any WebSocketExtension] {
         guard let value = self[field] else { return [] }
+        let offers: [ExtensionOffer]
         do throws(GrammarError) {
-            return try parseExtensions([value]).map { offer in
-                known.first { $0.name == offer.name } ?? NamedExtension(offer.name, parameters: offer.parameters)
-            }
+            offers = try parseExtensions([value])
         } catch {
             throw WebSocketError(.invalidArgument, error.message)
         }
+        var extensions: [any WebSocketExtension] = []
+        for offer in offers {
+            if let item = known.first(where: { $0.name == offer.name }) {
+                extensions.append(item)
+            } else if let item = try BuiltInExtensions.make(offer, role: role) {
+                extensions.append(item)
+            } else {
+                extensions.append(NamedExtension(offer.name, parameters: offer.parameters))
+            }
+        }
+        return extensions
     }
 }

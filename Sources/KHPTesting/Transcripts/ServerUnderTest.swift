@@ -35,7 +35,7 @@ struct ServerUnderTest {
         plan.dialects = try Self.dialects(transcript)
         plan.answersBeforeKeys = transcript["server.answers-before-keys"] == "yes"
         do throws(WebSocketError) {
-            plan.extensions = try transcript.extensions("server.extensions", known: extensions)
+            plan.extensions = try transcript.extensions("server.extensions", known: extensions, role: .server)
         } catch {
             throw TranscriptError(transcript.name, 1, error.message)
         }

@@ -88,7 +88,8 @@ struct ConnectCommand: AsyncParsableCommand {
         return [
             ("title", "a conversation with \(Redaction.url(url))"), ("roles", "client"), ("client", Redaction.url(url)),
             ("dialect", dialect.dialect == .rfc6455 ? nil : dialect.dialect.name), ("client.origin", handshake.origin),
-            ("client.subprotocols", list(handshake.subprotocols)), ("client.extensions", list(handshake.extensions)),
+            ("client.subprotocols", list(handshake.subprotocols)),
+            ("client.extensions", list(handshake.extensions + (handshake.compress ? ["permessage-deflate"] : []))),
             ("client.extended", handshake.extended == .preferred ? nil : handshake.extended.rawValue),
             ("client.kaazing-legacy", handshake.kaazingLegacy ? "yes" : nil),
             ("client.method", handshake.extendedMethod == "GET" ? nil : handshake.extendedMethod),

@@ -49,11 +49,15 @@ struct HandshakeOptions: ParsableArguments {
         name: .customLong("extension"),
         help: ArgumentHelp(
             "An extension to ask for, such as 'x-name; level=1'; repeatable. One that khp does not know is offered "
-                + "and reported, never applied.",
+                + "and reported, never applied. Known are permessage-deflate, x-kaazing-idle-timeout, "
+                + "x-kaazing-ping-pong and x-kaazing-http-revalidate.",
             valueName: "extension"
         )
     )
     var extensions: [String] = []
+
+    @Flag(help: "Offer permessage-deflate: compressed messages.")
+    var compress = false
 
     @Option(help: "The extended handshake: preferred, required or off.")
     var extended: ExtendedHandshakePolicy = .preferred
@@ -90,7 +94,7 @@ struct HandshakeOptions: ParsableArguments {
     var origin: String?
 
     func apply(to configuration: inout WebSocketClient.Configuration) throws {
-        configuration.extensions = try extensions.map { try ExtensionArgument.parse($0) }
+        configuration.extensions = try ExtensionArgument.extensions(extensions, compress: compress, role: .client)
         configuration.extendedHandshake = extended
         guard !kaazingLegacy || extended != .off else {
             throw CommandFailure.usage(
@@ -239,15 +243,5 @@ enum PEM {
             throw .usage("the file `\(path)` of \(option) holds no PEM private key without a password")
         }
         return key
-    }
-}
-
-/// An extension as it is typed: `name; param=value`.
-enum ExtensionArgument {
-    static func parse(_ text: String) throws(CommandFailure) -> NamedExtension {
-        guard let offers = try? parseExtensions([text]), offers.count == 1, let offer = offers.first else {
-            throw .usage("`\(TerminalText.escaped(text))` is no extension; write NAME or 'NAME; PARAM=VALUE'")
-        }
-        return NamedExtension(offer.name, parameters: offer.parameters)
     }
 }

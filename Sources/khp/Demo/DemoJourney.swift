@@ -41,7 +41,7 @@ struct DemoJourney: Sendable {
     private func configuration() throws -> WebSocketClient.Configuration {
         var configuration = WebSocketClient.Configuration()
         configuration.tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMBytes(certificate.certificate))
-        configuration.extensions = [UppercaseExtension()]
+        configuration.extensions = [UppercaseExtension(), PerMessageDeflate()]
         configuration.limits.messages.messageBytes = 2 << 20
         // The credentials are meant for the server behind the redirect.
         configuration.challengeHandler = LoginChallengeHandler { request in
@@ -59,8 +59,8 @@ struct DemoJourney: Sendable {
         try expect(negotiation.challenges == 1, "one challenge was answered")
         try expect(negotiation.subprotocol == DemoServers.subprotocol, "the subprotocol was chosen")
         try expect(
-            negotiation.extensions.map(\.name) == [DemoServers.application],
-            "the extension was negotiated"
+            negotiation.extensions.map(\.name) == [DemoServers.application, "permessage-deflate"],
+            "both extensions were negotiated"
         )
         try expect(negotiation.url.isSecure, "TLS is in use")
     }

@@ -34,7 +34,7 @@ struct DemoServers: Sendable {
             Endpoint(
                 "/echo",
                 subprotocols: [subprotocol],
-                extensions: [UppercaseExtension()],
+                extensions: [UppercaseExtension(), PerMessageDeflate()],
                 authentication: authentication,
                 messageHandler: { Echo() }
             )

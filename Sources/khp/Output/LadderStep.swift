@@ -82,7 +82,7 @@ struct LadderStep: Sendable, Equatable {
     private static func summary(_ negotiation: Negotiation) -> String {
         var parts: [String] = []
         if let subprotocol = negotiation.subprotocol { parts.append("subprotocol \(subprotocol)") }
-        parts += negotiation.extensions.map { "extension \($0.name) (\($0.layer))" }
+        parts += negotiation.extensions.map { "extension \($0) (\($0.layer))" }
         parts.append(negotiation.status.map { "x-kaazing-handshake completed with \($0)" } ?? "plain WebSocket")
         if negotiation.dialect != .rfc6455 { parts.append("dialect \(negotiation.dialect)") }
         return ": " + parts.map { TerminalText.escaped($0) }.joined(separator: ", ")
@@ -91,7 +91,8 @@ struct LadderStep: Sendable, Equatable {
     private static func frameStep(_ frame: FrameInfo, _ direction: Ladder.Direction) -> LadderStep {
         let bytes = Array(frame.payload.readableBytesView.prefix(256))
         let preview = bytes.isEmpty ? "" : " " + TerminalText.preview(bytes)
-        return LadderStep(.app, direction, "\(frame.kind) \(frame.bytes) bytes\(preview)")
+        let wire = frame.wireBytes == frame.bytes ? "" : " in \(frame.wireBytes)"
+        return LadderStep(.app, direction, "\(frame.kind) \(frame.bytes) bytes\(wire)\(preview)")
     }
 
     private static func ladderLayer(_ layer: ChallengeRequest.Layer) -> Ladder.Layer {

@@ -24,6 +24,8 @@ final class Reporter: Sendable {
     private let ladder: Mutex<Ladder>
     private let attempts = Mutex(0)
     private let dropped = Mutex<[Int32: Int]>([:])
+    /// Of the connections that are open.
+    private let totals = Mutex<[UInt64: CompressionTotals]>([:])
 
     init(options: Options, output: Output = .shared) {
         self.options = options
@@ -41,6 +43,10 @@ final class Reporter: Sendable {
             let id = options.namesConnections ? info.id : nil
             if options.json, let object = object(event, id: id, at: now) { write(object.line, to: .standardOutput) }
             guard options.verbose || options.trace else { return }
+            if let summary = count(event, info) {
+                let line = ladder.withLock { $0.step(.app, .none, summary, at: now.seconds, id: id) }
+                write(line, to: .standardError)
+            }
             for line in lines(event, info.role, id: id, at: now) { write(line, to: .standardError) }
         }
     }
@@ -59,6 +65,20 @@ final class Reporter: Sendable {
         var object = Events.object("dropped")
         object.set("count", count)
         return object.line
+    }
+
+    /// Counts what compression saves.
+    /// - Returns: what to say of it, at the end of a connection.
+    private func count(_ event: ConnectionEvent, _ info: ConnectionInfo) -> String? {
+        totals.withLock { totals in
+            switch event {
+            case .open, .frameSent, .frameReceived:
+                totals[info.id, default: CompressionTotals()].count(event)
+                return nil
+            case .closed: return totals.removeValue(forKey: info.id)?.summary
+            default: return nil
+            }
+        }
     }
 
     // MARK: JSON

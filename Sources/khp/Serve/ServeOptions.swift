@@ -82,11 +82,15 @@ struct EndpointOptions: ParsableArguments {
         name: .customLong("extension"),
         help: ArgumentHelp(
             "An extension to accept, such as 'x-name; level=1'; repeatable. One that khp does not know is accepted "
-                + "and reported, and does nothing.",
+                + "and reported, and does nothing. Known are permessage-deflate, x-kaazing-ping-pong and "
+                + "'x-kaazing-idle-timeout; timeout=MILLISECONDS'.",
             valueName: "extension"
         )
     )
     var extensions: [String] = []
+
+    @Flag(help: "Accept permessage-deflate: compressed messages.")
+    var compress = false
 
     @Option(help: "The extended handshake: optional, required or off.")
     var extended: ServerExtendedHandshake = .optional
@@ -120,7 +124,7 @@ struct EndpointOptions: ParsableArguments {
         extended: ServerExtendedHandshake
     ) throws -> [Endpoint] {
         let origins = origin.isEmpty ? OriginPolicy.any : try OriginPolicy.allowing(origin)
-        let extensions = try extensions.map { try ExtensionArgument.parse($0) }
+        let extensions = try ExtensionArgument.extensions(extensions, compress: compress, role: .server)
         return routes.map { route in
             var endpoint = route.endpoint()
             endpoint.subprotocols = subprotocols

@@ -106,12 +106,16 @@ import Testing
 
     /// KHP-E8.
     @Test(arguments: [
-        "x-opened", "x-a, x-opened", "x-a, x-a", "x-a; b=1, x-a; b=2", "x-a\r\nSec-WebSocket-Extensions: x-a",
+        "x-opened", "x-opened; b=1", "x-a, x-opened", "x-a, x-a", "x-a; b=1, x-a; b=1",
+        "x-a\r\nSec-WebSocket-Extensions: x-a",
     ])
     func anExtensionAskedForTwice(value: String) throws {
         let server = try Sample.serverMachine(negotiated: [.init(name: "x-opened", layer: .opening)])
         let text = "GET /trades HTTP/1.1\r\nSec-WebSocket-Extensions: \(value)\r\n\r\n"
         #expect(try Self.step(text, server) == .refuse(status: 400, close: 1011))
+        // The same name with other parameters is an alternative (RFC 6455 section 9.1).
+        let alternatives = "GET /trades HTTP/1.1\r\nSec-WebSocket-Extensions: x-a; b=1, x-a; b=2\r\n\r\n"
+        #expect(try Self.step(alternatives, server) == .request)
     }
 
     /// D9: harmless by default, refused as deployed gateways do in the strict mode.

@@ -1,0 +1,317 @@
+// Where the extensions in force meet the connection: their life, what passes them, what they say of themselves.
+
+package import NIOCore
+
+extension Connection {
+    // MARK: Life
+
+    /// Both handshakes are done: adds what was negotiated and is not in force yet.
+    mutating func install(
+        _ negotiated: [NegotiatedExtension],
+        from extensions: [any WebSocketExtension],
+        now: NIODeadline
+    ) {
+        guard !negotiated.isEmpty else { return }
+        var stack = self.extensions.take() ?? ExtensionStack(role: self.role == .client ? .client : .server, now: now)
+        stack.add(negotiated.filter { $0.layer == .opening }, from: extensions)
+        stack.add(negotiated.filter { $0.layer == .extended }, from: extensions)
+        if !stack.isEmpty { self.extensions = stack }
+    }
+
+    /// What the opening negotiated is in force from its 101 on. Messages of the extended handshake are not the
+    /// application's and pass no extension on their way out; but a peer whose WebSocket compresses all that it sends
+    /// compresses these as well.
+    mutating func installForHandshake(
+        _ negotiated: [NegotiatedExtension],
+        from extensions: [any WebSocketExtension],
+        now: NIODeadline
+    ) {
+        self.install(negotiated, from: extensions, now: now)
+        self.reader.allowedReservedBits = self.extensions?.reservedBits ?? 0
+    }
+
+    /// Whether the application gets chunks. Transforms of whole messages need the whole message.
+    var streamsMessages: Bool {
+        self.settings.delivery == .chunks && self.extensions?.needsWholeMessages != true
+    }
+
+    private var lastReceived: NIODeadline { self.keepAlive?.lastReceived ?? .uptimeNanoseconds(0) }
+
+    mutating func extensionsOpened(_ negotiated: Negotiation, now: NIODeadline) {
+        do {
+            try self.extensions?.opened(url: negotiated.url, now: now)
+        } catch {
+            return self.failExtension(error, now: now)
+        }
+        self.performOutgoing(now: now)
+    }
+
+    mutating func extensionsTimeReached(now: NIODeadline) {
+        let received = self.lastReceived
+        do {
+            try self.extensions?.deadlineReached(now: now, received: received)
+        } catch {
+            return self.failExtension(error, now: now)
+        }
+        self.performOutgoing(now: now)
+    }
+
+    private mutating func failExtension(_ error: any Error, now: NIODeadline) {
+        let known = error as? WebSocketError
+        let code = known?.closeCode.flatMap { $0.isValidOnWire ? $0 : nil } ?? .internalError
+        if self.failure == nil {
+            self.failure =
+                known.map { self.located($0) }
+                ?? WebSocketError(
+                    .protocolViolation,
+                    "An extension could not handle a message: \(error).",
+                    closeCode: code,
+                    phase: .open
+                )
+        }
+        if code != .internalError { self.shouldLinger = self.role == .server }
+        self.perform(self.closing.fail(ClosePayload(code: code), now: now), now: now)
+    }
+
+    // MARK: Receiving
+
+    /// What is left of what frame transforms make of a piece.
+    mutating func nextFromExtensions(now: NIODeadline) -> ConnectionAction? {
+        while self.phase == .open, !self.reader.isFinished, self.extensions?.isPending == true {
+            let event: InboundFrameEvent?
+            let streams = self.streamsMessages
+            let limit = self.settings.limits.messages.messageBytes
+            do throws(ExtensionStack.Failure) {
+                event = try self.extensions?.next(limit: limit, streams: streams)
+            } catch {
+                self.fail(error, now: now)
+                return nil
+            }
+            switch event {
+            case .message(let kind, let payload, _):
+                if let action = self.delivered(kind, payload, self.extensions?.wireBytes, now: now) { return action }
+            case .chunk(let kind, let payload, let isFirst, let isLast, _):
+                return .chunk(MessageChunk(kind: kind, bytes: payload, isFirst: isFirst, isLast: isLast))
+            default: return nil
+            }
+        }
+        return nil
+    }
+
+    /// Takes a piece with reserved bits, as frames hold it.
+    mutating func pass(_ piece: MessagePiece, now: NIODeadline) -> ConnectionAction? {
+        self.extensions?.receive(piece)
+        return self.nextFromExtensions(now: now)
+    }
+
+    private mutating func fail(_ failure: ExtensionStack.Failure, now: NIODeadline) {
+        // Nothing that comes now counts.
+        self.reader.stop()
+        switch failure {
+        case .violation(let violation): self.violated(violation, now: now)
+        case .failed(let error): self.failExtension(error, now: now)
+        }
+    }
+
+    /// A whole message, through the message transforms and past the observer to the application.
+    mutating func delivered(
+        _ kind: MessageKind,
+        _ payload: ByteBuffer,
+        _ wireBytes: Int? = nil,
+        now: NIODeadline
+    ) -> ConnectionAction? {
+        var result: ConnectionAction? = .message(kind: kind, payload: payload)
+        if self.extensions?.needsWholeMessages == true {
+            let message: WebSocketMessage =
+                switch kind {
+                case .text: .text(String(buffer: payload))
+                case .binary: .binary(payload)
+                }
+            let received = self.lastReceived
+            do {
+                switch try self.extensions?.inbound(message, now: now, received: received) {
+                case .text(let text): result = .message(kind: .text, payload: ByteBuffer(string: text))
+                case .binary(let bytes): result = .message(kind: .binary, payload: bytes)
+                case nil: result = nil
+                }
+            } catch {
+                self.failExtension(error, now: now)
+                return nil
+            }
+        }
+        if self.isObserved {
+            var info = FrameInfo(kind: kind == .text ? "text" : "binary", payload: payload)
+            if let wireBytes { info.wireBytes = wireBytes }
+            self.actions.append(.event(.frameReceived(info)))
+        }
+        self.performOutgoing(now: now)
+        guard self.isObserved || !self.actions.isEmpty else { return result }
+        if let result { self.actions.append(result) }
+        return self.actions.popFirst()
+    }
+
+    /// The next event of the extended handshake, whose messages a peer may have sent through what the opening
+    /// negotiated.
+    mutating func nextHandshakeEvent() throws(FrameViolation) -> InboundFrameEvent? {
+        guard self.extensions != nil else { return try self.reader.next(&self.inbound) }
+        while true {
+            if self.extensions?.isPending == true {
+                let limit = Limits.extendedHandshakeMessages.messageBytes
+                do throws(ExtensionStack.Failure) {
+                    if let event = try self.extensions?.next(limit: limit, streams: false) { return event }
+                } catch {
+                    throw error.violation
+                }
+            }
+            guard let event = try self.reader.next(&self.inbound) else { return nil }
+            switch event {
+            case .message(let kind, let payload, let reserved) where reserved != 0:
+                self.extensions?.receive(MessagePiece(kind, payload, reservedBits: .init(rawValue: reserved)))
+            case .chunk(let kind, let payload, let isFirst, let isLast, let reserved):
+                let bits = ReservedBits(rawValue: reserved)
+                self.extensions?.receive(
+                    MessagePiece(kind, payload, reservedBits: bits, isFirst: isFirst, isLast: isLast)
+                )
+            default: return event
+            }
+        }
+    }
+
+    // MARK: Sending
+
+    mutating func sendThroughExtensions(
+        _ message: WebSocketMessage,
+        options: SendOptions = [],
+        now: NIODeadline
+    ) throws(WebSocketError) {
+        guard self.extensions?.needsWholeMessages == true else {
+            return try self.writeThroughFrames(message, options, now: now)
+        }
+        let received = self.lastReceived
+        do {
+            try self.extensions?.outbound(message, now: now, received: received)
+        } catch {
+            // What was to go ahead of it does not go either.
+            _ = self.extensions?.takeOutgoing()
+            throw (error as? WebSocketError)
+                ?? WebSocketError(.invalidArgument, "An extension refused the message: \(error).", phase: .open)
+        }
+        for outgoing in self.extensions?.takeOutgoing() ?? [] { try self.perform(outgoing, options, now: now) }
+    }
+
+    mutating func sendThroughExtensions(
+        _ kind: MessageKind,
+        _ payload: ByteBuffer,
+        options: SendOptions = [],
+        now: NIODeadline
+    ) throws(WebSocketError) {
+        guard self.extensions?.needsWholeMessages == true else {
+            return try self.write(MessagePiece(kind, payload, options: options), now: now)
+        }
+        let message: WebSocketMessage = kind == .text ? .text(String(buffer: payload)) : .binary(payload)
+        try self.sendThroughExtensions(message, options: options, now: now)
+    }
+
+    /// Queues a message with options.
+    /// - Returns: how many bytes wait to be written.
+    @discardableResult
+    package mutating func send(
+        _ message: WebSocketMessage,
+        options: SendOptions,
+        now: NIODeadline
+    ) throws(WebSocketError) -> Int {
+        try self.checkSending()
+        if self.dialect.framing != .rfc6455 { return try self.sendInDialect(message, now: now) }
+        if self.extensions == nil {
+            self.writeMessage(message, now: now)
+        } else {
+            try self.sendThroughExtensions(message, options: options, now: now)
+        }
+        return self.output.pendingBytes
+    }
+
+    private mutating func writeThroughFrames(
+        _ message: WebSocketMessage,
+        _ options: SendOptions,
+        now: NIODeadline
+    ) throws(WebSocketError) {
+        if self.dialect.framing != .rfc6455 {
+            self.extensions?.sent(now: now)
+            return try self.writeInDialect(message, now: now)
+        }
+        guard self.extensions?.transformsFrames == true else {
+            self.extensions?.sent(now: now)
+            return self.writeMessage(message, now: now)
+        }
+        switch message {
+        case .text(let text): try self.write(MessagePiece(.text, ByteBuffer(string: text), options: options), now: now)
+        case .binary(let bytes): try self.write(MessagePiece(.binary, bytes, options: options), now: now)
+        }
+    }
+
+    /// Writes a message, or a piece of one, through the frame transforms.
+    mutating func write(_ piece: MessagePiece, now: NIODeadline) throws(WebSocketError) {
+        let frame: ExtensionStack.Frame?
+        do {
+            frame = try self.extensions?.encode(piece)
+        } catch {
+            // The peer's state and ours may have parted: nothing more can be said.
+            let known = error as? WebSocketError
+            self.failExtension(error, now: now)
+            throw known
+                ?? WebSocketError(.protocolViolation, "An extension refused the message: \(error).", phase: .open)
+        }
+        self.extensions?.sent(now: now)
+        guard let frame else { return }
+        let opcode: Opcode = frame.isFirst ? (piece.kind == .text ? .text : .binary) : .continuation
+        self.writeData(
+            opcode,
+            frame.bytes,
+            fin: frame.isLast,
+            reserved: frame.reservedBits,
+            plain: piece.bytes,
+            now: now
+        )
+    }
+
+    // MARK: What extensions say
+
+    /// Does what hooks have asked for.
+    private mutating func performOutgoing(now: NIODeadline) {
+        guard self.extensions?.hasOutgoing == true else { return }
+        for outgoing in self.extensions?.takeOutgoing() ?? [] {
+            // A transform that fails has failed the connection.
+            do throws(WebSocketError) { try self.perform(outgoing, [], now: now) } catch { return }
+        }
+    }
+
+    private mutating func perform(
+        _ outgoing: ExtensionStack.Outgoing,
+        _ options: SendOptions,
+        now: NIODeadline
+    ) throws(WebSocketError) {
+        guard self.phase == .open, self.closing.canSend else { return }
+        switch outgoing {
+        case .message(let message):
+            // Not into the middle of a message: an extension that handles messages lets none be streamed.
+            guard self.streaming == nil else { return }
+            try self.writeThroughFrames(message, options, now: now)
+        // The older dialects have none.
+        case .ping where self.dialect.framing != .rfc6455: break
+        case .ping: self.writePing(ByteBuffer())
+        case .close(let code, let reason): self.close(code: code, reason: reason, now: now)
+        }
+    }
+}
+
+extension ExtensionStack.Failure {
+    /// As the extended handshake has it, which knows no other errors.
+    fileprivate var violation: FrameViolation {
+        switch self {
+        case .violation(let violation): return violation
+        case .failed(let error):
+            let code = (error as? WebSocketError)?.closeCode ?? .internalError
+            return FrameViolation(closeCode: code, message: "an extension could not handle a message")
+        }
+    }
+}

@@ -1,0 +1,54 @@
+// The extensions of our own by their names, for what is configured in text: the command, transcripts.
+
+package enum BuiltInExtensions {
+    /// The extension that an element of Sec-WebSocket-Extensions stands for; `nil` for a name that is not ours.
+    ///
+    /// - Parameter revalidate: what to do when a server asks for it; without it x-kaazing-http-revalidate is unknown.
+    /// - Throws: `invalidArgument` for parameters that the extension does not know.
+    package static func make(
+        _ element: ExtensionOffer,
+        role: ConnectionRole,
+        revalidate: (@Sendable (KaazingHTTPRevalidate.Request) -> Void)? = nil
+    ) throws(WebSocketError) -> (any WebSocketExtension)? {
+        switch element.name {
+        case "permessage-deflate": return try deflate(element, role)
+        case "x-kaazing-idle-timeout":
+            // A server's promise: `timeout=30000`.
+            let timeout = element.parameters["timeout"].flatMap { Int64($0) }
+            guard element.parameters.all.count == (timeout == nil ? 0 : 1), timeout.map({ $0 > 0 }) ?? true else {
+                throw unknownParameters(element)
+            }
+            return KaazingIdleTimeout(timeout: timeout.map { .milliseconds($0) })
+        case "x-kaazing-ping-pong":
+            guard element.parameters.isEmpty else { throw unknownParameters(element) }
+            return KaazingPingPong()
+        case "x-kaazing-http-revalidate":
+            guard let revalidate else { return nil }
+            guard element.parameters.isEmpty else { throw unknownParameters(element) }
+            return KaazingHTTPRevalidate(revalidate)
+        default: return nil
+        }
+    }
+
+    private static func deflate(
+        _ element: ExtensionOffer,
+        _ role: ConnectionRole
+    ) throws(WebSocketError) -> PerMessageDeflate {
+        guard let wanted = DeflateParameters(element.parameters, isOffer: true) else {
+            throw unknownParameters(element)
+        }
+        let isClient = role == .client
+        let (own, peer) =
+            isClient ? (wanted.clientWindow, wanted.serverWindow) : (wanted.serverWindow, wanted.clientWindow)
+        var deflate = PerMessageDeflate()
+        deflate.contextTakeover = !(isClient ? wanted.clientNoContextTakeover : wanted.serverNoContextTakeover)
+        deflate.peerContextTakeover = !(isClient ? wanted.serverNoContextTakeover : wanted.clientNoContextTakeover)
+        if own != .absent { deflate.windowBits = own.limit }
+        deflate.peerWindowBits = peer.limit
+        return deflate
+    }
+
+    private static func unknownParameters(_ element: ExtensionOffer) -> WebSocketError {
+        WebSocketError(.invalidArgument, "The extension \(element.name) has no such parameters: \(element.parameters).")
+    }
+}

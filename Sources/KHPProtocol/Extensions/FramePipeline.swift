@@ -1,0 +1,107 @@
+// Received messages on their way through the frame transforms: pulled out step by step, so that neither a message nor
+// what a little input swells to is ever whole in here.
+
+import NIOCore
+
+struct FramePipeline {
+    /// What came out of the last transform.
+    struct Delivery {
+        var kind: MessageKind
+        var isFirst: Bool
+        var isLast: Bool
+    }
+
+    private struct Stage {
+        /// What waits before this stage.
+        var pending: MessagePiece?
+        /// Whether it has handed on a piece of the message that passes it.
+        var hasBegun = false
+    }
+
+    /// The most bytes that one transform hands to the next at a time. A frame of it fits the caches.
+    static let stepBytes = 65_536
+
+    /// The first is that of the application's side: pieces come in behind the last.
+    private var stages: [Stage]
+
+    init(count: Int) {
+        stages = Array(repeating: Stage(), count: count)
+    }
+
+    /// Whether there is something to pull.
+    var isPending: Bool { stages.contains { $0.pending != nil } }
+
+    /// Takes a piece that has arrived; nothing may be pending.
+    mutating func push(_ piece: MessagePiece) {
+        guard !stages.isEmpty else { return }
+        stages[stages.count - 1].pending = piece
+    }
+
+    /// Goes on until there is output or nothing is pending any more.
+    ///
+    /// - Parameters:
+    ///   - transforms: of the application's side first.
+    ///   - claims: their reserved bits.
+    ///   - output: where to append.
+    ///   - room: the most bytes to append.
+    /// - Returns: what was appended; `nil` when more input is needed.
+    mutating func pull(
+        _ transforms: inout [any FrameTransform],
+        _ claims: [ReservedBits],
+        into output: inout ByteBuffer,
+        room: Int
+    ) throws -> Delivery? {
+        // What lies nearest to the application goes first: then nothing piles up in between.
+        while let index = stages.firstIndex(where: { $0.pending != nil }) {
+            guard let piece = stages[index].pending.take() else { return nil }
+            if index == 0 {
+                if let delivery = try step(0, piece, &transforms, claims, &output, room) { return delivery }
+            } else {
+                var part = ByteBuffer()
+                guard let delivery = try step(index, piece, &transforms, claims, &part, Self.stepBytes) else {
+                    continue
+                }
+                stages[index - 1].pending = MessagePiece(
+                    piece.kind,
+                    part,
+                    reservedBits: piece.reservedBits.subtracting(claims[index]),
+                    isFirst: delivery.isFirst,
+                    isLast: delivery.isLast
+                )
+            }
+        }
+        return nil
+    }
+
+    /// Runs one transform once.
+    private mutating func step(
+        _ index: Int,
+        _ piece: MessagePiece,
+        _ transforms: inout [any FrameTransform],
+        _ claims: [ReservedBits],
+        _ output: inout ByteBuffer,
+        _ room: Int
+    ) throws -> Delivery? {
+        var piece = piece
+        let before = output.readableBytes
+        let input = piece.bytes.readableBytes
+        var isDone = true
+        if piece.reservedBits.isDisjoint(with: claims[index]) {
+            // Not meant for this one.
+            if before == 0 { output = piece.bytes } else { output.writeImmutableBuffer(piece.bytes) }
+        } else {
+            isDone = try transforms[index].inbound(&piece, into: &output, room: max(room, 1))
+        }
+        let count = output.readableBytes - before
+        if !isDone {
+            guard count > 0 || piece.bytes.readableBytes < input else {
+                throw WebSocketError(.protocolViolation, "An extension makes no progress with a message.")
+            }
+            stages[index].pending = piece
+        }
+        let isLast = isDone && piece.isLast
+        guard count > 0 || isLast else { return nil }
+        defer { stages[index].hasBegun = !isLast }
+        return Delivery(kind: piece.kind, isFirst: !stages[index].hasBegun, isLast: isLast)
+    }
+}

@@ -1,0 +1,54 @@
+// How Kaazing's extensions speak beside the application's messages: a control message begins with four bytes that the
+// server chose, and an application's message that happens to begin with them follows an escape message of just these
+// four bytes (Kaazing's "control frame injection").
+
+import NIOCore
+
+struct EscapedControl: Sendable {
+    /// What a received message is.
+    enum Received: Equatable {
+        /// The application's.
+        case application
+        /// Nothing to hand on: the next one is the application's, whatever it begins with.
+        case escape
+        /// What stands behind the four bytes.
+        case control([UInt8])
+    }
+
+    /// The four bytes; below 0x80 each, since they begin text messages.
+    let bytes: [UInt8]
+    private var isEscaped = false
+
+    /// Reads the one parameter of an answer: eight hexadecimal digits without a name of their own.
+    init?(_ parameters: ExtensionParameters) {
+        guard parameters.all.count == 1, let parameter = parameters.all.first, parameter.value == nil,
+            parameter.name.utf8.count == 8, let number = UInt32(parameter.name, radix: 16),
+            parameter.name.utf8.first != UInt8(ascii: "+"), number & 0x8080_8080 == 0
+        else { return nil }
+        bytes = [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: number >> $0) }
+    }
+
+    /// The four bytes as a message.
+    var escape: WebSocketMessage { .text(String(decoding: bytes, as: UTF8.self)) }
+
+    /// A control message.
+    func message(_ content: [UInt8]) -> WebSocketMessage { .text(String(decoding: bytes + content, as: UTF8.self)) }
+
+    /// Whether the application's message has to be escaped. Binary ones never are.
+    func needsEscape(_ message: WebSocketMessage) -> Bool {
+        guard case .text(let text) = message else { return false }
+        return text.utf8.starts(with: bytes)
+    }
+
+    /// Tells what a received message is.
+    mutating func receive(_ message: some Sequence<UInt8>) -> Received {
+        if isEscaped {
+            isEscaped = false
+            return .application
+        }
+        guard message.starts(with: bytes) else { return .application }
+        let content = Array(message.dropFirst(bytes.count))
+        isEscaped = content.isEmpty
+        return content.isEmpty ? .escape : .control(content)
+    }
+}

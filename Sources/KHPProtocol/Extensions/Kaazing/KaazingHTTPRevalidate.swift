@@ -1,0 +1,100 @@
+// x-kaazing-http-revalidate: the server asks the client to prove over HTTP that its user is still who they were.
+
+import NIOCore
+
+/// Kaazing's re-validation of a session, for clients.
+///
+/// A server that grants it may send a control message with a path. The application then makes an HTTP request for that
+/// path, with credentials, and answers a challenge if one comes; nothing of the WebSocket waits for it. What is done is
+/// up to the closure, since cookies, credentials and an HTTP client are the application's.
+///
+/// ```swift
+/// configuration.extensions = [
+///     KaazingHTTPRevalidate { request in
+///         let url = request.url(nonce: String(UInt64.random(in: 0..<UInt64.max)))
+///         Task { try await refresh(url) }
+///     }
+/// ]
+/// ```
+public struct KaazingHTTPRevalidate: WebSocketExtension {
+    /// What the server asks for.
+    public struct Request: Sendable, Equatable {
+        /// Where the socket was opened.
+        public let socket: WebSocketURL
+        /// The path to get, as the server gave it.
+        public let path: String
+
+        /// Where to send the GET request: the socket's host, http for ws and https for wss.
+        /// - Parameter nonce: a fresh random value that keeps caches from answering. It is put behind the path as
+        ///   deployed clients put it: `&.krn=` and the value.
+        public func url(nonce: String) -> String {
+            let scheme = self.socket.isSecure ? "https" : "http"
+            return "\(scheme)://\(self.socket.authority)\(self.path)&.krn=\(nonce)"
+        }
+    }
+
+    /// `x-kaazing-http-revalidate`.
+    public let name = "x-kaazing-http-revalidate"
+    /// The handshakes in which it may be negotiated.
+    public var layers: Set<HandshakeLayer> = [.opening, .extended]
+
+    private let revalidate: @Sendable (Request) -> Void
+
+    /// The extension.
+    /// - Parameter revalidate: called on the connection's event loop: begin what is to be done, and return.
+    public init(_ revalidate: @escaping @Sendable (Request) -> Void) {
+        self.revalidate = revalidate
+    }
+
+    /// Declines: a server of ours has nothing to re-validate with.
+    public func accept(_ offer: ExtensionParameters) -> ExtensionParameters? { nil }
+
+    /// Takes eight hexadecimal digits.
+    public func judge(_ answer: ExtensionParameters) -> Bool { EscapedControl(answer) != nil }
+
+    /// Takes control messages out of what is received.
+    public func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? {
+        EscapedControl(parameters).map { Transform(control: $0, revalidate: self.revalidate) }
+    }
+
+    private struct Transform: MessageTransform {
+        var control: EscapedControl
+        let revalidate: @Sendable (Request) -> Void
+
+        mutating func outbound(_ message: WebSocketMessage, _ scope: inout ExtensionScope) -> WebSocketMessage? {
+            if self.control.needsEscape(message) { scope.send(self.control.escape) }
+            return message
+        }
+
+        mutating func inbound(
+            _ message: WebSocketMessage,
+            _ scope: inout ExtensionScope
+        ) throws -> WebSocketMessage? {
+            let received =
+                switch message {
+                case .text(let text): self.control.receive(text.utf8)
+                case .binary(let bytes): self.control.receive(bytes.readableBytesView)
+                }
+            switch received {
+            case .application: return message
+            case .escape: return nil
+            case .control(let content):
+                // One byte that says what kind it is, then the path. It becomes part of a request line: nothing but
+                // the visible part of ASCII may be in it (threat A7).
+                let path = content.dropFirst()
+                guard path.first == UInt8(ascii: "/"), path.allSatisfy({ 0x21...0x7E ~= $0 }),
+                    path.dropFirst().first != UInt8(ascii: "/")
+                else {
+                    throw WebSocketError(
+                        .protocolViolation,
+                        "The peer sent a control message of x-kaazing-http-revalidate without a path.",
+                        closeCode: .protocolError,
+                        phase: .open
+                    )
+                }
+                self.revalidate(Request(socket: scope.url, path: String(decoding: path, as: UTF8.self)))
+                return nil
+            }
+        }
+    }
+}

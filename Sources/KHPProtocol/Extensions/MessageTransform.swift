@@ -1,0 +1,137 @@
+// What an application-class extension does: it sees whole messages, may send messages of its own, and may wait.
+
+public import NIOCore
+
+/// What a negotiated extension does to the messages of one connection. Called on the connection's event loop only.
+///
+/// Two methods are enough for an extension that changes messages. One that speaks with its peer, as Kaazing's
+/// extensions do, uses the forms with a ``ExtensionScope``: through it messages of the extension's own are sent, pings
+/// too, and a time is set at which ``deadlineReached(_:)`` is called.
+///
+/// Its life is the connection's: it is made when the socket opens, hears of that by ``opened(_:)``, of the end by
+/// ``closed()``, and is let go right after.
+///
+/// An error thrown here fails the connection: with the close code of a ``WebSocketError`` that has one, otherwise with
+/// 1011.
+public protocol MessageTransform {
+    /// Turns a received message into what the application gets; `nil` swallows it.
+    mutating func inbound(_ message: WebSocketMessage) throws -> WebSocketMessage?
+
+    /// Turns the application's message into what is sent; `nil` swallows it.
+    mutating func outbound(_ message: WebSocketMessage) throws -> WebSocketMessage?
+
+    /// Whether it looks at messages at all. One that does not, since it only watches the time, leaves them free to be
+    /// delivered and sent in chunks. By default `true`.
+    var handlesMessages: Bool { get }
+
+    /// The socket is open.
+    mutating func opened(_ scope: inout ExtensionScope) throws
+
+    /// As ``inbound(_:)``, which it calls by default.
+    mutating func inbound(_ message: WebSocketMessage, _ scope: inout ExtensionScope) throws -> WebSocketMessage?
+
+    /// As ``outbound(_:)``, which it calls by default.
+    mutating func outbound(_ message: WebSocketMessage, _ scope: inout ExtensionScope) throws -> WebSocketMessage?
+
+    /// The time has come that was set as ``ExtensionScope/deadline``.
+    mutating func deadlineReached(_ scope: inout ExtensionScope) throws
+
+    /// Another extension wants the peer to be pinged: sends a ping in its own way and returns `true`. By default
+    /// returns `false`, and a ping frame is sent.
+    mutating func sendPing(_ scope: inout ExtensionScope) throws -> Bool
+
+    /// The socket has closed: nothing more will be called.
+    mutating func closed()
+}
+
+extension MessageTransform {
+    /// Lets the message through.
+    public mutating func inbound(_ message: WebSocketMessage) throws -> WebSocketMessage? { message }
+
+    /// Lets the message through.
+    public mutating func outbound(_ message: WebSocketMessage) throws -> WebSocketMessage? { message }
+
+    /// It does.
+    public var handlesMessages: Bool { true }
+
+    /// Does nothing.
+    public mutating func opened(_ scope: inout ExtensionScope) throws {}
+
+    /// Calls ``inbound(_:)``.
+    public mutating func inbound(
+        _ message: WebSocketMessage,
+        _ scope: inout ExtensionScope
+    ) throws -> WebSocketMessage? { try self.inbound(message) }
+
+    /// Calls ``outbound(_:)``.
+    public mutating func outbound(
+        _ message: WebSocketMessage,
+        _ scope: inout ExtensionScope
+    ) throws -> WebSocketMessage? { try self.outbound(message) }
+
+    /// Does nothing.
+    public mutating func deadlineReached(_ scope: inout ExtensionScope) throws {}
+
+    /// Leaves it to a ping frame.
+    public mutating func sendPing(_ scope: inout ExtensionScope) throws -> Bool { false }
+
+    /// Does nothing.
+    public mutating func closed() {}
+}
+
+/// What an extension sees of its connection, and can do with it, while one of its hooks runs.
+public struct ExtensionScope {
+    enum Command {
+        case send(WebSocketMessage)
+        case ping
+        case close(WebSocketCloseCode, String)
+    }
+
+    /// Which end of the connection this is.
+    public let role: ConnectionRole
+    /// Where the socket was opened.
+    public let url: WebSocketURL
+    /// The time, on the clock of ``deadline``.
+    public let now: NIODeadline
+    /// When something last came from the peer. While reading is paused because the application does not keep up, that
+    /// counts as if something came.
+    public let lastReceived: NIODeadline
+    /// When a message or a ping was last sent.
+    public let lastSent: NIODeadline
+    /// When to be called by ``MessageTransform/deadlineReached(_:)``; `nil` never. Stays until it is changed or reached.
+    public var deadline: NIODeadline?
+
+    var commands: [Command] = []
+
+    init(
+        role: ConnectionRole,
+        url: WebSocketURL,
+        now: NIODeadline,
+        lastReceived: NIODeadline,
+        lastSent: NIODeadline,
+        deadline: NIODeadline?
+    ) {
+        self.role = role
+        self.url = url
+        self.now = now
+        self.lastReceived = lastReceived
+        self.lastSent = lastSent
+        self.deadline = deadline
+    }
+
+    /// Sends a message of the extension's own, ahead of what the hook returns. Only the extensions nearer to the wire
+    /// see it.
+    public mutating func send(_ message: WebSocketMessage) {
+        self.commands.append(.send(message))
+    }
+
+    /// Sends a ping: in the way of another extension where one has its own, otherwise as a frame without payload.
+    public mutating func ping() {
+        self.commands.append(.ping)
+    }
+
+    /// Begins the closing handshake.
+    public mutating func close(code: WebSocketCloseCode = .normalClosure, reason: String = "") {
+        self.commands.append(.close(code, reason))
+    }
+}

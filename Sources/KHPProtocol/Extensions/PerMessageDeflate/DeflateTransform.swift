@@ -1,0 +1,171 @@
+// permessage-deflate at work on one connection (RFC 7692 section 7.2).
+
+import NIOCore
+
+struct DeflateTransform: FrameTransform {
+    /// What was agreed on, as this end sees it.
+    struct Settings {
+        var deflater: Deflater.Settings
+        /// 9 to 15: zlib's own inflates any window up to its size.
+        var inflateWindowBits: Int
+        /// Whether this end's context goes on from message to message, and the peer's.
+        var keepsContext: Bool
+        var peerKeepsContext: Bool
+        /// Whole messages of fewer bytes are sent as they are.
+        var threshold: Int
+    }
+
+    /// The end of each message's data that is not sent: an empty stored block without its first three bits.
+    private static let tail = ByteBuffer(bytes: [0x00, 0x00, 0xFF, 0xFF])
+
+    private let settings: Settings
+    private let pool: ZlibPool
+    private var inflater: Inflater?
+    private var deflater: Deflater?
+    /// Whether something of the message came, and how much of the tail behind it was inflated.
+    private var hasInput = false
+    private var tailBytes = 0
+    /// Whether the message that is being sent is compressed.
+    private var isCompressing = false
+
+    init(_ settings: Settings, pool: ZlibPool) {
+        self.settings = settings
+        self.pool = pool
+    }
+
+    // MARK: Inflating
+
+    mutating func inbound(_ piece: inout MessagePiece, into output: inout ByteBuffer, room: Int) throws -> Bool {
+        do throws(InflateError) {
+            return try inflate(&piece, into: &output, room: room)
+        } catch .invalid {
+            throw WebSocketError(
+                .protocolViolation,
+                "The peer broke the protocol or a limit: the compressed data of a message is invalid.",
+                closeCode: .invalidPayload,
+                phase: .open
+            )
+        } catch {
+            throw Self.noMemory
+        }
+    }
+
+    private mutating func inflate(
+        _ piece: inout MessagePiece,
+        into output: inout ByteBuffer,
+        room: Int
+    ) throws(InflateError) -> Bool {
+        let inflater = try takeInflater()
+        var room = room
+        if piece.bytes.readableBytes > 0 {
+            hasInput = true
+            let before = output.readableBytes
+            let result = try piece.bytes.withUnsafeReadableBytes { bytes throws(InflateError) in
+                try inflater.run(bytes, into: &output, room: room)
+            }
+            piece.bytes.moveReaderIndex(forwardBy: result.used)
+            room -= output.readableBytes - before
+            guard result.isDone, piece.bytes.readableBytes == 0 else { return false }
+        }
+        guard piece.isLast else { return true }
+        // Nothing at all stands for nothing. Behind a final block, whose sender need not leave the tail out, there may
+        // be nothing either.
+        if hasInput, tailBytes > 0 || !inflater.isBehindFinalBlock {
+            guard try inflateTail(inflater, into: &output, room: room) else { return false }
+            guard inflater.isBetweenBlocks else { throw .invalid }
+        }
+        hasInput = false
+        tailBytes = 0
+        if !settings.peerKeepsContext {
+            self.inflater = nil
+            pool.giveBack(inflater)
+        }
+        return true
+    }
+
+    private mutating func inflateTail(
+        _ inflater: Inflater,
+        into output: inout ByteBuffer,
+        room: Int
+    ) throws(InflateError) -> Bool {
+        guard room > 0 else { return false }
+        let start = tailBytes
+        let result = try Self.tail.withUnsafeReadableBytes { bytes throws(InflateError) in
+            try inflater.run(UnsafeRawBufferPointer(rebasing: bytes[start...]), into: &output, room: room)
+        }
+        tailBytes += result.used
+        return result.isDone
+    }
+
+    /// The stream, as this value's own.
+    private mutating func takeInflater() throws(InflateError) -> Inflater {
+        if inflater == nil {
+            inflater = try pool.inflater(windowBits: settings.inflateWindowBits)
+        } else if !isKnownUniquelyReferenced(&inflater), let shared = inflater {
+            inflater = try Inflater(copying: shared)
+        }
+        guard let inflater else { throw .memory }
+        return inflater
+    }
+
+    // MARK: Deflating
+
+    mutating func outbound(_ piece: inout MessagePiece, into output: inout ByteBuffer) throws {
+        if piece.isFirst {
+            let isSmall = piece.isLast && piece.bytes.readableBytes < settings.threshold
+            isCompressing = !isSmall && !piece.options.contains(.uncompressed)
+            if isCompressing { piece.reservedBits.insert(.rsv1) }
+        }
+        guard isCompressing else {
+            output = piece.bytes
+            return
+        }
+        do throws(InflateError) {
+            try deflate(&piece, into: &output)
+        } catch {
+            throw Self.noMemory
+        }
+    }
+
+    private mutating func deflate(_ piece: inout MessagePiece, into output: inout ByteBuffer) throws(InflateError) {
+        let deflater = try takeDeflater()
+        if piece.bytes.readableBytes > 0 {
+            try piece.bytes.withUnsafeReadableBytes { bytes throws(InflateError) in
+                try deflater.run(bytes, into: &output)
+            }
+            if piece.isLast { output.moveWriterIndex(to: output.writerIndex - Self.tail.readableBytes) }
+        } else if piece.isLast {
+            // An empty stored block less its tail (section 7.2.3.6).
+            output.writeInteger(UInt8(0))
+        }
+        guard piece.isLast, !settings.keepsContext else { return }
+        self.deflater = nil
+        pool.giveBack(deflater)
+        if piece.isFirst, output.readableBytes >= piece.bytes.readableBytes {
+            // Nothing was gained. With a context it must go out compressed all the same: the peer has to know it.
+            output = piece.bytes
+            piece.reservedBits.remove(.rsv1)
+        }
+    }
+
+    /// The stream, as this value's own.
+    private mutating func takeDeflater() throws(InflateError) -> Deflater {
+        if deflater == nil {
+            deflater = try pool.deflater(settings.deflater)
+        } else if !isKnownUniquelyReferenced(&deflater), let shared = deflater {
+            deflater = try Deflater(copying: shared)
+        }
+        guard let deflater else { throw .memory }
+        return deflater
+    }
+
+    /// Gives back what it holds.
+    mutating func closed() {
+        inflater = nil
+        deflater = nil
+    }
+
+    private static var noMemory: WebSocketError {
+        WebSocketError(.limitExceeded, "There is no memory for compression.", closeCode: .internalError, phase: .open)
+    }
+}

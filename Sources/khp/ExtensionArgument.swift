@@ -1,0 +1,40 @@
+import KHPProtocol
+
+/// An extension as it is typed: `name; param=value`. One that khp knows is applied; any other is named and does nothing.
+enum ExtensionArgument {
+    /// The extensions of `--extension`, in their order, and that of `--compress`.
+    static func extensions(
+        _ texts: [String],
+        compress: Bool,
+        role: ConnectionRole
+    ) throws(CommandFailure) -> [any WebSocketExtension] {
+        var extensions: [any WebSocketExtension] = []
+        for text in texts { extensions.append(try parse(text, role: role)) }
+        // Whoever names its parameters has asked for it already.
+        if compress, !extensions.contains(where: { $0.name == "permessage-deflate" }) {
+            extensions.append(PerMessageDeflate())
+        }
+        return extensions
+    }
+
+    private static func parse(_ text: String, role: ConnectionRole) throws(CommandFailure) -> any WebSocketExtension {
+        guard let offers = try? parseExtensions([text]), offers.count == 1, let offer = offers.first else {
+            throw .usage("`\(TerminalText.escaped(text))` is no extension; write NAME or 'NAME; PARAM=VALUE'")
+        }
+        do throws(WebSocketError) {
+            if let known = try BuiltInExtensions.make(offer, role: role, revalidate: { reportRevalidation($0) }) {
+                return known
+            }
+        } catch {
+            throw .usage(TerminalText.escaped(error.message))
+        }
+        return NamedExtension(offer.name, parameters: offer.parameters)
+    }
+
+    /// What x-kaazing-http-revalidate asks for is the business of whoever runs khp.
+    private static func reportRevalidation(_ request: KaazingHTTPRevalidate.Request) {
+        let scheme = request.socket.isSecure ? "https" : "http"
+        let url = TerminalText.escaped("\(scheme)://\(request.socket.authority)\(request.path)")
+        Output.shared.line("khp: the server asks to re-validate the session at \(url)", to: .standardError)
+    }
+}

@@ -1,0 +1,180 @@
+// Kaazing's own extensions, byte for byte as deployed peers speak them.
+
+import KHPProtocol
+import NIOCore
+import Synchronization
+import Testing
+
+@Suite("Kaazing's extensions")
+struct KaazingTests {
+    private static let control: [UInt8] = [1, 1, 1, 2]
+    private static let ping = WireFrame(0x81, [1, 1, 1, 2, 0x09, 0x00])
+    private static let pong = WireFrame(0x81, [1, 1, 1, 2, 0x0A, 0x00])
+
+    private static func peer(_ role: ConnectionRole, _ extensions: [any WebSocketExtension]) throws -> WirePeer {
+        role == .server
+            ? try .server(extensions, offer: extensions.map(\.name).joined(separator: ", "))
+            : try .client(
+                extensions,
+                answer: extensions.map { item in
+                    let parameters = item.name == "x-kaazing-idle-timeout" ? "timeout=1000" : "01010102"
+                    return "\(item.name); \(parameters)"
+                }.joined(separator: ", ")
+            )
+    }
+
+    // MARK: x-kaazing-ping-pong
+
+    @Test(
+        "pings in text messages get pongs in text messages; the application sees neither",
+        arguments: [ConnectionRole.client, .server]
+    )
+    func pingPong(role: ConnectionRole) throws {
+        var peer = try Self.peer(role, [KaazingPingPong()])
+        if role == .server { #expect(peer.extensionsField == "x-kaazing-ping-pong; 01010102") }
+        peer.feed(Self.ping, Self.pong, WireFrame(0x89, [7]), WireFrame(0x81, Array("hello".utf8)))
+        #expect(peer.takeMessages() == [.text("hello")])
+        #expect(peer.takeFrames() == [Self.pong, WireFrame(0x8A, [7])])
+    }
+
+    @Test(
+        "text that looks like a control message is escaped, binary never",
+        arguments: [ConnectionRole.client, .server]
+    )
+    func escapes(role: ConnectionRole) throws {
+        let texts: [[UInt8]] = [Self.control, Self.control + [0x09, 0x00], Self.control + Array("x".utf8)]
+        var peer = try Self.peer(role, [KaazingPingPong()])
+        for text in texts { try peer.send(.text(String(decoding: text, as: UTF8.self))) }
+        try peer.send(.text("\u{1}\u{1}\u{1}"))
+        try peer.send(.binary(ByteBuffer(bytes: Self.control)))
+        let frames = peer.takeFrames()
+        let escape = WireFrame(0x81, Self.control)
+        #expect(
+            frames == texts.flatMap { [escape, WireFrame(0x81, $0)] } + [
+                WireFrame(0x81, [1, 1, 1]), WireFrame(0x82, Self.control),
+            ]
+        )
+        // And back.
+        var other = try Self.peer(role == .client ? .server : .client, [KaazingPingPong()])
+        other.feed(frames, readBytes: 3)
+        #expect(
+            other.takeMessages() == texts.map { .text(String(decoding: $0, as: UTF8.self)) } + [
+                .text("\u{1}\u{1}\u{1}"), .binary(ByteBuffer(bytes: Self.control)),
+            ]
+        )
+        #expect(other.takeFrames().isEmpty)
+    }
+
+    @Test(
+        "control messages that nobody knows: 1002",
+        arguments: [[0x0B, 0], [0x09], [0x09, 1], [0x0A, 0, 0]] as [[UInt8]]
+    )
+    func malformed(content: [UInt8]) throws {
+        var peer = try Self.peer(.server, [KaazingPingPong()])
+        peer.feed(WireFrame(0x81, Self.control + content))
+        #expect(peer.takeCloseCode() == 1002)
+    }
+
+    @Test(
+        "answers that make no sense fail the client",
+        arguments: [
+            "", "0101010", "010101020", "0101010g", "+1010102", "01010180", "01010102; 01010103", "timeout=01010102",
+            "01010102=1",
+        ]
+    )
+    func pingPongAnswers(parameters: String) throws {
+        let answer = parameters.isEmpty ? "x-kaazing-ping-pong" : "x-kaazing-ping-pong; \(parameters)"
+        #expect(try WirePeer.client([KaazingPingPong()], answer: answer).failure?.code == .openingInvalid)
+    }
+
+    // MARK: x-kaazing-idle-timeout
+
+    @Test("a server pings after half the timeout of its own silence, as a frame or as ping-pong has it")
+    func serverPings() throws {
+        var alone = try Self.peer(.server, [KaazingIdleTimeout(timeout: .seconds(4))])
+        #expect(alone.extensionsField == "x-kaazing-idle-timeout; timeout=4000")
+        alone.advance(by: .milliseconds(1999))
+        #expect(alone.takeFrames().isEmpty)
+        alone.advance(by: .milliseconds(1))
+        #expect(alone.takeFrames() == [WireFrame(0x89, [])])
+        alone.advance(by: .milliseconds(4000))
+        #expect(alone.takeFrames() == [WireFrame(0x89, []), WireFrame(0x89, [])])
+        // What is sent counts as a sign of life.
+        alone.advance(by: .milliseconds(1500))
+        try alone.send(.text("x"))
+        alone.advance(by: .milliseconds(1999))
+        #expect(alone.takeFrames().map(\.first) == [0x81])
+        alone.advance(by: .milliseconds(1))
+        #expect(alone.takeFrames() == [WireFrame(0x89, [])])
+
+        var both = try Self.peer(.server, [KaazingIdleTimeout(timeout: .seconds(4)), KaazingPingPong()])
+        #expect(both.negotiated?.extensions.count == 2)
+        both.advance(by: .seconds(2))
+        #expect(both.takeFrames() == [Self.ping])
+        both.feed(Self.pong)
+        #expect(both.takeMessages().isEmpty)
+    }
+
+    @Test("a client that hears nothing for the timeout gives up; anything counts")
+    func clientTimesOut() throws {
+        var peer = try Self.peer(.client, [KaazingIdleTimeout(), KaazingPingPong()])
+        for frame in [Self.ping, WireFrame(0x89, []), WireFrame(0x82, [1])] {
+            peer.advance(by: .milliseconds(999))
+            peer.feed(frame)
+        }
+        peer.advance(by: .milliseconds(999))
+        let code = peer.takeCloseCode()
+        #expect(peer.closed == nil && code == nil)
+        peer.advance(by: .milliseconds(1))
+        #expect(peer.takeCloseCode() == 1008)
+        peer.endInput()
+        #expect(peer.closed?.error?.code == .timeout)
+    }
+
+    @Test("a server without a timeout declines; one with streams goes on streaming")
+    func idleTimeoutNegotiation() throws {
+        #expect(try Self.peer(.server, [KaazingIdleTimeout()]).extensionsField == nil)
+        for answer in [
+            "", "timeout", "timeout=0", "timeout=-1", "timeout=x", "timeout=99999999999", "time=5", "timeout=5; x",
+        ] {
+            let field = answer.isEmpty ? "x-kaazing-idle-timeout" : "x-kaazing-idle-timeout; \(answer)"
+            #expect(
+                try WirePeer.client([KaazingIdleTimeout()], answer: field).failure?.code == .openingInvalid,
+                "\(answer)"
+            )
+        }
+        var peer = try Self.peer(.client, [KaazingIdleTimeout()])
+        try peer.send(MessageChunk(kind: .text, bytes: ByteBuffer(string: "a"), isFirst: true, isLast: false))
+        #expect(peer.takeFrames().map(\.first) == [0x01])
+    }
+
+    // MARK: x-kaazing-http-revalidate
+
+    @Test("the path to re-validate goes to the application, as text or binary")
+    func revalidate() throws {
+        let requests = Mutex<[KaazingHTTPRevalidate.Request]>([])
+        let revalidation = KaazingHTTPRevalidate { request in requests.withLock { $0.append(request) } }
+        var peer = try Self.peer(.client, [revalidation])
+        let content = Self.control + [0x01] + Array("/echo/;a/x?.kc=1".utf8)
+        peer.feed(WireFrame(0x81, content), WireFrame(0x82, content), WireFrame(0x81, Array("hello".utf8)))
+        peer.feed(WireFrame(0x81, Self.control), WireFrame(0x81, content))
+        #expect(peer.takeMessages() == [.text("hello"), .text(String(decoding: content, as: UTF8.self))])
+        let asked = requests.withLock { $0 }
+        #expect(asked.map(\.path) == ["/echo/;a/x?.kc=1", "/echo/;a/x?.kc=1"])
+        #expect(asked.first?.url(nonce: "42") == "http://example.com/echo/;a/x?.kc=1&.krn=42")
+        try peer.send(.text(String(decoding: content, as: UTF8.self)))
+        #expect(peer.takeFrames() == [WireFrame(0x81, Self.control), WireFrame(0x81, content)])
+        // A server of ours has nothing to grant it with.
+        #expect(try Self.peer(.server, [revalidation]).extensionsField == nil)
+    }
+
+    @Test(
+        "a path that is none: 1002",
+        arguments: ["", "x", "//evil.example/", "/a b", "/a\r\nX: y", "http://evil.example/"]
+    )
+    func revalidatePath(path: String) throws {
+        var peer = try Self.peer(.client, [KaazingHTTPRevalidate { _ in Issue.record("called") }])
+        peer.feed(WireFrame(0x81, Self.control + [0x01] + Array(path.utf8)))
+        #expect(peer.takeCloseCode() == 1002)
+    }
+}
