@@ -6,6 +6,7 @@ import json
 from support.check import Failed, check
 
 ACTIONS = {"complete", "wait", "redirect", "choose", "challenge", "send-body", "close", "upgrade", "proxy-auth"}
+DIALECTS = {"rfc6455", "hixie-75", "hixie-76", "whatwg-2010"}
 LAYERS = {"opening", "extended", "proxy"}
 
 
@@ -69,7 +70,7 @@ CONTRACT = {
     },
     "open": {
         "url": (_text, True), "subprotocol": (_text, False), "extensions": (_extensions, False),
-        "status": (_count, False), "dialect": (_one_of("rfc6455"), True), "redirects": (_count, True),
+        "status": (_count, False), "dialect": (_one_of(*DIALECTS), True), "redirects": (_count, True),
         "challenges": (_count, True),
     },
     "message": {
