@@ -81,6 +81,13 @@ struct ConnectLoop {
             peer: ""
         )
         self.observe(.connecting(url: plan.url, attempt: self.hops))
+        if plan.dialect != .rfc6455, !plan.url.isSecure {
+            // Threat D1
+            self.configuration.logger?.warning(
+                "what is sent is not masked and does not go over TLS: proxies on the way may mistake it for requests",
+                metadata: ["dialect": "\(plan.dialect)", "origin": "\(plan.url.origin)"]
+            )
+        }
         let bound = TimeAmount(self.configuration.timeouts.connect)
         let addresses = try await self.resolve(plan.url, until: min(self.deadline, .now() + bound))
         var failure: WebSocketError?
