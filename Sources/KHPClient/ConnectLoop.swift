@@ -95,6 +95,13 @@ struct ConnectLoop {
         // Another server may be behind another proxy, or behind none.
         let proxy = try self.configuration.proxy.proxy(for: plan.url)
         self.observe(.connecting(url: plan.url, attempt: self.hops, proxy: proxy))
+        if plan.dialect != .rfc6455, !plan.url.isSecure {
+            // Threat D1
+            self.configuration.logger?.warning(
+                "what is sent is not masked and does not go over TLS: proxies on the way may mistake it for requests",
+                metadata: ["dialect": "\(plan.dialect)", "origin": "\(plan.url.origin)"]
+            )
+        }
         let bound = TimeAmount(self.configuration.timeouts.connect)
         let addresses = try await self.permittedAddresses(
             of: plan.url,

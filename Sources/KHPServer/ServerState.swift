@@ -63,6 +63,12 @@ final class ServerState: Sendable {
             }
         }
         self.endpoints = table
+        if configuration.tls == nil, endpoints.contains(where: { $0.dialects != [.rfc6455] }) {
+            // Threat D1
+            configuration.logger?.warning(
+                "clients of dialects before RFC 6455 do not mask what they send; serve them over TLS"
+            )
+        }
         self.dialects = Dialect.all.filter { dialect in endpoints.contains { $0.dialects.contains(dialect) } }
     }
 

@@ -88,7 +88,8 @@ public final class WebSocket: Sendable {
     }
 
     /// Sends a binary message.
-    /// - Throws: ``WebSocketError`` when the socket is closed.
+    /// - Throws: ``WebSocketError`` when the socket is closed, and with the code
+    ///   ``WebSocketError/Code/invalidArgument`` in a dialect without binary messages.
     nonisolated(nonsending) public func send(_ bytes: ByteBuffer) async throws {
         try await self.send(.binary(bytes))
     }
@@ -137,10 +138,12 @@ public final class WebSocket: Sendable {
     /// Sends one message in pieces, so that it is never whole in memory.
     ///
     /// No other message can be sent until `body` returns; text may be cut anywhere but must be valid UTF-8 as a whole.
+    /// In ``Dialect/hixie75`` and ``Dialect/hixie76`` text alone can be sent so; in ``Dialect/whatwg2010`` nothing can,
+    /// since its frames begin with their length.
     /// - Parameter options: how it is to be sent. Where it is compressed, what each write gives can be read at once by
     ///   the peer; few large pieces compress better than many small ones.
-    /// - Throws: ``WebSocketError`` when the socket is closed; what `body` throws closes the socket with 1011, since
-    ///   half a message cannot be taken back.
+    /// - Throws: ``WebSocketError`` when the socket is closed, ``WebSocketError/Code/invalidArgument`` where the dialect
+    ///   cannot; what `body` throws closes the socket with 1011, since half a message cannot be taken back.
     nonisolated(nonsending) public func stream(
         _ kind: MessageKind,
         options: SendOptions = [],
@@ -209,7 +212,8 @@ public final class WebSocket: Sendable {
 
     /// Sends a ping and waits for its pong (RFC 6455 section 5.5.2).
     /// - Returns: the round-trip time.
-    /// - Throws: ``WebSocketError`` when the socket closes first, `CancellationError` when the task is cancelled.
+    /// - Throws: ``WebSocketError`` when the socket closes first, ``WebSocketError/Code/invalidArgument`` in the dialects
+    ///   before RFC 6455, which have no pings, `CancellationError` when the task is cancelled.
     nonisolated(nonsending) public func ping() async throws -> Duration {
         try await self.waiting { wait in
             try await withUnsafeThrowingContinuation { continuation in
@@ -222,6 +226,8 @@ public final class WebSocket: Sendable {
 
     /// Closes the socket: everything sent before leaves first, then the closing handshake runs, bounded by the close
     /// timeout.
+    ///
+    /// The dialects before RFC 6455 carry neither code nor reason.
     /// - Parameters:
     ///   - code: 1000 to 1014 without the reserved ones, or 3000 to 4999.
     ///   - reason: at most 123 bytes of UTF-8.
