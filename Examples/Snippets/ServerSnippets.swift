@@ -32,10 +32,10 @@ func endpoints(isMember: @escaping @Sendable (String, String) async -> Bool) asy
 }
 
 func authenticated(
-    password: @escaping @Sendable (_ of: String) async -> String?,
+    lookUp: @escaping @Sendable (_ user: String) async -> String?,
     principal: @escaping @Sendable (_ token: String) async -> String?
 ) -> Endpoint {
-    @Sendable func password(of user: String) async -> String? { await password(user) }
+    @Sendable func password(of user: String) async -> String? { await lookUp(user) }
     return
         Endpoint(
             "/trades",

@@ -41,8 +41,9 @@ extension WebSocketServer {
         public var drain: Duration = .seconds(10)
         /// Answers requests that are no WebSocket requests; without one they get 404, 405 or 426.
         public var httpHandler: (@Sendable (HTTPRequest) async -> HTTPAnswer)?
-        /// Where to log: the address at `info`, wrong credentials too; refusals for want of room and
-        /// addresses with too many wrong answers at `notice`, handlers that throw at `error`, failed handshakes at `debug`. Credentials never appear.
+        /// Where to log: the address and wrong credentials at `info`; refusals for want of room and addresses with too
+        /// many wrong answers at `notice`; handlers that throw at `error`; failed handshakes at `debug`. Credentials never
+        /// appear.
         public var logger: Logger?
         /// Sees every step of every connection, on its event loop: be quick and do not block.
         public var observer: (@Sendable (ConnectionEvent, ConnectionInfo) -> Void)?

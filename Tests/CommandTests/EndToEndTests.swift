@@ -67,6 +67,47 @@ struct EndToEndTests {
         #expect(status == 0, "SIGTERM drains")
     }
 
+    @Test("serve asks for digest, basic and token; connect answers; credentials nowhere")
+    func schemes() async throws {
+        let users = FileManager.default.temporaryDirectory.appendingPathComponent("khp-users-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: users) }
+        let keys = [DigestAlgorithm.sha256, .md5].map { algorithm in
+            let key = algorithm.key(user: "joe", realm: "the: desk", password: "welcome")
+            return "joe:the: desk:\(algorithm.rawValue):\(key)\n"
+        }
+        let lines = keys.joined() + "joe:\(try PasswordHash.make("welcome", algorithm: .bcrypt))\nrobot:mF_9.B5f\n"
+        try Data(lines.utf8).write(to: users)
+        let options = [
+            "--route", "/a=echo", "--route", "/t=echo", "--auth", "/a=basic", "--auth", "/a=digest:the: desk", "--auth",
+            "/t=token", "--users", users.path, "--application", "--session-lifetime", "1",
+        ]
+        let (_, status) = try await RunningCommand.serving(options) { port in
+            for options in [["--extended", "required"], ["--extended", "off"]] {
+                for (path, scheme, credentials) in [
+                    ("a", "Digest", ["--user", "joe:welcome"]), ("t", "Token", ["--token", "mF_9.B5f"]),
+                ] {
+                    let ended = try await RunningCommand.run(
+                        ["connect", "--json", "--trace", "--message", "hi"] + options + credentials
+                            + ["ws://127.0.0.1:\(port)/\(path)"]
+                    )
+                    #expect(ended.status == 0, "\(ended.output)\(ended.errors)")
+                    #expect(ended.event("challenge")?["scheme"] as? String == scheme)
+                    #expect(ended.event("message")?["text"] as? String == "hi")
+                    for secret in ["welcome", "mF_9", "response=", "rspauth"] {
+                        #expect(!ended.output.contains(secret) && !ended.errors.contains(secret), "\(secret)")
+                    }
+                }
+            }
+            let url = "ws://127.0.0.1:\(port)/a"
+            let over = try await RunningCommand.run(
+                ["connect", "--json", "--user", "joe:welcome", "--message", "hi", "--count", "2", url]
+            )
+            #expect(over.event("close")?["code"] as? Int == 1008)
+            #expect(over.status == 1)
+        }
+        #expect(status == 0)
+    }
+
     @Test("each kind of failure has its status and one sentence")
     func failures() async throws {
         let routes = [

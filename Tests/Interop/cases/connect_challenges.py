@@ -1,9 +1,11 @@
 """`khp connect` and 401: replay on the same WebSocket, limits, and what is never shown."""
 
 import base64
+import hashlib
+import re
 
 from support.bench import PASSWORD, USER
-from support.check import among, check, equal, holds
+from support.check import among, check, equal, holds, lacks
 from support.registry import behaviour
 from support.wire import basic
 
@@ -102,6 +104,70 @@ async def _(bench, options, challenge):
     outcome = await bench.connect(server.url(), *options, "--json")
     outcome.fails(8)
     equal(outcome.events.one("error")["code"], "authentication-failed", "error code")
+
+
+HASHES = {"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}
+
+
+def _digest(authorization, method, password=PASSWORD):
+    """The parameters of a Digest answer, which has to be right by RFC 7616 as hashlib computes it."""
+    check(authorization.startswith("Digest "), f"the answer is no Digest: {authorization}")
+    found = re.findall(r'([\w*]+)=(?:"((?:[^"\\]|\\.)*)"|([^,\s]*))', authorization[7:])
+    given = {name: re.sub(r"\\(.)", r"\1", quoted) or plain for name, quoted, plain in found}
+    algorithm = given.get("algorithm", "MD5")
+
+    def h(text):
+        return hashlib.new(HASHES[algorithm.removesuffix("-sess")], text.encode()).hexdigest()
+
+    key = h(f"{USER}:{given['realm']}:{password}")
+    if algorithm.endswith("-sess"):
+        key = h(f"{key}:{given['nonce']}:{given['cnonce']}")
+    request = h(f"{method}:{given['uri']}")
+    middle = [given["nonce"]]
+    if "qop" in given:
+        middle += [given["nc"], given["cnonce"], given["qop"]]
+    equal(given["response"], h(":".join([key, *middle, request])), "response")
+    return given
+
+
+@behaviour("Digest is computed right and is never shown", rows=[
+    ("MD5", 'realm="desk", nonce="n", qop="auth"', "MD5"),
+    ("without qop", 'realm="desk", nonce="n"', "MD5"),
+    ("MD5-sess", 'realm="desk", nonce="n", qop="auth", algorithm=MD5-sess', "MD5-sess"),
+    ("SHA-256", 'realm="de\\"sk", nonce="n", qop="auth,auth-int", algorithm=SHA-256, opaque="o"', "SHA-256"),
+    ("SHA-512-256", 'realm="desk", nonce="n", qop="auth", algorithm=SHA-512-256, userhash=true', "SHA-512-256"),
+    ("strongest", 'realm=a, nonce=n, qop=auth, Digest realm=b, nonce=m, qop=auth, algorithm=SHA-256, Basic', "SHA-256"),
+])  # fmt: skip
+async def _(bench, challenge, algorithm):
+    async def script(peer):
+        await peer.open()
+        first = await peer.request()
+        await peer.answer(401, [("WWW-Authenticate", "Digest " + challenge)])
+        given = _digest((await peer.request()).get("Authorization"), "GET")
+        equal(given.get("algorithm", "MD5"), algorithm, "algorithm")
+        equal(given["uri"], first.start.split(" ")[1], "uri")
+        # Right, but with a nonce that is too old: again, without anyone being asked.
+        stale = re.sub(r'nonce="?(\w)"?', r'stale=true, nonce="x\1"', challenge)
+        await peer.answer(401, [("WWW-Authenticate", "Digest " + stale)])
+        equal(_digest((await peer.request()).get("Authorization"), "GET")["nonce"][0], "x", "the nonce's beginning")
+        await peer.answer(101)
+        await peer.echo()
+
+    server = await bench.raw_server(script)
+    options = ["--user", f"{USER}:{PASSWORD}", "--json", "--message", "hi", "--count", 1]
+    events = (await bench.connect(server.url(), *options)).ends(0).events
+    equal([event["scheme"] for event in events.named("challenge")], ["Digest", "Digest"], "schemes")
+
+
+@behaviour("a token answers Bearer and Token", rows=[
+    ("Bearer", 'Bearer realm="api", scope="a b"', "Bearer t0ken-4711"),
+    ("Token with Kaazing's prefix", "Application Token realm=x", "Token t0ken-4711"),
+])  # fmt: skip
+async def _(bench, challenge, expected):
+    server = await bench.raw_server(_wants(expected, [("WWW-Authenticate", challenge)]))
+    options = ["--token", "t0ken-4711", "--json", "--trace", "--message", "hi", "--count", 1]
+    outcome = (await bench.connect(server.url(), *options)).ends(0)
+    lacks(outcome.text + outcome.errors, "t0ken-4711", "what is shown")
 
 
 @behaviour("wrong credentials are sent once, then 8")
