@@ -10,7 +10,8 @@ extension WebSocketClient {
     ///
     /// It ends
     /// - when `body` returns, unless it had come to the end of `messages` or `chunks`, or seen `closed()`, of a
-    ///   connection whose end the policy allows to be followed by another: then its result is dropped and it runs again.
+    ///   connection whose end the policy allows to be followed by another: then its result is dropped and it runs again,
+    ///   as long as attempts are left.
     ///   A body that returns of its own accord is never run twice;
     /// - when `body` throws, unless that is a ``WebSocketError`` of a connection that was lost in this way. Its socket is
     ///   closed with 1011 then;
@@ -36,6 +37,7 @@ extension WebSocketClient {
         var attempts = 0
         while true {
             let cause: WebSocketError
+            var returned: Result? = nil
             switch await self.attempt(url, subprotocols, &attempts) {
             case .failure(let error):
                 guard let error = error as? WebSocketError, policy.allows(error) else { throw error }
@@ -44,12 +46,18 @@ extension WebSocketClient {
                 let began = policy.clock()
                 switch try await Self.run(body, with: socket, policy) {
                 case .done(let result): return result
-                case .lost(let error): cause = error
+                case .lost(let error, let result):
+                    cause = error
+                    returned = result
                 }
                 if policy.clock() - began >= policy.stableTime { schedule.reset() }
             }
             let asked = policy.retryAfter(cause)
-            guard let delay = schedule.next(retryAfter: asked, random: policy.random()) else { throw cause }
+            guard let delay = schedule.next(retryAfter: asked, random: policy.random()) else {
+                // No attempt is left, and the body did what it had to do: an end that it saw is no failure of its own.
+                if let returned { return returned }
+                throw cause
+            }
             policy.observer?(ReconnectAttempt(attempt: schedule.failures, delay: delay, cause: cause))
             self.configuration.logger?.info(
                 "connecting again",
@@ -73,7 +81,8 @@ extension WebSocketClient {
 
     private enum Run<Result> {
         case done(Result)
-        case lost(WebSocketError)
+        /// With what the body returned, where it did.
+        case lost(WebSocketError, Result?)
     }
 
     nonisolated(nonsending) private static func run<Result>(
@@ -85,12 +94,12 @@ extension WebSocketClient {
             let result = try await socket.withOwner(body)
             let sawEnd = socket.endWasSeen
             let end = try await socket.close()
-            return sawEnd && policy.allows(end) ? .lost(Self.cause(end, socket)) : .done(result)
+            return sawEnd && policy.allows(end) ? .lost(Self.cause(end, socket), result) : .done(result)
         } catch {
             let hadEnded = socket.hasEnded
             let end = try? await socket.close(code: error is CancellationError ? .goingAway : .internalError)
             guard hadEnded, error is WebSocketError, !Task.isCancelled, let end, policy.allows(end) else { throw error }
-            return .lost(Self.cause(end, socket))
+            return .lost(Self.cause(end, socket), nil)
         }
     }
 
