@@ -219,14 +219,21 @@ struct ReconnectTests {
             #expect(count.withLock { $0 } == 0, "none of these is followed by another connect")
             var three = policy
             three.attempts = 3
+            let result = try await client.withReconnection(to: base + "/bye", policy: three) { socket in
+                for try await _ in socket.messages {}
+                return "the last one's"
+            }
+            #expect(result == "the last one's")
+            #expect(count.withLock { $0 } == 3)
             await #expect {
                 try await client.withReconnection(to: base + "/bye", policy: three) { socket in
                     for try await _ in socket.messages {}
+                    try await socket.send("too late")
                 }
             } throws: {
                 ($0 as? WebSocketError)?.closeCode == .goingAway
             }
-            #expect(count.withLock { $0 } == 3)
+            #expect(count.withLock { $0 } == 6)
             let (pausing, tell) = AsyncStream.makeStream(of: Void.self)
             var endless = policy
             endless.sleep = { _ in

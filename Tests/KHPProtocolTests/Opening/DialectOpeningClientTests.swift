@@ -280,6 +280,7 @@ struct DialectOpeningClientTests {
         }
         #expect(response.status == status)
         #expect(response.fields[.location] == "/y")
-        #expect(String(buffer: response.entity) == "no")
+        // What a redirect says beside where it leads is not waited for (threat F11).
+        #expect(String(buffer: response.entity) == (status < 400 ? "" : "no"))
     }
 }
