@@ -431,7 +431,10 @@ extension Connection {
             return
         }
         guard self.closing.canSend else { return }
-        if let deadline = self.extensions?.deadline, deadline <= now { return self.extensionsTimeReached(now: now) }
+        if let deadline = self.extensions?.deadline, deadline <= now {
+            self.extensionsTimeReached(now: now)
+            guard self.phase == .open, self.closing.canSend else { return }
+        }
         // What was unfinished after some read may have been completed by one that left nothing behind.
         self.keepAlive?.unfinishedMessage(self.reader.unfinishedMessage, now)
         switch self.keepAlive?.expired(now) {
