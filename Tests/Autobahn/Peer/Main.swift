@@ -60,7 +60,7 @@ struct Main {
         configuration.limits = limits
         configuration.keepAlive = keepAlive
         let server = WebSocketServer(configuration: configuration) {
-            Endpoint("/", messageHandler: { Echo() })
+            Endpoint("/", extensions: [PerMessageDeflate()], messageHandler: { Echo() })
         }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await server.run() }
@@ -74,6 +74,7 @@ struct Main {
     private static func run(_ url: String) async {
         var configuration = WebSocketClient.Configuration()
         configuration.extendedHandshake = .off
+        configuration.extensions = [PerMessageDeflate()]
         configuration.limits = limits
         configuration.keepAlive = keepAlive
         let client = WebSocketClient(configuration: configuration)
