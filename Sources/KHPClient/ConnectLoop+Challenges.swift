@@ -53,8 +53,9 @@ extension ConnectLoop {
             throw self.attempt.unanswered(response, at: place, hasHandler: false)
         }
         var wasRefused = false
+        let until = began + TimeAmount(self.configuration.timeouts.challenge)
         for request in requests {
-            guard let credentials = try await self.ask(handler, request) else { continue }
+            guard let credentials = try await self.ask(handler, request, until: until) else { continue }
             if self.attempt.authenticator.isRefused(credentials, at: place) {
                 // Another challenge may still have an answer.
                 wasRefused = true
@@ -142,13 +143,17 @@ extension ConnectLoop {
         )
     }
 
-    /// Asks a handler, bounded (threat E12).
-    func ask(_ handler: any ChallengeHandler, _ request: ChallengeRequest) async throws -> Credentials? {
+    /// Asks a handler, bounded (threat E12): however many challenges one answer of a server holds, they share the time.
+    private func ask(
+        _ handler: any ChallengeHandler,
+        _ request: ChallengeRequest,
+        until: NIODeadline
+    ) async throws -> Credentials? {
         let limit = self.configuration.timeouts.challenge
         // A handler that does not come back, whatever it waits for, must not hold the caller.
         let answer = self.eventLoop.makePromise(of: Credentials?.self)
         let task = answer.completeWithTask { await handler.respond(to: request) }
-        let timer = self.eventLoop.scheduleTask(in: TimeAmount(limit)) {
+        let timer = self.eventLoop.scheduleTask(deadline: until) {
             answer.fail(WebSocketError(.timeout, "The challenge was not answered within \(limit.words)."))
         }
         defer {

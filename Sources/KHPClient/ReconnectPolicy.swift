@@ -5,10 +5,10 @@ public import KHPProtocol
 /// Pauses grow exponentially up to a cap and are then drawn at random between nothing and that (full jitter), so that
 /// clients that lost the same server do not come back together.
 ///
-/// It connects again after errors of the network, timeouts, the statuses 429, 500, 502, 503 and 504, and the close codes
-/// 1001, 1006 (a lost connection), 1012 and 1013. It never does after any other status, 401 and 403 among them, after a
-/// failure of TLS, a redirect that was not followed, or a violation of the protocol: what was refused once will be
-/// refused again.
+/// It connects again after errors of the network, timeouts, the statuses 429, 500, 502, 503 and 504, of a server or of a
+/// proxy, a SOCKS proxy that did not reach the server, and the close codes 1001, 1006 (a lost connection), 1012 and
+/// 1013. It never does after any other status, 401 and 403 among them, after a failure of TLS, a redirect that was not
+/// followed, or a violation of the protocol: what was refused once will be refused again.
 public struct ReconnectPolicy: Sendable {
     /// The longest pause before the first new attempt.
     public var initialDelay: Duration = .milliseconds(500)
@@ -44,8 +44,10 @@ public struct ReconnectPolicy: Sendable {
     public func allows(_ error: WebSocketError) -> Bool {
         switch error.code {
         case .timeout, .closedDuringHandshake: true
-        case .connectFailed, .openingRefused, .extendedRefused:
-            error.response.map { [429, 500, 502, 503, 504].contains($0.status) } ?? (error.code == .connectFailed)
+        case .connectFailed, .openingRefused, .extendedRefused, .proxyRefused:
+            // A proxy says so where the server cannot be reached.
+            error.response.map { [429, 500, 502, 503, 504].contains($0.status) }
+                ?? (error.code == .connectFailed || error.isPassing)
         default: false
         }
     }
@@ -92,7 +94,7 @@ struct ReconnectSchedule {
         let multiplier = self.policy.multiplier >= 1 ? self.policy.multiplier : 1
         let cap = max(0, self.policy.maximumDelay / .seconds(1))
         var bound = max(0, self.policy.initialDelay / .seconds(1))
-        for _ in 0..<min(self.failures, 1000) where bound < cap { bound *= multiplier }
+        for _ in 0..<min(self.failures, 1000) where bound > 0 && bound < cap { bound *= multiplier }
         return min(bound, cap)
     }
 

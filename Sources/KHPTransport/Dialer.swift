@@ -4,6 +4,7 @@ package import KHPProtocol
 package import NIOCore
 import NIOPosix
 package import NIOSSL
+import Synchronization
 
 package enum Dialer {
     /// What TLS to the server is called in a pipeline, where TLS to a proxy may stand before it.
@@ -18,17 +19,12 @@ package enum Dialer {
         on eventLoop: any EventLoop,
         makeHandler: @escaping @Sendable (any Channel) throws -> ConnectionHandler
     ) async throws -> any Channel {
-        try await self.bootstrap(deadline, limits, eventLoop)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    if let tls {
-                        try channel.pipeline.syncOperations.addHandler(self.tlsHandler(tls), name: self.tlsName)
-                    }
-                    try channel.pipeline.syncOperations.addHandler(makeHandler(channel))
-                }
+        try await self.connect(self.bootstrap(deadline, limits, eventLoop), to: address) { channel in
+            if let tls {
+                try channel.pipeline.syncOperations.addHandler(self.tlsHandler(tls), name: self.tlsName)
             }
-            .connect(to: address)
-            .get()
+            try channel.pipeline.syncOperations.addHandler(makeHandler(channel))
+        }
     }
 
     /// A connection to a proxy, and the steps of the tunnel through it.
@@ -81,16 +77,32 @@ package enum Dialer {
                 eventLoop: eventLoop
             )
         }.get()
-        let channel = try await self.bootstrap(deadline, limits, eventLoop)
-            .channelInitializer { channel in
+        let channel = try await self.connect(self.bootstrap(deadline, limits, eventLoop), to: address) { channel in
+            if let tls { try channel.pipeline.syncOperations.addHandler(self.tlsHandler(tls)) }
+            try channel.pipeline.syncOperations.addHandler(handler.value)
+        }
+        return ProxyConnection(channel: channel, handler: handler, steps: steps)
+    }
+
+    /// Connects; a task that is cancelled does not wait for a peer that answers nothing (threat H7).
+    private static func connect(
+        _ bootstrap: ClientBootstrap,
+        to address: SocketAddress,
+        _ initialize: @escaping @Sendable (any Channel) throws -> Void
+    ) async throws -> any Channel {
+        let dialled = DialledChannel()
+        return try await withTaskCancellationHandler {
+            try await bootstrap.channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    if let tls { try channel.pipeline.syncOperations.addHandler(self.tlsHandler(tls)) }
-                    try channel.pipeline.syncOperations.addHandler(handler.value)
+                    try dialled.set(channel)
+                    try initialize(channel)
                 }
             }
             .connect(to: address)
             .get()
-        return ProxyConnection(channel: channel, handler: handler, steps: steps)
+        } onCancel: {
+            dialled.cancel()
+        }
     }
 
     private static func bootstrap(
@@ -112,5 +124,26 @@ package enum Dialer {
     static func tlsHandler(_ tls: (context: NIOSSLContext, host: String)) throws -> NIOSSLClientHandler {
         let isAddress = (try? SocketAddress(ipAddress: tls.host, port: 0)) != nil
         return try NIOSSLClientHandler(context: tls.context, serverHostname: isAddress ? nil : tls.host)
+    }
+}
+
+/// The channel that is being connected, for whoever gives it up meanwhile.
+private final class DialledChannel: Sendable {
+    private let state = Mutex<(channel: (any Channel)?, isCancelled: Bool)>((nil, false))
+
+    func set(_ channel: any Channel) throws {
+        let isCancelled = self.state.withLock { state in
+            state.channel = channel
+            return state.isCancelled
+        }
+        if isCancelled { throw CancellationError() }
+    }
+
+    func cancel() {
+        let channel = self.state.withLock { state in
+            state.isCancelled = true
+            return state.channel
+        }
+        channel?.close(promise: nil)
     }
 }

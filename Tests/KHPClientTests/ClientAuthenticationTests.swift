@@ -168,6 +168,23 @@ struct ClientAuthenticationTests {
         }
     }
 
+    @Test("E12: the challenges of one answer share the time that a person has")
+    func sharedTime() async throws {
+        struct Slow: ChallengeHandler {
+            func respond(to request: ChallengeRequest) async -> Credentials? {
+                try? await Task.sleep(for: .milliseconds(300))
+                return nil
+            }
+        }
+        let challenges = (1...3).map { "WWW-Authenticate: Own\($0) realm=\"desk\"" }.joined(separator: "\r\n")
+        try await withScriptedServer { _ in
+            .text(refusal("401 Unauthorized", challenges + "\r\nConnection: close"))
+        } body: { port, _ in
+            let error = await failure(client(Slow()) { $0.timeouts.challenge = .milliseconds(450) }, port)
+            #expect(error?.code == .timeout)
+        }
+    }
+
     @Test("E10: a server that is never content, and one whose nonce is always stale", arguments: [false, true])
     func never(isStale: Bool) async throws {
         let handler = LoginChallengeHandler { ("joe", "guess \($0.round)") }

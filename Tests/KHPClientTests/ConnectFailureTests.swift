@@ -1,6 +1,7 @@
 import KHPClient
 import KHPServer
 import NIOCore
+import NIOPosix
 import Synchronization
 import TestSupport
 import Testing
@@ -84,6 +85,33 @@ struct ConnectFailureTests {
             connecting.cancel()
             await #expect { try await connecting.value } throws: { ($0 as? WebSocketError)?.code == .cancelled }
         }
+    }
+
+    @Test("a connect is cancelled at once while nothing answers over TCP (H7)", arguments: [false, true])
+    func cancelledBeforeTCP(isProxied: Bool) async throws {
+        // Nobody accepts, and the queue is full: the system drops what comes.
+        let group = MultiThreadedEventLoopGroup.singleton
+        let listener = try await ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 0)
+            .serverChannelOption(.autoRead, value: false)
+            .bind(host: "127.0.0.1", port: 0).get()
+        let port = try #require(listener.localAddress?.port)
+        let filler = try await ClientBootstrap(group: group).connect(host: "127.0.0.1", port: port).get()
+        var configuration = WebSocketClient.Configuration()
+        let (dialling, tell) = AsyncStream.makeStream(of: Void.self)
+        configuration.observer = { event, _ in if case .connecting = event { tell.yield() } }
+        if isProxied { configuration.proxy = .proxy(try Proxy("http://127.0.0.1:\(port)")) }
+        let client = WebSocketClient(configuration: configuration)
+        let connecting = Task { try await client.connect(to: "ws://127.0.0.1:\(port)/") }
+        for await _ in dialling { break }
+        // The connect has told that it begins; there is no event for the request that is not answered.
+        try await Task.sleep(for: .milliseconds(100))
+        let began = ContinuousClock.now
+        connecting.cancel()
+        await #expect { try await connecting.value } throws: { ($0 as? WebSocketError)?.code == .cancelled }
+        #expect(ContinuousClock.now - began < .seconds(3))
+        try await filler.close()
+        try await listener.close()
     }
 
     @Test("one connection in CONNECTING state for an address; the next waits its turn (R-C1)")

@@ -43,6 +43,7 @@ struct ReconnectTests {
         "settings that make no sense end neither in a trap nor in a negative pause",
         arguments: [
             (Duration.seconds(-1), 2.0), (.seconds(1), -5), (.seconds(1), .infinity), (.seconds(1), .nan), (.zero, 2),
+            (.zero, .infinity),
         ]
     )
     func nonsense(_ initial: Duration, _ multiplier: Double) throws {
@@ -75,11 +76,22 @@ struct ReconnectTests {
             (.proxyAuthenticationRequired, 407, false), (.invalidURL, nil, false), (.invalidArgument, nil, false),
             (.openingInvalid, 101, false), (.extendedInvalid, 101, false), (.extendedRequired, 101, false),
             (.protocolViolation, nil, false), (.cancelled, nil, false), (.limitExceeded, nil, false),
+            (.proxyRefused, 503, true), (.proxyRefused, 502, true), (.proxyRefused, 403, false),
+            (.proxyRefused, nil, false), (.proxyInvalid, nil, false),
         ] as [(WebSocketError.Code, Int?, Bool)]
     )
     func failures(_ code: WebSocketError.Code, _ status: Int?, _ isAllowed: Bool) {
         let response = status.map { HandshakeResponse(status: $0, reason: "") }
         #expect(ReconnectPolicy().allows(WebSocketError(code, "", response: response)) == isAllowed)
+    }
+
+    @Test("a SOCKS proxy that does not reach the server may do so later; one whose rules forbid it will not")
+    func socks() {
+        for isPassing in [true, false] {
+            var error = WebSocketError(.proxyRefused, "")
+            error.isPassing = isPassing
+            #expect(ReconnectPolicy().allows(error) == isPassing)
+        }
     }
 
     @Test(

@@ -96,7 +96,7 @@ package struct Authenticator: Sendable {
     private var preemptive: [PreemptiveCredentials]
     /// How many challenges were answered, over all hops and layers of the connect.
     package private(set) var count = 0
-    /// How many of them were a server's, and no proxy's.
+    /// How many of them were those of the origin where the chain is now, and no proxy's.
     package private(set) var serverCount = 0
     private var logins: [Space: Login] = [:]
     /// The login that the next request to a place takes along.
@@ -383,6 +383,7 @@ package struct Authenticator: Sendable {
     /// where that comes back (D12, threat F2). What it refused stays refused.
     package mutating func left(_ url: WebSocketURL) {
         let party = url.origin
+        self.serverCount = 0
         self.preemptive.removeAll { $0.origin.isSameOrigin(as: url) }
         self.logins = self.logins.filter { $0.key.party != party }
         self.current = self.current.filter { $0.key.party != party }

@@ -495,12 +495,3 @@ package struct Connection {
     @inline(__always)
     mutating func nextMask() -> UInt32 { self.role == .client ? self.masks.next() : 0 }
 }
-
-extension Duration {
-    /// As people say it in an error: `10 s`, `0.25 s`.
-    package var words: String {
-        let (seconds, attoseconds) = self.components
-        if attoseconds == 0 { return "\(seconds) s" }
-        return "\(Double(seconds) + Double(attoseconds) / 1e18) s"
-    }
-}

@@ -9,17 +9,22 @@ public struct WebSocketError: Error, Sendable {
     /// The URL of the hop that failed.
     public var url: WebSocketURL? {
         get { details?.url }
-        set { details = Details(url: newValue, response: response, redirects: redirects) }
+        set { details = Details(url: newValue, response: response, redirects: redirects, isPassing: isPassing) }
     }
     /// The response that refused, with its content, where there was one (KHP-E20).
     public var response: HandshakeResponse? {
         get { details?.response }
-        set { details = Details(url: url, response: newValue, redirects: redirects) }
+        set { details = Details(url: url, response: newValue, redirects: redirects, isPassing: isPassing) }
     }
     /// The redirects that a connect had followed before it failed, in order.
     public var redirects: [RedirectStep] {
         get { details?.redirects ?? [] }
-        set { details = Details(url: url, response: response, redirects: newValue) }
+        set { details = Details(url: url, response: response, redirects: newValue, isPassing: isPassing) }
+    }
+    /// Whether what a SOCKS proxy refused for may pass: it has no status that tells.
+    package var isPassing: Bool {
+        get { details?.isPassing ?? false }
+        set { details = Details(url: url, response: response, redirects: redirects, isPassing: newValue) }
     }
     /// The close code that was sent or received, where there was one.
     public var closeCode: WebSocketCloseCode?
@@ -31,11 +36,18 @@ public struct WebSocketError: Error, Sendable {
         let url: WebSocketURL?
         let response: HandshakeResponse?
         let redirects: [RedirectStep]
+        let isPassing: Bool
 
-        init(url: WebSocketURL?, response: HandshakeResponse?, redirects: [RedirectStep] = []) {
+        init(
+            url: WebSocketURL?,
+            response: HandshakeResponse?,
+            redirects: [RedirectStep] = [],
+            isPassing: Bool = false
+        ) {
             self.url = url
             self.response = response
             self.redirects = redirects
+            self.isPassing = isPassing
         }
     }
 

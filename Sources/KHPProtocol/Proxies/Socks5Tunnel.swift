@@ -163,7 +163,8 @@ struct Socks5Tunnel: Sendable {
         guard let code: UInt8 = input.getInteger(at: start + 1) else { return .wait }
         guard code == 0 else {
             return TunnelFailure.refused(
-                "The proxy \(proxy) did not open a tunnel to \(Tunnel.target(of: url)): \(Self.words(for: code))."
+                "The proxy \(proxy) did not open a tunnel to \(Tunnel.target(of: url)): \(Self.words(for: code)).",
+                isPassing: [0x01, 0x03, 0x04, 0x05, 0x06].contains(code)
             )
         }
         guard let kind: UInt8 = input.getInteger(at: start + 3) else { return .wait }

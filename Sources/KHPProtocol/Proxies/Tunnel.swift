@@ -105,8 +105,11 @@ extension Tunnel: CustomReflectable {
 
 /// The failures that all kinds of proxies share.
 enum TunnelFailure {
-    static func refused(_ message: String) -> TunnelAction {
-        .failed(WebSocketError(.proxyRefused, message, phase: .connect))
+    /// - Parameter isPassing: whether it is the network or the server, and not the proxy's rules or ours.
+    static func refused(_ message: String, isPassing: Bool = false) -> TunnelAction {
+        var error = WebSocketError(.proxyRefused, message, phase: .connect)
+        error.isPassing = isPassing
+        return .failed(error)
     }
 
     static func invalid(_ proxy: Proxy, _ what: String) -> TunnelAction {

@@ -39,10 +39,11 @@ public enum RedirectPolicy: String, Sendable, Hashable, CaseIterable {
         }
     }
 
-    /// What peers have in common: a dot and everything after the first label; a host of one or two labels itself.
+    /// What peers have in common: a dot and everything after the first label; a host of one or two labels itself. The
+    /// dot that may end a host begins no label.
     private static func baseDomain(_ host: String) -> String {
         let labels = host.split(separator: ".", omittingEmptySubsequences: false)
-        guard labels.count > 2 else { return host }
+        guard labels.count(where: { !$0.isEmpty }) > 2 else { return host }
         return "." + labels.dropFirst().joined(separator: ".")
     }
 }

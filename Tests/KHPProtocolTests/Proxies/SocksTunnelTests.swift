@@ -160,6 +160,30 @@ import Testing
         }
     }
 
+    @Test(
+        "what may pass is told apart from what will be refused again, for those who reconnect",
+        arguments: [
+            ("socks5", [[5, 0], [5, 1]], true), ("socks5", [[5, 0], [5, 3]], true),
+            ("socks5", [[5, 0], [5, 4]], true),
+            ("socks5", [[5, 0], [5, 5]], true), ("socks5", [[5, 0], [5, 6]], true),
+            ("socks5", [[5, 0], [5, 2]], false),
+            ("socks5", [[5, 0], [5, 7]], false), ("socks5", [[5, 0], [5, 8]], false),
+            ("socks4", [[0, 0x5B, 0, 0, 0, 0, 0, 0]], true), ("socks4", [[0, 0x5D, 0, 0, 0, 0, 0, 0]], false),
+        ] as [(String, [[UInt8]], Bool)]
+    )
+    func mayPass(_ scheme: String, _ answers: [[UInt8]], _ isPassing: Bool) throws {
+        var tunnel = try Self.tunnel("\(scheme)://gate")
+        var action = tunnel.start()
+        for answer in answers { action = tunnel.receive(ByteBuffer(bytes: answer)) }
+        guard case .failed(var error) = action else {
+            Issue.record("there is no refusal")
+            return
+        }
+        error.url = try WebSocketURL("ws://a/")
+        #expect(error.code == .proxyRefused)
+        #expect(error.isPassing == isPassing)
+    }
+
     @Test func socks4CannotDoAll() throws {
         #expect(throws: WebSocketError.self) { try Self.tunnel("socks4://joe:password@gate") }
         #expect(throws: WebSocketError.self) { try Self.tunnel("socks4://gate", "ws://[::1]/") }

@@ -198,6 +198,42 @@ struct ClientAttemptTests {
         #expect(older.plan.version == 13)
     }
 
+    @Test("a 403 is about the credentials only where they were given: not at the origin behind a redirect (D16)")
+    func refusedElsewhere() throws {
+        let refusal = WebSocketError(
+            .openingRefused,
+            "The server refused the opening handshake with 403.",
+            response: HandshakeResponse(status: 403, reason: ""),
+            phase: .opening
+        )
+        for (location, code) in [
+            ("/b", WebSocketError.Code.authenticationFailed), ("ws://b.example/", .openingRefused),
+        ] {
+            var attempt = try self.attempt()
+            let challenge = HandshakeResponse(
+                status: 401,
+                reason: "",
+                fields: [.wwwAuthenticate: "Basic realm=\"desk\""]
+            )
+            let (place, target) = (attempt.place(.opening), attempt.target(.opening))
+            let challenged = try attempt.challenged(by: challenge, at: place, target: target, clientNonce: "n")
+            guard case .ask(let requests) = challenged, let request = requests.first else {
+                Issue.record("there is no challenge to answer")
+                return
+            }
+            _ = try attempt.answer(
+                .login(user: "joe", password: "welcome"),
+                to: request,
+                at: place,
+                target: target,
+                response: challenge,
+                clientNonce: "n"
+            )
+            _ = try attempt.follow(self.outcome(302, [.location: location], .opening))
+            #expect(attempt.explained(refusal).code == code)
+        }
+    }
+
     @Test("version 8 names the origin as its drafts do")
     func originOfVersion8() throws {
         for (version, name, other) in [(13, "Origin", "Sec-WebSocket-Origin"), (8, "Sec-WebSocket-Origin", "Origin")] {

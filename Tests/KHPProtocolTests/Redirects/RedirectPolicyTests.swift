@@ -16,7 +16,8 @@ import Testing
             ("ws://a.b.example/", "ws://a.evilb.example/", ""), ("ws://a.example/", "ws://b.example/", ""),
             ("ws://h/", "ws://i/", ""), ("ws://h/", "ws://a.h/", "s"), ("ws://10.0.0.1/", "ws://99.0.0.1/", ""),
             ("ws://10.0.0.1/", "ws://10.0.0.1:8080/", "dps"), ("ws://[::1]/", "ws://[::2]/", ""),
-            ("ws://0.0.1.example/", "ws://10.0.0.1/", ""),
+            ("ws://0.0.1.example/", "ws://10.0.0.1/", ""), ("ws://b.example./", "ws://c.example./", ""),
+            ("ws://a.b.example./", "ws://c.b.example./", "p"),
         ]
     )
     func table(from: String, to: String, allowed: String) throws {
