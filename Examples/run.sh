@@ -89,7 +89,7 @@ stop_server
 check BasicLogin <<'END'
 server says: text("Welcome, joe!")
 challenges answered: 1
-refused: The credentials were refused.
+refused: The server refused the credentials.
 END
 
 check DigestLogin <<'END'

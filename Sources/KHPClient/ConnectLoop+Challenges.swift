@@ -50,7 +50,7 @@ extension ConnectLoop {
         }
         guard let handler else {
             self.observe(requests.first)
-            throw self.attempt.unanswered(response, at: place, hasHandler: false)
+            throw self.attempt.unanswered(response, requests, at: place, hasHandler: false)
         }
         var wasRefused = false
         let until = began + TimeAmount(self.configuration.timeouts.challenge)
@@ -75,7 +75,7 @@ extension ConnectLoop {
             return value
         }
         self.observe(requests.first)
-        throw self.attempt.unanswered(response, at: place, hasHandler: true, wasRefused: wasRefused)
+        throw self.attempt.unanswered(response, requests, at: place, hasHandler: true, wasRefused: wasRefused)
     }
 
     /// Sends the answer to a challenge of the extended handshake, on the same WebSocket (KHP-E17).

@@ -163,7 +163,7 @@ struct ConnectLoop {
             return try await withTaskCancellationHandler {
                 try await self.follow(stream, channel: channel, permit: permit)
             } onCancel: {
-                channel.close(promise: nil)
+                Self.drop(channel)
             }
         } catch {
             throw .final(error)
@@ -236,6 +236,14 @@ struct ConnectLoop {
         case .choose, .redirect, .balancer, .upgrade: try await self.redirect(next)
         }
         return nil
+    }
+
+    /// Ends a connection that is not open yet. One that is belongs to whoever gets the socket, who closes it properly.
+    private static func drop(_ channel: any Channel) {
+        channel.pipeline.handler(type: ConnectionHandler.self).map(\.isDelivering).whenComplete { isDelivering in
+            if case .success(true) = isDelivering { return }
+            channel.close(promise: nil)
+        }
     }
 
     /// A peer that does not answer our close frame does not keep the descriptor, nor the caller, for long.

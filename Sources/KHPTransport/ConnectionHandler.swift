@@ -190,6 +190,9 @@ package final class ConnectionHandler: ChannelInboundHandler {
         }
     }
 
+    /// Whether the application has taken the socket.
+    package var isDelivering: Bool { if case .none = self.sink { false } else { true } }
+
     /// Where messages go from now on.
     package func deliver(to sink: Sink) {
         self.sink = sink

@@ -27,7 +27,10 @@ struct CredentialTests {
         #expect(try Netrc("machine a login b password c", name: "n").entry(for: "b") == nil)
     }
 
-    @Test("a .netrc that is none", arguments: ["machine", "login joe", "machine a login", "machine a secret b"])
+    @Test(
+        "a .netrc that is none",
+        arguments: ["machine", "login joe", "machine a login", "machine a secret b", "machine a password \"secret"]
+    )
     func brokenNetrc(text: String) {
         let failure = #expect(throws: CommandFailure.self) { try Netrc(text, name: ".netrc") }
         #expect(failure?.sentence.contains("secret") == false)

@@ -239,7 +239,7 @@ package struct Authenticator: Sendable {
         let scheme = Bytes.lowercasedASCII(request.scheme)
         try Self.check(credentials, fit: scheme, request.scheme)
         guard !self.refused.contains(Refusal(slot: slot, identity: credentials.identity)) else {
-            throw Self.failure("The credentials were refused.", at: place, request.url)
+            throw Self.failure("The \(place.party) refused the credentials.", at: place, request.url)
         }
         guard self.count < self.limit else {
             throw Self.failure("There were more than \(self.limit) challenges.", at: place, request.url)

@@ -307,20 +307,32 @@ package struct ClientAttempt: Sendable {
     }
 
     /// Nobody could answer, or only with what was refused already.
+    /// - Parameter requests: what was asked for.
     package func unanswered(
         _ response: HandshakeResponse,
+        _ requests: [ChallengeRequest],
         at place: Authenticator.Place,
         hasHandler: Bool,
         wasRefused: Bool = false
     ) -> WebSocketError {
         let party = place.party
+        let schemes = Self.names(of: requests)
         let message =
             wasRefused
-            ? "The credentials were refused."
+            ? "The \(party) refused the credentials."
             : hasHandler
-                ? "The \(party) asks for credentials, and there are none to give it."
-                : "The \(party) asks for credentials, and no challenge handler is set."
+                ? "The \(party) asks for \(schemes)credentials, and there are none to give it."
+                : "The \(party) asks for \(schemes)credentials, and no challenge handler is set."
         return self.withResponse(Authenticator.failure(message, at: place, self.url), response, place)
+    }
+
+    /// The schemes of challenges, for a sentence: a few of them, as they may be of any number and length.
+    private static func names(of requests: [ChallengeRequest]) -> String {
+        var names: [String] = []
+        for request in requests where names.count < 4 && request.scheme.utf8.count <= 32 {
+            if !names.contains(request.scheme) { names.append(request.scheme) }
+        }
+        return names.isEmpty ? "" : names.joined(separator: " or ") + " "
     }
 
     private func withResponse(

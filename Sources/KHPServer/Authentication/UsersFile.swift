@@ -71,16 +71,17 @@ public struct UsersFile: Sendable {
         if parts.count > 2 {
             try self.readKey(user, parts[1..<(parts.count - 1)], secret)
         } else if secret.hasPrefix("$") || !allowsTokens {
-            try self.readHash(user, String(secret))
+            try self.readHash(user, String(secret), allowsTokens: allowsTokens)
         } else {
             try self.readToken(user, String(secret))
         }
     }
 
-    private mutating func readHash(_ user: String, _ hash: String) throws(LineError) {
+    private mutating func readHash(_ user: String, _ hash: String, allowsTokens: Bool) throws(LineError) {
         guard PasswordHash.isSupported(hash) else {
+            let tokens = allowsTokens ? "" : ", and tokens are taken only where bearer or token is asked for"
             throw LineError(
-                message: "holds no bcrypt or SHA-crypt hash after `\(user):`; `khp hash` makes one"
+                message: "holds no bcrypt or SHA-crypt hash after `\(user):`; `khp hash` makes one\(tokens)"
             )
         }
         guard PasswordHash.isAvailable else {

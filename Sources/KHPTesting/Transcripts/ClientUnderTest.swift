@@ -152,7 +152,13 @@ struct ClientUnderTest {
             )
             return
         }
-        throw self.attempt.unanswered(response, at: place, hasHandler: self.hasHandler, wasRefused: wasRefused)
+        throw self.attempt.unanswered(
+            response,
+            requests,
+            at: place,
+            hasHandler: self.hasHandler,
+            wasRefused: wasRefused
+        )
     }
 
     private mutating func credentials(for request: ChallengeRequest) -> Credentials? {

@@ -80,7 +80,7 @@ final class CommandChallengeHandler: ChallengeHandler {
             found = answer ?? refused
         }
         guard let found else { return nil }
-        if request.scheme.lowercased() == "basic" { warnWithoutTLS(request, "password") }
+        if found != refused, request.scheme.lowercased() == "basic" { warnWithoutTLS(request, "password") }
         state.withLock { $0.sent[key] = found }
         return found
     }

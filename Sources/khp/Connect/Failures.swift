@@ -143,10 +143,19 @@ extension CommandFailure {
         case .tooManyRedirects: "--max-redirects allows more"
         case .authenticationFailed where error.message.contains("refused"): "are name and password, or token, right?"
         case .authenticationFailed where !error.message.contains("there are none"): nil
-        case .authenticationFailed: "--user NAME, --token TOKEN or --netrc FILE gives credentials"
+        case .authenticationFailed where hasLeftOrigin(error):
+            "--user and --token are for the URL given alone; --netrc FILE answers Basic and Digest of other servers"
+        case .authenticationFailed:
+            "--user NAME:PASSWORD or --netrc FILE answers Basic and Digest, --token TOKEN answers Bearer and Token"
         case .messageTooBig: "--max-message-size allows larger ones"
         default: nil
         }
+    }
+
+    /// Whether redirects led to another origin than that of the URL given, whose credentials stay behind (D20).
+    private static func hasLeftOrigin(_ error: WebSocketError) -> Bool {
+        guard let url = error.url, let first = error.redirects.first else { return false }
+        return !url.isSameOrigin(as: first.from)
     }
 
     /// Begins in lower case, unless the first word is an abbreviation or a name in quotes.

@@ -46,6 +46,8 @@ struct Netrc: Sendable {
     private struct Scanner {
         private var rest: Substring
         private(set) var line = 1
+        /// Whether the text ended before the quotes of its last word did.
+        private var isUnclosed = false
 
         init(_ text: String) {
             rest = text[...]
@@ -84,13 +86,14 @@ struct Netrc: Sendable {
             _ = take()
             var word = ""
             while let next = take() {
-                if next == "\"" { break }
+                if next == "\"" { return word }
                 if next == "\\", let escaped = take() {
                     word.append(escaped)
                 } else {
                     word.append(next)
                 }
             }
+            isUnclosed = true
             return word
         }
 
@@ -98,6 +101,7 @@ struct Netrc: Sendable {
             guard let value = word(commentsAllowed: false) else {
                 throw .usage("\(name) ends after `\(keyword)`, where its value belongs")
             }
+            guard !isUnclosed else { throw .usage("\(name) ends within the quotes of a `\(keyword)`") }
             return value
         }
 

@@ -52,7 +52,7 @@ struct LadderStep: Sendable, Equatable {
         case .challenge(let scheme, let realm, let layer, let round):
             let name = realm.map { " \"\(TerminalText.escaped($0))\"" } ?? ""
             let scheme = TerminalText.escaped(scheme)
-            return [LadderStep(ladderLayer(layer), .none, "challenge \(scheme)\(name) answered (round \(round))")]
+            return [LadderStep(ladderLayer(layer), .none, "challenge \(scheme)\(name) (round \(round))")]
         case .redirect(_, let target, let status, let layer):
             return [LadderStep(ladderLayer(layer), .none, "redirect \(status) to \(target)")]
         case .open(let negotiation):

@@ -117,6 +117,16 @@ struct UsersFileTests {
         }
     }
 
+    @Test("a token where none is asked for: the error says so")
+    func unwantedToken() {
+        let error = #expect(throws: WebSocketError.self) { try UsersFile("robot:secret", name: "users") }
+        #expect(error?.message.hasSuffix("tokens are taken only where bearer or token is asked for.") == true)
+        let broken = #expect(throws: WebSocketError.self) {
+            try UsersFile("robot:$secret", name: "users", allowsTokens: true)
+        }
+        #expect(broken?.message.contains("tokens are taken") == false)
+    }
+
     @Test("nothing shows what a file holds")
     func silence() throws {
         let users = try UsersFile("joe:token\nann:desk:\(Self.key)", name: "users", allowsTokens: true)
