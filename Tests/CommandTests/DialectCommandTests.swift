@@ -1,5 +1,9 @@
 import Foundation
+import KHPClient
+import KHPServer
 import KHPTesting
+import NIOCore
+import TestSupport
 import Testing
 
 @testable import khp
@@ -62,6 +66,49 @@ extension EndToEndTests {
         #expect(transcript.dialect.name == dialect)
         #expect(transcript.steps.count >= 6)
         try transcript.play(against: .server)
+    }
+
+    @Test("binary where the dialect has none is a mistake, told at once", arguments: ["whatwg-2010", "hixie-76"])
+    func noBinary(_ dialect: String) async throws {
+        let file = FileManager.default.temporaryDirectory.appendingPathComponent("khp-binary-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: file) }
+        try Data([0, 0xFF]).write(to: file)
+        let (_, status) = try await RunningCommand.serving(["--dialects", dialect]) { port in
+            for count in [[], ["--count", "1"]] {
+                let began = ContinuousClock.now
+                let command = try await RunningCommand.run(
+                    ["connect", "--json", "--dialect", dialect, "--extended", "off", "--binary", file.path] + count
+                        + ["ws://127.0.0.1:\(port)/echo"]
+                )
+                #expect(command.status == 2)
+                #expect(command.event("error")?["code"] as? String == "invalid-argument")
+                #expect(command.errors.contains("\(dialect) has no binary messages"))
+                #expect(ContinuousClock.now - began < .seconds(10))
+            }
+        }
+        #expect(status == 0)
+    }
+
+    @Test("binary in a room passes by those whose dialect has none, and they stay")
+    func roomWithoutBinary() async throws {
+        let room = Room()
+        try await withServer {
+            Endpoint("/room", dialects: [.rfc6455, .whatwg2010]) { try await room.broadcast($0) }
+        } body: { port in
+            let url = "ws://127.0.0.1:\(port)/room"
+            var configuration = WebSocketClient.Configuration()
+            configuration.dialect = .whatwg2010
+            let old = try await WebSocketClient(configuration: configuration).connect(to: url)
+            try await old.send("here")
+            var seen = old.messages.makeAsyncIterator()
+            #expect(try await seen.next() == .text("here"))
+            let new = try await WebSocketClient().connect(to: url)
+            try await new.send(WebSocketMessage.binary(ByteBuffer(bytes: [0, 0xFF])))
+            try await new.send("text")
+            #expect(try await seen.next() == .text("text"))
+            try await new.close()
+            try await old.close()
+        }
     }
 
     @Test("a dialect that there is not is a mistake of usage")

@@ -281,6 +281,7 @@ extension Connection {
             response: HandshakeResponse(head: result.head),
             redirects: plan.redirects,
             challenges: plan.challenges,
+            // H69-5, W10-11: the connection stands.
             setCookies: plan.takesCookies ? setCookies(in: result.head) : []
         )
         self.open(negotiation, extensions: plan.extensions, now: now)

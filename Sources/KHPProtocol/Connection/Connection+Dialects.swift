@@ -22,7 +22,13 @@ extension Connection {
     /// Frames and closing are of this dialect from now on.
     mutating func speak(_ dialect: Dialect) {
         self.dialect = dialect
-        self.reader = MessageReader(dialect, role: self.role, limits: Limits.extendedHandshakeMessages)
+        // Read until the socket opens, so within the extended handshake alone, whose messages may be of either kind.
+        self.reader = MessageReader(
+            dialect,
+            role: self.role,
+            limits: Limits.extendedHandshakeMessages,
+            acceptsBinary: true
+        )
         self.closing = ClosingHandshake(role: self.closingRole, timeout: min(self.settings.waits.close, .seconds(2)))
     }
 

@@ -93,6 +93,10 @@ extension OpeningClientPlan {
         let name = dialect.subprotocolField
         let asked = writtenSubprotocols
         let count = fields.count(of: name)
+        // W10-3: looked at there even when nothing was asked for; the drafts pass over it.
+        if dialect.framing == .whatwg2010, !fields.all(name).allSatisfy({ Self.isSubprotocol($0) }) {
+            throw .init("its \(name) is malformed")
+        }
         guard !asked.isEmpty else { return nil }
         if count == 0, asked == [Subprotocols.extendedHandshake], subprotocols.count == 1 {
             // Servers of the time that know no subprotocols answer none. What we asked for by ourselves they may
@@ -102,7 +106,9 @@ extension OpeningClientPlan {
         guard count == 1, let value = fields.first(name), asked.contains(value) else {
             throw .init("its \(name) is not what was asked for")
         }
-        guard value.utf8.allSatisfy({ (0x21...0x7F).contains($0) }) else { throw .init("its \(name) is malformed") }
+        guard Self.isSubprotocol(value) else { throw .init("its \(name) is malformed") }
         return value
     }
+
+    private static func isSubprotocol(_ value: String) -> Bool { value.utf8.allSatisfy { (0x21...0x7F).contains($0) } }
 }

@@ -57,7 +57,7 @@ struct Conversation: Sendable {
     }
 
     /// Ends when the socket has closed.
-    /// - Throws: ``CommandFailure`` for wrong input, and when `--count` is not reached in time.
+    /// - Throws: ``CommandFailure`` for what cannot be sent, and when `--count` is not reached in time.
     func run() async throws -> CloseInfo {
         try await withThrowingTaskGroup(of: Step.self) { group in
             group.addTask { .received(await result { try await receive() }) }
@@ -74,9 +74,10 @@ struct Conversation: Sendable {
                 case .received:
                     // Whatever ended it, how it closed says all.
                     return await socket.closed()
-                case .sent(.failure(let failure as CommandFailure)):
+                case .sent(.failure(let error)) where Self.isMistake(error):
                     _ = try? await socket.close()
-                    throw failure
+                    throw CommandFailure(any: error)
+                // The socket has closed, which the messages' end tells as well.
                 case .sent: break
                 case .tooLate:
                     if let info = try? await socket.close() { printer.close(info) }
@@ -90,6 +91,11 @@ struct Conversation: Sendable {
             }
             return await socket.closed()
         }
+    }
+
+    /// Whether what we wanted to send cannot be sent: no UTF-8, or binary in a dialect that has none.
+    private static func isMistake(_ error: any Error) -> Bool {
+        error is CommandFailure || (error as? WebSocketError)?.code == .invalidArgument
     }
 
     private func result(_ body: () async throws -> Void) async -> Result<Void, any Error> {

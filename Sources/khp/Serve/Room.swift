@@ -95,6 +95,9 @@ final class Room: Sendable {
         do {
             try await socket.send(message)
             return true
+        } catch let error as WebSocketError where error.code == .invalidArgument {
+            // Binary, and the member's dialect has none: this message is not for them, the next one may be.
+            return true
         } catch {
             return false
         }

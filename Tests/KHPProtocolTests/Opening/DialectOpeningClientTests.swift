@@ -167,6 +167,13 @@ struct DialectOpeningClientTests {
         // What nobody asked for is passed over.
         let unasked = try Self.plan(dialect, subprotocols: [])
         #expect(try Self.accepted(unasked, Self.answer(dialect, fields))?.subprotocol == nil)
+        // But WHATWG 2010 has its characters checked in any case (W10-3).
+        let malformed = Self.answer(dialect, fields.dropLast() + [fields[fields.count - 1] + " two"])
+        if dialect == .whatwg2010 {
+            #expect(Self.error(unasked, malformed) == .openingInvalid)
+        } else {
+            #expect(try Self.accepted(unasked, malformed) != nil)
+        }
         // Frames stay where they are.
         var client = try OpeningClient(plan)
         var input = ByteBuffer(string: Self.answer(dialect, fields) + "rest")
