@@ -150,20 +150,7 @@ extension ConnectLoop {
         until: NIODeadline
     ) async throws -> Credentials? {
         let limit = self.configuration.timeouts.challenge
-        // A handler that does not come back, whatever it waits for, must not hold the caller.
-        let answer = self.eventLoop.makePromise(of: Credentials?.self)
-        let task = answer.completeWithTask { await handler.respond(to: request) }
-        let timer = self.eventLoop.scheduleTask(deadline: until) {
-            answer.fail(WebSocketError(.timeout, "The challenge was not answered within \(limit.words)."))
-        }
-        defer {
-            timer.cancel()
-            task.cancel()
-        }
-        return try await withTaskCancellationHandler {
-            try await answer.futureResult.get()
-        } onCancel: {
-            answer.fail(CancellationError())
-        }
+        let late = WebSocketError(.timeout, "The challenge was not answered within \(limit.words).")
+        return try await self.answer(until: until, else: late) { await handler.respond(to: request) }
     }
 }

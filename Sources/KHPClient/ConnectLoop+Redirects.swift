@@ -56,24 +56,13 @@ extension ConnectLoop {
         }
     }
 
-    /// A closure of the caller, which may take what is left of the time but must not hold the connect for longer.
+    /// A closure of the caller, which may take what is left of the connect's time.
     private func bounded<Answer: Sendable>(_ body: @escaping @Sendable () async -> Answer) async throws -> Answer {
-        let answer = self.eventLoop.makePromise(of: Answer.self)
-        let task = answer.completeWithTask { await body() }
         let late = self.timeout(
             self.attempt.url,
             "The connect was not complete within \(self.configuration.timeouts.total.words)."
         )
-        let timer = self.eventLoop.scheduleTask(deadline: self.deadline) { answer.fail(late) }
-        defer {
-            timer.cancel()
-            task.cancel()
-        }
-        return try await withTaskCancellationHandler {
-            try await answer.futureResult.get()
-        } onCancel: {
-            answer.fail(CancellationError())
-        }
+        return try await self.answer(until: self.deadline, else: late, of: body)
     }
 
     // MARK: Cookies
