@@ -94,10 +94,10 @@ package struct ProxyClient {
     // MARK: Tunnels
 
     /// Relays to a port of this machine until both have ended.
-    package mutating func tunnel(to port: Int) async throws {
+    package mutating func tunnel(to port: Int, host: String = "127.0.0.1") async throws {
         let server = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelOption(.allowRemoteHalfClosure, value: true)
-            .connect(host: "127.0.0.1", port: port) { channel in
+            .connect(host: host, port: port) { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try NIOAsyncChannel<ByteBuffer, ByteBuffer>(
                         wrappingChannelSynchronously: channel,
@@ -137,8 +137,15 @@ package struct ProxyClient {
                 continue
             }
             try await self.write("HTTP/1.1 200 Connection established\r\n\r\n")
-            return try await self.tunnel(to: Self.port(of: head))
+            return try await self.tunnel(to: Self.port(of: head), host: Self.address(of: head))
         }
+    }
+
+    /// The host of a CONNECT's target where it is an address of this machine; names are those of tests, and mean it too.
+    private static func address(of head: String) -> String {
+        let target = head.split(separator: " ").dropFirst().first ?? ""
+        let host = target.split(separator: ":").first ?? ""
+        return host.hasPrefix("127.") ? String(host) : "127.0.0.1"
     }
 
     /// The port of a CONNECT's target.

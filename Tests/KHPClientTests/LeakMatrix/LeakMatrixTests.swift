@@ -28,6 +28,8 @@ struct LeakMatrixTests {
         case preemptive
         /// A client certificate.
         case certificate
+        /// What a proxy on the way asks for, and no origin may see, the first neither.
+        case proxy
     }
 
     /// Where the redirect leads.
@@ -55,6 +57,7 @@ struct LeakMatrixTests {
         var port: Int
         var otherPort: Int
         var recorder: Recorder
+        var proxyPort: Int?
     }
 
     @Test("every secret, change of origin, handshake and code; every policy", arguments: Secrets.allCases)
@@ -73,8 +76,22 @@ struct LeakMatrixTests {
         let second = try await RecordingListener.start("127.0.0.1", 0, recorder, context)
         let third = try await RecordingListener.start("127.0.0.2", port, recorder, context)
         defer { for listener in [first, second, third] { listener.close(promise: nil) } }
-        let hosts = Hosts(port: port, otherPort: second.localAddress?.port ?? 0, recorder: recorder)
-        let cells = Self.cells(secrets)
+        var hosts = Hosts(port: port, otherPort: second.localAddress?.port ?? 0, recorder: recorder)
+        guard secrets == .proxy else { return try await self.check(Self.cells(secrets), hosts, certificates) }
+        let credentials = Credentials.basic(user: "\(Canary.mark)-name", password: "\(Canary.mark)-secret").basicValue
+        try await withProxy {
+            try await $0.serveConnect(credentials: credentials)
+        } body: { proxyPort, log in
+            hosts.proxyPort = proxyPort
+            let cells = Self.cells(secrets)
+            try await self.check(cells, hosts, certificates)
+            // The proxy did get them, for each hop of each cell, or nothing is proved.
+            let told = log.asked.count { $0.contains("\r\nProxy-Authorization: \(credentials)\r\n") }
+            #expect(told >= cells.count * 2)
+        }
+    }
+
+    private func check(_ cells: [Cell], _ hosts: Hosts, _ certificates: Certificates) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for (index, cell) in cells.enumerated() {
                 if index >= 8 { try await group.next() }
@@ -165,6 +182,7 @@ struct LeakMatrixTests {
     private func configuration(
         _ cell: Cell,
         _ url: String,
+        _ proxyPort: Int?,
         _ sayings: Sayings,
         _ certificates: Certificates
     ) throws -> WebSocketClient.Configuration {
@@ -194,6 +212,9 @@ struct LeakMatrixTests {
             configuration.authentication.preemptive = [
                 try PreemptiveCredentials(.basic(user: "\(mark)-name", password: "\(mark)-secret"), origin: url)
             ]
+        case .proxy:
+            let user = "\(mark)-name:\(mark)-secret"
+            configuration.proxy = .proxy(try Proxy("http://\(user)@127.0.0.1:\(proxyPort ?? 0)"))
         case .certificate:
             configuration.tls.certificateChain = try NIOSSLCertificate.fromPEMFile(certificates.client).map {
                 .certificate($0)
@@ -210,7 +231,7 @@ struct LeakMatrixTests {
         let recorder = hosts.recorder
         recorder.script(cell.id, self.script(cell, urls))
         let sayings = Sayings()
-        let configuration = try self.configuration(cell, urls[0], sayings, certificates)
+        let configuration = try self.configuration(cell, urls[0], hosts.proxyPort, sayings, certificates)
         var failure: WebSocketError?
         do {
             let socket = try await WebSocketClient(configuration: configuration).connect(to: urls[0])
@@ -256,6 +277,7 @@ struct LeakMatrixTests {
         for secret in self.expectedAtFirst(cell) {
             #expect(Canary.contains(seen, secret), "\(cell): \(secret) in \(String(buffer: seen))")
         }
+        if cell.secrets == .proxy { #expect(!Canary.isIn(seen), "\(cell): \(String(buffer: seen))") }
         #expect(!Canary.isIn(sayings.all), "\(cell): \(String(buffer: sayings.all))")
     }
 
@@ -290,6 +312,7 @@ struct LeakMatrixTests {
         case .foreignRealm: return ["\(mark)-cookie", "Authorization: Basic "]
         case .preemptive: return ["Authorization: Basic "]
         case .certificate: return [Canary.certificate]
+        case .proxy: return []
         }
     }
 
