@@ -46,13 +46,18 @@ package struct ServerAnswer: Sendable, Equatable {
         if layer == .opening, status >= 200 {
             buffer.writeStaticString("Connection: close\r\n")
         }
-        if content.readableBytes > 0, !fields.contains(.contentType) {
+        let contentTypes = fields[values: .contentType]
+        if content.readableBytes > 0, contentTypes.isEmpty {
             buffer.writeStaticString("Content-Type: text/plain; charset=utf-8\r\n")
+        }
+        for type in contentTypes {
+            buffer.writeField("Content-Type", type)
         }
         if status >= 200 {
             buffer.writeField("Date", date)
         }
-        for field in fields where !ApplicationFields.isReservedInAnswer(field.name, status: status) {
+        for field in fields where field.name != .contentType {
+            guard !ApplicationFields.isReservedInAnswer(field.name, status: status) else { continue }
             buffer.writeField(field.name.rawName, field.value)
         }
         negotiated.write(into: &buffer)
