@@ -28,7 +28,7 @@ ROOM = 1 << 24
 NOISE = random.Random(7692).randbytes(100_000)
 TICKS = [
     f'{{"symbol":"ACME","bid":{100 + i % 7}.{i % 100:02},"ask":{101 + i % 5}.{i * 7 % 100:02},"volume":{i * 37 % 9000}}}'
-    for i in range(300)
+    for i in range(200)
 ]
 MESSAGES = [
     "", "short", "tick " * 20_000, "ünï — 🦉 " * 6_000, b"", NOISE, bytes(range(200)) * 400, b"\0" * 70_000, *TICKS,
@@ -200,7 +200,7 @@ def _unpacked(seen: dict) -> Seen:
     )  # fmt: skip
 
 
-def _packed(message) -> dict:
+def packed(message) -> dict:
     if isinstance(message, list):
         return {"fragments": message}
     return {"text": message} if isinstance(message, str) else {"base64": base64.b64encode(message).decode()}
@@ -216,7 +216,7 @@ async def ws_client(bench, url, settings, messages, greeting=None) -> Seen:
     asked = {
         "url": url, "protocols": [KHP] if greeting else [], "greeting": greeting,
         "options": {"perMessageDeflate": False if settings is None else settings, "maxPayload": ROOM},
-        "messages": [_packed(message) for message in messages],
+        "messages": [packed(message) for message in messages],
     }  # fmt: skip
     await process.write(json.dumps(asked).encode())
     process.end_input()
