@@ -79,7 +79,7 @@ LAYERS = [
      Expected({"client_max_window_bits": 12}, layer="extended")),
     ("inside, where the opening cannot", ["--extended", "required"], COMPRESS, True,
      Expected({"client_max_window_bits": 12}, layer="extended")),
-    ("inside, where the opening cannot and the server would like to", ["--extended", "required"], [*wanting("server_max_window_bits=9")], True,
+    ("inside, with a window of 2^9", ["--extended", "required"], [*wanting("server_max_window_bits=9")], True,
      Expected({"client_max_window_bits": 12}, layer="extended", window={"server": 9})),
     ("in the opening, without context", ["--extended", "off"], wanting("server_no_context_takeover; client_no_context_takeover"), False,
      Expected({**NO_CONTEXT, "client_max_window_bits": 12})),

@@ -1,6 +1,7 @@
 """What shows that a connection was compressed, and as agreed: both ends' word, and the bytes between them."""
 
 import base64
+import functools
 import json
 import re
 import zlib
@@ -75,7 +76,7 @@ def _prove_sender(name: str, on_wire: list, said: list, inflater: Inflater | Non
         equal(payload == wanted_bytes, True, f"whether a message of {len(wanted_bytes)} bytes of the {name}'s is right")
         totals.bytes += len(wanted_bytes)
         totals.wire += len(message.payload)
-        if inflater is not None and len(wanted_bytes) > 1500 and len(zlib.compress(wanted_bytes, 1)) * 4 < len(wanted_bytes):
+        if inflater is not None and _shrinks(wanted_bytes):
             gained = len(message.payload) * 2 < len(wanted_bytes)
             check(gained, f"{len(wanted_bytes)} bytes of the {name}'s took {len(message.payload)} on the wire")
     if inflater is None:
@@ -85,6 +86,12 @@ def _prove_sender(name: str, on_wire: list, said: list, inflater: Inflater | Non
     if len(said) > 100:
         equal(inflater.looked_back, inflater.takeover, f"whether the {name}'s messages refer to those before them")
     return totals
+
+
+@functools.lru_cache(maxsize=64)
+def _shrinks(data: bytes) -> bool:
+    """Whether anybody's compression has to make a lot of it."""
+    return len(data) > 1500 and len(zlib.compress(data, 1)) * 4 < len(data)
 
 
 def _counted(text: str) -> tuple[Totals, Totals]:

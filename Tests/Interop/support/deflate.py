@@ -7,10 +7,8 @@ from support.check import Failed, equal
 
 NAME = "permessage-deflate"
 TAIL = b"\x00\x00\xff\xff"
-# zlib checks a distance against its window and against what it has put out in the same call: at most so many bytes,
-# which is how far beyond its window a sender can reach unnoticed.
-SLACK = 32
-PIECE = 64
+# How much input zlib gets in one call.
+PIECE = 256
 
 
 def parameters(value: str | None) -> dict | None:
@@ -45,6 +43,9 @@ class Inflater:
         self.sender = sender
         self.looked_back = False
         self._stream = None
+        # zlib checks a distance against its window and against what it has put out in the same call: at most so many
+        # bytes, which is how far beyond its window a sender could reach unnoticed.
+        self._slack = max(32, (1 << self.window) // 8)
 
     def inflate(self, payload: bytes) -> bytes:
         if self._stream is None or not self.takeover:
@@ -65,9 +66,9 @@ class Inflater:
             for start in range(0, len(data), PIECE):
                 piece = data[start : start + PIECE]
                 while True:
-                    output.append(stream.decompress(piece, SLACK))
+                    output.append(stream.decompress(piece, self._slack))
                     piece = stream.unconsumed_tail
-                    if not piece and len(output[-1]) < SLACK:
+                    if not piece and len(output[-1]) < self._slack:
                         break
         except zlib.error as error:
             raise Failed(
