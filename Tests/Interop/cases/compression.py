@@ -34,7 +34,8 @@ async def from_khp(bench, server, settings, options, expected, extended=False):
     peer = await server(bench, settings, extended)
     tap = await Tap.before(bench, peer.port)
     outcome = await bench.connect(
-        tap.url(), *options, "--json", "-v", *message_options(bench, MESSAGES), "--extended", "required" if extended else "preferred"
+        tap.url(), *options, "--json", "-v", *message_options(bench, MESSAGES), "--extended",
+        "required" if extended else "preferred", within=45,
     )  # fmt: skip
     events = outcome.ends(0).events
     equal(echoes(events) == MESSAGES, True, "whether the echoes are what was sent")
@@ -80,7 +81,7 @@ WEBSOCKETS_CLIENTS = [
 ]  # fmt: skip
 
 
-@behaviour("khp serve speaks with a client of websockets", rows=WEBSOCKETS_CLIENTS)
+@behaviour("khp serve speaks with a client of websockets", timeout=60, rows=WEBSOCKETS_CLIENTS)
 async def _(bench, settings, options, expected):
     if settings is not None:
         settings = {"client_max_window_bits": True, **settings}
@@ -105,7 +106,7 @@ WEBSOCKETS_SERVERS = [
 ]  # fmt: skip
 
 
-@behaviour("khp connect speaks with a server of websockets", rows=WEBSOCKETS_SERVERS)
+@behaviour("khp connect speaks with a server of websockets", timeout=60, rows=WEBSOCKETS_SERVERS)
 async def _(bench, settings, options, expected):
     await from_khp(bench, websockets_server, settings, options, expected)
 
@@ -125,12 +126,12 @@ AIOHTTP_CLIENTS = [
 ]  # fmt: skip
 
 
-@behaviour("khp serve speaks with a client of aiohttp", rows=AIOHTTP_CLIENTS)
+@behaviour("khp serve speaks with a client of aiohttp", timeout=60, rows=AIOHTTP_CLIENTS)
 async def _(bench, settings, options, expected):
     await to_khp(bench, aiohttp_client, settings, options, expected)
 
 
-@behaviour("a client of aiohttp cannot keep to a window of 2^8, and says so")
+@behaviour("a client of aiohttp cannot keep to a window of 2^8, and says so", timeout=60)
 async def _(bench):
     server = await bench.serve(*wanting("client_max_window_bits=8"))
     seen = await aiohttp_client(bench, server.url(), 15, MESSAGES)
@@ -151,7 +152,7 @@ AIOHTTP_SERVERS = [
 ]  # fmt: skip
 
 
-@behaviour("khp connect speaks with a server of aiohttp", rows=AIOHTTP_SERVERS)
+@behaviour("khp connect speaks with a server of aiohttp", timeout=60, rows=AIOHTTP_SERVERS)
 async def _(bench, settings, options, expected):
     await from_khp(bench, aiohttp_server, settings, options, expected)
 
@@ -159,7 +160,7 @@ async def _(bench, settings, options, expected):
 # The extended handshake on top of a WebSocket that compresses all it sends, its handshake's messages too.
 
 
-@behaviour("khp connect completes the extended handshake where the opening agreed on compression", rows=[
+@behaviour("khp connect completes the extended handshake where the opening agreed on compression", timeout=60, rows=[
     ("websockets", websockets_server, {}, {"client_max_window_bits": 12}), ("aiohttp", aiohttp_server, True, {})])  # fmt: skip
 async def _(bench, server, settings, agreed):
     await from_khp(bench, server, settings, COMPRESS, Expected(agreed), extended=True)
@@ -168,20 +169,20 @@ async def _(bench, server, settings, agreed):
 CLIENTS = [("websockets", websockets_client, {"client_max_window_bits": True}), ("aiohttp", aiohttp_client, 15)]
 
 
-@behaviour("khp serve --compress-at opening completes the extended handshake of a compressing client", rows=CLIENTS)
+@behaviour("khp serve --compress-at opening completes the extended handshake of a compressing client", timeout=60, rows=CLIENTS)
 async def _(bench, client, settings):
     options = [*COMPRESS, "--compress-at", "opening"]
     seen = await to_khp(bench, client, settings, options, Expected({}), greeting=GREETING)
     check(seen.greeting.startswith("HTTP/1.1 101 "), f"the extended handshake: {seen.greeting!r}")
 
 
-@behaviour("khp serve leaves compression to the extended handshake, where a client's own WebSocket has none", rows=CLIENTS)
+@behaviour("khp serve leaves compression to the extended handshake, where a client's own WebSocket has none", timeout=60, rows=CLIENTS)
 async def _(bench, client, settings):
     seen = await to_khp(bench, client, settings, COMPRESS, Expected(None), greeting=GREETING)
     check(seen.greeting.startswith("HTTP/1.1 101 "), f"the extended handshake: {seen.greeting!r}")
 
 
-@behaviour("a bomb of websockets ends with 1009 at khp serve")
+@behaviour("a bomb of websockets ends with 1009 at khp serve", timeout=60)
 async def _(bench):
     server = await bench.serve("--compress", "--max-message-size", 100_000)
     async with websockets.asyncio.client.connect(server.url(), proxy=None, max_size=None) as client:
@@ -203,7 +204,7 @@ def _deflated(messages, bits, *, fresh=False):
 FAR = random.Random(1).randbytes(2000) * 2
 
 
-@behaviour("these cases find out who does not keep to what was agreed", rows=[
+@behaviour("these cases find out who does not keep to what was agreed", timeout=60, rows=[
     ("a window that is too large", {"client_max_window_bits": 10}, {"bits": 15}, False),
     ("a window that is not", {"client_max_window_bits": 10}, {"bits": 10}, True),
     ("context", {"client_no_context_takeover": True}, {"bits": 15}, False),

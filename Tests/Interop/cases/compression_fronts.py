@@ -88,12 +88,12 @@ LAYERS = [
 ]  # fmt: skip
 
 
-@behaviour("khp connect, khp serve and between them", rows=[
+@behaviour("khp connect, khp serve and between them", timeout=60, rows=[
     (f"{front}: {label}", front, *rest) for front in FRONTS for label, *rest in LAYERS])  # fmt: skip
 async def _(bench, front, ours, theirs, drops, expected):
     passage = await Passage.make(bench, front, *theirs, drops=drops)
     outcome = await bench.connect(
-        passage.outer.url(), *ours, *COMPRESS, "--json", "-v", *message_options(bench, MESSAGES)
+        passage.outer.url(), *ours, *COMPRESS, "--json", "-v", *message_options(bench, MESSAGES), within=45
     )
     events = outcome.ends(0).events
     equal(echoes(events) == MESSAGES, True, "whether the echoes are what was sent")
@@ -106,11 +106,11 @@ async def _(bench, front, ours, theirs, drops, expected):
     await compresses(passage.daemon)
 
 
-@behaviour("compression with a front end that drops the field of the opening", rows=[(front, front) for front in FRONTS])
+@behaviour("compression with a front end that drops the field of the opening", timeout=60, rows=[(front, front) for front in FRONTS])
 async def _(bench, front):
     passage = await Passage.make(bench, front, *COMPRESS, drops=True)
     outcome = await bench.connect(
-        passage.outer.url(), *COMPRESS, "--extended", "off", "--json", "-v", *message_options(bench, MESSAGES)
+        passage.outer.url(), *COMPRESS, "--extended", "off", "--json", "-v", *message_options(bench, MESSAGES), within=45
     )
     events = outcome.ends(0).events
     equal(echoes(events) == MESSAGES, True, "whether the echoes are what was sent")
@@ -119,14 +119,14 @@ async def _(bench, front):
     prove_told(events.one("open"), outcome.errors, Expected(None), totals["client"], totals["server"])
 
 
-@behaviour("wss outside, agreed on inside", rows=[(front, front) for front in FRONTS])
+@behaviour("wss outside, agreed on inside", timeout=60, rows=[(front, front) for front in FRONTS])
 async def _(bench, front):
     server = await bench.serve(*COMPRESS, "--max-message-size", 1 << 20, "-v", "--json")
     inner = await Tap.before(bench, server.port)
     daemon = await front_of(bench, front, inner.port, tls=True)
     outcome = await bench.connect(
         daemon.url(scheme="wss"), "--cacert", bench.certificates.authority, *COMPRESS, "--json", "-v",
-        *message_options(bench, MESSAGES),
+        *message_options(bench, MESSAGES), within=45,
     )  # fmt: skip
     events = outcome.ends(0).events
     equal(echoes(events) == MESSAGES, True, "whether the echoes are what was sent")
@@ -135,7 +135,7 @@ async def _(bench, front):
     prove_told(events.one("open"), outcome.errors, expected, totals["client"], totals["server"])
 
 
-@behaviour("agreed on inside behind a redirect and a challenge", rows=[(front, front) for front in FRONTS])
+@behaviour("agreed on inside behind a redirect and a challenge", timeout=60, rows=[(front, front) for front in FRONTS])
 async def _(bench, front):
     passage = await Passage.make(
         bench, front, "--route", "/echo=echo", "--route", "/old=redirect:302:/echo", "--auth", "/echo=basic:desk",
@@ -143,7 +143,7 @@ async def _(bench, front):
     )  # fmt: skip
     text = "tick " * 400
     outcome = await bench.connect(
-        passage.outer.url("/old"), "--user", f"{USER}:{PASSWORD}", *COMPRESS, "--json", "-v", *message_options(bench, [text])
+        passage.outer.url("/old"), "--user", f"{USER}:{PASSWORD}", *COMPRESS, "--json", "-v", *message_options(bench, [text]), within=45
     )  # fmt: skip
     events = outcome.ends(0).events
     equal(echoes(events), [text], "echo")
@@ -163,7 +163,7 @@ CLIENTS = [
 ]
 
 
-@behaviour("a client of others, khp serve and between them", rows=[
+@behaviour("a client of others, khp serve and between them", timeout=60, rows=[
     (f"{front}: {name}{', the extended handshake on top' if extended else ''}", front, extended, *rest)
     for front in FRONTS for name, *rest in CLIENTS for extended in (False, True)
 ])  # fmt: skip

@@ -41,12 +41,12 @@ CLIENTS = [
 ]  # fmt: skip
 
 
-@behaviour("khp serve speaks with a client of ws", rows=CLIENTS)
+@behaviour("khp serve speaks with a client of ws", timeout=60, rows=CLIENTS)
 async def _(bench, settings, options, expected):
     await to_khp(bench, ws_client, settings, options, expected, [*FRAGMENTS, *MESSAGES])
 
 
-@behaviour("a client of ws that will keep its context refuses an answer that takes it, and khp serve stays well")
+@behaviour("a client of ws that will keep its context refuses an answer that takes it, and khp serve stays well", timeout=60)
 async def _(bench):
     server = await bench.serve(*wanting("client_no_context_takeover"))
     seen = await ws_client(bench, server.url(), {"clientNoContextTakeover": False}, MESSAGES)
@@ -81,7 +81,7 @@ SERVERS = [
 ]  # fmt: skip
 
 
-@behaviour("khp connect speaks with a server of ws", rows=SERVERS)
+@behaviour("khp connect speaks with a server of ws", timeout=60, rows=SERVERS)
 async def _(bench, settings, options, expected):
     await from_khp(bench, ws_server, settings, options, expected)
 
@@ -89,7 +89,7 @@ async def _(bench, settings, options, expected):
 # ws does not decline what it cannot grant, as RFC 7692 section 5 has it: it refuses the opening.
 
 
-@behaviour("a server of ws that cannot grant what khp connect asks for: status 4", rows=[
+@behaviour("a server of ws that cannot grant what khp connect asks for: status 4", timeout=60, rows=[
     ("its window", {"serverMaxWindowBits": 12}, "server_max_window_bits=9"),
     ("its context", {"serverNoContextTakeover": False}, "server_no_context_takeover"),
 ])  # fmt: skip
@@ -103,12 +103,12 @@ async def _(bench, settings, asked):
 # Its handshake's messages are compressed like any other.
 
 
-@behaviour("khp connect completes the extended handshake where the opening agreed on compression")
+@behaviour("khp connect completes the extended handshake where the opening agreed on compression", timeout=60)
 async def _(bench):
     await from_khp(bench, ws_server, {}, COMPRESS, Expected({"client_max_window_bits": 12}), extended=True)
 
 
-@behaviour("khp serve --compress-at opening completes the extended handshake of a compressing client")
+@behaviour("khp serve --compress-at opening completes the extended handshake of a compressing client", timeout=60)
 async def _(bench):
     seen = await to_khp(
         bench, ws_client, {}, [*COMPRESS, "--compress-at", "opening"], Expected({}), greeting=GREETING
@@ -116,7 +116,7 @@ async def _(bench):
     check(seen.greeting.startswith("HTTP/1.1 101 "), f"the extended handshake: {seen.greeting!r}")
 
 
-@behaviour("a bomb of ws ends with 1009 at khp serve")
+@behaviour("a bomb of ws ends with 1009 at khp serve", timeout=60)
 async def _(bench):
     server = await bench.serve("--compress", "--max-message-size", 100_000)
     seen = await ws_client(bench, server.url(), {}, [b"\0" * (8 << 20)])
@@ -124,7 +124,7 @@ async def _(bench):
     await server.answers()
 
 
-@behaviour("a bomb of khp connect's ends the connection at ws")
+@behaviour("a bomb of khp connect's ends the connection at ws", timeout=60)
 async def _(bench):
     # 32 MiB where the server takes 16. ws 8.11 means to close with 1009, but goes on inflating after it has reset its
     # stream, and closes with 1007 when what is left makes no sense; with a client of its own as well.

@@ -26,11 +26,13 @@ ROOM = 1 << 24
 # What the cases send: nothing, too little to gain, more than 64 KiB, characters of several bytes, bytes that nothing
 # makes smaller; and hundreds of messages that are like each other, as a market's are.
 NOISE = random.Random(7692).randbytes(66_000)
+# Only a window of more than 2^14 reaches from its second half to its first: who has it and must not use it is found out.
+FAR = NOISE[:20_000] * 2
 TICKS = [
     f'{{"symbol":"ACME","bid":{100 + i % 7}.{i % 100:02},"ask":{101 + i % 5}.{i * 7 % 100:02},"volume":{i * 37 % 9000}}}'
     for i in range(200)
 ]
-MESSAGES = ["", "short", "tick " * 13_200, "ünï — 🦉 " * 4_400, b"", NOISE, bytes(range(200)) * 330, *TICKS]
+MESSAGES = ["", "short", "tick " * 13_200, "ünï — 🦉 " * 4_400, b"", NOISE, FAR, bytes(range(200)) * 330, *TICKS]
 FRAGMENTS = [["tick " * 100, "", "tock " * 13_200], ["ünï — ", "🦉" * 300, ""]]
 # The request of the extended handshake, and a field that is worth compressing.
 GREETING = f"GET /echo HTTP/1.1\r\nX-Padding: {'x' * 2000}\r\n\r\n"
@@ -61,7 +63,7 @@ class Peer:
         self.seen: asyncio.Queue[Seen] = asyncio.Queue()
 
     async def over(self) -> Seen:
-        return await asyncio.wait_for(self.seen.get(), 10)
+        return await asyncio.wait_for(self.seen.get(), 20)
 
     def context(self) -> str:
         return ""

@@ -156,7 +156,7 @@ class Tap:
     def web(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    async def conversation(self, index: int = 0, within: float = 10) -> Conversation:
+    async def conversation(self, index: int = 0, within: float = 20) -> Conversation:
         """A connection, in their order, when both ends are done with it."""
 
         async def look():
