@@ -106,7 +106,7 @@ python_peers() {
         return
     fi
     command -v python3 >/dev/null || { command -v apt-get >/dev/null && may_be_root && apt_install python3; } \
-        || give_up "the interop tests need Python 3.9 or later (python3)."
+        || give_up "the interop tests need Python 3.10 or later (python3)."
     mkdir -p .build
     rm -rf "$environment"
     if ! python3 -m venv "$environment" 2>/dev/null; then

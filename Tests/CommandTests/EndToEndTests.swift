@@ -140,6 +140,31 @@ struct EndToEndTests {
         #expect(status == 0)
     }
 
+    @Test("--compress-at opening: agreed on there, with those who complete the extended handshake as well")
+    func compressionAtTheOpening() async throws {
+        for (place, layer) in [("opening", "opening"), ("extended", "extended")] {
+            let served = ["--compress", "--compress-at", place, "--extension", "x-known"]
+            let (_, status) = try await RunningCommand.serving(served) { port in
+                let text = String(repeating: "tick ", count: 100)
+                let run = try await RunningCommand.run([
+                    "connect", "--compress", "--extension", "x-known", "--extended", "required", "--json", "-v",
+                    "--message", text, "--count", "1", "ws://127.0.0.1:\(port)/echo",
+                ])
+                #expect(run.status == 0)
+                let open = try #require(run.event("open")?["extensions"] as? [[String: Any]])
+                let layers = Dictionary(
+                    uniqueKeysWithValues: open.map { ($0["name"] as? String, $0["layer"] as? String) }
+                )
+                #expect(layers == ["x-known": "extended", "permessage-deflate": layer])
+                #expect(run.event("message")?["text"] as? String == text)
+                #expect(run.errors.contains("compression: sent 500 bytes in "))
+            }
+            #expect(status == 0)
+        }
+        let wrong = try await RunningCommand.run(["serve", "--port", "0", "--compress-at", "home"])
+        #expect(wrong.status == 2)
+    }
+
     @Test("each kind of failure has its status and one sentence")
     func failures() async throws {
         let routes = [

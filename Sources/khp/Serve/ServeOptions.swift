@@ -92,6 +92,15 @@ struct EndpointOptions: ParsableArguments {
     @Flag(help: "Accept permessage-deflate: compressed messages.")
     var compress = false
 
+    @Option(
+        help: ArgumentHelp(
+            "Where to agree on compression with those who offer x-kaazing-handshake: extended, or opening, which is "
+                + "where the WebSocket of a browser can.",
+            valueName: "extended|opening"
+        )
+    )
+    var compressAt: CompressionPlace = .extended
+
     @Option(help: "The extended handshake: optional, required or off.")
     var extended: ServerExtendedHandshake = .optional
 
@@ -125,6 +134,7 @@ struct EndpointOptions: ParsableArguments {
     ) throws -> [Endpoint] {
         let origins = origin.isEmpty ? OriginPolicy.any : try OriginPolicy.allowing(origin)
         let extensions = try ExtensionArgument.extensions(extensions, compress: compress, role: .server)
+            .map { compressAt.placed($0) }
         return routes.map { route in
             var endpoint = route.endpoint()
             endpoint.subprotocols = subprotocols

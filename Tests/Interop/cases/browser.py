@@ -3,18 +3,11 @@
 import json
 
 from support.bench import PASSWORD, USER
-from support.browser import EXAMPLE, Browser, Pages
+from support.browser import log_in, page
 from support.check import check, equal, holds
 from support.registry import behaviour
 
 FOREIGN = True
-
-
-async def page(bench, query=""):
-    pages = bench.keep(Pages(EXAMPLE))
-    browser = bench.keep(await Browser.start(bench.unused_path(".chromium")))
-    await browser.open(f"{pages.origin}/index.html{query}")
-    return pages, browser
 
 
 ECHO = """
@@ -40,7 +33,7 @@ new Promise((resolve, reject) => {
 @behaviour("the browser's WebSocket sends, receives and closes", timeout=60)
 async def _(bench):
     server = await bench.serve()
-    _, browser = await page(bench)
+    browser = await page(bench)
     result = await browser.evaluate(ECHO % json.dumps(server.url()))
     equal(result["count"], 6, "messages that came back")
     check(result["same"], "a message came back changed")
@@ -50,7 +43,7 @@ async def _(bench):
 @behaviour("a page of a foreign origin is refused", timeout=60)
 async def _(bench):
     server = await bench.serve("--origin", "https://example.com")
-    _, browser = await page(bench)
+    browser = await page(bench)
     code = await browser.evaluate(
         f"new Promise((resolve) => {{ new WebSocket({json.dumps(server.url())}).onclose = ({{ code }}) => resolve(code); }})"
     )
@@ -63,15 +56,8 @@ async def _(bench):
         "--route", "/old=redirect:/echo", "--route", "/echo=echo", "--auth", "/echo=basic:desk",
         "--users", await bench.users(), "--application", "--json",
     )  # fmt: skip
-    _, browser = await page(bench, f"?url={server.url('/old')}")
-    await browser.evaluate("document.querySelector('#open button').click()")
-    await browser.wait_for("document.getElementById('login').open")
-    holds(await browser.evaluate("document.getElementById('realm').textContent"), "desk", "what the person is asked")
-    await browser.evaluate(
-        f"document.getElementById('user').value = {json.dumps(USER)};"
-        f"document.getElementById('password').value = {json.dumps(PASSWORD)};"
-        "document.querySelector('#login button').click()"
-    )
+    browser = await page(bench, f"?url={server.url('/old')}")
+    await log_in(browser, USER, PASSWORD, realm="desk")
     await browser.wait_for("document.getElementById('log').textContent.includes('open at')")
     log = await browser.evaluate("document.getElementById('log').textContent")
     holds(log, "redirect 302", "the log")
@@ -88,13 +74,8 @@ async def _(bench):
     server = await bench.serve(
         "--route", "/echo=echo", "--auth", "/echo=basic:desk", "--users", await bench.users(), "--application"
     )
-    _, browser = await page(bench, f"?url={server.url()}")
-    await browser.evaluate("document.querySelector('#open button').click()")
-    await browser.wait_for("document.getElementById('login').open")
-    await browser.evaluate(
-        "document.getElementById('user').value = 'joe'; document.getElementById('password').value = 'wrong';"
-        "document.querySelector('#login button').click()"
-    )
+    browser = await page(bench, f"?url={server.url()}")
+    await log_in(browser, USER, "wrong", realm="desk")
     await browser.wait_for("document.getElementById('login').open")
     await browser.evaluate("document.querySelectorAll('#login button')[1].click()")
     await browser.wait_for("document.getElementById('log').textContent.includes('failed: ')")
@@ -111,7 +92,7 @@ OUTCOMES = [
 @behaviour("the example opens after a status that completes", rows=OUTCOMES, timeout=60)
 async def _(bench, answer, wanted):
     server = await bench.serve("--route", f"/there=status:{answer}")
-    _, browser = await page(bench)
+    browser = await page(bench)
     outcome = await browser.evaluate(
         "import('./khp.js').then(({ connect }) => connect(" + json.dumps(server.url("/there")) + "))"
         ".then(({ status, entity, socket }) => { socket.close(1000); return { status, entity: entity.trim() }; })"
@@ -126,7 +107,7 @@ REFUSALS = ["200", "301", "308", "400", "403", "404", "407", "426", "500", "503"
 @behaviour("the example fails after any other status", rows=[(status, status) for status in REFUSALS], timeout=60)
 async def _(bench, status):
     server = await bench.serve("--route", f"/there=status:{status}")
-    _, browser = await page(bench)
+    browser = await page(bench)
     outcome = await browser.evaluate(
         "import('./khp.js').then(({ connect }) => connect(" + json.dumps(server.url("/there")) + "))"
         ".then(() => 'open', (error) => error.name + ' ' + error.status)"

@@ -91,7 +91,8 @@ async def _(bench):
     front = await apache(bench, site, files=_htdigest())
     client = await bench.start("connect", front.url(), *AS_JOE, "--reconnect", "--json", stdin=asyncio.subprocess.PIPE)
     await client.see(r'"event":"open"', on="out")
-    # Longer than the nonce is good for; the first attempts meet a front end without its server.
+    # Longer than the nonce is good for: that it has gone stale, Apache tells nobody before it is used, which must not
+    # happen meanwhile.
     await asyncio.sleep(1.5)
     server.signal(signal.SIGKILL)
     await server.ended(5)

@@ -1,6 +1,7 @@
 """The extended handshake of `khp serve`, against a raw client: right, odd and wrong requests."""
 
 import asyncio
+import itertools
 import time
 
 from support.check import Failed, among, check, equal
@@ -323,16 +324,16 @@ async def _(bench):
     await server.answers()
 
 
+async def _say_nothing(client):
+    pass
+
+
 async def _drip_pings(client):
-    while True:
-        await client.send_frame(PING, b"still here")
-        await asyncio.sleep(0.2)
+    await client.drip((client.frame(PING, b"still here") for _ in itertools.count()), every=0.2)
 
 
 async def _drip_request(client):
-    for byte in client.request_bytes()[:-1]:
-        await client.send_frame(TEXT, bytes([byte]))
-        await asyncio.sleep(0.3)
+    await client.drip((client.frame(TEXT, bytes([byte])) for byte in client.request_bytes()[:-1]), every=0.3)
 
 
 async def _say(client, data):
@@ -340,7 +341,7 @@ async def _say(client, data):
 
 
 SILENCES = [
-    ("nothing comes", lambda client: asyncio.sleep(0)),
+    ("nothing comes", _say_nothing),
     ("only pings", _drip_pings),
     ("a prefix of a request", lambda client: _say(client, b"GE")),
     ("a head without end", lambda client: _say(client, b"GET /echo HTTP/1.1\r\nX: 1\r\n")),

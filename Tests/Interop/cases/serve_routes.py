@@ -65,7 +65,6 @@ async def _(bench):
     clients = [await server.client() for _ in range(3)]
     for client in clients:
         await client.complete("/all")
-    await asyncio.sleep(0)
     await clients[0].send_text("hello")
     await clients[0].send_frame(BINARY, b"\x01\x02")
     for client in clients[1:]:

@@ -13,7 +13,7 @@ import urllib.request
 
 import websockets.asyncio.client
 
-from support.check import Failed
+from support.check import Failed, holds
 
 EXAMPLE = pathlib.Path(__file__).resolve().parents[3] / "Examples" / "Browser"
 
@@ -136,6 +136,26 @@ class Browser:
             os.killpg(self.process.pid, signal.SIGKILL)
             await self.process.wait()
         self.process.drain.cancel()
+
+
+async def page(bench, query: str = "") -> Browser:
+    """A browser with the example's page."""
+    pages = bench.keep(Pages(EXAMPLE))
+    browser = bench.keep(await Browser.start(bench.unused_path(".chromium")))
+    await browser.open(f"{pages.origin}/index.html{query}")
+    return browser
+
+
+async def log_in(browser: Browser, user: str, password: str, *, realm: str) -> None:
+    """Presses "Open", waits until the person is asked, and answers."""
+    await browser.evaluate("document.querySelector('#open button').click()")
+    await browser.wait_for("document.getElementById('login').open")
+    holds(await browser.evaluate("document.getElementById('realm').textContent"), realm, "what the person is asked")
+    await browser.evaluate(
+        f"document.getElementById('user').value = {json.dumps(user)};"
+        f"document.getElementById('password').value = {json.dumps(password)};"
+        "document.querySelector('#login button').click()"
+    )
 
 
 async def _discard(stream) -> None:

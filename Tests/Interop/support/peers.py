@@ -18,7 +18,7 @@ NETTY = [f"/usr/share/java/netty-{name}.jar" for name in JARS]
 JAVA = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto"]
 
 
-def _tool(name: str) -> str:
+def tool(name: str) -> str:
     found = shutil.which(name)
     if not found:
         raise Failed(f"{name} is not installed: scripts/setup.sh --interop sees to it")
@@ -33,8 +33,8 @@ async def _command(bench, script: str) -> list[str]:
         return [sys.executable, path]
     if kind == "java":
         classes = await bench.environment.once("netty", lambda: _compiled(bench))
-        return [_tool("java"), *JAVA, "-cp", ":".join([classes, *NETTY]), script.removesuffix(".java")]
-    return [_tool({"pl": "perl", "rb": "ruby", "js": "node"}[kind]), path]
+        return [tool("java"), *JAVA, "-cp", ":".join([classes, *NETTY]), script.removesuffix(".java")]
+    return [tool({"pl": "perl", "rb": "ruby", "js": "node"}[kind]), path]
 
 
 async def _compiled(bench) -> str:
@@ -42,7 +42,7 @@ async def _compiled(bench) -> str:
     classes = bench.environment.fresh(".classes")
     sources = [str(path) for path in FOLDER.glob("*.java")]
     arguments = ["-proc:none", "-cp", ":".join(NETTY), "-d", str(classes), *sources]
-    process = await Process.start(_tool("javac"), *arguments, name="javac", environment=_environment())
+    process = await Process.start(tool("javac"), *arguments, name="javac", environment=environment())
     try:
         status = await process.ended(60)
         if status:
@@ -52,7 +52,7 @@ async def _compiled(bench) -> str:
     return str(classes)
 
 
-def _environment() -> dict:
+def environment() -> dict:
     return {"PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8", "NODE_PATH": "/usr/share/nodejs"}
 
 
@@ -69,7 +69,7 @@ class DialectServer:
 
 async def dialect_server(bench, script: str, subprotocol: str = "") -> DialectServer:
     command = await _command(bench, script)
-    process = bench.keep(await Process.start(*command, subprotocol, name=script, environment=_environment()))
+    process = bench.keep(await Process.start(*command, subprotocol, name=script, environment=environment()))
     match = await process.see(r"^(\d+)\n", on="out", within=20)
     return DialectServer(process, int(match[1]))
 
@@ -81,7 +81,7 @@ async def dialect_client(
     command = await _command(bench, script)
     process = bench.keep(
         await Process.start(
-            *command, dialect, url, subprotocol, name=script, environment=_environment(), stdin=asyncio.subprocess.PIPE
+            *command, dialect, url, subprotocol, name=script, environment=environment(), stdin=asyncio.subprocess.PIPE
         )
     )
     if script.endswith(".java"):  # it has no JSON of its own

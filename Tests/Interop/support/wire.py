@@ -161,6 +161,18 @@ class Wire:
     async def send_close(self, code: int | None = 1000, reason: str = "") -> None:
         await self.send_frame(CLOSE, close_payload(code, reason))
 
+    async def drip(self, pieces, every: float) -> None:
+        """Sends a piece at a time, so many seconds apart, until there are no more or the peer is gone. For cases about
+        a peer that keeps talking without getting anywhere: what they wait for is time itself, and no event tells it."""
+        for piece in pieces:
+            if self.reader.at_eof():
+                return
+            try:
+                await self.send(piece)
+            except ConnectionError:
+                return
+            await asyncio.sleep(every)
+
     # Reading
 
     async def head(self, within: float | None = None) -> Head:
