@@ -8,10 +8,10 @@ import Testing
 private struct Shouting: WebSocketExtension {
     let name = "x-shout"
 
-    func offer() -> ExtensionParameters { ExtensionParameters([.init("level", "2")]) }
+    func offer() -> ExtensionParameters { ["level": "2"] }
 
     func accept(_ offer: ExtensionParameters) -> ExtensionParameters? {
-        offer["level"] == "2" ? ExtensionParameters([.init("level", "1")]) : nil
+        offer["level"] == "2" ? ["level": "1"] : nil
     }
 
     func judge(_ answer: ExtensionParameters) -> Bool { answer["level"] == "1" }
@@ -48,7 +48,7 @@ struct ExtensionTests {
                     socket.negotiated.extensions == [
                         NegotiatedExtension(
                             name: "x-shout",
-                            parameters: ExtensionParameters([.init("level", "1")]),
+                            parameters: ["level": "1"],
                             layer: extended == .off ? .opening : .extended
                         )
                     ]
