@@ -118,6 +118,9 @@ package struct ExtensionStack {
     /// Whether messages must be whole before the application gets them, and are sent whole.
     package var needsWholeMessages: Bool { self.state.hooks.contains { $0.transform.handlesMessages } }
 
+    /// How many have a hand in messages as a whole.
+    package var messageTransforms: Int { self.state.hooks.count { $0.transform.handlesMessages } }
+
     package var transformsFrames: Bool { !self.state.frames.isEmpty }
 
     /// The socket is open.
