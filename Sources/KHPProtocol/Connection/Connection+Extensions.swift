@@ -152,6 +152,9 @@ extension Connection {
             self.actions.append(.event(.frameReceived(info)))
         }
         self.performOutgoing(now: now)
+        if self.settings.delivery == .chunks, case .message(let kind, let payload) = result {
+            result = .chunk(MessageChunk(kind: kind, bytes: payload, isFirst: true, isLast: true))
+        }
         guard self.isObserved || !self.actions.isEmpty else { return result }
         if let result { self.actions.append(result) }
         return self.actions.popFirst()

@@ -234,7 +234,12 @@ package struct ExtensionStack {
     }
 
     /// When to call ``deadlineReached(now:received:)``.
-    package var deadline: NIODeadline? { self.state.hooks.compactMap(\.deadline).min() }
+    package var deadline: NIODeadline? {
+        self.state.hooks.reduce(nil) { earliest, hook in
+            guard let earliest, let deadline = hook.deadline else { return earliest ?? hook.deadline }
+            return min(earliest, deadline)
+        }
+    }
 
     package mutating func deadlineReached(now: NIODeadline, received: NIODeadline) throws {
         for index in self.state.hooks.indices {

@@ -23,6 +23,7 @@ private struct Silent: WebSocketExtension {
     let name = "x-silent"
 
     func offers() -> [ExtensionParameters] { [] }
+    func judge(_ answer: ExtensionParameters) -> Bool { true }
 }
 
 /// Answers with what is no token.
