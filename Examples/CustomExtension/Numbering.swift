@@ -7,14 +7,11 @@ struct Numbering: WebSocketExtension {
     let name = "x-number"
     var from = 1
 
-    /// Client: what to ask for.
-    func offer() -> ExtensionParameters { ExtensionParameters([.init("from", String(from))]) }
+    /// Client: what to ask for. No other answer will do, unless `judge` says so.
+    func offer() -> ExtensionParameters { ["from": String(from)] }
 
-    /// Server: the parameters to answer with; nil declines.
+    /// Server: any number will do; without one the offer is declined.
     func accept(_ offer: ExtensionParameters) -> ExtensionParameters? { Int(offer["from"] ?? "") == nil ? nil : offer }
-
-    /// Client: whether the answer can be worked with.
-    func judge(_ answer: ExtensionParameters) -> Bool { answer == offer() }
 
     func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? {
         Int(parameters["from"] ?? "").map { Numbers(sent: $0, received: $0) }

@@ -10,13 +10,9 @@ struct Signing: WebSocketExtension {
     /// What both ends have in common and never send. Never shown: this type describes itself without it.
     let key: [UInt8]
 
-    func offer() -> ExtensionParameters { ExtensionParameters([.init("algorithm", "hmac-sha256")]) }
-
-    /// Server: other algorithms are declined; a client that insists on signatures then sees that there are none.
-    func accept(_ offer: ExtensionParameters) -> ExtensionParameters? { offer == self.offer() ? offer : nil }
-
-    /// Client: the answer has to name what was asked for.
-    func judge(_ answer: ExtensionParameters) -> Bool { answer == self.offer() }
+    /// The one algorithm: a server declines any other, and a client that insists on signatures then sees that there are
+    /// none.
+    func offer() -> ExtensionParameters { ["algorithm": "hmac-sha256"] }
 
     func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? {
         Signatures(key: self.key, role: role)

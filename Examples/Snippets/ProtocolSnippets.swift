@@ -10,10 +10,18 @@ func urls() throws {
     print(try url.resolving("../archive"))
 }
 
-/// Agrees on a name and changes nothing: what it stands for is up to the application.
+/// A whole extension, as the documentation of WebSocketExtension shows it.
 struct Trimming: WebSocketExtension {
     let name = "x-trim"
-    func accept(_ offer: ExtensionParameters) -> ExtensionParameters? { offer.isEmpty ? offer : nil }
+
+    func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? { Trim() }
+
+    struct Trim: MessageTransform {
+        func outbound(_ message: WebSocketMessage) -> WebSocketMessage? {
+            guard case .text(let text) = message else { return message }
+            return .text(String(text.drop { $0.isWhitespace }))
+        }
+    }
 }
 
 func table() {

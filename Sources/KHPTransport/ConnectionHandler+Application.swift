@@ -48,7 +48,14 @@ extension ConnectionHandler {
         }
         self.isTaken = true
         defer { self.isTaken = false }
-        let pending = try body(&self.connection, self.isDriving || self.isBursting ? self.drivenAt : .now())
+        let pending: Int
+        do throws(WebSocketError) {
+            pending = try body(&self.connection, self.isDriving || self.isBursting ? self.drivenAt : .now())
+        } catch {
+            // An extension that failed has ended the connection, and nobody else says so.
+            self.flushSoon()
+            throw error
+        }
         // Small messages of one turn leave together; large ones leave at once, so that writability tells the truth.
         if pending >= 32_768 {
             self.flushNow()

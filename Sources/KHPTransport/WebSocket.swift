@@ -139,11 +139,12 @@ public final class WebSocket: Sendable {
     ///
     /// No other message can be sent until `body` returns; text may be cut anywhere but must be valid UTF-8 as a whole.
     /// In ``Dialect/hixie75`` and ``Dialect/hixie76`` text alone can be sent so; in ``Dialect/whatwg2010`` nothing can,
-    /// since its frames begin with their length.
+    /// since its frames begin with their length. Where the peer or an extension takes whole messages only, the pieces are
+    /// collected up to the message limit.
     /// - Parameter options: how it is to be sent. Where it is compressed, what each write gives can be read at once by
     ///   the peer; few large pieces compress better than many small ones.
     /// - Throws: ``WebSocketError`` when the socket is closed, ``WebSocketError/Code/invalidArgument`` where the dialect
-    ///   cannot; what `body` throws closes the socket with 1011, since half a message cannot be taken back.
+    ///   cannot, ``WebSocketError/Code/messageTooBig`` for more than can be collected; what `body` throws closes the socket with 1011, since half a message cannot be taken back.
     nonisolated(nonsending) public func stream(
         _ kind: MessageKind,
         options: SendOptions = [],

@@ -8,10 +8,10 @@ import Testing
 private struct Shouting: WebSocketExtension {
     let name = "x-shout"
 
-    func offer() -> ExtensionParameters { ExtensionParameters([.init("level", "2")]) }
+    func offer() -> ExtensionParameters { ["level": "2"] }
 
     func accept(_ offer: ExtensionParameters) -> ExtensionParameters? {
-        offer["level"] == "2" ? ExtensionParameters([.init("level", "1")]) : nil
+        offer["level"] == "2" ? ["level": "1"] : nil
     }
 
     func judge(_ answer: ExtensionParameters) -> Bool { answer["level"] == "1" }
@@ -48,7 +48,7 @@ struct ExtensionTests {
                     socket.negotiated.extensions == [
                         NegotiatedExtension(
                             name: "x-shout",
-                            parameters: ExtensionParameters([.init("level", "1")]),
+                            parameters: ["level": "1"],
                             layer: extended == .off ? .opening : .extended
                         )
                     ]
@@ -57,6 +57,77 @@ struct ExtensionTests {
                 var messages = socket.messages.makeAsyncIterator()
                 #expect(try await messages.next() == .text("QUIET"))
             }
+        }
+    }
+
+    /// Sends back what arrives in chunks; whole messages are not what it expects.
+    private final class ChunkEcho: MessageHandler {
+        func received(_ message: ReceivedMessage, on socket: EventLoopSocket) {
+            socket.close(code: .internalError)
+        }
+
+        func received(_ chunk: MessageChunk, on socket: EventLoopSocket) {
+            if chunk.isFirst, chunk.isLast { try? socket.send(chunk.kind, chunk.bytes) }
+        }
+    }
+
+    @Test("who wants chunks gets whole messages as single chunks where an extension needs them whole")
+    func chunks() async throws {
+        try await withServer {
+            Endpoint("/echo", extensions: [Shouting()], delivery: .chunks, messageHandler: { ChunkEcho() })
+        } body: { port in
+            var configuration = WebSocketClient.Configuration()
+            configuration.extensions = [Shouting()]
+            configuration.delivery = .chunks
+            try await WebSocketClient(configuration: configuration).withConnection(to: "ws://127.0.0.1:\(port)/echo") {
+                socket in
+                try await socket.stream(.text) { stream in
+                    for _ in 0..<3 { try await stream.write(ByteBuffer(string: "abc")) }
+                }
+                var chunks = socket.chunks.makeAsyncIterator()
+                let chunk = try await chunks.next()
+                #expect(chunk.map { String(buffer: $0.bytes) } == "ABCABCABC")
+                #expect(chunk?.isFirst == true && chunk?.isLast == true)
+            }
+        }
+    }
+
+    /// Fails with every message that is sent, under a reserved bit.
+    private struct Failing: WebSocketExtension {
+        let name = "x-fail"
+        var reservedBits: ReservedBits { .rsv3 }
+
+        func makeFrameTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any FrameTransform)? {
+            role == .client ? Transform() : nil
+        }
+
+        struct Transform: FrameTransform {
+            func inbound(_ piece: inout MessagePiece, into output: inout ByteBuffer, room: Int) -> Bool { true }
+            func outbound(_ piece: inout MessagePiece, into output: inout ByteBuffer) throws {
+                throw WebSocketError(.invalidArgument, "No.", closeCode: WebSocketCloseCode(rawValue: 4002))
+            }
+        }
+    }
+
+    @Test("an extension that fails while sending ends the connection at once, with its code", .timeLimit(.minutes(1)))
+    func failing() async throws {
+        let (codes, tell) = AsyncStream.makeStream(of: WebSocketCloseCode?.self)
+        try await withServer {
+            Endpoint("/x", extensions: [Failing()]) { socket in tell.yield(await socket.closed().code) }
+        } body: { port in
+            var configuration = WebSocketClient.Configuration()
+            configuration.extensions = [Failing()]
+            let socket = try await WebSocketClient(configuration: configuration).connect(
+                to: "ws://127.0.0.1:\(port)/x"
+            )
+            let began = ContinuousClock.now
+            await #expect(throws: WebSocketError.self) { try await socket.send("hello") }
+            #expect(await socket.closed().code == WebSocketCloseCode(rawValue: 4002))
+            for await code in codes {
+                #expect(code == WebSocketCloseCode(rawValue: 4002))
+                break
+            }
+            #expect(ContinuousClock.now - began < .seconds(5))
         }
     }
 }

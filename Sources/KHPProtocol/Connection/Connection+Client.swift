@@ -116,6 +116,7 @@ extension Connection {
             self.speak(plan.dialect)
         }
         var client = ClientHandshakes(plan: plan)
+        if !plan.extensions.isEmpty { client.plan.extensions = plan.extensions.map { $0.forConnection(.client) } }
         client.opening = try client.opening(key: key, limits: settings.limits)
         // R-U2: what is sent later only is checked now as well.
         let extended = ExtendedClientPlan(

@@ -290,8 +290,13 @@ extension Connection {
 }
 
 extension [any WebSocketExtension] {
-    /// Those that work in a dialect: only RFC 6455 has reserved bits to claim.
-    func speakable(in dialect: Dialect) -> [any WebSocketExtension] {
-        dialect.framing == .rfc6455 ? self : self.filter { $0.reservedBits.isEmpty }
+    /// Those that work in a dialect: only RFC 6455 has reserved bits to claim, and pings. Elsewhere the promise of
+    /// x-kaazing-idle-timeout can be kept with the pings of x-kaazing-ping-pong alone.
+    /// - Parameter asked: server: what the client offers.
+    func speakable(in dialect: Dialect, asked: [ExtensionOffer]? = nil) -> [any WebSocketExtension] {
+        guard dialect.framing != .rfc6455 else { return self }
+        let pings = self.first { $0 is KaazingPingPong }
+        let hasPings = pings.map { known in asked?.contains { $0.name == known.name } ?? true } ?? false
+        return self.filter { $0.reservedBits.isEmpty && (hasPings || !($0 is KaazingIdleTimeout)) }
     }
 }

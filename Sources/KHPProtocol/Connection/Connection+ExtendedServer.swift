@@ -45,13 +45,16 @@ extension Connection {
                         ?? Subprotocols.choose(supported: subprotocols, offered: request.subprotocols),
                     extensions: try ExtensionNegotiation.choose(
                         from: request.extensionOffers,
-                        supported: (self.server?.plan.extensions ?? []).speakable(in: self.dialect),
+                        supported: (self.server?.plan.extensions ?? []).speakable(
+                            in: self.dialect,
+                            asked: request.extensionOffers
+                        ),
                         layer: .extended,
                         beside: self.server?.openingExtensions ?? []
                     )
                 )
             } catch {
-                let refusal = Refusal.badRequest(error.sentence).answer
+                let refusal = Refusal(error.status, error.sentence).answer
                 extended = ExtendedAnswer(status: refusal.status, fields: refusal.fields, entity: refusal.entity)
             }
         }

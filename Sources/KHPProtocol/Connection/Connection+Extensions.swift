@@ -138,6 +138,13 @@ extension Connection {
                 self.failExtension(error, now: now)
                 return nil
             }
+            // Threat C1: what an extension makes of a message counts, as what arrived did.
+            let limit = self.settings.limits.messages.messageBytes
+            if case .message(_, let payload) = result, payload.readableBytes > limit {
+                self.reader.stop()
+                self.violated(.tooBig(limit: limit), now: now)
+                return nil
+            }
         }
         if self.isObserved {
             var info = FrameInfo(kind: kind == .text ? "text" : "binary", payload: payload)
@@ -145,6 +152,9 @@ extension Connection {
             self.actions.append(.event(.frameReceived(info)))
         }
         self.performOutgoing(now: now)
+        if self.settings.delivery == .chunks, case .message(let kind, let payload) = result {
+            result = .chunk(MessageChunk(kind: kind, bytes: payload, isFirst: true, isLast: true))
+        }
         guard self.isObserved || !self.actions.isEmpty else { return result }
         if let result { self.actions.append(result) }
         return self.actions.popFirst()
@@ -193,6 +203,8 @@ extension Connection {
         } catch {
             // What was to go ahead of it does not go either.
             _ = self.extensions?.takeOutgoing()
+            // Others may have counted it as sent: then the peer's state and ours have parted.
+            if self.extensions?.messageTransforms != 1 { self.failExtension(error, now: now) }
             throw (error as? WebSocketError)
                 ?? WebSocketError(.invalidArgument, "An extension refused the message: \(error).", phase: .open)
         }
@@ -293,8 +305,8 @@ extension Connection {
         guard self.phase == .open, self.closing.canSend else { return }
         switch outgoing {
         case .message(let message):
-            // Not into the middle of a message: an extension that handles messages lets none be streamed.
-            guard self.streaming == nil else { return }
+            // Not into the middle of a message. Where an extension handles messages, none of a streamed one is out yet.
+            guard self.streaming == nil || self.extensions?.needsWholeMessages == true else { return }
             try self.writeThroughFrames(message, options, now: now)
         // The older dialects have none.
         case .ping where self.dialect.framing != .rfc6455: break

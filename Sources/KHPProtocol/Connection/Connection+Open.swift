@@ -203,13 +203,6 @@ extension Connection {
     ) throws(WebSocketError) {
         if chunk.isFirst {
             try self.checkSending()
-            guard self.extensions?.needsWholeMessages != true else {
-                throw WebSocketError(
-                    .invalidArgument,
-                    "An extension is in use that works on whole messages; send this one whole.",
-                    phase: .open
-                )
-            }
             try self.checkStreaming(chunk.kind)
             self.streaming = StreamingState(kind: chunk.kind, hasBegun: false, options: options)
             if chunk.bytes.readableBytes == 0, !chunk.isLast { return }
@@ -218,11 +211,14 @@ extension Connection {
         }
         guard var state = self.streaming else { return }
         guard chunk.bytes.readableBytes > 0 || chunk.isLast else { return }
-        if self.legacy != .off, self.dialect.framing == .rfc6455 { return try self.collect(chunk, state, now: now) }
+        if self.extensions?.needsWholeMessages == true || self.legacy != .off && self.dialect.framing == .rfc6455 {
+            return try self.collect(chunk, state, now: now)
+        }
         let isFirst = !state.hasBegun
         state.hasBegun = true
         if self.dialect.framing != .rfc6455 { try self.checkText(chunk.bytes) }
         self.streaming = chunk.isLast ? nil : state
+        self.extensions?.sent(now: now)
         if self.dialect.framing != .rfc6455 {
             return self.writeInDialect(chunk.bytes, isFirst: isFirst, isLast: chunk.isLast, now)
         }
@@ -243,8 +239,9 @@ extension Connection {
         }
     }
 
-    /// Kaazing's clients take a fragment for the whole message (D7, KI 2.2): the pieces are collected up to the message
-    /// limit and go out as one. A message that grows beyond it is given up, and nothing of it was sent.
+    /// Kaazing's clients take a fragment for the whole message (D7, KI 2.2), and some extensions work on whole messages:
+    /// the pieces are collected up to the message limit and go out as one. A message that grows beyond it is given up,
+    /// and nothing of it was sent.
     private mutating func collect(
         _ chunk: MessageChunk,
         _ state: StreamingState,
@@ -256,7 +253,7 @@ extension Connection {
             self.streaming = nil
             throw WebSocketError(
                 .messageTooBig,
-                "The peer takes messages in one frame only, so a streamed one is limited to \(limit) bytes.",
+                "What was negotiated takes whole messages only, so a streamed one is limited to \(limit) bytes.",
                 phase: .open
             )
         }

@@ -25,6 +25,14 @@ package struct EndpointPlan: Sendable {
     package var kaazingLegacy = true
 
     package init() {}
+
+    /// With the extensions as one connection negotiates them.
+    func forConnection() -> EndpointPlan {
+        guard !self.extensions.isEmpty else { return self }
+        var plan = self
+        plan.extensions = self.extensions.map { $0.forConnection(.server) }
+        return plan
+    }
 }
 
 /// The machines of a server's two handshakes.
@@ -98,6 +106,7 @@ extension Connection {
         _ plan: EndpointPlan,
         now: NIODeadline
     ) {
+        let plan = plan.forConnection()
         guard self.phase == .deciding else { return }
         guard let dialect = request.dialect(among: plan.dialects) else {
             return self.refuseOpening(.dialectNotServed(plan.dialects), now: now)
@@ -125,7 +134,7 @@ extension Connection {
                 layer: .opening
             )
         } catch {
-            return self.refuseOpening(.badRequest(error.sentence), now: now)
+            return self.refuseOpening(Refusal(error.status, error.sentence), now: now)
         }
         var acceptance = OpeningServer.acceptance(
             of: request,

@@ -110,7 +110,7 @@ package struct Connection {
         var kind: MessageKind
         var hasBegun: Bool
         var options: SendOptions
-        /// What waits to go out whole, where the peer knows no fragments (D7).
+        /// What waits to go out whole: the peer knows no fragments (D7), or an extension works on whole messages.
         var collected = ByteBuffer()
     }
 
@@ -194,6 +194,8 @@ package struct Connection {
     /// What to report when the transport is gone and nothing else was said.
     package mutating func abandoned(now: NIODeadline) -> CloseInfo {
         self.phase = .ended
+        self.extensions?.closed()
+        self.extensions = nil
         return self.closeInfo(clean: false)
     }
 

@@ -15,43 +15,54 @@ package struct ExtensionNegotiation: Sendable {
     /// The extensions in order of preference.
     package let extensions: [any WebSocketExtension]
 
+    /// What each of them asks for, found to be tokens.
+    private let asked: [[ExtensionOffer]]
+
     /// What was agreed on so far, in either handshake.
     package private(set) var negotiated: [NegotiatedExtension] = []
 
     package init() {
         extensions = []
+        asked = []
     }
 
     package init(_ extensions: [any WebSocketExtension]) throws(WebSocketError) {
         var names = Set<String>()
+        var asked: [[ExtensionOffer]] = []
         for item in extensions {
-            for offer in item.offers() { try ExtensionOffer(name: item.name, parameters: offer).validate() }
+            let offers = item.offers().map { ExtensionOffer(name: item.name, parameters: $0) }
+            for offer in offers { try offer.validate() }
+            asked.append(offers)
             guard names.insert(item.name).inserted else {
                 throw WebSocketError(.invalidArgument, "The extension \(item.name) is configured twice.")
             }
         }
         self.extensions = extensions
+        self.asked = asked
     }
 
     /// What to ask for in one handshake: everything that may be negotiated there and is not agreed on yet, in order of
     /// preference, each with its alternatives (KHP-E5).
     package func offers(in layer: HandshakeLayer) -> [ExtensionOffer] {
         guard !extensions.isEmpty else { return [] }
-        return extensions.flatMap { item -> [ExtensionOffer] in
-            guard item.layers.contains(layer), !isNegotiated(item.name) else { return [] }
-            return item.offers().map { ExtensionOffer(name: item.name, parameters: $0) }
+        return zip(extensions, asked).flatMap { item, offers in
+            item.layers.contains(layer) && !isNegotiated(item.name) ? offers : []
         }
     }
 
     /// Takes the server's answer in one handshake.
     package mutating func take(_ answers: [ExtensionOffer], layer: HandshakeLayer) throws(Mismatch) {
         for answer in answers {
-            guard let asked = extensions.first(where: { $0.name == answer.name && $0.layers.contains(layer) }) else {
+            guard
+                let index = extensions.firstIndex(where: { $0.name == answer.name && $0.layers.contains(layer) }),
+                !self.asked[index].isEmpty
+            else {
                 throw Mismatch(message: "it selected the extension \(answer.name), which was not requested")
             }
             guard !isNegotiated(answer.name) else {
                 throw Mismatch(message: "it selected the extension \(answer.name) a second time")
             }
+            let asked = extensions[index]
             guard asked.reservedBits.isDisjoint(with: negotiated.reservedBits(in: extensions)) else {
                 throw Mismatch(message: "it selected \(answer.name) beside another extension of the same reserved bit")
             }
@@ -66,8 +77,10 @@ package struct ExtensionNegotiation: Sendable {
         negotiated.contains { $0.name == name }
     }
 
-    /// A server's refusal of the handshake because of an offer. The sentence says why.
+    /// A server's refusal of the handshake because of an offer, or of what one of its own extensions made of it. The
+    /// sentence says why.
     package struct Refused: Error, Equatable {
+        package var status = 400
         package let sentence: String
     }
 
@@ -99,6 +112,11 @@ package struct ExtensionNegotiation: Sendable {
             case .decline: continue
             case .fail(let sentence): throw Refused(sentence: sentence)
             case .accept(let parameters):
+                // What is written has to be what a client can read, whatever an extension answers (threat A7).
+                guard (try? ExtensionOffer(name: offer.name, parameters: parameters).validate()) != nil else {
+                    let sentence = "This server's answer to the extension \(offer.name) is not made of tokens."
+                    throw Refused(status: 500, sentence: sentence)
+                }
                 let agreed = NegotiatedExtension(name: offer.name, parameters: parameters, layer: layer)
                 if item.reservedBits.isEmpty { plain.append(agreed) } else { framed.append(agreed) }
                 claimed.formUnion(item.reservedBits)

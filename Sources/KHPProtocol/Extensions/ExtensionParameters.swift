@@ -5,7 +5,9 @@
 ///
 /// A parameter is a name with or without a value; both are HTTP tokens (RFC 6455 section 9.1). Some extensions put a
 /// bare value there: `x-kaazing-ping-pong; 01010102` has one parameter that is named `01010102` and has no value.
-public struct ExtensionParameters: Sendable, Hashable, CustomStringConvertible {
+///
+/// A literal has names and values: `["level": "2", "flag": nil]` is `level=2; flag`.
+public struct ExtensionParameters: Sendable, Hashable, CustomStringConvertible, ExpressibleByDictionaryLiteral {
     /// One parameter.
     public struct Parameter: Sendable, Hashable {
         /// The name, an HTTP token. Compared exactly, case included.
@@ -27,6 +29,11 @@ public struct ExtensionParameters: Sendable, Hashable, CustomStringConvertible {
     /// Creates a list of parameters; without an argument an empty one.
     public init(_ parameters: [Parameter] = []) {
         all = parameters
+    }
+
+    /// Creates a list of parameters in the order of the literal.
+    public init(dictionaryLiteral elements: (String, String?)...) {
+        all = elements.map { Parameter($0, $1) }
     }
 
     /// Whether there are no parameters.

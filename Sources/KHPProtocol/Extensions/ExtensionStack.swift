@@ -118,6 +118,9 @@ package struct ExtensionStack {
     /// Whether messages must be whole before the application gets them, and are sent whole.
     package var needsWholeMessages: Bool { self.state.hooks.contains { $0.transform.handlesMessages } }
 
+    /// How many have a hand in messages as a whole.
+    package var messageTransforms: Int { self.state.hooks.count { $0.transform.handlesMessages } }
+
     package var transformsFrames: Bool { !self.state.frames.isEmpty }
 
     /// The socket is open.
@@ -231,7 +234,12 @@ package struct ExtensionStack {
     }
 
     /// When to call ``deadlineReached(now:received:)``.
-    package var deadline: NIODeadline? { self.state.hooks.compactMap(\.deadline).min() }
+    package var deadline: NIODeadline? {
+        self.state.hooks.reduce(nil) { earliest, hook in
+            guard let earliest, let deadline = hook.deadline else { return earliest ?? hook.deadline }
+            return min(earliest, deadline)
+        }
+    }
 
     package mutating func deadlineReached(now: NIODeadline, received: NIODeadline) throws {
         for index in self.state.hooks.indices {

@@ -8,11 +8,17 @@ public import NIOCore
 /// extensions do, uses the forms with a ``ExtensionScope``: through it messages of the extension's own are sent, pings
 /// too, and a time is set at which ``deadlineReached(_:)`` is called.
 ///
-/// Its life is the connection's: it is made when the socket opens, hears of that by ``opened(_:)``, of the end by
-/// ``closed()``, and is let go right after.
+/// Its life is the connection's: it is made when both ends have agreed on it, hears of the open socket by ``opened(_:)``
+/// and of the end by ``closed()``, and is let go right after. Where the opening handshake agreed on it and the extended
+/// one then refuses or redirects, there is an end and nothing before it.
 ///
 /// An error thrown here fails the connection: with the close code of a ``WebSocketError`` that has one, otherwise with
-/// 1011.
+/// 1011. Only where a message is refused that was to be sent, and no other extension has had a hand in it, does the
+/// socket stay open. Whoever sends gets the error in any case.
+///
+/// While an extension has a hand in messages they are whole: one that is sent in pieces is collected, up to the message
+/// limit, and received ones are delivered in one piece. What an extension makes of a received message counts against the
+/// limit as well; more closes with 1009.
 public protocol MessageTransform {
     /// Turns a received message into what the application gets; `nil` swallows it.
     mutating func inbound(_ message: WebSocketMessage) throws -> WebSocketMessage?
@@ -20,8 +26,8 @@ public protocol MessageTransform {
     /// Turns the application's message into what is sent; `nil` swallows it.
     mutating func outbound(_ message: WebSocketMessage) throws -> WebSocketMessage?
 
-    /// Whether it looks at messages at all. One that does not, since it only watches the time, leaves them free to be
-    /// delivered and sent in chunks. By default `true`.
+    /// Whether it looks at messages at all; always the same. One that does not, since it only watches the time, leaves
+    /// them free to be delivered and sent in chunks. By default `true`.
     var handlesMessages: Bool { get }
 
     /// The socket is open.
@@ -120,7 +126,8 @@ public struct ExtensionScope {
     }
 
     /// Sends a message of the extension's own, ahead of what the hook returns. Only the extensions nearer to the wire
-    /// see it.
+    /// see it. While the application is in the middle of a streamed message it is dropped, which can only happen to an
+    /// extension without ``MessageTransform/handlesMessages``.
     public mutating func send(_ message: WebSocketMessage) {
         self.commands.append(.send(message))
     }

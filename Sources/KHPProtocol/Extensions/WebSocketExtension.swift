@@ -12,12 +12,24 @@ public enum HandshakeLayer: String, Sendable, Hashable {
 /// An extension that can be negotiated in either handshake (RFC 6455 section 9; KHP-E5, KHP-E10).
 ///
 /// One value describes what this end asks for or supports; it is shared by all connections and keeps no state of any of
-/// them. State lives in the ``MessageTransform`` or ``FrameTransform`` that is made for one connection.
+/// them. State lives in the ``MessageTransform`` or ``FrameTransform`` that is made for one connection; what an offer or
+/// an answer holds of one connection alone, in the value that ``forConnection(_:)`` makes.
+///
+/// Everything but the name has a default, with which both ends agree on exactly what ``offer()`` says. This is a whole
+/// extension:
 ///
 /// ```swift
 /// struct Trimming: WebSocketExtension {
 ///     let name = "x-trim"
-///     func accept(_ offer: ExtensionParameters) -> ExtensionParameters? { offer.isEmpty ? offer : nil }
+///
+///     func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? { Trim() }
+///
+///     struct Trim: MessageTransform {
+///         func outbound(_ message: WebSocketMessage) -> WebSocketMessage? {
+///             guard case .text(let text) = message else { return message }
+///             return .text(String(text.drop { $0.isWhitespace }))
+///         }
+///     }
 /// }
 /// ```
 ///
@@ -37,20 +49,30 @@ public protocol WebSocketExtension: Sendable {
     /// server declines the second, a client fails an answer that holds both. By default none.
     var reservedBits: ReservedBits { get }
 
+    /// The value that one connection negotiates with, made before anything is asked or answered: for an extension whose
+    /// parameters hold something of that connection alone, such as half of a key. By default this one.
+    ///
+    /// A client that is redirected, or connects again, makes one for each connection. It has the same name, layers and
+    /// bits as this one.
+    func forConnection(_ role: ConnectionRole) -> any WebSocketExtension
+
     /// Client: the parameters to ask with. By default none.
     func offer() -> ExtensionParameters
 
     /// Client: alternatives to ask with, most preferred first (RFC 6455 section 9.1). By default the one of ``offer()``.
+    /// The same whenever it is asked of one value.
     func offers() -> [ExtensionParameters]
 
-    /// Server: the parameters to answer an offer with, or `nil` to decline it. By default accepts without parameters.
+    /// Server: the parameters to answer an offer with, or `nil` to decline it. By default accepts, unchanged, what a
+    /// client with this value would ask for, and declines everything else.
     func accept(_ offer: ExtensionParameters) -> ExtensionParameters?
 
     /// Server: what becomes of an offer. By default what ``accept(_:)`` says. Offers with a parameter given twice are
-    /// declined without asking.
+    /// declined without asking. An answer whose parameters are no tokens refuses the handshake with 500.
     func choose(_ offer: ExtensionParameters) -> ExtensionChoice
 
-    /// Client: whether the server's answer can be worked with; `false` fails the handshake (KHP-E14). By default `true`.
+    /// Client: whether the server's answer can be worked with; `false` fails the handshake (KHP-E14). By default whether
+    /// it is one of ``offers()``, unchanged.
     func judge(_ answer: ExtensionParameters) -> Bool
 
     /// Makes what handles one connection's messages; `nil` when nothing is to be done to them, the default.
@@ -86,22 +108,27 @@ extension WebSocketExtension {
     /// None.
     public var reservedBits: ReservedBits { [] }
 
+    /// This one.
+    public func forConnection(_ role: ConnectionRole) -> any WebSocketExtension { self }
+
     /// Asks without parameters.
     public func offer() -> ExtensionParameters { ExtensionParameters() }
 
     /// One offer, as ``offer()`` has it.
     public func offers() -> [ExtensionParameters] { [self.offer()] }
 
-    /// Accepts every offer, without parameters.
-    public func accept(_ offer: ExtensionParameters) -> ExtensionParameters? { ExtensionParameters() }
+    /// Accepts what it would offer itself.
+    public func accept(_ offer: ExtensionParameters) -> ExtensionParameters? {
+        self.offers().contains(offer) ? offer : nil
+    }
 
     /// Asks ``accept(_:)``.
     public func choose(_ offer: ExtensionParameters) -> ExtensionChoice {
         self.accept(offer).map { .accept($0) } ?? .decline
     }
 
-    /// Takes every answer.
-    public func judge(_ answer: ExtensionParameters) -> Bool { true }
+    /// Takes what it has offered.
+    public func judge(_ answer: ExtensionParameters) -> Bool { self.offers().contains(answer) }
 
     /// Does nothing to messages.
     public func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? { nil }
@@ -134,6 +161,9 @@ public struct NamedExtension: WebSocketExtension, Hashable {
 
     /// The fixed parameters, whatever was asked for.
     public func accept(_ offer: ExtensionParameters) -> ExtensionParameters? { parameters }
+
+    /// Takes every answer: what it means is the application's to know.
+    public func judge(_ answer: ExtensionParameters) -> Bool { true }
 }
 
 /// An extension that both ends agreed on.

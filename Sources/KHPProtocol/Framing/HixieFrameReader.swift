@@ -15,39 +15,35 @@ struct HixieFrameReader: Sendable {
     let closes: Bool
     /// Whether 0x80 frames are binary messages.
     let acceptsBinary: Bool
-    /// Whether text that is no UTF-8 is mended with U+FFFD; a violation otherwise (H69-7).
-    let repairsText: Bool
-
     private var state = State.start
-    /// What has arrived of a message, while not all of it has.
-    private var partial = ByteBuffer()
-    /// Bytes of the frame so far that count against the limit.
+    private var message: PartialMessage
+    /// Bytes of the text so far that count against the limit.
     private var count = 0
-    private var begun: UInt64 = 0
 
     private enum State {
         case start
         /// Behind a type below 0x80, before 0xFF.
-        case text(isDropped: Bool)
+        case text
         /// Behind a type with its high bit set.
         case length(type: UInt8, value: Int, digits: Int)
         /// Within the payload of a frame with a length.
-        case payload(isDropped: Bool, remaining: Int)
+        case payload(remaining: Int)
     }
 
+    /// - Parameter repairsText: whether text that is no UTF-8 is mended.
     init(closes: Bool, acceptsBinary: Bool, repairsText: Bool) {
         self.closes = closes
         self.acceptsBinary = acceptsBinary
-        self.repairsText = repairsText
+        self.message = PartialMessage(repairsText: repairsText)
     }
 
     /// As ``MessageReader/unfinishedMessage``.
     var unfinishedMessage: UInt64? {
-        if case .start = state { nil } else { begun }
+        if case .start = state { nil } else { message.begun }
     }
 
     /// Bytes held of an unfinished message.
-    var retainedBytes: Int { partial.storageCapacity }
+    var retainedBytes: Int { message.retainedBytes }
 
     /// The next event in `input`, or `nil` for more.
     mutating func next(_ input: inout ByteBuffer, limit: Int) throws(FrameViolation) -> InboundFrameEvent? {
@@ -55,52 +51,40 @@ struct HixieFrameReader: Sendable {
             switch state {
             case .start:
                 guard let type: UInt8 = input.readInteger() else { return nil }
-                begun &+= 1
+                message.begin(isDropped: type != 0)
                 count = 0
-                partial = ByteBuffer()
-                state = type < 0x80 ? .text(isDropped: type != 0) : .length(type: type, value: 0, digits: 0)
-            case .text(let isDropped):
-                guard let message = try text(&input, isDropped: isDropped, limit: limit) else {
-                    if case .start = state { continue }
-                    return nil
-                }
-                return message
+                state = type < 0x80 ? .text : .length(type: type, value: 0, digits: 0)
+            case .text:
+                if let event = try text(&input, limit: limit) { return event }
+                guard case .start = state else { return nil }
             case .length(let type, let value, let digits):
                 guard let byte: UInt8 = input.readInteger() else { return nil }
                 if let event = try length(byte, type: type, value: value, digits: digits, limit: limit) { return event }
-            case .payload(let isDropped, let remaining):
-                if let event = payload(&input, isDropped: isDropped, remaining: remaining) { return event }
-                guard case .start = state else { return nil }
+            case .payload(let remaining):
+                let (rest, payload) = message.take(remaining, from: &input)
+                state = rest > 0 ? .payload(remaining: rest) : .start
+                if rest > 0 { return nil }
+                if let payload { return .message(kind: .binary, payload: payload, rsv: 0) }
             }
         }
     }
 
     /// Takes what is there up to 0xFF.
-    private mutating func text(
-        _ input: inout ByteBuffer,
-        isDropped: Bool,
-        limit: Int
-    ) throws(FrameViolation) -> InboundFrameEvent? {
+    private mutating func text(_ input: inout ByteBuffer, limit: Int) throws(FrameViolation) -> InboundFrameEvent? {
         let end = input.readableBytesView.firstIndex(of: 0xFF)
         let available = (end ?? input.readableBytesView.endIndex) - input.readerIndex
         // H69-11, threat D4: both are not negative, so the subtraction cannot overflow.
         guard available <= limit - count else { throw .tooBig(limit: limit) }
         count += available
         let piece = input.readSlice(length: available) ?? ByteBuffer()
-        if end == nil {
-            if !isDropped { partial.writeImmutableBuffer(piece) }
+        guard end != nil else {
+            message.append(piece)
             return nil
         }
         input.moveReaderIndex(forwardBy: 1)
         state = .start
-        if isDropped { return nil }
-        var payload = piece
-        if partial.readableBytes > 0 {
-            partial.writeImmutableBuffer(piece)
-            payload = partial
-            partial = ByteBuffer()
-        }
-        return .message(kind: .text, payload: try Self.checked(payload, repairs: repairsText), rsv: 0)
+        guard let payload = message.finish(piece) else { return nil }
+        return try message.text(payload)
     }
 
     /// One more digit of a length (threat D3: at most nine, and none can overflow).
@@ -123,34 +107,8 @@ struct HixieFrameReader: Sendable {
             state = .start
             return .close(code: nil, reason: "")
         }
-        state = .payload(isDropped: !(acceptsBinary && type == 0x80), remaining: value)
+        message.isDropped = !(acceptsBinary && type == 0x80)
+        state = .payload(remaining: value)
         return nil
-    }
-
-    private mutating func payload(
-        _ input: inout ByteBuffer,
-        isDropped: Bool,
-        remaining: Int
-    ) -> InboundFrameEvent? {
-        let taken = min(remaining, input.readableBytes)
-        let piece = input.readSlice(length: taken) ?? ByteBuffer()
-        guard taken == remaining else {
-            if !isDropped { partial.writeImmutableBuffer(piece) }
-            state = .payload(isDropped: isDropped, remaining: remaining - taken)
-            return nil
-        }
-        state = .start
-        if isDropped { return nil }
-        guard partial.readableBytes > 0 else { return .message(kind: .binary, payload: piece, rsv: 0) }
-        partial.writeImmutableBuffer(piece)
-        defer { partial = ByteBuffer() }
-        return .message(kind: .binary, payload: partial, rsv: 0)
-    }
-
-    /// Text as it is delivered: always UTF-8 (H69-7, W10-12).
-    static func checked(_ payload: ByteBuffer, repairs: Bool) throws(FrameViolation) -> ByteBuffer {
-        if payload.withUnsafeReadableBytes({ UTF8Validator.isValid($0) }) { return payload }
-        guard repairs else { throw .invalidText() }
-        return ByteBuffer(string: String(buffer: payload))
     }
 }

@@ -10,32 +10,30 @@ import NIOCore
 struct WHATWGFrameReader: Sendable {
     /// Whether frames of other types are passed over.
     let survivesErrors: Bool
-    /// Whether text that is no UTF-8 is mended with U+FFFD; a violation otherwise (W10-12).
-    let repairsText: Bool
 
     private var state = State.header
-    private var partial = ByteBuffer()
-    private var begun: UInt64 = 0
+    private var message: PartialMessage
 
     private enum State {
         case header
-        case payload(isDropped: Bool, remaining: Int)
+        case payload(remaining: Int)
     }
 
     private static let headerBytes = 9
 
+    /// - Parameter repairsText: whether text that is no UTF-8 is mended.
     init(survivesErrors: Bool, repairsText: Bool) {
         self.survivesErrors = survivesErrors
-        self.repairsText = repairsText
+        self.message = PartialMessage(repairsText: repairsText)
     }
 
     /// As ``MessageReader/unfinishedMessage``.
     var unfinishedMessage: UInt64? {
-        if case .header = state { nil } else { begun }
+        if case .header = state { nil } else { message.begun }
     }
 
     /// Bytes held of an unfinished message.
-    var retainedBytes: Int { partial.storageCapacity }
+    var retainedBytes: Int { message.retainedBytes }
 
     /// The next event in `input`, or `nil` for more. A header stays in `input` until it is complete.
     mutating func next(_ input: inout ByteBuffer, limit: Int) throws(FrameViolation) -> InboundFrameEvent? {
@@ -50,28 +48,14 @@ struct WHATWGFrameReader: Sendable {
                 guard type == 0xFF || survivesErrors else { throw Self.unknown }
                 // W10-10: compared as it is, so that no length can overflow.
                 guard length <= UInt64(max(limit, 0)) else { throw .tooBig(limit: limit) }
-                begun &+= 1
-                partial = ByteBuffer()
-                state = .payload(isDropped: type != 0xFF, remaining: Int(length))
+                message.begin(isDropped: type != 0xFF)
+                state = .payload(remaining: Int(length))
                 if type != 0xFF { return .dropped }
-            case .payload(let isDropped, let remaining):
-                let taken = min(remaining, input.readableBytes)
-                let piece = input.readSlice(length: taken) ?? ByteBuffer()
-                guard taken == remaining else {
-                    if !isDropped { partial.writeImmutableBuffer(piece) }
-                    state = .payload(isDropped: isDropped, remaining: remaining - taken)
-                    return nil
-                }
-                state = .header
-                if isDropped { continue }
-                var payload = piece
-                if partial.readableBytes > 0 {
-                    partial.writeImmutableBuffer(piece)
-                    payload = partial
-                    partial = ByteBuffer()
-                }
-                let text = try HixieFrameReader.checked(payload, repairs: repairsText)
-                return .message(kind: .text, payload: text, rsv: 0)
+            case .payload(let remaining):
+                let (rest, payload) = message.take(remaining, from: &input)
+                state = rest > 0 ? .payload(remaining: rest) : .header
+                if rest > 0 { return nil }
+                if let payload { return try message.text(payload) }
             }
         }
     }

@@ -64,15 +64,11 @@ struct DemoServers: Sendable {
 struct UppercaseExtension: WebSocketExtension {
     let name = DemoServers.application
 
-    func accept(_ offer: ExtensionParameters) -> ExtensionParameters? { offer }
-
     func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? {
         role == .client ? Transform() : nil
     }
 
     private struct Transform: MessageTransform {
-        mutating func inbound(_ message: WebSocketMessage) -> WebSocketMessage? { message }
-
         mutating func outbound(_ message: WebSocketMessage) -> WebSocketMessage? {
             guard case .text(let text) = message else { return message }
             return .text(text.uppercased())

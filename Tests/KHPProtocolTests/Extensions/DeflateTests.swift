@@ -263,6 +263,22 @@ struct DeflateTests {
         #expect(other.takeMessages() == [.text(line + line + line)])
     }
 
+    @Test("what there was no room for comes before further input does")
+    func prompt() throws {
+        let bytes = Self.deflated([UInt8](repeating: 7, count: 200_000))
+        // All that the first `count` bytes mean, in rooms of `room` bytes.
+        func inflated(_ count: Int, room: Int) throws -> Int {
+            var transform = try #require(PerMessageDeflate().makeFrameTransform(role: .server, parameters: [:]))
+            var piece = MessagePiece(.binary, ByteBuffer(bytes: bytes.prefix(count)), isLast: false)
+            var output = ByteBuffer()
+            while try !transform.inbound(&piece, into: &output, room: room) {}
+            return output.readableBytes
+        }
+        let room = 65_536
+        let count = try #require(try (1..<bytes.count).first { try inflated($0, room: 1 << 20) > room })
+        #expect(try inflated(count, room: room) == (try inflated(count, room: 1 << 20)))
+    }
+
     @Test("a window of 2^8 is kept to, at every level", arguments: 1...9)
     func smallestWindow(level: Int) throws {
         var deflate = PerMessageDeflate()

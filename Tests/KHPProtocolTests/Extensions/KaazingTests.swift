@@ -1,6 +1,7 @@
 // Kaazing's own extensions, byte for byte as deployed peers speak them.
 
 import KHPProtocol
+import KHPTesting
 import NIOCore
 import Synchronization
 import Testing
@@ -146,6 +147,43 @@ struct KaazingTests {
         var peer = try Self.peer(.client, [KaazingIdleTimeout()])
         try peer.send(MessageChunk(kind: .text, bytes: ByteBuffer(string: "a"), isFirst: true, isLast: false))
         #expect(peer.takeFrames().map(\.first) == [0x01])
+    }
+
+    @Test("what is streamed is a sign of life as well")
+    func streamedPieces() throws {
+        var peer = try Self.peer(.server, [KaazingIdleTimeout(timeout: .seconds(4))])
+        for number in 0..<3 {
+            peer.advance(by: .milliseconds(1500))
+            let bytes = ByteBuffer(string: "tick")
+            try peer.send(MessageChunk(kind: .text, bytes: bytes, isFirst: number == 0, isLast: number == 2))
+        }
+        peer.advance(by: .milliseconds(1999))
+        #expect(peer.takeFrames().map(\.first) == [0x01, 0x00, 0x80])
+        peer.advance(by: .milliseconds(1))
+        #expect(peer.takeFrames().map(\.first) == [0x89])
+    }
+
+    @Test("where there are no ping frames the promise needs ping-pong", arguments: [Dialect.hixie75, .hixie76])
+    func idleTimeoutInDialects(dialect: Dialect) throws {
+        let timeout = KaazingIdleTimeout(timeout: .seconds(2))
+        for (asked, known, agreed) in [
+            ([timeout], [timeout], []), ([timeout], [timeout, KaazingPingPong()], []),
+            ([timeout, KaazingPingPong()], [timeout], []),
+            (
+                [timeout, KaazingPingPong(), PerMessageDeflate()], [timeout, KaazingPingPong(), PerMessageDeflate()],
+                [timeout.name, "x-kaazing-ping-pong"]
+            ),
+        ] as [([any WebSocketExtension], [any WebSocketExtension], [String])] {
+            var client = ConnectionPipe.Client(extensions: asked, extendedHandshake: .required)
+            client.dialect = dialect
+            var pipe = try ConnectionPipe(client: client, server: .init(extensions: known))
+            #expect(try pipe.open().client.extensions.map(\.name).sorted() == agreed.sorted())
+            // A silence much longer than the timeout.
+            for _ in 0..<20 { pipe.advance(by: .milliseconds(500)) }
+            #expect(pipe.closeInfo(at: .client) == nil)
+            try pipe.send(.text("hello"), from: .server)
+            #expect(pipe.takeMessages(at: .client) == [.text("hello")])
+        }
     }
 
     // MARK: x-kaazing-http-revalidate

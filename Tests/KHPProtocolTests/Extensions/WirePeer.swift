@@ -139,6 +139,11 @@ struct WirePeer {
         self.driven.run()
     }
 
+    /// Takes what our side has to do and say, after a call that threw.
+    mutating func run() {
+        self.driven.run()
+    }
+
     mutating func advance(by amount: TimeAmount) {
         self.driven.advance(by: amount)
     }

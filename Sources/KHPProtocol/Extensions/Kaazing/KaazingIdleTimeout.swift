@@ -40,7 +40,7 @@ public struct KaazingIdleTimeout: WebSocketExtension {
 
     /// Answers with the timeout, where there is one.
     public func accept(_ offer: ExtensionParameters) -> ExtensionParameters? {
-        self.milliseconds.map { ExtensionParameters([.init("timeout", String($0))]) }
+        self.milliseconds.map { ["timeout": String($0)] }
     }
 
     /// Takes a timeout from 1 ms.

@@ -24,7 +24,7 @@ public struct KaazingPingPong: WebSocketExtension {
     /// Answers with the control bytes, whatever was asked.
     public func accept(_ offer: ExtensionParameters) -> ExtensionParameters? {
         let digits = String(self.controlBytes & 0x7F7F_7F7F, radix: 16)
-        return ExtensionParameters([.init(String(repeating: "0", count: 8 - digits.count) + digits)])
+        return [String(repeating: "0", count: 8 - digits.count) + digits: nil]
     }
 
     /// Takes eight hexadecimal digits.

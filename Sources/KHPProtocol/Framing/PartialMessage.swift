@@ -1,0 +1,62 @@
+/// Why this file exists: what the frame readers of the dialects before RFC 6455 have in common. A message is one frame;
+/// this is what has arrived of it.
+
+import NIOCore
+
+struct PartialMessage: Sendable {
+    /// Whether text that is no UTF-8 is mended with U+FFFD; a violation otherwise (H69-7, W10-12).
+    let repairsText: Bool
+    /// Whether the frame is read and dropped.
+    var isDropped = false
+    /// How many frames have begun.
+    private(set) var begun: UInt64 = 0
+    private var bytes = ByteBuffer()
+
+    init(repairsText: Bool) {
+        self.repairsText = repairsText
+    }
+
+    /// Bytes held.
+    var retainedBytes: Int { bytes.storageCapacity }
+
+    mutating func begin(isDropped: Bool = false) {
+        self.isDropped = isDropped
+        begun &+= 1
+        bytes = ByteBuffer()
+    }
+
+    /// A piece that is not the last.
+    mutating func append(_ piece: ByteBuffer) {
+        if !isDropped { bytes.writeImmutableBuffer(piece) }
+    }
+
+    /// The last piece.
+    /// - Returns: the payload; `nil` of a frame that is dropped.
+    mutating func finish(_ piece: ByteBuffer) -> ByteBuffer? {
+        guard !isDropped else { return nil }
+        guard bytes.readableBytes > 0 else { return piece }
+        bytes.writeImmutableBuffer(piece)
+        defer { bytes = ByteBuffer() }
+        return bytes
+    }
+
+    /// Takes what is there of a frame that has begun with its length.
+    /// - Returns: how much is still to come; where that is nothing, what ``finish(_:)`` gives.
+    mutating func take(_ remaining: Int, from input: inout ByteBuffer) -> (rest: Int, payload: ByteBuffer?) {
+        let taken = min(remaining, input.readableBytes)
+        let piece = input.readSlice(length: taken) ?? ByteBuffer()
+        guard taken < remaining else { return (0, finish(piece)) }
+        append(piece)
+        return (remaining - taken, nil)
+    }
+
+    /// Text as it is delivered: always UTF-8.
+    func text(_ payload: ByteBuffer) throws(FrameViolation) -> InboundFrameEvent {
+        var payload = payload
+        if !payload.withUnsafeReadableBytes({ UTF8Validator.isValid($0) }) {
+            guard repairsText else { throw .invalidText() }
+            payload = ByteBuffer(string: String(buffer: payload))
+        }
+        return .message(kind: .text, payload: payload, rsv: 0)
+    }
+}
