@@ -120,7 +120,8 @@ public struct ExtensionScope {
     }
 
     /// Sends a message of the extension's own, ahead of what the hook returns. Only the extensions nearer to the wire
-    /// see it.
+    /// see it. While the application sends a message in pieces, which an extension that does not handle messages lets it
+    /// do, up to 64 messages wait for the end of that.
     public mutating func send(_ message: WebSocketMessage) {
         self.commands.append(.send(message))
     }
