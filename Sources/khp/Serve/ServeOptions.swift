@@ -89,7 +89,7 @@ struct EndpointOptions: ParsableArguments {
     )
     var extensions: [String] = []
 
-    @Flag(help: "Accept permessage-deflate: compressed messages.")
+    @Flag(help: "Accept permessage-deflate: compressed messages. Where --extension names it, its parameters count.")
     var compress = false
 
     @Option(help: "The extended handshake: optional, required or off.")
