@@ -8,7 +8,7 @@ struct Numbering: WebSocketExtension {
     var from = 1
 
     /// Client: what to ask for.
-    func offer() -> ExtensionParameters { ExtensionParameters([.init("from", String(from))]) }
+    func offer() -> ExtensionParameters { ["from": String(from)] }
 
     /// Server: the parameters to answer with; nil declines.
     func accept(_ offer: ExtensionParameters) -> ExtensionParameters? { Int(offer["from"] ?? "") == nil ? nil : offer }

@@ -10,9 +10,9 @@ struct Signing: WebSocketExtension {
     /// What both ends have in common and never send. Never shown: this type describes itself without it.
     let key: [UInt8]
 
-    func offer() -> ExtensionParameters { ExtensionParameters([.init("algorithm", "hmac-sha256")]) }
+    func offer() -> ExtensionParameters { ["algorithm": "hmac-sha256"] }
 
-    /// Server: other algorithms are declined; a client that insists on signatures then sees that there are none.
+    /// Server: other algorithms are declined.
     func accept(_ offer: ExtensionParameters) -> ExtensionParameters? { offer == self.offer() ? offer : nil }
 
     /// Client: the answer has to name what was asked for.

@@ -30,7 +30,7 @@ import Testing
 
     @Test func aMessageWithoutItsNumberEndsTheConnection() throws {
         // This client agrees on the extension and then does nothing about it.
-        let silent = NamedExtension("x-number", parameters: ExtensionParameters([.init("from", "1")]))
+        let silent = NamedExtension("x-number", parameters: ["from": "1"])
         var pipe = try ConnectionPipe(client: .init(extensions: [silent]), server: .init(extensions: [Numbering()]))
         _ = try pipe.open()
         try pipe.send(.text("hello"), from: .client)
