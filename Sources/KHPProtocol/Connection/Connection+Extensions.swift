@@ -84,7 +84,7 @@ extension Connection {
             self.failure =
                 known.map { self.located($0) }
                 ?? WebSocketError(
-                    .protocolViolation,
+                    .extensionFailed,
                     "An extension could not handle a message: \(error).",
                     closeCode: code,
                     phase: .open
@@ -215,7 +215,7 @@ extension Connection {
             // What was to go ahead of it does not go either.
             _ = self.extensions?.takeOutgoing()
             throw (error as? WebSocketError)
-                ?? WebSocketError(.invalidArgument, "An extension refused the message: \(error).", phase: .open)
+                ?? WebSocketError(.extensionFailed, "An extension refused the message: \(error).", phase: .open)
         }
         for outgoing in self.extensions?.takeOutgoing() ?? [] { try self.perform(outgoing, options, now: now) }
     }
@@ -280,7 +280,7 @@ extension Connection {
             let known = error as? WebSocketError
             self.failExtension(error, now: now)
             throw known
-                ?? WebSocketError(.protocolViolation, "An extension refused the message: \(error).", phase: .open)
+                ?? WebSocketError(.extensionFailed, "An extension refused the message: \(error).", phase: .open)
         }
         self.extensions?.sent(now: now)
         guard let frame else { return }

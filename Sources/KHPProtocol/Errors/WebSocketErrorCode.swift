@@ -32,6 +32,8 @@ extension WebSocketError {
         public static let extendedRequired = Code("extended-required")
         /// The server did not agree on an extension that the configuration requires.
         public static let extensionRequired = Code("extension-required")
+        /// An extension in force at this end threw something of its own over a message.
+        public static let extensionFailed = Code("extension-failed")
         /// The extended handshake was answered with a status that refuses.
         public static let extendedRefused = Code("extended-refused")
         /// The extended handshake's response is malformed, does not fit the request, or came with something else.
@@ -70,7 +72,8 @@ extension WebSocketError {
         /// Every code there is.
         public static let all: [Code] = [
             .invalidArgument, .invalidURL, .connectFailed, .tlsFailed, .timeout, .openingRefused, .openingInvalid,
-            .extendedRequired, .extensionRequired, .extendedRefused, .extendedInvalid, .closedDuringHandshake,
+            .extendedRequired, .extensionRequired, .extensionFailed, .extendedRefused, .extendedInvalid,
+            .closedDuringHandshake,
             .redirectRefused, .tooManyRedirects, .redirectLoop, .redirectMethod, .authenticationFailed,
             .proxyAuthenticationRequired,
             .proxyRefused, .proxyInvalid, .protocolViolation, .messageTooBig, .limitExceeded, .closed, .cancelled,

@@ -11,8 +11,10 @@ public import NIOCore
 /// Its life is the connection's: it is made when the socket opens, hears of that by ``opened(_:)``, of the end by
 /// ``closed()``, and is let go right after.
 ///
-/// An error thrown here fails the connection: with the close code of a ``WebSocketError`` that has one, otherwise with
-/// 1011.
+/// An error thrown here about a received message, or about time, fails the connection: with the close code of a
+/// ``WebSocketError`` that has one, otherwise with 1011. One that is thrown about a message to be sent is thrown to its
+/// sender, and the connection goes on. What is no ``WebSocketError`` becomes one of the code
+/// ``WebSocketError/Code/extensionFailed``.
 public protocol MessageTransform {
     /// Turns a received message into what the application gets; `nil` swallows it.
     mutating func inbound(_ message: WebSocketMessage) throws -> WebSocketMessage?

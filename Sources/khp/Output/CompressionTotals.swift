@@ -2,29 +2,25 @@ import KHPProtocol
 
 /// What compression saved on one connection: bytes of messages, and what they took in frames.
 struct CompressionTotals: Equatable {
-    /// One way.
-    struct Direction: Equatable {
-        /// What the application sees.
+    private struct Direction: Equatable {
         var bytes = 0
-        /// What the frames held.
         var wireBytes = 0
 
-        fileprivate mutating func count(_ frame: FrameInfo) {
+        mutating func count(_ frame: FrameInfo) {
             bytes += frame.bytes
             wireBytes += frame.wireBytes
         }
 
-        fileprivate func words(_ name: String) -> String {
+        func words(_ name: String) -> String {
             guard bytes > 0 else { return "\(name) nothing" }
             let saved = 100 - (Double(wireBytes) / Double(bytes) * 100).rounded(.up)
             return "\(name) \(bytes) bytes in \(wireBytes) (\(Int(saved)) % saved)"
         }
     }
 
-    private(set) var sent = Direction()
-    private(set) var received = Direction()
-    /// Whether messages may be compressed at all.
-    private(set) var isInUse = false
+    private var sent = Direction()
+    private var received = Direction()
+    private var isInUse = false
 
     mutating func count(_ event: ConnectionEvent) {
         switch event {
@@ -36,8 +32,10 @@ struct CompressionTotals: Equatable {
         }
     }
 
-    /// One line for the end of the connection.
-    var summary: String { "compression: \(sent.words("sent")), \(received.words("received"))" }
+    /// One line for the end of the connection; `nil` where nothing was to be compressed.
+    var summary: String? {
+        isInUse ? "compression: \(sent.words("sent")), \(received.words("received"))" : nil
+    }
 }
 
 extension FrameInfo {

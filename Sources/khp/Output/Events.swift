@@ -79,18 +79,6 @@ enum Events {
         return object
     }
 
-    /// What compression saved on a connection that has ended: bytes of messages, and what they took in frames.
-    static func compression(_ totals: CompressionTotals, connection: UInt64?, at time: Duration) -> JSONObject {
-        var object = object("compression", connection: connection, at: time)
-        for (name, direction) in [("sent", totals.sent), ("received", totals.received)] {
-            var item = JSONObject()
-            item.set("bytes", direction.bytes)
-            item.set("wire", direction.wireBytes)
-            object.set(name, .object(item))
-        }
-        return object
-    }
-
     /// The object for an event of the library; `nil` for those that have none.
     static func object(for event: ConnectionEvent, connection: UInt64?, at time: Duration) -> JSONObject? {
         func made(_ name: String, _ fill: (inout JSONObject) -> Void) -> JSONObject {

@@ -43,13 +43,9 @@ final class Reporter: Sendable {
         output.inOrder {
             let now = Clock.elapsed
             let id = options.namesConnections ? info.id : nil
-            let totals = count(event, info)
-            if options.json {
-                if let totals { write(Events.compression(totals, connection: id, at: now).line, to: .standardOutput) }
-                if let object = object(event, id: id, at: now) { write(object.line, to: .standardOutput) }
-            }
+            if options.json, let object = object(event, id: id, at: now) { write(object.line, to: .standardOutput) }
             guard options.verbose || options.trace else { return }
-            if let totals { step(totals.summary, id: id, at: now) }
+            if let summary = count(event, info) { step(summary, id: id, at: now) }
             for line in lines(event, info.role, id: id, at: now) { write(line, to: .standardError) }
             if case .open(let negotiation) = event, let missing = missing(negotiation) {
                 step(missing, id: id, at: now)
@@ -80,8 +76,8 @@ final class Reporter: Sendable {
     }
 
     /// Counts what compression saves.
-    /// - Returns: what it came to, at the end of a connection that was compressed.
-    private func count(_ event: ConnectionEvent, _ info: ConnectionInfo) -> CompressionTotals? {
+    /// - Returns: what to say of it, at the end of a connection.
+    private func count(_ event: ConnectionEvent, _ info: ConnectionInfo) -> String? {
         totals.withLock { totals in
             switch event {
             case .open:
@@ -91,7 +87,7 @@ final class Reporter: Sendable {
             case .frameSent, .frameReceived:
                 totals[info.id]?.count(event)
                 return nil
-            case .closed: return totals.removeValue(forKey: info.id).flatMap { $0.isInUse ? $0 : nil }
+            case .closed: return totals.removeValue(forKey: info.id)?.summary
             default: return nil
             }
         }

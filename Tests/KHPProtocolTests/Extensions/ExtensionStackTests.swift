@@ -85,6 +85,24 @@ private struct Marking: WebSocketExtension {
     }
 }
 
+/// Cannot bear "bad".
+private struct Failing: WebSocketExtension {
+    let name = "x-fail"
+
+    func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? { Transform() }
+
+    struct Transform: MessageTransform {
+        struct Bug: Error {}
+
+        mutating func inbound(_ message: WebSocketMessage) throws -> WebSocketMessage? { try self.outbound(message) }
+
+        mutating func outbound(_ message: WebSocketMessage) throws -> WebSocketMessage? {
+            guard message != .text("bad") else { throw Bug() }
+            return message
+        }
+    }
+}
+
 /// Says something every ten milliseconds, and does not look at messages.
 private struct Beating: WebSocketExtension {
     let name = "x-beat"
@@ -148,6 +166,21 @@ struct ExtensionStackTests {
         // What it throws closes with the code that it names.
         peer.feed(WireFrame(0x81, Array("unmarked".utf8)))
         #expect(peer.takeCloseCode() == 4001)
+    }
+
+    @Test("an error of an extension's own: thrown to who sends, and the end of who receives")
+    func ownErrors() throws {
+        var peer = try WirePeer.server([Failing()], offer: "x-fail")
+        let refusal = #expect(throws: WebSocketError.self) { try peer.send(.text("bad")) }
+        #expect(refusal?.code == .extensionFailed)
+        #expect(refusal?.message.contains("Bug") == true)
+        try peer.send(.text("good"))
+        #expect(peer.takeFrames() == [WireFrame(0x81, Array("good".utf8))])
+        peer.feed(WireFrame(0x81, Array("bad".utf8)))
+        #expect(peer.takeMessages().isEmpty)
+        #expect(peer.takeCloseCode() == 1011)
+        peer.endInput()
+        #expect(peer.closed?.error?.code == .extensionFailed)
     }
 
     @Test("messages of an extension's own wait for the end of one that the application sends in pieces")
