@@ -17,6 +17,10 @@ extension WebSocketClient {
         /// The extensions to ask for, in order of preference: in the opening handshake, and again inside the extended
         /// one where the opening did not negotiate them (KHP-E5).
         public var extensions: [any WebSocketExtension] = []
+        /// The names of those among ``extensions`` without which the socket is of no use: a server that agrees on one of
+        /// them in neither handshake is left with 1010 (RFC 6455 section 7.4.1), and the connect fails with
+        /// ``WebSocketError/Code/extensionRequired``.
+        public var requiredExtensions: Set<String> = []
         /// Whether to ask for the extended handshake, and whether to go on without it.
         public var extendedHandshake: ExtendedHandshakePolicy = .preferred
         /// Whether to speak to a Kaazing gateway as Kaazing's own clients do: asks with `.kl=Y` in the query of each

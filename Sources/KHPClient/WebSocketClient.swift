@@ -110,6 +110,7 @@ public struct WebSocketClient: Sendable {
         plan.dialect = configuration.dialect
         plan.subprotocols = subprotocols
         plan.extensions = configuration.extensions
+        plan.requiredExtensions = configuration.requiredExtensions
         plan.extendedHandshake = configuration.extendedHandshake
         plan.kaazingLegacy = configuration.kaazingLegacy
         plan.method = configuration.extendedMethod

@@ -30,6 +30,8 @@ public struct ConnectionPipe {
         public var subprotocols: [String]
         /// The extensions that it asks for.
         public var extensions: [any WebSocketExtension]
+        /// The names of those among them without which it does not open.
+        public var requiredExtensions: Set<String> = []
         /// Whether it wants the extended handshake.
         public var extendedHandshake: ExtendedHandshakePolicy
         /// Further fields of its extended request.
@@ -100,6 +102,7 @@ public struct ConnectionPipe {
         plan.keys = HixieKeys(key1: Transcript.key1, key2: Transcript.key2, key3: Array(Transcript.key3.utf8))
         plan.subprotocols = client.subprotocols
         plan.extensions = client.extensions
+        plan.requiredExtensions = client.requiredExtensions
         plan.extendedHandshake = client.extendedHandshake
         plan.extendedHeaders = client.extendedHeaders
         var settings = Connection.Settings()

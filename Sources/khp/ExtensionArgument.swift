@@ -19,14 +19,20 @@ enum ExtensionArgument {
 
     private static func parse(_ text: String, role: ConnectionRole) throws(CommandFailure) -> any WebSocketExtension {
         guard let offers = try? parseExtensions([text]), offers.count == 1, let offer = offers.first else {
-            throw .usage("`\(TerminalText.escaped(text))` is no extension; write NAME or 'NAME; PARAM=VALUE'")
+            throw .usage(
+                "`\(TerminalText.escaped(text))` of --extension is no extension; write NAME or 'NAME; PARAM=VALUE'"
+            )
+        }
+        // Its promise is the timeout: without one every offer would be declined.
+        if role == .server, offer.name == "x-kaazing-idle-timeout", offer.parameters.isEmpty {
+            throw .usage("--extension 'x-kaazing-idle-timeout; timeout=MILLISECONDS' says what the server promises")
         }
         do throws(WebSocketError) {
             if let known = try BuiltInExtensions.make(offer, role: role, revalidate: { reportRevalidation($0) }) {
                 return known
             }
         } catch {
-            throw .usage(TerminalText.escaped(error.message))
+            throw .usage("--extension: " + TerminalText.escaped(error.message))
         }
         return NamedExtension(offer.name, parameters: offer.parameters)
     }

@@ -132,10 +132,48 @@ struct EndToEndTests {
                 #expect(run.output.contains("x-unknown; level=1"))
                 #expect(run.errors.contains("text 500 bytes in "))
                 #expect(run.errors.contains("compression: sent 500 bytes in "))
+                #expect(run.errors.contains("asked for, not agreed on: x-unknown\n"))
+                let insisting = try await RunningCommand.run([
+                    "connect", "--compress", "--extension", "x-unknown", "--require-extension", "x-unknown",
+                    "--require-extension", "permessage-deflate", "--extended", extended, "--json", url,
+                ])
+                #expect(insisting.status == (extended == "off" ? 4 : 5))
+                #expect(insisting.event("error")?["code"] as? String == "extension-required")
+                #expect(insisting.errors.contains("did not agree on x-unknown, which"))
             }
-            let wrong = try await RunningCommand.run(["connect", "--extension", "permessage-deflate; level=9", url])
-            #expect(wrong.status == 2)
-            #expect(wrong.errors.contains("level=9"))
+        }
+        #expect(status == 0)
+    }
+
+    @Test("--extension: what cannot be meant is said, with the way out")
+    func extensionArguments() async throws {
+        let url = "ws://127.0.0.1:1/"
+        for (command, argument, words) in [
+            ("connect", "permessage-deflate; level=9", "\"level=9\": it takes"),
+            ("serve", "permessage-deflate; server_max_window_bits=7", "from 8 to 15"),
+            ("connect", ";;", "NAME; PARAM=VALUE"),
+            ("serve", "x-kaazing-idle-timeout", "timeout=MILLISECONDS"),
+            ("connect", "x-kaazing-ping-pong; 01010102", "it takes none"),
+        ] {
+            let run = try await RunningCommand.run(
+                [command, "--extension", argument] + (command == "connect" ? [url] : ["--port", "0"])
+            )
+            #expect(run.status == 2)
+            #expect(run.errors.contains("--extension") && run.errors.contains(words), "\(run.errors)")
+        }
+        let alone = try await RunningCommand.run(["connect", "--require-extension", "x-a", url])
+        #expect(alone.status == 2)
+        #expect(alone.errors.contains("--require-extension x-a needs"))
+    }
+
+    @Test("what ends a connection by its size is said, also when it was compressed")
+    func compressionBomb() async throws {
+        let (_, status) = try await RunningCommand.serving(["--compress", "--max-message-size", "1000"]) { port in
+            let url = "ws://127.0.0.1:\(port)/echo"
+            let text = String(repeating: "a", count: 100_000)
+            let run = try await RunningCommand.run(["connect", "--compress", "--message", text, url, "--count", "1"])
+            #expect(run.status == 1)
+            #expect(run.errors.contains("1009 (message larger than 1000 bytes) by the peer"))
         }
         #expect(status == 0)
     }

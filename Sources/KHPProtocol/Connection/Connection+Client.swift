@@ -12,6 +12,8 @@ package struct ClientPlan: Sendable {
     /// The application's subprotocols, without x-kaazing-handshake.
     package var subprotocols: [String] = []
     package var extensions: [any WebSocketExtension] = []
+    /// The names of those without which the socket does not open.
+    package var requiredExtensions: Set<String> = []
     package var extendedHandshake = ExtendedHandshakePolicy.preferred
     /// Whether to ask for the Kaazing legacy exchange (D7).
     package var kaazingLegacy = false
@@ -114,6 +116,12 @@ extension Connection {
         if plan.dialect.opening != .acceptKey {
             // Nothing but the extended handshake can negotiate extensions there.
             self.speak(plan.dialect)
+        }
+        for name in plan.requiredExtensions where !plan.extensions.contains(where: { $0.name == name }) {
+            throw WebSocketError(
+                .invalidArgument,
+                "The extension \(quoted(name)) is required, but not among those to ask for."
+            )
         }
         var client = ClientHandshakes(plan: plan)
         if !plan.extensions.isEmpty { client.plan.extensions = plan.extensions.map { $0.forConnection(.client) } }
@@ -285,7 +293,7 @@ extension Connection {
             // H69-5, W10-11: the connection stands.
             setCookies: plan.takesCookies ? setCookies(in: result.head) : []
         )
-        self.open(negotiation, extensions: plan.extensions, now: now)
+        self.openIfComplete(negotiation, now: now)
     }
 
     /// A final response to the opening other than 101.

@@ -131,7 +131,7 @@ extension Connection {
             challenges: plan.challenges,
             setCookies: setCookies ?? []
         )
-        self.open(negotiation, extensions: plan.extensions, now: now)
+        self.openIfComplete(negotiation, now: now)
     }
 
     private mutating func hopEnded(

@@ -18,6 +18,27 @@ extension Connection {
         if !stack.isEmpty { self.extensions = stack }
     }
 
+    /// Client: what both handshakes agreed on is known. The socket opens, unless an extension is missing that the caller
+    /// cannot do without (RFC 6455 section 7.4.1).
+    mutating func openIfComplete(_ negotiation: Negotiation, now: NIODeadline) {
+        guard let plan = self.client?.plan else { return }
+        let missing = plan.requiredExtensions.subtracting(negotiation.extensions.map(\.name))
+        guard !missing.isEmpty else { return self.open(negotiation, extensions: plan.extensions, now: now) }
+        let names = plan.extensions.map(\.name).filter { missing.contains($0) }.joined(separator: ", ")
+        self.fail(
+            WebSocketError(
+                .extensionRequired,
+                "The server did not agree on \(names), which this connect requires.",
+                response: negotiation.response,
+                closeCode: .mandatoryExtension,
+                phase: negotiation.status == nil ? .opening : .extended
+            ),
+            close: .mandatoryExtension,
+            reason: names,
+            now: now
+        )
+    }
+
     /// What the opening negotiated is in force from its 101 on. Messages of the extended handshake are not the
     /// application's and pass no extension on their way out; but a peer whose WebSocket compresses all that it sends
     /// compresses these as well.
@@ -63,7 +84,7 @@ extension Connection {
             self.failure =
                 known.map { self.located($0) }
                 ?? WebSocketError(
-                    .protocolViolation,
+                    .extensionFailed,
                     "An extension could not handle a message: \(error).",
                     closeCode: code,
                     phase: .open
@@ -206,7 +227,7 @@ extension Connection {
             // Others may have counted it as sent: then the peer's state and ours have parted.
             if self.extensions?.messageTransforms != 1 { self.failExtension(error, now: now) }
             throw (error as? WebSocketError)
-                ?? WebSocketError(.invalidArgument, "An extension refused the message: \(error).", phase: .open)
+                ?? WebSocketError(.extensionFailed, "An extension refused the message: \(error).", phase: .open)
         }
         for outgoing in self.extensions?.takeOutgoing() ?? [] { try self.perform(outgoing, options, now: now) }
     }
@@ -271,7 +292,7 @@ extension Connection {
             let known = error as? WebSocketError
             self.failExtension(error, now: now)
             throw known
-                ?? WebSocketError(.protocolViolation, "An extension refused the message: \(error).", phase: .open)
+                ?? WebSocketError(.extensionFailed, "An extension refused the message: \(error).", phase: .open)
         }
         self.extensions?.sent(now: now)
         guard let frame else { return }
@@ -288,14 +309,30 @@ extension Connection {
 
     // MARK: What extensions say
 
-    /// Does what hooks have asked for.
-    private mutating func performOutgoing(now: NIODeadline) {
+    /// Does what hooks have asked for. Messages go not into the middle of one that the application sends in pieces: they
+    /// wait for its end. Where an extension handles messages, none of those pieces is out yet.
+    mutating func performOutgoing(now: NIODeadline) {
         guard self.extensions?.hasOutgoing == true else { return }
+        let isInside = self.streaming != nil && self.extensions?.needsWholeMessages != true
+        var waiting: [ExtensionStack.Outgoing] = []
         for outgoing in self.extensions?.takeOutgoing() ?? [] {
+            if case .message = outgoing, isInside {
+                waiting.append(outgoing)
+                continue
+            }
             // A transform that fails has failed the connection.
             do throws(WebSocketError) { try self.perform(outgoing, [], now: now) } catch { return }
         }
+        guard !waiting.isEmpty else { return }
+        guard waiting.count <= Self.waitingMessages else {
+            let sentence = "An extension sends more than can wait for the end of a message that is sent in pieces."
+            return self.failExtension(WebSocketError(.limitExceeded, sentence, phase: .open), now: now)
+        }
+        self.extensions?.putBack(waiting)
     }
+
+    /// How many messages of extensions may wait: what needs more should not be sent in pieces, or not by the clock.
+    private static let waitingMessages = 64
 
     private mutating func perform(
         _ outgoing: ExtensionStack.Outgoing,
@@ -304,10 +341,7 @@ extension Connection {
     ) throws(WebSocketError) {
         guard self.phase == .open, self.closing.canSend else { return }
         switch outgoing {
-        case .message(let message):
-            // Not into the middle of a message. Where an extension handles messages, none of a streamed one is out yet.
-            guard self.streaming == nil || self.extensions?.needsWholeMessages == true else { return }
-            try self.writeThroughFrames(message, options, now: now)
+        case .message(let message): try self.writeThroughFrames(message, options, now: now)
         // The older dialects have none.
         case .ping where self.dialect.framing != .rfc6455: break
         case .ping: self.writePing(ByteBuffer())

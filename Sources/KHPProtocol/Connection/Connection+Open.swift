@@ -193,6 +193,7 @@ extension Connection {
         now: NIODeadline
     ) throws(WebSocketError) -> Int {
         try self.write(chunk, options, now: now)
+        if chunk.isLast { self.performOutgoing(now: now) }
         return self.output.pendingBytes
     }
 
@@ -279,6 +280,13 @@ extension Connection {
                 phase: .open
             )
         }
+    }
+
+    /// Adds what the connection knows and the place of the error does not.
+    func located(_ error: WebSocketError) -> WebSocketError {
+        var error = error
+        if error.url == nil { error.url = self.client?.plan.url }
+        return error
     }
 
     var closedError: WebSocketError {

@@ -324,21 +324,22 @@ package struct Connection {
     // MARK: Leaving
 
     /// Fails the connection for something that went wrong before it was open: tells at once, then closes.
-    mutating func fail(_ error: WebSocketError, close code: WebSocketCloseCode?, now: NIODeadline) {
+    mutating func fail(_ error: WebSocketError, close code: WebSocketCloseCode?, reason: String = "", now: NIODeadline)
+    {
         guard self.phase != .ended else { return }
         let error = self.located(error)
         if self.failure == nil { self.failure = error }
         let wasLeaving = self.phase == .leaving
         self.phase = .leaving
         if !wasLeaving { self.actions.append(.failed(error)) }
-        self.leave(code, now: now)
+        self.leave(code, reason: reason, now: now)
     }
 
     /// Begins the closing handshake where frames are spoken; ends the stream where they are not.
-    mutating func leave(_ code: WebSocketCloseCode?, now: NIODeadline) {
+    mutating func leave(_ code: WebSocketCloseCode?, reason: String = "", now: NIODeadline) {
         self.phase = .leaving
         if let code, self.isFramed, !self.isInputClosed {
-            self.perform(self.closing.close(ClosePayload(code: code), now: now), now: now)
+            self.perform(self.closing.close(ClosePayload(code: code, reason: reason), now: now), now: now)
         } else {
             self.shouldLinger = self.role == .server && !self.isFramed
             self.end(clean: false)
@@ -463,13 +464,6 @@ package struct Connection {
             initiator: outcome.isLocal ? .local : .peer,
             error: failure
         )
-    }
-
-    /// Adds what the connection knows and the place of the error does not.
-    func located(_ error: WebSocketError) -> WebSocketError {
-        var error = error
-        if error.url == nil { error.url = self.client?.plan.url }
-        return error
     }
 
     // MARK: Writing frames

@@ -30,6 +30,10 @@ extension WebSocketError {
         public static let openingInvalid = Code("opening-invalid")
         /// The server declined the extended handshake that the configuration requires.
         public static let extendedRequired = Code("extended-required")
+        /// The server did not agree on an extension that the configuration requires.
+        public static let extensionRequired = Code("extension-required")
+        /// An extension in force at this end threw something of its own over a message.
+        public static let extensionFailed = Code("extension-failed")
         /// The extended handshake was answered with a status that refuses.
         public static let extendedRefused = Code("extended-refused")
         /// The extended handshake's response is malformed, does not fit the request, or came with something else.
@@ -68,8 +72,10 @@ extension WebSocketError {
         /// Every code there is.
         public static let all: [Code] = [
             .invalidArgument, .invalidURL, .connectFailed, .tlsFailed, .timeout, .openingRefused, .openingInvalid,
-            .extendedRequired, .extendedRefused, .extendedInvalid, .closedDuringHandshake, .redirectRefused,
-            .tooManyRedirects, .redirectLoop, .redirectMethod, .authenticationFailed, .proxyAuthenticationRequired,
+            .extendedRequired, .extensionRequired, .extensionFailed, .extendedRefused, .extendedInvalid,
+            .closedDuringHandshake,
+            .redirectRefused, .tooManyRedirects, .redirectLoop, .redirectMethod, .authenticationFailed,
+            .proxyAuthenticationRequired,
             .proxyRefused, .proxyInvalid, .protocolViolation, .messageTooBig, .limitExceeded, .closed, .cancelled,
             .serverShuttingDown,
         ]

@@ -16,15 +16,15 @@ package enum BuiltInExtensions {
             // A server's promise: `timeout=30000`.
             let timeout = element.parameters["timeout"].flatMap { Int64($0) }
             guard element.parameters.all.count == (timeout == nil ? 0 : 1), timeout.map({ $0 > 0 }) ?? true else {
-                throw unknownParameters(element)
+                throw unusable(element, "it takes `timeout`, a number of milliseconds from 1, and nothing else")
             }
             return KaazingIdleTimeout(timeout: timeout.map { .milliseconds($0) })
         case "x-kaazing-ping-pong":
-            guard element.parameters.isEmpty else { throw unknownParameters(element) }
+            guard element.parameters.isEmpty else { throw unusable(element, "it takes none") }
             return KaazingPingPong()
         case "x-kaazing-http-revalidate":
             guard let revalidate else { return nil }
-            guard element.parameters.isEmpty else { throw unknownParameters(element) }
+            guard element.parameters.isEmpty else { throw unusable(element, "it takes none") }
             return KaazingHTTPRevalidate(revalidate)
         default: return nil
         }
@@ -35,7 +35,11 @@ package enum BuiltInExtensions {
         _ role: ConnectionRole
     ) throws(WebSocketError) -> PerMessageDeflate {
         guard let wanted = DeflateParameters(element.parameters, isOffer: true) else {
-            throw unknownParameters(element)
+            throw unusable(
+                element,
+                "it takes `server_no_context_takeover`, `client_no_context_takeover`, and `server_max_window_bits` and "
+                    + "`client_max_window_bits` from 8 to 15, each at most once"
+            )
         }
         let isClient = role == .client
         let (own, peer) =
@@ -48,7 +52,10 @@ package enum BuiltInExtensions {
         return deflate
     }
 
-    private static func unknownParameters(_ element: ExtensionOffer) -> WebSocketError {
-        WebSocketError(.invalidArgument, "The extension \(element.name) has no such parameters: \(element.parameters).")
+    private static func unusable(_ element: ExtensionOffer, _ reason: String) -> WebSocketError {
+        WebSocketError(
+            .invalidArgument,
+            "The extension \(element.name) cannot have the parameters \(quoted(element.parameters.description)): \(reason)."
+        )
     }
 }

@@ -226,6 +226,11 @@ package struct ExtensionStack {
         return self.state.outgoing
     }
 
+    /// Keeps what cannot be sent yet.
+    package mutating func putBack(_ outgoing: [Outgoing]) {
+        self.state.outgoing = outgoing + self.state.outgoing
+    }
+
     package var hasOutgoing: Bool { !self.state.outgoing.isEmpty }
 
     /// Something was sent past the hooks.

@@ -14,7 +14,8 @@ public import NIOCore
 ///
 /// An error thrown here fails the connection: with the close code of a ``WebSocketError`` that has one, otherwise with
 /// 1011. Only where a message is refused that was to be sent, and no other extension has had a hand in it, does the
-/// socket stay open. Whoever sends gets the error in any case.
+/// socket stay open. Whoever sends gets the error in any case; what is no ``WebSocketError`` becomes one of the code
+/// ``WebSocketError/Code/extensionFailed``.
 ///
 /// While an extension has a hand in messages they are whole: one that is sent in pieces is collected, up to the message
 /// limit, and received ones are delivered in one piece. What an extension makes of a received message counts against the
@@ -126,8 +127,8 @@ public struct ExtensionScope {
     }
 
     /// Sends a message of the extension's own, ahead of what the hook returns. Only the extensions nearer to the wire
-    /// see it. While the application is in the middle of a streamed message it is dropped, which can only happen to an
-    /// extension without ``MessageTransform/handlesMessages``.
+    /// see it. While the application sends a message in pieces, which an extension that does not handle messages lets it
+    /// do, up to 64 messages wait for the end of that.
     public mutating func send(_ message: WebSocketMessage) {
         self.commands.append(.send(message))
     }

@@ -268,9 +268,9 @@ package struct MessageReader {
         message.fragments &+= 1
         guard message.fragments <= limits.fragments else { throw .tooManyFragments(limit: limits.fragments) }
         // Both are not negative, so the subtraction cannot overflow where an addition could.
-        var limit = mode == .whole ? min(limits.messageBytes, Self.largestBuffer) : limits.messageBytes
-        if message.rsv != 0 { limit = Self.transformedLimit(limit) }
-        guard header.length <= limit &- message.length else { throw .tooBig(limit: limit) }
+        let limit = mode == .whole ? min(limits.messageBytes, Self.largestBuffer) : limits.messageBytes
+        let bound = message.rsv == 0 ? limit : Self.transformedLimit(limit)
+        guard header.length <= bound &- message.length else { throw .tooBig(limit: limit) }
         message.length &+= header.length
         frame = Frame(remaining: header.length, key: header.key, isFinal: header.isFinal)
         state = .payload

@@ -55,11 +55,13 @@ struct ConnectCommand: AsyncParsableCommand {
             given.isEmpty
             ? .lines(InputQueue(), isInteractive: isInteractive)
             : .list(OutgoingSource.Pending(try given.map { try $0.message() }))
-        let reporter = Reporter(options: outputs.reporting)
         let transcript = try outputs.saveTranscript.map { path throws(CommandFailure) in
             try TranscriptWriter(path: path, fields: transcriptFields)
         }
         var configuration = try configuration()
+        var reporting = outputs.reporting
+        reporting.extensions = configuration.extensions.map(\.name)
+        let reporter = Reporter(options: reporting)
         if reporter.isActive || transcript != nil {
             configuration.observer = { event, info in
                 reporter.observe(event, info)
@@ -89,7 +91,7 @@ struct ConnectCommand: AsyncParsableCommand {
             ("title", "a conversation with \(Redaction.url(url))"), ("roles", "client"), ("client", Redaction.url(url)),
             ("dialect", dialect.dialect == .rfc6455 ? nil : dialect.dialect.name), ("client.origin", handshake.origin),
             ("client.subprotocols", list(handshake.subprotocols)),
-            ("client.extensions", list(handshake.extensions + (handshake.compress ? ["permessage-deflate"] : []))),
+            ("client.extensions", list(handshake.offers)),
             ("client.extended", handshake.extended == .preferred ? nil : handshake.extended.rawValue),
             ("client.kaazing-legacy", handshake.kaazingLegacy ? "yes" : nil),
             ("client.method", handshake.extendedMethod == "GET" ? nil : handshake.extendedMethod),

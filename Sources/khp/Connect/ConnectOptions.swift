@@ -56,8 +56,17 @@ struct HandshakeOptions: ParsableArguments {
     )
     var extensions: [String] = []
 
-    @Flag(help: "Offer permessage-deflate: compressed messages.")
+    @Flag(help: "Offer permessage-deflate: compressed messages. Where --extension names it, its parameters count.")
     var compress = false
+
+    @Option(
+        name: .customLong("require-extension"),
+        help: ArgumentHelp(
+            "Fail, and close with 1010, unless this one of them is agreed on; repeatable.",
+            valueName: "name"
+        )
+    )
+    var requiredExtensions: [String] = []
 
     @Option(help: "The extended handshake: preferred, required or off.")
     var extended: ExtendedHandshakePolicy = .preferred
@@ -93,8 +102,20 @@ struct HandshakeOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The Origin field.", valueName: "url"))
     var origin: String?
 
+    /// The extensions as they are typed.
+    var offers: [String] {
+        let isNamed = extensions.contains { $0.prefix { $0 != ";" }.trimmingSpaces() == "permessage-deflate" }
+        return extensions + (compress && !isNamed ? ["permessage-deflate"] : [])
+    }
+
     func apply(to configuration: inout WebSocketClient.Configuration) throws {
         configuration.extensions = try ExtensionArgument.extensions(extensions, compress: compress, role: .client)
+        for name in requiredExtensions where !configuration.extensions.contains(where: { $0.name == name }) {
+            throw CommandFailure.usage(
+                "--require-extension \(TerminalText.escaped(name)) needs an --extension of that name, or --compress"
+            )
+        }
+        configuration.requiredExtensions = Set(requiredExtensions)
         configuration.extendedHandshake = extended
         guard !kaazingLegacy || extended != .off else {
             throw CommandFailure.usage(

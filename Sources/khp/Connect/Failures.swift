@@ -61,6 +61,7 @@ extension CommandFailure {
         case .openingRefused where error.response?.status == 401: .authenticationFailed
         case .openingRefused, .openingInvalid: .openingFailed
         case .extendedRefused where error.response?.status == 401: .authenticationFailed
+        case .extensionRequired: error.phase == .opening ? .openingFailed : .extendedFailed
         case .extendedRequired, .extendedRefused, .extendedInvalid, .redirectMethod: .extendedFailed
         case .redirectRefused, .tooManyRedirects, .redirectLoop: .redirectRefused
         case .authenticationFailed: .authenticationFailed

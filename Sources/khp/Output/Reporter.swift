@@ -17,6 +17,8 @@ final class Reporter: Sendable {
         var namesConnections = false
         /// Whether messages are reported from here; otherwise by who takes them.
         var reportsMessages = false
+        /// The extensions that a client asks for: what is not agreed on shall not go unnoticed.
+        var extensions: [String] = []
     }
 
     private let options: Options
@@ -43,11 +45,11 @@ final class Reporter: Sendable {
             let id = options.namesConnections ? info.id : nil
             if options.json, let object = object(event, id: id, at: now) { write(object.line, to: .standardOutput) }
             guard options.verbose || options.trace else { return }
-            if let summary = count(event, info) {
-                let line = ladder.withLock { $0.step(.app, .none, summary, at: now.seconds, id: id) }
-                write(line, to: .standardError)
-            }
+            if let summary = count(event, info) { step(summary, id: id, at: now) }
             for line in lines(event, info.role, id: id, at: now) { write(line, to: .standardError) }
+            if case .open(let negotiation) = event, let missing = missing(negotiation) {
+                step(missing, id: id, at: now)
+            }
         }
     }
 
@@ -67,13 +69,23 @@ final class Reporter: Sendable {
         return object.line
     }
 
+    /// What was asked for and not agreed on.
+    private func missing(_ negotiation: Negotiation) -> String? {
+        let missing = options.extensions.filter { name in !negotiation.extensions.contains { $0.name == name } }
+        return missing.isEmpty ? nil : "asked for, not agreed on: " + missing.joined(separator: ", ")
+    }
+
     /// Counts what compression saves.
     /// - Returns: what to say of it, at the end of a connection.
     private func count(_ event: ConnectionEvent, _ info: ConnectionInfo) -> String? {
         totals.withLock { totals in
             switch event {
-            case .open, .frameSent, .frameReceived:
+            case .open:
                 totals[info.id, default: CompressionTotals()].count(event)
+                return nil
+            // Frames of a handshake that failed have nobody who would let their count go.
+            case .frameSent, .frameReceived:
+                totals[info.id]?.count(event)
                 return nil
             case .closed: return totals.removeValue(forKey: info.id)?.summary
             default: return nil
@@ -111,6 +123,11 @@ final class Reporter: Sendable {
     }
 
     // MARK: The ladder
+
+    private func step(_ text: String, id: UInt64?, at time: Duration) {
+        let line = ladder.withLock { $0.step(.app, .none, TerminalText.escaped(text), at: time.seconds, id: id) }
+        write(line, to: .standardError)
+    }
 
     private func lines(_ event: ConnectionEvent, _ role: ConnectionRole, id: UInt64?, at time: Duration) -> [String] {
         let steps = LadderStep.steps(of: event, role: role, trace: options.trace)

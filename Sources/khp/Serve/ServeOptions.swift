@@ -89,7 +89,12 @@ struct EndpointOptions: ParsableArguments {
     )
     var extensions: [String] = []
 
-    @Flag(help: "Accept permessage-deflate: compressed messages.")
+    @Flag(
+        help: """
+            Accept permessage-deflate: compressed messages, for up to 71 KiB a connection. Where --extension names it, \
+            its parameters count.
+            """
+    )
     var compress = false
 
     @Option(

@@ -204,6 +204,8 @@ struct DeflateTests {
         var declared = try Self.peer(.server, limits: limits)
         declared.feed(WireFrame(0xC2, [UInt8](repeating: 0, count: 20_000)), readBytes: 10)
         #expect(declared.takeCloseCode() == 1009)
+        declared.endInput()
+        #expect(declared.closed?.error?.message.contains("5000 bytes") == true)
     }
 
     @Test("thousands of final blocks cost no more than their bytes")

@@ -42,6 +42,8 @@ import Testing
         var parameters = ExtensionParameters()
         parameters.append("level", "1")
         parameters.append("flag")
+        #expect(parameters == ["level": "1", "flag": nil])
+        #expect(ExtensionParameters([.init("level", "1"), .init("flag")]) == parameters)
         let offer = ExtensionOffer(name: "x-example", parameters: parameters)
         #expect(offer.description == "x-example; level=1; flag")
         #expect(try parseExtensions([offer.description]) == [offer])

@@ -85,6 +85,42 @@ private struct Marking: WebSocketExtension {
     }
 }
 
+/// Cannot bear "bad".
+private struct Failing: WebSocketExtension {
+    let name = "x-fail"
+
+    func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? { Transform() }
+
+    struct Transform: MessageTransform {
+        struct Bug: Error {}
+
+        mutating func inbound(_ message: WebSocketMessage) throws -> WebSocketMessage? { try self.outbound(message) }
+
+        mutating func outbound(_ message: WebSocketMessage) throws -> WebSocketMessage? {
+            guard message != .text("bad") else { throw Bug() }
+            return message
+        }
+    }
+}
+
+/// Says something every ten milliseconds, and does not look at messages.
+private struct Beating: WebSocketExtension {
+    let name = "x-beat"
+
+    func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? { Transform() }
+
+    struct Transform: MessageTransform {
+        var handlesMessages: Bool { false }
+
+        mutating func opened(_ scope: inout ExtensionScope) { scope.deadline = scope.now + .milliseconds(10) }
+
+        mutating func deadlineReached(_ scope: inout ExtensionScope) {
+            scope.send(.text("beat"))
+            scope.deadline = scope.now + .milliseconds(10)
+        }
+    }
+}
+
 @Suite("Extensions in force")
 struct ExtensionStackTests {
     private static func pipe(
@@ -130,6 +166,49 @@ struct ExtensionStackTests {
         // What it throws closes with the code that it names.
         peer.feed(WireFrame(0x81, Array("unmarked".utf8)))
         #expect(peer.takeCloseCode() == 4001)
+    }
+
+    @Test("an error of an extension's own: thrown to who sends, and the end of who receives")
+    func ownErrors() throws {
+        var peer = try WirePeer.server([Failing()], offer: "x-fail")
+        let refusal = #expect(throws: WebSocketError.self) { try peer.send(.text("bad")) }
+        #expect(refusal?.code == .extensionFailed)
+        #expect(refusal?.message.contains("Bug") == true)
+        try peer.send(.text("good"))
+        #expect(peer.takeFrames() == [WireFrame(0x81, Array("good".utf8))])
+        peer.feed(WireFrame(0x81, Array("bad".utf8)))
+        #expect(peer.takeMessages().isEmpty)
+        #expect(peer.takeCloseCode() == 1011)
+        peer.endInput()
+        #expect(peer.closed?.error?.code == .extensionFailed)
+    }
+
+    @Test("messages of an extension's own wait for the end of one that the application sends in pieces")
+    func injectedWhileStreaming() throws {
+        var peer = try WirePeer.server([Beating()], offer: "x-beat")
+        peer.advance(by: .milliseconds(10))
+        #expect(peer.takeFrames().map(\.payload) == [Array("beat".utf8)])
+        try peer.send(MessageChunk(kind: .text, bytes: ByteBuffer(string: "a"), isFirst: true, isLast: false))
+        peer.advance(by: .milliseconds(20))
+        try peer.send(MessageChunk(kind: .text, bytes: ByteBuffer(string: "b"), isFirst: false, isLast: false))
+        #expect(peer.takeFrames() == [WireFrame(0x01, Array("a".utf8)), WireFrame(0x00, Array("b".utf8))])
+        try peer.send(MessageChunk(kind: .text, bytes: ByteBuffer(string: "c"), isFirst: false, isLast: true))
+        let beat = WireFrame(0x81, Array("beat".utf8))
+        #expect(peer.takeFrames() == [WireFrame(0x80, Array("c".utf8)), beat, beat])
+        peer.advance(by: .milliseconds(10))
+        #expect(peer.takeFrames() == [beat])
+    }
+
+    @Test("no more than 64 of them wait")
+    func injectedWithoutEnd() throws {
+        var peer = try WirePeer.server([Beating()], offer: "x-beat")
+        try peer.send(MessageChunk(kind: .text, bytes: ByteBuffer(string: "a"), isFirst: true, isLast: false))
+        for _ in 0..<64 { peer.advance(by: .milliseconds(10)) }
+        #expect(peer.takeFrames().map(\.first) == [0x01])
+        peer.advance(by: .milliseconds(10))
+        #expect(peer.takeCloseCode() == 1011)
+        peer.endInput()
+        #expect(peer.closed?.error?.code == .limitExceeded)
     }
 
     @Test("no bit but its own is an extension's to set")
