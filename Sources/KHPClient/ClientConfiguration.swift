@@ -76,6 +76,14 @@ extension WebSocketClient {
         public var logger: Logger?
         /// Sees every step of every connection, on its event loop: be quick and do not block.
         public var observer: (@Sendable (ConnectionEvent, ConnectionInfo) -> Void)?
+        /// Makes a channel handler for each connection, that of a redirect or of a reconnect too, to watch or record the
+        /// bytes that pass, such as swift-nio-extras' `NIOWritePCAPHandler`. It stands just above TLS, or TCP where there
+        /// is none, so it sees all in clear, credentials too. Through a proxy it sees the tunnel being asked for first,
+        /// and then what goes through it: where that is TLS, it is taken out of the pipeline and put back in above it.
+        ///
+        /// Called with the channel on its event loop, before it is connected. The handler has to pass on all that it sees
+        /// as it is.
+        public var tap: (@Sendable (any Channel) -> (any ChannelHandler & RemovableChannelHandler))?
 
         /// The defaults.
         public init() {}

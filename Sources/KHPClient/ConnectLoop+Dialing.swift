@@ -41,6 +41,7 @@ extension ConnectLoop {
                 tls: tls,
                 deadline: limit,
                 limits: self.configuration.limits,
+                tap: self.configuration.tap,
                 on: self.eventLoop,
                 makeHandler: try self.handler(for: plan, steps: steps)
             )

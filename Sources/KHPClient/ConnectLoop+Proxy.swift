@@ -52,6 +52,7 @@ extension ConnectLoop {
                     tunnel: tunnel,
                     deadline: limit,
                     limits: self.configuration.limits,
+                    tap: self.configuration.tap,
                     on: self.eventLoop
                 )
                 let channel = connection.channel

@@ -9,6 +9,11 @@ import Synchronization
 package enum Dialer {
     /// What TLS to the server is called in a pipeline, where TLS to a proxy may stand before it.
     static let tlsName = "tls"
+    /// What a tap is called there.
+    static let tapName = "tap"
+
+    /// Makes what watches the bytes of a connection as they are above TLS; `nil` where nobody does.
+    package typealias Tap = @Sendable (any Channel) -> (any ChannelHandler & RemovableChannelHandler)
 
     /// Connects to one address and puts `makeHandler`'s handler in place, behind TLS where `tls` is given.
     package static func connect(
@@ -16,6 +21,7 @@ package enum Dialer {
         tls: (context: NIOSSLContext, host: String)?,
         deadline: NIODeadline,
         limits: Limits,
+        tap: Tap?,
         on eventLoop: any EventLoop,
         makeHandler: @escaping @Sendable (any Channel) throws -> ConnectionHandler
     ) async throws -> any Channel {
@@ -23,6 +29,7 @@ package enum Dialer {
             if let tls {
                 try channel.pipeline.syncOperations.addHandler(self.tlsHandler(tls), name: self.tlsName)
             }
+            try self.add(tap, to: channel)
             try channel.pipeline.syncOperations.addHandler(makeHandler(channel))
         }
     }
@@ -68,6 +75,7 @@ package enum Dialer {
         tunnel: Tunnel,
         deadline: NIODeadline,
         limits: Limits,
+        tap: Tap?,
         on eventLoop: any EventLoop
     ) async throws -> ProxyConnection {
         let (steps, continuation) = AsyncStream.makeStream(of: TunnelHandler.Step.self)
@@ -79,6 +87,7 @@ package enum Dialer {
         }.get()
         let channel = try await self.connect(self.bootstrap(deadline, limits, eventLoop), to: address) { channel in
             if let tls { try channel.pipeline.syncOperations.addHandler(self.tlsHandler(tls)) }
+            try self.add(tap, to: channel)
             try channel.pipeline.syncOperations.addHandler(handler.value)
         }
         return ProxyConnection(channel: channel, handler: handler, steps: steps)
@@ -103,6 +112,10 @@ package enum Dialer {
         } onCancel: {
             dialled.cancel()
         }
+    }
+
+    private static func add(_ tap: Tap?, to channel: any Channel) throws {
+        if let tap { try channel.pipeline.syncOperations.addHandler(tap(channel), name: self.tapName) }
     }
 
     private static func bootstrap(

@@ -205,6 +205,7 @@ package final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandle
         let handler = try makeHandler(context.channel)
         if let tls {
             try pipeline.addHandler(Dialer.tlsHandler(tls), name: Dialer.tlsName, position: .after(self))
+            try self.moveTap(pipeline)
             try pipeline.addHandler(handler)
         } else {
             try pipeline.addHandler(handler)
@@ -218,5 +219,15 @@ package final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandle
         if inputHasEnded { context.fireUserInboundEventTriggered(ChannelEvent.inputClosed) }
         self.setReading(true, context)
         pipeline.removeHandler(self, promise: nil)
+    }
+
+    /// What watches the connection stays above TLS.
+    private func moveTap(_ pipeline: ChannelPipeline.SynchronousOperations) throws {
+        guard let context = try? pipeline.context(name: Dialer.tapName),
+            let tap = context.handler as? any ChannelHandler & RemovableChannelHandler
+        else { return }
+        // Done at once: a handler that is asked on its event loop leaves without waiting.
+        pipeline.removeHandler(context: context, promise: nil)
+        try pipeline.addHandler(tap, name: Dialer.tapName)
     }
 }

@@ -40,7 +40,7 @@ enum ExtensionArgument {
     /// What x-kaazing-http-revalidate asks for is the business of whoever runs khp.
     private static func reportRevalidation(_ request: KaazingHTTPRevalidate.Request) {
         let scheme = request.socket.isSecure ? "https" : "http"
-        let url = TerminalText.escaped("\(scheme)://\(request.socket.authority)\(request.path)")
+        let url = TerminalText.escaped(Redaction.shown("\(scheme)://\(request.socket.authority)\(request.path)"))
         Output.shared.line("khp: the server asks to re-validate the session at \(url)", to: .standardError)
     }
 }

@@ -14,7 +14,7 @@ struct HashCommand: AsyncParsableCommand {
 
             EXAMPLES
               khp hash joe >> users
-              khp serve --route /trades=echo --auth /trades=basic:desk --users users
+              khp serve --route /desk=echo --auth /desk=basic --users users
               khp hash --digest desk joe >> users
               khp hash --token robot >> users
             """
@@ -47,6 +47,8 @@ struct HashCommand: AsyncParsableCommand {
 
     func run() async throws {
         let isTerminal = isatty(0) == 1
+        let signals = Signals { PasswordPrompt.leaveInterrupted() }
+        defer { withExtendedLifetime(signals) {} }
         let user = name ?? (isTerminal ? PasswordPrompt.ask("Name: ", echo: true) : readLine(strippingNewline: true))
         guard let user, !user.isEmpty else {
             throw CommandFailure.usage("there is no name; type `khp hash NAME`")

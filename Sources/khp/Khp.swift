@@ -63,8 +63,15 @@ struct Khp: AsyncParsableCommand {
         Output.shared.line("khp: \(failure.sentence)", to: .standardError)
     }
 
+    /// Ends the command from wherever it is.
+    static func end(with failure: CommandFailure) -> Never {
+        report(failure)
+        leave(failure.status.rawValue)
+    }
+
     private static func leave(_ status: Int32) -> Never {
         Output.shared.setPrompt(nil)
+        Capture.finish()
         Output.shared.finish()
         TerminalMode.restore()
         Foundation.exit(status)

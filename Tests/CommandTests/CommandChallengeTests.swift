@@ -62,6 +62,26 @@ struct CommandChallengeTests {
         #expect(await handler.respond(to: request("Digest")) == nil)
     }
 
+    @Test("--user NAME takes the password of that name from --netrc, and of no other name")
+    func netrcOfUser() async throws {
+        let file = FileManager.default.temporaryDirectory.appending(path: "netrc-\(UUID().uuidString)")
+        let text = """
+            machine desk.example login ann password wrong
+            machine desk.example login joe password welcome
+            default login eve password default
+            """
+        try Data(text.utf8).write(to: file)
+        defer { try? FileManager.default.removeItem(at: file) }
+        let expected: [(String, Credentials?)] = [
+            ("joe", .login(user: "joe", password: "welcome")), ("joe:typed", .login(user: "joe", password: "typed")),
+            ("eve", .login(user: "eve", password: "default")), ("bob", nil),
+        ]
+        for (user, credentials) in expected {
+            let handler = try handler(["--user", user, "--netrc", file.path])
+            #expect(await handler.respond(to: request("Basic")) == credentials, "\(user)")
+        }
+    }
+
     @Test(
         "what cannot be sent is a mistake in the arguments",
         arguments: [

@@ -25,6 +25,10 @@ extension EndToEndTests {
             #expect(command.event("open")?["status"] as? Int == 101)
             #expect(command.event("message")?["text"] as? String == "grüße")
             #expect(command.event("close")?["clean"] as? Bool == true)
+            // Absent where they do not apply.
+            let hasCode = dialect == "rfc6455"
+            #expect((command.event("close")?["code"] != nil) == hasCode)
+            #expect((command.event("close")?["reason"] != nil) == hasCode)
         }
         #expect(status == 0)
     }

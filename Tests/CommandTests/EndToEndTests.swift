@@ -1,3 +1,4 @@
+import ArgumentParser
 import Foundation
 import KHPServer
 import KHPTesting
@@ -252,9 +253,9 @@ struct EndToEndTests {
                 let trail = failed.event("error")?["trail"] as? [[String: Any]]
                 #expect(trail?.count == 1)
                 #expect(trail?.first?["from"] as? String == "\(base)/far")
-                #expect(trail?.first?["to"] as? String == "\(base)/no?•••")
+                #expect(trail?.first?["to"] as? String == "\(base)/no?token=•••")
                 #expect(trail?.first?["status"] as? Int == 302)
-                #expect(failed.errors.contains("after 302 from \(base)/far to \(base)/no?•••"))
+                #expect(failed.errors.contains("after 302 from \(base)/far to \(base)/no?token=•••"))
                 #expect(!failed.errors.contains("canary"))
             }
         }
@@ -387,7 +388,8 @@ struct EndToEndTests {
             (["--auth", "/echo=digest:desk", "--auth", "/echo=digest"] + file, "twice"),
             (["--auth", "/echo=digest:desk", "--auth", "/echo=token:other"] + file, "two realms"),
             (["--auth", "/echo=ntlm"] + file, "no scheme"), (["--application"], "--auth"),
-            (["--session-lifetime", "3"], "--auth"), (["--nonce-key", key.path], "--auth"),
+            (["--session-lifetime", "3"], "--auth"), (["--nonce-key", key.path], "--auth"), (file, "--auth"),
+            (["--challenge-at", "opening"], "--auth"),
             (["--auth", "/echo=digest:desk", "--nonce-key", key.path] + file, "16 bytes"),
             (["--auth", "/echo=digest:desk", "--session-lifetime", "0"] + file, "more than 0"),
         ]
@@ -410,5 +412,20 @@ struct EndToEndTests {
         let ended = try await RunningCommand.run(arguments)
         #expect(ended.status == 0)
         #expect(ended.output.contains(arguments == ["--version"] ? "0.1.0" : "EXAMPLE"))
+    }
+
+    @Test("what is laid out by lines in the help stays on its lines at 80 columns: examples can be copied")
+    func examples() async throws {
+        let commands: [(String, any ParsableCommand.Type)] = [
+            ("demo", DemoCommand.self), ("connect", ConnectCommand.self), ("serve", ServeCommand.self),
+            ("hash", HashCommand.self),
+        ]
+        for (name, command) in commands {
+            let help = try await RunningCommand.run([name, "--help"], environment: ["COLUMNS": "80"])
+            let shown = Set(help.output.split(separator: "\n"))
+            let lines = command.configuration.discussion.split(separator: "\n").filter { $0.hasPrefix("  ") }
+            #expect(!lines.isEmpty)
+            for line in lines { #expect(shown.contains(line), "\(line)") }
+        }
     }
 }

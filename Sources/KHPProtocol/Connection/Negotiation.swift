@@ -68,6 +68,6 @@ public struct RedirectStep: Sendable, Equatable, CustomStringConvertible {
         self.layer = layer
     }
 
-    /// Status and both URLs, their queries hidden.
+    /// Status and both URLs, as ``WebSocketURL/redacted`` has them.
     public var description: String { "\(self.status) from \(self.from.redacted) to \(self.to.redacted)" }
 }

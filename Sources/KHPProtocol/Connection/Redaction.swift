@@ -4,34 +4,29 @@
 import HTTPTypes
 import NIOCore
 
-enum Redaction {
-    static let mark = "•••"
+package enum Redaction {
+    /// What stands in the place of a credential.
+    package static let mark = "•••"
 
     static func line(_ name: String, _ value: String) -> String {
-        guard HeadFields.isSecret(name) else {
-            let shown = name.lowercased() == "location" ? Self.withoutUserinfo(value) : value
-            return "\(name): \(shown)\r\n"
-        }
-        // The scheme is no secret and says what was tried.
-        if let space = value.firstIndex(of: " "), name.lowercased().hasSuffix("authorization") {
-            return "\(name): \(value[..<space]) \(Self.mark)\r\n"
-        }
-        return "\(name): \(Self.mark)\r\n"
+        "\(name): \(Self.value(of: name, value))\r\n"
     }
 
-    /// A URL that somebody wrote a password into.
-    private static func withoutUserinfo(_ url: String) -> String {
-        guard let start = url.firstRange(of: "//")?.upperBound else { return url }
-        let end = url[start...].firstIndex { "/?#".contains($0) } ?? url.endIndex
-        guard let at = url[start..<end].lastIndex(of: "@") else { return url }
-        return url[..<start] + Self.mark + url[at...]
+    /// What is shown of a field.
+    static func value(of name: String, _ value: String) -> String {
+        guard HeadFields.isSecret(name) else { return Self.shown(value) }
+        // The scheme is no secret and says what was tried.
+        if let space = value.firstIndex(of: " "), name.lowercased().hasSuffix("authorization") {
+            return "\(value[..<space]) \(Self.mark)"
+        }
+        return Self.mark
     }
 }
 
 extension RequestHead {
     /// The head as sent or received, credentials hidden.
     var redactedText: String {
-        var text = "\(self.method) \(self.target) HTTP/1.\(self.minorVersion)\r\n"
+        var text = "\(self.method) \(Redaction.shown(self.target)) HTTP/1.\(self.minorVersion)\r\n"
         self.fields.forEach { text += Redaction.line($0, $1) }
         return text + "\r\n"
     }

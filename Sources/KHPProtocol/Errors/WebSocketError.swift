@@ -90,8 +90,8 @@ public struct WebSocketError: Error, Sendable {
 }
 
 extension WebSocketError: CustomStringConvertible, CustomReflectable {
-    /// Code, message, stage, URL (without its query, which may hold a token), response status, close code, and the
-    /// redirects on the way.
+    /// Code, message, stage, URL, response status, close code, and the redirects on the way; URLs as
+    /// ``WebSocketURL/redacted`` has them.
     public var description: String {
         var text = "\(code): \(message)"
         var details: [String] = []

@@ -92,3 +92,8 @@ package struct ExtendedAnswer: Sendable {
         StatusAction.action(forStatus: status) == .complete
     }
 }
+
+extension ExtendedRequest: CustomReflectable {
+    /// The head, credentials hidden: keeps `dump` from showing the query.
+    package var customMirror: Mirror { Mirror(self, children: ["head": head.description]) }
+}

@@ -112,15 +112,21 @@ public enum KaazingLegacyMessage: Sendable, Hashable, CustomStringConvertible {
         return .redirect(to: target.merging(query: query).description)
     }
 
-    /// `balancer N`, `balancer R <url>`, `balancer R` or `end-of-response`, as transcripts have it.
+    /// `balancer N`, `balancer R <url>`, `balancer R` or `end-of-response`, as transcripts have it; the URL as
+    /// ``WebSocketURL/redacted`` has it.
     public var description: String {
         switch self {
         case .noBalancer: "balancer N"
-        case .redirect(let url): "balancer R \(url)"
+        case .redirect(let url): "balancer R \(Redaction.shown(url))"
         case .noMember: "balancer R"
         case .endOfResponse: "end-of-response"
         }
     }
+}
+
+extension KaazingLegacyMessage: CustomReflectable {
+    /// Shows no more than ``description`` does.
+    public var customMirror: Mirror { Mirror(self, children: ["message": description]) }
 }
 
 extension WebSocketURL {

@@ -70,13 +70,6 @@ public struct ExtensionParameters: Sendable, Hashable, CustomStringConvertible, 
     }
 }
 
-extension ExtensionParameters: ExpressibleByDictionaryLiteral {
-    /// The parameters in the order in which they are written: `["timeout": "1000", "flag": nil]`.
-    public init(dictionaryLiteral elements: (String, String?)...) {
-        all = elements.map { Parameter($0.0, $0.1) }
-    }
-}
-
 /// An extension's name with parameters: one element of Sec-WebSocket-Extensions, as an offer or as an answer.
 public struct ExtensionOffer: Sendable, Hashable, CustomStringConvertible {
     /// The extension's registered or agreed name, an HTTP token.

@@ -284,7 +284,7 @@ extension HeadFields: CustomStringConvertible, CustomReflectable {
     package var description: String {
         var text = ""
         forEach { name, value in
-            text += "\(name): \(Self.isSecret(name) ? "•••" : value)\n"
+            text += "\(name): \(Self.isSecret(name) ? Redaction.mark : Redaction.shown(value))\n"
         }
         return text
     }

@@ -28,8 +28,13 @@ package struct RequestHead: Sendable, Equatable, CustomStringConvertible {
 
     /// The head as text, lines separated by LF, credentials hidden.
     package var description: String {
-        "\(method) \(target) HTTP/1.\(minorVersion)\n\(fields)"
+        "\(method) \(Redaction.shown(target)) HTTP/1.\(minorVersion)\n\(fields)"
     }
+}
+
+extension RequestHead: CustomReflectable {
+    /// Shows no more than ``description`` does.
+    package var customMirror: Mirror { Mirror(self, children: ["head": description]) }
 }
 
 /// A response's head.

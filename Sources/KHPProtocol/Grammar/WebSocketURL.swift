@@ -185,13 +185,20 @@ public struct WebSocketURL: Sendable, Hashable {
 }
 
 extension WebSocketURL: CustomStringConvertible {
-    /// The URL in its one spelling. It has no user information, but its query may be a secret: see ``redacted``.
+    /// The URL in its one spelling. It has no user information, but its query may hold a secret: see ``redacted``.
     public var description: String {
         (isSecure ? "wss://" : "ws://") + authority + resource
     }
 
-    /// The URL with its query hidden, for logs and errors.
-    public var redacted: String {
-        (isSecure ? "wss://" : "ws://") + authority + path + (query == nil ? "" : "?•••")
-    }
+    /// The URL as it may be shown, in logs and errors: a parameter of the query or of the path whose name means a
+    /// credential, such as `token`, `api_key` or `signature`, has `•••` in place of its value. All else is readable.
+    public var redacted: String { Redaction.shown(description) }
+}
+
+extension WebSocketURL: CustomDebugStringConvertible, CustomReflectable {
+    /// As ``redacted``, so that what holds a URL does not show its secrets when it is printed.
+    public var debugDescription: String { redacted }
+
+    /// Shows no more than ``redacted`` does.
+    public var customMirror: Mirror { Mirror(self, children: ["url": redacted]) }
 }

@@ -77,3 +77,8 @@ package final class OpeningRequest: Sendable {
     /// A secret: never to be shown.
     package var authorization: String? { head.fields.first("Authorization") }
 }
+
+extension OpeningRequest: CustomReflectable {
+    /// The head, credentials hidden: keeps `dump` from showing the query.
+    package var customMirror: Mirror { Mirror(self, children: ["head": head.description]) }
+}

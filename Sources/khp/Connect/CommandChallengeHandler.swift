@@ -96,7 +96,9 @@ final class CommandChallengeHandler: ChallengeHandler {
     /// What was given beforehand.
     private func known(_ request: ChallengeRequest) -> Credentials? {
         if let user, request.url.isSameOrigin(as: request.originalURL) {
-            let password = password ?? ProcessInfo.processInfo.environment["KHP_PASSWORD"]
+            let password =
+                password ?? netrc?.password(of: user, at: request.url.host)
+                ?? ProcessInfo.processInfo.environment["KHP_PASSWORD"]
             return password.map { .login(user: user, password: $0) }
         }
         guard let entry = netrc?.entry(for: request.url.host), let login = entry.login else { return nil }

@@ -14,13 +14,16 @@ struct ConnectCommand: AsyncParsableCommand {
             EXAMPLES
               echo hello | khp connect ws://127.0.0.1:8080/echo
               khp connect --message hello --count 1 --json wss://example.com/trades
-              khp connect --user joe --extended required -v ws://127.0.0.1:8080/trades
+              khp connect --user joe --extended required -v ws://127.0.0.1:8080/desk
               khp connect --kaazing-legacy -v wss://gateway.example.com/trades
-              khp connect --proxy http://proxy.example:3128 --proxy-user joe:welcome wss://example.com/trades
+              khp connect --proxy http://proxy:3128 --proxy-user joe wss://example.com
+              khp connect --pcap trades.pcap --message hello wss://example.com/trades
 
             EXIT STATUS
-              0 closed cleanly · 1 closed otherwise · 2 usage · 3 no connection, or TLS failed · 4 opening handshake · \
-            5 extended handshake · 6 redirect refused · 7 timeout · 8 authentication · 9 protocol violation
+              0 closed cleanly       1 closed otherwise     2 usage
+              3 no connection, TLS   4 opening handshake    5 extended handshake
+              6 redirect refused     7 timeout              8 authentication
+              9 protocol violation
             """
     )
 
@@ -59,6 +62,10 @@ struct ConnectCommand: AsyncParsableCommand {
             try TranscriptWriter(path: path, fields: transcriptFields)
         }
         var configuration = try configuration()
+        if let path = outputs.pcap {
+            let capture = try Capture(path: path)
+            configuration.tap = { capture.tap($0) }
+        }
         var reporting = outputs.reporting
         reporting.extensions = configuration.extensions.map(\.name)
         let reporter = Reporter(options: reporting)
@@ -87,8 +94,9 @@ struct ConnectCommand: AsyncParsableCommand {
     /// What a player needs to have the client say the same.
     private var transcriptFields: [(name: String, value: String?)] {
         func list(_ values: [String]) -> String? { values.isEmpty ? nil : values.joined(separator: ", ") }
+        let url = TranscriptText.playable(Redaction.shown(url))
         return [
-            ("title", "a conversation with \(Redaction.url(url))"), ("roles", "client"), ("client", Redaction.url(url)),
+            ("title", "a conversation with \(url)"), ("roles", "client"), ("client", url),
             ("dialect", dialect.dialect == .rfc6455 ? nil : dialect.dialect.name), ("client.origin", handshake.origin),
             ("client.subprotocols", list(handshake.subprotocols)),
             ("client.extensions", list(handshake.offers)),
@@ -138,6 +146,15 @@ struct OutputOptions: ParsableArguments {
         )
     )
     var saveTranscript: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Record the bytes above TLS of every connection, for Wireshark and tcpdump. Credentials and messages stand "
+                + "there in clear: the file is readable by its owner alone.",
+            valueName: "file"
+        )
+    )
+    var pcap: String?
 
     var reporting: Reporter.Options {
         Reporter.Options(json: json, verbose: verbose, trace: trace)

@@ -154,7 +154,8 @@ struct HandshakeOptions: ParsableArguments {
 struct CredentialOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Credentials for challenges of the URL's origin. Without a password: KHP_PASSWORD, else a prompt.",
+            "Credentials for challenges of the URL's origin. Without a password: that of --netrc, else KHP_PASSWORD, else "
+                + "a prompt.",
             valueName: "name[:password]"
         )
     )

@@ -32,7 +32,7 @@ struct ConnectSession: Sendable {
         } catch {
             var failure = CommandFailure(any: error)
             // What is no URL may hold a password, and is not shown.
-            failure.url = failure.url ?? (try? WebSocketURL(url))?.description
+            failure.url = failure.url ?? (try? WebSocketURL(url))?.redacted
             throw failure
         }
     }

@@ -10,7 +10,7 @@ extension CommandFailure {
             Self.status(of: error),
             code: error.code.description,
             Self.sentence(error),
-            url: error.url?.description,
+            url: error.url?.redacted,
             httpStatus: error.response?.status
         )
         redirects = error.redirects
@@ -115,7 +115,7 @@ extension CommandFailure {
         // A line that only repeats the status line explains nothing.
         let lines = text.split { $0.isNewline }.map { $0.trimmingSpaces() }
         guard let line = lines.first(where: { !$0.isEmpty && $0 != response.description }) else { return nil }
-        var shown = TerminalText.escaped(line.prefix(200))
+        var shown = TerminalText.escaped(Redaction.shown(String(line)).prefix(200))
         while shown.hasSuffix(".") { shown.removeLast() }
         return "\"" + shown + "\""
     }

@@ -16,7 +16,11 @@ struct ProxyOptions: ParsableArguments {
     var proxy: String?
 
     @Option(
-        help: ArgumentHelp("Credentials for the proxy, in place of those in its URL.", valueName: "name:password")
+        help: ArgumentHelp(
+            "Credentials for the proxy, in place of those in its URL. Without a password: KHP_PROXY_PASSWORD, else a "
+                + "prompt.",
+            valueName: "name[:password]"
+        )
     )
     var proxyUser: String?
 
@@ -66,14 +70,31 @@ struct ProxyOptions: ParsableArguments {
 
     private func login() throws(CommandFailure) -> (user: String, password: String)? {
         guard let proxyUser else { return nil }
-        guard let colon = proxyUser.firstIndex(of: ":"), colon > proxyUser.startIndex else {
-            throw .usage("`--proxy-user` needs a name, a colon and a password")
+        let parts = proxyUser.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+        guard let user = parts.first.map({ String($0) }), !user.isEmpty else {
+            throw .usage("`--proxy-user` needs a name before the colon")
         }
-        let (user, password) = (String(proxyUser[..<colon]), String(proxyUser[proxyUser.index(after: colon)...]))
+        guard
+            let password = parts.count > 1
+                ? String(parts[1])
+                : ProcessInfo.processInfo.environment["KHP_PROXY_PASSWORD"] ?? Self.askPassword(of: user)
+        else {
+            throw .usage(
+                "`--proxy-user` names no password, KHP_PROXY_PASSWORD is not set, and there is no terminal to ask at"
+            )
+        }
         guard (try? BasicCredentials(user: user, password: password)) != nil else {
             throw .usage("`--proxy-user` cannot hold control characters")
         }
         return (user, password)
+    }
+
+    /// Asked for before anything is connected to: a SOCKS proxy is told at once whether there is one.
+    private static func askPassword(of user: String) -> String? {
+        guard isatty(2) == 1 || isatty(1) == 1 else { return nil }
+        let signals = Signals { PasswordPrompt.leaveInterrupted() }
+        defer { withExtendedLifetime(signals) {} }
+        return PasswordPrompt.ask("Password of \(TerminalText.escaped(user)) for the proxy: ", echo: false)
     }
 
     /// The environment's proxies, with these credentials. What the environment has wrong is told when it is needed.

@@ -43,6 +43,13 @@ struct Netrc: Sendable {
         return entries.first { $0.machine == host } ?? entries.first { $0.machine == nil }
     }
 
+    /// The password of a user whose name is known, at a host.
+    func password(of login: String, at host: String) -> String? {
+        let host = host.lowercased()
+        let own = entries.filter { $0.login == login }
+        return (own.first { $0.machine == host } ?? own.first { $0.machine == nil })?.password
+    }
+
     private struct Scanner {
         private var rest: Substring
         private(set) var line = 1

@@ -1,9 +1,13 @@
 import Foundation
+import Synchronization
 
 /// Asks a person at the terminal, for a password without echo. Blocking: call it off the pools.
 ///
 /// Speaks to `/dev/tty`, so that it works while standard input and output are files or pipes.
 enum PasswordPrompt {
+    /// The terminal that somebody is being asked at.
+    private static let asked = Mutex<Int32?>(nil)
+
     /// Whether there is a terminal to ask at.
     static var isPossible: Bool {
         let descriptor = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)
@@ -16,7 +20,11 @@ enum PasswordPrompt {
     static func ask(_ question: String, echo: Bool) -> String? {
         let descriptor = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)
         guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
+        asked.withLock { $0 = descriptor }
+        defer {
+            asked.withLock { $0 = nil }
+            close(descriptor)
+        }
         guard !echo else {
             say(question, descriptor)
             return readLine(descriptor)
@@ -27,6 +35,21 @@ enum PasswordPrompt {
             defer { say("\n", descriptor) }
             return readLine(descriptor)
         }
+    }
+
+    /// Ends the line of a prompt that an interrupt has come to, and has what is typed shown again.
+    static func interrupted() {
+        let isAsking = asked.withLock { descriptor in
+            guard let terminal = descriptor.take() else { return false }
+            say("\n", terminal)
+            return true
+        }
+        if isAsking { TerminalMode.restore() }
+    }
+
+    /// For interrupts where there is nothing but the prompt: ends the command.
+    static func leaveInterrupted() {
+        Khp.end(with: CommandFailure(any: CancellationError()))
     }
 
     private static func say(_ text: String, _ descriptor: Int32) {

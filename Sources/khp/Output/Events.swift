@@ -25,7 +25,7 @@ enum Events {
         return object
     }
 
-    /// A redirect on the way to a failure, queries hidden.
+    /// A redirect on the way to a failure.
     private static func step(_ step: RedirectStep) -> JSONValue {
         var object = JSONObject()
         object.set("from", step.from.redacted)
@@ -40,14 +40,14 @@ enum Events {
         var object = object("error", connection: connection, at: time)
         object.set("code", error.code.description)
         object.set("message", error.message)
-        object.set("url", error.url?.description)
+        object.set("url", error.url?.redacted)
         object.set("status", error.response?.status)
         return object
     }
 
     static func connecting(url: WebSocketURL, attempt: Int, proxy: Proxy?, at time: Duration) -> JSONObject {
         var object = object("connecting", at: time)
-        object.set("url", url.description)
+        object.set("url", url.redacted)
         object.set("attempt", attempt)
         object.set("proxy", proxy?.description)
         return object
@@ -73,7 +73,8 @@ enum Events {
     static func close(_ info: CloseInfo, connection: UInt64? = nil, at time: Duration = Clock.elapsed) -> JSONObject {
         var object = object("close", connection: connection, at: time)
         object.set("code", info.code.map { Int($0.rawValue) })
-        object.set("reason", info.reason)
+        // No code, no reason: an empty close frame, and dialects that have neither.
+        object.set("reason", info.code == nil ? nil : info.reason)
         object.set("clean", .boolean(info.clean))
         object.set("by", info.initiator.rawValue)
         return object
@@ -106,7 +107,7 @@ enum Events {
                 $0.set("head", head)
                 $0.set("status", status)
                 $0.set("action", action.rawValue)
-                $0.setBody(body)
+                $0.setBody(ShownEntity.of(body, status: status))
             }
         case .challenge(let scheme, let realm, let layer, let round):
             return made("challenge") {
@@ -117,8 +118,8 @@ enum Events {
             }
         case .redirect(let from, let target, let status, let layer):
             return made("redirect") {
-                $0.set("from", from.description)
-                $0.set("to", target.description)
+                $0.set("from", from.redacted)
+                $0.set("to", target.redacted)
                 $0.set("status", status)
                 $0.set("layer", layer.rawValue)
             }
@@ -153,7 +154,7 @@ enum Events {
     }
 
     private static func fill(_ object: inout JSONObject, _ negotiation: Negotiation) {
-        object.set("url", negotiation.url.description)
+        object.set("url", negotiation.url.redacted)
         object.set("subprotocol", negotiation.subprotocol)
         object.set(
             "extensions",

@@ -24,7 +24,7 @@ struct LadderStep: Sendable, Equatable {
         switch event {
         case .connecting(let url, let attempt, let proxy):
             let way = proxy.map { " through \($0)" } ?? ""
-            return [LadderStep(.tcp, .sent, "connecting to \(url)\(way) (attempt \(attempt))")]
+            return [LadderStep(.tcp, .sent, "connecting to \(url.redacted)\(way) (attempt \(attempt))")]
         case .connected(let peer, let tls):
             let tcp = LadderStep(.tcp, .received, "\(role == .client ? "connected to" : "connection from") \(peer)")
             guard let tls else { return [tcp] }
@@ -40,13 +40,13 @@ struct LadderStep: Sendable, Equatable {
             // The end of a response goes without saying.
             if message == .endOfResponse, !trace { return [] }
             return [LadderStep(.khp, response, TerminalText.escaped(message.description))]
-        case .extendedResponse(let head, _, let action, let body):
+        case .extendedResponse(let head, let status, let action, let body):
             return [
                 LadderStep(
                     .khp,
                     response,
                     "\(firstLine(head)) · \(action.rawValue)",
-                    detail: head + TerminalText.shown(body)
+                    detail: head + TerminalText.shown(ShownEntity.of(body, status: status))
                 )
             ]
         case .challenge(let scheme, let realm, let layer, let round):
@@ -54,7 +54,7 @@ struct LadderStep: Sendable, Equatable {
             let scheme = TerminalText.escaped(scheme)
             return [LadderStep(ladderLayer(layer), .none, "challenge \(scheme)\(name) (round \(round))")]
         case .redirect(_, let target, let status, let layer):
-            return [LadderStep(ladderLayer(layer), .none, "redirect \(status) to \(target)")]
+            return [LadderStep(ladderLayer(layer), .none, "redirect \(status) to \(target.redacted)")]
         case .open(let negotiation):
             return [LadderStep(.app, .none, "open" + summary(negotiation))]
         case .frameReceived(let frame): return trace ? [frameStep(frame, .received)] : []

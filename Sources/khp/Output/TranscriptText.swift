@@ -36,7 +36,7 @@ struct TranscriptText: Sendable {
         case .connecting(let url, _, _):
             connections += 1
             // The end of a stream is no event, but the connection before has ended when the next one begins.
-            return connections > 1 ? "S eof\nC connect \(url)\n" : ""
+            return connections > 1 ? "S eof\nC connect \(Self.playable(url.redacted))\n" : ""
         case .openingRequest(let head):
             hasTwoKeys = false
             isOldDialect = true
@@ -44,9 +44,10 @@ struct TranscriptText: Sendable {
         case .openingResponse(let head, let status):
             return "S opening\n" + responseHead(head) + (hasTwoKeys && status == 101 ? Self.answerBytes : "")
         case .extendedRequest(let head): return "C \(handshakeKind)\n" + requestHead(head)
-        case .extendedResponse(let head, _, _, let body):
-            return "S \(handshakeKind)\n" + responseHead(head) + Self.entity(body)
-        case .kaazingLegacy(let message): return "S \(message)\n"
+        case .extendedResponse(let head, let status, _, let body):
+            return "S \(handshakeKind)\n" + responseHead(head)
+                + Self.entity(ShownEntity.sameLength(body, status: status))
+        case .kaazingLegacy(let message): return "S \(Self.playable(message.description))\n"
         case .open(let negotiation):
             dialect = negotiation.dialect
             return ""
@@ -58,6 +59,11 @@ struct TranscriptText: Sendable {
 
     /// What messages of the extended handshake are.
     private var handshakeKind: String { isOldDialect ? "text" : "binary" }
+
+    /// With what stands for a secret parameter of a URL written so that a URL can hold it.
+    static func playable(_ text: String) -> String {
+        text.replacing("=" + Redaction.mark, with: "=hidden")
+    }
 
     // MARK: Heads
 
@@ -86,7 +92,7 @@ struct TranscriptText: Sendable {
 
     /// Each line indented by two spaces, the empty one at the end too.
     private static func indented(_ head: String, value: (_ name: String, _ value: String) -> String) -> String {
-        var lines = head.split(omittingEmptySubsequences: false) { $0 == "\r\n" || $0 == "\n" }
+        var lines = playable(head).split(omittingEmptySubsequences: false) { $0 == "\r\n" || $0 == "\n" }
         if lines.last?.isEmpty == true { lines.removeLast() }
         return lines.enumerated().map { index, line in
             guard index > 0, let colon = line.firstIndex(of: ":") else { return "  \(line)\n" }

@@ -26,8 +26,8 @@ struct AccessOptions: ParsableArguments {
     )
     var users: String?
 
-    @Option(help: "Where to challenge those who offer x-kaazing-handshake: extended or opening.")
-    var challengeAt: ServerAuthentication.Place = .extended
+    @Option(help: "Where to challenge those who offer x-kaazing-handshake: extended (the default) or opening.")
+    var challengeAt: ServerAuthentication.Place?
 
     @Option(
         help: ArgumentHelp(
@@ -57,10 +57,10 @@ struct AccessOptions: ParsableArguments {
         guard let first = asked.first else {
             let lonely = [
                 ("--application", application), ("--session-lifetime", sessionLifetime != nil),
-                ("--nonce-key", nonceKey != nil),
+                ("--nonce-key", nonceKey != nil), ("--users", users != nil), ("--challenge-at", challengeAt != nil),
             ]
             if let option = lonely.first(where: \.1)?.0 {
-                throw CommandFailure.usage("\(option) needs --auth PATH=SCHEME")
+                throw CommandFailure.usage("\(option) needs --auth PATH=SCHEME: without it nobody is asked")
             }
             return [:]
         }
@@ -80,7 +80,7 @@ struct AccessOptions: ParsableArguments {
                 realm: realm,
                 schemes: try schemes(here, realm, file, users),
                 application: application,
-                challengeAt: challengeAt,
+                challengeAt: challengeAt ?? .extended,
                 sessionLifetime: sessionLifetime?.duration,
                 nonces: nonces
             )

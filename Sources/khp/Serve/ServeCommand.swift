@@ -16,17 +16,18 @@ struct ServeCommand: AsyncParsableCommand {
 
             EXAMPLES
               khp serve --port 0
-              khp serve --route /old=redirect:/trades --route /trades=echo --auth /trades=basic:desk --users users
-              khp serve --tls-cert server.pem --tls-key server-key.pem --route /ssh=tcp:127.0.0.1:22 -v
+              khp serve --route /old=redirect:/new --route /new=echo -v
+              khp serve --route /desk=echo --auth /desk=basic:desk --users users
+              khp serve --route /ssh=tcp:127.0.0.1:22 --tls-cert s.pem --tls-key s.key
 
             ACTIONS OF --route PATH=ACTION
               echo                 sends each message back
-              broadcast            sends each message to everyone on that path, its sender too
-              chat                 the same for text, with names and who comes and goes
+              broadcast            sends each message to all on that path
+              chat                 the same for text, with names
               redirect:[CODE:]URL  redirects there, with 302 unless told otherwise
-              status:CODE[:BODY]   answers the handshake with that status; 101, 201, 204 and 205 then echo
+              status:CODE[:BODY]   answers with that status; 101, 201, 204, 205 then echo
               choices:URL,URL      answers 300 with these alternatives
-              tcp:HOST:PORT        relays to a byte stream: messages to bytes, bytes to binary messages
+              tcp:HOST:PORT        relays to a byte stream, in binary messages
             """
     )
 

@@ -9,21 +9,31 @@ final class Signals: Sendable {
     /// Calls `first` on the first SIGINT or SIGTERM. The second one leaves with 130.
     init(first: @escaping @Sendable () -> Void) {
         let count = Counter()
+        let registered = DispatchGroup()
         var sources: [any DispatchSourceSignal] = []
         for number in [SIGINT, SIGTERM] {
-            signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
             source.setEventHandler {
+                PasswordPrompt.interrupted()
                 if count.increment() == 1 {
                     first()
                 } else {
                     TerminalMode.restore()
+                    Capture.finish()
                     exit(130)
                 }
             }
+            registered.enter()
+            source.setRegistrationHandler { registered.leave() }
             source.resume()
             sources.append(source)
         }
+        // From here on somebody listens: an interrupt before that has ended the process as ever, and none is lost.
+        _ = registered.wait(timeout: .now() + 1)
+        #if canImport(Darwin)
+            // Elsewhere the sources put handlers of their own in place, which this would take away.
+            for number in [SIGINT, SIGTERM] { signal(number, SIG_IGN) }
+        #endif
         self.sources = Mutex(sources)
     }
 }

@@ -219,3 +219,99 @@ async def _(bench):
     terminal.type(PASSWORD + "\r")
     equal(await terminal.ended(), 0, "exit status")
     check(PASSWORD.encode() not in terminal.screen, "the password is shown")
+
+
+@behaviour("at a terminal: an interrupt at the prompt for a password ends its line, and echo is back", rows=[
+    ("of the server", ["connect", "--user", USER, "URL"]),
+    ("of the proxy", ["connect", "--proxy", "http://127.0.0.1:1", "--proxy-user", USER, "URL"]),
+    ("of hash", ["hash", USER]),
+])  # fmt: skip
+async def _(bench, arguments):
+    server, _ = await _journey(bench, False)
+    arguments = [server.url("/b") if argument == "URL" else argument for argument in arguments]
+    terminal = await bench.terminal(*arguments)
+    await terminal.see(r"(?i)password[^\n]*: ")
+    check(not terminal.echoes, "what is typed would be shown")
+    terminal.type("\x03")
+    equal(await terminal.ended(), 130, "exit status")
+    lines = terminal.screen.decode().split("\r\n")
+    prompt = next(index for index, line in enumerate(lines) if "assword" in line)
+    check(lines[prompt].rstrip().endswith(":") or lines[prompt].endswith("^C"), f"the prompt's line is {lines[prompt]!r}")
+    check(any(re.match("khp: (interrupted|the connect was cancelled)", line) for line in lines[prompt + 1 :]), f"the screen is {lines!r}")
+    check(terminal.echoes, "what is typed is not shown any more")
+
+
+@behaviour("at a terminal: a proxy's password is asked for, unseen, and given", rows=[("http", "http"), ("SOCKS", "socks5")])
+async def _(bench, scheme):
+    server = await bench.serve()
+    seen = []
+
+    async def proxy(reader, writer):
+        if scheme == "http":
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                seen.append(head)
+                if "Proxy-Authorization" in head:
+                    break
+                writer.write(b'HTTP/1.1 407 X\r\nProxy-Authenticate: Basic realm="gate"\r\nContent-Length: 0\r\n\r\n')
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        else:
+            await reader.readexactly(4)
+            writer.write(b"\x05\x02")
+            _, size = await reader.readexactly(2)
+            name = await reader.readexactly(size)
+            password = await reader.readexactly((await reader.readexactly(1))[0])
+            seen.append(f"{name.decode()}:{password.decode()}")
+            writer.write(b"\x01\x00")
+            await reader.readexactly(4 + 4 + 2)
+            writer.write(b"\x05\x00\x00\x01\0\0\0\0\0\0")
+        await reader.read(1)
+        writer.close()
+
+    listener = await asyncio.start_server(proxy, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    terminal = await bench.terminal(
+        "connect", "--proxy", f"{scheme}://127.0.0.1:{port}", "--proxy-user", USER, "--message", "hi", server.url()
+    )
+    await terminal.see(r"(?i)password[^\n]*: ")
+    terminal.type(PASSWORD + "\r")
+    await terminal.ended()
+    listener.close()
+    check(PASSWORD.encode() not in terminal.screen, "the password is shown")
+    login = f"{USER}:{PASSWORD}"
+    given = [login, base64.b64encode(login.encode()).decode()]
+    check(any(one in text for one in given for text in seen), f"the proxy was given {seen!r}")
+
+
+@behaviour("without a terminal, --proxy-user with a name alone ends with 2")
+async def _(bench):
+    outcome = await bench.connect("ws://127.0.0.1:1/", "--proxy", "http://127.0.0.1:1", "--proxy-user", USER)
+    outcome.fails(2)
+    check("KHP_PROXY_PASSWORD" in outcome.errors, f"standard error {outcome.errors!r}")
+
+
+@behaviour("at a terminal: colours, and none with NO_COLOR", rows=[("colours", {}), ("none", {"NO_COLOR": "1"})])
+async def _(bench, variables):
+    server = await bench.serve()
+    environment = {**bench.environment.variables, "TERM": "xterm", **variables}
+    terminal = await bench.terminal("connect", "-v", "--message", "hi", server.url(), environment=environment)
+    equal(await terminal.ended(), 0, "exit status")
+    equal(b"\x1b[3" in terminal.screen, not variables, f"colours in {bytes(terminal.screen)!r}")
+
+
+@behaviour("a token in a URL is shown nowhere", rows=[("plain", "off"), ("extended", "required")])
+async def _(bench, extended):
+    server = await bench.serve("--route", "/a=redirect:/b?access_token=canary-b", "--route", "/b=echo", "--json", "--trace")
+    path = bench.unused_path(".transcript")
+    outcome = await bench.connect(
+        server.url("/a?x=1&token=canary-a"), "--json", "--trace", "--extended", extended, "--save-transcript", path,
+        "--message", "hi", "--count", 1,
+    )  # fmt: skip
+    events = outcome.ends(0).events
+    equal(events.one("open")["url"], server.url("/b?access_token=•••"), "url")
+    equal(events.one("redirect")["from"], server.url("/a?x=1&token=•••"), "from")
+    await server.process.see("closed")
+    for name, text in [("standard output", outcome.text), ("standard error", outcome.errors), ("file", open(path).read()),
+                       ("server", bytes(server.process.out + server.process.err).decode())]:  # fmt: skip
+        check("canary" not in text, f"a token is in {name}")
+        check("x=1&token=" in text, f"{name} does not show the rest of the query")

@@ -76,6 +76,11 @@ class Terminal:
         except asyncio.TimeoutError:
             raise Failed(f"the screen did not show {pattern!r} within {within} s: {bytes(self.screen)!r}") from None
 
+    @property
+    def echoes(self) -> bool:
+        """Whether what is typed is shown."""
+        return bool(termios.tcgetattr(self.descriptor)[3] & termios.ECHO)
+
     def type(self, text: str) -> None:
         os.write(self.descriptor, text.encode())
 

@@ -31,6 +31,17 @@ struct ProxyTunnelTests {
             }
         }
 
+        /// What a client says first.
+        var first: [UInt8] {
+            switch self {
+            case .http, .https: Array("CONN".utf8)
+            // RFC 1928 section 3: one method, or two; and the login or the request that follow.
+            case .socks5: [5, 1, 0, 5]
+            case .socks5Login: [5, 2, 0, 2]
+            case .socks4: [4, 1]
+            }
+        }
+
         func asked(_ port: Int) -> String {
             switch self {
             case .http, .https: "CONNECT localhost:\(port) HTTP/1.1\r\nHost: localhost:\(port)\r\n\r\n"
@@ -68,6 +79,8 @@ struct ProxyTunnelTests {
                     configuration.proxyTLS.trustRoots = .file(certificates.authority)
                     let events = Mutex<[ConnectionEvent]>([])
                     configuration.observer = { event, _ in events.withLock { $0.append(event) } }
+                    let tapped = Tapped()
+                    configuration.tap = { _ in Tap(tapped) }
                     let url = "\(isSecure ? "wss" : "ws")://localhost:\(port)/echo"
                     try await WebSocketClient(configuration: configuration).withConnection(to: url) { socket in
                         var messages = socket.messages.makeAsyncIterator()
@@ -76,6 +89,12 @@ struct ProxyTunnelTests {
                             #expect(try await messages.next() == message)
                         }
                     }
+                    // In clear, whatever TLS is on the way, and from the first byte to the proxy.
+                    let (sent, received) = tapped.bytes.withLock { $0 }
+                    #expect(Canary.contains(sent, "GET /echo HTTP/1.1\r\nHost: localhost:\(port)\r\n"))
+                    #expect(Canary.contains(received, "HTTP/1.1 101 ") && Canary.contains(received, "through"))
+                    #expect(received.readableBytes > large.readableBytes)
+                    #expect(sent.getBytes(at: 0, length: kind.first.count) == kind.first)
                     for event in events.withLock({ $0 }) {
                         if case .connecting(_, _, let proxy) = event { #expect(proxy?.port == proxyPort) }
                         if case .connected(let peer, let tls) = event {
@@ -233,5 +252,34 @@ struct ProxyTunnelTests {
                 }
             }
         }
+    }
+}
+
+/// What a tap has seen pass.
+private final class Tapped: Sendable {
+    let bytes = Mutex<(sent: ByteBuffer, received: ByteBuffer)>((ByteBuffer(), ByteBuffer()))
+}
+
+/// Passes all on as it is, and keeps a copy.
+private final class Tap: ChannelDuplexHandler, RemovableChannelHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+
+    private let tapped: Tapped
+
+    init(_ tapped: Tapped) {
+        self.tapped = tapped
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let bytes = self.unwrapInboundIn(data)
+        self.tapped.bytes.withLock { _ = $0.received.writeImmutableBuffer(bytes) }
+        context.fireChannelRead(data)
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        let bytes = self.unwrapOutboundIn(data)
+        self.tapped.bytes.withLock { _ = $0.sent.writeImmutableBuffer(bytes) }
+        context.write(data, promise: promise)
     }
 }

@@ -37,7 +37,7 @@ import Testing
             #expect(!text.contains("CANARY"))
         }
         #expect(
-            "\(error)" == "extended-refused: The server refused. (during extended, at wss://h/path?•••, "
+            "\(error)" == "extended-refused: The server refused. (during extended, at wss://h/path?token=•••, "
                 + "status 403 Forbidden, close code 1000)"
         )
         #expect("\(WebSocketError(.closed, "It is closed."))" == "closed: It is closed.")

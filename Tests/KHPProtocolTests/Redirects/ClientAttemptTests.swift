@@ -130,14 +130,15 @@ struct ClientAttemptTests {
         #expect(error?.code == .redirectLoop)
     }
 
-    @Test("an error has the way to it, queries hidden")
+    @Test("an error has the way to it, credentials in queries hidden")
     func trail() throws {
         var attempt = try self.attempt("ws://a.example/?secret=canary")
         _ = try attempt.follow(self.outcome(302, [.location: "ws://b.example/x?token=canary"]))
         let error = attempt.explained(WebSocketError(.timeout, "It took too long."))
         #expect(error.redirects.map(\.status) == [302])
         #expect(
-            "\(error)" == "timeout: It took too long. (after 302 from ws://a.example/?••• to ws://b.example/x?•••)"
+            "\(error)"
+                == "timeout: It took too long. (after 302 from ws://a.example/?secret=••• to ws://b.example/x?token=•••)"
         )
         #expect(attempt.explained(WebSocketError(.timeout, "")).url == nil)
     }

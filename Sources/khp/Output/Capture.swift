@@ -1,0 +1,102 @@
+import Dispatch
+import Foundation
+import NIOCore
+import NIOExtras
+import Synchronization
+
+/// The file of `--pcap`: the bytes of each connection as they are above TLS, as packets that Wireshark, tshark and
+/// tcpdump read. Credentials and messages stand in it in clear, so it is its owner's alone.
+///
+/// What is recorded is written by a queue of its own: no event loop waits for a disk. What waits there is bounded, and
+/// ``finish()`` is called however the command ends, so that nothing of it is lost.
+final class Capture: Sendable {
+    /// Bytes that may wait for the disk. One that does not keep up ends the capture, not the conversation.
+    private static let limit = 64 << 20
+    /// How long the end of the command waits for the ends of connections, which belong to the capture as well.
+    private static let patience = DispatchTimeInterval.seconds(1)
+
+    private static let current = Mutex<Capture?>(nil)
+
+    private struct State {
+        var waiting = 0
+        var hasEnded = false
+    }
+
+    private let path: String
+    private let descriptor: Int32
+    private let queue = DispatchQueue(label: "khp.capture")
+    private let connections = DispatchGroup()
+    private let state = Mutex(State())
+
+    /// Creates the file, or empties it.
+    init(path: String) throws(CommandFailure) {
+        self.path = path
+        descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else {
+            throw .usage("the file `\(path)` of --pcap cannot be written: \(String(cString: strerror(errno)))")
+        }
+        // One that was there keeps its mode otherwise. A pipe has none to speak of.
+        var status = stat()
+        if fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG { fchmod(descriptor, 0o600) }
+        write(NIOWritePCAPHandler.pcapFileHeader)
+        Self.current.withLock { $0 = self }
+    }
+
+    /// What records a connection that is about to begin.
+    func tap(_ channel: any Channel) -> any ChannelHandler & RemovableChannelHandler {
+        connections.enter()
+        channel.closeFuture.whenComplete { _ in self.connections.leave() }
+        return NIOWritePCAPHandler(mode: .client) { self.write($0) }
+    }
+
+    /// Writes what is left, at the end of the command; does nothing where there is no capture.
+    static func finish() {
+        guard let capture = current.withLock({ $0.take() }) else { return }
+        _ = capture.connections.wait(timeout: .now() + patience)
+        capture.queue.sync {
+            capture.state.withLock { $0.hasEnded = true }
+            close(capture.descriptor)
+        }
+    }
+
+    private func write(_ packets: ByteBuffer) {
+        let size = packets.readableBytes
+        guard size > 0 else { return }
+        let isInTime: Bool? = state.withLock { state in
+            if state.hasEnded { return nil }
+            state.waiting += size
+            return state.waiting <= Self.limit
+        }
+        guard let isInTime else { return }
+        guard isInTime else { return end("the disk does not keep up") }
+        queue.async {
+            defer { self.state.withLock { $0.waiting -= size } }
+            guard !self.state.withLock({ $0.hasEnded }) else { return }
+            if let reason = Self.writeAll(packets, self.descriptor) { self.end(reason) }
+        }
+    }
+
+    /// A capture that cannot go on ends with what it has; the conversation does not.
+    private func end(_ reason: String) {
+        let isFirst = state.withLock { state in
+            defer { state.hasEnded = true }
+            return !state.hasEnded
+        }
+        guard isFirst else { return }
+        Output.shared.line("khp: warning: the capture in `\(path)` ends here: \(reason)", to: .standardError)
+    }
+
+    /// - Returns: why it failed.
+    private static func writeAll(_ packets: ByteBuffer, _ descriptor: Int32) -> String? {
+        packets.withUnsafeReadableBytes { bytes in
+            var rest = bytes
+            while !rest.isEmpty {
+                let count = Foundation.write(descriptor, rest.baseAddress, rest.count)
+                if count < 0, errno == EINTR { continue }
+                guard count > 0 else { return String(cString: strerror(errno)) }
+                rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
+            }
+            return nil
+        }
+    }
+}
