@@ -8,7 +8,8 @@ public import KHPProtocol
 /// It connects again after errors of the network, timeouts, the statuses 429, 500, 502, 503 and 504, of a server or of a
 /// proxy, a SOCKS proxy that did not reach the server, and the close codes 1001, 1006 (a lost connection), 1012 and
 /// 1013. It never does after any other status, 401 and 403 among them, after a failure of TLS, a redirect that was not
-/// followed, or a violation of the protocol: what was refused once will be refused again.
+/// followed, an extension that is required and not agreed on, or a violation of the protocol: what was refused once will
+/// be refused again.
 public struct ReconnectPolicy: Sendable {
     /// The longest pause before the first new attempt.
     public var initialDelay: Duration = .milliseconds(500)

@@ -23,6 +23,8 @@ struct FailureTests {
             (WebSocketError(.closedDuringHandshake, "x", phase: .opening), .openingFailed),
             (WebSocketError(.protocolViolation, "x", phase: .opening), .openingFailed),
             (WebSocketError(.extendedRequired, "x"), .extendedFailed),
+            (WebSocketError(.extensionRequired, "x", phase: .opening), .openingFailed),
+            (WebSocketError(.extensionRequired, "x", phase: .extended), .extendedFailed),
             (WebSocketError(.extendedRefused, "x", response: refused(500)), .extendedFailed),
             (WebSocketError(.extendedInvalid, "x"), .extendedFailed),
             (WebSocketError(.redirectMethod, "x"), .extendedFailed),

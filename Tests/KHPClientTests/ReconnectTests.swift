@@ -77,7 +77,7 @@ struct ReconnectTests {
             (.openingInvalid, 101, false), (.extendedInvalid, 101, false), (.extendedRequired, 101, false),
             (.protocolViolation, nil, false), (.cancelled, nil, false), (.limitExceeded, nil, false),
             (.proxyRefused, 503, true), (.proxyRefused, 502, true), (.proxyRefused, 403, false),
-            (.proxyRefused, nil, false), (.proxyInvalid, nil, false),
+            (.proxyRefused, nil, false), (.proxyInvalid, nil, false), (.extensionRequired, 101, false),
         ] as [(WebSocketError.Code, Int?, Bool)]
     )
     func failures(_ code: WebSocketError.Code, _ status: Int?, _ isAllowed: Bool) {

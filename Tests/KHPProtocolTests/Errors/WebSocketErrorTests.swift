@@ -6,7 +6,7 @@ import Testing
 @Suite struct WebSocketErrorTests {
     @Test func codesHaveNamesOfTheirOwn() {
         #expect(Set(WebSocketError.Code.all.map(\.description)).count == WebSocketError.Code.all.count)
-        #expect(WebSocketError.Code.all.count == 25)
+        #expect(WebSocketError.Code.all.count == 27)
         for code in WebSocketError.Code.all {
             #expect(WebSocketError.Code(name: code.description) == code)
             #expect(Token.isToken(code.description))
