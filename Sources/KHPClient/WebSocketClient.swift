@@ -138,3 +138,8 @@ public struct WebSocketClient: Sendable {
         )
     }
 }
+
+extension WebSocketClient: CustomReflectable {
+    /// How it is configured. From the event loops, every connection of the process could be looked into while it works.
+    public var customMirror: Mirror { Mirror(self, children: ["configuration": self.configuration]) }
+}

@@ -55,3 +55,8 @@ final class BoundAddress: Sendable {
         }
     }
 }
+
+extension BoundAddress: CustomReflectable {
+    /// Nothing: what is behind the lock changes while a server is looked at.
+    var customMirror: Mirror { Mirror(self, children: []) }
+}

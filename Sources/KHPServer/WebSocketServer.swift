@@ -183,3 +183,10 @@ public final class WebSocketServer: Service, Sendable {
         }
     }
 }
+
+extension WebSocketServer: CustomReflectable {
+    /// How it is configured. From the event loops, every connection of the process could be looked into while it works.
+    public var customMirror: Mirror {
+        Mirror(self, children: ["configuration": self.configuration, "endpoints": self.endpoints])
+    }
+}

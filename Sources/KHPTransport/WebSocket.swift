@@ -302,3 +302,8 @@ public final class WebSocket: Sendable {
         }
     }
 }
+
+extension WebSocket: CustomReflectable {
+    /// What was negotiated. The rest changes on the event loop, and is not to be looked at from elsewhere.
+    public var customMirror: Mirror { Mirror(self, children: ["negotiated": self.negotiated]) }
+}

@@ -182,3 +182,8 @@ extension AuthenticationGate.Verdict {
         if case .wrong(let tried) = self { tried == scheme } else { false }
     }
 }
+
+extension AuthenticationGate: CustomReflectable {
+    /// The realm: the counts behind the lock change while an endpoint is looked at, and the rest is nobody's business.
+    var customMirror: Mirror { Mirror(self, children: ["realm": self.realm]) }
+}

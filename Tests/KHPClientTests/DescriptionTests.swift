@@ -1,0 +1,48 @@
+// What may be described at any time: clients, servers and sockets have parts that change under other threads.
+
+import KHPClient
+import KHPServer
+import TestSupport
+import Testing
+
+@Suite("Looking at what is at work")
+struct DescriptionTests {
+    @Test("dump shows what was configured and agreed on, and nothing that changes meanwhile")
+    func dumps() async throws {
+        let authentication = ServerAuthentication.basic(realm: "trades") { $0 == "joe" && $1 == "secret" }
+        let endpoint = Endpoint("/echo", extensions: [PerMessageDeflate()], authentication: authentication) { socket in
+            for try await message in socket.messages { try await socket.send(message) }
+        }
+        try await withServer {
+            endpoint
+        } body: { port in
+            var configuration = WebSocketClient.Configuration()
+            configuration.extensions = [PerMessageDeflate()]
+            configuration.challengeHandler = BasicChallengeHandler(user: "joe", password: "secret")
+            let client = WebSocketClient(configuration: configuration)
+            try await client.withConnection(to: "ws://127.0.0.1:\(port)/echo") { socket in
+                let text = String(repeating: "again ", count: 100)
+                async let echoes: Void = {
+                    var messages = socket.messages.makeAsyncIterator()
+                    for _ in 0..<200 {
+                        try await socket.send(text)
+                        _ = try await messages.next()
+                    }
+                }()
+                for _ in 0..<20 {
+                    var shown = ""
+                    dump(client, to: &shown)
+                    dump(socket, to: &shown)
+                    dump(endpoint, to: &shown)
+                    #expect(shown.contains("permessage-deflate") && shown.contains("trades"))
+                    // Each stands for a lock, or for what only the event loop may touch.
+                    for part in ["waiters", "Mutex", "_value", "deflaters", "counts", "inbound", "blockedSenders"] {
+                        #expect(!shown.contains(part), "\(part)")
+                    }
+                    await Task.yield()
+                }
+                try await echoes
+            }
+        }
+    }
+}
