@@ -2,14 +2,19 @@
 SHELL := /bin/bash
 KHP := .build/debug/khp
 LINTED := $(wildcard Package.swift Sources Tests Examples Benchmarks/Package.swift Benchmarks/Sources)
+# For fuzz: how long altogether, and which targets (all of them).
+SECONDS := 60
+TARGETS :=
 
-.PHONY: help setup build demo test interop autobahn examples lint format bench docs clean
+.PHONY: help setup build demo test interop autobahn sanitize fuzz examples lint format bench docs clean
 
 help:
 	@echo "make demo      two servers, a client and its journey through both handshakes"
 	@echo "make test      all tests"
 	@echo "make interop   against software that nobody here wrote"
 	@echo "make autobahn  all of Autobahn|Testsuite, in both roles: more than an hour"
+	@echo "make sanitize  all tests under the thread and the address sanitizer: half an hour or more"
+	@echo "make fuzz      libFuzzer on what peers' bytes reach, SECONDS=60 of it altogether"
 	@echo "make examples  each example, built and run"
 	@echo "make lint      formatting and style; 'make format' mends most of it"
 	@echo "make bench     ratios to NIOWebSocket, instructions per operation"
@@ -41,6 +46,12 @@ interop:
 autobahn: setup
 	Tests/Autobahn/run.sh
 
+sanitize: setup
+	scripts/sanitize.sh
+
+fuzz: setup
+	Tests/Fuzz/run.sh $(SECONDS) $(TARGETS)
+
 examples: build
 	Examples/run.sh
 
@@ -57,4 +68,4 @@ docs: setup
 	scripts/docs.sh
 
 clean:
-	rm -rf .build Benchmarks/.build
+	rm -rf .build Benchmarks/.build Tests/Fuzz/.build

@@ -48,7 +48,7 @@ struct CaptureTests {
         } body: { port in
             try await inFile { file in
                 // What is there already is replaced, and closed to others.
-                FileManager.default.createFile(
+                _ = FileManager.default.createFile(
                     atPath: file,
                     contents: Data(repeating: 1, count: 9),
                     attributes: [.posixPermissions: 0o644]

@@ -81,20 +81,25 @@ import Testing
         case 3:
             bytes.removeLast(Int.random(in: 0...bytes.count, using: &generator))
         default:
-            for _ in 0..<Int.random(in: 1...4, using: &generator) where !bytes.isEmpty {
-                let index = Int.random(in: 0..<bytes.count, using: &generator)
-                switch Int.random(in: 0..<5, using: &generator) {
-                case 0: bytes[index] = UInt8.random(in: 0...255, using: &generator)
-                case 1: bytes[index] ^= 1 << UInt8.random(in: 0..<8, using: &generator)
-                case 2: bytes.remove(at: index)
-                case 3: bytes.insert(bytes[index], at: index)
-                default:
-                    let end = min(bytes.count, index + Int.random(in: 1...40, using: &generator))
-                    bytes.append(contentsOf: Array(bytes[index..<end]))
-                }
-            }
+            Self.spoil(&bytes, &generator)
         }
         return bytes
+    }
+
+    /// One to four things go wrong.
+    static func spoil(_ bytes: inout [UInt8], _ generator: inout Generator) {
+        for _ in 0..<Int.random(in: 1...4, using: &generator) where !bytes.isEmpty {
+            let index = Int.random(in: 0..<bytes.count, using: &generator)
+            switch Int.random(in: 0..<5, using: &generator) {
+            case 0: bytes[index] = UInt8.random(in: 0...255, using: &generator)
+            case 1: bytes[index] ^= 1 << UInt8.random(in: 0..<8, using: &generator)
+            case 2: bytes.remove(at: index)
+            case 3: bytes.insert(bytes[index], at: index)
+            default:
+                let end = min(bytes.count, index + Int.random(in: 1...40, using: &generator))
+                bytes.append(contentsOf: Array(bytes[index..<end]))
+            }
+        }
     }
 
     static func frame(_ role: ConnectionRole, _ generator: inout Generator) -> [UInt8] {

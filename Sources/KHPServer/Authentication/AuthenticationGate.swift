@@ -149,7 +149,8 @@ final class AuthenticationGate: Sendable {
             case .basic:
                 values.append("Basic realm=\(realm), charset=\"UTF-8\"")
             case .digest:
-                var generator = SystemRandomNumberGenerator()
+                // In a box: ThreadSanitizer reads at the address of what is passed on, and an empty struct has none.
+                var generator: any RandomNumberGenerator = SystemRandomNumberGenerator()
                 let now = Self.microseconds()
                 values += self.digest?.challenges(isStale: verdict.isStale, now: now, using: &generator) ?? []
             case .bearer:

@@ -27,6 +27,16 @@ package struct ImprovisedPlay {
         for _ in 0..<8 where self.play.proceed() {}
     }
 
+    /// Lets the application, or the shell, do something; what that leads to is done.
+    package mutating func act(_ deed: (inout Connection, NIODeadline) -> Void) {
+        self.play.with { driven in
+            guard !driven.hasEnded else { return }
+            deed(&driven.connection, driven.now)
+            driven.run()
+        }
+        for _ in 0..<8 where self.play.proceed() {}
+    }
+
     /// Lets the peer end its stream.
     package mutating func endInput() { self.play.with { $0.endInput() } }
 

@@ -2,7 +2,7 @@
 // they are. Who completes the extended handshake on top of a WebSocket of somebody else, as a page in a browser does, has
 // no say in what that WebSocket compresses: its opening asks, and what is agreed on later it cannot do.
 
-public import ArgumentParser
+import ArgumentParser
 import KHPProtocol
 
 /// The handshake in which compression is agreed on.

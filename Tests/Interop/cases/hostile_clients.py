@@ -10,8 +10,8 @@ from support.rawclient import RawClient
 from support.registry import behaviour
 from support.wire import BINARY, CLOSE, CONTINUATION, PING, TEXT, close_payload
 
-COUNT = 2500
-AT_ONCE = 24
+COUNT = 10_000
+AT_ONCE = 64
 
 
 async def _to_extended(client):
@@ -32,6 +32,11 @@ async def _to_open(client):
 
 async def _to_nothing(client):
     pass
+
+
+async def _behind_opening(client):
+    """Without waiting for the 101: what follows lies in the same packet."""
+    return client.opening()
 
 
 def _frames(client):
@@ -75,12 +80,13 @@ def _request_strings(garbage, client):
 STAGES = [
     ("instead of the opening", _to_nothing, _opening_strings),
     ("as frames after a plain 101", _to_plain, _frame_strings),
+    ("between the handshakes, behind the opening request", _behind_opening, _request_strings),
     ("as the extended request", _to_extended, _request_strings),
     ("after completion", _to_open, _frame_strings),
 ]
 
 
-@behaviour(f"{COUNT} hostile strings: alive, no hang, no growth", rows=STAGES, timeout=120, alone=True)
+@behaviour(f"{COUNT} hostile strings: alive, no hang, no growth", rows=STAGES, timeout=300, alone=True)
 async def _(bench, prelude, strings):
     server = await bench.serve("--extension", "x-one", "--subprotocol", "amqp", "--handshake-timeout", 5)
     garbage = Garbage(f"{bench.environment.seed} {prelude.__name__} {strings.__name__}")
@@ -109,8 +115,7 @@ async def _once(server, garbage, prelude, strings):
     data = b""
     try:
         data = strings(garbage, client)
-        await prelude(client)
-        await client.send(data)
+        await client.send((await prelude(client) or b"") + data)
         client.end_writing()
         await client.until_end(within=4)
     except (ConnectionError, OSError):
@@ -122,7 +127,7 @@ async def _once(server, garbage, prelude, strings):
         client.abort()
 
 
-@behaviour("hostile strings without an end are ended by the handshake timeout", rows=[STAGES[0], STAGES[2]], alone=True,
+@behaviour("hostile strings without an end are ended by the handshake timeout", rows=[STAGES[0], STAGES[3]], alone=True,
            timeout=30)  # fmt: skip
 async def _(bench, prelude, strings):
     server = await bench.serve("--handshake-timeout", 1)

@@ -9,6 +9,8 @@ from support.rawserver import RawServer
 from support.registry import behaviour
 from support.wire import BINARY, CLOSE, CONTINUATION, PING, TEXT, close_payload
 
+# A process for each. 1,000 at each stage through one client, and 10,000 in memory, are among the Swift tests:
+# HostileServerTests and HostilePeerTests.
 COUNT = 100
 AT_ONCE = 6
 

@@ -42,6 +42,59 @@ struct DeflateTests {
         return Array(output[..<(count - 4)])
     }
 
+    // MARK: Room
+
+    /// What a message gives with no more than `room` bytes at a time.
+    private static func inflated(_ pieces: [[UInt8]], room: Int) throws -> [[UInt8]] {
+        var transform = try #require(
+            PerMessageDeflate().makeFrameTransform(role: .client, parameters: ExtensionParameters())
+        )
+        return try pieces.enumerated().map { index, bytes in
+            var piece = MessagePiece(
+                .binary,
+                ByteBuffer(bytes: bytes),
+                reservedBits: .rsv1,
+                isFirst: index == 0,
+                isLast: index == pieces.count - 1
+            )
+            var output = ByteBuffer()
+            var isDone = false
+            while !isDone {
+                let before = output.readableBytes
+                isDone = try transform.inbound(&piece, into: &output, room: room)
+                #expect(output.readableBytes - before <= room)
+            }
+            return Array(output.readableBytesView)
+        }
+    }
+
+    @Test("a message is the same whatever room there is for it at a time", arguments: [0, 1, 2, 3])
+    func anyRoom(_ literals: Int) throws {
+        // A match of 258 bytes that is cut anywhere, and so at its very end.
+        let message = (0..<literals).map { UInt8($0) } + [UInt8](repeating: 7, count: 1 + 2 * 258)
+        let deflated = Self.deflated(message)
+        for room in 1...600 {
+            #expect(try Self.inflated([deflated], room: room) == [message], "\(room)")
+        }
+        // A stored block whose last bytes are those that the sender leaves out: what they mean is not ours to ask.
+        for room in 1...6 {
+            #expect(
+                try Self.inflated([[0, 5, 0, 0xFA, 0xFF, 0x48]], room: room) == [[0x48, 0, 0, 0xFF, 0xFF]],
+                "\(room)"
+            )
+        }
+    }
+
+    @Test("what a fragment gives does not wait for the next one")
+    func noDelay() throws {
+        let message = [UInt8](repeating: 7, count: 1 + 2 * 258)
+        // Flushed, so that all of the message is in the first fragment.
+        let fragment = Self.deflated(message) + [0, 0, 0xFF, 0xFF]
+        for room in 1...600 {
+            #expect(try Self.inflated([fragment, [0]], room: room) == [message, []], "\(room)")
+        }
+    }
+
     // MARK: Vectors
 
     private struct Vectors: Decodable {

@@ -45,6 +45,54 @@ struct UsersFileTests {
     private static let key = DigestAlgorithm.md5.key(user: "joe", realm: "desk", password: "secret")
     private static let longKey = DigestAlgorithm.sha256.key(user: "joe", realm: "desk", password: "secret")
 
+    @Test("any text is taken, or refused with the number of a line (H1)", arguments: [false, true])
+    func anyText(allowsTokens: Bool) {
+        let right = """
+            # the desk
+            joe:\(Self.sha256)
+            joe:desk:\(Self.key)
+            joe:desk:SHA-256:\(Self.longKey)
+            robot:mF_9.B5f-4.1JqM
+            """
+        var generator = SplitMix(state: 22)
+        var taken = 0
+        for round in 0..<5000 {
+            var bytes = Array(right.utf8)
+            for _ in 0..<Int.random(in: 0...3, using: &generator) {
+                let index = Int.random(in: 0..<bytes.count, using: &generator)
+                switch Int.random(in: 0..<4, using: &generator) {
+                case 0: bytes[index] = UInt8.random(in: 0...255, using: &generator)
+                case 1: bytes.remove(at: index)
+                case 2: bytes.insert(contentsOf: bytes[index...].prefix(30), at: index)
+                default: bytes.insert([0x3A, 0x0A, 0x24, 0x0D].randomElement(using: &generator) ?? 0x3A, at: index)
+                }
+            }
+            let text = String(decoding: bytes, as: UTF8.self)
+            do {
+                _ = try UsersFile(text, name: "users", allowsTokens: allowsTokens)
+                taken += 1
+            } catch let error as WebSocketError {
+                #expect(error.code == .invalidArgument, "round \(round)")
+                #expect(error.message.hasPrefix("Line "), "round \(round): \(error.message)")
+            } catch {
+                Issue.record("round \(round): \(error)")
+            }
+        }
+        #expect(taken > (allowsTokens ? 500 : -1))
+    }
+
+    private struct SplitMix: RandomNumberGenerator {
+        var state: UInt64
+
+        mutating func next() -> UInt64 {
+            self.state &+= 0x9E37_79B9_7F4A_7C15
+            var mixed = self.state
+            mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+            mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+            return mixed ^ (mixed >> 31)
+        }
+    }
+
     @Test("comments, blanks, two users (D22)")
     func passwords() async throws {
         let text = """

@@ -25,8 +25,8 @@ struct DeflateTransform: FrameTransform {
     /// Whether something of the message came, and how much of the tail behind it was inflated.
     private var hasInput = false
     private var tailBytes = 0
-    /// Whether there was no room for all that the input gave: more may come without any.
-    private var isFull = false
+    /// Whether what was inflated last gives more than there was room for.
+    private var owesOutput = false
     /// Whether the message that is being sent is compressed.
     private var isCompressing = false
 
@@ -59,7 +59,7 @@ struct DeflateTransform: FrameTransform {
     ) throws(InflateError) -> Bool {
         let inflater = try takeInflater()
         var room = room
-        if piece.bytes.readableBytes > 0 || isFull {
+        if piece.bytes.readableBytes > 0 || owesOutput {
             hasInput = true
             let before = output.readableBytes
             let result = try piece.bytes.withUnsafeReadableBytes { bytes throws(InflateError) in
@@ -67,7 +67,7 @@ struct DeflateTransform: FrameTransform {
             }
             piece.bytes.moveReaderIndex(forwardBy: result.used)
             room -= output.readableBytes - before
-            isFull = !result.isDone
+            owesOutput = !result.isDone
             guard result.isDone, piece.bytes.readableBytes == 0 else { return false }
         }
         guard piece.isLast else { return true }

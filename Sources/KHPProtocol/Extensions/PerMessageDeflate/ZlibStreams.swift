@@ -19,6 +19,9 @@ final class Inflater: @unchecked Sendable {
     private let stream: UnsafeMutablePointer<z_stream>
     /// Whether a final block has ended and nothing has come behind it.
     private(set) var isBehindFinalBlock = false
+    /// Whether the data could end here: between two blocks. zlib says so of what a call has done, and forgets it in a
+    /// call that finds nothing to do.
+    private(set) var isBetweenBlocks = false
 
     /// - Parameter windowBits: 9 to 15. About 7 KiB, and once something was inflated the window of 2^windowBits more.
     init(windowBits: Int) throws(InflateError) {
@@ -35,6 +38,7 @@ final class Inflater: @unchecked Sendable {
     init(copying other: Inflater) throws(InflateError) {
         windowBits = other.windowBits
         isBehindFinalBlock = other.isBehindFinalBlock
+        isBetweenBlocks = other.isBetweenBlocks
         stream = .allocate(capacity: 1)
         stream.initialize(to: z_stream())
         guard inflateCopy(stream, other.stream) == Z_OK else { throw .memory }
@@ -49,10 +53,8 @@ final class Inflater: @unchecked Sendable {
     func reset() {
         inflateReset(stream)
         isBehindFinalBlock = false
+        isBetweenBlocks = false
     }
-
-    /// Whether the data could end here: between two blocks.
-    var isBetweenBlocks: Bool { isBehindFinalBlock || stream.pointee.data_type & 128 != 0 }
 
     /// Inflates until the input is used up or there is no more room.
     ///
@@ -70,13 +72,16 @@ final class Inflater: @unchecked Sendable {
             let (consumed, produced, wanted, code) = step(input, from: used, into: &output, atMost: room, guess: guess)
             used += consumed
             room -= produced
-            if consumed > 0 || produced > 0 { isBehindFinalBlock = false }
+            if consumed > 0 || produced > 0 {
+                isBehindFinalBlock = false
+                isBetweenBlocks = stream.pointee.data_type & 128 != 0
+            }
             switch code {
             case Z_STREAM_END:
                 // A final block ends neither the message nor the context (RFC 7692 section 7.2.3.4). Keeping the window
                 // costs nothing, however often a peer does this.
                 guard inflateResetKeep(stream) == Z_OK else { throw .invalid }
-                isBehindFinalBlock = true
+                (isBehindFinalBlock, isBetweenBlocks) = (true, true)
                 if used == input.count { return (used, true) }
             case Z_OK, Z_BUF_ERROR:
                 // Room that was not needed shows that there is no more to come.

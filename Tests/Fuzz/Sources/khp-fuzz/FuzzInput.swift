@@ -1,0 +1,64 @@
+// Cuts an input in two: its last bytes decide how it is used, the others are what is used. In this order a change of
+// the content moves no decision.
+
+import NIOCore
+
+struct FuzzInput {
+    private var rest: ArraySlice<UInt8>
+
+    init(_ bytes: UnsafeBufferPointer<UInt8>) {
+        rest = Array(bytes)[...]
+    }
+
+    /// The next byte of decisions; 0 where there are no more.
+    mutating func byte() -> UInt8 { rest.popLast() ?? 0 }
+
+    /// A number below `count`.
+    mutating func choice(_ count: Int) -> Int { Int(byte()) % count }
+
+    mutating func flag() -> Bool { byte() & 1 == 1 }
+
+    /// How to cut what is used: 0 stands for not at all.
+    mutating func cuts() -> Cuts { Cuts(seed: byte()) }
+
+    /// What no decision has taken.
+    var content: [UInt8] { Array(rest) }
+
+    /// The same at the places of line feeds.
+    var lines: [String] {
+        rest.split(separator: 0x0A, omittingEmptySubsequences: false).map { String(decoding: $0, as: UTF8.self) }
+    }
+}
+
+/// Lengths of pieces out of one byte: SplitMix64.
+struct Cuts: RandomNumberGenerator {
+    private let isWhole: Bool
+    private var state: UInt64
+
+    init(seed: UInt8) {
+        isWhole = seed == 0
+        state = UInt64(seed)
+    }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+
+    /// The bytes in pieces, none of them empty. Many are very short, since that is where cuts hurt.
+    mutating func pieces(of bytes: [UInt8]) -> [ByteBuffer] {
+        if isWhole { return bytes.isEmpty ? [] : [ByteBuffer(bytes: bytes)] }
+        var pieces: [ByteBuffer] = []
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let longest = [1, 3, 16, 200].randomElement(using: &self) ?? 1
+            let count = Int.random(in: 1...longest, using: &self)
+            pieces.append(ByteBuffer(bytes: rest.prefix(count)))
+            rest = rest.dropFirst(count)
+        }
+        return pieces
+    }
+}

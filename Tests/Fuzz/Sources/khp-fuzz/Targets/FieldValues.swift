@@ -1,0 +1,158 @@
+// Values of fields that have a grammar of their own: what is read can be written and read again, what we send to each
+// other is understood, and nothing gets further than it may.
+
+import HTTPTypes
+import KHPProtocol
+import NIOCore
+
+extension FuzzTarget {
+    static let challenges = FuzzTarget(name: "challenges") { seeds in
+        let fields: Set<String> = ["www-authenticate", "proxy-authenticate", "authentication-info"]
+        return seeds.values(of: fields, from: .server) + seeds.values(of: ["authorization"], from: .client)
+    } run: { input in
+        let lines = input.lines
+        if let challenges = try? parseChallenges(fieldValues: lines) {
+            for challenge in challenges {
+                let again = try? parseChallenges(fieldValues: [challenge.fieldValue])
+                check(again == [challenge], "\(challenge) becomes \(String(describing: again))")
+                if let digest = try? DigestChallenge(challenge) { Self.answer(digest) }
+            }
+        }
+        _ = try? parseAuthenticationParameters(lines)
+        let value = lines.first ?? ""
+        if let basic = BasicCredentials(authorization: value) {
+            check(BasicCredentials(authorization: basic.authorization) == basic, "Basic is another one when written")
+            check(basic.matches(user: basic.user, password: basic.password), "Basic does not match itself")
+        }
+        if let given = try? DigestAuthorization(value) {
+            check(!"\(given)".contains(given.response), "a description shows the response")
+            let verifier = DigestVerifier(realm: given.realm, algorithms: [.md5, .sha256], key: [1, 2, 3])
+            guard let claim = verifier.claim(of: value, method: "GET", target: given.uri) else { return }
+            var counts = NonceCounts(lifetime: 60_000_000, capacity: 8)
+            let key = String(repeating: "a", count: 32)
+            if case .right = verifier.judge(claim, key: key, counts: &counts, now: 1) {
+                check(false, "an answer that nobody computed is right")
+            }
+        }
+    }
+
+    /// What our client answers is what our server reads.
+    private static func answer(_ challenge: DigestChallenge) {
+        guard var session = try? DigestSession(challenge, user: "joe", password: "welcome"),
+            let answer = session.answer(method: "GET", uri: "/echo", clientNonce: "f2/wE4q7")
+        else { return }
+        // The form of RFC 2069 is one that our server does not take.
+        guard !challenge.protections.isEmpty else { return }
+        let given = try? DigestAuthorization(answer.value)
+        check(given?.realm == challenge.realm && given?.nonce == challenge.nonce, "\(answer.value) is not understood")
+        check(given?.uri == "/echo" && given?.opaque == challenge.opaque, "\(answer.value) is misunderstood")
+    }
+
+    static let extensions = FuzzTarget(name: "extensions") { seeds in
+        let fields: Set<String> = ["sec-websocket-extensions", "sec-websocket-protocol"]
+        return seeds.values(of: fields, from: .client) + seeds.values(of: fields, from: .server) + [
+            Array(
+                """
+                permessage-deflate; client_max_window_bits; server_max_window_bits="1\\0", permessage-deflate
+                x-kaazing-idle-timeout; timeout=1000, x-kaazing-ping-pong; 01010102, x; a="b"; c
+                """.utf8
+            )
+        ]
+    } run: { input in
+        guard let offers = try? parseExtensions(input.lines) else { return }
+        let written = offers.map(\.description).joined(separator: ", ")
+        check((try? parseExtensions([written])) == offers, "\(written) is read as something else")
+        check(offers.allSatisfy { (try? $0.validate()) != nil }, "\(written) is not valid")
+        let supported: [any WebSocketExtension] = [
+            PerMessageDeflate(), KaazingIdleTimeout(timeout: .seconds(1)), KaazingPingPong(),
+        ]
+        guard let chosen = try? ExtensionNegotiation.choose(from: offers, supported: supported, layer: .opening) else {
+            return check(false, "no extension of ours refuses a handshake")
+        }
+        check(Set(chosen.map(\.name)).count == chosen.count, "one extension is chosen twice")
+        check(chosen.allSatisfy { item in offers.contains { $0.name == item.name } }, "unasked: \(chosen)")
+        for item in chosen {
+            guard let known = supported.first(where: { $0.name == item.name }) else { continue }
+            check(known.judge(item.parameters), "a client of ours refuses the answer \(item)")
+            _ = known.makeTransform(role: .server, parameters: item.parameters)
+            _ = known.makeFrameTransform(role: .server, parameters: item.parameters)
+        }
+        // The same as a server's answer.
+        var negotiation = try? ExtensionNegotiation(supported)
+        if (try? negotiation?.take(offers, layer: .opening)) != nil {
+            check(negotiation?.negotiated.count ?? 0 <= supported.count, "more than was asked for")
+        }
+    }
+
+    static let cookies = FuzzTarget(name: "cookies") { seeds in
+        seeds.values(of: ["set-cookie"], from: .server) + [
+            Array(
+                """
+                a=b; Domain=.example.com; Path=/echo; Max-Age=100; Secure; HttpOnly
+                c="d e"; Expires=Sun, 06 Nov 2034 08:49:37 GMT; SameSite=Lax
+                __Host-e=f; Secure; Path=/
+                """.utf8
+            )
+        ]
+    } run: { input in
+        let places = ["ws://a.example.com/echo/x", "wss://example.com/", "ws://[::1]:8001/echo", "ws://127.0.0.1/a/"]
+            .compactMap { try? WebSocketURL($0) }
+        var input = input
+        let place = places[input.choice(places.count)]
+        let now: Int64 = 784_111_777
+        var jar = CookieJar()
+        for line in input.lines.prefix(200) {
+            guard let field = SetCookie(line) else { continue }
+            check(!"\(field)".contains(field.value) || field.value.utf8.count < 9, "a description shows a value")
+            guard let cookie = Cookie(field, from: place, now: now) else { continue }
+            jar.set(cookie, now: now)
+        }
+        check(jar.all(now: now).count <= CookieJar.maximum, "too many cookies")
+        for url in places {
+            for cookie in jar.cookies(for: url, now: now) {
+                let isBelow = url.host == cookie.domain || url.host.hasSuffix(".\(cookie.domain)")
+                check(isBelow && url.port == place.port && url.isSecure == place.isSecure, "\(cookie) goes to \(url)")
+            }
+            let isSent = !jar.cookies(for: url, scope: .ownOrigin, now: now).isEmpty
+            check(!isSent || url.isSameOrigin(as: place), "a cookie of \(place) is called one of \(url)")
+            guard let header = jar.header(for: url, now: now) else { continue }
+            check(header.utf8.allSatisfy { $0 == 9 || 0x20...0x7E ~= $0 }, "a header of \(header.debugDescription)")
+        }
+        for line in input.lines { _ = CookieDate.parse(line) }
+    }
+
+    static let choices = FuzzTarget(name: "choices") { seeds in
+        let fields: Set<String> = ["location", "link", "retry-after"]
+        let values = seeds.values(of: fields, from: .server).map { String(decoding: $0, as: UTF8.self) }
+        let entities = [
+            "ws://a.example/\n/b\n# no\n", "<ul><li><a href=\"/c?a=1&amp;b=2\">c</a><a HREF = '../d'>d</a></ul>",
+            "<x>; rel=\"alternate next\"; title=\"a, b\", </y>; rel=alternate",
+        ]
+        return (values + entities).map { "\($0)\n\($0)\n\n\($0)" }.map { Array($0.utf8) }
+            .deciding([[0], [1], [2], [3]])
+    } run: { input in
+        var input = input
+        let (status, type) = [(300, "text/uri-list"), (300, "text/html"), (302, "text/plain"), (503, "")][
+            input.choice(4)
+        ]
+        let parts = input.lines
+        var fields = HTTPFields()
+        fields[.contentType] = type
+        for (name, value) in zip(["Location", "Link", "Retry-After"], parts) {
+            guard let name = HTTPField.Name(name), !value.isEmpty else { continue }
+            fields.append(HTTPField(name: name, value: value))
+        }
+        let entity = ByteBuffer(string: parts.dropFirst(3).joined(separator: "\n"))
+        let response = HandshakeResponse(status: status, reason: "", fields: fields, entity: entity)
+        let references = KHPProtocol.choices(of: response)
+        check(references.count <= 32, "\(references.count) choices")
+        check(Set(references).count == references.count, "a choice comes twice")
+        check(response.retryAfter(now: 784_111_777).map { $0 >= .zero } ?? true, "a wait into the past")
+        guard let start = try? WebSocketURL("wss://example.com/echo"), status < 400 else { return }
+        var tracker = RedirectTracker(from: start)
+        guard let target = try? tracker.follow(status: status, candidates: references, from: start) else { return }
+        verify(target)
+        check(target.isSecure, "a choice leaves TLS")
+        check(tracker.keepsSecrets == target.isSameOrigin(as: start), "secrets and \(target)")
+    }
+}

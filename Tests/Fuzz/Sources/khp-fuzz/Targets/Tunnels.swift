@@ -1,0 +1,84 @@
+// Tunnels through proxies of all kinds: the same however the proxy's bytes are cut, and what comes behind the proxy's
+// answer is neither lost nor doubled.
+
+import KHPProtocol
+import NIOCore
+
+extension FuzzTarget {
+    static let tunnels = FuzzTarget(name: "tunnels") { seeds in
+        let heads = [
+            "HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 101", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200 Fine\r\nVia: x\r\n\r\n",
+            "HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=\"a\"\r\nContent-Length: 3\r\n\r\nno\n",
+            "HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=\"a\"\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nno\n\r\n0\r\n\r\n",
+            "HTTP/1.1 503 No\r\nConnection: close\r\n\r\nno",
+        ].map { Array($0.utf8) }
+        let socks5: [[UInt8]] = [
+            [5, 0, 5, 0, 0, 1, 127, 0, 0, 1, 0, 80, 1, 2, 3], [5, 2, 1, 0, 5, 0, 0, 3, 2, 0x61, 0x62, 0, 80],
+            [5, 0xFF],
+            [5, 0, 5, 0, 0, 4] + Array(repeating: 0, count: 18), [5, 0, 5, 5, 0, 1, 0, 0, 0, 0, 0, 0],
+        ]
+        let socks4: [[UInt8]] = [[0, 90, 0, 0, 0, 0, 0, 0, 9, 9], [0, 91, 0, 0, 0, 0, 0, 0]]
+        return heads.deciding([[0, 0, 0], [0, 9, 1]]) + socks5.deciding([[1, 0, 0], [2, 3, 1]])
+            + socks4.deciding([[3, 0, 0], [3, 4, 1]]) + seeds.heads(of: .server).prefix(20).map { $0 + [1, 0, 0] }
+    } run: { input in
+        var input = input
+        let proxies = ["http://p.example:3128", "socks5://p.example", "socks5://p.example", "socks4://p.example"]
+        let number = input.choice(proxies.count)
+        var cuts = input.cuts()
+        let ends = input.flag()
+        guard var proxy = try? Proxy(proxies[number]), let url = try? WebSocketURL("ws://a.example:8001/") else {
+            return check(false, "these are our own")
+        }
+        if number == 2, let named = try? proxy.authenticated(user: "joe", password: "welcome") { proxy = named }
+        guard let tunnel = try? Tunnel(through: proxy, to: url) else { return check(false, "a tunnel that is refused") }
+        let content = input.content
+        let pieces = cuts.pieces(of: content)
+        let whole = Digging(tunnel, content.isEmpty ? [] : [ByteBuffer(bytes: content)], ends: ends)
+        let cut = Digging(tunnel, pieces, ends: ends)
+        // Bytes that come before they are asked for are wrong by themselves, and cuts decide which those are.
+        if number == 0 { check(whole == cut, "whole it is \(whole), in pieces \(cut)") }
+        check(whole.outcomes <= 1 && cut.outcomes <= 1, "it ends twice")
+        check(!ends || whole.outcomes == 1 && cut.outcomes == 1, "the proxy has gone, and it waits")
+    }
+}
+
+private struct Digging: Equatable {
+    var established: [UInt8]?
+    var challenge: Int?
+    var failure: WebSocketError.Code?
+    var outcomes = 0
+
+    init(_ tunnel: Tunnel, _ pieces: [ByteBuffer], ends: Bool) {
+        var tunnel = tunnel
+        take(tunnel.start())
+        for piece in pieces {
+            if established != nil {
+                established?.append(contentsOf: piece.readableBytesView)
+            } else {
+                take(tunnel.receive(piece))
+            }
+        }
+        if ends, established == nil { take(tunnel.inputEnded()) }
+        if established == nil { take(tunnel.timeReached()) }
+    }
+
+    private mutating func take(_ action: TunnelAction) {
+        switch action {
+        case .wait: break
+        case .send(let bytes): check(bytes.readableBytes > 0, "nothing is sent")
+        case .challenge(let response, _):
+            check(response.status == 407, "\(response) is a challenge")
+            challenge = response.status
+            outcomes += 1
+        case .established(let rest, _):
+            established = Array(rest.readableBytesView)
+            outcomes += 1
+        case .retry:
+            check(false, "nothing was answered before")
+        case .failed(let error):
+            failure = error.code
+            check(!error.description.contains("welcome"), "an error tells the password")
+            outcomes += 1
+        }
+    }
+}

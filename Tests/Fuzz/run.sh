@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Fuzzes each target for its share of the time; see README.md.
+#   Tests/Fuzz/run.sh [SECONDS [TARGET...]]     60 seconds altogether, and all targets, unless told otherwise
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+export SWIFT_BACKTRACE=enable=no
+
+total=${1:-60}
+[ $# -gt 0 ] && shift
+scratch=.build/fuzz
+
+# Asserts stay, our own and those of SwiftNIO. gold cannot link what libFuzzer instruments.
+swift build --package-path Tests/Fuzz --scratch-path "$scratch" -c release -Xswiftc -assert-config -Xswiftc Debug \
+    -Xswiftc -sanitize=fuzzer,address -Xswiftc -use-ld=lld
+program=$scratch/release/khp-fuzz
+
+if [ $# -gt 0 ]; then targets="$*"; else targets=$("$program" list | tr '\n' ' '); fi
+# shellcheck disable=SC2086  (names without spaces)
+set -- $targets
+share=$((total / $#))
+[ "$share" -gt 0 ] || share=1
+
+status=0
+for target in "$@"; do
+    # What was found earlier is gone on from; what to begin with is made afresh.
+    seeds=$scratch/seeds/$target corpus=$scratch/corpus/$target found=$scratch/found/$target log=$scratch/$target.log
+    rm -rf "$seeds"
+    mkdir -p "$corpus" "$found"
+    "$program" seeds "$target" "$seeds"
+    result=0
+    "$program" "$target" -max_total_time="$share" -max_len=4096 -timeout=20 -rss_limit_mb=1024 -malloc_limit_mb=256 \
+        -reload=0 -print_final_stats=1 -dict=Tests/Fuzz/dictionary.txt -artifact_prefix="$found/" "$corpus" "$seeds" \
+        >"$log" 2>&1 || result=$?
+    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+    coverage=$(grep -oE 'cov: [0-9]+' "$log" | tail -n 1 || true)
+    if [ "$result" -eq 0 ]; then
+        printf '%-20s %10s inputs in %d s, %s\n' "$target" "${runs:-no}" "$share" "${coverage:-no coverage}"
+    else
+        status=1
+        printf '%-20s FAILED\n' "$target"
+        grep -E 'Fatal error|ERROR: |SUMMARY|Test unit written' "$log" || tail -n 20 "$log"
+        printf 'again: SWIFT_BACKTRACE=enable=no %s %s FILE\n' "$program" "$target"
+    fi
+done
+exit "$status"
