@@ -33,6 +33,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
     ],
     targets: [
+        .systemLibrary(name: "CBenchZlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
         .executableTarget(
             name: "bench-micro",
             dependencies: [
@@ -47,10 +48,19 @@ let package = Package(
             name: "bench-server",
             dependencies: [
                 .product(name: "KHPServer", package: "swift-khp"),
-                nioCore, nioPosix, nioHTTP1, nioWebSocket,
+                "CBenchZlib", nioCore, nioPosix, nioHTTP1, nioWebSocket,
             ],
             swiftSettings: settings
         ),
-        .executableTarget(name: "bench-load", swiftSettings: settings),
+        .executableTarget(
+            name: "bench-stream",
+            dependencies: [
+                .product(name: "KHPClient", package: "swift-khp"),
+                .product(name: "KHPServer", package: "swift-khp"),
+                nioCore, nioPosix,
+            ],
+            swiftSettings: settings
+        ),
+        .executableTarget(name: "bench-load", dependencies: ["CBenchZlib"], swiftSettings: settings),
     ]
 )

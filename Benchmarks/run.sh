@@ -4,6 +4,7 @@
 #   ./run.sh micro              the parts in memory, in time
 #   ./run.sh load               servers under load, in their processor time for each operation
 #   ./run.sh instructions       servers under load, in instructions for each operation (needs valgrind)
+#   ./run.sh memory             what a connection and a very large message take (Linux)
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -18,6 +19,22 @@ loads=(
     "echo 64 KiB|echo --size 65536|50 250"
     "opening handshake, accept to close|handshake|50 250"
     "opening + extended handshake, accept to close|handshake --extended|50 250"
+    "echo 1 KiB, deflate|echo --deflate --size 1024|128 1152"
+    "echo 1 KiB, deflate without context|echo --deflate --no-context --size 1024|128 1152"
+    "echo 64 KiB, deflate|echo --deflate --size 65536|64 192"
+    "echo 64 KiB, deflate without context|echo --deflate --no-context --size 65536|64 192"
+)
+# Name, what bench-load does, connections that are counted.
+states=(
+    "TCP, nothing said|connected|1000"
+    "half a request|head|1000"
+    "opening done, no extended request|extended|1000"
+    "open, nothing said|open|1000"
+    "open, after an echo of 1 KiB|used --size 1024|1000"
+    "open, after an echo of 64 KiB|used --size 65536|1000"
+    "open with deflate, nothing said|open --deflate|1000"
+    "open with deflate, after 100 KiB each way|used --kib 100 --size 4096 --deflate|500"
+    "the same without context|used --kib 100 --size 4096 --deflate --no-context|500"
 )
 server_pid=
 
@@ -58,8 +75,13 @@ run_load() {
     "$bin/bench-load" "${words[0]}" "$port" "${words[@]:1}" "$@"
 }
 
-# Whether a server takes part in a load: plain TCP has no handshakes.
-takes_part() { [ "$1" != tcp-echo ] || [ "${2%% *}" = echo ]; }
+# Whether a server takes part in a load: NIOWebSocket has no permessage-deflate.
+takes_part() { [[ $1 != nio-websocket || $2 != *--deflate* ]]; }
+
+# program SERVER LOAD: the server's name for bench-server. Beside compressed messages plain TCP calls zlib.
+program() {
+    if [[ $1 == tcp-echo && $2 == *--deflate* ]]; then echo tcp-deflate; else echo "$1"; fi
+}
 
 # print_tables FILE UNIT: rows from lines "LOAD|SERVER|VALUE", of which the smallest counts.
 print_table() {
@@ -108,7 +130,7 @@ under_load() {
             IFS='|' read -r name load _ <<<"$entry"
             for server in $servers; do
                 takes_part "$server" "$load" || continue
-                start_server "$bin/bench-server" "$server"
+                start_server "$bin/bench-server" "$(program "$server" "$load")"
                 read -r done seconds cpu < <(run_load "$server" "$load" --connections 8 --seconds 1 --pid "$server_pid")
                 stop_server
                 # Where the processor time cannot be told, the time of the clock stands in for it.
@@ -124,7 +146,7 @@ under_load() {
 
 # count_instructions SERVER LOAD OPERATIONS: of the server's whole life.
 count_instructions() {
-    start_server valgrind --tool=callgrind --callgrind-out-file=/dev/null "$work/bench-server" "$1"
+    start_server valgrind --tool=callgrind --callgrind-out-file=/dev/null "$work/bench-server" "$(program "$1" "$2")"
     run_load "$1" "$2" --count "$3" >/dev/null
     # The last connections are closed before the server is.
     sleep 0.3
@@ -159,6 +181,44 @@ instructions() {
     printf '\n'
 }
 
+memory() {
+    if [ ! -r /proc/self/status ]; then
+        say "run: no /proc here, so no memory is measured"
+        return 0
+    fi
+    local name load count server bytes mode before peak after
+    printf '## Memory for a connection, in KiB\n\n'
+    printf '| state | khp, handler | khp, async | NIOWebSocket |\n|---|---:|---:|---:|\n'
+    for entry in "${states[@]}"; do
+        IFS='|' read -r name load count <<<"$entry"
+        say "run: memory: $name"
+        printf '| %s |' "$name"
+        for server in khp-sync khp-async nio-websocket; do
+            if ! takes_part "$server" "$load"; then
+                printf ' - |'
+                continue
+            fi
+            start_server "$bin/bench-server" "$server"
+            # shellcheck disable=SC2086 # words on purpose
+            bytes=$("$bin/bench-load" idle "$port" $load --connections "$count" --pid "$server_pid")
+            stop_server
+            awk -v bytes="$bytes" 'BEGIN { printf " %.1f |", bytes / 1024 }'
+        done
+        printf '\n'
+    done
+    printf '\n## One message of 1 GiB each way, both ends in one process, in MiB\n\n'
+    printf '| | before | at the most | after |\n|---|---:|---:|---:|\n'
+    for mode in "" --deflate; do
+        say "run: memory: 1 GiB ${mode:-plain}"
+        # shellcheck disable=SC2086 # none is none
+        read -r before peak after < <("$bin/bench-stream" 1024 $mode)
+        awk -v name="${mode:+with deflate}" -v before="$before" -v peak="$peak" -v after="$after" 'BEGIN {
+            printf "| %s | %.1f | %.1f | %.1f |\n", name == "" ? "plain" : name, before / 1024, peak / 1024, after / 1024
+        }'
+    done
+    printf '\n'
+}
+
 say "run: building"
 swift build -c release >&2
 mkdir -p "$work"
@@ -166,13 +226,15 @@ case ${1:-all} in
     micro) micro ;;
     load) under_load ;;
     instructions) instructions ;;
+    memory) memory ;;
     all)
         micro
         under_load
         instructions
+        memory
         ;;
     *)
-        say "usage: run.sh [micro|load|instructions]"
+        say "usage: run.sh [micro|load|instructions|memory]"
         exit 64
         ;;
 esac

@@ -11,7 +11,7 @@ import NIOSSL
 final class ServerSession: ConnectionDelegate {
     private let server: ServerState
     private let channel: any Channel
-    private let id: UInt64
+    private let entry: ServerState.Entry
     private var endpoint: ServedEndpoint?
     private var openingRequest: OpeningRequest?
     private var principal: String?
@@ -21,10 +21,10 @@ final class ServerSession: ConnectionDelegate {
     private var decision: Task<Void, Never>?
     private var isPending = true
 
-    init(server: ServerState, channel: any Channel, id: UInt64) {
+    init(server: ServerState, channel: any Channel, entry: ServerState.Entry) {
         self.server = server
         self.channel = channel
-        self.id = id
+        self.entry = entry
     }
 
     private var peer: String { self.channel.remoteAddress?.peerName ?? "" }
@@ -57,20 +57,20 @@ final class ServerSession: ConnectionDelegate {
             self.decision?.cancel()
             self.decision = nil
             self.leavePending()
-            self.server.closed(self.id)
+            self.server.closed(self.entry)
         case .message, .chunk, .peerClosing, .pong, .challenge, .hopEnded, .established:
             break
         }
     }
 
     private func observe(_ event: ConnectionEvent) {
-        self.server.observe(event, id: self.id, peer: self.channel.remoteAddress)
+        self.server.observe(event, id: self.entry.id, peer: self.channel.remoteAddress)
     }
 
     private func leavePending() {
         if self.isPending {
             self.isPending = false
-            self.server.leavePending(self.channel.remoteAddress)
+            self.server.leavePending(self.entry)
         }
     }
 
@@ -333,7 +333,7 @@ final class ServerSession: ConnectionDelegate {
         case .handler(let make):
             let application = make()
             handler.deliver(to: .handler(application))
-            self.server.opened(self.id)
+            self.server.opened(self.entry)
             application.opened(EventLoopSocket(handler))
         case .task(let run):
             let inbox = Inbox(limits: handler.connection.settings.limits)
@@ -346,7 +346,7 @@ final class ServerSession: ConnectionDelegate {
                 address: self.channel.remoteAddress
             )
             let server = self.server
-            let id = self.id
+            let entry = self.entry
             let task = Task(executorPreference: handler.executor) {
                 do {
                     try await socket.withOwner(run)
@@ -355,11 +355,11 @@ final class ServerSession: ConnectionDelegate {
                     server.handlerFailed(error)
                     _ = try? await socket.close(code: .internalError)
                 }
-                server.taskEnded(id)
+                server.taskEnded(entry)
             }
-            server.opened(id, task: task)
+            server.opened(entry, task: task)
         case .none:
-            self.server.opened(self.id)
+            self.server.opened(self.entry)
             handler.close(code: .normalClosure, reason: "")
         }
     }

@@ -14,12 +14,19 @@ final class ServerState: Sendable {
     let dialects: [Dialect]
     private let endpoints: [String: ServedEndpoint]
 
-    /// A connection. Unchecked: touched under the registry's lock only.
-    private final class Entry: @unchecked Sendable {
-        var handler: NIOLoopBound<ConnectionHandler>?
-        var isOpen = false
-        var hasEnded = false
-        var task: Task<Void, Never>?
+    /// A connection's place. Unchecked: what changes is touched under the registry's lock only.
+    final class Entry: @unchecked Sendable {
+        let id: UInt64
+        fileprivate let address: AddressKey?
+        fileprivate var handler: NIOLoopBound<ConnectionHandler>?
+        fileprivate var isOpen = false
+        fileprivate var hasEnded = false
+        fileprivate var task: Task<Void, Never>?
+
+        fileprivate init(id: UInt64, address: AddressKey?) {
+            self.id = id
+            self.address = address
+        }
     }
 
     private struct Registry: ~Copyable {
@@ -104,7 +111,7 @@ final class ServerState: Sendable {
     // MARK: Connections
 
     /// Counts a new connection in, or refuses it (R-C2).
-    func enter(_ address: SocketAddress?) -> UInt64? {
+    func enter(_ address: SocketAddress?) -> Entry? {
         let limits = self.configuration.limits
         let key = AddressKey(address)
         return self.registry.withLock { registry in
@@ -118,23 +125,21 @@ final class ServerState: Sendable {
             }
             registry.pending += 1
             registry.nextID += 1
-            registry.entries.updateValue(Entry(), forKey: registry.nextID)
-            return registry.nextID
+            let entry = Entry(id: registry.nextID, address: key)
+            registry.entries.updateValue(entry, forKey: entry.id)
+            return entry
         }
     }
 
-    func attach(_ handler: ConnectionHandler, _ id: UInt64) {
+    func attach(_ handler: ConnectionHandler, _ entry: Entry) {
         let bound = NIOLoopBound(handler, eventLoop: handler.eventLoop)
-        self.registry.withLock { registry in
-            if let entry = registry.entries[id] { entry.handler = bound }
-        }
+        self.registry.withLock { _ in entry.handler = bound }
     }
 
-    func leavePending(_ address: SocketAddress?) {
-        let key = AddressKey(address)
+    func leavePending(_ entry: Entry) {
         self.registry.withLock { registry in
             registry.pending -= 1
-            if let key, let count = registry.pendingByAddress[key] {
+            if let key = entry.address, let count = registry.pendingByAddress[key] {
                 if count > 1 {
                     registry.pendingByAddress.updateValue(count - 1, forKey: key)
                 } else {
@@ -144,32 +149,31 @@ final class ServerState: Sendable {
         }
     }
 
-    func opened(_ id: UInt64, task: Task<Void, Never>? = nil) {
-        self.registry.withLock { registry in
-            guard let entry = registry.entries[id] else { return }
+    func opened(_ entry: Entry, task: Task<Void, Never>? = nil) {
+        self.registry.withLock { _ in
+            guard !entry.hasEnded else { return }
             entry.isOpen = true
             entry.task = task
         }
     }
 
     /// The stream has ended, or never came up.
-    func closed(_ id: UInt64) {
-        self.remove(id) { entry in
+    func closed(_ entry: Entry) {
+        self.remove(entry) { entry in
             entry.handler = nil
             entry.hasEnded = true
         }
     }
 
-    func taskEnded(_ id: UInt64) {
-        self.remove(id) { $0.task = nil }
+    func taskEnded(_ entry: Entry) {
+        self.remove(entry) { $0.task = nil }
     }
 
     /// A connection is gone once its stream has ended and its task has returned.
-    private func remove(_ id: UInt64, _ change: (Entry) -> Void) {
+    private func remove(_ entry: Entry, _ change: (Entry) -> Void) {
         let drained: [CheckedContinuation<Void, Never>] = self.registry.withLock { registry in
-            guard let entry = registry.entries[id] else { return [] }
             change(entry)
-            if entry.hasEnded && entry.task == nil { registry.entries.removeValue(forKey: id) }
+            if entry.hasEnded && entry.task == nil { registry.entries.removeValue(forKey: entry.id) }
             guard registry.entries.isEmpty else { return [] }
             defer { registry.drained = [] }
             return registry.drained

@@ -112,15 +112,12 @@ public final class WebSocketServer: Service, Sendable {
             .serverChannelOption(.backlog, value: 4096)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .serverChannelInitializer { channel in
-                // Out of descriptors: wait a little instead of spinning (threat H3).
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(
-                        AcceptBackoffHandler(shouldForwardIOErrorCaught: false)
-                    )
+                    let acceptor = Acceptor { Self.setUp($0, state: state, settings: shared, tls: tls) }
+                    // Out of descriptors: wait a little instead of spinning (threat H3).
+                    let backoff = AcceptBackoffHandler(shouldForwardIOErrorCaught: false)
+                    try channel.pipeline.syncOperations.addHandlers(backoff, acceptor)
                 }
-            }
-            .childChannelInitializer { channel in
-                Self.initialize(channel, state: state, settings: shared, tls: tls)
             }
         switch state.configuration.address {
         case .hostname(let host, let port):
@@ -130,30 +127,30 @@ public final class WebSocketServer: Service, Sendable {
         }
     }
 
-    private static func initialize(
+    /// Sets an accepted connection up.
+    /// - Returns: whether it is to be registered; otherwise it has been closed.
+    private static func setUp(
         _ channel: any Channel,
         state: ServerState,
         settings: Connection.Settings,
         tls: NIOSSLContext?
-    ) -> EventLoopFuture<Void> {
-        guard let id = state.enter(channel.remoteAddress) else {
+    ) -> Bool {
+        guard let entry = state.enter(channel.remoteAddress) else {
             state.log(.notice, "connection refused: too many", ["peer": "\(channel.remoteAddress?.peerName ?? "")"])
             // What cannot be served costs nothing more: no head is read, no TLS is negotiated.
-            guard tls == nil else { return channel.close() }
-            return channel.eventLoop.makeCompletedFuture {
-                try channel.pipeline.syncOperations.addHandler(TurnAway())
-            }
+            if tls == nil, (try? channel.pipeline.syncOperations.addHandler(TurnAway())) != nil { return true }
+            channel.close(promise: nil)
+            return false
         }
-        let session = ServerSession(server: state, channel: channel, id: id)
+        let session = ServerSession(server: state, channel: channel, entry: entry)
         let handler = ConnectionHandler(
             connection: Connection(server: settings, isSecure: tls != nil, now: .now()),
             delegate: session,
             eventLoop: channel.eventLoop,
             usesTLS: tls != nil
         )
-        state.attach(handler, id)
+        state.attach(handler, entry)
         do {
-            // Set here and not by the bootstrap, whose way through a chain of futures costs as much as a handshake.
             try channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
             let low = settings.limits.sendBufferLowMark
             let high = settings.limits.sendBufferHighMark
@@ -163,12 +160,13 @@ public final class WebSocketServer: Service, Sendable {
             }
             if let tls { try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls)) }
             try channel.pipeline.syncOperations.addHandler(handler)
-            return channel.eventLoop.makeSucceededVoidFuture()
+            return true
         } catch {
             // The handler never saw the channel, so nobody else gives the place back.
-            state.leavePending(channel.remoteAddress)
-            state.closed(id)
-            return channel.eventLoop.makeFailedFuture(error)
+            state.leavePending(entry)
+            state.closed(entry)
+            channel.close(promise: nil)
+            return false
         }
     }
 

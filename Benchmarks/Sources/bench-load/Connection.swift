@@ -92,18 +92,45 @@ final class Connection {
 
     /// Receives the frame with the 101 of the extended handshake.
     func expectExtendedAnswer() {
-        func payload(_ bytes: [UInt8]) -> ArraySlice<UInt8>? {
-            guard bytes.count >= 4 else { return nil }
-            let isLong = bytes[1] == 126
-            let length = isLong ? Int(bytes[2]) << 8 | Int(bytes[3]) : Int(bytes[1])
-            let rest = bytes.dropFirst(isLong ? 4 : 2)
-            return rest.count >= length ? rest : nil
+        let answer = receiveFrame(compressed: false)
+        if !answer.starts(with: "HTTP/1.1 101 ".utf8) {
+            BenchLoad.fail("bench-load: no extended 101: \(String(decoding: answer, as: UTF8.self))\n")
         }
-        receive { payload($0) != nil }
-        if payload(received)?.starts(with: "HTTP/1.1 101 ".utf8) != true {
-            BenchLoad.fail("bench-load: no extended 101: \(String(decoding: received, as: UTF8.self))\n")
+    }
+
+    /// Receives a whole message in one frame, and nothing behind it.
+    /// - Returns: its payload.
+    func receiveFrame(compressed: Bool) -> ArraySlice<UInt8> {
+        let payload = receive { bytes in
+            guard bytes.count >= 2 else { return nil }
+            let (size, length): (Int, Int)
+            switch bytes[1] {
+            case 126: (size, length) = (4, Self.number(bytes[2...].prefix(2)))
+            case 127: (size, length) = (10, Self.number(bytes[2...].prefix(8)))
+            default: (size, length) = (2, Int(bytes[1]))
+            }
+            return bytes.count >= size ? size..<(size + length) : nil
         }
+        let bits = received[0] & 0xF0
+        if bits != (compressed ? 0xC0 : 0x80) { BenchLoad.fail("bench-load: a frame with the bits \(bits)\n") }
+        return payload
+    }
+
+    /// Receives what `bench-server tcp-deflate` answers.
+    func receiveRaw() -> ArraySlice<UInt8> {
+        receive { bytes in bytes.count >= 4 ? 4..<(4 + Self.number(bytes.prefix(4)) & 0x7FFF_FFFF) : nil }
+    }
+
+    private static func number(_ bytes: ArraySlice<UInt8>) -> Int { bytes.reduce(0) { $0 << 8 | Int($1) } }
+
+    /// Receives until the range is there that `body` finds, and nothing more.
+    private func receive(_ body: ([UInt8]) -> Range<Int>?) -> ArraySlice<UInt8> {
         received = []
+        receive { bytes in body(bytes).map { bytes.count >= $0.upperBound } ?? false }
+        guard let range = body(received), range.upperBound == received.count else {
+            BenchLoad.fail("bench-load: more came than was expected\n")
+        }
+        return received[range]
     }
 
     private func receive(until isComplete: ([UInt8]) -> Bool) {

@@ -30,7 +30,7 @@ struct EchoLoad: Rounds {
         self.connections = (0..<options.connections).map { _ in
             let connection = Connection(port: options.port)
             if !options.isRaw {
-                connection.send(Opening.request(extended: false))
+                connection.send(Opening.request(options))
                 connection.expectOpening()
             }
             return connection
@@ -44,19 +44,26 @@ struct EchoLoad: Rounds {
     }
 }
 
-/// Connects, completes the handshakes and closes, on all connections in step.
+/// Connects, completes the handshakes and closes, on all connections in step. Raw: what is sent comes back.
 struct HandshakeLoad: Rounds {
     private let options: Options
     private let request: [UInt8]
 
     init(_ options: Options) {
         self.options = options
-        self.request = Opening.request(extended: options.isExtended)
+        self.request = Opening.request(options)
     }
 
     func round() -> Int {
         let connections = (0..<options.connections).map { _ in Connection(port: options.port) }
         for connection in connections { connection.send(request) }
+        if options.isRaw {
+            for connection in connections { connection.expect(request) }
+            for connection in connections where options.isExtended { connection.send(Opening.extendedRequest) }
+            for connection in connections where options.isExtended { connection.expect(Opening.extendedRequest) }
+            for connection in connections { connection.close() }
+            return options.connections
+        }
         for connection in connections { connection.expectOpening() }
         if options.isExtended {
             for connection in connections { connection.send(Opening.extendedRequest) }
@@ -70,17 +77,25 @@ struct HandshakeLoad: Rounds {
 enum Frame {
     private static let mask: [UInt8] = [0x37, 0xFA, 0x21, 0x3D]
 
-    static func server(_ payload: [UInt8]) -> [UInt8] { header(payload.count, masked: 0) + payload }
+    static func server(_ payload: [UInt8]) -> [UInt8] { header(0x82, payload.count, masked: 0) + payload }
 
-    static func client(_ payload: [UInt8]) -> [UInt8] {
-        header(payload.count, masked: 0x80) + mask + payload.enumerated().map { $1 ^ mask[$0 & 3] }
+    static func client(_ payload: [UInt8], first: UInt8 = 0x82) -> [UInt8] {
+        header(first, payload.count, masked: 0x80) + mask + payload.enumerated().map { $1 ^ mask[$0 & 3] }
     }
 
-    private static func header(_ length: Int, masked: UInt8) -> [UInt8] {
+    /// Text, with RSV1.
+    static func compressed(_ payload: [UInt8]) -> [UInt8] { client(payload, first: 0xC1) }
+
+    /// As `bench-server tcp-deflate` has it: 32 bits of length, the highest of which says that no context is kept.
+    static func raw(_ payload: [UInt8], keepsContext: Bool) -> [UInt8] {
+        bytes(payload.count | (keepsContext ? 0 : 1 << 31), 4) + payload
+    }
+
+    private static func header(_ first: UInt8, _ length: Int, masked: UInt8) -> [UInt8] {
         switch length {
-        case ...125: [0x82, masked | UInt8(length)]
-        case ...0xFFFF: [0x82, masked | 126] + bytes(length, 2)
-        default: [0x82, masked | 127] + bytes(length, 8)
+        case ...125: [first, masked | UInt8(length)]
+        case ...0xFFFF: [first, masked | 126] + bytes(length, 2)
+        default: [first, masked | 127] + bytes(length, 8)
         }
     }
 
@@ -90,18 +105,24 @@ enum Frame {
 }
 
 enum Opening {
-    static func request(extended: Bool) -> [UInt8] {
-        let subprotocol = extended ? "Sec-WebSocket-Protocol: x-kaazing-handshake\r\n" : ""
-        return Array((head + subprotocol + "\r\n").utf8)
+    static func request(_ options: Options) -> [UInt8] {
+        var lines = ""
+        if options.isExtended { lines += "Sec-WebSocket-Protocol: x-kaazing-handshake\r\n" }
+        if options.isCompressed {
+            lines += "Sec-WebSocket-Extensions: permessage-deflate"
+            if !options.keepsContext { lines += "; server_no_context_takeover; client_no_context_takeover" }
+            lines += "\r\n"
+        }
+        return Array(("GET \(options.isCompressed ? "/deflate" : "/")" + head + lines + "\r\n").utf8)
     }
 
-    static let extendedRequest = Frame.client(Array((head + "\r\n").utf8))
+    static let extendedRequest = Frame.client(Array(("GET /" + head + "\r\n").utf8))
 
     /// RFC 6455 section 1.3.
     static let accept = Array("\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n".utf8)
 
     private static let head = """
-        GET / HTTP/1.1\r
+         HTTP/1.1\r
         Host: 127.0.0.1:8080\r
         Upgrade: websocket\r
         Connection: Upgrade\r

@@ -19,6 +19,10 @@ struct Options {
     var seconds = 0.0
     var isRaw = false
     var isExtended = false
+    var isCompressed = false
+    var keepsContext = true
+    var state = IdleState.open
+    var kibibytes = 1
     var pid: Int?
 }
 
@@ -26,14 +30,17 @@ struct Options {
 struct BenchLoad {
     static let usage = """
         usage: bench-load echo PORT [--size BYTES] [--depth MESSAGES] [--raw] [common options]
-               bench-load handshake PORT [--extended] [common options]
+               bench-load echo PORT --deflate [--no-context] [--size BYTES] [--raw] [common options]
+               bench-load handshake PORT [--extended] [--raw] [common options]
+               bench-load idle PORT connected|head|extended|open|used [--kib N] [--size BYTES]
+                          [--deflate [--no-context]] --connections N --pid PID
 
         common options: --connections N   at the same time (1)
                         --count N         stop after that many messages or handshakes
                         --seconds S       or after that time
                         --pid PID         the server; its CPU time is told as well (Linux)
 
-        Prints "OPERATIONS SECONDS SERVER-CPU-SECONDS".
+        Prints "OPERATIONS SECONDS SERVER-CPU-SECONDS"; idle prints the server's memory for a connection in bytes (Linux).
 
         """
 
@@ -42,8 +49,9 @@ struct BenchLoad {
         let options = parse(Array(CommandLine.arguments.dropFirst()))
         let rounds: any Rounds
         switch options.mode {
-        case "echo": rounds = EchoLoad(options)
+        case "echo": rounds = options.isCompressed ? CompressedEchoLoad(options) : EchoLoad(options)
         case "handshake": rounds = HandshakeLoad(options)
+        case "idle": return print(IdleLoad(options).run())
         default: fail(usage)
         }
         // Connections, buffers and caches are warm before the clock starts, unless the operations are counted.
@@ -69,6 +77,11 @@ struct BenchLoad {
         options.mode = arguments[0]
         options.port = port
         var rest = arguments.dropFirst(2)
+        if options.mode == "idle" {
+            guard let state = rest.popFirst().flatMap({ IdleState(rawValue: $0) }) else { fail(usage) }
+            options.state = state
+            options.isExtended = state == .extended
+        }
         func number() -> Int {
             guard let text = rest.popFirst(), let value = Int(text), value > 0 else { fail(usage) }
             return value
@@ -83,6 +96,9 @@ struct BenchLoad {
             case "--pid": options.pid = number()
             case "--raw": options.isRaw = true
             case "--extended": options.isExtended = true
+            case "--deflate": options.isCompressed = true
+            case "--no-context": options.keepsContext = false
+            case "--kib": options.kibibytes = number()
             default: fail(usage)
             }
         }

@@ -12,13 +12,22 @@ enum Taking {
 }
 
 func serveKHP(_ taking: Taking, port: Int, on group: MultiThreadedEventLoopGroup) {
-    let configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: port))
+    var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: port))
+    // All that come from one machine, and many at a time.
+    configuration.limits.pendingHandshakesPerAddress = configuration.limits.pendingHandshakes
+    // Those that are counted while they wait are not to be closed.
+    configuration.timeouts.opening = .seconds(60)
+    configuration.timeouts.extended = .seconds(60)
     let server = WebSocketServer(configuration: configuration, eventLoopGroup: group) {
         switch taking {
         case .handler:
             Endpoint("/", messageHandler: { Echo() })
+            Endpoint("/deflate", extensions: [PerMessageDeflate()], messageHandler: { Echo() })
         case .sequence:
             Endpoint("/") { socket in
+                for try await message in socket.messages { try await socket.send(message) }
+            }
+            Endpoint("/deflate", extensions: [PerMessageDeflate()]) { socket in
                 for try await message in socket.messages { try await socket.send(message) }
             }
         }

@@ -16,7 +16,7 @@ import NIOPosix
 @main
 struct BenchServer {
     static let usage = """
-        usage: bench-server khp-sync|khp-async|nio-websocket|tcp-echo PORT [--threads N]
+        usage: bench-server khp-sync|khp-async|nio-websocket|tcp-echo|tcp-deflate PORT [--threads N]
 
         Listens on 127.0.0.1:PORT (0: a free port), prints "listening PORT" and echoes until it is stopped.
 
@@ -37,6 +37,7 @@ struct BenchServer {
         case "khp-sync": serveKHP(.handler, port: port, on: group)
         case "khp-async": serveKHP(.sequence, port: port, on: group)
         case "nio-websocket": try announce(serveNIOWebSocket(port: port, on: group))
+        case "tcp-deflate": try announce(serveTCPDeflate(port: port, on: group))
         case "tcp-echo": try announce(serveTCPEcho(port: port, on: group))
         default: fail(usage)
         }

@@ -50,11 +50,14 @@ package struct KeepAlive: Sendable {
     /// When to call `expired`; `nil`: never. It moves later while bytes arrive, so a timer set for an earlier value may
     /// simply fire and be set again; `ping` and an unfinished message can move it earlier, so look again after those.
     package var deadline: NIODeadline? {
-        var earliest: NIODeadline?
-        for candidate in [pingDeadline, idleDeadline, messageDeadline] {
-            guard let candidate else { continue }
+        var earliest = pingDeadline
+        // No list of them: this is asked after every read.
+        func consider(_ candidate: NIODeadline?) {
+            guard let candidate else { return }
             earliest = earliest.map { min($0, candidate) } ?? candidate
         }
+        consider(idleDeadline)
+        consider(messageDeadline)
         return earliest
     }
 

@@ -33,7 +33,11 @@ extension Connection {
     }
 
     /// RFC 6455 leaves it to the server to end TCP first; before, whoever has seen both closing frames did (W10-9).
-    var closingRole: Role { self.dialect.closing == .codes ? self.role : .server }
+    ///
+    /// Mutating in form only, as ``deadline`` is.
+    var closingRole: Role {
+        mutating get { self.dialect.closing == .codes ? self.role : .server }
+    }
 
     // MARK: Server: accepting
 

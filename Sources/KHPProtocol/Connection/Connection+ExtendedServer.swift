@@ -109,24 +109,29 @@ extension Connection {
 
     private mutating func completeExtended(_ negotiated: Negotiated, now: NIODeadline) {
         guard let request = self.server?.request else { return }
-        let negotiation = Negotiation(
-            url: self.url(of: request),
-            dialect: self.dialect,
-            subprotocol: negotiated.subprotocol,
-            extensions: (self.server?.openingExtensions ?? []) + negotiated.extensions,
-            status: self.server?.lastStatus,
-            response: nil,
-            challenges: self.server?.challenges ?? 0,
-            principal: self.server?.plan.principal
+        let extensions = self.server?.plan.extensions ?? []
+        self.open(
+            Negotiation(
+                url: self.url(of: request),
+                dialect: self.dialect,
+                subprotocol: negotiated.subprotocol,
+                extensions: (self.server?.openingExtensions ?? []) + negotiated.extensions,
+                status: self.server?.lastStatus,
+                response: nil,
+                challenges: self.server?.challenges ?? 0,
+                principal: self.server?.plan.principal
+            ),
+            extensions: extensions,
+            now: now
         )
-        self.open(negotiation, extensions: self.server?.plan.extensions ?? [], now: now)
     }
 
     private mutating func sendExtendedAnswer(_ message: ByteBuffer) {
         self.writeHandshakeMessage(message)
         // "HTTP/1.1 200": the digits stand at a fixed place in what we write.
-        let digits = message.getString(at: message.readerIndex + 9, length: 3)
-        let status = digits.flatMap { Int($0) } ?? 0
+        let status = message.withUnsafeReadableBytes { bytes in
+            bytes.count < 12 ? 0 : bytes[9..<12].reduce(0) { $0 &* 10 &+ Int($1 & 0x0F) }
+        }
         self.server?.lastStatus = status
         // D7: the empty message behind each response, whatever it says.
         defer { if self.legacy.hasTerminator { self.sendLegacy(.endOfResponse) } }

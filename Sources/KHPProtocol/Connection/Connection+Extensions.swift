@@ -58,9 +58,9 @@ extension Connection {
 
     private var lastReceived: NIODeadline { self.keepAlive?.lastReceived ?? .uptimeNanoseconds(0) }
 
-    mutating func extensionsOpened(_ negotiated: Negotiation, now: NIODeadline) {
+    mutating func extensionsOpened(at url: WebSocketURL, now: NIODeadline) {
         do {
-            try self.extensions?.opened(url: negotiated.url, now: now)
+            try self.extensions?.opened(url: url, now: now)
         } catch {
             return self.failExtension(error, now: now)
         }

@@ -4,7 +4,11 @@ package import NIOCore
 
 extension Connection {
     /// Both handshakes are complete: whatever comes now is the application's.
-    mutating func open(_ negotiated: Negotiation, extensions: [any WebSocketExtension], now: NIODeadline) {
+    mutating func open(
+        _ negotiated: consuming Negotiation,
+        extensions: [any WebSocketExtension],
+        now: NIODeadline
+    ) {
         self.phase = .open
         self.wasOpen = true
         self.openingDeadline = nil
@@ -13,11 +17,14 @@ extension Connection {
         if let lifetime = self.server?.plan.sessionLifetime { self.sessionEnd = now + lifetime }
         self.server = nil
         self.closing = ClosingHandshake(role: self.closingRole, timeout: self.settings.waits.close)
-        self.install(
-            negotiated.extensions.filter { self.extensions == nil || $0.layer == .extended },
-            from: extensions,
-            now: now
-        )
+        if !negotiated.extensions.isEmpty {
+            let isNoneInForce = self.extensions == nil
+            self.install(
+                negotiated.extensions.filter { isNoneInForce || $0.layer == .extended },
+                from: extensions,
+                now: now
+            )
+        }
         let streams = self.streamsMessages
         // Kaazing's peers, who alone complete an extended handshake, read and write binary in the hixie dialects.
         self.sendsBinary = self.dialect.framing == .hixie && negotiated.status != nil
@@ -38,10 +45,11 @@ extension Connection {
             now: now
         )
         if waits.idle != nil { self.idleSince = now }
-        if self.isObserved { self.actions.append(.event(.open(negotiated))) }
+        if self.isObserved { self.actions.append(.event(.open(copy negotiated))) }
+        let url = self.extensions == nil ? nil : negotiated.url
         // KHP-E13: not before now, and only once.
         self.actions.append(.opened(negotiated))
-        if self.extensions != nil { self.extensionsOpened(negotiated, now: now) }
+        if let url { self.extensionsOpened(at: url, now: now) }
     }
 
     mutating func nextWhileOpen(now: NIODeadline) -> ConnectionAction? {

@@ -73,7 +73,7 @@ extension Connection {
                 self.actions.append(.plainRequest(head))
                 return
             }
-            let request = try OpeningServer.check(head, dialects: self.settings.dialects)
+            let request = try OpeningServer.check(head, dialects: self.settings.dialects, isUpgrade: true)
             self.server?.request = request
             self.phase = .deciding
             self.actions.append(.decideOpening(request))
@@ -157,16 +157,20 @@ extension Connection {
             self.installForHandshake(extensions, from: supported, now: now)
             self.startExtendedServer(request, acceptValue: acceptValue, now: now)
         } else {
-            let negotiation = Negotiation(
-                url: self.url(of: request),
-                dialect: self.dialect,
-                subprotocol: subprotocol,
-                extensions: extensions,
-                status: nil,
-                response: nil,
-                principal: plan.principal
+            // Made where it goes, as it is not small.
+            self.open(
+                Negotiation(
+                    url: self.url(of: request),
+                    dialect: self.dialect,
+                    subprotocol: subprotocol,
+                    extensions: extensions,
+                    status: nil,
+                    response: nil,
+                    principal: plan.principal
+                ),
+                extensions: plan.extensions,
+                now: now
             )
-            self.open(negotiation, extensions: plan.extensions, now: now)
         }
     }
 

@@ -21,8 +21,35 @@ package enum Token {
     /// Where the token that starts at `start` ends.
     @inline(__always)
     static func end(in bytes: UnsafeRawBufferPointer, from start: Int, to limit: Int) -> Int {
+        guard let base = bytes.baseAddress else { return start }
         var index = start
+        while limit - index >= 8 {
+            let word = UInt64(littleEndian: base.loadUnaligned(fromByteOffset: index, as: UInt64.self))
+            let others = tops ^ lettersAndHyphens(in: word)
+            if others != 0 {
+                index += others.trailingZeroBitCount >> 3
+                guard isTokenByte(bytes[index]) else { return index }
+                index += 1
+            } else {
+                index += 8
+            }
+        }
         while index < limit, isTokenByte(bytes[index]) { index += 1 }
         return index
+    }
+
+    private static let ones: UInt64 = 0x0101_0101_0101_0101
+    private static let tops: UInt64 = 0x8080_8080_8080_8080
+
+    /// The top bit of each byte that is a letter or a hyphen, as nearly all of field names is.
+    @inline(__always)
+    private static func lettersAndHyphens(in word: UInt64) -> UInt64 {
+        // Seven bits and what is added stay within eight, so no byte touches the next.
+        let folded = (word | ones &* 0x20) & ~tops
+        let isFromA = folded &+ ones &* (0x80 - 0x61)
+        let isBehindZ = folded &+ ones &* (0x7F - 0x7A)
+        let other = word ^ ones &* 0x2D
+        let isNoHyphen = ((other & ~tops) &+ ~tops) | other
+        return ((isFromA & ~isBehindZ & ~word) | ~isNoHyphen) & tops
     }
 }

@@ -16,12 +16,8 @@ package enum AcceptKey {
     package static func accept(for key: String) -> String {
         let length = key.utf8.count + suffix.utf8CodeUnitCount
         return withUnsafeTemporaryAllocation(byteCount: length, alignment: 1) { input in
-            var end = 0
-            for byte in key.utf8 {
-                input[end] = byte
-                end += 1
-            }
-            UnsafeMutableRawBufferPointer(rebasing: input[end...])
+            Bytes.withUTF8(of: key) { input.copyMemory(from: $0) }
+            UnsafeMutableRawBufferPointer(rebasing: input[key.utf8.count...])
                 .copyMemory(from: UnsafeRawBufferPointer(start: suffix.utf8Start, count: suffix.utf8CodeUnitCount))
             return withUnsafeTemporaryAllocation(byteCount: 20, alignment: 1) { digest in
                 var written: UInt32 = 0
@@ -46,18 +42,15 @@ package enum AcceptKey {
 
     /// Whether a Sec-WebSocket-Key is what RFC 6455 section 4.2.1 asks for: base64 of sixteen bytes (A9).
     package static func isValidKey(_ key: String) -> Bool {
-        var place = 0
-        var last: UInt8 = 0
-        for byte in key.utf8 {
-            if place < 22 {
+        Bytes.withUTF8(of: key) { key in
+            guard key.count == 24, key[22] == Base64.padding, key[23] == Base64.padding else { return false }
+            var last: UInt8 = 0
+            for byte in key[..<22] {
                 guard let digit = Base64.value(byte) else { return false }
                 last = digit
-            } else if byte != Base64.padding {
-                return false
             }
-            place += 1
+            // The last digit has two bits that count.
+            return last & 0x0F == 0
         }
-        // The last digit has two bits that count.
-        return place == 24 && last & 0x0F == 0
     }
 }

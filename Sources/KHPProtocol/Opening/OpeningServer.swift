@@ -41,10 +41,13 @@ package struct OpeningServer {
     }
 
     /// The second half of ``receive(_:)``: RFC 6455 section 4.2.1, in the order of what is most useful to be told.
-    /// - Parameter dialects: all that some endpoint of this server speaks.
+    /// - Parameters:
+    ///   - dialects: all that some endpoint of this server speaks.
+    ///   - isUpgrade: whether ``isWebSocketRequest(_:)`` has said so.
     package static func check(
         _ head: RequestHead,
-        dialects: [Dialect] = [.rfc6455]
+        dialects: [Dialect] = [.rfc6455],
+        isUpgrade: Bool = false
     ) throws(Refusal) -> OpeningRequest {
         let fields = head.fields
         let known = KnownFields(in: fields)
@@ -57,7 +60,7 @@ package struct OpeningServer {
             throw .badRequest("Content is not allowed.")
         }
         guard head.method == "GET" else { throw .methodNotAllowed(head.method) }
-        guard isWebSocketRequest(head) else {
+        guard isUpgrade || isWebSocketRequest(head) else {
             throw .upgradeRequired("This is a WebSocket endpoint, and the request has no Upgrade: websocket.")
         }
         guard head.minorVersion == 1 else { throw Refusal(505, "A WebSocket is opened with HTTP/1.1.") }

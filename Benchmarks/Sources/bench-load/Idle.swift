@@ -1,0 +1,97 @@
+// The load that is none: many connections, brought to some state and left there, and what they cost a server in memory.
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// How far a connection goes before it is left alone.
+enum IdleState: String {
+    /// TCP, and nothing said.
+    case connected
+    /// A request that lacks its last line.
+    case head
+    /// Opened with x-kaazing-handshake; the extended request does not come.
+    case extended
+    /// Open.
+    case open
+    /// Open, and a message has gone each way.
+    case used
+}
+
+struct IdleLoad {
+    private let options: Options
+    private let messages: [[UInt8]]
+
+    init(_ options: Options) {
+        self.options = options
+        self.messages = Quotes.messages(count: max(1, options.kibibytes * 1024 / options.size), size: options.size)
+    }
+
+    /// - Returns: bytes of memory for each connection.
+    func run() -> Int {
+        // What a server makes once is there when the counting begins; all of them stay to the end.
+        let first = (0..<100).map { _ in self.connect() }
+        settle()
+        let before = residentBytes(of: self.options.pid)
+        let rest = (0..<self.options.connections).map { _ in self.connect() }
+        settle()
+        let after = residentBytes(of: self.options.pid)
+        return withExtendedLifetime((first, rest)) { (after - before) / self.options.connections }
+    }
+
+    /// The server may still be at work on the last connection.
+    private func settle() {
+        usleep(500_000)
+    }
+
+    private func connect() -> Connection {
+        let connection = Connection(port: self.options.port)
+        let request = Opening.request(self.options)
+        switch self.options.state {
+        case .connected: break
+        case .head: connection.send(Array(request.dropLast(2)))
+        case .extended, .open:
+            connection.send(request)
+            connection.expectOpening()
+        case .used:
+            connection.send(request)
+            connection.expectOpening()
+            self.talk(on: connection)
+        }
+        return connection
+    }
+
+    private func talk(on connection: Connection) {
+        guard self.options.isCompressed else {
+            for message in self.messages {
+                connection.send(Frame.client(message))
+                connection.expect(Frame.server(message))
+            }
+            return
+        }
+        let deflate = ClientDeflate(size: self.options.size, keepsContext: self.options.keepsContext)
+        for message in self.messages {
+            connection.send(Frame.compressed(deflate.compress(message)))
+            guard deflate.expands(connection.receiveFrame(compressed: true), to: message) else {
+                BenchLoad.fail("bench-load: something else came back\n")
+            }
+        }
+    }
+}
+
+/// The anonymous memory of a process that is in RAM; 0 where that cannot be told.
+func residentBytes(of pid: Int?) -> Int {
+    guard let pid, let file = fopen("/proc/\(pid)/status", "r") else { return 0 }
+    defer { fclose(file) }
+    var line = [CChar](repeating: 0, count: 256)
+    while fgets(&line, CInt(line.count), file) != nil {
+        let text = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        guard text.hasPrefix("RssAnon:") else { continue }
+        return (Int(text.filter(\.isNumber)) ?? 0) * 1024
+    }
+    return 0
+}
