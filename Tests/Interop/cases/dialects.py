@@ -45,7 +45,7 @@ async def _connect(bench, server, dialect, messages, *options):
     return events
 
 
-@behaviour("khp connect to a server of others", timeout=30, rows=[
+@behaviour("khp connect to a server of others", timeout=60, rows=[
     (f"{dialect}, {script}", dialect, script, *rest) for dialect, script, *rest in SERVERS])  # fmt: skip
 async def _(bench, dialect, script, messages, subprotocols, clean):
     server = await dialect_server(bench, script, "chat")
@@ -80,7 +80,7 @@ CLIENTS = [
 ]
 
 
-@behaviour("a client of others to khp serve", timeout=30, rows=[
+@behaviour("a client of others to khp serve", timeout=60, rows=[
     (f"{dialect}, {script}", dialect, script, *rest) for dialect, script, *rest in CLIENTS])  # fmt: skip
 async def _(bench, dialect, script, messages, asks):
     if script.startswith("Netty"):
