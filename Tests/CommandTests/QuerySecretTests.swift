@@ -6,10 +6,8 @@ import Testing
 
 /// Credentials in the queries of URLs: nothing that the command shows or saves has them, and all else stays readable.
 extension EndToEndTests {
-    @Test("?token= is shown nowhere, of either side: events, ladder, trace, errors, transcript")
+    @Test("?token= is shown nowhere, of either side: events, ladder, trace, errors")
     func querySecrets() async throws {
-        let file = FileManager.default.temporaryDirectory.appendingPathComponent("khp-\(UUID().uuidString).khp")
-        defer { try? FileManager.default.removeItem(at: file) }
         let routes = [
             "--route", "/a=redirect:/b?sid=canary-b&x=2", "--route", "/b=choices:/echo?api_key=canary-c&x=3", "--route",
             "/echo=echo", "--route", "/no=status:403:see http://h/?ticket=canary-d", "--trace",
@@ -23,8 +21,7 @@ extension EndToEndTests {
         let listening = try JSONSerialization.jsonObject(with: Data(line)) as? [String: Any]
         let base = "ws://127.0.0.1:\(try #require(listening?["port"] as? Int))"
         let url = "\(base)/a?x=1&%74oken=canary-a&.kl=N"
-        let saved = ["--save-transcript", file.path]
-        for options in [["--extended", "required"] + saved, ["--extended", "off"], ["--dialect", "hixie-76"]] {
+        for options in [["--extended", "required"], ["--extended", "off"], ["--dialect", "hixie-76"]] {
             let ended = try await RunningCommand.run(
                 ["connect", "--json", "--trace", "--message", "hi", "--count", "1"] + options + [url]
             )
@@ -54,9 +51,23 @@ extension EndToEndTests {
             #expect(!text.contains("canary"), "\(text)")
             #expect(text.contains("GET /a?x=1&%74oken=•••&.kl=N HTTP/1.1"))
         }
-        // And what was saved plays again.
+    }
+
+    @Test("a saved conversation holds no credential of a URL, and plays again")
+    func savedWithoutSecrets() async throws {
+        let file = FileManager.default.temporaryDirectory.appendingPathComponent("khp-\(UUID().uuidString).khp")
+        defer { try? FileManager.default.removeItem(at: file) }
+        let routes = ["--route", "/r=redirect:/echo?sid=canary-r&x=2", "--route", "/echo=echo"]
+        _ = try await RunningCommand.serving(routes) { port in
+            let ended = try await RunningCommand.run([
+                "connect", "--save-transcript", file.path, "--message", "hi", "--count", "1",
+                "ws://127.0.0.1:\(port)/r?x=1&%74oken=canary-a",
+            ])
+            #expect(ended.status == 0, "\(ended.errors)")
+        }
         let text = try String(contentsOf: file, encoding: .utf8)
-        #expect(!text.contains("canary") && text.contains("%74oken=hidden"), "\(text)")
+        #expect(!text.contains("canary"), "\(text)")
+        #expect(text.contains("GET /r?x=1&%74oken=hidden HTTP/1.1") && text.contains("/echo?sid=hidden&x=2"), "\(text)")
         try Transcript(text, name: "saved").play(against: .client)
     }
 }

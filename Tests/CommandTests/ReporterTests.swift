@@ -64,7 +64,7 @@ struct ReporterTests {
         let info = CloseInfo(code: nil, reason: "", clean: false, initiator: .peer)
         #expect(
             Events.close(info, at: at).line
-                == #"{"event":"close","t":2.0,"reason":"","clean":false,"by":"peer"}"#
+                == #"{"event":"close","t":2.0,"clean":false,"by":"peer"}"#
         )
     }
 
