@@ -315,7 +315,7 @@ import Testing
             fields: [.contentType: "text/html"],
             entity: ByteBuffer(string: "<h1>")
         )
-        let text = "HTTP/1.1 403 No\r\nDate: \(Sample.date)\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\n<h1>"
+        let text = "HTTP/1.1 403 No\r\nContent-Type: text/html\r\nDate: \(Sample.date)\r\nContent-Length: 4\r\n\r\n<h1>"
         #expect(try Self.respond(own).1 == text)
     }
 

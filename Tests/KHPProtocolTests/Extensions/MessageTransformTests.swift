@@ -74,7 +74,7 @@ struct MessageTransformTests {
     func refused() throws {
         var peer = try WirePeer.client([Repeating()], answer: "x-repeat")
         let error = #expect(throws: WebSocketError.self) { try peer.send(.text("unspeakable")) }
-        #expect(error?.code == .invalidArgument)
+        #expect(error?.code == .extensionFailed)
         try peer.send(.text("fine"))
         #expect(peer.takeFrames() == [WireFrame(0x81, Array("fine".utf8))])
         #expect(peer.closed == nil)
