@@ -144,7 +144,8 @@ public final class WebSocket: Sendable {
     /// - Parameter options: how it is to be sent. Where it is compressed, what each write gives can be read at once by
     ///   the peer; few large pieces compress better than many small ones.
     /// - Throws: ``WebSocketError`` when the socket is closed, ``WebSocketError/Code/invalidArgument`` where the dialect
-    ///   cannot, ``WebSocketError/Code/messageTooBig`` for more than can be collected; what `body` throws closes the socket with 1011, since half a message cannot be taken back.
+    ///   cannot, ``WebSocketError/Code/messageTooBig`` for more than can be collected; what `body` throws closes the
+    ///   socket with 1011, since half a message cannot be taken back.
     nonisolated(nonsending) public func stream(
         _ kind: MessageKind,
         options: SendOptions = [],

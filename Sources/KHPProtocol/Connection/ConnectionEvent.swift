@@ -4,7 +4,8 @@ public import NIOCore
 ///
 /// Heads are text as sent or received with every credential replaced by `•••`, those in targets and URLs too; payloads
 /// of the extended handshake are never shown as frames. A URL in an event is whole, and shows its credentials only where
-/// it is printed by itself: ``WebSocketURL/redacted`` never does. Called on the connection's event loop: be quick, never block.
+/// it is printed by itself: ``WebSocketURL/redacted`` never does. Called on the connection's event loop: be quick, never
+/// block.
 public enum ConnectionEvent: Sendable {
     /// A client is about to connect, through `proxy` where there is one; `attempt` counts from 1 over redirects and
     /// reconnects.
