@@ -162,7 +162,11 @@ public struct WebSocketURL: Sendable, Hashable {
 
     /// The same for all spellings of one resource: what redirect loops are found by (KHP-E16).
     package var loopKey: String {
-        let path = PercentEncoding.normalised(path)
+        // Dots may have been encoded, and so segments of them.
+        let path = String(
+            decoding: URIReference.removingDotSegments(Array(PercentEncoding.normalised(path).utf8)),
+            as: UTF8.self
+        )
         let query = query.map { "?" + PercentEncoding.normalised($0) } ?? ""
         return "\(isSecure ? "wss" : "ws")://\(Host.bracketed(host)):\(port)\(path)\(query)"
     }

@@ -156,7 +156,8 @@ import Testing
         "KHP-E16: one key for all spellings of a resource",
         arguments: [
             ("ws://h/a%2Db?%7e", "WS://H:80/a-b?~", true), ("ws://h/%c3%a9", "ws://h/\u{e9}", true),
-            ("ws://h/a%2Fb", "ws://h/a/b", false), ("ws://h/", "wss://h/", false), ("ws://h/?", "ws://h/", false),
+            ("ws://h/a/%2e%2E/./b%2E/%2e", "ws://h/b./", true), ("ws://h/a%2Fb", "ws://h/a/b", false),
+            ("ws://h/", "wss://h/", false), ("ws://h/?", "ws://h/", false),
             ("ws://h/a", "ws://h/A", false), ("wss://h:80", "ws://h:80", false),
         ]
     )
