@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes each target for its share of the time; see README.md.
 #   Tests/Fuzz/run.sh [SECONDS [TARGET...]]     60 seconds altogether, and all targets, unless told otherwise
+#   KHP_FUZZ_SEED=1 Tests/Fuzz/run.sh           the same inputs each time, as CI has it
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export SWIFT_BACKTRACE=enable=no
@@ -29,7 +30,7 @@ for target in "$@"; do
     "$program" seeds "$target" "$seeds"
     result=0
     "$program" "$target" -max_total_time="$share" -max_len=4096 -timeout=20 -rss_limit_mb=1024 -malloc_limit_mb=256 \
-        -reload=0 -print_final_stats=1 -dict=Tests/Fuzz/dictionary.txt -artifact_prefix="$found/" "$corpus" "$seeds" \
+        -reload=0 -print_final_stats=1 ${KHP_FUZZ_SEED:+-seed="$KHP_FUZZ_SEED"} -dict=Tests/Fuzz/dictionary.txt -artifact_prefix="$found/" "$corpus" "$seeds" \
         >"$log" 2>&1 || result=$?
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
     coverage=$(grep -oE 'cov: [0-9]+' "$log" | tail -n 1 || true)
