@@ -29,7 +29,7 @@ for target in "$@"; do
     mkdir -p "$corpus" "$found"
     "$program" seeds "$target" "$seeds"
     result=0
-    "$program" "$target" -max_total_time="$share" -max_len=4096 -timeout=20 -rss_limit_mb=1024 -malloc_limit_mb=256 \
+    "$program" "$target" -max_total_time="$share" -max_len=4096 -timeout=30 -rss_limit_mb=1024 -malloc_limit_mb=256 \
         -reload=0 -print_final_stats=1 ${KHP_FUZZ_SEED:+-seed="$KHP_FUZZ_SEED"} -dict=Tests/Fuzz/dictionary.txt -artifact_prefix="$found/" "$corpus" "$seeds" \
         >"$log" 2>&1 || result=$?
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")

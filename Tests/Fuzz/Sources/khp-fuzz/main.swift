@@ -41,6 +41,8 @@ case "seeds":
     }
 case let name?:
     selected = target(name)
+    // What a target makes with its first input is made before libFuzzer looks at the time.
+    selected.run(FuzzInput(UnsafeBufferPointer(start: nil, count: 0)))
     // The target's name is not for libFuzzer; the place of the program's is.
     var count = CommandLine.argc - 1
     var arguments = CommandLine.unsafeArgv + 1
