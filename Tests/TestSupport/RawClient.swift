@@ -13,7 +13,7 @@ package final class RawClient: Sendable {
             .channelOption(.allowRemoteHalfClosure, value: true)
             .connect(host: "127.0.0.1", port: port) { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    let collector = Collector()
+                    let collector = Collector(eventLoop: channel.eventLoop)
                     try channel.pipeline.syncOperations.addHandler(collector)
                     return (channel, NIOLoopBound(collector, eventLoop: channel.eventLoop))
                 }
@@ -60,13 +60,14 @@ package final class RawClient: Sendable {
         private var received = ByteBuffer()
         private var hasEnded = false
         private var waiter: (isEnough: (ByteBuffer) -> Bool, promise: EventLoopPromise<ByteBuffer>)?
-        private var context: ChannelHandlerContext?
+        private let eventLoop: any EventLoop
 
-        func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+        init(eventLoop: any EventLoop) {
+            self.eventLoop = eventLoop
+        }
 
         func wait(_ isEnough: @escaping (ByteBuffer) -> Bool) -> EventLoopFuture<ByteBuffer> {
-            guard let context else { preconditionFailure("not in a pipeline") }
-            let promise = context.eventLoop.makePromise(of: ByteBuffer.self)
+            let promise = self.eventLoop.makePromise(of: ByteBuffer.self)
             self.waiter = (isEnough, promise)
             self.check()
             return promise.futureResult
