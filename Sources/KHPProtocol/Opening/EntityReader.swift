@@ -104,15 +104,7 @@ struct EntityReader {
     private mutating func advance(with line: [UInt8]) throws(WebSocketError) {
         switch mode {
         case .chunkSize:
-            // chunk = chunk-size [ chunk-ext ] CRLF
-            var size = 0
-            let digits = line.prefix { Bytes.hexValue($0) != nil }
-            guard !digits.isEmpty, digits.count <= 8,
-                line.count == digits.count || line[digits.count] == Bytes.semicolon
-            else { throw Self.invalid("a chunk size is malformed") }
-            for digit in digits {
-                size = size << 4 | Int(Bytes.hexValue(digit) ?? 0)
-            }
+            let size = try Self.chunkSize(line)
             mode = size == 0 ? .trailers : .chunkData(size)
         case .chunkEnd:
             guard line.isEmpty else { throw Self.invalid("a chunk is longer than its size") }
@@ -120,6 +112,19 @@ struct EntityReader {
         default:
             if line.isEmpty { mode = .complete }
         }
+    }
+
+    /// `chunk = chunk-size [ chunk-ext ] CRLF` (RFC 9112 section 7.1): up to sixteen digits, as servers write that fill
+    /// them up with zeros; behind them blanks, which are bad, meant nothing, and are written all the same.
+    private static func chunkSize(_ line: [UInt8]) throws(WebSocketError) -> Int {
+        let digits = line.prefix { Bytes.hexValue($0) != nil }
+        let rest = line[digits.endIndex...].drop { Bytes.isWhitespace($0) }
+        guard (1...16).contains(digits.count), rest.first ?? Bytes.semicolon == Bytes.semicolon,
+            rest.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == Bytes.tab })
+        else { throw Self.invalid("a chunk size is malformed") }
+        let size = digits.reduce(UInt64(0)) { $0 << 4 | UInt64(Bytes.hexValue($1) ?? 0) }
+        guard let size = Int(exactly: size) else { throw Self.invalid("a chunk is too large") }
+        return size
     }
 
     private static func invalid(_ what: String) -> WebSocketError {

@@ -238,7 +238,7 @@ import Testing
         "Content-Length: 5, 5\r\n\r\n", "Content-Length: 5\r\nContent-Length: 5\r\n\r\n",
         "Transfer-Encoding: gzip, chunked\r\n\r\n", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
         "Transfer-Encoding: chunked\r\n\r\nx\r\n", "Transfer-Encoding: chunked\r\n\r\n-1\r\n",
-        "Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFF\r\n", "Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n",
+        "Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFF\r\n", "Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n",
         "Transfer-Encoding: chunked\r\n\r\n1\n", "Transfer-Encoding: chunked\r\n\r\n\r\n",
         "Transfer-Encoding: chunked\r\n\r\n1;\(String(repeating: "x", count: 300))",
     ])

@@ -1,0 +1,57 @@
+// Chunked content of an answer (RFC 9112 section 7.1) as peers write it: padded, with leading zeros, with extensions.
+
+import KHPProtocol
+import NIOCore
+import Testing
+
+struct EntityReaderTests {
+    /// What the client makes of a response with this content, in one read or byte by byte.
+    private static func response(_ content: String, drips: Bool = false) throws -> HandshakeResponse? {
+        var client = try OpeningClient(OpeningClientPlan(url: Sample.url(), key: Sample.key))
+        let text = "HTTP/1.1 401 A\r\nTransfer-Encoding: chunked\r\n\r\n" + content
+        for piece in drips ? text.utf8.map({ [$0] }) : [Array(text.utf8)] {
+            var input = ByteBuffer(bytes: piece)
+            if case .response(let response)? = try client.receive(&input) { return response }
+        }
+        return nil
+    }
+
+    @Test(
+        "blanks around the size, extensions and leading zeros are read",
+        arguments: [
+            "3\r\nabc\r\n0\r\n\r\n", "3 \r\nabc\r\n0 \r\n\r\n", "3  \t \r\nabc\r\n0\r\n\r\n",
+            "3 ;a=b\r\nabc\r\n0;c\r\n\r\n",
+            "3 ; a = \"b;c\" \r\nabc\r\n0\r\n\r\n", "0000000000000003\r\nabc\r\n0000000000000000\r\n\r\n",
+            "000003\r\nabc\r\n00\r\n\r\n", "3\r\nabc\r\n0\r\nTrailer: x\r\n\r\n", "1\r\na\r\n2 \r\nbc\r\n0\r\n\r\n",
+        ]
+    )
+    func readable(_ content: String) throws {
+        for drips in [false, true] {
+            let response = try #require(try Self.response(content, drips: drips))
+            #expect(String(buffer: response.entity) == "abc")
+        }
+    }
+
+    @Test("sixteen digits are a size as well: all that is kept of it counts")
+    func large() throws {
+        let content = "0FFFFFFFFFFFFFFF\r\n" + String(repeating: "x", count: HandshakeResponse.maximumEntityBytes)
+        let response = try #require(try Self.response(content))
+        #expect(response.entity.readableBytes == HandshakeResponse.maximumEntityBytes)
+    }
+
+    @Test(
+        "overflow and garbage fail",
+        arguments: [
+            "\r\n", " 3\r\nabc\r\n", "g\r\n", "3g\r\nabc\r\n", "3 3\r\nabc\r\n", "-3\r\nabc\r\n", "0x3\r\nabc\r\n",
+            "3\nabc\r\n",
+            "00000000000000003\r\nabc\r\n", "FFFFFFFFFFFFFFFF\r\n", "8000000000000000\r\n", "10000000000000000\r\n",
+            "3\r\nabcd\r\n", "3\u{B}\r\nabc\r\n", ";\r\n", "3 \u{1}\r\nabc\r\n",
+        ]
+    )
+    func invalid(_ content: String) {
+        for drips in [false, true] {
+            let error = #expect(throws: WebSocketError.self) { try Self.response(content, drips: drips) }
+            #expect(error?.code == .openingInvalid, "\(content)")
+        }
+    }
+}
