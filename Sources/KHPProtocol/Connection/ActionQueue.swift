@@ -1,16 +1,21 @@
 // The actions that a connection has decided on and nobody has taken yet: seldom more than one, and the first needs no
 // memory of its own.
 
-struct ActionQueue {
+package struct ActionQueue {
     private var first: ConnectionAction?
-    private var rest: [ConnectionAction] = []
+    /// In their order; those before ``taken`` have been taken. Moved up when half of them have, so that each is moved
+    /// once on the average, however many a peer brings about in one read.
+    private var rest: [ConnectionAction?] = []
+    private var taken = 0
+
+    package init() {}
 
     @inline(__always)
-    var isEmpty: Bool {
+    package var isEmpty: Bool {
         if case nil = self.first { true } else { false }
     }
 
-    mutating func append(_ action: ConnectionAction) {
+    package mutating func append(_ action: ConnectionAction) {
         if self.isEmpty {
             self.first = action
         } else {
@@ -18,9 +23,21 @@ struct ActionQueue {
         }
     }
 
-    mutating func popFirst() -> ConnectionAction? {
+    package mutating func popFirst() -> ConnectionAction? {
         let action = self.first.take()
-        if !self.rest.isEmpty { self.first = self.rest.removeFirst() }
+        if !self.rest.isEmpty { self.advance() }
         return action
+    }
+
+    private mutating func advance() {
+        self.first = self.rest[self.taken].take()
+        self.taken += 1
+        if self.taken == self.rest.count {
+            self.rest.removeAll(keepingCapacity: self.taken < 16)
+            self.taken = 0
+        } else if self.taken >= 32, self.taken * 2 >= self.rest.count {
+            self.rest.removeFirst(self.taken)
+            self.taken = 0
+        }
     }
 }

@@ -63,6 +63,8 @@ package struct Connection {
 
     var phase = Phase.idle
     var inbound = ByteBuffer()
+    /// How many bytes there were when some were joined last.
+    private var joinedBytes = 0
     var actions = ActionQueue()
     var isInputClosed = false
 
@@ -157,16 +159,7 @@ package struct Connection {
 
     /// Bytes arrived.
     package mutating func receive(_ bytes: ByteBuffer, now: NIODeadline) {
-        if self.inbound.readableBytes == 0 {
-            self.inbound = bytes
-        } else {
-            // Never append in place: messages handed out may be slices of this memory.
-            var joined = ByteBuffer()
-            joined.reserveCapacity(self.inbound.readableBytes + bytes.readableBytes)
-            joined.writeImmutableBuffer(self.inbound)
-            joined.writeImmutableBuffer(bytes)
-            self.inbound = joined
-        }
+        self.inbound.join(bytes, joined: &self.joinedBytes)
         self.keepAlive?.bytesReceived(now)
     }
 
