@@ -20,7 +20,7 @@ struct DigestClientTests {
         arguments: [
             ("nonce=n", "realm"), ("realm=r", "nonce"), ("realm=r, nonce=\"\"", "nonce"),
             ("realm=r, nonce=n, algorithm=SHA-1", "algorithm"), ("realm=r, nonce=n, algorithm=SHA-512", "algorithm"),
-            ("realm=r, nonce=n, qop=auth-conf", "qop"), ("realm=r, nonce=n, qop=\"\"", "qop"),
+            ("realm=r, nonce=n, qop=auth-conf", "qop"), ("realm=r, nonce=n, algorithm=SHA-256, qop=\"\"", "qop"),
             ("realm=r, nonce=n, algorithm=SHA-256", "qop"), ("realm=r, nonce=n, algorithm=MD5-sess", "qop"),
         ]
     )
@@ -35,6 +35,8 @@ struct DigestClientTests {
         arguments: [
             ("auth", false, "auth"), ("auth", true, "auth"), ("auth,auth-int", false, "auth"),
             ("auth,auth-int", true, "auth-int"), ("auth-int", false, "auth-int"), ("token, AUTH", true, "auth"),
+            ("auth-conf,auth", false, "auth"), (",, auth ,", false, "auth"),
+            ("auth-x auth, auth-int", false, "auth-int"),
         ]
     )
     func protection(offered: String, hasEntity: Bool, chosen: String) throws {
@@ -46,9 +48,12 @@ struct DigestClientTests {
         #expect(try parameters(answer?.value)["qop"] == chosen)
     }
 
-    @Test("the form of RFC 2069: neither count nor nonce of the client")
-    func withoutQop() throws {
-        var session = try DigestSession(try challenge("realm=r, nonce=n"), user: "u", password: "p")
+    @Test(
+        "the form of RFC 2069, as an empty qop is: neither count nor nonce of the client",
+        arguments: ["", ", qop=\"\"", ", qop=\" \"", ", qop=\",\"", ", qop=\"\", charset=x, unknown=\"y\""]
+    )
+    func withoutQop(_ qop: String) throws {
+        var session = try DigestSession(try challenge("realm=r, nonce=n" + qop), user: "u", password: "p")
         let answer = session.answer(method: "GET", uri: "/", clientNonce: "c")
         #expect(answer?.value.contains("algorithm") == false)
         let sent = try parameters(answer?.value)

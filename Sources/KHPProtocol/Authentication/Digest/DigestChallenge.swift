@@ -33,13 +33,12 @@ package struct DigestChallenge: Sendable, Hashable {
             throw Unusable(message: "its algorithm is unknown")
         }
         guard !algorithm.hash("").isEmpty else { throw Unusable(message: "libcrypto does not allow its algorithm") }
-        self.protections = []
-        if let list = parameters["qop"] {
-            self.protections = list.utf8.split(separator: Bytes.comma).compactMap { element in
-                let element = element.drop { Bytes.isWhitespace($0) }
-                let name = String(decoding: element.prefix { !Bytes.isWhitespace($0) }, as: UTF8.self)
-                return DigestProtection(rawValue: Bytes.lowercasedASCII(name))
-            }
+        // A list of nothing is as good as no list; names that nobody knows are passed over where another is left.
+        let offered = (parameters["qop"] ?? "").utf8.split(separator: Bytes.comma).map { element in
+            Array(element).withUnsafeBytes { String(decoding: Bytes.trimmed($0), as: UTF8.self) }
+        }.filter { !$0.isEmpty }
+        self.protections = offered.compactMap { DigestProtection(rawValue: Bytes.lowercasedASCII($0)) }
+        if !offered.isEmpty {
             guard !self.protections.isEmpty else { throw Unusable(message: "its qop is unknown") }
         } else if algorithm != .md5 {
             // RFC 2069 knows MD5 alone, and a session key needs the client's nonce.
