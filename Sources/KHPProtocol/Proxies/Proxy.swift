@@ -37,9 +37,9 @@ public struct Proxy: Sendable, Hashable {
     package private(set) var user: String?
     package private(set) var password: String?
 
-    /// Parses `http://user:password@proxy.example:3128`. Schemes: http, https, socks5, socks5h, socks4, socks4a (with
-    /// and without the last letter they mean the same here); without a scheme it is http. User and password are
-    /// percent-decoded.
+    /// Parses `http://user:password@proxy.example:3128`. Schemes: http, https, socks5, socks5h, socks, which is SOCKS
+    /// 5, socks4, socks4a (with and without the last letter they mean the same here); without a scheme it is http. User
+    /// and password are percent-decoded.
     ///
     /// - Throws: ``WebSocketError/Code/invalidArgument`` with what is wrong; the URL itself is not repeated.
     public init(_ url: String) throws(WebSocketError) {
@@ -47,7 +47,8 @@ public struct Proxy: Sendable, Hashable {
         switch parts.scheme {
         case "http": kind = .http
         case "https": kind = .https
-        case "socks5", "socks5h": kind = .socks5
+        // GNOME writes `socks://HOST:PORT/` into `all_proxy`, and means SOCKS 5.
+        case "socks5", "socks5h", "socks": kind = .socks5
         case "socks4", "socks4a": kind = .socks4
         default: throw Self.invalid("its scheme is none of http, https, socks5, socks5h, socks4 and socks4a")
         }

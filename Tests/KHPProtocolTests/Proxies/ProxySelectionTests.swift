@@ -73,6 +73,7 @@ import Testing
             (["HTTP_PROXY": "http://a", "HTTPS_PROXY": "http://b"], "http://a:80", "http://b:80"),
             (["http_proxy": "http://a", "HTTP_PROXY": "http://b"], "http://a:80", nil),
             (["all_proxy": "socks5://c", "https_proxy": "b:9"], "socks5://c:1080", "http://b:9"),
+            (["all_proxy": "socks://c:1/", "ALL_PROXY": "d"], "socks5://c:1", "socks5://c:1"),
             (["ALL_PROXY": "c", "all_proxy": "d"], "http://d:80", "http://d:80"),
             // httpoxy: under CGI the upper-case variable is a field of somebody's request.
             (["HTTP_PROXY": "http://evil", "REQUEST_METHOD": "GET"], nil, nil),

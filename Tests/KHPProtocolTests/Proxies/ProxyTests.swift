@@ -11,6 +11,9 @@ import Testing
         ("proxy.example:3128", .http, "proxy.example", 3128, nil, nil),
         ("joe:secret@proxy.example", .http, "proxy.example", 80, "joe", "secret"),
         ("socks5://127.0.0.1", .socks5, "127.0.0.1", 1080, nil, nil),
+        // As GNOME writes it into all_proxy.
+        ("socks://127.0.0.1:1080/", .socks5, "127.0.0.1", 1080, nil, nil),
+        ("SOCKS://joe:pw@gate/", .socks5, "gate", 1080, "joe", "pw"),
         ("socks5h://[2001:DB8::1]:9", .socks5, "2001:db8::1", 9, nil, nil),
         ("socks4://joe@gate", .socks4, "gate", 1080, "joe", nil),
         ("socks4a://gate:1", .socks4, "gate", 1, nil, nil),
