@@ -82,6 +82,22 @@ struct CommandChallengeTests {
         }
     }
 
+    @Test("the default entry of --netrc is for the URL given, and for no server that a redirect leads to")
+    func netrcDefault() async throws {
+        let file = FileManager.default.temporaryDirectory.appending(path: "netrc-\(UUID().uuidString)")
+        try Data("machine third.example login ann password named\ndefault login eve password any\n".utf8).write(
+            to: file
+        )
+        defer { try? FileManager.default.removeItem(at: file) }
+        let handler = try handler(["--netrc", file.path])
+        #expect(await handler.respond(to: request("Digest")) == .login(user: "eve", password: "any"))
+        #expect(await handler.respond(to: request("Digest", at: other)) == nil)
+        // The same host at another port is another origin.
+        #expect(await handler.respond(to: request("Basic", at: try WebSocketURL("wss://desk.example:8443/"))) == nil)
+        let named = try WebSocketURL("wss://third.example/")
+        #expect(await handler.respond(to: request("Digest", at: named)) == .login(user: "ann", password: "named"))
+    }
+
     @Test(
         "what cannot be sent is a mistake in the arguments",
         arguments: [

@@ -27,9 +27,38 @@ struct CredentialTests {
         #expect(try Netrc("machine a login b password c", name: "n").entry(for: "b") == nil)
     }
 
+    @Test("a password without a login is that of whoever is named; an entry with the name goes before it")
+    func withoutLogin() throws {
+        let text = """
+            machine a.example password one
+            machine b.example login joe password two
+            machine b.example password three
+            default password four
+            """
+        let netrc = try Netrc(text, name: "n")
+        for (user, host, password) in [
+            ("joe", "a.example", "one"), ("ann", "A.example", "one"), ("joe", "b.example", "two"),
+            ("ann", "b.example", "three"), ("joe", "c.example", "four"),
+        ] {
+            #expect(netrc.password(of: user, at: host) == password, "\(user) at \(host)")
+        }
+    }
+
+    @Test("words that nobody knows are passed over with a note that shows none of them")
+    func unknownWords() throws {
+        let text = "machine a port 21 login joe\n  secret canary password pw\nfoo machine b login ann password x"
+        let netrc = try Netrc(text, name: "n")
+        #expect(netrc.entry(for: "a") == .init(machine: "a", login: "joe", password: "pw"))
+        #expect(netrc.entry(for: "b") == .init(machine: "b", login: "ann", password: "x"))
+        #expect(!"\(netrc.notes)".contains("canary"))
+        #expect(netrc.notes.count == 1)
+        #expect(netrc.notes.first?.contains("line 1") == true)
+        #expect(try Netrc("machine a login b password c", name: "n").notes.isEmpty)
+    }
+
     @Test(
         "a .netrc that is none",
-        arguments: ["machine", "login joe", "machine a login", "machine a secret b", "machine a password \"secret"]
+        arguments: ["machine", "login joe", "machine a login", "machine a password \"secret"]
     )
     func brokenNetrc(text: String) {
         let failure = #expect(throws: CommandFailure.self) { try Netrc(text, name: ".netrc") }

@@ -7,7 +7,8 @@ import Synchronization
 /// at it: Digest and Basic with name and password, Bearer and Token with the token.
 ///
 /// What was given with `--user` and `--token` belongs to the origin of the URL that was given (D20): another origin's
-/// challenge is looked up in the `.netrc` or asked at the terminal. What was refused once is not sent again.
+/// challenge is looked up among the machines of the `.netrc` or asked at the terminal. What was refused once is not
+/// sent again.
 final class CommandChallengeHandler: ChallengeHandler {
     private struct State {
         /// In this connect, by URL, layer and realm: what was sent. A challenge there again means that it was refused.
@@ -46,6 +47,9 @@ final class CommandChallengeHandler: ChallengeHandler {
         }
         netrc = try options.netrc.map { path throws(CommandFailure) in
             try Netrc(try FileArgument.text(path, option: "--netrc"), name: path)
+        }
+        for note in netrc?.notes ?? [] {
+            Output.shared.line("khp: note: \(TerminalText.escaped(note))", to: .standardError)
         }
         self.mayAsk = mayAsk && PasswordPrompt.isPossible
     }
@@ -101,7 +105,11 @@ final class CommandChallengeHandler: ChallengeHandler {
                 ?? ProcessInfo.processInfo.environment["KHP_PASSWORD"]
             return password.map { .login(user: user, password: $0) }
         }
-        guard let entry = netrc?.entry(for: request.url.host), let login = entry.login else { return nil }
+        let entry = netrc?.entry(
+            for: request.url.host,
+            allowsDefault: request.url.isSameOrigin(as: request.originalURL)
+        )
+        guard let entry, let login = entry.login else { return nil }
         return .login(user: login, password: entry.password ?? "")
     }
 

@@ -2,7 +2,7 @@
 ///
 /// The format of ftp(1): tokens separated by blanks and line ends; `machine`, `default`, `login`, `password`,
 /// `account`, `macdef` (skipped up to an empty line); `#` begins a comment where a keyword could stand; a value may be
-/// quoted, with `\"` and `\\` inside.
+/// quoted, with `\"` and `\\` inside. Other words, such as the `port` of some programs, are passed over with a note.
 struct Netrc: Sendable {
     struct Entry: Sendable, Equatable {
         /// `nil` is the `default` entry.
@@ -12,10 +12,13 @@ struct Netrc: Sendable {
     }
 
     let entries: [Entry]
+    /// What was passed over, for whoever wrote the file; nothing of its content is in it.
+    let notes: [String]
 
     init(_ text: String, name: String) throws(CommandFailure) {
         var scanner = Scanner(text)
         var entries: [Entry] = []
+        var unknown: [Int] = []
         while let word = scanner.word(commentsAllowed: true) {
             switch word {
             case "machine": entries.append(Entry(machine: try scanner.value(of: word, in: name).lowercased()))
@@ -29,25 +32,37 @@ struct Netrc: Sendable {
                 if word == "login" { entries[entries.count - 1].login = value }
                 if word == "password" { entries[entries.count - 1].password = value }
             default:
-                throw .usage(
-                    "line \(scanner.line) of \(name) has a word where `machine`, `login` or `password` belongs"
-                )
+                unknown.append(scanner.line)
             }
         }
         self.entries = entries
+        notes =
+            unknown.first.map { line in
+                let others = unknown.count > 1 ? ", as are \(unknown.count - 1) more" : ""
+                return ["a word in line \(line) of \(name) is none that khp knows and is passed over\(others)"]
+            } ?? []
     }
 
-    /// The first entry for a host, or the default one.
-    func entry(for host: String) -> Entry? {
+    /// The first entry for a host, or the default one where that may answer.
+    /// - Parameter allowsDefault: whether the host is the one that was asked for: `default` means wherever its owner goes,
+    ///   not wherever a server sends him.
+    func entry(for host: String, allowsDefault: Bool = true) -> Entry? {
         let host = host.lowercased()
-        return entries.first { $0.machine == host } ?? entries.first { $0.machine == nil }
+        return entries.first { $0.machine == host } ?? (allowsDefault ? entries.first { $0.machine == nil } : nil)
     }
 
-    /// The password of a user whose name is known, at a host.
+    /// The password of a user whose name is known, at a host. An entry without a login is for everyone.
     func password(of login: String, at host: String) -> String? {
         let host = host.lowercased()
-        let own = entries.filter { $0.login == login }
-        return (own.first { $0.machine == host } ?? own.first { $0.machine == nil })?.password
+        for machine in [host, nil] {
+            let entries = entries.filter { $0.machine == machine }
+            if let entry = entries.first(where: { $0.login == login }) ?? entries.first(where: { $0.login == nil }),
+                let password = entry.password
+            {
+                return password
+            }
+        }
+        return nil
     }
 
     private struct Scanner {
