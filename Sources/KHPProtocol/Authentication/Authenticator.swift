@@ -244,7 +244,7 @@ package struct Authenticator: Sendable {
         guard self.count < self.limit else {
             throw Self.failure("There were more than \(self.limit) challenges.", at: place, request.url)
         }
-        let space = Space(party: slot.party, realm: request.realm)
+        let space = Space(party: slot.party, realm: request.sent["realm"])
         var login = Login(credentials: credentials, scheme: scheme)
         if scheme == "digest", let known = credentials.login {
             login.digest = try self.session(for: known, at: space, request, place)
@@ -277,7 +277,7 @@ package struct Authenticator: Sendable {
     ) throws(WebSocketError) -> DigestSession {
         let challenge: DigestChallenge
         do throws(DigestChallenge.Unusable) {
-            challenge = try DigestChallenge(parameters: request.parameters)
+            challenge = try DigestChallenge(parameters: request.sent)
         } catch {
             throw Self.failure(
                 "The \(place.party)'s Digest challenge cannot be answered: \(error.message).",
@@ -359,7 +359,7 @@ package struct Authenticator: Sendable {
     package mutating func accepted(_ response: HandshakeResponse, at place: Place) throws(WebSocketError) {
         let name: HTTPField.Name =
             Slot(place).layer == .proxy ? .proxyAuthenticationInfo : .authenticationInfo
-        try self.accepted(response.fields[values: name], response.entity, at: place)
+        try self.accepted(response.fields.texts(name), response.entity, at: place)
     }
 
     /// As ``accepted(_:at:)``, for an answer that has no content.

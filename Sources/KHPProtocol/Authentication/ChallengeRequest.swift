@@ -21,10 +21,13 @@ public struct ChallengeRequest: Sendable, Hashable {
     public var layer: Layer
     /// The scheme as it was sent, such as `Basic`, without Kaazing's prefix "Application ".
     public var scheme: String
-    /// The realm, where the challenge names one.
+    /// The realm, where the challenge names one. One that is no UTF-8 is read as ISO-8859-1, as old servers mean it; an
+    /// answer names it in the bytes that came.
     public var realm: String?
     /// All parameters, the realm among them; names in lower case.
     public var parameters: [String: String]
+    /// The parameters with each of their bytes, as ``FieldText`` has them: what an answer is made from.
+    package var sent: [String: String]
     /// What some schemes send in place of parameters.
     public var token68: String?
     /// 1 for the first challenge of the connection attempt, then 2, and so on.
@@ -57,6 +60,8 @@ public struct ChallengeRequest: Sendable, Hashable {
         self.round = round
         self.proxy = proxy
         self.previousWasRefused = previousWasRefused
+        self.sent = parameters
+        if let realm { self.sent["realm"] = realm }
     }
 
     package init(
@@ -68,18 +73,20 @@ public struct ChallengeRequest: Sendable, Hashable {
         proxy: String? = nil,
         previousWasRefused: Bool = false
     ) {
+        let values = challenge.values
         self.init(
             url: url,
             originalURL: originalURL,
             layer: layer,
             scheme: challenge.scheme,
-            realm: challenge.realm,
-            parameters: challenge.values,
+            realm: challenge.realm.map { FieldText.readable($0) },
+            parameters: values.mapValues { FieldText.readable($0) },
             token68: challenge.token68,
             round: round,
             proxy: proxy,
             previousWasRefused: previousWasRefused
         )
+        self.sent = values
     }
 
     /// Whether a redirect led to another origin, so that credentials of the original one must not be given (D12).

@@ -10,7 +10,8 @@ public struct HandshakeResponse: Sendable, CustomStringConvertible {
     public var status: Int
     /// The reason phrase as sent; often empty.
     public var reason: String
-    /// The header fields.
+    /// The header fields, with each byte of their values: those of old servers may be ISO-8859-1, which
+    /// `withUnsafeBytesOfValue` of a field gives as it came and `value` with U+FFFD in its place.
     public var fields: HTTPFields
     /// The content, at most ``maximumEntityBytes`` of it. A refusal's explanation for people (KHP-E20).
     public var entity: ByteBuffer

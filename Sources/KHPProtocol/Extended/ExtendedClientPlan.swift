@@ -69,7 +69,7 @@ package struct ExtendedClientPlan: Sendable {
         capacity += authorization?.utf8.count ?? 0
         for item in subprotocols { capacity += item.utf8.count + 2 }
         for item in offers { capacity += item.utf8.count + 2 }
-        for field in fields { capacity += field.name.rawName.utf8.count + field.value.utf8.count + 4 }
+        for field in fields { capacity += field.name.rawName.utf8.count + field.text.utf8.count + 4 }
         var buffer = ByteBufferAllocator().buffer(capacity: capacity)
         buffer.writeText(capacity: capacity) { text in
             text.write(method)
@@ -84,7 +84,7 @@ package struct ExtendedClientPlan: Sendable {
             text.writeList("Sec-WebSocket-Extensions: ", offers)
             for field in fields {
                 text.write(field.name.rawName)
-                text.write(": ", field.value)
+                text.write(": ", field.text)
             }
             if let bodyLength {
                 text.write("Expect: 100-continue\r\n")

@@ -107,7 +107,7 @@ package struct ResponseHeadDecoder {
         guard let bytes = try collector.collect(&buffer) else { return nil }
         let start = collector.scanner.start
         let reason = bytes.withUnsafeReadableBytes { head in
-            String(decoding: UnsafeRawBufferPointer(rebasing: head[start.reasonStart..<start.reasonEnd]), as: UTF8.self)
+            FieldText.readable(UnsafeRawBufferPointer(rebasing: head[start.reasonStart..<start.reasonEnd]))
         }
         let fields = collector.takeFields(of: bytes)
         collector.reset()

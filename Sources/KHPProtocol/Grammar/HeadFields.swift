@@ -53,7 +53,7 @@ package struct HeadFields: Sendable {
         let nameEnd = storage.readableBytes
         storage.writeStaticString(": ")
         let valueStart = storage.readableBytes
-        storage.writeString(value)
+        storage.writeFieldText(value)
         let valueEnd = storage.readableBytes
         storage.writeStaticString("\r\n")
         entries.append(Entry(nameStart: start, nameEnd: nameEnd, valueStart: valueStart, valueEnd: valueEnd))
@@ -61,20 +61,20 @@ package struct HeadFields: Sendable {
 
     package mutating func append(contentsOf fields: HTTPFields) {
         for field in fields {
-            append(field.name.rawName, field.value)
+            append(field.name.rawName, field.text)
         }
     }
 
     /// The value of the first field of that name.
     package func first(_ name: String) -> String? {
-        withFirst(name) { String(decoding: $0, as: UTF8.self) }
+        withFirst(name) { FieldText.string($0) }
     }
 
     /// The values of all fields of that name, in order.
     package func all(_ name: String) -> [String] {
         var values: [String] = []
         forEachValue(of: name) { value in
-            values.append(String(decoding: value, as: UTF8.self))
+            values.append(FieldText.string(value))
             return true
         }
         return values
@@ -114,7 +114,7 @@ package struct HeadFields: Sendable {
         var elements: [String] = []
         forEachValue(of: name) { value in
             Self.forEachElement(of: value) { element in
-                elements.append(String(decoding: element, as: UTF8.self))
+                elements.append(FieldText.string(element))
                 return true
             }
             return true
@@ -170,9 +170,9 @@ package struct HeadFields: Sendable {
     package var httpFields: HTTPFields {
         var fields = HTTPFields()
         fields.reserveCapacity(entries.count)
-        forEach { name, value in
-            if let name = HTTPField.Name(name) {
-                fields.append(HTTPField(name: name, value: value))
+        forEachField { name, value in
+            if let name = HTTPField.Name(String(decoding: name, as: UTF8.self)) {
+                fields.append(HTTPField(name: name, lenientValue: value))
             }
         }
         return fields
@@ -184,7 +184,7 @@ package struct HeadFields: Sendable {
             for entry in entries {
                 body(
                     String(decoding: UnsafeRawBufferPointer(rebasing: bytes[entry.name]), as: UTF8.self),
-                    String(decoding: UnsafeRawBufferPointer(rebasing: bytes[entry.value]), as: UTF8.self)
+                    FieldText.string(UnsafeRawBufferPointer(rebasing: bytes[entry.value]))
                 )
             }
         }
@@ -291,4 +291,16 @@ extension HeadFields: CustomStringConvertible, CustomReflectable {
 
     /// Keeps `dump` from showing the storage.
     package var customMirror: Mirror { Mirror(self, children: ["fields": description]) }
+}
+
+extension ByteBuffer {
+    /// Appends the bytes that a text stands for.
+    package mutating func writeFieldText(_ text: String) {
+        // Nearly all of it is ASCII, and then it is its own bytes.
+        if Bytes.withUTF8(of: text, { Bytes.isASCII($0) }) {
+            writeString(text)
+        } else {
+            writeBytes(FieldText.bytes(of: text))
+        }
+    }
 }

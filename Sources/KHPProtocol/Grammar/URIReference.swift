@@ -9,7 +9,7 @@ struct URIReference {
     var fragment: ArraySlice<UInt8>?
 
     init(_ text: String) {
-        var rest = Array(text.utf8)[...]
+        var rest = FieldText.bytes(of: text)[...]
         if let hash = rest.firstIndex(of: 0x23) {
             fragment = rest[(hash + 1)...]
             rest = rest[..<hash]

@@ -69,7 +69,7 @@ package struct Acceptance: Sendable {
         for field in fields where !ApplicationFields.isReservedInAnswer(field.name, status: 101) {
             let key = field.name.canonicalName
             let place = lines.firstIndex { Bytes.lowercasedASCII($0.name) > key } ?? lines.endIndex
-            lines.insert((field.name.rawName, field.value), at: place)
+            lines.insert((field.name.rawName, field.text), at: place)
         }
         var head = ResponseHead(status: 101, reason: StatusReason.switchingProtocols)
         for line in lines {

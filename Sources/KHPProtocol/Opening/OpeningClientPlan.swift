@@ -89,7 +89,7 @@ package struct OpeningClientPlan: Sendable {
             case .origin where origin != nil, .cookie where cookies != nil, .authorization where authorization != nil:
                 continue
             default:
-                fields.append(field.name.rawName, field.value)
+                fields.append(field.name.rawName, field.text)
             }
         }
         if let cookies {

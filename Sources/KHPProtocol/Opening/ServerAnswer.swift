@@ -46,7 +46,7 @@ package struct ServerAnswer: Sendable, Equatable {
         if layer == .opening, status >= 200 {
             buffer.writeStaticString("Connection: close\r\n")
         }
-        let contentTypes = fields[values: .contentType]
+        let contentTypes = fields.texts(.contentType)
         if content.readableBytes > 0, contentTypes.isEmpty {
             buffer.writeStaticString("Content-Type: text/plain; charset=utf-8\r\n")
         }
@@ -58,7 +58,7 @@ package struct ServerAnswer: Sendable, Equatable {
         }
         for field in fields where field.name != .contentType {
             guard !ApplicationFields.isReservedInAnswer(field.name, status: status) else { continue }
-            buffer.writeField(field.name.rawName, field.value)
+            buffer.writeField(field.name.rawName, field.text)
         }
         negotiated.write(into: &buffer)
         if hasContent {
@@ -104,7 +104,7 @@ extension ByteBuffer {
     mutating func writeField(_ name: String, _ value: String) {
         writeString(name)
         writeStaticString(": ")
-        writeString(value)
+        writeFieldText(value)
         writeStaticString("\r\n")
     }
 }

@@ -21,11 +21,15 @@ struct TextWriter {
         Bytes.withUTF8(of: text) { write($0) }
     }
 
-    /// One field line.
+    /// One field line; the value as the bytes that it stands for.
     @inline(__always)
     mutating func write(_ name: StaticString, _ value: String) {
         write(name)
-        write(value)
+        if Bytes.withUTF8(of: value, { Bytes.isASCII($0) }) {
+            write(value)
+        } else {
+            FieldText.bytes(of: value).withUnsafeBytes { write($0) }
+        }
         write("\r\n")
     }
 

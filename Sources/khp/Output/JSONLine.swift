@@ -1,3 +1,5 @@
+import KHPProtocol
+
 /// JSON as the command writes it: objects with their keys in a fixed order, one object per line.
 ///
 /// A small encoder of its own, because the order of keys should be the same in every run and a reader of the lines
@@ -86,7 +88,10 @@ extension JSONValue {
                 "\u{2028}", "\u{2029}":
                 let hex = String(scalar.value, radix: 16)
                 out += "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
-            default: out.unicodeScalars.append(scalar)
+            default:
+                // A byte that is none of a character reads as ISO-8859-1, as whoever sent it means it.
+                let byte = FieldText.rawByte(scalar)
+                out.unicodeScalars.append(byte.map { Unicode.Scalar($0) } ?? scalar)
             }
         }
         out += "\""

@@ -1,3 +1,5 @@
+import KHPProtocol
+
 /// Text from a peer made safe for a terminal: a received message must not move the cursor, change colours, set the
 /// window's title or reorder what is on the line.
 enum TerminalText {
@@ -16,17 +18,23 @@ enum TerminalText {
             case "\t": out += "\\t"
             case _ where scalar.value < 0x80:
                 out += "\\x" + (scalar.value < 0x10 ? "0" : "") + String(scalar.value, radix: 16)
-            default: out += "\\u{" + String(scalar.value, radix: 16) + "}"
+            default:
+                if let byte = FieldText.rawByte(scalar) {
+                    out += "\\x" + String(byte, radix: 16)
+                } else {
+                    out += "\\u{" + String(scalar.value, radix: 16) + "}"
+                }
             }
         }
         return out
     }
 
-    /// C0, DEL, C1, the line separators, and the characters that turn the direction of text.
+    /// C0, DEL, C1, the line separators, the characters that turn the direction of text, and what stands for a byte
+    /// that is none of a character.
     private static func isUnsafe(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {
         case 0..<0x20, 0x7F...0x9F, 0x061C, 0x200E, 0x200F, 0x2028...0x202E, 0x2066...0x2069: true
-        default: false
+        default: FieldText.rawByte(scalar) != nil
         }
     }
 

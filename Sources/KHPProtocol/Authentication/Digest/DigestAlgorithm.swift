@@ -60,8 +60,8 @@ public enum DigestAlgorithm: String, Sendable, Hashable, CaseIterable {
         return isDone ? Hexadecimal.encode(digest.prefix(Int(length))) : ""
     }
 
-    /// The hash of the text's UTF-8 bytes.
-    package func hash(_ text: String) -> String { self.hash(text.utf8) }
+    /// The hash of the bytes that a text stands for: what a server sent is hashed as it came.
+    package func hash(_ text: String) -> String { self.hash(FieldText.bytes(of: text)) }
 
     /// Fetched once; OpenSSL's method objects live as long as the process and may be used from any thread.
     private var method: OpaquePointer? {
