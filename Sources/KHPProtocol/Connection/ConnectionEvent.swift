@@ -2,10 +2,10 @@ public import NIOCore
 
 /// What an observer of connections is told: the one seam that logs, metrics, traces and the command are fed from.
 ///
-/// Heads are text as sent or received with every credential replaced by `•••`, those in targets and URLs too; payloads
-/// of the extended handshake are never shown as frames. A URL in an event is whole, and shows its credentials only where
-/// it is printed by itself: ``WebSocketURL/redacted`` never does. Called on the connection's event loop: be quick, never
-/// block.
+/// Heads are text as sent or received with every credential replaced by `•••`, those in targets, URLs and lists of
+/// subprotocols too; a byte that is no UTF-8 stands there as U+10FF00 plus its value. Payloads of the extended
+/// handshake are never shown as frames. A URL in an event is whole, and shows its credentials only where it is printed
+/// by itself: ``WebSocketURL/redacted`` never does. Called on the connection's event loop: be quick, never block.
 public enum ConnectionEvent: Sendable {
     /// A client is about to connect, through `proxy` where there is one; `attempt` counts from 1 over redirects and
     /// reconnects.

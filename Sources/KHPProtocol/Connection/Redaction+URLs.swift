@@ -1,9 +1,12 @@
 // URLs and request targets as they may be shown: without user information, and without the values of parameters whose
 // names say that they are credentials (threat G12). All that the library and the command show of a URL passes here.
+//
+// A peer chooses the text, so the work is linear in it: one pass over the text itself, and one over what it is when it
+// is percent-decoded once, twice and three times, for URLs that stand in the parameters of others.
 
 extension Redaction {
     /// The text with the user information of each URL in it hidden, and the value of each parameter that
-    /// ``isSecretParameter(_:)`` tells of: in queries, and in paths behind a semicolon; in queries also what is long and
+    /// ``SecretName`` tells of: in queries, and in paths behind a semicolon; in queries also what is long and
     /// has no name. All else stays readable.
     ///
     /// The text is a URL, a target, or anything with such in it: a field's value, an entity.
@@ -12,36 +15,19 @@ extension Redaction {
         _ text: String,
         _ stand: (ArraySlice<UInt8>) -> [UInt8] = { _ in Array(Self.mark.utf8) }
     ) -> String {
-        Self.shown(Array(text.utf8), 0, stand).map { String(decoding: $0, as: UTF8.self) } ?? text
-    }
-
-    /// Whether the value of a parameter is a credential, by its name: percent-encoded or not, in any case, its words
-    /// joined in any way.
-    package static func isSecretParameter(_ name: String) -> Bool {
-        Self.isSecretParameter(Array(name.utf8)[...])
-    }
-
-    /// Names that are those of credentials as a whole; in longer ones these words mean other things.
-    private static let secretNames: Set<String> = [
-        "auth", "authorization", "bearer", "code", "hmac", "jwt", "key", "otp", "pass", "pwd", "session", "sid", "sig",
-    ]
-    /// What the names of others end with: access_token, client_secret, X-Amz-Signature, JSESSIONID and their like.
-    private static let secretEndings = [
-        "accesskey", "apikey", "assertion", "credential", "credentials", "passphrase", "passwd", "password", "secret",
-        "sessid", "sessionid", "sessionkey", "signature", "ticket", "token",
-    ]
-
-    private static func isSecretParameter(_ name: ArraySlice<UInt8>) -> Bool {
-        // api_key, api-key and apiKey are one name.
-        let letters = PercentEncoding.decoded(name).compactMap { byte -> UInt8? in
-            switch byte {
-            case 0x41...0x5A: byte | 0x20
-            case 0x61...0x7A, 0x30...0x39: byte
-            default: nil
-            }
+        let bytes = Array(text.utf8)
+        let secrets = Self.secrets(in: bytes)
+        guard !secrets.isEmpty else { return text }
+        var output: [UInt8] = []
+        output.reserveCapacity(bytes.count)
+        var copied = 0
+        for secret in secrets {
+            output += bytes[copied..<secret.lowerBound]
+            output += stand(bytes[secret])
+            copied = secret.upperBound
         }
-        let name = String(decoding: letters, as: UTF8.self)
-        return Self.secretNames.contains(name) || Self.secretEndings.contains { name.hasSuffix($0) }
+        output += bytes[copied...]
+        return String(decoding: output, as: UTF8.self)
     }
 
     /// From how many bytes on a part of a query without a name is hidden: nobody says what it is, and tokens are long.
@@ -50,17 +36,54 @@ extension Redaction {
     /// How deep URLs are looked for inside the parameters of others.
     private static let maximumDepth = 3
 
-    /// - Returns: `nil` where there is nothing to hide.
-    private static func shown(
-        _ bytes: [UInt8],
-        _ depth: Int,
-        _ stand: (ArraySlice<UInt8>) -> [UInt8]
-    ) -> [UInt8]? {
-        guard bytes.contains(where: { $0 == 0x3D || $0 == 0x40 || $0 == 0x3F }) else { return nil }
-        var output: [UInt8] = []
-        var copied = 0
+    /// What is to be hidden, in order and apart from each other.
+    private static func secrets(in bytes: [UInt8]) -> [Range<Int>] {
+        guard bytes.contains(where: { $0 == 0x3D || $0 == 0x40 || $0 == 0x3F }) else { return [] }
+        let plain = Self.scan(bytes)
+        guard !plain.values.isEmpty, bytes.contains(Bytes.percent) else { return plain.secrets }
+        // A value that is a URL with a secret of its own, encoded once or more, is hidden as a whole.
+        let isEncoded = plain.values.map { bytes[$0].contains(Bytes.percent) }
+        var isHidden = [Bool](repeating: false, count: plain.values.count)
+        var decoded = DecodedText(bytes)
+        for _ in 0..<Self.maximumDepth {
+            guard decoded.decode() else { break }
+            var value = 0
+            for secret in Self.scan(decoded.bytes).secrets {
+                let position = decoded.origins[secret.lowerBound]
+                while value < plain.values.count, plain.values[value].upperBound <= position { value += 1 }
+                guard value < plain.values.count else { break }
+                if isEncoded[value], plain.values[value].contains(position) { isHidden[value] = true }
+            }
+        }
+        let whole = plain.values.indices.filter { isHidden[$0] }.map { plain.values[$0] }
+        return Self.merged(plain.secrets, whole)
+    }
+
+    /// Two lists in order as one, each secret of the first that lies in one of the second left out.
+    private static func merged(_ secrets: [Range<Int>], _ values: [Range<Int>]) -> [Range<Int>] {
+        var output: [Range<Int>] = []
+        var rest = values[...]
+        for secret in secrets {
+            while let value = rest.first, value.lowerBound <= secret.lowerBound {
+                output.append(value)
+                rest = rest.dropFirst()
+            }
+            if let last = output.last, secret.lowerBound < last.upperBound { continue }
+            output.append(secret)
+        }
+        return output + rest
+    }
+
+    /// - Returns: the secrets that stand in a text as it is, and the values of all parameters that are in no other one;
+    ///   both in order.
+    private static func scan(_ bytes: [UInt8]) -> (secrets: [Range<Int>], values: [Range<Int>]) {
+        var secrets: [Range<Int>] = []
+        var values: [Range<Int>] = []
         var position = 0
         var place = Place.elsewhere
+        // Where the value ends that a query's parameter was found in last: those behind a question mark in it end there
+        // as well.
+        var queryValueEnd = 0
         while position < bytes.count {
             let byte = bytes[position]
             position += 1
@@ -71,10 +94,7 @@ extension Redaction {
                     bytes[position...].dropFirst().firstIndex {
                         Self.endsAuthority($0) || place == .query && Self.endsValue($0, in: place)
                     } ?? bytes.count
-                if let at = bytes[position..<end].lastIndex(of: 0x40) {
-                    output += bytes[copied...position] + stand(bytes[(position + 1)..<at])
-                    copied = at
-                }
+                if let at = bytes[position..<end].lastIndex(of: 0x40) { secrets.append((position + 1)..<at) }
                 if place == .elsewhere { place = .path }
                 position = end
             case Bytes.slash where place == .elsewhere: place = .path
@@ -85,29 +105,23 @@ extension Redaction {
             let name = bytes[position...].prefix { !Self.endsName($0) }
             guard name.endIndex < bytes.count, bytes[name.endIndex] == 0x3D else {
                 guard place == .query, name.count >= Self.namelessSecret else { continue }
-                output += bytes[copied..<name.startIndex] + stand(name)
-                copied = name.endIndex
+                secrets.append(name.startIndex..<name.endIndex)
                 position = name.endIndex
                 continue
             }
-            let value = bytes[(name.endIndex + 1)...].prefix { !Self.endsValue($0, in: place) }
-            guard !value.isEmpty, Self.isSecretParameter(name) || Self.holdsSecret(value, depth) else { continue }
-            output += bytes[copied..<value.startIndex] + stand(value)
-            copied = value.endIndex
-            position = value.endIndex
+            let start = name.endIndex + 1
+            var end = queryValueEnd
+            if place != .query || start > end {
+                end = bytes[start...].firstIndex { Self.endsValue($0, in: place) } ?? bytes.count
+                if place == .query { queryValueEnd = end }
+            }
+            guard start < end else { continue }
+            if values.last.map({ $0.upperBound <= start }) ?? true { values.append(start..<end) }
+            guard SecretName.isSecret(name) else { continue }
+            secrets.append(start..<end)
+            position = end
         }
-        guard copied > 0 else { return nil }
-        return output + bytes[copied...]
-    }
-
-    /// Whether a value is a URL with a secret of its own, percent-encoded once or more.
-    private static func holdsSecret(_ value: ArraySlice<UInt8>, _ depth: Int) -> Bool {
-        var value = Array(value)
-        for depth in depth..<max(depth, Self.maximumDepth) where value.contains(Bytes.percent) {
-            value = PercentEncoding.decoded(value[...])
-            if Self.shown(value, depth + 1, { Array($0) }) != nil { return true }
-        }
-        return false
+        return (secrets, values)
     }
 
     /// Where in a text a parameter was found.
@@ -122,10 +136,12 @@ extension Redaction {
         byte <= 0x20 || byte == 0x7F || byte == 0x22 || byte == 0x3C || byte == 0x3E
     }
 
-    /// Whether the second slash of `//` follows: at the beginning, or behind a scheme.
+    /// Whether the second slash of `//` follows: at the beginning, behind a scheme, or at the beginning of a value.
     private static func beginsAuthority(_ bytes: [UInt8], _ position: Int, in place: Place) -> Bool {
         guard position < bytes.count, bytes[position] == Bytes.slash else { return false }
-        return place == .elsewhere || position >= 2 && bytes[position - 2] == Bytes.colon
+        guard place != .elsewhere, position >= 2 else { return place == .elsewhere }
+        let before = bytes[position - 2]
+        return before == Bytes.colon || before == Bytes.equals
     }
 
     private static func endsAuthority(_ byte: UInt8) -> Bool {
@@ -146,18 +162,60 @@ extension Redaction {
     }
 }
 
+/// A text that is percent-decoded as a whole, again and again, and where each byte of it came from.
+private struct DecodedText {
+    private(set) var bytes: [UInt8]
+    /// For each byte the place in the first text where it, or its percent sign, stands.
+    private(set) var origins: [Int]
+
+    init(_ bytes: [UInt8]) {
+        self.bytes = bytes
+        self.origins = Array(bytes.indices)
+    }
+
+    /// Decodes once more.
+    /// - Returns: `false` where nothing was encoded.
+    mutating func decode() -> Bool {
+        var output: [UInt8] = []
+        var places: [Int] = []
+        output.reserveCapacity(self.bytes.count)
+        places.reserveCapacity(self.bytes.count)
+        var index = 0
+        while index < self.bytes.count {
+            places.append(self.origins[index])
+            if let byte = PercentEncoding.decodedByte(self.bytes[...], at: index) {
+                output.append(byte)
+                index += 3
+            } else {
+                output.append(self.bytes[index])
+                index += 1
+            }
+        }
+        guard output.count < self.bytes.count else { return false }
+        self.bytes = output
+        self.origins = places
+        return true
+    }
+}
+
 extension PercentEncoding {
+    /// The byte that the three characters from there on stand for, where they stand for one.
+    static func decodedByte(_ text: ArraySlice<UInt8>, at index: Int) -> UInt8? {
+        guard text[index] == Bytes.percent, index + 2 < text.endIndex, let high = Bytes.hexValue(text[index + 1]),
+            let low = Bytes.hexValue(text[index + 2])
+        else { return nil }
+        return high << 4 | low
+    }
+
     /// The bytes that a text stands for; what is no encoding stays as it is.
-    fileprivate static func decoded(_ text: ArraySlice<UInt8>) -> [UInt8] {
+    static func decoded(_ text: ArraySlice<UInt8>) -> [UInt8] {
         guard text.contains(Bytes.percent) else { return Array(text) }
         var output: [UInt8] = []
         output.reserveCapacity(text.count)
         var index = text.startIndex
         while index < text.endIndex {
-            if text[index] == Bytes.percent, index + 2 < text.endIndex, let high = Bytes.hexValue(text[index + 1]),
-                let low = Bytes.hexValue(text[index + 2])
-            {
-                output.append(high << 4 | low)
+            if let byte = Self.decodedByte(text, at: index) {
+                output.append(byte)
                 index += 3
             } else {
                 output.append(text[index])

@@ -14,7 +14,11 @@ package enum Redaction {
 
     /// What is shown of a field.
     static func value(of name: String, _ value: String) -> String {
-        guard HeadFields.isSecret(name) else { return Self.shown(value) }
+        guard SecretName.isSecret(name) else {
+            // Clients that cannot set a field put their tokens there.
+            let isSubprotocol = Bytes.lowercasedASCII(name).hasSuffix("websocket-protocol")
+            return isSubprotocol ? Self.subprotocols(value) : Self.shown(value)
+        }
         // The scheme is no secret and says what was tried.
         if let space = value.firstIndex(of: " "), name.lowercased().hasSuffix("authorization") {
             return "\(value[..<space]) \(Self.mark)"
@@ -35,7 +39,7 @@ extension RequestHead {
 extension ResponseHead {
     /// The head as sent or received, credentials hidden.
     var redactedText: String {
-        var text = "HTTP/1.\(self.minorVersion) \(self.status) \(self.reason)\r\n"
+        var text = "HTTP/1.\(self.minorVersion) \(self.status) \(Redaction.shown(self.reason))\r\n"
         self.fields.forEach { text += Redaction.line($0, $1) }
         return text + "\r\n"
     }
@@ -44,8 +48,8 @@ extension ResponseHead {
 extension HandshakeResponse {
     /// The head, credentials hidden.
     var redactedHead: String {
-        var text = "HTTP/1.1 \(self.status) \(self.reason)\r\n"
-        for field in self.fields { text += Redaction.line(field.name.rawName, field.value) }
+        var text = "HTTP/1.1 \(self.status) \(Redaction.shown(self.reason))\r\n"
+        for field in self.fields { text += Redaction.line(field.name.rawName, field.text) }
         return text + "\r\n"
     }
 }

@@ -264,27 +264,11 @@ extension HeadFields: Equatable {
 }
 
 extension HeadFields: CustomStringConvertible, CustomReflectable {
-    private static let secret: Set<String> = [
-        "authorization", "proxy-authorization", "cookie", "set-cookie", "cookie2", "authentication-info",
-        "proxy-authentication-info",
-    ]
-
-    /// What the names of applications' own secrets have in them: X-Api-Key, X-Auth-Token and their like.
-    private static let signs = ["api-key", "apikey", "token", "secret", "passw", "credential", "session", "signature"]
-
-    /// Whether the value of that field is never shown (threats E18, G12): those that are made for it, and those whose
-    /// names say so.
-    package static func isSecret(_ name: String) -> Bool {
-        let name = Bytes.lowercasedASCII(name)
-        if secret.contains(name) { return true }
-        return signs.contains { name.contains($0) }
-    }
-
     /// One line per field, each ended by LF; the values of credentials and cookies are hidden.
     package var description: String {
         var text = ""
         forEach { name, value in
-            text += "\(name): \(Self.isSecret(name) ? Redaction.mark : Redaction.shown(value))\n"
+            text += "\(name): \(SecretName.isSecret(name) ? Redaction.mark : Redaction.value(of: name, value))\n"
         }
         return text
     }

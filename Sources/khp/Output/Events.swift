@@ -155,7 +155,7 @@ enum Events {
 
     private static func fill(_ object: inout JSONObject, _ negotiation: Negotiation) {
         object.set("url", negotiation.url.redacted)
-        object.set("subprotocol", negotiation.subprotocol)
+        object.set("subprotocol", negotiation.subprotocol.map { Redaction.subprotocol($0) })
         object.set(
             "extensions",
             .array(

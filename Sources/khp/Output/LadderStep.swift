@@ -29,7 +29,7 @@ struct LadderStep: Sendable, Equatable {
             let tcp = LadderStep(.tcp, .received, "\(role == .client ? "connected to" : "connection from") \(peer)")
             guard let tls else { return [tcp] }
             let alpn = tls.alpn.map { ", ALPN \($0)" } ?? ""
-            return [tcp, LadderStep(.tls, .none, tls.version + alpn)]
+            return [tcp, LadderStep(.tls, .none, TerminalText.escaped(tls.version + alpn))]
         case .openingRequest(let head):
             return [LadderStep(.open, request, firstLine(head), detail: head)]
         case .openingResponse(let head, _):
@@ -81,7 +81,9 @@ struct LadderStep: Sendable, Equatable {
 
     private static func summary(_ negotiation: Negotiation) -> String {
         var parts: [String] = []
-        if let subprotocol = negotiation.subprotocol { parts.append("subprotocol \(subprotocol)") }
+        if let subprotocol = negotiation.subprotocol {
+            parts.append("subprotocol \(Redaction.subprotocol(subprotocol))")
+        }
         parts += negotiation.extensions.map { "extension \($0) (\($0.layer))" }
         parts.append(negotiation.status.map { "x-kaazing-handshake completed with \($0)" } ?? "plain WebSocket")
         if negotiation.dialect != .rfc6455 { parts.append("dialect \(negotiation.dialect)") }
