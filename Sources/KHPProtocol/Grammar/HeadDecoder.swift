@@ -29,9 +29,14 @@ private struct HeadCollector {
             ? buffer.withUnsafeReadableBytes { scanner.scan($0) } : kept.withUnsafeReadableBytes { scanner.scan($0) }
         switch progress {
         case .complete(let length):
-            if isFirst { return buffer.readSlice(length: length) }
-            buffer.moveReaderIndex(forwardBy: length - previous)
-            return kept.getSlice(at: kept.readerIndex, length: length)
+            let head: ByteBuffer?
+            if isFirst {
+                head = buffer.readSlice(length: length)
+            } else {
+                buffer.moveReaderIndex(forwardBy: length - previous)
+                head = kept.getSlice(at: kept.readerIndex, length: length)
+            }
+            return try scanner.hasFolds ? unfold(head) : head
         case .failed(let error):
             failure = error
             kept = ByteBuffer()
@@ -43,6 +48,19 @@ private struct HeadCollector {
             buffer.moveReaderIndex(to: buffer.writerIndex)
             return nil
         }
+    }
+
+    /// The head without its folds, read anew: a field is no longer than a line may be, however it was folded (D30).
+    private mutating func unfold(_ head: ByteBuffer?) throws(HeadError) -> ByteBuffer? {
+        guard let head else { return nil }
+        let bytes = ByteBuffer(bytes: head.withUnsafeReadableBytes { HeadScanner.unfolded($0) })
+        scanner = HeadScanner(kind: scanner.kind, limits: scanner.limits)
+        if case .failed(let error) = bytes.withUnsafeReadableBytes({ scanner.scan($0) }) {
+            failure = error
+            kept = ByteBuffer()
+            throw error
+        }
+        return bytes
     }
 
     mutating func takeFields(of head: ByteBuffer) -> HeadFields {

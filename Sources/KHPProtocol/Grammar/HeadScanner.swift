@@ -27,6 +27,10 @@ struct HeadScanner {
     private var lineStart = 0
     private var lineNumber = 1
     private var nameEnd = 0
+    /// Whether the line goes on with the field of the line before.
+    private var isContinuation = false
+    /// Whether some line did: then the head has to be read again without its folds.
+    private(set) var hasFolds = false
     private var singletons = Singletons()
 
     init(kind: Kind, limits: HeadLimits) {
@@ -86,15 +90,22 @@ struct HeadScanner {
                     state = .finalFeed
                     position += 1
                 case Bytes.space, Bytes.tab:
-                    return .failed(malformed("a line that continues a field is not allowed"))
+                    // RFC 9112 section 5.2: a request's is refused, a response's is read (D30).
+                    guard kind == .response, !entries.isEmpty else {
+                        return .failed(malformed("a line that continues a field is not allowed"))
+                    }
+                    isContinuation = true
+                    hasFolds = true
+                    state = .value
                 default:
+                    isContinuation = false
                     if entries.count >= limits.fieldCount { return .failed(.tooManyFields) }
                     state = .name
                 }
 
             case .valueFeed:
                 guard bytes[position] == Bytes.lineFeed else { return .failed(bareReturn()) }
-                if let error = addField(bytes, valueEnd: position - 1) { return .failed(error) }
+                if !isContinuation, let error = addField(bytes, valueEnd: position - 1) { return .failed(error) }
                 nextLine()
 
             case .finalFeed:
@@ -105,6 +116,26 @@ struct HeadScanner {
         }
         // The head is not complete, so it cannot end within its limit any more.
         return position >= limits.headBytes ? .failed(.headTooLarge) : .needsMore
+    }
+
+    /// A head with each fold in it as one blank: what stands around the line's end goes with it (RFC 9112 section 5.2).
+    static func unfolded(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
+        var output: [UInt8] = []
+        output.reserveCapacity(bytes.count)
+        var index = 0
+        while index < bytes.count {
+            guard bytes[index] == Bytes.carriageReturn, index + 2 < bytes.count, Bytes.isWhitespace(bytes[index + 2])
+            else {
+                output.append(bytes[index])
+                index += 1
+                continue
+            }
+            while let last = output.last, Bytes.isWhitespace(last) { output.removeLast() }
+            output.append(Bytes.space)
+            index += 2
+            while index < bytes.count, Bytes.isWhitespace(bytes[index]) { index += 1 }
+        }
+        return output
     }
 
     private mutating func nextLine() {
