@@ -93,7 +93,7 @@ package struct ClientAttempt: Sendable {
 
     /// Whether the caller may choose among the alternatives of this outcome, and which there are.
     package func alternatives(of outcome: HopOutcome) -> [String]? {
-        outcome.kind == .choose ? choices(of: outcome.response) : nil
+        outcome.kind == .choose ? choices(of: outcome.response, at: self.url) : nil
     }
 
     /// Follows a redirect, or one of the choices of a 300 (KHP-E15, KHP-E16).
@@ -110,7 +110,7 @@ package struct ClientAttempt: Sendable {
             throw self.refusal(outcome)
         }
         if outcome.kind == .upgrade { return try self.upgrade(outcome, cookies) }
-        let candidates = choice.map { [$0] } ?? choices(of: outcome.response)
+        let candidates = choice.map { [$0] } ?? choices(of: outcome.response, at: self.url)
         guard self.template.kaazingLegacy else { return try self.step(outcome, to: candidates, cookies) }
         // The opening asks for the exchange anew at each hop: a `.kl=Y` that a balancer returns makes no other resource,
         // for the application and for loops (D7).

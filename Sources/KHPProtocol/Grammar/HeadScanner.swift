@@ -206,7 +206,8 @@ private struct Singletons {
         switch name.count {
         case 4: candidate = (1, "Host")
         case 6: candidate = (2, "Origin")
-        case 8: candidate = (4, "Location")
+        // Those of a response that mean the same are one (D32).
+        case 8 where isRequest: candidate = (4, "Location")
         case 12: candidate = (8, "Content-Type")
         case 13: candidate = (16, "Authorization")
         case 14: candidate = (32, "Content-Length")

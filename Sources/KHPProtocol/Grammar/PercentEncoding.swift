@@ -8,8 +8,9 @@ enum PercentEncoding {
         case encoded
     }
 
-    /// `component` fit for a request line: non-ASCII as percent-encoded UTF-8, everything else checked. Control
-    /// characters, spaces, backslashes and a percent sign without two hexadecimal digits are always refused.
+    /// `component` fit for a request line: bytes that are no ASCII percent-encoded one by one (D35), everything else
+    /// checked. Control characters, spaces, backslashes and a percent sign without two hexadecimal digits are always
+    /// refused.
     static func checked(
         _ component: ArraySlice<UInt8>,
         isQuery: Bool,

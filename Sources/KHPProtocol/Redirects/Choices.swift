@@ -7,22 +7,32 @@ let maximumChoices = 32
 /// The references that a redirect offers, in order of preference: for ``RedirectTracker/follow``.
 ///
 /// A 300 offers Location, then each Link of the relation `alternate`, then the list in its entity: `text/uri-list`,
-/// `href` attributes of HTML, or plain lines that are references each. Everything else offers its Location.
-package func choices(of response: HandshakeResponse) -> [String] {
-    var references: [String] = []
-    let locations = response.fields[values: .location]
-    // Of two, which one is meant is anybody's guess, and whoever stands between may have added one (threat F10).
-    guard response.status == 300 else { return locations.count == 1 ? locations : [] }
-    references += locations
+/// `href` attributes of HTML, or plain lines that are references each. Everything else offers its Location. Bytes that
+/// are no UTF-8 are kept as ``FieldText`` has them.
+/// - Parameter url: where the response came from; several Location fields are one where they mean the same there (D32).
+package func choices(of response: HandshakeResponse, at url: WebSocketURL? = nil) -> [String] {
+    var references = locations(of: response, at: url)
+    guard response.status == 300 else { return references }
     if let name = HTTPField.Name("Link") {
-        for value in response.fields[values: name] { references += alternates(value) }
+        for value in response.fields.texts(name) { references += alternates(value) }
     }
-    let entity = String(buffer: response.entity)
     let type = Bytes.lowercasedASCII(response.fields[.contentType] ?? "")
     let isHTML = type.hasPrefix("text/html") || type.hasPrefix("application/xhtml")
-    references += isHTML || !type.hasPrefix("text/") && entity.contains("<") ? hrefs(entity) : lines(entity)
+    references += response.entity.withUnsafeReadableBytes { entity in
+        isHTML || !type.hasPrefix("text/") && entity.contains(0x3C) ? hrefs(entity) : lines(entity)
+    }
     var seen: Set<String> = []
     return Array(references.filter { seen.insert($0).inserted }.prefix(maximumChoices))
+}
+
+/// The values of Location that differ: as they are resolved, or as they are written where one of them cannot be.
+private func locations(of response: HandshakeResponse, at url: WebSocketURL?) -> [String] {
+    let values = response.fields.texts(.location)
+    guard values.count > 1 else { return values }
+    var seen: Set<String> = []
+    return values.filter { value in
+        seen.insert(url.flatMap { try? $0.resolving(value).loopKey } ?? value).inserted
+    }
 }
 
 /// The targets of `Link: <target>; rel="alternate"` (RFC 8288 section 3); what is malformed ends the list.
@@ -57,27 +67,31 @@ private func alternates(_ value: String) -> [String] {
 }
 
 /// Lines that are references: comments, blank lines and prose left out.
-private func lines(_ text: String) -> [String] {
-    text.split(whereSeparator: \.isNewline).map { String(decoding: trimmedBytes($0), as: UTF8.self) }.filter { line in
-        guard !line.isEmpty, !line.hasPrefix("#"), !line.contains(" ") else { return false }
-        let start = Bytes.lowercasedASCII(line.prefix(8))
-        return line.hasPrefix("/") || line.hasPrefix("./") || line.hasPrefix("../") || line.hasPrefix("?")
-            || ["ws://", "wss://", "http://", "https://"].contains { start.hasPrefix($0) }
+private func lines(_ entity: UnsafeRawBufferPointer) -> [String] {
+    var found: [String] = []
+    for line in entity.split(whereSeparator: { $0 == Bytes.lineFeed || $0 == Bytes.carriageReturn }) {
+        let line = Bytes.trimmed(UnsafeRawBufferPointer(rebasing: line))
+        guard beginsReference(line), !line.contains(Bytes.space) else { continue }
+        found.append(FieldText.string(line))
+    }
+    return found
+}
+
+/// Whether this is a URL of ours or a path: what plain text may be mistaken for has neither.
+private func beginsReference(_ line: UnsafeRawBufferPointer) -> Bool {
+    ["/", "./", "../", "?", "ws://", "wss://", "http://", "https://"].contains { start in
+        line.count >= start.utf8.count && zip(line, start.utf8).allSatisfy { Bytes.lowercased($0) == $1 }
     }
 }
 
-private func trimmedBytes(_ text: Substring) -> [UInt8] {
-    Array(text.utf8).withUnsafeBytes { Array(Bytes.trimmed($0)) }
-}
-
 /// The values of quoted `href` attributes, with `&amp;` resolved; in linear time, and no HTML parser.
-private func hrefs(_ text: String) -> [String] {
-    let bytes = Array(text.utf8)
+private func hrefs(_ bytes: UnsafeRawBufferPointer) -> [String] {
     let attribute = Array("href".utf8)
     var found: [String] = []
     var index = 0
     while index + attribute.count < bytes.count, found.count < maximumChoices {
-        guard bytes[index..<(index + attribute.count)].elementsEqual(attribute, by: { Bytes.lowercased($0) == $1 })
+        guard Bytes.lowercased(bytes[index]) == attribute[0],
+            bytes[index..<(index + attribute.count)].elementsEqual(attribute, by: { Bytes.lowercased($0) == $1 })
         else {
             index += 1
             continue
@@ -93,8 +107,22 @@ private func hrefs(_ text: String) -> [String] {
         guard index < bytes.count, bytes[index] == Bytes.quote || bytes[index] == 0x27 else { continue }
         let quote = bytes[index]
         guard let end = bytes[(index + 1)...].firstIndex(of: quote) else { return found }
-        found.append(String(decoding: bytes[(index + 1)..<end], as: UTF8.self).replacing("&amp;", with: "&"))
+        found.append(unescaped(UnsafeRawBufferPointer(rebasing: bytes[(index + 1)..<end])))
         index = end + 1
     }
     return found
+}
+
+/// With `&amp;` resolved: the one escape that URLs need.
+private func unescaped(_ value: UnsafeRawBufferPointer) -> String {
+    let escape = Array("&amp;".utf8)
+    var output: [UInt8] = []
+    output.reserveCapacity(value.count)
+    var index = 0
+    while index < value.count {
+        output.append(value[index])
+        let isEscape = value[index] == escape[0] && value[index...].starts(with: escape)
+        index += isEscape ? escape.count : 1
+    }
+    return output.withUnsafeBytes { FieldText.string($0) }
 }

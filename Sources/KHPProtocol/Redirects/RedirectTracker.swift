@@ -46,8 +46,8 @@ package struct RedirectTracker: Sendable {
     /// The URL to connect to next.
     ///
     /// `candidates` are references in order of preference: the value of Location, or the choices of a 300 (see
-    /// ``choices(of:)``), of which the first usable one counts. `credentialsState` changes whenever credentials do and
-    /// `cookies` when those for that URL do, so that coming back with new ones is no loop.
+    /// ``choices(of:at:)``), of which the first usable one counts. `credentialsState` changes whenever credentials do
+    /// and `cookies` when those for that URL do, so that coming back with new ones is no loop.
     package mutating func follow(
         status: Int,
         candidates: [String],
@@ -70,6 +70,14 @@ package struct RedirectTracker: Sendable {
             throw WebSocketError(.tooManyRedirects, "There were more than \(limit) redirects.", url: current)
         }
         visits.insert(Visit(resource: current.loopKey, credentialsState: credentialsState, cookies: cookies(current)))
+        // D32: those that mean the same are one (``choices(of:at:)``); of others nobody can tell which is meant.
+        guard status == 300 || candidates.count <= 1 else {
+            throw WebSocketError(
+                .redirectRefused,
+                "The response of status \(status) has \(candidates.count) different Location fields.",
+                url: current
+            )
+        }
         var first: WebSocketError?
         for candidate in status == 300 ? candidates.prefix(maximumChoices) : candidates.prefix(1) {
             do throws(WebSocketError) {
@@ -93,7 +101,7 @@ package struct RedirectTracker: Sendable {
                 first = first ?? error
             }
         }
-        let what = status == 300 ? "offers no choice" : "has not exactly one Location"
+        let what = status == 300 ? "offers no choice" : "has no Location"
         throw first ?? WebSocketError(.redirectRefused, "The response of status \(status) \(what).", url: current)
     }
 
