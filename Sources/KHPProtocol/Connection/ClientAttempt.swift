@@ -47,6 +47,11 @@ package struct ClientAttempt: Sendable {
         var plan = self.template
         plan.url = self.url
         plan.dialect = self.dialects.current
+        // RFC 6455 section 3: the mark of an empty query is no part of the resource; in the dialects before it is
+        // (D34).
+        if plan.dialect.opening == .acceptKey, plan.url.query?.isEmpty == true {
+            plan.url = plan.url.replacing(query: nil)
+        }
         plan.redirects = self.trail
         plan.challenges = self.authenticator.count
         plan.followsPermanentRedirect = self.follows308
@@ -223,7 +228,7 @@ package struct ClientAttempt: Sendable {
         case .extended:
             Authenticator.Target(
                 method: self.plan.method,
-                uri: self.url.resource,
+                uri: self.plan.url.resource,
                 entity: self.plan.body ?? ByteBuffer()
             )
         }

@@ -130,7 +130,8 @@ extension Connection {
         let extended = ExtendedClientPlan(
             url: plan.url,
             method: plan.method,
-            subprotocols: plan.subprotocols,
+            // Where nothing is said inside, the names are those of the dialect (D42).
+            subprotocols: plan.extendedHandshake == .off ? [] : plan.subprotocols,
             extraFields: plan.extendedHeaders,
             authorization: plan.extendedAuthorization?.value,
             acceptValue: ""

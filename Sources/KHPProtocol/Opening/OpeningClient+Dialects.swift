@@ -43,7 +43,7 @@ extension OpeningClientPlan {
             // It is there in any case.
             case .origin: continue
             case .cookie where cookies != nil, .authorization where authorization != nil: continue
-            default: fields.append((field.name.rawName, field.value))
+            default: fields.append((field.name.rawName, field.text))
             }
         }
         if let authorization {
@@ -94,7 +94,7 @@ extension OpeningClientPlan {
         let asked = writtenSubprotocols
         let count = fields.count(of: name)
         // W10-3: looked at there even when nothing was asked for; the drafts pass over it.
-        if dialect.framing == .whatwg2010, !fields.all(name).allSatisfy({ Self.isSubprotocol($0) }) {
+        if dialect.framing == .whatwg2010, !fields.all(name).allSatisfy({ Subprotocols.isName($0, in: dialect) }) {
             throw .init("its \(name) is malformed")
         }
         guard !asked.isEmpty else { return nil }
@@ -106,9 +106,7 @@ extension OpeningClientPlan {
         guard count == 1, let value = fields.first(name), asked.contains(value) else {
             throw .init("its \(name) is not what was asked for")
         }
-        guard Self.isSubprotocol(value) else { throw .init("its \(name) is malformed") }
+        guard Subprotocols.isName(value, in: dialect) else { throw .init("its \(name) is malformed") }
         return value
     }
-
-    private static func isSubprotocol(_ value: String) -> Bool { value.utf8.allSatisfy { (0x21...0x7F).contains($0) } }
 }

@@ -61,7 +61,7 @@ package struct OpeningClientPlan: Sendable {
 
     /// The request's head in its fixed order. Throws for what an API user may have put in wrong (A7).
     func makeHead() throws(WebSocketError) -> RequestHead {
-        try Subprotocols.validate(subprotocols.filter { $0 != Subprotocols.extendedHandshake })
+        try Subprotocols.validate(subprotocols.filter { $0 != Subprotocols.extendedHandshake }, in: dialect)
         guard dialect.opening == .acceptKey else { return try makeDialectHead() }
         var fields = HeadFields()
         fields.append("Host", url.authority)

@@ -55,7 +55,7 @@ extension OpeningServer {
             throw .badRequest("The request has no Origin, which its dialect requires.")
         }
         let numbers = opening == .twoKeys ? try numbers(in: fields) : nil
-        var subprotocols = Self.subprotocols(in: fields)
+        var subprotocols = Self.subprotocols(in: fields, opening)
         let offered = subprotocols.count
         subprotocols.removeAll { $0 == Subprotocols.extendedHandshake }
         return OpeningRequest(
@@ -97,18 +97,24 @@ extension OpeningServer {
         return OpeningRequest.Numbers(first: numbers[0], second: numbers[1])
     }
 
-    /// Names separated by spaces (W10-1) or, as some clients have it, by commas; under the name of either dialect.
-    private static func subprotocols(in fields: HeadFields) -> [String] {
-        var names: [String] = []
+    /// Names separated by spaces (W10-1) or, as some clients have it, by commas; under the name of either dialect. In
+    /// hixie-75 a value without commas is one name first of all (D42).
+    private static func subprotocols(in fields: HeadFields, _ opening: Dialect.Opening) -> [String] {
+        var names = DistinctNames()
         for field in ["Sec-WebSocket-Protocol", "WebSocket-Protocol"] {
-            for value in fields.all(field) {
-                for name in value.split(whereSeparator: { $0 == " " || $0 == "," || $0 == "\t" }) {
-                    let name = String(name)
-                    if !names.contains(name) { names.append(name) }
+            fields.forEachValue(of: field) { value in
+                if opening == .invariant, !value.contains(Bytes.comma),
+                    Subprotocols.isName(FieldText.string(value), in: .hixie75)
+                {
+                    names.append(value)
                 }
+                for name in value.split(whereSeparator: { Bytes.isWhitespace($0) || $0 == Bytes.comma }) {
+                    names.append(UnsafeRawBufferPointer(rebasing: name))
+                }
+                return true
             }
         }
-        return names
+        return names.names
     }
 
     /// The 101 of an old dialect, without the sixteen bytes (H69-9, W10-7).
@@ -130,7 +136,7 @@ extension OpeningServer {
         if let subprotocol { head.fields.append(dialect.subprotocolField, subprotocol) }
         for field in fields where !ApplicationFields.isReservedInAnswer(field.name, status: 101) {
             guard !field.name.canonicalName.hasPrefix("websocket-") else { continue }
-            head.fields.append(field.name.rawName, field.value)
+            head.fields.append(field.name.rawName, field.text)
         }
         return head
     }

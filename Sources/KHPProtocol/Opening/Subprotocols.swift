@@ -9,13 +9,23 @@ package enum Subprotocols {
         extendedHandshake ? [Self.extendedHandshake] + application : application
     }
 
-    /// Throws unless every name is a token and none comes twice (RFC 6455 section 4.1, item 10), nor is one
+    /// Throws unless every name is one of its dialect and none comes twice (RFC 6455 section 4.1, item 10), nor is one
     /// x-kaazing-handshake: that is this stack's to offer.
-    package static func validate(_ application: [String]) throws(WebSocketError) {
+    /// - Parameter dialect: that of the opening; the extended handshake speaks tokens in every one (D42).
+    package static func validate(
+        _ application: [String],
+        in dialect: Dialect = .rfc6455
+    ) throws(WebSocketError) {
         var seen = Set<String>()
         for name in application {
-            guard Token.isToken(name) else {
-                throw WebSocketError(.invalidArgument, "The subprotocol \(quoted(name)) is not an HTTP token.")
+            guard isName(name, in: dialect) else {
+                let what =
+                    switch dialect.opening {
+                    case .acceptKey: "an HTTP token"
+                    case .twoKeys: "printable ASCII without blanks"
+                    case .invariant: "printable ASCII"
+                    }
+                throw WebSocketError(.invalidArgument, "The subprotocol \(quoted(name)) is not \(what).")
             }
             guard name != extendedHandshake else {
                 throw WebSocketError(
@@ -29,6 +39,19 @@ package enum Subprotocols {
         }
     }
 
+    /// Whether a subprotocol can have this name (D42): a token in RFC 6455; printable and without blanks where a list
+    /// is separated by them (W10); printable in hixie-75, where the name is the whole value of its field.
+    static func isName(_ name: String, in dialect: Dialect) -> Bool {
+        switch dialect.opening {
+        case .acceptKey: Token.isToken(name)
+        case .twoKeys: !name.isEmpty && name.utf8.allSatisfy { (0x21...0x7E).contains($0) }
+        case .invariant:
+            // What stands around a field's value is none of it.
+            name.utf8.first != Bytes.space && name.utf8.last != Bytes.space && !name.isEmpty
+                && name.utf8.allSatisfy { (0x20...0x7E).contains($0) }
+        }
+    }
+
     /// Reads all Sec-WebSocket-Protocol fields of a head into `names`, which keeps the first of equal names. Empty
     /// elements, and so empty fields, are ignored (deployed clients send them). `false`: some element is no token.
     package static func parse(
@@ -37,14 +60,16 @@ package enum Subprotocols {
         into names: inout [String]
     ) -> Bool {
         var isValid = true
+        var list = DistinctNames(names)
         fields.forEachValue(of: field) { value in
-            isValid = parse(value, into: &names)
+            isValid = parse(value, into: &list)
             return isValid
         }
+        names = list.names
         return isValid
     }
 
-    private static func parse(_ value: UnsafeRawBufferPointer, into names: inout [String]) -> Bool {
+    private static func parse(_ value: UnsafeRawBufferPointer, into names: inout DistinctNames) -> Bool {
         var position = 0
         while position < value.count {
             if Bytes.isWhitespace(value[position]) || value[position] == Bytes.comma {
@@ -57,10 +82,7 @@ package enum Subprotocols {
             position = end
             while position < value.count, Bytes.isWhitespace(value[position]) { position += 1 }
             guard position == value.count || value[position] == Bytes.comma else { return false }
-            let isKnown = names.contains { known in
-                Bytes.withUTF8(of: known) { $0.count == name.count && $0.elementsEqual(name) }
-            }
-            if !isKnown { names.append(String(decoding: name, as: UTF8.self)) }
+            names.append(name)
         }
         return true
     }
@@ -69,5 +91,31 @@ package enum Subprotocols {
     /// client's order. `nil`: none (R-S1).
     package static func choose(supported: [String], offered: [String]) -> String? {
         supported.first { offered.contains($0) }
+    }
+}
+
+/// Names in their order, the first of equal ones. A few are compared one by one; a peer that sends thousands of them
+/// gets a table.
+struct DistinctNames {
+    private(set) var names: [String]
+    private var known: Set<String> = []
+
+    init(_ names: [String] = []) {
+        self.names = names
+    }
+
+    mutating func append(_ name: UnsafeRawBufferPointer) {
+        if self.names.count < 8 {
+            let isKnown = self.names.contains { known in Bytes.withUTF8(of: known) { Bytes.equal($0, name) } }
+            if !isKnown { self.names.append(FieldText.string(name)) }
+            return
+        }
+        if self.known.isEmpty { self.known = Set(self.names) }
+        let name = FieldText.string(name)
+        if self.known.insert(name).inserted { self.names.append(name) }
+    }
+
+    mutating func append(_ name: String) {
+        Bytes.withUTF8(of: name) { self.append($0) }
     }
 }
