@@ -45,6 +45,16 @@ let package = Package(
             swiftSettings: settings + [.unsafeFlags(["-package-name", libraryName])]
         ),
         .executableTarget(
+            name: "bench-growth",
+            dependencies: [
+                .product(name: "KHPProtocol", package: "swift-khp"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                nioCore,
+            ],
+            packageAccess: false,
+            swiftSettings: settings + [.unsafeFlags(["-package-name", libraryName])]
+        ),
+        .executableTarget(
             name: "bench-server",
             dependencies: [
                 .product(name: "KHPServer", package: "swift-khp"),

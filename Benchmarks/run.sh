@@ -4,6 +4,7 @@
 #   ./run.sh micro              the parts in memory, in time
 #   ./run.sh load               servers under load, in their processor time for each operation
 #   ./run.sh instructions       servers under load, in instructions for each operation (needs valgrind)
+#   ./run.sh growth [WORD ...]  inputs that a peer controls, in instructions at n and 4n (needs valgrind)
 #   ./run.sh memory             what a connection and a very large message take (Linux)
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -181,6 +182,44 @@ instructions() {
     printf '\n'
 }
 
+# count_growth ROW BYTES: instructions of its work at that size.
+count_growth() {
+    local times counts=()
+    for times in 1 3; do
+        valgrind --tool=callgrind --callgrind-out-file=/dev/null "$work/bench-growth" "$1" "$2" "$times" \
+            2>"$work/growth.err"
+        counts+=("$(awk '/Collected/ { print $NF }' "$work/growth.err")")
+    done
+    echo $(((counts[1] - counts[0]) / 2))
+}
+
+growth() {
+    if ! command -v valgrind >/dev/null; then
+        say "run: no valgrind here, so no growth is measured (apt install valgrind)"
+        return 0
+    fi
+    strip -g -o "$work/bench-growth" "$bin/bench-growth"
+    local limit name small large word failed=0
+    printf '## Growth: instructions at a quarter of the limit and at the limit\n\n'
+    printf '| input | n in bytes | at n | at 4n | ratio |\n|---|---:|---:|---:|---:|\n'
+    while IFS='|' read -r limit name; do
+        for word in "${@:-}"; do
+            [[ $name == *"$word"* ]] || continue 2
+        done
+        say "run: growth: $name"
+        small=$(count_growth "$name" $((limit / 4)))
+        large=$(count_growth "$name" "$limit")
+        awk -v name="$name" -v n=$((limit / 4)) -v small="$small" -v large="$large" 'BEGIN {
+            ratio = small > 0 ? large / small : 0
+            printf "| %s | %d | %d | %d | %.2f |\n", name, n, small, large, ratio
+            exit (ratio > 4.6)
+        }' || failed=1
+    done < <("$bin/bench-growth")
+    printf '\n'
+    [ "$failed" = 0 ] || say "run: some of it grows faster than its input"
+    return "$failed"
+}
+
 memory() {
     if [ ! -r /proc/self/status ]; then
         say "run: no /proc here, so no memory is measured"
@@ -226,6 +265,7 @@ case ${1:-all} in
     micro) micro ;;
     load) under_load ;;
     instructions) instructions ;;
+    growth) growth "${@:2}" ;;
     memory) memory ;;
     all)
         micro
@@ -234,7 +274,7 @@ case ${1:-all} in
         memory
         ;;
     *)
-        say "usage: run.sh [micro|load|instructions|memory]"
+        say "usage: run.sh [micro|load|instructions|growth [WORD ...]|memory]"
         exit 64
         ;;
 esac

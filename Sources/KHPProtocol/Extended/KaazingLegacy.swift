@@ -149,10 +149,16 @@ extension WebSocketURL {
     /// the opening.
     package func merging(query other: String?) -> WebSocketURL {
         guard let other, !other.isEmpty else { return self }
-        var parameters = (self.query ?? "").split(separator: "&")
-        for parameter in other.split(separator: "&") where !parameters.contains(parameter) {
+        var parameters = Self.parameters(of: self.query ?? "")
+        var known = Set(parameters)
+        // Both are a peer's, and may be of thousands.
+        for parameter in Self.parameters(of: other) where known.insert(parameter).inserted {
             parameters.append(parameter)
         }
         return self.replacing(query: parameters.joined(separator: "&"))
+    }
+
+    private static func parameters(of query: String) -> [Substring] {
+        query.utf8.split(separator: UInt8(ascii: "&")).map { Substring($0) }
     }
 }

@@ -23,102 +23,141 @@ enum HixieResponse {
     /// H69-2: the next 41 bytes.
     private static let invariant: StaticString = "Upgrade: WebSocket\r\nConnection: Upgrade\r\n"
 
-    /// Reads what there is. It looks the same however the bytes were cut, and fails as soon as nothing could mend it.
-    static func read(
-        _ bytes: UnsafeRawBufferPointer,
-        isInvariant: Bool,
-        limits: HeadLimits
-    ) throws(Invalid) -> HixieResponse {
-        guard let end = bytes.firstIndex(of: Bytes.lineFeed) else {
-            guard bytes.count <= limits.lineBytes else { throw Invalid("its first line is too long") }
+    /// Reads a 101 as it comes in. The bytes stay where they are until it is complete, and none of them is looked at
+    /// twice.
+    struct Reader {
+        private enum Stage {
+            case statusLine
+            case invariant
+            case fields
+        }
+
+        private let isInvariant: Bool
+        private let limits: HeadLimits
+        private var stage = Stage.statusLine
+        private var head = ResponseHead(status: 101, reason: "")
+        /// Where the line begins that is not complete yet.
+        private var line = 0
+        /// Where the name of its field ends.
+        private var colon: Int?
+        /// How far it was looked through.
+        private var position = 0
+
+        init(isInvariant: Bool, limits: HeadLimits) {
+            self.isInvariant = isInvariant
+            self.limits = limits
+        }
+
+        /// Goes on with what there is: all that has come, from the first byte on. It makes no difference how that was
+        /// cut, and it fails as soon as nothing could mend it.
+        mutating func read(_ bytes: UnsafeRawBufferPointer) throws(Invalid) -> HixieResponse {
+            switch stage {
+            case .statusLine:
+                guard let end = bytes[position...].firstIndex(of: Bytes.lineFeed) else {
+                    position = bytes.count
+                    guard bytes.count <= limits.lineBytes else { throw Invalid("its first line is too long") }
+                    return .incomplete
+                }
+                guard try isSwitching(UnsafeRawBufferPointer(rebasing: bytes[...end])) else { return .ordinary }
+                begin(end + 1)
+                stage = isInvariant ? .invariant : .fields
+                return try read(bytes)
+            case .invariant:
+                let rest = UnsafeRawBufferPointer(rebasing: bytes[line...])
+                guard HixieResponse.starts(rest, with: HixieResponse.invariant) else {
+                    throw Invalid("its Upgrade and Connection are not the ones that \(Dialect.hixie75) requires")
+                }
+                guard rest.count >= HixieResponse.invariant.utf8CodeUnitCount else { return .incomplete }
+                head.fields.append("Upgrade", "WebSocket")
+                head.fields.append("Connection", "Upgrade")
+                begin(line + HixieResponse.invariant.utf8CodeUnitCount)
+                stage = .fields
+                return try read(bytes)
+            case .fields:
+                return try fields(bytes)
+            }
+        }
+
+        private mutating func begin(_ start: Int) {
+            line = start
+            position = start
+            colon = nil
+        }
+
+        /// Whether a status line is that of a 101; any other response is ordinary HTTP.
+        private mutating func isSwitching(_ line: UnsafeRawBufferPointer) throws(Invalid) -> Bool {
+            let end = line.count - 1
+            guard line.count >= 7, line.firstIndex(of: Bytes.carriageReturn) == end - 1,
+                let space = line.firstIndex(of: Bytes.space),
+                let second = line[(space + 1)...].firstIndex(of: Bytes.space)
+            else { throw Invalid("its first line is no status line") }
+            guard line[(space + 1)..<second].elementsEqual("101".utf8) else { return false }
+            guard second < end - 1 else { throw Invalid("its first line is no status line") }
+            head.reason = FieldText.readable(UnsafeRawBufferPointer(rebasing: line[(second + 1)..<(end - 1)]))
+            let required = HixieResponse.statusLine
+            let isRequired = line.count == required.utf8CodeUnitCount && HixieResponse.starts(line, with: required)
+            guard !isInvariant || isRequired else {
+                throw Invalid("its first line is not the one that \(Dialect.hixie75) requires")
+            }
+            return true
+        }
+
+        /// The fields up to the empty line: a name up to the colon, one space that may be missing, a value up to CR LF;
+        /// a stray CR or LF fails (H69-3). Names compare in lower case, as all names here do.
+        private mutating func fields(_ bytes: UnsafeRawBufferPointer) throws(Invalid) -> HixieResponse {
+            while true {
+                if position == line {
+                    guard line < bytes.count else { return try incomplete(bytes) }
+                    if bytes[line] == Bytes.carriageReturn {
+                        guard line + 1 < bytes.count else { return try incomplete(bytes) }
+                        guard bytes[line + 1] == Bytes.lineFeed else { throw Invalid("it has a stray CR") }
+                        guard line + 2 <= limits.headBytes else { throw Invalid("its header is too large") }
+                        return .switching(head, length: line + 2)
+                    }
+                    guard head.fields.count < limits.fieldCount + 2 else { throw Invalid("it has too many fields") }
+                }
+                if colon == nil {
+                    guard try find(Bytes.colon, in: bytes) else { return try incomplete(bytes) }
+                    guard position > line else { throw Invalid("it has a field without a name") }
+                    colon = position
+                    position += 1
+                }
+                guard let colon, try find(Bytes.carriageReturn, in: bytes), position + 1 < bytes.count else {
+                    return try incomplete(bytes)
+                }
+                guard bytes[position + 1] == Bytes.lineFeed else { throw Invalid("it has a stray CR") }
+                let start = bytes[colon + 1] == Bytes.space ? colon + 2 : colon + 1
+                head.fields.append(
+                    String(decoding: bytes[line..<colon], as: UTF8.self),
+                    FieldText.string(UnsafeRawBufferPointer(rebasing: bytes[start..<position]))
+                )
+                begin(position + 2)
+            }
+        }
+
+        /// Goes on to this byte, if it is there yet; a CR or LF before it fails.
+        private mutating func find(_ end: UInt8, in bytes: UnsafeRawBufferPointer) throws(Invalid) -> Bool {
+            while position < bytes.count {
+                let byte = bytes[position]
+                if byte == end { return true }
+                guard byte != Bytes.carriageReturn, byte != Bytes.lineFeed else {
+                    throw Invalid("it has a stray CR or LF")
+                }
+                position += 1
+            }
+            return false
+        }
+
+        private func incomplete(_ bytes: UnsafeRawBufferPointer) throws(Invalid) -> HixieResponse {
+            guard bytes.count <= limits.headBytes else { throw Invalid("its header is too large") }
             return .incomplete
         }
-        let line = UnsafeRawBufferPointer(rebasing: bytes[...end])
-        let spaces = line.indices.filter { line[$0] == Bytes.space }
-        guard line.count >= 7, line.firstIndex(of: Bytes.carriageReturn) == end - 1, spaces.count >= 2 else {
-            throw Invalid("its first line is no status line")
-        }
-        let code = line[(spaces[0] + 1)..<spaces[1]]
-        guard code.elementsEqual("101".utf8) else { return .ordinary }
-        let reason = String(decoding: line[(spaces[1] + 1)..<(end - 1)], as: UTF8.self)
-        var head = ResponseHead(status: 101, reason: reason)
-        guard isInvariant else { return try fields(bytes, from: end + 1, into: &head, limits) }
-        guard line.count == statusLine.utf8CodeUnitCount, starts(line, with: statusLine) else {
-            throw Invalid("its first line is not the one that \(Dialect.hixie75) requires")
-        }
-        let rest = UnsafeRawBufferPointer(rebasing: bytes[(end + 1)...])
-        guard starts(rest, with: invariant) else {
-            throw Invalid("its Upgrade and Connection are not the ones that \(Dialect.hixie75) requires")
-        }
-        guard rest.count >= invariant.utf8CodeUnitCount else { return .incomplete }
-        head.fields.append("Upgrade", "WebSocket")
-        head.fields.append("Connection", "Upgrade")
-        return try fields(bytes, from: end + 1 + invariant.utf8CodeUnitCount, into: &head, limits)
     }
 
     /// Whether `bytes` begin with `text`, as far as there are any.
     private static func starts(_ bytes: UnsafeRawBufferPointer, with text: StaticString) -> Bool {
         let text = UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
         return bytes.prefix(text.count).elementsEqual(text.prefix(bytes.count))
-    }
-
-    /// The fields up to the empty line: a name up to the colon, one space that may be missing, a value up to CR LF; a
-    /// stray CR or LF fails (H69-3). Names compare in lower case, as all names here do.
-    private static func fields(
-        _ bytes: UnsafeRawBufferPointer,
-        from start: Int,
-        into head: inout ResponseHead,
-        _ limits: HeadLimits
-    ) throws(Invalid) -> HixieResponse {
-        var position = start
-        while true {
-            guard position < bytes.count else { return try incomplete(bytes, limits) }
-            if bytes[position] == Bytes.carriageReturn {
-                guard position + 1 < bytes.count else { return try incomplete(bytes, limits) }
-                guard bytes[position + 1] == Bytes.lineFeed else { throw Invalid("it has a stray CR") }
-                guard position + 2 <= limits.headBytes else { throw Invalid("its header is too large") }
-                return .switching(head, length: position + 2)
-            }
-            guard head.fields.count < limits.fieldCount + 2 else { throw Invalid("it has too many fields") }
-            guard let colon = try next(bytes, from: position, Bytes.colon) else { return try incomplete(bytes, limits) }
-            guard colon > position else { throw Invalid("it has a field without a name") }
-            var valueStart = colon + 1
-            if valueStart < bytes.count, bytes[valueStart] == Bytes.space { valueStart += 1 }
-            guard let valueEnd = try next(bytes, from: valueStart, Bytes.carriageReturn), valueEnd + 1 < bytes.count
-            else { return try incomplete(bytes, limits) }
-            guard bytes[valueEnd + 1] == Bytes.lineFeed else { throw Invalid("it has a stray CR") }
-            head.fields.append(
-                String(decoding: bytes[position..<colon], as: UTF8.self),
-                String(decoding: bytes[valueStart..<valueEnd], as: UTF8.self)
-            )
-            position = valueEnd + 2
-        }
-    }
-
-    /// Where `end` stands, if it is there yet; a CR or LF before it fails.
-    private static func next(
-        _ bytes: UnsafeRawBufferPointer,
-        from start: Int,
-        _ end: UInt8
-    ) throws(Invalid) -> Int? {
-        var position = start
-        while position < bytes.count {
-            let byte = bytes[position]
-            if byte == end { return position }
-            guard byte != Bytes.carriageReturn, byte != Bytes.lineFeed else {
-                throw Invalid("it has a stray CR or LF")
-            }
-            position += 1
-        }
-        return nil
-    }
-
-    private static func incomplete(
-        _ bytes: UnsafeRawBufferPointer,
-        _ limits: HeadLimits
-    ) throws(Invalid) -> HixieResponse {
-        guard bytes.count <= limits.headBytes else { throw Invalid("its header is too large") }
-        return .incomplete
     }
 }
 

@@ -65,6 +65,7 @@ package struct OpeningClient {
     }
     /// Whether what comes is read as HTTP: always, but for the 101 of an old dialect.
     private var isOrdinary: Bool
+    private var switching: HixieResponse.Reader
 
     /// - Throws: `invalidArgument` for what cannot be written (A7).
     package init(_ plan: OpeningClientPlan, limits: Limits = Limits()) throws(WebSocketError) {
@@ -74,6 +75,7 @@ package struct OpeningClient {
         let hasAcceptKey = plan.dialect.opening == .acceptKey
         acceptValue = hasAcceptKey ? AcceptKey.accept(for: plan.key) : ""
         isOrdinary = hasAcceptKey
+        switching = HixieResponse.Reader(isInvariant: plan.dialect.opening == .invariant, limits: limits.hixieHead)
         decoder = ResponseHeadDecoder(limits: limits.openingHead)
     }
 
@@ -138,9 +140,8 @@ package struct OpeningClient {
     private mutating func receiveSwitching(_ input: inout ByteBuffer) throws(WebSocketError) -> Outcome? {
         let response: HixieResponse
         do throws(HixieResponse.Invalid) {
-            let (isInvariant, limits) = (plan.dialect.opening == .invariant, limits.hixieHead)
             response = try input.withUnsafeReadableBytes { bytes throws(HixieResponse.Invalid) in
-                try HixieResponse.read(bytes, isInvariant: isInvariant, limits: limits)
+                try switching.read(bytes)
             }
         } catch {
             state = .done
