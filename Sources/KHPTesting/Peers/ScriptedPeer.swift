@@ -100,8 +100,10 @@ public struct ScriptedPeer {
     private func fitted(_ deed: Transcript.Deed) -> Transcript.Deed {
         guard self.role == .server, self.accept != Transcript.accept else { return deed }
         func fitted(_ bytes: ByteBuffer) -> ByteBuffer {
-            let parts = String(buffer: bytes).split(separator: Transcript.accept, omittingEmptySubsequences: false)
-            return parts.count < 2 ? bytes : ByteBuffer(string: parts.joined(separator: self.accept))
+            let text = bytes.withUnsafeReadableBytes { FieldText.string($0) }
+            let parts = text.split(separator: Transcript.accept, omittingEmptySubsequences: false)
+            return parts.count < 2
+                ? bytes : ByteBuffer(bytes: FieldText.bytes(of: parts.joined(separator: self.accept)))
         }
         switch deed {
         case .opening(let bytes): return .opening(fitted(bytes))

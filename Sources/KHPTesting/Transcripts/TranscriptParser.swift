@@ -11,7 +11,10 @@ struct TranscriptParser {
     init(_ text: String, name: String) {
         self.name = name
         // A file is checked out with LF; CR LF from elsewhere reads the same.
-        var lines = text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }
+        // By bytes: what follows a blank may join with it to one character.
+        var lines = text.utf8.split(separator: 0x0A, omittingEmptySubsequences: false).map { line in
+            Substring(line.last == 0x0D ? line.dropLast() : line)
+        }
         if lines.last?.isEmpty == true { lines.removeLast() }
         self.lines = lines
     }
@@ -33,7 +36,7 @@ struct TranscriptParser {
             self.index += 1
             if line.isEmpty { continue }
             let number = self.index
-            guard !line.hasPrefix(" ") else { throw self.error("a payload without a step") }
+            guard line.utf8.first != 0x20 else { throw self.error("a payload without a step") }
             let words = line.split(separator: " ")
             steps.append(.init(line: number, action: try self.action(words)))
         }
@@ -83,7 +86,11 @@ struct TranscriptParser {
         switch words.first {
         case "N" where words.count == 1: return .noBalancer
         case "R" where words.count == 1: return .noMember
-        case "R" where words.count == 2: return .redirect(to: words[1])
+        case "R" where words.count == 2:
+            guard let url = String(validating: try self.unescaped(words[1][...]), as: UTF8.self) else {
+                throw self.error("a balancer's URL is UTF-8")
+            }
+            return .redirect(to: url)
         default: throw self.error("a balancer says N, R or R and a URL")
         }
     }
@@ -98,24 +105,59 @@ struct TranscriptParser {
         return buffer
     }
 
-    /// The lines indented by two: each ends in CR LF; behind `==` they are joined by LF.
+    /// The lines indented by two, or by a blank and a backslash, which have escapes: each ends in CR LF; behind `==`
+    /// they are joined by LF.
     private mutating func payload() throws(TranscriptError) -> ByteBuffer {
         var buffer = ByteBuffer()
-        var entity: [Substring]?
-        while let line = self.next, line.hasPrefix("  ") {
+        var entityLines: Int?
+        while let line = self.next?.utf8, line.first == 0x20, let second = line.dropFirst().first,
+            second == 0x20 || second == Self.backslash
+        {
             self.index += 1
-            let content = line.dropFirst(2)
-            if entity != nil {
-                entity?.append(content)
-            } else if content == "==" {
-                entity = []
+            let content = Substring(line.dropFirst(2))
+            if second == 0x20, content == "==", entityLines == nil {
+                entityLines = 0
+                continue
+            }
+            if let count = entityLines {
+                if count > 0 { buffer.writeInteger(UInt8(0x0A)) }
+                entityLines = count + 1
+            }
+            if second == Self.backslash {
+                buffer.writeBytes(try self.unescaped(content))
             } else {
                 buffer.writeSubstring(content)
-                buffer.writeStaticString("\r\n")
+            }
+            if entityLines == nil { buffer.writeStaticString("\r\n") }
+        }
+        return buffer
+    }
+
+    private static let backslash: UInt8 = 0x5C
+
+    /// The bytes of a text in which `\\`, `\r`, `\n` and `\xHH` are escapes.
+    private func unescaped(_ text: Substring) throws(TranscriptError) -> [UInt8] {
+        var output: [UInt8] = []
+        var rest = text.utf8[...]
+        while let byte = rest.popFirst() {
+            guard byte == Self.backslash else {
+                output.append(byte)
+                continue
+            }
+            switch rest.popFirst() {
+            case Self.backslash: output.append(Self.backslash)
+            case UInt8(ascii: "n"): output.append(0x0A)
+            case UInt8(ascii: "r"): output.append(0x0D)
+            case UInt8(ascii: "x"):
+                let digits = String(decoding: rest.prefix(2), as: UTF8.self)
+                guard digits.utf8.count == 2, digits.allSatisfy(\.isHexDigit), let value = UInt8(digits, radix: 16)
+                else { throw self.error("\\x is not followed by two hex digits") }
+                output.append(value)
+                rest = rest.dropFirst(2)
+            default: throw self.error("a backslash is not followed by one of \\, n, r and x")
             }
         }
-        if let entity { buffer.writeString(entity.joined(separator: "\n")) }
-        return buffer
+        return output
     }
 }
 

@@ -98,7 +98,7 @@ struct ConnectCommand: AsyncParsableCommand {
         return [
             ("title", "a conversation with \(url)"), ("roles", "client"), ("client", url),
             ("dialect", dialect.dialect == .rfc6455 ? nil : dialect.dialect.name), ("client.origin", handshake.origin),
-            ("client.subprotocols", list(handshake.subprotocols)),
+            ("client.subprotocols", TranscriptText.playable(subprotocols: handshake.subprotocols)),
             ("client.extensions", list(handshake.offers)),
             ("client.extended", handshake.extended == .preferred ? nil : handshake.extended.rawValue),
             ("client.kaazing-legacy", handshake.kaazingLegacy ? "yes" : nil),

@@ -27,7 +27,8 @@ struct TranscriptText: Sendable {
 
     /// The fields at the head of the file.
     static func fields(_ values: [(name: String, value: String?)]) -> String {
-        values.compactMap { field in field.value.map { "\(field.name): \($0)\n" } }.joined() + "\n"
+        values.compactMap { field in field.value.map { "\(field.name): \(TranscriptEscape.value($0))\n" } }.joined()
+            + "\n"
     }
 
     /// The step of an event; empty for those that are none.
@@ -47,7 +48,9 @@ struct TranscriptText: Sendable {
         case .extendedResponse(let head, let status, _, let body):
             return "S \(handshakeKind)\n" + responseHead(head)
                 + Self.entity(ShownEntity.sameLength(body, status: status))
-        case .kaazingLegacy(let message): return "S \(Self.playable(message.description))\n"
+        case .kaazingLegacy(.redirect(let url)):
+            return "S balancer R \(TranscriptEscape.word(Self.playable(Redaction.shown(url))))\n"
+        case .kaazingLegacy(let message): return "S \(message.description)\n"
         case .open(let negotiation):
             dialect = negotiation.dialect
             return ""
@@ -60,9 +63,17 @@ struct TranscriptText: Sendable {
     /// What messages of the extended handshake are.
     private var handshakeKind: String { isOldDialect ? "text" : "binary" }
 
-    /// With what stands for a secret parameter of a URL written so that a URL can hold it.
+    /// With what stands for a secret parameter of a URL, or for a token among subprotocols, written so that these can
+    /// hold it.
     static func playable(_ text: String) -> String {
         text.replacing("=" + Redaction.mark, with: "=hidden")
+    }
+
+    /// The subprotocols that were asked for, as the heads of the conversation have them.
+    static func playable(subprotocols: [String]) -> String? {
+        subprotocols.isEmpty
+            ? nil
+            : Redaction.subprotocols(subprotocols.joined(separator: ", ")).replacing(Redaction.mark, with: "hidden")
     }
 
     // MARK: Heads
@@ -95,21 +106,18 @@ struct TranscriptText: Sendable {
         var lines = playable(head).split(omittingEmptySubsequences: false) { $0 == "\r\n" || $0 == "\n" }
         if lines.last?.isEmpty == true { lines.removeLast() }
         return lines.enumerated().map { index, line in
-            guard index > 0, let colon = line.firstIndex(of: ":") else { return "  \(line)\n" }
+            guard index > 0, let colon = line.firstIndex(of: ":") else { return TranscriptEscape.line(String(line)) }
             let name = line[..<colon]
-            let known = line[line.index(after: colon)...].trimmingSpaces()
-            return "  \(name): \(value(name.lowercased(), String(known)))\n"
+            let known = String(line[line.index(after: colon)...].trimmingSpaces())
+            let isSubprotocol = name.lowercased().hasSuffix("websocket-protocol")
+            let shown = isSubprotocol ? known.replacing(Redaction.mark, with: "hidden") : known
+            return TranscriptEscape.line("\(name): \(value(name.lowercased(), shown))")
         }.joined()
     }
 
     /// Lines behind `==`, joined by LF when they are read.
     private static func entity(_ body: ByteBuffer) -> String {
-        guard body.readableBytes > 0 else { return "" }
-        return lines(TerminalText.shown(body))
-    }
-
-    private static func lines(_ text: String) -> String {
-        "  ==\n" + text.split(separator: "\n", omittingEmptySubsequences: false).map { "  \($0)\n" }.joined()
+        body.readableBytes > 0 ? TranscriptEscape.lines(body) : ""
     }
 
     // MARK: Frames
@@ -119,17 +127,15 @@ struct TranscriptText: Sendable {
         switch frame.kind {
         case "text", "binary":
             if bytes.isEmpty { return "\(side) \(frame.kind)\n" }
-            // A carriage return would be taken for a part of the file's line ends. What is no text is written as the
-            // frame that it was: to be read, not to be said again by a player.
-            if let text = String(validating: bytes, as: UTF8.self), !bytes.contains(0x0D) {
-                return "\(side) \(frame.kind)\n" + lines(text)
+            // In the old dialects a frame of text ends with a byte that no text holds.
+            if dialect == .rfc6455 || String(validating: bytes, as: UTF8.self) != nil {
+                return "\(side) \(frame.kind)\n" + TranscriptEscape.lines(frame.payload)
             }
-            if dialect != .rfc6455 { return raw(side, frame, in: dialect) }
-            return raw(side, opcode: frame.kind == "text" ? 0x1 : 0x2, bytes)
+            return raw(side, frame, in: dialect)
         case "close":
             // The format's close frames have a code and no reason.
             if dialect != .rfc6455 { return "\(side) close\n" }
-            guard bytes.count == 2 else { return raw(side, opcode: 0x8, bytes) }
+            guard bytes.count == 2 else { return raw(side, close: bytes) }
             return "\(side) close \(UInt16(bytes[0]) << 8 | UInt16(bytes[1]))\n"
         default:
             return "\(side) \(frame.kind)\(bytes.isEmpty ? "" : " " + TerminalText.hex(bytes))\n"
@@ -148,17 +154,9 @@ struct TranscriptText: Sendable {
     }
 
     /// RFC 6455 section 5.2: the frame's own bytes.
-    private static func raw(_ side: String, opcode: UInt8, _ payload: [UInt8]) -> String {
+    private static func raw(_ side: String, close payload: [UInt8]) -> String {
         let isMasked = side == "C"
-        let maskBit: UInt8 = isMasked ? 0x80 : 0
-        var frame: [UInt8] = [0x80 | opcode]
-        switch payload.count {
-        case 0...125: frame.append(maskBit | UInt8(payload.count))
-        case 126...65535: frame += [maskBit | 126, UInt8(payload.count >> 8), UInt8(payload.count & 0xFF)]
-        default:
-            frame.append(maskBit | 127)
-            frame += (0..<8).reversed().map { UInt8(truncatingIfNeeded: payload.count >> ($0 * 8)) }
-        }
+        var frame: [UInt8] = [0x88, (isMasked ? 0x80 : 0) | UInt8(truncatingIfNeeded: payload.count)]
         if isMasked { frame += mask }
         frame += payload.enumerated().map { isMasked ? $1 ^ mask[$0 & 3] : $1 }
         return "\(side) raw \(TerminalText.hex(frame))\n"
