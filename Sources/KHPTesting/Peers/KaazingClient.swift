@@ -223,11 +223,7 @@ public struct KaazingClient: Sendable {
     }
 
     private mutating func takeHead() -> [String]? {
-        let text = String(buffer: self.inbound)
-        guard let end = text.firstRange(of: "\r\n\r\n") else { return nil }
-        let head = text[..<end.lowerBound]
-        self.inbound.moveReaderIndex(forwardBy: head.utf8.count + 4)
-        return head.cut(at: "\r\n")
+        self.inbound.readHead()?.dropLast(2).cut(at: "\r\n")
     }
 
     private mutating func judgeOpening(_ lines: [String]) {
@@ -277,7 +273,7 @@ public struct KaazingClient: Sendable {
             return self.request()
         case .response:
             if payload.readableBytes > 0 {
-                self.response += String(decoding: payload.readableBytesView, as: UTF8.self)
+                self.response += payload.text
             } else {
                 let response = self.response
                 self.response = ""
@@ -356,6 +352,22 @@ public struct KaazingClient: Sendable {
         self.inbound = rest
         return (first, payload)
     }
+}
+
+extension ByteBuffer {
+    /// Takes a head with its empty line; `nil`, and nothing taken, while there is none. Found among the bytes, since a
+    /// head need not be text.
+    mutating func readHead() -> String? {
+        let bytes = self.readableBytesView
+        let end: [UInt8] = [0x0D, 0x0A, 0x0D, 0x0A]
+        guard let start = bytes.indices.first(where: { bytes[$0] == end[0] && bytes[$0...].starts(with: end) }) else {
+            return nil
+        }
+        return self.readSlice(length: start + end.count - self.readerIndex)?.text
+    }
+
+    /// All of it as text: UTF-8 where it is, otherwise ISO-8859-1, in which every byte is a character.
+    var text: String { self.withUnsafeReadableBytes { FieldText.readable($0) } }
 }
 
 extension StringProtocol {

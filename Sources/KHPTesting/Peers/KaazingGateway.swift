@@ -47,7 +47,7 @@ public struct KaazingGateway {
     private var inbound = ByteBuffer()
     private var reader = MessageReader(role: .server, limits: MessageLimits())
     /// The bytes of the extended request, whatever the messages that they came in.
-    private var stream = ""
+    private var stream = ByteBuffer()
     private var query = ""
     private var accept = Transcript.accept
     private var offered: [String] = []
@@ -88,11 +88,9 @@ public struct KaazingGateway {
     // MARK: Opening
 
     private mutating func takeOpening() -> [String]? {
-        let text = String(buffer: self.inbound)
-        guard let end = text.firstRange(of: "\r\n\r\n") else { return nil }
-        self.inbound.moveReaderIndex(forwardBy: text[..<end.upperBound].utf8.count)
-        self.requests.append(String(text[..<end.upperBound]))
-        return Self.lines(text[..<end.lowerBound])
+        guard let head = self.inbound.readHead() else { return nil }
+        self.requests.append(head)
+        return Self.lines(head.dropLast(2))
     }
 
     private mutating func answer(_ lines: [String]) -> ByteBuffer {
@@ -136,13 +134,10 @@ public struct KaazingGateway {
             return Self.frame(kind == .text ? 0x81 : 0x82, payload)
         case .extended:
             // A byte stream over messages: where one ends and whether it is text do not matter.
-            self.stream += String(decoding: payload.readableBytesView, as: UTF8.self)
-            guard let end = self.stream.firstRange(of: "\r\n\r\n") else { return ByteBuffer() }
-            let head = self.stream[..<end.lowerBound]
-            self.requests.append(String(self.stream[..<end.upperBound]))
-            let lines = Self.lines(head)
-            self.stream = String(self.stream[end.upperBound...])
-            return self.answerExtended(lines)
+            self.stream.writeImmutableBuffer(payload)
+            guard let head = self.stream.readHead() else { return ByteBuffer() }
+            self.requests.append(head)
+            return self.answerExtended(Self.lines(head.dropLast(2)))
         }
     }
 
