@@ -8,8 +8,16 @@ package enum CookieDate {
         var day: Int?
         var month: Int?
         var year: Int?
-        for token in text.utf8.split(whereSeparator: Self.isDelimiter) {
-            let token = Array(token)
+        let bytes = Array(text.utf8)
+        var position = 0
+        while position < bytes.count {
+            guard !Self.isDelimiter(bytes[position]) else {
+                position += 1
+                continue
+            }
+            let start = position
+            while position < bytes.count, !Self.isDelimiter(bytes[position]) { position += 1 }
+            let token = bytes[start..<position]
             if time == nil, let found = Self.time(token) {
                 time = found
             } else if day == nil, let found = Self.number(token, digits: 1...2) {
@@ -37,29 +45,37 @@ package enum CookieDate {
     }
 
     /// So many digits, then nothing or something that is no digit.
-    private static func number(_ token: [UInt8], digits: ClosedRange<Int>) -> Int? {
-        let leading = token.prefix { Bytes.isDigit($0) }
-        guard digits.contains(leading.count) else { return nil }
-        return leading.reduce(0) { $0 * 10 + Int($1 - 0x30) }
+    private static func number(_ token: ArraySlice<UInt8>, digits: ClosedRange<Int>) -> Int? {
+        var count = 0
+        var value = 0
+        for byte in token {
+            guard Bytes.isDigit(byte) else { break }
+            count += 1
+            guard count <= digits.upperBound else { return nil }
+            value = value * 10 + Int(byte - 0x30)
+        }
+        return count >= digits.lowerBound ? value : nil
     }
 
     /// `h:m:s`, each of one or two digits, then nothing or something that is no digit.
-    private static func time(_ token: [UInt8]) -> (Int, Int, Int)? {
+    private static func time(_ token: ArraySlice<UInt8>) -> (Int, Int, Int)? {
+        guard token.contains(Bytes.colon) else { return nil }
         let parts = token.split(separator: Bytes.colon, maxSplits: 2, omittingEmptySubsequences: false)
         guard parts.count == 3, parts[0].allSatisfy(Bytes.isDigit), parts[1].allSatisfy(Bytes.isDigit),
-            let hour = Self.number(Array(parts[0]), digits: 1...2),
-            let minute = Self.number(Array(parts[1]), digits: 1...2),
-            let second = Self.number(Array(parts[2]), digits: 1...2)
+            let hour = Self.number(parts[0], digits: 1...2),
+            let minute = Self.number(parts[1], digits: 1...2),
+            let second = Self.number(parts[2], digits: 1...2)
         else { return nil }
         return (hour, minute, second)
     }
 
+    private static let months = "janfebmaraprmayjunjulaugsepoctnovdec"
+
     /// 1…12 from the first three letters.
-    private static func month(_ token: [UInt8]) -> Int? {
-        let names = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
-        guard token.count >= 3 else { return nil }
-        let name = String(decoding: token.prefix(3).map(Bytes.lowercased), as: UTF8.self)
-        return names.firstIndex(of: name).map { $0 + 1 }
+    private static func month(_ token: ArraySlice<UInt8>) -> Int? {
+        guard token.count >= 3, let first = token.first, Bytes.isLetter(first) else { return nil }
+        let name = token.prefix(3).lazy.map(Bytes.lowercased)
+        return (1...12).first { Self.months.utf8.dropFirst(($0 - 1) * 3).starts(with: name) }
     }
 
     private static func days(inMonth month: Int, of year: Int) -> Int {

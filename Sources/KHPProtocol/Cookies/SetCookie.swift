@@ -23,35 +23,59 @@ package struct SetCookie: Sendable, Equatable {
     /// nil for a field that is to be ignored.
     package init?(_ field: String) {
         // What is not printable ASCII could not be sent back unchanged (threat A7).
-        guard field.utf8.allSatisfy({ $0 == Bytes.tab || (0x20...0x7E).contains($0) }) else { return nil }
-        let parts = field.utf8.split(separator: Bytes.semicolon, omittingEmptySubsequences: false)
+        let bytes = Array(field.utf8)
+        guard bytes.allSatisfy({ $0 == Bytes.tab || (0x20...0x7E).contains($0) }) else { return nil }
+        let parts = bytes.split(separator: Bytes.semicolon, omittingEmptySubsequences: false)
         guard let pair = parts.first, let equals = pair.firstIndex(of: Bytes.equals) else { return nil }
-        self.name = Self.trimmed(pair[..<equals])
-        self.value = Self.trimmed(pair[pair.index(after: equals)...])
+        self.name = String(decoding: Self.trimmed(pair[..<equals]), as: UTF8.self)
+        self.value = String(decoding: Self.trimmed(pair[(equals + 1)...]), as: UTF8.self)
         guard !self.name.isEmpty, self.name.utf8.count + self.value.utf8.count <= Self.maximumBytes else { return nil }
         for attribute in parts.dropFirst() {
             let equals = attribute.firstIndex(of: Bytes.equals) ?? attribute.endIndex
+            // A server may send thousands of them: only those that mean something are made into text.
+            guard let known = Attribute(Self.trimmed(attribute[..<equals])) else { continue }
             let value = Self.trimmed(attribute[equals...].dropFirst())
-            guard value.utf8.count <= Self.maximumAttributeBytes else { continue }
-            self.take(Bytes.lowercasedASCII(Self.trimmed(attribute[..<equals])), value)
+            guard value.count <= Self.maximumAttributeBytes else { continue }
+            self.take(known, String(decoding: value, as: UTF8.self))
         }
         guard self.keepsItsPrefix else { return nil }
     }
 
+    /// The attributes that count. SameSite is not among them: a client that shows no pages has no sites.
+    private enum Attribute: String, CaseIterable {
+        case expires
+        case maxAge = "max-age"
+        case domain
+        case path
+        case secure
+        case isHTTPOnly = "httponly"
+
+        /// `nil` for names that mean nothing here; in any case of letters.
+        init?(_ name: ArraySlice<UInt8>) {
+            // The shortest and the longest of them.
+            guard (4...8).contains(name.count) else { return nil }
+            let match = Self.allCases.first { attribute in
+                attribute.rawValue.utf8.count == name.count
+                    && zip(attribute.rawValue.utf8, name).allSatisfy { $0 == Bytes.lowercased($1) }
+            }
+            guard let match else { return nil }
+            self = match
+        }
+    }
+
     /// Of an attribute that is there more than once the last one counts.
-    private mutating func take(_ name: String, _ value: String) {
-        switch name {
-        case "expires":
+    private mutating func take(_ attribute: Attribute, _ value: String) {
+        switch attribute {
+        case .expires:
             if let date = CookieDate.parse(value) { self.expires = date }
-        case "max-age":
+        case .maxAge:
             if let seconds = Self.maxAge(value) { self.maxAge = seconds }
-        case "domain":
+        case .domain:
             let domain = Bytes.lowercasedASCII(value.hasPrefix(".") ? String(value.dropFirst()) : value)
             self.domain = domain.isEmpty ? nil : domain
-        case "path": self.path = value.hasPrefix("/") ? value : nil
-        case "secure": self.isSecure = true
-        case "httponly": self.isHTTPOnly = true
-        default: break  // SameSite among them: a client that shows no pages has no sites.
+        case .path: self.path = value.hasPrefix("/") ? value : nil
+        case .secure: self.isSecure = true
+        case .isHTTPOnly: self.isHTTPOnly = true
         }
     }
 
@@ -71,11 +95,11 @@ package struct SetCookie: Sendable, Equatable {
         return true
     }
 
-    private static func trimmed(_ bytes: Substring.UTF8View.SubSequence) -> String {
-        var bytes = bytes
-        while let first = bytes.first, Bytes.isWhitespace(first) { bytes = bytes.dropFirst() }
-        while let last = bytes.last, Bytes.isWhitespace(last) { bytes = bytes.dropLast() }
-        return String(decoding: bytes, as: UTF8.self)
+    private static func trimmed(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+        var (start, end) = (bytes.startIndex, bytes.endIndex)
+        while start < end, Bytes.isWhitespace(bytes[start]) { start += 1 }
+        while end > start, Bytes.isWhitespace(bytes[end - 1]) { end -= 1 }
+        return bytes[start..<end]
     }
 }
 
