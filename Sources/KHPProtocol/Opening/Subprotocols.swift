@@ -18,6 +18,8 @@ package enum Subprotocols {
     ) throws(WebSocketError) {
         var seen = Set<String>()
         for name in application {
+            // Some are tokens.
+            var shown: String { quoted(Redaction.subprotocol(name)) }
             guard isName(name, in: dialect) else {
                 let what =
                     switch dialect.opening {
@@ -25,7 +27,7 @@ package enum Subprotocols {
                     case .twoKeys: "printable ASCII without blanks"
                     case .invariant: "printable ASCII"
                     }
-                throw WebSocketError(.invalidArgument, "The subprotocol \(quoted(name)) is not \(what).")
+                throw WebSocketError(.invalidArgument, "The subprotocol \(shown) is not \(what).")
             }
             guard name != extendedHandshake else {
                 throw WebSocketError(
@@ -34,7 +36,7 @@ package enum Subprotocols {
                 )
             }
             guard seen.insert(name).inserted else {
-                throw WebSocketError(.invalidArgument, "The subprotocol \(quoted(name)) is listed twice.")
+                throw WebSocketError(.invalidArgument, "The subprotocol \(shown) is listed twice.")
             }
         }
     }

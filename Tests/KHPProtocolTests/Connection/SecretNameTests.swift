@@ -76,4 +76,12 @@ struct SecretNameTests {
             #expect(Redaction.line(name, value) == "\(name): \(expected)\r\n")
         }
     }
+
+    @Test("an error does not repeat the token of a subprotocol that cannot be asked for")
+    func refused() throws {
+        for names in [["bearer.canary canary"], ["bearer.canary", "bearer.canary"]] {
+            let error = #expect(throws: WebSocketError.self) { try Subprotocols.validate(names) }
+            #expect(error.map { "\($0)".contains("bearer.•••") && !"\($0)".contains("canary") } == true)
+        }
+    }
 }
