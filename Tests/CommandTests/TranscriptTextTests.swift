@@ -28,7 +28,7 @@ struct TranscriptTextTests {
         #expect(answer("wrong").contains("Sec-WebSocket-Accept: wrong\n"))
     }
 
-    /// What is written of these events, read again.
+    /// The steps that are written of these events, read again.
     private static func steps(_ events: [ConnectionEvent]) throws -> [Transcript.Action] {
         var text = TranscriptText()
         let steps = events.map { text.step(for: $0) }.joined()

@@ -1,5 +1,5 @@
-// What has arrived and waits for more: a head of an old dialect, early data of a client that is still being decided
-// upon.
+// Bytes that have arrived and wait for more: a head of an old dialect, early data of a client that is still being
+// decided upon.
 
 import NIOCore
 

@@ -10,19 +10,19 @@ package enum SecretName {
     ])
     /// Words that do at the end of a name.
     private static let lastWords = Table(["assertion", "auth", "key", "sid", "sig", "ticket"])
-    /// What comes before `key` where it opens nothing.
+    /// Words before `key` with which it opens nothing.
     private static let harmlessKeys = Table([
         "cache", "foreign", "idempotency", "partition", "primary", "public", "routing", "socket", "sort", "surrogate",
         "websocket",
     ])
-    /// What does within a name, whatever is joined to it: apiKey, JSESSIONID, X-Csrftoken.
+    /// Parts that do within a name, whatever is joined to them: apiKey, JSESSIONID, X-Csrftoken.
     private static let parts = Table([
         "accesskey", "accountkey", "apikey", "authkey", "credential", "masterkey", "passphrase", "passwd", "password",
         "privatekey", "secret", "sessid", "session", "sharedkey", "signature", "signingkey", "subscriptionkey",
         "token",
     ])
 
-    /// Whether the value of a field or parameter of that name is a credential. The name may be percent-encoded.
+    /// True where the value of a field or parameter of that name is a credential. The name may be percent-encoded.
     package static func isSecret(_ name: String) -> Bool { Self.isSecret(Array(name.utf8)[...]) }
 
     /// As ``isSecret(_:)-(String)``. A URL may have thousands of names: nothing is allocated for one.
@@ -43,7 +43,7 @@ package enum SecretName {
             var secondLast = 0..<0
             var start = 0
             var previous: UInt8 = 0
-            /// Whether the word that ends here means a credential by itself.
+            /// True where the word that ends here means a credential by itself.
             func endWord() -> Bool {
                 guard start < count else { return false }
                 secondLast = last
@@ -88,7 +88,7 @@ package enum SecretName {
             return byLetter[Int(first - 0x61)].contains { $0.count == text.count && $0.elementsEqual(text) }
         }
 
-        /// Whether one of the words stands somewhere in the text.
+        /// True where one of the words stands somewhere in the text.
         func isWithin(_ text: Slice<UnsafeMutableBufferPointer<UInt8>>) -> Bool {
             for start in text.indices where text[start] >= 0x61 {
                 let words = byLetter[Int(text[start] - 0x61)]
@@ -135,7 +135,7 @@ extension Redaction {
         return Self.isOpaque(bytes) ? Self.mark : name
     }
 
-    /// Whether the part behind this word is a credential.
+    /// True where the part behind this word is a credential.
     private static func announces(_ word: ArraySlice<UInt8>) -> Bool {
         switch String(decoding: word.map(Bytes.lowercased), as: UTF8.self) {
         case "auth", "authorization", "bearer", "jwt", "token": true
@@ -143,7 +143,7 @@ extension Redaction {
         }
     }
 
-    /// Whether a name is made of no words: long, with digits among the letters of one part, or mostly digits.
+    /// True where a name is made of no words: long, with digits among the letters of one part, or mostly digits.
     private static func isOpaque(_ bytes: [UInt8]) -> Bool {
         guard bytes.count >= 20 else { return false }
         let digits = bytes.count(where: Bytes.isDigit)

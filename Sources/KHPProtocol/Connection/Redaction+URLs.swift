@@ -36,7 +36,7 @@ extension Redaction {
     /// How deep URLs are looked for inside the parameters of others.
     private static let maximumDepth = 3
 
-    /// What is to be hidden, in order and apart from each other.
+    /// The parts to hide, in order and apart from each other.
     private static func secrets(in bytes: [UInt8]) -> [Range<Int>] {
         guard bytes.contains(where: { $0 == 0x3D || $0 == 0x40 || $0 == 0x3F }) else { return [] }
         let plain = Self.scan(bytes)
@@ -136,7 +136,7 @@ extension Redaction {
         byte <= 0x20 || byte == 0x7F || byte == 0x22 || byte == 0x3C || byte == 0x3E
     }
 
-    /// Whether the second slash of `//` follows: at the beginning, behind a scheme, or at the beginning of a value.
+    /// True where the second slash of `//` follows: at the beginning, behind a scheme, or at the beginning of a value.
     private static func beginsAuthority(_ bytes: [UInt8], _ position: Int, in place: Place) -> Bool {
         guard position < bytes.count, bytes[position] == Bytes.slash else { return false }
         guard place != .elsewhere, position >= 2 else { return place == .elsewhere }

@@ -115,7 +115,7 @@ package enum Bytes {
         return true
     }
 
-    /// Whether there is no byte from 0x80 on; eight at a time.
+    /// True where there is no byte from 0x80 on; eight at a time.
     @inline(__always)
     package static func isASCII(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard let base = bytes.baseAddress else { return true }

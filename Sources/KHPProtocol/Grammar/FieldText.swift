@@ -11,7 +11,7 @@ package import HTTPTypes
 package enum FieldText {
     /// A byte from 0x80 on stands as this scalar plus its value.
     private static let base: UInt32 = 0x10FF00
-    /// What each of these scalars begins with in UTF-8.
+    /// The first byte of each of these scalars in UTF-8.
     private static let lead: UInt8 = 0xF4
 
     /// The text of some bytes, which ``bytes(of:)`` gives back.

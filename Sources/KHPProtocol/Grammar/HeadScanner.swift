@@ -27,9 +27,9 @@ struct HeadScanner {
     private var lineStart = 0
     private var lineNumber = 1
     private var nameEnd = 0
-    /// Whether the line goes on with the field of the line before.
+    /// Set while the line goes on with the field of the line before.
     private var isContinuation = false
-    /// Whether some line did: then the head has to be read again without its folds.
+    /// Set once some line did: then the head has to be read again without its folds.
     private(set) var hasFolds = false
     private var singletons = Singletons()
 
@@ -206,7 +206,7 @@ private struct Singletons {
         switch name.count {
         case 4: candidate = (1, "Host")
         case 6: candidate = (2, "Origin")
-        // Those of a response that mean the same are one (D32).
+        // Several in a response are one where they mean the same (D32).
         case 8 where isRequest: candidate = (4, "Location")
         case 12: candidate = (8, "Content-Type")
         case 13: candidate = (16, "Authorization")

@@ -84,7 +84,7 @@ enum HixieResponse {
             colon = nil
         }
 
-        /// Whether a status line is that of a 101; any other response is ordinary HTTP.
+        /// True where a status line is that of a 101; any other response is ordinary HTTP.
         private mutating func isSwitching(_ line: UnsafeRawBufferPointer) throws(Invalid) -> Bool {
             let end = line.count - 1
             guard line.count >= 7, line.firstIndex(of: Bytes.carriageReturn) == end - 1,
@@ -154,7 +154,7 @@ enum HixieResponse {
         }
     }
 
-    /// Whether `bytes` begin with `text`, as far as there are any.
+    /// True where `bytes` begin with `text`, as far as there are any.
     private static func starts(_ bytes: UnsafeRawBufferPointer, with text: StaticString) -> Bool {
         let text = UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
         return bytes.prefix(text.count).elementsEqual(text.prefix(bytes.count))

@@ -41,14 +41,14 @@ package enum Subprotocols {
         }
     }
 
-    /// Whether a subprotocol can have this name (D42): a token in RFC 6455; printable and without blanks where a list
-    /// is separated by them (W10); printable in hixie-75, where the name is the whole value of its field.
+    /// True where a subprotocol can have this name (D42): a token in RFC 6455; printable and without blanks where a
+    /// list is separated by them (W10); printable in hixie-75, where the name is the whole value of its field.
     static func isName(_ name: String, in dialect: Dialect) -> Bool {
         switch dialect.opening {
         case .acceptKey: Token.isToken(name)
         case .twoKeys: !name.isEmpty && name.utf8.allSatisfy { (0x21...0x7E).contains($0) }
         case .invariant:
-            // What stands around a field's value is none of it.
+            // Blanks around a field's value are none of it.
             name.utf8.first != Bytes.space && name.utf8.last != Bytes.space && !name.isEmpty
                 && name.utf8.allSatisfy { (0x20...0x7E).contains($0) }
         }

@@ -77,7 +77,7 @@ private func lines(_ entity: UnsafeRawBufferPointer) -> [String] {
     return found
 }
 
-/// Whether this is a URL of ours or a path: what plain text may be mistaken for has neither.
+/// True for a URL of ours and for a path: plain text begins with neither.
 private func beginsReference(_ line: UnsafeRawBufferPointer) -> Bool {
     ["/", "./", "../", "?", "ws://", "wss://", "http://", "https://"].contains { start in
         line.count >= start.utf8.count && zip(line, start.utf8).allSatisfy { Bytes.lowercased($0) == $1 }

@@ -12,7 +12,7 @@ struct Netrc: Sendable {
     }
 
     let entries: [Entry]
-    /// What was passed over, for whoever wrote the file; nothing of its content is in it.
+    /// Tells whoever wrote the file what was passed over; nothing of its content is in it.
     let notes: [String]
 
     init(_ text: String, name: String) throws(CommandFailure) {

@@ -34,7 +34,7 @@ enum TranscriptEscape {
         return " \\\(Self.escaped(bytes) { $0 < 0x20 && $0 != Bytes.tab || $0 == 0x7F || $0 == Bytes.backslash })\n"
     }
 
-    /// Whether a character in a file is the one that was meant, in every editor: no control character, and nothing that
+    /// True for a character that every editor shows as the one that was meant: no control character, and nothing that
     /// somebody could take for the end of a line.
     private static func stands(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {

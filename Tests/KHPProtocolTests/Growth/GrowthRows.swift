@@ -1,4 +1,4 @@
-// What a peer can send, in the shapes that cost most: repetition, nesting, all distinct, the worst order. The tests
+// Input of a peer, in the shapes that cost most: repetition, nesting, all distinct, the worst order. The tests
 // hold each row's growth, and `Benchmarks` counts its instructions (`./run.sh growth`): one list for both.
 
 import HTTPTypes

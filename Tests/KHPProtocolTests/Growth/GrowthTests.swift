@@ -40,7 +40,7 @@ struct GrowthTests {
         #expect(small < 0.5, "\(size) bytes took \(small) s")
         guard small < 0.5 else { return }
         let large = Self.seconds(row.prepare(size * 4))
-        // What does not depend on the input is on both sides; a square would show as 16 and more.
+        // Work that does not depend on the input is on both sides; a square would show as 16 and more.
         #expect(large < small * 9 + 0.000_05, "\(size) bytes took \(small) s, four times as many \(large) s")
     }
 }

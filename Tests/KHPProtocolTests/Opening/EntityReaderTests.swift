@@ -5,7 +5,7 @@ import NIOCore
 import Testing
 
 struct EntityReaderTests {
-    /// What the client makes of a response with this content, in one read or byte by byte.
+    /// The client's reading of a response with this content, in one read or byte by byte.
     private static func response(_ content: String, drips: Bool = false) throws -> HandshakeResponse? {
         var client = try OpeningClient(OpeningClientPlan(url: Sample.url(), key: Sample.key))
         let text = "HTTP/1.1 401 A\r\nTransfer-Encoding: chunked\r\n\r\n" + content
