@@ -1,5 +1,6 @@
 // What a connection beyond the limits gets: an answer that costs nothing, and the end of the stream.
 
+import KHPProtocol
 import KHPTransport
 import NIOCore
 
@@ -10,7 +11,7 @@ final class TurnAway: ChannelInboundHandler {
     typealias OutboundOut = ByteBuffer
 
     func channelActive(context: ChannelHandlerContext) {
-        let entity = "503 Service Unavailable\nThere are too many connections.\n"
+        let entity = String(buffer: Refusal(503, "There are too many connections.").answer.entity ?? ByteBuffer())
         let answer =
             "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n"
             + "Date: \(DateHeader.now())\r\nRetry-After: 1\r\nContent-Length: \(entity.utf8.count)\r\n\r\n\(entity)"

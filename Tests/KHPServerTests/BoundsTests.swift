@@ -19,6 +19,34 @@ struct BoundsTests {
         }
     }
 
+    @Test("an endpoint or handler that does not answer in time is answered for with 503", arguments: [false, true])
+    func lateEndpoint(asksForUpgrade: Bool) async throws {
+        try await withServer {
+            $0.timeouts.opening = .milliseconds(200)
+            $0.httpHandler = { _ in
+                // Ends with the connection, which cancels it.
+                try? await Task.sleep(for: .seconds(60))
+                return .text("late")
+            }
+        } endpoints: {
+            Endpoint(
+                "/late",
+                respond: { _ in
+                    try? await Task.sleep(for: .seconds(60))
+                    return .complete()
+                }
+            ) { (_: WebSocket) in }
+        } body: { port in
+            let client = try await RawClient.connect(port)
+            try await client.send(
+                asksForUpgrade ? openingRequest("/late") : "GET /late HTTP/1.1\r\nHost: a\r\n\r\n"
+            )
+            let answer = String(buffer: try await client.receiveAll())
+            #expect(answer.hasPrefix("HTTP/1.1 503 Service Unavailable\r\n"), "\(answer)")
+            #expect(answer.contains("The endpoint did not answer in time."))
+        }
+    }
+
     @Test("a connection that says nothing is dropped")
     func silentOpening() async throws {
         try await withServer {

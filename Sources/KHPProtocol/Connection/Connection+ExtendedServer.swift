@@ -54,8 +54,7 @@ extension Connection {
                     )
                 )
             } catch {
-                let refusal = Refusal(error.status, error.sentence).answer
-                extended = ExtendedAnswer(status: refusal.status, fields: refusal.fields, entity: refusal.entity)
+                extended = ExtendedAnswer(Refusal(error.status, error.sentence))
             }
         }
         let date = self.settings.date()

@@ -65,7 +65,7 @@ package struct ExtendedAnswer: Sendable {
     package var reason: String?
     /// The endpoint's own fields; those that belong to the handshake or frame the message are left out.
     package var fields: HTTPFields
-    /// `nil`: one line with the status and its phrase, for codes that can have content.
+    /// `nil`: as in ``ServerAnswer/entity``.
     package var entity: ByteBuffer?
     /// For completing codes: what was selected of the request.
     package var negotiated: Negotiated
@@ -85,6 +85,14 @@ package struct ExtendedAnswer: Sendable {
         self.fields = fields
         self.entity = entity
         negotiated = Negotiated(subprotocol: subprotocol, extensions: extensions)
+    }
+
+    package init(_ refusal: Refusal) {
+        self.init(status: refusal.status, fields: refusal.answer.fields, entity: refusal.answer.entity)
+    }
+
+    static func refusing(_ status: Int, _ explanation: String) -> ExtendedAnswer {
+        ExtendedAnswer(Refusal(status, explanation))
     }
 
     /// Whether the WebSocket opens with this answer.

@@ -154,7 +154,9 @@ package struct ExtendedServer {
         case 202:
             processingResponses += 1
             guard processingResponses <= Limits.Fixed.processingResponses else {
-                return finish(ExtendedAnswer(status: 503), close: .normalClosure, date: date)  // D18
+                // D18
+                let late = ExtendedAnswer.refusing(503, "The endpoint took too long to decide.")
+                return finish(late, close: .normalClosure, date: date)
             }
             let until = processingDeadline ?? now + limits.processingTimeout
             processingDeadline = until
@@ -232,7 +234,8 @@ package struct ExtendedServer {
         } else if carriedCredentials {
             wrongAnswers += 1
             if wrongAnswers >= limits.wrongAnswers {
-                return finish(ExtendedAnswer(status: 403), close: .normalClosure, date: date)  // D18
+                // D18
+                return finish(.refusing(403, "Too many answers were wrong."), close: .normalClosure, date: date)
             }
         }
         state = .receiving
@@ -251,7 +254,8 @@ package struct ExtendedServer {
             isAnswerOwed
             ? "The endpoint did not answer the extended request in time."
             : "The client did not send its extended request in time."
-        let message = isAnswerOwed ? message(ExtendedAnswer(status: 503), date: date) : nil
+        let late = ExtendedAnswer.refusing(503, "The endpoint did not answer in time.")
+        let message = isAnswerOwed ? message(late, date: date) : nil
         return .refuse(message, close: .policyViolation, explanation: explanation)
     }
 

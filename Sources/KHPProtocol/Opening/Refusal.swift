@@ -13,8 +13,8 @@ package struct Refusal: Error, Sendable, Equatable {
     package var method: String
 
     package init(_ status: Int, _ explanation: String, fields: HTTPFields = [:], method: String = "GET") {
-        // Two lines: what every HTTP tool shows, and what to do about it.
-        let entity = ByteBuffer(string: "\(status) \(StatusReason.phrase(for: status))\n\(explanation)\n")
+        let phrase = StatusReason.phrase(for: status)
+        let entity = Explanation.entity(for: status, phrase: phrase, sentence: explanation, fields: fields)
         answer = ServerAnswer(status: status, fields: fields, entity: entity)
         self.explanation = explanation
         self.method = method
@@ -43,7 +43,7 @@ package struct Refusal: Error, Sendable, Equatable {
 
     /// The endpoint speaks WebSocket only, in the versions that it names (RFC 6455 section 4.4).
     package static func upgradeRequired(_ explanation: String) -> Refusal {
-        Refusal(426, explanation, fields: [.secWebSocketVersion: "13", .upgrade: "websocket"])
+        Refusal(426, explanation, fields: [.secWebSocketVersion: "13, 8", .upgrade: "websocket"])
     }
 
     /// The request is of a dialect that the endpoint does not speak (D1, threat D1).

@@ -1,5 +1,5 @@
 // How a server's answers other than 101 look, in either handshake (D10): Content-Type, Date, the answer's own fields,
-// Content-Length, and a short readable entity.
+// Content-Length, and a short readable entity (D39).
 
 package import HTTPTypes
 package import NIOCore
@@ -10,7 +10,8 @@ package struct ServerAnswer: Sendable, Equatable {
     /// `nil`: the usual phrase for the status.
     package var reason: String?
     package var fields: HTTPFields
-    /// `nil`: one line with the status and its phrase, for codes that can have content.
+    /// `nil`: what ``Explanation`` says of a 4xx or 5xx; one line with the status and its phrase for others that can have
+    /// content.
     package var entity: ByteBuffer?
     /// A 401 whose request had the right credentials for a nonce that is used no more (`stale=true`).
     package var isStale = false
@@ -36,7 +37,7 @@ package struct ServerAnswer: Sendable, Equatable {
         negotiated: Negotiated = Negotiated()
     ) {
         let phrase = reason ?? StatusReason.phrase(for: status)
-        let content = hasContent ? entity ?? ByteBuffer(string: "\(status) \(phrase)\n") : ByteBuffer()
+        let content = hasContent ? entity ?? usualEntity(phrase) : ByteBuffer()
         buffer.reserveCapacity(minimumWritableBytes: 256 + content.readableBytes)
         buffer.writeStaticString("HTTP/1.1 ")
         buffer.writeString(String(status))
@@ -68,6 +69,12 @@ package struct ServerAnswer: Sendable, Equatable {
         if method != "HEAD" {
             buffer.writeImmutableBuffer(content)
         }
+    }
+
+    private func usualEntity(_ phrase: String) -> ByteBuffer {
+        400...599 ~= status
+            ? Explanation.entity(for: status, phrase: phrase, fields: fields)
+            : ByteBuffer(string: "\(status) \(phrase)\n")
     }
 
     /// Whether a response with this status can have content: not one that ends with its head (E14 of the client).

@@ -76,7 +76,7 @@ async def _(bench, changes, status):
     if answer.status == 405:
         equal(answer.get("Allow"), "GET", "Allow")
     if answer.status == 426:
-        equal(answer.get("Sec-WebSocket-Version"), "13", "Sec-WebSocket-Version")
+        equal(answer.get("Sec-WebSocket-Version"), "13, 8", "Sec-WebSocket-Version")
         equal((answer.get("Upgrade") or "").lower(), "websocket", "Upgrade")
     await server.answers()
 

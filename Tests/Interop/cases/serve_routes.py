@@ -7,13 +7,15 @@ from support.registry import behaviour
 from support.wire import BINARY, TEXT
 
 # action, status inside and at the opening, Location, entity
+FORBIDDEN = b"403 Forbidden\nThe server does not allow this request.\nTrying the same again does not help.\n"
+
 ANSWERS = [
     ("redirect to a path", "redirect:/b", 302, "/b", None),
     ("redirect to a URL", "redirect:ws://other.example/b?c=d", 302, "ws://other.example/b?c=d", None),
     ("redirect with a code", "redirect:307:/b", 307, "/b", None),
     ("redirect 301", "redirect:301:ws://other.example:81/b", 301, "ws://other.example:81/b", None),
     ("redirect 303", "redirect:303:/b", 303, "/b", None),
-    ("status", "status:403", 403, None, b"403 Forbidden\n"),
+    ("status", "status:403", 403, None, FORBIDDEN),
     ("status with a body", "status:503:closed: try later", 503, None, b"closed: try later"),
     ("status without a name", "status:599", 599, None, None),
     ("choices", "choices:/b,ws://other.example/c", 300, None, None),

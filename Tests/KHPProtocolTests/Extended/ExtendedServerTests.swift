@@ -334,7 +334,7 @@ import Testing
         var server = try Sample.serverMachine()
         _ = server.receive(Sample.head("HEAD /trades HTTP/1.1"), date: Sample.date, now: .at(1))
         let (_, message) = try Self.respond(ExtendedAnswer(status: 405), server)
-        #expect(message.hasSuffix("Content-Length: 23\r\n\r\n"))
+        #expect(message.hasSuffix("Content-Length: 103\r\n\r\n"))
     }
 
     @Test func anAnswerOutOfTurnIsNothing() throws {
@@ -380,7 +380,8 @@ import Testing
         }
         let text = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nDate: \(Sample.date)\r\n"
         #expect(explanation == "The message is no HTTP request.")
-        #expect(message.text == text + "Content-Length: 48\r\n\r\n400 Bad Request\n\(explanation)\n")
+        let entity = "400 Bad Request\n\(explanation)\nTrying the same again does not help.\n"
+        #expect(message.text == text + "Content-Length: 85\r\n\r\n" + entity)
     }
 
     // MARK: Deadlines (D15, D17)

@@ -136,14 +136,16 @@ import Testing
             buffer.text
                 == [
                     "HTTP/1.1 426 Upgrade Required", "Connection: close", "Content-Type: text/plain; charset=utf-8",
-                    "Date: \(Sample.date)", "Sec-WebSocket-Version: 13", "Upgrade: websocket", "Content-Length: 83", "",
-                    "426 Upgrade Required\nThe Sec-WebSocket-Version is not one that this server speaks.\n",
+                    "Date: \(Sample.date)", "Sec-WebSocket-Version: 13, 8", "Upgrade: websocket", "Content-Length: 120",
+                    "",
+                    "426 Upgrade Required\nThe Sec-WebSocket-Version is not one that this server speaks.\n"
+                        + "Trying the same again does not help.\n",
                 ].joined(separator: "\r\n")
         )
         var head = ByteBuffer()
         Refusal.methodNotAllowed("HEAD").write(into: &head, date: Sample.date)
         #expect(head.text.contains("\r\nAllow: GET\r\n"))
-        #expect(head.text.hasSuffix("Content-Length: 55\r\n\r\n"))
+        #expect(head.text.hasSuffix("Content-Length: 92\r\n\r\n"))
         #expect(Refusal.notFound().status == 404)
         #expect(Refusal.originRefused().status == 403)
         #expect(Refusal.misdirected().status == 421)

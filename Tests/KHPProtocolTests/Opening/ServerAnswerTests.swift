@@ -22,7 +22,8 @@ struct ServerAnswerTests {
         #expect(
             self.lines(ServerAnswer(status: 404, fields: [.retryAfter: "5"])) == [
                 "HTTP/1.1 404 Not Found", "Content-Type: text/plain; charset=utf-8", "Date: \(Self.date)",
-                "Retry-After: 5", "Content-Length: 14", "", "404 Not Found\n",
+                "Retry-After: 5", "Content-Length: 80", "",
+                "404 Not Found\nThe server has nothing at this path.\nTrying again later can help.\n",
             ]
         )
     }
@@ -43,7 +44,7 @@ struct ServerAnswerTests {
         #expect(
             self.lines(ServerAnswer(status: 405, fields: [.allow: "GET"]), .opening, method: "HEAD") == [
                 "HTTP/1.1 405 Method Not Allowed", "Connection: close", "Content-Type: text/plain; charset=utf-8",
-                "Date: \(Self.date)", "Allow: GET", "Content-Length: 23", "", "",
+                "Date: \(Self.date)", "Allow: GET", "Content-Length: 103", "", "",
             ]
         )
     }
