@@ -140,7 +140,9 @@ let package = Package(
         ),
         .testTarget(
             name: "KHPServerTests",
-            dependencies: ["KHPClient", "KHPServer", "KHPTesting", "TestSupport", nioCore, httpTypes],
+            dependencies: [
+                "KHPProtocol", "KHPClient", "KHPServer", "KHPTesting", "TestSupport", nioCore, httpTypes, logging,
+            ],
             swiftSettings: settings
         ),
         .testTarget(

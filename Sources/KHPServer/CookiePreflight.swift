@@ -10,21 +10,17 @@ import NIOCore
 struct CookiePreflight: Sendable {
     /// The path of the endpoint that will be opened.
     let path: String
-    let authority: Authority
     /// A secret: never to be shown.
     let credentials: PresentedCredentials?
     private let cookies: String
 
     /// `nil` for every other request.
-    init?(_ head: RequestHead) {
-        let parts = head.target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        guard head.method == "GET", parts.count == 2, KaazingLegacy(query: String(parts[1])) == .full,
-            let path = parts.first, path.hasSuffix(Self.suffix),
-            let authority = head.fields.first("Host").flatMap({ try? Authority($0) })
+    init?(_ request: CheckedRequest) {
+        let head = request.head
+        guard head.method == "GET", KaazingLegacy(query: request.query) == .full, request.path.hasSuffix(Self.suffix)
         else { return nil }
-        let base = path.dropLast(Self.suffix.utf8.count)
+        let base = request.path.dropLast(Self.suffix.utf8.count)
         self.path = base.isEmpty ? "/" : String(base)
-        self.authority = authority
         self.credentials = head.fields.first("Authorization").map {
             PresentedCredentials(value: $0, method: head.method, target: head.target, entity: ByteBuffer())
         }

@@ -64,7 +64,7 @@ public struct HandshakeRequest: Sendable {
             method: HTTPRequest.Method(head.method) ?? .get,
             scheme: nil,
             authority: head.fields.first("host"),
-            path: head.target,
+            path: head.originForm,
             headerFields: head.fields.httpFields
         )
     }

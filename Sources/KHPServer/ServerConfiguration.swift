@@ -39,7 +39,9 @@ extension WebSocketServer {
         public var allowedHosts: [String]?
         /// How long a shutdown waits for connections to close and handlers to return, before it drops and cancels them.
         public var drain: Duration = .seconds(10)
-        /// Answers requests that are no WebSocket requests; without one they get 404, 405 or 426.
+        /// Answers requests that are no WebSocket requests; without one they get 404, 405 or 426. It sees only requests
+        /// that HTTP has nothing against (RFC 9112 sections 3.2 and 6.3) and, where `allowedHosts` is set, that name one
+        /// of them; content is not read. Its status is 200 to 999, or it becomes 500.
         public var httpHandler: (@Sendable (HTTPRequest) async -> HTTPAnswer)?
         /// Where to log: the address and wrong credentials at `info`; refusals for want of room and addresses with too
         /// many wrong answers at `notice`; handlers that throw at `error`; failed handshakes at `debug`. Credentials never

@@ -44,8 +44,8 @@ final class ServerSession: ConnectionDelegate {
             self.decide(request, on: handler)
         case .decideExtended(let request):
             self.decide(request, on: handler)
-        case .plainRequest(let head):
-            self.answerPlain(head, on: handler)
+        case .plainRequest(let request):
+            self.answerPlain(request, on: handler)
         case .opened(let negotiation):
             self.opened(negotiation, on: handler)
         case .event(let event):
@@ -282,14 +282,18 @@ final class ServerSession: ConnectionDelegate {
 
     // MARK: Other requests
 
-    private func answerPlain(_ head: RequestHead, on handler: ConnectionHandler) {
-        if let preflight = CookiePreflight(head), let endpoint = self.server.endpoint(at: preflight.path),
+    private func answerPlain(_ plain: CheckedRequest, on handler: ConnectionHandler) {
+        let head = plain.head
+        guard self.server.hosts.allows(plain.authority) else {
+            return self.refuse(.misdirected(method: head.method), on: handler)
+        }
+        if let preflight = CookiePreflight(plain), let endpoint = self.server.endpoint(at: preflight.path),
             endpoint.kaazingLegacy
         {
             return self.answer(preflight, at: endpoint, on: handler)
         }
         guard let answer = self.server.configuration.httpHandler else {
-            let refusal = self.server.refusal(of: head)
+            let refusal = self.server.refusal(of: plain)
             return self.refuse(refusal, on: handler)
         }
         let request = HandshakeRequest.request(head)
@@ -311,7 +315,6 @@ final class ServerSession: ConnectionDelegate {
     /// What Kaazing's Java client asks before it opens: where the endpoint challenges in the opening handshake, it does so
     /// here already.
     private func answer(_ preflight: CookiePreflight, at endpoint: ServedEndpoint, on handler: ConnectionHandler) {
-        guard self.server.hosts.allows(preflight.authority) else { return self.refuse(.misdirected(), on: handler) }
         let challengesHere = endpoint.authentication.map { $0.place == .opening } ?? false
         let admission = Admission(endpoint, asks: challengesHere, self.server, self.channel.remoteAddress)
         self.later(on: handler) {

@@ -85,9 +85,9 @@ final class ServerState: Sendable {
     func endpoint(at path: String) -> ServedEndpoint? { self.endpoints[path] }
 
     /// What a request that is no WebSocket request gets where there is no handler for it.
-    func refusal(of head: RequestHead) -> Refusal {
-        let path = head.target.prefix { $0 != "?" }
-        guard self.endpoints[String(path)] != nil else { return .notFound(method: head.method) }
+    func refusal(of request: CheckedRequest) -> Refusal {
+        let head = request.head
+        guard self.endpoints[request.path] != nil else { return .notFound(method: head.method) }
         guard head.method == "GET" else { return .methodNotAllowed(head.method) }
         return .upgradeRequired("This is a WebSocket endpoint.")
     }

@@ -18,7 +18,7 @@ struct DrivenConnection {
     var challenge: (response: HandshakeResponse, layer: HandshakeLayer)?
     var openingRequest: OpeningRequest?
     var extendedRequest: ExtendedRequest?
-    var plainRequest: RequestHead?
+    var plainRequest: CheckedRequest?
     /// The chunks of the message that is arriving.
     private var partial = ByteBuffer()
 
@@ -68,7 +68,7 @@ struct DrivenConnection {
                 if chunk.isLast { self.received.append((chunk.kind, self.partial)) }
             case .decideOpening(let request): self.openingRequest = request
             case .decideExtended(let request): self.extendedRequest = request
-            case .plainRequest(let head): self.plainRequest = head
+            case .plainRequest(let request): self.plainRequest = request
             case .failed(let error): self.failure = self.failure ?? error
             case .challenge(let response, let layer): self.challenge = (response, layer)
             case .opened(let negotiation): self.opened = negotiation

@@ -68,12 +68,13 @@ extension Connection {
         do throws(Refusal) {
             guard let head = try self.server?.opening.receiveHead(&self.inbound) else { return }
             if self.isObserved { self.actions.append(.event(.openingRequest(head: head.redactedText))) }
+            let checked = try CheckedRequest(head)
             guard OpeningServer.isWebSocketRequest(head) else {
                 self.phase = .deciding
-                self.actions.append(.plainRequest(head))
+                self.actions.append(.plainRequest(checked))
                 return
             }
-            let request = try OpeningServer.check(head, dialects: self.settings.dialects, isUpgrade: true)
+            let request = try OpeningServer.check(checked, dialects: self.settings.dialects, isUpgrade: true)
             self.server?.request = request
             self.phase = .deciding
             self.actions.append(.decideOpening(request))

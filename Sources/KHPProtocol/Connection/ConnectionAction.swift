@@ -19,7 +19,7 @@ package enum ConnectionAction {
     /// Server: a valid extended request arrived; call `answerExtended`.
     indirect case decideExtended(ExtendedRequest)
     /// Server: the request is no WebSocket request; an ordinary HTTP handler may answer it through `answerPlain`.
-    indirect case plainRequest(RequestHead)
+    indirect case plainRequest(CheckedRequest)
     /// The handshake has failed; the connection closes behind this.
     indirect case failed(WebSocketError)
     /// Client: the opening handshake is complete and the extended one begins: no longer CONNECTING (R-C1).

@@ -10,6 +10,8 @@ struct ExtendedRequestCheck {
     let isStrict: Bool
     /// The part of the Kaazing legacy exchange that is spoken (D7).
     let legacy: KaazingLegacy
+    /// Of an absolute URI that names this very connection (D36).
+    let schemes: [String]
 
     func check(
         _ head: RequestHead,
@@ -18,7 +20,7 @@ struct ExtendedRequestCheck {
         round: Int
     ) throws(ExtendedRefusal) -> ExtendedRequest {
         let fields = head.fields
-        let (path, query) = head.target == opening.path ? (opening.path, nil) : splitTarget(Substring(head.target))
+        let (path, query) = head.target == opening.path ? (opening.path, nil) : try resource(of: head)
         // D14. Kaazing's clients repeat the path of the first URL after a balancer sent them elsewhere (D7): then that of
         // the opening counts.
         guard path == opening.path || legacy != .off else {
@@ -53,6 +55,15 @@ struct ExtendedRequestCheck {
             body: body,
             round: round
         )
+    }
+
+    /// Path and query of the target; the whole URI where scheme and authority are the connection's own (D36).
+    private func resource(of head: RequestHead) throws(ExtendedRefusal) -> (path: String, query: String?) {
+        do throws(Refusal) {
+            return try RequestTarget.resource(head.target, at: opening.authority, schemes: schemes)
+        } catch {
+            throw .badRequest(error.explanation)
+        }
     }
 
     private func extensionOffers(

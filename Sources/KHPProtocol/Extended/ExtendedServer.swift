@@ -97,7 +97,8 @@ package struct ExtendedServer {
             opening: opening,
             negotiatedExtensions: negotiatedExtensions.map(\.name),
             isStrict: isStrict,
-            legacy: legacy
+            legacy: legacy,
+            schemes: url?.isSecure == true ? ["https", "wss"] : ["http", "ws"]
         )
         self.legacy = legacy
         self.url = url

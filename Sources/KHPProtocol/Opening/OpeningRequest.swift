@@ -18,7 +18,7 @@ package final class OpeningRequest: Sendable {
     package let key: String
     /// What its two keys stand for, in dialects that have them.
     package let numbers: Numbers?
-    /// 13, or 8 which differs in nothing but the name of the Origin field; 0 in dialects before.
+    /// 13, or 8 which differs in nothing but that Origin has a second name; 0 in dialects before.
     package let version: Int
     /// The application's subprotocols in the client's order; x-kaazing-handshake is not among them.
     package let subprotocols: [String]
@@ -71,7 +71,8 @@ package final class OpeningRequest: Sendable {
 
     /// Where the request comes from, if a browser or its like sent it.
     package var origin: String? {
-        head.fields.first(version == 8 ? "Sec-WebSocket-Origin" : "Origin")
+        // Version 8 has two names for it; where both are there, both say the same.
+        head.fields.first("Origin") ?? (version == 8 ? head.fields.first("Sec-WebSocket-Origin") : nil)
     }
 
     /// A secret: never to be shown.

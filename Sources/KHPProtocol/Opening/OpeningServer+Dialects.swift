@@ -28,12 +28,12 @@ extension OpeningServer {
 
     /// A request of an old dialect, whose head ends as every head does (D3). Unlike their texts, which would rather drop such a client, we tell it why.
     static func checkOld(
-        _ head: RequestHead,
-        _ known: KnownFields,
+        _ request: CheckedRequest,
         _ opening: Dialect.Opening
     ) throws(Refusal) -> OpeningRequest {
+        let head = request.head
         let fields = head.fields
-        guard !known.contains(.transferEncoding) else { throw .badRequest("Transfer-Encoding is not allowed.") }
+        guard !request.known.contains(.transferEncoding) else { throw .badRequest("Transfer-Encoding is not allowed.") }
         // Some clients count the eight bytes behind the head as content.
         let length = fields.contentLength
         guard length == .absent || length == .bytes(0) || opening == .twoKeys && length == .bytes(8) else {
@@ -48,9 +48,8 @@ extension OpeningServer {
         guard fields.hasToken("upgrade", in: "Connection") else {
             throw .badRequest("The request has no Connection: Upgrade.")
         }
-        let authority = try authority(of: head)
+        guard let authority = request.authority else { throw .badRequest("There is no Host field.") }
         guard head.target.utf8.first == Bytes.slash else { throw .badRequest("The request target is no path.") }
-        let (path, query) = try resource(of: head, at: authority)
         guard fields.contains("Origin") else {
             throw .badRequest("The request has no Origin, which its dialect requires.")
         }
@@ -60,8 +59,8 @@ extension OpeningServer {
         subprotocols.removeAll { $0 == Subprotocols.extendedHandshake }
         return OpeningRequest(
             head: head,
-            path: path,
-            query: query,
+            path: request.path,
+            query: request.query,
             authority: authority,
             opening: opening,
             key: "",

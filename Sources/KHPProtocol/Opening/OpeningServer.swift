@@ -24,7 +24,8 @@ package struct OpeningServer {
         return try Self.check(head)
     }
 
-    /// The first half of ``receive(_:)``, for callers that hand other requests to an ordinary HTTP handler.
+    /// The first part of ``receive(_:)``. What follows is ``CheckedRequest``, for whatever the request asks, and then
+    /// for those that ask for a WebSocket ``check(_:dialects:isUpgrade:)``.
     package mutating func receiveHead(_ input: inout ByteBuffer) throws(Refusal) -> RequestHead? {
         guard !refused else { return nil }
         do throws(HeadError) {
@@ -40,19 +41,28 @@ package struct OpeningServer {
         head.fields.hasToken("websocket", in: "Upgrade")
     }
 
-    /// The second half of ``receive(_:)``: RFC 6455 section 4.2.1, in the order of what is most useful to be told.
+    /// The last two parts of ``receive(_:)``.
+    package static func check(
+        _ head: RequestHead,
+        dialects: [Dialect] = [.rfc6455]
+    ) throws(Refusal) -> OpeningRequest {
+        try check(CheckedRequest(head), dialects: dialects)
+    }
+
+    /// The last part of ``receive(_:)``: RFC 6455 section 4.2.1, in the order of what is most useful to be told.
     /// - Parameters:
     ///   - dialects: all that some endpoint of this server speaks.
     ///   - isUpgrade: whether ``isWebSocketRequest(_:)`` has said so.
     package static func check(
-        _ head: RequestHead,
+        _ request: CheckedRequest,
         dialects: [Dialect] = [.rfc6455],
         isUpgrade: Bool = false
     ) throws(Refusal) -> OpeningRequest {
+        let head = request.head
         let fields = head.fields
-        let known = KnownFields(in: fields)
+        let known = request.known
         if let opening = try oldOpening(of: head, known, among: dialects) {
-            return try checkOld(head, known, opening)
+            return try checkOld(request, opening)
         }
         // A WebSocket request has no content, and whatever frames one is a way to smuggle (A3).
         guard !known.contains(.transferEncoding) else { throw .badRequest("Transfer-Encoding is not allowed.") }
@@ -67,9 +77,9 @@ package struct OpeningServer {
         guard fields.hasToken("upgrade", in: "Connection") else {
             throw .badRequest("The request has no Connection: Upgrade.")
         }
-        let authority = try authority(of: head)
-        let (path, query) = try resource(of: head, at: authority)
+        guard let authority = request.authority else { throw .badRequest("There is no Host field.") }
         let version = try version(of: fields)
+        if version == 8 { try checkOrigins(in: fields) }
         guard let key = fields.first("Sec-WebSocket-Key"), AcceptKey.isValidKey(key) else {
             throw .badRequest("Sec-WebSocket-Key is not the base64 of sixteen bytes.")
         }
@@ -77,7 +87,7 @@ package struct OpeningServer {
         guard !known.contains(.subprotocol) || Subprotocols.parse(fields, into: &subprotocols) else {
             throw .badRequest("Sec-WebSocket-Protocol is not a list of tokens.")
         }
-        if subprotocols.isEmpty, KaazingLegacy(query: query) != .off {
+        if subprotocols.isEmpty, KaazingLegacy(query: request.query) != .off {
             // D7: old Kaazing clients name the field as the drafts did.
             for name in LegacyFields.subprotocol where !Subprotocols.parse(fields, named: name, into: &subprotocols) {
                 throw .badRequest("\(name) is not a list of tokens.")
@@ -95,8 +105,8 @@ package struct OpeningServer {
         }
         return OpeningRequest(
             head: head,
-            path: path,
-            query: query,
+            path: request.path,
+            query: request.query,
             authority: authority,
             key: key,
             version: version,
@@ -137,32 +147,17 @@ package struct OpeningServer {
         }
     }
 
-    /// Path and query of the target: origin-form, or an absolute http(s) URI of the same authority.
-    static func resource(
-        of head: RequestHead,
-        at authority: Authority
-    ) throws(Refusal) -> (path: String, query: String?) {
-        var target = Substring(head.target)
-        if target.utf8.first == UInt8(ascii: "?"), KaazingLegacy(query: String(target.dropFirst())) != .off {
-            // Kaazing's Java client leaves an empty path out (KI 2.2).
-            target = "/" + target
+    /// A page has one origin, in whichever field it is named: drafts 08 to 10 of version 8 have Sec-WebSocket-Origin,
+    /// drafts 11 and 12 have Origin (A13).
+    private static func checkOrigins(in fields: HeadFields) throws(Refusal) {
+        guard fields.contains("Sec-WebSocket-Origin") else { return }
+        guard fields.count(of: "Sec-WebSocket-Origin") == 1 else {
+            throw .badRequest("Sec-WebSocket-Origin is there twice.")
         }
-        if target.utf8.first != Bytes.slash {
-            guard let start = target.range(ofScheme: "http://") ?? target.range(ofScheme: "https://") else {
-                throw .badRequest("The request target is neither a path nor an http or https URI.")
-            }
-            let rest = target[start...]
-            let end = rest.utf8.firstIndex { $0 == Bytes.slash || $0 == UInt8(ascii: "?") } ?? rest.endIndex
-            guard let named = try? Authority(rest[..<end]), named.isSame(as: authority) else {
-                throw .badRequest("The request target names another authority than the Host field.")
-            }
-            target = rest[end...]
-            if target.utf8.first != Bytes.slash { target = "/" + target }
+        guard let origin = fields.first("Origin"), !fields.value(of: "Sec-WebSocket-Origin", equals: origin) else {
+            return
         }
-        guard !target.utf8.contains(UInt8(ascii: "#")) else {
-            throw .badRequest("The request target has a fragment.")
-        }
-        return splitTarget(target)
+        throw .badRequest("Origin and Sec-WebSocket-Origin name two origins.")
     }
 
     private static func version(of fields: HeadFields) throws(Refusal) -> Int {
@@ -172,33 +167,5 @@ package struct OpeningServer {
         case nil: throw .upgradeRequired("The request has no Sec-WebSocket-Version.")
         default: throw .upgradeRequired("The Sec-WebSocket-Version is not one that this server speaks.")
         }
-    }
-}
-
-/// An origin-form target as path and query.
-func splitTarget(_ target: Substring) -> (path: String, query: String?) {
-    guard let mark = target.utf8.firstIndex(of: UInt8(ascii: "?")) else { return (String(target), nil) }
-    return (String(target[..<mark]), String(target[target.utf8.index(after: mark)...]))
-}
-
-extension Substring {
-    /// Where the rest begins, if this begins with `scheme` in any case.
-    fileprivate func range(ofScheme scheme: String) -> Substring.Index? {
-        var index = utf8.startIndex
-        for byte in scheme.utf8 {
-            guard index < utf8.endIndex, Bytes.lowercased(utf8[index]) == byte else { return nil }
-            index = utf8.index(after: index)
-        }
-        return index
-    }
-}
-
-extension Authority {
-    /// Whether both name the same host and port, where no port is as good as a scheme's default (D14, D23).
-    package func isSame(as other: Authority) -> Bool {
-        guard host == other.host else { return false }
-        guard port != other.port else { return true }
-        guard let written = port ?? other.port, port == nil || other.port == nil else { return false }
-        return written == 80 || written == 443
     }
 }

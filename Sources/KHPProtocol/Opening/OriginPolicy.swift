@@ -102,8 +102,10 @@ public struct HostPolicy: Sendable, Hashable {
         return HostPolicy(hosts: listed)
     }
 
-    package func allows(_ authority: Authority) -> Bool {
+    /// - Parameter authority: what a request names; `nil` for none, which no list holds.
+    package func allows(_ authority: Authority?) -> Bool {
         guard let hosts else { return true }
+        guard let authority else { return false }
         return hosts.contains { $0.host == authority.host && ($0.port == nil || $0.isSame(as: authority)) }
     }
 }

@@ -59,7 +59,7 @@ package struct Refusal: Error, Sendable, Equatable {
     }
 
     /// The Host field names nobody here (A14).
-    package static func misdirected() -> Refusal {
-        Refusal(421, "The Host field names no host of this server.")
+    package static func misdirected(method: String = "GET") -> Refusal {
+        Refusal(421, "The Host field names no host of this server.", method: method)
     }
 }

@@ -101,9 +101,10 @@ struct ServerUnderTest {
 
     /// What a server decides without asking an endpoint is decided at once.
     private mutating func admit() {
-        if let head = self.driven.plainRequest {
+        if let plain = self.driven.plainRequest {
             self.driven.plainRequest = nil
-            let isEndpoint = head.target.prefix { $0 != "?" } == self.path
+            let head = plain.head
+            let isEndpoint = plain.path == self.path
             let refusal: Refusal =
                 !isEndpoint
                 ? .notFound(method: head.method)

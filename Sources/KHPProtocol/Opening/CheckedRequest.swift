@@ -1,0 +1,62 @@
+// HTTP itself asks every request on the wire for one host, one target and one end of its content, whatever the request
+// wants (RFC 9112 sections 3.2 and 6.3). A proxy in front of us may read anything else differently than we do, so
+// nothing else gets any further (A3, A12).
+//
+// - the client's violation: 400, then the connection is closed;
+// - ignored: the content itself. A connection ends behind its first answer, so that it need not be read.
+
+/// A request that names its host and its resource, and where its content ends, in one way only.
+package struct CheckedRequest: Sendable {
+    package let head: RequestHead
+    let known: KnownFields
+    /// The host that the request names; `nil` for one of HTTP/1.0 without Host.
+    package let authority: Authority?
+    /// Of the target; it begins with a slash, save for CONNECT and `OPTIONS *`.
+    package let path: String
+    /// Of the target without the question mark; `nil` where there is none.
+    package let query: String?
+
+    /// Throws the 400 that the request is owed.
+    package init(_ head: RequestHead) throws(Refusal) {
+        do throws(Refusal) {
+            self = try Self(checking: head)
+        } catch {
+            throw Refusal(error.status, error.explanation, method: head.method)
+        }
+    }
+
+    private init(checking head: RequestHead) throws(Refusal) {
+        self.head = head
+        known = KnownFields(in: head.fields)
+        authority = known.contains(.host) ? try OpeningServer.authority(of: head) : nil
+        guard authority != nil || head.minorVersion == 0 else { throw .badRequest("There is no Host field.") }
+        if known.contains(.transferEncoding) { try Self.checkTransferEncoding(of: head, known) }
+        guard !known.contains(.contentLength) || head.fields.contentLength != .invalid else {
+            throw .badRequest("Content-Length is not a number.")
+        }
+        switch head.method {
+        case "CONNECT":
+            (path, query) = (head.target, nil)
+            guard let target = try? Authority(head.target), target.port != nil else {
+                throw .badRequest("The target of CONNECT is not a host with a port.")
+            }
+        case "OPTIONS" where head.target == "*":
+            (path, query) = ("*", nil)
+        default:
+            (path, query) = try RequestTarget.resource(head.target, at: authority)
+        }
+    }
+
+    /// RFC 9112 section 6.1: HTTP/1.0 has none; beside a Content-Length it is how requests are smuggled; the content
+    /// ends only where chunked is the last coding, and the only one of its name.
+    private static func checkTransferEncoding(of head: RequestHead, _ known: KnownFields) throws(Refusal) {
+        guard head.minorVersion == 1 else { throw .badRequest("Transfer-Encoding is not allowed in HTTP/1.0.") }
+        guard !known.contains(.contentLength) else {
+            throw .badRequest("Content-Length is not allowed beside Transfer-Encoding.")
+        }
+        let chunked = head.fields.list("Transfer-Encoding").map { Bytes.lowercasedASCII($0) == "chunked" }
+        guard chunked.last == true, chunked.count(where: { $0 }) == 1 else {
+            throw .badRequest("The last Transfer-Encoding is not chunked.")
+        }
+    }
+}
