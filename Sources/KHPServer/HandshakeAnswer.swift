@@ -6,6 +6,9 @@ public import NIOCore
 ///
 /// Given to a client that takes part in the extended handshake it is the extended response; everyone else gets it as
 /// the response of the opening handshake (D24), where an answer that completes opens the plain WebSocket.
+///
+/// An answer that cannot be sent becomes a 500, and a line of the log says why: a status outside 100 to 999, control
+/// characters in fields, a Location with a blank, a 401 without a challenge, a subprotocol that the client did not ask for.
 public struct HandshakeAnswer: Sendable {
     /// The status code.
     public var status: Int
@@ -20,6 +23,8 @@ public struct HandshakeAnswer: Sendable {
     var later: (@Sendable () async -> HandshakeAnswer)?
     /// A 401 to right credentials with a nonce that is used no more.
     var isStale = false
+    /// The fault of a text that it was made of: a header field would hide it, as it makes blanks of line breaks.
+    var fault: String?
 
     /// Any response. Statuses 101, 201, 204 and 205 complete the handshake.
     public init(
@@ -47,7 +52,9 @@ public struct HandshakeAnswer: Sendable {
     ) -> HandshakeAnswer {
         var fields = fields
         fields[.contentType] = contentType
-        return HandshakeAnswer(status: 201, fields: fields, entity: ByteBuffer(string: content))
+        var answer = HandshakeAnswer(status: 201, fields: fields, entity: ByteBuffer(string: content))
+        answer.note([contentType], "the media type")
+        return answer
     }
 
     /// 204: opens the socket.
@@ -70,7 +77,9 @@ public struct HandshakeAnswer: Sendable {
     ///   - url: for Location; ws, wss, http or https where it has a scheme.
     ///   - status: 301, 302, 303 or 307; clients follow 307 after GET only.
     public static func redirect(to url: String, status: Int = 302) -> HandshakeAnswer {
-        HandshakeAnswer(status: status, fields: [.location: url])
+        var answer = HandshakeAnswer(status: status, fields: [.location: url])
+        answer.note([url], "the URL")
+        return answer
     }
 
     /// 300: alternatives in order of preference, as Link fields and as a list in the entity.
@@ -80,11 +89,10 @@ public struct HandshakeAnswer: Sendable {
         if let link = HTTPField.Name("Link") {
             fields[values: link] = urls.map { "<\($0)>; rel=alternate" }
         }
-        return HandshakeAnswer(
-            status: 300,
-            fields: fields,
-            entity: ByteBuffer(string: urls.map { $0 + "\r\n" }.joined())
-        )
+        let entity = ByteBuffer(string: urls.map { $0 + "\r\n" }.joined())
+        var answer = HandshakeAnswer(status: 300, fields: fields, entity: entity)
+        answer.note(urls, "a choice")
+        return answer
     }
 
     /// 401 with one or more challenges, such as `Basic realm="desk"`; the client may replay on the same socket within
@@ -92,7 +100,9 @@ public struct HandshakeAnswer: Sendable {
     public static func challenge(_ challenges: String...) -> HandshakeAnswer {
         var fields = HTTPFields()
         fields[values: .wwwAuthenticate] = challenges
-        return HandshakeAnswer(status: 401, fields: fields)
+        var answer = HandshakeAnswer(status: 401, fields: fields)
+        answer.note(challenges, "a challenge")
+        return answer
     }
 
     /// A refusal with any status.
@@ -102,6 +112,10 @@ public struct HandshakeAnswer: Sendable {
         fields: HTTPFields = HTTPFields()
     ) -> HandshakeAnswer {
         HandshakeAnswer(status: status, fields: fields, entity: entity.map { ByteBuffer(string: $0) })
+    }
+
+    private mutating func note(_ texts: [String], _ what: String) {
+        for text in texts where self.fault == nil { self.fault = AnswerFault.of(text, what) }
     }
 
     var completes: Bool { StatusAction.action(forStatus: self.status) == .complete }

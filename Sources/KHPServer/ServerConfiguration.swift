@@ -44,8 +44,8 @@ extension WebSocketServer {
         /// of them; content is not read. Its status is 200 to 999, or it becomes 500.
         public var httpHandler: (@Sendable (HTTPRequest) async -> HTTPAnswer)?
         /// Where to log: the address and wrong credentials at `info`; refusals for want of room and addresses with too
-        /// many wrong answers at `notice`; handlers that throw at `error`; failed handshakes at `debug`. Credentials never
-        /// appear.
+        /// many wrong answers at `notice`; handlers that throw and answers that cannot be sent at `error`; failed
+        /// handshakes at `debug`. Credentials never appear.
         public var logger: Logger?
         /// Sees every step of every connection, on its event loop: be quick and do not block.
         public var observer: (@Sendable (ConnectionEvent, ConnectionInfo) -> Void)?

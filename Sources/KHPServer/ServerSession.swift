@@ -51,7 +51,13 @@ final class ServerSession: ConnectionDelegate {
         case .event(let event):
             self.observe(event)
         case .failed(let error):
-            self.server.log(.debug, "handshake failed", ["peer": "\(self.peer)", "error": "\(error)"])
+            // Nothing that a peer sends makes an argument invalid: it is an answer of the application.
+            let isOurs = error.code == .invalidArgument
+            self.server.log(
+                isOurs ? .error : .debug,
+                isOurs ? "an answer of the application cannot be sent" : "handshake failed",
+                ["peer": "\(self.peer)", "error": "\(error)"]
+            )
             self.observe(.failed(error))
         case .closed:
             self.decision?.cancel()
@@ -139,6 +145,7 @@ final class ServerSession: ConnectionDelegate {
         if let answer {
             plan.chosenSubprotocol = answer.subprotocol
             plan.fields = answer.fields
+            plan.fault = answer.fault
         }
         if let confirmation {
             plan.fields[.authenticationInfo] = confirmation.authenticationInfo()
@@ -160,23 +167,22 @@ final class ServerSession: ConnectionDelegate {
 
     private func answerOpening(_ answer: HandshakeAnswer, on handler: ConnectionHandler) {
         // A status that only makes sense inside a connection cannot end an HTTP exchange.
-        if answer.status < 200 || answer.status == 202 && answer.later != nil {
-            if let later = answer.later {
-                self.later(on: handler) {
-                    (await later(), nil)
-                } then: { session, answer, _ in
-                    guard let request = session.openingRequest else { return }
-                    if answer.completes {
-                        session.accept(request, extended: false, answer: answer, on: handler)
-                    } else {
-                        session.answerOpening(answer, on: handler)
-                    }
+        if let later = answer.later {
+            self.later(on: handler) {
+                (await later(), nil)
+            } then: { session, answer, _ in
+                guard let request = session.openingRequest else { return }
+                if answer.completes {
+                    session.accept(request, extended: false, answer: answer, on: handler)
+                } else {
+                    session.answerOpening(answer, on: handler)
                 }
-                return
             }
-            return self.refuse(Refusal(500, "The endpoint answered \(answer.status)."), on: handler)
+            return
         }
-        let answer = ServerAnswer(status: answer.status, fields: answer.fields, entity: answer.entity)
+        let fault = answer.fault
+        var answer = ServerAnswer(status: answer.status, fields: answer.fields, entity: answer.entity)
+        answer.fault = fault
         let request = self.endpoint?.kaazingLegacy == true ? self.openingRequest : nil
         let isBalanced = request.map { handler.connection.balanceOpening($0, answer, now: .now()) } ?? false
         if !isBalanced { handler.connection.refuseOpening(answer, now: .now()) }
@@ -219,6 +225,7 @@ final class ServerSession: ConnectionDelegate {
     private func answerExtended(_ answer: HandshakeAnswer, on handler: ConnectionHandler) {
         var response = ServerAnswer(status: answer.status, fields: answer.fields, entity: answer.entity)
         response.isStale = answer.isStale
+        response.fault = answer.fault
         if answer.completes, let confirmation {
             let entity = answer.status == 201 ? answer.entity : nil
             response.fields[.authenticationInfo] = confirmation.authenticationInfo(entity: entity ?? ByteBuffer())

@@ -1,7 +1,7 @@
 // A raw client that takes part in the extended handshake: one request in a frame, one response out of a frame.
 
 package import KHPProtocol
-import NIOCore
+package import NIOCore
 
 package struct ExtendedRawClient: Sendable {
     private let client: RawClient
@@ -85,7 +85,7 @@ package struct ExtendedRawClient: Sendable {
 
 extension ByteBufferView {
     /// Behind the first empty line.
-    fileprivate var endOfHead: Index? {
+    package var endOfHead: Index? {
         var run: [UInt8] = []
         for index in self.indices {
             run = run.suffix(3) + [self[index]]

@@ -37,6 +37,7 @@ extension Connection {
             entity: answer.entity
         )
         extended.isStale = answer.isStale
+        extended.fault = answer.fault
         if extended.completes {
             let subprotocols = self.server?.plan.subprotocols ?? []
             do throws(ExtensionNegotiation.Refused) {
@@ -59,6 +60,7 @@ extension Connection {
         }
         let date = self.settings.date()
         if let action = self.server?.extended?.respond(extended, date: date, now: now) {
+            if let fault = self.server?.extended?.fault { self.reportFaultyAnswer(fault, phase: .extended) }
             self.perform(action, now: now)
         }
     }

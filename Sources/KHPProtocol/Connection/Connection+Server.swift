@@ -16,6 +16,11 @@ package struct EndpointPlan: Sendable {
     package var chosenSubprotocol: String?
     package var extensions: [any WebSocketExtension] = []
     package var fields = HTTPFields()
+    /// Why the application's answer cannot be sent, where that is known already.
+    package var fault: String?
+    /// Opens the socket without a subprotocol where none of those that the client asks for is spoken here, though its
+    /// dialect has the server refuse it then (D40).
+    package var servesWithoutSubprotocol = false
     package var principal: String?
     /// How long the open socket may last; `nil` for ever.
     package var sessionLifetime: TimeAmount?
@@ -112,6 +117,12 @@ extension Connection {
         guard let dialect = request.dialect(among: plan.dialects) else {
             return self.refuseOpening(.dialectNotServed(plan.dialects), now: now)
         }
+        let fault = AnswerFault.of(
+            subprotocol: plan.chosenSubprotocol,
+            offered: request.subprotocols,
+            fields: plan.fields
+        )
+        if let fault = plan.fault ?? fault { return self.refuseFaultyAnswer(fault, now: now) }
         if let limits = plan.limits {
             self.settings.limits = limits
             self.settings.applyTimeouts()
@@ -223,6 +234,14 @@ extension Connection {
         now: NIODeadline
     ) {
         guard self.phase == .deciding || self.phase == .opening else { return }
+        let fault = AnswerFault.of(
+            status: answer.status,
+            reason: answer.reason,
+            fields: answer.fields,
+            isFinal: true,
+            isHandshake: self.server?.request != nil
+        )
+        if let fault = answer.fault ?? fault { return self.refuseFaultyAnswer(fault, method: method, now: now) }
         var bytes = ByteBuffer()
         answer.write(into: &bytes, layer: .opening, date: self.settings.date(), method: method)
         self.output.append(bytes)
@@ -232,6 +251,16 @@ extension Connection {
             )
         }
         self.leave(nil, now: now)
+    }
+
+    /// The application is told, and the client gets a 500 of our own.
+    private mutating func refuseFaultyAnswer(_ fault: String, method: String = "GET", now: NIODeadline) {
+        self.reportFaultyAnswer(fault, phase: .opening)
+        self.refuseOpening(Refusal.faultyAnswer().answer, method: method, now: now)
+    }
+
+    mutating func reportFaultyAnswer(_ fault: String, phase: WebSocketError.Phase) {
+        self.actions.append(.failed(self.located(WebSocketError(.invalidArgument, fault, phase: phase))))
     }
 
     func url(of request: OpeningRequest) -> WebSocketURL {

@@ -71,6 +71,8 @@ package struct ExtendedAnswer: Sendable {
     package var negotiated: Negotiated
     /// A 401 whose request had the right credentials for a nonce that is used no more (`stale=true`).
     package var isStale = false
+    /// As in ``ServerAnswer/fault``.
+    package var fault: String?
 
     package init(
         status: Int = 101,

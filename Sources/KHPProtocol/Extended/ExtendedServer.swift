@@ -70,6 +70,9 @@ package struct ExtendedServer {
     private var processingResponses = 0
     private var processingDeadline: NIODeadline?
 
+    /// The fault of the endpoint's last answer, which was replaced by a 500.
+    package private(set) var fault: String?
+
     /// Until when something has to happen; call ``deadlineReached(date:now:)`` then. Absolute: no byte extends it (D15).
     package private(set) var deadline: NIODeadline?
 
@@ -149,6 +152,7 @@ package struct ExtendedServer {
     /// The endpoint's answer to the last request.
     package mutating func respond(_ answer: ExtendedAnswer, date: String, now: NIODeadline) -> Action {
         guard case .answering = state else { return .none }
+        if let fault = fault(of: answer) { return finish(fault: fault, date: date) }
         switch answer.status {
         case _ where answer.completes:
             return complete(answer, date: date)
@@ -167,23 +171,34 @@ package struct ExtendedServer {
             return challenge(answer, date: date, now: now)
         case let status where legacy.hasBalancer && StatusAction.namesAnotherPlace(status):
             return balance(answer, date: date)
-        case 100...999:
-            return finish(answer, close: .normalClosure, date: date)
         default:
-            return finish(ExtendedAnswer(status: 500), close: .internalError, date: date)
+            return finish(answer, close: .normalClosure, date: date)
         }
     }
 
-    private mutating func complete(_ answer: ExtendedAnswer, date: String) -> Action {
-        // Our own answers correspond to the request, whatever an endpoint says (KHP-E10, KHP-E14).
-        let subprotocol = answer.negotiated.subprotocol
-        guard let request, subprotocol.map({ request.subprotocols.contains($0) }) ?? true,
-            answer.negotiated.extensions.allSatisfy({ item in
-                request.extensionOffers.contains { $0.name == item.name }
-            })
-        else {
-            return finish(ExtendedAnswer(status: 500), close: .internalError, date: date)
+    /// Why the endpoint's answer cannot be sent. Our own answers correspond to the request, whatever an endpoint says
+    /// (KHP-E10, KHP-E14).
+    private func fault(of answer: ExtendedAnswer) -> String? {
+        let own = AnswerFault.of(status: answer.status, reason: answer.reason, fields: answer.fields, isFinal: false)
+        if let fault = answer.fault ?? own { return fault }
+        guard answer.completes, let request else { return nil }
+        let offers = request.extensionOffers
+        if let item = answer.negotiated.extensions.first(where: { item in !offers.contains { $0.name == item.name } }) {
+            return "The extension \(item.name) is not one that the client asks for."
         }
+        return AnswerFault.of(
+            subprotocol: answer.negotiated.subprotocol,
+            offered: request.subprotocols,
+            fields: answer.fields
+        )
+    }
+
+    private mutating func finish(fault: String, date: String) -> Action {
+        self.fault = fault
+        return finish(ExtendedAnswer(Refusal.faultyAnswer()), close: .internalError, date: date)
+    }
+
+    private mutating func complete(_ answer: ExtendedAnswer, date: String) -> Action {
         finish()
         guard answer.status == 101 else {
             return .send(message(answer, date: date), then: .open(answer.negotiated))
@@ -217,18 +232,12 @@ package struct ExtendedServer {
         finish()
         let message = KaazingLegacyMessage.balancing(choices(of: response).first, at: url, query: check.opening.query)
         guard let message else {
-            return .send(
-                self.message(ExtendedAnswer(status: 500), date: date),
-                then: .close(.internalError)
-            )
+            return finish(fault: "The answer leads to a URL that cannot be used.", date: date)
         }
         return .send(acceptance(Negotiated(), [:], date: date), then: .balance(message))
     }
 
     private mutating func challenge(_ answer: ExtendedAnswer, date: String, now: NIODeadline) -> Action {
-        guard answer.fields.contains(.wwwAuthenticate) else {
-            return finish(ExtendedAnswer(status: 500), close: .internalError, date: date)  // KHP-E19
-        }
         if answer.isStale, !hasBeenStale {
             // Right credentials and an old nonce are no guess. Once: a fresh one cannot be old again (threat E10).
             hasBeenStale = true

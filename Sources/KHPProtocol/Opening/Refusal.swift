@@ -53,6 +53,16 @@ package struct Refusal: Error, Sendable, Equatable {
             : .badRequest("This endpoint speaks \(served.map(\.name).joined(separator: ", ")) only.")
     }
 
+    /// None of the subprotocols that the client asks for is spoken here, in a dialect that ends there (D40).
+    package static func noSubprotocol() -> Refusal {
+        .badRequest("The endpoint speaks none of the subprotocols that the request names.")
+    }
+
+    /// An application's answer, which the log tells more about.
+    package static func faultyAnswer() -> Refusal {
+        Refusal(500, "The endpoint gave an answer that cannot be sent.")
+    }
+
     /// The endpoint does not serve this origin (D23, A13).
     package static func originRefused() -> Refusal {
         Refusal(403, "The origin is not one that this endpoint serves.")

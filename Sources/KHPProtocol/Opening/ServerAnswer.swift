@@ -15,6 +15,8 @@ package struct ServerAnswer: Sendable, Equatable {
     package var entity: ByteBuffer?
     /// A 401 whose request had the right credentials for a nonce that is used no more (`stale=true`).
     package var isStale = false
+    /// Why it cannot be sent, where whoever made it found that already.
+    package var fault: String?
 
     package init(status: Int, reason: String? = nil, fields: HTTPFields = [:], entity: ByteBuffer? = nil) {
         self.status = status
