@@ -195,7 +195,8 @@ final class ServerSession: ConnectionDelegate {
         guard let endpoint, let openingRequest else { return }
         let challengesHere = endpoint.authentication.map { $0.place == .extended } ?? false
         guard challengesHere || endpoint.respond != nil else {
-            return self.answerExtended(.complete(), on: handler)
+            // Not before all of this read has been taken: what came with the request came before the answer (D33).
+            return self.afterRead(on: handler) { session in session.answerExtended(.complete(), on: handler) }
         }
         self.attempt += 1
         let question = self.question(layer: .extended, openingRequest, request)
@@ -284,6 +285,15 @@ final class ServerSession: ConnectionDelegate {
                 session.decision = nil
                 then(session, answer, principal)
             }
+        }
+    }
+
+    /// On the event loop, once it has dealt with what the channel has read.
+    private func afterRead(on handler: ConnectionHandler, _ body: @escaping (ServerSession) -> Void) {
+        let bound = NIOLoopBound((self, body), eventLoop: handler.eventLoop)
+        handler.eventLoop.execute {
+            let (session, body) = bound.value
+            body(session)
         }
     }
 

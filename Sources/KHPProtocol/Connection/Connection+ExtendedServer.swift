@@ -28,6 +28,7 @@ extension Connection {
         principal: String?,
         now: NIODeadline
     ) {
+        self.takeEarlyMessages(now: now)
         guard self.phase == .extended, let request = self.server?.asked else { return }
         self.server?.plan.principal = principal
         var extended = ExtendedAnswer(
@@ -62,6 +63,31 @@ extension Connection {
         if let action = self.server?.extended?.respond(extended, date: date, now: now) {
             if let fault = self.server?.extended?.fault { self.reportFaultyAnswer(fault, phase: .extended) }
             self.perform(action, now: now)
+        }
+    }
+
+    /// Takes all that came behind the request, and so before the answer to it, however quick that is: messages are too
+    /// early, control frames are served (KHP-E3, D33).
+    private mutating func takeEarlyMessages(now: NIODeadline) {
+        while self.phase == .extended {
+            let before = self.inbound.readableBytes
+            self.advanceExtended(now: now)
+            if self.inbound.readableBytes == before { break }
+        }
+        guard self.phase == .extended, self.hasBegunMessage,
+            let action = self.server?.extended?.receiveTooEarly(date: self.settings.date())
+        else { return }
+        self.perform(action, now: now)
+    }
+
+    /// A part of a message has come: the reader has taken it, or it is a frame whose header is not complete.
+    private var hasBegunMessage: Bool {
+        if self.reader.unfinishedMessage != nil { return true }
+        guard let first: UInt8 = self.inbound.getInteger(at: self.inbound.readerIndex) else { return false }
+        switch self.dialect.framing {
+        // The opcodes of control frames have the bit set.
+        case .rfc6455: return first & 0x08 == 0
+        case .hixie, .whatwg2010: return true
         }
     }
 

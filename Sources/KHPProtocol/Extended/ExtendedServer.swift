@@ -119,7 +119,7 @@ package struct ExtendedServer {
             return .none
         case .answering:
             // KHP-E3: the client's next message is the application's, and that only after the answer.
-            return refuse(.noRequest("A message came before the answer to the extended request."), date: date)
+            return receiveTooEarly(date: date)
         case .receiving:
             do throws(ExtendedRefusal) {
                 return try receivePiece(payload, now: now)
@@ -127,6 +127,12 @@ package struct ExtendedServer {
                 return refuse(error, date: date)
             }
         }
+    }
+
+    /// A message, or a part of one, came while the request waits for its answer.
+    mutating func receiveTooEarly(date: String) -> Action {
+        guard case .answering = state else { return .none }
+        return refuse(.noRequest("A message came before the answer to the extended request."), date: date)
     }
 
     private mutating func receivePiece(_ payload: ByteBuffer, now: NIODeadline) throws(ExtendedRefusal) -> Action {
