@@ -34,6 +34,9 @@ public struct Endpoint: Sendable {
     public var answersBeforeKeys: Bool
     /// The subprotocols that it speaks, in order of preference.
     public var subprotocols: [String]
+    /// Serves a client of ``Dialect/whatwg2010`` that asks for subprotocols, none of which is spoken here, without one; off
+    /// by default. Its text has the server refuse such a client; in the other dialects the socket opens without one anyway.
+    public var servesWithoutSubprotocol = false
     /// The extensions that it supports.
     public var extensions: [any WebSocketExtension]
     /// Who may come in; `nil` lets everyone in.
@@ -144,6 +147,7 @@ final class ServedEndpoint: Sendable {
     let dialects: [Dialect]
     let answersBeforeKeys: Bool
     let subprotocols: [String]
+    let servesWithoutSubprotocol: Bool
     let extensions: [any WebSocketExtension]
     let authentication: ServerAuthentication?
     let sessionLifetime: TimeAmount?
@@ -159,6 +163,7 @@ final class ServedEndpoint: Sendable {
         self.dialects = endpoint.dialects
         self.answersBeforeKeys = endpoint.answersBeforeKeys
         self.subprotocols = endpoint.subprotocols
+        self.servesWithoutSubprotocol = endpoint.servesWithoutSubprotocol
         self.extensions = endpoint.extensions
         self.authentication = endpoint.authentication
         self.sessionLifetime = endpoint.authentication?.sessionLifetime.map { TimeAmount($0) }

@@ -142,6 +142,7 @@ final class ServerSession: ConnectionDelegate {
         plan.extended = extended
         plan.extensions = endpoint.extensions
         plan.subprotocols = endpoint.subprotocols
+        plan.servesWithoutSubprotocol = endpoint.servesWithoutSubprotocol
         if let answer {
             plan.chosenSubprotocol = answer.subprotocol
             plan.fields = answer.fields

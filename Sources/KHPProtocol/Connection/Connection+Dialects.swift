@@ -46,6 +46,11 @@ extension Connection {
             plan.extended
             ? Subprotocols.extendedHandshake
             : plan.chosenSubprotocol ?? Subprotocols.choose(supported: plan.subprotocols, offered: request.subprotocols)
+        // D40
+        guard
+            dialect != .whatwg2010 || subprotocol != nil || request.subprotocols.isEmpty
+                || plan.servesWithoutSubprotocol
+        else { return self.refuseOpening(.noSubprotocol(), now: now) }
         let head = OpeningServer.acceptance(
             of: request,
             in: dialect,

@@ -31,6 +31,7 @@ struct ServerUnderTest {
         self.policy = transcript["server.extended"].flatMap(ServerExtendedHandshake.init) ?? .optional
         var plan = EndpointPlan()
         plan.subprotocols = transcript.list("server.subprotocols")
+        plan.servesWithoutSubprotocol = transcript["server.without-subprotocol"] == "yes"
         plan.kaazingLegacy = transcript["server.kaazing-legacy"] != "off"
         plan.dialects = try Self.dialects(transcript)
         plan.answersBeforeKeys = transcript["server.answers-before-keys"] == "yes"
