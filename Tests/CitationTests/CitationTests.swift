@@ -30,8 +30,13 @@ import Testing
     nonisolated(unsafe) static let id =
         /\b(?:KHP-[A-Z]+[0-9]+|(?:H69|W10|X76)-[0-9]+|R-(?:[A-Z][0-9]+|X\b)|D[0-9]{1,2})\b/
 
+    /// A list of threats, which have letters and numbers as decisions have: `threat D4`, `threats D3, D4 and D10`. It may
+    /// go over the end of a line of comment.
+    nonisolated(unsafe) static let threats =
+        /\b[Tt]hreats?\s+(?:\/\/+\s*)?[A-Z][0-9]+(?:(?:,\s*|\s+(?:to|and)\s+)(?:\/\/+\s*)?[A-Z][0-9]+\b)*/
+
     static func ids(in text: some StringProtocol) -> [String] {
-        String(text).matches(of: id).map { String($0.output) }
+        String(text).replacing(threats, with: "").matches(of: id).map { String($0.output) }
     }
 
     static let requirements: [Requirement] = files(in: "Specs", ["md"]).flatMap { file -> [Requirement] in
@@ -60,6 +65,18 @@ import Testing
     static let inTests = citations("Tests", ["swift"])
     static let inTranscripts = citations("Specs/transcripts", ["khp"])
     static let inDocuments = citations("Specs", ["md"])
+
+    @Test(
+        arguments: [
+            ("D4, KHP-E11 and R-X", ["D4", "KHP-E11", "R-X"]), ("threat D4", []), ("Threat D1: D2", ["D2"]),
+            ("D1, threat D9)", ["D1"]), ("W10-6, threats D3, D4 and D10. D19", ["W10-6", "D19"]),
+            ("threats D3\n/// D4", ["D4"]), ("a threat,\n/// D4", ["D4"]),
+            ("threats D3,\n    /// D4, KHP-E1", ["KHP-E1"]), ("threatens D4", ["D4"]), ("AD4 D100", []),
+        ] as [(String, [String])]
+    )
+    func threatsAreNoDecisions(text: String, expected: [String]) {
+        #expect(Self.ids(in: text) == expected)
+    }
 
     @Test func tablesAreRead() {
         #expect(Self.requirements.count { $0.isBuilt } >= 50)

@@ -101,7 +101,12 @@ extension Connection {
             self.end(clean: false)
             return
         }
-        self.refuseOpening(Refusal(408, "The request was not complete in time."), now: now)
+        // As inside, the status tells which side is late: a client may try again where it was the endpoint.
+        let refusal =
+            self.phase == .deciding
+            ? Refusal(503, "The endpoint did not answer in time.")
+            : Refusal(408, "The request was not complete in time.")
+        self.refuseOpening(refusal, now: now)
     }
 
     // MARK: Answers of the shell to the opening request
