@@ -53,7 +53,7 @@ package struct ExtendedClientPlan: Sendable {
     package func validate() throws(WebSocketError) {
         try FieldValidation.validate(token: method, what: "The method of the extended request")
         try Subprotocols.validate(subprotocols)
-        try ApplicationFields.validate(extraFields)
+        try ApplicationFields.validate(extraFields, inside: url)
         if let authorization {
             try FieldValidation.validate(name: "Authorization", value: authorization)
         }

@@ -5,8 +5,15 @@ package import HTTPTypes
 
 package enum ApplicationFields {
     /// Throws `invalidArgument` for a field that an application may not set in a request of either handshake (A7, D9).
-    package static func validate(_ fields: HTTPFields) throws(WebSocketError) {
+    /// - Parameter url: for an extended request, whose application may set Host, once and to the same authority (D25).
+    package static func validate(_ fields: HTTPFields, inside url: WebSocketURL? = nil) throws(WebSocketError) {
+        var hosts = 0
         for field in fields {
+            if let url, field.name.canonicalName == "host" {
+                hosts += 1
+                try validate(host: field.value, url, isSecond: hosts > 1)
+                continue
+            }
             guard !isReservedInRequest(field.name) else {
                 throw WebSocketError(
                     .invalidArgument,
@@ -14,6 +21,21 @@ package enum ApplicationFields {
                 )
             }
             try FieldValidation.validate(name: field.name.rawName, value: field.value)
+        }
+    }
+
+    private static func validate(host: String, _ url: WebSocketURL, isSecond: Bool) throws(WebSocketError) {
+        guard !isSecond else {
+            throw WebSocketError(.invalidArgument, "The extended request can have one Host field, not two.")
+        }
+        try FieldValidation.validate(name: "Host", value: host)
+        guard let authority = try? Authority(host), authority.host == url.host,
+            (authority.port ?? (url.isSecure ? 443 : 80)) == url.port
+        else {
+            throw WebSocketError(
+                .invalidArgument,
+                "The Host field of the extended request has to name \(url.authority), the authority of the URL."
+            )
         }
     }
 
