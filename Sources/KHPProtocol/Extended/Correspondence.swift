@@ -1,4 +1,4 @@
-// Whether a completing response corresponds to the request (KHP-E10, KHP-E11, KHP-E14).
+// Whether a completing response corresponds to the request (KHP-E10, KHP-E11, KHP-E14, D31).
 
 struct Correspondence {
     struct Mismatch: Error {
@@ -17,6 +17,15 @@ struct Correspondence {
         let fields = head.fields
         if known.contains(.accept), !fields.value(of: "Sec-WebSocket-Accept", equals: plan.acceptValue) {
             throw Mismatch("its Sec-WebSocket-Accept is not that of the opening handshake")
+        }
+        // D31: deployed servers leave both out; where they stand they may not say something else than WebSocket.
+        if head.status == 101, known.contains(.upgrade) {
+            guard fields.count(of: "Upgrade") == 1, fields.value(of: "Upgrade", equalsIgnoringCase: "websocket") else {
+                throw Mismatch("its Upgrade is not websocket")
+            }
+        }
+        if head.status == 101, known.contains(.connection), fields.hasToken("close", in: "Connection") {
+            throw Mismatch("its Connection says close")
         }
         subprotocol = known.contains(.subprotocol) ? fields.first("Sec-WebSocket-Protocol") : nil
         if let subprotocol {

@@ -17,6 +17,9 @@ struct KnownFields: OptionSet {
     /// Sec-WebSocket-Key1 or Sec-WebSocket-Key2, of dialects before RFC 6455.
     static let numberedKey = KnownFields(rawValue: 512)
 
+    static let upgrade = KnownFields(rawValue: 1024)
+    static let connection = KnownFields(rawValue: 2048)
+
     init(rawValue: UInt16) {
         self.rawValue = rawValue
     }
@@ -40,6 +43,8 @@ struct KnownFields: OptionSet {
         switch length {
         case 4: (.host, "Host")
         case 6: (.expect, "Expect")
+        case 7: (.upgrade, "Upgrade")
+        case 10: (.connection, "Connection")
         case 13: (.authorization, "Authorization")
         case 14: (.contentLength, "Content-Length")
         case 17: (.transferEncoding, "Transfer-Encoding")
