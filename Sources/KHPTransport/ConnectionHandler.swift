@@ -154,7 +154,12 @@ package final class ConnectionHandler: ChannelInboundHandler {
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if !self.hasEnded {
             self.takeWhatHasArrived()
-            self.connection.transportFailed(TransportFailure.describe(error, usesTLS: self.usesTLS), now: .now())
+            // Peers that only drop TCP are many, and it means the same as where there is no TLS.
+            if TransportFailure.isEnd(error) {
+                self.connection.inputClosed(now: .now())
+            } else {
+                self.connection.transportFailed(TransportFailure.describe(error, usesTLS: self.usesTLS), now: .now())
+            }
             self.drive()
             self.flush()
         }

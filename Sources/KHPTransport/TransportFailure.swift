@@ -21,6 +21,11 @@ package enum TransportFailure {
         }
     }
 
+    /// Whether the peer ended its stream without the close notification of TLS, after the handshake of TLS.
+    package static func isEnd(_ error: any Error) -> Bool {
+        if case .uncleanShutdown? = error as? NIOSSLError { true } else { false }
+    }
+
     /// The reasons that people meet, in their words; the library's own for others, without its file names.
     private static func words(forTLS text: String) -> String {
         let known: [(part: String, words: String)] = [

@@ -172,7 +172,7 @@ package struct Connection {
     package mutating func transportFailed(_ error: WebSocketError, now: NIODeadline) {
         guard self.phase != .ended else { return }
         // How the stream ends after both close frames is no news: many peers simply drop it.
-        if self.failure == nil, !self.closing.isClean, !self.endsAnyhow { self.failure = self.located(error) }
+        if self.failure == nil, !self.closing.isClean, !self.endsAnyhow { self.failure = self.placed(error) }
         self.isInputClosed = true
         self.isTransportGone = true
         self.streamEnded(now: now)
@@ -342,7 +342,7 @@ package struct Connection {
     mutating func timedOut(_ message: String, now: NIODeadline) {
         let phase: WebSocketError.Phase =
             switch self.phase {
-            case .idle: .connect
+            case .idle: .tls
             case .extended: .extended
             default: .opening
             }
@@ -387,7 +387,7 @@ package struct Connection {
                     .closed,
                     "The peer ended the connection without a closing handshake.",
                     closeCode: .abnormal,
-                    phase: .open
+                    phase: self.closing.canSend ? .open : .closing
                 )
             }
             self.perform(self.closing.inputClosed(), now: now)

@@ -128,7 +128,7 @@ extension CommandFailure {
         case .proxyInvalid: "does --proxy name the kind of proxy that listens there?"
         case .connectFailed where error.message.contains("resolved"): "is the name right?"
         case .connectFailed where error.message.contains("proxy"): "--no-proxy connects without it"
-        case .connectFailed where error.phase == .opening || error.phase == .extended: nil
+        case .connectFailed where error.phase == .tls || error.phase == .opening || error.phase == .extended: nil
         case .connectFailed: error.url.map { "is a server listening at \($0.host) port \($0.port)?" }
         case .tlsFailed where error.message.contains("proxy"):
             "--proxy-cacert FILE trusts another authority, --proxy-insecure trusts anyone"

@@ -1,0 +1,45 @@
+// A transport that fails says how, and the stage in which it fails says what that means: before the first byte of an
+// answer nothing answered; later a handshake was broken off, whichever way the stream ended (KHP-E12, D16).
+
+import NIOCore
+
+extension Connection {
+    /// The transport's failure as the stage of the connection has it.
+    func placed(_ error: WebSocketError) -> WebSocketError {
+        var error = self.located(error)
+        let stage = self.stage
+        guard self.role == .client, self.isAnswered else {
+            error.phase = error.phase ?? stage
+            return error
+        }
+        error.phase = stage
+        let prefix = "The connection failed"
+        guard error.code == .connectFailed else { return error }
+        error.code = .closedDuringHandshake
+        if error.message.hasPrefix(prefix) {
+            error.message = "\(prefix) during the \(stage) handshake\(error.message.dropFirst(prefix.count))"
+        }
+        return error
+    }
+
+    /// Whether a handshake of ours has had a part of an answer and is not over.
+    private var isAnswered: Bool {
+        switch self.phase {
+        case .extended: true
+        case .opening:
+            self.inbound.readableBytes > 0 || self.client?.openingChallenge != nil
+                || self.client?.opening?.hasHeardNothing == false
+        default: false
+        }
+    }
+
+    private var stage: WebSocketError.Phase {
+        switch self.phase {
+        case .idle: .tls
+        case .opening, .deciding, .awaitingKey: .opening
+        case .extended: .extended
+        case .open: self.closing.canSend ? .open : .closing
+        case .leaving, .ended: .closing
+        }
+    }
+}
