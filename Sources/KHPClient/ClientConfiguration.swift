@@ -34,7 +34,7 @@ extension WebSocketClient {
         /// The method of the extended request.
         public var extendedMethod = "GET"
         /// An entity for the extended request. It is announced with `Expect: 100-continue` and held back until the
-        /// server answers 100.
+        /// server answers 100, or has said nothing for a second.
         public var extendedBody: ByteBuffer?
         /// Further fields of the extended request. They stay with the origin of the URL that was given (D12). What
         /// ``headers`` may not hold, they may not hold either, but for Host: it may stand here once, and name the host and

@@ -231,7 +231,7 @@ struct ConnectLoop {
             )
         }
         switch next.kind {
-        case .challenge: try await self.answer(next.response, layer: .opening)
+        case .challenge: try await self.answer(next.response, layer: next.layer)
         case .replayLost: break
         case .choose, .redirect, .balancer, .upgrade: try await self.redirect(next)
         }

@@ -121,8 +121,17 @@ extension Limits {
         /// Addresses whose wrong answers are counted at a time; beyond that the longest known is forgotten.
         package static let guessingAddresses = 65_536
 
-        /// Provisional responses (1xx other than 101) that are skipped before a final one.
-        package static let provisionalResponses = 1
+        /// Provisional responses (1xx other than 101) that are skipped before a final one. A response may have any number
+        /// of them (RFC 9110 section 15.2); servers send one or two, and a proxy on the way perhaps one more.
+        package static let provisionalResponses = 8
+
+        /// How long the content of an answer that refuses is waited for once its head is complete (D28). Such content
+        /// explains to people; an answer is never lost because that does not end.
+        package static let contentWait: TimeAmount = .seconds(2)
+
+        /// How long content that was announced with Expect is held back while the server says nothing: servers that do
+        /// not know the field wait for it (RFC 9110 section 10.1.1).
+        package static let continueWait: TimeAmount = .seconds(1)
 
         /// 202 responses before the final one, sent or taken.
         package static let processingResponses = 3

@@ -32,7 +32,7 @@ package final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandle
 
     private var tunnel: Tunnel
     private let proxy: Proxy
-    private let deadline: NIODeadline
+    private var deadline: NIODeadline
     private let steps: AsyncStream<Step>.Continuation
     private var state = State.connecting
     private var timer: Scheduled<Void>?
@@ -76,7 +76,13 @@ package final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandle
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = self.unwrapInboundIn(data)
         switch self.state {
-        case .connecting, .asking, .challenged: self.perform(self.tunnel.receive(bytes), context)
+        case .connecting, .asking, .challenged:
+            let awaitedContent = self.tunnel.awaitsContent
+            self.perform(self.tunnel.receive(bytes), context)
+            // D28: the wait begins with the head, and no byte of the content extends it.
+            if self.state == .asking, self.tunnel.awaitsContent, !awaitedContent {
+                self.setTimer(min(self.deadline, .now() + Limits.Fixed.contentWait), context)
+            }
         case .established: self.held.writeBuffer(&bytes)
         case .over: break
         }
@@ -183,6 +189,7 @@ package final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandle
             return false
         }
         self.state = .asking
+        self.deadline = deadline
         self.setTimer(deadline, context)
         self.perform(action, context)
         return true

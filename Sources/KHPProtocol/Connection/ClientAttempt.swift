@@ -76,7 +76,8 @@ package struct ClientAttempt: Sendable {
         var plan = self.plan
         plan.authorization =
             self.takePrepared(.opening) ?? self.authorization(.opening, clientNonce: clientNonce())
-        plan.extendedAuthorization = self.authorization(.extended, clientNonce: clientNonce())
+        plan.extendedAuthorization =
+            self.takePrepared(.extended) ?? self.authorization(.extended, clientNonce: clientNonce())
         return plan
     }
 

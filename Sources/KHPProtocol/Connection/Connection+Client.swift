@@ -72,6 +72,8 @@ struct ClientHandshakes {
     var openingChallenge: HandshakeResponse?
     /// Whether the server spoke while nothing was asked of it: then nothing more is.
     var isSpoiled = false
+    /// Whether the wait for the content of an opening response is bounded already.
+    var awaitsContent = false
     /// What the answer to the last extended request has to prove.
     var proof: DigestProof?
 
@@ -159,7 +161,10 @@ extension Connection {
             return
         }
         do throws(WebSocketError) {
-            guard let outcome = try self.client?.opening?.receive(&self.inbound) else { return }
+            guard let outcome = try self.client?.opening?.receive(&self.inbound) else {
+                self.boundContent(now: now)
+                return
+            }
             self.take(outcome, now: now)
         } catch {
             if self.isObserved, let response = error.response {
@@ -168,6 +173,30 @@ extension Connection {
                 )
             }
             self.fail(error, close: nil, now: now)
+        }
+    }
+
+    /// D28: the wait for the content of a refusal begins with its head.
+    private mutating func boundContent(now: NIODeadline) {
+        guard self.client?.awaitsContent == false, self.client?.opening?.awaitsContent == true else { return }
+        self.client?.awaitsContent = true
+        let bound = now + Limits.Fixed.contentWait
+        self.openingDeadline = self.openingDeadline.map { min($0, bound) } ?? bound
+    }
+
+    /// The time is over: an answer whose head is there counts with what came of its content (D28).
+    /// - Returns: whether there was one.
+    mutating func settleAnswer(now: NIODeadline) -> Bool {
+        switch self.phase {
+        case .opening where self.client?.opening?.awaitsContent == true:
+            self.clientOpeningStreamEnded(now: now)
+            return true
+        case .extended:
+            guard let action = self.client?.extended?.settle(now: now) else { return false }
+            self.perform(action, now: now)
+            return true
+        default:
+            return false
         }
     }
 
@@ -194,6 +223,7 @@ extension Connection {
         self.openingDeadline = nil
         let isReusable = self.client?.opening?.leavesConnectionUsable ?? false
         self.client?.opening = nil
+        self.client?.awaitsContent = false
         switch outcome {
         case .accepted(let result):
             if self.isObserved {
@@ -340,6 +370,7 @@ extension Connection {
         case .client where self.client?.challengedAt != nil:
             self.timedOut("No credentials were given in time.", now: now)
         case .client:
+        if self.role == .client, self.settleAnswer(now: now) { return }
             self.timedOut(
                 "The server did not answer the opening handshake within \(self.settings.timeouts.opening.words).",
                 now: now

@@ -51,7 +51,7 @@ extension Connection {
         _ reason: String,
         now: NIODeadline
     ) {
-        if let action = self.client?.extended?.peerCloses(now: now) {
+        if let action = self.client?.extended?.settle(now: now) {
             self.perform(action, now: now)
             self.peerClosed(code, reason, now: now)
             return
@@ -96,7 +96,7 @@ extension Connection {
     }
 
     mutating func extendedStreamEnded(now: NIODeadline) {
-        if let action = self.client?.extended?.peerCloses(now: now) {
+        if let action = self.client?.extended?.settle(now: now) {
             self.perform(action, now: now)
         } else if self.role == .client {
             let error =

@@ -69,13 +69,17 @@ extension Connection {
         case .waiting(let response, _):
             self.observe(response, .wait)
         case .sendBody(let body, let response):
-            self.observe(response, .sendBody)
+            if let response { self.observe(response, .sendBody) }
             self.writeHandshakeMessage(body)
+        case .continued(let response):
+            self.observe(response, .sendBody)
         case .challenge(let response):
             self.observe(response, .challenge)
             self.client?.challengedAt = now
             self.totalDeadline = nil
             self.actions.append(.challenge(response, .extended))
+        case .challengeAfresh(let response):
+            self.hopEnded(.challenge, response, .challenge, now: now)
         case .redirect(let response):
             self.hopEnded(.redirect, response, .redirect, now: now)
         case .choose(let response):

@@ -298,6 +298,7 @@ package struct Connection {
             return
         }
         if let deadline = self.totalDeadline, deadline <= now, self.phase != .open, self.phase != .leaving {
+            if self.settleAnswer(now: now) { return }
             self.timedOut("The connect was not complete within \(self.settings.timeouts.total.words).", now: now)
             return
         }

@@ -46,7 +46,7 @@ package struct HopOutcome: Sendable {
         case redirect
         /// A balancer message with a URL (D7); `response` is the 302 that it stands for, which nobody sent.
         case balancer
-        /// 401 in the opening handshake: to be answered on a fresh connection.
+        /// 401 that is to be answered on a fresh connection.
         case challenge
         /// The server closed instead of answering a replay on the same connection: to be sent on a fresh one. The
         /// response is the 401.

@@ -6,11 +6,11 @@
 //   idle          not reachable: start() or begin() comes first
 //   balancing     balancer message → the request,        fail timeout, 1008     error closedDuringHandshake
 //                 waiting; or as it says
-//   waiting       100 → send the body, waiting           fail timeout, 1008     error closedDuringHandshake
-//                 101 201 204 205 → finished, complete
-//                 202 → waiting, longer
-//                 401 → challenged
-//                 others → finished, as the table says
+//   waiting       100 → send the body, waiting           of the body: send it   error closedDuringHandshake; as the
+//                 101 201 204 205 → finished, complete   of content: as the     table says where a head that refuses
+//                 202 → waiting, longer                  table says             has come
+//                 401 → challenged                       else fail timeout,
+//                 others → finished, as the table says   1008
 //   challenged    fail extendedInvalid, 1011 (KHP-E3)    fail timeout, 1008     error closedDuringHandshake
 //   settling      balancer message → finished,           fail timeout, 1008     error closedDuringHandshake
 //                 complete; or as it says
@@ -63,10 +63,15 @@ package struct ExtendedClient {
         case sendRequest(ByteBuffer)
         /// A balancer names another place: close with 1000, then connect there (D7).
         case balanced(to: String)
-        /// 100: send this message.
-        case sendBody(ByteBuffer, HandshakeResponse)
+        /// 100, or nothing for so long that the server may be one that waits for it: send this message.
+        case sendBody(ByteBuffer, HandshakeResponse?)
+        /// A 100 that came when the body had gone out unasked.
+        case continued(HandshakeResponse)
         /// 401: get credentials and call ``ExtendedClient/authorize(_:now:)``, or close with 1000.
         case challenge(HandshakeResponse)
+        /// 401 whose content did not end, so that nobody knows where the answer to a replay would begin: close with 1000,
+        /// and answer on a fresh connection (D28).
+        case challengeAfresh(HandshakeResponse)
         /// Close with 1000, then open Location.
         case redirect(HandshakeResponse)
         /// Close with 1000, then open one of the choices.
@@ -88,6 +93,15 @@ package struct ExtendedClient {
         case finished
     }
 
+    /// What has become of the request's content.
+    private enum Body {
+        case none
+        case heldBack
+        /// The server may still send its 100.
+        case sentUnasked
+        case sent
+    }
+
     private let plan: ExtendedClientPlan
     private let limits: Limits
     private var reader: ExtendedResponseReader
@@ -96,13 +110,25 @@ package struct ExtendedClient {
     /// What waits for the second balancer message.
     private var settled: ExtendedResult?
     private var state = State.idle
-    private var isBodyHeldBack = false
+    private var body = Body.none
     private var balancerMessages = 0
     private var processingResponses = 0
     private var processingDeadline: NIODeadline?
 
-    /// Until when something has to happen; call ``deadlineReached(now:)`` then. Absolute: no byte extends it (D15).
-    package private(set) var deadline: NIODeadline?
+    /// Until when an answer, or credentials, have to come. Absolute: no byte extends it (D15).
+    private var answerDeadline: NIODeadline?
+    /// Until when the content of a refusal has to come; no byte extends that either (D28).
+    private var contentDeadline: NIODeadline?
+    /// When the body goes out unasked.
+    private var bodyDue: NIODeadline?
+
+    /// Until when something has to happen; call ``deadlineReached(now:)`` then.
+    package var deadline: NIODeadline? {
+        guard var earliest = answerDeadline else { return nil }
+        if let contentDeadline { earliest = min(earliest, contentDeadline) }
+        if let bodyDue { earliest = min(earliest, bodyDue) }
+        return earliest
+    }
 
     package init(_ plan: ExtendedClientPlan, limits: Limits = Limits()) {
         self.plan = plan
@@ -115,7 +141,7 @@ package struct ExtendedClient {
     package mutating func begin(now: NIODeadline) -> ByteBuffer? {
         guard plan.legacy.hasBalancer else { return start(now: now) }
         state = .balancing
-        deadline = now + limits.extendedTimeout
+        answerDeadline = now + limits.extendedTimeout
         return nil
     }
 
@@ -131,9 +157,10 @@ package struct ExtendedClient {
 
     private mutating func request(authorization: String?, now: NIODeadline) -> ByteBuffer {
         // D15: waiting for the balancer does not extend the wait for the answer.
-        if state != .balancing { deadline = now + limits.extendedTimeout }
+        if state != .balancing { answerDeadline = now + limits.extendedTimeout }
         state = .waiting
-        isBodyHeldBack = plan.body != nil
+        body = plan.body == nil ? .none : .heldBack
+        bodyDue = plan.body == nil ? nil : now + Limits.Fixed.continueWait
         processingDeadline = nil
         return plan.writeRequest(authorization: authorization)
     }
@@ -153,7 +180,7 @@ package struct ExtendedClient {
             do throws(ExtendedResponseReader.Failure) {
                 return try receiveResponse(payload, now: now)
             } catch {
-                return fail(error.code, error.what, close: error.closeCode)
+                return fail(error.code, error.what, reader.head, close: error.closeCode)
             }
         }
     }
@@ -171,10 +198,18 @@ package struct ExtendedClient {
             if KaazingLegacyMessage.isBalancer(payload) {
                 throw .invalid("a balancer message came before its end")
             }
-            guard case .response(let head, let known, let entity) = try legacy.receive(payload) else { return .none }
+            guard case .response(let head, let known, let entity) = try legacy.receive(payload) else {
+                var ended = legacy
+                if case .response(let head, _, _)? = try? ended.finish() { boundContent(of: head, now: now) }
+                bodyDue = legacy.isEmpty ? bodyDue : nil
+                return .none
+            }
             return act(on: head, known, entity: entity, rest: 0, now: now)
         }
         guard case .response(let head, let known, let entity, let rest) = try reader.receive(payload) else {
+            // An answer is coming, so the body is not sent unasked.
+            if !reader.isEmpty { bodyDue = nil }
+            if let head = reader.head { boundContent(of: head, now: now) }
             return .none
         }
         reader.reset()
@@ -215,17 +250,44 @@ package struct ExtendedClient {
         }
     }
 
-    /// The peer closes. A response that was to be ended by an empty message ends here as well, where it is one that
-    /// closes anyway: gateways do not always send the message before they close.
-    package mutating func peerCloses(now: NIODeadline) -> Action? {
-        guard state == .waiting, var legacy = legacyReader, !legacy.isEmpty else { return nil }
-        defer { legacyReader = legacy }
-        guard case .response(let head, let known, let entity)? = try? legacy.finish() else { return nil }
-        switch StatusAction.action(forStatus: head.status, followsPermanentRedirect: plan.followsPermanentRedirect) {
-        case .complete, .wait, .challenge, .sendBody: return nil
-        case .redirect, .choose, .close, .upgrade, .proxyAuth:
-            return act(on: head, known, entity: entity, rest: 0, now: now)
+    /// D28: the wait for the content of a refusal begins with its head.
+    private mutating func boundContent(of head: ResponseHead, now: NIODeadline) {
+        if contentDeadline == nil, refuses(head.status) { contentDeadline = now + Limits.Fixed.contentWait }
+    }
+
+    /// Whether a response of this status is acted on without all of its content: one that completes the handshake, or
+    /// lets it go on, is not.
+    private func refuses(_ status: Int) -> Bool {
+        switch action(forStatus: status) {
+        case .complete, .wait, .sendBody: false
+        case .challenge, .redirect, .choose, .close, .upgrade, .proxyAuth: true
         }
+    }
+
+    private func action(forStatus status: Int) -> StatusAction {
+        StatusAction.action(
+            forStatus: status,
+            method: plan.method,
+            expectsContinue: body == .heldBack,
+            followsPermanentRedirect: plan.followsPermanentRedirect
+        )
+    }
+
+    /// Nothing more will come of an answer, or nobody waits for more: the peer closes, or the time is over. One that
+    /// refuses counts with what came of its content (D28); gateways do not always send the empty message that ends theirs.
+    /// `nil`: there is none.
+    package mutating func settle(now: NIODeadline) -> Action? {
+        guard state == .waiting else { return nil }
+        if var legacy = legacyReader {
+            guard !legacy.isEmpty, case .response(let head, let known, let entity)? = try? legacy.finish(),
+                refuses(head.status)
+            else { return nil }
+            legacyReader = legacy
+            return act(on: head, known, entity: entity, rest: 0, isCut: true, now: now)
+        }
+        guard let (head, known, entity) = reader.unfinished, refuses(head.status) else { return nil }
+        reader.reset()
+        return act(on: head, known, entity: entity, rest: 0, isCut: true, now: now)
     }
 
     private mutating func act(
@@ -233,14 +295,16 @@ package struct ExtendedClient {
         _ known: KnownFields,
         entity: ByteBuffer,
         rest: Int,
+        isCut: Bool = false,
         now: NIODeadline
     ) -> Action {
-        let action = StatusAction.action(
-            forStatus: head.status,
-            method: plan.method,
-            expectsContinue: isBodyHeldBack,
-            followsPermanentRedirect: plan.followsPermanentRedirect
-        )
+        contentDeadline = nil
+        bodyDue = nil
+        if head.status == 100, body == .sentUnasked, rest == 0 {
+            body = .sent
+            return .continued(HandshakeResponse(head: head, entity: entity))
+        }
+        let action = action(forStatus: head.status)
         // D13: behind a response that leaves the WebSocket open there is nothing; behind one that closes it, who cares.
         switch action {
         case .complete, .wait, .challenge, .sendBody:
@@ -260,13 +324,15 @@ package struct ExtendedClient {
         case .complete:
             return complete(head, known, entity)
         case .sendBody:
-            isBodyHeldBack = false
+            body = .sent
             return plan.body.map { .sendBody($0, HandshakeResponse(head: head, entity: entity)) } ?? .none
         case .wait:
             return wait(head, entity, now: now)
+        case .challenge where isCut:
+            return finish(.challengeAfresh(HandshakeResponse(head: head, entity: entity)))
         case .challenge:
             state = .challenged
-            deadline = now + limits.challengeHandlerTimeout
+            answerDeadline = now + limits.challengeHandlerTimeout
             return .challenge(HandshakeResponse(head: head, entity: entity))
         case .redirect:
             return finish(.redirect(HandshakeResponse(head: head, entity: entity)))
@@ -307,20 +373,20 @@ package struct ExtendedClient {
         // The wait runs from the first 202; later ones do not stretch it (D15).
         let until = processingDeadline ?? now + limits.processingTimeout
         processingDeadline = until
-        deadline = until
+        answerDeadline = until
         return .waiting(HandshakeResponse(head: head, entity: entity), until: until)
     }
 
     private mutating func refused(_ head: ResponseHead, _ entity: ByteBuffer) -> Action {
         let response = HandshakeResponse(head: head, entity: entity)
-        let isRedirectOfOther = head.status == 307 || head.status == 308 && plan.followsPermanentRedirect
+        let isRedirectOfOther = isRedirectOfOther(head.status)
         let closeCode = StatusAction.closeCode(forStatus: head.status)
         return finish(
             .fail(
                 WebSocketError(
                     isRedirectOfOther ? .redirectMethod : .extendedRefused,
                     isRedirectOfOther
-                        ? "The server redirected with \(response), which is followed after GET only."
+                        ? RedirectMethod.refusal(response, after: plan.method, from: plan.url)
                         : "The server answered the extended handshake with \(response).",
                     url: plan.url,
                     response: response,
@@ -332,19 +398,40 @@ package struct ExtendedClient {
         )
     }
 
-    /// The deadline passed: the response did not come, or the credentials did not (D15).
+    /// Whether after GET this status is a redirect that is followed (D41).
+    private func isRedirectOfOther(_ status: Int) -> Bool {
+        switch StatusAction.action(forStatus: status, followsPermanentRedirect: plan.followsPermanentRedirect) {
+        case .redirect, .choose: plan.method != "GET"
+        default: false
+        }
+    }
+
+    /// The deadline passed: the content of an answer did not end, the body was not asked for, the response did not come,
+    /// or the credentials did not (D15).
     package mutating func deadlineReached(now: NIODeadline) -> Action {
         guard let deadline, now >= deadline else { return .none }
+        let isOver = answerDeadline.map { $0 <= now } ?? false
+        if isOver || contentDeadline.map({ $0 <= now }) ?? false, let action = settle(now: now) { return action }
+        contentDeadline = nil
+        guard isOver else {
+            bodyDue = nil
+            guard body == .heldBack, let content = plan.body else { return .none }
+            body = .sentUnasked
+            return .sendBody(content, nil)
+        }
         let what =
             switch state {
             case .challenged: "No credentials were given in time."
             case .balancing, .settling: "The server did not send the balancer message of Kaazing's gateways in time."
-            default: "The server did not answer the extended handshake in time."
+            default:
+                reader.head.map { "The content of the server's \($0.status) did not come in time." }
+                    ?? "The server did not answer the extended handshake in time."
             }
         let error = WebSocketError(
             .timeout,
             what,
             url: plan.url,
+            response: reader.head.map { HandshakeResponse(head: $0) },
             closeCode: .policyViolation,
             phase: .extended
         )
@@ -365,7 +452,9 @@ package struct ExtendedClient {
 
     private mutating func finish(_ action: Action) -> Action {
         state = .finished
-        deadline = nil
+        answerDeadline = nil
+        contentDeadline = nil
+        bodyDue = nil
         return action
     }
 

@@ -1,7 +1,10 @@
 // One extended response out of one or more messages: joins the pieces, bounds them, finds the end (D13, E2).
 //
-// A response ends with its head (1xx, 204, 205, 304, and every answer to HEAD) or after Content-Length bytes; without
-// Content-Length it has no content. Transfer-Encoding has no place here.
+// A response ends
+// - with its head: 1xx, 204, 304 whatever their fields say (RFC 9112 section 6.3), 205, and every answer to HEAD;
+// - after Content-Length bytes, or with its last chunk (D27);
+// - otherwise with its WebSocket message: one frame holds one response (D26).
+// A redirect is complete with its head: nobody waits for what a page about it says (D28).
 
 import NIOCore
 
@@ -23,6 +26,15 @@ struct ExtendedResponseReader {
         }
     }
 
+    private enum Content {
+        case none
+        /// What is in the message of the head, at most.
+        case early
+        case restOfMessage
+        case length(Int)
+        case chunked(EntityReader)
+    }
+
     private static let versionPrefix: StaticString = "HTTP/1."
 
     private let entityLimit: Int
@@ -31,10 +43,15 @@ struct ExtendedResponseReader {
     private var versionBytes = 0
     private var messages = 0
     private var known: KnownFields = []
-    private var entityLength = 0
+    private var content = Content.none
     private var entity = ByteBuffer()
-    /// The head, once it is complete while content is missing.
+    /// The head, from when it is complete to ``reset()``.
     private(set) var head: ResponseHead?
+
+    /// The response with what came of its content, where some is missing.
+    var unfinished: (head: ResponseHead, known: KnownFields, entity: ByteBuffer)? {
+        head.map { ($0, known, entity) }
+    }
 
     init(limits: Limits, method: String) {
         entityLimit = limits.entityBytes
@@ -51,11 +68,12 @@ struct ExtendedResponseReader {
             throw Failure(code: .limitExceeded, what: "it comes in too many messages", closeCode: .policyViolation)
         }
         var rest = payload
-        if let head { return receiveEntity(&rest, of: head) }
+        if let head { return try receiveContent(&rest, of: head) }
         guard let head = try decodeHead(&rest, of: payload) else { return .needsMore }
         known = KnownFields(in: head.fields)
-        entityLength = try entityLength(of: head)
-        return receiveEntity(&rest, of: head)
+        self.head = head
+        content = try content(of: head)
+        return try receiveContent(&rest, of: head)
     }
 
     /// Makes it ready for the next response.
@@ -63,7 +81,7 @@ struct ExtendedResponseReader {
         versionBytes = 0
         messages = 0
         known = []
-        entityLength = 0
+        content = .none
         entity = ByteBuffer()
         head = nil
     }
@@ -99,40 +117,73 @@ struct ExtendedResponseReader {
         return nil
     }
 
-    private func entityLength(of head: ResponseHead) throws(Failure) -> Int {
+    private func content(of head: ResponseHead) throws(Failure) -> Content {
         guard head.minorVersion == 1 else { throw .invalid("it is HTTP/1.0") }
-        guard !known.contains(.transferEncoding) else { throw .invalid("it has a Transfer-Encoding") }
         switch head.status {
-        case 100...199, 204, 205, 304:
-            return 0
-        default:
-            guard known.contains(.contentLength) else { return 0 }
-            switch head.fields.contentLength {
-            case .absent: return 0
-            case .invalid: throw .invalid("its Content-Length is not a number")
-            case .bytes where isAnswerToHead: return 0
-            case .bytes(let length):
-                guard length <= entityLimit else {
-                    throw Failure(
-                        code: .limitExceeded,
-                        what: "its content is too large",
-                        closeCode: .messageTooBig
-                    )
-                }
-                return length
+        case 100...199, 204, 304: return .none
+        case 205 where !known.contains(.transferEncoding): return .none
+        case _ where isAnswerToHead: return .none
+        case 301...399: return .early
+        default: break
+        }
+        if known.contains(.transferEncoding) {
+            // D27. What is wrong with both fields together is wrong here too.
+            do throws(WebSocketError) {
+                return .chunked(try EntityReader(of: head, limit: entityLimit))
+            } catch {
+                throw .invalid("its Transfer-Encoding is not one that is read here")
             }
+        }
+        switch head.fields.contentLength {
+        case .absent: return .restOfMessage
+        case .invalid: throw .invalid("its Content-Length is not a number")
+        case .bytes(let length):
+            guard length <= entityLimit else { throw Self.tooLarge }
+            return .length(length)
         }
     }
 
-    private mutating func receiveEntity(_ payload: inout ByteBuffer, of head: ResponseHead) -> Event {
-        let missing = entityLength - entity.readableBytes
-        if missing > 0, let slice = payload.readSlice(length: min(missing, payload.readableBytes)) {
-            if entity.readableBytes == 0 { entity = slice } else { entity.writeImmutableBuffer(slice) }
-        }
-        guard entity.readableBytes == entityLength else {
-            self.head = head
-            return .needsMore
+    private static let tooLarge = Failure(
+        code: .limitExceeded,
+        what: "its content is too large",
+        closeCode: .messageTooBig
+    )
+
+    private mutating func receiveContent(_ payload: inout ByteBuffer, of head: ResponseHead) throws(Failure) -> Event {
+        switch content {
+        case .none:
+            break
+        case .early:
+            var length = entityLimit
+            if known.contains(.contentLength), case .bytes(let declared) = head.fields.contentLength {
+                length = min(length, declared)
+            }
+            take(length, from: &payload)
+        case .restOfMessage:
+            guard payload.readableBytes <= entityLimit else { throw Self.tooLarge }
+            take(payload.readableBytes, from: &payload)
+        case .length(let length):
+            take(length - entity.readableBytes, from: &payload)
+            guard entity.readableBytes == length else { return .needsMore }
+        case .chunked(var reader):
+            content = .none
+            do throws(WebSocketError) {
+                try reader.receive(&payload)
+            } catch {
+                throw .invalid("its chunked content is malformed")
+            }
+            entity = reader.entity
+            guard reader.isWhole else {
+                guard !reader.isComplete else { throw Self.tooLarge }
+                content = .chunked(reader)
+                return .needsMore
+            }
         }
         return .response(head, known, entity: entity, rest: payload.readableBytes)
+    }
+
+    private mutating func take(_ count: Int, from payload: inout ByteBuffer) {
+        guard let slice = payload.readSlice(length: min(count, payload.readableBytes)) else { return }
+        if entity.readableBytes == 0 { entity = slice } else { entity.writeImmutableBuffer(slice) }
     }
 }

@@ -27,7 +27,8 @@ public enum StatusAction: String, Sendable, Hashable, CaseIterable {
     ///
     /// - Parameters:
     ///   - status: the code of a response's status line.
-    ///   - method: the extended request's method; 307 is followed after GET only.
+    ///   - method: the extended request's method, which decides about redirects: 307 is followed after GET only, 300 after
+    ///     GET and HEAD, 301 and 302 also after POST, 303 after any (D41).
     ///   - expectsContinue: whether the request carried `Expect: 100-continue` and its body is still held back.
     ///   - followsPermanentRedirect: whether 308 counts as RFC 9110's Permanent Redirect. The specification knows it as
     ///     "Resume Incomplete", to be closed upon (D4).
@@ -41,10 +42,9 @@ public enum StatusAction: String, Sendable, Hashable, CaseIterable {
         case 100: expectsContinue ? .sendBody : .close
         case 101, 201, 204, 205: .complete
         case 202: .wait
-        case 300: .choose
-        case 301, 302, 303: .redirect
-        case 307: method == "GET" ? .redirect : .close
-        case 308: followsPermanentRedirect && method == "GET" ? .redirect : .close
+        case 300: RedirectMethod.isFollowed(status, after: method) ? .choose : .close
+        case 301, 302, 303, 307: RedirectMethod.isFollowed(status, after: method) ? .redirect : .close
+        case 308: followsPermanentRedirect && RedirectMethod.isFollowed(status, after: method) ? .redirect : .close
         case 401: .challenge
         case 407: .proxyAuth
         case 426: .upgrade

@@ -3,14 +3,16 @@
 //
 // States × events:
 //                 bytes                                              end of input
-//   head          101 → accepted; other → entity; 1xx skipped once     error closedDuringHandshake
+//   head          101 → accepted; other → entity; eight 1xx skipped    error closedDuringHandshake
 //   answer        sixteen right bytes → accepted (two keys only)       error closedDuringHandshake
-//   entity        complete → response                                  response with what came
+//   entity        complete → response                                  response with what came; the same when the wait
+//                                                                      for it is over
 //   done          left alone                                           nothing
 //
 // - our own bug or the API user's: thrown by `init` as `invalidArgument`;
 // - the server's violation: `openingInvalid`, and the connection is to be dropped without a close frame;
-// - ignored: one provisional response (A16), fields that nobody asked for.
+// - ignored: provisional responses, at most eight (A16), fields that nobody asked for; among them those that would frame
+//   the content of a 101, which ends with its empty line whatever they say (RFC 9112 section 6.3).
 
 package import NIOCore
 
@@ -63,6 +65,10 @@ package struct OpeningClient {
     package var hasHeardNothing: Bool {
         if case .head = state { decoder.isEmpty && provisionalResponses == 0 } else { false }
     }
+    /// Whether the head of a refusal is there and its content is not complete. Whoever drives this bounds the wait (D28).
+    package var awaitsContent: Bool {
+        if case .entity = state { true } else { false }
+    }
     /// Whether what comes is read as HTTP: always, but for the 101 of an old dialect.
     private var isOrdinary: Bool
     private var switching: HixieResponse.Reader
@@ -87,7 +93,11 @@ package struct OpeningClient {
                 return nil
             case .entity(let head, var reader):
                 state = .done
-                try reader.receive(&input)
+                do throws(WebSocketError) {
+                    try reader.receive(&input)
+                } catch {
+                    throw Self.told(error, by: head, reader.entity)
+                }
                 guard reader.isComplete else {
                     state = .entity(head, reader)
                     return nil
@@ -123,14 +133,19 @@ package struct OpeningClient {
                     provisionalResponses += 1
                     guard provisionalResponses <= Limits.Fixed.provisionalResponses else {
                         state = .done
-                        throw invalid("it sent more than one provisional response", head)
+                        throw invalid("it sent too many provisional responses", head)
                     }
                 case 301, 302, 303, 307, 308:
                     // Where they lead says the head; their content is not waited for (threat F11).
                     state = .done
                     return .response(HandshakeResponse(head: head))
                 default:
-                    state = .entity(head, try EntityReader(of: head, limit: limits.entityBytes))
+                    do throws(WebSocketError) {
+                        state = .entity(head, try EntityReader(of: head, limit: limits.entityBytes))
+                    } catch {
+                        state = .done
+                        throw Self.told(error, by: head)
+                    }
                 }
             }
         }
@@ -211,7 +226,6 @@ package struct OpeningClient {
         guard !acceptValue.isEmpty, fields.value(of: "Sec-WebSocket-Accept", equals: acceptValue) else {
             throw invalid("its Sec-WebSocket-Accept does not fit the key", head)
         }
-        guard !fields.contains("Transfer-Encoding") else { throw invalid("its 101 has a Transfer-Encoding", head) }
         let subprotocol = fields.first("Sec-WebSocket-Protocol")
         if let subprotocol {
             guard fields.count(of: "Sec-WebSocket-Protocol") == 1, plan.subprotocols.contains(subprotocol) else {
@@ -233,6 +247,15 @@ package struct OpeningClient {
             }
         }
         return OpeningResult(subprotocol: subprotocol, extensions: extensions, acceptValue: acceptValue, head: head)
+    }
+
+    /// The status of an answer is told even where its content is malformed.
+    private static func told(_ error: WebSocketError, by head: ResponseHead, _ entity: ByteBuffer = ByteBuffer())
+        -> WebSocketError
+    {
+        var error = error
+        error.response = HandshakeResponse(head: head, entity: entity)
+        return error
     }
 
     private func invalid(_ what: String, _ head: ResponseHead? = nil) -> WebSocketError {

@@ -3,7 +3,7 @@
 // States × events:
 //               bytes                                  end of input              time                answer
 //   head        2xx → established, what follows is     kept open and silent →    failed timeout      –
-//               the tunnel's; 1xx skipped once;        retry; else failed
+//               the tunnel's; eight 1xx skipped;       retry; else failed
 //               407 without an end of its own →        connectFailed
 //               challenge; else → entity
 //   entity      complete → challenge or failed         the same with what came   the same            –
@@ -12,7 +12,7 @@
 //
 // - our own bug: `answer` where nothing was asked; it gets nil, and the caller takes a fresh connection;
 // - the proxy's violation: `proxyInvalid`, and the connection is dropped;
-// - ignored: one provisional response; Content-Length and Transfer-Encoding of a 2xx (RFC 9110 section 9.3.6); whatever
+// - ignored: eight provisional responses; Content-Length and Transfer-Encoding of a 2xx (RFC 9110 section 9.3.6); whatever
 //   is wrong with the content of a refusal, since the connection ends with it.
 
 import NIOCore
@@ -43,6 +43,11 @@ struct ConnectTunnel: Sendable {
         self.authorization = authorization
         target = Tunnel.target(of: url)
         decoder = ResponseHeadDecoder(limits: limits.openingHead)
+    }
+
+    /// Whether the head of a refusal is there and its content is not complete.
+    var awaitsContent: Bool {
+        if case .entity = state { true } else { false }
     }
 
     func start() -> TunnelAction {

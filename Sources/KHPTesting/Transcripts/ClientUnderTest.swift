@@ -179,7 +179,7 @@ struct ClientUnderTest {
         guard let outcome = self.driven.hop else { return false }
         do throws(WebSocketError) {
             switch outcome.kind {
-            case .challenge: try self.answer(outcome.response, layer: .opening)
+            case .challenge: try self.answer(outcome.response, layer: outcome.layer)
             case .replayLost: break
             case .choose, .redirect, .balancer, .upgrade: _ = try self.attempt.follow(outcome)
             }

@@ -217,13 +217,13 @@ import Testing
     }
 
     @Test func aPeerThatClosesEndsARefusalButNoCompletion() throws {
-        for (status, acts) in [(400, true), (403, true), (302, true), (401, false), (101, false), (202, false)] {
+        for (status, acts) in [(400, true), (403, true), (302, true), (401, true), (101, false), (202, false)] {
             var client = try Self.client(before: "response")
             _ = client.receive(Sample.response(status), now: .at(1))
-            #expect((client.peerCloses(now: .at(1)) != nil) == acts, "\(status)")
+            #expect((client.settle(now: .at(1)) != nil) == acts, "\(status)")
         }
         var empty = try Self.client(before: "response")
-        #expect(empty.peerCloses(now: .at(1)) == nil)
+        #expect(empty.settle(now: .at(1)) == nil)
     }
 
     // MARK: The server's machine

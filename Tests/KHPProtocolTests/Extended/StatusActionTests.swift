@@ -17,11 +17,18 @@ import Testing
         }
     }
 
-    @Test(arguments: [("GET", StatusAction.redirect), ("POST", .close), ("HEAD", .close), ("get", .close)])
-    func follows307AfterGetOnly(method: String, action: StatusAction) {
-        #expect(StatusAction.action(forStatus: 307, method: method) == action)
-        for status in [301, 302, 303] {
-            #expect(StatusAction.action(forStatus: status, method: method) == .redirect)
+    /// D41, and KHP-E15 for 307.
+    @Test(
+        arguments: [
+            ("GET", [300, 301, 302, 303, 307, 308]), ("HEAD", [300, 301, 302, 303]), ("POST", [301, 302, 303]),
+            ("PUT", [303]), ("DELETE", [303]), ("get", [303]),
+        ] as [(String, [Int])]
+    )
+    func followsRedirectsByMethod(method: String, followed: [Int]) {
+        for status in [300, 301, 302, 303, 307, 308] {
+            let action = StatusAction.action(forStatus: status, method: method, followsPermanentRedirect: true)
+            let expected: StatusAction = status == 300 ? .choose : .redirect
+            #expect(action == (followed.contains(status) ? expected : .close), "\(status) after \(method)")
         }
     }
 

@@ -131,7 +131,7 @@ import Testing
         arguments: [
             ([], nil), (["Sec-WebSocket-Protocol: amqp"], "amqp"), (["Connection: keep-alive"], nil),
             (["sec-websocket-extensions:x-example "], nil), (["Sec-WebSocket-Extensions: "], nil),
-            (["Content-Length: 0"], nil),
+            (["Content-Length: 0"], nil), (["Content-Length: 5"], nil), (["Transfer-Encoding: chunked"], nil),
         ] as [([String], String?)]
     )
     func accepts(lines: [String], subprotocol: String?) throws {
@@ -154,7 +154,7 @@ import Testing
         ("Server: swift-khp", "Sec-WebSocket-Protocol: amqp\r\nSec-WebSocket-Protocol: amqp"),
         ("Server: swift-khp", "Sec-WebSocket-Extensions: x-unasked"),
         ("Server: swift-khp", "Sec-WebSocket-Extensions: x-example, x-example"),
-        ("Server: swift-khp", "Sec-WebSocket-Extensions: ;"), ("Server: swift-khp", "Transfer-Encoding: chunked"),
+        ("Server: swift-khp", "Sec-WebSocket-Extensions: ;"),
         ("HTTP/1.1", "HTTP/1.0"), ("HTTP/1.1", "HTTP/2.0"), ("HTTP/1.1", "http/1.1"), ("101", "1O1"), ("101 ", "10"),
     ])
     func doesNotBelieve(part: String, replacement: String) throws {
@@ -163,13 +163,51 @@ import Testing
         #expect(try Self.code(of: text) == .openingInvalid)
     }
 
-    @Test func skipsOneProvisionalResponse() throws {
-        let early = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
-        guard case .accepted = try Self.outcome(of: early + Sample.switching().text) else {
+    /// RFC 9110 section 15.2: any number of them may come before the final one; A16 bounds it.
+    @Test func skipsProvisionalResponsesUpToEight() throws {
+        let kinds = [
+            "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",
+            "HTTP/1.1 102 Processing\r\nContent-Length: 9\r\n\r\n",
+        ]
+        for count in 0...9 {
+            let early = (0..<count).map { kinds[$0 % kinds.count] }.joined()
+            let text = early + Sample.switching().text
+            if count <= 8 {
+                guard case .accepted = try Self.outcome(of: text) else {
+                    Issue.record("not accepted behind \(count)")
+                    return
+                }
+                #expect(try Self.response(of: early + "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n")?.status == 404)
+            } else {
+                #expect(try Self.code(of: text) == .openingInvalid)
+            }
+        }
+    }
+
+    /// RFC 9112 section 6.3: a 101 ends with its empty line, so what is behind it are frames.
+    @Test(arguments: [
+        "Transfer-Encoding: chunked", "Content-Length: 3", "Transfer-Encoding: gzip\r\nContent-Length: 9",
+    ])
+    func leavesFramesBehindA101(field: String) throws {
+        var client = try Self.client()
+        var input = Sample.switching(adding: [field])
+        input.writeString("3\r\nabc\r\n0\r\n\r\n")
+        guard case .accepted = try client.receive(&input) else {
             Issue.record("not accepted")
             return
         }
-        #expect(try Self.code(of: early + early + Sample.switching().text) == .openingInvalid)
+        #expect(input.text == "3\r\nabc\r\n0\r\n\r\n")
+    }
+
+    /// The status is told where the content is malformed.
+    @Test func tellsTheStatusOfAMalformedAnswer() throws {
+        for text in ["Content-Length: x\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\nzz\r\n"] {
+            var client = try Self.client()
+            var input = ByteBuffer(string: "HTTP/1.1 503 Busy\r\n" + text)
+            let error = #expect(throws: WebSocketError.self) { try client.receive(&input) }
+            #expect(error?.code == .openingInvalid)
+            #expect(error?.response?.status == 503)
+        }
     }
 
     @Test(arguments: ["<html>", "\u{0}\u{1}\r\n", "HTTP/0.9 200\r\n", String(repeating: "x", count: 9000)])

@@ -123,7 +123,7 @@ extension FuzzTarget {
         var ends = 0
         func take(_ action: ExtendedClient.Action) {
             switch action {
-            case .none, .waiting, .settled, .sendBody: break
+            case .none, .waiting, .settled, .sendBody, .continued: break
             case .sendRequest(let request):
                 check(request.readableBytes > 0, "an empty request")
             case .complete(let result):
@@ -135,7 +135,7 @@ extension FuzzTarget {
             case .challenge(let response):
                 check(response.status == 401, "\(response) is a challenge")
                 _ = client.authorize("Basic am9lOndlbGNvbWU=", now: now)
-            case .redirect, .choose, .upgrade, .proxyAuthentication, .balanced: ends += 1
+            case .redirect, .choose, .upgrade, .proxyAuthentication, .balanced, .challengeAfresh: ends += 1
             case .fail(let error, let code):
                 ends += 1
                 check(code.isValidOnWire, "a close code of \(code)")
