@@ -17,6 +17,8 @@ struct FailureTests {
             (WebSocketError(.connectFailed, "x", phase: .connect), .connectFailed),
             (WebSocketError(.tlsFailed, "x", phase: .tls), .connectFailed),
             (WebSocketError(.connectFailed, "reset", phase: .opening), .connectFailed),
+            (WebSocketError(.connectFailed, "reset", phase: .tls), .connectFailed),
+            (WebSocketError(.tlsFailed, "alert", phase: .extended), .extendedFailed),
             (WebSocketError(.connectFailed, "reset", phase: .extended), .extendedFailed),
             (WebSocketError(.openingRefused, "x", response: refused(404), phase: .opening), .openingFailed),
             (WebSocketError(.openingInvalid, "x", phase: .opening), .openingFailed),
@@ -125,6 +127,17 @@ struct FailureTests {
             CommandFailure(refused).sentence
                 == "the server refused the opening handshake with 404: \"no\\x1b such thing\""
         )
+        let offered = WebSocketError(
+            .openingRefused,
+            "The server refused the opening handshake with 400; it may not take the offer of x-kaazing-handshake.",
+            response: HandshakeResponse(status: 400, reason: ""),
+            phase: .opening
+        )
+        #expect(
+            CommandFailure(offered).sentence.hasSuffix("offer of x-kaazing-handshake; --extended off leaves it out")
+        )
+        let lost = WebSocketError(.connectFailed, "The connection failed: connection reset by the peer.", phase: .tls)
+        #expect(!CommandFailure(lost).sentence.contains("listening"))
         let tls = CommandFailure(
             WebSocketError(.tlsFailed, "TLS failed: the server's certificate could not be verified.")
         )

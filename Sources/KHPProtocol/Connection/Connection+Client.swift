@@ -353,7 +353,7 @@ extension Connection {
             )
             : WebSocketError(
                 .openingRefused,
-                "The server refused the opening handshake with \(response.status)\(reason).",
+                "The server refused the opening handshake with \(response.status)\(reason)\(self.doubt(about: response)).",
                 response: response,
                 phase: .opening
             )
@@ -363,6 +363,12 @@ extension Connection {
     mutating func openingTimedOut(now: NIODeadline) {
         switch self.role {
         case .client where self.phase == .idle:
+    /// A server that takes an offer of a subprotocol that it does not know for a bad request cannot say so.
+    private func doubt(about response: HandshakeResponse) -> String {
+        guard response.status == 400, let plan = self.client?.plan, plan.extendedHandshake != .off else { return "" }
+        return "; it may not take the offer of \(Subprotocols.extendedHandshake)"
+    }
+
             self.timedOut(
                 "The TLS handshake was not complete within \(self.settings.timeouts.connect.words).",
                 now: now
