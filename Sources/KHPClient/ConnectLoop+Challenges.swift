@@ -94,12 +94,17 @@ extension ConnectLoop {
         var sent = self.attempt
         guard let authorization = sent.takePrepared(.opening) else { return false }
         let extended = sent.authorization(.extended, clientNonce: Self.makeNonce())
+        // The 401 may have changed them (D44).
+        var plan = ClientPlan(url: self.attempt.url)
+        self.addCookies(to: &plan)
+        let cookies = plan.cookies
         let deadline = self.deadline
         let key = Self.makeNonce()
         let isSent = try await channel.pipeline.handler(type: ConnectionHandler.self).map { handler in
             let isSent = handler.connection.replayOpening(
                 authorization,
                 extended: extended,
+                cookies: cookies,
                 key: key,
                 deadline: deadline,
                 now: .now()

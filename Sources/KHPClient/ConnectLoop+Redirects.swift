@@ -11,8 +11,13 @@ extension ConnectLoop {
             choice = try await self.bounded { await choose(alternatives) }
         }
         let store = self.store
-        guard let step = try self.attempt.follow(outcome, choice: choice, cookies: { store?.state(for: $0) ?? 0 })
-        else { return }
+        let step = try self.attempt.follow(
+            outcome,
+            choice: choice,
+            cookies: { store?.state(for: $0) ?? 0 },
+            cookiesSent: self.cookiesSent
+        )
+        guard let step else { return }
         self.observe(.redirect(from: step.from, to: step.to, status: step.status, layer: step.layer))
         self.redirected = step
     }
@@ -73,14 +78,31 @@ extension ConnectLoop {
         return nil
     }
 
-    func addCookies(to plan: inout ClientPlan) {
+    mutating func addCookies(to plan: inout ClientPlan) {
         switch self.configuration.cookies {
         case .none: break
         case .deferred: plan.takesCookies = true
         case .store(let store):
             plan.takesCookies = true
             plan.cookies = store.header(for: plan.url, scope: self.attempt.cookieScope)
+            self.cookiesSent = store.state(for: plan.url)
         }
+    }
+
+    /// The cookies of an opening response that opens nothing are kept before the next request goes out (D44).
+    func keepCookies(of response: HandshakeResponse) {
+        self.keep(response.openingCookies)
+    }
+
+    /// Those of a 101 are, whatever becomes of the extended handshake (D44).
+    func keepCookies(of head: ResponseHead) {
+        self.keep(setCookies(in: head))
+    }
+
+    private func keep(_ fields: [SetCookie]) {
+        guard !fields.isEmpty, self.attempt.plan.dialect.setsCookiesEarly, let store = self.store else { return }
+        let now = WallClock.now()
+        store.set(fields.compactMap { Cookie($0, from: self.attempt.url, now: now) })
     }
 }
 

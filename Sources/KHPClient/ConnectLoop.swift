@@ -19,6 +19,8 @@ struct ConnectLoop {
     var redirected: RedirectStep?
     /// The addresses that were permitted, by authority.
     var permitted: [String: [SocketAddress]] = [:]
+    /// A number for the cookies that the last opening request could carry; another one means that they have changed.
+    var cookiesSent = 0
     /// With which credentials each proxy of this connect was last used, by host and port.
     var proxies: [String: Proxy] = [:]
     var info = ConnectionInfo(id: 0, role: .client, peer: "")
@@ -188,12 +190,14 @@ struct ConnectLoop {
             case .established(let head):
                 permit.giveBack()
                 try self.attempt.accepted(head)
+                self.keepCookies(of: head)
             case .opened(let socket):
                 return socket
             case .challenge(let response, let layer):
                 do {
                     // Others may connect to this address while a person is asked.
                     permit.giveBack()
+                    if layer == .opening { self.keepCookies(of: response) }
                     try await self.answer(response, layer: layer)
                     if layer == .extended {
                         try await self.replayExtended(on: channel)
@@ -211,8 +215,10 @@ struct ConnectLoop {
             case .ended(let outcome):
                 // The old connection is closed before the next begins, but a peer that does not answer is not waited for.
                 next = outcome
+                if outcome.layer == .opening { self.keepCookies(of: outcome.response) }
                 self.boundLeaving(channel, .milliseconds(300))
             case .failed(let error):
+                if error.code == .openingRefused, let response = error.response { self.keepCookies(of: response) }
                 failure = failure ?? error
                 self.boundLeaving(channel)
             case .closed:

@@ -11,9 +11,10 @@ import Synchronization
 
 /// The cookies of a client, kept in memory: RFC 6265, strictly.
 ///
-/// Opening requests carry those that match; those that servers set count once the socket is open, never those of a
-/// handshake that was refused, redirected or challenged. A store can be shared by several clients and used from any
-/// task.
+/// Opening requests carry those that match. Opening responses set them: 101, redirects and 401, so that a login or a
+/// balancer finds its cookie in the next request; in ``KHPProtocol/Dialect/hixie76`` and
+/// ``KHPProtocol/Dialect/whatwg2010`` only a connection that is established does. Of the responses inside the extended
+/// handshake only the one that completes it counts. A store can be shared by several clients and used from any task.
 ///
 /// A cookie goes back to the scheme, host and port that set it and, where the server gave a Domain of at least two
 /// labels, to other hosts of that domain at the same scheme and port. Secure cookies are taken over wss only. It holds
@@ -87,7 +88,8 @@ public final class CookieStore: Sendable {
     /// Differs when the cookies for a URL do; says nothing about them otherwise.
     func state(for url: WebSocketURL) -> Int {
         self.jar.withLock { jar in
-            jar.isEmpty ? 0 : jar.cookies(for: url, now: self.clock()).map { [$0.name, $0.value] }.hashValue
+            let cookies = jar.isEmpty ? [] : jar.cookies(for: url, now: self.clock())
+            return cookies.isEmpty ? 0 : cookies.map { [$0.name, $0.value] }.hashValue
         }
     }
 }

@@ -19,6 +19,9 @@ extension WebSocketClient {
     ///   the last error is thrown;
     /// - when the task is cancelled.
     ///
+    /// Where permanent redirects (301, and 308 where it is followed) alone have led to, the next connect begins; after any
+    /// other redirect it begins at `url` (D29).
+    ///
     /// What was sent before a connection was lost may have arrived or not: to send it again is up to `body`. Every
     /// connect has ``Timeouts/total`` for itself.
     /// - Parameters:
@@ -34,11 +37,11 @@ extension WebSocketClient {
         _ body: (WebSocket) async throws -> Result
     ) async throws -> Result {
         var schedule = ReconnectSchedule(policy)
-        var attempts = 0
+        var earlier = EarlierConnects()
         while true {
             let cause: WebSocketError
             var returned: Result? = nil
-            switch await self.attempt(url, subprotocols, &attempts) {
+            switch await self.attempt(url, subprotocols, &earlier) {
             case .failure(let error):
                 guard let error = error as? WebSocketError, policy.allows(error) else { throw error }
                 cause = error
@@ -70,10 +73,10 @@ extension WebSocketClient {
     private func attempt(
         _ url: String,
         _ subprotocols: [String],
-        _ attempts: inout Int
+        _ earlier: inout EarlierConnects
     ) async -> Swift.Result<WebSocket, any Error> {
         do {
-            return .success(try await self.connect(to: url, subprotocols: subprotocols, attempts: &attempts))
+            return .success(try await self.connect(to: url, subprotocols: subprotocols, after: &earlier))
         } catch {
             return .failure(error)
         }

@@ -61,20 +61,31 @@ public struct WebSocketClient: Sendable {
     ///   - subprotocols: the application's, in order of preference; `x-kaazing-handshake` is not one of them.
     /// - Throws: ``WebSocketError``; its code says what went wrong, its response what the server answered.
     public func connect(to url: String, subprotocols: [String] = []) async throws -> WebSocket {
-        var attempts = 0
-        return try await self.connect(to: url, subprotocols: subprotocols, attempts: &attempts)
+        var earlier = EarlierConnects()
+        return try await self.connect(to: url, subprotocols: subprotocols, after: &earlier)
     }
 
-    /// The same, where other connects came before: `attempts` counts the hops of all of them.
-    func connect(to url: String, subprotocols: [String], attempts: inout Int) async throws -> WebSocket {
+    /// What connects leave for those that come after them.
+    struct EarlierConnects {
+        /// The hops of all of them.
+        var hops = 0
+        /// Where permanent redirects have led to (D29).
+        var moved: PermanentMove?
+    }
+
+    /// The same, where other connects came before.
+    func connect(to url: String, subprotocols: [String], after earlier: inout EarlierConnects) async throws -> WebSocket
+    {
         var loop = ConnectLoop(
             configuration: self.configuration,
             gate: self.gate,
             eventLoop: self.eventLoopGroup.next(),
-            attempt: try self.plan(url, subprotocols)
+            attempt: try self.plan(url, subprotocols, moved: earlier.moved)
         )
-        loop.hops = attempts
-        defer { attempts = loop.hops }
+        loop.hops = earlier.hops
+        // Whoever is asked about redirects is asked about this one again: the name may mean another address by now.
+        loop.redirected = earlier.moved?.step
+        defer { earlier = EarlierConnects(hops: loop.hops, moved: loop.attempt.moved) }
         return try await loop.run()
     }
 
@@ -104,7 +115,11 @@ public struct WebSocketClient: Sendable {
         return await socket.closedOrLeft()
     }
 
-    private func plan(_ url: String, _ subprotocols: [String]) throws(WebSocketError) -> ClientAttempt {
+    private func plan(
+        _ url: String,
+        _ subprotocols: [String],
+        moved: PermanentMove? = nil
+    ) throws(WebSocketError) -> ClientAttempt {
         let configuration = self.configuration
         var plan = ClientPlan(url: try WebSocketURL(url))
         plan.dialect = configuration.dialect
@@ -134,7 +149,8 @@ public struct WebSocketClient: Sendable {
             plan,
             redirects: redirects,
             authenticator: authenticator,
-            fallbacks: configuration.fallbackDialects
+            fallbacks: configuration.fallbackDialects,
+            moved: moved
         )
     }
 }

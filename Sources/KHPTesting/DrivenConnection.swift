@@ -14,6 +14,8 @@ struct DrivenConnection {
     private(set) var failure: WebSocketError?
     private(set) var closed: CloseInfo?
     private(set) var hop: HopOutcome?
+    /// The 101 of the opening, where the extended handshake followed.
+    private(set) var established: ResponseHead?
     /// What waits for a decision; whoever decides takes it.
     var challenge: (response: HandshakeResponse, layer: HandshakeLayer)?
     var openingRequest: OpeningRequest?
@@ -75,7 +77,8 @@ struct DrivenConnection {
             case .hopEnded(let outcome): self.hop = outcome
             case .closed(let info): self.closed = info
             case .peerClosing: self.connection.answerHeldClose(now: self.now)
-            case .established, .event, .pong: break
+            case .established(let head): self.established = head
+            case .event, .pong: break
             }
         }
         while let buffer = self.connection.output.next() { self.output.writeImmutableBuffer(buffer) }

@@ -152,6 +152,12 @@ struct StatusTableTests {
                 }
             ) { (_: WebSocket) in }
             Endpoint("/moved") { _ in .redirect(to: "/ok", status: 307) }
+            Endpoint("/found") { _ in .redirect(to: "/method", status: 302) }
+            Endpoint("/other") { _ in .redirect(to: "/method", status: 303) }
+            Endpoint("/many") { _ in .choices(["/method"]) }
+            Endpoint("/method") { request in
+                .complete(fields: [.allow: request.extended?.method.rawValue ?? "none"])
+            }
             Endpoint("/moved-for-good") { _ in .redirect(to: "/ok", status: 308) }
             Endpoint("/secure") { _ in .refuse(426, fields: [.upgrade: "TLS/1.2, HTTP/1.1"]) }
             Endpoint("/ok") { (_: WebSocket) in }
@@ -169,6 +175,15 @@ struct StatusTableTests {
                 _ = try await Self.connect(port, "/moved", Trace()) { $0.extendedMethod = "POST" }
             } throws: { error in
                 (error as? WebSocketError)?.code == .redirectMethod
+            }
+
+            // D41
+            for (path, method, asked) in [
+                ("/found", "POST", "GET"), ("/found", "HEAD", "HEAD"), ("/found", "PUT", nil), ("/other", "PUT", "GET"),
+                ("/many", "POST", nil), ("/many", "HEAD", "HEAD"),
+            ] as [(String, String, String?)] {
+                let got = try? await Self.connect(port, path, Trace()) { $0.extendedMethod = method }
+                #expect(got?.response?.fields[.allow] == asked, "\(path) after \(method)")
             }
 
             let moved = try await Self.connect(port, "/moved-for-good", Trace()) { $0.redirects.follows308 = true }

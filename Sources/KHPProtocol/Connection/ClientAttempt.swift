@@ -22,24 +22,36 @@ package struct ClientAttempt: Sendable {
     /// The version that an origin wants instead of 13.
     private var version: (origin: String, number: Int)?
     private var dialects: DialectChoice
+    /// Where permanent redirects alone have led to; a later attempt starts there (D29).
+    package private(set) var moved: PermanentMove?
+    /// Whether nothing but permanent redirects was followed.
+    private var isOnPermanentWay = true
 
     /// - Parameters:
     ///   - template: the plan of the first hop.
     ///   - redirects: what may be followed, from the same URL.
     ///   - authenticator: how challenges are answered, and how many (D18).
     ///   - fallbacks: the dialects to try, in this order, with a server that does not speak the plan's.
+    ///   - moved: where permanent redirects of an earlier attempt have led to; the first hop goes there.
     package init(
         _ template: ClientPlan,
         redirects: RedirectTracker,
         authenticator: Authenticator,
-        fallbacks: [Dialect] = []
+        fallbacks: [Dialect] = [],
+        moved: PermanentMove? = nil
     ) {
         self.template = template
-        self.url = template.url
+        self.url = moved?.url ?? template.url
         self.redirects = redirects
         self.dialects = DialectChoice(template.dialect, fallbacks: fallbacks)
         self.authenticator = authenticator
         self.follows308 = redirects.isRedirect(308)
+        if let moved {
+            // D12 holds on: what is elsewhere gets nothing of what the caller gave for the URL that the caller named.
+            self.redirects.start(keepingSecrets: moved.keepsSecrets)
+            self.departed = moved.departed
+            self.moved = moved
+        }
     }
 
     /// What the next hop asks for, without what authenticates it.
@@ -106,42 +118,51 @@ package struct ClientAttempt: Sendable {
     /// - Parameters:
     ///   - choice: the caller's pick; the first usable alternative without one.
     ///   - cookies: a number for each URL that changes when the cookies for it do; coming back with others is no loop.
+    ///   - cookiesSent: what that number was for this hop's URL when its request went out.
     /// - Returns: the step; nil where the next hop is the same URL in another version of the protocol.
     package mutating func follow(
         _ outcome: HopOutcome,
         choice: String? = nil,
-        cookies: (WebSocketURL) -> Int = { _ in 0 }
+        cookies: (WebSocketURL) -> Int = { _ in 0 },
+        cookiesSent: Int? = nil
     ) throws(WebSocketError) -> RedirectStep? {
         if outcome.response.status == 308, !self.follows308 {
             throw self.refusal(outcome)
         }
-        if outcome.kind == .upgrade { return try self.upgrade(outcome, cookies) }
+        if outcome.kind == .upgrade { return try self.upgrade(outcome, cookies, cookiesSent) }
         let candidates = choice.map { [$0] } ?? choices(of: outcome.response, at: self.url)
-        guard self.template.kaazingLegacy else { return try self.step(outcome, to: candidates, cookies) }
+        guard self.template.kaazingLegacy else { return try self.step(outcome, to: candidates, cookies, cookiesSent) }
         // The opening asks for the exchange anew at each hop: a `.kl=Y` that a balancer returns makes no other resource,
         // for the application and for loops (D7).
         let url = self.url
         return try self.step(
             outcome,
             to: candidates.map { (try? url.resolving($0))?.withoutKaazingLegacy.description ?? $0 },
-            cookies
+            cookies,
+            cookiesSent
         )
     }
 
     private mutating func step(
         _ outcome: HopOutcome,
         to candidates: [String],
-        _ cookies: (WebSocketURL) -> Int
+        _ cookies: (WebSocketURL) -> Int,
+        _ cookiesSent: Int?
     ) throws(WebSocketError) -> RedirectStep {
         let from = self.url
+        let status = outcome.response.status
+        // Neither a balancer nor a step up to TLS answers what was asked.
+        let isAnswer = outcome.layer == .extended && (outcome.kind == .redirect || outcome.kind == .choose)
+        let method = isAnswer ? self.plan.method : "GET"
         do throws(WebSocketError) {
             let target = try self.redirects.follow(
                 status: outcome.kind == .upgrade ? 302 : outcome.response.status,
                 candidates: candidates,
                 from: from,
-                method: outcome.layer == .extended ? self.plan.method : "GET",
+                method: method,
                 credentialsState: self.authenticator.count,
-                cookies: cookies
+                cookies: cookies,
+                cookiesSent: cookiesSent
             )
             // An answer that is no challenge means that the credentials were taken.
             try self.authenticator.accepted(outcome.response, at: self.place(outcome.layer))
@@ -151,13 +172,27 @@ package struct ClientAttempt: Sendable {
                 self.prepared = nil
                 self.departed.insert(from.origin)
             }
-            if outcome.response.status == 303 { self.hasSeenOther = true }
+            // D41; after a 303 of the opening as well the resource asked for is another one.
+            if RedirectMethod.becomesGET(status, after: status == 303 ? self.plan.method : method) {
+                self.hasSeenOther = true
+            }
             self.url = target
-            let step = RedirectStep(from: from, to: target, status: outcome.response.status, layer: outcome.layer)
+            let step = RedirectStep(from: from, to: target, status: status, layer: outcome.layer)
             self.trail.append(step)
+            self.isOnPermanentWay = self.isOnPermanentWay && (status == 301 || status == 308)
+            if self.isOnPermanentWay {
+                self.moved = PermanentMove(
+                    step: step,
+                    keepsSecrets: self.redirects.keepsSecrets,
+                    departed: self.departed
+                )
+            }
             return step
         } catch {
             var error = error
+            if error.code == .redirectMethod {
+                error.message = RedirectMethod.refusal(outcome.response, after: method, from: from)
+            }
             // A balancer message is no response.
             if outcome.kind != .balancer { error.response = outcome.response }
             error.phase = outcome.layer == .opening ? .opening : .extended
@@ -169,7 +204,8 @@ package struct ClientAttempt: Sendable {
     /// opening wants one that frames as 13 does; anything else cannot be acted on.
     private mutating func upgrade(
         _ outcome: HopOutcome,
-        _ cookies: (WebSocketURL) -> Int
+        _ cookies: (WebSocketURL) -> Int,
+        _ cookiesSent: Int?
     ) throws(WebSocketError) -> RedirectStep? {
         let names = outcome.response.fields[values: .upgrade].flatMap { $0.split(separator: ",") }
         let namesTLS = names.contains { name in
@@ -177,7 +213,8 @@ package struct ClientAttempt: Sendable {
             return name.prefix(3).lowercased() == "tls" || name.lowercased() == "wss"
         }
         if namesTLS, !self.url.isSecure {
-            return try self.step(outcome, to: ["wss://\(self.url.authority)\(self.url.resource)"], cookies)
+            let target = "wss://\(self.url.authority)\(self.url.resource)"
+            return try self.step(outcome, to: [target], cookies, cookiesSent)
         }
         let offered = Self.versions(in: outcome.response)
         if outcome.layer == .opening, self.version?.origin != self.url.origin, !offered.contains(13),

@@ -268,12 +268,14 @@ extension Connection {
     /// The shell has credentials for a challenge of the opening handshake: the request once more on the same connection.
     /// - Parameters:
     ///   - extended: for the extended request, in place of what the plan has.
+    ///   - cookies: the value of Cookie, in place of what the plan has: the 401 may have set some (D44).
     ///   - key: a fresh Sec-WebSocket-Key.
     ///   - deadline: the end of the whole connect, moved by the time that the handler took.
     /// - Returns: `false` when the connection cannot be used any more, and ends; a fresh one is to be used.
     package mutating func replayOpening(
         _ authorization: RequestAuthorization,
         extended: RequestAuthorization?,
+        cookies: String?,
         key: String,
         deadline: NIODeadline,
         now: NIODeadline
@@ -281,6 +283,7 @@ extension Connection {
         guard self.phase == .opening, var client = self.client, client.challengedAt != nil else { return false }
         client.plan.authorization = authorization
         client.plan.extendedAuthorization = extended
+        client.plan.cookies = cookies
         guard !client.isSpoiled, self.inbound.readableBytes == 0, !self.isInputClosed,
             let opening = try? client.opening(key: key, limits: self.settings.limits)
         else {
@@ -360,15 +363,16 @@ extension Connection {
         self.fail(error, close: nil, now: now)
     }
 
-    mutating func openingTimedOut(now: NIODeadline) {
-        switch self.role {
-        case .client where self.phase == .idle:
     /// A server that takes an offer of a subprotocol that it does not know for a bad request cannot say so.
     private func doubt(about response: HandshakeResponse) -> String {
         guard response.status == 400, let plan = self.client?.plan, plan.extendedHandshake != .off else { return "" }
         return "; it may not take the offer of \(Subprotocols.extendedHandshake)"
     }
 
+    mutating func openingTimedOut(now: NIODeadline) {
+        if self.role == .client, self.settleAnswer(now: now) { return }
+        switch self.role {
+        case .client where self.phase == .idle:
             self.timedOut(
                 "The TLS handshake was not complete within \(self.settings.timeouts.connect.words).",
                 now: now
@@ -376,7 +380,6 @@ extension Connection {
         case .client where self.client?.challengedAt != nil:
             self.timedOut("No credentials were given in time.", now: now)
         case .client:
-        if self.role == .client, self.settleAnswer(now: now) { return }
             self.timedOut(
                 "The server did not answer the opening handshake within \(self.settings.timeouts.opening.words).",
                 now: now

@@ -34,6 +34,11 @@ package struct RedirectTracker: Sendable {
         self.follows308 = follows308
     }
 
+    /// What permanent redirects led to before is where this attempt starts (D29).
+    package mutating func start(keepingSecrets: Bool) {
+        keepsSecrets = keepingSecrets
+    }
+
     /// The statuses that this tracker follows under some conditions.
     package func isRedirect(_ status: Int) -> Bool {
         switch status {
@@ -47,29 +52,37 @@ package struct RedirectTracker: Sendable {
     ///
     /// `candidates` are references in order of preference: the value of Location, or the choices of a 300 (see
     /// ``choices(of:at:)``), of which the first usable one counts. `credentialsState` changes whenever credentials do
-    /// and `cookies` when those for that URL do, so that coming back with new ones is no loop.
+    /// and `cookies` when those for that URL do, so that coming back with new ones is no loop; `cookiesSent` is what it
+    /// was when the request went out, before the answer set any (D44).
     package mutating func follow(
         status: Int,
         candidates: [String],
         from current: WebSocketURL,
         method: String = "GET",
         credentialsState: Int = 0,
-        cookies: (WebSocketURL) -> Int = { _ in 0 }
+        cookies: (WebSocketURL) -> Int = { _ in 0 },
+        cookiesSent: Int? = nil
     ) throws(WebSocketError) -> WebSocketURL {
         guard isRedirect(status) else {
             throw WebSocketError(.redirectRefused, "Redirects of status \(status) are not followed.", url: current)
         }
-        if status == 307 || status == 308, method != "GET" {
+        guard RedirectMethod.isFollowed(status, after: method) else {
             throw WebSocketError(
                 .redirectMethod,
-                "A \(status) is followed for GET only, and the extended request was \(method).",
+                "A \(status) is not followed where the extended request was \(method).",
                 url: current
             )
         }
         guard count < limit else {
             throw WebSocketError(.tooManyRedirects, "There were more than \(limit) redirects.", url: current)
         }
-        visits.insert(Visit(resource: current.loopKey, credentialsState: credentialsState, cookies: cookies(current)))
+        visits.insert(
+            Visit(
+                resource: current.loopKey,
+                credentialsState: credentialsState,
+                cookies: cookiesSent ?? cookies(current)
+            )
+        )
         // D32: those that mean the same are one (``choices(of:at:)``); of others nobody can tell which is meant.
         guard status == 300 || candidates.count <= 1 else {
             throw WebSocketError(

@@ -11,6 +11,9 @@ struct ClientUnderTest {
     private let hasHandler: Bool
     private let origin: WebSocketURL
     private let deadline: NIODeadline
+    /// Its cookies, where it has any.
+    private var jar: CookieJar?
+    private var cookiesSent = 0
     private var used = 0
     private var error: WebSocketError?
     /// Whether the answer to a challenge of the opening handshake waits for a fresh connection.
@@ -68,6 +71,7 @@ struct ClientUnderTest {
                 redirects: redirects,
                 authenticator: Authenticator(limit: settings.limits.challengeRounds)
             )
+            self.jar = transcript["client.cookies"] == "yes" ? CookieJar() : nil
             let first = self.attempt.nextPlan { Transcript.clientNonce }
             self.driven = try Self.connect(first, settings, until: self.deadline, now: now)
         } catch {
@@ -92,12 +96,33 @@ struct ClientUnderTest {
         return DrivenConnection(connection, now: now)
     }
 
+    /// What an opening response sets, before the next request goes out (D44). Time stands still for cookies.
+    private mutating func keepCookies(_ fields: [SetCookie]) {
+        guard self.attempt.plan.dialect.setsCookiesEarly else { return }
+        for cookie in fields.compactMap({ Cookie($0, from: self.attempt.url, now: 0) }) {
+            self.jar?.set(cookie, now: 0)
+        }
+    }
+
+    /// The value of Cookie for the next request.
+    private mutating func cookies() -> String? {
+        self.cookiesSent = Self.state(self.jar, self.attempt.url)
+        return self.jar?.header(for: self.attempt.url, scope: self.attempt.cookieScope, now: 0)
+    }
+
+    /// Differs when the cookies for a URL do.
+    private static func state(_ jar: CookieJar?, _ url: WebSocketURL) -> Int {
+        let cookies = jar?.cookies(for: url, now: 0) ?? []
+        return cookies.isEmpty ? 0 : cookies.map { [$0.name, $0.value] }.hashValue
+    }
+
     mutating func withConnection<Result>(_ body: (inout DrivenConnection) -> Result) -> Result { body(&self.driven) }
 
     /// Does what waits to be done, if anything does: a challenge to answer.
     mutating func proceed() -> Bool {
         guard let (response, layer) = self.driven.challenge else { return false }
         self.driven.challenge = nil
+        if layer == .opening { self.keepCookies(response.openingCookies) }
         do throws(WebSocketError) {
             try self.answer(response, layer: layer)
             var sent = self.attempt
@@ -110,6 +135,7 @@ struct ClientUnderTest {
                 self.answersAfresh = !self.driven.connection.replayOpening(
                     authorization,
                     extended: sent.authorization(.extended, clientNonce: Transcript.clientNonce),
+                    cookies: self.cookies(),
                     key: Transcript.key,
                     deadline: self.deadline,
                     now: self.driven.now
@@ -177,11 +203,19 @@ struct ClientUnderTest {
             return true
         }
         guard let outcome = self.driven.hop else { return false }
+        if let head = self.driven.established { self.keepCookies(setCookies(in: head)) }
+        if outcome.layer == .opening { self.keepCookies(outcome.response.openingCookies) }
         do throws(WebSocketError) {
             switch outcome.kind {
             case .challenge: try self.answer(outcome.response, layer: outcome.layer)
             case .replayLost: break
-            case .choose, .redirect, .balancer, .upgrade: _ = try self.attempt.follow(outcome)
+            case .choose, .redirect, .balancer, .upgrade:
+                let jar = self.jar
+                _ = try self.attempt.follow(
+                    outcome,
+                    cookies: { Self.state(jar, $0) },
+                    cookiesSent: self.cookiesSent
+                )
             }
             return true
         } catch {
@@ -198,7 +232,8 @@ struct ClientUnderTest {
         guard self.leave() else { return "no further hop: \(self.outcome.error?.description ?? "no reason")" }
         guard self.attempt.url == url else { return "the client goes to \(self.attempt.url)" }
         do throws(WebSocketError) {
-            let plan = self.attempt.nextPlan { Transcript.clientNonce }
+            var plan = self.attempt.nextPlan { Transcript.clientNonce }
+            plan.cookies = self.cookies()
             self.driven = try Self.connect(plan, self.settings, until: self.deadline, now: self.driven.now)
             return nil
         } catch {

@@ -204,7 +204,7 @@ struct LeakMatrixTests {
             configuration.headers[HTTPField.Name("X-Api-Key")!] = "\(mark)-field"
             configuration.extendedHeaders[HTTPField.Name("X-Session-Token")!] = "\(mark)-inside"
             configuration.extendedBody = ByteBuffer(string: "\(mark)-body")
-            if cell.status < 307 { configuration.extendedMethod = "POST" }
+            if 301...303 ~= cell.status { configuration.extendedMethod = "POST" }
         case .openingBasic, .extendedBasic, .openingDigest, .extendedDigest, .foreignRealm:
             configuration.challengeHandler = LoginChallengeHandler(user: "\(mark)-name", password: "\(mark)-secret")
             try store.set("session=\(mark)-cookie; Path=/", from: url)

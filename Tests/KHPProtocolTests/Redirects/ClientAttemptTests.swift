@@ -39,22 +39,98 @@ struct ClientAttemptTests {
     }
 
     @Test(
-        "within the origin all comes along; 303 asks anew, and so does all that follows it",
+        "within the origin all comes along but a method and content that would be sent again (D41)",
         arguments: [301, 302, 303]
     )
     func sameOrigin(_ status: Int) throws {
         var attempt = try self.attempt()
         _ = try attempt.follow(self.outcome(status, [.location: "/b"]))
-        #expect(attempt.plan.method == (status == 303 ? "GET" : "POST"))
-        #expect((attempt.plan.body == nil) == (status == 303))
+        #expect(attempt.plan.method == "GET")
+        #expect(attempt.plan.body == nil)
         #expect(attempt.plan.headers[.cookie] == "canary")
         #expect(attempt.presentsClientCertificate)
-        if status == 303 {
-            // A 307 after it finds a GET.
-            _ = try attempt.follow(self.outcome(307, [.location: "/c"]))
-            #expect(attempt.plan.method == "GET")
-        }
+        // A 307 after it finds a GET.
+        _ = try attempt.follow(self.outcome(307, [.location: "/c"]))
+        #expect(attempt.plan.method == "GET")
         #expect(attempt.cookieScope == .all)
+    }
+
+    @Test("the opening is a GET: its redirects leave method and content of the extended request alone, but for 303")
+    func openingKeepsTheMethod() throws {
+        for status in [300, 301, 302, 303, 307] {
+            var attempt = try self.attempt()
+            _ = try attempt.follow(self.outcome(status, [.location: "/b"], .opening))
+            #expect(attempt.plan.method == (status == 303 ? "GET" : "POST"))
+        }
+    }
+
+    @Test(
+        "what stops says status and target (D41)",
+        arguments: [("PUT", 301), ("PUT", 302), ("POST", 300), ("POST", 307), ("HEAD", 307), ("DELETE", 308)]
+    )
+    func stops(_ method: String, _ status: Int) throws {
+        var attempt = try self.attempt(follows308: true) { $0.method = method }
+        let error = #expect(throws: WebSocketError.self) {
+            try attempt.follow(self.outcome(status, [.location: "http://b.example/x?token=canary"]))
+        }
+        #expect(error?.code == .redirectMethod)
+        #expect(error?.response?.status == status)
+        #expect(error?.phase == .extended)
+        let message = "redirected the extended request with \(status) to ws://b.example/x?token=•••"
+        #expect(error?.message == "The server \(message), which is not followed after \(method).")
+    }
+
+    @Test("neither a balancer nor a step up to TLS is about the method (D41)")
+    func noAnswers() throws {
+        var attempt = try self.attempt { $0.method = "PUT" }
+        let balanced = HandshakeResponse(status: 302, reason: "", fields: [.location: "ws://a.example/b"])
+        _ = try attempt.follow(HopOutcome(kind: .balancer, layer: .extended, response: balanced))
+        #expect(attempt.plan.method == "PUT")
+        let step = try attempt.follow(self.outcome(426, [.upgrade: "TLS/1.3"]))
+        #expect(step?.to.isSecure == true)
+    }
+
+    // MARK: Permanent redirects (D29)
+
+    @Test(
+        "a later attempt starts where permanent redirects alone have led to",
+        arguments: [
+            ([], nil), ([301], "/1"), ([308], "/1"), ([302], nil), ([303], nil), ([307], nil), ([300], nil),
+            ([301, 308], "/2"), ([301, 302, 301], "/1"), ([302, 301], nil), ([301, 307], "/1"),
+        ] as [([Int], String?)],
+        [HandshakeLayer.opening, .extended]
+    )
+    func permanentMoves(_ row: ([Int], String?), _ layer: HandshakeLayer) throws {
+        let (statuses, path) = row
+        var attempt = try self.attempt(follows308: true) { $0.method = "GET" }
+        for (index, status) in statuses.enumerated() {
+            _ = try attempt.follow(self.outcome(status, [.location: "/\(index + 1)"], layer))
+        }
+        #expect(attempt.moved?.url.path == path)
+    }
+
+    @Test("what starts elsewhere gets nothing of the caller's, nor does what comes back from there (D12, D29)")
+    func permanentMoveElsewhere() throws {
+        for chain in [["ws://b.example/"], ["ws://b.example/", "ws://a.example/back"], ["/same"]] {
+            var first = try self.attempt()
+            for target in chain { _ = try first.follow(self.outcome(301, [.location: target])) }
+            var plan = ClientPlan(url: try WebSocketURL("ws://a.example/"))
+            plan.headers[.cookie] = "canary"
+            let later = ClientAttempt(
+                plan,
+                redirects: RedirectTracker(from: plan.url),
+                authenticator: Authenticator(),
+                moved: first.moved
+            )
+            let stays = chain == ["/same"]
+            #expect(later.url == first.url)
+            #expect(later.plan.url == first.url)
+            #expect(later.plan.headers.isEmpty == !stays)
+            #expect(later.presentsClientCertificate == stays)
+            #expect(later.cookieScope == (stays ? .all : chain.count == 1 ? .ownOrigin : .none))
+            #expect(later.plan.redirects.isEmpty)
+            #expect(later.moved?.url == first.url)
+        }
     }
 
     @Test(
@@ -93,7 +169,8 @@ struct ClientAttemptTests {
                 try attempt.follow(self.outcome(302, fields, layer))
             }
             #expect(error?.code == .redirectRefused)
-            #expect(try attempt.follow(self.outcome(300, fields, layer))?.to.path == "/b")
+            var choosing = try self.attempt { $0.method = "GET" }
+            #expect(try choosing.follow(self.outcome(300, fields, layer))?.to.path == "/b")
         }
     }
 

@@ -35,8 +35,12 @@ import Testing
         #expect(code(status, ["/next"], tracker: follows308) == (status == 308 ? nil : expected))
     }
 
-    @Test("307 if and only if the method was GET (F12)")
+    @Test("307 if and only if the method was GET (F12); the others by D41")
     func methods() {
+        #expect(code(302, ["/next"], method: "PUT") == .redirectMethod)
+        #expect(code(301, ["/next"], method: "HEAD") == nil)
+        #expect(code(300, ["/next"], method: "POST") == .redirectMethod)
+        #expect(code(303, ["/next"], method: "DELETE") == nil)
         #expect(code(307, ["/next"], method: "POST") == .redirectMethod)
         #expect(code(302, ["/next"], method: "POST") == nil)
         #expect(code(303, ["/next"], method: "POST") == nil)
@@ -125,6 +129,17 @@ import Testing
         let again = try tracker.follow(status: 302, candidates: ["/again"], from: back, credentialsState: 1)
         let error = #expect(throws: WebSocketError.self) {
             try tracker.follow(status: 302, candidates: ["/start?x"], from: again, credentialsState: 1)
+        }
+        #expect(error?.code == .redirectLoop)
+    }
+
+    @Test("coming back with a cookie that the answer set is no loop, coming back with the same one is (D44)")
+    func cookiesOfTheAnswer() throws {
+        var tracker = RedirectTracker(from: start)
+        // The request went out without any; by now there is one.
+        _ = try tracker.follow(status: 302, candidates: ["/start?x"], from: start, cookies: { _ in 7 }, cookiesSent: 0)
+        let error = #expect(throws: WebSocketError.self) {
+            try tracker.follow(status: 302, candidates: ["/start?x"], from: start, cookies: { _ in 7 }, cookiesSent: 7)
         }
         #expect(error?.code == .redirectLoop)
     }
