@@ -8,44 +8,8 @@ import NIOSSL
 import TestSupport
 import Testing
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Darwin)
-    import Darwin
-#endif
-
 @Suite("The peer goes, over sockets")
 struct PeerGoesTests {
-    enum End: CaseIterable, Sendable {
-        case reset, end, halfClose, silence
-
-        func happen(to channel: any Channel) async throws {
-            switch self {
-            case .reset:
-                try await (channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0)).get()
-                try await channel.close()
-            case .end: try await channel.close()
-            case .halfClose: try await channel.close(mode: .output)
-            case .silence: break
-            }
-        }
-    }
-
-    /// What the peer does before it goes.
-    enum Stage: CaseIterable, Sendable {
-        case opening, openingBegun, extended, extendedBegun
-
-        var answer: String? {
-            switch self {
-            case .opening: nil
-            case .openingBegun: "HTTP/1.1 10"
-            case .extended, .extendedBegun: "101"
-            }
-        }
-    }
-
     private static func failure(
         _ url: String,
         _ configure: (inout WebSocketClient.Configuration) -> Void = { _ in }
@@ -59,36 +23,15 @@ struct PeerGoesTests {
         return try await #require(throws: WebSocketError.self) { try await client.connect(to: url) }
     }
 
-    @Test("in both handshakes, with and without a part of the answer", arguments: Stage.allCases, End.allCases)
-    func handshakes(_ stage: Stage, _ end: End) async throws {
-        try await withRawServer { connection in
-            try await connection.executeThenClose { inbound, outbound in
-                var reads = inbound.makeAsyncIterator()
-                var head = ""
-                while !head.hasSuffix("\r\n\r\n"), let bytes = try await reads.next() { head += String(buffer: bytes) }
-                switch stage.answer {
-                case "101"?:
-                    let key = head.split(separator: "\r\n").first { $0.hasPrefix("Sec-WebSocket-Key: ") }
-                    let lines = [
-                        "HTTP/1.1 101 X", "Upgrade: websocket", "Connection: Upgrade",
-                        "Sec-WebSocket-Accept: \(AcceptKey.accept(for: String(key?.dropFirst(19) ?? "")))",
-                        "Sec-WebSocket-Protocol: x-kaazing-handshake",
-                    ]
-                    try await outbound.write(ByteBuffer(string: lines.joined(separator: "\r\n") + "\r\n\r\n"))
-                    _ = try await reads.next()
-                    if stage == .extendedBegun {
-                        try await outbound.write(ByteBuffer(string: "\u{2}\u{5}HTTP/"))
-                    }
-                case let text?: try await outbound.write(ByteBuffer(string: text))
-                case nil: break
-                }
-                try await end.happen(to: connection.channel)
-                while try await reads.next() != nil {}
-            }
-        } body: { port in
+    @Test(
+        "in both handshakes, with and without a part of the answer",
+        arguments: GoingPeer.Stage.allCases,
+        GoingPeer.End.allCases
+    )
+    func handshakes(_ stage: GoingPeer.Stage, _ end: GoingPeer.End) async throws {
+        try await GoingPeer.run(stage, end) { port in
             let error = try await Self.failure("ws://127.0.0.1:\(port)/")
-            let isExtended = stage == .extended || stage == .extendedBegun
-            #expect(error.phase == (isExtended ? .extended : .opening))
+            #expect(error.phase == (stage.isExtended ? .extended : .opening))
             switch (stage, end) {
             case (_, .silence): #expect(error.code == .timeout)
             case (.opening, .reset): #expect(error.code == .connectFailed)
@@ -97,8 +40,8 @@ struct PeerGoesTests {
         }
     }
 
-    @Test("while TLS is negotiated", arguments: End.allCases)
-    func tls(_ end: End) async throws {
+    @Test("while TLS is negotiated", arguments: GoingPeer.End.allCases)
+    func tls(_ end: GoingPeer.End) async throws {
         try await withRawServer { connection in
             try await connection.executeThenClose { inbound, _ in
                 var reads = inbound.makeAsyncIterator()
@@ -116,10 +59,10 @@ struct PeerGoesTests {
 
     @Test("nobody listens")
     func connect() async throws {
-        let port = try await withRawServer { _ in
-        } body: {
-            $0
-        }
+        let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .bind(host: "127.0.0.1", port: 0).get()
+        let port = listener.localAddress?.port ?? 0
+        try await listener.close()
         let error = try await Self.failure("ws://127.0.0.1:\(port)/")
         #expect(error.code == .connectFailed)
         #expect(error.phase == .connect)

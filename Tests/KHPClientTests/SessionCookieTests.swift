@@ -21,7 +21,7 @@ struct SessionCookieTests {
             let isKnown = head.value("Cookie") == "session=s1"
             let isAnswered = head.value("Authorization")?.contains("nonce=\"of-s1\"") == true
             if isKnown, isAnswered { return .upgrade() }
-            // Who has no session gets one, and a nonce of it; an answer without a session is not known.
+            // A client without a session gets one, and a nonce of it; an answer without a session is not known.
             let refusal = refusal(
                 "401 Unauthorized",
                 "WWW-Authenticate: Digest realm=\"desk\", qop=\"auth\", algorithm=SHA-256, nonce=\"of-s1\"",

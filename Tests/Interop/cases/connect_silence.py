@@ -43,7 +43,7 @@ async def half_a_frame(peer):
 
 async def half_an_entity(peer):
     await peer.until_request()
-    await peer.send_frame(2, peer.response(403, entity=b"x" * 100)[:-50])
+    await peer.send_frame(2, peer.response(201, entity=b"x" * 100)[:-50])
     await peer.until_end(20)
 
 
@@ -101,6 +101,24 @@ async def _(bench, script, options):
     seconds = outcome.events[-1]["t"] - outcome.events.named("connecting")[0]["t"]
     check(0.9 <= seconds <= 3.5, f"--timeout 1 took {seconds} s")
     equal(outcome.events.one("error")["code"], "timeout", "error code")
+
+
+@behaviour("a refusal is not lost in the silence behind its head", rows=[("opening", 4), ("extended", 5)])
+async def _(bench, status):
+    async def script(peer):
+        refusal = peer.response(403, entity=b"x" * 100)[:-50]
+        if status == 4:
+            await peer.read_opening()
+            await peer.send(refusal)
+        else:
+            await peer.until_request()
+            await peer.send_frame(2, refusal)
+        await peer.until_end(20)
+
+    server = await bench.raw_server(script)
+    outcome = await bench.connect(server.url(), "--json")
+    outcome.fails(status)
+    equal(outcome.events.one("error")["status"], 403, "HTTP status")
 
 
 @behaviour("a head that drips does not move the deadline")

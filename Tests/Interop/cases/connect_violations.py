@@ -29,7 +29,7 @@ OPENINGS = [
     ("a line of 9,000 bytes", lambda peer: peer.acceptance(fields=[("X-Long", "a" * 9000)])),
     ("a head that goes on", lambda peer: peer.acceptance(fields=[(f"X-{n}", "a" * 50) for n in range(5000)])),
     ("the end in the middle", lambda peer: peer.acceptance()[:50]),
-    ("many provisional responses", lambda peer: b"HTTP/1.1 102 Processing\r\n\r\n" * 5 + peer.acceptance()),
+    ("many provisional responses", lambda peer: b"HTTP/1.1 102 Processing\r\n\r\n" * 9 + peer.acceptance()),
 ]  # fmt: skip
 
 
