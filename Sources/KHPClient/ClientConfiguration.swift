@@ -37,8 +37,8 @@ extension WebSocketClient {
         /// server answers 100, or has said nothing for a second.
         public var extendedBody: ByteBuffer?
         /// Further fields of the extended request. They stay with the origin of the URL that was given (D12). What
-        /// ``headers`` may not hold, they may not hold either, but for Host: it may stand here once, and name the host and
-        /// port of the URL (D25).
+        /// ``headers`` may not hold, they may not hold either, but for Host: it may stand here once, and name the host
+        /// and port of the URL (D25).
         public var extendedHeaders = HTTPFields()
         /// Further fields of the opening request. They stay with the origin of the URL that was given (D12).
         ///

@@ -94,7 +94,7 @@ extension ConnectLoop {
         self.keep(response.openingCookies)
     }
 
-    /// Those of a 101 are, whatever becomes of the extended handshake (D44).
+    /// A 101's are kept too, however the extended handshake ends (D44).
     func keepCookies(of head: ResponseHead) {
         self.keep(setCookies(in: head))
     }

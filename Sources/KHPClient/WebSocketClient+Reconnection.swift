@@ -19,8 +19,8 @@ extension WebSocketClient {
     ///   the last error is thrown;
     /// - when the task is cancelled.
     ///
-    /// Where permanent redirects (301, and 308 where it is followed) alone have led to, the next connect begins; after any
-    /// other redirect it begins at `url` (D29).
+    /// Where permanent redirects (301, and 308 where it is followed) alone have led to, the next connect begins; after
+    /// any other redirect it begins at `url` (D29).
     ///
     /// What was sent before a connection was lost may have arrived or not: to send it again is up to `body`. Every
     /// connect has ``Timeouts/total`` for itself.

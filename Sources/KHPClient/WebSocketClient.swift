@@ -65,7 +65,7 @@ public struct WebSocketClient: Sendable {
         return try await self.connect(to: url, subprotocols: subprotocols, after: &earlier)
     }
 
-    /// What connects leave for those that come after them.
+    /// A series of connects hands this on from one to the next.
     struct EarlierConnects {
         /// The hops of all of them.
         var hops = 0

@@ -121,8 +121,8 @@ extension Limits {
         /// Addresses whose wrong answers are counted at a time; beyond that the longest known is forgotten.
         package static let guessingAddresses = 65_536
 
-        /// Provisional responses (1xx other than 101) that are skipped before a final one. A response may have any number
-        /// of them (RFC 9110 section 15.2); servers send one or two, and a proxy on the way perhaps one more.
+        /// Provisional responses (1xx other than 101) that are skipped before a final one. A response may have any
+        /// number of them (RFC 9110 section 15.2); servers send one or two, and a proxy on the way perhaps one more.
         package static let provisionalResponses = 8
 
         /// How long the content of an answer that refuses is waited for once its head is complete (D28). Such content

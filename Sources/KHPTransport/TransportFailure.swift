@@ -21,7 +21,7 @@ package enum TransportFailure {
         }
     }
 
-    /// Whether the peer ended its stream without the close notification of TLS, after the handshake of TLS.
+    /// True where the peer ended its stream without the close notification of TLS, after the handshake of TLS.
     package static func isEnd(_ error: any Error) -> Bool {
         if case .uncleanShutdown? = error as? NIOSSLError { true } else { false }
     }

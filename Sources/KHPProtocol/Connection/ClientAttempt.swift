@@ -24,7 +24,7 @@ package struct ClientAttempt: Sendable {
     private var dialects: DialectChoice
     /// Where permanent redirects alone have led to; a later attempt starts there (D29).
     package private(set) var moved: PermanentMove?
-    /// Whether nothing but permanent redirects was followed.
+    /// Turns false with the first redirect that is not permanent.
     private var isOnPermanentWay = true
 
     /// - Parameters:

@@ -72,7 +72,7 @@ struct ClientHandshakes {
     var openingChallenge: HandshakeResponse?
     /// Whether the server spoke while nothing was asked of it: then nothing more is.
     var isSpoiled = false
-    /// Whether the wait for the content of an opening response is bounded already.
+    /// True once the wait for the content of an opening response is bounded.
     var awaitsContent = false
     /// What the answer to the last extended request has to prove.
     var proof: DigestProof?
@@ -346,6 +346,7 @@ extension Connection {
             return
         }
         let reason = response.reason.isEmpty ? "" : " \(response.reason)"
+        let doubt = self.doubt(about: response)
         let error =
             response.status == 407
             ? WebSocketError(
@@ -356,7 +357,7 @@ extension Connection {
             )
             : WebSocketError(
                 .openingRefused,
-                "The server refused the opening handshake with \(response.status)\(reason)\(self.doubt(about: response)).",
+                "The server refused the opening handshake with \(response.status)\(reason)\(doubt).",
                 response: response,
                 phase: .opening
             )

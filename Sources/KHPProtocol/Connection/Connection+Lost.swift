@@ -22,7 +22,7 @@ extension Connection {
         return error
     }
 
-    /// Whether a handshake of ours has had a part of an answer and is not over.
+    /// True from the first byte of an answer to the end of our handshake.
     private var isAnswered: Bool {
         switch self.phase {
         case .extended: true

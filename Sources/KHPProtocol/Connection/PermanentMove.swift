@@ -3,7 +3,7 @@
 package struct PermanentMove: Sendable {
     /// The last of those redirects.
     package let step: RedirectStep
-    /// Whether the way there never left the origin of the URL that the caller gave (D12).
+    /// True where the way there never left the origin of the URL that the caller gave (D12).
     let keepsSecrets: Bool
     /// The origins that the way there has left.
     let departed: Set<String>

@@ -5,8 +5,8 @@
 import HTTPTypes
 
 extension Dialect {
-    /// Whether an opening response sets its cookies at once. In the dialects with two keys they wait until the connection
-    /// is established, and are dropped where it is not (W10-11).
+    /// True where an opening response sets its cookies at once. In the dialects with two keys they wait until the
+    /// connection is established, and are dropped where it is not (W10-11).
     package var setsCookiesEarly: Bool { opening != .twoKeys }
 }
 

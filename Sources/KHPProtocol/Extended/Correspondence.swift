@@ -1,4 +1,4 @@
-// Whether a completing response corresponds to the request (KHP-E10, KHP-E11, KHP-E14, D31).
+// A completing response has to correspond to the request (KHP-E10, KHP-E11, KHP-E14, D31).
 
 struct Correspondence {
     struct Mismatch: Error {

@@ -69,8 +69,8 @@ package struct ExtendedClient {
         case continued(HandshakeResponse)
         /// 401: get credentials and call ``ExtendedClient/authorize(_:now:)``, or close with 1000.
         case challenge(HandshakeResponse)
-        /// 401 whose content did not end, so that nobody knows where the answer to a replay would begin: close with 1000,
-        /// and answer on a fresh connection (D28).
+        /// 401 whose content did not end, so that nobody knows where the answer to a replay would begin: close with
+        /// 1000, and answer on a fresh connection (D28).
         case challengeAfresh(HandshakeResponse)
         /// Close with 1000, then open Location.
         case redirect(HandshakeResponse)
@@ -93,7 +93,7 @@ package struct ExtendedClient {
         case finished
     }
 
-    /// What has become of the request's content.
+    /// The request's content and its way out.
     private enum Body {
         case none
         case heldBack
@@ -255,8 +255,8 @@ package struct ExtendedClient {
         if contentDeadline == nil, refuses(head.status) { contentDeadline = now + Limits.Fixed.contentWait }
     }
 
-    /// Whether a response of this status is acted on without all of its content: one that completes the handshake, or
-    /// lets it go on, is not.
+    /// True for a status that is acted on without all of the content: neither one that completes the handshake nor one
+    /// that lets it go on.
     private func refuses(_ status: Int) -> Bool {
         switch action(forStatus: status) {
         case .complete, .wait, .sendBody: false
@@ -274,8 +274,8 @@ package struct ExtendedClient {
     }
 
     /// Nothing more will come of an answer, or nobody waits for more: the peer closes, or the time is over. One that
-    /// refuses counts with what came of its content (D28); gateways do not always send the empty message that ends theirs.
-    /// `nil`: there is none.
+    /// refuses counts with what came of its content (D28); gateways do not always send the empty message that ends
+    /// theirs. `nil`: there is none.
     package mutating func settle(now: NIODeadline) -> Action? {
         guard state == .waiting else { return nil }
         if var legacy = legacyReader {
@@ -398,7 +398,7 @@ package struct ExtendedClient {
         )
     }
 
-    /// Whether after GET this status is a redirect that is followed (D41).
+    /// True for a status that is a redirect after GET, and not after this request's method (D41).
     private func isRedirectOfOther(_ status: Int) -> Bool {
         switch StatusAction.action(forStatus: status, followsPermanentRedirect: plan.followsPermanentRedirect) {
         case .redirect, .choose: plan.method != "GET"
@@ -406,8 +406,8 @@ package struct ExtendedClient {
         }
     }
 
-    /// The deadline passed: the content of an answer did not end, the body was not asked for, the response did not come,
-    /// or the credentials did not (D15).
+    /// The deadline passed: the content of an answer did not end, the body was not asked for, the response did not
+    /// come, or the credentials did not (D15).
     package mutating func deadlineReached(now: NIODeadline) -> Action {
         guard let deadline, now >= deadline else { return .none }
         let isOver = answerDeadline.map { $0 <= now } ?? false

@@ -28,7 +28,7 @@ struct ExtendedResponseReader {
 
     private enum Content {
         case none
-        /// What is in the message of the head, at most.
+        /// At most the bytes that are in the message of the head.
         case early
         case restOfMessage
         case length(Int)

@@ -11,8 +11,8 @@
 //
 // - our own bug or the API user's: thrown by `init` as `invalidArgument`;
 // - the server's violation: `openingInvalid`, and the connection is to be dropped without a close frame;
-// - ignored: provisional responses, at most eight (A16), fields that nobody asked for; among them those that would frame
-//   the content of a 101, which ends with its empty line whatever they say (RFC 9112 section 6.3).
+// - ignored: provisional responses, at most eight (A16), fields that nobody asked for; among them those that would
+//   frame the content of a 101, which ends with its empty line whatever they say (RFC 9112 section 6.3).
 
 package import NIOCore
 
@@ -65,7 +65,7 @@ package struct OpeningClient {
     package var hasHeardNothing: Bool {
         if case .head = state { decoder.isEmpty && provisionalResponses == 0 } else { false }
     }
-    /// Whether the head of a refusal is there and its content is not complete. Whoever drives this bounds the wait (D28).
+    /// True while a refusal is there but for the rest of its content. The connection bounds that wait (D28).
     package var awaitsContent: Bool {
         if case .entity = state { true } else { false }
     }

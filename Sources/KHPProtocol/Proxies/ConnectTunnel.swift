@@ -12,8 +12,8 @@
 //
 // - our own bug: `answer` where nothing was asked; it gets nil, and the caller takes a fresh connection;
 // - the proxy's violation: `proxyInvalid`, and the connection is dropped;
-// - ignored: eight provisional responses; Content-Length and Transfer-Encoding of a 2xx (RFC 9110 section 9.3.6); whatever
-//   is wrong with the content of a refusal, since the connection ends with it.
+// - ignored: eight provisional responses; Content-Length and Transfer-Encoding of a 2xx (RFC 9110 section 9.3.6); all
+//   that is wrong with the content of a refusal, since the connection ends with it.
 
 import NIOCore
 
@@ -45,7 +45,7 @@ struct ConnectTunnel: Sendable {
         decoder = ResponseHeadDecoder(limits: limits.openingHead)
     }
 
-    /// Whether the head of a refusal is there and its content is not complete.
+    /// True while a refusal is there but for the rest of its content.
     var awaitsContent: Bool {
         if case .entity = state { true } else { false }
     }

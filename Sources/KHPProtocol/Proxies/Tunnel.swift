@@ -74,7 +74,7 @@ package struct Tunnel: Sendable {
         return action
     }
 
-    /// Whether a proxy's refusal is there but for its content, which is waited for no longer than
+    /// True while a proxy's refusal is there but for its content, which is waited for no longer than
     /// ``Limits/Fixed/contentWait`` (D28): then ``timeReached()``.
     package var awaitsContent: Bool {
         if case .connect(let tunnel) = machine { tunnel.awaitsContent } else { false }

@@ -10,7 +10,7 @@
 import HTTPTypes
 
 enum RedirectMethod {
-    /// Whether a redirect of this status is followed where the request had this method.
+    /// True where a redirect of this status is followed after a request of this method.
     static func isFollowed(_ status: Int, after method: String) -> Bool {
         switch status {
         case 303: true
@@ -20,7 +20,7 @@ enum RedirectMethod {
         }
     }
 
-    /// Whether the request at the target is a GET without content instead.
+    /// True where the request at the target is a GET without content instead.
     static func becomesGET(_ status: Int, after method: String) -> Bool {
         switch status {
         case 303: !isSafe(method)

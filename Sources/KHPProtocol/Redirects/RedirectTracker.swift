@@ -34,7 +34,7 @@ package struct RedirectTracker: Sendable {
         self.follows308 = follows308
     }
 
-    /// What permanent redirects led to before is where this attempt starts (D29).
+    /// This attempt starts where permanent redirects of an earlier one have led to (D29).
     package mutating func start(keepingSecrets: Bool) {
         keepsSecrets = keepingSecrets
     }

@@ -96,7 +96,7 @@ struct ClientUnderTest {
         return DrivenConnection(connection, now: now)
     }
 
-    /// What an opening response sets, before the next request goes out (D44). Time stands still for cookies.
+    /// An opening response sets these before the next request goes out (D44). Time stands still for cookies.
     private mutating func keepCookies(_ fields: [SetCookie]) {
         guard self.attempt.plan.dialect.setsCookiesEarly else { return }
         for cookie in fields.compactMap({ Cookie($0, from: self.attempt.url, now: 0) }) {

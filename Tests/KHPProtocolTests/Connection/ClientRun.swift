@@ -7,7 +7,7 @@ import Testing
 struct ClientRun {
     private(set) var connection: Connection
     private(set) var now: NIODeadline
-    /// What it has written since it was last asked for.
+    /// The bytes written since the server last said something.
     private(set) var written = ByteBuffer()
     private(set) var failure: WebSocketError?
     private(set) var closed: CloseInfo?
@@ -51,7 +51,7 @@ struct ClientRun {
         return run
     }
 
-    /// Whether nothing is decided yet.
+    /// True while nothing is decided.
     var isWaiting: Bool { failure == nil && hop == nil && closed == nil }
 
     /// The code of the close frame that it has sent, with a mask of zero.

@@ -1,5 +1,6 @@
-// Every stage of a client's connection × every way in which the peer goes: the error says what happened, where (KHP-E12,
-// D16). Before the first byte of an answer a reset means that nothing answered; later a handshake was broken off.
+// Every stage of a client's connection × every way in which the peer goes: the error says what happened, where
+// (KHP-E12, D16). Before the first byte of an answer a reset means that nothing answered; later a handshake was broken
+// off.
 
 import KHPProtocol
 import NIOCore

@@ -1,5 +1,5 @@
-// Where an extended response ends and what its fields may say (D25 to D27, D31), and content that is held back (RFC 9110
-// section 10.1.1).
+// Where an extended response ends and what its fields may say (D25 to D27, D31), and content that is held back
+// (RFC 9110 section 10.1.1).
 
 import HTTPTypes
 import KHPProtocol
