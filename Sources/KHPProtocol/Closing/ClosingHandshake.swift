@@ -14,7 +14,8 @@ package import NIOCore
 /// | over     | nothing        | nothing            | nothing        | nothing       | none set |
 ///
 /// Once both close frames have been seen, the server leaves (it ends the TCP connection when its own close frame is
-/// flushed) and the client is closed: it waits for the server to do that, until the deadline (section 7.1.1).
+/// flushed) and the client is closed: it waits for the server to do that, but a second at most (section 7.1.1 lets it
+/// end the connection itself then).
 package struct ClosingHandshake: Sendable {
     /// What to do.
     package enum Action: Sendable, Equatable {
@@ -39,19 +40,23 @@ package struct ClosingHandshake: Sendable {
         package var isLocal: Bool
         /// What was sent in this end's close frame, if one was.
         package var sent: ClosePayload?
+        /// Whether this end closed in good order and waits, or waited in vain, for the peer's close frame.
+        package var isUnanswered: Bool
 
         package init(
             code: WebSocketCloseCode,
             reason: String,
             isClean: Bool,
             isLocal: Bool,
-            sent: ClosePayload?
+            sent: ClosePayload?,
+            isUnanswered: Bool = false
         ) {
             self.code = code
             self.reason = reason
             self.isClean = isClean
             self.isLocal = isLocal
             self.sent = sent
+            self.isUnanswered = isUnanswered
         }
     }
 
@@ -66,12 +71,17 @@ package struct ClosingHandshake: Sendable {
         case over
     }
 
+    /// How long a client leaves it to the server to end the TCP connection, once both close frames have been seen.
+    package static let serverEndsFirst = TimeAmount.seconds(1)
+
     private let role: Role
     private let timeout: TimeAmount
     private var state = State.open
     private var sent: ClosePayload?
     private var received: ClosePayload?
     private var isLocal = false
+    /// Whether this end began to close in good order, and did not fail the connection.
+    private var hasClosed = false
 
     /// When to call `deadlineReached`; `nil` while nothing is awaited.
     package private(set) var deadline: NIODeadline?
@@ -101,7 +111,8 @@ package struct ClosingHandshake: Sendable {
             reason: received?.reason ?? "",
             isClean: isClean,
             isLocal: isLocal,
-            sent: sent
+            sent: sent,
+            isUnanswered: hasClosed && received == nil
         )
     }
 
@@ -110,6 +121,7 @@ package struct ClosingHandshake: Sendable {
         guard state == .open else { return .none }
         state = .closing
         isLocal = true
+        hasClosed = true
         sent = payload
         deadline = now + timeout
         return .send(payload)
@@ -123,10 +135,10 @@ package struct ClosingHandshake: Sendable {
             let echo = ClosePayload(code: payload.code)
             sent = echo
             deadline = now + timeout
-            return end(sending: echo)
+            return end(sending: echo, now: now)
         case .closing:
             received = payload
-            return end(sending: nil)
+            return end(sending: nil, now: now)
         case .closed, .leaving, .over:
             return .none
         }
@@ -164,10 +176,11 @@ package struct ClosingHandshake: Sendable {
         return over()
     }
 
-    private mutating func end(sending echo: ClosePayload?) -> Action {
+    private mutating func end(sending echo: ClosePayload?, now: NIODeadline) -> Action {
         switch role {
         case .client:
             state = .closed
+            deadline = min(deadline ?? now + timeout, now + Self.serverEndsFirst)
             return echo.map { .send($0) } ?? .none
         case .server:
             guard let echo else { return over() }
