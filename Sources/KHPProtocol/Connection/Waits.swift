@@ -20,18 +20,22 @@ struct Waits: Sendable {
     let idle: TimeAmount?
 
     init(_ timeouts: Timeouts, _ keepAlive: KeepAliveConfiguration) {
-        self.connect = TimeAmount(timeouts.connect)
-        self.opening = TimeAmount(timeouts.opening)
-        self.extended = TimeAmount(timeouts.extended)
-        self.processing = TimeAmount(timeouts.wait)
-        self.challenge = TimeAmount(timeouts.challenge)
-        self.replay = TimeAmount(timeouts.replay)
-        self.message = timeouts.message.map { TimeAmount($0) }
-        self.stalledWrite = TimeAmount(timeouts.stalledWrite)
-        self.closeHold = TimeAmount(timeouts.closeHold)
-        self.close = TimeAmount(timeouts.close)
-        self.ping = keepAlive.pingInterval.map { TimeAmount($0) }
-        self.pong = TimeAmount(keepAlive.pongTimeout)
-        self.idle = keepAlive.idleTimeout.map { TimeAmount($0) }
+        self.connect = Self.wait(timeouts.connect)
+        self.opening = Self.wait(timeouts.opening)
+        self.extended = Self.wait(timeouts.extended)
+        self.processing = Self.wait(timeouts.wait)
+        self.challenge = Self.wait(timeouts.challenge)
+        self.replay = Self.wait(timeouts.replay)
+        self.message = timeouts.message.map { Self.wait($0) }
+        self.stalledWrite = Self.wait(timeouts.stalledWrite)
+        self.closeHold = Self.wait(timeouts.closeHold)
+        self.close = Self.wait(timeouts.close)
+        self.ping = keepAlive.pingInterval.map { Self.wait($0) }
+        self.pong = Self.wait(keepAlive.pongTimeout)
+        self.idle = keepAlive.idleTimeout.map { Self.wait($0) }
     }
+
+    /// A deadline that is set lies ahead, however short a wait somebody has configured: one that is due when it is set
+    /// would be set again and again.
+    private static func wait(_ duration: Duration) -> TimeAmount { max(TimeAmount(duration), .milliseconds(1)) }
 }

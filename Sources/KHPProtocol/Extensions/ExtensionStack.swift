@@ -35,6 +35,9 @@ package struct ExtensionStack {
         package var isLast: Bool
     }
 
+    /// How soon a hook is called again that asks for a time that has passed.
+    private static let shortestWait = TimeAmount.milliseconds(1)
+
     private struct Hook {
         var transform: any MessageTransform
         var deadline: NIODeadline?
@@ -251,6 +254,9 @@ package struct ExtensionStack {
             guard let deadline = self.state.hooks[index].deadline, deadline <= now else { continue }
             self.state.hooks[index].deadline = nil
             _ = try self.run(index, now, received) { hook, scope in try hook.deadlineReached(&scope) }
+            // One that asks for a time that has passed would be called without a pause.
+            guard let next = self.state.hooks[index].deadline, next <= now else { continue }
+            self.state.hooks[index].deadline = now + Self.shortestWait
         }
     }
 
@@ -268,6 +274,12 @@ package struct ExtensionStack {
 
     /// The bytes that the message delivered last had in its frames.
     package var wireBytes: Int { self.state.message.wireBytes }
+
+    /// The bytes that came in frames of the message since the last call, for those who deliver it in chunks.
+    package mutating func takeWireBytes() -> Int {
+        defer { self.state.message.wireBytes = 0 }
+        return self.state.message.wireBytes
+    }
 
     /// What the pieces give: a whole message, or a chunk at a time where messages are streamed. `nil`: more input is
     /// needed.

@@ -105,7 +105,8 @@ public struct ExtensionScope {
     public let lastReceived: NIODeadline
     /// When a message or a ping was last sent.
     public let lastSent: NIODeadline
-    /// When to be called by ``MessageTransform/deadlineReached(_:)``; `nil` never. Stays until it is changed or reached.
+    /// When to be called by ``MessageTransform/deadlineReached(_:)``; `nil` never. Stays until it is changed or reached. A
+    /// time that has passed when `deadlineReached` sets it comes a millisecond later.
     public var deadline: NIODeadline?
 
     var commands: [Command] = []
