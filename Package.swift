@@ -169,6 +169,11 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        .testTarget(
+            name: "KHPTransportTests",
+            dependencies: ["KHPProtocol", "KHPTransport", "TestSupport", nioCore, nioPosix],
+            swiftSettings: settings
+        ),
         .testTarget(name: "CitationTests", swiftSettings: settings),
         .testTarget(
             name: "TranscriptTests",

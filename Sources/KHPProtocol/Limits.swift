@@ -156,7 +156,7 @@ extension Limits {
         package static let closeReasonBytes = controlPayloadBytes - 2
 
         /// Pings without an answer that are remembered; a pong for a later one answers the earlier ones too.
-        package static let outstandingPings = 8
+        package static let outstandingPings = 64
 
         /// Bytes of a base-128 length in the hixie dialects: 63 bits.
         package static let hixieLengthBytes = 9

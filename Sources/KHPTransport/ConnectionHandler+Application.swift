@@ -6,16 +6,66 @@ package import NIOCore
 extension ConnectionHandler {
     package var isWritable: Bool { !self.hasEnded && self.isChannelWritable }
 
-    package func waitUntilWritable(_ wait: Wait, _ continuation: UnsafeContinuation<Void, any Error>) {
-        if wait.isGivenUp {
-            continuation.resume(throwing: CancellationError())
-        } else if let info = self.closeInfo {
-            continuation.resume(throwing: WebSocketError.closed(info))
-        } else if self.isWritable {
-            continuation.resume()
-        } else {
-            self.blockedSenders.append((wait, continuation))
+    /// A task that has something to say, and waits until the peer keeps up before it is said. What throws has not been
+    /// said, then or later.
+    struct BlockedSender {
+        let wait: Wait
+        let say: Saying
+        let continuation: UnsafeContinuation<Void, any Error>
+
+        func speak(on handler: ConnectionHandler) {
+            do throws(WebSocketError) {
+                try self.say(handler)
+                self.continuation.resume()
+            } catch {
+                self.continuation.resume(throwing: error)
+            }
         }
+    }
+
+    package typealias Saying = @Sendable (ConnectionHandler) throws(WebSocketError) -> Void
+
+    /// Says something as soon as the peer keeps up.
+    package func whenWritable(
+        _ wait: Wait,
+        _ continuation: UnsafeContinuation<Void, any Error>,
+        say: @escaping Saying
+    ) {
+        let sender = BlockedSender(wait: wait, say: say, continuation: continuation)
+        if let info = self.closeInfo {
+            continuation.resume(throwing: WebSocketError.closed(info))
+        } else if self.isWritable || self.connection.isClosing {
+            sender.speak(on: self)
+        } else if wait.isGivenUp {
+            continuation.resume(throwing: CancellationError())
+        } else {
+            self.blockedSenders.append(sender)
+        }
+    }
+
+    /// The peer keeps up again: those who wait speak, in their order, as long as it does.
+    func resumeSenders() {
+        guard !self.blockedSenders.isEmpty else { return }
+        var senders = self.blockedSenders[...]
+        self.blockedSenders = []
+        while self.isWritable, let sender = senders.popFirst() { sender.speak(on: self) }
+        self.blockedSenders = Array(senders) + self.blockedSenders
+        if let info = self.closeInfo { self.endWaitsOfSenders(WebSocketError.closed(info)) }
+    }
+
+    /// How many tasks wait to say something.
+    package var waitingSenders: Int { self.blockedSenders.count }
+
+    /// Nothing can be said any more, so nobody waits to.
+    func endWaitsOfSenders() {
+        guard self.connection.isClosing else { return }
+        self.endWaitsOfSenders(self.connection.closedError)
+    }
+
+    func endWaitsOfSenders(_ error: WebSocketError) {
+        let senders = self.blockedSenders
+        self.blockedSenders = []
+        for sender in senders { sender.continuation.resume(throwing: error) }
     }
 
     package func sendMessage(_ message: WebSocketMessage) throws(WebSocketError) {
@@ -47,11 +97,12 @@ extension ConnectionHandler {
             throw WebSocketError(.invalidArgument, "An extension cannot send while it handles a message.", phase: .open)
         }
         self.isTaken = true
-        defer { self.isTaken = false }
         let pending: Int
         do throws(WebSocketError) {
             pending = try body(&self.connection, self.isDriving || self.isBursting ? self.drivenAt : .now())
+            self.isTaken = false
         } catch {
+            self.isTaken = false
             // An extension that failed has ended the connection, and nobody else says so.
             self.flushSoon()
             throw error
@@ -66,28 +117,71 @@ extension ConnectionHandler {
         }
     }
 
-    package func sendPing(_ wait: Wait, _ continuation: UnsafeContinuation<Duration, any Error>) {
+    // MARK: Pings and pongs
+
+    /// A ping that a task waits on.
+    struct SentPing {
+        let number: UInt64
+        let sent: NIODeadline
+        let wait: Wait
+        let continuation: UnsafeContinuation<Duration, any Error>
+    }
+
+    package func sendPing(
+        _ payload: ByteBuffer?,
+        _ wait: Wait,
+        _ continuation: UnsafeContinuation<Duration, any Error>
+    ) {
         if wait.isGivenUp { return continuation.resume(throwing: CancellationError()) }
         if let info = self.closeInfo {
             continuation.resume(throwing: WebSocketError.closed(info))
             return
         }
         do {
-            let number = try self.connection.ping(now: .now())
-            self.pings.append((number, wait, continuation))
+            let now = NIODeadline.now()
+            let number = try self.connection.ping(payload, now: now)
+            self.pings.append(SentPing(number: number, sent: now, wait: wait, continuation: continuation))
             self.flushSoon()
         } catch {
             continuation.resume(throwing: error)
         }
     }
 
-    func pongReceived(_ number: UInt64, _ roundTrip: TimeAmount) {
+    package func sendPing(_ payload: ByteBuffer?) throws(WebSocketError) {
+        try self.send { connection, now throws(WebSocketError) in
+            _ = try connection.ping(payload, now: now)
+            return connection.output.pendingBytes
+        }
+    }
+
+    package func sendPong(_ payload: ByteBuffer) throws(WebSocketError) {
+        try self.send { connection, now throws(WebSocketError) in
+            try connection.pong(payload, now: now)
+            return connection.output.pendingBytes
+        }
+    }
+
+    func pongReceived(_ number: UInt64, _ payload: ByteBuffer, _ roundTrip: TimeAmount) {
         let duration = Duration.nanoseconds(roundTrip.nanoseconds)
         if self.connection.settings.isObserved { self.delegate?.perform(.event(.pong(roundTrip: duration)), on: self) }
+        if case .handler(let handler) = self.sink {
+            handler.pongReceived(payload, after: duration, on: EventLoopSocket(self))
+        }
+        guard !self.pings.isEmpty else { return }
         let answered = self.pings.filter { $0.number <= number }
         self.pings.removeAll { $0.number <= number }
-        for ping in answered { ping.continuation.resume(returning: duration) }
+        for ping in answered {
+            ping.continuation.resume(returning: .nanoseconds((self.drivenAt - ping.sent).nanoseconds))
+        }
     }
+
+    /// Gives up a message that was begun in pieces, if nothing of it has gone out.
+    package func takeBackStream() -> Bool {
+        defer { self.flushSoon() }
+        return self.connection.takeBackStream(now: .now())
+    }
+
+    // MARK: Closing
 
     /// Begins the closing handshake; `closed` tells how it ended.
     package func close(code: WebSocketCloseCode, reason: String) {
@@ -97,6 +191,7 @@ extension ConnectionHandler {
             return self.eventLoop.execute { bound.value.close(code: code, reason: reason) }
         }
         self.connection.close(code: code, reason: reason, now: .now())
+        if !self.blockedSenders.isEmpty { self.endWaitsOfSenders() }
         // Whatever the application does not take any more must not keep the closing handshake from being read.
         self.flushSoon()
     }
@@ -130,17 +225,6 @@ extension ConnectionHandler {
         initiator: .local,
         error: WebSocketError(.cancelled, "The wait for the socket's end was cancelled.")
     )
-
-    /// Nobody holds the socket any more: it is closed, since nothing could ever be done with it.
-    package func abandoned() {
-        self.close(code: .goingAway, reason: "")
-        self.resumeReading()
-    }
-
-    /// Drops the connection without a closing handshake.
-    package func abort() {
-        self.context?.close(promise: nil)
-    }
 
     package var channel: (any Channel)? { self.context?.channel }
 }

@@ -34,27 +34,33 @@ package final class ConnectionHandler: ChannelInboundHandler {
     var drivenAt = NIODeadline.uptimeNanoseconds(0)
     package let executor: ConnectionExecutor
     package let eventLoop: any EventLoop
-    private var sink = Sink.none
+    var sink = Sink.none
 
     var delegate: (any ConnectionDelegate)?
-    private let usesTLS: Bool
+    let usesTLS: Bool
     var context: ChannelHandlerContext?
     var isBursting = false
     var isDriving = false
-    private var isPaused = false
+    var isPaused = false
     private var isChannelReading = true
     /// As the channel told last: asking it costs more.
     var isChannelWritable = true
     var hasEnded = false
-    private var hasStarted = false
+    var hasStarted = false
     private var isFlushScheduled = false
-    private let timer = DeadlineTimer()
-    /// How much was buffered when the peer was last seen not to keep up.
-    private var bufferedBytes = Int.max
-    var blockedSenders: [(wait: Wait, continuation: UnsafeContinuation<Void, any Error>)] = []
-    var pings: [(number: UInt64, wait: Wait, continuation: UnsafeContinuation<Duration, any Error>)] = []
+    let timer = DeadlineTimer()
+    /// How often the deadline's timer has fired.
+    package private(set) var wakeUps = 0
+    /// Not to be woken before this time, since a deadline has stayed in the past: a fault of ours, which must not spin.
+    private var restsUntil: NIODeadline?
+    /// What the channel had not written when the peer was last looked at, and when that was; while it does not keep up.
+    var stall: (bytes: Int, lookedAt: NIODeadline)?
+    /// How long the end of the transport waits for what is still to be written, and for a peer that is still sending.
+    package var endPatience = EndPatience()
+    var blockedSenders: [BlockedSender] = []
+    var pings: [SentPing] = []
     var closeWaiters: [(wait: Wait, continuation: UnsafeContinuation<CloseInfo, Never>)] = []
-    package private(set) var closeInfo: CloseInfo?
+    package internal(set) var closeInfo: CloseInfo?
     var stateWatch: StateWatch?
     /// What had been sent when nothing was buffered, as far as anybody looked.
     var payloadThatLeft = 0
@@ -119,16 +125,13 @@ package final class ConnectionHandler: ChannelInboundHandler {
     }
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
+        let now = NIODeadline.now()
         self.isChannelWritable = context.channel.isWritable
-        self.connection.setCongested(!self.isChannelWritable, now: .now())
+        self.connection.setCongested(!self.isChannelWritable, now: now)
         // Each episode of congestion is measured for itself.
-        if !self.isChannelWritable { self.bufferedBytes = .max }
+        self.stall = self.isChannelWritable ? nil : (self.unwrittenBytes, now)
         if !self.hasEnded { self.updateTimer() }
-        if self.isChannelWritable {
-            let senders = self.blockedSenders
-            self.blockedSenders = []
-            for sender in senders { sender.continuation.resume() }
-        }
+        if self.isChannelWritable { self.resumeSenders() }
         if case .handler = self.sink {
             // A synchronous handler cannot wait to send, so the peer that does not read is not read from either.
             if context.channel.isWritable { self.resumeReading() } else { self.pauseReading() }
@@ -153,7 +156,6 @@ package final class ConnectionHandler: ChannelInboundHandler {
 
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if !self.hasEnded {
-            self.takeWhatHasArrived()
             // Peers that only drop TCP are many, and it means the same as where there is no TLS.
             if TransportFailure.isEnd(error) {
                 self.connection.inputClosed(now: .now())
@@ -181,18 +183,9 @@ package final class ConnectionHandler: ChannelInboundHandler {
 
     private func transportEnded() {
         guard !self.hasEnded else { return }
-        self.takeWhatHasArrived()
         self.connection.transportEnded(now: .now())
         self.drive()
         if !self.hasEnded { self.finish(self.connection.abandoned(now: .now())) }
-    }
-
-    /// The stream is over: what it brought is the application's, however far behind that is. Bounded by one read.
-    private func takeWhatHasArrived() {
-        while self.isPaused, !self.hasEnded {
-            self.isPaused = false
-            self.drive()
-        }
     }
 
     /// Whether the application has taken the socket.
@@ -237,8 +230,8 @@ package final class ConnectionHandler: ChannelInboundHandler {
             case .peerClosing?:
                 if case .inbox(let inbox) = self.sink, inbox.isBusy() { break }
                 self.connection.answerHeldClose(now: now)
-            case .pong(let number, let roundTrip)?:
-                self.pongReceived(number, roundTrip)
+            case .pong(let number, let payload, let roundTrip)?:
+                self.pongReceived(number, payload, roundTrip)
             case .closed(let info)?:
                 self.finish(info)
             case let action?:
@@ -248,6 +241,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
             }
         }
         self.isDriving = false
+        if !self.blockedSenders.isEmpty { self.endWaitsOfSenders() }
         if self.stateWatch != nil { self.tellState() }
         if !self.hasEnded { self.updateTimer() }
     }
@@ -259,12 +253,17 @@ package final class ConnectionHandler: ChannelInboundHandler {
 
     func flushNow() {
         guard let context = self.context else { return }
+        if self.stall != nil { self.lookAtStall(now: .now()) }
         var wrote = false
         while let buffer = self.connection.output.next() {
             context.write(self.wrapOutboundOut(buffer), promise: nil)
             wrote = true
         }
-        if wrote { context.flush() }
+        guard wrote else { return }
+        context.flush()
+        // What was added, and what of it went at once, says nothing about the peer.
+        if self.stall != nil { self.stall?.bytes = self.unwrittenBytes }
+        if self.connection.takeAnsweredPing() { self.followAnswer(context) }
     }
 
     /// After something was said outside a read burst: one flush for all that is said in this turn of the loop.
@@ -290,92 +289,31 @@ package final class ConnectionHandler: ChannelInboundHandler {
         self.flush()
     }
 
-    private func finish(_ info: CloseInfo) {
-        guard !self.hasEnded else { return }
-        self.hasEnded = true
-        self.closeInfo = info
-        self.tellState()
-        self.flushNow()
-        self.timer.cancel()
-        self.delegate?.perform(.closed(info), on: self)
-        self.delegate = nil
-        switch self.sink {
-        case .inbox(let inbox): inbox.finish(info)
-        case .handler(let handler): handler.closed(info)
-        case .none: break
-        }
-        self.sink = .none
-        if !self.blockedSenders.isEmpty || !self.pings.isEmpty {
-            let failure = WebSocketError.closed(info)
-            for sender in self.blockedSenders { sender.continuation.resume(throwing: failure) }
-            self.blockedSenders = []
-            for ping in self.pings { ping.continuation.resume(throwing: failure) }
-            self.pings = []
-        }
-        for waiter in self.closeWaiters { waiter.continuation.resume(returning: info) }
-        self.closeWaiters = []
-        if self.isBursting {
-            // The end of this burst may never be told: a channel that closes while it reads completes no read.
-            self.isBursting = false
-            self.executor.abandonBurst()
-        }
-        self.endTransport(lingering: self.connection.shouldLinger)
-    }
-
-    /// Ends the transport once what was written has left.
-    ///
-    /// A server that refuses while the peer is still sending half-closes and reads on for a moment: closing at once
-    /// would reset the stream and could destroy the refusal on its way.
-    private func endTransport(lingering: Bool) {
-        guard let context = self.context, context.channel.isActive else { return }
-        let channel = context.channel
-        // TLS that was never established has nothing to flush and nobody to say goodbye to.
-        if !self.hasStarted { return context.close(promise: nil) }
-        if !lingering, !self.usesTLS, (try? channel.syncOptions?.getOption(.bufferedWritableBytes)) == 0 {
-            return context.close(promise: nil)
-        }
-        // Whatever the peer does, the descriptor is given back after this long.
-        let limit = context.eventLoop.scheduleTask(in: .seconds(lingering ? 1 : 10)) {
-            channel.close(promise: nil)
-        }
-        channel.closeFuture.whenComplete { _ in limit.cancel() }
-        self.isPaused = false
-        self.setChannelReading(true)
-        let flushed = context.eventLoop.makePromise(of: Void.self)
-        let mode: CloseMode = lingering && !self.usesTLS ? .output : .all
-        flushed.futureResult.whenComplete { _ in channel.close(mode: mode, promise: nil) }
-        context.writeAndFlush(self.wrapOutboundOut(ByteBuffer()), promise: flushed)
-    }
-
     // MARK: Deadlines
 
-    private func updateTimer() {
-        guard let deadline = self.connection.deadline else { return }
+    func updateTimer() {
+        guard var deadline = self.connection.deadline else { return }
+        if let stall { deadline = min(deadline, stall.lookedAt + self.connection.stallLook) }
+        if let restsUntil { deadline = max(deadline, restsUntil) }
         self.timer.wake(at: deadline, on: self.eventLoop, handler: self)
     }
 
     func timerFired() {
         guard !self.hasEnded else { return }
         let now = NIODeadline.now()
+        self.wakeUps &+= 1
         self.timer.fired()
-        self.noteWriteProgress(now: now)
+        self.restsUntil = nil
+        self.lookAtStall(now: now)
         if self.isPaused { self.connection.readingIsPaused(now: now) }
-        if let deadline = self.connection.deadline, deadline <= now {
-            self.connection.timeReached(now: now)
-            self.drive()
-            self.flush()
-        } else {
-            self.updateTimer()
+        guard let deadline = self.connection.deadline, deadline <= now else { return self.updateTimer() }
+        self.connection.timeReached(now: now)
+        if let next = self.connection.deadline, next <= now {
+            assertionFailure("a deadline stays in the past")
+            self.restsUntil = now + .milliseconds(100)
         }
-    }
-
-    /// A peer that takes some of what was written is slow, not stalled.
-    private func noteWriteProgress(now: NIODeadline) {
-        guard let channel = self.context?.channel, !channel.isWritable,
-            let buffered = try? channel.syncOptions?.getOption(.bufferedWritableBytes)
-        else { return }
-        if buffered < self.bufferedBytes { self.connection.writesProgressed(now: now) }
-        self.bufferedBytes = buffered
+        self.drive()
+        self.flush()
     }
 
     // MARK: Back-pressure
@@ -386,7 +324,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
 
     /// The application has caught up.
     package func caughtUp(isIdle: Bool) {
-        guard !self.hasEnded else { return }
+        if self.hasEnded { return self.deliverUnread() }
         if isIdle, self.connection.heldClose != nil {
             self.connection.answerHeldClose(now: .now())
             self.flushSoon()
@@ -402,7 +340,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
         if !self.isPaused { self.setChannelReading(true) }
     }
 
-    private func setChannelReading(_ isReading: Bool) {
+    func setChannelReading(_ isReading: Bool) {
         guard self.isChannelReading != isReading else { return }
         self.isChannelReading = isReading
         try? self.context?.channel.syncOptions?.setOption(.autoRead, value: isReading)

@@ -16,6 +16,8 @@ package final class Inbox: Sendable {
         /// Whether the event loop waits for the consumer to come back and find nothing.
         var tellsWhenIdle = false
         var end: CloseInfo?
+        /// Whether the connection has ended; behind what it still hands on there is `end`.
+        var isOver = false
         /// Whether somebody was told of the end.
         var endWasSeen = false
         var consumer: UnsafeContinuation<MessageChunk?, any Error>?
@@ -75,12 +77,16 @@ package final class Inbox: Sendable {
     package func finish(_ info: CloseInfo) {
         let consumer = self.state.withLock { state in
             state.end = info
+            state.isOver = true
             state.endWasSeen = state.endWasSeen || state.consumer != nil
             defer { state.consumer = nil }
             return state.consumer
         }
         Self.resume(consumer, atEnd: info)
     }
+
+    /// Event loop: the connection has ended, and what had arrived before will still be pushed.
+    package func noteOver() { self.state.withLock { $0.isOver = true } }
 
     /// Event loop: whether the consumer has messages to take or is at work on one; it then tells when it is done.
     package func isBusy() -> Bool {
@@ -90,8 +96,14 @@ package final class Inbox: Sendable {
         }
     }
 
-    /// Whether nothing more will arrive.
+    /// Whether the connection has ended.
+    package var isOver: Bool { self.state.withLock { $0.isOver } }
+
+    /// Whether nothing more will be pushed.
     package var isFinished: Bool { self.state.withLock { $0.end != nil } }
+
+    /// How much waits for the consumer.
+    package var queued: (messages: Int, bytes: Int) { self.state.withLock { ($0.items.count, $0.bytes) } }
 
     /// Whether a consumer, or whoever waited for it, has met the end.
     package var endWasSeen: Bool { self.state.withLock { $0.endWasSeen } }

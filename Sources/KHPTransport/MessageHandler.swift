@@ -14,6 +14,9 @@ public protocol MessageHandler: AnyObject {
     func received(_ message: ReceivedMessage, on socket: EventLoopSocket)
     /// A piece of a message arrived; only with ``Delivery/chunks``.
     func received(_ chunk: MessageChunk, on socket: EventLoopSocket)
+    /// A pong answered a ping, whoever sent that: ``EventLoopSocket/ping(_:)`` or the socket itself, to see whether the
+    /// peer is alive.
+    func pongReceived(_ payload: ByteBuffer, after roundTrip: Duration, on socket: EventLoopSocket)
     /// The socket has closed; nothing more will be called.
     func closed(_ info: CloseInfo)
 }
@@ -23,6 +26,8 @@ extension MessageHandler {
     public func opened(_ socket: EventLoopSocket) {}
     /// Does nothing.
     public func received(_ chunk: MessageChunk, on socket: EventLoopSocket) {}
+    /// Does nothing.
+    public func pongReceived(_ payload: ByteBuffer, after roundTrip: Duration, on socket: EventLoopSocket) {}
     /// Does nothing.
     public func closed(_ info: CloseInfo) {}
 }
@@ -72,6 +77,20 @@ public struct EventLoopSocket {
     /// - Throws: ``WebSocketError`` when the socket is closed or an extension refuses the message.
     public func send(_ message: WebSocketMessage, options: SendOptions) throws(WebSocketError) {
         try self.handler.sendMessage(message, options: options)
+    }
+
+    /// Queues a ping (RFC 6455 section 5.5.2); ``MessageHandler/pongReceived(_:after:on:)`` tells of its pong.
+    /// - Parameter payload: at most 125 bytes; by default a number that no other ping of this socket has.
+    /// - Throws: ``WebSocketError`` when the socket is closed, ``WebSocketError/Code/invalidArgument`` for a longer payload
+    ///   and in the dialects before RFC 6455, which have no pings.
+    public func ping(_ payload: ByteBuffer? = nil) throws(WebSocketError) {
+        try self.handler.sendPing(payload)
+    }
+
+    /// Queues a pong that nobody asked for (RFC 6455 section 5.5.3).
+    /// - Throws: as ``ping(_:)``.
+    public func pong(_ payload: ByteBuffer = ByteBuffer()) throws(WebSocketError) {
+        try self.handler.sendPong(payload)
     }
 
     /// Begins the closing handshake (RFC 6455 section 7.1.2).

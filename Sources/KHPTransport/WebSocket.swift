@@ -94,18 +94,21 @@ public final class WebSocket: Sendable {
         try await self.send(.binary(bytes))
     }
 
-    /// Sends a message. Returns when it is queued and the peer keeps up: above the send buffer's high-water mark it
-    /// waits. What was accepted is not lost by a proper `close`.
-    /// - Throws: ``WebSocketError/Code/closed`` when the socket is closed, ``WebSocketError/Code/invalidArgument`` while
-    ///   another message is being streamed, and what an extension refuses the message with.
+    /// Sends a message. Waits while the peer does not keep up, that is while more waits to be written than the send
+    /// buffer's high-water mark, and returns when the message is queued. What was accepted is not lost by a proper
+    /// `close`; whoever waits when the socket begins to close is told at once.
+    ///
+    /// What throws has not been sent, and will not be.
+    /// - Throws: ``WebSocketError/Code/closed`` when the socket is closing or closed,
+    ///   ``WebSocketError/Code/invalidArgument`` while another message is being streamed, what an extension refuses the
+    ///   message with, and `CancellationError` when the task is cancelled while it waits.
     @inlinable
     @inline(__always)
     nonisolated(nonsending) public func send(_ message: WebSocketMessage) async throws {
         // What needs no waiting needs no asynchronous call either.
         switch try self.sendHere(message) {
         case .sent: return
-        case .sentButCongested: try await self.waitUntilWritable()
-        case .notHere: try await self.sendFromElsewhere(message)
+        case .notNow: try await self.sendLater(message)
         }
     }
 
@@ -118,20 +121,19 @@ public final class WebSocket: Sendable {
     @usableFromInline
     enum Sending {
         case sent
-        case sentButCongested
-        /// This is not the event loop.
-        case notHere
+        /// This is not the event loop, or the peer does not keep up.
+        case notNow
     }
 
     @usableFromInline
     func sendHere(_ message: WebSocketMessage) throws -> Sending {
-        guard self.eventLoop.inEventLoop else { return .notHere }
+        guard self.eventLoop.inEventLoop, self.handler.isWritable else { return .notNow }
         try self.handler.sendMessage(message)
-        return self.handler.isWritable ? .sent : .sentButCongested
+        return .sent
     }
 
     @usableFromInline
-    nonisolated(nonsending) func sendFromElsewhere(_ message: WebSocketMessage) async throws {
+    nonisolated(nonsending) func sendLater(_ message: WebSocketMessage) async throws {
         try await self.say { handler throws(WebSocketError) in try handler.sendMessage(message) }
     }
 
@@ -144,8 +146,10 @@ public final class WebSocket: Sendable {
     /// - Parameter options: how it is to be sent. Where it is compressed, what each write gives can be read at once by
     ///   the peer; few large pieces compress better than many small ones.
     /// - Throws: ``WebSocketError`` when the socket is closed, ``WebSocketError/Code/invalidArgument`` where the dialect
-    ///   cannot, ``WebSocketError/Code/messageTooBig`` for more than can be collected; what `body` throws closes the
-    ///   socket with 1011, since half a message cannot be taken back.
+    ///   cannot, ``WebSocketError/Code/messageTooBig`` for more than can be collected, `CancellationError` when the task
+    ///   is cancelled while it waits for the peer to keep up; and what `body` throws. Once a part of the message has gone
+    ///   out, that closes the socket with 1011, since half a message cannot be taken back; before, it leaves the socket as
+    ///   it was.
     nonisolated(nonsending) public func stream(
         _ kind: MessageKind,
         options: SendOptions = [],
@@ -159,7 +163,9 @@ public final class WebSocket: Sendable {
             try await body(MessageStream(socket: self, kind: kind))
             try await self.sendChunk(MessageChunk(kind: kind, bytes: ByteBuffer(), isFirst: false, isLast: true))
         } catch {
-            _ = try? await self.close(code: .internalError, reason: "a streamed message was abandoned")
+            if await !self.onHandler({ $0.takeBackStream() }) {
+                _ = try? await self.close(code: .internalError, reason: "a streamed message was abandoned")
+            }
             throw error
         }
     }
@@ -168,33 +174,12 @@ public final class WebSocket: Sendable {
         try await self.say { handler throws(WebSocketError) in try handler.sendChunk(chunk, options: options) }
     }
 
-    nonisolated(nonsending) private func say(
-        _ body: @escaping @Sendable (ConnectionHandler) throws(WebSocketError) -> Void
-    ) async throws {
-        if self.eventLoop.inEventLoop {
-            try body(self.handler)
-            if !self.handler.isWritable { try await self.waitUntilWritable() }
-        } else {
-            try await self.waiting { wait in
-                try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Void, any Error>) in
-                    self.onEventLoop { handler in
-                        do {
-                            try body(handler)
-                            handler.waitUntilWritable(wait, continuation)
-                        } catch {
-                            continuation.resume(throwing: error)
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    @usableFromInline
-    nonisolated(nonsending) func waitUntilWritable() async throws {
+    /// Says something, once the peer keeps up.
+    nonisolated(nonsending) private func say(_ body: @escaping ConnectionHandler.Saying) async throws {
+        if self.eventLoop.inEventLoop, self.handler.isWritable { return try body(self.handler) }
         try await self.waiting { wait in
-            try await withUnsafeThrowingContinuation { continuation in
-                self.onEventLoop { $0.waitUntilWritable(wait, continuation) }
+            try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Void, any Error>) in
+                self.onEventLoop { $0.whenWritable(wait, continuation, say: body) }
             }
         }
     }
@@ -212,22 +197,39 @@ public final class WebSocket: Sendable {
         }
     }
 
-    /// Sends a ping and waits for its pong (RFC 6455 section 5.5.2).
+    // MARK: Pings
+
+    /// Sends a ping and waits for its pong (RFC 6455 section 5.5.2), or for that of a later ping, which answers all before
+    /// it. Of several pings with the same payload each pong answers the oldest.
+    /// - Parameter payload: at most 125 bytes; by default a number that no other ping of this socket has.
     /// - Returns: the round-trip time.
-    /// - Throws: ``WebSocketError`` when the socket closes first, ``WebSocketError/Code/invalidArgument`` in the dialects
-    ///   before RFC 6455, which have no pings, `CancellationError` when the task is cancelled.
-    nonisolated(nonsending) public func ping() async throws -> Duration {
+    /// - Throws: ``WebSocketError`` when the socket closes first, ``WebSocketError/Code/invalidArgument`` for a longer
+    ///   payload and in the dialects before RFC 6455, which have no pings, `CancellationError` when the task is cancelled:
+    ///   the ping may have gone out by then.
+    nonisolated(nonsending) public func ping(_ payload: ByteBuffer? = nil) async throws -> Duration {
         try await self.waiting { wait in
             try await withUnsafeThrowingContinuation { continuation in
-                self.onEventLoop { $0.sendPing(wait, continuation) }
+                self.onEventLoop { $0.sendPing(payload, wait, continuation) }
             }
         }
+    }
+
+    /// Sends a pong that nobody asked for (RFC 6455 section 5.5.3): a sign of life, which is not answered. The peer's pings
+    /// are answered without it.
+    /// - Parameter payload: at most 125 bytes.
+    /// - Throws: as ``send(_:)-(WebSocketMessage)``, and ``WebSocketError/Code/invalidArgument`` for a longer payload and in
+    ///   the dialects before RFC 6455.
+    nonisolated(nonsending) public func pong(_ payload: ByteBuffer = ByteBuffer()) async throws {
+        try await self.say { handler throws(WebSocketError) in try handler.sendPong(payload) }
     }
 
     // MARK: Closing
 
     /// Closes the socket: everything sent before leaves first, then the closing handshake runs, bounded by the close
     /// timeout.
+    ///
+    /// From its beginning nothing more can be sent, and whoever waits to send is told so. It is not cut short when the
+    /// task is cancelled.
     ///
     /// The dialects before RFC 6455 carry neither code nor reason.
     /// - Parameters:
@@ -261,7 +263,8 @@ public final class WebSocket: Sendable {
         }
     }
 
-    /// Waits until the socket has closed, whoever closes it. A cancelled task gets an answer at once, with an error of
+    /// Waits until the socket has closed, whoever closes it: also while messages that had arrived are still to be taken. A
+    /// cancelled task gets an answer at once, with an error of
     /// the code ``WebSocketError/Code/cancelled``.
     nonisolated(nonsending) public func closed() async -> CloseInfo {
         let end = await self.waiting { wait in
@@ -269,7 +272,7 @@ public final class WebSocket: Sendable {
                 self.onEventLoop { $0.whenClosed(wait, continuation) }
             }
         }
-        if self.inbox.isFinished { self.inbox.noteEndSeen() }
+        if self.inbox.isOver { self.inbox.noteEndSeen() }
         return end
     }
 
@@ -285,7 +288,7 @@ public final class WebSocket: Sendable {
     }
 
     /// Whether the connection has ended.
-    package var hasEnded: Bool { self.inbox.isFinished }
+    package var hasEnded: Bool { self.inbox.isOver }
 
     /// Whether it has ended, and ``messages``, ``chunks`` or ``closed()`` said so.
     package var endWasSeen: Bool { self.inbox.endWasSeen }

@@ -118,8 +118,9 @@ public struct MessageStream: Sendable {
     let socket: WebSocket
     let kind: MessageKind
 
-    /// Sends a piece; waits while the peer does not keep up.
-    /// - Throws: ``WebSocketError`` when the socket is closed.
+    /// Sends a piece; waits while the peer does not keep up. What throws has not been sent.
+    /// - Throws: ``WebSocketError`` when the socket is closing or closed, or the message has ended, and
+    ///   `CancellationError` when the task is cancelled while it waits.
     nonisolated(nonsending) public func write(_ bytes: ByteBuffer) async throws {
         try await self.socket.sendChunk(MessageChunk(kind: self.kind, bytes: bytes, isFirst: false, isLast: false))
     }

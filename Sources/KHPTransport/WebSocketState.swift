@@ -35,7 +35,7 @@ extension WebSocket {
         get async { await self.onHandler { $0.bufferedAmount } }
     }
 
-    private func onHandler<Result: Sendable>(
+    func onHandler<Result: Sendable>(
         _ body: @escaping @Sendable (ConnectionHandler) -> Result
     ) async -> Result {
         await withUnsafeContinuation { continuation in

@@ -54,6 +54,41 @@ struct MessageHandlerTests {
         }
     }
 
+    @Test("A handler pings, and is told of the pong")
+    func pings() async throws {
+        final class Pinging: MessageHandler {
+            let heard: Heard
+
+            init(_ heard: Heard) {
+                self.heard = heard
+            }
+
+            func opened(_ socket: EventLoopSocket) {
+                try? socket.pong()
+                try? socket.ping(ByteBuffer(string: "there?"))
+                do { try socket.ping(ByteBuffer(repeating: 0, count: 126)) } catch { self.heard.add("\(error.code)") }
+            }
+
+            func received(_ message: ReceivedMessage, on socket: EventLoopSocket) {}
+
+            func pongReceived(_ payload: ByteBuffer, after roundTrip: Duration, on socket: EventLoopSocket) {
+                self.heard.add("\(String(buffer: payload)) \(roundTrip > .zero)")
+                socket.close()
+            }
+        }
+        try await withServer {
+            echo()
+        } body: { port in
+            let heard = Heard()
+            let info = try await WebSocketClient().connect(
+                to: "ws://127.0.0.1:\(port)/echo",
+                messageHandler: { Pinging(heard) }
+            )
+            #expect(info.clean)
+            #expect(heard.all == ["\(WebSocketError.Code.invalidArgument)", "there? true"])
+        }
+    }
+
     @Test("A task that is cancelled closes the socket with 1001 and waits for that", .timeLimit(.minutes(1)))
     func cancelled() async throws {
         /// Listens and says nothing.

@@ -91,6 +91,35 @@ struct SocketTests {
         }
     }
 
+    @Test("pings have payloads of their own, equal ones among them; what is too long is not sent; pongs go unasked")
+    func payloads() async throws {
+        try await withServer {
+            echo()
+        } body: { port in
+            try await WebSocketClient().withConnection(to: "ws://127.0.0.1:\(port)/echo") { socket in
+                #expect(try await socket.ping(ByteBuffer(repeating: 7, count: 125)) > .zero)
+                #expect(try await socket.ping(ByteBuffer()) > .zero)
+                let trips = try await withThrowingTaskGroup(of: Duration.self) { group in
+                    for number in 0..<30 {
+                        group.addTask { try await socket.ping(ByteBuffer(string: number % 3 == 0 ? "own" : "same")) }
+                    }
+                    return try await group.reduce(into: []) { $0.append($1) }
+                }
+                #expect(trips.count == 30)
+                #expect(trips.allSatisfy { $0 > .zero && $0 < .seconds(10) })
+                let long = ByteBuffer(repeating: 7, count: 126)
+                let ping = await #expect(throws: WebSocketError.self) { try await socket.ping(long) }
+                let pong = await #expect(throws: WebSocketError.self) { try await socket.pong(long) }
+                #expect(ping?.code == .invalidArgument && pong?.code == .invalidArgument)
+                try await socket.pong()
+                try await socket.pong(ByteBuffer(string: "I am here"))
+                try await socket.send("still open")
+                var messages = socket.messages.makeAsyncIterator()
+                #expect(try await messages.next() == .text("still open"))
+            }
+        }
+    }
+
     @Test("everything sent before a close arrives before it")
     func nothingLost() async throws {
         try await withServer {

@@ -1,5 +1,6 @@
 // A client that speaks bytes: for requests and frames that no client of ours would send.
 
+import Foundation
 package import NIOCore
 import NIOPosix
 
@@ -55,10 +56,32 @@ package final class RawClient: Sendable {
         try await self.channel.close()
     }
 
+    /// Ends the stream towards the server, and goes on reading.
+    package func endOutput() async throws {
+        try await self.channel.close(mode: .output)
+    }
+
+    /// Ends the connection with a reset.
+    package func reset() async throws {
+        try await (self.channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0)).get()
+        try await self.channel.close()
+    }
+
+    /// Does not end the connection when the server has ended its side.
+    package func stayAfterEnd() async throws {
+        try await self.channel.eventLoop.submit { self.collector.value.staysAfterEnd = true }.get()
+    }
+
+    /// Takes nothing more from the network, until told otherwise.
+    package func setReading(_ isReading: Bool) async throws {
+        try await self.channel.setOption(.autoRead, value: isReading).get()
+    }
+
     private final class Collector: ChannelInboundHandler {
         typealias InboundIn = ByteBuffer
         private var received = ByteBuffer()
         private var hasEnded = false
+        var staysAfterEnd = false
         private var waiter: (isEnough: (ByteBuffer) -> Bool, promise: EventLoopPromise<ByteBuffer>)?
         private let eventLoop: any EventLoop
 
@@ -94,7 +117,7 @@ package final class RawClient: Sendable {
             if case .inputClosed? = event as? ChannelEvent {
                 self.hasEnded = true
                 self.check()
-                context.close(promise: nil)
+                if !self.staysAfterEnd { context.close(promise: nil) }
             }
         }
 

@@ -24,11 +24,15 @@ package struct KeepAlive: Sendable {
     private let idleTimeout: TimeAmount?
     private let messageTimeout: TimeAmount?
 
-    /// When something last came from the peer.
+    /// When something last came from the peer, or would have been read if anybody read.
     package private(set) var lastReceived: NIODeadline
+    /// Since when no ping is due: the last sign of life, or the last ping that went out while nothing was read.
+    private var quietSince: NIODeadline
     /// When the ping was sent that nothing has come after yet.
     private var silentSince: NIODeadline?
-    private var pings: [(number: UInt64, sent: NIODeadline)] = []
+    /// Whether the time that has come finds nobody reading.
+    private var isReadingPaused = false
+    private var pings: [(number: UInt64, payload: ByteBuffer, sent: NIODeadline)] = []
     private var nextNumber: UInt64 = 1
     /// The message that is unfinished, and since when.
     private var unfinished: (message: UInt64, since: NIODeadline)?
@@ -45,6 +49,7 @@ package struct KeepAlive: Sendable {
         self.idleTimeout = idleTimeout
         self.messageTimeout = messageTimeout
         lastReceived = now
+        quietSince = now
     }
 
     /// When to call `expired`; `nil`: never. It moves later while bytes arrive, so a timer set for an earlier value may
@@ -62,7 +67,7 @@ package struct KeepAlive: Sendable {
     }
 
     private var pingDeadline: NIODeadline? {
-        silentSince.map { $0 + pongTimeout } ?? pingInterval.map { lastReceived + $0 }
+        silentSince.map { $0 + pongTimeout } ?? pingInterval.map { quietSince + $0 }
     }
 
     private var idleDeadline: NIODeadline? { idleTimeout.map { lastReceived + $0 } }
@@ -76,7 +81,18 @@ package struct KeepAlive: Sendable {
     @inline(__always)
     package mutating func bytesReceived(_ now: NIODeadline) {
         lastReceived = now
+        quietSince = now
         silentSince = nil
+    }
+
+    /// Nothing is read, since the application does not keep up: silence is our doing, and no answer can be judged. Pings
+    /// go out all the same, so that the network notices a peer that has vanished.
+    package mutating func readingIsPaused(_ now: NIODeadline) {
+        lastReceived = now
+        isReadingPaused = true
+        if let silentSince { quietSince = max(quietSince, silentSince) }
+        silentSince = nil
+        unfinished = nil
     }
 
     /// What `MessageReader.unfinishedMessage` says after a read. Once per read is enough.
@@ -88,6 +104,7 @@ package struct KeepAlive: Sendable {
 
     /// What is due at `now`, or `nil` if the deadline has moved.
     package mutating func expired(_ now: NIODeadline) -> Event? {
+        defer { isReadingPaused = false }
         if let idleDeadline, now >= idleDeadline { return .idle }
         if let messageDeadline, now >= messageDeadline { return .messageTooSlow }
         guard let pingDeadline, now >= pingDeadline else { return nil }
@@ -96,23 +113,37 @@ package struct KeepAlive: Sendable {
 
     /// The payload of a ping to send now, whoever wants it: an eight-byte number.
     package mutating func ping(_ now: NIODeadline) -> ByteBuffer {
+        let payload = ByteBuffer(integer: nextNumber)
+        noteSent(payload, now)
+        return payload
+    }
+
+    /// A ping with a payload of the application's goes out.
+    /// - Returns: its number.
+    @discardableResult
+    package mutating func noteSent(_ payload: ByteBuffer, _ now: NIODeadline) -> UInt64 {
         let number = nextNumber
         nextNumber &+= 1
         if pings.count >= Limits.Fixed.outstandingPings { pings.removeFirst() }
-        pings.append((number, now))
-        if silentSince == nil { silentSince = now }
-        return ByteBuffer(integer: number)
+        pings.append((number, payload, now))
+        if isReadingPaused {
+            quietSince = now
+        } else if silentSince == nil {
+            silentSince = now
+        }
+        return number
     }
 
-    /// A pong came. The round-trip time of the ping that it answers, or `nil` if it answers none: unsolicited pongs are
-    /// allowed and mean nothing. A pong for a later ping settles the earlier ones (section 5.5.3).
-    package mutating func pongReceived(_ payload: ByteBuffer, _ now: NIODeadline) -> TimeAmount? {
-        guard payload.readableBytes == 8,
-            let number = payload.getInteger(at: payload.readerIndex, as: UInt64.self),
-            let index = pings.firstIndex(where: { $0.number == number })
-        else { return nil }
-        let sent = pings[index].sent
+    /// A pong came. The ping that it answers and its round-trip time, or `nil` if it answers none: unsolicited pongs are
+    /// allowed and mean nothing. A pong for a later ping settles the earlier ones (section 5.5.3); of several pings with
+    /// the same payload each pong answers the oldest.
+    package mutating func pongReceived(
+        _ payload: ByteBuffer,
+        _ now: NIODeadline
+    ) -> (number: UInt64, roundTrip: TimeAmount)? {
+        guard let index = pings.firstIndex(where: { $0.payload == payload }) else { return nil }
+        let ping = pings[index]
         pings.removeFirst(index + 1)
-        return now - sent
+        return (ping.number, now - ping.sent)
     }
 }

@@ -8,10 +8,11 @@ public struct CloseInfo: Sendable {
         case peer
     }
 
-    /// The close code that counts: the peer's when it sent one, otherwise ours. `nil` when the connection ended
-    /// without a close frame, or the peer's close frame held no code.
+    /// The close code that counts: the peer's when it sent one; ours where this side failed the connection over a
+    /// violation, a limit or a deadline; 1006 where the stream ended without the peer's close frame, also when it left
+    /// ours unanswered. `nil` when the peer's close frame held no code, and in dialects without codes.
     public var code: WebSocketCloseCode?
-    /// The reason that came with the code; at most 123 bytes of UTF-8, possibly empty.
+    /// The reason that came with the code; at most 123 bytes of UTF-8, possibly empty, and empty with 1006.
     public var reason: String
     /// Whether both close frames were seen before the stream ended; in ``Dialect/hixie75``, which has none, whether the
     /// stream ended in good order.

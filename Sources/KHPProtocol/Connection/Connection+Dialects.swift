@@ -272,7 +272,8 @@ extension Connection {
     /// Whether an end of the stream without closing frames is no failure: it is how hixie-75 closes (H69-8), and how many
     /// peers of hixie-76 do. Not in the middle of a message.
     var maySimplyEnd: Bool {
-        self.dialect.framing == .hixie && (self.reader.unfinishedMessage == nil || !self.closing.canSend)
+        let isInside = self.ahead?.endsInside ?? (self.reader.unfinishedMessage != nil)
+        return self.dialect.framing == .hixie && (!isInside || !self.closing.canSend)
     }
 
     /// Whether it makes no difference how the stream ends: we are closing, and the peer may just drop it.

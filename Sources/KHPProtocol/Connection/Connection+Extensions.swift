@@ -98,7 +98,7 @@ extension Connection {
 
     /// What is left of what frame transforms make of a piece.
     mutating func nextFromExtensions(now: NIODeadline) -> ConnectionAction? {
-        while self.phase == .open, !self.reader.isFinished, self.extensions?.isPending == true {
+        while self.phase.takesMessages, !self.reader.isFinished, self.extensions?.isPending == true {
             let event: InboundFrameEvent?
             let streams = self.streamsMessages
             let limit = self.settings.limits.messages.messageBytes
@@ -112,7 +112,10 @@ extension Connection {
             case .message(let kind, let payload, _):
                 if let action = self.delivered(kind, payload, self.extensions?.wireBytes, now: now) { return action }
             case .chunk(let kind, let payload, let isFirst, let isLast, _):
-                return .chunk(MessageChunk(kind: kind, bytes: payload, isFirst: isFirst, isLast: isLast))
+                let chunk = MessageChunk(kind: kind, bytes: payload, isFirst: isFirst, isLast: isLast)
+                guard self.isObserved else { return .chunk(chunk) }
+                let wireBytes = self.extensions?.takeWireBytes() ?? 0
+                return self.observed(chunk, wireBytes: wireBytes)
             default: return nil
             }
         }

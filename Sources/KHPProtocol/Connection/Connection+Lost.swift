@@ -39,7 +39,7 @@ extension Connection {
         case .opening, .deciding, .awaitingKey: .opening
         case .extended: .extended
         case .open: self.closing.canSend ? .open : .closing
-        case .leaving, .ended: .closing
+        case .leaving, .unread, .ended: .closing
         }
     }
 }

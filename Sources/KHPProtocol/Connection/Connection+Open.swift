@@ -54,7 +54,7 @@ extension Connection {
 
     mutating func nextWhileOpen(now: NIODeadline) -> ConnectionAction? {
         if self.extensions != nil, let action = self.nextFromExtensions(now: now) { return action }
-        guard self.inbound.readableBytes > 0, self.phase == .open else { return nil }
+        guard self.inbound.readableBytes > 0, self.phase.takesMessages else { return nil }
         do throws(FrameViolation) {
             while let event = try self.reader.next(&self.inbound) {
                 switch event {
@@ -63,25 +63,26 @@ extension Connection {
                     if reserved != 0 {
                         let piece = MessagePiece(kind, payload, reservedBits: ReservedBits(rawValue: reserved))
                         if let action = self.pass(piece, now: now) { return action }
-                        if self.phase != .open { return nil }
+                        if !self.phase.takesMessages { return nil }
                         continue
                     }
                     if self.extensions == nil && !self.isObserved { return .message(kind: kind, payload: payload) }
                     if let action = self.delivered(kind, payload, now: now) { return action }
-                    if self.phase != .open { return nil }
+                    if !self.phase.takesMessages { return nil }
                 case .chunk(let kind, let payload, let isFirst, let isLast, let reserved):
                     if self.idleSince != nil { self.idleSince = now }
                     if reserved != 0 {
                         let bits = ReservedBits(rawValue: reserved)
                         let piece = MessagePiece(kind, payload, reservedBits: bits, isFirst: isFirst, isLast: isLast)
                         if let action = self.pass(piece, now: now) { return action }
-                        if self.phase != .open { return nil }
+                        if !self.phase.takesMessages { return nil }
                         continue
                     }
-                    return .chunk(MessageChunk(kind: kind, bytes: payload, isFirst: isFirst, isLast: isLast))
+                    let chunk = MessageChunk(kind: kind, bytes: payload, isFirst: isFirst, isLast: isLast)
+                    return self.isObserved ? self.observed(chunk, wireBytes: payload.readableBytes) : .chunk(chunk)
                 case .ping, .pong, .close, .dropped:
                     if let action = self.control(event, now: now) { return action }
-                    if self.phase != .open { return nil }
+                    if !self.phase.takesMessages { return nil }
                 }
             }
         } catch {
@@ -91,52 +92,9 @@ extension Connection {
         return nil
     }
 
-    /// A control frame, in the open phase and during the extended handshake.
-    mutating func control(_ event: InboundFrameEvent, now: NIODeadline) -> ConnectionAction? {
-        guard self.controlRate.admit(now) else {
-            self.violated(ControlFrameRate.violation, now: now)
-            return nil
-        }
-        switch event {
-        case .ping(let payload):
-            if self.isObserved {
-                self.actions.append(.event(.frameReceived(FrameInfo(kind: "ping", payload: payload))))
-            }
-            guard self.closing.canSend else { return nil }
-            if self.congestedSince != nil {
-                // Only the latest ping need be answered (RFC 6455 section 5.5.3): a peer that pings and does not read
-                // must not fill our memory (threat B9).
-                self.pendingPong = payload
-            } else {
-                self.writePong(payload)
-            }
-        case .pong(let payload):
-            if self.isObserved {
-                self.actions.append(.event(.frameReceived(FrameInfo(kind: "pong", payload: payload))))
-            }
-            guard let roundTrip = self.keepAlive?.pongReceived(payload, now),
-                let number = payload.getInteger(at: payload.readerIndex, as: UInt64.self)
-            else { return nil }
-            return .pong(number: number, roundTrip: roundTrip)
-        case .close(let code, let reason):
-            guard self.holdsClose, self.phase == .open, self.closing.canSend else {
-                self.peerClosed(code, reason, now: now)
-                return nil
-            }
-            let until = now + self.settings.waits.closeHold
-            self.heldClose = (ClosePayload(code: code, reason: reason), until)
-            return .peerClosing
-        case .dropped:
-            self.reportDropped()
-        case .message, .chunk:
-            break
-        }
-        return nil
-    }
-
     /// Fails an open connection (RFC 6455 section 7.1.7).
     mutating func violated(_ violation: FrameViolation, now: NIODeadline) {
-        guard self.phase == .open else { return self.violatedDuringExtended(violation, now: now) }
+        guard self.phase.takesMessages else { return self.violatedDuringExtended(violation, now: now) }
         let code: WebSocketError.Code =
             switch violation.closeCode {
             case .messageTooBig: .messageTooBig
@@ -218,7 +176,9 @@ extension Connection {
         } else if !self.closing.canSend || self.phase != .open {
             throw self.closedError
         }
-        guard var state = self.streaming else { return }
+        guard var state = self.streaming else {
+            throw WebSocketError(.invalidArgument, "The message that this belongs to has ended.", phase: .open)
+        }
         guard chunk.bytes.readableBytes > 0 || chunk.isLast else { return }
         if self.extensions?.needsWholeMessages == true || self.legacy != .off && self.dialect.framing == .rfc6455 {
             return try self.collect(chunk, state, now: now)
@@ -279,6 +239,15 @@ extension Connection {
         }
     }
 
+    /// Gives up a message that is being sent in pieces, if nothing of it has gone out.
+    /// - Returns: whether that was so; otherwise the connection can only be closed.
+    package mutating func takeBackStream(now: NIODeadline) -> Bool {
+        guard self.phase == .open, self.streaming?.hasBegun != true else { return false }
+        self.streaming = nil
+        self.performOutgoing(now: now)
+        return true
+    }
+
     func checkSending() throws(WebSocketError) {
         guard self.phase == .open, self.closing.canSend else { throw self.closedError }
         guard self.streaming == nil else {
@@ -297,7 +266,8 @@ extension Connection {
         return error
     }
 
-    var closedError: WebSocketError {
+    /// What a caller gets who sends on a connection that closes or has closed.
+    package var closedError: WebSocketError {
         self.failure ?? WebSocketError(.closed, "The socket is closing or closed.", phase: .closing)
     }
 
@@ -352,35 +322,15 @@ extension Connection {
         }
     }
 
-    mutating func writePong(_ payload: ByteBuffer) {
-        let mask = self.nextMask()
-        let writer = self.writer
-        self.output.write { writer.writePong(payload, mask: mask, into: &$0) }
-        if self.isObserved { self.actions.append(.event(.frameSent(FrameInfo(kind: "pong", payload: payload)))) }
-    }
-
-    /// Queues a ping; the pong that answers it, or a later one, tells the round trip.
-    /// - Returns: the ping's number.
-    package mutating func ping(now: NIODeadline) throws(WebSocketError) -> UInt64 {
-        guard self.phase == .open, self.closing.canSend else { throw self.closedError }
-        try self.checkPing()
-        guard let payload = self.keepAlive?.ping(now) else { throw self.closedError }
-        self.writePing(payload)
-        return payload.getInteger(at: payload.readerIndex, as: UInt64.self) ?? 0
-    }
-
-    mutating func writePing(_ payload: ByteBuffer) {
-        let mask = self.nextMask()
-        let writer = self.writer
-        self.output.write { writer.writePing(payload, mask: mask, into: &$0) }
-        if self.isObserved { self.actions.append(.event(.frameSent(FrameInfo(kind: "ping", payload: payload)))) }
-    }
-
     /// The application has taken all that came before the peer's close frame, or will not.
     package mutating func answerHeldClose(now: NIODeadline) {
         guard let payload = self.heldClose?.payload else { return }
         self.heldClose = nil
         self.peerClosed(payload.code, payload.reason, now: now)
+        // Nothing more comes, and what has come is not to be read for the sake of the end.
+        guard self.isInputClosed, self.phase == .open else { return }
+        self.perform(self.closing.inputClosed(), now: now)
+        self.end(clean: self.closing.isClean)
     }
 
     /// Begins the closing handshake; in a handshake, gives it up.
@@ -398,79 +348,24 @@ extension Connection {
             )
         case .idle, .opening, .deciding, .awaitingKey:
             self.end(clean: false)
-        case .leaving, .ended:
+        case .leaving, .unread, .ended:
             break
         }
-    }
-
-    /// Whether the peer keeps up with what is written.
-    package mutating func setCongested(_ isCongested: Bool, now: NIODeadline) {
-        if isCongested {
-            if self.congestedSince == nil { self.congestedSince = now }
-        } else {
-            self.congestedSince = nil
-            if let payload = self.pendingPong {
-                self.pendingPong = nil
-                if self.closing.canSend { self.writePong(payload) }
-            }
-        }
-    }
-
-    /// Nothing is read from the peer, since the application does not keep up: its silence is our doing.
-    package mutating func readingIsPaused(now: NIODeadline) {
-        self.keepAlive?.bytesReceived(now)
-        self.keepAlive?.unfinishedMessage(nil, now)
-    }
-
-    /// Some of what was written has left: a slow peer is not a stalled one.
-    package mutating func writesProgressed(now: NIODeadline) {
-        if self.congestedSince != nil { self.congestedSince = now }
-    }
-
-    mutating func openTimeReached(now: NIODeadline) {
-        if let heldClose, heldClose.until <= now { return self.answerHeldClose(now: now) }
-        if let congestedSince, congestedSince + self.settings.waits.stalledWrite <= now {
-            self.drop("The peer did not take any bytes for too long.", now: now)
-            return
-        }
-        if let sessionEnd, sessionEnd <= now {
-            self.sessionEnd = nil
-            self.close(code: .policyViolation, reason: Self.sessionIsOver, now: now)
-            return
-        }
-        if let idleSince, let idle = self.settings.waits.idle, idleSince + idle <= now {
-            let payload = ClosePayload(code: .goingAway, reason: "idle for too long")
-            self.perform(self.closing.close(payload, now: now), now: now)
-            return
-        }
-        guard self.closing.canSend else { return }
-        if let deadline = self.extensions?.deadline, deadline <= now {
-            self.extensionsTimeReached(now: now)
-            guard self.phase == .open, self.closing.canSend else { return }
-        }
-        // What was unfinished after some read may have been completed by one that left nothing behind.
-        self.keepAlive?.unfinishedMessage(self.reader.unfinishedMessage, now)
-        switch self.keepAlive?.expired(now) {
-        case .sendPing(let payload): self.writePing(payload)
-        case .messageTooSlow: self.drop("A message was not complete in time.", now: now)
-        case .timedOut, .idle: self.drop("The peer did not answer a ping in time.", now: now)
-        case nil: break
-        }
-    }
-
-    /// What a client is told with 1008; one that connects again is challenged anew.
-    private static let sessionIsOver = "the session is over; authenticate again"
-
-    private mutating func drop(_ message: String, now: NIODeadline) {
-        if self.failure == nil {
-            self.failure = self.located(WebSocketError(.timeout, message, closeCode: .abnormal, phase: .open))
-        }
-        self.perform(self.closing.fail(ClosePayload(code: .policyViolation, reason: message), now: now), now: now)
     }
 
     mutating func observeClose(_ code: WebSocketCloseCode?, _ reason: String) {
         var bytes = ByteBuffer()
         ClosePayload(code: code, reason: reason).write(into: &bytes)
         self.actions.append(.event(.frameReceived(FrameInfo(kind: "close", payload: bytes))))
+    }
+
+    /// A piece of a message, past the observer.
+    mutating func observed(_ chunk: MessageChunk, wireBytes: Int) -> ConnectionAction? {
+        let kind = chunk.isFirst ? (chunk.kind == .text ? "text" : "binary") : "continuation"
+        var info = FrameInfo(kind: kind, payload: chunk.bytes)
+        info.wireBytes = wireBytes
+        self.actions.append(.event(.frameReceived(info)))
+        self.actions.append(.chunk(chunk))
+        return self.actions.popFirst()
     }
 }

@@ -5,6 +5,8 @@
 //                        │  └─ plain WebSocket ──────────────────▲                    ▲
 //                        └──────── refusal, redirect, failure ── leaving ─────────────┘
 //
+// Where the peer leaves while the application takes nothing, `unread` stands for `ended` until all is taken.
+//
 // Three kinds of invalid: a call that makes no sense in a phase is our own bug and does nothing; a violation of the
 // peer ends in `leaving` with an error and a close code; what the specifications say to ignore is ignored where it is
 // read (a second close frame, data after a close).
@@ -54,7 +56,14 @@ package struct Connection {
         case open
         /// The handshake has failed or was answered otherwise; the closing handshake runs, or the stream is drained.
         case leaving
+        /// It has ended, as far as anybody else is concerned; the application still takes what had arrived.
+        case unread
         case ended
+
+        /// Whether messages are handed out.
+        var takesMessages: Bool { self == .open || self == .unread }
+        /// Whether the connection has told its end.
+        var isOver: Bool { self == .unread || self == .ended }
     }
 
     package let role: Role
@@ -63,8 +72,6 @@ package struct Connection {
 
     var phase = Phase.idle
     var inbound = ByteBuffer()
-    /// How many bytes there were when some were joined last.
-    private var joinedBytes = 0
     var actions = ActionQueue()
     var isInputClosed = false
 
@@ -95,7 +102,12 @@ package struct Connection {
     /// Server: when whoever authenticated has to do so again.
     var sessionEnd: NIODeadline?
     var congestedSince: NIODeadline?
+    /// Whether the network has not taken all that was written before.
+    var isBacklogged = false
+    /// The answer to the peer's latest ping, which waits until all that was said before has left.
     var pendingPong: ByteBuffer?
+    /// Whether a ping was answered since the shell looked last (``takeAnsweredPing()``).
+    var hasAnsweredPing = false
     var streaming: StreamingState?
     /// Bytes of payload that the application has sent since the socket opened; it may wrap.
     package internal(set) var sentPayload = 0
@@ -103,7 +115,11 @@ package struct Connection {
     /// before it: its answers to them can then still be sent (RFC 6455 section 5.5.1 allows the delay).
     package var holdsClose = false
     package internal(set) var heldClose: (payload: ClosePayload, until: NIODeadline)?
+    /// What was found out about bytes that nobody has taken when the peer's stream ended.
+    var ahead: Ahead?
     var isTransportGone = false
+    /// Whether the end came because the peer took no bytes: what is still to be written will not be taken either.
+    package internal(set) var hasStalled = false
     var wasOpen = false
     var failure: WebSocketError?
     package internal(set) var shouldLinger = false
@@ -159,7 +175,11 @@ package struct Connection {
 
     /// Bytes arrived.
     package mutating func receive(_ bytes: ByteBuffer, now: NIODeadline) {
-        self.inbound.join(bytes, joined: &self.joinedBytes)
+        if self.inbound.readableBytes == 0 {
+            self.inbound = bytes
+        } else {
+            self.join(bytes)
+        }
         self.keepAlive?.bytesReceived(now)
     }
 
@@ -168,14 +188,16 @@ package struct Connection {
         self.isInputClosed = true
     }
 
-    /// The transport has failed.
+    /// The transport has failed; `next` tells of the end, behind what had arrived before.
     package mutating func transportFailed(_ error: WebSocketError, now: NIODeadline) {
-        guard self.phase != .ended else { return }
+        guard !self.phase.isOver else { return }
         // How the stream ends after both close frames is no news: many peers simply drop it.
-        if self.failure == nil, !self.closing.isClean, !self.endsAnyhow { self.failure = self.placed(error) }
+        if self.failure == nil, !self.closing.isClean, self.heldClose == nil, !self.endsAnyhow {
+            self.failure = self.placed(error)
+        }
         self.isInputClosed = true
         self.isTransportGone = true
-        self.streamEnded(now: now)
+        if self.phase != .open { self.streamEnded(now: now) }
     }
 
     /// The transport is gone.
@@ -187,8 +209,7 @@ package struct Connection {
     /// What to report when the transport is gone and nothing else was said.
     package mutating func abandoned(now: NIODeadline) -> CloseInfo {
         self.phase = .ended
-        self.extensions?.closed()
-        self.extensions = nil
+        self.forgetReceived()
         return self.closeInfo(clean: false)
     }
 
@@ -199,8 +220,9 @@ package struct Connection {
     package mutating func next(now: NIODeadline, isPaused: Bool = false) -> ConnectionAction? {
         // What happens with every message comes first; the rest is kept out of its way.
         if self.phase == .open, self.actions.isEmpty {
-            if isPaused, self.closing.canSend { return nil }
-            if self.inbound.readableBytes > 0 {
+            if isPaused, self.closing.canSend {
+                if !self.isInputClosed { return nil }
+            } else if self.inbound.readableBytes > 0 {
                 if let action = self.nextWhileOpen(now: now) { return action }
             } else if !self.isInputClosed, self.extensions == nil {
                 self.releaseInbound()
@@ -220,7 +242,11 @@ package struct Connection {
     private mutating func nextAnyhow(now: NIODeadline, isPaused: Bool) -> ConnectionAction? {
         while true {
             if let action = self.actions.popFirst() { return action }
-            if isPaused, self.phase == .open, self.closing.canSend { return nil }
+            if isPaused, self.phase == .open, self.closing.canSend {
+                if self.isInputClosed { self.streamEndedUnread(now: now) }
+                if self.actions.isEmpty { return nil }
+                continue
+            }
             self.releaseInbound()
             let before = self.inbound.readableBytes
             let phase = self.phase
@@ -243,6 +269,8 @@ package struct Connection {
                 self.advanceLeaving(now: now)
             case .idle, .ended:
                 self.inbound.moveReaderIndex(to: self.inbound.writerIndex)
+            case .unread:
+                return nil
             }
             // Progress is bytes consumed, a phase left or an action made; without any of them there is no more to do.
             if self.phase == phase && self.actions.isEmpty && self.inbound.readableBytes == before {
@@ -254,73 +282,12 @@ package struct Connection {
         }
     }
 
-    // MARK: Time
-
-    /// When to call `timeReached`. It may move with every call of anything else.
-    ///
-    /// Mutating in form only: for a plain getter the compiler copies the whole connection out of the object that holds it.
-    package var deadline: NIODeadline? {
-        mutating get { self.earliestDeadline }
-    }
-
-    private var earliestDeadline: NIODeadline? {
-        var earliest = self.closing.deadline
-        func consider(_ other: NIODeadline?) {
-            guard let other else { return }
-            if let known = earliest, known <= other { return }
-            earliest = other
-        }
-        switch self.phase {
-        case .idle, .opening, .deciding, .awaitingKey:
-            consider(self.openingDeadline)
-            consider(self.totalDeadline)
-        case .extended:
-            consider(self.client?.extended?.deadline)
-            consider(self.server?.extended?.deadline)
-            consider(self.totalDeadline)
-        case .open:
-            consider(self.keepAlive?.deadline)
-            consider(self.heldClose?.until)
-            consider(self.sessionEnd)
-            if let idleSince, let idle = self.settings.waits.idle { consider(idleSince + idle) }
-            if self.closing.canSend { consider(self.extensions?.deadline) }
-            if let congestedSince { consider(congestedSince + self.settings.waits.stalledWrite) }
-        case .leaving, .ended:
-            break
-        }
-        return earliest
-    }
-
-    /// `deadline` has come.
-    package mutating func timeReached(now: NIODeadline) {
-        if let deadline = self.closing.deadline, deadline <= now {
-            self.perform(self.closing.deadlineReached(now: now), now: now)
-            return
-        }
-        if let deadline = self.totalDeadline, deadline <= now, self.phase != .open, self.phase != .leaving {
-            if self.settleAnswer(now: now) { return }
-            self.timedOut("The connect was not complete within \(self.settings.timeouts.total.words).", now: now)
-            return
-        }
-        switch self.phase {
-        case .idle, .opening, .deciding, .awaitingKey:
-            guard let deadline = self.openingDeadline, deadline <= now else { return }
-            self.openingTimedOut(now: now)
-        case .extended:
-            self.extendedTimeReached(now: now)
-        case .open:
-            self.openTimeReached(now: now)
-        case .leaving, .ended:
-            break
-        }
-    }
-
     // MARK: Leaving
 
     /// Fails the connection for something that went wrong before it was open: tells at once, then closes.
     mutating func fail(_ error: WebSocketError, close code: WebSocketCloseCode?, reason: String = "", now: NIODeadline)
     {
-        guard self.phase != .ended else { return }
+        guard !self.phase.isOver else { return }
         let error = self.located(error)
         if self.failure == nil { self.failure = error }
         let wasLeaving = self.phase == .leaving
@@ -382,7 +349,7 @@ package struct Connection {
             self.extendedStreamEnded(now: now)
         case .open:
             self.answerHeldClose(now: now)
-            if self.phase == .ended { return }
+            if self.phase.isOver { return }
             if self.failure == nil, !self.closing.isClean, !self.maySimplyEnd {
                 self.failure = WebSocketError(
                     .closed,
@@ -399,7 +366,7 @@ package struct Connection {
         case .idle, .opening, .deciding, .awaitingKey:
             if self.role == .client, let failure { self.actions.append(.failed(failure)) }
             self.end(clean: false)
-        case .ended:
+        case .unread, .ended:
             break
         }
     }
@@ -421,16 +388,14 @@ package struct Connection {
     }
 
     mutating func end(clean: Bool) {
-        guard self.phase != .ended else { return }
-        self.phase = .ended
+        guard !self.phase.isOver else { return }
+        self.phase = self.phase == .open && self.ahead != nil && !self.reader.isFinished ? .unread : .ended
         self.openingDeadline = nil
         self.totalDeadline = nil
         self.keepAlive = nil
         self.client = nil
         self.server = nil
-        self.inbound = ByteBuffer()
-        self.extensions?.closed()
-        self.extensions = nil
+        if self.phase == .ended { self.forgetReceived() }
         let info = self.closeInfo(clean: clean)
         if self.isObserved, self.wasOpen { self.actions.append(.event(.closed(info))) }
         self.actions.append(.closed(info))
@@ -439,9 +404,10 @@ package struct Connection {
     func closeInfo(clean: Bool) -> CloseInfo {
         let outcome = self.closing.outcome
         if self.dialect.closing != .codes { return self.closeInfoWithoutCodes(isLocal: outcome.isLocal) }
+        let sent = outcome.isUnanswered ? nil : outcome.sent
         let code: WebSocketCloseCode? =
-            if clean { outcome.code == .noStatus ? nil : outcome.code } else { outcome.sent?.code ?? .abnormal }
-        let reason = clean ? outcome.reason : outcome.sent?.reason ?? ""
+            if clean { outcome.code == .noStatus ? nil : outcome.code } else { sent?.code ?? .abnormal }
+        let reason = clean ? outcome.reason : sent?.reason ?? ""
         var failure = self.failure
         if failure == nil, !clean, self.wasOpen {
             failure = WebSocketError(

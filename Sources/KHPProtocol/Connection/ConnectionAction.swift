@@ -13,7 +13,7 @@ package enum ConnectionAction {
     /// application has taken what came before.
     case peerClosing
     /// A pong answered our ping of this number, and all before it.
-    case pong(number: UInt64, roundTrip: TimeAmount)
+    indirect case pong(number: UInt64, payload: ByteBuffer, roundTrip: TimeAmount)
     /// Server: a valid opening request arrived; call `answerOpening`.
     indirect case decideOpening(OpeningRequest)
     /// Server: a valid extended request arrived; call `answerExtended`.

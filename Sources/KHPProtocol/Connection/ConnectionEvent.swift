@@ -37,15 +37,16 @@ public enum ConnectionEvent: Sendable {
     case violation(WebSocketError)
     /// A pong answered a ping of ours.
     case pong(roundTrip: Duration)
-    /// The socket was open and has closed.
+    /// The socket was open and has closed. Nothing of that connection is told after it: messages that the application
+    /// had not taken yet when a peer left are not, though they can still be read.
     case closed(CloseInfo)
     /// The connection, or the whole connect, failed before it was open.
     case failed(WebSocketError)
 }
 
-/// A frame or whole message as an observer sees it.
+/// A frame, a whole message, or a piece of one that is sent or delivered in pieces, as an observer sees it.
 public struct FrameInfo: Sendable {
-    /// `text`, `binary`, `ping`, `pong` or `close`.
+    /// `text`, `binary`, `ping`, `pong` or `close`; `continuation` for each piece of a message but the first.
     public var kind: String
     /// The payload's length in bytes.
     public var bytes: Int

@@ -20,12 +20,14 @@ public struct Timeouts: Sendable {
     public var wrongAnswerWindow: Duration = .seconds(60)
     /// One message from its first byte to its last, where it is delivered whole; `nil` waits for ever (threat B8).
     public var message: Duration? = .seconds(180)
-    /// How long written bytes may go without the peer taking any, before the connection is dropped (threat B16).
+    /// How long written bytes may go without the peer taking any, before the connection is dropped: from the moment at
+    /// which they exceed the send buffer's high-water mark, or the peer was last seen to take some (threat B16).
     public var stalledWrite: Duration = .seconds(20)
     /// How long the answer to the peer's close frame waits for the application to take, and perhaps answer, the messages
     /// before it. It goes out as soon as that is done.
     public var closeHold: Duration = .seconds(2)
-    /// The closing handshake: how long to wait for the peer's close frame and the end of its stream.
+    /// The closing handshake: how long to wait for the peer's close frame and the end of its stream. A client that has
+    /// seen both close frames waits a second for the server to end the stream, and ends it then (RFC 6455 section 7.1.1).
     public var close: Duration = .seconds(10)
 
     /// The defaults.
@@ -33,6 +35,10 @@ public struct Timeouts: Sendable {
 }
 
 /// When to send pings, and when to give up on a silent peer.
+///
+/// While nothing is read because the application does not keep up, pings go out and their pongs are not waited for. The
+/// dialects before RFC 6455 have no pings: there `idleTimeout` ends a silent connection, `Timeouts.stalledWrite` one whose
+/// peer takes nothing, and TCP's keep-alive one whose peer has vanished.
 public struct KeepAliveConfiguration: Sendable {
     /// Send a ping when nothing was received for this long; `nil` sends none.
     public var pingInterval: Duration? = .seconds(20)

@@ -40,7 +40,7 @@ struct KeepAliveTests {
         }
         machine.bytesReceived(at(36))
         #expect(machine.deadline == at(56))
-        #expect(machine.pongReceived(payload, at(36, 500)) == .milliseconds(1500))
+        #expect(machine.pongReceived(payload, at(36, 500))?.roundTrip == .milliseconds(1500))
         #expect(machine.pongReceived(payload, at(37)) == nil)
     }
 
@@ -59,17 +59,40 @@ struct KeepAliveTests {
         let second = machine.ping(at(2))
         let third = machine.ping(at(3))
         #expect(Set([first, second, third]).count == 3)
-        #expect(machine.pongReceived(second, at(4)) == .seconds(2))
+        #expect(machine.pongReceived(second, at(4))?.roundTrip == .seconds(2))
         #expect(machine.pongReceived(first, at(4)) == nil)
-        #expect(machine.pongReceived(third, at(4)) == .seconds(1))
+        #expect(machine.pongReceived(third, at(4))?.roundTrip == .seconds(1))
     }
 
-    /// Pings that are never answered are forgotten beyond the last eight.
+    /// Pings that are never answered are forgotten beyond the last sixty-four.
     @Test func outstandingPingsAreBounded() {
         var machine = keepAlive()
-        let pings = (0..<20).map { machine.ping(at($0)) }
-        #expect(machine.pongReceived(pings[11], at(30)) == nil)
-        #expect(machine.pongReceived(pings[12], at(30)) == .seconds(18))
+        let pings = (0..<70).map { machine.ping(at($0)) }
+        #expect(machine.pongReceived(pings[5], at(100)) == nil)
+        #expect(machine.pongReceived(pings[6], at(100))?.roundTrip == .seconds(94))
+    }
+
+    /// The application's own payloads, equal ones among them: each pong answers the oldest that is like it.
+    @Test func ownPayloads() {
+        var machine = keepAlive()
+        let same = ByteBuffer(string: "same")
+        let numbers = [same, same, ByteBuffer(), ByteBuffer(string: "other"), same].enumerated().map {
+            second,
+            payload in
+            machine.noteSent(payload, at(Int64(second)))
+        }
+        func answered(_ payload: ByteBuffer) -> [Int64] {
+            guard let pong = machine.pongReceived(payload, at(10)) else { return [] }
+            return [Int64(pong.number), pong.roundTrip.nanoseconds / 1_000_000_000]
+        }
+        #expect(numbers == [1, 2, 3, 4, 5])
+        #expect(answered(same) == [1, 10])
+        #expect(answered(same) == [2, 9])
+        // One that was passed over is answered with a later one.
+        #expect(answered(ByteBuffer(string: "other")) == [4, 7])
+        #expect(answered(ByteBuffer()) == [])
+        #expect(answered(same) == [5, 6])
+        #expect(answered(same) == [])
     }
 
     @Test func idleTimeout() {

@@ -1,0 +1,127 @@
+// Control frames: what the peer's are answered with, and what the application sends of them (RFC 6455 section 5.5).
+
+package import NIOCore
+
+extension Connection {
+    /// A control frame, in the open phase and during the extended handshake.
+    mutating func control(_ event: InboundFrameEvent, now: NIODeadline) -> ConnectionAction? {
+        if case .close(let code, let reason) = event { return self.closeReceived(code, reason, now: now) }
+        // The close frame is the last that counts, so it cannot be one of too many.
+        guard self.controlRate.admit(now) else {
+            self.violated(ControlFrameRate.violation, now: now)
+            return nil
+        }
+        switch event {
+        case .ping(let payload):
+            if self.isObserved {
+                self.actions.append(.event(.frameReceived(FrameInfo(kind: "ping", payload: payload))))
+            }
+            guard self.closing.canSend else { return nil }
+            // Only the latest ping need be answered (RFC 6455 section 5.5.3): a peer that pings and does not read must
+            // not fill our memory (threat B9).
+            self.pendingPong = payload
+            self.answerPendingPing()
+        case .pong(let payload):
+            if self.isObserved {
+                self.actions.append(.event(.frameReceived(FrameInfo(kind: "pong", payload: payload))))
+            }
+            guard let answer = self.keepAlive?.pongReceived(payload, now) else { return nil }
+            return .pong(number: answer.number, payload: payload, roundTrip: answer.roundTrip)
+        case .dropped:
+            self.reportDropped()
+        case .message, .chunk, .close:
+            break
+        }
+        return nil
+    }
+
+    private mutating func closeReceived(
+        _ code: WebSocketCloseCode?,
+        _ reason: String,
+        now: NIODeadline
+    ) -> ConnectionAction? {
+        guard self.holdsClose, self.phase == .open, self.closing.canSend else {
+            self.peerClosed(code, reason, now: now)
+            return nil
+        }
+        // It may have been seen ahead of the messages before it: then its time runs already.
+        let until = self.heldClose?.until ?? now + self.settings.waits.closeHold
+        self.ahead = nil
+        self.heldClose = (ClosePayload(code: code, reason: reason), until)
+        return .peerClosing
+    }
+
+    // MARK: Pongs
+
+    /// Answers the latest ping, once all that was said before has left.
+    mutating func answerPendingPing() {
+        guard self.congestedSince == nil, !self.isBacklogged, let payload = self.pendingPong else { return }
+        self.pendingPong = nil
+        guard self.closing.canSend else { return }
+        self.hasAnsweredPing = true
+        self.writePong(payload)
+    }
+
+    /// Whether a ping was answered since the last call: then it is to be known when that has left (``setBacklogged(_:)``).
+    package mutating func takeAnsweredPing() -> Bool {
+        guard self.hasAnsweredPing else { return false }
+        self.hasAnsweredPing = false
+        return true
+    }
+
+    mutating func writePong(_ payload: ByteBuffer) {
+        let mask = self.nextMask()
+        let writer = self.writer
+        self.output.write { writer.writePong(payload, mask: mask, into: &$0) }
+        if self.isObserved { self.actions.append(.event(.frameSent(FrameInfo(kind: "pong", payload: payload)))) }
+    }
+
+    /// Queues a pong that answers nothing (RFC 6455 section 5.5.3).
+    package mutating func pong(_ payload: ByteBuffer, now: NIODeadline) throws(WebSocketError) {
+        try self.checkControl(payload)
+        self.writePong(payload)
+    }
+
+    // MARK: Pings
+
+    /// Queues a ping; the pong that answers it, or a later one, tells the round trip.
+    /// - Parameter payload: at most 125 bytes; by default a number that no other ping of this connection has.
+    /// - Returns: the ping's number.
+    package mutating func ping(
+        _ payload: ByteBuffer? = nil,
+        now: NIODeadline
+    ) throws(WebSocketError) -> UInt64 {
+        try self.checkControl(payload ?? ByteBuffer())
+        let number: UInt64?
+        if let payload {
+            number = self.keepAlive?.noteSent(payload, now)
+            self.writePing(payload)
+        } else {
+            let payload = self.keepAlive?.ping(now)
+            number = payload?.getInteger(at: 0)
+            if let payload { self.writePing(payload) }
+        }
+        guard let number else { throw self.closedError }
+        return number
+    }
+
+    mutating func writePing(_ payload: ByteBuffer) {
+        let mask = self.nextMask()
+        let writer = self.writer
+        self.output.write { writer.writePing(payload, mask: mask, into: &$0) }
+        if self.isObserved { self.actions.append(.event(.frameSent(FrameInfo(kind: "ping", payload: payload)))) }
+    }
+
+    private func checkControl(_ payload: ByteBuffer) throws(WebSocketError) {
+        guard self.phase == .open, self.closing.canSend else { throw self.closedError }
+        try self.checkPing()
+        let limit = Limits.Fixed.controlPayloadBytes
+        guard payload.readableBytes <= limit else {
+            throw WebSocketError(
+                .invalidArgument,
+                "A ping or pong carries at most \(limit) bytes; \(payload.readableBytes) were given.",
+                phase: .open
+            )
+        }
+    }
+}

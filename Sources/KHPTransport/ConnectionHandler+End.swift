@@ -1,0 +1,159 @@
+// How a connection ends for everybody who has to do with it: whoever waits is told at once, the transport goes as soon as
+// what was written has left, and what had arrived stays for the application.
+
+import KHPProtocol
+package import NIOCore
+import NIOSSL
+
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Glibc
+#endif
+
+/// How long the end of a transport may take, whatever the peer does.
+package struct EndPatience: Sendable {
+    /// For what was written to leave. Then the connection is reset, so that the peer sees that something is missing.
+    package var flush = TimeAmount.seconds(10)
+    /// For a peer that was refused and is still sending.
+    package var linger = TimeAmount.seconds(1)
+}
+
+extension ConnectionHandler {
+    func finish(_ info: CloseInfo) {
+        guard !self.hasEnded else { return }
+        self.hasEnded = true
+        self.closeInfo = info
+        self.tellState()
+        self.flushNow()
+        self.timer.cancel()
+        self.stall = nil
+        self.delegate?.perform(.closed(info), on: self)
+        self.delegate = nil
+        let wasPaused = self.isPaused
+        switch self.sink {
+        case .inbox(let inbox) where self.connection.hasUnread:
+            inbox.noteOver()
+            if !wasPaused { self.deliverUnread() }
+        case .inbox(let inbox):
+            self.sink = .none
+            inbox.finish(info)
+        case .handler(let handler):
+            self.sink = .none
+            // It cannot take them later.
+            while let action = self.nextUnread() {
+                switch action {
+                case .message(let kind, let payload):
+                    handler.received(ReceivedMessage(kind: kind, bytes: payload), on: EventLoopSocket(self))
+                case .chunk(let chunk):
+                    handler.received(chunk, on: EventLoopSocket(self))
+                default:
+                    break
+                }
+            }
+            handler.closed(info)
+        case .none:
+            self.connection.dropUnread()
+        }
+        let failure = WebSocketError.closed(info)
+        self.endWaitsOfSenders(failure)
+        let pings = self.pings
+        self.pings = []
+        for ping in pings { ping.continuation.resume(throwing: failure) }
+        for waiter in self.closeWaiters { waiter.continuation.resume(returning: info) }
+        self.closeWaiters = []
+        if self.isBursting {
+            // The end of this burst may never be told: a channel that closes while it reads completes no read.
+            self.isBursting = false
+            self.executor.abandonBurst()
+        }
+        self.endTransport(lingering: self.connection.shouldLinger)
+    }
+
+    // MARK: What had arrived
+
+    private func nextUnread() -> ConnectionAction? {
+        self.isTaken = true
+        defer { self.isTaken = false }
+        return self.connection.nextUnread(now: .now())
+    }
+
+    /// Hands on what had arrived before the end, as far as the application keeps up; behind the last, the end.
+    func deliverUnread() {
+        guard case .inbox(let inbox) = self.sink, let info = self.closeInfo else { return }
+        while let action = self.nextUnread() {
+            let isFull: Bool
+            switch action {
+            case .message(let kind, let payload): isFull = inbox.push(kind, payload, isClosing: false)
+            case .chunk(let chunk): isFull = inbox.push(chunk, isClosing: false)
+            default: isFull = false
+            }
+            if isFull { return }
+        }
+        self.sink = .none
+        var end = info
+        end.error = info.error ?? self.connection.lastFailure
+        inbox.finish(end)
+    }
+
+    /// Nobody holds the socket any more: it is closed, since nothing could ever be done with it.
+    package func abandoned() {
+        if self.hasEnded {
+            self.sink = .none
+            return self.connection.dropUnread()
+        }
+        self.close(code: .goingAway, reason: "")
+        self.resumeReading()
+    }
+
+    // MARK: The transport
+
+    /// Drops the connection without a closing handshake.
+    package func abort() {
+        guard let channel = self.context?.channel else { return }
+        Self.cut(channel)
+    }
+
+    /// Ends the transport once what was written has left.
+    ///
+    /// A server that refuses while the peer is still sending half-closes and reads on for a moment: closing at once
+    /// would reset the stream and could destroy the refusal on its way.
+    private func endTransport(lingering: Bool) {
+        guard let context = self.context, context.channel.isActive else { return }
+        let channel = context.channel
+        // TLS that was never established has nothing to flush and nobody to say goodbye to.
+        if !self.hasStarted { return context.close(promise: nil) }
+        if self.connection.hasStalled { return Self.cut(channel) }
+        if !lingering, !self.usesTLS, self.unwrittenBytes == 0 { return context.close(promise: nil) }
+        // Whatever the peer does, the descriptor is given back after this long.
+        let patience = lingering ? self.endPatience.linger : self.endPatience.flush
+        let limit = context.eventLoop.scheduleTask(in: patience) { Self.cut(channel) }
+        channel.closeFuture.whenComplete { _ in limit.cancel() }
+        self.setChannelReading(true)
+        let flushed = context.eventLoop.makePromise(of: Void.self)
+        let mode: CloseMode = lingering && !self.usesTLS ? .output : .all
+        flushed.futureResult.whenComplete { _ in channel.close(mode: mode, promise: nil) }
+        context.writeAndFlush(self.wrapOutboundOut(ByteBuffer()), promise: flushed)
+    }
+
+    /// Ends a transport now. Where bytes are left that the peer has not taken it is reset: an end in good order would say
+    /// that nothing is missing, which in a dialect without closing frames nobody could tell.
+    private static func cut(_ channel: any Channel) {
+        if let unwritten = try? channel.syncOptions?.getOption(.bufferedWritableBytes), unwritten > 0,
+            let options = channel as? any SocketOptionProvider
+        {
+            _ = options.setSoLinger(linger(l_onoff: 1, l_linger: 0))
+        }
+        // TLS would say goodbye to a peer that does not listen, and wait for its answer.
+        if let tls = try? channel.pipeline.syncOperations.context(handlerType: NIOSSLHandler.self) {
+            tls.close(promise: nil)
+        } else {
+            channel.close(promise: nil)
+        }
+    }
+
+    /// What the channel has been given and has not written.
+    package var unwrittenBytes: Int { (try? self.context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 }
+}

@@ -1,0 +1,28 @@
+// Whether the peer takes what is written: a stalled one is told from a slow one, and answers to pings do not pile up.
+
+import KHPProtocol
+import NIOCore
+
+extension ConnectionHandler {
+    /// A peer that takes some of what was written is slow, not stalled.
+    func lookAtStall(now: NIODeadline) {
+        guard let stall else { return }
+        let bytes = self.unwrittenBytes
+        if bytes < stall.bytes { self.connection.writesProgressed(now: now) }
+        self.stall = (bytes, now)
+    }
+
+    /// The answer to a ping was written: further ones wait until it has left, and of these only the latest counts.
+    func followAnswer(_ context: ChannelHandlerContext) {
+        guard self.unwrittenBytes > 0 else { return }
+        self.connection.setBacklogged(true)
+        let bound = NIOLoopBound(self, eventLoop: self.eventLoop)
+        let written = context.eventLoop.makePromise(of: Void.self)
+        written.futureResult.whenSuccess {
+            guard !bound.value.hasEnded else { return }
+            bound.value.connection.setBacklogged(false)
+            bound.value.flushSoon()
+        }
+        context.writeAndFlush(self.wrapOutboundOut(ByteBuffer()), promise: written)
+    }
+}

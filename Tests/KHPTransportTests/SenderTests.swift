@@ -1,0 +1,139 @@
+// Tasks that wait to send: what throws was not sent, and no wait outlives the beginning of a close.
+
+import KHPProtocol
+import KHPTransport
+import NIOCore
+import TestSupport
+import Testing
+
+@Suite("Waits of senders", .timeLimit(.minutes(1)))
+struct SenderTests {
+    /// The texts among the server's frames that arrive until its close frame or the end of the stream.
+    private func texts(_ served: ServedSocket) async throws -> [String] {
+        try await served.client.setReading(true)
+        let all = try await served.client.receive { serverFrames($0).contains { $0.first == 0x88 } }
+        return serverFrames(all).filter { $0.first == 0x81 }.map { String(decoding: $0.payload, as: UTF8.self) }
+    }
+
+    @Test("close ends every wait at once, long before the socket has ended")
+    func close() async throws {
+        try await withServedSocket {
+            $0.timeouts.close = .seconds(20)
+            $0.timeouts.stalledWrite = .seconds(20)
+        } body: { served in
+            try await served.fill()
+            let socket = served.socket
+            let senders = (0..<3).map { number in Task { try await socket.send("late \(number)") } }
+            let pong = Task { try await socket.pong() }
+            let began = ContinuousClock.now
+            let closing = Task { try await socket.close() }
+            for sender in senders + [pong] {
+                let error = await #expect(throws: WebSocketError.self) { try await sender.value }
+                #expect(error?.code == .closed)
+            }
+            #expect(ContinuousClock.now - began < .seconds(5))
+            #expect(try await served.on { $0.closeInfo == nil })
+            // What was accepted arrives, and nothing of what was refused.
+            #expect(try await self.texts(served).isEmpty)
+            try await served.client.send(maskedFrame(8, [3, 232]))
+            #expect(try await closing.value.clean)
+        }
+    }
+
+    @Test("a message whose sender was cancelled is not sent; those before and behind it are, in order")
+    func cancelled() async throws {
+        try await withServedSocket { served in
+            try await served.fill()
+            let socket = served.socket
+            // Each waits on the event loop before the next one begins.
+            func sender(_ text: String) async throws -> Task<Void, any Error> {
+                let before = try await served.on { $0.waitingSenders }
+                let task = Task { try await socket.send(text) }
+                while try await served.on({ $0.waitingSenders }) == before { await Task.yield() }
+                return task
+            }
+            let first = try await sender("first")
+            let second = try await sender("second")
+            let third = try await sender("third")
+            second.cancel()
+            await #expect(throws: CancellationError.self) { try await second.value }
+            try await served.client.setReading(true)
+            try await first.value
+            try await third.value
+            let closing = Task { try await socket.close() }
+            #expect(try await self.texts(served) == ["first", "third"])
+            try await served.client.send(maskedFrame(8, [3, 232]))
+            _ = try await closing.value
+        }
+    }
+
+    @Test("a task that is cancelled can send while the peer keeps up")
+    func cancelledBefore() async throws {
+        try await withServedSocket { served in
+            let socket = served.socket
+            let task = Task {
+                withUnsafeCurrentTask { $0?.cancel() }
+                try await socket.send("said all the same")
+            }
+            try await task.value
+            let closing = Task { try await socket.close() }
+            #expect(try await self.texts(served) == ["said all the same"])
+            try await served.client.send(maskedFrame(8, [3, 232]))
+            _ = try await closing.value
+        }
+    }
+
+    @Test("a streamed message whose sender is cancelled before it begins leaves nothing behind")
+    func cancelledStream() async throws {
+        try await withServedSocket { served in
+            try await served.fill()
+            let socket = served.socket
+            let stream = Task {
+                try await socket.stream(.text) { try await $0.write(ByteBuffer(string: "never")) }
+            }
+            while try await served.on({ $0.waitingSenders }) == 0 { await Task.yield() }
+            stream.cancel()
+            await #expect(throws: CancellationError.self) { try await stream.value }
+            try await served.client.setReading(true)
+            try await socket.send("the next one")
+            let closing = Task { try await socket.close() }
+            #expect(try await self.texts(served) == ["the next one"])
+            try await served.client.send(maskedFrame(8, [3, 232]))
+            _ = try await closing.value
+        }
+    }
+
+    @Test("a streamed message that fails is taken back while nothing of it is out, and closes with 1011 afterwards")
+    func failedStream() async throws {
+        struct Failure: Error {}
+        try await withServedSocket { served in
+            let socket = served.socket
+            await #expect(throws: Failure.self) { try await socket.stream(.text) { _ in throw Failure() } }
+            try await socket.send("still open")
+            let kept = Kept()
+            try await socket.stream(.text) { kept.stream = $0 }
+            // A stream that is used behind its message says so instead of losing what it is given.
+            let error = await #expect(throws: WebSocketError.self) {
+                try await kept.stream?.write(ByteBuffer(string: "lost"))
+            }
+            #expect(error?.code == .invalidArgument)
+            let failing = Task {
+                try await socket.stream(.text) { stream in
+                    try await stream.write(ByteBuffer(string: "half"))
+                    throw Failure()
+                }
+            }
+            let all = try await served.client.receive { serverFrames($0).contains { $0.first == 0x88 } }
+            let frames = serverFrames(all)
+            #expect(frames.map(\.first) == [0x81, 0x81, 0x01, 0x88])
+            #expect(frames.last?.payload.prefix(2) == [0x03, 0xF3])
+            try await served.client.send(maskedFrame(8, [0x03, 0xF3]))
+            await #expect(throws: Failure.self) { try await failing.value }
+        }
+    }
+
+    private final class Kept: @unchecked Sendable {
+        // Unchecked: touched by the one task of the test.
+        var stream: MessageStream?
+    }
+}
