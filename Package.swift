@@ -141,7 +141,8 @@ let package = Package(
         .testTarget(
             name: "KHPServerTests",
             dependencies: [
-                "KHPProtocol", "KHPClient", "KHPServer", "KHPTesting", "TestSupport", nioCore, httpTypes, logging,
+                "KHPProtocol", "KHPTransport", "KHPClient", "KHPServer", "KHPTesting", "TestSupport", nioCore,
+                nioEmbedded, httpTypes, logging,
             ],
             swiftSettings: settings
         ),
