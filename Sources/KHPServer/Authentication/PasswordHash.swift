@@ -57,6 +57,40 @@ package enum PasswordHash {
             && hash.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: ":") }
     }
 
+    /// About how many microseconds it takes to verify a hash, to tell the dearer of two. What does not say is cheap.
+    package static func cost(of hash: String) -> Double {
+        let parts = hash.split(separator: "$", omittingEmptySubsequences: true)
+        guard let kind = parts.first, parts.count > 1 else { return 0 }
+        let setting = parts[1]
+        switch kind {
+        case "2a", "2b", "2y":
+            return Double(setting).map { exp2($0) * 50 } ?? 0
+        case "5", "6":
+            return (setting.hasPrefix("rounds=") ? Double(setting.dropFirst(7)) ?? 0 : 5000) * 0.5
+        case "y", "gy":
+            // A flavour, log2 N less one, r less one.
+            let values = setting.dropFirst().utf8.prefix(2).map { sixBits($0) }
+            return values.count == 2 ? exp2(values[0] + 1) * (values[1] + 1) * 0.15 : 0
+        case "7":
+            // log2 N, then r in five digits, the least first.
+            let values = setting.utf8.prefix(6).map { sixBits($0) }
+            guard values.count == 6 else { return 0 }
+            return exp2(values[0]) * values[1...].reversed().reduce(0) { $0 * 64 + $1 } * 0.4
+        default:
+            return 0
+        }
+    }
+
+    /// A digit of crypt's base 64: `./0-9A-Za-z`.
+    private static func sixBits(_ digit: UInt8) -> Double {
+        switch digit {
+        case 0x2E...0x39: Double(digit - 0x2E)
+        case 0x41...0x5A: Double(digit - 0x41 + 12)
+        case 0x61...0x7A: Double(digit - 0x61 + 38)
+        default: 0
+        }
+    }
+
     /// Makes a hash with a fresh salt.
     package static func make(_ password: String, algorithm: Algorithm = .bcrypt) throws(WebSocketError) -> String {
         if password.utf8.contains(0) {

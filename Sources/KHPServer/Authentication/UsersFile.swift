@@ -22,8 +22,9 @@ public struct UsersFile: Sendable {
     }
 
     private var hashes: [String: String] = [:]
-    /// Verified in the place of an unknown user's hash, so that the time does not tell which names exist.
-    private var decoy: String?
+    /// Verified in the place of an unknown user's hash, so that the time does not tell which names exist: the dearest of
+    /// the file, since the first may be one that an administrator made cheaply long ago.
+    package private(set) var decoy: String?
     private var keys: [Account: String] = [:]
     /// The users by what stands in for their names (RFC 7616 section 3.4.4).
     private var hashedNames: [Account: String] = [:]
@@ -92,7 +93,7 @@ public struct UsersFile: Sendable {
         guard self.hashes.updateValue(hash, forKey: user) == nil else {
             throw LineError(message: "names the user `\(user)` a second time")
         }
-        self.decoy = self.decoy ?? hash
+        if self.decoy.map({ PasswordHash.cost(of: $0) < PasswordHash.cost(of: hash) }) ?? true { self.decoy = hash }
     }
 
     private mutating func readToken(_ user: String, _ token: String) throws(LineError) {

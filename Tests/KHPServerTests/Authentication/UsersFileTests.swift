@@ -91,6 +91,26 @@ struct UsersFileTests {
         }
     }
 
+    @Test(
+        "an unknown user costs what the dearest of the file costs, wherever it stands",
+        arguments: [
+            ["$5$rounds=1000$a$b", "$5$a$b", "$6$rounds=90000$a$b", "$2b$12$a"],
+            ["$2b$04$a", "$2a$08$a", "$2y$10$a"],
+            ["$5$a$b", "$y$j9T$a$b", "$2b$12$a"],
+            ["$2b$06$a", "$7$CU..../....a$b", "$2b$13$a"],
+            ["$y$j8T$a$b", "$y$j9T$a$b", "$y$jAT$a$b"],
+        ]
+    )
+    func decoy(ascending: [String]) throws {
+        for (cheaper, dearer) in zip(ascending, ascending.dropFirst()) {
+            #expect(PasswordHash.cost(of: cheaper) < PasswordHash.cost(of: dearer))
+        }
+        for hashes in [ascending, ascending.reversed(), Array(ascending[1...] + ascending[..<1])] {
+            let text = hashes.enumerated().map { "user-\($0):\($1)\n" }.joined()
+            #expect(try UsersFile(text, name: "users").decoy == ascending.last)
+        }
+    }
+
     @Test("comments, blanks, two users (D22)")
     func passwords() async throws {
         let text = """
