@@ -150,8 +150,14 @@ struct KaazingClientTests {
                 #expect(plain.hasSuffix("Content-Length: 0\r\n\r\n"))
                 let with = asked.replacing("Host:", with: "Cookie: a=1; b=2\r\nHost:")
                 #expect(try await self.ask(with, port: port).hasSuffix("Content-Length: 8\r\n\r\na=1; b=2"))
-                let page = with.replacing("Host:", with: "Sec-Fetch-Site: same-origin\r\nHost:")
-                #expect(try await self.ask(page, port: port).hasSuffix("Content-Length: 0\r\n\r\n"))
+                for field in [
+                    "Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: cors", "Origin: http://127.0.0.1:\(port)",
+                    "Referer: http://127.0.0.1:\(port)/page",
+                ] {
+                    let page = with.replacing("Host:", with: "\(field)\r\nHost:")
+                    let told = try await self.ask(page, port: port)
+                    #expect(told.hasSuffix("Content-Length: 0\r\n\r\n"), "\(field)")
+                }
             }
             // Without .kl=Y it is a path like any other, and so is one of no endpoint.
             let other = "GET /echo/;e/cookies?.krn=1 HTTP/1.1\r\nHost: a\r\n\r\n"
