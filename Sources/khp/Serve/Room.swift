@@ -4,46 +4,38 @@ import Synchronization
 
 /// Everyone on one path, for the routes `broadcast` and `chat`.
 ///
-/// A message goes to all, its sender too. Who does not take messages for ``patience`` is dropped, so that one slow
-/// reader cannot stop the others for good; until then it slows the senders down, and nothing piles up.
+/// A message goes to all, its sender too, and all see the same order. Each member has a queue, which a task of the
+/// member's own empties; a message is put into all queues or, while one of them is full, into none. So nothing piles up,
+/// and a member that is slow slows the senders down. Members that take nothing are dropped once they have held the others
+/// up for ``RoomState/patience``, all of them together.
 final class Room: Sendable {
-    /// How long a member may let the others wait.
-    static let patience = Duration.seconds(5)
+    private let state: Mutex<RoomState>
 
-    private struct Member: Sendable {
-        var socket: WebSocket
-        var name: String
+    /// - Parameter patience: how long members that take nothing may hold the others up.
+    init(patience: Duration = RoomState.patience) {
+        self.state = Mutex(RoomState(patience: patience))
     }
-
-    private struct State {
-        var members: [Int: Member] = [:]
-        var next = 1
-    }
-
-    private let state = Mutex(State())
 
     /// The route `broadcast`.
     func broadcast(_ socket: WebSocket) async throws {
-        let (id, _) = enter(socket)
-        defer { leave(id) }
-        for try await message in socket.messages { await send(message) }
+        try await attend(socket) { _ in
+            for try await message in socket.messages { await send(message) }
+        }
     }
 
     /// The route `chat`: text lines with the name of who said them.
     func chat(_ socket: WebSocket) async throws {
-        let (id, name) = enter(socket)
-        defer { leave(id) }
-        await send(.text("* \(name) came; there are \(count) here. /nick NAME changes a name"))
-        do {
-            for try await message in socket.messages {
-                guard case .text(let text) = message else { continue }
-                await say(text, id)
+        let last = try await attend(socket) { id in
+            await send(.text("* \(name(id)) came; there are \(count) here. /nick NAME changes a name"))
+            do {
+                for try await message in socket.messages {
+                    guard case .text(let text) = message else { continue }
+                    await say(text, id)
+                }
+            } catch {
+                // A member that is gone without a word is gone all the same.
             }
-        } catch {
-            // Who is gone without a word is gone all the same.
         }
-        let last = self.name(id)
-        leave(id)
         await send(.text("* \(last) left"))
     }
 
@@ -51,55 +43,103 @@ final class Room: Sendable {
         let name = self.name(id)
         guard text.hasPrefix("/nick ") else { return await send(.text("\(name): \(text)")) }
         let wanted = TerminalText.escaped(text.dropFirst(6).trimmingSpaces().prefix(32))
-        let renamed = state.withLock { state in
-            guard !wanted.isEmpty, !state.members.values.contains(where: { $0.name == wanted }) else { return false }
-            state.members[id]?.name = wanted
-            return true
-        }
-        if renamed { await send(.text("* \(name) is now \(wanted)")) }
+        if state.withLock({ $0.rename(id, wanted) }) { await send(.text("* \(name) is now \(wanted)")) }
     }
 
-    private var count: Int { state.withLock { $0.members.count } }
+    private var count: Int { state.withLock { $0.count } }
 
-    private func name(_ id: Int) -> String { state.withLock { $0.members[id]?.name ?? "somebody" } }
+    private func name(_ id: Int) -> String { state.withLock { $0.name(id) } }
 
-    private func enter(_ socket: WebSocket) -> (id: Int, name: String) {
-        state.withLock { state in
-            let id = state.next
-            state.next += 1
-            let name = socket.negotiated.principal.map { TerminalText.escaped($0) } ?? "guest-\(id)"
-            state.members[id] = Member(socket: socket, name: name)
-            return (id, name)
+    // MARK: Members
+
+    /// Runs `body` while the socket is a member, and sends it what the others say.
+    /// - Returns: the name that it had last.
+    @discardableResult
+    private func attend(_ socket: WebSocket, _ body: (_ id: Int) async throws -> Void) async throws -> String {
+        let principal = socket.negotiated.principal.map { TerminalText.escaped($0) }
+        let id = state.withLock { $0.enter(principal) }
+        return try await withThrowingTaskGroup(of: Void.self) { group in
+            defer {
+                leave(id)
+                group.cancelAll()
+            }
+            group.addTask { await self.deliver(to: socket, id) }
+            group.addTask {
+                guard await self.isDropped(id) else { return }
+                _ = try? await socket.close(code: .tryAgainLater, reason: "too slow")
+            }
+            try await body(id)
+            return name(id)
         }
     }
 
     private func leave(_ id: Int) {
-        state.withLock { $0.members[id] = nil }
+        state.withLock { $0.leave(id) }.resume()
     }
 
+    /// Sends a member what is in its queue, until it leaves or is dropped.
+    private func deliver(to socket: WebSocket, _ id: Int) async {
+        while let message = await take(id) {
+            do {
+                try await socket.send(message)
+            } catch let error as WebSocketError where error.code == .invalidArgument {
+                // Binary, and the member's dialect has none: this message is not for them, the next one may be.
+            } catch {
+                break
+            }
+        }
+        // Nobody empties the queue any more.
+        leave(id)
+    }
+
+    /// The next message of a member's queue, waiting for it; `nil` once it is a member no longer.
+    private func take(_ id: Int) async -> WebSocketMessage? {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                state.withLock { $0.take(id, continuation, isCancelled: Task.isCancelled) }.resume()
+            }
+        } onCancel: {
+            leave(id)
+        }
+    }
+
+    /// Waits until a member leaves or is dropped, and tells which.
+    private func isDropped(_ id: Int) async -> Bool {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                state.withLock { $0.watch(id, continuation, isCancelled: Task.isCancelled) }.resume()
+            }
+        } onCancel: {
+            leave(id)
+        }
+    }
+
+    // MARK: Sending
+
+    /// Puts a message into the queues of all, once each of them has room. A task that is cancelled does not wait.
     private func send(_ message: WebSocketMessage) async {
-        let members = state.withLock { $0.members }
-        for (id, member) in members.sorted(by: { $0.key < $1.key }) {
-            if await !Self.deliver(message, to: member.socket) { leave(id) }
+        while !Task.isCancelled {
+            let (deadline, woken) = state.withLock { $0.put(message, now: .now) }
+            woken.resume()
+            guard let deadline else { return }
+            let hurry = Task {
+                try await Task.sleep(until: deadline, clock: .continuous)
+                self.state.withLock { $0.dropFull(now: .now) }.resume()
+            }
+            defer { hurry.cancel() }
+            await admission()
         }
     }
 
-    /// - Returns: false when the member is gone, or too slow.
-    private static func deliver(_ message: WebSocketMessage, to socket: WebSocket) async -> Bool {
-        let hurry = Task {
-            try await Task.sleep(for: patience)
-            // Ends the send that waits.
-            try await socket.close(code: .tryAgainLater, reason: "too slow")
-        }
-        defer { hurry.cancel() }
-        do {
-            try await socket.send(message)
-            return true
-        } catch let error as WebSocketError where error.code == .invalidArgument {
-            // Binary, and the member's dialect has none: this message is not for them, the next one may be.
-            return true
-        } catch {
-            return false
+    /// Waits until no queue is full.
+    private func admission() async {
+        let ticket = state.withLock { $0.ticket() }
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                state.withLock { $0.wait(ticket, continuation, isCancelled: Task.isCancelled) }.resume()
+            }
+        } onCancel: {
+            state.withLock { $0.giveUp(ticket) }.resume()
         }
     }
 }

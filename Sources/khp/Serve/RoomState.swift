@@ -1,0 +1,212 @@
+// The state of a room: who is there, what waits for whom, who waits for whom, and since when. Touched under the room's lock;
+// each change returns whom it wakes, which happens outside of it.
+
+import KHPServer
+import NIOCore
+
+struct RoomState {
+    /// How long members that take nothing may hold the others up, unless told otherwise.
+    static let patience = Duration.seconds(5)
+
+    /// The time that a member gets even where others have used up the patience: one that takes anything at all needs less.
+    private static let grace = Duration.milliseconds(250)
+
+    /// Time after which what dropped members have cost is forgotten.
+    private static let memory = Duration.seconds(60)
+
+    /// Messages that wait for one member before the senders do.
+    static let queuedMessages = 64
+
+    /// Bytes that wait for one member before the senders do; the last message goes beyond.
+    static let queuedBytes = 1024 * 1024
+
+    private struct Member {
+        var name: String
+        var queue = CircularBuffer<WebSocketMessage>()
+        var bytes = 0
+        /// When something of the queue was last taken.
+        var tookAt = ContinuousClock.now
+        /// The member's own task, while there is nothing to send.
+        var taker: CheckedContinuation<WebSocketMessage?, Never>?
+        /// Waits to learn that the member is dropped.
+        var watcher: CheckedContinuation<Bool, Never>?
+
+        var isFull: Bool { queue.count >= queuedMessages || bytes >= queuedBytes }
+    }
+
+    /// All that go on after a change, each with its value.
+    struct Woken {
+        fileprivate var takers: [(CheckedContinuation<WebSocketMessage?, Never>, WebSocketMessage?)] = []
+        fileprivate var senders: [CheckedContinuation<Void, Never>] = []
+        fileprivate var watchers: [(CheckedContinuation<Bool, Never>, Bool)] = []
+
+        func resume() {
+            for (taker, message) in takers { taker.resume(returning: message) }
+            for sender in senders { sender.resume() }
+            for (watcher, isDropped) in watchers { watcher.resume(returning: isDropped) }
+        }
+    }
+
+    private let patience: Duration
+    private var members: [Int: Member] = [:]
+    private var lastMember = 0
+    /// How many queues are full. While one is, nobody puts anything into any.
+    private var fullQueues = 0
+    private var senders: [UInt64: CheckedContinuation<Void, Never>] = [:]
+    private var lastTicket: UInt64 = 0
+    /// Since when senders have been held up, and how long they may be.
+    private var hold: (since: ContinuousClock.Instant, until: ContinuousClock.Instant)?
+    /// The time that dropped members have cost the others, as it was when the last one was dropped; it wears off.
+    private var cost = (length: Duration.zero, at: ContinuousClock.Instant.now)
+
+    init(patience: Duration) {
+        self.patience = patience
+    }
+
+    // MARK: Members
+
+    var count: Int { members.count }
+
+    func name(_ id: Int) -> String { members[id]?.name ?? "somebody" }
+
+    mutating func enter(_ name: String?) -> Int {
+        lastMember += 1
+        members[lastMember] = Member(name: name ?? "guest-\(lastMember)")
+        return lastMember
+    }
+
+    /// - Returns: false where somebody has that name.
+    mutating func rename(_ id: Int, _ name: String) -> Bool {
+        guard !name.isEmpty, !members.values.contains(where: { $0.name == name }) else { return false }
+        members[id]?.name = name
+        return true
+    }
+
+    mutating func leave(_ id: Int) -> Woken { remove(id, isDropped: false) }
+
+    private mutating func remove(_ id: Int, isDropped: Bool) -> Woken {
+        var woken = Woken()
+        guard let member = members.removeValue(forKey: id) else { return woken }
+        if member.isFull { fullQueues -= 1 }
+        if let taker = member.taker { woken.takers.append((taker, nil)) }
+        if let watcher = member.watcher { woken.watchers.append((watcher, isDropped)) }
+        admit(&woken)
+        return woken
+    }
+
+    mutating func take(
+        _ id: Int,
+        _ taker: CheckedContinuation<WebSocketMessage?, Never>,
+        isCancelled: Bool
+    ) -> Woken {
+        var woken = Woken()
+        // Out of the dictionary and back, so that the queue is not copied.
+        guard !isCancelled, var member = members.removeValue(forKey: id) else {
+            woken.takers.append((taker, nil))
+            return woken
+        }
+        let wasFull = member.isFull
+        if let message = member.queue.popFirst() {
+            member.bytes -= message.byteCount
+            member.tookAt = .now
+            woken.takers.append((taker, message))
+        } else {
+            member.taker = taker
+        }
+        if wasFull, !member.isFull { fullQueues -= 1 }
+        members[id] = member
+        admit(&woken)
+        return woken
+    }
+
+    mutating func watch(_ id: Int, _ watcher: CheckedContinuation<Bool, Never>, isCancelled: Bool) -> Woken {
+        var woken = Woken()
+        if isCancelled || members[id] == nil {
+            woken.watchers.append((watcher, false))
+        } else {
+            members[id]?.watcher = watcher
+        }
+        return woken
+    }
+
+    // MARK: Sending
+
+    /// Puts a message into all queues, or into none: then `deadline` tells when those that are full are to be dropped.
+    mutating func put(_ message: WebSocketMessage, now: ContinuousClock.Instant) -> (
+        deadline: ContinuousClock.Instant?, woken: Woken
+    ) {
+        var woken = Woken()
+        if fullQueues > 0 {
+            let hold = self.hold ?? (now, now + max(patience - debt(now), min(patience, Self.grace)))
+            self.hold = hold
+            return (hold.until, woken)
+        }
+        for id in Array(members.keys) {
+            guard var member = members.removeValue(forKey: id) else { continue }
+            if let taker = member.taker {
+                member.taker = nil
+                member.tookAt = now
+                woken.takers.append((taker, message))
+            } else {
+                member.queue.append(message)
+                member.bytes += message.byteCount
+                if member.isFull { fullQueues += 1 }
+            }
+            members[id] = member
+        }
+        return (nil, woken)
+    }
+
+    /// A number for a sender that is about to wait.
+    mutating func ticket() -> UInt64 {
+        lastTicket += 1
+        return lastTicket
+    }
+
+    mutating func wait(_ ticket: UInt64, _ sender: CheckedContinuation<Void, Never>, isCancelled: Bool) -> Woken {
+        var woken = Woken()
+        if isCancelled || fullQueues == 0 {
+            woken.senders.append(sender)
+        } else {
+            senders[ticket] = sender
+        }
+        return woken
+    }
+
+    mutating func giveUp(_ ticket: UInt64) -> Woken {
+        var woken = Woken()
+        if let sender = senders.removeValue(forKey: ticket) { woken.senders.append(sender) }
+        return woken
+    }
+
+    private mutating func admit(_ woken: inout Woken) {
+        guard fullQueues == 0 else { return }
+        hold = nil
+        // In the order in which they came.
+        woken.senders += senders.sorted { $0.key < $1.key }.map(\.value)
+        senders = [:]
+    }
+
+    // MARK: Patience
+
+    /// The time that dropped members have cost of late.
+    private func debt(_ now: ContinuousClock.Instant) -> Duration {
+        max(cost.length - patience * ((now - cost.at) / Self.memory), .zero)
+    }
+
+    /// Once the others have been held up for too long, drops those whose queues are full, and those who are about to be the
+    /// next: they took nothing for as long, though something is there for them.
+    mutating func dropFull(now: ContinuousClock.Instant) -> Woken {
+        var woken = Woken()
+        guard let hold, hold.until <= now else { return woken }
+        cost = (debt(now) + (now - hold.since), now)
+        let deaf = members.filter { $0.value.isFull || !$0.value.queue.isEmpty && $0.value.tookAt <= hold.since }
+        for id in deaf.keys {
+            let more = remove(id, isDropped: true)
+            woken.takers += more.takers
+            woken.watchers += more.watchers
+            woken.senders += more.senders
+        }
+        return woken
+    }
+}
