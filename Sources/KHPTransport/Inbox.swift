@@ -18,6 +18,8 @@ package final class Inbox: Sendable {
         var end: CloseInfo?
         /// Whether the connection has ended; behind what it still hands on there is `end`.
         var isOver = false
+        /// True once messages were dropped, because this side closes and nobody takes them.
+        var hasLost = false
         /// Whether somebody was told of the end.
         var endWasSeen = false
         var consumer: UnsafeContinuation<MessageChunk?, any Error>?
@@ -62,6 +64,7 @@ package final class Inbox: Sendable {
                 return false
             }
             if isClosing && (state.bytes >= self.highBytes || state.items.count >= self.highWhileClosing) {
+                state.hasLost = true
                 return false
             }
             state.bytes += bytes.readableBytes
@@ -104,6 +107,8 @@ package final class Inbox: Sendable {
 
     /// How much waits for the consumer.
     package var queued: (messages: Int, bytes: Int) { self.state.withLock { ($0.items.count, $0.bytes) } }
+    /// True once messages were dropped that came after this side had begun to close.
+    package var hasLost: Bool { self.state.withLock { $0.hasLost } }
 
     /// Whether a consumer, or whoever waited for it, has met the end.
     package var endWasSeen: Bool { self.state.withLock { $0.endWasSeen } }

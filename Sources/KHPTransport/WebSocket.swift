@@ -290,6 +290,9 @@ public final class WebSocket: Sendable {
     /// Whether the connection has ended.
     package var hasEnded: Bool { self.inbox.isOver }
 
+    /// True once messages that came after this side had begun to close found no room, and were dropped.
+    package var hasLostMessages: Bool { self.inbox.hasLost }
+
     /// Whether it has ended, and ``messages``, ``chunks`` or ``closed()`` said so.
     package var endWasSeen: Bool { self.inbox.endWasSeen }
 
