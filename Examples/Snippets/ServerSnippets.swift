@@ -119,6 +119,12 @@ func bounds() throws -> Endpoint {
     return endpoint
 }
 
+func behindProxies() -> WebSocketServer.Configuration {
+    var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: 8080))
+    configuration.clientAddress = .forwarded(.xForwardedFor, trusted: ["10.0.0.0/8"])
+    return configuration
+}
+
 func plainHTTP() -> WebSocketServer.Configuration {
     var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: 8080))
     configuration.httpHandler = { request in

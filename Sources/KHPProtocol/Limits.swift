@@ -57,6 +57,13 @@ public struct Limits: Sendable, Hashable {
     /// each further attempt is answered 403. Guessing is slow then, and an office that mistypes is not locked out.
     public var wrongAnswersPerAddress = 100
 
+    /// Credentials of one address that a server checks at the same time; more wait for their turn, the newest first. What
+    /// a password hash costs is bounded with it, and whoever comes behind a flood of wrong ones is not kept waiting.
+    public var credentialChecksPerAddress = 4
+
+    /// Credentials that a listener checks at the same time, of all addresses together; addresses take turns.
+    public var credentialChecks = 32
+
     // MARK: Open connections
 
     /// What one direction of an open connection may consist of.
@@ -120,6 +127,10 @@ extension Limits {
 
         /// Addresses whose wrong answers are counted at a time; beyond that the longest known is forgotten.
         package static let guessingAddresses = 65_536
+
+        /// Connections beyond ``Limits/connections`` that get an answer at a time; more are closed without one. Each
+        /// lasts a second at most.
+        package static let turnedAway = 64
 
         /// Provisional responses (1xx other than 101) that are skipped before a final one. A response may have any
         /// number of them (RFC 9110 section 15.2); servers send one or two, and a proxy on the way perhaps one more.

@@ -5,6 +5,14 @@
 
 import NIOCore
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 final class Acceptor: ChannelInboundHandler {
     typealias InboundIn = any Channel
 
@@ -19,11 +27,37 @@ final class Acceptor: ChannelInboundHandler {
 
     /// Sets a connection up, on its event loop; `false` where it has been refused.
     private let setUp: @Sendable (any Channel) -> Bool
+    /// Called when nothing can be accepted for a while.
+    private let cannotAccept: @Sendable (IOError) -> Void
     private let exit = Exit()
     private var hasExit = false
+    private var isWaiting = false
 
-    init(setUp: @escaping @Sendable (any Channel) -> Bool) {
+    /// How long to wait for descriptors or memory. Nothing tells when there are some again.
+    private static let pause = TimeAmount.milliseconds(250)
+
+    init(setUp: @escaping @Sendable (any Channel) -> Bool, cannotAccept: @escaping @Sendable (IOError) -> Void) {
         self.setUp = setUp
+        self.cannotAccept = cannotAccept
+    }
+
+    /// Out of descriptors, most likely. The connection goes on waiting to be accepted, so the listener would be told of it
+    /// again at once, and again: it stops listening for a moment. SwiftNIO's own `AcceptBackoffHandler` puts the next read
+    /// off, but leaves the listener registered for it when not even one connection was accepted.
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        guard let error = error as? IOError, error.errnoCode != ECONNABORTED else {
+            return context.fireErrorCaught(error)
+        }
+        guard !self.isWaiting else { return }
+        self.isWaiting = true
+        self.cannotAccept(error)
+        let channel = context.channel
+        try? channel.syncOptions?.setOption(.autoRead, value: false)
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        context.eventLoop.scheduleTask(in: Self.pause) {
+            bound.value.isWaiting = false
+            try? channel.syncOptions?.setOption(.autoRead, value: true)
+        }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {

@@ -34,10 +34,15 @@ extension WebSocketServer {
         public var limits = Limits()
         /// Pings and idle time.
         public var keepAlive = KeepAliveConfiguration()
-        /// The hosts (as in the Host field, without port) that requests may name; `nil` allows any. A list protects
-        /// against DNS rebinding.
+        /// The hosts that requests may name in their Host field; `nil` allows any, others get 421. Each is a name, an IPv4
+        /// address or an IPv6 address in brackets, with a port or, for any port, without. A list protects against DNS
+        /// rebinding: a listener on a loopback address should have one, such as `["localhost", "127.0.0.1", "[::1]"]`.
         public var allowedHosts: [String]?
-        /// How long a shutdown waits for connections to close and handlers to return, before it drops and cancels them.
+        /// The address that the limits per address count by. Behind a proxy all clients come from one address: unless told
+        /// otherwise here, one of them that guesses passwords locks all of them out for a while.
+        public var clientAddress = ClientAddress.peer
+        /// How long a shutdown waits for connections to close, with all that was sent before, and for handlers to return,
+        /// before it drops and cancels them.
         public var drain: Duration = .seconds(10)
         /// Answers requests that are no WebSocket requests; without one they get 404, 405 or 426. It sees only requests
         /// that HTTP has nothing against (RFC 9112 sections 3.2 and 6.3) and, where `allowedHosts` is set, that name one

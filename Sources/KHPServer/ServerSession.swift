@@ -19,7 +19,10 @@ final class ServerSession: ConnectionDelegate {
     private var confirmation: DigestConfirmation?
     private var attempt = 0
     private var decision: Task<Void, Never>?
-    private var isPending = true
+    /// True while `decision` checks credentials.
+    private var checksCredentials = false
+    /// The address that limits count by: the peer's, or the one that a trusted proxy has named.
+    private var client: SocketAddress?
 
     init(server: ServerState, channel: any Channel, entry: ServerState.Entry) {
         self.server = server
@@ -62,8 +65,6 @@ final class ServerSession: ConnectionDelegate {
         case .closed:
             self.decision?.cancel()
             self.decision = nil
-            self.leavePending()
-            self.server.closed(self.entry)
         case .message, .chunk, .peerClosing, .pong, .challenge, .hopEnded, .established:
             break
         }
@@ -73,19 +74,30 @@ final class ServerSession: ConnectionDelegate {
         self.server.observe(event, id: self.entry.id, peer: self.channel.remoteAddress)
     }
 
-    private func leavePending() {
-        if self.isPending {
-            self.isPending = false
-            self.server.leavePending(self.entry)
+    func inputEnded(_ handler: ConnectionHandler) {
+        // A peer that says nothing any more cannot use a socket: its password need not be hashed.
+        if self.checksCredentials { self.decision?.cancel() }
+    }
+
+    /// Refuses what is not to be served whoever asks: another host's requests, and those of an address that has too many
+    /// connections pending behind a proxy.
+    private func isWelcome(_ head: RequestHead, at authority: Authority?, on handler: ConnectionHandler) -> Bool {
+        guard self.server.hosts.allows(authority) else {
+            self.refuse(.misdirected(method: head.method), on: handler)
+            return false
         }
+        self.client = self.server.client(of: head, peer: self.channel.remoteAddress)
+        guard self.server.count(self.entry, for: self.client) else {
+            self.refuse(.tooManyPending(), on: handler)
+            return false
+        }
+        return true
     }
 
     // MARK: The opening handshake
 
     private func decide(_ request: OpeningRequest, on handler: ConnectionHandler) {
-        guard self.server.hosts.allows(request.authority) else {
-            return self.refuse(.misdirected(), on: handler)
-        }
+        guard self.isWelcome(request.head, at: request.authority, on: handler) else { return }
         guard let endpoint = self.server.endpoint(at: request.path) else {
             return self.refuse(.notFound(), on: handler)
         }
@@ -110,7 +122,8 @@ final class ServerSession: ConnectionDelegate {
         if !challengesHere && endpoint.respond == nil { return self.accept(request, extended: extended, on: handler) }
         self.attempt += 1
         let question = self.question(layer: .opening, request, nil)
-        let admission = Admission(endpoint, asks: challengesHere, self.server, self.channel.remoteAddress)
+        let admission = Admission(endpoint, asks: challengesHere, self.server, self.client)
+        self.checksCredentials = challengesHere && question.presented != nil
         self.later(on: handler) {
             let principal: Principal
             switch await admission.decide(question) {
@@ -201,7 +214,8 @@ final class ServerSession: ConnectionDelegate {
         }
         self.attempt += 1
         let question = self.question(layer: .extended, openingRequest, request)
-        let admission = Admission(endpoint, asks: challengesHere, self.server, self.channel.remoteAddress)
+        let admission = Admission(endpoint, asks: challengesHere, self.server, self.client)
+        self.checksCredentials = challengesHere && question.presented != nil
         let known = self.principal
         self.later(on: handler) {
             switch await admission.decide(question) {
@@ -302,9 +316,7 @@ final class ServerSession: ConnectionDelegate {
 
     private func answerPlain(_ plain: CheckedRequest, on handler: ConnectionHandler) {
         let head = plain.head
-        guard self.server.hosts.allows(plain.authority) else {
-            return self.refuse(.misdirected(method: head.method), on: handler)
-        }
+        guard self.isWelcome(head, at: plain.authority, on: handler) else { return }
         if let preflight = CookiePreflight(plain), let endpoint = self.server.endpoint(at: preflight.path),
             endpoint.kaazingLegacy
         {
@@ -334,7 +346,8 @@ final class ServerSession: ConnectionDelegate {
     /// here already.
     private func answer(_ preflight: CookiePreflight, at endpoint: ServedEndpoint, on handler: ConnectionHandler) {
         let challengesHere = endpoint.authentication.map { $0.place == .opening } ?? false
-        let admission = Admission(endpoint, asks: challengesHere, self.server, self.channel.remoteAddress)
+        let admission = Admission(endpoint, asks: challengesHere, self.server, self.client)
+        self.checksCredentials = challengesHere && preflight.credentials != nil
         self.later(on: handler) {
             switch await admission.decide(preflight.credentials, confirms: false) {
             case .refused(let answer): (answer, nil)
@@ -348,7 +361,6 @@ final class ServerSession: ConnectionDelegate {
     // MARK: Open
 
     private func opened(_ negotiation: Negotiation, on handler: ConnectionHandler) {
-        self.leavePending()
         guard let endpoint else { return }
         switch endpoint.application {
         case .handler(let make):

@@ -17,9 +17,9 @@ final class ServerState: Sendable {
     /// A connection's place. Unchecked: what changes is touched under the registry's lock only.
     final class Entry: @unchecked Sendable {
         let id: UInt64
-        fileprivate let address: AddressKey?
+        fileprivate var address: AddressKey?
         fileprivate var handler: NIOLoopBound<ConnectionHandler>?
-        fileprivate var isOpen = false
+        fileprivate var isPending = true
         fileprivate var hasEnded = false
         fileprivate var task: Task<Void, Never>?
 
@@ -34,20 +34,48 @@ final class ServerState: Sendable {
         var nextID: UInt64 = 0
         var pending = 0
         var pendingByAddress: [AddressKey: Int] = [:]
+        var turnedAway = 0
         var isDraining = false
         var drained: [CheckedContinuation<Void, Never>] = []
+
+        /// Counts one more pending connection of an address, unless there are as many as may be.
+        mutating func count(pendingOf key: AddressKey, most: Int) -> Bool {
+            let count = self.pendingByAddress[key] ?? 0
+            guard count < most else { return false }
+            self.pendingByAddress.updateValue(count + 1, forKey: key)
+            return true
+        }
+
+        mutating func leavePending(_ entry: Entry) {
+            guard entry.isPending else { return }
+            entry.isPending = false
+            self.pending -= 1
+            guard let key = entry.address, let count = self.pendingByAddress[key] else { return }
+            if count > 1 {
+                self.pendingByAddress.updateValue(count - 1, forKey: key)
+            } else {
+                self.pendingByAddress.removeValue(forKey: key)
+            }
+        }
     }
 
     private let registry = Mutex(Registry())
-    private let wrongAnswers: Mutex<WrongAnswers<AddressKey>>
+    private let clients: ClientAddressRule
+    /// Lets so many of those who present credentials be looked at.
+    let attempts: AttemptGate
 
     init(configuration: WebSocketServer.Configuration, endpoints: [Endpoint]) throws {
         self.configuration = configuration
-        self.wrongAnswers = Mutex(
-            WrongAnswers(
-                limit: configuration.limits.wrongAnswersPerAddress,
-                within: TimeAmount(configuration.timeouts.wrongAnswerWindow),
-                capacity: Limits.Fixed.guessingAddresses
+        self.clients = try ClientAddressRule(configuration.clientAddress)
+        self.attempts = AttemptGate(
+            AttemptTurns(
+                limit: configuration.limits.credentialChecks,
+                perAddress: configuration.limits.credentialChecksPerAddress,
+                wrong: WrongAnswers(
+                    limit: configuration.limits.wrongAnswersPerAddress,
+                    within: TimeAmount(configuration.timeouts.wrongAnswerWindow),
+                    capacity: Limits.Fixed.guessingAddresses
+                )
             )
         )
         self.hosts = try configuration.allowedHosts.map { try HostPolicy.allowing($0) } ?? .any
@@ -92,37 +120,18 @@ final class ServerState: Sendable {
         return .upgradeRequired("This is a WebSocket endpoint.")
     }
 
-    // MARK: Who may come in
-
-    /// How long `address` has to wait before its credentials are looked at (threat G13).
-    func wait(_ address: AddressKey) -> TimeAmount? {
-        self.wrongAnswers.withLock { $0.wait(address, now: .now()) }
-    }
-
-    /// Counts a wrong answer.
-    /// - Returns: whether no further one is looked at for now.
-    func wrongAnswer(from address: AddressKey) -> Bool {
-        self.wrongAnswers.withLock {
-            $0.add(address, now: .now())
-            return $0.wait(address, now: .now()) != nil
-        }
-    }
-
     // MARK: Connections
 
-    /// Counts a new connection in, or refuses it (R-C2).
+    /// Counts a new connection in, or refuses it (R-C2). It keeps its place until ``closed(_:)``.
     func enter(_ address: SocketAddress?) -> Entry? {
         let limits = self.configuration.limits
-        let key = AddressKey(address)
+        // A proxy tells whom it speaks for with the request, and that one counts.
+        let key = self.clients.isTrusted(address) ? nil : AddressKey(address)
         return self.registry.withLock { registry in
             guard !registry.isDraining, registry.entries.count < limits.connections,
-                registry.pending < limits.pendingHandshakes
+                registry.pending < limits.pendingHandshakes,
+                key.map({ registry.count(pendingOf: $0, most: limits.pendingHandshakesPerAddress) }) ?? true
             else { return nil }
-            if let key {
-                let count = registry.pendingByAddress[key] ?? 0
-                guard count < limits.pendingHandshakesPerAddress else { return nil }
-                registry.pendingByAddress.updateValue(count + 1, forKey: key)
-            }
             registry.pending += 1
             registry.nextID += 1
             let entry = Entry(id: registry.nextID, address: key)
@@ -131,33 +140,59 @@ final class ServerState: Sendable {
         }
     }
 
+    /// The address that made the request `head`: the peer's, unless that is a trusted proxy which names another one.
+    func client(of head: RequestHead, peer: SocketAddress?) -> SocketAddress? {
+        self.clients.client(of: head, peer: peer)
+    }
+
+    /// Counts a pending connection of a proxy's for its client.
+    /// - Returns: whether there are not too many of the same address already.
+    func count(_ entry: Entry, for client: SocketAddress?) -> Bool {
+        guard self.clients.isForwarding else { return true }
+        let key = AddressKey(client)
+        let most = self.configuration.limits.pendingHandshakesPerAddress
+        return self.registry.withLock { registry in
+            guard let key, entry.isPending, entry.address == nil else { return true }
+            guard registry.count(pendingOf: key, most: most) else { return false }
+            entry.address = key
+            return true
+        }
+    }
+
+    /// Tells if there is room to turn one more away with an answer; its end is told to ``turnedAway()``.
+    func mayTurnAway() -> Bool {
+        self.registry.withLock { registry in
+            guard registry.turnedAway < Limits.Fixed.turnedAway else { return false }
+            registry.turnedAway += 1
+            return true
+        }
+    }
+
+    func turnedAway() { self.registry.withLock { $0.turnedAway -= 1 } }
+
     func attach(_ handler: ConnectionHandler, _ entry: Entry) {
         let bound = NIOLoopBound(handler, eventLoop: handler.eventLoop)
-        self.registry.withLock { _ in entry.handler = bound }
+        let isDraining = self.registry.withLock { registry in
+            // A channel that is closed by now has been here already, and nobody would let go of the handler.
+            if !entry.hasEnded { entry.handler = bound }
+            return registry.isDraining
+        }
+        // The drain has taken its list, and this one was not on it.
+        if isDraining { Self.sendAway(bound) }
     }
 
     func leavePending(_ entry: Entry) {
-        self.registry.withLock { registry in
-            registry.pending -= 1
-            if let key = entry.address, let count = registry.pendingByAddress[key] {
-                if count > 1 {
-                    registry.pendingByAddress.updateValue(count - 1, forKey: key)
-                } else {
-                    registry.pendingByAddress.removeValue(forKey: key)
-                }
-            }
-        }
+        self.registry.withLock { $0.leavePending(entry) }
     }
 
     func opened(_ entry: Entry, task: Task<Void, Never>? = nil) {
-        self.registry.withLock { _ in
-            guard !entry.hasEnded else { return }
-            entry.isOpen = true
-            entry.task = task
+        self.registry.withLock { registry in
+            registry.leavePending(entry)
+            if !entry.hasEnded { entry.task = task }
         }
     }
 
-    /// The stream has ended, or never came up.
+    /// The channel is closed: descriptor and bytes are gone.
     func closed(_ entry: Entry) {
         self.remove(entry) { entry in
             entry.handler = nil
@@ -169,10 +204,11 @@ final class ServerState: Sendable {
         self.remove(entry) { $0.task = nil }
     }
 
-    /// A connection is gone once its stream has ended and its task has returned.
+    /// A connection is gone once its channel is closed and its task has returned.
     private func remove(_ entry: Entry, _ change: (Entry) -> Void) {
         let drained: [CheckedContinuation<Void, Never>] = self.registry.withLock { registry in
             change(entry)
+            if entry.hasEnded { registry.leavePending(entry) }
             if entry.hasEnded && entry.task == nil { registry.entries.removeValue(forKey: entry.id) }
             guard registry.entries.isEmpty else { return [] }
             defer { registry.drained = [] }
@@ -183,21 +219,14 @@ final class ServerState: Sendable {
 
     // MARK: Shutdown
 
-    /// Stops new connections and closes all with 1001, those in a handshake too; returns when all are gone.
+    /// Stops new connections and closes all with 1001, those in a handshake too; returns when all channels are closed and
+    /// all tasks have returned.
     func drain() async {
-        let (open, others) = self.registry.withLock { registry in
+        let handlers = self.registry.withLock { registry in
             registry.isDraining = true
-            let handlers = registry.entries.values.compactMap { entry in entry.handler.map { ($0, entry.isOpen) } }
-            return (handlers.filter(\.1).map(\.0), handlers.filter { !$0.1 }.map(\.0))
+            return registry.entries.values.compactMap(\.handler)
         }
-        for bound in open {
-            bound.eventLoop.execute {
-                bound.value.close(code: .goingAway, reason: "")
-                bound.value.resumeReading()
-            }
-        }
-        // A handshake is given up: with 1001 where frames are spoken already.
-        for bound in others { bound.eventLoop.execute { bound.value.close(code: .goingAway, reason: "") } }
+        for bound in handlers { Self.sendAway(bound) }
         await withCheckedContinuation { continuation in
             let isEmpty = self.registry.withLock { registry in
                 if registry.entries.isEmpty { return true }
@@ -205,6 +234,16 @@ final class ServerState: Sendable {
                 return false
             }
             if isEmpty { continuation.resume() }
+        }
+    }
+
+    /// Closes with 1001. A handshake is given up: with 1001 where frames are spoken already.
+    private static func sendAway(_ bound: NIOLoopBound<ConnectionHandler>) {
+        bound.eventLoop.execute {
+            bound.value.close(code: .goingAway, reason: "")
+            bound.value.resumeReading()
+            // One that is not registered yet has nothing to say, and never would be told that it is over.
+            if let channel = bound.value.channel, !channel.isActive { channel.close(promise: nil) }
         }
     }
 

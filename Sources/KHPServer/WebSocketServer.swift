@@ -113,10 +113,12 @@ public final class WebSocketServer: Service, Sendable {
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    let acceptor = Acceptor { Self.setUp($0, state: state, settings: shared, tls: tls) }
-                    // Out of descriptors: wait a little instead of spinning (threat H3).
-                    let backoff = AcceptBackoffHandler(shouldForwardIOErrorCaught: false)
-                    try channel.pipeline.syncOperations.addHandlers(backoff, acceptor)
+                    let acceptor = Acceptor {
+                        Self.setUp($0, state: state, settings: shared, tls: tls)
+                    } cannotAccept: { error in
+                        state.log(.notice, "cannot accept connections", ["error": "\(error)"])
+                    }
+                    try channel.pipeline.syncOperations.addHandler(acceptor)
                 }
             }
         switch state.configuration.address {
@@ -137,11 +139,17 @@ public final class WebSocketServer: Service, Sendable {
     ) -> Bool {
         guard let entry = state.enter(channel.remoteAddress) else {
             state.log(.notice, "connection refused: too many", ["peer": "\(channel.remoteAddress?.peerName ?? "")"])
-            // What cannot be served costs nothing more: no head is read, no TLS is negotiated.
-            if tls == nil, (try? channel.pipeline.syncOperations.addHandler(TurnAway())) != nil { return true }
+            // A connection that cannot be served costs nothing more: no head is read, no TLS is negotiated, and few of
+            // them live at a time.
+            if tls == nil, state.mayTurnAway() {
+                channel.closeFuture.whenComplete { _ in state.turnedAway() }
+                if (try? channel.pipeline.syncOperations.addHandler(TurnAway())) != nil { return true }
+            }
             channel.close(promise: nil)
             return false
         }
+        // However a connection ends for those who use it, its place is taken for as long as its descriptor is.
+        channel.closeFuture.whenComplete { _ in state.closed(entry) }
         let session = ServerSession(server: state, channel: channel, entry: entry)
         let handler = ConnectionHandler(
             connection: Connection(server: settings, isSecure: tls != nil, now: .now()),
@@ -162,9 +170,6 @@ public final class WebSocketServer: Service, Sendable {
             try channel.pipeline.syncOperations.addHandler(handler)
             return true
         } catch {
-            // The handler never saw the channel, so nobody else gives the place back.
-            state.leavePending(entry)
-            state.closed(entry)
             channel.close(promise: nil)
             return false
         }

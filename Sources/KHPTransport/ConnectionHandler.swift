@@ -11,6 +11,12 @@ package protocol ConnectionDelegate: AnyObject {
     func connected(_ handler: ConnectionHandler)
     /// The connection asks for a decision or tells of a step; messages go to the handler's sink instead.
     func perform(_ action: ConnectionAction, on handler: ConnectionHandler)
+    /// The peer says nothing any more; it may still read.
+    func inputEnded(_ handler: ConnectionHandler)
+}
+
+extension ConnectionDelegate {
+    package func inputEnded(_ handler: ConnectionHandler) {}
 }
 
 package final class ConnectionHandler: ChannelInboundHandler {
@@ -144,6 +150,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
         switch event {
         case let event as ChannelEvent where event == .inputClosed:
             self.connection.inputClosed(now: .now())
+            self.delegate?.inputEnded(self)
             self.drive()
             self.flush()
         case let event as TLSUserEvent:

@@ -107,6 +107,7 @@ package final class Inbox: Sendable {
 
     /// How much waits for the consumer.
     package var queued: (messages: Int, bytes: Int) { self.state.withLock { ($0.items.count, $0.bytes) } }
+
     /// True once messages were dropped that came after this side had begun to close.
     package var hasLost: Bool { self.state.withLock { $0.hasLost } }
 

@@ -72,4 +72,9 @@ package struct Refusal: Error, Sendable, Equatable {
     package static func misdirected(method: String = "GET") -> Refusal {
         Refusal(421, "The Host field names no host of this server.", method: method)
     }
+
+    /// 503 where one address has as many connections in a handshake as it may.
+    package static func tooManyPending() -> Refusal {
+        Refusal(503, "There are too many connections from this address.", fields: [.retryAfter: "1"])
+    }
 }

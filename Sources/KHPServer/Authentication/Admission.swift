@@ -24,13 +24,14 @@ struct Admission: Sendable {
     private let server: ServerState
     /// `nil` for peers without one, such as those of a Unix domain socket.
     private let address: AddressKey?
-    private let peer: SocketAddress?
+    private let client: SocketAddress?
 
-    init(_ endpoint: ServedEndpoint, asks: Bool, _ server: ServerState, _ peer: SocketAddress?) {
+    /// - Parameter client: whom guesses are counted for.
+    init(_ endpoint: ServedEndpoint, asks: Bool, _ server: ServerState, _ client: SocketAddress?) {
         self.gate = asks ? endpoint.authentication?.gate : nil
         self.server = server
-        self.peer = peer
-        self.address = AddressKey(peer)
+        self.client = client
+        self.address = AddressKey(client)
     }
 
     func decide(_ request: HandshakeRequest) async -> Outcome {
@@ -42,16 +43,26 @@ struct Admission: Sendable {
     /// - Parameter confirms: whether the answer can hold what Digest says back.
     func decide(_ credentials: PresentedCredentials?, confirms: Bool) async -> Outcome {
         guard let gate else { return .admitted(Principal()) }
-        // Before anything is computed: neither guessing nor the hashes that it costs go on (threat G13).
-        if let address, let wait = self.server.wait(address) { return .refused(Self.tooManyWrongAnswers(wait)) }
-        let verdict = await gate.judge(credentials)
-        switch verdict {
-        case .right(let name, let confirmation):
+        let verdict: AuthenticationGate.Verdict
+        if let credentials {
+            // Counted before anything is computed: neither guessing nor the hashes that it costs go on beyond the limit,
+            // however many come at once.
+            switch await self.server.attempts.begin(self.address) {
+            case .refused(let wait): return .refused(Self.tooManyWrongAnswers(wait))
+            case .givenUp: return .refused(HandshakeAnswer(status: 503))
+            case .granted(let attempt):
+                verdict = await gate.judge(credentials)
+                let isRefused = self.server.attempts.end(attempt, isWrong: verdict.isWrong)
+                if verdict.isWrong { self.logWrong(isTooMany: isRefused) }
+            }
+        } else {
+            if let wait = self.server.attempts.refusal(self.address) {
+                return .refused(Self.tooManyWrongAnswers(wait))
+            }
+            verdict = .absent
+        }
+        if case .right(let name, let confirmation) = verdict {
             return .admitted(Principal(name: name, confirmation: confirms ? confirmation : nil))
-        case .wrong:
-            self.wrong()
-        case .stale, .absent:
-            break
         }
         var fields = HTTPFields()
         fields[values: .wwwAuthenticate] = gate.challenges(after: verdict)
@@ -60,12 +71,11 @@ struct Admission: Sendable {
         return .refused(answer)
     }
 
-    private func wrong() {
-        let isTooMany = self.address.map { self.server.wrongAnswer(from: $0) } ?? false
+    private func logWrong(isTooMany: Bool) {
         self.server.log(
             isTooMany ? .notice : .info,
             isTooMany ? "too many wrong answers from one address" : "wrong credentials",
-            ["peer": "\(self.peer?.peerName ?? "")"]
+            ["peer": "\(self.client.map { $0.port == 0 ? $0.ipAddress ?? "" : $0.peerName } ?? "")"]
         )
     }
 

@@ -179,6 +179,10 @@ extension AuthenticationGate.Verdict {
         if case .stale = self { true } else { false }
     }
 
+    var isWrong: Bool {
+        if case .wrong = self { true } else { false }
+    }
+
     func isWrong(_ scheme: String) -> Bool {
         if case .wrong(let tried) = self { tried == scheme } else { false }
     }

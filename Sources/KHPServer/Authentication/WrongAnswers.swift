@@ -28,24 +28,33 @@ struct WrongAnswers<Address: Hashable & Sendable>: Sendable {
     var count: Int { self.windows.count }
 
     /// How long `address` has to wait before it may try again; `nil` when it may now.
-    func wait(_ address: Address, now: NIODeadline) -> TimeAmount? {
-        guard let window = self.windows[address], window.count >= self.limit, now < window.began + self.length else {
-            return nil
-        }
+    /// - Parameter open: how many of those counted may yet be taken back.
+    func wait(_ address: Address, beside open: Int = 0, now: NIODeadline) -> TimeAmount? {
+        guard let window = self.windows[address], window.count - open >= self.limit, now < window.began + self.length
+        else { return nil }
         return window.began + self.length - now
     }
 
-    /// `address` gave a wrong answer.
-    mutating func add(_ address: Address, now: NIODeadline) {
+    /// `address` gives an answer, which counts as wrong until it is taken back.
+    /// - Returns: what ``takeBack(_:from:)`` needs: when the window began that it counts in.
+    @discardableResult
+    mutating func add(_ address: Address, now: NIODeadline) -> NIODeadline {
         while self.first < self.order.count, self.order[self.first].began + self.length <= now { self.forget() }
         if var window = self.windows[address] {
             window.count += 1
             self.windows.updateValue(window, forKey: address)
-            return
+            return window.began
         }
         if self.windows.count >= self.capacity { self.forget() }
         self.windows.updateValue(Window(began: now, count: 1), forKey: address)
         self.order.append((address, now))
+        return now
+    }
+
+    /// An answer of `address` was none that is wrong.
+    mutating func takeBack(_ address: Address, from window: NIODeadline) {
+        guard let known = self.windows[address], known.began == window, known.count > 0 else { return }
+        self.windows[address]?.count -= 1
     }
 
     private mutating func forget() {

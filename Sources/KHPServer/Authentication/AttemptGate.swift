@@ -1,0 +1,89 @@
+// Attempts of many connections at once, each in a task of its own that waits for its turn here.
+
+import NIOCore
+import Synchronization
+
+final class AttemptGate: Sendable {
+    enum Permission: Sendable {
+        case granted(AttemptTurns<AddressKey>.Attempt)
+        /// Too many wrong answers came from the address: not for this long.
+        case refused(TimeAmount)
+        /// The connection ended before its turn came.
+        case givenUp
+    }
+
+    private struct State {
+        var turns: AttemptTurns<AddressKey>
+        var lastNumber: UInt64 = 0
+        var waiting: [UInt64: CheckedContinuation<Permission, Never>] = [:]
+    }
+
+    private let state: Mutex<State>
+
+    init(_ turns: AttemptTurns<AddressKey>) {
+        self.state = Mutex(State(turns: turns))
+    }
+
+    /// How long `address` is refused; `nil` where it is not.
+    func refusal(_ address: AddressKey?) -> TimeAmount? {
+        self.state.withLock { $0.turns.refusal(address, now: .now()) }
+    }
+
+    /// Waits until credentials of `address` may be looked at. Whoever is permitted to says ``end(_:isWrong:)``.
+    func begin(_ address: AddressKey?) async -> Permission {
+        let number = self.state.withLock { state in
+            state.lastNumber += 1
+            return state.lastNumber
+        }
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let known: Permission? = self.state.withLock { state in
+                    // Checked under the lock: a cancellation after this finds who waits.
+                    if Task.isCancelled { return .givenUp }
+                    switch state.turns.ask(address, number, now: .now()) {
+                    case .begins(let attempt): return .granted(attempt)
+                    case .refused(let wait): return .refused(wait)
+                    case .waits:
+                        state.waiting[number] = continuation
+                        return nil
+                    }
+                }
+                if let known { continuation.resume(returning: known) }
+            }
+        } onCancel: {
+            let waiting = self.state.withLock { state in
+                let waiting = state.waiting.removeValue(forKey: number)
+                if waiting != nil { state.turns.giveUp(address, number) }
+                return waiting
+            }
+            waiting?.resume(returning: .givenUp)
+        }
+    }
+
+    /// Ends what was permitted.
+    /// - Returns: whether the address is refused from now on.
+    func end(_ attempt: AttemptTurns<AddressKey>.Attempt, isWrong: Bool) -> Bool {
+        let (answered, isRefused) = self.state.withLock { state in
+            let turns = state.turns.end(attempt, isWrong: isWrong, now: .now())
+            let answered = turns.compactMap { turn -> (CheckedContinuation<Permission, Never>, Permission)? in
+                guard let continuation = state.waiting.removeValue(forKey: turn.number) else { return nil }
+                switch turn.answer {
+                case .begins(let attempt): return (continuation, .granted(attempt))
+                case .refused(let wait): return (continuation, .refused(wait))
+                case .waits: return nil
+                }
+            }
+            return (answered, state.turns.refusal(attempt.address, now: .now()) != nil)
+        }
+        for (continuation, permission) in answered { continuation.resume(returning: permission) }
+        return isRefused
+    }
+
+    /// True while nothing is looked at and nobody waits.
+    var isIdle: Bool { self.state.withLock { $0.turns.isIdle && $0.waiting.isEmpty } }
+}
+
+extension AttemptGate: CustomReflectable {
+    /// Nothing: what is behind the lock changes while a server is looked at.
+    var customMirror: Mirror { Mirror(self, children: []) }
+}

@@ -1,0 +1,125 @@
+// The address that limits count by, where proxies stand in front: all clients come from the proxies' addresses then, and
+// one who guesses passwords would lock out all the others.
+
+import KHPProtocol
+import NIOCore
+
+extension WebSocketServer {
+    /// The address that the limits per address count by: ``Limits/pendingHandshakesPerAddress``,
+    /// ``Limits/wrongAnswersPerAddress`` and ``Limits/credentialChecksPerAddress``.
+    public enum ClientAddress: Sendable, Hashable {
+        /// The one that a connection comes from. Behind a proxy all clients share the proxy's address and its limits.
+        case peer
+        /// The one that trusted proxies name in a field; the connection's own where it comes from nobody trusted.
+        ///
+        /// The field is read from its end, where the nearest proxy has written: the first address that is not trusted is
+        /// the client's. What stands before it the client may have made up, and so it is not looked at.
+        /// - Parameter trusted: the proxies: addresses such as `192.0.2.7` and `2001:db8::7`, ranges such as `10.0.0.0/8`,
+        ///   and `unix` for whoever connects to a Unix domain socket. Only proxies that write the field themselves, and
+        ///   through which alone this server can be reached.
+        case forwarded(ForwardingField, trusted: [String])
+
+        /// - Throws: ``WebSocketError/Code/invalidArgument`` for a proxy that is no address, and where none is named.
+        public func validate() throws(WebSocketError) { _ = try ClientAddressRule(self) }
+    }
+}
+
+/// ``WebSocketServer/ClientAddress``, ready to be asked.
+struct ClientAddressRule: Sendable {
+    private let field: ForwardingField?
+    private let trusted: [AddressRange]
+    private let trustsUnixSockets: Bool
+
+    init(_ rule: WebSocketServer.ClientAddress) throws(WebSocketError) {
+        guard case .forwarded(let field, let trusted) = rule else {
+            self.field = nil
+            self.trusted = []
+            self.trustsUnixSockets = false
+            return
+        }
+        self.field = field
+        self.trustsUnixSockets = trusted.contains("unix")
+        var ranges: [AddressRange] = []
+        for text in trusted where text != "unix" {
+            guard let range = AddressRange(text) else {
+                throw WebSocketError(
+                    .invalidArgument,
+                    "\(quoted(text)) is no address of a proxy; write 192.0.2.7, 10.0.0.0/8, 2001:db8::/32 or unix."
+                )
+            }
+            ranges.append(range)
+        }
+        guard !trusted.isEmpty else {
+            throw WebSocketError(.invalidArgument, "No proxy is trusted to name the clients' addresses.")
+        }
+        self.trusted = ranges
+    }
+
+    var isForwarding: Bool { self.field != nil }
+
+    /// True for a peer that is a proxy and speaks for others.
+    func isTrusted(_ peer: SocketAddress?) -> Bool {
+        guard self.field != nil else { return false }
+        switch peer {
+        case .v4, .v6: return self.trusted.contains { $0.contains(peer) }
+        case .unixDomainSocket, nil: return self.trustsUnixSockets
+        }
+    }
+
+    /// The address of the client that made a request.
+    func client(of head: RequestHead, peer: SocketAddress?) -> SocketAddress? {
+        guard let field = self.field, self.isTrusted(peer) else { return peer }
+        var client = peer
+        for node in field.nodesFromLast(head.fields.all(field.name)) {
+            // A client that a proxy does not know, or will not name, counts as the proxy itself.
+            guard let node, let address = try? SocketAddress(ipAddress: node, port: 0) else { break }
+            client = address
+            if !self.isTrusted(address) { break }
+        }
+        return client
+    }
+}
+
+/// An address, or all that begin alike; IPv4 addresses also as a listener for both families sees them.
+struct AddressRange: Sendable, Hashable {
+    private let bytes: [UInt8]
+    private let bits: Int
+
+    init?(_ text: String) {
+        let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+        guard let first = parts.first, let address = try? SocketAddress(ipAddress: String(first), port: 0),
+            let bytes = Self.bytes(address)
+        else { return nil }
+        let prefix: Int
+        if case .v4 = address { prefix = 96 } else { prefix = 0 }
+        var bits = 128
+        if parts.count > 1 {
+            guard let given = Int(parts[1]), (0...(128 - prefix)).contains(given) else { return nil }
+            bits = given + prefix
+        }
+        self.bytes = bytes
+        self.bits = bits
+    }
+
+    func contains(_ address: SocketAddress?) -> Bool {
+        guard let other = Self.bytes(address) else { return false }
+        let whole = self.bits / 8
+        guard self.bytes.prefix(whole) == other.prefix(whole) else { return false }
+        let rest = self.bits % 8
+        return rest == 0 || (self.bytes[whole] ^ other[whole]) >> UInt8(8 - rest) == 0
+    }
+
+    /// The 16 bytes of an address.
+    private static func bytes(_ address: SocketAddress?) -> [UInt8]? {
+        switch address {
+        case .v4(let address):
+            // ::ffff:a.b.c.d
+            [UInt8](repeating: 0, count: 10) + [0xFF, 0xFF]
+                + withUnsafeBytes(of: address.address) { Array($0[4..<8]) }
+        case .v6(let address):
+            withUnsafeBytes(of: address.address) { Array($0[8..<24]) }
+        case .unixDomainSocket, nil:
+            nil
+        }
+    }
+}
