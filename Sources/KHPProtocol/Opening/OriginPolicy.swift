@@ -88,15 +88,20 @@ public struct HostPolicy: Sendable, Hashable {
     /// Whatever the client calls the server.
     public static let any = HostPolicy(hosts: nil)
 
-    /// Only these, each a host with or without a port; without one, any port passes.
+    /// Only these, each a host with or without a port; without one, any port passes. Names compare without regard to case
+    /// and to a dot at their end, addresses by what they mean.
     ///
     /// - Throws: ``WebSocketError/Code/invalidArgument`` for one that is no host.
     public static func allowing(_ hosts: [String]) throws(WebSocketError) -> HostPolicy {
         var listed: [Authority] = []
         for text in hosts {
-            guard let authority = try? Authority(text) else {
-                throw WebSocketError(.invalidArgument, "\(quoted(text)) is not a host with or without a port.")
+            guard var authority = try? Authority(text) else {
+                throw WebSocketError(
+                    .invalidArgument,
+                    "\(quoted(text)) is not a host; write example.com, 192.0.2.7 or [2001:db8::7], with a port or without."
+                )
             }
+            authority.host = withoutRoot(authority.host)
             listed.append(authority)
         }
         return HostPolicy(hosts: listed)
@@ -105,7 +110,13 @@ public struct HostPolicy: Sendable, Hashable {
     /// - Parameter authority: what a request names; `nil` for none, which no list holds.
     package func allows(_ authority: Authority?) -> Bool {
         guard let hosts else { return true }
-        guard let authority else { return false }
+        guard var authority else { return false }
+        authority.host = Self.withoutRoot(authority.host)
         return hosts.contains { $0.host == authority.host && ($0.port == nil || $0.isSame(as: authority)) }
+    }
+
+    /// `example.com.` is `example.com`, said in full.
+    private static func withoutRoot(_ host: String) -> String {
+        host.utf8.last == 0x2E ? String(host.dropLast()) : host
     }
 }

@@ -2,6 +2,7 @@ public import ArgumentParser
 public import KHPServer
 
 extension ServerAuthentication.Place: ExpressibleByArgument {}
+extension ForwardingField: ExpressibleByArgument {}
 
 /// Who may come in.
 struct AccessOptions: ParsableArguments {
@@ -45,6 +46,53 @@ struct AccessOptions: ParsableArguments {
         )
     )
     var nonceKey: String?
+
+    @Option(
+        name: .customLong("allowed-host"),
+        help: ArgumentHelp(
+            "A host that requests may name, such as localhost, 127.0.0.1, '[::1]' or example.com:8080; repeatable. Others "
+                + "get 421. None: any.",
+            valueName: "name"
+        )
+    )
+    var allowedHosts: [String] = []
+
+    @Option(
+        name: .customLong("trusted-proxy"),
+        help: ArgumentHelp(
+            "A proxy that names its clients' addresses: an address or a range such as 10.0.0.0/8; repeatable. Limits then "
+                + "count by these addresses, and otherwise by the proxy's.",
+            valueName: "address"
+        )
+    )
+    var trustedProxies: [String] = []
+
+    @Option(help: "The field in which they do so: x-forwarded-for (the default) or forwarded.")
+    var forwardingField: ForwardingField?
+
+    /// Sets which hosts are served, and which proxies are believed.
+    func apply(to configuration: inout WebSocketServer.Configuration) throws {
+        if !allowedHosts.isEmpty {
+            do {
+                _ = try HostPolicy.allowing(allowedHosts)
+            } catch {
+                throw CommandFailure.usage("--allowed-host: \(error.message)")
+            }
+            configuration.allowedHosts = allowedHosts
+        }
+        guard !trustedProxies.isEmpty else {
+            guard forwardingField == nil else {
+                throw CommandFailure.usage("--forwarding-field needs --trusted-proxy: nobody else is believed")
+            }
+            return
+        }
+        configuration.clientAddress = .forwarded(forwardingField ?? .xForwardedFor, trusted: trustedProxies)
+        do {
+            try configuration.clientAddress.validate()
+        } catch {
+            throw CommandFailure.usage("--trusted-proxy: \(error.message)")
+        }
+    }
 
     func validate() throws {
         if let sessionLifetime, sessionLifetime.duration <= .zero {

@@ -91,6 +91,7 @@ struct ServeCommand: AsyncParsableCommand {
         var configuration = WebSocketServer.Configuration(address: .hostname(listen.host, port: listen.port))
         configuration.tls = try listen.tls()
         bounds.apply(to: &configuration)
+        try access.apply(to: &configuration)
         let reporter = Reporter(
             options: Reporter.Options(
                 json: json,

@@ -54,10 +54,11 @@ import Testing
 
     @Test(arguments: [
         ("example.com", true), ("example.com:80", true), ("example.com:9000", true), ("[::1]:8080", true),
-        ("[::1]", false), ("attacker.test", false), ("example.com.attacker.test", false),
+        ("rooted.example", true), ("rooted.example.:7", true), ("Example.COM.", true), ("[0:0:0::1]:8080", true),
+        ("[::1]", false), ("[::1]:80", false), ("attacker.test", false), ("example.com.attacker.test", false),
     ])
     func hosts(host: String, passes: Bool) throws {
-        let policy = try HostPolicy.allowing(["EXAMPLE.com", "[0:0::1]:8080"])
+        let policy = try HostPolicy.allowing(["EXAMPLE.com", "[0:0::1]:8080", "rooted.example."])
         #expect(policy.allows(try Authority(host)) == passes)
         #expect(HostPolicy.any.allows(try Authority(host)))
     }
