@@ -79,7 +79,8 @@ struct LadderStep: Sendable, Equatable {
         return "closed \(code)\(reason) \(initiator), \(info.clean ? "cleanly" : "not cleanly")"
     }
 
-    private static func summary(_ negotiation: Negotiation) -> String {
+    /// `: subprotocol amqp, x-kaazing-handshake completed with 101`.
+    static func summary(_ negotiation: Negotiation) -> String {
         var parts: [String] = []
         if let subprotocol = negotiation.subprotocol {
             parts.append("subprotocol \(Redaction.subprotocol(subprotocol))")
@@ -92,9 +93,16 @@ struct LadderStep: Sendable, Equatable {
 
     private static func frameStep(_ frame: FrameInfo, _ direction: Ladder.Direction) -> LadderStep {
         let bytes = Array(frame.payload.readableBytesView.prefix(256))
-        let preview = bytes.isEmpty ? "" : " " + TerminalText.preview(bytes)
+        let preview = bytes.isEmpty ? "" : " " + (closeWords(frame, bytes) ?? TerminalText.preview(bytes))
         let wire = frame.wireBytes == frame.bytes ? "" : " in \(frame.wireBytes)"
         return LadderStep(.app, direction, "\(frame.kind) \(frame.bytes) bytes\(wire)\(preview)")
+    }
+
+    /// Code and reason of a close frame (RFC 6455 section 5.5.1).
+    private static func closeWords(_ frame: FrameInfo, _ bytes: [UInt8]) -> String? {
+        guard frame.kind == "close", bytes.count >= 2 else { return nil }
+        let code = UInt16(bytes[0]) << 8 | UInt16(bytes[1])
+        return "\(code)" + (bytes.count > 2 ? " " + TerminalText.preview(Array(bytes.dropFirst(2))) : "")
     }
 
     private static func ladderLayer(_ layer: ChallengeRequest.Layer) -> Ladder.Layer {

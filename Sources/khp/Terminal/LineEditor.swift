@@ -190,19 +190,6 @@ extension LineEditor {
     }
 
     private static func width(_ characters: ArraySlice<Character>) -> Int {
-        characters.reduce(0) { $0 + width($1) }
-    }
-
-    /// Columns that a character takes: two for East Asian wide characters and emoji, as terminals draw them.
-    private static func width(_ character: Character) -> Int {
-        let shown = TerminalText.escaped(String(character))
-        guard shown.count == 1, let scalar = character.unicodeScalars.first else { return shown.count }
-        switch scalar.value {
-        case 0x1100...0x115F, 0x2E80...0x303E, 0x3041...0xA4CF, 0xAC00...0xD7A3, 0xF900...0xFAFF, 0xFE30...0xFE6F,
-            0xFF00...0xFF60, 0xFFE0...0xFFE6, 0x1F300...0x1F64F, 0x1F680...0x1F6FF, 0x1F900...0x1F9FF,
-            0x20000...0x3FFFD:
-            return 2
-        default: return 1
-        }
+        characters.reduce(0) { $0 + TerminalText.columns($1) }
     }
 }

@@ -1,0 +1,63 @@
+import Foundation
+import KHPProtocol
+import Synchronization
+
+/// The file of `--save-ladder`: the conversation as a sequence diagram, SVG or HTML by the end of its name.
+///
+/// A diagram is whole or nothing, so it is written however the command ends: by ``finish()``.
+final class SavedLadder: Sendable {
+    private static let current = Mutex<SavedLadder?>(nil)
+
+    private let path: String
+    private let title: String
+    private let isPage: Bool
+    private let file: FileHandle
+    private let diagram = Mutex(LadderDiagram())
+
+    /// Creates the file, or empties it; readable by its owner alone, as it holds what was said.
+    /// - Parameter title: what stands above the diagram, without secrets.
+    init(path: String, title: String) throws(CommandFailure) {
+        let name = path.lowercased()
+        isPage = name.hasSuffix(".html") || name.hasSuffix(".htm")
+        guard isPage || name.hasSuffix(".svg") else {
+            throw .usage("`--save-ladder` draws SVG or HTML: the name of its file ends in .svg or .html")
+        }
+        guard
+            FileManager.default.createFile(atPath: path, contents: nil, attributes: [.posixPermissions: 0o600]),
+            let file = FileHandle(forWritingAtPath: path)
+        else { throw .usage("the file `\(TerminalText.escaped(path))` of --save-ladder cannot be written") }
+        self.path = path
+        self.title = title
+        self.file = file
+        Self.current.withLock { $0 = self }
+    }
+
+    /// Takes an event; called on an event loop.
+    func observe(_ event: ConnectionEvent) {
+        let now = Clock.elapsed.seconds
+        diagram.withLock { $0.add(event, at: now) }
+    }
+
+    /// Writes the file, at the end of the command; does nothing where none is to be written.
+    /// - Returns: whether it could be written.
+    @discardableResult
+    static func finish() -> Bool {
+        guard let ladder = current.withLock({ $0.take() }) else { return true }
+        return ladder.write()
+    }
+
+    private func write() -> Bool {
+        let diagram = diagram.withLock { $0 }
+        let text =
+            isPage ? LadderDrawing.html(diagram, title: title) : LadderDrawing.svg(diagram, title: title)
+        do {
+            try file.write(contentsOf: Array(text.utf8))
+            try file.close()
+            return true
+        } catch {
+            let shown = TerminalText.escaped(path)
+            Output.shared.line("khp: the file `\(shown)` of --save-ladder cannot be written", to: .standardError)
+            return false
+        }
+    }
+}
