@@ -60,6 +60,9 @@ package enum TransportFailure {
 
     /// Why the system refused, in words.
     package static func reason(_ error: any Error) -> String {
+        if error is SocketAddressError || error is SocketAddressError.UnknownHost {
+            return "that is no address, and no name that can be resolved"
+        }
         guard let error = error as? IOError else { return "\(error)" }
         switch error.errnoCode {
         case ECONNREFUSED: return "connection refused"

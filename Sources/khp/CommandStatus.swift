@@ -22,8 +22,14 @@ enum CommandStatus: Int32, Sendable {
     case authenticationFailed = 8
     /// The peer broke the protocol after the socket was open.
     case protocolViolation = 9
-    /// Interrupted before there was anything to close: 128 + SIGINT, as shells have it.
+    /// A fault of ours. `sysexits.h` calls it EX_SOFTWARE.
+    case fault = 70
+    /// An output that cannot be written; one whose reader has left is none. EX_IOERR of `sysexits.h`.
+    case output = 74
+    /// Interrupted before there was anything to close, or a second time: 128 + SIGINT, as shells have it.
     case interrupted = 130
+    /// The same for SIGTERM.
+    case terminated = 143
 }
 
 /// A failure that ends the command: one sentence for a person, a status for a script.
@@ -40,6 +46,8 @@ struct CommandFailure: Error {
     var httpStatus: Int?
     /// The redirects on the way.
     var redirects: [RedirectStep] = []
+    /// What the server said about it, where the sentence does not hold all of that.
+    var entity: ShownText?
 
     init(_ status: CommandStatus, code: String, _ sentence: String, url: String? = nil, httpStatus: Int? = nil) {
         self.status = status

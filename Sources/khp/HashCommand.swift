@@ -47,7 +47,7 @@ struct HashCommand: AsyncParsableCommand {
 
     func run() async throws {
         let isTerminal = isatty(0) == 1
-        let signals = Signals { PasswordPrompt.leaveInterrupted() }
+        let signals = Signals { PasswordPrompt.leaveInterrupted(by: $0) }
         defer { withExtendedLifetime(signals) {} }
         let user = name ?? (isTerminal ? PasswordPrompt.ask("Name: ", echo: true) : readLine(strippingNewline: true))
         guard let user, !user.isEmpty else {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Synchronization
 
 /// The command: `khp demo`, `khp connect`, `khp serve`, `khp hash`.
 ///
@@ -13,9 +14,12 @@ struct Khp: AsyncParsableCommand {
         commandName: "khp",
         abstract: "WebSocket with the Kaazing extended handshake: a client, a server and a demo.",
         discussion: """
+            `khp URL` is `khp connect URL`.
+
             EXAMPLE
               khp serve &
               echo hello | khp connect ws://127.0.0.1:8080/echo
+              khp ws://127.0.0.1:8080/echo
             """,
         version: version,
         subcommands: [DemoCommand.self, ConnectCommand.self, ServeCommand.self, HashCommand.self]
@@ -24,9 +28,13 @@ struct Khp: AsyncParsableCommand {
     static func main() async {
         // A reader that goes away shows as an error of `write`, which is handled there.
         signal(SIGPIPE, SIG_IGN)
+        StandardDescriptors.fill()
         _ = Clock.start
+        Output.shared.onLoss { loss in
+            Thread.detachNewThread { leave(for: loss) }
+        }
         do {
-            var command = try parseAsRoot()
+            var command = try parseAsRoot(arguments(Array(CommandLine.arguments.dropFirst())))
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {
@@ -36,6 +44,13 @@ struct Khp: AsyncParsableCommand {
         } catch {
             leave(report(error))
         }
+    }
+
+    /// What is parsed for what was typed: a URL needs no `connect` before it, nor do options before a URL.
+    static func arguments(_ typed: [String]) -> [String] {
+        guard let first = typed.first else { return ["--help"] }
+        let isConnect = first.contains("://") || first.hasPrefix("-") && typed.contains { $0.contains("://") }
+        return isConnect ? ["connect"] + typed : typed
     }
 
     /// Says what went wrong, and returns the exit status.
@@ -57,24 +72,63 @@ struct Khp: AsyncParsableCommand {
 
     /// The sentence on standard error and, with `--json`, the event on standard output.
     private static func report(_ failure: CommandFailure) {
-        if CommandLine.arguments.contains("--json") {
-            Output.shared.line(Events.error(failure).line)
-        }
+        let isJSON = CommandLine.arguments.contains("--json")
+        if isJSON { Output.shared.line(Events.error(failure).line) }
         Output.shared.line("khp: \(failure.sentence)", to: .standardError)
+        guard !isJSON, let entity = failure.entity else { return }
+        for line in entity.lines(forTerminal: Output.shared.isTerminal(.standardError)) {
+            Output.shared.line(line, to: .standardError)
+        }
     }
+
+    // MARK: Leaving
+
+    private static let isLeaving = Atomic<Bool>(false)
 
     /// Ends the command from wherever it is.
     static func end(with failure: CommandFailure) -> Never {
+        claimEnd()
         report(failure)
-        leave(failure.status.rawValue)
+        finish(failure.status.rawValue)
+    }
+
+    /// Ends it because of a standard output that takes nothing any more.
+    static func leave(for loss: OutputLoss) -> Never {
+        guard let failure = loss.failure else { leave(0) }
+        end(with: failure)
     }
 
     private static func leave(_ status: Int32) -> Never {
+        claimEnd()
+        // What is still queued may fail as well; a server's output is for whoever wants it.
+        if status == 0, !Output.shared.isDropping, let failure = Output.shared.loss?.failure {
+            report(failure)
+            finish(failure.status.rawValue)
+        }
+        finish(status)
+    }
+
+    /// One thread ends the process; another one that wants to waits for that.
+    private static func claimEnd() {
+        guard isLeaving.exchange(true, ordering: .sequentiallyConsistent) else { return }
+        while true { sleep(60) }
+    }
+
+    private static func finish(_ status: Int32) -> Never {
         Output.shared.setPrompt(nil)
-        Capture.finish()
+        // What a file was to hold is an output as well.
+        let areWritten = [Capture.finish(), SavedLadder.finish()].allSatisfy { $0 }
         Output.shared.finish()
         TerminalMode.restore()
-        Foundation.exit(status)
+        Foundation.exit(status == 0 && !areWritten ? CommandStatus.output.rawValue : status)
+    }
+
+    /// Ends the process whatever it is doing, an output that blocks included.
+    static func leaveAtOnce(_ status: Int32) -> Never {
+        TerminalMode.restore()
+        Capture.finish()
+        SavedLadder.finish()
+        _exit(status)
     }
 }
 

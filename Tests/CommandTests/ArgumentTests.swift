@@ -1,3 +1,4 @@
+import KHPProtocol
 import Testing
 
 @testable import khp
@@ -54,6 +55,36 @@ struct ArgumentTests {
     @Test("no authentication", arguments: ["/a=ntlm", "/a=", "/a", "a=basic", "/a=basic:a\r\nb"])
     func noAuthentication(text: String) {
         #expect(throws: CommandFailure.self) { try AuthenticatedPath.parse(text).get() }
+    }
+
+    @Test(
+        "a URL needs no `connect` before it",
+        arguments: [
+            ([], ["--help"]), (["ws://a/"], ["connect", "ws://a/"]),
+            (["-v", "ws://a/"], ["connect", "-v", "ws://a/"]),
+            (["ws://a/", "--json"], ["connect", "ws://a/", "--json"]),
+            (["connect", "ws://a/"], ["connect", "ws://a/"]),
+            (["serve", "--origin", "http://a"], ["serve", "--origin", "http://a"]), (["--version"], ["--version"]),
+            (["--message", "x", "ws://a/"], ["connect", "--message", "x", "ws://a/"]), (["a"], ["a"]),
+        ]
+    )
+    func commands(typed: [String], parsed: [String]) {
+        #expect(Khp.arguments(typed) == parsed)
+    }
+
+    @Test("an extension in its place asks there alone, and is otherwise as it was")
+    func places() throws {
+        let deflate = PerMessageDeflate()
+        for (place, layer) in [(ExtensionPlace.opening, HandshakeLayer.opening), (.extended, .extended)] {
+            let placed = place.placing(deflate).forConnection(.client)
+            #expect(placed.layers == [layer])
+            #expect(placed.name == deflate.name && placed.offers() == deflate.offers())
+            #expect(placed.reservedBits == deflate.reservedBits)
+            let offer = try #require(placed.offers().first)
+            #expect(placed.accept(offer) == deflate.accept(offer) && placed.judge(offer) == deflate.judge(offer))
+            #expect(placed.makeFrameTransform(role: .client, parameters: offer) != nil)
+            #expect(placed.makeTransform(role: .client, parameters: offer) == nil)
+        }
     }
 
     @Test("seconds and fields")

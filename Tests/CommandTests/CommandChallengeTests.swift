@@ -75,6 +75,7 @@ struct CommandChallengeTests {
         let expected: [(String, Credentials?)] = [
             ("joe", .login(user: "joe", password: "welcome")), ("joe:typed", .login(user: "joe", password: "typed")),
             ("eve", .login(user: "eve", password: "default")), ("bob", nil),
+            (":gold", .login(user: "", password: "gold")),
         ]
         for (user, credentials) in expected {
             let handler = try handler(["--user", user, "--netrc", file.path])
@@ -101,7 +102,7 @@ struct CommandChallengeTests {
     @Test(
         "what cannot be sent is a mistake in the arguments",
         arguments: [
-            ["--token", ""], ["--token", "a\nb"], ["--user", ":x"], ["--user", "a\u{7}:b"],
+            ["--token", ""], ["--token", "a\nb"], ["--user", ":"], ["--user", "a\u{7}:b"],
         ]
     )
     func mistakes(arguments: [String]) throws {

@@ -65,6 +65,51 @@ struct CredentialTests {
         #expect(failure?.sentence.contains("secret") == false)
     }
 
+    @Test(
+        "a URL that holds credentials, and what is left of it",
+        arguments: [
+            ("ws://a/b", "ws://a/b", nil, nil), ("ws://joe:pw@a/b", "ws://a/b", "joe", "pw"),
+            ("wss://joe@a:1/b?c=d@e", "wss://a:1/b?c=d@e", "joe", nil), ("ws://a/b@c", "ws://a/b@c", nil, nil),
+            ("http://:gold@a", "http://a", "", "gold"), ("ws://joe:@a/", "ws://a/", "joe", ""),
+            ("ws://jo%65:a%3Ab%40@a/", "ws://a/", "joe", "a:b@"), ("ws://joe:p@ss:w@a/", "ws://a/", "joe", "p@ss:w"),
+            ("ws://@a/", "ws://a/", nil, nil), ("a@b", "a@b", nil, nil),
+            ("ws://a?x=joe:pw@b", "ws://a?x=joe:pw@b", nil, nil),
+            ("ws://joe:pw@[::1]:1/", "ws://[::1]:1/", "joe", "pw"),
+        ] as [(String, String, String?, String?)]
+    )
+    func typedURL(text: String, url: String, name: String?, password: String?) throws {
+        let typed = try TypedURL(text)
+        #expect(typed.url == url)
+        #expect(typed.login?.name == name)
+        #expect(typed.login?.password == password)
+    }
+
+    @Test(
+        "credentials that cannot be read are a mistake that repeats nothing of them",
+        arguments: ["joe:%zzcanary", "joe:%01canary", "%ffcanary", "jo%3Ae:canary", ":"]
+    )
+    func brokenInformation(information: String) {
+        let failure = #expect(throws: CommandFailure.self) { try TypedURL("ws://\(information)@a/") }
+        #expect(failure?.status == .usage)
+        #expect(failure?.sentence.contains("canary") == false)
+    }
+
+    @Test(
+        "--user: a name, a password, either of them empty (RFC 7617 section 2)",
+        arguments: [("joe", "joe", nil), ("joe:", "joe", ""), (":gold", "", "gold"), ("joe:a:b", "joe", "a:b")]
+            as [(String, String, String?)]
+    )
+    func login(text: String, name: String, password: String?) throws {
+        let login = try Login(argument: text, option: "--user")
+        #expect(login.name == name)
+        #expect(login.password == password)
+    }
+
+    @Test("no --user", arguments: ["", ":", "jo\u{1}e", "joe:\u{7F}"])
+    func noLogin(text: String) {
+        #expect(throws: CommandFailure.self) { try Login(argument: text, option: "--user") }
+    }
+
     @Test("the certificate of the demo is PEM, and a new one each time")
     func certificate() throws {
         let first = try EphemeralCertificate()

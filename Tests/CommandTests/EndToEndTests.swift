@@ -179,10 +179,14 @@ struct EndToEndTests {
         #expect(status == 0)
     }
 
-    @Test("--compress-at opening: agreed on there, with those who complete the extended handshake as well")
-    func compressionAtTheOpening() async throws {
-        for (place, layer) in [("opening", "opening"), ("extended", "extended")] {
-            let served = ["--compress", "--compress-at", place, "--extension", "x-known"]
+    @Test("--extensions-at and --compress-at: agreed on there, with those who complete the extended handshake as well")
+    func extensionPlaces() async throws {
+        let cases: [(options: [String], known: String, compression: String)] = [
+            ([], "extended", "extended"), (["--extensions-at", "opening"], "opening", "opening"),
+            (["--compress-at", "opening"], "extended", "opening"),
+        ]
+        for (options, known, compression) in cases {
+            let served = ["--compress", "--extension", "x-known"] + options
             let (_, status) = try await RunningCommand.serving(served) { port in
                 let text = String(repeating: "tick ", count: 100)
                 let run = try await RunningCommand.run([
@@ -194,14 +198,16 @@ struct EndToEndTests {
                 let layers = Dictionary(
                     uniqueKeysWithValues: open.map { ($0["name"] as? String, $0["layer"] as? String) }
                 )
-                #expect(layers == ["x-known": "extended", "permessage-deflate": layer])
+                #expect(layers == ["x-known": known, "permessage-deflate": compression])
                 #expect(run.event("message")?["text"] as? String == text)
                 #expect(run.errors.contains("compression: sent 500 bytes in "))
             }
             #expect(status == 0)
         }
-        let wrong = try await RunningCommand.run(["serve", "--port", "0", "--compress-at", "home"])
-        #expect(wrong.status == 2)
+        for wrong in [["--compress-at", "home"], ["--extensions-at", "extended", "--extended", "off"]] {
+            #expect(try await RunningCommand.run(["serve", "--port", "0"] + wrong).status == 2)
+            #expect(try await RunningCommand.run(["connect", "ws://127.0.0.1:1/"] + wrong).status == 2)
+        }
     }
 
     @Test("each kind of failure has its status and one sentence")

@@ -1,3 +1,4 @@
+import Foundation
 import KHPClient
 import NIOCore
 import Testing
@@ -113,6 +114,48 @@ struct FailureTests {
     )
     func ending(info: CloseInfo, status: CommandStatus?) {
         #expect(CommandFailure(info)?.status == status)
+    }
+
+    @Test("what is none of the library's errors is a fault of ours")
+    func faults() {
+        #expect(CommandFailure(any: CocoaError(.fileNoSuchFile)).status.rawValue == 70)
+        #expect(CommandFailure(any: CancellationError()).status.rawValue == 130)
+        #expect(CommandFailure.interrupted(by: SIGTERM).status.rawValue == 143)
+        #expect(OutputLoss.readerLeft.failure == nil)
+        #expect(OutputLoss.failed("No space").failure?.status.rawValue == 74)
+    }
+
+    @Test("a 400 to an offer hints at doing without it; nothing else does")
+    func offers() {
+        func sentence(_ status: Int, offered: Bool) -> String {
+            let response = Self.refused(status)
+            let error = WebSocketError(.openingRefused, "No.", response: response, phase: .opening)
+            return CommandFailure(any: error, offered: offered).sentence
+        }
+        #expect(sentence(400, offered: true).contains("; --extended off"))
+        #expect(!sentence(400, offered: false).contains("--extended"))
+        #expect(!sentence(404, offered: true).contains("--extended"))
+    }
+
+    @Test(
+        "KHP-E20: the entity of a refusal is shown where the sentence does not say all of it",
+        arguments: [
+            ("no such thing.\nsecond\u{1B} line\n", 404, ["no such thing.", "second\u{1B} line"]),
+            ("\nonly this.\n", 404, nil), ("404 Reason\n", 404, nil), ("", 404, nil), ("a\n\nb", 302, nil),
+            (String(repeating: "x", count: 300), 503, [String(repeating: "x", count: 300)]),
+            ("a http://h/?token=canary\nb", 403, ["a http://h/?token=•••", "b"]),
+        ] as [(String, Int, [String]?)]
+    )
+    func entities(entity: String, status: Int, lines: [String]?) {
+        let response = Self.refused(status, entity)
+        let failure = CommandFailure(WebSocketError(.openingRefused, "No.", response: response, phase: .opening))
+        #expect(failure.entity?.lines(forTerminal: false) == lines)
+        #expect(failure.entity?.lines(forTerminal: true) == lines?.map { TerminalText.escaped($0) })
+    }
+
+    @Test("an entity that is no text is shown as bytes")
+    func binaryEntity() {
+        #expect(ShownText(ByteBuffer(bytes: [0, 255])).lines(forTerminal: true) == ["(binary, 2 bytes) 00ff"])
     }
 
     @Test("one sentence: what happened, what the server said, what to do")

@@ -39,6 +39,16 @@ struct OutputTests {
         #expect(line.hasSuffix(#","clean":true,"by":"peer"}"#) && !line.contains("reason"))
     }
 
+    @Test("a close of ours that nobody answers has not the code that we sent; a violation keeps its own")
+    func unansweredClose() {
+        let lost = WebSocketError(.closed, "x", phase: .closing)
+        let bye = CloseInfo(code: .goingAway, reason: "bye", clean: false, initiator: .local, error: lost)
+        #expect(Events.close(bye).line.hasSuffix(#","code":1006,"reason":"","clean":false,"by":"local"}"#))
+        let fault = WebSocketError(.protocolViolation, "x", phase: .open)
+        let failed = CloseInfo(code: .protocolError, reason: "x", clean: false, initiator: .local, error: fault)
+        #expect(Events.close(failed).line.hasSuffix(#","code":1002,"reason":"x","clean":false,"by":"local"}"#))
+    }
+
     @Test(
         "control characters cannot reach a terminal",
         arguments: [

@@ -87,7 +87,7 @@ struct ProxyCommandTests {
         arguments: [
             (["--proxy", "ftp://joe:canary@p"], [:], "--proxy"),
             (["--proxy", "http://p", "--proxy-user", "canary"], [:], "KHP_PROXY_PASSWORD"),
-            (["--proxy", "http://p", "--proxy-user", ":canary"], [:], "--proxy-user"),
+            (["--proxy", "http://p", "--proxy-user", ":canary\u{7}"], [:], "--proxy-user"),
             (["--proxy", "http://p", "--proxy-user", "joe"], ["KHP_PROXY_PASSWORD": "canary\u{7}"], "--proxy-user"),
             (["--proxy", "http://joe:canary@p", "--no-proxy"], [:], "--no-proxy"),
             ([], ["ALL_PROXY": "ftp://joe:canary@p"], "ALL_PROXY"),

@@ -83,14 +83,16 @@ struct TerminalTests {
         arguments: [
             ("hello", InteractiveCommand.send("hello")), ("", .send("")), ("//x", .send("/x")), ("/ping", .ping),
             ("/help", .help), ("/close", .close(code: 1000, reason: "")),
-            ("/close 4001 all done", .close(code: 4001, reason: "all done")),
+            ("/close 4001 all done", .close(code: 4001, reason: "all done")), ("/pong", .sendUnknown("/pong")),
+            ("/", .sendUnknown("/")), ("/nick joe", .sendUnknown("/nick joe")), ("/pinging", .sendUnknown("/pinging")),
+            ("//", .send("/")), (" /ping", .send(" /ping")),
         ]
     )
     func commands(line: String, expected: InteractiveCommand) {
         #expect(InteractiveCommand(line) == expected)
     }
 
-    @Test("mistakes at the prompt", arguments: ["/pong", "/close x", "/close 1005", "/close 999", "/"])
+    @Test("mistakes at the prompt", arguments: ["/close x", "/close 1005", "/close 999", "/close 70000"])
     func mistakes(line: String) {
         guard case .mistake = InteractiveCommand(line) else {
             Issue.record("\(line) was taken")

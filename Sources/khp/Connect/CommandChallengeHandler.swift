@@ -27,20 +27,14 @@ final class CommandChallengeHandler: ChallengeHandler {
     private let mayAsk: Bool
     private let state = Mutex(State())
 
-    /// - Parameter mayAsk: whether a person can be asked at the terminal.
-    init(options: CredentialOptions, mayAsk: Bool) throws(CommandFailure) {
-        if let text = options.user {
-            let colon = text.firstIndex(of: ":")
-            user = colon.map { String(text[..<$0]) } ?? text
-            password = colon.map { String(text[text.index(after: $0)...]) }
-            guard user?.isEmpty == false else { throw .usage("`--user` needs a name before the colon") }
-            guard (try? BasicCredentials(user: user ?? "", password: password ?? "")) != nil else {
-                throw .usage("`--user` cannot hold control characters")
-            }
-        } else {
-            user = nil
-            password = nil
-        }
+    /// - Parameters:
+    ///   - login: what the URL holds, where `--user` is not given.
+    ///   - mayAsk: whether a person can be asked at the terminal.
+    init(options: CredentialOptions, login: Login? = nil, mayAsk: Bool) throws(CommandFailure) {
+        let login =
+            try options.user.map { text throws(CommandFailure) in try Login(argument: text, option: "--user") } ?? login
+        user = login?.name
+        password = login?.password
         token = options.token
         guard token == nil || (try? Credentials.token(token ?? "").authorizationValue()) != nil else {
             throw .usage("`--token` cannot be empty or hold control characters")

@@ -10,24 +10,28 @@ struct ConnectCommand: AsyncParsableCommand {
         discussion: """
             Sends each line of standard input as a text message and prints each message received, one per line, until \
             the end of input or until the peer closes. On a terminal it is interactive: /help lists what can be typed.
+            `khp URL` is the same.
 
             EXAMPLES
               echo hello | khp connect ws://127.0.0.1:8080/echo
+              khp connect --message subscribe --listen wss://example.com/trades | head
               khp connect --message hello --count 1 --json wss://example.com/trades
               khp connect --user joe --extended required -v ws://127.0.0.1:8080/desk
               khp connect --kaazing-legacy -v wss://gateway.example.com/trades
               khp connect --proxy http://proxy:3128 --proxy-user joe wss://example.com
               khp connect --pcap trades.pcap --message hello wss://example.com/trades
+              khp connect --save-ladder trades.svg --count 1 wss://example.com/trades
 
             EXIT STATUS
               0 closed cleanly       1 closed otherwise     2 usage
               3 no connection, TLS   4 opening handshake    5 extended handshake
               6 redirect refused     7 timeout              8 authentication
-              9 protocol violation
+              9 protocol violation  70 a fault of ours      74 output not writable
+              130, 143 interrupted or terminated, at once by a second signal
             """
     )
 
-    @Argument(help: "ws:, wss:, http: or https:")
+    @Argument(help: "ws:, wss:, http: or https:; NAME:PASSWORD@ before the host counts as --user.")
     var url: String
 
     @OptionGroup(title: "MESSAGES") var messages: MessageOptions
@@ -50,6 +54,10 @@ struct ConnectCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        let typed = try TypedURL(url)
+        if typed.login != nil {
+            Output.shared.line(typed.note(isOverridden: credentials.user != nil), to: .standardError)
+        }
         let given = messages.inOrder
         let isInteractive =
             given.isEmpty && isatty(0) == 1
@@ -59,9 +67,12 @@ struct ConnectCommand: AsyncParsableCommand {
             ? .lines(InputQueue(), isInteractive: isInteractive)
             : .list(OutgoingSource.Pending(try given.map { try $0.message() }))
         let transcript = try outputs.saveTranscript.map { path throws(CommandFailure) in
-            try TranscriptWriter(path: path, fields: transcriptFields)
+            try TranscriptWriter(path: path, fields: transcriptFields(typed.url))
         }
-        var configuration = try configuration()
+        let ladder = try outputs.saveLadder.map { path throws(CommandFailure) in
+            try SavedLadder(path: path, title: "khp connect \(Redaction.shown(typed.url))")
+        }
+        var configuration = try configuration(typed.login)
         if let path = outputs.pcap {
             let capture = try Capture(path: path)
             configuration.tap = { capture.tap($0) }
@@ -69,30 +80,29 @@ struct ConnectCommand: AsyncParsableCommand {
         var reporting = outputs.reporting
         reporting.extensions = configuration.extensions.map(\.name)
         let reporter = Reporter(options: reporting)
-        if reporter.isActive || transcript != nil {
+        if reporter.isActive || transcript != nil || ladder != nil {
             configuration.observer = { event, info in
                 reporter.observe(event, info)
                 transcript?.observe(event)
+                ladder?.observe(event)
             }
         }
         let session = ConnectSession(
-            url: url,
+            url: typed.url,
             subprotocols: handshake.subprotocols,
             client: WebSocketClient(configuration: configuration),
             source: source,
             count: messages.count,
+            listens: messages.listen,
             timeout: route.timeout.duration,
             reconnects: route.reconnect,
-            printer: MessagePrinter(json: outputs.json, output: .shared)
+            printer: MessagePrinter(json: outputs.json, output: .shared, isInteractive: isInteractive)
         )
         try await session.run()
-        if let reason = Output.shared.writeFailure() {
-            throw CommandFailure(.closedOtherwise, code: "output", "standard output cannot be written: \(reason)")
-        }
     }
 
     /// What a player needs to have the client say the same.
-    private var transcriptFields: [(name: String, value: String?)] {
+    private func transcriptFields(_ url: String) -> [(name: String, value: String?)] {
         func list(_ values: [String]) -> String? { values.isEmpty ? nil : values.joined(separator: ", ") }
         let url = TranscriptText.playable(Redaction.shown(url))
         return [
@@ -108,7 +118,7 @@ struct ConnectCommand: AsyncParsableCommand {
         ]
     }
 
-    private func configuration() throws -> WebSocketClient.Configuration {
+    private func configuration(_ login: Login?) throws -> WebSocketClient.Configuration {
         var configuration = WebSocketClient.Configuration()
         try handshake.apply(to: &configuration)
         dialect.apply(to: &configuration)
@@ -119,6 +129,7 @@ struct ConnectCommand: AsyncParsableCommand {
         configuration.keepAlive.pingInterval = pingInterval.duration > .zero ? pingInterval.duration : nil
         configuration.challengeHandler = try CommandChallengeHandler(
             options: credentials,
+            login: login,
             mayAsk: isatty(2) == 1 || isatty(1) == 1
         )
         return configuration
@@ -146,6 +157,14 @@ struct OutputOptions: ParsableArguments {
         )
     )
     var saveTranscript: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Draw the conversation as a sequence diagram, credentials hidden: SVG or HTML, by the name's end.",
+            valueName: "file"
+        )
+    )
+    var saveLadder: String?
 
     @Option(
         help: ArgumentHelp(

@@ -29,6 +29,9 @@ struct MessageOptions: ParsableArguments {
     @Option(help: "Close with 1000 after this many messages were received.")
     var count: Int?
 
+    @Flag(help: "After the end of input stay and receive until the peer closes.")
+    var listen = false
+
     /// All of them in the order in which they were given.
     var inOrder: [OutgoingArgument] { (texts + files).sorted { $0.order < $1.order } }
 
@@ -58,6 +61,14 @@ struct HandshakeOptions: ParsableArguments {
 
     @Flag(help: "Offer permessage-deflate: compressed messages. Where --extension names it, its parameters count.")
     var compress = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Ask for extensions in this handshake alone. None: in the opening and, for what is not agreed on, inside.",
+            valueName: "opening|extended"
+        )
+    )
+    var extensionsAt: ExtensionPlace?
 
     @Option(
         name: .customLong("require-extension"),
@@ -109,7 +120,11 @@ struct HandshakeOptions: ParsableArguments {
     }
 
     func apply(to configuration: inout WebSocketClient.Configuration) throws {
+        guard extensionsAt != .extended || extended != .off else {
+            throw CommandFailure.usage("--extensions-at extended asks nowhere where --extended is off")
+        }
         configuration.extensions = try ExtensionArgument.extensions(extensions, compress: compress, role: .client)
+            .map { extensionsAt?.placing($0) ?? $0 }
         for name in requiredExtensions where !configuration.extensions.contains(where: { $0.name == name }) {
             throw CommandFailure.usage(
                 "--require-extension \(TerminalText.escaped(name)) needs an --extension of that name, or --compress"
@@ -154,8 +169,8 @@ struct HandshakeOptions: ParsableArguments {
 struct CredentialOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Credentials for challenges of the URL's origin. Without a password: that of --netrc, else KHP_PASSWORD, else "
-                + "a prompt.",
+            "Credentials for challenges of the URL's origin, as in ws://NAME:PASSWORD@HOST. Without a password: that of "
+                + "--netrc, else KHP_PASSWORD, else a prompt.",
             valueName: "name[:password]"
         )
     )

@@ -4,11 +4,16 @@ import Synchronization
 
 /// One run of `khp connect`: connect, converse, and with `--reconnect` again, until there is a reason to end.
 struct ConnectSession: Sendable {
+    /// How long the closing handshake may take when nobody is there to see it.
+    private static let farewell = Duration.milliseconds(250)
+
     let url: String
     let subprotocols: [String]
     let client: WebSocketClient
     let source: OutgoingSource
     let count: Int?
+    /// Whether to stay when everything has been sent.
+    let listens: Bool
     let timeout: Duration
     let reconnects: Bool
     let printer: MessagePrinter
@@ -17,24 +22,46 @@ struct ConnectSession: Sendable {
     /// - Throws: ``CommandFailure`` unless it closed cleanly.
     func run() async throws {
         let interruption = Interruption()
-        let signals = Signals { interruption.interrupt() }
+        let signals = Signals { interruption.interrupt(.signal($0)) }
         defer { withExtendedLifetime(signals) {} }
+        printer.output.onLoss { loss in
+            interruption.interrupt(.outputLost(loss))
+            Task {
+                try await Task.sleep(for: Self.farewell)
+                Khp.leave(for: loss)
+            }
+        }
+        printer.output.watchReader()
         let reception = Reception(count: count)
+        let prompt = Prompt()
         let input = InputStart()
         let policy = policy
         do {
             try await interruption.cancelling {
                 try await client.withReconnection(to: url, subprotocols: subprotocols, policy: policy) { socket in
+                    printer.opened(socket.negotiated)
                     if input.isDue() { startInput() }
-                    try await converse(over: socket, reception, policy, interruption)
+                    try await converse(over: socket, reception, prompt, policy, interruption)
                 }
             }
+        } catch is Over {
+            // As it was wanted.
         } catch {
-            var failure = CommandFailure(any: error)
-            // What is no URL may hold a password, and is not shown.
-            failure.url = failure.url ?? (try? WebSocketURL(url))?.redacted
-            throw failure
+            if case .outputLost(let loss)? = interruption.cause { Khp.leave(for: loss) }
+            throw failure(error, interruption)
         }
+        if case .outputLost(let loss)? = interruption.cause { Khp.leave(for: loss) }
+    }
+
+    /// Thrown where somebody wanted the end, so that no connection follows.
+    private struct Over: Error {}
+
+    private func failure(_ error: any Error, _ interruption: Interruption) -> CommandFailure {
+        var failure = CommandFailure(any: error, offered: client.configuration.extendedHandshake == .preferred)
+        if failure.status == .interrupted, case .signal(SIGTERM)? = interruption.cause { failure.status = .terminated }
+        // What is no URL may hold a password, and is not shown.
+        failure.url = failure.url ?? (try? WebSocketURL(url))?.redacted
+        return failure
     }
 
     /// The library's policy; without `--reconnect` one that never does.
@@ -55,6 +82,7 @@ struct ConnectSession: Sendable {
     private func converse(
         over socket: WebSocket,
         _ reception: Reception,
+        _ prompt: Prompt,
         _ policy: ReconnectPolicy,
         _ interruption: Interruption
     ) async throws {
@@ -62,6 +90,8 @@ struct ConnectSession: Sendable {
             socket: socket,
             source: source,
             reception: reception,
+            prompt: prompt,
+            listens: listens,
             timeout: timeout,
             printer: printer
         )
@@ -69,8 +99,11 @@ struct ConnectSession: Sendable {
         let info = try await interruption.doing(close) { try await conversation.run() }
         printer.close(info)
         // The end was seen, so the library connects again.
-        if reconnects, !interruption.isInterrupted, policy.allows(info) { return }
-        if let ending = ending(info, reception, interruption) { throw ending }
+        let isOver = interruption.cause != nil || prompt.hasClosed
+        if reconnects, !isOver, policy.allows(info) { return }
+        if let ending = ending(info, reception, prompt, interruption) { throw ending }
+        if isOver { throw Over() }
+        printer.ended(info)
     }
 
     private func startInput() {
@@ -83,9 +116,18 @@ struct ConnectSession: Sendable {
     }
 
     /// Why the command cannot end with success after this; `nil` when it can.
-    private func ending(_ info: CloseInfo, _ reception: Reception, _ interruption: Interruption) -> CommandFailure? {
-        if let failure = CommandFailure(info) { return failure }
-        if interruption.isInterrupted { return nil }
+    private func ending(
+        _ info: CloseInfo,
+        _ reception: Reception,
+        _ prompt: Prompt,
+        _ interruption: Interruption
+    ) -> CommandFailure? {
+        if let failure = CommandFailure(info) {
+            guard prompt.hasClosed, failure.status != .protocolViolation else { return failure }
+            if !info.clean { printer.note("the server did not answer the close") }
+            return nil
+        }
+        if interruption.cause != nil || prompt.hasClosed { return nil }
         if let missing = reception.missing {
             return CommandFailure(.timeout, code: "timeout", "the connection closed after \(missing)")
         }

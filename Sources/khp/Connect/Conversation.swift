@@ -47,6 +47,9 @@ struct Conversation: Sendable {
     let socket: WebSocket
     let source: OutgoingSource
     let reception: Reception
+    let prompt: Prompt
+    /// Whether to stay when everything has been sent.
+    let listens: Bool
     let timeout: Duration
     let printer: MessagePrinter
 
@@ -79,6 +82,8 @@ struct Conversation: Sendable {
                     throw CommandFailure(any: error)
                 // The socket has closed, which the messages' end tells as well.
                 case .sent: break
+                // All came in time, and how it closes says the rest.
+                case .tooLate where reception.missing == nil: break
                 case .tooLate:
                     if let info = try? await socket.close() { printer.close(info) }
                     throw CommandFailure(
@@ -111,8 +116,7 @@ struct Conversation: Sendable {
     private func receive() async throws {
         for try await message in socket.messages {
             await printer.print(message)
-            let isLast = reception.add()
-            if isLast || printer.output.isBroken {
+            if reception.add() {
                 try await socket.close()
                 return
             }
@@ -141,9 +145,9 @@ struct Conversation: Sendable {
         }
     }
 
-    /// The end of input closes, unless messages are being counted.
+    /// The end of input closes, unless messages are being counted or listened for.
     private func finish(afterQuiet: Bool) async throws {
-        guard reception.count == nil else { return }
+        guard reception.count == nil, !listens else { return }
         let end = ContinuousClock.now
         while afterQuiet {
             let now = ContinuousClock.now
@@ -159,12 +163,16 @@ struct Conversation: Sendable {
         switch command {
         case .send(let text):
             try await socket.send(text)
+        case .sendUnknown(let text):
+            try await socket.send(text)
+            if prompt.takeHint() { printer.note(InteractiveCommand.unknownHint) }
         case .ping where socket.negotiated.dialect != .rfc6455:
             printer.note("\(socket.negotiated.dialect) has no pings")
         case .ping:
             let roundTrip = try await socket.ping()
             printer.note("pong after \(Ladder.interval(roundTrip.seconds).dropFirst())")
         case .close(let code, let reason):
+            prompt.noteClose()
             try await socket.close(code: WebSocketCloseCode(rawValue: code), reason: reason)
             return false
         case .help:

@@ -1,3 +1,4 @@
+import Foundation
 import HTTPTypes
 import KHPProtocol
 import KHPTransport
@@ -5,24 +6,31 @@ import NIOCore
 
 /// From the library's errors to exit statuses (the contract and D16) and to one sentence for a person.
 extension CommandFailure {
-    init(_ error: WebSocketError) {
+    /// - Parameter offered: whether x-kaazing-handshake was asked for, and could be left out.
+    init(_ error: WebSocketError, offered: Bool = false) {
         self.init(
             Self.status(of: error),
             code: error.code.description,
-            Self.sentence(error),
+            Self.sentence(error, offered),
             url: error.url?.redacted,
             httpStatus: error.response?.status
         )
         redirects = error.redirects
+        entity = Self.entity(error.response)
+    }
+
+    /// A signal that came before there was anything to close.
+    static func interrupted(by number: Int32) -> CommandFailure {
+        CommandFailure(number == SIGTERM ? .terminated : .interrupted, code: "cancelled", "interrupted")
     }
 
     /// What anything that was thrown means.
-    init(any error: any Error) {
+    init(any error: any Error, offered: Bool = false) {
         switch error {
         case let error as CommandFailure: self = error
-        case let error as WebSocketError: self.init(error)
-        case is CancellationError: self.init(.interrupted, code: "cancelled", "interrupted")
-        default: self.init(.closedOtherwise, code: "internal", "\(error)".asSentence)
+        case let error as WebSocketError: self.init(error, offered: offered)
+        case is CancellationError: self = .interrupted(by: SIGINT)
+        default: self.init(.fault, code: "internal", "\(error)".asSentence)
         }
     }
 
@@ -88,13 +96,13 @@ extension CommandFailure {
     }
 
     /// What happened, what the server said about it, and what to do.
-    private static func sentence(_ error: WebSocketError) -> String {
+    private static func sentence(_ error: WebSocketError, _ offered: Bool) -> String {
         var text = plain(error.message)
         if let entity = explanation(error.response) { text += ": " + entity }
         if !error.redirects.isEmpty {
             text += " (after " + error.redirects.map(\.description).joined(separator: ", ") + ")"
         }
-        if let hint = hint(error) { text += "; " + hint }
+        if let hint = hint(error, offered) { text += "; " + hint }
         return text
     }
 
@@ -107,6 +115,16 @@ extension CommandFailure {
 
     /// The first line of a refusal's entity, where it is text (KHP-E20).
     private static func explanation(_ response: HandshakeResponse?) -> String? {
+        guard let line = explainingLine(response) else { return nil }
+        var shown = TerminalText.escaped(line.prefix(longestExplanation))
+        while shown.hasSuffix(".") { shown.removeLast() }
+        return "\"" + shown + "\""
+    }
+
+    /// Characters of a line that a sentence can hold.
+    private static let longestExplanation = 200
+
+    private static func explainingLine(_ response: HandshakeResponse?) -> String? {
         guard let response, let text = String(validating: response.entity.readableBytesView, as: UTF8.self) else {
             return nil
         }
@@ -115,13 +133,23 @@ extension CommandFailure {
         // A line that only repeats the status line explains nothing.
         let lines = text.split { $0.isNewline }.map { $0.trimmingSpaces() }
         guard let line = lines.first(where: { !$0.isEmpty && $0 != response.description }) else { return nil }
-        var shown = TerminalText.escaped(Redaction.shown(String(line)).prefix(200))
-        while shown.hasSuffix(".") { shown.removeLast() }
-        return "\"" + shown + "\""
+        return Redaction.shown(String(line))
     }
 
-    private static func hint(_ error: WebSocketError) -> String? {
+    /// A refusal's whole entity, unless the sentence says all of it (KHP-E20).
+    private static func entity(_ response: HandshakeResponse?) -> ShownText? {
+        guard let response, response.status >= 400, response.entity.readableBytes > 0 else { return nil }
+        let shown = ShownText(ShownEntity.of(response.entity, status: response.status))
+        let said = shown.trimmed
+        if said == response.description { return nil }
+        if let line = explainingLine(response), line == said, line.count <= longestExplanation { return nil }
+        return shown
+    }
+
+    private static func hint(_ error: WebSocketError, _ offered: Bool) -> String? {
         switch error.code {
+        case .openingRefused where error.response?.status == 400 && offered:
+            "--extended off asks without x-kaazing-handshake, which some servers do not take"
         case .proxyAuthenticationRequired where error.phase != .connect: nil
         case .proxyAuthenticationRequired where error.message.contains("refused"): "are name and password right?"
         case .proxyAuthenticationRequired: "--proxy-user NAME:PASSWORD gives credentials"

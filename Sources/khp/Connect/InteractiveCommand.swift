@@ -1,6 +1,8 @@
 /// What a line means that a person types at the prompt of `khp connect`.
 enum InteractiveCommand: Equatable {
     case send(String)
+    /// A slash word that is none of ours: the application may know it.
+    case sendUnknown(String)
     case ping
     case close(code: UInt16, reason: String)
     case help
@@ -13,8 +15,12 @@ enum InteractiveCommand: Equatable {
         /ping              sends a ping and shows how long its pong took
         /close [code [reason]]   closes, with 1000 unless told otherwise
         /help              shows this
-        Ctrl-D             closes with 1000
+        /other             is sent as it is
+        Ctrl-D             closes with 1000; with --listen ends the typing alone
         """
+
+    /// Said once, behind the first line of the kind.
+    static let unknownHint = "that went out as it is; /help lists what khp itself understands"
 
     init(_ line: String) {
         guard line.hasPrefix("/") else {
@@ -30,7 +36,7 @@ enum InteractiveCommand: Equatable {
         case "/ping": self = .ping
         case "/help": self = .help
         case "/close": self = Self.close(words.dropFirst())
-        default: self = .mistake("there is no `\(words.first ?? "/")`; /help lists what there is, // sends a slash")
+        default: self = .sendUnknown(line)
         }
     }
 

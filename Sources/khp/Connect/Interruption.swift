@@ -2,21 +2,29 @@ import Synchronization
 
 /// What an interrupt does at the moment: cancel a connect, close an open socket, or nothing yet.
 final class Interruption: Sendable {
+    /// Why somebody or something wants the command to end.
+    enum Cause: Sendable, Equatable {
+        /// SIGINT or SIGTERM.
+        case signal(Int32)
+        /// Nothing that comes can be shown any more.
+        case outputLost(OutputLoss)
+    }
+
     private struct State {
-        var isInterrupted = false
+        var cause: Cause?
         var action: (@Sendable () -> Void)?
     }
 
     private let state = Mutex(State())
 
-    /// Whether there was one.
-    var isInterrupted: Bool { state.withLock { $0.isInterrupted } }
+    /// The first one; `nil` where there was none.
+    var cause: Cause? { state.withLock { $0.cause } }
 
     /// Sets what an interrupt does from now on; does it at once when there was one already.
     func set(_ action: (@Sendable () -> Void)?) {
         let isInterrupted = state.withLock { state in
             state.action = action
-            return state.isInterrupted
+            return state.cause != nil
         }
         if isInterrupted { action?() }
     }
@@ -29,10 +37,10 @@ final class Interruption: Sendable {
         return try await body()
     }
 
-    /// For the signals.
-    func interrupt() {
+    /// For the signals, and for an output that is lost.
+    func interrupt(_ cause: Cause) {
         let action = state.withLock { state in
-            state.isInterrupted = true
+            state.cause = state.cause ?? cause
             return state.action
         }
         action?()

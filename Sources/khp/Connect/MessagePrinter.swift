@@ -6,6 +6,8 @@ import NIOCore
 struct MessagePrinter: Sendable {
     let json: Bool
     let output: Output
+    /// Whether somebody types at a terminal.
+    var isInteractive = false
 
     func print(_ message: WebSocketMessage) async {
         await output.written { bytes(message) }
@@ -16,17 +18,39 @@ struct MessagePrinter: Sendable {
         let isTerminal = output.isTerminal(.standardOutput)
         switch message {
         case .text(let text):
-            return Array(((isTerminal ? TerminalText.escaped(text) : text) + "\n").utf8)
+            return Array(((isTerminal ? mark + TerminalText.escaped(text) : text) + "\n").utf8)
         case .binary(let bytes):
             guard isTerminal else { return Array(bytes.readableBytesView) + [UInt8(ascii: "\n")] }
             let preview = TerminalText.preview(Array(bytes.readableBytesView.prefix(65)))
-            return Array("(binary, \(bytes.readableBytes) bytes) \(preview)\n".utf8)
+            return Array("\(mark)(binary, \(bytes.readableBytes) bytes) \(preview)\n".utf8)
         }
+    }
+
+    /// What tells received lines from typed ones, on a terminal.
+    private var mark: String { Style(descriptor: Output.Stream.standardOutput.rawValue)("<", .dim) + " " }
+
+    /// Whether a person follows what happens on a terminal, rather than reads what a pipe or a script has taken.
+    private var isWatched: Bool {
+        !json && output.isTerminal(.standardError) && (isInteractive || output.isTerminal(.standardOutput))
+    }
+
+    /// The socket is open: where to and what was agreed on, for who watches; the content of a 201 for everyone.
+    func opened(_ negotiation: Negotiation) {
+        if isWatched { note("connected to \(negotiation.url.redacted)\(LadderStep.summary(negotiation))") }
+        guard !json, negotiation.status == 201, let content = negotiation.response?.entity, content.readableBytes > 0
+        else { return }
+        note("khp: the server answered 201 with this content:")
+        for line in ShownText(content).lines(forTerminal: output.isTerminal(.standardError)) { note(line) }
     }
 
     /// The end of a connection.
     func close(_ info: CloseInfo) {
         if json { output.inOrder { output.line(Events.close(info).line) } }
+    }
+
+    /// The peer has ended what a person may have been typing for.
+    func ended(_ info: CloseInfo) {
+        if isWatched, info.initiator == .peer { note(LadderStep.closing(info)) }
     }
 
     /// A line for the person at the prompt, or for nobody.

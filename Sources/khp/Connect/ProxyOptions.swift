@@ -70,14 +70,11 @@ struct ProxyOptions: ParsableArguments {
 
     private func login() throws(CommandFailure) -> (user: String, password: String)? {
         guard let proxyUser else { return nil }
-        let parts = proxyUser.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-        guard let user = parts.first.map({ String($0) }), !user.isEmpty else {
-            throw .usage("`--proxy-user` needs a name before the colon")
-        }
+        let typed = try Login(argument: proxyUser, option: "--proxy-user")
+        let user = typed.name
         guard
-            let password = parts.count > 1
-                ? String(parts[1])
-                : ProcessInfo.processInfo.environment["KHP_PROXY_PASSWORD"] ?? Self.askPassword(of: user)
+            let password = typed.password ?? ProcessInfo.processInfo.environment["KHP_PROXY_PASSWORD"]
+                ?? Self.askPassword(of: user)
         else {
             throw .usage(
                 "`--proxy-user` names no password, KHP_PROXY_PASSWORD is not set, and there is no terminal to ask at"
@@ -92,7 +89,7 @@ struct ProxyOptions: ParsableArguments {
     /// Asked for before anything is connected to: a SOCKS proxy is told at once whether there is one.
     private static func askPassword(of user: String) -> String? {
         guard isatty(2) == 1 || isatty(1) == 1 else { return nil }
-        let signals = Signals { PasswordPrompt.leaveInterrupted() }
+        let signals = Signals { PasswordPrompt.leaveInterrupted(by: $0) }
         defer { withExtendedLifetime(signals) {} }
         return PasswordPrompt.ask("Password of \(TerminalText.escaped(user)) for the proxy: ", echo: false)
     }

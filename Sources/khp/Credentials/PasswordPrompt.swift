@@ -48,8 +48,8 @@ enum PasswordPrompt {
     }
 
     /// For interrupts where there is nothing but the prompt: ends the command.
-    static func leaveInterrupted() {
-        Khp.end(with: CommandFailure(any: CancellationError()))
+    static func leaveInterrupted(by number: Int32) {
+        Khp.end(with: .interrupted(by: number))
     }
 
     private static func say(_ text: String, _ descriptor: Int32) {

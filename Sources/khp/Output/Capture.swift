@@ -20,6 +20,7 @@ final class Capture: Sendable {
     private struct State {
         var waiting = 0
         var hasEnded = false
+        var hasFailed = false
     }
 
     private let path: String
@@ -50,12 +51,17 @@ final class Capture: Sendable {
     }
 
     /// Writes what is left, at the end of the command; does nothing where there is no capture.
-    static func finish() {
-        guard let capture = current.withLock({ $0.take() }) else { return }
+    /// - Returns: whether all of it could be written.
+    @discardableResult
+    static func finish() -> Bool {
+        guard let capture = current.withLock({ $0.take() }) else { return true }
         _ = capture.connections.wait(timeout: .now() + patience)
-        capture.queue.sync {
-            capture.state.withLock { $0.hasEnded = true }
+        return capture.queue.sync {
             close(capture.descriptor)
+            return capture.state.withLock { state in
+                state.hasEnded = true
+                return !state.hasFailed
+            }
         }
     }
 
@@ -68,35 +74,38 @@ final class Capture: Sendable {
             return state.waiting <= Self.limit
         }
         guard let isInTime else { return }
-        guard isInTime else { return end("the disk does not keep up") }
+        guard isInTime else { return end("the disk does not keep up", hasFailed: true) }
         queue.async {
             defer { self.state.withLock { $0.waiting -= size } }
             guard !self.state.withLock({ $0.hasEnded }) else { return }
-            if let reason = Self.writeAll(packets, self.descriptor) { self.end(reason) }
+            let error = Self.writeAll(packets, self.descriptor)
+            // A reader that has left is no failure, here as on standard output.
+            if error != 0 { self.end(String(cString: strerror(error)), hasFailed: error != EPIPE) }
         }
     }
 
     /// A capture that cannot go on ends with what it has; the conversation does not.
-    private func end(_ reason: String) {
+    private func end(_ reason: String, hasFailed: Bool) {
         let isFirst = state.withLock { state in
-            defer { state.hasEnded = true }
-            return !state.hasEnded
+            guard !state.hasEnded else { return false }
+            (state.hasEnded, state.hasFailed) = (true, hasFailed)
+            return true
         }
         guard isFirst else { return }
         Output.shared.line("khp: warning: the capture in `\(path)` ends here: \(reason)", to: .standardError)
     }
 
-    /// - Returns: why it failed.
-    private static func writeAll(_ packets: ByteBuffer, _ descriptor: Int32) -> String? {
+    /// - Returns: the number of the error, or 0.
+    private static func writeAll(_ packets: ByteBuffer, _ descriptor: Int32) -> Int32 {
         packets.withUnsafeReadableBytes { bytes in
             var rest = bytes
             while !rest.isEmpty {
                 let count = Foundation.write(descriptor, rest.baseAddress, rest.count)
                 if count < 0, errno == EINTR { continue }
-                guard count > 0 else { return String(cString: strerror(errno)) }
+                guard count > 0 else { return errno }
                 rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
             }
-            return nil
+            return 0
         }
     }
 }

@@ -72,9 +72,12 @@ enum Events {
 
     static func close(_ info: CloseInfo, connection: UInt64? = nil, at time: Duration = Clock.elapsed) -> JSONObject {
         var object = object("close", connection: connection, at: time)
-        object.set("code", info.code.map { Int($0.rawValue) })
+        // RFC 6455 section 7.1.5: the code of a close that nobody answered is not the one that we sent.
+        let isUnanswered = !info.clean && info.initiator == .local && info.error?.code == .closed
+        let code = isUnanswered ? .abnormal : info.code
+        object.set("code", code.map { Int($0.rawValue) })
         // No code, no reason: an empty close frame, and dialects that have neither.
-        object.set("reason", info.code == nil ? nil : info.reason)
+        object.set("reason", code == nil ? nil : isUnanswered ? "" : info.reason)
         object.set("clean", .boolean(info.clean))
         object.set("by", info.initiator.rawValue)
         return object

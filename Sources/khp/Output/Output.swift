@@ -18,15 +18,14 @@ final class Output: Sendable {
 
     private struct State {
         var prompt: String?
-        var isBroken = false
-        var error: Int32 = 0
+        var loss: OutputLoss?
+        var lossAction: (@Sendable (OutputLoss) -> Void)?
     }
 
     private let queue = DispatchQueue(label: "khp.output")
     private let pending = Atomic<Int>(0)
-    private let broken = Atomic<Bool>(false)
     private let drops = Atomic<Bool>(false)
-    /// Only work items of `queue` take this lock: never contended, held while writing.
+    /// Taken by work items of `queue`, hardly ever by others, and held while writing.
     private let state = Mutex(State())
     /// Held from when a line's time is taken until the line is queued, so that times never go back.
     private let order = Mutex(())
@@ -42,8 +41,46 @@ final class Output: Sendable {
     /// Whether a stream is a terminal.
     func isTerminal(_ stream: Stream) -> Bool { isTerminal[Int(stream.rawValue)] }
 
-    /// Whether nobody reads standard output any more.
-    var isBroken: Bool { broken.load(ordering: .relaxed) }
+    /// Why standard output took no more, once everything was queued; `nil` where it did.
+    var loss: OutputLoss? {
+        flush()
+        return state.withLock { $0.loss }
+    }
+
+    /// Has this done once, on any thread, when standard output takes nothing any more; at once where that is so already.
+    func onLoss(_ action: (@Sendable (OutputLoss) -> Void)?) {
+        let loss = state.withLock { state in
+            state.lossAction = action
+            return state.loss
+        }
+        if let loss { action?(loss) }
+    }
+
+    /// Notices that the reader of a pipe or socket is gone also while there is nothing to write.
+    func watchReader() {
+        var status = stat()
+        guard fstat(1, &status) == 0, [S_IFIFO, S_IFSOCK].contains(status.st_mode & S_IFMT) else { return }
+        Thread.detachNewThread {
+            // Asks for nothing: errors and hang-ups are told unasked.
+            var descriptor = pollfd(fd: 1, events: 0, revents: 0)
+            while poll(&descriptor, 1, -1) < 0 {
+                guard errno == EINTR else { return }
+            }
+            if descriptor.revents & Int16(POLLERR | POLLHUP) != 0 { self.lose(.readerLeft) }
+        }
+    }
+
+    private func lose(_ loss: OutputLoss) {
+        let action = state.withLock { state in
+            guard state.loss == nil else { return nil as (@Sendable (OutputLoss) -> Void)? }
+            state.loss = loss
+            return state.lossAction
+        }
+        action?(loss)
+    }
+
+    /// Whether what does not fit is dropped.
+    var isDropping: Bool { drops.load(ordering: .relaxed) }
 
     /// From now on drops what does not fit, where it would have made the caller wait.
     func dropWhenFull() {
@@ -99,14 +136,6 @@ final class Output: Sendable {
         _ = done.wait(timeout: .now() + 1)
     }
 
-    /// Why standard output took no more, once everything was queued; `nil` where it did, or where its reader is gone: that
-    /// reader knows.
-    func writeFailure() -> String? {
-        flush()
-        let error = state.withLock { $0.error }
-        return error == 0 || error == EPIPE ? nil : String(cString: strerror(error))
-    }
-
     /// Shows, changes or takes away the prompt: the last line of the terminal, drawn again after each line of output.
     func setPrompt(_ prompt: String?) {
         queue.async {
@@ -120,24 +149,22 @@ final class Output: Sendable {
     }
 
     private func perform(_ bytes: [UInt8], _ stream: Stream) {
-        state.withLock { state in
+        let error: Int32 = state.withLock { state in
+            var failure: Int32 = 0
             let onScreen = isTerminal(stream)
             let screen = Self.screen(isTerminal)
             if onScreen, state.prompt != nil {
                 Self.writeAll(Array("\r\u{1B}[K".utf8), descriptor: screen)
             }
-            if stream == .standardError || !state.isBroken {
-                let error = Self.writeAll(bytes, descriptor: stream.rawValue)
-                if error != 0, stream == .standardOutput {
-                    state.isBroken = true
-                    state.error = error
-                    broken.store(true, ordering: .relaxed)
-                }
+            if stream == .standardError || state.loss == nil {
+                failure = Self.writeAll(bytes, descriptor: stream.rawValue)
             }
             if onScreen, let prompt = state.prompt {
                 Self.writeAll(Array(prompt.utf8), descriptor: screen)
             }
+            return stream == .standardOutput ? failure : 0
         }
+        if error != 0 { lose(error == EPIPE ? .readerLeft : .failed(String(cString: strerror(error)))) }
         pending.subtract(bytes.count, ordering: .relaxed)
     }
 

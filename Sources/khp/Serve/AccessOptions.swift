@@ -143,7 +143,15 @@ struct AccessOptions: ParsableArguments {
         do {
             return try UsersFile(text, name: users, allowsTokens: allowsTokens)
         } catch {
-            throw CommandFailure(any: error)
+            // One file may serve several servers, and not each of them asks for tokens.
+            guard !allowsTokens, let all = try? UsersFile(text, name: users, allowsTokens: true) else {
+                throw CommandFailure(any: error)
+            }
+            let warning =
+                "khp: warning: `name:token` lines of \(users) are passed over, as no --auth asks for bearer or token; if "
+                + "one holds a password, `khp hash` hides it"
+            Output.shared.line(warning, to: .standardError)
+            return all
         }
     }
 

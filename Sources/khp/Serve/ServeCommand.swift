@@ -53,6 +53,7 @@ struct ServeCommand: AsyncParsableCommand {
     var json = false
 
     func validate() throws {
+        if listen.host.isEmpty { throw ValidationError("`--host` needs a name or an address") }
         if let metrics, !metrics.hasPrefix("/") {
             throw ValidationError("`--metrics` needs a path that begins with `/`")
         }
@@ -60,6 +61,8 @@ struct ServeCommand: AsyncParsableCommand {
 
     func run() async throws {
         Output.shared.dropWhenFull()
+        // Whoever stops reading its events does not stop the server.
+        Output.shared.onLoss(nil)
         let routes = try endpoints.routes()
         let authentication = try access.authentication(for: routes)
         let built = dialects.apply(
@@ -73,7 +76,7 @@ struct ServeCommand: AsyncParsableCommand {
         let services = ServiceGroup(
             configuration: .init(services: [.init(service: server)], logger: Quiet.logger)
         )
-        let signals = Signals { Task { await services.triggerGracefulShutdown() } }
+        let signals = Signals { _ in Task { await services.triggerGracefulShutdown() } }
         defer { withExtendedLifetime(signals) {} }
         do {
             try await withThrowingTaskGroup(of: Void.self) { tasks in
@@ -127,14 +130,8 @@ struct ServeCommand: AsyncParsableCommand {
     }
 
     private func failure(_ error: any Error) -> CommandFailure {
-        if let error = error as? IOError {
-            let reason = String(cString: strerror(error.errnoCode))
-            return CommandFailure(
-                .connectFailed,
-                code: "connect-failed",
-                "cannot listen on \(listen.host) port \(listen.port): \(reason); --port 0 takes a free one"
-            )
-        }
-        return CommandFailure(any: error)
+        var failure = CommandFailure(any: error)
+        if failure.sentence.hasSuffix("is in use") { failure.sentence += "; --port 0 takes a free one" }
+        return failure
     }
 }

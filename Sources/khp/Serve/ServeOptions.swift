@@ -99,12 +99,20 @@ struct EndpointOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Where to agree on compression with those who offer x-kaazing-handshake: extended, or opening, which is "
-                + "where the WebSocket of a browser can.",
-            valueName: "extended|opening"
+            "Grant extensions in this handshake alone. None: inside to those who offer x-kaazing-handshake, in the opening "
+                + "to others.",
+            valueName: "opening|extended"
         )
     )
-    var compressAt: CompressionPlace = .extended
+    var extensionsAt: ExtensionPlace?
+
+    @Option(
+        help: ArgumentHelp(
+            "The same for compression alone. A browser's WebSocket can compress only what its opening agreed on.",
+            valueName: "opening|extended"
+        )
+    )
+    var compressAt: ExtensionPlace?
 
     @Option(help: "The extended handshake: optional, required or off.")
     var extended: ServerExtendedHandshake = .optional
@@ -138,8 +146,14 @@ struct EndpointOptions: ParsableArguments {
         extended: ServerExtendedHandshake
     ) throws -> [Endpoint] {
         let origins = origin.isEmpty ? OriginPolicy.any : try OriginPolicy.allowing(origin)
+        guard extended != .off || extensionsAt != .extended && compressAt != .extended else {
+            throw CommandFailure.usage("--extensions-at extended grants nothing where --extended is off")
+        }
         let extensions = try ExtensionArgument.extensions(extensions, compress: compress, role: .server)
-            .map { compressAt.placed($0) }
+            .map { item in
+                let place = item.name == "permessage-deflate" ? compressAt ?? extensionsAt : extensionsAt
+                return place?.placing(item) ?? item
+            }
         return routes.map { route in
             var endpoint = route.endpoint()
             endpoint.subprotocols = subprotocols

@@ -6,8 +6,8 @@ import Synchronization
 final class Signals: Sendable {
     private let sources: Mutex<[any DispatchSourceSignal]>
 
-    /// Calls `first` on the first SIGINT or SIGTERM. The second one leaves with 130.
-    init(first: @escaping @Sendable () -> Void) {
+    /// Calls `first` with the number of the first SIGINT or SIGTERM. The second one leaves with 128 and its own.
+    init(first: @escaping @Sendable (_ number: Int32) -> Void) {
         let count = Counter()
         let registered = DispatchGroup()
         var sources: [any DispatchSourceSignal] = []
@@ -16,11 +16,9 @@ final class Signals: Sendable {
             source.setEventHandler {
                 PasswordPrompt.interrupted()
                 if count.increment() == 1 {
-                    first()
+                    first(number)
                 } else {
-                    TerminalMode.restore()
-                    Capture.finish()
-                    exit(130)
+                    Khp.leaveAtOnce(128 + number)
                 }
             }
             registered.enter()

@@ -6,6 +6,8 @@ enum TerminalMode {
     private struct Saved {
         var descriptor: Int32
         var mode: termios
+        /// Whether what is typed but not read yet is thrown away: half a password, which a shell would show.
+        var discards: Bool
     }
 
     private static let saved = Mutex<Saved?>(nil)
@@ -13,7 +15,8 @@ enum TerminalMode {
     /// Turns off echo and line assembly, so that the line editor sees each key; Ctrl-C still interrupts. Returns false
     /// when the descriptor is no terminal.
     static func enterKeyByKey(_ descriptor: Int32) -> Bool {
-        change(descriptor) { mode in
+        // What was typed ahead counts.
+        change(descriptor, discards: false) { mode in
             mode.c_lflag &= ~tcflag_t(ECHO | ICANON | IEXTEN)
             mode.c_iflag &= ~tcflag_t(IXON)
             withUnsafeMutableBytes(of: &mode.c_cc) { characters in
@@ -25,7 +28,7 @@ enum TerminalMode {
 
     /// Runs the body while what is typed is not shown.
     static func withoutEcho<R>(_ descriptor: Int32, _ body: () -> R) -> R {
-        let changed = change(descriptor) { mode in
+        let changed = change(descriptor, discards: true) { mode in
             mode.c_lflag &= ~tcflag_t(ECHO)
         }
         defer { if changed { restore() } }
@@ -36,18 +39,19 @@ enum TerminalMode {
     static func restore() {
         saved.withLock { saved in
             guard var undo = saved else { return }
-            tcsetattr(undo.descriptor, TCSAFLUSH, &undo.mode)
+            tcsetattr(undo.descriptor, undo.discards ? TCSAFLUSH : TCSADRAIN, &undo.mode)
             saved = nil
         }
     }
 
-    private static func change(_ descriptor: Int32, _ edit: (inout termios) -> Void) -> Bool {
+    private static func change(_ descriptor: Int32, discards: Bool, _ edit: (inout termios) -> Void) -> Bool {
         saved.withLock { saved in
             var mode = termios()
             guard isatty(descriptor) == 1, tcgetattr(descriptor, &mode) == 0 else { return false }
-            if saved == nil { saved = Saved(descriptor: descriptor, mode: mode) }
+            if saved == nil { saved = Saved(descriptor: descriptor, mode: mode, discards: discards) }
+            saved?.discards = discards
             edit(&mode)
-            return tcsetattr(descriptor, TCSAFLUSH, &mode) == 0
+            return tcsetattr(descriptor, discards ? TCSAFLUSH : TCSADRAIN, &mode) == 0
         }
     }
 

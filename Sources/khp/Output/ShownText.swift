@@ -1,0 +1,30 @@
+import NIOCore
+
+/// Bytes of a peer as they are shown to a person on lines of their own: a refusal's entity, the content of a 201.
+struct ShownText: Sendable, Equatable {
+    private let text: String?
+    private let bytes: [UInt8]
+    private let count: Int
+
+    init(_ bytes: ByteBuffer) {
+        count = bytes.readableBytes
+        text = String(validating: bytes.readableBytesView, as: UTF8.self)
+        self.bytes = text == nil ? Array(bytes.readableBytesView.prefix(1024)) : []
+    }
+
+    /// Without blanks and line ends around it; `nil` where it is no text.
+    var trimmed: String? {
+        guard var rest = text?[...] else { return nil }
+        while let last = rest.last, last.isWhitespace { rest.removeLast() }
+        while let first = rest.first, first.isWhitespace { rest.removeFirst() }
+        return String(rest)
+    }
+
+    /// Its lines, without the last line end. On a terminal control characters are escaped; elsewhere text stays as it is.
+    func lines(forTerminal isTerminal: Bool) -> [String] {
+        guard let text else { return ["(binary, \(count) bytes) \(TerminalText.preview(bytes, limit: 512))"] }
+        var lines = text.split(omittingEmptySubsequences: false) { $0.isNewline }
+        while lines.last?.isEmpty == true { lines.removeLast() }
+        return lines.map { isTerminal ? TerminalText.escaped($0) : String($0) }
+    }
+}
