@@ -9,7 +9,7 @@ URLS = [
     ("another scheme", ["ftp://127.0.0.1/"]),
     ("no host", ["ws:///echo"]),
     ("a fragment", ["ws://127.0.0.1:1/echo#top"]),
-    ("userinfo", ["ws://joe:secret@127.0.0.1:1/"]),
+    ("userinfo that is not percent-encoded", ["ws://joe:secret%zz@127.0.0.1:1/"]),
     ("port 0", ["ws://127.0.0.1:0/"]),
     ("port 70000", ["ws://127.0.0.1:70000/"]),
     ("a port in letters", ["ws://127.0.0.1:http/"]),
