@@ -141,7 +141,8 @@ struct FailureTests {
         "KHP-E20: the entity of a refusal is shown where the sentence does not say all of it",
         arguments: [
             ("no such thing.\nsecond\u{1B} line\n", 404, ["no such thing.", "second\u{1B} line"]),
-            ("\nonly this.\n", 404, nil), ("404 Reason\n", 404, nil), ("", 404, nil), ("a\n\nb", 302, nil),
+            ("\nonly this.\n", 404, nil), ("404 Reason\n", 404, nil), ("", 404, nil),
+            ("404 Reason\nThere is no desk.\n", 404, nil), ("a\n\nb", 302, nil),
             (String(repeating: "x", count: 300), 503, [String(repeating: "x", count: 300)]),
             ("a http://h/?token=canary\nb", 403, ["a http://h/?token=•••", "b"]),
         ] as [(String, Int, [String]?)]

@@ -140,9 +140,10 @@ extension CommandFailure {
     private static func entity(_ response: HandshakeResponse?) -> ShownText? {
         guard let response, response.status >= 400, response.entity.readableBytes > 0 else { return nil }
         let shown = ShownText(ShownEntity.of(response.entity, status: response.status))
-        let said = shown.trimmed
-        if said == response.description { return nil }
-        if let line = explainingLine(response), line == said, line.count <= longestExplanation { return nil }
+        // Lines that repeat the status line count for nothing here either.
+        guard let said = shown.wordyLines?.filter({ $0 != response.description }) else { return shown }
+        if said.isEmpty { return nil }
+        if let line = explainingLine(response), said == [line], line.count <= longestExplanation { return nil }
         return shown
     }
 

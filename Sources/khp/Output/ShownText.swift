@@ -12,12 +12,9 @@ struct ShownText: Sendable, Equatable {
         self.bytes = text == nil ? Array(bytes.readableBytesView.prefix(1024)) : []
     }
 
-    /// Without blanks and line ends around it; `nil` where it is no text.
-    var trimmed: String? {
-        guard var rest = text?[...] else { return nil }
-        while let last = rest.last, last.isWhitespace { rest.removeLast() }
-        while let first = rest.first, first.isWhitespace { rest.removeFirst() }
-        return String(rest)
+    /// Its lines that hold something, without the blanks around them; `nil` where it is no text.
+    var wordyLines: [String]? {
+        text?.split { $0.isNewline }.map { String($0.trimmingSpaces()) }.filter { !$0.isEmpty }
     }
 
     /// Its lines, without the last line end. On a terminal control characters are escaped; elsewhere text stays as it is.
