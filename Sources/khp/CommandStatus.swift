@@ -46,7 +46,7 @@ struct CommandFailure: Error {
     var httpStatus: Int?
     /// The redirects on the way.
     var redirects: [RedirectStep] = []
-    /// What the server said about it, where the sentence does not hold all of that.
+    /// The server's words about it, where the sentence does not hold all of them.
     var entity: ShownText?
 
     init(_ status: CommandStatus, code: String, _ sentence: String, url: String? = nil, httpStatus: Int? = nil) {

@@ -46,7 +46,7 @@ struct Khp: AsyncParsableCommand {
         }
     }
 
-    /// What is parsed for what was typed: a URL needs no `connect` before it, nor do options before a URL.
+    /// The words to parse for those that were typed: a URL needs no `connect` before it, nor do options before a URL.
     static func arguments(_ typed: [String]) -> [String] {
         guard let first = typed.first else { return ["--help"] }
         let isConnect = first.contains("://") || first.hasPrefix("-") && typed.contains { $0.contains("://") }
@@ -100,7 +100,7 @@ struct Khp: AsyncParsableCommand {
 
     private static func leave(_ status: Int32) -> Never {
         claimEnd()
-        // What is still queued may fail as well; a server's output is for whoever wants it.
+        // The lines that are still queued may fail as well; a server's output is for whoever wants it.
         if status == 0, !Output.shared.isDropping, let failure = Output.shared.loss?.failure {
             report(failure)
             finish(failure.status.rawValue)
@@ -116,7 +116,7 @@ struct Khp: AsyncParsableCommand {
 
     private static func finish(_ status: Int32) -> Never {
         Output.shared.setPrompt(nil)
-        // What a file was to hold is an output as well.
+        // A file that was asked for is an output as well.
         let areWritten = [Capture.finish(), SavedLadder.finish()].allSatisfy { $0 }
         Output.shared.finish()
         TerminalMode.restore()

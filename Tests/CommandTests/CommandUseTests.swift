@@ -5,7 +5,7 @@ import Testing
 
 @testable import khp
 
-/// What is typed, and what is shown for it. With the other tests that start processes, one after the other.
+/// Words that are typed, and the text that is shown for them. With the other tests that start processes, one after the other.
 extension EndToEndTests {
     @Test("khp URL connects; credentials in the URL count as --user, and are shown nowhere")
     func urlAlone() async throws {

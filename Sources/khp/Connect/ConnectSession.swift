@@ -12,7 +12,7 @@ struct ConnectSession: Sendable {
     let client: WebSocketClient
     let source: OutgoingSource
     let count: Int?
-    /// Whether to stay when everything has been sent.
+    /// True where it stays when everything has been sent.
     let listens: Bool
     let timeout: Duration
     let reconnects: Bool
@@ -59,7 +59,7 @@ struct ConnectSession: Sendable {
     private func failure(_ error: any Error, _ interruption: Interruption) -> CommandFailure {
         var failure = CommandFailure(any: error, offered: client.configuration.extendedHandshake == .preferred)
         if failure.status == .interrupted, case .signal(SIGTERM)? = interruption.cause { failure.status = .terminated }
-        // What is no URL may hold a password, and is not shown.
+        // A text that is no URL may hold a password, and is not shown.
         failure.url = failure.url ?? (try? WebSocketURL(url))?.redacted
         return failure
     }

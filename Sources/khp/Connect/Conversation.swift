@@ -48,7 +48,7 @@ struct Conversation: Sendable {
     let source: OutgoingSource
     let reception: Reception
     let prompt: Prompt
-    /// Whether to stay when everything has been sent.
+    /// True where it stays when everything has been sent.
     let listens: Bool
     let timeout: Duration
     let printer: MessagePrinter

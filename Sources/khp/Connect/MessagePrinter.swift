@@ -6,7 +6,7 @@ import NIOCore
 struct MessagePrinter: Sendable {
     let json: Bool
     let output: Output
-    /// Whether somebody types at a terminal.
+    /// True where somebody types at a terminal.
     var isInteractive = false
 
     func print(_ message: WebSocketMessage) async {
@@ -26,10 +26,10 @@ struct MessagePrinter: Sendable {
         }
     }
 
-    /// What tells received lines from typed ones, on a terminal.
+    /// Tells received lines from typed ones, on a terminal.
     private var mark: String { Style(descriptor: Output.Stream.standardOutput.rawValue)("<", .dim) + " " }
 
-    /// Whether a person follows what happens on a terminal, rather than reads what a pipe or a script has taken.
+    /// True where a person follows on a terminal what happens, and no pipe or script takes it.
     private var isWatched: Bool {
         !json && output.isTerminal(.standardError) && (isInteractive || output.isTerminal(.standardOutput))
     }

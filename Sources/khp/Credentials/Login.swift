@@ -16,7 +16,7 @@ struct Login: Sendable, Equatable {
         self.password = password
     }
 
-    /// What is wrong, in words that repeat nothing of it: it may be a part of a password.
+    /// The fault, in words that repeat nothing of the text: it may be a part of a password.
     enum GrammarFault: Error {
         case empty
         case colon
@@ -75,7 +75,7 @@ struct TypedURL: Sendable, Equatable {
         if !information.isEmpty { login = try Login(information: information) }
     }
 
-    /// What is said of the credentials in it.
+    /// The note about the credentials in it.
     func note(isOverridden: Bool) -> String {
         isOverridden
             ? "khp: warning: the credentials in the URL do not count beside --user"

@@ -14,7 +14,7 @@ struct LadderDiagram {
         var text: String
         /// A head, an entity: shown below the step.
         var detail: String?
-        /// Whom a connection that begins here is to.
+        /// The server, and the proxy, of a connection that begins here.
         var peer: String?
     }
 
@@ -62,7 +62,7 @@ struct LadderDiagram {
         }
     }
 
-    /// What there is to draw, in order.
+    /// The rows to draw, in order.
     var rows: [Row] {
         let between: [Row] = leftOut > 0 ? [.gap(leftOut)] : []
         return first.map { .step($0) } + between + (last[next...] + last[..<next]).map { .step($0) }

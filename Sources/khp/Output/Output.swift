@@ -79,7 +79,7 @@ final class Output: Sendable {
         action?(loss)
     }
 
-    /// Whether what does not fit is dropped.
+    /// True where lines that do not fit are dropped.
     var isDropping: Bool { drops.load(ordering: .relaxed) }
 
     /// From now on drops what does not fit, where it would have made the caller wait.

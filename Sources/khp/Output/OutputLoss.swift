@@ -5,7 +5,7 @@ enum OutputLoss: Sendable, Equatable {
     /// Another reason, in the words of the system.
     case failed(String)
 
-    /// What the command ends with.
+    /// The failure that the command ends with.
     var failure: CommandFailure? {
         switch self {
         case .readerLeft: nil

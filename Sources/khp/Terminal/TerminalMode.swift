@@ -6,7 +6,7 @@ enum TerminalMode {
     private struct Saved {
         var descriptor: Int32
         var mode: termios
-        /// Whether what is typed but not read yet is thrown away: half a password, which a shell would show.
+        /// True where keys that are not read yet are thrown away: half a password, which a shell would show.
         var discards: Bool
     }
 
@@ -15,7 +15,7 @@ enum TerminalMode {
     /// Turns off echo and line assembly, so that the line editor sees each key; Ctrl-C still interrupts. Returns false
     /// when the descriptor is no terminal.
     static func enterKeyByKey(_ descriptor: Int32) -> Bool {
-        // What was typed ahead counts.
+        // Keys that were typed ahead count.
         change(descriptor, discards: false) { mode in
             mode.c_lflag &= ~tcflag_t(ECHO | ICANON | IEXTEN)
             mode.c_iflag &= ~tcflag_t(IXON)

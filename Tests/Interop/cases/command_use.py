@@ -1,4 +1,4 @@
-"""What a person types and sees: URLs without `connect`, credentials in them, slash words, refusals, one file of users."""
+"""The command as a person types and sees it: URLs without `connect`, credentials in them, slash words, refusals, one file of users."""
 
 import base64
 import html
@@ -345,6 +345,7 @@ async def _(bench):
 @behaviour("an entity that the sentence holds already is not said twice")
 async def _(bench):
     server = await bench.serve("--route", "/no=status:403:not here")
+    (await bench.connect(server.url("/none"))).fails(4)
     outcome = await bench.connect(server.url("/no"))
     outcome.fails(5)
     equal(outcome.errors.count("not here"), 1, "times that it is said")
