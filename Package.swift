@@ -134,7 +134,7 @@ let package = Package(
         ),
         .target(
             name: "TestSupport",
-            dependencies: ["KHPProtocol", "KHPTesting", "KHPServer", nioCore, nioPosix, nioSSL],
+            dependencies: ["KHPProtocol", "KHPTesting", "KHPServer", "COpenSSL", nioCore, nioPosix, nioSSL],
             path: "Tests/TestSupport",
             swiftSettings: settings
         ),
@@ -149,8 +149,8 @@ let package = Package(
         .testTarget(
             name: "KHPClientTests",
             dependencies: [
-                "KHPProtocol", "KHPClient", "KHPServer", "KHPTesting", "TestSupport", nioCore, nioPosix, nioSSL,
-                httpTypes, logging,
+                "KHPProtocol", "KHPTransport", "KHPClient", "KHPServer", "KHPTesting", "TestSupport", nioCore,
+                nioPosix, nioSSL, httpTypes, logging,
             ],
             swiftSettings: settings
         ),

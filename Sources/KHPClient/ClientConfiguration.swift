@@ -1,5 +1,6 @@
 public import HTTPTypes
 public import KHPProtocol
+package import KHPTransport
 public import Logging
 public import NIOCore
 public import NIOSSL
@@ -85,6 +86,8 @@ extension WebSocketClient {
         /// Called with the channel on its event loop, before it is connected. The handler has to pass on all that it sees
         /// as it is.
         public var tap: (@Sendable (any Channel) -> (any ChannelHandler & RemovableChannelHandler))?
+        /// Finds the addresses of a name; the system's resolver, but in tests.
+        package var lookUp: HostResolver.LookUp = HostResolver.systemLookUp
 
         /// The defaults.
         public init() {}

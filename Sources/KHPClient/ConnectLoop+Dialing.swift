@@ -11,7 +11,13 @@ extension ConnectLoop {
         let (host, port) = proxy.map { ($0.host, $0.port) } ?? (url.host, url.port)
         let name = proxy == nil ? "The host \(host)" : "The proxy's host \(host)"
         do {
-            return try await HostResolver.resolve(host, port: port, until: limit, on: self.eventLoop)
+            return try await HostResolver.resolve(
+                host,
+                port: port,
+                until: limit,
+                on: self.eventLoop,
+                lookUp: self.configuration.lookUp
+            )
         } catch is CancellationError {
             throw CancellationError()
         } catch HostResolver.Failure.timedOut {

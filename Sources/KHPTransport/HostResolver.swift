@@ -18,17 +18,21 @@ package enum HostResolver {
         case timedOut
     }
 
+    /// Finds the addresses of a name, and may take its time: it runs on a thread that may block.
+    package typealias LookUp = @Sendable (_ host: String, _ port: Int) throws -> [SocketAddress]
+
     /// Resolves a host name or an address literal. The system's resolver cannot be stopped, but it is not waited for
     /// after `deadline` or a cancellation.
     package static func resolve(
         _ host: String,
         port: Int,
         until deadline: NIODeadline,
-        on eventLoop: any EventLoop
+        on eventLoop: any EventLoop,
+        lookUp: @escaping LookUp = HostResolver.systemLookUp
     ) async throws -> [SocketAddress] {
         if let literal = try? SocketAddress(ipAddress: host, port: port) { return [literal] }
         let answer = eventLoop.makePromise(of: [SocketAddress].self)
-        NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { try self.blockingResolve(host, port: port) }
+        NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { try lookUp(host, port) }
             .cascade(to: answer)
         let timer = eventLoop.scheduleTask(deadline: deadline) { answer.fail(Failure.timedOut) }
         defer { timer.cancel() }
@@ -39,7 +43,8 @@ package enum HostResolver {
         }
     }
 
-    private static func blockingResolve(_ host: String, port: Int) throws -> [SocketAddress] {
+    /// What the system's resolver says.
+    @Sendable package static func systemLookUp(_ host: String, port: Int) throws -> [SocketAddress] {
         var hints = addrinfo()
         hints.ai_family = AF_UNSPEC
         #if canImport(Glibc)

@@ -1,0 +1,78 @@
+import Dispatch
+import KHPClient
+import KHPProtocol
+import KHPTransport
+import NIOCore
+import NIOPosix
+import Testing
+
+/// The system's resolver cannot be stopped, and is not waited for.
+@Suite("Looking names up")
+struct ResolutionTests {
+    /// A resolver that answers after five seconds, unless the test is over.
+    private final class Stuck: Sendable {
+        private let over = DispatchSemaphore(value: 0)
+
+        @Sendable func lookUp(_ host: String, _ port: Int) throws -> [SocketAddress] {
+            _ = self.over.wait(timeout: .now() + 5)
+            return [try SocketAddress(ipAddress: "127.0.0.1", port: port)]
+        }
+
+        func release() { self.over.signal() }
+    }
+
+    @Test("a look-up ends at its deadline")
+    func deadline() async throws {
+        let stuck = Stuck()
+        defer { stuck.release() }
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        await #expect {
+            try await HostResolver.resolve(
+                "a.example",
+                port: 1,
+                until: .now() + .milliseconds(50),
+                on: loop,
+                lookUp: stuck.lookUp
+            )
+        } throws: { error in
+            if case .timedOut = error as? HostResolver.Failure { true } else { false }
+        }
+    }
+
+    @Test(
+        "a connect says that the name was not resolved in time, for a server and for a proxy",
+        arguments: [false, true]
+    )
+    func connect(isProxied: Bool) async throws {
+        let stuck = Stuck()
+        defer { stuck.release() }
+        var configuration = WebSocketClient.Configuration()
+        configuration.lookUp = stuck.lookUp
+        configuration.timeouts.connect = .milliseconds(50)
+        if isProxied { configuration.proxy = .proxy(try Proxy("http://proxy.example:1")) }
+        let client = WebSocketClient(configuration: configuration)
+        let error = try await #require(throws: WebSocketError.self) {
+            try await client.connect(to: "ws://a.example:1/")
+        }
+        #expect(error.code == .timeout && error.message.contains("was not resolved in time"), "\(error)")
+    }
+
+    @Test("a look-up is not waited for after a cancellation")
+    func cancelled() async throws {
+        let stuck = Stuck()
+        defer { stuck.release() }
+        let (asked, tell) = AsyncStream.makeStream(of: Void.self)
+        var configuration = WebSocketClient.Configuration()
+        configuration.lookUp = { host, port in
+            tell.yield()
+            return try stuck.lookUp(host, port)
+        }
+        let client = WebSocketClient(configuration: configuration)
+        let connecting = Task { try await client.connect(to: "ws://a.example:1/") }
+        for await _ in asked { break }
+        let began = ContinuousClock.now
+        connecting.cancel()
+        await #expect { try await connecting.value } throws: { ($0 as? WebSocketError)?.code == .cancelled }
+        #expect(ContinuousClock.now - began < .seconds(4))
+    }
+}
