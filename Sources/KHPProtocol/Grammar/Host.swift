@@ -35,6 +35,16 @@ package enum Host {
         return groups(text)?.flatMap { [UInt8(truncatingIfNeeded: $0 >> 8), UInt8(truncatingIfNeeded: $0)] }
     }
 
+    /// The text of an address of 4 or 16 bytes; other bytes, which are no address, in hexadecimal.
+    static func spelled(address: [UInt8]) -> String {
+        switch address.count {
+        case 4: return address.map(String.init).joined(separator: ".")
+        case 16:
+            return spelled(stride(from: 0, to: 16, by: 2).map { UInt16(address[$0]) << 8 | UInt16(address[$0 + 1]) })
+        default: return address.prefix(16).map { String($0, radix: 16) }.joined(separator: ":")
+        }
+    }
+
     private static func name(_ text: ArraySlice<UInt8>) throws(GrammarError) -> String {
         var labelLength = 0
         for (index, byte) in zip(text.indices, text) {
