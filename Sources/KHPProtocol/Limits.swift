@@ -154,6 +154,18 @@ extension Limits {
         /// Heads in a row in one response of the Kaazing legacy exchange: an envelope and what is in it, twice over.
         package static let legacyHeads = 4
 
+        // TCP's own keep-alive. A peer that has vanished is noticed after two minutes, where neither pings nor writes
+        // notice it earlier.
+
+        /// Silence before TCP probes a peer.
+        package static let keepAliveIdleSeconds = 60
+
+        /// Seconds between two probes.
+        package static let keepAliveIntervalSeconds = 15
+
+        /// Probes without an answer that end a connection.
+        package static let keepAliveProbes = 4
+
         /// Messages that the application may queue on a connection before it is open.
         package static let pendingMessages = 16
 

@@ -26,7 +26,12 @@ extension WebSocketServer {
         /// Where to listen.
         public var address: BindAddress
         /// TLS; `nil` serves plain ws. Set `certificateVerification` and trust roots to ask clients for certificates:
-        /// ``HandshakeRequest/clientCertificate`` has them. The application protocol (ALPN) is always `http/1.1`.
+        /// ``HandshakeRequest/clientCertificate`` has them. Their chain is verified; whom one is for is the application's
+        /// to say, so full verification is verification without a host name here.
+        ///
+        /// TLS 1.2 at least, unless `minimumTLSVersion` is 1.1 or `maximumTLSVersion` is below 1.2; a minimum of 1.0 is
+        /// what a `TLSConfiguration` begins with, so it says nothing. The application protocol (ALPN) is always
+        /// `http/1.1`.
         public var tls: TLSConfiguration?
         /// The bounds in time.
         public var timeouts = Timeouts()

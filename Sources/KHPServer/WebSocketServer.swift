@@ -95,9 +95,7 @@ public final class WebSocketServer: Service, Sendable {
 
     private func bind(_ state: ServerState) async throws -> any Channel {
         let tls = try state.configuration.tls.map { configuration in
-            var configuration = configuration
-            configuration.applicationProtocols = ["http/1.1"]
-            return try NIOSSLContext(configuration: configuration)
+            try NIOSSLContext(configuration: configuration.decidedForServer)
         }
         var settings = Connection.Settings()
         settings.limits = state.configuration.limits
@@ -123,7 +121,10 @@ public final class WebSocketServer: Service, Sendable {
             }
         switch state.configuration.address {
         case .hostname(let host, let port):
-            return try await bootstrap.bind(host: host, port: port).get()
+            return
+                try await bootstrap
+                .noticingVanishedPeers(SocketLiveness(state.configuration.timeouts))
+                .bind(host: host, port: port).get()
         case .unixDomainSocket(let path):
             return try await bootstrap.bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
         }

@@ -1,6 +1,7 @@
 // The byte stream behind a relay. Every wait on it ends: with bytes, with the stream, with the task that waits, or when
 // the other side takes nothing for too long. And an end that lost something never looks like an orderly one.
 
+import KHPProtocol
 import KHPTransport
 import NIOCore
 import NIOPosix
@@ -74,7 +75,8 @@ final class BackendStream: Sendable {
     ) async throws -> BackendStream {
         let connected = ClientBootstrap(group: eventLoop)
             .connectTimeout(limit)
-            .channelOption(.socketOption(.tcp_nodelay), value: 1)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .noticingVanishedPeers(SocketLiveness(Timeouts()))
             .channelOption(.allowRemoteHalfClosure, value: true)
             .channelOption(.autoRead, value: false)
             .connect(to: address)

@@ -1,3 +1,4 @@
+import KHPProtocol
 import KHPServer
 import KHPTransport
 import NIOCore

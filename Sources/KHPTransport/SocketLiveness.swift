@@ -1,0 +1,54 @@
+// TCP's own way to notice a peer that has vanished: where nothing is read, because the application is behind, and nothing
+// is said, no ping of ours can.
+
+package import KHPProtocol
+package import NIOCore
+package import NIOPosix
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// What every TCP socket of both roles is told: to probe a silent peer, and to give up on one that acknowledges nothing.
+package struct SocketLiveness: Sendable {
+    /// The options with their values, for `setsockopt`.
+    package let options: [(option: ChannelOptions.Types.SocketOption, value: Int)]
+
+    package init(_ timeouts: Timeouts) {
+        typealias Fixed = Limits.Fixed
+        var options: [(ChannelOptions.Types.SocketOption, Int)] = [(.socketOption(.so_keepalive), 1)]
+        func tcp(_ name: CInt, _ value: Int) {
+            options.append((.tcpOption(.init(rawValue: name)), value))
+        }
+        #if os(Linux)
+            tcp(TCP_KEEPIDLE, Fixed.keepAliveIdleSeconds)
+            // A peer that takes nothing for as long as a stalled write may is slow; the kernel does not judge earlier.
+            let unacknowledged = Fixed.keepAliveIdleSeconds + Fixed.keepAliveProbes * Fixed.keepAliveIntervalSeconds
+            let stalled = Int(TimeAmount(timeouts.stalledWrite).nanoseconds / 1_000_000)
+            tcp(TCP_USER_TIMEOUT, max(unacknowledged * 1000, stalled * 2))
+        #elseif canImport(Darwin)
+            tcp(TCP_KEEPALIVE, Fixed.keepAliveIdleSeconds)
+        #endif
+        tcp(TCP_KEEPINTVL, Fixed.keepAliveIntervalSeconds)
+        tcp(TCP_KEEPCNT, Fixed.keepAliveProbes)
+        self.options = options
+    }
+}
+
+extension ClientBootstrap {
+    /// With what notices a peer that has vanished. For TCP alone: other sockets do not know the options.
+    package func noticingVanishedPeers(_ liveness: SocketLiveness) -> ClientBootstrap {
+        liveness.options.reduce(self) { $0.channelOption($1.option, value: $1.value) }
+    }
+}
+
+extension ServerBootstrap {
+    /// The same for the sockets that a listener accepts, which inherit it without a call for each.
+    package func noticingVanishedPeers(_ liveness: SocketLiveness) -> ServerBootstrap {
+        liveness.options.reduce(self) { $0.serverChannelOption($1.option, value: $1.value) }
+    }
+}
