@@ -58,13 +58,19 @@ extension WebSocketClient {
         /// What to do about cookies. By default they are kept in a store of this configuration's own, which its copies
         /// share. A Cookie field in ``headers`` goes before them: then that one is sent and no other.
         public var cookies = Cookies.store(CookieStore())
-        /// TLS for wss: trust roots, client certificate and the like. Certificate and host name are verified by default,
-        /// against the system's trust roots. The application protocol (ALPN) is always `http/1.1`.
+        /// TLS for wss: trust roots, client certificate and the like. The certificate is verified by default against the
+        /// system's trust roots, and has to be for the host of the URL, strictly by RFC 9525: a name is matched with the
+        /// DNS names of its subjectAltName alone, an address with the IP addresses there, whatever address or proxy the
+        /// connection goes to. `certificateVerification` switches that off, in part or altogether.
+        ///
+        /// TLS 1.2 at least, unless `minimumTLSVersion` is 1.1 or `maximumTLSVersion` is below 1.2; a minimum of 1.0 is
+        /// what a `TLSConfiguration` begins with, so it says nothing. The application protocol (ALPN) is always
+        /// `http/1.1`.
         public var tls = TLSConfiguration.makeClientConfiguration()
         /// Which proxy to connect through, if any; decided anew for each hop.
         public var proxy = ProxySelection.direct
         /// TLS to a proxy of the kind https. ``tls`` is for servers only: neither its trust roots nor its client
-        /// certificate are used here.
+        /// certificate are used here. Verified in the same way, for the host of the proxy's URL.
         public var proxyTLS = TLSConfiguration.makeClientConfiguration()
         /// The bounds in time.
         public var timeouts = Timeouts()
@@ -83,8 +89,8 @@ extension WebSocketClient {
         /// is none, so it sees all in clear, credentials too. Through a proxy it sees the tunnel being asked for first,
         /// and then what goes through it: where that is TLS, it is taken out of the pipeline and put back in above it.
         ///
-        /// Called with the channel on its event loop, before it is connected. The handler has to pass on all that it sees
-        /// as it is.
+        /// Called with the channel on its event loop, once it is connected; connections to other addresses of the host
+        /// that were tried and given up are not seen. The handler has to pass on all that it sees as it is.
         public var tap: (@Sendable (any Channel) -> (any ChannelHandler & RemovableChannelHandler))?
         /// Finds the addresses of a name; the system's resolver, but in tests.
         package var lookUp: HostResolver.LookUp = HostResolver.systemLookUp

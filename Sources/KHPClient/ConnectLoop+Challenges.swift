@@ -120,10 +120,7 @@ extension ConnectLoop {
     func permit(after permit: ConnectPermit) async throws -> ConnectPermit {
         if let permit = await permit.again(until: self.deadline, on: self.eventLoop) { return permit }
         try Task.checkCancellation()
-        throw self.timeout(
-            self.attempt.url,
-            "The connect was not complete within \(self.configuration.timeouts.total.words)."
-        )
+        throw self.notComplete()
     }
 
     /// D21: what can be read on the way is sent, with one warning.

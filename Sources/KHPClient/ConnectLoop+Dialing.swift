@@ -34,28 +34,53 @@ extension ConnectLoop {
         }
     }
 
-    func dial(
+    /// Connects to one of the server's addresses, with the handler in place.
+    /// - Returns: the connection, and the right to be in CONNECTING state.
+    mutating func dial(
         _ plan: ClientPlan,
-        to address: SocketAddress,
-        until limit: NIODeadline,
+        to addresses: [SocketAddress],
         steps: AsyncStream<ClientSession.Step>.Continuation
-    ) async throws(DialFailure) -> any Channel {
+    ) async throws -> (channel: any Channel, permit: ConnectPermit) {
+        let tls = try plan.url.isSecure ? self.tls(for: plan.url) : nil
+        // Looked at before anything is dialled, so that what a caller put wrong is told first.
+        _ = try self.handler(for: plan, steps: steps)
+        let winner: AddressRace.Winner
         do {
-            let tls = try plan.url.isSecure ? self.tls(for: plan.url) : nil
-            return try await Dialer.connect(
-                to: address,
-                tls: tls,
-                deadline: limit,
-                limits: self.configuration.limits,
-                tap: self.configuration.tap,
-                on: self.eventLoop,
-                makeHandler: try self.handler(for: plan, steps: steps)
-            )
-        } catch let error as WebSocketError {
-            throw .final(error)
-        } catch {
-            throw .nextAddress(self.unreachable(error, plan, "The server at \(address.peerName)"))
+            winner = try await self.race(addresses, within: TimeAmount(self.configuration.timeouts.connect))
+        } catch let lost as AddressRace.Lost {
+            throw self.unreachable(lost.reason, plan, "The server at \(lost.address.peerName)")
         }
+        self.info.peer = winner.address.peerName
+        do {
+            let makeHandler = try self.handler(for: plan, steps: steps)
+            try await winner.dialled.take(tls: tls, tap: self.configuration.tap, makeHandler: makeHandler)
+            return (winner.dialled.channel, winner.permit)
+        } catch let error as WebSocketError {
+            winner.giveUp()
+            throw error
+        } catch {
+            winner.giveUp()
+            throw self.unreachable(error, plan, "The server at \(winner.address.peerName)")
+        }
+    }
+
+    /// Connects to the first of these addresses that answers, over TCP and no more.
+    /// - Parameter takesPlaces: as ``AddressRace/takesPlaces``.
+    func race(
+        _ addresses: [SocketAddress],
+        takesPlaces: Bool = true,
+        within bound: TimeAmount
+    ) async throws -> AddressRace.Winner {
+        try await AddressRace(
+            addresses: addresses,
+            gate: self.gate,
+            takesPlaces: takesPlaces,
+            deadline: self.deadline,
+            bound: bound,
+            limits: self.configuration.limits,
+            liveness: SocketLiveness(self.configuration.timeouts),
+            eventLoop: self.eventLoop
+        ).run()
     }
 
     /// What makes the handler of a hop's connection, once there is a channel for it.
@@ -109,6 +134,7 @@ extension ConnectLoop {
         if case .connectTimeout = error as? ChannelError {
             return self.timeout(plan.url, "\(place) did not accept a connection in time.")
         }
+        if error is AddressRace.NoTurn { return self.notComplete() }
         var failure = TransportFailure.describe(error, usesTLS: plan.url.isSecure)
         failure.url = plan.url
         failure.phase = .connect
@@ -116,7 +142,7 @@ extension ConnectLoop {
     }
 
     /// Each hop has a context of its own and verifies the host of its own URL (threat F13).
-    func tls(for url: WebSocketURL) throws -> (context: NIOSSLContext, host: String) {
+    func tls(for url: WebSocketURL) throws -> ClientTLS {
         var tls = self.configuration.tls
         if !self.attempt.presentsClientCertificate {
             // Who we are is as much a credential as a password (threat F1).
@@ -126,17 +152,24 @@ extension ConnectLoop {
             tls.pskClientProvider = nil
             tls.pskHint = nil
         }
-        return (try self.context(tls, url, what: "The TLS configuration"), url.host)
+        return try self.tls(tls, url.host, .server)
     }
 
-    func context(_ tls: TLSConfiguration, _ url: WebSocketURL, what: String) throws -> NIOSSLContext {
-        var tls = tls
-        tls.applicationProtocols = ["http/1.1"]
+    func tls(_ tls: TLSConfiguration, _ host: String, _ peer: ClientTLS.Peer) throws -> ClientTLS {
         do {
-            return try NIOSSLContext(configuration: tls)
+            return try ClientTLS(tls, to: host, of: peer)
         } catch {
-            throw WebSocketError(.tlsFailed, "\(what) cannot be used: \(error).", url: url, phase: .tls)
+            let what = peer == .server ? "The TLS configuration" : "The TLS configuration for the proxy"
+            throw WebSocketError(.tlsFailed, "\(what) cannot be used: \(error).", url: self.attempt.url, phase: .tls)
         }
+    }
+
+    /// The whole connect has taken too long.
+    func notComplete() -> WebSocketError {
+        self.timeout(
+            self.attempt.url,
+            "The connect was not complete within \(self.configuration.timeouts.total.words)."
+        )
     }
 
     func timeout(_ url: WebSocketURL, _ message: String) -> WebSocketError {

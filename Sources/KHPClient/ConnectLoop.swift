@@ -104,71 +104,27 @@ struct ConnectLoop {
                 metadata: ["dialect": "\(plan.dialect)", "origin": "\(plan.url.origin)"]
             )
         }
-        let bound = TimeAmount(self.configuration.timeouts.connect)
-        let addresses = try await self.permittedAddresses(
-            of: plan.url,
-            through: proxy,
-            until: min(self.deadline, .now() + bound)
-        )
-        var failure: WebSocketError?
-        for (index, address) in addresses.enumerated() {
-            // The time is shared among the addresses, so that a dead first one does not use it all up; waiting for
-            // one's turn (R-C1) does not count.
-            let share = TimeAmount.nanoseconds(bound.nanoseconds / Int64(addresses.count - index))
-            do throws(DialFailure) {
-                return try await self.hop(plan, to: address, of: proxy, within: share)
-            } catch {
-                switch error {
-                case .nextAddress(let error): failure = failure ?? error
-                case .final(let error): throw error
-                }
-            }
-        }
-        throw failure ?? WebSocketError(.connectFailed, "The host has no address.", url: plan.url, phase: .connect)
-    }
-
-    /// Why an address did not work out.
-    enum DialFailure: Error {
-        /// Nothing answered there; another address may.
-        case nextAddress(WebSocketError)
-        case final(any Error)
-    }
-
-    mutating func hop(
-        _ plan: ClientPlan,
-        to address: SocketAddress,
-        of proxy: Proxy?,
-        within share: TimeAmount
-    ) async throws(DialFailure) -> WebSocket? {
-        let (stream, steps) = AsyncStream.makeStream(of: ClientSession.Step.self)
-        self.info.peer = address.peerName
-        // R-C1: per address, without the port; per host where a proxy resolves its name.
-        let place = proxy == nil ? address.ipAddress ?? address.peerName : plan.url.host
-        guard await self.gate.enter(place, until: self.deadline, on: self.eventLoop) else {
-            if Task.isCancelled { throw .final(CancellationError()) }
-            throw .final(
-                self.timeout(
-                    plan.url,
-                    "The connect was not complete within \(self.configuration.timeouts.total.words)."
-                )
+        let addresses = AddressOrder.interleaved(
+            try await self.permittedAddresses(
+                of: plan.url,
+                through: proxy,
+                until: min(self.deadline, .now() + TimeAmount(self.configuration.timeouts.connect))
             )
+        )
+        guard !addresses.isEmpty else {
+            throw WebSocketError(.connectFailed, "The host has no address.", url: plan.url, phase: .connect)
         }
-        var permit = ConnectPermit(gate: self.gate, place: place)
-        defer { permit.giveBack() }
-        let channel: any Channel
-        if let proxy {
-            channel = try await self.dial(plan, through: proxy, at: address, within: share, &permit, steps: steps)
-        } else {
-            channel = try await self.dial(plan, to: address, until: min(self.deadline, .now() + share), steps: steps)
-        }
-        do {
-            return try await withTaskCancellationHandler {
-                try await self.follow(stream, channel: channel, permit: permit)
-            } onCancel: {
-                Self.drop(channel)
+        let (stream, steps) = AsyncStream.makeStream(of: ClientSession.Step.self)
+        let (channel, permit) =
+            if let proxy {
+                try await self.dial(plan, through: proxy, at: addresses, steps: steps)
+            } else {
+                try await self.dial(plan, to: addresses, steps: steps)
             }
-        } catch {
-            throw .final(error)
+        return try await withTaskCancellationHandler {
+            try await self.follow(stream, channel: channel, permit: permit)
+        } onCancel: {
+            Self.drop(channel)
         }
     }
 

@@ -20,7 +20,7 @@ public struct WebSocketClient: Sendable {
     /// How it connects.
     public let configuration: Configuration
     private let eventLoopGroup: any EventLoopGroup
-    private let gate = ConnectGate()
+    let gate = ConnectGate()
 
     /// A client. Without a group it uses the process-wide one.
     public init(

@@ -154,6 +154,13 @@ extension Limits {
         /// Heads in a row in one response of the Kaazing legacy exchange: an envelope and what is in it, twice over.
         package static let legacyHeads = 4
 
+        /// Connections in CONNECTING state, of one client and over all names, where a proxy resolves the names: RFC 6455
+        /// section 4.1 asks for a reasonably low number (D38).
+        package static let connectsThroughProxies = 32
+
+        /// How long one address of a host is tried alone, before the next one as well (RFC 8305 section 5).
+        package static let connectionAttemptDelay = TimeAmount.milliseconds(250)
+
         // TCP's own keep-alive. A peer that has vanished is noticed after two minutes, where neither pings nor writes
         // notice it earlier.
 

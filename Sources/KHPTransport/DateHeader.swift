@@ -23,6 +23,16 @@ package enum DateHeader {
         }
     }
 
+    /// A moment as people read it: `1994-11-06 08:49:37 UTC`.
+    static func readable(_ second: Int) -> String {
+        var second = second
+        var parts = tm()
+        guard gmtime_r(&second, &parts) != nil else { return "\(second)" }
+        func two(_ value: CInt) -> String { value < 10 ? "0\(value)" : "\(value)" }
+        let date = "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))"
+        return "\(date) \(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec)) UTC"
+    }
+
     package static func format(_ second: Int) -> String {
         var second = second
         var parts = tm()

@@ -11,7 +11,7 @@ package enum TransportFailure {
         if let error = error as? WebSocketError { return error }
         switch error {
         case is NIOSSLError, is BoringSSLError, is NIOSSLExtraError:
-            return WebSocketError(.tlsFailed, "TLS failed: \(Self.words(forTLS: "\(error)")).", phase: .tls)
+            return Self.tls(Self.words(forTLS: "\(error)"))
         case let error as IOError:
             return WebSocketError(.connectFailed, "The connection failed: \(Self.reason(error)).")
         case let error as ChannelError:
@@ -26,13 +26,20 @@ package enum TransportFailure {
         if case .uncleanShutdown? = error as? NIOSSLError { true } else { false }
     }
 
+    /// TLS failed for this reason.
+    static func tls(_ reason: String) -> WebSocketError {
+        WebSocketError(.tlsFailed, "TLS failed: \(reason).", phase: .tls)
+    }
+
+    /// True where a certificate could not be verified.
+    static func isUnverified(_ error: any Error) -> Bool {
+        let text = "\(error)"
+        return text.contains("CERTIFICATE_VERIFY_FAILED") || text.contains("unableToValidateCertificate")
+    }
+
     /// The reasons that people meet, in their words; the library's own for others, without its file names.
     private static func words(forTLS text: String) -> String {
         let known: [(part: String, words: String)] = [
-            (
-                "failedToValidateHostname",
-                "the server's certificate is for another host (was the right name or address used?)"
-            ),
             (
                 "CERTIFICATE_VERIFY_FAILED",
                 "the server's certificate could not be verified (is it issued by a trusted authority?)"
@@ -43,6 +50,11 @@ package enum TransportFailure {
             ("ALERT_BAD_CERTIFICATE", "the peer does not accept our certificate"),
             ("ALERT_CERTIFICATE_UNKNOWN", "the peer does not accept our certificate"),
             ("ALERT_HANDSHAKE_FAILURE", "the peer found no parameters to agree on"),
+            (
+                "UNSUPPORTED_PROTOCOL",
+                "the peer speaks no version of TLS that is allowed here (1.2 at least, by default)"
+            ),
+            ("PROTOCOL_VERSION", "the peer and this end have no allowed version of TLS in common"),
             ("WRONG_VERSION_NUMBER", "the peer does not speak TLS there"),
             ("HTTP_REQUEST", "the peer speaks plain HTTP, not TLS"),
             (
@@ -70,6 +82,7 @@ package enum TransportFailure {
         case EPIPE: return "the peer has closed the connection"
         case ETIMEDOUT: return "timed out"
         case EHOSTUNREACH, ENETUNREACH: return "no route to the host"
+        case ENOENT: return "there is no such socket"
         case EADDRINUSE: return "the address is in use"
         case EADDRNOTAVAIL: return "the address is not one of this machine"
         case EACCES: return "permission denied"

@@ -3,7 +3,6 @@
 
 package import KHPProtocol
 package import NIOCore
-package import NIOSSL
 import NIOTLS
 
 package final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandler {
@@ -60,6 +59,7 @@ package final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandle
     package func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         self.setTimer(self.deadline, context)
+        if context.channel.isActive, self.proxy.kind != .https { self.start(context) }
     }
 
     package func handlerRemoved(context: ChannelHandlerContext) {
@@ -197,7 +197,7 @@ package final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandle
 
     /// Puts TLS to the server and the connection's handler in place, gives them what has come through, and leaves.
     package func enter(
-        tls: (context: NIOSSLContext, host: String)?,
+        tls: ClientTLS?,
         makeHandler: (any Channel) throws -> ConnectionHandler
     ) throws {
         guard let context, self.state == .established, context.channel.isActive else {
@@ -211,7 +211,7 @@ package final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandle
         // Behind this handler: TLS starts, and the opening request goes out, when they are added.
         let handler = try makeHandler(context.channel)
         if let tls {
-            try pipeline.addHandler(Dialer.tlsHandler(tls), name: Dialer.tlsName, position: .after(self))
+            try tls.add(to: pipeline, name: Dialer.tlsName, after: self)
             try self.moveTap(pipeline)
             try pipeline.addHandler(handler)
         } else {

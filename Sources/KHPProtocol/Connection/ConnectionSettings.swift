@@ -2,8 +2,8 @@
 public struct Timeouts: Sendable {
     /// A whole `connect`, over all redirects and challenges; paused while a challenge handler works.
     public var total: Duration = .seconds(30)
-    /// One TCP connect with its name resolution, the tunnel of a proxy and the TLS handshake; paused while a challenge
-    /// handler answers the proxy.
+    /// Name resolution, then the TCP connect over all addresses of the host with the tunnel of a proxy, and then the TLS
+    /// handshake; paused while a challenge handler answers the proxy.
     public var connect: Duration = .seconds(10)
     /// The opening handshake: from an accepted or established connection to the 101.
     public var opening: Duration = .seconds(10)

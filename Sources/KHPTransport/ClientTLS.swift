@@ -1,0 +1,128 @@
+// TLS to one host, the server's or a proxy's: the library verifies the chain, and whom the certificate is for is checked
+// here, by the URL and not by the connection (R-T1).
+
+import KHPProtocol
+import NIOCore
+package import NIOSSL
+import NIOTLS
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+package struct ClientTLS: Sendable {
+    /// To whom it goes, in the words of an error.
+    package enum Peer: String, Sendable {
+        case server = "the server's certificate"
+        case proxy = "the proxy's certificate"
+    }
+
+    private let context: NIOSSLContext
+    private let identity: ServerIdentity
+    private let checksIdentity: Bool
+    fileprivate let peer: Peer
+
+    /// - Parameter host: as the URL has it; what the certificate has to be for, unless `configuration` switches that off.
+    /// - Throws: what makes the configuration unusable.
+    package init(_ configuration: TLSConfiguration, to host: String, of peer: Peer) throws {
+        var tls = configuration.decided
+        self.checksIdentity = tls.certificateVerification == .fullVerification
+        // The library's own check would take the address of the connection for a name of the server, and the common name
+        // and partial wildcards for what they were once.
+        if self.checksIdentity { tls.certificateVerification = .noHostnameVerification }
+        self.context = try NIOSSLContext(configuration: tls)
+        self.identity = ServerIdentity(host: host)
+        self.peer = peer
+    }
+
+    /// Puts TLS in place and, for the length of its handshake, what explains its failures. On the event loop.
+    /// - Parameter name: what TLS is called in the pipeline.
+    func add(
+        to pipeline: ChannelPipeline.SynchronousOperations,
+        name: String? = nil,
+        after handler: any ChannelHandler
+    ) throws {
+        let tls = try self.makeHandler()
+        try pipeline.addHandler(tls, name: name, position: .after(handler))
+        try pipeline.addHandler(CertificateWitness(tls, self.peer), position: .after(tls))
+    }
+
+    private func makeHandler() throws -> NIOSSLClientHandler {
+        guard self.checksIdentity else {
+            return try NIOSSLClientHandler(context: self.context, serverHostname: self.identity.serverName)
+        }
+        // Called when the chain has been verified, and before anything is said inside TLS; with TLS 1.3 a certificate of
+        // ours has not left either.
+        let (identity, peer) = (self.identity, self.peer)
+        return try NIOSSLClientHandler._makeSSLClientHandler(
+            context: self.context,
+            serverHostname: self.identity.serverName
+        ) { certificate, channel in
+            let presented = PresentedIdentifiers(of: certificate)
+            return channel.eventLoop.makeCompletedFuture {
+                guard identity.isAmong(presented) else {
+                    throw TransportFailure.tls("\(peer.rawValue) is for \(presented), not for \(identity.host)")
+                }
+            }
+        }
+    }
+}
+
+extension PresentedIdentifiers {
+    /// Those of a certificate.
+    init(of certificate: NIOSSLCertificate) {
+        self.init()
+        for entry in certificate._subjectAlternativeNames() {
+            switch entry.nameType {
+            case .dnsName: self.names.append(Array(entry.contents))
+            case .ipAddress: self.addresses.append(Array(entry.contents))
+            default: break
+            }
+        }
+    }
+}
+
+/// Stands above TLS until its handshake is complete: where the chain could not be verified it looks whether the dates of
+/// the certificate say why.
+private final class CertificateWitness: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = ByteBuffer
+
+    private var tls: NIOSSLClientHandler?
+    private let peer: ClientTLS.Peer
+
+    init(_ tls: NIOSSLClientHandler, _ peer: ClientTLS.Peer) {
+        self.tls = tls
+        self.peer = peer
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) { self.tls = nil }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        context.fireUserInboundEventTriggered(event)
+        if case .handshakeCompleted? = event as? TLSUserEvent {
+            context.pipeline.syncOperations.removeHandler(self, promise: nil)
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.fireErrorCaught(self.dateProblem(error) ?? error)
+    }
+
+    private func dateProblem(_ error: any Error) -> WebSocketError? {
+        guard TransportFailure.isUnverified(error), let certificate = self.tls?.peerCertificate else { return nil }
+        let now = time(nil)
+        if now > certificate.notValidAfter {
+            let date = DateHeader.readable(certificate.notValidAfter)
+            return TransportFailure.tls("\(self.peer.rawValue) expired on \(date)")
+        }
+        if now < certificate.notValidBefore {
+            let date = DateHeader.readable(certificate.notValidBefore)
+            return TransportFailure.tls("\(self.peer.rawValue) is not valid before \(date)")
+        }
+        return nil
+    }
+}

@@ -1,0 +1,155 @@
+// A connection over TCP on which nothing has been said yet: several are dialled at once where a host has several
+// addresses, and only the one that is taken speaks.
+
+package import KHPProtocol
+package import NIOCore
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+package struct Dialled: Sendable {
+    package let channel: any Channel
+
+    /// Puts the connection's handler in place, behind TLS where `tls` is given.
+    package func take(
+        tls: ClientTLS?,
+        tap: Dialer.Tap?,
+        makeHandler: @escaping @Sendable (any Channel) throws -> ConnectionHandler
+    ) async throws {
+        try await self.take(tap) { pipeline, holder in
+            if let tls { try tls.add(to: pipeline, name: Dialer.tlsName, after: holder) }
+            return try makeHandler(self.channel)
+        }
+    }
+
+    /// Asks the proxy that this connection goes to for `tunnel`, behind TLS to it where `tls` is given.
+    package func tunnel(
+        _ tunnel: Tunnel,
+        through proxy: Proxy,
+        tls: ClientTLS?,
+        deadline: NIODeadline,
+        tap: Dialer.Tap?
+    ) async throws -> ProxyConnection {
+        let (steps, continuation) = AsyncStream.makeStream(of: TunnelHandler.Step.self)
+        let eventLoop = self.channel.eventLoop
+        let handler = try await eventLoop.submit {
+            NIOLoopBound(
+                TunnelHandler(tunnel: tunnel, proxy: proxy, deadline: deadline, steps: continuation),
+                eventLoop: eventLoop
+            )
+        }.get()
+        try await self.take(tap) { pipeline, holder in
+            if let tls { try tls.add(to: pipeline, after: holder) }
+            return handler.value
+        }
+        return ProxyConnection(channel: self.channel, handler: handler, steps: steps)
+    }
+
+    /// - Parameter add: puts TLS behind the handler it is given, and says what stands last.
+    private func take(
+        _ tap: Dialer.Tap?,
+        _ add: @escaping @Sendable (ChannelPipeline.SynchronousOperations, HoldingHandler) throws -> any ChannelHandler
+    ) async throws {
+        try await self.channel.eventLoop.submit {
+            let pipeline = self.channel.pipeline.syncOperations
+            let holder = try pipeline.handler(type: HoldingHandler.self)
+            try holder.check()
+            if let tap {
+                // It gets to know that the connection is up; the others see that for themselves.
+                try pipeline.addHandler(tap(self.channel), name: Dialer.tapName)
+                try pipeline.context(handler: holder).fireChannelActive()
+            }
+            try pipeline.addHandler(try add(pipeline, holder))
+            holder.leave(pipeline)
+        }.get()
+    }
+}
+
+/// A connection to a proxy, and the steps of the tunnel through it.
+package struct ProxyConnection: Sendable {
+    package let channel: any Channel
+    package let steps: AsyncStream<TunnelHandler.Step>
+    private let handler: NIOLoopBound<TunnelHandler>
+
+    fileprivate init(
+        channel: any Channel,
+        handler: NIOLoopBound<TunnelHandler>,
+        steps: AsyncStream<TunnelHandler.Step>
+    ) {
+        self.channel = channel
+        self.handler = handler
+        self.steps = steps
+    }
+
+    /// As ``TunnelHandler/answer(_:deadline:)``.
+    package func answer(_ authorization: String, deadline: NIODeadline) async throws -> Bool {
+        try await self.channel.eventLoop.submit { self.handler.value.answer(authorization, deadline: deadline) }.get()
+    }
+
+    /// As ``TunnelHandler/enter(tls:makeHandler:)``.
+    package func enter(
+        tls: ClientTLS?,
+        makeHandler: @escaping @Sendable (any Channel) throws -> ConnectionHandler
+    ) async throws {
+        try await self.channel.eventLoop.submit {
+            try self.handler.value.enter(tls: tls, makeHandler: makeHandler)
+        }.get()
+    }
+}
+
+/// Keeps what a peer says, or how it leaves, before anybody has taken the connection. Nothing is read meanwhile but what
+/// comes with the end of a stream, which the system has bounded.
+final class HoldingHandler: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
+
+    private var context: ChannelHandlerContext?
+    private var held = ByteBuffer()
+    private var inputHasEnded = false
+    private var failure: (any Error)?
+
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+
+    /// Whoever takes the connection sees that it is up.
+    func channelActive(context: ChannelHandlerContext) {}
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var bytes = self.unwrapInboundIn(data)
+        self.held.writeBuffer(&bytes)
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if let event = event as? ChannelEvent, event == .inputClosed { return self.inputHasEnded = true }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        self.failure = self.failure ?? error
+    }
+
+    /// - Throws: what ended the connection, where something has.
+    func check() throws {
+        guard self.context?.channel.isActive != true else { return }
+        throw self.failure ?? IOError(errnoCode: ECONNRESET, reason: "the peer left")
+    }
+
+    /// Passes on what was held, lets the connection read, and goes.
+    func leave(_ pipeline: ChannelPipeline.SynchronousOperations) {
+        guard let context else { return }
+        let (held, inputHasEnded) = (self.held, self.inputHasEnded)
+        self.held = ByteBuffer()
+        if held.readableBytes > 0 {
+            context.fireChannelRead(self.wrapInboundOut(held))
+            context.fireChannelReadComplete()
+        }
+        if inputHasEnded { context.fireUserInboundEventTriggered(ChannelEvent.inputClosed) }
+        try? context.channel.syncOptions?.setOption(.autoRead, value: true)
+        pipeline.removeHandler(self, promise: nil)
+    }
+}

@@ -1,0 +1,257 @@
+import KHPClient
+import KHPProtocol
+import KHPServer
+import NIOCore
+import NIOPosix
+import NIOSSL
+import Synchronization
+import TestSupport
+import Testing
+
+/// Many addresses for one name: none that is silent holds the connect up (RFC 8305).
+@Suite("The race of a host's addresses")
+struct AddressRaceTests {
+    /// A listener whose queue is full: the system drops what comes, as a dead host does.
+    final class SilentAddress: Sendable {
+        private let listener: any Channel
+        private let filler: any Channel
+        let port: Int
+
+        init(_ address: String, port: Int) async throws {
+            let group = MultiThreadedEventLoopGroup.singleton
+            self.listener = try await ServerBootstrap(group: group)
+                .serverChannelOption(.backlog, value: 0)
+                .serverChannelOption(.autoRead, value: false)
+                .bind(host: address, port: port).get()
+            self.port = self.listener.localAddress?.port ?? 0
+            self.filler = try await ClientBootstrap(group: group).connect(host: address, port: self.port).get()
+        }
+
+        func close() async throws {
+            try await self.filler.close()
+            try await self.listener.close()
+        }
+    }
+
+    /// Runs `body` while these addresses of this machine are silent at that port.
+    private static func silent(
+        _ addresses: [String],
+        port: Int,
+        _ body: () async throws -> Void
+    ) async throws {
+        var listeners: [SilentAddress] = []
+        for address in addresses { listeners.append(try await SilentAddress(address, port: port)) }
+        let result: Result<Void, any Error>
+        do { result = .success(try await body()) } catch { result = .failure(error) }
+        for listener in listeners { try await listener.close() }
+        try result.get()
+    }
+
+    private static func configuration(_ addresses: [String]) -> WebSocketClient.Configuration {
+        var configuration = WebSocketClient.Configuration()
+        configuration.extendedHandshake = .off
+        configuration.lookUp = { _, port in try addresses.map { try SocketAddress(ipAddress: $0, port: port) } }
+        return configuration
+    }
+
+    @Test("silent addresses before a good one cost a quarter of a second each", arguments: [1, 3])
+    func silentFirst(_ count: Int) async throws {
+        let dead = (2...(count + 1)).map { "127.0.0.\($0)" }
+        try await withServer {
+            echo()
+        } body: { port in
+            try await Self.silent(dead, port: port) {
+                let began = ContinuousClock.now
+                let client = WebSocketClient(configuration: Self.configuration(dead + ["127.0.0.1"]))
+                try await client.withConnection(to: "ws://gw.example.test:\(port)/echo") { _ in }
+                let took = ContinuousClock.now - began
+                #expect(took >= .milliseconds(250 * count), "\(took)")
+                #expect(took < .seconds(2 * Sanitizer.patience), "\(took)")
+            }
+        }
+    }
+
+    @Test("an address that refuses costs nothing, and a host whose addresses all refuse says so")
+    func refusing() async throws {
+        try await withServer {
+            echo()
+        } body: { port in
+            let began = ContinuousClock.now
+            let client = WebSocketClient(
+                configuration: Self.configuration(["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.1"])
+            )
+            try await client.withConnection(to: "ws://gw.example.test:\(port)/echo") { _ in }
+            #expect(ContinuousClock.now - began < .milliseconds(250 * Sanitizer.patience))
+            let nobody = WebSocketClient(configuration: Self.configuration(["127.0.0.2", "127.0.0.3"]))
+            let error = try await #require(throws: WebSocketError.self) {
+                try await nobody.connect(to: "ws://gw.example.test:\(port)/echo")
+            }
+            #expect(error.code == .connectFailed && error.message.contains("refused"), "\(error)")
+        }
+    }
+
+    @Test("silent addresses alone end with the connect's time, and give their places back")
+    func allSilent() async throws {
+        let listener = try await SilentAddress("127.0.0.2", port: 0)
+        try await Self.silent(["127.0.0.3", "127.0.0.4"], port: listener.port) {
+            var configuration = Self.configuration(["127.0.0.2", "127.0.0.3", "127.0.0.4"])
+            configuration.timeouts.connect = .milliseconds(400)
+            let client = WebSocketClient(configuration: configuration)
+            for _ in 0..<2 {
+                let began = ContinuousClock.now
+                let error = try await #require(throws: WebSocketError.self) {
+                    try await client.connect(to: "ws://gw.example.test:\(listener.port)/")
+                }
+                #expect(error.code == .timeout && error.message.contains("did not accept"), "\(error)")
+                let took = ContinuousClock.now - began
+                #expect(took >= .milliseconds(400) && took < .seconds(2 * Sanitizer.patience), "\(took)")
+            }
+        }
+        try await listener.close()
+    }
+
+    @Test("a race ends at once when its connect is cancelled")
+    func cancelled() async throws {
+        let listener = try await SilentAddress("127.0.0.2", port: 0)
+        try await Self.silent(["127.0.0.3"], port: listener.port) {
+            let (dialling, tell) = AsyncStream.makeStream(of: Void.self)
+            var configuration = Self.configuration(["127.0.0.2", "127.0.0.3"])
+            configuration.observer = { event, _ in if case .connecting = event { tell.yield() } }
+            let client = WebSocketClient(configuration: configuration)
+            let port = listener.port
+            let connecting = Task { try await client.connect(to: "ws://gw.example.test:\(port)/") }
+            for await _ in dialling { break }
+            let began = ContinuousClock.now
+            connecting.cancel()
+            await #expect { try await connecting.value } throws: { ($0 as? WebSocketError)?.code == .cancelled }
+            #expect(ContinuousClock.now - began < .seconds(2 * Sanitizer.patience))
+        }
+        try await listener.close()
+    }
+
+    @Test("one connection wins; on the others nothing is said, and their places are free again (R-C1)")
+    func oneOpening() async throws {
+        let group = MultiThreadedEventLoopGroup.singleton
+        let accepted = Mutex(0)
+        let (said, tell) = AsyncStream.makeStream(of: String.self)
+        try await withServer {
+            echo()
+        } body: { port in
+            let late = try await ServerBootstrap(group: group)
+                .serverChannelOption(.backlog, value: 0)
+                .serverChannelOption(.autoRead, value: false)
+                .childChannelInitializer { channel in
+                    accepted.withLock { $0 += 1 }
+                    return channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHandler(Ear(tell))
+                    }
+                }
+                .bind(host: "127.0.0.2", port: port).get()
+            let filler = try await ClientBootstrap(group: group).connect(host: "127.0.0.2", port: port).get()
+            var configuration = Self.configuration(["127.0.0.2", "127.0.0.1"])
+            configuration.timeouts.total = .seconds(5)
+            let client = WebSocketClient(configuration: configuration)
+            try await client.withConnection(to: "ws://gw.example.test:\(port)/echo") { socket in
+                try await late.setOption(.autoRead, value: true).get()
+                // Connections are accepted in their order: whatever the race has left would come before this one.
+                let probe = try await ClientBootstrap(group: group).connect(host: "127.0.0.2", port: port).get()
+                try await probe.writeAndFlush(ByteBuffer(string: "probe"))
+                for await text in said {
+                    #expect(text == "probe")
+                    break
+                }
+                #expect(accepted.withLock { $0 } == 2)
+                try await socket.send("one")
+                var messages = socket.messages.makeAsyncIterator()
+                #expect(try await messages.next() == .text("one"))
+                try? await probe.close()
+            }
+            let error = try await #require(throws: WebSocketError.self) {
+                try await client.connect(to: "ws://127.0.0.2:\(port)/")
+            }
+            #expect(error.code == .closedDuringHandshake, "\(error)")
+            try await filler.close()
+            try await late.close()
+        }
+    }
+
+    /// Tells what it hears first, and hangs up.
+    private final class Ear: ChannelInboundHandler {
+        typealias InboundIn = ByteBuffer
+        private let heard: AsyncStream<String>.Continuation
+
+        init(_ heard: AsyncStream<String>.Continuation) { self.heard = heard }
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            self.heard.yield(String(buffer: self.unwrapInboundIn(data)))
+            context.close(promise: nil)
+        }
+    }
+
+    @Test("a redirect's addresses are all shown before one of them is dialled")
+    func permitted() async throws {
+        let target = Mutex("")
+        let shown = Mutex<[[String]]>([])
+        try await withServer {
+            Endpoint("/") { _ in .redirect(to: target.withLock { $0 }) }
+            echo()
+        } body: { port in
+            target.withLock { $0 = "ws://next.example.test:\(port)/echo" }
+            for isPermitted in [true, false] {
+                var configuration = Self.configuration(["127.0.0.2", "127.0.0.1"])
+                configuration.redirects.permits = { _, addresses in
+                    shown.withLock { $0.append(addresses.compactMap(\.ipAddress)) }
+                    return isPermitted
+                }
+                let socket = try? await WebSocketClient(configuration: configuration)
+                    .connect(to: "ws://gw.example.test:\(port)/")
+                #expect((socket != nil) == isPermitted)
+                try await socket?.close()
+            }
+        }
+        #expect(shown.withLock { $0 } == [["127.0.0.2", "127.0.0.1"], ["127.0.0.2", "127.0.0.1"]])
+    }
+
+    @Test("the addresses of a proxy are raced as well")
+    func proxies() async throws {
+        try await withServer {
+            echo()
+        } body: { port in
+            try await withProxy {
+                try await $0.serveConnect()
+            } body: { proxyPort, log in
+                try await Self.silent(["127.0.0.2", "127.0.0.3", "127.0.0.4"], port: proxyPort) {
+                    var configuration = Self.configuration(["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.1"])
+                    configuration.proxy = .proxy(try Proxy("http://proxy.example:\(proxyPort)"))
+                    let began = ContinuousClock.now
+                    let client = WebSocketClient(configuration: configuration)
+                    try await client.withConnection(to: "ws://gw.example.test:\(port)/echo") { _ in }
+                    #expect(ContinuousClock.now - began < .seconds(2 * Sanitizer.patience))
+                    #expect(log.asked.count == 1)
+                }
+            }
+        }
+    }
+
+    @Test("a proxy's address without TLS gives way to the next (R-P1)")
+    func proxyWithoutTLS() async throws {
+        let authority = try CertificateAuthority.shared.get()
+        try await withServer {
+            echo()
+        } body: { port in
+            try await withProxy(tls: try authority.server("DNS:proxy.example")) {
+                try await $0.serveConnect()
+            } body: { proxyPort, _ in
+                let plain = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+                    .childChannelInitializer { $0.close() }
+                    .bind(host: "127.0.0.2", port: proxyPort).get()
+                var configuration = Self.configuration(["127.0.0.2", "127.0.0.1"])
+                configuration.proxy = .proxy(try Proxy("https://proxy.example:\(proxyPort)"))
+                configuration.proxyTLS.trustRoots = try authority.roots()
+                let client = WebSocketClient(configuration: configuration)
+                try await client.withConnection(to: "ws://gw.example.test:\(port)/echo") { _ in }
+                try await plain.close()
+            }
+        }
+    }
+}
