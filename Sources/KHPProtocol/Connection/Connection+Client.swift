@@ -208,6 +208,7 @@ extension Connection {
             self.end(clean: false)
             return
         }
+        let question = self.client?.opening?.tlsQuestion
         do throws(WebSocketError) {
             if let outcome = try self.client?.opening?.inputClosed() {
                 self.take(outcome, now: now)
@@ -215,7 +216,12 @@ extension Connection {
                 self.end(clean: false)
             }
         } catch {
-            self.fail(self.failure ?? error, close: nil, now: now)
+            var failure = self.failure ?? error
+            if let question, self.failure?.message.hasSuffix(".") == true {
+                // One that speaks TLS may hang up on what is none.
+                failure.message = "\(failure.message.dropLast()); \(question)."
+            }
+            self.fail(failure, close: nil, now: now)
         }
     }
 

@@ -121,6 +121,10 @@ package struct OpeningClient {
                 }
                 return outcome
             case .head:
+                if let question = tlsQuestion, Self.looksLikeTLS(input) {
+                    state = .done
+                    throw invalid("it is TLS and not HTTP; \(question)")
+                }
                 guard let head = try decodeHead(&input) else { return nil }
                 switch head.status {
                 case 101 where plan.dialect.opening == .acceptKey:
@@ -192,7 +196,8 @@ package struct OpeningClient {
             throw WebSocketError(
                 .closedDuringHandshake,
                 decoder.isEmpty
-                    ? "The server closed the connection without answering the opening handshake."
+                    ? "The server closed the connection without answering the opening handshake"
+                        + (tlsQuestion.map { "; \($0)." } ?? ".")
                     : "The server closed the connection in the middle of its answer to the opening handshake.",
                 url: plan.url,
                 phase: .opening
@@ -202,6 +207,18 @@ package struct OpeningClient {
         case .done:
             return nil
         }
+    }
+
+    /// What to ask of a server that has not said a word where plain HTTP was spoken to it.
+    var tlsQuestion: String? {
+        hasHeardNothing && !plan.url.isSecure ? "does it speak TLS? Then wss:// is right" : nil
+    }
+
+    /// A TLS server answers what is no TLS with an alert; either way its records begin with their type and the version
+    /// (RFC 8446 section 5.1).
+    private static func looksLikeTLS(_ input: ByteBuffer) -> Bool {
+        guard let start = input.getInteger(at: input.readerIndex, as: UInt16.self) else { return false }
+        return start == 0x1503 || start == 0x1603
     }
 
     private mutating func decodeHead(_ input: inout ByteBuffer) throws(WebSocketError) -> ResponseHead? {
