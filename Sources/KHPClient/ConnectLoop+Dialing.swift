@@ -8,7 +8,22 @@ import NIOSSL
 extension ConnectLoop {
     /// The addresses to connect to: the server's, or its proxy's.
     func resolve(_ url: WebSocketURL, through proxy: Proxy?, until limit: NIODeadline) async throws -> [SocketAddress] {
-        let (host, port) = proxy.map { ($0.host, $0.port) } ?? (url.host, url.port)
+        let (host, port): (String, Int)
+        switch self.configuration.connectTo {
+        case .unixDomainSocket(let path)?:
+            do {
+                return [try SocketAddress(unixDomainSocketPath: path)]
+            } catch {
+                throw WebSocketError(
+                    .invalidArgument,
+                    "The path of the Unix domain socket is longer than the system allows.",
+                    url: url,
+                    phase: .connect
+                )
+            }
+        case .host(let otherHost, let otherPort)?: (host, port) = (otherHost, otherPort)
+        case nil: (host, port) = proxy.map { ($0.host, $0.port) } ?? (url.host, url.port)
+        }
         let name = proxy == nil ? "The host \(host)" : "The proxy's host \(host)"
         do {
             return try await HostResolver.resolve(

@@ -94,8 +94,8 @@ struct ConnectLoop {
             role: .client,
             peer: ""
         )
-        // Another server may be behind another proxy, or behind none.
-        let proxy = try self.configuration.proxy.proxy(for: plan.url)
+        // Another server may be behind another proxy, or behind none. What is to be dialled instead is dialled directly.
+        let proxy = self.configuration.connectTo == nil ? try self.configuration.proxy.proxy(for: plan.url) : nil
         self.observe(.connecting(url: plan.url, attempt: self.hops, proxy: proxy))
         if plan.dialect != .rfc6455, !plan.url.isSecure {
             // Threat D1

@@ -41,6 +41,7 @@ struct ConnectCommand: AsyncParsableCommand {
     @OptionGroup(title: "REDIRECTS AND TIME") var route: RouteOptions
     @OptionGroup(title: "TLS") var tls: TLSOptions
     @OptionGroup(title: "PROXY") var proxy: ProxyOptions
+    @OptionGroup(title: "PLACE") var target: TargetOptions
     @OptionGroup(title: "OUTPUT") var outputs: OutputOptions
 
     @Option(help: ArgumentHelp("Largest message to take, in bytes.", valueName: "bytes"))
@@ -51,6 +52,9 @@ struct ConnectCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard maxMessageSize > 0 else { throw ValidationError("`--max-message-size` needs a number from 1") }
+        if target.unixSocket != nil, outputs.pcap != nil {
+            throw ValidationError("`--pcap` records TCP, which `--unix-socket` does not use")
+        }
     }
 
     func run() async throws {
@@ -123,8 +127,10 @@ struct ConnectCommand: AsyncParsableCommand {
         try handshake.apply(to: &configuration)
         dialect.apply(to: &configuration)
         route.apply(to: &configuration)
-        configuration.tls = try tls.configuration()
+        let isSecure = ["wss:", "https:"].contains { url.lowercased().hasPrefix($0) }
+        configuration.tls = try tls.configuration(isNeeded: isSecure)
         try proxy.apply(to: &configuration)
+        try target.apply(to: &configuration)
         configuration.limits.messages.messageBytes = maxMessageSize
         configuration.keepAlive.pingInterval = pingInterval.duration > .zero ? pingInterval.duration : nil
         configuration.challengeHandler = try CommandChallengeHandler(

@@ -241,9 +241,14 @@ struct TLSOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The client certificate's key, PEM.", valueName: "file"))
     var key: String?
 
-    func configuration() throws -> TLSConfiguration {
+    /// - Parameter isNeeded: whether TLS is certain to be spoken.
+    func configuration(isNeeded: Bool) throws -> TLSConfiguration {
         var tls = TLSConfiguration.makeClientConfiguration()
-        if let cacert { tls.trustRoots = .certificates(try PEM.certificates(cacert, option: "--cacert")) }
+        if let cacert {
+            tls.trustRoots = .certificates(try PEM.certificates(cacert, option: "--cacert"))
+        } else if !insecure, let roots = EnvironmentRoots(ProcessInfo.processInfo.environment) {
+            tls.trustRoots = try roots.roots(isNeeded: isNeeded)
+        }
         if insecure { tls.certificateVerification = .none }
         guard (cert == nil) == (key == nil) else {
             throw CommandFailure.usage("--cert and --key belong together; one of them is missing")

@@ -51,6 +51,8 @@ struct ProxyOptions: ParsableArguments {
             configuration.proxyTLS.trustRoots = .certificates(
                 try PEM.certificates(proxyCacert, option: "--proxy-cacert")
             )
+        } else if !proxyInsecure, let roots = EnvironmentRoots(ProcessInfo.processInfo.environment) {
+            configuration.proxyTLS.trustRoots = try roots.roots(isNeeded: false)
         }
         if noProxy { return }
         let login = try login()

@@ -1,0 +1,40 @@
+import ArgumentParser
+import KHPClient
+import KHPProtocol
+
+/// What to dial in place of what the URL names.
+struct TargetOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Dial this host and port, for every hop and without a proxy. The URL goes on naming Host, Origin, SNI and the "
+                + "certificate.",
+            valueName: "host:port"
+        )
+    )
+    var connectTo: String?
+
+    @Option(help: ArgumentHelp("The same with a Unix domain socket.", valueName: "path"))
+    var unixSocket: String?
+
+    func validate() throws {
+        if connectTo != nil, unixSocket != nil {
+            throw ValidationError("`--connect-to` and `--unix-socket` name two places to dial; give one")
+        }
+        _ = try target()
+    }
+
+    func apply(to configuration: inout WebSocketClient.Configuration) throws {
+        configuration.connectTo = try target()
+    }
+
+    private func target() throws -> WebSocketClient.ConnectTarget? {
+        if let unixSocket { return .unixDomainSocket(path: unixSocket) }
+        guard let connectTo else { return nil }
+        guard let place = try? WebSocketURL("ws://\(connectTo)"), place.resource == "/",
+            connectTo.contains(/:[0-9]+$/)
+        else {
+            throw ValidationError("`--connect-to` needs a host and a port, such as 127.0.0.1:8443 or [::1]:8443")
+        }
+        return .host(place.host, port: place.port)
+    }
+}
