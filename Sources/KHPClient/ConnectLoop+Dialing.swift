@@ -153,6 +153,10 @@ extension ConnectLoop {
         var failure = TransportFailure.describe(error, usesTLS: plan.url.isSecure)
         failure.url = plan.url
         failure.phase = .connect
+        if failure.code == .connectFailed, self.configuration.connectTo != nil {
+            // It is not the place that the URL names.
+            failure.message = "\(place) cannot be reached: \(TransportFailure.reason(error))."
+        }
         return failure
     }
 

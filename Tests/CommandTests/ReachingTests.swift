@@ -99,6 +99,9 @@ struct ReachingTests {
             ])
             #expect(ended.status == 0 && ended.output == "hello\n", "\(ended.errors)")
         }
+        let nobody = try await RunningCommand.run(["connect", "--unix-socket", "/nowhere/s", "ws://gw.example.test/"])
+        #expect(nobody.status == 3 && nobody.errors.contains("/nowhere/s cannot be reached"), "\(nobody.errors)")
+        #expect(!nobody.errors.contains("listening at gw"), "\(nobody.errors)")
         for wrong in [
             ["--connect-to", "127.0.0.1"], ["--connect-to", "::1:80"], ["--connect-to", "a:0"],
             ["--connect-to", "a:1", "--unix-socket", "/x"], ["--unix-socket", "/x", "--pcap", "/tmp/khp-never.pcap"],

@@ -157,6 +157,8 @@ extension CommandFailure {
         case .proxyInvalid: "does --proxy name the kind of proxy that listens there?"
         case .connectFailed where error.message.contains("resolved"): "is the name right?"
         case .connectFailed where error.message.contains("proxy"): "--no-proxy connects without it"
+        case .connectFailed where error.message.contains("cannot be reached"): nil
+        case .connectFailed where error.message.contains("does it speak TLS?"): nil
         case .connectFailed where error.phase == .tls || error.phase == .opening || error.phase == .extended: nil
         case .connectFailed: error.url.map { "is a server listening at \($0.host) port \($0.port)?" }
         case .openingRefused where error.message.contains(Subprotocols.extendedHandshake):
