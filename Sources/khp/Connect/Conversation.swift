@@ -1,5 +1,6 @@
 import Dispatch
 import KHPClient
+import NIOCore
 import Synchronization
 
 /// What has been received so far, against `--count`. Counts over reconnects.
@@ -168,8 +169,8 @@ struct Conversation: Sendable {
             if prompt.takeHint() { printer.note(InteractiveCommand.unknownHint) }
         case .ping where socket.negotiated.dialect != .rfc6455:
             printer.note("\(socket.negotiated.dialect) has no pings")
-        case .ping:
-            let roundTrip = try await socket.ping()
+        case .ping(let text):
+            let roundTrip = try await socket.ping(text.isEmpty ? nil : ByteBuffer(string: text))
             printer.note("pong after \(Ladder.interval(roundTrip.seconds).dropFirst())")
         case .close(let code, let reason):
             prompt.noteClose()

@@ -3,7 +3,8 @@ enum InteractiveCommand: Equatable {
     case send(String)
     /// A slash word that is none of ours: the application may know it.
     case sendUnknown(String)
-    case ping
+    /// With this in it; empty: something of khp's own.
+    case ping(String)
     case close(code: UInt16, reason: String)
     case help
     /// Something that cannot be done, with what to type instead.
@@ -12,7 +13,7 @@ enum InteractiveCommand: Equatable {
     static let summary = """
         a line             is sent as a text message
         //line             is sent with one slash less
-        /ping              sends a ping and shows how long its pong took
+        /ping [text]       sends a ping and shows how long its pong took
         /close [code [reason]]   closes, with 1000 unless told otherwise
         /help              shows this
         /other             is sent as it is
@@ -33,11 +34,16 @@ enum InteractiveCommand: Equatable {
         }
         let words = line.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: true)
         switch words.first {
-        case "/ping": self = .ping
+        case "/ping": self = Self.ping(line.dropFirst("/ping".count).trimmingSpaces())
         case "/help": self = .help
         case "/close": self = Self.close(words.dropFirst())
         default: self = .sendUnknown(line)
         }
+    }
+
+    private static func ping(_ text: Substring) -> InteractiveCommand {
+        // RFC 6455 section 5.5: what a control frame holds.
+        text.utf8.count <= 125 ? .ping(String(text)) : .mistake("a ping holds at most 125 bytes")
     }
 
     private static func close(_ words: ArraySlice<Substring>) -> InteractiveCommand {

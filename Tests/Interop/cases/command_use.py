@@ -10,7 +10,7 @@ from support.bench import PASSWORD, USER
 from support.check import check, equal, holds
 from support.process import Process
 from support.registry import behaviour
-from support.wire import basic
+from support.wire import PING, PONG, basic
 
 
 @behaviour("khp URL is khp connect URL", rows=[
@@ -262,6 +262,24 @@ async def _(bench):
     await terminal.see("/close \\[code")
     terminal.type("still here\r")
     await terminal.see("m still here")
+    terminal.type("/close\r")
+    equal(await terminal.ended(), 0, "exit status")
+
+
+@behaviour("at a terminal: /ping TEXT sends that, and shows its round trip")
+async def _(bench):
+    async def script(peer):
+        await peer.open(None)
+        seen = await peer.read_frame()
+        equal((seen.opcode, seen.payload), (PING, b"are you there"), "the ping")
+        await peer.send_frame(PONG, seen.payload)
+        await peer.closed_by_client(1000)
+
+    server = await bench.raw_server(script)
+    terminal = await bench.terminal("connect", server.url())
+    await terminal.see("connected to")
+    terminal.type("/ping are you there\r")
+    await terminal.see("pong after [0-9.]+ ms")
     terminal.type("/close\r")
     equal(await terminal.ended(), 0, "exit status")
 
