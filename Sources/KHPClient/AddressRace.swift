@@ -10,7 +10,7 @@ struct AddressRace {
     /// In the order in which they are tried; not empty.
     let addresses: [SocketAddress]
     let gate: ConnectGate
-    /// Whether each attempt takes the place of its address (R-C1). Not where these are a proxy's: in CONNECTING state is
+    /// True where each attempt takes the place of its address (R-C1). Not where these are a proxy's: in CONNECTING state is
     /// the host behind it, whose place is taken already.
     let takesPlaces: Bool
     /// The end of the whole connect.

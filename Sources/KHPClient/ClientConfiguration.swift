@@ -72,7 +72,7 @@ extension WebSocketClient {
         /// TLS to a proxy of the kind https. ``tls`` is for servers only: neither its trust roots nor its client
         /// certificate are used here. Verified in the same way, for the host of the proxy's URL.
         public var proxyTLS = TLSConfiguration.makeClientConfiguration()
-        /// What to connect to in place of the host and port of each URL, those of redirects too; the URL goes on naming
+        /// The place to connect to instead of the host and port of each URL, those of redirects too; the URL goes on naming
         /// Host, Origin, SNI and what the certificate has to be for. No proxy is used then.
         public var connectTo: ConnectTarget?
         /// The bounds in time.
@@ -102,7 +102,7 @@ extension WebSocketClient {
         public init() {}
     }
 
-    /// What is connected to where it is not what the URL names.
+    /// The place that is connected to where the URL does not name it.
     public enum ConnectTarget: Sendable, Hashable {
         /// A host name or an address, without brackets, and a port.
         case host(String, port: Int)

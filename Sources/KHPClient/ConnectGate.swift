@@ -6,7 +6,7 @@ import KHPTransport
 import NIOCore
 import Synchronization
 
-/// What a connection in CONNECTING state takes up.
+/// The place that a connection in CONNECTING state takes up.
 struct ConnectPlace: Hashable, Sendable {
     let name: String
     /// How many connections fit.

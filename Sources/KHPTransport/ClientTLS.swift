@@ -73,7 +73,7 @@ package struct ClientTLS: Sendable {
 }
 
 extension PresentedIdentifiers {
-    /// Those of a certificate.
+    /// The identifiers of a certificate.
     init(of certificate: NIOSSLCertificate) {
         self.init()
         for entry in certificate._subjectAlternativeNames() {

@@ -154,6 +154,6 @@ extension ConnectionHandler {
         }
     }
 
-    /// What the channel has been given and has not written.
+    /// The bytes that the channel has been given and has not written.
     package var unwrittenBytes: Int { (try? self.context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 }
 }

@@ -1,4 +1,4 @@
-// Whether the peer takes what is written: a stalled one is told from a slow one, and answers to pings do not pile up.
+// Watches whether the peer takes what is written: a stalled one is told from a slow one, and answers to pings do not pile up.
 
 import KHPProtocol
 import NIOCore

@@ -59,7 +59,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
     package private(set) var wakeUps = 0
     /// Not to be woken before this time, since a deadline has stayed in the past: a fault of ours, which must not spin.
     private var restsUntil: NIODeadline?
-    /// What the channel had not written when the peer was last looked at, and when that was; while it does not keep up.
+    /// The bytes that the channel had not written when the peer was last looked at, and when that was; while it does not keep up.
     var stall: (bytes: Int, lookedAt: NIODeadline)?
     /// How long the end of the transport waits for what is still to be written, and for a peer that is still sending.
     package var endPatience = EndPatience()
@@ -268,7 +268,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
         }
         guard wrote else { return }
         context.flush()
-        // What was added, and what of it went at once, says nothing about the peer.
+        // Bytes that were added, and left at once, say nothing about the peer.
         if self.stall != nil { self.stall?.bytes = self.unwrittenBytes }
         if self.connection.takeAnsweredPing() { self.followAnswer(context) }
     }

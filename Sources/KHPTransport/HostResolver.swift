@@ -43,7 +43,7 @@ package enum HostResolver {
         }
     }
 
-    /// What the system's resolver says.
+    /// The answer of the system's resolver.
     @Sendable package static func systemLookUp(_ host: String, port: Int) throws -> [SocketAddress] {
         var hints = addrinfo()
         hints.ai_family = AF_UNSPEC

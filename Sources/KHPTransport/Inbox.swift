@@ -16,7 +16,7 @@ package final class Inbox: Sendable {
         /// Whether the event loop waits for the consumer to come back and find nothing.
         var tellsWhenIdle = false
         var end: CloseInfo?
-        /// Whether the connection has ended; behind what it still hands on there is `end`.
+        /// True once the connection has ended; behind what it still hands on there is `end`.
         var isOver = false
         /// True once messages were dropped, because this side closes and nobody takes them.
         var hasLost = false
@@ -99,10 +99,10 @@ package final class Inbox: Sendable {
         }
     }
 
-    /// Whether the connection has ended.
+    /// True once the connection has ended.
     package var isOver: Bool { self.state.withLock { $0.isOver } }
 
-    /// Whether nothing more will be pushed.
+    /// True once nothing more will be pushed.
     package var isFinished: Bool { self.state.withLock { $0.end != nil } }
 
     /// How much waits for the consumer.

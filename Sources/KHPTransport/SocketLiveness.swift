@@ -13,7 +13,7 @@ package import NIOPosix
     import Darwin
 #endif
 
-/// What every TCP socket of both roles is told: to probe a silent peer, and to give up on one that acknowledges nothing.
+/// The options of every TCP socket of both roles: to probe a silent peer, and to give up on one that acknowledges nothing.
 package struct SocketLiveness: Sendable {
     /// The options with their values, for `setsockopt`.
     package let options: [(option: ChannelOptions.Types.SocketOption, value: Int)]

@@ -1,4 +1,4 @@
-// What swift-nio-ssl leaves as it was years ago, decided: Specs/defaults.md has the table.
+// Decisions where swift-nio-ssl leaves a default as it was years ago: Specs/defaults.md has the table.
 
 package import NIOSSL
 
@@ -8,7 +8,7 @@ extension TLSConfiguration {
     private static let forwardSecretSuites =
         "ECDH+AESGCM:ECDH+CHACHA20:ECDH+AES256:ECDH+AES128:!aNULL:!eNULL:!MD5"
 
-    /// What a peer may sign with where a caller has not chosen: BoringSSL's, in its order, but those with SHA-1 (RFC 9155).
+    /// The algorithms that a peer may sign with where a caller has not chosen: BoringSSL's, in its order, but those with SHA-1 (RFC 9155).
     private static let signatures: [SignatureAlgorithm] = [
         .ecdsaSecp256R1Sha256, .rsaPssRsaeSha256, .rsaPkcs1Sha256, .ecdsaSecp384R1Sha384, .rsaPssRsaeSha384,
         .rsaPkcs1Sha384, .rsaPssRsaeSha512, .rsaPkcs1Sha512,

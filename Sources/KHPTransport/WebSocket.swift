@@ -98,7 +98,7 @@ public final class WebSocket: Sendable {
     /// buffer's high-water mark, and returns when the message is queued. What was accepted is not lost by a proper
     /// `close`; whoever waits when the socket begins to close is told at once.
     ///
-    /// What throws has not been sent, and will not be.
+    /// A message whose `send` throws has not been sent, and will not be.
     /// - Throws: ``WebSocketError/Code/closed`` when the socket is closing or closed,
     ///   ``WebSocketError/Code/invalidArgument`` while another message is being streamed, what an extension refuses the
     ///   message with, and `CancellationError` when the task is cancelled while it waits.
@@ -287,7 +287,7 @@ public final class WebSocket: Sendable {
         }
     }
 
-    /// Whether the connection has ended.
+    /// True once the connection has ended.
     package var hasEnded: Bool { self.inbox.isOver }
 
     /// True once messages that came after this side had begun to close found no room, and were dropped.

@@ -81,7 +81,8 @@ struct TerminalTests {
     @Test(
         "what a line at the prompt means",
         arguments: [
-            ("hello", InteractiveCommand.send("hello")), ("", .send("")), ("//x", .send("/x")), ("/ping", .ping("")), ("/ping  a b ", .ping("a b")),
+            ("hello", InteractiveCommand.send("hello")), ("", .send("")), ("//x", .send("/x")), ("/ping", .ping("")),
+            ("/ping  a b ", .ping("a b")),
             ("/help", .help), ("/close", .close(code: 1000, reason: "")),
             ("/close 4001 all done", .close(code: 4001, reason: "all done")), ("/pong", .sendUnknown("/pong")),
             ("/", .sendUnknown("/")), ("/nick joe", .sendUnknown("/nick joe")), ("/pinging", .sendUnknown("/pinging")),
@@ -92,7 +93,12 @@ struct TerminalTests {
         #expect(InteractiveCommand(line) == expected)
     }
 
-    @Test("mistakes at the prompt", arguments: ["/close x", "/close 1005", "/close 999", "/close 70000", "/ping " + String(repeating: "x", count: 126)])
+    @Test(
+        "mistakes at the prompt",
+        arguments: [
+            "/close x", "/close 1005", "/close 999", "/close 70000", "/ping " + String(repeating: "x", count: 126),
+        ]
+    )
     func mistakes(line: String) {
         guard case .mistake = InteractiveCommand(line) else {
             Issue.record("\(line) was taken")

@@ -40,7 +40,7 @@ package struct ClosingHandshake: Sendable {
         package var isLocal: Bool
         /// What was sent in this end's close frame, if one was.
         package var sent: ClosePayload?
-        /// Whether this end closed in good order and waits, or waited in vain, for the peer's close frame.
+        /// True when this end closed in good order and waits, or waited in vain, for the peer's close frame.
         package var isUnanswered: Bool
 
         package init(
@@ -80,7 +80,7 @@ package struct ClosingHandshake: Sendable {
     private var sent: ClosePayload?
     private var received: ClosePayload?
     private var isLocal = false
-    /// Whether this end began to close in good order, and did not fail the connection.
+    /// True when this end began to close in good order, and did not fail the connection.
     private var hasClosed = false
 
     /// When to call `deadlineReached`; `nil` while nothing is awaited.

@@ -30,7 +30,7 @@ package struct KeepAlive: Sendable {
     private var quietSince: NIODeadline
     /// When the ping was sent that nothing has come after yet.
     private var silentSince: NIODeadline?
-    /// Whether the time that has come finds nobody reading.
+    /// True when the time that has come finds nobody reading.
     private var isReadingPaused = false
     private var pings: [(number: UInt64, payload: ByteBuffer, sent: NIODeadline)] = []
     private var nextNumber: UInt64 = 1

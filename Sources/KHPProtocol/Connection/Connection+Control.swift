@@ -62,7 +62,7 @@ extension Connection {
         self.writePong(payload)
     }
 
-    /// Whether a ping was answered since the last call: then it is to be known when that has left (``setBacklogged(_:)``).
+    /// True when a ping was answered since the last call: then it is to be known when that has left (``setBacklogged(_:)``).
     package mutating func takeAnsweredPing() -> Bool {
         guard self.hasAnsweredPing else { return false }
         self.hasAnsweredPing = false

@@ -99,7 +99,7 @@ extension Connection {
             self.extensionsTimeReached(now: now)
             guard self.phase == .open, self.closing.canSend else { return }
         }
-        // What was unfinished after some read may have been completed by one that left nothing behind.
+        // A message that was unfinished after some read may have been completed by one that left nothing behind.
         self.keepAlive?.unfinishedMessage(self.reader.unfinishedMessage, now)
         switch self.keepAlive?.expired(now) {
         case .sendPing(let payload): self.writePing(payload)
@@ -109,7 +109,7 @@ extension Connection {
         }
     }
 
-    /// What a client is told with 1008; one that connects again is challenged anew.
+    /// The reason that goes with 1008; a client that connects again is challenged anew.
     private static let sessionIsOver = "the session is over; authenticate again"
 
     private mutating func drop(_ message: String, now: NIODeadline) {
@@ -121,7 +121,7 @@ extension Connection {
 
     // MARK: What the shell sees of the network and the application
 
-    /// Whether the peer keeps up with what is written.
+    /// Tells that the peer does, or does not, keep up with what is written.
     package mutating func setCongested(_ isCongested: Bool, now: NIODeadline) {
         if isCongested {
             if self.congestedSince == nil { self.congestedSince = now }
@@ -131,7 +131,7 @@ extension Connection {
         }
     }
 
-    /// Whether the network has yet to take what was written: answers to pings wait for that.
+    /// Tells that the network has yet to take some of what was written: answers to pings wait for that.
     package mutating func setBacklogged(_ isBacklogged: Bool) {
         self.isBacklogged = isBacklogged
         self.answerPendingPing()

@@ -266,7 +266,7 @@ extension Connection {
         return error
     }
 
-    /// What a caller gets who sends on a connection that closes or has closed.
+    /// The error of a caller who sends on a connection that closes or has closed.
     package var closedError: WebSocketError {
         self.failure ?? WebSocketError(.closed, "The socket is closing or closed.", phase: .closing)
     }

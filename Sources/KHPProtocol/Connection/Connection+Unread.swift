@@ -11,11 +11,11 @@
 package import NIOCore
 
 extension Connection {
-    /// What lies in the bytes that nobody has taken.
+    /// The contents of the bytes that nobody has taken.
     struct Ahead {
         /// The peer's close frame, the last that counts.
         var close: ClosePayload?
-        /// Whether the stream ends in the middle of a message.
+        /// True when the stream ends in the middle of a message.
         var endsInside: Bool
     }
 
@@ -52,10 +52,10 @@ extension Connection {
         return Ahead(close: nil, endsInside: reader.unfinishedMessage != nil)
     }
 
-    /// Whether messages are left that had arrived before the end.
+    /// True while messages are left that had arrived before the end.
     package var hasUnread: Bool { self.phase == .unread }
 
-    /// What went wrong, if something did; an unread message may turn out to be none.
+    /// The failure so far, if there is one; an unread message may turn out to be none.
     package var lastFailure: WebSocketError? { self.failure }
 
     /// Behind `closed`: the next message or chunk of what had arrived, `nil` behind the last one. Nothing is answered any

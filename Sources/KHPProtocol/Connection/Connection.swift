@@ -60,9 +60,9 @@ package struct Connection {
         case unread
         case ended
 
-        /// Whether messages are handed out.
+        /// True while messages are handed out.
         var takesMessages: Bool { self == .open || self == .unread }
-        /// Whether the connection has told its end.
+        /// True once the connection has told its end.
         var isOver: Bool { self == .unread || self == .ended }
     }
 
@@ -102,11 +102,11 @@ package struct Connection {
     /// Server: when whoever authenticated has to do so again.
     var sessionEnd: NIODeadline?
     var congestedSince: NIODeadline?
-    /// Whether the network has not taken all that was written before.
+    /// True while the network has not taken all that was written before.
     var isBacklogged = false
     /// The answer to the peer's latest ping, which waits until all that was said before has left.
     var pendingPong: ByteBuffer?
-    /// Whether a ping was answered since the shell looked last (``takeAnsweredPing()``).
+    /// True when a ping was answered since the shell looked last (``takeAnsweredPing()``).
     var hasAnsweredPing = false
     var streaming: StreamingState?
     /// Bytes of payload that the application has sent since the socket opened; it may wrap.
@@ -115,10 +115,10 @@ package struct Connection {
     /// before it: its answers to them can then still be sent (RFC 6455 section 5.5.1 allows the delay).
     package var holdsClose = false
     package internal(set) var heldClose: (payload: ClosePayload, until: NIODeadline)?
-    /// What was found out about bytes that nobody has taken when the peer's stream ended.
+    /// The contents of the bytes that nobody had taken when the peer's stream ended.
     var ahead: Ahead?
     var isTransportGone = false
-    /// Whether the end came because the peer took no bytes: what is still to be written will not be taken either.
+    /// True when the end came because the peer took no bytes: what is still to be written will not be taken either.
     package internal(set) var hasStalled = false
     var wasOpen = false
     var failure: WebSocketError?

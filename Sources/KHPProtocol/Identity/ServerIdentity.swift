@@ -1,4 +1,4 @@
-// Whom a certificate has to belong to: the host of the URL, whatever address or proxy the connection goes to. Chains are
+// The owner that a certificate must name: the host of the URL, whatever address or proxy the connection goes to. Chains are
 // verified by the TLS library; this is the other half, RFC 9525 section 6 (and RFC 9110 section 4.3.4), and nothing
 // older: no common name, no wildcard but `*` as the whole left-most label.
 
@@ -21,7 +21,7 @@ package struct ServerIdentity: Sendable, Hashable {
         self.reference = Host.addressBytes(host).map { .address($0) } ?? .name(Self.comparable(Array(host.utf8)))
     }
 
-    /// What SNI carries: a name without the dot that ends it (RFC 6066 section 3); nothing for an address.
+    /// The value of SNI: a name without the dot that ends it (RFC 6066 section 3); nothing for an address.
     package var serverName: String? {
         switch self.reference {
         case .name(let name): name.isEmpty ? nil : String(decoding: name, as: UTF8.self)
@@ -29,7 +29,7 @@ package struct ServerIdentity: Sendable, Hashable {
         }
     }
 
-    /// Whether a certificate with these identifiers is for this host.
+    /// True when a certificate with these identifiers is for this host.
     package func isAmong(_ presented: PresentedIdentifiers) -> Bool {
         switch self.reference {
         case .name(let name): presented.names.contains { Self.matches(Self.comparable($0), name) }
@@ -51,7 +51,7 @@ package struct ServerIdentity: Sendable, Hashable {
     }
 }
 
-/// What a certificate says it is for: the dNSName and iPAddress entries of its subjectAltName, as they stand there.
+/// The identifiers of a certificate: the dNSName and iPAddress entries of its subjectAltName, as they stand there.
 package struct PresentedIdentifiers: Sendable, Hashable {
     package var names: [[UInt8]]
     package var addresses: [[UInt8]]

@@ -209,7 +209,7 @@ package struct OpeningClient {
         }
     }
 
-    /// What to ask of a server that has not said a word where plain HTTP was spoken to it.
+    /// The question about a server that has not said a word where plain HTTP was spoken to it.
     var tlsQuestion: String? {
         hasHeardNothing && !plan.url.isSecure ? "does it speak TLS? Then wss:// is right" : nil
     }

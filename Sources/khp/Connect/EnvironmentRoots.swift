@@ -17,7 +17,7 @@ struct EnvironmentRoots {
         if file == nil, directories.isEmpty { return nil }
     }
 
-    /// What to trust.
+    /// The authorities to trust.
     /// - Parameter isNeeded: whether TLS is certain to be spoken. A variable that nobody needs may name what has gone:
     ///   then nothing is trusted by it.
     func roots(isNeeded: Bool) throws(CommandFailure) -> NIOSSLTrustRoots {
@@ -36,7 +36,7 @@ struct EnvironmentRoots {
         return .certificates(certificates)
     }
 
-    /// Those under the names that `openssl rehash` gives them; in a directory without such names, all that it holds.
+    /// The files under the names that `openssl rehash` gives them; in a directory without such names, all that it holds.
     private static func certificates(in directory: String) -> [NIOSSLCertificate] {
         let names = ((try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []).sorted()
         let hashed = names.filter { $0.wholeMatch(of: /[0-9a-fA-F]{8}\.[0-9]+/) != nil }

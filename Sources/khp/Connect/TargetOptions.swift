@@ -2,7 +2,7 @@ import ArgumentParser
 import KHPClient
 import KHPProtocol
 
-/// What to dial in place of what the URL names.
+/// The place to dial instead of the one that the URL names.
 struct TargetOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
