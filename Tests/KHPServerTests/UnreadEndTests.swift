@@ -35,6 +35,7 @@ struct UnreadEndTests {
         let count = 700
         try await withServer {
             $0.drain = .milliseconds(500)
+            $0.timeouts.closeHold = .milliseconds(300)
         } endpoints: {
             // A feed that only sends.
             Endpoint("/feed") { socket in

@@ -56,14 +56,14 @@ struct TransportEndTests {
         } body: { served in
             try await served.fill()
             let began = ContinuousClock.now
-            for _ in 0..<4 {
+            for _ in 0..<2 {
                 // Until the server has written all of it, and is stalled again.
                 try await served.client.setReading(true)
                 while try await !served.on({ $0.isWritable }) { await Task.yield() }
                 try await served.fill()
-                try await Task.sleep(for: .milliseconds(200))
+                try await Task.sleep(for: .milliseconds(300))
             }
-            #expect(ContinuousClock.now - began > .milliseconds(700))
+            #expect(ContinuousClock.now - began > .milliseconds(500))
             #expect(try await served.on { $0.closeInfo == nil })
         }
     }
