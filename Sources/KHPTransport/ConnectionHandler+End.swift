@@ -19,6 +19,9 @@ package struct EndPatience: Sendable {
     package var flush = TimeAmount.seconds(10)
     /// For a peer that was refused and is still sending.
     package var linger = TimeAmount.seconds(1)
+    /// For the peer's close notification of TLS, once all bytes and our own notification have left. It may be left out
+    /// (RFC 8446 section 6.1), and behind both close frames it says nothing.
+    package var goodbye = TimeAmount.seconds(1)
 }
 
 extension ConnectionHandler {
@@ -134,8 +137,27 @@ extension ConnectionHandler {
         self.setChannelReading(true)
         let flushed = context.eventLoop.makePromise(of: Void.self)
         let mode: CloseMode = lingering && !self.usesTLS ? .output : .all
-        flushed.futureResult.whenComplete { _ in channel.close(mode: mode, promise: nil) }
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        flushed.futureResult.whenComplete { _ in
+            channel.close(mode: mode, promise: nil)
+            bound.value.boundGoodbye(on: channel)
+        }
         context.writeAndFlush(self.wrapOutboundOut(ByteBuffer()), promise: flushed)
+    }
+
+    /// The close notification of TLS is under way; a peer that has ended its stream answers none.
+    private func boundGoodbye(on channel: any Channel) {
+        guard self.usesTLS, channel.isActive else { return }
+        if self.isInputOver { return Self.cut(channel) }
+        let limit = channel.eventLoop.scheduleTask(in: self.endPatience.goodbye) { Self.cut(channel) }
+        channel.closeFuture.whenComplete { _ in limit.cancel() }
+    }
+
+    /// The peer has ended its stream of TCP.
+    func inputIsOver(on channel: any Channel) {
+        self.isInputOver = true
+        // TLS goes on waiting for a notification that cannot come.
+        if self.hasEnded, self.usesTLS, self.unwrittenBytes == 0 { Self.cut(channel) }
     }
 
     /// Ends a transport now. Where bytes are left that the peer has not taken it is reset: an end in good order would say

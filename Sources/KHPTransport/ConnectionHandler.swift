@@ -52,6 +52,8 @@ package final class ConnectionHandler: ChannelInboundHandler {
     /// As the channel told last: asking it costs more.
     var isChannelWritable = true
     var hasEnded = false
+    /// Set once the peer has ended its stream of TCP.
+    var isInputOver = false
     var hasStarted = false
     private var isFlushScheduled = false
     let timer = DeadlineTimer()
@@ -149,6 +151,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         switch event {
         case let event as ChannelEvent where event == .inputClosed:
+            self.inputIsOver(on: context.channel)
             self.connection.inputClosed(now: .now())
             self.delegate?.inputEnded(self)
             self.drive()

@@ -32,6 +32,26 @@ struct TLSTests {
         }
     }
 
+    @Test("behind both close frames a server waits for no close notification (RFC 8446 section 6.1)")
+    func goodbye() async throws {
+        let certificates = try Certificates.shared.get()
+        let tls = try self.server(certificates.server, certificates.serverKey)
+        let began = ContinuousClock.now
+        try await withServer {
+            $0.tls = tls
+            $0.drain = .seconds(30)
+        } endpoints: {
+            echo()
+        } body: { port in
+            let known = try await self.outcome("wss://localhost:\(port)/echo") {
+                $0.trustRoots = .file(certificates.authority)
+            }
+            #expect(known == nil)
+        }
+        // The drain waits until the connection has gone.
+        #expect(ContinuousClock.now - began < .seconds(4))
+    }
+
     @Test("verification is on by default; custom roots pass; another host's certificate fails")
     func verification() async throws {
         let certificates = try Certificates.shared.get()

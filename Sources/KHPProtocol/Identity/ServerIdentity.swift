@@ -79,6 +79,9 @@ extension PresentedIdentifiers: CustomStringConvertible {
 
     private static func shown(_ name: [UInt8]) -> String {
         let text = name.prefix(80).map { (0x21...0x7E).contains($0) ? $0 : 0x3F }
-        return String(decoding: text, as: UTF8.self) + (name.count > 80 ? "…" : "")
+        // An address among the names is for nothing: said, or the error seems to contradict itself.
+        let looksLikeAddress = name.allSatisfy { (0x30...0x39).contains($0) || $0 == 0x2E } || name.contains(0x3A)
+        return (looksLikeAddress ? "the name " : "") + String(decoding: text, as: UTF8.self)
+            + (name.count > 80 ? "…" : "")
     }
 }
