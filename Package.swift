@@ -175,6 +175,12 @@ let package = Package(
             dependencies: ["KHPProtocol", "KHPTransport", "TestSupport", nioCore, nioPosix],
             swiftSettings: settings
         ),
+        .testTarget(
+            name: "SimulationTests",
+            dependencies: ["KHPProtocol", nioCore, httpTypes],
+            path: "Tests/Simulation",
+            swiftSettings: settings
+        ),
         .testTarget(name: "CitationTests", swiftSettings: settings),
         .testTarget(
             name: "TranscriptTests",
