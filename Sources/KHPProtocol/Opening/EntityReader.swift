@@ -14,9 +14,15 @@ struct EntityReader {
         case complete
     }
 
+    /// Bytes of the longest line around chunks.
+    private static let lineBytes = 256
+
     private var mode: Mode
     private let limit: Int
     private var line: [UInt8] = []
+    /// Sizes, extensions and trailers of chunks, which count for themselves: as many bytes of them as of content are
+    /// read (RFC 9112 section 7.1.1).
+    private var framingBytes = 0
     private(set) var entity = ByteBuffer()
 
     /// - Throws: what is wrong with the head's framing fields (A3).
@@ -87,18 +93,25 @@ struct EntityReader {
     }
 
     private mutating func takeLine(_ input: inout ByteBuffer) throws(WebSocketError) -> [UInt8]? {
-        while let byte: UInt8 = input.readInteger() {
-            guard byte != Bytes.lineFeed else {
-                guard line.popLast() == Bytes.carriageReturn else {
-                    throw Self.invalid("a line of its chunked content does not end with CR LF")
-                }
-                defer { line.removeAll(keepingCapacity: true) }
-                return line
-            }
-            guard line.count < 256 else { throw Self.invalid("a line of its chunked content is too long") }
-            line.append(byte)
+        let bytes = input.readableBytesView
+        let end = bytes.firstIndex(of: Bytes.lineFeed)
+        let part = bytes[..<(end ?? bytes.endIndex)]
+        guard line.count + part.count <= Self.lineBytes else {
+            throw Self.invalid("a line of its chunked content is too long")
         }
-        return nil
+        framingBytes += part.count + (end == nil ? 0 : 1)
+        guard framingBytes <= limit else {
+            throw Self.invalid("its chunks are so small that their sizes take more bytes than content may")
+        }
+        line += part
+        input.moveReaderIndex(forwardBy: part.count)
+        guard end != nil else { return nil }
+        input.moveReaderIndex(forwardBy: 1)
+        guard line.popLast() == Bytes.carriageReturn else {
+            throw Self.invalid("a line of its chunked content does not end with CR LF")
+        }
+        defer { line.removeAll(keepingCapacity: true) }
+        return line
     }
 
     private mutating func advance(with line: [UInt8]) throws(WebSocketError) {

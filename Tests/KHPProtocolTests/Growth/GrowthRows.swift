@@ -301,7 +301,7 @@ extension GrowthRow {
     ]
 
     private static let streams: [GrowthRow] = [
-        GrowthRow("a chunked entity: one byte a chunk", limit: 128 * 1024) { bytes in
+        GrowthRow("a chunked entity: one byte a chunk", limit: 76 * 1024) { bytes in
             let start = "HTTP/1.1 401 A\r\nTransfer-Encoding: chunked\r\n\r\n"
             let text = Array(repeated("1\r\nx\r\n", bytes, behind: start).utf8)
             return {

@@ -54,4 +54,18 @@ struct EntityReaderTests {
             #expect(error?.code == .openingInvalid, "\(content)")
         }
     }
+
+    @Test("sizes, extensions and trailers take no more bytes than content may")
+    func framing() throws {
+        let limit = HandshakeResponse.maximumEntityBytes
+        let chunk = "1;x=\(String(repeating: "y", count: 200))\r\nz\r\n"
+        let chunks = String(repeating: chunk, count: limit / 208)
+        #expect(try Self.response(chunks + "0\r\n\r\n")?.entity.readableBytes == limit / 208)
+        for more in [
+            chunk + chunk, "0\r\n" + String(repeating: "A: \(String(repeating: "b", count: 200))\r\n", count: 3),
+        ] {
+            let error = #expect(throws: WebSocketError.self) { try Self.response(chunks + more + "0\r\n\r\n") }
+            #expect(error?.code == .openingInvalid)
+        }
+    }
 }
