@@ -6,8 +6,32 @@ import Testing
 
 @testable import KHPServer
 
-@Suite("Attempts with credentials: counted when they begin, bounded in flight (G13)")
+@Suite("Attempts with credentials: counted when they begin, bounded in flight (G13)", .timeLimit(.minutes(1)))
 struct AttemptTests {
+    /// Closed until it is opened once.
+    private final class Gate: Sendable {
+        private let state = Mutex<(isOpen: Bool, waiters: [CheckedContinuation<Void, Never>])>((false, []))
+
+        func open() {
+            let waiters = self.state.withLock { state in
+                state.isOpen = true
+                defer { state.waiters = [] }
+                return state.waiters
+            }
+            for waiter in waiters { waiter.resume() }
+        }
+
+        func passed() async {
+            await withCheckedContinuation { continuation in
+                let isOpen = self.state.withLock { state in
+                    if !state.isOpen { state.waiters.append(continuation) }
+                    return state.isOpen
+                }
+                if isOpen { continuation.resume() }
+            }
+        }
+    }
+
     private static func authorization(_ password: String) -> String {
         "Authorization: Basic \(Base64.encode(Array("joe:\(password)".utf8)))\r\n"
     }
@@ -38,27 +62,42 @@ struct AttemptTests {
     @Test("many wrong ones at once: few in flight, no more than the limit looked at, and a right one is not starved")
     func flood() async throws {
         let desk = Desk()
+        let arrived = Mutex(0)
+        let (wrongOnes, rightOne) = (Gate(), Gate())
         try await withServer {
             $0.limits.wrongAnswersPerAddress = 100
-        } endpoints: {
-            Endpoint("/desk", authentication: .basic(realm: "desk") { await desk.check($1, for: .milliseconds(30)) }) {
-                (_: WebSocket) in
+            $0.observer = { event, _ in
+                guard case .openingRequest = event else { return }
+                let count = arrived.withLock {
+                    $0 += 1
+                    return $0
+                }
+                if count == 150 { wrongOnes.open() }
+                if count == 151 { rightOne.open() }
             }
+        } endpoints: {
+            Endpoint(
+                "/desk",
+                authentication: .basic(realm: "desk") {
+                    // The first few are under way until the right one has come.
+                    await rightOne.passed()
+                    return await desk.check($1, for: .milliseconds(10))
+                }
+            ) { (_: WebSocket) in }
         } body: { port in
             let wrong = try (0..<150).map { _ in try BlockingSocket.connect(port) }
             for (number, client) in wrong.enumerated() {
                 try client.send(openingRequest("/desk", extra: Self.authorization("wrong-\(number)")))
             }
-            // Once the first is answered, all have arrived.
-            _ = try await offThread { try wrong[0].receiveHead() }
+            await wrongOnes.passed()
             let right = try await RawClient.connect(port)
             let began = ContinuousClock.now
             try await right.send(openingRequest("/desk", extra: Self.authorization("welcome")))
             let answer = try await right.receive { $0.readableBytesView.contains(sequence: [13, 10, 13, 10]) }
             #expect(String(buffer: answer).hasPrefix("HTTP/1.1 101 "))
             #expect(ContinuousClock.now - began < .seconds(2 * Sanitizer.patience))
-            let heads = try await offThread { try wrong.dropFirst().map { try $0.receiveHead() } }
-            #expect(heads.count { $0.hasPrefix("HTTP/1.1 401 ") } == 99)
+            let heads = try await offThread { try wrong.map { try $0.receiveHead() } }
+            #expect(heads.count { $0.hasPrefix("HTTP/1.1 401 ") } == 100)
             #expect(heads.count { $0.hasPrefix("HTTP/1.1 403 ") } == 50)
             let counts = desk.counts.withLock { $0 }
             #expect(counts.checked == 101, "the limit, and the right one")
