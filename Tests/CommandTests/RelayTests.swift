@@ -4,13 +4,14 @@ import Foundation
 import KHPClient
 import KHPServer
 import NIOCore
+import NIOPosix
 import Synchronization
 import TestSupport
 import Testing
 
 @testable import khp
 
-@Suite("Relaying to a byte stream")
+@Suite("Relaying to a byte stream", .timeLimit(.minutes(1)))
 struct RelayTests {
     private static let patience = Duration.milliseconds(400)
 
@@ -108,6 +109,39 @@ struct RelayTests {
     }
 
     // MARK: The backend ends
+
+    /// Says goodbye as soon as it can, and reads on.
+    private final class Bye: ChannelInboundHandler {
+        typealias InboundIn = ByteBuffer
+
+        func channelActive(context: ChannelHandlerContext) {
+            context.writeAndFlush(NIOAny(ByteBuffer(string: "bye")), promise: nil)
+            context.close(mode: .output, promise: nil)
+        }
+    }
+
+    @Test("a backend that speaks and ends as soon as it has accepted: the client gets its bytes, then 1000")
+    func backendEndsAtOnce() async throws {
+        let backend = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(Bye()) }
+            }
+            .bind(host: "127.0.0.1", port: 0)
+            .get()
+        defer { backend.close(promise: nil) }
+        try await self.relaying(to: backend.localAddress?.port ?? 0) { port in
+            // The end and the set-up of the stream race each other.
+            for _ in 0..<60 {
+                let socket = try await WebSocketClient().connect(to: "ws://127.0.0.1:\(port)/tcp")
+                var received = ByteBuffer()
+                for try await case .binary(let bytes) in socket.messages { received.writeImmutableBuffer(bytes) }
+                #expect(String(buffer: received) == "bye")
+                let info = await socket.closed()
+                #expect(info.code == .normalClosure)
+            }
+        }
+    }
 
     @Test("the backend ends: the client gets every byte, then 1000", arguments: [1, 3_000_000])
     func backendEnds(_ count: Int) async throws {

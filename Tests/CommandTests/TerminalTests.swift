@@ -55,6 +55,15 @@ struct TerminalTests {
         #expect(editor.rendered(prompt: "> ", columns: 20).count <= 20 + "\r\u{1B}[K".count + "\u{1B}[1D".count)
     }
 
+    @Test("a line as long as one may be costs no more to draw than what fits")
+    func longLine() {
+        var editor = LineEditor()
+        _ = editor.feed(Array(String(repeating: "x", count: 60_000).utf8))
+        let began = ContinuousClock.now
+        #expect(editor.rendered(prompt: "> ", columns: 20).hasSuffix("xxx"))
+        #expect(ContinuousClock.now - began < .milliseconds(500))
+    }
+
     @Test("lines of a pipe: split anywhere, the last without its end, wrong UTF-8 named by its line")
     func splitting() throws {
         var splitter = LineSplitter()

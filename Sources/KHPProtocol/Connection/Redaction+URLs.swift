@@ -68,7 +68,11 @@ extension Redaction {
                 output.append(value)
                 rest = rest.dropFirst()
             }
-            if let last = output.last, secret.lowerBound < last.upperBound { continue }
+            if let last = output.last, secret.lowerBound < last.upperBound {
+                // One that goes on behind the value is hidden to its end.
+                output[output.count - 1] = last.lowerBound..<max(last.upperBound, secret.upperBound)
+                continue
+            }
             output.append(secret)
         }
         return output + rest

@@ -73,16 +73,24 @@ final class BackendStream: Sendable {
         patience: TimeAmount,
         on eventLoop: any EventLoop
     ) async throws -> BackendStream {
+        let made = NIOLoopBoundBox.makeEmptyBox(valueType: BackendHandler.self, eventLoop: eventLoop)
         let connected = ClientBootstrap(group: eventLoop)
             .connectTimeout(limit)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .noticingVanishedPeers(SocketLiveness(Timeouts()))
             .channelOption(.allowRemoteHalfClosure, value: true)
             .channelOption(.autoRead, value: false)
+            // Before the connection is there: a peer that speaks or ends it at once is heard all the same.
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let handler = BackendHandler(patience: patience)
+                    try channel.pipeline.syncOperations.addHandler(handler)
+                    made.value = handler
+                }
+            }
             .connect(to: address)
-            .flatMapThrowing { channel in
-                let handler = BackendHandler(patience: patience)
-                try channel.pipeline.syncOperations.addHandler(handler)
+            .flatMapThrowing { _ in
+                guard let handler = made.value else { throw Failure.unreachable }
                 return BackendStream(handler, on: eventLoop)
             }
         let promise = eventLoop.makePromise(of: BackendStream.self)

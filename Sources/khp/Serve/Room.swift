@@ -62,6 +62,7 @@ final class Room: Sendable {
             defer {
                 leave(id)
                 group.cancelAll()
+                state.withLock { $0.forget(id) }
             }
             group.addTask { await self.deliver(to: socket, id) }
             group.addTask {

@@ -49,6 +49,8 @@ struct RoomState {
 
     private let patience: Duration
     private var members: [Int: Member] = [:]
+    /// The last names of those that are members no longer, until they are forgotten.
+    private var dropped: [Int: String] = [:]
     private var lastMember = 0
     /// How many queues are full. While one is, nobody puts anything into any.
     private var fullQueues = 0
@@ -67,7 +69,10 @@ struct RoomState {
 
     var count: Int { members.count }
 
-    func name(_ id: Int) -> String { members[id]?.name ?? "somebody" }
+    func name(_ id: Int) -> String { members[id]?.name ?? dropped[id] ?? "somebody" }
+
+    /// Its task has ended: nobody will ask for its name.
+    mutating func forget(_ id: Int) { dropped[id] = nil }
 
     mutating func enter(_ name: String?) -> Int {
         lastMember += 1
@@ -87,6 +92,7 @@ struct RoomState {
     private mutating func remove(_ id: Int, isDropped: Bool) -> Woken {
         var woken = Woken()
         guard let member = members.removeValue(forKey: id) else { return woken }
+        dropped[id] = member.name
         if member.isFull { fullQueues -= 1 }
         if let taker = member.taker { woken.takers.append((taker, nil)) }
         if let watcher = member.watcher { woken.watchers.append((watcher, isDropped)) }

@@ -180,10 +180,18 @@ extension LineEditor {
     /// that it can be taken away when a message arrives.
     func rendered(prompt: String, columns: Int) -> String {
         let room = max(8, columns - prompt.count - 1)
-        var start = 0
+        // From the cursor outwards, so that a long line costs no more than what fits.
+        var start = cursor
         var end = cursor
-        while Self.width(characters[start..<end]) >= room { start += 1 }
-        while end < characters.count, Self.width(characters[start...end]) <= room { end += 1 }
+        var used = 0
+        while start > 0, used + TerminalText.columns(characters[start - 1]) < room {
+            start -= 1
+            used += TerminalText.columns(characters[start])
+        }
+        while end < characters.count, used + TerminalText.columns(characters[end]) <= room {
+            used += TerminalText.columns(characters[end])
+            end += 1
+        }
         let shown = characters[start..<end].map { TerminalText.escaped(String($0)) }.joined()
         let behind = Self.width(characters[cursor..<end])
         return "\r\u{1B}[K" + prompt + shown + (behind > 0 ? "\u{1B}[\(behind)D" : "")

@@ -53,7 +53,7 @@ struct RedactionTests {
             ("ws://a@b@host", "ws://•••@host"), ("nonsense", "nonsense"), ("//joe@host/", "//•••@host/"),
             ("<wss://joe:pw@h/?token=a>; rel=\"alternate\", </b>", "<wss://•••@h/?token=•••>; rel=\"alternate\", </b>"),
             ("see ws://a:b@c/ or ws://d:e@f/?sid=1 now", "see ws://•••@c/ or ws://•••@f/?sid=••• now"),
-            ("/a//b@c", "/a//b@c"),
+            ("/a//b@c", "/a//b@c"), ("see &x=http://us%40er:ab&cd@host/p", "see &x=•••@host/p"),
         ]
     )
     func userInformation(_ text: String, _ expected: String) {
