@@ -197,7 +197,7 @@ extension ConnectionHandler {
     }
 
     package func whenClosed(_ wait: Wait, _ continuation: UnsafeContinuation<CloseInfo, Never>) {
-        if let info = self.closeInfo {
+        if let info = self.closeInfo, !self.isLeaving {
             continuation.resume(returning: info)
         } else if wait.isGivenUp {
             continuation.resume(returning: Self.notClosedYet)

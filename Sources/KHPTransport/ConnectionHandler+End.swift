@@ -15,7 +15,8 @@ import NIOSSL
 
 /// How long the end of a transport may take, whatever the peer does.
 package struct EndPatience: Sendable {
-    /// For what was written to leave. Then the connection is reset, so that the peer sees that something is missing.
+    /// For a peer that takes none of what was written. Then the connection is reset, so that the peer sees that
+    /// something is missing.
     package var flush = TimeAmount.seconds(10)
     /// For a peer that was refused and is still sending.
     package var linger = TimeAmount.seconds(1)
@@ -65,14 +66,41 @@ extension ConnectionHandler {
         let pings = self.pings
         self.pings = []
         for ping in pings { ping.continuation.resume(throwing: failure) }
-        for waiter in self.closeWaiters { waiter.continuation.resume(returning: info) }
-        self.closeWaiters = []
+        self.isLeaving = self.leavesBehindTheEnd(info)
+        if !self.isLeaving { self.tellClosed() }
         if self.isBursting {
             // The end of this burst may never be told: a channel that closes while it reads completes no read.
             self.isBursting = false
             self.executor.abandonBurst()
         }
         self.endTransport(lingering: self.connection.shouldLinger)
+    }
+
+    private func tellClosed() {
+        guard let info = self.closeInfo else { return }
+        let waiters = self.closeWaiters
+        self.closeWaiters = []
+        for waiter in waiters { waiter.continuation.resume(returning: info) }
+    }
+
+    /// In hixie-75 nothing of the peer's confirms an end: it is one when all that was sent has left.
+    private func leavesBehindTheEnd(_ info: CloseInfo) -> Bool {
+        self.connection.dialect.closing == .none && info.clean && self.hasStarted && !self.connection.hasStalled
+            && self.context?.channel.isActive == true && self.unwrittenBytes > 0
+    }
+
+    private func haveLeft(_ isWhole: Bool) {
+        guard self.isLeaving else { return }
+        self.isLeaving = false
+        if !isWhole {
+            self.closeInfo?.clean = false
+            self.closeInfo?.error = WebSocketError(
+                .timeout,
+                "The peer did not take all that was sent before the close.",
+                phase: .closing
+            )
+        }
+        self.tellClosed()
     }
 
     // MARK: What had arrived
@@ -130,26 +158,37 @@ extension ConnectionHandler {
         if !self.hasStarted { return context.close(promise: nil) }
         if self.connection.hasStalled { return Self.cut(channel) }
         if !lingering, !self.usesTLS, self.unwrittenBytes == 0 { return context.close(promise: nil) }
-        // Whatever the peer does, the descriptor is given back after this long.
-        let patience = lingering ? self.endPatience.linger : self.endPatience.flush
-        let limit = context.eventLoop.scheduleTask(in: patience) { Self.cut(channel) }
-        channel.closeFuture.whenComplete { _ in limit.cancel() }
+        self.boundFlush(on: channel)
         self.setChannelReading(true)
         let flushed = context.eventLoop.makePromise(of: Void.self)
         let mode: CloseMode = lingering && !self.usesTLS ? .output : .all
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-        flushed.futureResult.whenComplete { _ in
+        flushed.futureResult.whenComplete { result in
+            if case .success = result { bound.value.haveLeft(true) } else { bound.value.haveLeft(false) }
             channel.close(mode: mode, promise: nil)
-            bound.value.boundGoodbye(on: channel)
+            bound.value.boundGoodbye(on: channel, lingering: lingering)
         }
         context.writeAndFlush(self.wrapOutboundOut(ByteBuffer()), promise: flushed)
     }
 
-    /// The close notification of TLS is under way; a peer that has ended its stream answers none.
-    private func boundGoodbye(on channel: any Channel) {
-        guard self.usesTLS, channel.isActive else { return }
-        if self.isInputOver { return Self.cut(channel) }
-        let limit = channel.eventLoop.scheduleTask(in: self.endPatience.goodbye) { Self.cut(channel) }
+    /// Whatever the peer does, the descriptor is given back: this long after it last took some of what was written.
+    private func boundFlush(on channel: any Channel) {
+        let bound = NIOLoopBound(self, eventLoop: channel.eventLoop)
+        let unwritten = self.unwrittenBytes
+        let limit = channel.eventLoop.scheduleTask(in: self.endPatience.flush) {
+            let left = bound.value.unwrittenBytes
+            if left > 0, left < unwritten { bound.value.boundFlush(on: channel) } else { Self.cut(channel) }
+        }
+        channel.closeFuture.whenComplete { _ in limit.cancel() }
+    }
+
+    /// All has left. A refused peer is listened to for a moment; the close notification of TLS is under way, and a peer
+    /// that has ended its stream answers none.
+    private func boundGoodbye(on channel: any Channel, lingering: Bool) {
+        guard channel.isActive, self.usesTLS || lingering else { return }
+        if self.usesTLS, self.isInputOver { return Self.cut(channel) }
+        let patience = self.usesTLS ? self.endPatience.goodbye : self.endPatience.linger
+        let limit = channel.eventLoop.scheduleTask(in: patience) { Self.cut(channel) }
         channel.closeFuture.whenComplete { _ in limit.cancel() }
     }
 

@@ -47,6 +47,8 @@ package final class ConnectionHandler: ChannelInboundHandler {
     var context: ChannelHandlerContext?
     var isBursting = false
     var isDriving = false
+    /// Set when the transport goes while `drive` runs, which then ends the connection.
+    private var isAbandoned = false
     var isPaused = false
     private var isChannelReading = true
     /// As the channel told last: asking it costs more.
@@ -69,6 +71,8 @@ package final class ConnectionHandler: ChannelInboundHandler {
     var pings: [SentPing] = []
     var closeWaiters: [(wait: Wait, continuation: UnsafeContinuation<CloseInfo, Never>)] = []
     package internal(set) var closeInfo: CloseInfo?
+    /// Set while what was sent is still leaving behind an end that nothing of the peer's confirms.
+    var isLeaving = false
     var stateWatch: StateWatch?
     /// What had been sent when nothing was buffered, as far as anybody looked.
     var payloadThatLeft = 0
@@ -128,7 +132,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
         }
         self.flush()
         // Only here, where the channel is about to read again: most pauses are over by then.
-        if self.isPaused { self.setChannelReading(false) }
+        if self.isPaused, !self.connection.isClosing { self.setChannelReading(false) }
         context.fireChannelReadComplete()
     }
 
@@ -174,6 +178,8 @@ package final class ConnectionHandler: ChannelInboundHandler {
             }
             self.drive()
             self.flush()
+            // Answers to what came before can still be sent, as without TLS; then `closeHold` bounds the wait.
+            if TransportFailure.isEnd(error), !self.hasEnded { return }
         }
         context.close(promise: nil)
     }
@@ -194,6 +200,8 @@ package final class ConnectionHandler: ChannelInboundHandler {
     private func transportEnded() {
         guard !self.hasEnded else { return }
         self.connection.transportEnded(now: .now())
+        // A write failed within a call of the drive that runs: that one goes on, and takes what had arrived.
+        if self.isDriving { return self.isAbandoned = true }
         self.drive()
         if !self.hasEnded { self.finish(self.connection.abandoned(now: .now())) }
     }
@@ -251,6 +259,8 @@ package final class ConnectionHandler: ChannelInboundHandler {
             }
         }
         self.isDriving = false
+        if self.isAbandoned, !self.hasEnded { self.finish(self.connection.abandoned(now: now)) }
+        self.readWhileClosing()
         if !self.blockedSenders.isEmpty { self.endWaitsOfSenders() }
         if self.stateWatch != nil { self.tellState() }
         if !self.hasEnded { self.updateTimer() }
@@ -330,6 +340,13 @@ package final class ConnectionHandler: ChannelInboundHandler {
 
     package func pauseReading() {
         self.isPaused = true
+    }
+
+    /// Messages that the application does not take must not keep the peer's close frame from being read.
+    private func readWhileClosing() {
+        guard self.isPaused, !self.hasEnded, self.connection.isClosing else { return }
+        self.isPaused = false
+        self.setChannelReading(true)
     }
 
     /// The application has caught up.

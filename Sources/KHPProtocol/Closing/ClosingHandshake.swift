@@ -170,6 +170,12 @@ package struct ClosingHandshake: Sendable {
         state == .over ? .none : over()
     }
 
+    /// Some of what was said before our close frame has left: the peer cannot have seen that frame yet, and its time to
+    /// answer begins anew.
+    package mutating func writesProgressed(now: NIODeadline) {
+        if state == .closing { deadline = now + timeout }
+    }
+
     /// `deadline` has come.
     package mutating func deadlineReached(now: NIODeadline) -> Action {
         guard let deadline, now >= deadline, state != .over else { return .none }

@@ -89,10 +89,11 @@ package struct KeepAlive: Sendable {
     /// go out all the same, so that the network notices a peer that has vanished.
     package mutating func readingIsPaused(_ now: NIODeadline) {
         lastReceived = now
-        isReadingPaused = true
         if let silentSince { quietSince = max(quietSince, silentSince) }
         silentSince = nil
         unfinished = nil
+        // What `expired` sends now is not judged; what is sent later is.
+        isReadingPaused = deadline.map { $0 <= now } ?? false
     }
 
     /// What `MessageReader.unfinishedMessage` says after a read. Once per read is enough.

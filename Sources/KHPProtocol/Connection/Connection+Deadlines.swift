@@ -127,6 +127,7 @@ extension Connection {
             if self.congestedSince == nil { self.congestedSince = now }
         } else {
             self.congestedSince = nil
+            self.closing.writesProgressed(now: now)
             self.answerPendingPing()
         }
     }
@@ -140,12 +141,14 @@ extension Connection {
     /// Some of what was written has left: a slow peer is not a stalled one.
     package mutating func writesProgressed(now: NIODeadline) {
         if self.congestedSince != nil { self.congestedSince = now }
+        self.closing.writesProgressed(now: now)
     }
 
     /// How often to look whether some of it has left, while the peer does not keep up: a stalled one is then dropped at
     /// most an eighth of the time late.
     package var stallLook: TimeAmount {
-        max(.nanoseconds(self.settings.waits.stalledWrite.nanoseconds / 8), .milliseconds(1))
+        let waits = self.settings.waits
+        return max(.nanoseconds(min(waits.stalledWrite.nanoseconds / 8, waits.close.nanoseconds / 4)), .milliseconds(1))
     }
 
     /// Nothing is read from the peer, since the application does not keep up: its silence is our doing. To be said before

@@ -242,6 +242,8 @@ extension Connection {
     // MARK: Closing
 
     mutating func performWithoutCodes(_ action: ClosingHandshake.Action, now: NIODeadline) {
+        // The closing frame of hixie-76 begins with what ends a text: one that is still being sent would look whole.
+        let isInText = self.dialect.framing == .hixie && self.streaming?.hasBegun == true
         switch action {
         case .none:
             break
@@ -250,13 +252,15 @@ extension Connection {
             if self.dialect.closing == .none {
                 // H69-8. What the peer is still sending must not destroy what we sent.
                 self.shouldLinger = true
-                self.end(clean: true)
+                self.end(clean: !isInText)
+            } else if isInText {
+                self.end(clean: false)
             } else {
                 self.writeClosingFrame()
             }
         case .sendThenDisconnect(let payload):
             // The answer to the peer's closing frame has no code; a failed connection has one, and just ends.
-            if payload.code == nil { self.writeClosingFrame() }
+            if payload.code == nil, !isInText { self.writeClosingFrame() }
             self.end(clean: self.closing.isClean)
         case .disconnect:
             self.end(clean: self.closing.isClean)

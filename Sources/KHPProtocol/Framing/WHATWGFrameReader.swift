@@ -49,7 +49,7 @@ struct WHATWGFrameReader: Sendable {
                 // W10-10: compared as it is, so that no length can overflow.
                 guard length <= UInt64(max(limit, 0)) else { throw .tooBig(limit: limit) }
                 message.begin(isDropped: type != 0xFF)
-                state = .payload(remaining: Int(length))
+                state = type != 0xFF && length == 0 ? .header : .payload(remaining: Int(length))
                 if type != 0xFF { return .dropped }
             case .payload(let remaining):
                 let (rest, payload) = message.take(remaining, from: &input)

@@ -1,0 +1,66 @@
+// Where closing meets what was sent before it, and clocks meet reading that is paused.
+
+import KHPProtocol
+import NIOCore
+import Testing
+
+@Suite("Closing while something else is under way")
+struct ClosingSeamTests {
+    @Test("the peer's time to answer a close begins anew while what was sent before is leaving")
+    func slowReader() throws {
+        var open = try OpenConnection(.server)
+        open.connection.setCongested(true, now: open.now)
+        open.connection.close(code: .normalClosure, reason: "", now: open.now)
+        let timeout = TimeAmount(Timeouts().close)
+        open.advance(to: OpenConnection.start + timeout - .seconds(1))
+        open.connection.writesProgressed(now: open.now)
+        open.advance(to: OpenConnection.start + timeout + .seconds(1))
+        #expect(open.closed == nil)
+        // It has all been taken: now the close frame is with the peer.
+        open.connection.setCongested(false, now: open.now)
+        open.advance(to: open.now + timeout - .milliseconds(1))
+        #expect(open.closed == nil)
+        open.advance(to: open.now + .milliseconds(1))
+        #expect(open.closed?.code == .abnormal)
+    }
+
+    @Test("a text that is still being sent is not ended by the closing frame, as if it were whole")
+    func hixieInText() throws {
+        for closesFirst in [true, false] {
+            var open = try OpenConnection(.server, dialect: .hixie76)
+            let begun = MessageChunk(kind: .text, bytes: ByteBuffer(string: "half"), isFirst: true, isLast: false)
+            try open.connection.send(begun, now: open.now)
+            if closesFirst {
+                open.connection.close(code: .internalError, reason: "", now: open.now)
+                open.run()
+            } else {
+                open.receive([0xFF, 0x00])
+            }
+            #expect(open.written() == [0x00] + Array("half".utf8))
+            #expect(open.closed?.clean == (closesFirst ? false : open.closed?.clean))
+            #expect(open.closed != nil)
+        }
+    }
+
+    @Test("an empty frame of an unknown type leaves nothing unfinished (W10-8)")
+    func emptyUnknownFrame() throws {
+        var reader = MessageReader(.whatwg2010, role: .client, limits: MessageLimits(), acceptsBinary: false)
+        var input = ByteBuffer(bytes: [0x01] + [UInt8](repeating: 0, count: 8))
+        let event = try reader.next(&input)
+        guard case .dropped? = event else {
+            Issue.record("\(String(describing: event))")
+            return
+        }
+        #expect(reader.unfinishedMessage == nil)
+    }
+
+    @Test("a ping that goes out after a pause is watched")
+    func pingAfterPause() {
+        let start = OpenConnection.start
+        var machine = KeepAlive(pingInterval: nil, pongTimeout: .seconds(20), now: start)
+        machine.readingIsPaused(start + .seconds(5))
+        _ = machine.ping(start + .seconds(6))
+        #expect(machine.deadline == start + .seconds(26))
+        #expect(machine.expired(start + .seconds(26)) == .timedOut)
+    }
+}
