@@ -56,7 +56,7 @@ struct AddressRace {
     func run() async throws -> Winner {
         let began = NIODeadline.now()
         // Where there is little time, each gets its share of it.
-        let share = self.bound.nanoseconds / Int64(max(1, self.addresses.count))
+        let share = self.bound.nanoseconds / Int64(max(1, min(self.addresses.count, Limits.Fixed.racingAddresses)))
         let pause = min(Limits.Fixed.connectionAttemptDelay.nanoseconds, share)
         let result = await withTaskGroup(of: Event.self) { group -> Result<Winner, Lost>? in
             var next = 0
@@ -65,7 +65,7 @@ struct AddressRace {
             var failure: (index: Int, reason: any Error)?
 
             func dialNext() {
-                guard winner == nil, next < self.addresses.count else { return }
+                guard winner == nil, running < Limits.Fixed.racingAddresses, next < self.addresses.count else { return }
                 let index = next
                 next += 1
                 running += 1

@@ -21,7 +21,16 @@ extension ConnectLoop {
                     phase: .connect
                 )
             }
-        case .host(let otherHost, let otherPort)?: (host, port) = (otherHost, otherPort)
+        case .host(let otherHost, let otherPort)?:
+            guard (1...65_535).contains(otherPort) else {
+                throw WebSocketError(
+                    .invalidArgument,
+                    "There is no port \(otherPort) to connect to.",
+                    url: url,
+                    phase: .connect
+                )
+            }
+            (host, port) = (otherHost, otherPort)
         case nil: (host, port) = proxy.map { ($0.host, $0.port) } ?? (url.host, url.port)
         }
         let name = proxy == nil ? "The host \(host)" : "The proxy's host \(host)"

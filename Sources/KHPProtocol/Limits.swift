@@ -128,6 +128,10 @@ extension Limits {
         /// Addresses whose wrong answers are counted at a time; beyond that the longest known is forgotten.
         package static let guessingAddresses = 65_536
 
+        /// Addresses of one host that are dialled at the same time; the next waits until one of them fails. A server that
+        /// redirects may choose a name with thousands.
+        package static let racingAddresses = 8
+
         /// Connections beyond ``Limits/connections`` that get an answer at a time; more are closed without one. Each
         /// lasts a second at most.
         package static let turnedAway = 64

@@ -57,14 +57,20 @@ package struct Dialled: Sendable {
     ) async throws {
         try await self.channel.eventLoop.submit {
             let pipeline = self.channel.pipeline.syncOperations
-            let holder = try pipeline.handler(type: HoldingHandler.self)
+            // A channel that has closed has no handlers any more.
+            guard let holder = try? pipeline.handler(type: HoldingHandler.self) else {
+                throw IOError(errnoCode: ECONNRESET, reason: "the peer left")
+            }
             try holder.check()
             if let tap {
                 // It gets to know that the connection is up; the others see that for themselves.
                 try pipeline.addHandler(tap(self.channel), name: Dialer.tapName)
                 try pipeline.context(handler: holder).fireChannelActive()
             }
-            try pipeline.addHandler(try add(pipeline, holder))
+            let handler = try add(pipeline, holder)
+            // TLS speaks as soon as it is there, and may have found the peer gone.
+            try holder.check()
+            try pipeline.addHandler(handler)
             holder.leave(pipeline)
         }.get()
     }

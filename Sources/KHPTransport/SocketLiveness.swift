@@ -29,7 +29,8 @@ package struct SocketLiveness: Sendable {
             // A peer that takes nothing for as long as a stalled write may is slow; the kernel does not judge earlier.
             let unacknowledged = Fixed.keepAliveIdleSeconds + Fixed.keepAliveProbes * Fixed.keepAliveIntervalSeconds
             let stalled = Int(TimeAmount(timeouts.stalledWrite).nanoseconds / 1_000_000)
-            tcp(TCP_USER_TIMEOUT, max(unacknowledged * 1000, stalled * 2))
+            // The kernel counts in 31 bits.
+            tcp(TCP_USER_TIMEOUT, min(max(unacknowledged * 1000, stalled * 2), Int(Int32.max)))
         #elseif canImport(Darwin)
             tcp(TCP_KEEPALIVE, Fixed.keepAliveIdleSeconds)
         #endif

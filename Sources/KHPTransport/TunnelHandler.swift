@@ -195,23 +195,25 @@ package final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandle
         return true
     }
 
+    private var closedAtOnce: WebSocketError {
+        WebSocketError(.connectFailed, "The proxy \(self.proxy) closed the tunnel at once.", phase: .connect)
+    }
+
     /// Puts TLS to the server and the connection's handler in place, gives them what has come through, and leaves.
     package func enter(
         tls: ClientTLS?,
         makeHandler: (any Channel) throws -> ConnectionHandler
     ) throws {
         guard let context, self.state == .established, context.channel.isActive else {
-            throw WebSocketError(
-                .connectFailed,
-                "The proxy \(self.proxy) closed the tunnel at once.",
-                phase: .connect
-            )
+            throw self.closedAtOnce
         }
         let pipeline = context.pipeline.syncOperations
         // Behind this handler: TLS starts, and the opening request goes out, when they are added.
         let handler = try makeHandler(context.channel)
         if let tls {
             try tls.add(to: pipeline, name: Dialer.tlsName, after: self)
+            // TLS speaks as soon as it is there, and may have found the proxy gone.
+            guard context.channel.isActive else { throw self.closedAtOnce }
             try self.moveTap(pipeline)
             try pipeline.addHandler(handler)
         } else {

@@ -28,7 +28,10 @@ struct TargetOptions: ParsableArguments {
     }
 
     private func target() throws -> WebSocketClient.ConnectTarget? {
-        if let unixSocket { return .unixDomainSocket(path: unixSocket) }
+        if let unixSocket {
+            guard !unixSocket.isEmpty else { throw ValidationError("`--unix-socket` needs the path of a socket") }
+            return .unixDomainSocket(path: unixSocket)
+        }
         guard let connectTo else { return nil }
         guard let place = try? WebSocketURL("ws://\(connectTo)"), place.resource == "/",
             connectTo.contains(/:[0-9]+$/)
