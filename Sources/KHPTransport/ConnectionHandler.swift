@@ -171,7 +171,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if !self.hasEnded {
             // Peers that only drop TCP are many, and it means the same as where there is no TLS.
-            if TransportFailure.isEnd(error) {
+            if TransportFailure.isEnd(error), !self.connection.awaitsFirstByte {
                 self.connection.inputClosed(now: .now())
             } else {
                 self.connection.transportFailed(TransportFailure.describe(error, usesTLS: self.usesTLS), now: .now())

@@ -22,6 +22,10 @@ extension Connection {
         return error
     }
 
+    /// True while a client has not heard a byte of the answer to its opening: whoever ends TLS then, without its close
+    /// notification, may not have liked what TLS was shown, which TLS 1.3 tells behind its handshake alone.
+    package var awaitsFirstByte: Bool { self.role == .client && self.phase == .opening && !self.isAnswered }
+
     /// True from the first byte of an answer to the end of our handshake.
     private var isAnswered: Bool {
         switch self.phase {

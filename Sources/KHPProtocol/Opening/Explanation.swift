@@ -19,7 +19,7 @@ package enum Explanation {
     ) -> ByteBuffer {
         let outlook = fields.contains(.retryAfter) ? Self.temporary : Self.outlook(for: status)
         let title = phrase.isEmpty ? "\(status)" : "\(status) \(phrase)"
-        return ByteBuffer(string: "\(title)\n\(sentence ?? Self.sentence(for: status))\n\(outlook)\n")
+        return ByteBuffer(string: "\(title)\n\(sentence ?? Self.sentence(for: status)) \(outlook)\n")
     }
 
     private static let temporary = "Trying again later can help."

@@ -161,8 +161,6 @@ extension CommandFailure {
         case .connectFailed where error.message.contains("does it speak TLS?"): nil
         case .connectFailed where error.phase == .tls || error.phase == .opening || error.phase == .extended: nil
         case .connectFailed: error.url.map { "is a server listening at \($0.host) port \($0.port)?" }
-        case .openingRefused where error.message.contains(Subprotocols.extendedHandshake):
-            "--extended off leaves it out"
         case .tlsFailed where error.message.contains("proxy"):
             "--proxy-cacert FILE trusts another authority, --proxy-insecure trusts anyone"
         case .tlsFailed where error.message.contains("could not be verified"):

@@ -7,7 +7,7 @@ from support.registry import behaviour
 from support.wire import BINARY, TEXT
 
 # action, status inside and at the opening, Location, entity
-FORBIDDEN = b"403 Forbidden\nThe server does not allow this request.\nTrying the same again does not help.\n"
+FORBIDDEN = b"403 Forbidden\nThe server does not allow this request. Trying the same again does not help.\n"
 
 ANSWERS = [
     ("redirect to a path", "redirect:/b", 302, "/b", None),

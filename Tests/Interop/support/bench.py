@@ -98,8 +98,11 @@ class Outcome:
 
     @property
     def sentence(self) -> str:
-        """The one sentence on standard error; D21's warning about Basic without TLS does not count."""
+        """The one sentence on standard error; D21's warning about Basic without TLS does not count, nor does a refusal's
+        entity below the sentence (KHP-E20)."""
         lines = [line for line in self.errors.splitlines() if not re.search(r"\bwarning\b", line, re.IGNORECASE)]
+        if lines and lines[0].startswith("khp: "):
+            lines = [lines[0]] + [line for line in lines[1:] if line.startswith("khp: ")]
         if len(lines) != 1:
             raise Failed(f"{len(lines)} lines on standard error instead of one sentence: {lines!r}")
         line = lines[0]

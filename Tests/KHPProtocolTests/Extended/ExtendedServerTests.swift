@@ -380,7 +380,7 @@ import Testing
         }
         let text = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nDate: \(Sample.date)\r\n"
         #expect(explanation == "The message is no HTTP request.")
-        let entity = "400 Bad Request\n\(explanation)\nTrying the same again does not help.\n"
+        let entity = "400 Bad Request\n\(explanation) Trying the same again does not help.\n"
         #expect(message.text == text + "Content-Length: 85\r\n\r\n" + entity)
     }
 

@@ -11,7 +11,9 @@ struct ExplanationTests {
         var buffer = ByteBuffer()
         answer.write(into: &buffer, layer: .extended, date: Sample.date, method: method)
         guard let end = buffer.text.firstRange(of: "\r\n\r\n") else { return [] }
-        return buffer.text[end.upperBound...].split(separator: "\n").map(String.init)
+        // The word on trying again stands behind the sentence.
+        return buffer.text[end.upperBound...].replacing(". Trying ", with: ".\nTrying ").split(separator: "\n")
+            .map(String.init)
     }
 
     private static func isSentence(_ text: String) -> Bool {

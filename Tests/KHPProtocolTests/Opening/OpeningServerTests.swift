@@ -138,7 +138,7 @@ import Testing
                     "HTTP/1.1 426 Upgrade Required", "Connection: close", "Content-Type: text/plain; charset=utf-8",
                     "Date: \(Sample.date)", "Sec-WebSocket-Version: 13, 8", "Upgrade: websocket", "Content-Length: 120",
                     "",
-                    "426 Upgrade Required\nThe Sec-WebSocket-Version is not one that this server speaks.\n"
+                    "426 Upgrade Required\nThe Sec-WebSocket-Version is not one that this server speaks. "
                         + "Trying the same again does not help.\n",
                 ].joined(separator: "\r\n")
         )

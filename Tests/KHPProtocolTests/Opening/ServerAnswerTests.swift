@@ -23,7 +23,7 @@ struct ServerAnswerTests {
             self.lines(ServerAnswer(status: 404, fields: [.retryAfter: "5"])) == [
                 "HTTP/1.1 404 Not Found", "Content-Type: text/plain; charset=utf-8", "Date: \(Self.date)",
                 "Retry-After: 5", "Content-Length: 80", "",
-                "404 Not Found\nThe server has nothing at this path.\nTrying again later can help.\n",
+                "404 Not Found\nThe server has nothing at this path. Trying again later can help.\n",
             ]
         )
     }
