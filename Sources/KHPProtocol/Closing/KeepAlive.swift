@@ -92,7 +92,7 @@ package struct KeepAlive: Sendable {
         if let silentSince { quietSince = max(quietSince, silentSince) }
         silentSince = nil
         unfinished = nil
-        // What `expired` sends now is not judged; what is sent later is.
+        // A ping that `expired` sends now is not judged; one that is sent later is.
         isReadingPaused = deadline.map { $0 <= now } ?? false
     }
 
