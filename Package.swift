@@ -58,19 +58,19 @@ let package = Package(
             swiftSettings: settings
         ),
         .target(
-            name: "KHPTransport",
+            name: "KHPWebSocket",
             dependencies: ["KHPProtocol", nioCore, nioPosix, nioSSL, logging],
             swiftSettings: settings
         ),
         .target(
             name: "KHPClient",
-            dependencies: ["KHPProtocol", "KHPTransport", nioCore, nioPosix, nioSSL, httpTypes, logging],
+            dependencies: ["KHPProtocol", "KHPWebSocket", nioCore, nioPosix, nioSSL, httpTypes, logging],
             swiftSettings: settings
         ),
         .target(
             name: "KHPServer",
             dependencies: [
-                "KHPProtocol", "KHPTransport", nioCore, nioPosix, nioSSL, httpTypes, logging, lifecycle,
+                "KHPProtocol", "KHPWebSocket", nioCore, nioPosix, nioSSL, httpTypes, logging, lifecycle,
                 .target(name: "CCrypt", condition: .when(platforms: [.linux])),
             ],
             swiftSettings: settings
@@ -83,7 +83,7 @@ let package = Package(
         .executableTarget(
             name: "khp",
             dependencies: [
-                "KHPProtocol", "KHPClient", "KHPServer", "KHPTransport", "COpenSSL",
+                "KHPProtocol", "KHPClient", "KHPServer", "KHPWebSocket", "COpenSSL",
                 nioCore, nioPosix, nioSSL, httpTypes, logging, lifecycle,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOExtras", package: "swift-nio-extras"),
@@ -141,7 +141,7 @@ let package = Package(
         .testTarget(
             name: "KHPServerTests",
             dependencies: [
-                "KHPProtocol", "KHPTransport", "KHPClient", "KHPServer", "KHPTesting", "TestSupport", nioCore,
+                "KHPProtocol", "KHPWebSocket", "KHPClient", "KHPServer", "KHPTesting", "TestSupport", nioCore,
                 nioEmbedded, httpTypes, logging,
             ],
             swiftSettings: settings
@@ -149,7 +149,7 @@ let package = Package(
         .testTarget(
             name: "KHPClientTests",
             dependencies: [
-                "KHPProtocol", "KHPTransport", "KHPClient", "KHPServer", "KHPTesting", "TestSupport", nioCore,
+                "KHPProtocol", "KHPWebSocket", "KHPClient", "KHPServer", "KHPTesting", "TestSupport", nioCore,
                 nioPosix, nioSSL, httpTypes, logging,
             ],
             swiftSettings: settings
@@ -157,7 +157,7 @@ let package = Package(
         .testTarget(
             name: "KHPProtocolTests",
             dependencies: [
-                "KHPProtocol", "KHPTransport", "KHPTesting", "TestSupport", "CZlib", nioCore, nioPosix, nioEmbedded,
+                "KHPProtocol", "KHPWebSocket", "KHPTesting", "TestSupport", "CZlib", nioCore, nioPosix, nioEmbedded,
                 httpTypes,
             ],
             swiftSettings: settings
@@ -171,8 +171,8 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(
-            name: "KHPTransportTests",
-            dependencies: ["KHPProtocol", "KHPTransport", "TestSupport", nioCore, nioPosix],
+            name: "KHPWebSocketTests",
+            dependencies: ["KHPProtocol", "KHPWebSocket", "TestSupport", nioCore, nioPosix],
             swiftSettings: settings
         ),
         .testTarget(

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-modules=(KHPProtocol KHPTransport KHPClient KHPServer KHPTesting)
+modules=(KHPProtocol KHPWebSocket KHPClient KHPServer KHPTesting)
 output=.build/docs
 graphs=.build/docs-graphs
 

@@ -3,7 +3,7 @@
 // it nothing is said.
 
 import KHPProtocol
-import KHPTransport
+import KHPWebSocket
 import NIOCore
 
 struct AddressRace {

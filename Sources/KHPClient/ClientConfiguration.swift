@@ -1,6 +1,6 @@
 public import HTTPTypes
 public import KHPProtocol
-package import KHPTransport
+package import KHPWebSocket
 public import Logging
 public import NIOCore
 public import NIOSSL

@@ -1,7 +1,7 @@
 // One hop of a client: turns what its connection asks into steps that the connect loop awaits, and back.
 
 import KHPProtocol
-import KHPTransport
+import KHPWebSocket
 import NIOCore
 
 final class ClientSession: ConnectionDelegate {

@@ -2,7 +2,7 @@
 // the names; others wait their turn.
 
 import KHPProtocol
-import KHPTransport
+import KHPWebSocket
 import NIOCore
 import Synchronization
 

@@ -1,7 +1,7 @@
 // What a hop does when it is challenged: asks the handler within bounds, and lets the connection go on with the answer.
 
 import KHPProtocol
-import KHPTransport
+import KHPWebSocket
 import Logging
 import NIOCore
 

@@ -1,7 +1,7 @@
 // How a hop gets to its server: names to addresses, TCP and TLS, the one handler.
 
 import KHPProtocol
-import KHPTransport
+import KHPWebSocket
 import NIOCore
 import NIOSSL
 

@@ -2,7 +2,7 @@
 // TLS to the server and the one handler inside it.
 
 import KHPProtocol
-import KHPTransport
+import KHPWebSocket
 import NIOCore
 
 extension ConnectLoop {

@@ -2,7 +2,7 @@
 // in time that stands still while a person is asked.
 
 import KHPProtocol
-import KHPTransport
+import KHPWebSocket
 import Logging
 import NIOCore
 import Synchronization

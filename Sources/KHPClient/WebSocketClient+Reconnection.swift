@@ -1,7 +1,7 @@
 // Sockets one after the other, for those who need one that stays: an opt-in loop around connect.
 
 import KHPProtocol
-public import KHPTransport
+public import KHPWebSocket
 import Logging
 
 extension WebSocketClient {

@@ -1,5 +1,5 @@
 import KHPProtocol
-public import KHPTransport
+public import KHPWebSocket
 public import NIOCore
 public import NIOPosix
 import Synchronization

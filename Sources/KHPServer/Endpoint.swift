@@ -1,5 +1,5 @@
 public import KHPProtocol
-public import KHPTransport
+public import KHPWebSocket
 import NIOCore
 
 /// What a server offers under one path.

@@ -3,7 +3,7 @@
 
 import HTTPTypes
 import KHPProtocol
-import KHPTransport
+import KHPWebSocket
 import Logging
 import NIOCore
 import NIOSSL

@@ -2,7 +2,7 @@
 // goes through.
 
 import KHPProtocol
-import KHPTransport
+import KHPWebSocket
 import Logging
 import NIOCore
 import Synchronization

@@ -1,7 +1,7 @@
 // What a connection beyond the limits gets: an answer that costs nothing, and the end of the stream.
 
 import KHPProtocol
-import KHPTransport
+import KHPWebSocket
 import NIOCore
 
 /// Writes a 503 without reading a request, half-closes, and discards what comes until the peer is done or a second has

@@ -3,7 +3,7 @@
 import Foundation
 import KHPClient
 import KHPProtocol
-import KHPTransport
+import KHPWebSocket
 import NIOCore
 import NIOEmbedded
 import Synchronization

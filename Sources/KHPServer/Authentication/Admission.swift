@@ -2,7 +2,7 @@
 
 import HTTPTypes
 import KHPProtocol
-import KHPTransport
+import KHPWebSocket
 import Logging
 import NIOCore
 

@@ -1,7 +1,7 @@
 import Foundation
 import HTTPTypes
 import KHPProtocol
-import KHPTransport
+import KHPWebSocket
 import NIOCore
 
 /// From the library's errors to exit statuses (the contract and D16) and to one sentence for a person.

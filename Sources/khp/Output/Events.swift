@@ -1,5 +1,5 @@
 import KHPProtocol
-import KHPTransport
+import KHPWebSocket
 import NIOCore
 
 /// The JSON events of the contract: names and keys are fixed, fields that do not apply are absent.

@@ -1,5 +1,5 @@
 import KHPProtocol
-import KHPTransport
+import KHPWebSocket
 import NIOCore
 
 /// What happened, as steps of a transcript in the format of Specs/transcripts.

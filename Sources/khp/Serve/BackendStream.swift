@@ -2,7 +2,7 @@
 // the other side takes nothing for too long. And an end that lost something never looks like an orderly one.
 
 import KHPProtocol
-import KHPTransport
+import KHPWebSocket
 import NIOCore
 import NIOPosix
 

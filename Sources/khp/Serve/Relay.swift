@@ -1,6 +1,6 @@
 import KHPProtocol
 import KHPServer
-import KHPTransport
+import KHPWebSocket
 import NIOCore
 
 /// The route `tcp:HOST:PORT`: messages become bytes of a stream, bytes become binary messages.

@@ -1,7 +1,7 @@
 import Dispatch
 import KHPClient
 import KHPProtocol
-import KHPTransport
+import KHPWebSocket
 import NIOCore
 import NIOPosix
 import Testing

@@ -1,4 +1,4 @@
-import KHPTransport
+import KHPWebSocket
 import NIOSSL
 import Testing
 

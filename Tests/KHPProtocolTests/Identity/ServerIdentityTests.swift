@@ -1,5 +1,5 @@
 import KHPProtocol
-import KHPTransport
+import KHPWebSocket
 import NIOCore
 import Testing
 

@@ -1,7 +1,7 @@
 // Bounds of the shell's own parts.
 
 import KHPProtocol
-import KHPTransport
+import KHPWebSocket
 import NIOCore
 import NIOPosix
 import Synchronization

@@ -1,7 +1,7 @@
 // Tasks that wait to send: what throws was not sent, and no wait outlives the beginning of a close.
 
 import KHPProtocol
-import KHPTransport
+import KHPWebSocket
 import NIOCore
 import TestSupport
 import Testing

@@ -2,7 +2,7 @@
 
 import Foundation
 import KHPProtocol
-import KHPTransport
+import KHPWebSocket
 import NIOCore
 import NIOPosix
 import TestSupport

@@ -2,7 +2,7 @@
 // and nothing that looks like a good end where bytes are missing.
 
 import KHPProtocol
-import KHPTransport
+import KHPWebSocket
 import NIOCore
 import TestSupport
 import Testing
