@@ -126,7 +126,7 @@ def defaults(path):
 
 def check_limits():
     places = {"limits": "Limits", "limits.messages": "MessageLimits", "timeouts": "Timeouts", "keepAlive": "KeepAliveConfiguration"}
-    known = defaults("Sources/KHPProtocol/Limits.swift") | defaults("Sources/KHPProtocol/Connection/ConnectionSettings.swift")
+    known = defaults("Sources/KHPProtocol/Words/Limits.swift") | defaults("Sources/KHPProtocol/Connection/ConnectionSettings.swift")
     for number, cells in rows("## Limits and defaults"):
         match = re.fullmatch(r"`([\w.]+)\.(\w+)`", cells[0])
         if not match or match.group(1) not in places:
