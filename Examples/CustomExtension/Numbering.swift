@@ -13,7 +13,7 @@ struct Numbering: WebSocketExtension {
     /// Server: any number will do; without one the offer is declined.
     func accept(_ offer: ExtensionParameters) -> ExtensionParameters? { Int(offer["from"] ?? "") == nil ? nil : offer }
 
-    func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? {
+    func makeTransform(role: Role, parameters: ExtensionParameters) -> (any MessageTransform)? {
         Int(parameters["from"] ?? "").map { Numbers(sent: $0, received: $0) }
     }
 }

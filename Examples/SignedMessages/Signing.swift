@@ -14,7 +14,7 @@ struct Signing: WebSocketExtension {
     /// none.
     func offer() -> ExtensionParameters { ["algorithm": "hmac-sha256"] }
 
-    func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? {
+    func makeTransform(role: Role, parameters: ExtensionParameters) -> (any MessageTransform)? {
         Signatures(key: self.key, role: role)
     }
 }
@@ -29,7 +29,7 @@ private struct Signatures: MessageTransform {
     private static let size = 32
 
     let key: [UInt8]
-    let role: ConnectionRole
+    let role: Role
     var sent: UInt64 = 0
     var received: UInt64 = 0
 
@@ -48,7 +48,7 @@ private struct Signatures: MessageTransform {
     }
 
     mutating func inbound(_ message: WebSocketMessage) throws -> WebSocketMessage? {
-        let peer: ConnectionRole = self.role == .client ? .server : .client
+        let peer: Role = self.role == .client ? .server : .client
         guard case .binary(var bytes) = message, bytes.readableBytes > Self.size,
             let content = bytes.readSlice(length: bytes.readableBytes - Self.size),
             let kind = content.getString(at: content.readerIndex, length: 1),
@@ -65,7 +65,7 @@ private struct Signatures: MessageTransform {
         return kind == "t" ? .text(String(buffer: body)) : .binary(body)
     }
 
-    private func signature(of bytes: ByteBuffer, number: UInt64, from role: ConnectionRole) throws -> [UInt8] {
+    private func signature(of bytes: ByteBuffer, number: UInt64, from role: Role) throws -> [UInt8] {
         var input = ByteBuffer(string: role == .client ? "C" : "S")
         input.writeInteger(number)
         input.writeImmutableBuffer(bytes)

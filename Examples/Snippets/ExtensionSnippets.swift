@@ -81,7 +81,7 @@ struct Inverting: WebSocketExtension, FrameTransform {
     let name = "x-inverted"
     let reservedBits: ReservedBits = .rsv2
 
-    func makeFrameTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any FrameTransform)? { self }
+    func makeFrameTransform(role: Role, parameters: ExtensionParameters) -> (any FrameTransform)? { self }
 
     func outbound(_ piece: inout MessagePiece, into output: inout ByteBuffer) {
         if piece.isFirst { piece.reservedBits = .rsv2 }

@@ -143,7 +143,7 @@ public struct ConnectionPipe {
 
     /// Sends a message and hands it over.
     /// - Throws: ``WebSocketError/Code/closed`` when that side is closing or closed, and what an extension refuses.
-    public mutating func send(_ message: WebSocketMessage, from role: ConnectionRole) throws(WebSocketError) {
+    public mutating func send(_ message: WebSocketMessage, from role: Role) throws(WebSocketError) {
         let side = role == .client ? \Self.clientSide : \Self.serverSide
         try self[keyPath: side].connection.send(message, now: self[keyPath: side].now)
         self[keyPath: side].run()
@@ -151,7 +151,7 @@ public struct ConnectionPipe {
     }
 
     /// The messages that have reached one side since the last call.
-    public mutating func takeMessages(at role: ConnectionRole) -> [WebSocketMessage] {
+    public mutating func takeMessages(at role: Role) -> [WebSocketMessage] {
         let side = role == .client ? \Self.clientSide : \Self.serverSide
         defer { self[keyPath: side].received = [] }
         return self[keyPath: side].received.map { message in
@@ -164,7 +164,7 @@ public struct ConnectionPipe {
 
     /// Begins the closing handshake and lets it run to its end.
     public mutating func close(
-        from role: ConnectionRole,
+        from role: Role,
         code: WebSocketCloseCode = .normalClosure,
         reason: String = ""
     ) {
@@ -175,7 +175,7 @@ public struct ConnectionPipe {
     }
 
     /// How one side has closed; `nil` while it has not.
-    public func closeInfo(at role: ConnectionRole) -> CloseInfo? {
+    public func closeInfo(at role: Role) -> CloseInfo? {
         role == .client ? self.clientSide.closed : self.serverSide.closed
     }
 

@@ -6,7 +6,7 @@ enum ExtensionArgument {
     static func extensions(
         _ texts: [String],
         compress: Bool,
-        role: ConnectionRole
+        role: Role
     ) throws(CommandFailure) -> [any WebSocketExtension] {
         var extensions: [any WebSocketExtension] = []
         for text in texts { extensions.append(try parse(text, role: role)) }
@@ -17,7 +17,7 @@ enum ExtensionArgument {
         return extensions
     }
 
-    private static func parse(_ text: String, role: ConnectionRole) throws(CommandFailure) -> any WebSocketExtension {
+    private static func parse(_ text: String, role: Role) throws(CommandFailure) -> any WebSocketExtension {
         guard let offers = try? parseExtensions([text]), offers.count == 1, let offer = offers.first else {
             throw .usage(
                 "`\(TerminalText.escaped(text))` of --extension is no extension; write NAME or 'NAME; PARAM=VALUE'"

@@ -30,7 +30,7 @@ struct PlacedExtension: WebSocketExtension {
     var name: String { base.name }
     var reservedBits: ReservedBits { base.reservedBits }
 
-    func forConnection(_ role: ConnectionRole) -> any WebSocketExtension {
+    func forConnection(_ role: Role) -> any WebSocketExtension {
         PlacedExtension(base.forConnection(role), layers: layers)
     }
 
@@ -40,11 +40,11 @@ struct PlacedExtension: WebSocketExtension {
     func choose(_ offer: ExtensionParameters) -> ExtensionChoice { base.choose(offer) }
     func judge(_ answer: ExtensionParameters) -> Bool { base.judge(answer) }
 
-    func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? {
+    func makeTransform(role: Role, parameters: ExtensionParameters) -> (any MessageTransform)? {
         base.makeTransform(role: role, parameters: parameters)
     }
 
-    func makeFrameTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any FrameTransform)? {
+    func makeFrameTransform(role: Role, parameters: ExtensionParameters) -> (any FrameTransform)? {
         base.makeFrameTransform(role: role, parameters: parameters)
     }
 }

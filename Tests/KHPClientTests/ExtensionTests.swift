@@ -16,7 +16,7 @@ private struct Shouting: WebSocketExtension {
 
     func judge(_ answer: ExtensionParameters) -> Bool { answer["level"] == "1" }
 
-    func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? { Transform() }
+    func makeTransform(role: Role, parameters: ExtensionParameters) -> (any MessageTransform)? { Transform() }
 
     struct Transform: MessageTransform {
         func inbound(_ message: WebSocketMessage) -> WebSocketMessage? { message }
@@ -97,7 +97,7 @@ struct ExtensionTests {
         let name = "x-fail"
         var reservedBits: ReservedBits { .rsv3 }
 
-        func makeFrameTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any FrameTransform)? {
+        func makeFrameTransform(role: Role, parameters: ExtensionParameters) -> (any FrameTransform)? {
             role == .client ? Transform() : nil
         }
 

@@ -24,7 +24,7 @@ struct SimulatedScenario {
     var steps: Int
     var fault: Fault
     var faultStep: Int
-    var faultRole: ConnectionRole
+    var faultRole: Role
 
     init(_ generator: inout SeededGenerator) {
         self.dialect = generator.pick([

@@ -6,7 +6,7 @@ import KHPProtocol
 import NIOCore
 
 struct SimulatedSide {
-    let role: ConnectionRole
+    let role: Role
     var connection: Connection
     /// Messages that `send` accepted, in order.
     private(set) var accepted: [WebSocketMessage] = []
@@ -31,7 +31,7 @@ struct SimulatedSide {
     private var partial = ByteBuffer()
     private(set) var broken: [String] = []
 
-    init(_ role: ConnectionRole, _ connection: consuming Connection) {
+    init(_ role: Role, _ connection: consuming Connection) {
         self.role = role
         self.connection = connection
     }

@@ -44,14 +44,14 @@ struct SimulatedWorld {
         )
         self.server = SimulatedSide(.server, Connection(server: scenario.settings, isSecure: false, now: now))
         self.generator = generator
-        for role in [ConnectionRole.client, .server] {
+        for role in [Role.client, .server] {
             self[role].connection.transportUp(now: now)
             self[role].connection.start(now: now)
             self[role].drive(now)
         }
     }
 
-    subscript(role: ConnectionRole) -> SimulatedSide {
+    subscript(role: Role) -> SimulatedSide {
         get { role == .client ? self.client : self.server }
         _modify {
             if role == .client { yield &self.client } else { yield &self.server }
@@ -59,14 +59,14 @@ struct SimulatedWorld {
     }
 
     /// The wire that this side reads from.
-    private subscript(wireTo role: ConnectionRole) -> SimulatedWire {
+    private subscript(wireTo role: Role) -> SimulatedWire {
         get { role == .client ? self.toClient : self.toServer }
         _modify {
             if role == .client { yield &self.toClient } else { yield &self.toServer }
         }
     }
 
-    private static func other(_ role: ConnectionRole) -> ConnectionRole { role == .client ? .server : .client }
+    private static func other(_ role: Role) -> Role { role == .client ? .server : .client }
 
     // MARK: A run
 
@@ -82,7 +82,7 @@ struct SimulatedWorld {
     private var isOver: Bool { self.client.closed != nil && self.server.closed != nil }
 
     private mutating func step() throws(Violation) {
-        let role: ConnectionRole = Bool.random(using: &self.generator) ? .client : .server
+        let role: Role = Bool.random(using: &self.generator) ? .client : .server
         enum Step { case deliver, decide, send, stream, ping, close, pause, time, jump }
         switch self.generator.pick([
             (Step.deliver, weight: 30), (.decide, weight: 12), (.send, weight: 14), (.stream, weight: 3),
@@ -103,7 +103,7 @@ struct SimulatedWorld {
     /// Everything goes its way again, within bounds: both applications read, close, and wait.
     private mutating func finish() throws(Violation) {
         self.note("finish")
-        for role in [ConnectionRole.client, .server] where self[role].isPaused {
+        for role in [Role.client, .server] where self[role].isPaused {
             self[role].isPaused = false
             try self.after(role)
         }
@@ -137,7 +137,7 @@ struct SimulatedWorld {
     private mutating func exchange() throws(Violation) {
         for _ in 0..<10_000 {
             var isQuiet = true
-            for role in [ConnectionRole.client, .server] where self[wireTo: role].hasNews {
+            for role in [Role.client, .server] where self[wireTo: role].hasNews {
                 if self[role].closed != nil {
                     // Nobody reads any more.
                     _ = self[wireTo: role].take(atMost: .max)
@@ -169,7 +169,7 @@ struct SimulatedWorld {
         ])
     }
 
-    private mutating func deliver(to role: ConnectionRole, atMost count: Int) throws(Violation) {
+    private mutating func deliver(to role: Role, atMost count: Int) throws(Violation) {
         guard self[wireTo: role].hasNews, self[role].closed == nil else { return }
         // While an application pauses the channel makes one more read; all that is left it makes at the end.
         if self[role].isPaused, self[role].connection.bufferedBytes > 0, self[wireTo: role].end == nil { return }
@@ -273,7 +273,7 @@ struct SimulatedWorld {
         return answer
     }
 
-    private mutating func send(from role: ConnectionRole) throws(Violation) {
+    private mutating func send(from role: Role) throws(Violation) {
         guard self[role].opened != nil, self[role].closed == nil, !self[role].isCongested else { return }
         self.messages += 1
         let count = self.generator.pick([
@@ -289,7 +289,7 @@ struct SimulatedWorld {
         try self.after(role)
     }
 
-    private mutating func stream(from role: ConnectionRole) throws(Violation) {
+    private mutating func stream(from role: Role) throws(Violation) {
         guard self[role].opened != nil, self[role].closed == nil, !self[role].isCongested else { return }
         self.messages += 1
         let pieces = Int.random(in: 1...9, using: &self.generator)
@@ -304,14 +304,14 @@ struct SimulatedWorld {
         return (0..<count).map { UInt8(0x20 + ($0 / 7 &* 31 &+ salt) % 0x5F) }
     }
 
-    private mutating func ping(from role: ConnectionRole) throws(Violation) {
+    private mutating func ping(from role: Role) throws(Violation) {
         guard self[role].opened != nil, self[role].closed == nil else { return }
         self.note("\(role) pings")
         _ = try? self[role].connection.ping(now: self.now)
         try self.after(role)
     }
 
-    private mutating func close(_ role: ConnectionRole) throws(Violation) {
+    private mutating func close(_ role: Role) throws(Violation) {
         guard self[role].closed == nil, self[role].opened != nil || self.generator.once(in: 8) else { return }
         self.note("\(role) closes")
         self[role].hasCalledClose = true
@@ -320,7 +320,7 @@ struct SimulatedWorld {
         try self.after(role)
     }
 
-    private mutating func pause(_ role: ConnectionRole) throws(Violation) {
+    private mutating func pause(_ role: Role) throws(Violation) {
         guard self[role].opened != nil, self[role].closed == nil else { return }
         let isPaused = !self[role].isPaused
         self[role].isPaused = isPaused
@@ -368,7 +368,7 @@ struct SimulatedWorld {
         self.note("clock +\(amount.nanoseconds / 1_000_000) ms")
         var wakeUps = 0
         while true {
-            let next = [ConnectionRole.client, .server].compactMap { role in
+            let next = [Role.client, .server].compactMap { role in
                 self[role].closed == nil ? self[role].connection.deadline.map { ($0, role) } : nil
             }.min { $0.0 < $1.0 }
             guard let (deadline, role) = next, deadline <= target else { break }
@@ -381,7 +381,7 @@ struct SimulatedWorld {
     }
 
     /// The timer of one side fires, as the channel handler's does.
-    private mutating func wake(_ role: ConnectionRole) throws(Violation) {
+    private mutating func wake(_ role: Role) throws(Violation) {
         self.note("\(role) wakes")
         if self[role].isPaused { self[role].connection.readingIsPaused(now: self.now) }
         guard let deadline = self[role].connection.deadline, deadline <= self.now else { return }
@@ -395,7 +395,7 @@ struct SimulatedWorld {
     // MARK: After each step
 
     /// What the shell does after each event: drive, write, tell of congestion, end the transport; then the invariants.
-    private mutating func after(_ role: ConnectionRole) throws(Violation) {
+    private mutating func after(_ role: Role) throws(Violation) {
         let other = Self.other(role)
         self[role].drive(self.now)
         self.write(from: role)
@@ -418,12 +418,12 @@ struct SimulatedWorld {
         try self.check(role)
     }
 
-    private mutating func write(from role: ConnectionRole) {
+    private mutating func write(from role: Role) {
         let bytes = self[role].takeOutput()
         self[wireTo: Self.other(role)].write(bytes)
     }
 
-    private mutating func check(_ role: ConnectionRole) throws(Violation) {
+    private mutating func check(_ role: Role) throws(Violation) {
         if let sentence = self[role].broken.first { throw self.violation("\(role): \(sentence)") }
         let held = self[role].connection.bufferedBytes
         // One message may be incomplete, one read may have come behind it.

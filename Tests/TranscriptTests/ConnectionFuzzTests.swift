@@ -25,7 +25,7 @@ import Testing
     /// A stage of a conversation.
     struct Stage {
         var name: String
-        var role: ConnectionRole
+        var role: Role
         var dialect: Dialect
         var read: Int
         var play: ImprovisedPlay
@@ -36,7 +36,7 @@ import Testing
         var hasPings: Bool { dialect == .rfc6455 }
     }
 
-    static func stages(_ role: ConnectionRole) throws -> [Stage] {
+    static func stages(_ role: Role) throws -> [Stage] {
         var stages: [Stage] = []
         for (name, transcript) in Performance.transcripts.sorted(by: { $0.key < $1.key })
         where transcript.roles.contains(role) {
@@ -50,7 +50,7 @@ import Testing
     }
 
     /// The codes that the doing of a peer can lead to.
-    static let documented: [ConnectionRole: Set<WebSocketError.Code>] = [
+    static let documented: [Role: Set<WebSocketError.Code>] = [
         .client: [
             .timeout, .openingRefused, .openingInvalid, .extendedRequired, .extendedRefused, .extendedInvalid,
             .closedDuringHandshake, .redirectRefused, .redirectMethod, .authenticationFailed,
@@ -102,7 +102,7 @@ import Testing
         }
     }
 
-    static func frame(_ role: ConnectionRole, _ generator: inout Generator) -> [UInt8] {
+    static func frame(_ role: Role, _ generator: inout Generator) -> [UInt8] {
         let opcode = [0, 1, 2, 8, 9, 10, 3].randomElement(using: &generator) ?? 1
         let first = UInt8(opcode) | (Int.random(in: 0..<4, using: &generator) == 0 ? 0 : 0x80)
         let count = Int.random(in: 0...130, using: &generator)
@@ -152,8 +152,8 @@ import Testing
         return output.readableBytes == 0 || reader.isFinished ? nil : "half a frame"
     }
 
-    @Test("bytes at each stage", arguments: [ConnectionRole.client, .server])
-    func everyStage(_ role: ConnectionRole) throws {
+    @Test("bytes at each stage", arguments: [Role.client, .server])
+    func everyStage(_ role: Role) throws {
         let stages = try Self.stages(role)
         #expect(stages.count > 60)
         // For longer runs, and others.
@@ -191,8 +191,8 @@ import Testing
         #expect(failed > 500)
     }
 
-    @Test("endless input is not kept", arguments: [ConnectionRole.client, .server])
-    func endless(_ role: ConnectionRole) throws {
+    @Test("endless input is not kept", arguments: [Role.client, .server])
+    func endless(_ role: Role) throws {
         let mask: [UInt8] = role == .server ? [0x80, 0, 0, 0, 0] : [0]
         let kinds: [[UInt8]] = [
             Array("a".utf8), Array("A: b\r\n".utf8), [0],

@@ -19,7 +19,7 @@ private struct Reversing: WebSocketExtension {
         mutating func outbound(_ message: WebSocketMessage) throws -> WebSocketMessage? { self.turned(message) }
     }
 
-    func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? { Transform() }
+    func makeTransform(role: Role, parameters: ExtensionParameters) -> (any MessageTransform)? { Transform() }
 }
 
 @Suite struct ConnectionPipeTests {

@@ -7,8 +7,8 @@ import NIOCore
 import Testing
 
 @Suite struct DeadlineWalkTests {
-    @Test("at every stage of every conversation", arguments: [ConnectionRole.client, .server])
-    func stages(_ role: ConnectionRole) throws {
+    @Test("at every stage of every conversation", arguments: [Role.client, .server])
+    func stages(_ role: Role) throws {
         let stages = try ConnectionFuzzTests.stages(role)
         #expect(stages.count > 150)
         for stage in stages {

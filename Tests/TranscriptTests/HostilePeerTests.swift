@@ -60,7 +60,7 @@ struct HostilePeerTests {
         Sec-WebSocket-Extensions: x-one; a="b"; d=1\r\nAuthorization: Basic am9lOndlbGNvbWU=\r\nContent-Length: 5\r\n\r\nhello
         """
 
-    private static func frame(_ role: ConnectionRole, _ opcode: UInt8, _ payload: [UInt8]) -> [UInt8] {
+    private static func frame(_ role: Role, _ opcode: UInt8, _ payload: [UInt8]) -> [UInt8] {
         guard role == .client else { return maskedFrame(opcode, payload) }
         var buffer = ByteBuffer()
         FrameWriter(role: .server).write(
@@ -81,7 +81,7 @@ struct HostilePeerTests {
     /// What is sent at this place: noise, or what belongs there with something wrong in it.
     private static func string(
         _ place: Place,
-        _ role: ConnectionRole,
+        _ role: Role,
         scripted: [UInt8],
         _ generator: inout Generator
     ) -> [UInt8] {
@@ -111,7 +111,7 @@ struct HostilePeerTests {
         arguments: ConnectionFuzzTests.documented.keys.sorted { $0.rawValue < $1.rawValue },
         Place.allCases
     )
-    func strings(_ role: ConnectionRole, _ place: Place) throws {
+    func strings(_ role: Role, _ place: Place) throws {
         let transcript = try #require(Performance.transcripts[place.transcript])
         let start = try #require(try ImprovisedPlay(transcript, role: role, read: place.read))
         var stage = ConnectionFuzzTests.Stage(

@@ -15,7 +15,7 @@ import Testing
     /// A change to a transcript after which our own stack no longer fits it.
     struct Change: Sendable, CustomTestStringConvertible {
         var name: String
-        var role: ConnectionRole
+        var role: Role
         var old: String
         var new: String
         var testDescription: String { "\(name) \(role.rawValue): \(old) → \(new)" }

@@ -9,7 +9,7 @@ import Testing
 /// A transcript of the specification and one of the roles that it is played against.
 struct Performance: Sendable, CustomTestStringConvertible {
     var name: String
-    var role: ConnectionRole
+    var role: Role
     var testDescription: String { "\(name) against the \(role.rawValue)" }
 
     static let folder = URL(filePath: #filePath).deletingLastPathComponent()

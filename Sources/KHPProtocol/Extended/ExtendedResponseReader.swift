@@ -32,7 +32,7 @@ struct ExtendedResponseReader {
         case early
         case restOfMessage
         case length(Int)
-        case chunked(EntityReader)
+        case chunked(BodyReader)
     }
 
     private static let versionPrefix: StaticString = "HTTP/1."
@@ -129,7 +129,7 @@ struct ExtendedResponseReader {
         if known.contains(.transferEncoding) {
             // D27. What is wrong with both fields together is wrong here too.
             do throws(WebSocketError) {
-                return .chunked(try EntityReader(of: head, limit: entityLimit))
+                return .chunked(try BodyReader(of: head, limit: entityLimit))
             } catch {
                 throw .invalid("its Transfer-Encoding is not one that is read here")
             }

@@ -7,7 +7,7 @@ package enum BuiltInExtensions {
     /// - Throws: `invalidArgument` for parameters that the extension does not know.
     package static func make(
         _ element: ExtensionOffer,
-        role: ConnectionRole,
+        role: Role,
         revalidate: (@Sendable (KaazingHTTPRevalidate.Request) -> Void)? = nil
     ) throws(WebSocketError) -> (any WebSocketExtension)? {
         switch element.name {
@@ -32,7 +32,7 @@ package enum BuiltInExtensions {
 
     private static func deflate(
         _ element: ExtensionOffer,
-        _ role: ConnectionRole
+        _ role: Role
     ) throws(WebSocketError) -> PerMessageDeflate {
         guard let wanted = DeflateParameters(element.parameters, isOffer: true) else {
             throw unusable(

@@ -44,7 +44,7 @@ package struct ExtensionStack {
     }
 
     private struct State {
-        let role: ConnectionRole
+        let role: Role
         var url: WebSocketURL?
         /// Of the application's side first, as are the next two.
         var hooks: [Hook] = []
@@ -84,7 +84,7 @@ package struct ExtensionStack {
         }
     }
 
-    package init(role: ConnectionRole, now: NIODeadline) {
+    package init(role: Role, now: NIODeadline) {
         self.box = Box(State(role: role, lastSent: now))
     }
 

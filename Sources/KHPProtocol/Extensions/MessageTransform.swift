@@ -95,7 +95,7 @@ public struct ExtensionScope {
     }
 
     /// Which end of the connection this is.
-    public let role: ConnectionRole
+    public let role: Role
     /// Where the socket was opened.
     public let url: WebSocketURL
     /// The time, on the clock of ``deadline``.
@@ -112,7 +112,7 @@ public struct ExtensionScope {
     var commands: [Command] = []
 
     init(
-        role: ConnectionRole,
+        role: Role,
         url: WebSocketURL,
         now: NIODeadline,
         lastReceived: NIODeadline,

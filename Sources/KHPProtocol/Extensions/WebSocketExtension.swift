@@ -1,14 +1,6 @@
 // What an extension is to this stack: something that is negotiated by name and may then transform messages, whole or in
 // pieces.
 
-/// The handshake in which something was negotiated.
-public enum HandshakeLayer: String, Sendable, Hashable {
-    /// The opening handshake, HTTP on the wire.
-    case opening
-    /// The extended handshake, HTTP inside WebSocket messages.
-    case extended
-}
-
 /// An extension that can be negotiated in either handshake (RFC 6455 section 9; KHP-E5, KHP-E10).
 ///
 /// One value describes what this end asks for or supports; it is shared by all connections and keeps no state of any of
@@ -22,7 +14,7 @@ public enum HandshakeLayer: String, Sendable, Hashable {
 /// struct Trimming: WebSocketExtension {
 ///     let name = "x-trim"
 ///
-///     func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? { Trim() }
+///     func makeTransform(role: Role, parameters: ExtensionParameters) -> (any MessageTransform)? { Trim() }
 ///
 ///     struct Trim: MessageTransform {
 ///         func outbound(_ message: WebSocketMessage) -> WebSocketMessage? {
@@ -54,7 +46,7 @@ public protocol WebSocketExtension: Sendable {
     ///
     /// A client that is redirected, or connects again, makes one for each connection. It has the same name, layers and
     /// bits as this one.
-    func forConnection(_ role: ConnectionRole) -> any WebSocketExtension
+    func forConnection(_ role: Role) -> any WebSocketExtension
 
     /// Client: the parameters to ask with. By default none.
     func offer() -> ExtensionParameters
@@ -80,14 +72,14 @@ public protocol WebSocketExtension: Sendable {
     /// - Parameters:
     ///   - role: the end that this is for.
     ///   - parameters: the parameters of the server's answer.
-    func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)?
+    func makeTransform(role: Role, parameters: ExtensionParameters) -> (any MessageTransform)?
 
     /// Makes what handles one connection's messages in pieces, for an extension with ``reservedBits``; by default `nil`.
     ///
     /// - Parameters:
     ///   - role: the end that this is for.
     ///   - parameters: the parameters of the server's answer.
-    func makeFrameTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any FrameTransform)?
+    func makeFrameTransform(role: Role, parameters: ExtensionParameters) -> (any FrameTransform)?
 }
 
 /// What a server does about one offer.
@@ -109,7 +101,7 @@ extension WebSocketExtension {
     public var reservedBits: ReservedBits { [] }
 
     /// This one.
-    public func forConnection(_ role: ConnectionRole) -> any WebSocketExtension { self }
+    public func forConnection(_ role: Role) -> any WebSocketExtension { self }
 
     /// Asks without parameters.
     public func offer() -> ExtensionParameters { ExtensionParameters() }
@@ -131,11 +123,11 @@ extension WebSocketExtension {
     public func judge(_ answer: ExtensionParameters) -> Bool { self.offers().contains(answer) }
 
     /// Does nothing to messages.
-    public func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? { nil }
+    public func makeTransform(role: Role, parameters: ExtensionParameters) -> (any MessageTransform)? { nil }
 
     /// Does nothing to frames.
     public func makeFrameTransform(
-        role: ConnectionRole,
+        role: Role,
         parameters: ExtensionParameters
     ) -> (any FrameTransform)? { nil }
 }

@@ -1,18 +1,4 @@
-/// Why this file exists: the few names that every part of framing shares.
-
-/// Which end of the connection something belongs to.
-package enum Role: Sendable, Hashable {
-    case client
-    case server
-}
-
-/// Whether a message is text or binary (RFC 6455 section 5.6).
-public enum MessageKind: String, Sendable, Hashable {
-    /// UTF-8 text.
-    case text
-    /// Any bytes.
-    case binary
-}
+// The few names that every part of framing shares.
 
 /// A frame's opcode (RFC 6455 section 5.2). Others are reserved and a violation.
 package enum Opcode: UInt8, Sendable, Hashable {

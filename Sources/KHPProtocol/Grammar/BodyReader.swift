@@ -3,7 +3,7 @@
 
 import NIOCore
 
-struct EntityReader {
+struct BodyReader {
     private enum Mode {
         case length(Int)
         case untilClose

@@ -82,21 +82,13 @@ public struct ConnectionInfo: Sendable {
     /// Counts connections of this process from 1.
     public var id: UInt64
     /// Which side we are.
-    public var role: ConnectionRole
+    public var role: Role
     /// The peer's address, as `host:port`; empty before there is one.
     public var peer: String
 
-    package init(id: UInt64, role: ConnectionRole, peer: String) {
+    package init(id: UInt64, role: Role, peer: String) {
         self.id = id
         self.role = role
         self.peer = peer
     }
-}
-
-/// Which side of a connection we are.
-public enum ConnectionRole: String, Sendable {
-    /// We connected.
-    case client
-    /// We accepted.
-    case server
 }

@@ -40,7 +40,7 @@ package struct OpeningClient {
 
     private enum State {
         case head
-        case entity(ResponseHead, EntityReader)
+        case entity(ResponseHead, BodyReader)
         /// Behind a 101 that needs sixteen bytes more.
         case answer(OpeningResult)
         case done
@@ -145,7 +145,7 @@ package struct OpeningClient {
                     return .response(HandshakeResponse(head: head))
                 default:
                     do throws(WebSocketError) {
-                        state = .entity(head, try EntityReader(of: head, limit: limits.entityBytes))
+                        state = .entity(head, try BodyReader(of: head, limit: limits.entityBytes))
                     } catch {
                         state = .done
                         throw Self.told(error, by: head)

@@ -20,7 +20,7 @@ import NIOCore
 struct ConnectTunnel: Sendable {
     private enum State {
         case head
-        case entity(ResponseHead, EntityReader)
+        case entity(ResponseHead, BodyReader)
         /// A 407 was told. Whether the connection can still be answered on.
         case challenged(isOpen: Bool)
         case done
@@ -145,7 +145,7 @@ struct ConnectTunnel: Sendable {
             provisionalResponses += 1
             return nil
         default:
-            guard let reader = try? EntityReader(of: head, limit: limits.entityBytes),
+            guard let reader = try? BodyReader(of: head, limit: limits.entityBytes),
                 reader.hasOwnEnd || head.status != 407
             else { return finish(head, entity: ByteBuffer(), staysOpen: false) }
             state = .entity(head, reader)
@@ -153,7 +153,7 @@ struct ConnectTunnel: Sendable {
         }
     }
 
-    private static func isBroken(_ reader: inout EntityReader, _ input: inout ByteBuffer) -> Bool {
+    private static func isBroken(_ reader: inout BodyReader, _ input: inout ByteBuffer) -> Bool {
         do throws(WebSocketError) {
             try reader.receive(&input)
             return false

@@ -19,7 +19,7 @@ public struct ScriptedPeer {
     }
 
     /// The side that it plays.
-    public let role: ConnectionRole
+    public let role: Role
     /// Whether everything has been said and heard.
     public var isFinished: Bool { self.index >= self.steps.count }
 
@@ -37,7 +37,7 @@ public struct ScriptedPeer {
     ///   - transcript: the conversation.
     ///   - role: the side to play.
     ///   - connection: which of a client's connections, counted from 0 over its `connect` steps.
-    public init(_ transcript: Transcript, as role: ConnectionRole, connection: Int = 0) {
+    public init(_ transcript: Transcript, as role: Role, connection: Int = 0) {
         self.role = role
         self.transcript = transcript.name
         self.dialect = transcript.dialect

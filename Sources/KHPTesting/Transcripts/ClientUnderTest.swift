@@ -269,7 +269,7 @@ extension Transcript {
     func extensions(
         _ field: String,
         known: [any WebSocketExtension],
-        role: ConnectionRole
+        role: Role
     ) throws(WebSocketError) -> [any WebSocketExtension] {
         guard let value = self[field] else { return [] }
         let offers: [ExtensionOffer]

@@ -9,7 +9,7 @@ package struct ImprovisedPlay {
 
     /// The performance up to the read of this number, counted from 0; with it what the script would send there, and
     /// after that. `nil`: there is no such read.
-    package init?(_ transcript: Transcript, role: ConnectionRole, read: Int) throws(TranscriptError) {
+    package init?(_ transcript: Transcript, role: Role, read: Int) throws(TranscriptError) {
         self.play = try TranscriptPlay(
             TranscriptScript(transcript, role: role),
             extensions: [],

@@ -37,7 +37,7 @@ public struct Transcript: Sendable {
     /// The requirements that it is about.
     public let ids: [String]
     /// Against whom it can be played.
-    public let roles: [ConnectionRole]
+    public let roles: [Role]
     /// The wire dialect that both sides speak.
     public let dialect: Dialect
     /// All fields at its head in their order, those above included.
@@ -66,7 +66,7 @@ public struct Transcript: Sendable {
     /// What happens in a step.
     public enum Action: Sendable, Hashable {
         /// `C opening`, `S binary`, `C eof` …: one side does something.
-        case does(ConnectionRole, Deed)
+        case does(Role, Deed)
         /// `~ 30s`: time passes.
         case wait(Duration)
         /// `C connect <url>`: the client opens a fresh connection.
@@ -107,9 +107,9 @@ public struct Transcript: Sendable {
         func value(_ field: String) -> String? { fields.first { $0.name == field }?.value }
         self.title = value("title") ?? ""
         self.ids = (value("ids") ?? "").split(separator: " ").map(String.init)
-        var roles: [ConnectionRole] = []
+        var roles: [Role] = []
         for word in (value("roles") ?? "client server").split(separator: " ") {
-            guard let role = ConnectionRole(rawValue: String(word)) else {
+            guard let role = Role(rawValue: String(word)) else {
                 throw TranscriptError(name, 1, "\(word) is no role")
             }
             roles.append(role)

@@ -46,7 +46,7 @@ struct TranscriptParser {
     private mutating func action(_ words: [Substring]) throws(TranscriptError) -> Transcript.Action {
         guard words.count >= 2 else { throw self.error("a step needs two words") }
         let argument = words.count > 2 ? String(words[2]) : nil
-        let role: ConnectionRole
+        let role: Role
         switch words[0] {
         case "~":
             guard words[1].last == "s", let seconds = Double(words[1].dropLast()) else {

@@ -33,7 +33,7 @@ extension Transcript {
     ///   - isObserved: whether the connection also tells its observer's events, as it does for logs and traces.
     /// - Throws: ``TranscriptError`` where the side under test leaves the script.
     public func play(
-        against role: ConnectionRole,
+        against role: Role,
         reads: TranscriptReads = .whole,
         extensions: [any WebSocketExtension] = [],
         isObserved: Bool = false
@@ -54,7 +54,7 @@ extension Transcript {
     /// - Throws: ``TranscriptError`` with the cut at which the side under test leaves the script.
     @discardableResult
     public func playAtEverySplit(
-        against role: ConnectionRole,
+        against role: Role,
         extensions: [any WebSocketExtension] = []
     ) throws(TranscriptError) -> Int {
         let script = TranscriptScript(self, role: role)
@@ -63,7 +63,7 @@ extension Transcript {
     }
 
     /// How many bytes the scripted side sends when `role` is under test.
-    public func scriptedBytes(against role: ConnectionRole) -> Int {
+    public func scriptedBytes(against role: Role) -> Int {
         TranscriptScript(self, role: role).fedBytes
     }
 }

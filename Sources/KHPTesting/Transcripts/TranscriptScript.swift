@@ -18,7 +18,7 @@ struct TranscriptScript: Sendable {
     }
 
     let transcript: Transcript
-    let role: ConnectionRole
+    let role: Role
     private(set) var operations: [(line: Int, operation: Operation)] = []
     /// Messages that the scripted side sends after completion: the application's; `nil` where that cannot be told.
     private(set) var applicationMessages: [(MessageKind, ByteBuffer)]? = []
@@ -26,7 +26,7 @@ struct TranscriptScript: Sendable {
     /// The last response of the server, as far as it has come.
     private var response = ByteBuffer()
 
-    init(_ transcript: Transcript, role: ConnectionRole) {
+    init(_ transcript: Transcript, role: Role) {
         self.transcript = transcript
         self.role = role
         for step in transcript.steps {
@@ -43,7 +43,7 @@ struct TranscriptScript: Sendable {
         }
     }
 
-    private mutating func append(_ deed: Transcript.Deed, by side: ConnectionRole, line: Int) {
+    private mutating func append(_ deed: Transcript.Deed, by side: Role, line: Int) {
         let bytes = deed.wire(from: side, in: self.transcript.dialect)
         self.noteMessage(deed, by: side)
         guard side != self.role else {
@@ -62,7 +62,7 @@ struct TranscriptScript: Sendable {
         }
     }
 
-    private mutating func noteMessage(_ deed: Transcript.Deed, by side: ConnectionRole) {
+    private mutating func noteMessage(_ deed: Transcript.Deed, by side: Role) {
         switch deed {
         case .opening(let bytes) where side == .server,
             .message(_, let bytes) where side == .server && bytes.readableBytesView.starts(with: "HTTP/1.1 ".utf8):
@@ -97,7 +97,7 @@ struct TranscriptScript: Sendable {
 
 extension Transcript.Deed {
     /// The bytes on the wire; `nil` for the end of the stream.
-    func wire(from side: ConnectionRole, in dialect: Dialect) -> ByteBuffer? {
+    func wire(from side: Role, in dialect: Dialect) -> ByteBuffer? {
         guard dialect == .rfc6455 else { return self.wire(in: dialect) }
         let writer = FrameWriter(role: side == .client ? .client : .server)
         let mask = Transcript.mask

@@ -64,7 +64,7 @@ struct DemoServers: Sendable {
 struct UppercaseExtension: WebSocketExtension {
     let name = DemoServers.application
 
-    func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? {
+    func makeTransform(role: Role, parameters: ExtensionParameters) -> (any MessageTransform)? {
         role == .client ? Transform() : nil
     }
 

@@ -18,7 +18,7 @@ struct LadderStep: Sendable, Equatable {
     }
 
     /// The steps of an event, as the side that we are sees them; frames only with `trace`.
-    static func steps(of event: ConnectionEvent, role: ConnectionRole = .client, trace: Bool) -> [LadderStep] {
+    static func steps(of event: ConnectionEvent, role: Role = .client, trace: Bool) -> [LadderStep] {
         let request: Ladder.Direction = role == .client ? .sent : .received
         let response: Ladder.Direction = role == .client ? .received : .sent
         switch event {

@@ -129,7 +129,7 @@ final class Reporter: Sendable {
         write(line, to: .standardError)
     }
 
-    private func lines(_ event: ConnectionEvent, _ role: ConnectionRole, id: UInt64?, at time: Duration) -> [String] {
+    private func lines(_ event: ConnectionEvent, _ role: Role, id: UInt64?, at time: Duration) -> [String] {
         let steps = LadderStep.steps(of: event, role: role, trace: options.trace)
         return ladder.withLock { ladder in
             steps.flatMap { step in

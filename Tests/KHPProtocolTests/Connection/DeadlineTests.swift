@@ -36,7 +36,7 @@ struct DeadlineTests {
     private struct Hasty: WebSocketExtension {
         let name = "x-hasty"
 
-        func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? {
+        func makeTransform(role: Role, parameters: ExtensionParameters) -> (any MessageTransform)? {
             Transform()
         }
 

@@ -8,7 +8,7 @@ struct WaitingMessagesTests {
     private struct Chatty: WebSocketExtension {
         let name = "x-chatty"
 
-        func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? {
+        func makeTransform(role: Role, parameters: ExtensionParameters) -> (any MessageTransform)? {
             Transform()
         }
 

@@ -8,7 +8,7 @@ import Testing
 @Suite("permessage-deflate: messages")
 struct DeflateTests {
     private static func peer(
-        _ role: ConnectionRole,
+        _ role: Role,
         _ parameters: String = "",
         limits: Limits = Limits(),
         delivery: Delivery = .messages
@@ -109,10 +109,10 @@ struct DeflateTests {
 
     @Test(
         "RFC 7692 section 7.2.3",
-        arguments: [.client, .server] as [ConnectionRole],
+        arguments: [.client, .server] as [Role],
         [.messages, .chunks] as [Delivery]
     )
-    func vectors(role: ConnectionRole, delivery: Delivery) throws {
+    func vectors(role: Role, delivery: Delivery) throws {
         for vector in try FrameSupport.load("deflate.json", as: Vectors.self).vectors {
             for readBytes in [nil, 1, 3] {
                 var peer = try Self.peer(role, delivery: delivery)
@@ -155,9 +155,9 @@ struct DeflateTests {
             // a block; bytes behind which nothing fits.
             "07", "000500faaf48656c6c6f00", "f200110000", "f248cd", "4bffff", "aaaaaaaaaaaaaaaa",
         ],
-        [.client, .server] as [ConnectionRole]
+        [.client, .server] as [Role]
     )
-    func invalidData(hex: String, role: ConnectionRole) throws {
+    func invalidData(hex: String, role: Role) throws {
         for delivery in [Delivery.messages, .chunks] {
             var peer = try Self.peer(role, delivery: delivery)
             peer.feed(WireFrame(0xC1, FrameSupport.bytes(hex: hex)))
@@ -170,8 +170,8 @@ struct DeflateTests {
         }
     }
 
-    @Test("reserved bits where they do not belong: 1002 (C3)", arguments: [.client, .server] as [ConnectionRole])
-    func misplacedBits(role: ConnectionRole) throws {
+    @Test("reserved bits where they do not belong: 1002 (C3)", arguments: [.client, .server] as [Role])
+    func misplacedBits(role: Role) throws {
         let cases: [[WireFrame]] = [
             [WireFrame(0x41, [0xF2]), WireFrame(0xC0, [0x48])],
             [WireFrame(0x01, [0x41]), WireFrame(0xC0, [0x41])],
@@ -226,7 +226,7 @@ struct DeflateTests {
     func bomb() throws {
         let bytes = Self.deflated([UInt8](repeating: 0, count: 64 << 20))
         #expect(bytes.count < 70_000)
-        for role in [ConnectionRole.client, .server] {
+        for role in [Role.client, .server] {
             for delivery in [Delivery.messages, .chunks] {
                 var limits = Limits()
                 limits.messages.messageBytes = 100_000

@@ -41,7 +41,7 @@ private struct Agreeing: WebSocketExtension {
 
     static let next = Mutex<UInt8>(0)
 
-    func forConnection(_ role: ConnectionRole) -> any WebSocketExtension {
+    func forConnection(_ role: Role) -> any WebSocketExtension {
         Agreeing(
             half: Self.next.withLock { next in
                 next &+= 1; return next
@@ -59,7 +59,7 @@ private struct Agreeing: WebSocketExtension {
         answer["client"] == String(self.half) && answer["server"].flatMap { UInt8($0) } != nil
     }
 
-    func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? {
+    func makeTransform(role: Role, parameters: ExtensionParameters) -> (any MessageTransform)? {
         let halves = ["client", "server"].compactMap { parameters[$0].flatMap { UInt8($0) } }
         return Transform(key: halves.reduce(0) { $0 &* 16 &+ $1 })
     }

@@ -18,7 +18,7 @@ private struct Flipping: WebSocketExtension {
         let closed = Mutex(0)
     }
 
-    func makeFrameTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any FrameTransform)? {
+    func makeFrameTransform(role: Role, parameters: ExtensionParameters) -> (any FrameTransform)? {
         Transform(bits: self.reservedBits, key: self.key, life: self.life)
     }
 
@@ -58,7 +58,7 @@ private struct Marking: WebSocketExtension {
         self.refuses ? .fail("The offer of \(self.name) cannot be understood.") : .accept(offer)
     }
 
-    func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? {
+    func makeTransform(role: Role, parameters: ExtensionParameters) -> (any MessageTransform)? {
         Transform(name: self.name, announces: self.announces)
     }
 
@@ -89,7 +89,7 @@ private struct Marking: WebSocketExtension {
 private struct Failing: WebSocketExtension {
     let name = "x-fail"
 
-    func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? { Transform() }
+    func makeTransform(role: Role, parameters: ExtensionParameters) -> (any MessageTransform)? { Transform() }
 
     struct Transform: MessageTransform {
         struct Bug: Error {}
@@ -107,7 +107,7 @@ private struct Failing: WebSocketExtension {
 private struct Beating: WebSocketExtension {
     let name = "x-beat"
 
-    func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? { Transform() }
+    func makeTransform(role: Role, parameters: ExtensionParameters) -> (any MessageTransform)? { Transform() }
 
     struct Transform: MessageTransform {
         var handlesMessages: Bool { false }

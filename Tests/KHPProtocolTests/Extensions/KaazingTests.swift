@@ -12,7 +12,7 @@ struct KaazingTests {
     private static let ping = WireFrame(0x81, [1, 1, 1, 2, 0x09, 0x00])
     private static let pong = WireFrame(0x81, [1, 1, 1, 2, 0x0A, 0x00])
 
-    private static func peer(_ role: ConnectionRole, _ extensions: [any WebSocketExtension]) throws -> WirePeer {
+    private static func peer(_ role: Role, _ extensions: [any WebSocketExtension]) throws -> WirePeer {
         role == .server
             ? try .server(extensions, offer: extensions.map(\.name).joined(separator: ", "))
             : try .client(
@@ -28,9 +28,9 @@ struct KaazingTests {
 
     @Test(
         "pings in text messages get pongs in text messages; the application sees neither",
-        arguments: [ConnectionRole.client, .server]
+        arguments: [Role.client, .server]
     )
-    func pingPong(role: ConnectionRole) throws {
+    func pingPong(role: Role) throws {
         var peer = try Self.peer(role, [KaazingPingPong()])
         if role == .server { #expect(peer.extensionsField == "x-kaazing-ping-pong; 01010102") }
         peer.feed(Self.ping, Self.pong, WireFrame(0x89, [7]), WireFrame(0x81, Array("hello".utf8)))
@@ -40,9 +40,9 @@ struct KaazingTests {
 
     @Test(
         "text that looks like a control message is escaped, binary never",
-        arguments: [ConnectionRole.client, .server]
+        arguments: [Role.client, .server]
     )
-    func escapes(role: ConnectionRole) throws {
+    func escapes(role: Role) throws {
         let texts: [[UInt8]] = [Self.control, Self.control + [0x09, 0x00], Self.control + Array("x".utf8)]
         var peer = try Self.peer(role, [KaazingPingPong()])
         for text in texts { try peer.send(.text(String(decoding: text, as: UTF8.self))) }

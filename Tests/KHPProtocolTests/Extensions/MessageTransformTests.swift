@@ -21,7 +21,7 @@ private struct Repeating: WebSocketExtension {
         var calls: [String] { self.notes.withLock { $0 } }
     }
 
-    func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? {
+    func makeTransform(role: Role, parameters: ExtensionParameters) -> (any MessageTransform)? {
         Transform(count: self.count, record: self.record)
     }
 
@@ -51,9 +51,9 @@ struct MessageTransformTests {
     @Test(
         "what an extension makes of a message counts against the limit: 1009",
         arguments: [Delivery.messages, .chunks],
-        [ConnectionRole.client, .server]
+        [Role.client, .server]
     )
-    func growth(delivery: Delivery, role: ConnectionRole) throws {
+    func growth(delivery: Delivery, role: Role) throws {
         var limits = Limits()
         limits.messages.messageBytes = 100
         let extensions = [Repeating(count: 10)]

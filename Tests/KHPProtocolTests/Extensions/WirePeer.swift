@@ -20,7 +20,7 @@ struct WireFrame: Equatable {
 /// An open plain WebSocket of ours, with extensions negotiated in the opening handshake, and the test at its other end.
 struct WirePeer {
     private(set) var driven: DrivenConnection
-    private let role: ConnectionRole
+    private let role: Role
     /// What our side answered, or asked for, in Sec-WebSocket-Extensions.
     private(set) var extensionsField: String?
 
@@ -87,7 +87,7 @@ struct WirePeer {
         return peer
     }
 
-    private init(driven: DrivenConnection, role: ConnectionRole) {
+    private init(driven: DrivenConnection, role: Role) {
         self.driven = driven
         self.role = role
     }

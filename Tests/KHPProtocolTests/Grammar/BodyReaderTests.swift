@@ -4,7 +4,7 @@ import KHPProtocol
 import NIOCore
 import Testing
 
-struct EntityReaderTests {
+struct BodyReaderTests {
     /// The client's reading of a response with this content, in one read or byte by byte.
     private static func response(_ content: String, drips: Bool = false) throws -> HandshakeResponse? {
         var client = try OpeningClient(OpeningClientPlan(url: Sample.url(), key: Sample.key))

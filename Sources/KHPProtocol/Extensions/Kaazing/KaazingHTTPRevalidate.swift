@@ -53,7 +53,7 @@ public struct KaazingHTTPRevalidate: WebSocketExtension {
     public func judge(_ answer: ExtensionParameters) -> Bool { EscapedControl(answer) != nil }
 
     /// Takes control messages out of what is received.
-    public func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? {
+    public func makeTransform(role: Role, parameters: ExtensionParameters) -> (any MessageTransform)? {
         EscapedControl(parameters).map { Transform(control: $0, revalidate: self.revalidate) }
     }
 

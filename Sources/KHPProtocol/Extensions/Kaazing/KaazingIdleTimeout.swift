@@ -47,7 +47,7 @@ public struct KaazingIdleTimeout: WebSocketExtension {
     public func judge(_ answer: ExtensionParameters) -> Bool { Self.milliseconds(answer) != nil }
 
     /// Watches the time.
-    public func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? {
+    public func makeTransform(role: Role, parameters: ExtensionParameters) -> (any MessageTransform)? {
         Self.milliseconds(parameters).map { Transform(timeout: .milliseconds($0)) }
     }
 

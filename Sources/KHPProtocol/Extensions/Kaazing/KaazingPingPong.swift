@@ -31,7 +31,7 @@ public struct KaazingPingPong: WebSocketExtension {
     public func judge(_ answer: ExtensionParameters) -> Bool { EscapedControl(answer) != nil }
 
     /// Answers pings, escapes messages.
-    public func makeTransform(role: ConnectionRole, parameters: ExtensionParameters) -> (any MessageTransform)? {
+    public func makeTransform(role: Role, parameters: ExtensionParameters) -> (any MessageTransform)? {
         EscapedControl(parameters).map { Transform(control: $0) }
     }
 

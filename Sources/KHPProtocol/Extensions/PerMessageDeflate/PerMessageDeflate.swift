@@ -98,7 +98,7 @@ public struct PerMessageDeflate: WebSocketExtension {
 
     /// The streams of one connection.
     public func makeFrameTransform(
-        role: ConnectionRole,
+        role: Role,
         parameters: ExtensionParameters
     ) -> (any FrameTransform)? {
         // The answer was ours, or has been judged.

@@ -23,7 +23,7 @@ struct Seeds {
     }
 
     /// The heads on the wire that one side says, and those in its messages.
-    func heads(of role: ConnectionRole) -> [[UInt8]] {
+    func heads(of role: Role) -> [[UInt8]] {
         var heads: [[UInt8]] = []
         for transcript in transcripts {
             for step in transcript.steps {
@@ -38,7 +38,7 @@ struct Seeds {
     }
 
     /// The values that fields of these names have, one to a line where a head has several.
-    func values(of names: Set<String>, from role: ConnectionRole) -> [[UInt8]] {
+    func values(of names: Set<String>, from role: Role) -> [[UInt8]] {
         var values: [[UInt8]] = []
         for head in heads(of: role) {
             let lines = String(decoding: head, as: UTF8.self).split(separator: "\r\n")

@@ -10,7 +10,7 @@ extension FuzzTarget {
     static let clients = connections("clients", .client)
     static let servers = connections("servers", .server)
 
-    private static func connections(_ name: String, _ role: ConnectionRole) -> FuzzTarget {
+    private static func connections(_ name: String, _ role: Role) -> FuzzTarget {
         // Made with the first input: only one of the two is ever used.
         let stages = Stages(role)
         return FuzzTarget(name: name) { _ in
@@ -94,13 +94,13 @@ private final class Stages: @unchecked Sendable {
         var documented: Set<WebSocketError.Code>
     }
 
-    private let role: ConnectionRole
+    private let role: Role
     private(set) lazy var all: [Stage] = make()
 
-    init(_ role: ConnectionRole) { self.role = role }
+    init(_ role: Role) { self.role = role }
 
     /// The codes that the doing of a peer can lead to.
-    private static let documented: [ConnectionRole: Set<WebSocketError.Code>] = [
+    private static let documented: [Role: Set<WebSocketError.Code>] = [
         .client: [
             .timeout, .openingRefused, .openingInvalid, .extendedRequired, .extendedRefused, .extendedInvalid,
             .closedDuringHandshake, .redirectRefused, .redirectMethod, .authenticationFailed,

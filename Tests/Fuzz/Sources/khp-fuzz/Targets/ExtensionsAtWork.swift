@@ -15,7 +15,7 @@ extension FuzzTarget {
             "client_max_window_bits=8; server_no_context_takeover",
         ]
         let answer = answers[input.choice(answers.count)]
-        let role: ConnectionRole = input.flag() ? .client : .server
+        let role: Role = input.flag() ? .client : .server
         let room = [65_536, 7, 1][input.choice(3)]
         let boundaries = input.byte()
         var cuts = input.cuts()
@@ -103,7 +103,7 @@ extension FuzzTarget {
         else { return check(false, "these are our own") }
         let now = NIODeadline.uptimeNanoseconds(1_000_000_000)
         let agreed = [NegotiatedExtension(name: item.name, parameters: parameters, layer: .opening)]
-        func stack(_ role: ConnectionRole) -> ExtensionStack {
+        func stack(_ role: Role) -> ExtensionStack {
             var stack = ExtensionStack(role: role, now: now)
             stack.add(agreed, from: [item])
             try? stack.opened(url: url, now: now)
