@@ -18,7 +18,7 @@ help:
 	@echo "make examples  each example, built and run"
 	@echo "make lint      formatting and style; 'make format' mends most of it"
 	@echo "make bench     ratios to NIOWebSocket, instructions per operation"
-	@echo "make docs      DocC archives in .build/docs"
+	@echo "make docs      the documentation, as a DocC archive in .build/docs"
 	@echo "make build, make setup, make clean"
 
 setup:

@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Builds the DocC documentation of the public modules into .build/docs, without a package plugin.
+# Builds the documentation of the public modules, and the pages that belong to none of them, into one DocC archive:
+# .build/docs/swift-khp.doccarchive. A warning of docc is an error.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# Each module stands before those that link to it.
 modules=(KHPProtocol KHPWebSocket KHPClient KHPServer KHPTesting)
-output=.build/docs
-graphs=.build/docs-graphs
+pages=Documentation/swift-khp.docc
+archive=.build/docs/swift-khp.doccarchive
+scratch=.build/docs-scratch
 
 if command -v docc >/dev/null; then
     docc=(docc)
@@ -16,26 +19,51 @@ else
     [ -x "${docc[0]}" ] || { echo "docs: docc is not here; it comes with the toolchains of swift.org" >&2; exit 1; }
 fi
 
-swift package dump-symbol-graph --minimum-access-level public --skip-synthesized-members
-# The newest one: the package keeps one for each platform and configuration.
-dumped=$(find .build/ -maxdepth 3 -type d -name symbolgraph -print0 | xargs -0 ls -td | head -n 1)
-
-rm -rf "$output" "$graphs"
-mkdir -p "$output"
-archives=()
-for module in "${modules[@]}"; do
-    mkdir -p "$graphs/$module"
-    find "$dumped" \( -name "$module.symbols.json" -o -name "$module@*.symbols.json" \) -exec cp {} "$graphs/$module" \;
-    catalog=()
-    if [ -d "Sources/$module/Documentation.docc" ]; then
-        catalog=("Sources/$module/Documentation.docc")
-    fi
-    "${docc[@]}" convert ${catalog[@]+"${catalog[@]}"} \
-        --additional-symbol-graph-dir "$graphs/$module" \
-        --fallback-display-name "$module" \
-        --fallback-bundle-identifier "swift-khp.$module" \
-        --output-path "$output/$module.doccarchive"
-    archives+=("$output/$module.doccarchive")
+# The symbol graphs come from the built modules, not from `swift package dump-symbol-graph`: that one builds and reads
+# every target of the package, and fails on test bundles that have not been built.
+for target in KHPClient KHPServer KHPTesting; do swift build --target "$target"; done
+binaries=$(swift build --show-bin-path)
+triple=$(swift -print-target-info | sed -nE 's/.*"triple": "([^"]+)".*/\1/p' | head -n 1)
+maps=()
+for map in "$binaries"/*.build/module.modulemap .build/checkouts/*/Sources/*/include/module.modulemap \
+    Sources/*/module.modulemap; do
+    [ -e "$map" ] && maps+=(-Xcc "-fmodule-map-file=$map")
 done
-"${docc[@]}" merge "${archives[@]}" --synthesized-landing-page-name swift-khp --output-path "$output/swift-khp.doccarchive"
-echo "docs: $output/swift-khp.doccarchive"
+
+rm -rf "$archive" "$scratch"
+mkdir -p "$(dirname "$archive")" "$scratch/graphs" "$scratch/archives"
+archives=() dependencies=() catalogs=()
+
+# convert NAME CATALOG [ARGUMENT...]: makes one archive, linked to those before it.
+convert() {
+    local name=$1 catalog=$2 module=()
+    shift 2
+    catalogs+=("$name=$catalog")
+    if [ -d "$scratch/graphs/$name" ]; then module=(--module "$name"); fi
+    scripts/doc-links.py --graphs "$scratch/graphs" ${module[@]+"${module[@]}"} --catalogs "${catalogs[@]}" \
+        --copy "$scratch/$name.docc"
+    "${docc[@]}" convert "$scratch/$name.docc" "$@" \
+        --fallback-display-name "$name" --fallback-bundle-identifier "$name" \
+        --enable-experimental-external-link-support ${dependencies[@]+"${dependencies[@]}"} \
+        --warnings-as-errors --output-path "$scratch/archives/$name.doccarchive"
+    archives+=("$scratch/archives/$name.doccarchive")
+    dependencies+=(--dependency "$scratch/archives/$name.doccarchive")
+}
+
+for module in "${modules[@]}"; do
+    mkdir "$scratch/graphs/$module"
+    swift symbolgraph-extract -module-name "$module" -target "$triple" -I "$binaries/Modules" "${maps[@]}" \
+        -minimum-access-level public -emit-extension-block-symbols -skip-synthesized-members \
+        -output-dir "$scratch/graphs/$module"
+    convert "$module" "Sources/$module/Documentation.docc" --additional-symbol-graph-dir "$scratch/graphs/$module"
+done
+convert swift-khp "$pages"
+"${docc[@]}" merge "${archives[@]}" --synthesized-landing-page-name swift-khp --output-path "$archive"
+
+# `docc merge` makes a landing page that only lists the archives; ours is a page of the last one.
+for page in index.html documentation/index.html; do
+    up=$(dirname "$page" | sed -E 's|^\.$||; s|[^/]+|../|g')
+    printf '<!doctype html><title>swift-khp</title><meta http-equiv="refresh" content="0; url=%sdocumentation/swift-khp/">\n' \
+        "$up" >"$archive/$page"
+done
+echo "docs: $archive"

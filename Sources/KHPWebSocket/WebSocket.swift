@@ -143,8 +143,11 @@ public final class WebSocket: Sendable {
     /// In ``Dialect/hixie75`` and ``Dialect/hixie76`` text alone can be sent so; in ``Dialect/whatwg2010`` nothing can,
     /// since its frames begin with their length. Where the peer or an extension takes whole messages only, the pieces are
     /// collected up to the message limit.
-    /// - Parameter options: how it is to be sent. Where it is compressed, what each write gives can be read at once by
-    ///   the peer; few large pieces compress better than many small ones.
+    /// - Parameters:
+    ///   - kind: text or binary.
+    ///   - options: how it is to be sent. Where it is compressed, the peer can read each write at once; few large pieces
+    ///     compress better than many small ones.
+    ///   - body: writes the pieces.
     /// - Throws: ``WebSocketError`` when the socket is closed, ``WebSocketError/Code/invalidArgument`` where the dialect
     ///   cannot, ``WebSocketError/Code/messageTooBig`` for more than can be collected, `CancellationError` when the task
     ///   is cancelled while it waits for the peer to keep up; and what `body` throws. Once a part of the message has gone

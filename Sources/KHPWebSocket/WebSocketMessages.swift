@@ -113,7 +113,7 @@ public struct WebSocketChunks: AsyncSequence, Sendable {
     }
 }
 
-/// Writes one message in pieces; see ``WebSocket/stream(_:_:)``.
+/// Writes one message in pieces; see ``WebSocket/stream(_:options:_:)``.
 public struct MessageStream: Sendable {
     let socket: WebSocket
     let kind: MessageKind

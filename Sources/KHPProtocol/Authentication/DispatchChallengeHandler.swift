@@ -37,6 +37,8 @@ public struct DispatchChallengeHandler: ChallengeHandler {
 
     /// Registers a handler for the servers of a location; in place of one for the same pattern and realm.
     /// - Parameters:
+    ///   - handler: answers the challenges.
+    ///   - pattern: the location, such as `*.example.com:8000/*`.
     ///   - realm: the realm, or its beginning and a `*`; `nil` is every realm.
     public mutating func register(
         _ handler: any ChallengeHandler,
@@ -59,7 +61,9 @@ public struct DispatchChallengeHandler: ChallengeHandler {
     }
 
     /// Registers a handler for a proxy; no pattern of locations reaches one.
-    /// - Parameter proxy: host and port, such as `proxy.example:3128`; `nil` is every proxy.
+    /// - Parameters:
+    ///   - handler: answers the challenges.
+    ///   - proxy: host and port, such as `proxy.example:3128`; `nil` is every proxy.
     public mutating func register(_ handler: any ChallengeHandler, forProxy proxy: String?) {
         let authority = proxy.map { Bytes.lowercasedASCII($0) }
         self.proxies.removeAll { $0.authority == authority }
