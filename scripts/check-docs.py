@@ -4,7 +4,7 @@
   - each Swift block of README.md, of the DocC catalogs and of the doc comments in Sources stands, line for line, in a
     file under Examples, which CI compiles (imports may stand apart). A block after `<!-- not compiled -->` is exempt;
   - the README's status table names the codes and actions of Specs/status-codes.json;
-  - the README's table of limits names the members and defaults of Limits.swift and ConnectionSettings.swift.
+  - the README's table of limits names the members and defaults of the limits and times of a client and a server.
 """
 
 import json
@@ -101,11 +101,12 @@ def check_status_table():
 
 def defaults(path):
     """Type and name of each public member with a default, and the default in words."""
-    result, type_name = {}, None
+    result, outer, type_name = {}, None, None
     for line in (ROOT / path).read_text().splitlines():
-        if match := re.match(r"public struct (\w+)", line):
-            type_name = match.group(1)
-        if match := re.match(r"    public var (\w+)(?:: ([\w.?]+))?(?: = (.+))?$", line):
+        if match := re.match(r"(extension|public struct|    public struct) (\w+)", line):
+            outer = match.group(2) if match.group(1) == "extension" else outer
+            type_name = None if outer == "Endpoint" else match.group(2)
+        if match := re.match(r"    (?:    )?public var (\w+)(?:: ([\w.?]+))?(?: = (.+))?$", line):
             name, kind, value = match.groups()
             words = None
             if value is None:
@@ -125,19 +126,31 @@ def defaults(path):
 
 
 def check_limits():
-    places = {"limits": "Limits", "limits.messages": "MessageLimits", "timeouts": "Timeouts", "keepAlive": "KeepAliveConfiguration"}
-    known = defaults("Sources/KHPProtocol/Words/Limits.swift") | defaults("Sources/KHPProtocol/Connection/ConnectionSettings.swift")
+    settings = defaults("Sources/KHPProtocol/Words/Limits.swift") | defaults("Sources/KHPProtocol/Connection/ConnectionSettings.swift")
+    roles = {role: defaults(f"Sources/KHP{role.title()}/{role.title()}Limits.swift") for role in ("client", "server")}
+    known = {}
+    for place, type_name in {"limits.messages": "MessageLimits", "keepAlive": "KeepAliveConfiguration"}.items():
+        known |= {(place, name): ("both", words) for (owner, name), words in settings.items() if owner == type_name}
+    for place, type_name in {"limits": "Limits", "timeouts": "Timeouts"}.items():
+        for role, members in roles.items():
+            for (owner, name), words in members.items():
+                if owner != type_name:
+                    continue
+                other = known.get((place, name))
+                if other and other[1] != words:
+                    problem(README, 1, f"{place}.{name} has one default for a client and another for a server")
+                known[place, name] = ("both" if other else role, words)
     for number, cells in rows("## Limits and defaults"):
         match = re.fullmatch(r"`([\w.]+)\.(\w+)`", cells[0])
-        if not match or match.group(1) not in places:
+        if not match or match.group(1) not in ("limits", "limits.messages", "timeouts", "keepAlive"):
             continue
-        words = known.pop((places[match.group(1)], match.group(2)), None)
-        if words is None:
+        entry = known.pop(match.groups(), None)
+        if entry is None:
             problem(README, number, f"{cells[0]} is no member with a default")
-        elif words != cells[1]:
-            problem(README, number, f"the default of {cells[0]} is {words}")
-    for type_name, name in known:
-        problem(README, 1, f"the table of limits does not have {type_name}.{name}")
+        elif entry != tuple(cells[1:3]):
+            problem(README, number, f"{cells[0]} is of {entry[0]}, and its default is {entry[1]}")
+    for place, name in known:
+        problem(README, 1, f"the table of limits does not have {place}.{name}")
 
 
 count = check_blocks()

@@ -110,7 +110,7 @@ func synchronously() -> Endpoint {
 }
 
 func bounds() throws -> Endpoint {
-    var limits = Limits()
+    var limits = Endpoint.Limits()
     limits.messages.messageBytes = 64 * 1024
     limits.inboundQueueMessages = 4
     let endpoint = Endpoint("/small", origins: try .allowing(["https://example.com"]), limits: limits) { socket in

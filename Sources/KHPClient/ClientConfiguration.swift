@@ -75,9 +75,9 @@ extension WebSocketClient {
         /// The place to connect to instead of the host and port of each URL, those of redirects too; the URL goes on naming
         /// Host, Origin, SNI and what the certificate has to be for. No proxy is used then.
         public var connectTo: ConnectTarget?
-        /// The bounds in time.
+        /// Bounds on the time that connects and connections take.
         public var timeouts = Timeouts()
-        /// The bounds in size and number.
+        /// Bounds on the memory that a server can make the client use.
         public var limits = Limits()
         /// Pings and idle time.
         public var keepAlive = KeepAliveConfiguration()

@@ -101,8 +101,8 @@ extension ConnectLoop {
             takesPlaces: takesPlaces,
             deadline: self.deadline,
             bound: bound,
-            limits: self.configuration.limits,
-            liveness: SocketLiveness(self.configuration.timeouts),
+            limits: self.configuration.limits.ofConnection,
+            liveness: SocketLiveness(stalledWrite: self.configuration.timeouts.stalledWrite),
             eventLoop: self.eventLoop
         ).run()
     }
@@ -116,8 +116,8 @@ extension ConnectLoop {
         let info = self.info
         let deadline = self.deadline
         var settings = Connection.Settings()
-        settings.limits = configuration.limits
-        settings.timeouts = configuration.timeouts
+        settings.limits = configuration.limits.ofConnection
+        settings.timeouts = configuration.timeouts.ofConnection
         settings.keepAlive = configuration.keepAlive
         settings.delivery = configuration.delivery
         settings.isObserved = configuration.observer != nil

@@ -60,7 +60,7 @@ extension ConnectLoop {
                 through: proxy,
                 to: plan.url,
                 authorization: authorization,
-                limits: self.configuration.limits
+                limits: self.configuration.limits.ofConnection
             )
             let winner: AddressRace.Winner
             do {

@@ -51,7 +51,7 @@ public struct Endpoint: Sendable {
     /// To such a client a redirect is a balancer message, messages go out unfragmented, and the path of its extended
     /// request does not count; `GET <path>/;e/cookies` is answered as their Java client needs it.
     public var kaazingLegacy = true
-    /// The bounds in size and number; `nil` takes the server's.
+    /// Bounds on handshakes and connections here; `nil` takes the server's.
     public var limits: Limits?
     /// Whether messages are delivered whole or in chunks.
     public var delivery: Delivery
@@ -154,12 +154,12 @@ final class ServedEndpoint: Sendable {
     let origins: OriginPolicy
     let extendedHandshake: ServerExtendedHandshake
     let kaazingLegacy: Bool
-    let limits: Limits?
+    let limits: KHPProtocol.Limits?
     let delivery: Delivery
     let respond: (@Sendable (HandshakeRequest) async -> HandshakeAnswer)?
     let application: Endpoint.Application
 
-    init(_ endpoint: Endpoint) {
+    init(_ endpoint: Endpoint, in server: WebSocketServer.Configuration) {
         self.dialects = endpoint.dialects
         self.answersBeforeKeys = endpoint.answersBeforeKeys
         self.subprotocols = endpoint.subprotocols
@@ -170,7 +170,7 @@ final class ServedEndpoint: Sendable {
         self.origins = endpoint.origins
         self.extendedHandshake = endpoint.extendedHandshake
         self.kaazingLegacy = endpoint.kaazingLegacy
-        self.limits = endpoint.limits
+        self.limits = endpoint.limits.map { $0.applied(to: server.limits.ofConnection) }
         self.delivery = endpoint.delivery
         self.respond = endpoint.respond
         self.application = endpoint.application

@@ -33,9 +33,9 @@ extension WebSocketServer {
         /// what a `TLSConfiguration` begins with, so it says nothing. The application protocol (ALPN) is always
         /// `http/1.1`.
         public var tls: TLSConfiguration?
-        /// The bounds in time.
+        /// Bounds on the time that handshakes and connections take.
         public var timeouts = Timeouts()
-        /// The bounds in size and number; the defaults for endpoints.
+        /// Bounds on the memory and work that clients can cost; endpoints can have some of their own.
         public var limits = Limits()
         /// Pings and idle time.
         public var keepAlive = KeepAliveConfiguration()

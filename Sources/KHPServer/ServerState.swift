@@ -93,7 +93,7 @@ final class ServerState: Sendable {
             }
             try Subprotocols.validate(endpoint.subprotocols)
             _ = try ExtensionNegotiation(endpoint.extensions)
-            guard table.updateValue(ServedEndpoint(endpoint), forKey: endpoint.path) == nil else {
+            guard table.updateValue(ServedEndpoint(endpoint, in: configuration), forKey: endpoint.path) == nil else {
                 throw WebSocketError(.invalidArgument, "There are two endpoints at \(endpoint.path).")
             }
         }

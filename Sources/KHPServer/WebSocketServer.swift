@@ -98,8 +98,8 @@ public final class WebSocketServer: Service, Sendable {
             try NIOSSLContext(configuration: configuration.decidedForServer)
         }
         var settings = Connection.Settings()
-        settings.limits = state.configuration.limits
-        settings.timeouts = state.configuration.timeouts
+        settings.limits = state.configuration.limits.ofConnection
+        settings.timeouts = state.configuration.timeouts.ofConnection
         settings.keepAlive = state.configuration.keepAlive
         settings.isObserved = state.isObserved
         settings.dialects = state.dialects
@@ -123,7 +123,7 @@ public final class WebSocketServer: Service, Sendable {
         case .hostname(let host, let port):
             return
                 try await bootstrap
-                .noticingVanishedPeers(SocketLiveness(state.configuration.timeouts))
+                .noticingVanishedPeers(SocketLiveness(stalledWrite: state.configuration.timeouts.stalledWrite))
                 .bind(host: host, port: port).get()
         case .unixDomainSocket(let path):
             return try await bootstrap.bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()

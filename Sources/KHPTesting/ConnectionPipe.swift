@@ -36,8 +36,8 @@ public struct ConnectionPipe {
         public var extendedHandshake: ExtendedHandshakePolicy
         /// Further fields of its extended request.
         public var extendedHeaders = HTTPFields()
-        /// The bounds in size and number.
-        public var limits = Limits()
+        /// Bounds on the messages that it receives.
+        public var messages = MessageLimits()
         /// Whether messages arrive whole or in chunks, which then are put together again.
         public var delivery = Delivery.messages
 
@@ -61,8 +61,8 @@ public struct ConnectionPipe {
         public var extensions: [any WebSocketExtension]
         /// The part it takes in the extended handshake.
         public var extendedHandshake: ServerExtendedHandshake
-        /// The bounds in size and number.
-        public var limits = Limits()
+        /// Bounds on the messages that it receives.
+        public var messages = MessageLimits()
         /// Whether messages arrive whole or in chunks, which then are put together again.
         public var delivery = Delivery.messages
 
@@ -107,7 +107,7 @@ public struct ConnectionPipe {
         plan.extendedHeaders = client.extendedHeaders
         var settings = Connection.Settings()
         settings.date = { Transcript.date }
-        settings.limits = client.limits
+        settings.limits.messages = client.messages
         settings.delivery = client.delivery
         let connection = try Connection(
             client: plan,
@@ -119,7 +119,7 @@ public struct ConnectionPipe {
         )
         self.dialect = client.dialect
         settings.dialects = [client.dialect]
-        settings.limits = server.limits
+        settings.limits.messages = server.messages
         settings.delivery = server.delivery
         self.server = server
         self.clientSide = DrivenConnection(connection, now: now)

@@ -18,7 +18,7 @@ package struct SocketLiveness: Sendable {
     /// The options with their values, for `setsockopt`.
     package let options: [(option: ChannelOptions.Types.SocketOption, value: Int)]
 
-    package init(_ timeouts: Timeouts) {
+    package init(stalledWrite: Duration) {
         typealias Fixed = Limits.Fixed
         var options: [(ChannelOptions.Types.SocketOption, Int)] = [(.socketOption(.so_keepalive), 1)]
         func tcp(_ name: CInt, _ value: Int) {
@@ -28,7 +28,7 @@ package struct SocketLiveness: Sendable {
             tcp(TCP_KEEPIDLE, Fixed.keepAliveIdleSeconds)
             // A peer that takes nothing for as long as a stalled write may is slow; the kernel does not judge earlier.
             let unacknowledged = Fixed.keepAliveIdleSeconds + Fixed.keepAliveProbes * Fixed.keepAliveIntervalSeconds
-            let stalled = Int(TimeAmount(timeouts.stalledWrite).nanoseconds / 1_000_000)
+            let stalled = Int(TimeAmount(stalledWrite).nanoseconds / 1_000_000)
             // The kernel counts in 31 bits.
             tcp(TCP_USER_TIMEOUT, min(max(unacknowledged * 1000, stalled * 2), Int(Int32.max)))
         #elseif canImport(Darwin)

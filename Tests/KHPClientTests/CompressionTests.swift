@@ -82,9 +82,10 @@ struct CompressionTests {
     @Test("a message of 64 MiB streams both ways without being whole in memory")
     func streaming() async throws {
         let mebibytes = ProcessInfo.processInfo.environment["KHP_STREAM_MEBIBYTES"].flatMap { Int($0) } ?? 64
-        var limits = Limits()
+        var limits = Endpoint.Limits()
         limits.messages.messageBytes = (mebibytes + 1) << 20
         limits.messages.fragments = .max
+        let messages = limits.messages
         let total = mebibytes << 20
         try await withServer {
             Endpoint("/mirror", extensions: [PerMessageDeflate()], limits: limits, delivery: .chunks) { socket in
@@ -100,7 +101,7 @@ struct CompressionTests {
             }
         } body: { port in
             var configuration = WebSocketClient.Configuration()
-            configuration.limits = limits
+            configuration.limits.messages = messages
             configuration.delivery = .chunks
             configuration.extensions = [PerMessageDeflate()]
             let client = WebSocketClient(configuration: configuration)
@@ -130,7 +131,7 @@ struct CompressionTests {
 
     @Test("a bomb costs the server no memory and the client its connection (C1)")
     func bomb() async throws {
-        var limits = Limits()
+        var limits = Endpoint.Limits()
         limits.messages.messageBytes = 1 << 20
         var configuration = WebSocketClient.Configuration()
         var deflate = PerMessageDeflate()

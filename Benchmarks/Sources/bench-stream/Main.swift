@@ -32,7 +32,7 @@ struct BenchStream {
             exit(64)
         }
         let extensions: [any WebSocketExtension] = arguments.contains("--deflate") ? [PerMessageDeflate()] : []
-        var limits = Limits()
+        var limits = Endpoint.Limits()
         limits.messages.messageBytes = (mebibytes + 1) << 20
         limits.messages.fragments = .max
         let server = WebSocketServer(configuration: .init(address: .hostname("127.0.0.1", port: 0))) {
@@ -48,7 +48,7 @@ struct BenchStream {
         }
         let serving = Task { try await server.run() }
         var configuration = WebSocketClient.Configuration()
-        configuration.limits = limits
+        configuration.limits.messages = limits.messages
         configuration.delivery = .chunks
         configuration.extensions = extensions
         let port = try await server.boundPort()

@@ -1,37 +1,37 @@
 /// The bounds in time of one connection. Every wait has one, so that nothing hangs.
-public struct Timeouts: Sendable {
+package struct Timeouts: Sendable {
     /// A whole `connect`, over all redirects and challenges; paused while a challenge handler works.
-    public var total: Duration = .seconds(30)
+    package var total: Duration = .seconds(30)
     /// Name resolution, then the TCP connect over all addresses of the host with the tunnel of a proxy, and then the TLS
     /// handshake; paused while a challenge handler answers the proxy.
-    public var connect: Duration = .seconds(10)
+    package var connect: Duration = .seconds(10)
     /// The opening handshake: from an accepted or established connection to the 101.
-    public var opening: Duration = .seconds(10)
+    package var opening: Duration = .seconds(10)
     /// The extended handshake: absolute, from the 101 of the opening to the completing answer; data, pings and
     /// fragments do not extend it (D15).
-    public var extended: Duration = .seconds(10)
+    package var extended: Duration = .seconds(10)
     /// The longest wait after 202 (client).
-    public var wait: Duration = .seconds(30)
+    package var wait: Duration = .seconds(30)
     /// The longest that a challenge handler may take (client).
-    public var challenge: Duration = .seconds(120)
+    package var challenge: Duration = .seconds(120)
     /// How long a server waits between its 401 and the replay (D17).
-    public var replay: Duration = .seconds(60)
+    package var replay: Duration = .seconds(60)
     /// How long a server counts wrong answers of one address together, and then refuses to take more of them.
-    public var wrongAnswerWindow: Duration = .seconds(60)
+    package var wrongAnswerWindow: Duration = .seconds(60)
     /// One message from its first byte to its last, where it is delivered whole; `nil` waits for ever (threat B8).
-    public var message: Duration? = .seconds(180)
+    package var message: Duration? = .seconds(180)
     /// How long written bytes may go without the peer taking any, before the connection is dropped: from the moment at
     /// which they exceed the send buffer's high-water mark, or the peer was last seen to take some (threat B16).
-    public var stalledWrite: Duration = .seconds(20)
+    package var stalledWrite: Duration = .seconds(20)
     /// How long the answer to the peer's close frame waits for the application to take, and perhaps answer, the messages
     /// before it. It goes out as soon as that is done.
-    public var closeHold: Duration = .seconds(2)
+    package var closeHold: Duration = .seconds(2)
     /// The closing handshake: how long to wait for the peer's close frame and the end of its stream. A client that has
     /// seen both close frames waits a second for the server to end the stream, and ends it then (RFC 6455 section 7.1.1).
-    public var close: Duration = .seconds(10)
+    package var close: Duration = .seconds(10)
 
     /// The defaults.
-    public init() {}
+    package init() {}
 }
 
 /// When to send pings, and when to give up on a silent peer.

@@ -45,7 +45,7 @@ struct ExtendedRequestReader {
     private var body = ByteBuffer()
 
     init(limits: Limits) {
-        entityLimit = limits.entityBytes
+        entityLimit = limits.bodyBytes
         decoder = RequestHeadDecoder(limits: limits.extendedHead)
     }
 

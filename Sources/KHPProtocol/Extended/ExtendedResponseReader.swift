@@ -54,7 +54,7 @@ struct ExtendedResponseReader {
     }
 
     init(limits: Limits, method: String) {
-        entityLimit = limits.entityBytes
+        entityLimit = limits.bodyBytes
         isAnswerToHead = method == "HEAD"
         decoder = ResponseHeadDecoder(limits: limits.extendedHead)
     }

@@ -145,7 +145,7 @@ package struct OpeningClient {
                     return .response(HandshakeResponse(head: head))
                 default:
                     do throws(WebSocketError) {
-                        state = .entity(head, try BodyReader(of: head, limit: limits.entityBytes))
+                        state = .entity(head, try BodyReader(of: head, limit: limits.bodyBytes))
                     } catch {
                         state = .done
                         throw Self.told(error, by: head)

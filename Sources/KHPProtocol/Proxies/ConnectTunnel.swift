@@ -145,7 +145,7 @@ struct ConnectTunnel: Sendable {
             provisionalResponses += 1
             return nil
         default:
-            guard let reader = try? BodyReader(of: head, limit: limits.entityBytes),
+            guard let reader = try? BodyReader(of: head, limit: limits.bodyBytes),
                 reader.hasOwnEnd || head.status != 407
             else { return finish(head, entity: ByteBuffer(), staysOpen: false) }
             state = .entity(head, reader)

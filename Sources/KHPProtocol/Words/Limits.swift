@@ -1,34 +1,33 @@
 /// Why this file exists: every bound that a peer can run into has a name, a default and a reason, in one place.
 ///
 /// Nothing that a peer sends may grow without an end: bytes, counts and waits are all bounded by a member of
-/// ``Limits`` (what a user may change) or of ``Limits/Fixed`` (what belongs to the protocol's safety and stays).
+/// ``Limits`` (a user may change it: the limits of a client, of a server and of an endpoint are turned into it) or of
+/// ``Limits/Fixed`` (it belongs to the protocol's safety and stays).
 
 package import NIOCore
 
 /// Bounds on what a peer may make this end hold or count. What takes its time is bounded by ``Timeouts``.
 ///
-/// Set per client, per server, and per endpoint for what concerns an open connection there; heads and listeners are
-/// bounded before an endpoint is known, by the server's. Sizes are bytes; the defaults suit a server on the open
-/// internet. A limit that is reached ends the handshake with a readable refusal, or the open connection with close code
-/// 1008 (policy) or 1009 (message too big).
-public struct Limits: Sendable, Hashable {
-    // MARK: Heads and entities
+/// Sizes are bytes; the defaults suit a server on the open internet. A limit that is reached ends the handshake with a
+/// readable refusal, or the open connection with close code 1008 (policy) or 1009 (message too big).
+package struct Limits: Sendable, Hashable {
+    // MARK: Heads and bodies
 
     /// Longest line of an HTTP head in bytes, the request line included. 8 KiB is what nginx, Netty and others take.
-    public var lineBytes = 8 * 1024
+    package var lineBytes = 8 * 1024
 
     /// Largest HTTP head on the wire in bytes. Room for long cookies and a few authorization fields.
-    public var headBytes = 32 * 1024
+    package var headBytes = 32 * 1024
 
     /// Most fields in one head. Browsers send about twenty.
-    public var fieldCount = 100
+    package var fieldCount = 100
 
     /// Largest HTTP head inside WebSocket messages (the extended handshake) in bytes. It carries no cookies, so less.
-    public var extendedHeadBytes = 16 * 1024
+    package var extendedHeadBytes = 16 * 1024
 
-    /// Largest entity in bytes that is kept of an HTTP request or response in either handshake. An explanation for a
+    /// Largest body in bytes that is kept of an HTTP request or response in either handshake. An explanation for a
     /// person or a list of choices fits; a download does not.
-    public var entityBytes = 64 * 1024
+    package var bodyBytes = 64 * 1024
 
     // MARK: Handshakes
 
@@ -48,52 +47,30 @@ public struct Limits: Sendable, Hashable {
     package var processingTimeout: TimeAmount = .seconds(30)
 
     /// Most challenges that a client answers in one connect. One for each layer and one mistyped password.
-    public var challengeRounds = 4
+    package var challengeRounds = 4
 
     /// Wrong answers to a challenge that a server takes on one connection before it answers 403. Slows guessing.
-    public var wrongAnswers = 3
-
-    /// Wrong answers from one address within `Timeouts.wrongAnswerWindow`, over all connections of a listener, before
-    /// each further attempt is answered 403. Guessing is slow then, and an office that mistypes is not locked out.
-    public var wrongAnswersPerAddress = 100
-
-    /// Credentials of one address that a server checks at the same time; more wait for their turn, the newest first. What
-    /// a password hash costs is bounded with it, and whoever comes behind a flood of wrong ones is not kept waiting.
-    public var credentialChecksPerAddress = 4
-
-    /// Credentials that a listener checks at the same time, of all addresses together; addresses take turns.
-    public var credentialChecks = 32
+    package var wrongAnswers = 3
 
     // MARK: Open connections
 
     /// What one direction of an open connection may consist of.
-    public var messages = MessageLimits()
+    package var messages = MessageLimits()
 
     /// Received messages that wait for the application before reading stops.
-    public var inboundQueueMessages = 64
+    package var inboundQueueMessages = 64
 
     /// Bytes of received messages that wait for the application before reading stops.
-    public var inboundQueueBytes = 1024 * 1024
+    package var inboundQueueBytes = 1024 * 1024
 
     /// Bytes waiting to be written from which on `send` suspends. Beyond a round trip's worth more does not help.
-    public var sendBufferHighMark = 64 * 1024
+    package var sendBufferHighMark = 64 * 1024
 
     /// Bytes waiting to be written at which suspended sends go on.
-    public var sendBufferLowMark = 32 * 1024
-
-    // MARK: Listeners
-
-    /// Most connections of one listener, open or opening.
-    public var connections = 10_000
-
-    /// Most connections of one listener that are still in a handshake. They hold buffers before anyone is known.
-    public var pendingHandshakes = 2_000
-
-    /// Most connections from one address that are still in a handshake. An office behind one address fits.
-    public var pendingHandshakesPerAddress = 256
+    package var sendBufferLowMark = 32 * 1024
 
     /// The default limits.
-    public init() {}
+    package init() {}
 }
 
 /// Bounds on the messages and frames of one direction of an open connection.
@@ -132,7 +109,7 @@ extension Limits {
         /// redirects may choose a name with thousands.
         package static let racingAddresses = 8
 
-        /// Connections beyond ``Limits/connections`` that get an answer at a time; more are closed without one. Each
+        /// Connections beyond a server's limit that get an answer at a time; more are closed without one. Each
         /// lasts a second at most.
         package static let turnedAway = 64
 
@@ -203,7 +180,7 @@ extension Limits {
     package static let extendedHandshakeMessages: MessageLimits = {
         var limits = MessageLimits()
         let defaults = Limits()
-        limits.messageBytes = defaults.extendedHeadBytes + defaults.entityBytes
+        limits.messageBytes = defaults.extendedHeadBytes + defaults.bodyBytes
         limits.fragments = Fixed.extendedFragments
         return limits
     }()

@@ -223,7 +223,7 @@ struct RouteOptions: ParsableArguments {
         configuration.timeouts.connect = timeout.duration
         configuration.timeouts.opening = timeout.duration
         configuration.timeouts.extended = timeout.duration
-        configuration.timeouts.wait = wait.duration
+        configuration.timeouts.processing = wait.duration
     }
 }
 

@@ -41,10 +41,10 @@ struct Main {
     }
 
     /// What the suite asks of a peer: messages of 16 MiB, 65,536 fragments of one.
-    private static var limits: Limits {
-        var limits = Limits()
-        limits.messages.messageBytes = 32 << 20
-        limits.messages.fragments = 1 << 17
+    private static var messages: MessageLimits {
+        var limits = MessageLimits()
+        limits.messageBytes = 32 << 20
+        limits.fragments = 1 << 17
         return limits
     }
 
@@ -57,7 +57,7 @@ struct Main {
 
     private static func serve() async throws {
         var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: 0))
-        configuration.limits = limits
+        configuration.limits.messages = messages
         configuration.keepAlive = keepAlive
         let server = WebSocketServer(configuration: configuration) {
             Endpoint("/", extensions: [PerMessageDeflate()], messageHandler: { Echo() })
@@ -75,7 +75,7 @@ struct Main {
         var configuration = WebSocketClient.Configuration()
         configuration.extendedHandshake = .off
         configuration.extensions = [PerMessageDeflate()]
-        configuration.limits = limits
+        configuration.limits.messages = messages
         configuration.keepAlive = keepAlive
         let client = WebSocketClient(configuration: configuration)
         do {

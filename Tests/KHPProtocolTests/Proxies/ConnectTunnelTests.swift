@@ -112,7 +112,7 @@ import Testing
 
     @Test func boundsTheContentOfARefusal() throws {
         var limits = Limits()
-        limits.entityBytes = 10
+        limits.bodyBytes = 10
         let text = "HTTP/1.1 403 No\r\nContent-Length: 1000000\r\n\r\n0123456789abcdef"
         let run = TunnelRun.of(try Self.tunnel(limits: limits), [Array(text.utf8)])
         #expect(run.error == .proxyRefused)
@@ -169,7 +169,7 @@ import Testing
     @Test("a 407 that is larger than the bound, or with bytes behind it, leaves no usable connection (A17)")
     func unusable() throws {
         var limits = Limits()
-        limits.entityBytes = 4
+        limits.bodyBytes = 4
         let large = "HTTP/1.1 407 X\r\n\(Self.challenge)Content-Length: 5\r\n\r\nlarge"
         #expect(TunnelRun.of(try Self.tunnel(limits: limits), [Array(large.utf8)]).challenges == ["407 closed"])
         let glued = "HTTP/1.1 407 X\r\n\(Self.challenge)Content-Length: 1\r\n\r\n.HTTP/1.1 200 OK\r\n\r\n"

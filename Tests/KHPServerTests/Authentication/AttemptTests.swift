@@ -101,7 +101,7 @@ struct AttemptTests {
             #expect(heads.count { $0.hasPrefix("HTTP/1.1 403 ") } == 50)
             let counts = desk.counts.withLock { $0 }
             #expect(counts.checked == 101, "the limit, and the right one")
-            #expect(counts.most <= Limits().credentialChecksPerAddress)
+            #expect(counts.most <= WebSocketServer.Limits().credentialChecksPerAddress)
         }
     }
 

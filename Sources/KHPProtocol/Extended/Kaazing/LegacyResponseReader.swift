@@ -24,7 +24,7 @@ struct LegacyResponseReader {
 
     init(limits: Limits, method: String) {
         headLimits = limits.extendedHead
-        entityLimit = limits.entityBytes
+        entityLimit = limits.bodyBytes
         isAnswerToHead = method == "HEAD"
     }
 

@@ -201,7 +201,7 @@ import Testing
 
         var large = try Self.client(before: "response")
         let limits = Limits()
-        let room = limits.extendedHeadBytes + limits.entityBytes
+        let room = limits.extendedHeadBytes + limits.bodyBytes
         let first = "HTTP/1.1 403 No\r\n\r\n"
         _ = large.receive(ByteBuffer(string: first), now: .at(1))
         let rest = ByteBuffer(repeating: 0x61, count: room - first.utf8.count)
