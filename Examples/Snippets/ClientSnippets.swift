@@ -68,7 +68,7 @@ func trust() throws -> WebSocketClient {
 
 func asKaazingClientsDo() -> WebSocketClient {
     var configuration = WebSocketClient.Configuration()
-    configuration.kaazingLegacy = true
+    configuration.extended.kaazingLegacy = true
     return WebSocketClient(configuration: configuration)
 }
 
@@ -125,9 +125,9 @@ func receivingInPieces() async throws {
 
 func extendedRequest() -> WebSocketClient {
     var configuration = WebSocketClient.Configuration()
-    configuration.extendedHandshake = .required
-    configuration.extendedMethod = "POST"
-    configuration.extendedHeaders[.contentType] = "application/json"
-    configuration.extendedBody = ByteBuffer(string: #"{"since": 17}"#)
+    configuration.extended.policy = .required
+    configuration.extended.method = "POST"
+    configuration.extended.headers[.contentType] = "application/json"
+    configuration.extended.body = ByteBuffer(string: #"{"since": 17}"#)
     return WebSocketClient(configuration: configuration)
 }

@@ -22,25 +22,8 @@ extension WebSocketClient {
         /// them in neither handshake is left with 1010 (RFC 6455 section 7.4.1), and the connect fails with
         /// ``WebSocketError/Code/extensionRequired``.
         public var requiredExtensions: Set<String> = []
-        /// Whether to ask for the extended handshake, and whether to go on without it.
-        public var extendedHandshake: ExtendedHandshakePolicy = .preferred
-        /// Whether to speak to a Kaazing gateway as Kaazing's own clients do: asks with `.kl=Y` in the query of each
-        /// opening request, waits for the balancer messages, and takes a response as complete when an empty message ends
-        /// it. A gateway's balancer then sends the client where it wants it, within ``redirects``.
-        ///
-        /// Not needed for gateways as such, which speak the extended handshake as specified to everyone else. Servers that
-        /// do not know `.kl=Y` but speak the extended handshake cannot be used with it. Means nothing where the extended
-        /// handshake is off.
-        public var kaazingLegacy = false
-        /// The method of the extended request.
-        public var extendedMethod = "GET"
-        /// An entity for the extended request. It is announced with `Expect: 100-continue` and held back until the
-        /// server answers 100, or has said nothing for a second.
-        public var extendedBody: ByteBuffer?
-        /// Further fields of the extended request. They stay with the origin of the URL that was given (D12). What
-        /// ``headers`` may not hold, they may not hold either, but for Host: it may stand here once, and name the host
-        /// and port of the URL (D25).
-        public var extendedHeaders = HTTPFields()
+        /// The extended handshake: whether to ask for it, and what its request holds.
+        public var extended = ExtendedHandshake()
         /// Further fields of the opening request. They stay with the origin of the URL that was given (D12).
         ///
         /// Fields of the handshake's own, such as Host, Connection and Sec-WebSocket-*, are refused by the connect with
@@ -108,6 +91,33 @@ extension WebSocketClient {
         case host(String, port: Int)
         /// A Unix domain socket.
         case unixDomainSocket(path: String)
+    }
+
+    /// The part that a client takes in the extended handshake, and the request that it sends there.
+    public struct ExtendedHandshake: Sendable {
+        /// Asks for the extended handshake, requires it, or does without.
+        public var policy = ExtendedHandshakePolicy.preferred
+        /// The method of the request.
+        public var method = "GET"
+        /// The body of the request. It is announced with `Expect: 100-continue` and held back until the server answers
+        /// 100, or has said nothing for a second.
+        public var body: ByteBuffer?
+        /// Further headers of the request. They go to the origin of the URL that was given, not on to others.
+        ///
+        /// A header that ``Configuration/headers`` may not hold is refused here too, but for Host: it may stand here
+        /// once, and names the host and port of the URL.
+        public var headers = HTTPFields()
+        /// Speaks to a Kaazing gateway as Kaazing's own clients do: asks with `.kl=Y` in the query of each opening
+        /// request, waits for the balancer messages, and takes a response as complete when an empty message ends it. A
+        /// gateway's balancer then sends the client where it wants it, within ``Configuration/redirects``.
+        ///
+        /// Off by default: gateways speak the extended handshake as specified to everyone who does not ask so. A server
+        /// that does not know `.kl=Y` but speaks the extended handshake cannot be used with it. Means nothing where
+        /// ``policy`` is ``KHPProtocol/ExtendedHandshakePolicy/off``.
+        public var kaazingLegacy = false
+
+        /// The defaults: asked for, a GET without a body.
+        public init() {}
     }
 
     /// How a client authenticates itself.

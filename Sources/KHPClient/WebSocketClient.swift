@@ -126,13 +126,13 @@ public struct WebSocketClient: Sendable {
         plan.subprotocols = subprotocols
         plan.extensions = configuration.extensions
         plan.requiredExtensions = configuration.requiredExtensions
-        plan.extendedHandshake = configuration.extendedHandshake
-        plan.kaazingLegacy = configuration.kaazingLegacy
-        plan.method = configuration.extendedMethod
-        plan.body = configuration.extendedBody
+        plan.extendedHandshake = configuration.extended.policy
+        plan.kaazingLegacy = configuration.extended.kaazingLegacy
+        plan.method = configuration.extended.method
+        plan.body = configuration.extended.body
         plan.origin = configuration.origin
         plan.headers = configuration.headers
-        plan.extendedHeaders = configuration.extendedHeaders
+        plan.extendedHeaders = configuration.extended.headers
         let redirects = RedirectTracker(
             from: plan.url,
             policy: configuration.redirects.policy,

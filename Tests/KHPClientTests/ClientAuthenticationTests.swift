@@ -18,7 +18,7 @@ struct ClientAuthenticationTests {
         _ configure: (inout WebSocketClient.Configuration) -> Void = { _ in }
     ) -> WebSocketClient {
         var configuration = WebSocketClient.Configuration()
-        configuration.extendedHandshake = .off
+        configuration.extended.policy = .off
         configuration.challengeHandler = handler
         configuration.timeouts.close = .milliseconds(200)
         configure(&configuration)
@@ -285,7 +285,7 @@ struct ClientAuthenticationTests {
                 let origin = try WebSocketURL("ws://127.0.0.1:\(port)")
                 let credentials = Credentials.basic(user: "joe", password: "welcome")
                 let client = self.client(nil) {
-                    $0.extendedHandshake = .required
+                    $0.extended.policy = .required
                     $0.authentication.preemptive = [PreemptiveCredentials(credentials, origin: origin)]
                 }
                 try await client.withConnection(to: "ws://127.0.0.1:\(port)/desk") { socket in

@@ -50,7 +50,7 @@ struct CompressionTests {
                 }
             } body: { port in
                 var configuration = WebSocketClient.Configuration()
-                configuration.extendedHandshake = extended
+                configuration.extended.policy = extended
                 configuration.extensions = [setting.extension]
                 let client = WebSocketClient(configuration: configuration)
                 try await client.withConnection(to: "ws://127.0.0.1:\(port)/echo") { socket in
@@ -167,7 +167,7 @@ struct CompressionTests {
                 }
             } body: { port in
                 var configuration = WebSocketClient.Configuration()
-                configuration.extendedHandshake = .off
+                configuration.extended.policy = .off
                 var deflate = PerMessageDeflate()
                 deflate.contextTakeover = takeover
                 deflate.peerContextTakeover = takeover

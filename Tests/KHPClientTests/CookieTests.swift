@@ -68,7 +68,7 @@ struct CookieTests {
         guard path == "/set" || extended == .required else { return }
         try await self.withCookieServer { port, seen in
             var configuration = WebSocketClient.Configuration()
-            configuration.extendedHandshake = extended
+            configuration.extended.policy = extended
             let client = WebSocketClient(configuration: configuration)
             try await client.withConnection(to: "ws://127.0.0.1:\(port)\(path)") {
                 #expect($0.negotiated.cookies.map(\.name) == (path == "/set" ? ["a", "b"] : ["a", "b"]))
@@ -94,7 +94,7 @@ struct CookieTests {
             configuration.challengeHandler = BasicChallengeHandler(user: "joe", password: "x")
             for extended in [ExtendedHandshakePolicy.required, .off] {
                 #expect(store.all().isEmpty)
-                configuration.extendedHandshake = extended
+                configuration.extended.policy = extended
                 let client = WebSocketClient(configuration: configuration)
                 _ = try? await client.connect(to: "ws://127.0.0.1:\(port)/refuse")
                 try await client.withConnection(to: "ws://127.0.0.1:\(port)/redirect") { _ in }

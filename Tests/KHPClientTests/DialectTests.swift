@@ -18,7 +18,7 @@ struct DialectTests {
     ) -> WebSocketClient.Configuration {
         var configuration = WebSocketClient.Configuration()
         configuration.dialect = dialect
-        configuration.extendedHandshake = extended
+        configuration.extended.policy = extended
         return configuration
     }
 

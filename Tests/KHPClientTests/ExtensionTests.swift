@@ -40,7 +40,7 @@ struct ExtensionTests {
             }
         } body: { port in
             var configuration = WebSocketClient.Configuration()
-            configuration.extendedHandshake = extended
+            configuration.extended.policy = extended
             configuration.extensions = [NamedExtension("x-unknown"), Shouting()]
             try await WebSocketClient(configuration: configuration).withConnection(to: "ws://127.0.0.1:\(port)/echo") {
                 socket in

@@ -13,7 +13,7 @@ struct KaazingGatewayTests {
         -> WebSocketClient
     {
         var configuration = WebSocketClient.Configuration()
-        configuration.kaazingLegacy = legacy
+        configuration.extended.kaazingLegacy = legacy
         change(&configuration)
         return WebSocketClient(configuration: configuration)
     }
@@ -82,7 +82,7 @@ struct KaazingGatewayTests {
                 let client = self.client(legacy: legacy) {
                     $0.challengeHandler = BasicChallengeHandler(user: "joe", password: "welcome")
                     $0.headers = [.init("X-Desk")!: "7", .cookie: "secret=1"]
-                    $0.extendedHeaders = [.init("X-Api-Key")!: "secret"]
+                    $0.extended.headers = [.init("X-Api-Key")!: "secret"]
                 }
                 try await client.withConnection(to: "ws://127.0.0.1:\(port)/echo") { socket in
                     #expect(socket.negotiated.url.description == "ws://localhost:\(member)/echo")
@@ -180,7 +180,7 @@ struct KaazingGatewayTests {
         } body: { port in
             // D9: a gateway refuses fields of an opening in the extended request.
             for legacy in [false, true] {
-                let client = self.client(legacy: legacy) { $0.extendedHeaders = [.init("Via")!: "1.1 proxy"] }
+                let client = self.client(legacy: legacy) { $0.extended.headers = [.init("Via")!: "1.1 proxy"] }
                 do {
                     _ = try await client.connect(to: "ws://127.0.0.1:\(port)/echo")
                     Issue.record("opened")

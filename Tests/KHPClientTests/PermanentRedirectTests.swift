@@ -38,7 +38,7 @@ struct PermanentRedirectTests {
         } body: { port in
             let asked = Mutex<[Int]>([])
             var configuration = WebSocketClient.Configuration()
-            configuration.extendedHandshake = extended
+            configuration.extended.policy = extended
             configuration.redirects.follows308 = true
             configuration.redirects.permits = { step, addresses in
                 asked.withLock { $0.append(step.status) }
@@ -72,7 +72,7 @@ struct PermanentRedirectTests {
             } body: { port in
                 var configuration = WebSocketClient.Configuration()
                 configuration.headers[HTTPField.Name("X-Api-Key")!] = "canary-1"
-                configuration.extendedHeaders[HTTPField.Name("X-Token")!] = "canary-2"
+                configuration.extended.headers[HTTPField.Name("X-Token")!] = "canary-2"
                 let client = WebSocketClient(configuration: configuration)
                 try await client.withReconnection(to: "ws://127.0.0.1:\(port)/a", policy: Self.policy) { socket in
                     #expect(socket.negotiated.url.port == other)

@@ -19,7 +19,7 @@ struct RedirectTests {
             echo("/b")
         } body: { port in
             var configuration = WebSocketClient.Configuration()
-            configuration.extendedHandshake = extended
+            configuration.extended.policy = extended
             try await WebSocketClient(configuration: configuration).withConnection(to: "ws://127.0.0.1:\(port)/a") {
                 #expect($0.negotiated.url.resource == "/b?x=1")
                 #expect($0.negotiated.redirects.map(\.status) == [status])
@@ -76,9 +76,9 @@ struct RedirectTests {
                 }
             } body: { port in
                 var configuration = WebSocketClient.Configuration()
-                configuration.extendedHandshake = extended
+                configuration.extended.policy = extended
                 configuration.headers[HTTPField.Name("X-Api-Key")!] = "canary-1"
-                configuration.extendedHeaders[HTTPField.Name("X-Token")!] = "canary-2"
+                configuration.extended.headers[HTTPField.Name("X-Token")!] = "canary-2"
                 configuration.challengeHandler = BasicChallengeHandler(user: "joe", password: "canary-3")
                 let client = WebSocketClient(configuration: configuration)
                 try await client.withConnection(to: "ws://127.0.0.1:\(port)/a") {
@@ -104,7 +104,7 @@ struct RedirectTests {
             echo("/b")
         } body: { port in
             var configuration = WebSocketClient.Configuration()
-            configuration.extendedHandshake = extended
+            configuration.extended.policy = extended
             configuration.redirects.follows308 = follows
             let client = WebSocketClient(configuration: configuration)
             do {

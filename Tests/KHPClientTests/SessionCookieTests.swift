@@ -8,7 +8,7 @@ import Testing
 struct SessionCookieTests {
     private static func client(_ store: CookieStore) -> WebSocketClient {
         var configuration = WebSocketClient.Configuration()
-        configuration.extendedHandshake = .off
+        configuration.extended.policy = .off
         configuration.cookies = .store(store)
         configuration.challengeHandler = LoginChallengeHandler(user: "joe", password: "welcome")
         return WebSocketClient(configuration: configuration)
@@ -91,7 +91,7 @@ struct SessionCookieTests {
                     : .textThenClose(refusal("302 Found", "Location: /next", "Set-Cookie: member=7; Path=/"))
             } body: { port, heard in
                 var configuration = WebSocketClient.Configuration()
-                configuration.extendedHandshake = .off
+                configuration.extended.policy = .off
                 configuration.cookies = cookies
                 let client = WebSocketClient(configuration: configuration)
                 try await client.withConnection(to: "ws://127.0.0.1:\(port)/desk") { _ in }

@@ -9,7 +9,7 @@ struct SocketTests {
     @Test("text, binary, empty and large messages come back as they were", arguments: [true, false])
     func echoes(_ extended: Bool) async throws {
         var configuration = WebSocketClient.Configuration()
-        configuration.extendedHandshake = extended ? .required : .off
+        configuration.extended.policy = extended ? .required : .off
         let client = WebSocketClient(configuration: configuration)
         let messages: [WebSocketMessage] = [
             .text("hello"), .text(""), .text("grüße 🌍"), .binary(ByteBuffer()), .binary(ByteBuffer(bytes: 0...255)),

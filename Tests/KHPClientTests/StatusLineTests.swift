@@ -17,7 +17,7 @@ struct StatusLineTests {
 
     private static func client(_ policy: ExtendedHandshakePolicy) -> WebSocketClient {
         var configuration = WebSocketClient.Configuration()
-        configuration.extendedHandshake = policy
+        configuration.extended.policy = policy
         configuration.timeouts.total = .seconds(10)
         return WebSocketClient(configuration: configuration)
     }

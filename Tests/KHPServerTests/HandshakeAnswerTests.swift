@@ -43,7 +43,7 @@ struct HandshakeAnswerTests {
             }
         } body: { port in
             var configuration = WebSocketClient.Configuration()
-            configuration.extendedHandshake = policy
+            configuration.extended.policy = policy
             let client = WebSocketClient(configuration: configuration)
             do {
                 try await client.withConnection(to: "ws://127.0.0.1:\(port)/x") { socket in
@@ -84,9 +84,9 @@ struct HandshakeAnswerTests {
         } body: { port in
             var configuration = WebSocketClient.Configuration()
             configuration.headers[.userAgent] = "test"
-            configuration.extendedHeaders[.accept] = "x/y"
-            configuration.extendedMethod = "POST"
-            configuration.extendedBody = ByteBuffer(string: "the body")
+            configuration.extended.headers[.accept] = "x/y"
+            configuration.extended.method = "POST"
+            configuration.extended.body = ByteBuffer(string: "the body")
             let client = WebSocketClient(configuration: configuration)
             try await client.withConnection(to: "ws://127.0.0.1:\(port)/x?q=1", subprotocols: ["a", "b"]) { socket in
                 #expect(socket.negotiated.subprotocol == "b")

@@ -68,7 +68,7 @@ struct StatusTableTests {
         configure: (inout WebSocketClient.Configuration) -> Void = { _ in }
     ) async throws -> Negotiation {
         var configuration = WebSocketClient.Configuration()
-        configuration.extendedHandshake = .required
+        configuration.extended.policy = .required
         configuration.challengeHandler = BasicChallengeHandler(user: "joe", password: "welcome")
         configuration.observer = { event, _ in trace.observe(event) }
         configure(&configuration)
@@ -164,15 +164,15 @@ struct StatusTableTests {
         } body: { port in
             let body = Trace()
             let read = try await Self.connect(port, "/read", body) {
-                $0.extendedMethod = "POST"
-                $0.extendedBody = ByteBuffer(string: "hello")
+                $0.extended.method = "POST"
+                $0.extended.body = ByteBuffer(string: "hello")
             }
             #expect(read.status == 101)
             #expect(body.first?.status == 100)
             #expect(body.first?.action == .sendBody)
 
             await #expect {
-                _ = try await Self.connect(port, "/moved", Trace()) { $0.extendedMethod = "POST" }
+                _ = try await Self.connect(port, "/moved", Trace()) { $0.extended.method = "POST" }
             } throws: { error in
                 (error as? WebSocketError)?.code == .redirectMethod
             }
@@ -182,7 +182,7 @@ struct StatusTableTests {
                 ("/found", "POST", "GET"), ("/found", "HEAD", "HEAD"), ("/found", "PUT", nil), ("/other", "PUT", "GET"),
                 ("/many", "POST", nil), ("/many", "HEAD", "HEAD"),
             ] as [(String, String, String?)] {
-                let got = try? await Self.connect(port, path, Trace()) { $0.extendedMethod = method }
+                let got = try? await Self.connect(port, path, Trace()) { $0.extended.method = method }
                 #expect(got?.response?.fields[.allow] == asked, "\(path) after \(method)")
             }
 

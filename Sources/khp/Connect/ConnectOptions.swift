@@ -131,19 +131,19 @@ struct HandshakeOptions: ParsableArguments {
             )
         }
         configuration.requiredExtensions = Set(requiredExtensions)
-        configuration.extendedHandshake = extended
+        configuration.extended.policy = extended
         guard !kaazingLegacy || extended != .off else {
             throw CommandFailure.usage(
                 "--kaazing-legacy is a form of the extended handshake; --extended off leaves none"
             )
         }
-        configuration.kaazingLegacy = kaazingLegacy
-        configuration.extendedMethod = extendedMethod
-        configuration.extendedBody = try extendedBody.map {
+        configuration.extended.kaazingLegacy = kaazingLegacy
+        configuration.extended.method = extendedMethod
+        configuration.extended.body = try extendedBody.map {
             ByteBuffer(bytes: try FileArgument.bytes($0, option: "--extended-body"))
         }
         configuration.headers = try Self.fields(headers)
-        configuration.extendedHeaders = try Self.fields(extendedHeaders)
+        configuration.extended.headers = try Self.fields(extendedHeaders)
         if let origin, origin != "null", (try? OriginPolicy.allowing([origin])) == nil {
             throw CommandFailure.usage("`--origin` needs an origin such as https://example.com")
         }

@@ -57,7 +57,7 @@ struct ConnectSession: Sendable {
     private struct Over: Error {}
 
     private func failure(_ error: any Error, _ interruption: Interruption) -> CommandFailure {
-        var failure = CommandFailure(any: error, offered: client.configuration.extendedHandshake == .preferred)
+        var failure = CommandFailure(any: error, offered: client.configuration.extended.policy == .preferred)
         if failure.status == .interrupted, case .signal(SIGTERM)? = interruption.cause { failure.status = .terminated }
         // A text that is no URL may hold a password, and is not shown.
         failure.url = failure.url ?? (try? WebSocketURL(url))?.redacted

@@ -29,7 +29,7 @@ struct DemoDialects: Sendable {
     private func walk(_ dialect: Dialect, port: Int) async throws {
         var configuration = WebSocketClient.Configuration()
         configuration.dialect = dialect
-        configuration.extendedHandshake = .required
+        configuration.extended.policy = .required
         let client = WebSocketClient(configuration: configuration)
         let socket = try await client.connect(to: "ws://127.0.0.1:\(port)/\(dialect)")
         guard socket.negotiated.dialect == dialect, socket.negotiated.status == 101 else {

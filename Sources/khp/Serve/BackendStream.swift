@@ -77,7 +77,7 @@ final class BackendStream: Sendable {
         let connected = ClientBootstrap(group: eventLoop)
             .connectTimeout(limit)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .noticingVanishedPeers(SocketLiveness(Timeouts()))
+            .noticingVanishedPeers(SocketLiveness(stalledWrite: .seconds(20)))
             .channelOption(.allowRemoteHalfClosure, value: true)
             .channelOption(.autoRead, value: false)
             // Before the connection is there: a peer that speaks or ends it at once is heard all the same.

@@ -73,7 +73,7 @@ struct Main {
 
     private static func run(_ url: String) async {
         var configuration = WebSocketClient.Configuration()
-        configuration.extendedHandshake = .off
+        configuration.extended.policy = .off
         configuration.extensions = [PerMessageDeflate()]
         configuration.limits.messages = messages
         configuration.keepAlive = keepAlive

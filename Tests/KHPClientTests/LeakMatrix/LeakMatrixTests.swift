@@ -202,9 +202,9 @@ struct LeakMatrixTests {
             configuration.headers[.authorization] = "Bearer \(mark)-authorization"
             configuration.headers[.cookie] = "session=\(mark)-cookie"
             configuration.headers[HTTPField.Name("X-Api-Key")!] = "\(mark)-field"
-            configuration.extendedHeaders[HTTPField.Name("X-Session-Token")!] = "\(mark)-inside"
-            configuration.extendedBody = ByteBuffer(string: "\(mark)-body")
-            if 301...303 ~= cell.status { configuration.extendedMethod = "POST" }
+            configuration.extended.headers[HTTPField.Name("X-Session-Token")!] = "\(mark)-inside"
+            configuration.extended.body = ByteBuffer(string: "\(mark)-body")
+            if 301...303 ~= cell.status { configuration.extended.method = "POST" }
         case .openingBasic, .extendedBasic, .openingDigest, .extendedDigest, .foreignRealm:
             configuration.challengeHandler = LoginChallengeHandler(user: "\(mark)-name", password: "\(mark)-secret")
             try store.set("session=\(mark)-cookie; Path=/", from: url)

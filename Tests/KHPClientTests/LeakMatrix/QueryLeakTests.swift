@@ -52,7 +52,7 @@ struct QueryLeakTests {
                 }
             )
         } body: { port in
-            let client = client(sayings) { $0.extendedHandshake = extended }
+            let client = client(sayings) { $0.extended.policy = extended }
             for path in ["/echo", "/old", "/loop", "/choices", "/no", "/nowhere"] {
                 do {
                     let socket = try await client.connect(to: "ws://127.0.0.1:\(port)\(path)?\(Self.secret)&page=1")
@@ -81,7 +81,7 @@ struct QueryLeakTests {
             echo()
             Endpoint("/old", respond: { _ in .redirect(to: "/echo?\(Self.secret)") })
         } body: { port in
-            let client = client(sayings) { $0.kaazingLegacy = true }
+            let client = client(sayings) { $0.extended.kaazingLegacy = true }
             let socket = try await client.connect(to: "ws://127.0.0.1:\(port)/old?\(Self.secret)")
             try await socket.close()
         }

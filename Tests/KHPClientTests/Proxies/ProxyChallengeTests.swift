@@ -28,7 +28,7 @@ struct ProxyChallengeTests {
                 try await $0.serveConnect(credentials: Self.basic)
             } body: { proxyPort, log in
                 var configuration = try Self.configuration("http://joe:canary@127.0.0.1:\(proxyPort)")
-                configuration.extendedHandshake = extended
+                configuration.extended.policy = extended
                 let events = Mutex<[String]>([])
                 configuration.observer = { event, _ in
                     if case .challenge(let scheme, let realm, let layer, let round) = event {
@@ -302,7 +302,7 @@ struct ProxyChallengeTests {
                         }
                     }
                     for extended in [ExtendedHandshakePolicy.required, .off] {
-                        configuration.extendedHandshake = extended
+                        configuration.extended.policy = extended
                         let client = WebSocketClient(configuration: configuration)
                         try await client.withConnection(to: "ws://name.invalid:\(port)/echo") { socket in
                             try await socket.send("hello")

@@ -73,7 +73,7 @@ struct ProxyTunnelTests {
             } body: { proxyPort, log in
                 for extended in [ExtendedHandshakePolicy.required, .off] {
                     var configuration = WebSocketClient.Configuration()
-                    configuration.extendedHandshake = extended
+                    configuration.extended.policy = extended
                     configuration.proxy = .proxy(try Proxy(kind.url(proxyPort)))
                     configuration.tls.trustRoots = .file(certificates.authority)
                     configuration.proxyTLS.trustRoots = .file(certificates.authority)

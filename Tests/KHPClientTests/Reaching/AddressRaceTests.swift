@@ -49,7 +49,7 @@ struct AddressRaceTests {
 
     private static func configuration(_ addresses: [String]) -> WebSocketClient.Configuration {
         var configuration = WebSocketClient.Configuration()
-        configuration.extendedHandshake = .off
+        configuration.extended.policy = .off
         configuration.lookUp = { _, port in try addresses.map { try SocketAddress(ipAddress: $0, port: port) } }
         return configuration
     }

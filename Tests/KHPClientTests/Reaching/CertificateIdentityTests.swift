@@ -273,7 +273,7 @@ struct CertificateIdentityTests {
         } body: { port in
             for (index, row) in rows.enumerated() {
                 let error = try await Self.outcome(Self.name, port: port) {
-                    $0.extendedHandshake = .off
+                    $0.extended.policy = .off
                     $0.tls.certificateChain = row.issued?.chain ?? []
                     $0.tls.privateKey = row.issued?.key
                 }

@@ -32,7 +32,7 @@ struct ConnectTargetTests {
             }
         } body: { port in
             var configuration = WebSocketClient.Configuration()
-            configuration.extendedHandshake = .off
+            configuration.extended.policy = .off
             configuration.tls.trustRoots = try authority.roots()
             configuration.connectTo = .host("127.0.0.1", port: port)
             configuration.proxy = .proxy(try Proxy("http://127.0.0.1:1"))

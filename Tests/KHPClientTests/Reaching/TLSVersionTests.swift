@@ -77,7 +77,7 @@ struct TLSVersionTests {
                 let error = try await CertificateIdentityTests.outcome("gw.example.test", port: port) {
                     $0.tls.minimumTLSVersion = .tlsv1
                     $0.tls.maximumTLSVersion = .tlsv11
-                    $0.extendedHandshake = .off
+                    $0.extended.policy = .off
                 }
                 #expect((error.code != .tlsFailed) == row.speaks, "\(row): \(error)")
             }

@@ -13,7 +13,7 @@ struct AuthenticationTests {
         extended: ExtendedHandshakePolicy = .preferred
     ) async throws -> Negotiation {
         var configuration = WebSocketClient.Configuration()
-        configuration.extendedHandshake = extended
+        configuration.extended.policy = extended
         configuration.challengeHandler = BasicChallengeHandler(user: user, password: password)
         let client = WebSocketClient(configuration: configuration)
         return try await client.withConnection(to: "ws://127.0.0.1:\(port)/desk") { $0.negotiated }

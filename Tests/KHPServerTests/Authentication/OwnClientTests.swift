@@ -39,7 +39,7 @@ struct OwnClientTests {
         } body: { port in
             for (path, _, handler) in cases {
                 var configuration = WebSocketClient.Configuration()
-                configuration.extendedHandshake = extended
+                configuration.extended.policy = extended
                 configuration.challengeHandler = handler
                 let client = WebSocketClient(configuration: configuration)
                 let url = "ws://127.0.0.1:\(port)\(path)?since=%2f1"
@@ -57,7 +57,7 @@ struct OwnClientTests {
             Endpoint("/desk", authentication: .digest(realm: "desk") { _ in "welcome" }) { (_: WebSocket) in }
         } body: { port in
             var configuration = WebSocketClient.Configuration()
-            configuration.extendedHandshake = extended
+            configuration.extended.policy = extended
             configuration.challengeHandler = LoginChallengeHandler(user: "joe", password: "guess")
             let client = WebSocketClient(configuration: configuration)
             let error = await #expect(throws: WebSocketError.self) {

@@ -267,7 +267,7 @@ struct SchemesTests {
         } body: { port in
             for extended in [ExtendedHandshakePolicy.required, .off] {
                 var configuration = WebSocketClient.Configuration()
-                configuration.extendedHandshake = extended
+                configuration.extended.policy = extended
                 configuration.challengeHandler = BasicChallengeHandler(user: "joe", password: "welcome")
                 let client = WebSocketClient(configuration: configuration)
                 let socket = try await client.connect(to: "ws://127.0.0.1:\(port)/desk")
