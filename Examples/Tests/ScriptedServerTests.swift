@@ -1,5 +1,5 @@
 // How code that uses the client is tested against servers that are hard to come by: a transcript is the server, on a
-// real socket, and checks what it hears. `Specs/README.md` describes the format.
+// real socket, and checks what it hears. `Specs/transcripts/README.md` describes the format.
 
 import KHPClient
 import KHPTesting

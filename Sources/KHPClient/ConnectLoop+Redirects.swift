@@ -22,8 +22,8 @@ extension ConnectLoop {
         self.redirected = step
     }
 
-    /// The addresses to dial. After a redirect the caller is asked about them, and what was permitted stays: a name that
-    /// meanwhile means another address does not get past the question (threat F8).
+    /// The addresses to dial. After a redirect the caller is asked about them, and what was permitted stays: a name
+    /// that meanwhile means another address does not get past the question (threat F8).
     mutating func permittedAddresses(
         of url: WebSocketURL,
         through proxy: Proxy?,
@@ -107,7 +107,7 @@ extension ConnectLoop {
 }
 
 extension WebSocketClient.Configuration {
-    /// The cookies that a completed connect set: dated, and kept where there is a store (W10-11, G15).
+    /// The cookies that a completed connect set: dated, and kept where there is a store (W10-11, threat G15).
     func keepCookies(of negotiation: inout Negotiation) {
         guard !negotiation.setCookies.isEmpty else { return }
         let now = WallClock.now()

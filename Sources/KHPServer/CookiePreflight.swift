@@ -1,6 +1,5 @@
-// What Kaazing's Java client asks a server before each opening handshake (KI 1.8, 2.2): `GET <path>/;e/cookies` with
-// `.kl=Y` in the query. Anything but a success, a redirect or a challenge makes it give up, so a server that wants to
-// serve it answers (D7).
+// The request that Kaazing's Java client sends before each opening handshake: `GET <path>/;e/cookies` with `.kl=Y` in the
+// query. The client gives up unless the answer is a success, a redirect or a challenge (D7, Specs/kaazing-legacy.md).
 
 import HTTPTypes
 import KHPProtocol

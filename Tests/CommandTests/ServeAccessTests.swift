@@ -59,7 +59,7 @@ struct ServeAccessTests {
     }
 
     #if os(Linux)
-        @Test("out of descriptors the listener waits, and serves again when there are some (H3)")
+        @Test("out of descriptors the listener waits, and serves again when there are some (threat H3)")
         func descriptors() async throws {
             let process = Process()
             let output = Pipe()

@@ -3,7 +3,7 @@ import KHPServer
 import TestSupport
 import Testing
 
-@Suite("Waits on a socket end when their task is cancelled (H7)")
+@Suite("Waits on a socket end when their task is cancelled (threat H7)")
 struct CancellationTests {
     @Test("ping and closed")
     func waits() async throws {

@@ -145,7 +145,7 @@ struct ClientAuthenticationTests {
         }
     }
 
-    @Test("R-C1: others connect to the address while a person is asked; the connect timeout stands still (E12)")
+    @Test("R-C1: others connect to the address while a person is asked; the connect timeout stands still (threat E12)")
     func patience() async throws {
         let (asked, ask) = AsyncStream.makeStream(of: Void.self)
         let (answered, answer) = AsyncStream.makeStream(of: Void.self)
@@ -168,7 +168,7 @@ struct ClientAuthenticationTests {
         }
     }
 
-    @Test("E12: the challenges of one answer share the time that a person has")
+    @Test("Threat E12: the challenges of one answer share the time that a person has")
     func sharedTime() async throws {
         struct Slow: ChallengeHandler {
             func respond(to request: ChallengeRequest) async -> Credentials? {
@@ -185,7 +185,7 @@ struct ClientAuthenticationTests {
         }
     }
 
-    @Test("E10: a server that is never content, and one whose nonce is always stale", arguments: [false, true])
+    @Test("Threat E10: a server that is never content, and one whose nonce is always stale", arguments: [false, true])
     func never(isStale: Bool) async throws {
         let handler = LoginChallengeHandler { ("joe", "guess \($0.round)") }
         try await withScriptedServer { heads in
@@ -220,7 +220,7 @@ struct ClientAuthenticationTests {
         }
     }
 
-    @Test("G14: an rspauth that is wrong fails the connect")
+    @Test("Threat G14: an rspauth that is wrong fails the connect")
     func impostor() async throws {
         try await withScriptedServer { heads in
             heads.count == 1
@@ -236,14 +236,14 @@ struct ClientAuthenticationTests {
 
     // MARK: Other origins
 
-    @Test("G8, F1: nothing of a login reaches another origin, nor comes back with the chain (F2)")
+    @Test("Threats G8, F1: nothing of a login reaches another origin, nor comes back with the chain (threat F2)")
     func otherOrigin() async throws {
         let home = Mutex(0)
         @Sendable func found(_ port: Int, _ path: String) -> Said {
             .textThenClose("HTTP/1.1 302 Found\r\nLocation: ws://127.0.0.1:\(port)\(path)\r\n\r\n")
         }
         try await withScriptedServer { heads in
-            // The other origin claims the realm and the nonce, and says that only that was too old (G9).
+            // The other origin claims the realm and the nonce, and says that only that was too old (threat G9).
             heads.count == 1
                 ? found(home.withLock { $0 }, "/back")
                 : .text(refusal("401 Unauthorized", Self.digest + ", stale=true"))
@@ -325,7 +325,7 @@ struct ClientAuthenticationTests {
     }
 
     @Test(
-        "G12: no secret in an error, a log, an event, a description or a dump",
+        "Threat G12: no secret in an error, a log, an event, a description or a dump",
         arguments: [
             digest, basic, "WWW-Authenticate: Bearer", "WWW-Authenticate: Token realm=x",
         ]

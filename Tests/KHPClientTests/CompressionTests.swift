@@ -1,4 +1,5 @@
-// permessage-deflate between our client and our server over sockets, negotiated in either handshake (R-X, C1, C4).
+// permessage-deflate between our client and our server over sockets, negotiated in either handshake (R-X, threats C1,
+// C4).
 
 import Foundation
 import KHPClient
@@ -129,7 +130,7 @@ struct CompressionTests {
         }
     }
 
-    @Test("a bomb costs the server no memory and the client its connection (C1)")
+    @Test("a bomb costs the server no memory and the client its connection (threat C1)")
     func bomb() async throws {
         var limits = Endpoint.Limits()
         limits.messages.messageBytes = 1 << 20
@@ -156,7 +157,7 @@ struct CompressionTests {
     }
 
     @Test(
-        "a connection holds no streams before its first compressed message, nor between messages without context (C4)"
+        "Threat C4: no streams before the first compressed message, nor between messages without context"
     )
     func idleMemory() async throws {
         // What 200 connections on both ends hold: 2 x 200 x (32 + 39) KiB with context.

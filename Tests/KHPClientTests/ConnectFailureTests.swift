@@ -87,7 +87,7 @@ struct ConnectFailureTests {
         }
     }
 
-    @Test("a connect is cancelled at once while nothing answers over TCP (H7)", arguments: [false, true])
+    @Test("a connect is cancelled at once while nothing answers over TCP (threat H7)", arguments: [false, true])
     func cancelledBeforeTCP(isProxied: Bool) async throws {
         // Nobody accepts, and the queue is full: the system drops what comes.
         let group = MultiThreadedEventLoopGroup.singleton

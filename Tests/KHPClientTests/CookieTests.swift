@@ -85,7 +85,8 @@ struct CookieTests {
         }
     }
 
-    @Test("of an opening redirect, but never of a refusal, nor of an answer inside that completes nothing (D44, G15)")
+    /// D44, threat G15.
+    @Test("of an opening redirect, but never of a refusal, nor of an answer inside that completes nothing")
     func notEstablished() async throws {
         try await self.withCookieServer { port, seen in
             let store = CookieStore()

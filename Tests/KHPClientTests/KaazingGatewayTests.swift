@@ -92,7 +92,7 @@ struct KaazingGatewayTests {
                 }
             }
         }
-        // F1: another origin learns nothing.
+        // Threat F1: another origin learns nothing.
         let heads = seen.withLock { $0 }
         #expect(heads.count == 2)
         for head in heads {
@@ -120,7 +120,7 @@ struct KaazingGatewayTests {
             service.balancer = target.withLock { $0 }
             return service
         } body: { port in
-            // F4, F6: the rules of redirects are those for balancers.
+            // Threats F4, F6: the rules of redirects are those for balancers.
             // Only its balancer messages can say that there is no member.
             if legacy { #expect(await self.code(self.client(legacy: true), port) == .redirectRefused) }
             target.withLock { $0 = "ws://127.0.0.1:\(port)/echo" }
@@ -133,7 +133,7 @@ struct KaazingGatewayTests {
         }
     }
 
-    @Test("redirects of both kinds count together (F7)")
+    @Test("redirects of both kinds count together (threat F7)")
     func counted() async throws {
         let hops = Mutex(0)
         // Every other hop is answered by HTTP in the opening, the rest by the balancer.

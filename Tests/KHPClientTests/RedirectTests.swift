@@ -54,7 +54,7 @@ struct RedirectTests {
     }
 
     @Test(
-        "no field or credential of the caller reaches another origin (D12, F1)",
+        "no field or credential of the caller reaches another origin (D12, threat F1)",
         arguments: [ExtendedHandshakePolicy.required, .off]
     )
     func secrets(_ extended: ExtendedHandshakePolicy) async throws {
@@ -120,7 +120,7 @@ struct RedirectTests {
         }
     }
 
-    @Test("the caller is asked about each target with its addresses, which are then dialled (F8)")
+    @Test("the caller is asked about each target with its addresses, which are then dialled (threat F8)")
     func permission() async throws {
         try await withServer {
             Endpoint("/a") { _ in .redirect(to: "/b") }
@@ -184,7 +184,7 @@ struct RedirectTests {
         #expect(seen.last?.contains("\r\nSec-WebSocket-Origin: http://page.example\r\n") == true)
     }
 
-    @Test("the content of a redirect is not waited for (F11)")
+    @Test("the content of a redirect is not waited for (threat F11)")
     func endlessContent() async throws {
         let count = Mutex(0)
         try await withRawServer { connection in

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Bounds that hold against slow, silent and greedy peers")
 struct BoundsTests {
-    @Test("a request that is not complete in time is answered 408 (A2)")
+    @Test("a request that is not complete in time is answered 408 (threat A2)")
     func slowOpening() async throws {
         try await withServer {
             $0.timeouts.opening = .seconds(1)
@@ -59,7 +59,7 @@ struct BoundsTests {
         }
     }
 
-    @Test("silence after the opening is closed with 1008, pings or not (D15, E1)", arguments: [false, true])
+    @Test("silence after the opening is closed with 1008, pings or not (D15, threat E1)", arguments: [false, true])
     func silentExtended(_ pings: Bool) async throws {
         try await withServer {
             $0.timeouts.extended = .milliseconds(200)
@@ -75,7 +75,7 @@ struct BoundsTests {
         }
     }
 
-    @Test("a message over the limit is closed with 1009, before it has arrived (B1, B2)")
+    @Test("a message over the limit is closed with 1009, before it has arrived (threats B1, B2)")
     func tooBig() async throws {
         try await withServer {
             $0.limits.messages.messageBytes = 1000
@@ -90,7 +90,7 @@ struct BoundsTests {
         }
     }
 
-    @Test("connections beyond the maximum are turned away (R-C2, H2)")
+    @Test("connections beyond the maximum are turned away (R-C2, threat H2)")
     func maximum() async throws {
         try await withServer {
             $0.limits.connections = 1
@@ -105,7 +105,7 @@ struct BoundsTests {
         }
     }
 
-    @Test("a consumer that does not take messages stops the sender, and loses nothing (B16)")
+    @Test("a consumer that does not take messages stops the sender, and loses nothing (threat B16)")
     func backPressure() async throws {
         let (release, open) = AsyncStream.makeStream(of: Void.self)
         try await withServer {

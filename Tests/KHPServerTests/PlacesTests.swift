@@ -12,7 +12,7 @@ import Testing
 
 @testable import KHPServer
 
-@Suite("Places of a listener (R-C2, H2)")
+@Suite("Places of a listener (R-C2, threat H2)")
 struct PlacesTests {
     /// Says more than any system buffers, closes, and tells when the socket has ended for the application.
     final class Flood: MessageHandler {
@@ -169,7 +169,7 @@ struct PlacesTests {
         }
     }
 
-    @Test("what is sent ahead of the answer is bounded while an endpoint decides (A5)")
+    @Test("what is sent ahead of the answer is bounded while an endpoint decides (threat A5)")
     func earlyData() async throws {
         let (release, open) = AsyncStream.makeStream(of: Void.self)
         try await withServer {

@@ -25,7 +25,7 @@ struct PlainRequestTests {
         ("GET /\(String(repeating: "a", count: 9000)) HTTP/1.1\r\n", 414, ""),
     ]
 
-    @Test("each gets one readable response, then the end of the stream (A4)", arguments: Self.requests)
+    @Test("each gets one readable response, then the end of the stream (threat A4)", arguments: Self.requests)
     func refused(_ row: (request: String, status: Int, contains: String)) async throws {
         try await withServer {
             echo()
@@ -59,7 +59,7 @@ struct PlainRequestTests {
         }
     }
 
-    @Test("frames glued to the opening request are delivered once, in order (A6)")
+    @Test("frames glued to the opening request are delivered once, in order (threat A6)")
     func glued() async throws {
         try await withServer {
             echo()
@@ -74,7 +74,7 @@ struct PlainRequestTests {
         }
     }
 
-    @Test("a Host that is not allowed is refused (A14)")
+    @Test("a Host that is not allowed is refused (threat A14)")
     func host() async throws {
         try await withServer {
             $0.allowedHosts = ["good.example"]

@@ -84,7 +84,7 @@ struct WireRequestTests {
         }
     }
 
-    @Test("hosts that are not allowed get 421, whatever they ask for (A14)")
+    @Test("hosts that are not allowed get 421, whatever they ask for (threat A14)")
     func hosts() async throws {
         try await withServer {
             $0.allowedHosts = ["good.example"]
@@ -100,7 +100,7 @@ struct WireRequestTests {
         }
     }
 
-    @Test("with version 8 both origin fields count (A13)")
+    @Test("with version 8 both origin fields count (threat A13)")
     func version8() async throws {
         let request = openingRequest("/guarded", extra: "@").replacing("Version: 13", with: "Version: 8")
         let origins = try OriginPolicy.allowing(["http://good.example"])

@@ -62,7 +62,7 @@ extension Connection {
         case .sendRequest(let request):
             self.sendExtendedRequest(request)
         case .balanced(let target):
-            // It stands for the 302 that a gateway sends to those who know nothing of its balancer (KI 1.7).
+            // It stands for the 302 that a gateway sends to those who know nothing of its balancer (D7).
             let response = HandshakeResponse(status: 302, reason: "", fields: [.location: target])
             self.actions.append(.hopEnded(HopOutcome(kind: .balancer, layer: .extended, response: response)))
             self.leave(.normalClosure, now: now)
@@ -118,7 +118,7 @@ extension Connection {
                 return
             }
         }
-        // G15, W10-11: those of the two answers that opened the socket, and of no other.
+        // Threat G15, W10-11: those of the two answers that opened the socket, and of no other.
         let setCookies =
             plan.takesCookies
             ? (self.client?.result).map {

@@ -208,7 +208,7 @@ extension Connection {
         }
     }
 
-    /// Kaazing's clients take a fragment for the whole message (D7, KI 2.2), and some extensions work on whole messages:
+    /// Kaazing's clients take a fragment for the whole message (D7), and some extensions work on whole messages:
     /// the pieces are collected up to the message limit and go out as one. A message that grows beyond it is given up,
     /// and nothing of it was sent.
     private mutating func collect(

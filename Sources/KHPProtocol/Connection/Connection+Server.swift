@@ -192,7 +192,7 @@ extension Connection {
     }
 
     /// A redirect for a client that asks for the Kaazing legacy exchange and offers no subprotocol: 101, then the balancer
-    /// message, then 1000 (D7, KI 1.7).
+    /// message, then 1000 (D7).
     /// - Returns: `false` where this is none, with nothing done.
     package mutating func balanceOpening(_ request: OpeningRequest, _ answer: ServerAnswer, now: NIODeadline) -> Bool {
         let response = HandshakeResponse(

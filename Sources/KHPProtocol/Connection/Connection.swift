@@ -439,7 +439,7 @@ package struct Connection {
         }
     }
 
-    /// One whole message of the extended handshake; never shown to observers as a frame (E18).
+    /// One whole message of the extended handshake; never shown to observers as a frame (threat E18).
     mutating func writeHandshakeMessage(_ payload: ByteBuffer) {
         guard self.dialect.framing == .rfc6455 else { return self.writeText(payload) }
         let mask = self.nextMask()

@@ -29,7 +29,7 @@ struct Correspondence {
         }
         subprotocol = known.contains(.subprotocol) ? fields.first("Sec-WebSocket-Protocol") : nil
         if let subprotocol {
-            // x-kaazing-handshake is never among the application's: the handshake does not nest (D14, E8).
+            // x-kaazing-handshake is never among the application's: the handshake does not nest (D14, threat E8).
             guard !known.contains(.repeatedSubprotocol), plan.subprotocols.contains(subprotocol) else {
                 throw Mismatch("it selected a subprotocol that was not requested")
             }

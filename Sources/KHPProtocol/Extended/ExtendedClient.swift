@@ -20,7 +20,7 @@
 //
 // - our own bug or the API user's: refused by ``ExtendedClientPlan/validate()``;
 // - the server's violation: fail with the close code of D6;
-// - ignored: at most two balancer messages that say "go on" before a response (KI 1.7), the content behind a response
+// - ignored: at most two balancer messages that say "go on" before a response (D7), the content behind a response
 //   that closes.
 
 package import NIOCore
@@ -216,8 +216,8 @@ package struct ExtendedClient {
         return act(on: head, known, entity: entity, rest: rest, now: now)
     }
 
-    /// A balancer message, at most two of them in all (E15): "go on" where we wait for it, and where gateways say it
-    /// unasked; another place to go to; or none. `nil`: it is none, or one too many.
+    /// A balancer message, at most two of them in all (threat E15): "go on" where we wait for it, and where gateways
+    /// say it unasked; another place to go to; or none. `nil`: it is none, or one too many.
     private mutating func takeBalancerMessage(_ payload: ByteBuffer, now: NIODeadline) -> Action? {
         guard balancerMessages < Limits.Fixed.balancerMessages, let message = KaazingLegacyMessage(balancer: payload)
         else { return nil }

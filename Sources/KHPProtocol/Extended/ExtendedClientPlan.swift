@@ -49,7 +49,7 @@ package struct ExtendedClientPlan: Sendable {
         self.legacy = legacy
     }
 
-    /// Throws for what an API user may have put in wrong (A7). To be called before anything is dialled.
+    /// Throws for what an API user may have put in wrong (threat A7). To be called before anything is dialled.
     package func validate() throws(WebSocketError) {
         try FieldValidation.validate(token: method, what: "The method of the extended request")
         try Subprotocols.validate(subprotocols)

@@ -5,7 +5,7 @@ package import NIOCore
 
 /// A class because it is handed from stage to stage and holds much; nothing in it ever changes.
 package final class ExtendedRequest: Sendable {
-    /// The opening request. Its Origin and Cookie are the ones that count (D14, E4).
+    /// The opening request. Its Origin and Cookie are the ones that count (D14, threat E4).
     package let opening: OpeningRequest
     /// The extended request's own head.
     package let head: RequestHead

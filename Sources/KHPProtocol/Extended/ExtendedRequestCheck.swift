@@ -1,4 +1,4 @@
-// Whether an extended request fits the opening request that it continues (D8, D14, E4, E6, E8).
+// Checks that an extended request fits the opening request before it (D8, D14, threats E4, E6, E8).
 
 import NIOCore
 
@@ -21,8 +21,8 @@ struct ExtendedRequestCheck {
     ) throws(ExtendedRefusal) -> ExtendedRequest {
         let fields = head.fields
         let (path, query) = head.target == opening.path ? (opening.path, nil) : try resource(of: head)
-        // D14. Kaazing's clients repeat the path of the first URL after a balancer sent them elsewhere (D7): then that of
-        // the opening counts.
+        // D14. Kaazing's clients repeat the path of the first URL after a balancer sent them elsewhere (D7): then that
+        // of the opening counts.
         guard path == opening.path || legacy != .off else {
             throw .badRequest("The path is not that of the opening request.")
         }
@@ -96,7 +96,7 @@ struct ExtendedRequestCheck {
         return offers
     }
 
-    /// KI 1.3, number 3.
+    /// The first field that an extended request must not have, as the gateway judges it.
     private static func refusedField(in fields: HeadFields) -> String? {
         let allowed: Set<String> = ["sec-websocket-protocol", "sec-websocket-extensions"]
         let refused: Set<String> = [

@@ -1,5 +1,5 @@
 // One extended request out of one or more messages: joins the pieces, bounds them, refuses what is no request
-// (D13, D19, E2, E3). What the request asks for is judged elsewhere.
+// (D13, D19, threats E2, E3). What the request asks for is judged elsewhere.
 
 import NIOCore
 
@@ -119,7 +119,7 @@ struct ExtendedRequestReader {
         return .request(head, known, body: body)
     }
 
-    /// How much content follows the head; refuses early what would not be read anyway (E2).
+    /// How much content follows the head; refuses early what would not be read anyway (threat E2).
     private func bodyLength(of head: RequestHead) throws(ExtendedRefusal) -> Int {
         guard head.minorVersion == 1 else {
             throw ExtendedRefusal(505, "An extended request is HTTP/1.1.", close: .protocolError)  // KHP-E2

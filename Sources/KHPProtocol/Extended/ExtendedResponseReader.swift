@@ -1,4 +1,4 @@
-// One extended response out of one or more messages: joins the pieces, bounds them, finds the end (D13, E2).
+// One extended response out of one or more messages: joins the pieces, bounds them, finds the end (D13, threat E2).
 //
 // A response ends
 // - with its head: 1xx, 204, 304 whatever their fields say (RFC 9112 section 6.3), 205, and every answer to HEAD;

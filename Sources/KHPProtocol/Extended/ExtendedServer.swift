@@ -73,7 +73,8 @@ package struct ExtendedServer {
     /// The fault of the endpoint's last answer, which was replaced by a 500.
     package private(set) var fault: String?
 
-    /// Until when something has to happen; call ``deadlineReached(date:now:)`` then. Absolute: no byte extends it (D15).
+    /// Until when something has to happen; call ``deadlineReached(date:now:)`` then. Absolute: no byte extends it
+    /// (D15).
     package private(set) var deadline: NIODeadline?
 
     /// - Parameters:
@@ -226,7 +227,7 @@ package struct ExtendedServer {
         return buffer
     }
 
-    /// A redirect as Kaazing's clients know it (D7, KI 1.7): they follow none in an extended response, but the second
+    /// A redirect as Kaazing's clients know it (D7): they follow none in an extended response, but the second
     /// balancer message, which comes after a 101.
     private mutating func balance(_ answer: ExtendedAnswer, date: String) -> Action {
         let response = HandshakeResponse(

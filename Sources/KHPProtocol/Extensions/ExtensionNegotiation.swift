@@ -7,7 +7,8 @@
 
 /// A client's extensions across both handshakes: what to ask where, and whether an answer is acceptable.
 package struct ExtensionNegotiation: Sendable {
-    /// An answer that does not correspond to what was asked (KHP-E11, KHP-E14, A10). The message says what, to go behind a colon.
+    /// An answer that does not correspond to what was asked (KHP-E11, KHP-E14, threat A10). The message says what, to
+    /// go behind a colon.
     package struct Mismatch: Error, Equatable {
         package let message: String
     }
@@ -85,7 +86,8 @@ package struct ExtensionNegotiation: Sendable {
     }
 
     /// A server's choice: the first acceptable offer of each extension that it supports, in the client's order, those
-    /// that claim reserved bits behind the others: the order of the answer is that of operations (RFC 6455 section 9.1).
+    /// that claim reserved bits behind the others: the order of the answer is that of operations (RFC 6455 section
+    /// 9.1).
     ///
     /// Several offers of one name are alternatives in order of preference. Of two that claim the same reserved bit the
     /// second is declined.

@@ -25,7 +25,7 @@ struct BodyReader {
     private var framingBytes = 0
     private(set) var entity = ByteBuffer()
 
-    /// - Throws: what is wrong with the head's framing fields (A3).
+    /// - Throws: what is wrong with the head's framing fields (threat A3).
     init(of head: ResponseHead, limit: Int) throws(WebSocketError) {
         self.limit = limit
         let isChunked = head.fields.contains("Transfer-Encoding")

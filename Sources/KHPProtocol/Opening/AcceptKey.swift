@@ -40,7 +40,7 @@ package enum AcceptKey {
         return Base64.encode(bytes)
     }
 
-    /// Whether a Sec-WebSocket-Key is what RFC 6455 section 4.2.1 asks for: base64 of sixteen bytes (A9).
+    /// Returns `true` for a Sec-WebSocket-Key as RFC 6455 section 4.2.1 has it: base64 of sixteen bytes (threat A9).
     package static func isValidKey(_ key: String) -> Bool {
         Bytes.withUTF8(of: key) { key in
             guard key.count == 24, key[22] == Base64.padding, key[23] == Base64.padding else { return false }

@@ -1,4 +1,4 @@
-// The 101 of both handshakes, byte for byte as deployed clients expect it (D10, KI 1.2 and 1.4).
+// The 101 of both handshakes, byte for byte as deployed clients expect it (D10).
 
 package import HTTPTypes
 package import NIOCore

@@ -4,7 +4,8 @@
 package import HTTPTypes
 
 package enum ApplicationFields {
-    /// Throws `invalidArgument` for a field that an application may not set in a request of either handshake (A7, D9).
+    /// Throws `invalidArgument` for a field that an application may not set in a request of either handshake (threat
+    /// A7, D9).
     /// - Parameter url: for an extended request, whose application may set Host, once and to the same authority (D25).
     package static func validate(_ fields: HTTPFields, inside url: WebSocketURL? = nil) throws(WebSocketError) {
         var hosts = 0

@@ -1,6 +1,6 @@
 // HTTP itself asks every request on the wire for one host, one target and one end of its content, whatever the request
 // wants (RFC 9112 sections 3.2 and 6.3). A proxy in front of us may read anything else differently than we do, so
-// nothing else gets any further (A3, A12).
+// nothing else gets any further (threats A3, A12).
 //
 // - the client's violation: 400, then the connection is closed;
 // - ignored: the content itself. A connection ends behind its first answer, so that it need not be read.

@@ -1,4 +1,4 @@
-// The names that drafts and old Kaazing clients give to fields of today (KI 1.2, 1.3). Read only on connections of the
+// The names that drafts and old Kaazing clients give to fields of today. Read only on connections of the
 // Kaazing legacy exchange (D7), and only where the field of today says nothing.
 
 enum LegacyFields {

@@ -11,8 +11,8 @@
 //
 // - our own bug or the API user's: thrown by `init` as `invalidArgument`;
 // - the server's violation: `openingInvalid`, and the connection is to be dropped without a close frame;
-// - ignored: provisional responses, at most eight (A16), fields that nobody asked for; among them those that would
-//   frame the content of a 101, which ends with its empty line whatever they say (RFC 9112 section 6.3).
+// - ignored: provisional responses, at most eight (threat A16), fields that nobody asked for; among them those that
+//   would frame the content of a 101, which ends with its empty line whatever they say (RFC 9112 section 6.3).
 
 package import NIOCore
 
@@ -73,7 +73,7 @@ package struct OpeningClient {
     private var isOrdinary: Bool
     private var switching: HixieResponse.Reader
 
-    /// - Throws: `invalidArgument` for what cannot be written (A7).
+    /// - Throws: `invalidArgument` for what cannot be written (threat A7).
     package init(_ plan: OpeningClientPlan, limits: Limits = Limits()) throws(WebSocketError) {
         self.plan = plan
         self.limits = limits
@@ -85,7 +85,7 @@ package struct OpeningClient {
         decoder = ResponseHeadDecoder(limits: limits.openingHead)
     }
 
-    /// Takes what has arrived. Bytes behind the response stay in `input` (A6).
+    /// Takes what has arrived. Bytes behind the response stay in `input` (threat A6).
     package mutating func receive(_ input: inout ByteBuffer) throws(WebSocketError) -> Outcome? {
         while true {
             switch state {
@@ -188,7 +188,8 @@ package struct OpeningClient {
         }
     }
 
-    /// The connection ended, or nobody waits any longer. A refusal whose content is cut short is a refusal all the same.
+    /// The connection ended, or nobody waits any longer. A refusal whose content is cut short is a refusal all the
+    /// same.
     package mutating func inputClosed() throws(WebSocketError) -> Outcome? {
         defer { state = .done }
         switch state {
@@ -230,7 +231,7 @@ package struct OpeningClient {
         }
     }
 
-    /// RFC 6455 section 4.1, "the client MUST validate the server's response", items 2 to 6 (A8, A10).
+    /// RFC 6455 section 4.1, "the client MUST validate the server's response", items 2 to 6 (threats A8, A10).
     private func check(_ head: ResponseHead) throws(WebSocketError) -> OpeningResult {
         let fields = head.fields
         guard head.minorVersion == 1 else { throw invalid("its 101 is HTTP/1.0", head) }

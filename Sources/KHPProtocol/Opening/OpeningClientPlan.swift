@@ -59,7 +59,7 @@ package struct OpeningClientPlan: Sendable {
         self.version = version
     }
 
-    /// The request's head in its fixed order. Throws for what an API user may have put in wrong (A7).
+    /// The request's head in its fixed order. Throws for what an API user may have put in wrong (threat A7).
     func makeHead() throws(WebSocketError) -> RequestHead {
         try Subprotocols.validate(subprotocols.filter { $0 != Subprotocols.extendedHandshake }, in: dialect)
         guard dialect.opening == .acceptKey else { return try makeDialectHead() }

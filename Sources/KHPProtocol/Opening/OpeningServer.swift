@@ -2,7 +2,7 @@
 // a refusal out. Paths, origins and answers are the caller's.
 //
 // - our own bug: none possible here;
-// - the client's violation: a ``Refusal`` with the answer that is owed, then the connection is closed (A4);
+// - the client's violation: a ``Refusal`` with the answer that is owed, then the connection is closed (threat A4);
 // - ignored: every field that the protocol does not know, empty list elements, subprotocols named twice.
 
 package import NIOCore
@@ -18,7 +18,8 @@ package struct OpeningServer {
     /// Whether no byte of a request has arrived.
     package var isIdle: Bool { decoder.isEmpty }
 
-    /// Takes what has arrived: a WebSocket request, a refusal, or `nil` for more. Bytes behind the head stay in `input`.
+    /// Takes what has arrived: a WebSocket request, a refusal, or `nil` for more. Bytes behind the head stay in
+    /// `input`.
     package mutating func receive(_ input: inout ByteBuffer) throws(Refusal) -> OpeningRequest? {
         guard let head = try receiveHead(&input) else { return nil }
         return try Self.check(head)
@@ -64,7 +65,7 @@ package struct OpeningServer {
         if let opening = try oldOpening(of: head, known, among: dialects) {
             return try checkOld(request, opening)
         }
-        // A WebSocket request has no content, and whatever frames one is a way to smuggle (A3).
+        // A WebSocket request has no content, and whatever frames one is a way to smuggle (threat A3).
         guard !known.contains(.transferEncoding) else { throw .badRequest("Transfer-Encoding is not allowed.") }
         guard !known.contains(.contentLength) || fields.contentLength == .bytes(0) else {
             throw .badRequest("Content is not allowed.")
@@ -137,7 +138,7 @@ package struct OpeningServer {
         )
     }
 
-    /// Host must be there once (the decoder sees to "once") and be a host with or without a port (A12).
+    /// Host must be there once (the decoder sees to "once") and be a host with or without a port (threat A12).
     static func authority(of head: RequestHead) throws(Refusal) -> Authority {
         guard let host = head.fields.first("Host") else { throw .badRequest("There is no Host field.") }
         do throws(GrammarError) {
@@ -148,7 +149,7 @@ package struct OpeningServer {
     }
 
     /// A page has one origin, in whichever field it is named: drafts 08 to 10 of version 8 have Sec-WebSocket-Origin,
-    /// drafts 11 and 12 have Origin (A13).
+    /// drafts 11 and 12 have Origin (threat A13).
     private static func checkOrigins(in fields: HeadFields) throws(Refusal) {
         guard fields.contains("Sec-WebSocket-Origin") else { return }
         guard fields.count(of: "Sec-WebSocket-Origin") == 1 else {

@@ -1,5 +1,5 @@
-// Which pages may open WebSockets here: the only defence against cross-site WebSocket hijacking (A13, D23), and the
-// host names that a server answers to (A14).
+// Which pages may open WebSockets here: the only defence against cross-site WebSocket hijacking (D23, threat A13), and
+// the host names that a server answers to (threat A14).
 
 /// Which origins an endpoint serves.
 ///
@@ -81,15 +81,15 @@ private struct Origin: Sendable, Hashable {
     }
 }
 
-/// Which Host values a server answers to: a defence against DNS rebinding (A14).
+/// Which Host values a server answers to: a defence against DNS rebinding (threat A14).
 public struct HostPolicy: Sendable, Hashable {
     private let hosts: [Authority]?
 
     /// Whatever the client calls the server.
     public static let any = HostPolicy(hosts: nil)
 
-    /// Only these, each a host with or without a port; without one, any port passes. Names compare without regard to case
-    /// and to a dot at their end, addresses by what they mean.
+    /// Only these, each a host with or without a port; without one, any port passes. Names compare without regard to
+    /// case and to a dot at their end, addresses by what they mean.
     ///
     /// - Throws: ``WebSocketError/Code/invalidArgument`` for one that is no host.
     public static func allowing(_ hosts: [String]) throws(WebSocketError) -> HostPolicy {

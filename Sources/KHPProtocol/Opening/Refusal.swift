@@ -22,7 +22,7 @@ package struct Refusal: Error, Sendable, Equatable {
 
     package var status: Int { answer.status }
 
-    /// Appends the response; the connection is to be closed behind it (A4).
+    /// Appends the response; the connection is to be closed behind it (threat A4).
     package func write(into buffer: inout ByteBuffer, date: String) {
         answer.write(into: &buffer, layer: .opening, date: date, method: method)
     }
@@ -63,12 +63,12 @@ package struct Refusal: Error, Sendable, Equatable {
         Refusal(500, "The endpoint gave an answer that cannot be sent.")
     }
 
-    /// The endpoint does not serve this origin (D23, A13).
+    /// The endpoint does not serve this origin (D23, threat A13).
     package static func originRefused() -> Refusal {
         Refusal(403, "The origin is not one that this endpoint serves.")
     }
 
-    /// The Host field names nobody here (A14).
+    /// The Host field names nobody here (threat A14).
     package static func misdirected(method: String = "GET") -> Refusal {
         Refusal(421, "The Host field names no host of this server.", method: method)
     }

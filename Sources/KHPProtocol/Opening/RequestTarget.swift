@@ -14,7 +14,7 @@ enum RequestTarget {
     ) throws(Refusal) -> (path: String, query: String?) {
         var target = Substring(text)
         if target.utf8.first == UInt8(ascii: "?"), KaazingLegacy(query: String(target.dropFirst())) != .off {
-            // Kaazing's Java client leaves an empty path out (KI 2.2).
+            // Kaazing's Java client leaves an empty path out (D7).
             target = "/" + target
         }
         if target.utf8.first != Bytes.slash {

@@ -10,8 +10,8 @@ package struct ServerAnswer: Sendable, Equatable {
     /// `nil`: the usual phrase for the status.
     package var reason: String?
     package var fields: HTTPFields
-    /// `nil`: what ``Explanation`` says of a 4xx or 5xx; one line with the status and its phrase for others that can have
-    /// content.
+    /// `nil`: what ``Explanation`` says of a 4xx or 5xx; one line with the status and its phrase for others that can
+    /// have content.
     package var entity: ByteBuffer?
     /// A 401 whose request had the right credentials for a nonce that is used no more (`stale=true`).
     package var isStale = false
@@ -28,7 +28,7 @@ package struct ServerAnswer: Sendable, Equatable {
     /// Appends the answer.
     ///
     /// - Parameters:
-    ///   - layer: in the opening, the connection ends with the answer, which says so (A4).
+    ///   - layer: in the opening, the connection ends with the answer, which says so (threat A4).
     ///   - method: the request's; HEAD is answered without content.
     ///   - negotiated: what a completing answer agrees on.
     package func write(
@@ -79,7 +79,7 @@ package struct ServerAnswer: Sendable, Equatable {
             : ByteBuffer(string: "\(status) \(phrase)\n")
     }
 
-    /// Whether a response with this status can have content: not one that ends with its head (E14 of the client).
+    /// `false` for a status whose response ends with its head.
     private var hasContent: Bool {
         switch status {
         case 100...199, 204, 205, 304: false

@@ -3,9 +3,9 @@ public import NIOCore
 
 /// One conversation between a client and a server as data: what each side sends, byte for byte, and how it ends.
 ///
-/// The format is described in the package's `Specs/README.md`. A transcript is played against this package's client or
-/// server with ``play(against:reads:extensions:isObserved:)``, or made into a peer for a real socket with
-/// ``ScriptedPeer``.
+/// The format is described in the package's `Specs/transcripts/README.md`. A transcript is played against this
+/// package's client or server with ``play(against:reads:extensions:isObserved:)``, or made into a peer for a real
+/// socket with ``ScriptedPeer``.
 ///
 /// ```swift
 /// let transcript = try Transcript(text, name: "complete")

@@ -2,7 +2,7 @@ import KHPProtocol
 import NIOCore
 
 /// How anything at all stands in a transcript without becoming a step of it: the one escape of the format in
-/// Specs/README.md.
+/// Specs/transcripts/README.md.
 ///
 /// A line of a payload that is indented by two spaces stands as it is. One that holds what a line cannot, or what is no
 /// text, begins with a space and a backslash, and in it `\\`, `\r`, `\n` and `\xHH` are escapes for bytes.

@@ -1,6 +1,6 @@
-// No credential, cookie or field of the caller's reaches another origin, in any redirect code, handshake and policy, nor
-// comes back with a chain that returns, nor gets into a log, an event or an error (D12, F1, F2, F3, F5, F15, E18, G11).
-// Each cell of the table is a connect over real sockets, observed on the wire.
+// No credential, cookie or field of the caller's reaches another origin, in any redirect code, handshake and policy,
+// nor comes back with a chain that returns, nor gets into a log, an event or an error (D12, threats F1, F2, F3, F5,
+// F15, E18, G11). Each cell of the table is a connect over real sockets, observed on the wire.
 
 import HTTPTypes
 import KHPClient
@@ -266,7 +266,7 @@ struct LeakMatrixTests {
             for name in ["authorization:", "cookie:", "x-api-key:", "x-session-token:", "expect:", "referer:"] {
                 #expect(!Canary.contains(text, "\n" + name), "\(cell) at step \(visit.step): \(name)")
             }
-            #expect(Canary.contains(visit.bytes, "Origin: http://page.example\r\n"), "F15")
+            #expect(Canary.contains(visit.bytes, "Origin: http://page.example\r\n"), "threat F15")
         }
         if cell.policy == .always {
             let last = cell.secrets == .foreignRealm ? 1 : urls.count - 1

@@ -268,7 +268,7 @@ struct ProxyChallengeTests {
         }
     }
 
-    @Test("what belongs to the proxy reaches no server, and what belongs to a server no proxy (G8, G11)")
+    @Test("what belongs to the proxy reaches no server, and what belongs to a server no proxy (threats G8, G11)")
     func canaries() async throws {
         let atServer = Mutex("")
         try await withServer {
@@ -324,7 +324,7 @@ struct ProxyChallengeTests {
         }
     }
 
-    @Test("another user at the same proxy does not go by the login of the first (F14)")
+    @Test("another user at the same proxy does not go by the login of the first (threat F14)")
     func otherUser() async throws {
         try await withServer {
             Endpoint("/a") { _ in .redirect(to: "/b?second") }
@@ -356,7 +356,8 @@ struct ProxyChallengeTests {
         }
     }
 
-    @Test("credentials of one proxy are not tried at another, nor those of the URL after a change of proxy (G8, F14)")
+    /// Threats G8, F14.
+    @Test("credentials of one proxy are not tried at another, nor those of the URL after a change of proxy")
     func otherProxy() async throws {
         try await withServer {
             echo("/b")

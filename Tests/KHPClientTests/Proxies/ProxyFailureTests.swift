@@ -179,7 +179,7 @@ struct ProxyFailureTests {
         }
     }
 
-    @Test("nothing but CONNECT leaves before the tunnel stands, and glued bytes belong to the tunnel (A5, A17)")
+    @Test("nothing but CONNECT leaves before the tunnel stands, and glued bytes belong to the tunnel (threats A5, A17)")
     func earlyBytes() async throws {
         try await withProxy { client in
             _ = try await client.readHead()

@@ -129,7 +129,7 @@ struct ProxyTunnelTests {
         }
     }
 
-    @Test("each TLS verifies its own host, and the client's certificate is the server's alone (F13)")
+    @Test("each TLS verifies its own host, and the client's certificate is the server's alone (threat F13)")
     func identities() async throws {
         let certificates = try Certificates.shared.get()
         let server = try Self.server(certificates.server, certificates.serverKey)

@@ -94,7 +94,7 @@ struct AuthenticatorTests {
     // MARK: Choice
 
     @Test(
-        "the strongest first; schemes without a rank before them, as they came (G1)",
+        "the strongest first; schemes without a rank before them, as they came (threat G1)",
         arguments: [
             ([basic, md5], ["Digest MD5", "Basic"]),
             ([md5, sha256, sha512, basic], ["Digest SHA-512-256-sess", "Digest SHA-256", "Digest MD5", "Basic"]),
@@ -121,7 +121,7 @@ struct AuthenticatorTests {
     }
 
     @Test(
-        "nothing to answer (G3, KHP-E19)",
+        "nothing to answer (threat G3, KHP-E19)",
         arguments: [
             ([], "without a challenge"), ([""], "without a challenge"), (["Basic realm=\"x"], "cannot be read"),
             (["Digest realm=x, nonce=n, algorithm=MD7"], "not usable"),
@@ -136,7 +136,7 @@ struct AuthenticatorTests {
     }
 
     @Test(
-        "G1: nobody is talked down to a weaker scheme",
+        "Threat G1: nobody is talked down to a weaker scheme",
         arguments: [
             ([md5], [basic], false), ([sha256], [md5], false), ([sha512], [sha256], false),
             ([sha256, basic], [basic], false), ([md5, basic], [basic, md5], true), ([md5], [sha256], true),
@@ -155,7 +155,7 @@ struct AuthenticatorTests {
         #expect(try !ask(&lenient, later).isEmpty)
     }
 
-    @Test("G1: a weaker challenge is left out where another scheme stays; another place has its own history")
+    @Test("Threat G1: a weaker challenge is left out where another scheme stays; another place has its own history")
     func downgradeElsewhere() throws {
         var authenticator = Authenticator()
         _ = try ask(&authenticator, [Self.sha256])
@@ -169,7 +169,7 @@ struct AuthenticatorTests {
 
     // MARK: Rounds and refusals
 
-    @Test("D18: four answers, then no more (E10)")
+    @Test("D18: four answers, then no more (threat E10)")
     func limit() throws {
         var authenticator = Authenticator()
         for round in 1...4 {
@@ -273,7 +273,7 @@ struct AuthenticatorTests {
 
     // MARK: stale, counts, nextnonce
 
-    @Test("stale: the new nonce without asking, no refusal, bounded by the rounds (E10)")
+    @Test("stale: the new nonce without asking, no refusal, bounded by the rounds (threat E10)")
     func stale() throws {
         var authenticator = Authenticator()
         try answer(&authenticator, login, try ask(&authenticator, [Self.sha256]).first)
@@ -308,7 +308,7 @@ struct AuthenticatorTests {
         #expect(try ask(&fresh, [challenge]).first?.previousWasRefused == false)
     }
 
-    @Test("a later request of the place counts the nonce on, and no other place gets it (G8, G9)")
+    @Test("a later request of the place counts the nonce on, and no other place gets it (threats G8, G9)")
     func countsOn() throws {
         var authenticator = Authenticator()
         try answer(&authenticator, login, try ask(&authenticator, [Self.md5], at: opening).first, at: opening)
@@ -340,7 +340,7 @@ struct AuthenticatorTests {
         }
     }
 
-    @Test("nextnonce is taken, a wrong rspauth is not (G14)")
+    @Test("nextnonce is taken, a wrong rspauth is not (threat G14)")
     func authenticationInfo() throws {
         var authenticator = Authenticator()
         let value = try answer(&authenticator, login, try ask(&authenticator, [Self.md5]).first)
@@ -358,7 +358,7 @@ struct AuthenticatorTests {
         #expect(error?.code == .authenticationFailed)
     }
 
-    @Test("D12, F2: what was left is forgotten, and stays refused where it was")
+    @Test("D12, threat F2: what was left is forgotten, and stays refused where it was")
     func left() throws {
         let entry = PreemptiveCredentials(.token("t"), origin: url)
         var authenticator = try Authenticator(preemptive: [entry])

@@ -21,7 +21,7 @@ struct LoginAndDispatchTests {
         ChallengeRequest(url: hop, originalURL: url, layer: layer, scheme: scheme, realm: realm, proxy: proxy)
     }
 
-    @Test("D12, D20: fixed logins and tokens stay with the origin that was asked for (F1, F3)")
+    @Test("D12, D20: fixed logins and tokens stay with the origin that was asked for (threats F1, F3)")
     func fixed() async {
         let login = LoginChallengeHandler(user: "joe", password: "welcome")
         let token = TokenChallengeHandler(token: "gold")

@@ -80,7 +80,7 @@ import Testing
     }
 
     @Test(
-        "A15, G10: what a server sends reads back, whatever the realm",
+        "Threats A15, G10: what a server sends reads back, whatever the realm",
         arguments: [
             "desk", "a \"quoted\" \\ realm", "a, b; c=d", "", "\u{20ac}",
         ]
@@ -99,7 +99,7 @@ import Testing
         #expect(!Self.challenge("Basic", ["realm": "a\r\nSet-Cookie: x"]).fieldValue.contains("\r"))
     }
 
-    @Test("G3: a thousand parameters or challenges are refused, quickly")
+    @Test("Threat G3: a thousand parameters or challenges are refused, quickly")
     func floods() {
         let start = ContinuousClock.now
         for value in [

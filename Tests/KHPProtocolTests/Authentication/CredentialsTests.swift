@@ -15,7 +15,7 @@ import Testing
         #expect(BasicCredentials(authorization: value) == nil)
     }
 
-    @Test("G10", arguments: [("a:b", "c"), ("a\n", "b"), ("a", "b\r\nX: y"), ("a", "\u{0}"), ("a\u{7f}", "b")])
+    @Test("Threat G10", arguments: [("a:b", "c"), ("a\n", "b"), ("a", "b\r\nX: y"), ("a", "\u{0}"), ("a\u{7f}", "b")])
     func cannotBeSent(user: String, password: String) {
         let error = #expect(throws: WebSocketError.self) {
             try Credentials.basic(user: user, password: password).authorizationValue()
@@ -30,7 +30,7 @@ import Testing
     }
 
     @Test(
-        "G2: the comparison itself",
+        "Threat G2: the comparison itself",
         arguments: [
             ("", "", true), ("a", "a", true), ("a", "b", false), ("a", "", false), ("", "a", false), ("ab", "a", false),
             ("a", "ab", false), ("a\u{0}", "a", false), ("secret", "secret", true), ("secreT", "secret", false),
@@ -79,7 +79,7 @@ import Testing
         ChallengeRequest(url: hop, originalURL: url, layer: layer, scheme: scheme, realm: "desk")
     }
 
-    @Test("D12, D20: fixed credentials stay with the origin of the URL that was asked for (F1, F3)")
+    @Test("D12, D20: fixed credentials stay with the origin of the URL that was asked for (threats F1, F3)")
     func fixedCredentials() async {
         let handler = BasicChallengeHandler(user: "joe", password: "welcome")
         let credentials = Credentials.basic(user: "joe", password: "welcome")

@@ -16,7 +16,7 @@ struct DigestClientTests {
     }
 
     @Test(
-        "G3, G4: what cannot be answered says why",
+        "Threats G3, G4: what cannot be answered says why",
         arguments: [
             ("nonce=n", "realm"), ("realm=r", "nonce"), ("realm=r, nonce=\"\"", "nonce"),
             ("realm=r, nonce=n, algorithm=SHA-1", "algorithm"), ("realm=r, nonce=n, algorithm=SHA-512", "algorithm"),
@@ -31,7 +31,7 @@ struct DigestClientTests {
     }
 
     @Test(
-        "qop: auth-int only for an entity or where nothing else is offered (G4)",
+        "qop: auth-int only for an entity or where nothing else is offered (threat G4)",
         arguments: [
             ("auth", false, "auth"), ("auth", true, "auth"), ("auth,auth-int", false, "auth"),
             ("auth,auth-int", true, "auth-int"), ("auth-int", false, "auth-int"), ("token, AUTH", true, "auth"),
@@ -92,7 +92,7 @@ struct DigestClientTests {
     }
 
     @Test(
-        "G10: names and realms are escaped, and read back as they were",
+        "Threat G10: names and realms are escaped, and read back as they were",
         arguments: [
             ("joe", "a \"quoted\" \\ realm"), ("DOMAIN\\joe", "desk"), ("a, b=\"c\"", "x, y=z"), ("", ""),
         ]
@@ -135,7 +135,7 @@ struct DigestClientTests {
     }
 
     @Test(
-        "G10: what the scheme cannot carry",
+        "Threat G10: what the scheme cannot carry",
         arguments: [("a:b", "p"), ("a\r\nX: y", "p"), ("a", "p\n"), ("\0", "p")]
     )
     func refused(user: String, password: String) throws {
@@ -166,7 +166,7 @@ struct DigestClientTests {
         return (answer.proof, exchange.responseAuthentication(key: key))
     }
 
-    @Test("G14: rspauth is checked where it is there")
+    @Test("Threat G14: rspauth is checked where it is there")
     func rspauth() throws {
         let (proof, right) = try proof()
         #expect(try proof.check([]) == nil)

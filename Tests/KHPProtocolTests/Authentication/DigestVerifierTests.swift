@@ -103,7 +103,7 @@ struct DigestVerifierTests {
         #expect(parsed.compactMap { $0["algorithm"] } == ["SHA-512-256", "SHA-256", "MD5"])
         #expect(Set(parsed.compactMap { $0["nonce"] }).count == 1)
         for (value, challenge) in zip(values, parsed) {
-            #expect(challenge.realm == "a \"desk\"", "controls are left out (A15, G10)")
+            #expect(challenge.realm == "a \"desk\"", "controls are left out (threats A15, G10)")
             #expect(
                 value.contains(
                     "realm=\"a \\\"desk\\\"\", qop=\"auth, auth-int\", algorithm=\(challenge["algorithm"]!), "
@@ -199,7 +199,7 @@ struct DigestVerifierTests {
         #expect(desk.judge(value).outcome == .right)
     }
 
-    @Test("a signature opens only the request that it was made for (G6)")
+    @Test("a signature opens only the request that it was made for (threat G6)")
     func otherRequest() throws {
         var desk = Desk()
         let answer = try desk.answer()
@@ -225,7 +225,7 @@ struct DigestVerifierTests {
         #expect(strict.judge(other.value).outcome == .wrong, "not offered")
     }
 
-    @Test("names: UTF-8 in quotes, as an extended value, or hashed (G10)")
+    @Test("names: UTF-8 in quotes, as an extended value, or hashed (threat G10)")
     func names() throws {
         var desk = Desk(hashed: true)
         func outcome(_ user: String, _ overwritten: [String: String]) throws -> Outcome {
@@ -259,7 +259,7 @@ struct DigestVerifierTests {
         }
     }
 
-    @Test("a count is used once and never goes back (G5)")
+    @Test("a count is used once and never goes back (threat G5)")
     func replay() throws {
         var desk = Desk()
         var answer = try desk.answer()
@@ -276,7 +276,7 @@ struct DigestVerifierTests {
         #expect(desk.outcome(answer) == .right, "a wrong answer uses up no count")
     }
 
-    @Test("a nonce lasts five minutes, and none comes from the future (G5)")
+    @Test("a nonce lasts five minutes, and none comes from the future (threat G5)")
     func age() throws {
         var desk = Desk()
         let issued = desk.now
@@ -334,7 +334,7 @@ struct DigestVerifierTests {
         #expect(one.outcome(answer) == .right)
     }
 
-    @Test("a full memory forgets the oldest nonces, and with them all that were issued before (G5)")
+    @Test("a full memory forgets the oldest nonces, and with them all that were issued before (threat G5)")
     func overflow() throws {
         var desk = Desk(capacity: 3)
         var answers: [DigestAnswer] = []

@@ -134,7 +134,7 @@ struct ClientAttemptTests {
     }
 
     @Test(
-        "elsewhere nothing comes along, nor back at the origin (D12, F1, F2); Origin stays the caller's (F15)",
+        "elsewhere nothing comes along, nor back at the origin; Origin stays (D12, threats F1, F2, F15)",
         arguments: [
             "ws://b.example/", "ws://a.example:81/", "wss://a.example/", "ws://a.example./", "ws://x.a.example/",
         ]
@@ -158,7 +158,7 @@ struct ClientAttemptTests {
         #expect(attempt.cookieScope == .none)
     }
 
-    @Test("two Locations are none (F10); two choices are two")
+    @Test("two Locations are none (threat F10); two choices are two")
     func locations() throws {
         var fields = HTTPFields()
         fields.append(HTTPField(name: .location, value: "/b"))
@@ -269,7 +269,7 @@ struct ClientAttemptTests {
         #expect(step?.to.description == "wss://a.example/")
         #expect(step?.status == 426)
         #expect(both.plan.version == 13)
-        #expect(both.plan.headers.isEmpty, "another scheme is another origin (F5)")
+        #expect(both.plan.headers.isEmpty, "another scheme is another origin (threat F5)")
         var older = try self.attempt()
         _ = try older.follow(self.outcome(426, self.versions("8"), .opening))
         _ = try older.follow(self.outcome(302, [.location: "ws://b.example/"], .opening))

@@ -106,7 +106,7 @@ struct CookieJarTests {
         #expect(header == (goes ? "a=b" : ""))
     }
 
-    @Test("Secure is taken over wss only (G15)")
+    @Test("Secure is taken over wss only (threat G15)")
     func secure() throws {
         #expect(try self.sent(["a=b; Secure"], from: "ws://h.example/", to: "wss://h.example/") == "")
         #expect(try self.sent(["a=b; Secure"], from: "wss://h.example/", to: "wss://h.example/") == "a=b")
@@ -187,7 +187,7 @@ struct CookieJarTests {
         #expect(jar.all(now: 0).count == 3000)
     }
 
-    @Test("after a redirect to another origin only its own are sent (D12, F2)")
+    @Test("after a redirect to another origin only its own are sent (D12, threat F2)")
     func scopes() throws {
         var jar = try self.jar([
             ("ws://a.example.com/", "shared=1; Domain=example.com"),

@@ -94,7 +94,7 @@ struct SetCookieTests {
         #expect((SetCookie(field) != nil) == isKept)
     }
 
-    @Test("neither description nor dump shows a value (E18)")
+    @Test("neither description nor dump shows a value (threat E18)")
     func secrecy() throws {
         let field = try #require(SetCookie("a=canary"))
         let cookie = try #require(Cookie(field, from: WebSocketURL("ws://h.example/"), now: 0))

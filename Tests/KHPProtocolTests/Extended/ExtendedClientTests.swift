@@ -1,4 +1,4 @@
-// KHP-E1 to E20 on the client's side: every state × event cell of the machine, and the close codes of D6.
+// KHP-E1 to KHP-E20 on the client's side: every state × event cell of the machine, and the close codes of D6.
 
 import HTTPTypes
 import KHPProtocol
@@ -143,7 +143,7 @@ import Testing
         #expect(ClientStep(client.receive(Sample.response(100), now: .at(3))) == .sendBody("hello"))
     }
 
-    // MARK: Correspondence (KHP-E10, E11, E14)
+    // MARK: Correspondence (KHP-E10, KHP-E11, KHP-E14)
 
     @Test func reportsWhatWasAgreed() throws {
         var plan = try Sample.clientPlan(
@@ -195,7 +195,7 @@ import Testing
         #expect(try Self.step(other) == .fail(.extendedInvalid, close: 1011))
     }
 
-    // MARK: What is no response (KHP-E3, D6, D13, E2)
+    // MARK: What is no response (KHP-E3, D6, D13, threat E2)
 
     @Test(arguments: [
         "Hello", "H", "HTTP/2.0 200 OK\r\n\r\n", "HTTP/1.0 101 x\r\n\r\n", "HTTP/1.1 1O1 x\r\n\r\n", "\r\n",
@@ -257,7 +257,7 @@ import Testing
         #expect(ClientStep(client.receive(Sample.switching(), now: .at(1))) == .fail(.limitExceeded, close: 1008))
     }
 
-    // MARK: Balancer messages (KI 1.7, E15)
+    // MARK: Balancer messages (D7, threat E15)
 
     @Test func twoBalancerMessagesArePassedOver() throws {
         let balancer = ByteBuffer(bytes: [0xEF, 0x83, 0xBF, 0x4E])

@@ -1,4 +1,4 @@
-// KHP-E1 to E20 on the server's side: every state × event cell of the machine, and the decisions D6 to D19.
+// KHP-E1 to KHP-E20 on the server's side: every state × event cell of the machine, and the decisions D6 to D19.
 
 import HTTPTypes
 import KHPProtocol
@@ -79,7 +79,7 @@ import Testing
         #expect(try Self.extended(text, opening: opening).authorization == "Basic own")
     }
 
-    /// D14, E4: the path is that of the opening; the authority too, where there is one.
+    /// D14, threat E4: the path is that of the opening; the authority too, where there is one.
     @Test(
         arguments: [
             ("GET /trades?other HTTP/1.1\r\n\r\n", nil), ("GET /admin HTTP/1.1\r\n\r\n", 400),
@@ -231,7 +231,7 @@ import Testing
 
     // MARK: Answers
 
-    /// D10, KI 1.4.
+    /// D10.
     @Test func completesWithTheSameAcceptValue() throws {
         var server = try Sample.serverMachine(
             try Sample.opening(replacing: ["Sec-WebSocket-Protocol": "x-kaazing-handshake, amqp"])
@@ -319,7 +319,7 @@ import Testing
         #expect(try Self.respond(own).1 == text)
     }
 
-    /// What an endpoint says cannot break the correspondence that a client checks (KHP-E10, E14, E19).
+    /// No answer of an endpoint can break the correspondence that a client checks (KHP-E10, KHP-E14, KHP-E19).
     @Test func anAnswerThatDoesNotFitIs500() throws {
         let answers = [
             ExtendedAnswer(subprotocol: "stomp"), ExtendedAnswer(status: 201, subprotocol: "x-kaazing-handshake"),

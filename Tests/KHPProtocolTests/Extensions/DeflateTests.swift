@@ -170,7 +170,7 @@ struct DeflateTests {
         }
     }
 
-    @Test("reserved bits where they do not belong: 1002 (C3)", arguments: [.client, .server] as [Role])
+    @Test("reserved bits where they do not belong: 1002 (threat C3)", arguments: [.client, .server] as [Role])
     func misplacedBits(role: Role) throws {
         let cases: [[WireFrame]] = [
             [WireFrame(0x41, [0xF2]), WireFrame(0xC0, [0x48])],
@@ -222,7 +222,7 @@ struct DeflateTests {
 
     // MARK: Limits
 
-    @Test("a bomb ends with 1009 at the limit, in both roles and deliveries (C1)")
+    @Test("a bomb ends with 1009 at the limit, in both roles and deliveries (threat C1)")
     func bomb() throws {
         let bytes = Self.deflated([UInt8](repeating: 0, count: 64 << 20))
         #expect(bytes.count < 70_000)

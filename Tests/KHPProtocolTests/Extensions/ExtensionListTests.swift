@@ -53,7 +53,7 @@ import Testing
         #expect(!parameters.isEmpty && ExtensionParameters().isEmpty)
     }
 
-    /// A11: as long as a head may be, and done in a moment.
+    /// Threat A11: as long as a head may be, and done in a moment.
     @Test(arguments: [",", ";", "\"", "a;", "a;b=\"", "a; b=\"\\", " ", "a,"])
     func isLinear(unit: String) {
         let value = String(repeating: unit, count: 65536 / unit.utf8.count)

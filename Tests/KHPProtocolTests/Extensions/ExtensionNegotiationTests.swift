@@ -1,4 +1,4 @@
-// KHP-E5, E10, E11, E14, A10: what is asked where, and which answers are acceptable.
+// KHP-E5, KHP-E10, KHP-E11, KHP-E14, threat A10: what is asked where, and which answers are acceptable.
 
 import KHPProtocol
 import Testing

@@ -230,7 +230,7 @@ struct ExtensionStackTests {
             try WirePeer.server(both, offer: "permessage-deflate, x-one").extensionsField == "permessage-deflate"
         )
         #expect(try WirePeer.server(both, offer: "x-one, permessage-deflate").extensionsField == "x-one")
-        // The same extension in two layers of compression is one too many as well (C6).
+        // The same extension in two layers of compression is one too many as well (threat C6).
         let twice = try WirePeer.server(both, offer: "permessage-deflate, permessage-deflate; server_max_window_bits=9")
         #expect(twice.extensionsField == "permessage-deflate")
     }
@@ -340,12 +340,12 @@ struct ExtensionStackTests {
         while let buffer = connection.output.next() { bytes.writeImmutableBuffer(buffer) }
         var reader = MessageReader(role: .client)
         guard case .message(_, let payload, let reserved)? = try reader.next(&bytes) else { return "" }
-        // C5: no message of the extended handshake is transformed, whatever the opening negotiated.
+        // Threat C5: no message of the extended handshake is transformed, whatever the opening negotiated.
         #expect(reserved == 0)
         return String(buffer: payload)
     }
 
-    @Test("C5: the extended request goes out uncompressed; a compressed answer of a peer's WebSocket is read")
+    @Test("Threat C5: the extended request goes out uncompressed; a compressed answer of a peer's WebSocket is read")
     func handshakeMessages() throws {
         let now = NIODeadline.uptimeNanoseconds(1_000_000_000)
         var plan = ClientPlan(url: try WebSocketURL("ws://example.com/"))

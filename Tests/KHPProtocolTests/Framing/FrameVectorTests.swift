@@ -2,7 +2,7 @@ import KHPProtocol
 import NIOCore
 import Testing
 
-/// RFC 6455 5.2, 5.4, 5.5, 5.7, 8.1 and rows B1-B6, B10, B11 of the threat catalogue, from `Specs/vectors/frames.json`.
+/// RFC 6455 5.2, 5.4, 5.5, 5.7, 8.1 and threats B1 to B6, B10 and B11, from `Specs/vectors/frames.json`.
 @Suite("Frame vectors")
 struct FrameVectorTests {
     @Test func theFileIsThere() {

@@ -103,7 +103,7 @@ struct KeepAliveTests {
         #expect(machine.expired(at(25)) == .idle)
     }
 
-    /// B8: a message that trickles in is given up, however alive the connection is; others start the time anew.
+    /// Threat B8: a message that trickles in is given up, however alive the connection is; others start the time anew.
     @Test func aMessageThatNeverEnds() throws {
         var machine = KeepAlive(
             pingInterval: .seconds(20),

@@ -79,7 +79,7 @@ struct MessageReaderTests {
 
     // MARK: Bounds (CAP)
 
-    /// B2: a declared 1 TiB under a limit that allows it, and ten bytes of it: nothing is reserved for the rest.
+    /// Threat B2: a declared 1 TiB under a limit that allows it, and ten bytes of it: nothing is reserved for the rest.
     @Test(arguments: [MessageReader.Mode.whole, .streaming])
     func declaredLengthReservesNothing(_ mode: MessageReader.Mode) throws {
         let frame = FrameSupport.frame(0x82, Array("0123456789".utf8), declared: 1 << 40, key: key)
@@ -99,7 +99,7 @@ struct MessageReaderTests {
         #expect(allowed.retainedBytes <= 4096)
     }
 
-    /// B2: what is held while a message trickles in is at most twice what came, and a constant.
+    /// Threat B2: what is held while a message trickles in is at most twice what came, and a constant.
     @Test func growthFollowsWhatArrived() throws {
         var reader = MessageReader(role: .server)
         var input = ByteBuffer(bytes: FrameSupport.frame(0x82, declared: 1 << 20, key: key))
@@ -114,7 +114,7 @@ struct MessageReaderTests {
         }
     }
 
-    /// B7: a million empty fragments meet the limit early, and cost nothing before.
+    /// Threat B7: a million empty fragments meet the limit early, and cost nothing before.
     @Test func emptyFragmentsAreCounted() {
         var reader = MessageReader(role: .server)
         let empty = FrameSupport.frame(0x00, key: key)
@@ -133,7 +133,7 @@ struct MessageReaderTests {
         #expect(sent == 1026)
     }
 
-    /// B7: exactly as many fragments as allowed are taken, in one buffer no larger than twice the message.
+    /// Threat B7: exactly as many fragments as allowed are taken, in one buffer no larger than twice the message.
     @Test func asManyFragmentsAsAllowed() throws {
         var reader = MessageReader(role: .client, limits: limits(fragments: 1000))
         var input = ByteBuffer()
@@ -183,7 +183,7 @@ struct MessageReaderTests {
         #expect(reader.retainedBytes == 0)
     }
 
-    // MARK: Progress (B17)
+    // MARK: Progress (threat B17)
 
     /// What is left in the input is never more than an incomplete header or control frame.
     @Test func littleIsLeftInTheInput() throws {

@@ -51,7 +51,7 @@ import Testing
         #expect(parseQuotedString("a") == nil)
     }
 
-    @Test("linear time (A11)")
+    @Test("linear time (threat A11)")
     func adversarialLists() throws {
         for value in [
             String(repeating: ",", count: 65536), String(repeating: "a,", count: 32768),
@@ -64,7 +64,7 @@ import Testing
         }
     }
 
-    @Test("A7: no control character reaches a head")
+    @Test("Threat A7: no control character reaches a head")
     func validation() throws {
         for byte in UInt8.min...UInt8.max where byte < 0x20 || byte == 0x7F {
             let value = "a\(Character(UnicodeScalar(byte)))b"

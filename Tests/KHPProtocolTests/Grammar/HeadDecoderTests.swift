@@ -96,7 +96,7 @@ private let opening = """
     }
 
     @Test(
-        "RFC 9112: what is malformed is refused with 400 (A3, A9, A12, A16)",
+        "RFC 9112: what is malformed is refused with 400 (threats A3, A9, A12, A16)",
         arguments: [
             "\nGET / HTTP/1.1\n\n", " GET / HTTP/1.1\n\n", "GET  / HTTP/1.1\n\n", "GET /  HTTP/1.1\n\n",
             "GET / HTTP/1.1 \n\n", "GET /\n\n", "GET\n\n", "GET / http/1.1\n\n", "GET / HTTP/1\n\n",
@@ -285,7 +285,7 @@ private let opening = """
         #expect(outcome("GET / HTTP/1.1\nA:\nB:\nC:\nD:\n\n") == .failed(.tooManyFields))
     }
 
-    @Test("an endless line is refused as soon as it is too long (A1)")
+    @Test("an endless line is refused as soon as it is too long (threat A1)")
     func endlessLine() {
         var decoder = RequestHeadDecoder(limits: .opening)
         var taken = 0

@@ -83,7 +83,7 @@ import Testing
         #expect(back.count == 5)
     }
 
-    @Test("E18, G12: no description shows a credential")
+    @Test("Threats E18, G12: no description shows a credential")
     func secretsAreHidden() {
         let head = RequestHead(method: "GET", target: "/", fields: fields)
         var dumped = ""

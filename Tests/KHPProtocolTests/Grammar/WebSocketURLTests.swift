@@ -204,7 +204,7 @@ import Testing
 
 @Suite struct AuthorityTests {
     @Test(
-        "A12: Host values",
+        "Threat A12: Host values",
         arguments: [
             ("h", "h", nil), ("H:80", "h", 80), ("[::1]:1", "::1", 1), ("h:", "h", nil),
             ("1.2.3.4:65535", "1.2.3.4", 65535),

@@ -92,7 +92,7 @@ import Testing
         #expect(throws: WebSocketError.self) { try OpeningClient(plan) }
     }
 
-    /// A7, and the secret is not in the error.
+    /// Threat A7, and the secret is not in the error.
     @Test(arguments: ["CANARY\r\nX: y", "CANARY\u{0}", "CANARY\n", "CANARY\u{7F}"])
     func refusesControlCharacters(value: String) throws {
         let plan = OpeningClientPlan(url: try Sample.url(), key: Sample.key)
@@ -163,7 +163,7 @@ import Testing
         #expect(try Self.code(of: text) == .openingInvalid)
     }
 
-    /// RFC 9110 section 15.2: any number of them may come before the final one; A16 bounds it.
+    /// RFC 9110 section 15.2: any number of them may come before the final one; threat A16 bounds it.
     @Test func skipsProvisionalResponsesUpToEight() throws {
         let kinds = [
             "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",

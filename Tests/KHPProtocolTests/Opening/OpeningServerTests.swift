@@ -127,7 +127,7 @@ import Testing
         #expect(Self.refusal(of: Sample.openingLines(adding: lines))?.status == 431)
     }
 
-    /// A4: every refusal ends the connection and can be read by a person.
+    /// Threat A4: every refusal ends the connection and can be read by a person.
     @Test func refusalsAreReadable() throws {
         var buffer = ByteBuffer()
         try #require(Self.refusal(of: Sample.openingLines(replacing: ["Sec-WebSocket-Version": "99"])))
@@ -161,7 +161,7 @@ import Testing
         #expect(OpeningServer.isWebSocketRequest(try #require(try server.receiveHead(&other))))
     }
 
-    /// A6: cut anywhere, with a frame glued on.
+    /// Threat A6: cut anywhere, with a frame glued on.
     @Test func everyCutGivesTheSameRequest() throws {
         let bytes = ByteBuffer(string: Sample.openingLines("/trades?q") + "frame")
         let end = bytes.readableBytes - 5
@@ -241,7 +241,7 @@ import Testing
         )
     }
 
-    /// KHP-O2, KI 1.3: the server's order decides.
+    /// KHP-O2: the server's order decides.
     @Test(arguments: [(["b", "a"], "b"), (["a"], "a"), (["c"], nil), ([], nil)] as [([String], String?)])
     func choosesByItsOwnOrder(offered: [String], choice: String?) {
         #expect(Subprotocols.choose(supported: ["b", "a"], offered: offered) == choice)

@@ -1,4 +1,4 @@
-// D23, A13: who may open WebSockets; A14: under which name.
+// D23, threat A13: who may open WebSockets; threat A14: under which name.
 
 import KHPProtocol
 import Testing

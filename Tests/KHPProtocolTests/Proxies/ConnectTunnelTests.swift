@@ -166,7 +166,7 @@ import Testing
         }
     }
 
-    @Test("a 407 that is larger than the bound, or with bytes behind it, leaves no usable connection (A17)")
+    @Test("a 407 that is larger than the bound, or with bytes behind it, leaves no usable connection (threat A17)")
     func unusable() throws {
         var limits = Limits()
         limits.bodyBytes = 4

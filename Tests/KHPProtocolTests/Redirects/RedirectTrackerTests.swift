@@ -35,7 +35,7 @@ import Testing
         #expect(code(status, ["/next"], tracker: follows308) == (status == 308 ? nil : expected))
     }
 
-    @Test("307 if and only if the method was GET (F12); the others by D41")
+    @Test("307 if and only if the method was GET (threat F12); the others by D41")
     func methods() {
         #expect(code(302, ["/next"], method: "PUT") == .redirectMethod)
         #expect(code(301, ["/next"], method: "HEAD") == nil)
@@ -48,7 +48,7 @@ import Testing
     }
 
     @Test(
-        "F9, F10: what leads nowhere",
+        "Threats F9, F10: what leads nowhere",
         arguments: [
             [], ["ftp://h/"], ["javascript:alert(1)"], ["http://h:99999/"], ["ws://h:25/"], ["http://h:6667/"],
             ["/%zz"],
@@ -72,7 +72,7 @@ import Testing
         #expect(code(300, ["/start?x"]) == .redirectLoop)
     }
 
-    @Test("F4: never from wss to ws unless allowed")
+    @Test("Threat F4: never from wss to ws unless allowed")
     func downgrade() throws {
         let secure = try WebSocketURL("wss://h/")
         var tracker = RedirectTracker(from: secure)
@@ -88,7 +88,7 @@ import Testing
         #expect(try tracker.follow(status: 302, candidates: ["http://h/x"], from: secure).isSecure == false)
     }
 
-    @Test("KHP-E15, F7: five redirects, counted once over everything")
+    @Test("KHP-E15, threat F7: five redirects, counted once over everything")
     func limit() throws {
         var tracker = RedirectTracker(from: start)
         var current = start
@@ -105,7 +105,7 @@ import Testing
     }
 
     @Test(
-        "KHP-E16, F6: loops",
+        "KHP-E16, threat F6: loops",
         arguments: [
             ["/start?x"], ["WS://H:80/start?x#frag"], ["/a/../start?%78"], ["/a", "http://h/start?x"],
             ["ws://b/", "ws://c/", "ws://b/#x"],
@@ -144,7 +144,7 @@ import Testing
         #expect(error?.code == .redirectLoop)
     }
 
-    @Test("D12, F2: secrets stay behind at another origin, for good")
+    @Test("D12, threat F2: secrets stay behind at another origin, for good")
     func secrets() throws {
         var tracker = RedirectTracker(from: start, allowsDowngrade: true)
         #expect(tracker.keepsSecrets)

@@ -14,7 +14,7 @@ import Testing
         #expect(WebSocketError.Code(name: "nonsense") == nil)
     }
 
-    @Test("G12: no credential in any text of an error")
+    @Test("Threat G12: no credential in any text of an error")
     func showsNoSecrets() throws {
         let response = HandshakeResponse(
             status: 403,
@@ -43,7 +43,7 @@ import Testing
         #expect("\(WebSocketError(.closed, "It is closed."))" == "closed: It is closed.")
     }
 
-    @Test("B11: which close codes may be sent")
+    @Test("Threat B11: which close codes may be sent")
     func closeCodes() {
         for code in UInt16.min...UInt16.max {
             let expected = (1000...1003).contains(code) || (1007...1014).contains(code) || (3000...4999).contains(code)

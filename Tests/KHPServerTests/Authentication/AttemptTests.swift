@@ -6,7 +6,7 @@ import Testing
 
 @testable import KHPServer
 
-@Suite("Attempts with credentials: counted when they begin, bounded in flight (G13)", .timeLimit(.minutes(1)))
+@Suite("Attempts with credentials: counted when they begin, bounded in flight (threat G13)", .timeLimit(.minutes(1)))
 struct AttemptTests {
     /// Closed until it is opened once.
     private final class Gate: Sendable {

@@ -3,7 +3,7 @@ import Testing
 
 @testable import KHPServer
 
-@Suite("Whose credentials are looked at next (G13)")
+@Suite("Whose credentials are looked at next (threat G13)")
 struct AttemptTurnsTests {
     private let now = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
 

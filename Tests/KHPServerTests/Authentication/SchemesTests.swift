@@ -113,7 +113,7 @@ struct SchemesTests {
             let challenges = try parseChallenges(fieldValues: replayed.fields.all("WWW-Authenticate"))
             #expect(challenges.allSatisfy { $0["stale"] == "true" })
             answer.count = 2
-            #expect(try await open(port, "/desk?other", authorization: answer.value).status == 401, "G6")
+            #expect(try await open(port, "/desk?other", authorization: answer.value).status == 401, "threat G6")
             #expect(try await open(port, authorization: answer.value).status == 101)
         }
         #expect(principals.names == ["joe", "joe"])
@@ -163,7 +163,7 @@ struct SchemesTests {
         #expect(principals.names == ["joe"])
     }
 
-    @Test("an old nonce with right credentials is no wrong answer, once (D18, E10)")
+    @Test("an old nonce with right credentials is no wrong answer, once (D18, threat E10)")
     func staleIsNotWrong() async throws {
         try await withDesk([Self.digest]) { port in
             let client = try await ExtendedRawClient.open(port, "/desk")
@@ -235,7 +235,7 @@ struct SchemesTests {
         }
     }
 
-    @Test("hashed user names, and auth-int over the entity of an extended request (G7)")
+    @Test("hashed user names, and auth-int over the entity of an extended request (threat G7)")
     func hashedUser() async throws {
         let key = DigestAlgorithm.sha512_256.key(user: "joe", realm: "the \"desk\"", password: "welcome")
         let file = try UsersFile("joe:the \"desk\":SHA-512-256:\(key)", name: "users")

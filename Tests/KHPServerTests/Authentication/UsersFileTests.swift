@@ -45,7 +45,7 @@ struct UsersFileTests {
     private static let key = DigestAlgorithm.md5.key(user: "joe", realm: "desk", password: "secret")
     private static let longKey = DigestAlgorithm.sha256.key(user: "joe", realm: "desk", password: "secret")
 
-    @Test("any text is taken, or refused with the number of a line (H1)", arguments: [false, true])
+    @Test("any text is taken, or refused with the number of a line (threat H1)", arguments: [false, true])
     func anyText(allowsTokens: Bool) {
         let right = """
             # the desk

@@ -5,7 +5,7 @@ import Testing
 
 @testable import KHPServer
 
-@Suite("Guessing from one address (G13)")
+@Suite("Guessing from one address (threat G13)")
 struct WrongAnswersTests {
     private let start = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
 

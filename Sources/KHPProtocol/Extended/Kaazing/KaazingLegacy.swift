@@ -100,8 +100,8 @@ public enum KaazingLegacyMessage: Sendable, Hashable, CustomStringConvertible {
         return buffer
     }
 
-    /// What a server's redirect is as a balancer message (KI 1.7): an absolute URL whose query holds that of the opening
-    /// as well. Without a target there is no member; `nil`: the target is no URL.
+    /// A server's redirect as a balancer message (D7): an absolute URL with the opening's query behind its own. Without a
+    /// location the balancer names no member. `nil` when the location is no URL.
     package static func balancing(
         _ location: String?,
         at url: WebSocketURL?,

@@ -183,7 +183,7 @@ import Testing
         #expect(ClientStep(client.receive(Self.end, now: .at(1))) == row.1)
     }
 
-    // MARK: Floods (E15)
+    // MARK: Floods (threat E15)
 
     @Test func responsesAreBoundedInMessagesHeadsAndBytes() throws {
         var many = try Self.client(before: "response")
