@@ -52,6 +52,7 @@ extension ConnectLoop {
             throw WebSocketError(
                 .connectFailed,
                 "\(name) could not be resolved: \(reason).",
+                detail: .nameNotResolved,
                 url: url,
                 phase: .connect
             )
@@ -165,6 +166,7 @@ extension ConnectLoop {
         if failure.code == .connectFailed, self.configuration.connectTo != nil {
             // It is not the place that the URL names.
             failure.message = "\(place) cannot be reached: \(TransportFailure.reason(error))."
+            failure.detail = .otherPlace
         }
         return failure
     }

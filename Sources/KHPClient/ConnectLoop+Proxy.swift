@@ -109,6 +109,7 @@ extension ConnectLoop {
         var failure = self.unreachable(error, plan, "The proxy \(proxy)")
         if failure.code != .timeout {
             failure.message = "The proxy \(proxy) cannot be reached: \(TransportFailure.reason(error))."
+            failure.detail = .throughProxy
         }
         return failure
     }
@@ -149,6 +150,11 @@ extension ConnectLoop {
             }
         }
         try Task.checkCancellation()
-        throw WebSocketError(.connectFailed, "The proxy \(proxy) closed the connection.", phase: .connect)
+        throw WebSocketError(
+            .connectFailed,
+            "The proxy \(proxy) closed the connection.",
+            detail: .throughProxy,
+            phase: .connect
+        )
     }
 }

@@ -55,6 +55,7 @@ extension ConnectLoop {
             throw WebSocketError(
                 .redirectRefused,
                 "The redirect to \(step.to.redacted) is not permitted.",
+                detail: .notPermitted,
                 url: step.from,
                 phase: step.layer == .opening ? .opening : .extended
             )

@@ -48,7 +48,7 @@ public struct ReconnectPolicy: Sendable {
         case .connectFailed, .openingRefused, .extendedRefused, .proxyRefused:
             // A proxy says so where the server cannot be reached.
             error.response.map { [429, 500, 502, 503, 504].contains($0.status) }
-                ?? (error.code == .connectFailed || error.isPassing)
+                ?? (error.code == .connectFailed || error.detail == .beyondProxy)
         default: false
         }
     }

@@ -65,7 +65,10 @@ package struct ClientTLS: Sendable {
             let presented = PresentedIdentifiers(of: certificate)
             return channel.eventLoop.makeCompletedFuture {
                 guard identity.isAmong(presented) else {
-                    throw TransportFailure.tls("\(peer.rawValue) is for \(presented), not for \(identity.host)")
+                    throw TransportFailure.tls(
+                        "\(peer.rawValue) is for \(presented), not for \(identity.host)",
+                        .wrongHost
+                    )
                 }
             }
         }
@@ -117,11 +120,11 @@ private final class CertificateWitness: ChannelInboundHandler, RemovableChannelH
         let now = time(nil)
         if now > certificate.notValidAfter {
             let date = DateHeader.readable(certificate.notValidAfter)
-            return TransportFailure.tls("\(self.peer.rawValue) expired on \(date)")
+            return TransportFailure.tls("\(self.peer.rawValue) expired on \(date)", .outdatedCertificate)
         }
         if now < certificate.notValidBefore {
             let date = DateHeader.readable(certificate.notValidBefore)
-            return TransportFailure.tls("\(self.peer.rawValue) is not valid before \(date)")
+            return TransportFailure.tls("\(self.peer.rawValue) is not valid before \(date)", .outdatedCertificate)
         }
         return nil
     }

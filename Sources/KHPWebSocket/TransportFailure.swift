@@ -11,9 +11,14 @@ package enum TransportFailure {
         if let error = error as? WebSocketError { return error }
         switch error {
         case is NIOSSLError, is BoringSSLError, is NIOSSLExtraError:
-            return Self.tls(Self.words(forTLS: "\(error)"))
+            let (words, detail) = Self.words(forTLS: "\(error)")
+            return Self.tls(words, detail)
         case let error as IOError:
-            return WebSocketError(.connectFailed, "The connection failed: \(Self.reason(error)).")
+            return WebSocketError(
+                .connectFailed,
+                "The connection failed: \(Self.reason(error)).",
+                detail: error.errnoCode == ECONNREFUSED ? .connectionRefused : nil
+            )
         case let error as ChannelError:
             return WebSocketError(.connectFailed, "The connection failed: \(error).")
         default:
@@ -27,8 +32,8 @@ package enum TransportFailure {
     }
 
     /// TLS failed for this reason.
-    static func tls(_ reason: String) -> WebSocketError {
-        WebSocketError(.tlsFailed, "TLS failed: \(reason).", phase: .tls)
+    static func tls(_ reason: String, _ detail: WebSocketError.Detail?) -> WebSocketError {
+        WebSocketError(.tlsFailed, "TLS failed: \(reason).", detail: detail, phase: .tls)
     }
 
     /// True where a certificate could not be verified.
@@ -38,37 +43,43 @@ package enum TransportFailure {
     }
 
     /// The reasons that people meet, in their words; the library's own for others, without its file names.
-    private static func words(forTLS text: String) -> String {
-        let known: [(part: String, words: String)] = [
-            (
-                "CERTIFICATE_VERIFY_FAILED",
-                "the server's certificate could not be verified (is it issued by a trusted authority?)"
-            ),
-            ("CERTIFICATE_REQUIRED", "the server asks for a client certificate"),
-            ("PEER_DID_NOT_RETURN_A_CERTIFICATE", "the client did not give a certificate"),
-            ("ALERT_UNKNOWN_CA", "the peer does not trust the authority of our certificate, or got none"),
-            ("ALERT_BAD_CERTIFICATE", "the peer does not accept our certificate"),
-            ("ALERT_CERTIFICATE_UNKNOWN", "the peer does not accept our certificate"),
-            ("ALERT_HANDSHAKE_FAILURE", "the peer found no parameters to agree on"),
-            (
-                "UNSUPPORTED_PROTOCOL",
-                "the peer speaks no version of TLS that is allowed here (1.2 at least, by default)"
-            ),
-            ("PROTOCOL_VERSION", "the peer and this end have no allowed version of TLS in common"),
-            ("WRONG_VERSION_NUMBER", "the peer does not speak TLS there"),
-            ("HTTP_REQUEST", "the peer speaks plain HTTP, not TLS"),
-            (
-                "EOF during handshake",
-                "the peer ended the stream in the middle of the handshake; does it speak TLS there?"
-            ),
-            ("uncleanShutdown", "the peer ended the stream without a close notification"),
-        ]
-        if let match = known.first(where: { text.contains($0.part) }) { return match.words }
+    private static func words(forTLS text: String) -> (words: String, detail: WebSocketError.Detail?) {
+        if let match = Self.knownFailures.first(where: { text.contains($0.part) }) {
+            return (match.words, match.detail)
+        }
         // "error:1000:SSL routines:OPENSSL_internal:THE_REASON at file:line"
-        guard let reason = text.split(separator: "OPENSSL_internal:").dropFirst().first else { return text }
+        guard let reason = text.split(separator: "OPENSSL_internal:").dropFirst().first else { return (text, nil) }
         let words = reason.prefix { $0 != " " && $0 != "]" }
-        return words.lowercased().replacing("_", with: " ")
+        return (words.lowercased().replacing("_", with: " "), nil)
     }
+
+    private static let knownFailures: [(part: String, words: String, detail: WebSocketError.Detail?)] = [
+        (
+            "CERTIFICATE_VERIFY_FAILED",
+            "the server's certificate could not be verified (is it issued by a trusted authority?)",
+            .untrustedCertificate
+        ),
+        ("CERTIFICATE_REQUIRED", "the server asks for a client certificate", nil),
+        ("PEER_DID_NOT_RETURN_A_CERTIFICATE", "the client did not give a certificate", nil),
+        ("ALERT_UNKNOWN_CA", "the peer does not trust the authority of our certificate, or got none", nil),
+        ("ALERT_BAD_CERTIFICATE", "the peer does not accept our certificate", nil),
+        ("ALERT_CERTIFICATE_UNKNOWN", "the peer does not accept our certificate", nil),
+        ("ALERT_HANDSHAKE_FAILURE", "the peer found no parameters to agree on", nil),
+        (
+            "UNSUPPORTED_PROTOCOL",
+            "the peer speaks no version of TLS that is allowed here (1.2 at least, by default)",
+            nil
+        ),
+        ("PROTOCOL_VERSION", "the peer and this end have no allowed version of TLS in common", nil),
+        ("WRONG_VERSION_NUMBER", "the peer does not speak TLS there", .speaksNoTLS),
+        ("HTTP_REQUEST", "the peer speaks plain HTTP, not TLS", .speaksNoTLS),
+        (
+            "EOF during handshake",
+            "the peer ended the stream in the middle of the handshake; does it speak TLS there?",
+            .speaksNoTLS
+        ),
+        ("uncleanShutdown", "the peer ended the stream without a close notification", nil),
+    ]
 
     /// Why the system refused, in words.
     package static func reason(_ error: any Error) -> String {

@@ -177,6 +177,12 @@ package final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandle
             failure.message = "No tunnel through the proxy \(proxy): \(words)"
         }
         failure.phase = .connect
+        failure.detail =
+            switch failure.detail {
+            case .untrustedCertificate?: .untrustedProxyCertificate
+            case .outdatedCertificate?, .wrongHost?: failure.detail
+            default: .throughProxy
+            }
         return failure
     }
 
@@ -196,7 +202,12 @@ package final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandle
     }
 
     private var closedAtOnce: WebSocketError {
-        WebSocketError(.connectFailed, "The proxy \(self.proxy) closed the tunnel at once.", phase: .connect)
+        WebSocketError(
+            .connectFailed,
+            "The proxy \(self.proxy) closed the tunnel at once.",
+            detail: .throughProxy,
+            phase: .connect
+        )
     }
 
     /// Puts TLS to the server and the connection's handler in place, gives them what has come through, and leaves.

@@ -34,10 +34,15 @@ struct ConnectFailureTests {
 
     @Test("an unresolvable host, and a port where nobody listens")
     func unreachable() async {
-        #expect(await self.failure("ws://no-such-host.invalid/")?.code == .connectFailed)
+        let unknown = await self.failure("ws://no-such-host.invalid/")
+        #expect(unknown?.code == .connectFailed)
+        #expect(unknown?.detail == .nameNotResolved)
         let error = await self.failure("ws://127.0.0.1:1/")
         #expect(error?.code == .connectFailed)
         #expect(error?.message.contains("refused") == true)
+        #expect(error?.detail == .connectionRefused)
+        let elsewhere = await self.failure("ws://h.invalid/") { $0.connectTo = .host("127.0.0.1", port: 1) }
+        #expect(elsewhere?.detail == .otherPlace)
     }
 
     @Test("a silent server: at the opening and inside")

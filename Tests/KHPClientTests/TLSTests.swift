@@ -64,6 +64,7 @@ struct TLSTests {
             let url = "wss://localhost:\(port)/echo"
             let unknown = try await self.outcome(url) { _ in }
             #expect(unknown?.code == .tlsFailed)
+            #expect(unknown?.detail == .untrustedCertificate)
             let known = try await self.outcome(url) { $0.trustRoots = .file(certificates.authority) }
             #expect(known == nil)
             let address = try await self.outcome("wss://127.0.0.1:\(port)/echo") {
@@ -83,6 +84,7 @@ struct TLSTests {
                 $0.trustRoots = .file(certificates.authority)
             }
             #expect(error?.code == .tlsFailed)
+            #expect(error?.detail == .wrongHost)
         }
     }
 

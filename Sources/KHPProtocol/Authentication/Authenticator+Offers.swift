@@ -77,13 +77,14 @@ extension Authenticator {
             let message =
                 problem.map { "The \(place.party) asks for credentials, and of its challenges \($0)." }
                 ?? "The \(place.party) answered \(response.status) without a challenge, so nothing can be answered."
-            throw Self.failure(message, at: place, url)
+            throw Self.failure(message, .unusableChallenge, at: place, url)
         }
         let allowed = self.strengths.filter(challenges, at: slot, allowsDowngrade: self.allowsDowngrade)
         guard !allowed.isEmpty else {
             throw Self.failure(
                 "The \(place.party) asks for a weaker scheme than it asked for before; that is not answered, "
                     + "since somebody on the way may have taken the stronger one out.",
+                .unusableChallenge,
                 at: place,
                 url
             )

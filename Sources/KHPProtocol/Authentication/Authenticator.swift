@@ -149,6 +149,7 @@ package struct Authenticator: Sendable {
         guard self.count < self.limit else {
             throw Self.failure(
                 "The \(place.party) did not accept any of the \(self.count) answers to its challenges.",
+                .credentialsRefused,
                 at: place,
                 url
             )
@@ -239,10 +240,20 @@ package struct Authenticator: Sendable {
         let scheme = Bytes.lowercasedASCII(request.scheme)
         try Self.check(credentials, fit: scheme, request.scheme)
         guard !self.refused.contains(Refusal(slot: slot, identity: credentials.identity)) else {
-            throw Self.failure("The \(place.party) refused the credentials.", at: place, request.url)
+            throw Self.failure(
+                "The \(place.party) refused the credentials.",
+                .credentialsRefused,
+                at: place,
+                request.url
+            )
         }
         guard self.count < self.limit else {
-            throw Self.failure("There were more than \(self.limit) challenges.", at: place, request.url)
+            throw Self.failure(
+                "There were more than \(self.limit) challenges.",
+                .credentialsRefused,
+                at: place,
+                request.url
+            )
         }
         let space = Space(party: slot.party, realm: request.sent["realm"])
         var login = Login(credentials: credentials, scheme: scheme)
@@ -253,7 +264,7 @@ package struct Authenticator: Sendable {
         }
         self.logins[space] = login
         guard let value = self.send(space, at: slot, target: target, clientNonce: clientNonce, wasAsked: true) else {
-            throw Self.failure("The server's nonce was used too often.", at: place, request.url)
+            throw Self.failure("The server's nonce was used too often.", nil, at: place, request.url)
         }
         self.countAnswer(at: slot)
         return value
@@ -281,6 +292,7 @@ package struct Authenticator: Sendable {
         } catch {
             throw Self.failure(
                 "The \(place.party)'s Digest challenge cannot be answered: \(error.message).",
+                .unusableChallenge,
                 at: place,
                 request.url
             )
@@ -410,12 +422,13 @@ package struct Authenticator: Sendable {
         return try Credentials.basic(user: user, password: password).authorizationValue()
     }
 
-    static func failure(_ message: String, at place: Place, _ url: WebSocketURL) -> WebSocketError {
-        switch place {
-        case .origin(_, .opening): WebSocketError(.authenticationFailed, message, url: url, phase: .opening)
-        case .origin(_, .extended): WebSocketError(.authenticationFailed, message, url: url, phase: .extended)
-        case .proxy: WebSocketError(.proxyAuthenticationRequired, message, url: url, phase: .connect)
-        }
+    static func failure(
+        _ message: String,
+        _ detail: WebSocketError.Detail?,
+        at place: Place,
+        _ url: WebSocketURL
+    ) -> WebSocketError {
+        WebSocketError(place.failureCode, message, detail: detail, url: url, phase: place.phase)
     }
 }
 
@@ -425,6 +438,23 @@ extension Authenticator.Place {
         switch self {
         case .origin: "server"
         case .proxy: "proxy"
+        }
+    }
+
+    /// The code of an error about its challenges.
+    fileprivate var failureCode: WebSocketError.Code {
+        switch self {
+        case .origin: .authenticationFailed
+        case .proxy: .proxyAuthenticationRequired
+        }
+    }
+
+    /// The stage in which it asks.
+    var phase: WebSocketError.Phase {
+        switch self {
+        case .origin(_, .opening): .opening
+        case .origin(_, .extended): .extended
+        case .proxy: .connect
         }
     }
 }

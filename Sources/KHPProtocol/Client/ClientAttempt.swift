@@ -248,6 +248,7 @@ package struct ClientAttempt: Sendable {
         return WebSocketError(
             isOpening ? .openingRefused : .extendedRefused,
             "The server refused the \(outcome.layer) handshake with \(response.status)\(reason).",
+            detail: response.status == 308 ? .status308 : nil,
             url: self.url,
             response: response,
             phase: isOpening ? .opening : .extended
@@ -366,7 +367,8 @@ package struct ClientAttempt: Sendable {
             : hasHandler
                 ? "The \(party) asks for \(schemes)credentials, and there are none to give it."
                 : "The \(party) asks for \(schemes)credentials, and no challenge handler is set."
-        return self.withResponse(Authenticator.failure(message, at: place, self.url), response, place)
+        let detail = wasRefused ? WebSocketError.Detail.credentialsRefused : .noCredentials
+        return self.withResponse(Authenticator.failure(message, detail, at: place, self.url), response, place)
     }
 
     /// The schemes of challenges, for a sentence: a few of them, as they may be of any number and length.
@@ -385,7 +387,7 @@ package struct ClientAttempt: Sendable {
     ) -> WebSocketError {
         var error = error
         error.response = response
-        error.phase = Authenticator.failure("", at: place, self.url).phase
+        error.phase = place.phase
         if error.url == nil { error.url = self.url }
         return error
     }
@@ -400,6 +402,7 @@ package struct ClientAttempt: Sendable {
             return error
         }
         error.code = .authenticationFailed
+        error.detail = .credentialsRefused
         error.message = "The server refused the credentials (403)."
         return error
     }

@@ -220,6 +220,7 @@ extension Connection {
             if let question, self.failure?.message.hasSuffix(".") == true {
                 // One that speaks TLS may hang up on what is none.
                 failure.message = "\(failure.message.dropLast()); \(question)."
+                failure.detail = .speaksTLS
             }
             self.fail(failure, close: nil, now: now)
         }

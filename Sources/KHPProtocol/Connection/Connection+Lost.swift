@@ -16,6 +16,7 @@ extension Connection {
         let prefix = "The connection failed"
         guard error.code == .connectFailed else { return error }
         error.code = .closedDuringHandshake
+        error.detail = nil
         if error.message.hasPrefix(prefix) {
             error.message = "\(prefix) during the \(stage) handshake\(error.message.dropFirst(prefix.count))"
         }

@@ -388,6 +388,7 @@ package struct ExtendedClient {
                     isRedirectOfOther
                         ? RedirectMethod.refusal(response, after: plan.method, from: plan.url)
                         : "The server answered the extended handshake with \(response).",
+                    detail: response.status == 308 && !isRedirectOfOther ? .status308 : nil,
                     url: plan.url,
                     response: response,
                     closeCode: closeCode,

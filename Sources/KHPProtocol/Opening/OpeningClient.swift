@@ -123,7 +123,7 @@ package struct OpeningClient {
             case .head:
                 if let question = tlsQuestion, Self.looksLikeTLS(input) {
                     state = .done
-                    throw invalid("it is TLS and not HTTP; \(question)")
+                    throw invalid("it is TLS and not HTTP; \(question)", detail: .speaksTLS)
                 }
                 guard let head = try decodeHead(&input) else { return nil }
                 switch head.status {
@@ -200,6 +200,7 @@ package struct OpeningClient {
                     ? "The server closed the connection without answering the opening handshake"
                         + (tlsQuestion.map { "; \($0)." } ?? ".")
                     : "The server closed the connection in the middle of its answer to the opening handshake.",
+                detail: tlsQuestion == nil ? nil : .speaksTLS,
                 url: plan.url,
                 phase: .opening
             )
@@ -276,10 +277,15 @@ package struct OpeningClient {
         return error
     }
 
-    private func invalid(_ what: String, _ head: ResponseHead? = nil) -> WebSocketError {
+    private func invalid(
+        _ what: String,
+        _ head: ResponseHead? = nil,
+        detail: WebSocketError.Detail? = nil
+    ) -> WebSocketError {
         WebSocketError(
             .openingInvalid,
             "The server's answer to the opening handshake is invalid: \(what).",
+            detail: detail,
             url: plan.url,
             response: head.map { HandshakeResponse(head: $0) },
             phase: .opening

@@ -183,6 +183,7 @@ struct ConnectTunnel: Sendable {
                 isRefusedLogin
                     ? "The proxy \(proxy) refused the credentials: it answered \(response)."
                     : "The proxy \(proxy) did not open a tunnel to \(target): it answered \(response).",
+                detail: isRefusedLogin ? .credentialsRefused : nil,
                 response: response,
                 phase: .connect
             )

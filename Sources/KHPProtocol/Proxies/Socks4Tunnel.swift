@@ -72,7 +72,7 @@ struct Socks4Tunnel: Sendable {
         guard code == 0x5A else {
             return TunnelFailure.refused(
                 "The proxy \(proxy) did not open a tunnel to \(Tunnel.target(of: url)): \(Self.words(for: code)).",
-                isPassing: code == 0x5B
+                isBeyondProxy: code == 0x5B
             )
         }
         input.moveReaderIndex(forwardBy: Self.replyBytes)

@@ -113,6 +113,7 @@ struct Socks5Tunnel: Sendable {
                 WebSocketError(
                     .proxyAuthenticationRequired,
                     "The proxy \(proxy) asks for credentials, and there are none to give it.",
+                    detail: .noCredentials,
                     phase: .connect
                 )
             )
@@ -131,6 +132,7 @@ struct Socks5Tunnel: Sendable {
                 WebSocketError(
                     .proxyAuthenticationRequired,
                     "The proxy \(proxy) refused the credentials.",
+                    detail: .credentialsRefused,
                     phase: .connect
                 )
             )
@@ -164,7 +166,7 @@ struct Socks5Tunnel: Sendable {
         guard code == 0 else {
             return TunnelFailure.refused(
                 "The proxy \(proxy) did not open a tunnel to \(Tunnel.target(of: url)): \(Self.words(for: code)).",
-                isPassing: [0x01, 0x03, 0x04, 0x05, 0x06].contains(code)
+                isBeyondProxy: [0x01, 0x03, 0x04, 0x05, 0x06].contains(code)
             )
         }
         guard let kind: UInt8 = input.getInteger(at: start + 3) else { return .wait }

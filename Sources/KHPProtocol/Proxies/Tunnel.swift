@@ -111,11 +111,11 @@ extension Tunnel: CustomReflectable {
 
 /// The failures that all kinds of proxies share.
 enum TunnelFailure {
-    /// - Parameter isPassing: whether it is the network or the server, and not the proxy's rules or ours.
-    static func refused(_ message: String, isPassing: Bool = false) -> TunnelAction {
-        var error = WebSocketError(.proxyRefused, message, phase: .connect)
-        error.isPassing = isPassing
-        return .failed(error)
+    /// - Parameter isBeyondProxy: true where the network or the server is at fault, and not the proxy's rules or our request.
+    static func refused(_ message: String, isBeyondProxy: Bool = false) -> TunnelAction {
+        .failed(
+            WebSocketError(.proxyRefused, message, detail: isBeyondProxy ? .beyondProxy : nil, phase: .connect)
+        )
     }
 
     static func invalid(_ proxy: Proxy, _ what: String) -> TunnelAction {
@@ -127,6 +127,7 @@ enum TunnelFailure {
             WebSocketError(
                 .connectFailed,
                 "The proxy \(proxy) closed the connection before the tunnel stood.",
+                detail: .throughProxy,
                 phase: .connect
             )
         )

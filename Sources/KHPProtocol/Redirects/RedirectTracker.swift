@@ -64,7 +64,12 @@ package struct RedirectTracker: Sendable {
         cookiesSent: Int? = nil
     ) throws(WebSocketError) -> WebSocketURL {
         guard isRedirect(status) else {
-            throw WebSocketError(.redirectRefused, "Redirects of status \(status) are not followed.", url: current)
+            throw WebSocketError(
+                .redirectRefused,
+                "Redirects of status \(status) are not followed.",
+                detail: status == 308 ? .status308 : nil,
+                url: current
+            )
         }
         guard RedirectMethod.isFollowed(status, after: method) else {
             throw WebSocketError(
@@ -88,6 +93,7 @@ package struct RedirectTracker: Sendable {
             throw WebSocketError(
                 .redirectRefused,
                 "The response of status \(status) has \(candidates.count) different Location fields.",
+                detail: .unusableTarget,
                 url: current
             )
         }
@@ -115,7 +121,13 @@ package struct RedirectTracker: Sendable {
             }
         }
         let what = status == 300 ? "offers no choice" : "has no Location"
-        throw first ?? WebSocketError(.redirectRefused, "The response of status \(status) \(what).", url: current)
+        throw first
+            ?? WebSocketError(
+                .redirectRefused,
+                "The response of status \(status) \(what).",
+                detail: .unusableTarget,
+                url: current
+            )
     }
 
     private func target(
@@ -129,6 +141,7 @@ package struct RedirectTracker: Sendable {
             throw WebSocketError(
                 .redirectRefused,
                 "The response leads to a URL that cannot be used. \(error.message)",
+                detail: .unusableTarget,
                 url: current
             )
         }
@@ -136,6 +149,7 @@ package struct RedirectTracker: Sendable {
             throw WebSocketError(
                 .redirectRefused,
                 "The redirect to \(target.redacted) would leave TLS.",
+                detail: .leavesTLS,
                 url: current
             )
         }
@@ -143,6 +157,7 @@ package struct RedirectTracker: Sendable {
             throw WebSocketError(
                 .redirectRefused,
                 "The redirect to \(target.redacted) leads to a port of another protocol.",
+                detail: .unusableTarget,
                 url: current
             )
         }
@@ -150,6 +165,7 @@ package struct RedirectTracker: Sendable {
             throw WebSocketError(
                 .redirectRefused,
                 "The redirect to \(target.redacted) is not followed: the redirect policy is \(policy.rawValue).",
+                detail: .policy,
                 url: current
             )
         }

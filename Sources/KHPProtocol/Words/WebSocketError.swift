@@ -1,53 +1,45 @@
 /// The one error of this package: what went wrong, where, and what the peer said about it.
 ///
-/// Switch on ``code``; show ``message`` to people. It never holds credentials.
+/// Switch on ``code``, and on ``detail`` where a code has several reasons; show ``message`` to people. It never holds
+/// credentials.
 public struct WebSocketError: Error, Sendable {
     /// The kind of failure.
     public var code: Code
+    /// The reason within ``code``, where there are several to act on.
+    public var detail: Detail?
     /// One sentence that says what happened and, where that helps, what to do.
     public var message: String
     /// The URL of the hop that failed.
     public var url: WebSocketURL? {
-        get { details?.url }
-        set { details = Details(url: newValue, response: response, redirects: redirects, isPassing: isPassing) }
+        get { self.details?.url }
+        set { self.details = Details(url: newValue, response: self.response, redirects: self.redirects) }
     }
     /// The response that refused, with its content, where there was one (KHP-E20).
     public var response: HandshakeResponse? {
-        get { details?.response }
-        set { details = Details(url: url, response: newValue, redirects: redirects, isPassing: isPassing) }
+        get { self.details?.response }
+        set { self.details = Details(url: self.url, response: newValue, redirects: self.redirects) }
     }
     /// The redirects that a connect had followed before it failed, in order.
     public var redirects: [RedirectStep] {
-        get { details?.redirects ?? [] }
-        set { details = Details(url: url, response: response, redirects: newValue, isPassing: isPassing) }
-    }
-    /// Whether what a SOCKS proxy refused for may pass: it has no status that tells.
-    package var isPassing: Bool {
-        get { details?.isPassing ?? false }
-        set { details = Details(url: url, response: response, redirects: redirects, isPassing: newValue) }
+        get { self.details?.redirects ?? [] }
+        set { self.details = Details(url: self.url, response: self.response, redirects: newValue) }
     }
     /// The close code that was sent or received, where there was one.
     public var closeCode: WebSocketCloseCode?
     /// How far the connection had come.
     public var phase: Phase?
 
-    /// What is large and most errors have not: every connection ends with an error that is handed on several times.
+    /// Holds the large parts, which most errors do not have: every connection ends with an error that is copied several
+    /// times.
     private final class Details: Sendable {
         let url: WebSocketURL?
         let response: HandshakeResponse?
         let redirects: [RedirectStep]
-        let isPassing: Bool
 
-        init(
-            url: WebSocketURL?,
-            response: HandshakeResponse?,
-            redirects: [RedirectStep] = [],
-            isPassing: Bool = false
-        ) {
+        init(url: WebSocketURL?, response: HandshakeResponse?, redirects: [RedirectStep] = []) {
             self.url = url
             self.response = response
             self.redirects = redirects
-            self.isPassing = isPassing
         }
     }
 
@@ -57,12 +49,14 @@ public struct WebSocketError: Error, Sendable {
     public init(
         _ code: Code,
         _ message: String,
+        detail: Detail? = nil,
         url: WebSocketURL? = nil,
         response: HandshakeResponse? = nil,
         closeCode: WebSocketCloseCode? = nil,
         phase: Phase? = nil
     ) {
         self.code = code
+        self.detail = detail
         self.message = message
         self.closeCode = closeCode
         self.phase = phase
@@ -85,27 +79,27 @@ public struct WebSocketError: Error, Sendable {
         case closing
 
         /// The stage's name.
-        public var description: String { rawValue }
+        public var description: String { self.rawValue }
     }
 }
 
 extension WebSocketError: CustomStringConvertible, CustomReflectable {
-    /// Code, message, stage, URL, response status, close code, and the redirects on the way; URLs as
+    /// The code, message, stage, URL, response status, close code, and the redirects on the way; URLs as
     /// ``WebSocketURL/redacted`` has them.
     public var description: String {
-        var text = "\(code): \(message)"
+        var text = "\(self.code): \(self.message)"
         var details: [String] = []
-        if let phase { details.append("during \(phase)") }
-        if let url { details.append("at \(url.redacted)") }
-        if let response { details.append("status \(response)") }
-        if let closeCode { details.append("close code \(closeCode)") }
-        if !redirects.isEmpty {
-            details.append("after " + redirects.map(\.description).joined(separator: ", "))
+        if let phase = self.phase { details.append("during \(phase)") }
+        if let url = self.url { details.append("at \(url.redacted)") }
+        if let response = self.response { details.append("status \(response)") }
+        if let closeCode = self.closeCode { details.append("close code \(closeCode)") }
+        if !self.redirects.isEmpty {
+            details.append("after " + self.redirects.map(\.description).joined(separator: ", "))
         }
         if !details.isEmpty { text += " (\(details.joined(separator: ", ")))" }
         return text
     }
 
     /// Shows no more than ``description`` does.
-    public var customMirror: Mirror { Mirror(self, children: ["error": description]) }
+    public var customMirror: Mirror { Mirror(self, children: ["error": self.description]) }
 }

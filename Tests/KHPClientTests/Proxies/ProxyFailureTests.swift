@@ -139,15 +139,18 @@ struct ProxyFailureTests {
         let refused = try await Self.outcome("http://127.0.0.1:\(unused)")
         #expect(refused.code == .connectFailed)
         #expect(refused.message.contains("proxy"))
+        #expect(refused.detail == .throughProxy)
         let unknown = try await Self.outcome("http://name.invalid")
         #expect(unknown.code == .connectFailed)
         #expect(unknown.message.contains("proxy's host name.invalid"))
+        #expect(unknown.detail == .nameNotResolved)
         try await withProxy { client in
             _ = try await client.readHead()
         } body: { port, _ in
             let ended = try await Self.outcome("http://127.0.0.1:\(port)")
             #expect(ended.code == .connectFailed)
             #expect(ended.message.contains("closed the connection"))
+            #expect(ended.detail == .throughProxy)
         }
         let impossible = try await Self.outcome("socks4://127.0.0.1:\(unused)", to: "ws://[::1]/")
         #expect(impossible.code == .invalidArgument)

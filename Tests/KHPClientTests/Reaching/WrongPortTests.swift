@@ -49,6 +49,7 @@ struct WrongPortTests {
         } body: { port in
             let error = try await Self.error("ws://127.0.0.1:\(port)/")
             #expect(error.message.contains("does it speak TLS?") == isAsked, "\(error)")
+            #expect((error.detail == .speaksTLS) == isAsked, "\(error)")
             #expect(error.code == .openingInvalid || error.code == .closedDuringHandshake, "\(error)")
         }
     }
@@ -66,6 +67,7 @@ struct WrongPortTests {
         let port = try #require(listener.localAddress?.port)
         let error = try await Self.error("ws://127.0.0.1:\(port)/")
         #expect(error.message.contains("reset") && error.message.contains("does it speak TLS?"), "\(error)")
+        #expect(error.detail == .speaksTLS)
         try await listener.close()
     }
 
@@ -90,6 +92,7 @@ struct WrongPortTests {
         } body: { port in
             let error = try await Self.error("wss://127.0.0.1:\(port)/")
             #expect(error.code == .tlsFailed && error.message.contains("TLS there"), "\(error)")
+            #expect(error.detail == .speaksNoTLS)
         }
     }
 }

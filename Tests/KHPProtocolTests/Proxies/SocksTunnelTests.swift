@@ -171,7 +171,7 @@ import Testing
             ("socks4", [[0, 0x5B, 0, 0, 0, 0, 0, 0]], true), ("socks4", [[0, 0x5D, 0, 0, 0, 0, 0, 0]], false),
         ] as [(String, [[UInt8]], Bool)]
     )
-    func mayPass(_ scheme: String, _ answers: [[UInt8]], _ isPassing: Bool) throws {
+    func mayPass(_ scheme: String, _ answers: [[UInt8]], _ isBeyond: Bool) throws {
         var tunnel = try Self.tunnel("\(scheme)://gate")
         var action = tunnel.start()
         for answer in answers { action = tunnel.receive(ByteBuffer(bytes: answer)) }
@@ -181,7 +181,7 @@ import Testing
         }
         error.url = try WebSocketURL("ws://a/")
         #expect(error.code == .proxyRefused)
-        #expect(error.isPassing == isPassing)
+        #expect((error.detail == .beyondProxy) == isBeyond)
     }
 
     @Test func socks4CannotDoAll() throws {
