@@ -182,6 +182,7 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(name: "CitationTests", swiftSettings: settings),
+        .testTarget(name: "LayoutTests", swiftSettings: settings),
         .testTarget(
             name: "TranscriptTests",
             dependencies: ["KHPTesting", "KHPProtocol", "KHPClient", "KHPServer", "TestSupport", nioCore, nioPosix],

@@ -128,7 +128,7 @@ struct ExtendedResponseReader {
         }
         if known.contains(.transferEncoding) {
             // D27. What is wrong with both fields together is wrong here too.
-            do throws(WebSocketError) {
+            do throws(GrammarError) {
                 return .chunked(try BodyReader(of: head, limit: entityLimit))
             } catch {
                 throw .invalid("its Transfer-Encoding is not one that is read here")
@@ -167,7 +167,7 @@ struct ExtendedResponseReader {
             guard entity.readableBytes == length else { return .needsMore }
         case .chunked(var reader):
             content = .none
-            do throws(WebSocketError) {
+            do throws(GrammarError) {
                 try reader.receive(&payload)
             } catch {
                 throw .invalid("its chunked content is malformed")

@@ -1,5 +1,5 @@
-/// Why this file exists: the payload of a close frame (RFC 6455 sections 5.5.1 and 7.4), read strictly, and written
-/// so that no peer can object to it.
+// The payload of a close frame (RFC 6455 sections 5.5.1 and 7.4), read strictly, and written
+// so that no peer can object to it.
 
 package import NIOCore
 

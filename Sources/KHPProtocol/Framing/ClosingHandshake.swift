@@ -1,5 +1,5 @@
-/// Why this file exists: how an open connection ends (RFC 6455 section 7), whoever begins and whatever goes wrong,
-/// always within a bounded time (threats B12, B13).
+// The closing handshake (RFC 6455 section 7). It ends within a bounded time, whichever side begins it and whatever goes
+// wrong (threats B12, B13).
 
 package import NIOCore
 

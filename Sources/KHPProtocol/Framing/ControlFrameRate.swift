@@ -1,4 +1,4 @@
-/// Why this file exists: a ping costs its sender less than its answer costs us, so a peer gets only so many (threat B9).
+// A ping costs its sender less than its answer costs us, so a peer gets only so many (threat B9).
 
 package import NIOCore
 

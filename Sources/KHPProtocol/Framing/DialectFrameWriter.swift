@@ -1,4 +1,4 @@
-/// Why this file exists: the frames of the dialects before RFC 6455, which have neither opcodes nor masks.
+// The frames of the dialects before RFC 6455, which have neither opcodes nor masks.
 
 package import NIOCore
 

@@ -1,4 +1,4 @@
-/// Why this file exists: which of the old dialects' readers a connection uses, decided once and not with every frame.
+// The reader of an old dialect, chosen once for a connection and not with every frame.
 
 import NIOCore
 

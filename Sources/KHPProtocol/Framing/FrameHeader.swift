@@ -1,5 +1,5 @@
-/// Why this file exists: the header of a frame (RFC 6455 section 5.2), read strictly and as early as possible.
-/// Everything that one frame alone can do wrong is refused here, before a byte of its payload counts.
+// The header of a frame (RFC 6455 section 5.2), read strictly and as early as possible.
+// Everything that one frame alone can do wrong is refused here, before a byte of its payload counts.
 
 /// A frame's header as it was received.
 struct FrameHeader {

@@ -1,4 +1,4 @@
-/// Why this file exists: what a peer can do wrong with frames, as one error that knows its close code.
+// A peer's violations of framing, as one error that knows its close code.
 
 /// A peer's violation of RFC 6455 framing or of a limit. The connection fails with `closeCode`.
 ///

@@ -1,4 +1,4 @@
-/// Why this file exists: the other direction of `MessageReader`, from payloads to frames (RFC 6455 section 5).
+// The other direction of `MessageReader`, from payloads to frames (RFC 6455 section 5).
 
 package import NIOCore
 

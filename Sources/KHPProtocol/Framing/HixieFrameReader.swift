@@ -1,12 +1,12 @@
-/// Why this file exists: the frames of hixie-75 and hixie-76, from bytes to messages (H69-6, X76-1).
-///
-///     0x00 … 0xFF                  text
-///     0x01-0x7F … 0xFF             read and dropped
-///     0x80 length …                binary, where Kaazing's peers have agreed on it; else read and dropped
-///     0x81-0xFE length …           read and dropped
-///     0xFF 0x00                    hixie-76: the closing frame
-///
-/// A length is base 128, the highest digit first, each byte but the last with its high bit set.
+// The frames of hixie-75 and hixie-76, from bytes to messages (H69-6, X76-1).
+//
+//     0x00 … 0xFF                  text
+//     0x01-0x7F … 0xFF             read and dropped
+//     0x80 length …                binary, where Kaazing's peers have agreed on it; else read and dropped
+//     0x81-0xFE length …           read and dropped
+//     0xFF 0x00                    hixie-76: the closing frame
+//
+// A length is base 128, the highest digit first, each byte but the last with its high bit set.
 
 import NIOCore
 

@@ -1,5 +1,5 @@
-/// Why this file exists: a peer that is gone without a word is noticed within a bounded time, and intermediaries that
-/// drop silent connections see traffic. Counts only after the handshakes: nothing here extends their deadlines.
+// Pings notice a vanished peer within a bounded time, and show traffic to intermediaries that drop silent connections.
+// They begin after the handshakes, and extend none of their deadlines.
 
 package import NIOCore
 

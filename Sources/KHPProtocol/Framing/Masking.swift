@@ -1,5 +1,5 @@
-/// Why this file exists: RFC 6455 section 5.3, byte i of a payload is XORed with byte i mod 4 of the key; done here
-/// 64 bytes at a time and fused with the copy that a received or sent payload needs anyway.
+// Masking (RFC 6455 section 5.3): byte i of a payload is XORed with byte i mod 4 of the key, 64 bytes at a time and in one
+// pass with the copy that a received or sent payload needs anyway.
 
 /// A masking key in the order in which its bytes lie in memory, so that wide loads need no swapping.
 package struct MaskingKey: Sendable, Equatable {

@@ -1,5 +1,5 @@
-/// Why this file exists: one direction of a connection, from bytes to messages. RFC 6455 sections 5 and 8.1 (R-X) with
-/// every rule enforced, and the hot path of everything above.
+// One direction of a connection, from bytes to messages. RFC 6455 sections 5 and 8.1 (R-X) with
+// every rule enforced, and the hot path of everything above.
 
 package import NIOCore
 

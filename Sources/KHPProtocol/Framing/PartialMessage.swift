@@ -1,5 +1,4 @@
-/// Why this file exists: what the frame readers of the dialects before RFC 6455 have in common. A message is one frame;
-/// this is what has arrived of it.
+// A message that has begun to arrive, as the readers of the dialects before RFC 6455 keep it. A message is one frame there.
 
 import NIOCore
 

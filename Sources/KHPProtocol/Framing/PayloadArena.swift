@@ -1,5 +1,5 @@
-/// Why this file exists: most messages are small, and an allocation for each would cost more than all the rest of
-/// decoding it. Small payloads share a block of memory; large ones get a buffer of their own.
+// Memory for payloads. Most messages are small, and an allocation for each would cost more than the rest of decoding it:
+// small payloads share a block, large ones get a buffer of their own.
 
 package import NIOCore
 

@@ -1,5 +1,5 @@
-/// Why this file exists: text is checked as it arrives (RFC 6455 section 8.1), at any cut of any frame, and a
-/// connection fails at the first byte that no valid continuation could mend.
+// The check of text as it arrives (RFC 6455 section 8.1), at any cut of any frame. A connection fails at the first byte
+// that no continuation can make valid.
 
 /// Validates UTF-8 (Unicode 3.9, table 3-7) over any number of pieces. Overlong forms, surrogates and code points
 /// above U+10FFFF are refused at the first byte that makes them so.

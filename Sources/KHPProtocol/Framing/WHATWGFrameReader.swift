@@ -1,9 +1,9 @@
-/// Why this file exists: the frames of the WHATWG text of September 2010, from bytes to messages (W10-8).
-///
-///     type   8 bytes of length, the highest first   payload
-///     0xFF   n                                      text
-///     0x00   0                                      the closing frame (D2: this one, and not 0xFF with length 0)
-///     other                                         an error: reported and passed over by a client, the end for a server
+// The frames of the WHATWG text of September 2010, from bytes to messages (W10-8).
+//
+//     type   8 bytes of length, the highest first   payload
+//     0xFF   n                                      text
+//     0x00   0                                      the closing frame (D2: this one, and not 0xFF with length 0)
+//     other                                         an error: reported and passed over by a client, the end for a server
 
 import NIOCore
 

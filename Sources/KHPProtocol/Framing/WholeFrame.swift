@@ -1,5 +1,5 @@
-/// Why this file exists: nearly every frame is a whole message that has arrived entirely, and what is right for it
-/// takes a few comparisons. Everything else, errors among them, is left to `FrameHeader` and `MessageReader`.
+// The fast path: nearly every frame is a whole message that has arrived entirely, and takes a few comparisons. All other
+// frames, wrong ones among them, are left to `FrameHeader` and `MessageReader`.
 
 /// The extent of a frame that is a message by itself and lies in the input entirely.
 struct WholeFrame {

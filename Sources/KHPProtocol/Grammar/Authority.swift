@@ -99,3 +99,13 @@ package struct Authority: Sendable, Hashable {
         port = value
     }
 }
+
+extension Authority {
+    /// Says whether both name the same host and port, where no port is as good as a scheme's default (D14, D23).
+    package func isSame(as other: Authority) -> Bool {
+        guard host == other.host else { return false }
+        guard port != other.port else { return true }
+        guard let written = port ?? other.port, port == nil || other.port == nil else { return false }
+        return written == 80 || written == 443
+    }
+}

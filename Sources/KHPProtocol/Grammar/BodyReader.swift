@@ -25,23 +25,23 @@ struct BodyReader {
     private var framingBytes = 0
     private(set) var entity = ByteBuffer()
 
-    /// - Throws: what is wrong with the head's framing fields (threat A3).
-    init(of head: ResponseHead, limit: Int) throws(WebSocketError) {
+    /// - Throws: the fault of the head's framing fields (threat A3).
+    init(of head: ResponseHead, limit: Int) throws(GrammarError) {
         self.limit = limit
         let isChunked = head.fields.contains("Transfer-Encoding")
         switch (head.status, head.fields.contentLength) {
         case (100...199, _), (204, _), (304, _):
             mode = .complete
         case (_, .invalid):
-            throw Self.invalid("its Content-Length is not a number")
+            throw GrammarError("its Content-Length is not a number", at: 0)
         case (_, .bytes) where isChunked:
-            throw Self.invalid("it has both Content-Length and Transfer-Encoding")
+            throw GrammarError("it has both Content-Length and Transfer-Encoding", at: 0)
         case (_, .bytes(let length)):
             mode = length == 0 ? .complete : .length(length)
         case (_, .absent) where isChunked:
             guard head.fields.value(of: "Transfer-Encoding", equalsIgnoringCase: "chunked"),
                 head.fields.count(of: "Transfer-Encoding") == 1
-            else { throw Self.invalid("its Transfer-Encoding is not chunked") }
+            else { throw GrammarError("its Transfer-Encoding is not chunked", at: 0) }
             mode = .chunkSize
         default:
             mode = .untilClose
@@ -64,7 +64,7 @@ struct BodyReader {
     }
 
     /// Takes bytes until the entity is complete. Beyond the limit it counts as complete: nobody reads on for more.
-    mutating func receive(_ input: inout ByteBuffer) throws(WebSocketError) {
+    mutating func receive(_ input: inout ByteBuffer) throws(GrammarError) {
         while !isComplete {
             switch mode {
             case .complete:
@@ -92,35 +92,35 @@ struct BodyReader {
         return available
     }
 
-    private mutating func takeLine(_ input: inout ByteBuffer) throws(WebSocketError) -> [UInt8]? {
+    private mutating func takeLine(_ input: inout ByteBuffer) throws(GrammarError) -> [UInt8]? {
         let bytes = input.readableBytesView
         let end = bytes.firstIndex(of: Bytes.lineFeed)
         let part = bytes[..<(end ?? bytes.endIndex)]
         guard line.count + part.count <= Self.lineBytes else {
-            throw Self.invalid("a line of its chunked content is too long")
+            throw GrammarError("a line of its chunked content is too long", at: 0)
         }
         framingBytes += part.count + (end == nil ? 0 : 1)
         guard framingBytes <= limit else {
-            throw Self.invalid("its chunks are so small that their sizes take more bytes than content may")
+            throw GrammarError("its chunks are so small that their sizes take more bytes than content may", at: 0)
         }
         line += part
         input.moveReaderIndex(forwardBy: part.count)
         guard end != nil else { return nil }
         input.moveReaderIndex(forwardBy: 1)
         guard line.popLast() == Bytes.carriageReturn else {
-            throw Self.invalid("a line of its chunked content does not end with CR LF")
+            throw GrammarError("a line of its chunked content does not end with CR LF", at: 0)
         }
         defer { line.removeAll(keepingCapacity: true) }
         return line
     }
 
-    private mutating func advance(with line: [UInt8]) throws(WebSocketError) {
+    private mutating func advance(with line: [UInt8]) throws(GrammarError) {
         switch mode {
         case .chunkSize:
             let size = try Self.chunkSize(line)
             mode = size == 0 ? .trailers : .chunkData(size)
         case .chunkEnd:
-            guard line.isEmpty else { throw Self.invalid("a chunk is longer than its size") }
+            guard line.isEmpty else { throw GrammarError("a chunk is longer than its size", at: 0) }
             mode = .chunkSize
         default:
             if line.isEmpty { mode = .complete }
@@ -129,18 +129,14 @@ struct BodyReader {
 
     /// `chunk = chunk-size [ chunk-ext ] CRLF` (RFC 9112 section 7.1): up to sixteen digits, as servers write that fill
     /// them up with zeros; behind them blanks, which are bad, meant nothing, and are written all the same.
-    private static func chunkSize(_ line: [UInt8]) throws(WebSocketError) -> Int {
+    private static func chunkSize(_ line: [UInt8]) throws(GrammarError) -> Int {
         let digits = line.prefix { Bytes.hexValue($0) != nil }
         let rest = line[digits.endIndex...].drop { Bytes.isWhitespace($0) }
         guard (1...16).contains(digits.count), rest.first ?? Bytes.semicolon == Bytes.semicolon,
             rest.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == Bytes.tab })
-        else { throw Self.invalid("a chunk size is malformed") }
+        else { throw GrammarError("a chunk size is malformed", at: 0) }
         let size = digits.reduce(UInt64(0)) { $0 << 4 | UInt64(Bytes.hexValue($1) ?? 0) }
-        guard let size = Int(exactly: size) else { throw Self.invalid("a chunk is too large") }
+        guard let size = Int(exactly: size) else { throw GrammarError("a chunk is too large", at: 0) }
         return size
-    }
-
-    private static func invalid(_ what: String) -> WebSocketError {
-        WebSocketError(.openingInvalid, "The response to the opening handshake is invalid: \(what).", phase: .opening)
     }
 }

@@ -160,14 +160,3 @@ enum HixieResponse {
         return bytes.prefix(text.count).elementsEqual(text.prefix(bytes.count))
     }
 }
-
-extension Limits {
-    /// The bounds of the 101 of an old dialect, which holds a handful of fields.
-    var hixieHead: HeadLimits {
-        HeadLimits(
-            lineBytes: lineBytes,
-            headBytes: min(headBytes, Fixed.hixieHeadBytes),
-            fieldCount: fieldCount
-        )
-    }
-}

@@ -93,7 +93,7 @@ package struct OpeningClient {
                 return nil
             case .entity(let head, var reader):
                 state = .done
-                do throws(WebSocketError) {
+                do throws(GrammarError) {
                     try reader.receive(&input)
                 } catch {
                     throw Self.told(error, by: head, reader.entity)
@@ -144,7 +144,7 @@ package struct OpeningClient {
                     state = .done
                     return .response(HandshakeResponse(head: head))
                 default:
-                    do throws(WebSocketError) {
+                    do throws(GrammarError) {
                         state = .entity(head, try BodyReader(of: head, limit: limits.bodyBytes))
                     } catch {
                         state = .done
@@ -269,12 +269,15 @@ package struct OpeningClient {
     }
 
     /// The status of an answer is told even where its content is malformed.
-    private static func told(_ error: WebSocketError, by head: ResponseHead, _ entity: ByteBuffer = ByteBuffer())
+    private static func told(_ error: GrammarError, by head: ResponseHead, _ entity: ByteBuffer = ByteBuffer())
         -> WebSocketError
     {
-        var error = error
-        error.response = HandshakeResponse(head: head, entity: entity)
-        return error
+        WebSocketError(
+            .openingInvalid,
+            "The response to the opening handshake is invalid: \(error.message).",
+            response: HandshakeResponse(head: head, entity: entity),
+            phase: .opening
+        )
     }
 
     private func invalid(
@@ -290,17 +293,5 @@ package struct OpeningClient {
             response: head.map { HandshakeResponse(head: $0) },
             phase: .opening
         )
-    }
-}
-
-extension Limits {
-    /// The bounds of a head on the wire.
-    package var openingHead: HeadLimits {
-        HeadLimits(lineBytes: lineBytes, headBytes: headBytes, fieldCount: fieldCount)
-    }
-
-    /// The bounds of a head inside WebSocket messages.
-    package var extendedHead: HeadLimits {
-        HeadLimits(lineBytes: lineBytes, headBytes: extendedHeadBytes, fieldCount: fieldCount)
     }
 }

@@ -65,16 +65,6 @@ func splitTarget(_ target: Substring) -> (path: String, query: String?) {
     return (String(target[..<mark]), String(target[target.utf8.index(after: mark)...]))
 }
 
-extension Authority {
-    /// Says whether both name the same host and port, where no port is as good as a scheme's default (D14, D23).
-    package func isSame(as other: Authority) -> Bool {
-        guard host == other.host else { return false }
-        guard port != other.port else { return true }
-        guard let written = port ?? other.port, port == nil || other.port == nil else { return false }
-        return written == 80 || written == 443
-    }
-}
-
 extension RequestHead {
     /// The target as a path with its query, where it may have been the whole URI.
     package var originForm: String { RequestTarget.originForm(of: target) }

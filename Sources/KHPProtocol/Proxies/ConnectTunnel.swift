@@ -154,7 +154,7 @@ struct ConnectTunnel: Sendable {
     }
 
     private static func isBroken(_ reader: inout BodyReader, _ input: inout ByteBuffer) -> Bool {
-        do throws(WebSocketError) {
+        do throws(GrammarError) {
             try reader.receive(&input)
             return false
         } catch {

@@ -1,8 +1,8 @@
-/// Why this file exists: every bound that a peer can run into has a name, a default and a reason, in one place.
-///
-/// Nothing that a peer sends may grow without an end: bytes, counts and waits are all bounded by a member of
-/// ``Limits`` (a user may change it: the limits of a client, of a server and of an endpoint are turned into it) or of
-/// ``Limits/Fixed`` (it belongs to the protocol's safety and stays).
+// Every bound that a peer can run into has a name, a default and a reason, in one place.
+//
+// Nothing that a peer sends may grow without an end: bytes, counts and waits are all bounded by a member of
+// ``Limits`` (a user may change it: the limits of a client, of a server and of an endpoint are turned into it) or of
+// ``Limits/Fixed`` (it belongs to the protocol's safety and stays).
 
 package import NIOCore
 

@@ -39,3 +39,12 @@ struct Waits: Sendable {
     /// would be set again and again.
     private static func wait(_ duration: Duration) -> TimeAmount { max(TimeAmount(duration), .milliseconds(1)) }
 }
+
+extension Duration {
+    /// As people say it in an error: `10 s`, `0.25 s`.
+    package var words: String {
+        let (seconds, attoseconds) = self.components
+        if attoseconds == 0 { return "\(seconds) s" }
+        return "\(Double(seconds) + Double(attoseconds) / 1e18) s"
+    }
+}

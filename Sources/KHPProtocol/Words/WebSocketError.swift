@@ -103,3 +103,10 @@ extension WebSocketError: CustomStringConvertible, CustomReflectable {
     /// Shows no more than ``description`` does.
     public var customMirror: Mirror { Mirror(self, children: ["error": self.description]) }
 }
+
+extension WebSocketError {
+    /// The error of a call on a socket that has ended.
+    package static func closed(_ info: CloseInfo) -> WebSocketError {
+        info.error ?? WebSocketError(.closed, "The socket is closed.", closeCode: info.code, phase: .closing)
+    }
+}

@@ -1,6 +1,6 @@
-public import NIOCore
-
 // The unit that applications and extensions exchange, above framing: RFC 6455 section 5.6.
+
+public import NIOCore
 
 /// One whole WebSocket message.
 ///
@@ -19,4 +19,27 @@ public enum WebSocketMessage: Sendable, Equatable {
         case .binary(let bytes): return bytes.readableBytes
         }
     }
+}
+
+/// The kind of a message: text or binary (RFC 6455 section 5.6).
+public enum MessageKind: String, Sendable, Hashable {
+    /// UTF-8 text.
+    case text
+    /// Any bytes.
+    case binary
+}
+
+/// How one message is to be sent.
+public struct SendOptions: OptionSet, Sendable, Hashable {
+    /// A bit for each option.
+    public let rawValue: UInt8
+
+    /// Creates options from their bits.
+    public init(rawValue: UInt8) {
+        self.rawValue = rawValue
+    }
+
+    /// Never compress this message. For one that holds a secret beside text that somebody else can choose: from the
+    /// length of what is sent the secret could be guessed.
+    public static let uncompressed = SendOptions(rawValue: 1)
 }

@@ -1,4 +1,4 @@
-/// Why this file exists: the tests of extensions speak to a connection of ours in bytes, as a peer that obeys nobody.
+// The tests of extensions speak to a connection of ours in bytes, as a peer that obeys nobody.
 
 import KHPProtocol
 import NIOCore

@@ -1,4 +1,4 @@
-/// Why this file exists: what the framing tests share. Vectors from files, feeding a reader at any cut, seeded randomness.
+// Shared by the framing tests: vectors from files, feeding a reader at any cut, seeded randomness.
 
 import Foundation
 import KHPProtocol

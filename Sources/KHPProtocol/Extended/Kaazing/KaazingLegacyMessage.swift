@@ -1,5 +1,5 @@
 // The exchange that deployed Kaazing clients and gateways speak around the extended handshake, and that no
-// specification describes (D7): who asks for it, and the messages it adds.
+// specification describes (D7), and the messages that it adds.
 //
 //   client                                        server
 //     opening, its query holds `.kl=Y`      ──▶
@@ -14,38 +14,6 @@
 //                      EF 83 BF 'R'         a balancer, and it has no member to name
 
 package import NIOCore
-
-/// Which part of the Kaazing legacy exchange a connection speaks (D7).
-package enum KaazingLegacy: Sendable, Equatable {
-    /// None of it: what the specification has.
-    case off
-    /// `.kv=10.05`: each extended response is followed by an empty message.
-    case terminator
-    /// `.kl=Y`: balancer messages as well.
-    case full
-
-    /// The parameter of the opening's query that asks for all of it.
-    package static let parameter = ".kl=Y"
-    private static let terminatorParameter = ".kv=10.05"
-
-    /// What the query of an opening request asks for; compared byte for byte, as deployed clients write it.
-    package init(query: String?) {
-        self = .off
-        guard let query, query.utf8.contains(UInt8(ascii: ".")) else { return }
-        for parameter in query.split(separator: "&") {
-            if parameter == Self.parameter {
-                self = .full
-                return
-            }
-            if parameter == Self.terminatorParameter { self = .terminator }
-        }
-    }
-
-    /// Whether an empty message ends each extended response.
-    package var hasTerminator: Bool { self != .off }
-    /// Whether balancer messages are sent and waited for.
-    package var hasBalancer: Bool { self == .full }
-}
 
 /// A message that the Kaazing legacy exchange adds to the extended handshake.
 public enum KaazingLegacyMessage: Sendable, Hashable, CustomStringConvertible {

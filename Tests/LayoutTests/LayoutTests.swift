@@ -1,0 +1,178 @@
+// The house's layout, read from its sources: which floor may name which, how long a file and how wide a type may be, and
+// how comments begin. The compiler holds the targets apart; within KHPProtocol nothing else does.
+
+import Testing
+
+@Suite struct LayoutTests {
+    /// The folders of KHPProtocol from the ground up. A file may name the types of its own floor and of those below.
+    /// Folders of one floor know nothing of each other, but for ``neighbours``.
+    static let floors: [[String]] = [
+        ["Grammar"],
+        ["Words"],
+        ["Framing", "Authentication", "Cookies", "Redirects", "Proxies", "Identity"],
+        ["Extensions"],
+        ["Opening"],
+        ["Extended"],
+        ["Connection"],
+        ["Client", "Server"],
+    ]
+
+    /// Observing lies beside the floors. What hides credentials stands on Words and serves every floor; the events stand
+    /// on Extended and serve Connection and the floors above.
+    static let redactionFloor = 1
+    static let eventsFloor = 5
+
+    /// Arrows between folders of one floor that are there for a reason.
+    static let neighbours: Set<String> = []
+
+    /// Arrows upwards that are still owed: `File.swift → Type`, each with the reason.
+    static let owedArrows: [String: String] = [:]
+
+    /// Types with more than fifteen stored properties, each with the reason.
+    static let wideTypes: [String: String] = [
+        "Limits": "a list of bounds, each read by another part; no two change together",
+        "Configuration": "the client's settings, one for each decision a user can take",
+        "Connection": "owed: its stages are to own their states",
+        "ClientPlan": "owed: the client's settings as one shared configuration",
+        "ExtendedServer": "owed: its states are to carry their data",
+        "ConnectionHandler": "owed: its flags are states of one machine",
+    ]
+
+    static let longestFile = 500
+    static let mostStoredProperties = 15
+
+    /// Comments that open with What, Whether, Who, Whom or Those instead of naming the thing. The bound only falls.
+    static let mostRelativeOpenings = 562
+
+    static let house = ["Sources", "Tests", "Examples", "Benchmarks", "Command"].flatMap { SourceFile.all(in: $0) }
+    static let protocolFiles = SourceFile.all(in: "Sources/KHPProtocol")
+
+    // MARK: Floors
+
+    /// Where a file of KHPProtocol may look: `sees` is the highest floor that it may name, `floor` the one that others
+    /// see it on.
+    static func place(of file: SourceFile) -> (folder: String, floor: Int, sees: Int)? {
+        let folder = String(file.path.split(separator: "/")[2])
+        if folder == "Observing" {
+            let name = file.path.split(separator: "/").last ?? ""
+            return name.hasPrefix("Redaction")
+                ? (folder, -1, self.redactionFloor) : (folder, self.eventsFloor, self.eventsFloor)
+        }
+        guard let floor = self.floors.firstIndex(where: { $0.contains(folder) }) else { return nil }
+        return (folder, floor, floor)
+    }
+
+    @Test func everyFolderHasAFloor() {
+        for file in Self.protocolFiles where Self.place(of: file) == nil {
+            Issue.record("\(file.path) lies on no floor")
+        }
+        #expect(Self.protocolFiles.count > 100)
+    }
+
+    @Test func noArrowGoesUp() {
+        var homes: [String: [(folder: String, floor: Int)]] = [:]
+        var own: [String: Set<String>] = [:]
+        for file in Self.protocolFiles {
+            guard let place = Self.place(of: file) else { continue }
+            for declaration in file.declarations {
+                own[place.folder, default: []].insert(declaration.name)
+                if declaration.depth == 0 { homes[declaration.name, default: []].append((place.folder, place.floor)) }
+            }
+        }
+        var arrows: Set<String> = []
+        for file in Self.protocolFiles {
+            guard let place = Self.place(of: file) else { continue }
+            for word in file.words.map(String.init) where own[place.folder]?.contains(word) != true {
+                for home in homes[word] ?? [] where home.floor >= place.sees && home.folder != place.folder {
+                    let isNeighbour = home.floor == place.sees && Self.neighbours.contains("\(place.folder) → \(word)")
+                    if !isNeighbour, home.floor > place.sees || place.folder != "Observing" {
+                        arrows.insert("\(file.path.split(separator: "/").last ?? "") → \(word)")
+                    }
+                }
+            }
+        }
+        for arrow in arrows.sorted() where Self.owedArrows[arrow] == nil {
+            Issue.record("\(arrow): a type of a floor above, or of a neighbour")
+        }
+        for arrow in Self.owedArrows.keys.sorted() where !arrows.contains(arrow) {
+            Issue.record("\(arrow) is gone: strike it from the list")
+        }
+    }
+
+    // MARK: Sizes
+
+    @Test func filesAreShort() {
+        for file in Self.house where file.lines.count - 1 > Self.longestFile {
+            Issue.record("\(file.path) has \(file.lines.count - 1) lines, more than \(Self.longestFile)")
+        }
+    }
+
+    @Test func typesAreNarrow() {
+        var wide: Set<String> = []
+        for file in ["Sources", "Command/Sources"].flatMap({ SourceFile.all(in: $0) }) {
+            for type in file.declarations where type.storedProperties > Self.mostStoredProperties {
+                wide.insert(type.name)
+                if Self.wideTypes[type.name] == nil {
+                    Issue.record("\(type.name) in \(file.path) has \(type.storedProperties) stored properties")
+                }
+            }
+        }
+        for type in Self.wideTypes.keys.sorted() where !wide.contains(type) {
+            Issue.record("\(type) is no longer wide: strike it from the list")
+        }
+    }
+
+    // MARK: Comments
+
+    @Test func commentsNameTheThing() {
+        let openings = Self.house.flatMap { file in
+            file.lines.filter { line in
+                let text = line.drop { $0 == " " }
+                guard text.hasPrefix("//") else { return false }
+                let words = SourceFile.words(of: text.drop { $0 == "/" || $0 == " " })
+                return words.first.map { ["What", "Whether", "Who", "Whom", "Those"].contains($0) } ?? false
+            }
+            .map { "\(file.path): \($0.drop { $0 == " " })" }
+        }
+        #expect(
+            openings.count <= Self.mostRelativeOpenings,
+            "\(openings.count) comments open with What, Whether, Who or Those:\n\(openings.suffix(20).joined(separator: "\n"))"
+        )
+    }
+
+    @Test func headersArePlain() {
+        for file in Self.house where file.text.contains("/// Why this file " + "exists") {
+            Issue.record("\(file.path): a header is `// Sentence.`")
+        }
+    }
+
+    // MARK: The reader itself
+
+    @Test func codeIsRead() {
+        let file = SourceFile(
+            path: "a.swift",
+            text: #"""
+                // struct No {}
+                public final class A: B {
+                    static let none = 1, other = 2
+                    private(set) var a: Int
+                    let b, c: String  // var no = 1
+                    var d: Int { 1 }
+                    var e = "struct No { \(f) }" {
+                        didSet { self.f = 1 }
+                    }
+                    struct Inner { var x: Int }
+                    func f() {
+                        let local = 1
+                    }
+                    package enum Kind { case a }
+                }
+                """#
+        )
+        #expect(file.declarations.map(\.name) == ["A", "Inner", "Kind"])
+        #expect(file.declarations.map(\.depth) == [0, 1, 1])
+        #expect(file.declarations.first?.storedProperties == 4)
+        #expect(!file.words.contains("No"))
+        #expect(file.words.contains("Inner"))
+    }
+}

@@ -1,0 +1,131 @@
+// A Swift file as the layout tests see it: its code without comments and strings, and its comments.
+
+import Foundation
+
+struct SourceFile {
+    /// The path from the root of the repository.
+    let path: String
+    let text: String
+
+    static let root = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../..").standardized
+
+    /// All Swift files below a folder.
+    static func all(in folder: String) -> [SourceFile] {
+        let start = self.root.appending(path: folder).path + "/"
+        let enumerator = FileManager.default.enumerator(atPath: start)
+        let paths = (enumerator?.allObjects as? [String] ?? []).filter { path in
+            path.hasSuffix(".swift") && !path.split(separator: "/").contains { $0.hasPrefix(".") }
+        }
+        return paths.sorted().map { path in
+            let text = (try? String(contentsOfFile: start + path, encoding: .utf8)) ?? ""
+            return SourceFile(path: folder + "/" + path, text: text)
+        }
+    }
+
+    var lines: [Substring] { self.text.split(separator: "\n", omittingEmptySubsequences: false) }
+
+    /// The code alone: comments are left out, and of a string nothing but its quotes stays. Code within a string's
+    /// `\(…)` is left out too.
+    var code: String {
+        var code: [UInt8] = []
+        code.reserveCapacity(self.text.utf8.count)
+        let bytes = Array(self.text.utf8)
+        var index = 0
+        func starts(_ text: StaticString) -> Bool {
+            index + text.utf8CodeUnitCount <= bytes.count
+                && (0..<text.utf8CodeUnitCount).allSatisfy { bytes[index + $0] == text.utf8Start[$0] }
+        }
+        while index < bytes.count {
+            if starts("//") {
+                while index < bytes.count, bytes[index] != UInt8(ascii: "\n") { index += 1 }
+            } else if starts("\"\"\"") {
+                index += 3
+                while index < bytes.count, !starts("\"\"\"") { index += 1 }
+                index += 3
+                code += Array("\"\"".utf8)
+            } else if bytes[index] == UInt8(ascii: "\"") {
+                index += 1
+                while index < bytes.count, bytes[index] != UInt8(ascii: "\""), bytes[index] != UInt8(ascii: "\n") {
+                    index += bytes[index] == UInt8(ascii: "\\") ? 2 : 1
+                }
+                index += 1
+                code += Array("\"\"".utf8)
+            } else {
+                code.append(bytes[index])
+                index += 1
+            }
+        }
+        return String(decoding: code, as: UTF8.self)
+    }
+
+    /// The words of the code that begin with a letter or an underscore, each once.
+    var words: Set<Substring> {
+        Set(Self.words(of: self.code[...]))
+    }
+
+    static func words(of code: Substring) -> [Substring] {
+        code.utf8.split { byte in
+            !(UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte || UInt8(ascii: "A")...UInt8(ascii: "Z") ~= byte
+                || UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte || byte == UInt8(ascii: "_"))
+        }
+        .map { Substring($0) }
+    }
+
+    /// A type that the file declares, with its stored properties.
+    struct Declaration {
+        var name: String
+        /// How many types it lies in.
+        var depth: Int
+        var storedProperties = 0
+    }
+
+    /// The types that the code declares, found by its braces: the sources are formatted, so a declaration has a line of
+    /// its own.
+    var declarations: [Declaration] {
+        var found: [Declaration] = []
+        /// The open braces: the index of the type that each opens, or `nil`.
+        var open: [Int?] = []
+        for line in self.code.split(separator: "\n") {
+            let words = Self.words(of: line)
+            let keyword = words.firstIndex {
+                ["struct", "class", "enum", "actor", "protocol", "typealias"].contains($0)
+            }
+            let isType = keyword.map { words[..<$0].allSatisfy(Self.modifiers.contains) } ?? false
+            var declared: Int?
+            if isType, let keyword, keyword + 1 < words.count, words[keyword + 1] != "func", words[keyword + 1] != "var"
+            {
+                declared = found.count
+                found.append(Declaration(name: String(words[keyword + 1]), depth: open.count { $0 != nil }))
+            } else if let last = open.last, let type = last {
+                found[type].storedProperties += Self.storedProperties(line, words)
+            }
+            for byte in line.utf8 {
+                if byte == UInt8(ascii: "{") {
+                    open.append(declared)
+                    declared = nil
+                } else if byte == UInt8(ascii: "}") {
+                    _ = open.popLast()
+                }
+            }
+        }
+        return found
+    }
+
+    private static let modifiers: Set<Substring> = [
+        "public", "package", "private", "fileprivate", "internal", "final", "indirect", "nonisolated", "open", "unsafe",
+        "Sendable", "unchecked", "MainActor", "frozen",
+    ]
+
+    /// How many stored properties a line declares: `var a: Int`, `let a, b: Int`, `var a = 1 { didSet … }`.
+    private static func storedProperties(_ line: Substring, _ words: [Substring]) -> Int {
+        guard let keyword = words.firstIndex(where: { $0 == "var" || $0 == "let" }),
+            words[..<keyword].allSatisfy({ Self.modifiers.contains($0) || ["set", "weak", "lazy"].contains($0) })
+        else { return 0 }
+        let isComputed =
+            line.contains("{") && !line.contains("=") && !line.contains("didSet") && !line.contains("willSet")
+        guard !isComputed else { return 0 }
+        // `let a, b, c: Int`
+        let names = line.prefix { $0 != ":" && $0 != "=" }
+        return names.contains("(") && !names.contains("(set)") ? 1 : 1 + names.count { $0 == "," }
+    }
+}
