@@ -31,13 +31,13 @@ package struct BasicCredentials: Sendable, Hashable {
             let text = String(validating: bytes, as: UTF8.self), let colon = text.utf8.firstIndex(of: Bytes.colon),
             !Self.hasControl(text)
         else { return nil }
-        user = String(text[..<colon])
-        password = String(text[text.utf8.index(after: colon)...])
+        self.user = String(text[..<colon])
+        self.password = String(text[text.utf8.index(after: colon)...])
     }
 
     /// The value of Authorization.
     package var authorization: String {
-        "Basic " + Base64.encode(Array("\(user):\(password)".utf8))
+        "Basic " + Base64.encode(Array("\(self.user):\(self.password)".utf8))
     }
 
     /// Whether user and password are these, in a time that tells nothing about them (threat G2).

@@ -35,7 +35,7 @@ package struct Challenge: Sendable, Hashable {
 
     /// The value of the parameter of that name in lower case.
     package subscript(name: String) -> String? {
-        parameters.first { $0.name == name }?.value
+        self.parameters.first { $0.name == name }?.value
     }
 
     package var realm: String? { self["realm"] }
@@ -47,14 +47,14 @@ package struct Challenge: Sendable, Hashable {
 
     /// Whether the scheme is `name`, without regard to case.
     package func isScheme(_ name: String) -> Bool {
-        Bytes.lowercasedASCII(scheme) == Bytes.lowercasedASCII(name)
+        Bytes.lowercasedASCII(self.scheme) == Bytes.lowercasedASCII(name)
     }
 
     /// The challenge as a server sends it. The realm is always quoted, other values where they are no tokens.
     package var fieldValue: String {
-        var value = isApplication ? "Application \(scheme)" : scheme
+        var value = self.isApplication ? "Application \(self.scheme)" : self.scheme
         if let token68 { value += " \(token68)" }
-        for (index, parameter) in parameters.enumerated() {
+        for (index, parameter) in self.parameters.enumerated() {
             let text = parameter.name == "realm" ? quoted(parameter.value) : tokenOrQuoted(parameter.value)
             value += "\(index == 0 ? " " : ", ")\(parameter.name)=\(text)"
         }

@@ -18,7 +18,7 @@ public struct BasicChallengeHandler: ChallengeHandler {
     /// Always the same user and password: for the origin of `origin`, or when nil for the origin that the connection
     /// was asked for. Neither a proxy nor an origin that a redirect leads to gets them (D12, D20).
     public init(user: String, password: String, origin: WebSocketURL? = nil) {
-        login = { request in
+        self.login = { request in
             guard request.layer != .proxy, request.url.isSameOrigin(as: origin ?? request.originalURL) else {
                 return nil
             }
@@ -35,6 +35,6 @@ public struct BasicChallengeHandler: ChallengeHandler {
     /// Nil for other schemes than Basic.
     public func respond(to request: ChallengeRequest) async -> Credentials? {
         guard Bytes.lowercasedASCII(request.scheme) == "basic" else { return nil }
-        return await login(request)
+        return await self.login(request)
     }
 }

@@ -34,58 +34,58 @@ private struct ChallengeParser {
     private var scanner: FieldScanner
 
     init(_ value: String) {
-        scanner = FieldScanner(value)
+        self.scanner = FieldScanner(value)
     }
 
     mutating func next() throws(GrammarError) -> Challenge? {
-        skipSeparators()
-        if scanner.isAtEnd { return nil }
-        guard let scheme = scanner.token() else {
-            throw GrammarError("a challenge does not start with a scheme", at: scanner.position)
+        self.skipSeparators()
+        if self.scanner.isAtEnd { return nil }
+        guard let scheme = self.scanner.token() else {
+            throw GrammarError("a challenge does not start with a scheme", at: self.scanner.position)
         }
         var challenge = Challenge(scheme: scheme)
-        if challenge.isScheme("Application") { try takePrefixedScheme(into: &challenge) }
-        guard let next = scanner.peek, next != Bytes.comma else { return challenge }
+        if challenge.isScheme("Application") { try self.takePrefixedScheme(into: &challenge) }
+        guard let next = self.scanner.peek, next != Bytes.comma else { return challenge }
         guard Bytes.isWhitespace(next) else {
-            throw GrammarError("\(Bytes.shown(next)) is not allowed after a scheme", at: scanner.position)
+            throw GrammarError("\(Bytes.shown(next)) is not allowed after a scheme", at: self.scanner.position)
         }
-        scanner.skipWhitespace()
+        self.scanner.skipWhitespace()
         if let parameter = try parameter() {
             challenge.parameters = [parameter]
-            try takeParameters(into: &challenge)
-        } else if let token68 = scanner.token68() {
+            try self.takeParameters(into: &challenge)
+        } else if let token68 = self.scanner.token68() {
             challenge.token68 = token68
         }
-        scanner.skipWhitespace()
-        guard scanner.isAtEnd || scanner.peek == Bytes.comma else {
-            throw GrammarError("a challenge is malformed", at: scanner.position)
+        self.scanner.skipWhitespace()
+        guard self.scanner.isAtEnd || self.scanner.peek == Bytes.comma else {
+            throw GrammarError("a challenge is malformed", at: self.scanner.position)
         }
         return challenge
     }
 
     /// Kaazing's `Application Basic realm="…"`: the scheme is the second word, unless that is a parameter.
     private mutating func takePrefixedScheme(into challenge: inout Challenge) throws(GrammarError) {
-        let start = scanner.position
-        guard let space = scanner.peek, Bytes.isWhitespace(space) else { return }
-        scanner.skipWhitespace()
-        if try parameter() == nil, let scheme = scanner.token() {
+        let start = self.scanner.position
+        guard let space = self.scanner.peek, Bytes.isWhitespace(space) else { return }
+        self.scanner.skipWhitespace()
+        if try self.parameter() == nil, let scheme = self.scanner.token() {
             challenge.scheme = scheme
             challenge.isApplication = true
         } else {
-            scanner.back(to: start)
+            self.scanner.back(to: start)
         }
     }
 
     private mutating func takeParameters(into challenge: inout Challenge) throws(GrammarError) {
         while true {
-            let end = scanner.position
-            scanner.skipWhitespace()
-            guard scanner.peek == Bytes.comma else { return }
-            skipSeparators()
-            let start = scanner.position
+            let end = self.scanner.position
+            self.scanner.skipWhitespace()
+            guard self.scanner.peek == Bytes.comma else { return }
+            self.skipSeparators()
+            let start = self.scanner.position
             guard let parameter = try parameter() else {
                 // The next challenge.
-                scanner.back(to: end)
+                self.scanner.back(to: end)
                 return
             }
             guard challenge[parameter.name] == nil else {
@@ -100,22 +100,22 @@ private struct ChallengeParser {
 
     /// `auth-param = token BWS "=" BWS ( token / quoted-string )`; nil, and nothing taken, when none is next.
     private mutating func parameter() throws(GrammarError) -> Challenge.Parameter? {
-        let start = scanner.position
-        if let name = scanner.token() {
-            scanner.skipWhitespace()
-            if scanner.take(Bytes.equals) {
-                scanner.skipWhitespace()
-                if let value = try scanner.tokenOrQuotedString() {
+        let start = self.scanner.position
+        if let name = self.scanner.token() {
+            self.scanner.skipWhitespace()
+            if self.scanner.take(Bytes.equals) {
+                self.scanner.skipWhitespace()
+                if let value = try self.scanner.tokenOrQuotedString() {
                     return Challenge.Parameter(name: name, value: value)
                 }
             }
         }
-        scanner.back(to: start)
+        self.scanner.back(to: start)
         return nil
     }
 
     private mutating func skipSeparators() {
-        scanner.skipWhitespace()
-        while scanner.take(Bytes.comma) { scanner.skipWhitespace() }
+        self.scanner.skipWhitespace()
+        while self.scanner.take(Bytes.comma) { self.scanner.skipWhitespace() }
     }
 }

@@ -91,6 +91,6 @@ public struct ChallengeRequest: Sendable, Hashable {
 
     /// Whether a redirect led to another origin, so that credentials of the original one must not be given (D12).
     public var isRedirectedToAnotherOrigin: Bool {
-        !url.isSameOrigin(as: originalURL)
+        !self.url.isSameOrigin(as: self.originalURL)
     }
 }

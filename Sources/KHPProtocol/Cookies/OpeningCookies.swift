@@ -7,14 +7,14 @@ import HTTPTypes
 extension Dialect {
     /// True where an opening response sets its cookies at once. In the dialects with two keys they wait until the
     /// connection is established, and are dropped where it is not (W10-11).
-    package var setsCookiesEarly: Bool { opening != .twoKeys }
+    package var setsCookiesEarly: Bool { self.opening != .twoKeys }
 }
 
 extension HandshakeResponse {
     /// The cookies that an opening response other than 101 sets: 3xx and 401 (D44). More than a domain may have are
     /// passed over.
     package var openingCookies: [SetCookie] {
-        guard 300...399 ~= status || status == 401 else { return [] }
-        return fields[values: .setCookie].prefix(CookieJar.maximumPerDomain).compactMap { SetCookie($0) }
+        guard 300...399 ~= self.status || self.status == 401 else { return [] }
+        return self.fields[values: .setCookie].prefix(CookieJar.maximumPerDomain).compactMap { SetCookie($0) }
     }
 }

@@ -24,20 +24,20 @@ package func parseExtensions(_ values: [String]) throws(GrammarError) -> [Extens
 extension FieldScanner {
     /// One extension with its parameters and the white space behind it.
     fileprivate mutating func extensionElement() throws(GrammarError) -> ExtensionOffer {
-        guard let name = token() else { throw expected("an extension name") }
+        guard let name = self.token() else { throw self.expected("an extension name") }
         var parameters = ExtensionParameters()
-        skipWhitespace()
-        while take(Bytes.semicolon) {
-            skipWhitespace()
-            guard let parameter = token() else { throw expected("a parameter name") }
-            skipWhitespace()
-            if take(Bytes.equals) {
-                skipWhitespace()
-                guard let value = try tokenOrQuotedString(), Token.isToken(value) else {
-                    throw expected("a parameter value that is a token")
+        self.skipWhitespace()
+        while self.take(Bytes.semicolon) {
+            self.skipWhitespace()
+            guard let parameter = self.token() else { throw self.expected("a parameter name") }
+            self.skipWhitespace()
+            if self.take(Bytes.equals) {
+                self.skipWhitespace()
+                guard let value = try self.tokenOrQuotedString(), Token.isToken(value) else {
+                    throw self.expected("a parameter value that is a token")
                 }
                 parameters.append(parameter, value)
-                skipWhitespace()
+                self.skipWhitespace()
             } else {
                 parameters.append(parameter)
             }
@@ -46,6 +46,6 @@ extension FieldScanner {
     }
 
     fileprivate func expected(_ what: String) -> GrammarError {
-        GrammarError("Sec-WebSocket-Extensions: \(what) is expected", at: position)
+        GrammarError("Sec-WebSocket-Extensions: \(what) is expected", at: self.position)
     }
 }

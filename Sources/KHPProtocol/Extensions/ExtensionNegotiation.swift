@@ -23,8 +23,8 @@ package struct ExtensionNegotiation: Sendable {
     package private(set) var negotiated: [NegotiatedExtension] = []
 
     package init() {
-        extensions = []
-        asked = []
+        self.extensions = []
+        self.asked = []
     }
 
     package init(_ extensions: [any WebSocketExtension]) throws(WebSocketError) {
@@ -45,9 +45,9 @@ package struct ExtensionNegotiation: Sendable {
     /// What to ask for in one handshake: everything that may be negotiated there and is not agreed on yet, in order of
     /// preference, each with its alternatives (KHP-E5).
     package func offers(in layer: HandshakeLayer) -> [ExtensionOffer] {
-        guard !extensions.isEmpty else { return [] }
-        return zip(extensions, asked).flatMap { item, offers in
-            item.layers.contains(layer) && !isNegotiated(item.name) ? offers : []
+        guard !self.extensions.isEmpty else { return [] }
+        return zip(self.extensions, self.asked).flatMap { item, offers in
+            item.layers.contains(layer) && !self.isNegotiated(item.name) ? offers : []
         }
     }
 
@@ -60,7 +60,7 @@ package struct ExtensionNegotiation: Sendable {
             else {
                 throw Mismatch(message: "it selected the extension \(answer.name), which was not requested")
             }
-            guard !isNegotiated(answer.name) else {
+            guard !self.isNegotiated(answer.name) else {
                 throw Mismatch(message: "it selected the extension \(answer.name) a second time")
             }
             let asked = extensions[index]
@@ -75,7 +75,7 @@ package struct ExtensionNegotiation: Sendable {
     }
 
     private func isNegotiated(_ name: String) -> Bool {
-        negotiated.contains { $0.name == name }
+        self.negotiated.contains { $0.name == name }
     }
 
     /// A server's refusal of the handshake because of an offer, or of what one of its own extensions made of it. The

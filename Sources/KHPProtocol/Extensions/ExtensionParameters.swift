@@ -28,35 +28,35 @@ public struct ExtensionParameters: Sendable, Hashable, CustomStringConvertible, 
 
     /// Creates a list of parameters; without an argument an empty one.
     public init(_ parameters: [Parameter] = []) {
-        all = parameters
+        self.all = parameters
     }
 
     /// Creates a list of parameters in the order of the literal.
     public init(dictionaryLiteral elements: (String, String?)...) {
-        all = elements.map { Parameter($0, $1) }
+        self.all = elements.map { Parameter($0, $1) }
     }
 
     /// Whether there are no parameters.
-    public var isEmpty: Bool { all.isEmpty }
+    public var isEmpty: Bool { self.all.isEmpty }
 
     /// Adds a parameter behind the others.
     public mutating func append(_ name: String, _ value: String? = nil) {
-        all.append(Parameter(name, value))
+        self.all.append(Parameter(name, value))
     }
 
     /// Whether a parameter of this name is there, with or without a value.
     public func contains(_ name: String) -> Bool {
-        all.contains { $0.name == name }
+        self.all.contains { $0.name == name }
     }
 
     /// The value of the first parameter of this name; `nil` when there is none or when it has no value.
     public subscript(name: String) -> String? {
-        all.first { $0.name == name }?.value
+        self.all.first { $0.name == name }?.value
     }
 
     /// The parameters in header form without the extension's name: `timeout=1000; flag`.
     public var description: String {
-        all.map { parameter in
+        self.all.map { parameter in
             guard let value = parameter.value else { return parameter.name }
             return "\(parameter.name)=\(value)"
         }.joined(separator: "; ")
@@ -64,9 +64,9 @@ public struct ExtensionParameters: Sendable, Hashable, CustomStringConvertible, 
 
     /// Whether some name stands there twice. No extension that we know gives that a meaning (threat A11).
     package var hasDuplicates: Bool {
-        guard all.count > 1 else { return false }
+        guard self.all.count > 1 else { return false }
         var seen = Set<String>()
-        return all.contains { !seen.insert($0.name).inserted }
+        return self.all.contains { !seen.insert($0.name).inserted }
     }
 }
 
@@ -86,19 +86,19 @@ public struct ExtensionOffer: Sendable, Hashable, CustomStringConvertible {
 
     /// The element in header form: `x-example; level=1`.
     public var description: String {
-        parameters.isEmpty ? name : "\(name); \(parameters)"
+        self.parameters.isEmpty ? self.name : "\(self.name); \(self.parameters)"
     }
 
     /// Throws unless the name and every parameter are tokens, so that what is written can be read (threat A7).
     package func validate() throws(WebSocketError) {
-        guard Token.isToken(name) else {
-            throw WebSocketError(.invalidArgument, "The extension name \(quoted(name)) is not an HTTP token.")
+        guard Token.isToken(self.name) else {
+            throw WebSocketError(.invalidArgument, "The extension name \(quoted(self.name)) is not an HTTP token.")
         }
-        for parameter in parameters.all {
+        for parameter in self.parameters.all {
             guard Token.isToken(parameter.name), parameter.value.map({ Token.isToken($0) }) ?? true else {
                 throw WebSocketError(
                     .invalidArgument,
-                    "The parameter \(quoted(parameter.name)) of the extension \(name) is not made of HTTP tokens."
+                    "The parameter \(quoted(parameter.name)) of the extension \(self.name) is not made of HTTP tokens."
                 )
             }
         }

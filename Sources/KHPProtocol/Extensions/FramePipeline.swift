@@ -25,16 +25,16 @@ struct FramePipeline {
     private var stages: [Stage]
 
     init(count: Int) {
-        stages = Array(repeating: Stage(), count: count)
+        self.stages = Array(repeating: Stage(), count: count)
     }
 
     /// Whether there is something to pull.
-    var isPending: Bool { stages.contains { $0.pending != nil } }
+    var isPending: Bool { self.stages.contains { $0.pending != nil } }
 
     /// Takes a piece that has arrived; nothing may be pending.
     mutating func push(_ piece: MessagePiece) {
-        guard !stages.isEmpty else { return }
-        stages[stages.count - 1].pending = piece
+        guard !self.stages.isEmpty else { return }
+        self.stages[self.stages.count - 1].pending = piece
     }
 
     /// Goes on until there is output or nothing is pending any more.
@@ -52,16 +52,16 @@ struct FramePipeline {
         room: Int
     ) throws -> Delivery? {
         // What lies nearest to the application goes first: then nothing piles up in between.
-        while let index = stages.firstIndex(where: { $0.pending != nil }) {
-            guard let piece = stages[index].pending.take() else { return nil }
+        while let index = self.stages.firstIndex(where: { $0.pending != nil }) {
+            guard let piece = self.stages[index].pending.take() else { return nil }
             if index == 0 {
-                if let delivery = try step(0, piece, &transforms, claims, &output, room) { return delivery }
+                if let delivery = try self.step(0, piece, &transforms, claims, &output, room) { return delivery }
             } else {
                 var part = ByteBuffer()
-                guard let delivery = try step(index, piece, &transforms, claims, &part, Self.stepBytes) else {
+                guard let delivery = try self.step(index, piece, &transforms, claims, &part, Self.stepBytes) else {
                     continue
                 }
-                stages[index - 1].pending = MessagePiece(
+                self.stages[index - 1].pending = MessagePiece(
                     piece.kind,
                     part,
                     reservedBits: piece.reservedBits.subtracting(claims[index]),
@@ -97,11 +97,11 @@ struct FramePipeline {
             guard count > 0 || piece.bytes.readableBytes < input else {
                 throw WebSocketError(.protocolViolation, "An extension makes no progress with a message.")
             }
-            stages[index].pending = piece
+            self.stages[index].pending = piece
         }
         let isLast = isDone && piece.isLast
         guard count > 0 || isLast else { return nil }
-        defer { stages[index].hasBegun = !isLast }
-        return Delivery(kind: piece.kind, isFirst: !stages[index].hasBegun, isLast: isLast)
+        defer { self.stages[index].hasBegun = !isLast }
+        return Delivery(kind: piece.kind, isFirst: !self.stages[index].hasBegun, isLast: isLast)
     }
 }

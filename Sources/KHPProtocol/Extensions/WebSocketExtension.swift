@@ -149,10 +149,10 @@ public struct NamedExtension: WebSocketExtension, Hashable {
     }
 
     /// The fixed parameters.
-    public func offer() -> ExtensionParameters { parameters }
+    public func offer() -> ExtensionParameters { self.parameters }
 
     /// The fixed parameters, whatever was asked for.
-    public func accept(_ offer: ExtensionParameters) -> ExtensionParameters? { parameters }
+    public func accept(_ offer: ExtensionParameters) -> ExtensionParameters? { self.parameters }
 
     /// Takes every answer: what it means is the application's to know.
     public func judge(_ answer: ExtensionParameters) -> Bool { true }
@@ -178,6 +178,6 @@ public struct NegotiatedExtension: Sendable, Hashable, CustomStringConvertible {
 
     /// The agreement in header form: `x-example; level=1`.
     public var description: String {
-        parameters.isEmpty ? name : "\(name); \(parameters)"
+        self.parameters.isEmpty ? self.name : "\(self.name); \(self.parameters)"
     }
 }

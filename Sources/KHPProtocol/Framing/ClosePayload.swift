@@ -37,7 +37,7 @@ package struct ClosePayload: Sendable, Equatable {
     package func write(into output: inout ByteBuffer) {
         guard let code, code.isValidOnWire else { return }
         output.writeInteger(code.rawValue)
-        output.writeString(Self.fitting(reason))
+        output.writeString(Self.fitting(self.reason))
     }
 
     private static func fitting(_ reason: String) -> String {

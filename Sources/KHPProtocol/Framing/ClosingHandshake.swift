@@ -93,52 +93,52 @@ package struct ClosingHandshake: Sendable {
     }
 
     /// Whether data and pings may still be sent.
-    package var canSend: Bool { state == .open }
+    package var canSend: Bool { self.state == .open }
 
     /// Whether what the peer sends still counts. After our own close frame messages that were under way still do.
-    package var canReceive: Bool { state == .open || state == .closing }
+    package var canReceive: Bool { self.state == .open || self.state == .closing }
 
     /// Whether the TCP connection has ended, or is to.
-    package var isOver: Bool { state == .over || state == .leaving }
+    package var isOver: Bool { self.state == .over || self.state == .leaving }
 
     /// Whether both ends have sent a close frame.
-    package var isClean: Bool { sent != nil && received != nil }
+    package var isClean: Bool { self.sent != nil && self.received != nil }
 
     /// How it ended, or would if the TCP connection ended now.
     package var outcome: Outcome {
         Outcome(
-            code: received.map { $0.code ?? .noStatus } ?? .abnormal,
-            reason: received?.reason ?? "",
-            isClean: isClean,
-            isLocal: isLocal,
-            sent: sent,
-            isUnanswered: hasClosed && received == nil
+            code: self.received.map { $0.code ?? .noStatus } ?? .abnormal,
+            reason: self.received?.reason ?? "",
+            isClean: self.isClean,
+            isLocal: self.isLocal,
+            sent: self.sent,
+            isUnanswered: self.hasClosed && self.received == nil
         )
     }
 
     /// The application closes, or a policy of this end does.
     package mutating func close(_ payload: ClosePayload, now: NIODeadline) -> Action {
-        guard state == .open else { return .none }
-        state = .closing
-        isLocal = true
-        hasClosed = true
-        sent = payload
-        deadline = now + timeout
+        guard self.state == .open else { return .none }
+        self.state = .closing
+        self.isLocal = true
+        self.hasClosed = true
+        self.sent = payload
+        self.deadline = now + self.timeout
         return .send(payload)
     }
 
     /// The peer's close frame came. It is answered with the code that it carried (section 5.5.1).
     package mutating func received(_ payload: ClosePayload, now: NIODeadline) -> Action {
-        switch state {
+        switch self.state {
         case .open:
-            received = payload
+            self.received = payload
             let echo = ClosePayload(code: payload.code)
-            sent = echo
-            deadline = now + timeout
-            return end(sending: echo, now: now)
+            self.sent = echo
+            self.deadline = now + self.timeout
+            return self.end(sending: echo, now: now)
         case .closing:
-            received = payload
-            return end(sending: nil, now: now)
+            self.received = payload
+            return self.end(sending: nil, now: now)
         case .closed, .leaving, .over:
             return .none
         }
@@ -146,20 +146,20 @@ package struct ClosingHandshake: Sendable {
 
     /// The peer broke the protocol or a limit: the connection is failed (section 7.1.7).
     package mutating func fail(_ violation: FrameViolation, now: NIODeadline) -> Action {
-        fail(ClosePayload(code: violation.closeCode, reason: violation.message), now: now)
+        self.fail(ClosePayload(code: violation.closeCode, reason: violation.message), now: now)
     }
 
     /// As above, for failures of the layers above framing.
     package mutating func fail(_ payload: ClosePayload, now: NIODeadline) -> Action {
-        switch state {
+        switch self.state {
         case .open:
-            state = .leaving
-            isLocal = true
-            sent = payload
-            deadline = now + timeout
+            self.state = .leaving
+            self.isLocal = true
+            self.sent = payload
+            self.deadline = now + self.timeout
             return .sendThenDisconnect(payload)
         case .closing:
-            return over()
+            return self.over()
         case .closed, .leaving, .over:
             return .none
         }
@@ -167,37 +167,37 @@ package struct ClosingHandshake: Sendable {
 
     /// The peer's end of the TCP connection is closed.
     package mutating func inputClosed() -> Action {
-        state == .over ? .none : over()
+        self.state == .over ? .none : self.over()
     }
 
     /// Some of what was said before our close frame has left: the peer cannot have seen that frame yet, and its time to
     /// answer begins anew.
     package mutating func writesProgressed(now: NIODeadline) {
-        if state == .closing { deadline = now + timeout }
+        if self.state == .closing { self.deadline = now + self.timeout }
     }
 
     /// `deadline` has come.
     package mutating func deadlineReached(now: NIODeadline) -> Action {
-        guard let deadline, now >= deadline, state != .over else { return .none }
-        return over()
+        guard let deadline, now >= deadline, self.state != .over else { return .none }
+        return self.over()
     }
 
     private mutating func end(sending echo: ClosePayload?, now: NIODeadline) -> Action {
-        switch role {
+        switch self.role {
         case .client:
-            state = .closed
-            deadline = min(deadline ?? now + timeout, now + Self.serverEndsFirst)
+            self.state = .closed
+            self.deadline = min(self.deadline ?? now + self.timeout, now + Self.serverEndsFirst)
             return echo.map { .send($0) } ?? .none
         case .server:
-            guard let echo else { return over() }
-            state = .leaving
+            guard let echo else { return self.over() }
+            self.state = .leaving
             return .sendThenDisconnect(echo)
         }
     }
 
     private mutating func over() -> Action {
-        state = .over
-        deadline = nil
+        self.state = .over
+        self.deadline = nil
         return .disconnect
     }
 }

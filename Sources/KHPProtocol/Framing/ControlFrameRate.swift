@@ -11,17 +11,20 @@ package struct ControlFrameRate: Sendable {
 
     /// A full bucket. Limits below one are taken as one.
     package init(limits: MessageLimits, now: NIODeadline) {
-        interval = 1_000_000_000 / Int64(max(1, min(limits.controlFramesPerSecond, 1_000_000_000)))
+        self.interval = 1_000_000_000 / Int64(max(1, min(limits.controlFramesPerSecond, 1_000_000_000)))
         // An hour's worth is as good as no limit, and cannot overflow.
-        burst = min(interval.multipliedClamping(by: Int64(max(1, limits.controlFrameBurst))), 3_600_000_000_000)
-        fullAt = now
+        self.burst = min(
+            self.interval.multipliedClamping(by: Int64(max(1, limits.controlFrameBurst))),
+            3_600_000_000_000
+        )
+        self.fullAt = now
     }
 
     /// Counts one control frame; false if it is one too many.
     package mutating func admit(_ now: NIODeadline) -> Bool {
-        let next = max(fullAt, now) + .nanoseconds(interval)
-        guard next - now <= .nanoseconds(max(burst, interval)) else { return false }
-        fullAt = next
+        let next = max(self.fullAt, now) + .nanoseconds(self.interval)
+        guard next - now <= .nanoseconds(max(self.burst, self.interval)) else { return false }
+        self.fullAt = next
         return true
     }
 

@@ -12,7 +12,7 @@ package struct DialectFrameWriter: Sendable {
 
     /// Appends a whole text frame. `text` must be UTF-8: 0xFF in it would end a frame of hixie.
     package func writeText(_ text: UnsafeRawBufferPointer, into output: inout ByteBuffer) {
-        switch dialect.framing {
+        switch self.dialect.framing {
         case .hixie:
             output.writeInteger(0x00 as UInt8)
             output.writeBytes(text)
@@ -28,7 +28,7 @@ package struct DialectFrameWriter: Sendable {
 
     /// Appends a whole binary frame as Kaazing's software reads it in the hixie dialects: 0x80, the length in base 128.
     package func writeBinary(_ payload: ByteBuffer, into output: inout ByteBuffer) {
-        guard dialect.framing == .hixie else { return }
+        guard self.dialect.framing == .hixie else { return }
         output.writeInteger(0x80 as UInt8)
         let length = UInt64(payload.readableBytes)
         var shift = 56
@@ -43,7 +43,7 @@ package struct DialectFrameWriter: Sendable {
 
     /// Appends the closing frame, where the dialect has one.
     package func writeClose(into output: inout ByteBuffer) {
-        switch (dialect.closing, dialect.framing) {
+        switch (self.dialect.closing, self.dialect.framing) {
         case (.frames, .hixie): output.writeBytes([0xFF, 0x00] as [UInt8])
         case (.frames, .whatwg2010): output.writeRepeatingByte(0x00, count: 9)
         default: break

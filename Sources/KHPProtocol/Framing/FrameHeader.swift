@@ -13,16 +13,16 @@ struct FrameHeader {
     var key: MaskingKey
 
     var isFinal: Bool {
-        @inline(__always) get { first & FrameBits.final != 0 }
+        @inline(__always) get { self.first & FrameBits.final != 0 }
     }
     var isControl: Bool {
-        @inline(__always) get { first & FrameBits.control != 0 }
+        @inline(__always) get { self.first & FrameBits.control != 0 }
     }
     var opcodeBits: UInt8 {
-        @inline(__always) get { first & FrameBits.opcode }
+        @inline(__always) get { self.first & FrameBits.opcode }
     }
     var reserved: UInt8 {
-        @inline(__always) get { first & FrameBits.reserved }
+        @inline(__always) get { self.first & FrameBits.reserved }
     }
 }
 

@@ -10,7 +10,7 @@ package struct FrameWriter: Sendable {
     private let masks: Bool
 
     package init(role: Role) {
-        masks = role == .client
+        self.masks = role == .client
     }
 
     /// Appends a whole frame. `mask` is the masking key as a number in network order.
@@ -24,7 +24,7 @@ package struct FrameWriter: Sendable {
         into output: inout ByteBuffer
     ) {
         payload.withUnsafeReadableBytes { bytes in
-            write(opcode, bytes: bytes, fin: fin, rsv: rsv, mask: mask, into: &output)
+            self.write(opcode, bytes: bytes, fin: fin, rsv: rsv, mask: mask, into: &output)
         }
     }
 
@@ -32,7 +32,7 @@ package struct FrameWriter: Sendable {
     package func write(_ text: String, fin: Bool = true, mask: UInt32 = 0, into output: inout ByteBuffer) {
         var text = text
         text.withUTF8 { bytes in
-            write(.text, bytes: UnsafeRawBufferPointer(bytes), fin: fin, mask: mask, into: &output)
+            self.write(.text, bytes: UnsafeRawBufferPointer(bytes), fin: fin, mask: mask, into: &output)
         }
     }
 
@@ -51,10 +51,10 @@ package struct FrameWriter: Sendable {
         let size = output.withVeryUnsafeMutableBytes { memory -> Int in
             guard let start = memory.baseAddress else { return 0 }
             let first = Self.firstByte(opcode, fin: fin, rsv: rsv)
-            let size = header(first, length: bytes.count, mask: mask, at: start + end)
+            let size = self.header(first, length: bytes.count, mask: mask, at: start + end)
             if let source = bytes.baseAddress {
                 let target = start + (end &+ size)
-                if masks {
+                if self.masks {
                     Masking.copy(from: source, to: target, count: bytes.count, key: MaskingKey(networkOrder: mask))
                 } else {
                     target.copyMemory(from: source, byteCount: bytes.count)
@@ -77,13 +77,13 @@ package struct FrameWriter: Sendable {
     ) {
         output.writeWithUnsafeMutableBytes(minimumWritableBytes: FrameBits.largestHeader) { target in
             guard let start = target.baseAddress else { return 0 }
-            return header(Self.firstByte(opcode, fin: fin, rsv: rsv), length: length, mask: mask, at: start)
+            return self.header(Self.firstByte(opcode, fin: fin, rsv: rsv), length: length, mask: mask, at: start)
         }
     }
 
     /// Appends a part of a payload that begins `offset` bytes into it, masked if this end masks.
     package func writePayload(_ part: ByteBuffer, offset: Int, mask: UInt32, into output: inout ByteBuffer) {
-        let key = masks ? MaskingKey(networkOrder: mask).rotated(by: offset) : .none
+        let key = self.masks ? MaskingKey(networkOrder: mask).rotated(by: offset) : .none
         part.withUnsafeReadableBytes { bytes in
             guard let start = bytes.baseAddress else { return }
             output.append(start, count: bytes.count, key: key)
@@ -99,17 +99,17 @@ package struct FrameWriter: Sendable {
     ) {
         var payload = ByteBuffer()
         ClosePayload(code: code, reason: reason).write(into: &payload)
-        write(.close, payload: payload, mask: mask, into: &output)
+        self.write(.close, payload: payload, mask: mask, into: &output)
     }
 
     /// Appends a ping; more than 125 bytes of payload are cut off (callers of the API were refused them already).
     package func writePing(_ payload: ByteBuffer, mask: UInt32 = 0, into output: inout ByteBuffer) {
-        write(.ping, payload: Self.fitting(payload), mask: mask, into: &output)
+        self.write(.ping, payload: Self.fitting(payload), mask: mask, into: &output)
     }
 
     /// Appends a pong; more than 125 bytes of payload are cut off.
     package func writePong(_ payload: ByteBuffer, mask: UInt32 = 0, into output: inout ByteBuffer) {
-        write(.pong, payload: Self.fitting(payload), mask: mask, into: &output)
+        self.write(.pong, payload: Self.fitting(payload), mask: mask, into: &output)
     }
 
     private static func fitting(_ payload: ByteBuffer) -> ByteBuffer {
@@ -125,7 +125,7 @@ package struct FrameWriter: Sendable {
     /// Writes a header and returns its size. `target` has room for the largest.
     @inline(__always)
     private func header(_ first: UInt8, length: Int, mask: UInt32, at target: UnsafeMutableRawPointer) -> Int {
-        let masked = masks ? FrameBits.masked : 0
+        let masked = self.masks ? FrameBits.masked : 0
         target.storeBytes(of: first, as: UInt8.self)
         var size = 2
         if length <= Limits.Fixed.controlPayloadBytes {
@@ -139,7 +139,7 @@ package struct FrameWriter: Sendable {
             target.storeBytes(of: UInt64(truncatingIfNeeded: length).bigEndian, toByteOffset: 2, as: UInt64.self)
             size = 10
         }
-        guard masks else { return size }
+        guard self.masks else { return size }
         target.storeBytes(of: mask.bigEndian, toByteOffset: size, as: UInt32.self)
         return size &+ 4
     }

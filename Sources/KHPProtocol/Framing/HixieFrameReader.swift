@@ -39,30 +39,32 @@ struct HixieFrameReader: Sendable {
 
     /// As ``MessageReader/unfinishedMessage``.
     var unfinishedMessage: UInt64? {
-        if case .start = state { nil } else { message.begun }
+        if case .start = self.state { nil } else { self.message.begun }
     }
 
     /// Bytes held of an unfinished message.
-    var retainedBytes: Int { message.retainedBytes }
+    var retainedBytes: Int { self.message.retainedBytes }
 
     /// The next event in `input`, or `nil` for more.
     mutating func next(_ input: inout ByteBuffer, limit: Int) throws(FrameViolation) -> InboundFrameEvent? {
         while true {
-            switch state {
+            switch self.state {
             case .start:
                 guard let type: UInt8 = input.readInteger() else { return nil }
-                message.begin(isDropped: type != 0)
-                count = 0
-                state = type < 0x80 ? .text : .length(type: type, value: 0, digits: 0)
+                self.message.begin(isDropped: type != 0)
+                self.count = 0
+                self.state = type < 0x80 ? .text : .length(type: type, value: 0, digits: 0)
             case .text:
-                if let event = try text(&input, limit: limit) { return event }
-                guard case .start = state else { return nil }
+                if let event = try self.text(&input, limit: limit) { return event }
+                guard case .start = self.state else { return nil }
             case .length(let type, let value, let digits):
                 guard let byte: UInt8 = input.readInteger() else { return nil }
-                if let event = try length(byte, type: type, value: value, digits: digits, limit: limit) { return event }
+                if let event = try self.length(byte, type: type, value: value, digits: digits, limit: limit) {
+                    return event
+                }
             case .payload(let remaining):
-                let (rest, payload) = message.take(remaining, from: &input)
-                state = rest > 0 ? .payload(remaining: rest) : .start
+                let (rest, payload) = self.message.take(remaining, from: &input)
+                self.state = rest > 0 ? .payload(remaining: rest) : .start
                 if rest > 0 { return nil }
                 if let payload { return .message(kind: .binary, payload: payload, rsv: 0) }
             }
@@ -74,17 +76,17 @@ struct HixieFrameReader: Sendable {
         let end = input.readableBytesView.firstIndex(of: 0xFF)
         let available = (end ?? input.readableBytesView.endIndex) - input.readerIndex
         // H69-11, threat D4: both are not negative, so the subtraction cannot overflow.
-        guard available <= limit - count else { throw .tooBig(limit: limit) }
-        count += available
+        guard available <= limit - self.count else { throw .tooBig(limit: limit) }
+        self.count += available
         let piece = input.readSlice(length: available) ?? ByteBuffer()
         guard end != nil else {
-            message.append(piece)
+            self.message.append(piece)
             return nil
         }
         input.moveReaderIndex(forwardBy: 1)
-        state = .start
-        guard let payload = message.finish(piece) else { return nil }
-        return try message.text(payload)
+        self.state = .start
+        guard let payload = self.message.finish(piece) else { return nil }
+        return try self.message.text(payload)
     }
 
     /// One more digit of a length (threat D3: at most nine, and none can overflow).
@@ -100,15 +102,15 @@ struct HixieFrameReader: Sendable {
         let value = value << 7 | Int(byte & 0x7F)
         guard value <= limit else { throw .tooBig(limit: limit) }
         guard byte & 0x80 == 0 else {
-            state = .length(type: type, value: value, digits: digits + 1)
+            self.state = .length(type: type, value: value, digits: digits + 1)
             return nil
         }
-        if type == 0xFF, value == 0, closes {
-            state = .start
+        if type == 0xFF, value == 0, self.closes {
+            self.state = .start
             return .close(code: nil, reason: "")
         }
-        message.isDropped = !(acceptsBinary && type == 0x80)
-        state = .payload(remaining: value)
+        self.message.isDropped = !(self.acceptsBinary && type == 0x80)
+        self.state = .payload(remaining: value)
         return nil
     }
 }

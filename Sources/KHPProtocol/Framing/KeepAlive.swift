@@ -48,29 +48,29 @@ package struct KeepAlive: Sendable {
         self.pongTimeout = pongTimeout
         self.idleTimeout = idleTimeout
         self.messageTimeout = messageTimeout
-        lastReceived = now
-        quietSince = now
+        self.lastReceived = now
+        self.quietSince = now
     }
 
     /// When to call `expired`; `nil`: never. It moves later while bytes arrive, so a timer set for an earlier value may
     /// simply fire and be set again; `ping` and an unfinished message can move it earlier, so look again after those.
     package var deadline: NIODeadline? {
-        var earliest = pingDeadline
+        var earliest = self.pingDeadline
         // No list of them: this is asked after every read.
         func consider(_ candidate: NIODeadline?) {
             guard let candidate else { return }
             earliest = earliest.map { min($0, candidate) } ?? candidate
         }
-        consider(idleDeadline)
-        consider(messageDeadline)
+        consider(self.idleDeadline)
+        consider(self.messageDeadline)
         return earliest
     }
 
     private var pingDeadline: NIODeadline? {
-        silentSince.map { $0 + pongTimeout } ?? pingInterval.map { quietSince + $0 }
+        self.silentSince.map { $0 + self.pongTimeout } ?? self.pingInterval.map { self.quietSince + $0 }
     }
 
-    private var idleDeadline: NIODeadline? { idleTimeout.map { lastReceived + $0 } }
+    private var idleDeadline: NIODeadline? { self.idleTimeout.map { self.lastReceived + $0 } }
 
     private var messageDeadline: NIODeadline? {
         guard let messageTimeout, let unfinished else { return nil }
@@ -80,42 +80,42 @@ package struct KeepAlive: Sendable {
     /// Something came from the peer. Once per read is enough.
     @inline(__always)
     package mutating func bytesReceived(_ now: NIODeadline) {
-        lastReceived = now
-        quietSince = now
-        silentSince = nil
+        self.lastReceived = now
+        self.quietSince = now
+        self.silentSince = nil
     }
 
     /// Nothing is read, since the application does not keep up: silence is our doing, and no answer can be judged. Pings
     /// go out all the same, so that the network notices a peer that has vanished.
     package mutating func readingIsPaused(_ now: NIODeadline) {
-        lastReceived = now
-        if let silentSince { quietSince = max(quietSince, silentSince) }
+        self.lastReceived = now
+        if let silentSince { self.quietSince = max(self.quietSince, silentSince) }
         silentSince = nil
-        unfinished = nil
+        self.unfinished = nil
         // A ping that `expired` sends now is not judged; one that is sent later is.
-        isReadingPaused = deadline.map { $0 <= now } ?? false
+        self.isReadingPaused = self.deadline.map { $0 <= now } ?? false
     }
 
     /// What `MessageReader.unfinishedMessage` says after a read. Once per read is enough.
     @inline(__always)
     package mutating func unfinishedMessage(_ message: UInt64?, _ now: NIODeadline) {
-        guard message != unfinished?.message else { return }
-        unfinished = message.map { ($0, now) }
+        guard message != self.unfinished?.message else { return }
+        self.unfinished = message.map { ($0, now) }
     }
 
     /// What is due at `now`, or `nil` if the deadline has moved.
     package mutating func expired(_ now: NIODeadline) -> Event? {
-        defer { isReadingPaused = false }
+        defer { self.isReadingPaused = false }
         if let idleDeadline, now >= idleDeadline { return .idle }
         if let messageDeadline, now >= messageDeadline { return .messageTooSlow }
         guard let pingDeadline, now >= pingDeadline else { return nil }
-        return silentSince == nil ? .sendPing(ping(now)) : .timedOut
+        return self.silentSince == nil ? .sendPing(self.ping(now)) : .timedOut
     }
 
     /// The payload of a ping to send now, whoever wants it: an eight-byte number.
     package mutating func ping(_ now: NIODeadline) -> ByteBuffer {
-        let payload = ByteBuffer(integer: nextNumber)
-        noteSent(payload, now)
+        let payload = ByteBuffer(integer: self.nextNumber)
+        self.noteSent(payload, now)
         return payload
     }
 
@@ -123,14 +123,14 @@ package struct KeepAlive: Sendable {
     /// - Returns: its number.
     @discardableResult
     package mutating func noteSent(_ payload: ByteBuffer, _ now: NIODeadline) -> UInt64 {
-        let number = nextNumber
-        nextNumber &+= 1
-        if pings.count >= Limits.Fixed.outstandingPings { pings.removeFirst() }
-        pings.append((number, payload, now))
-        if isReadingPaused {
-            quietSince = now
-        } else if silentSince == nil {
-            silentSince = now
+        let number = self.nextNumber
+        self.nextNumber &+= 1
+        if self.pings.count >= Limits.Fixed.outstandingPings { self.pings.removeFirst() }
+        self.pings.append((number, payload, now))
+        if self.isReadingPaused {
+            self.quietSince = now
+        } else if self.silentSince == nil {
+            self.silentSince = now
         }
         return number
     }
@@ -142,9 +142,9 @@ package struct KeepAlive: Sendable {
         _ payload: ByteBuffer,
         _ now: NIODeadline
     ) -> (number: UInt64, roundTrip: TimeAmount)? {
-        guard let index = pings.firstIndex(where: { $0.payload == payload }) else { return nil }
-        let ping = pings[index]
-        pings.removeFirst(index + 1)
+        guard let index = self.pings.firstIndex(where: { $0.payload == payload }) else { return nil }
+        let ping = self.pings[index]
+        self.pings.removeFirst(index + 1)
         return (ping.number, now - ping.sent)
     }
 }

@@ -9,7 +9,7 @@ package struct MaskingKey: Sendable, Equatable {
     /// A key from the number that its four bytes form in network order: `0x37FA213D` goes out as 37 FA 21 3D.
     @inline(__always)
     package init(networkOrder: UInt32) {
-        littleEndian = networkOrder.byteSwapped
+        self.littleEndian = networkOrder.byteSwapped
     }
 
     @inline(__always)
@@ -25,7 +25,7 @@ package struct MaskingKey: Sendable, Equatable {
     package func rotated(by count: Int) -> MaskingKey {
         // One machine instruction; by 0 bits both halves are the key itself.
         let bits = UInt32(truncatingIfNeeded: count & 3) &* 8
-        return MaskingKey(littleEndian: (littleEndian &>> bits) | (littleEndian &<< (32 &- bits)))
+        return MaskingKey(littleEndian: (self.littleEndian &>> bits) | (self.littleEndian &<< (32 &- bits)))
     }
 }
 

@@ -91,7 +91,7 @@ package struct MessageReader {
 
     /// A reader for one end of the connection: a server's requires masked frames, a client's refuses them.
     package init(role: Role, limits: MessageLimits = MessageLimits(), mode: Mode = .whole) {
-        expectsMask = role == .server
+        self.expectsMask = role == .server
         self.limits = limits
         self.mode = mode
     }
@@ -106,49 +106,49 @@ package struct MessageReader {
         acceptsBinary: Bool = false
     ) {
         self.init(role: role, limits: limits, mode: mode)
-        frames = DialectFrames(dialect, role: role, acceptsBinary: acceptsBinary)
-        if dialect.framing != .rfc6455 { state = .dialect }
+        self.frames = DialectFrames(dialect, role: role, acceptsBinary: acceptsBinary)
+        if dialect.framing != .rfc6455 { self.state = .dialect }
     }
 
     /// Whether a close frame or a violation ended the reading.
-    package var isFinished: Bool { state == .finished }
+    package var isFinished: Bool { self.state == .finished }
 
     /// The number of the message that has begun and not ended, or `nil`: one that stays the same for long is one that a
     /// peer does not mean to finish (threat B8).
     package var unfinishedMessage: UInt64? {
-        if state == .dialect { return frames.unfinishedMessage }
-        return state == .fragmented || state == .payload ? begun : nil
+        if self.state == .dialect { return self.frames.unfinishedMessage }
+        return self.state == .fragmented || self.state == .payload ? self.begun : nil
     }
 
     /// Bytes that the reader holds for itself: the unfinished message and the block for small payloads.
     package var retainedBytes: Int {
-        message.buffer.storageCapacity + arena.retainedBytes + frames.retainedBytes
+        self.message.buffer.storageCapacity + self.arena.retainedBytes + self.frames.retainedBytes
     }
 
     /// The next event in `input`, or `nil` if that needs more bytes. Consumes what it used; the header of a data frame
     /// and a whole control frame stay in `input` until they are complete (at most 131 bytes).
     package mutating func next(_ input: inout ByteBuffer) throws(FrameViolation) -> InboundFrameEvent? {
         guard input.readableBytes > 0 else { return nil }
-        if state == .start && mode == .whole, let message = whole(&input) { return message }
+        if self.state == .start && self.mode == .whole, let message = self.whole(&input) { return message }
         do {
-            return try read(&input)
+            return try self.read(&input)
         } catch {
-            finish(&input)
+            self.finish(&input)
             throw error
         }
     }
 
     /// Whatever follows does not count: an extension could not make sense of what came.
     package mutating func stop() {
-        state = .finished
-        message = Assembly()
+        self.state = .finished
+        self.message = Assembly()
     }
 
     /// Whatever follows does not count.
     private mutating func finish(_ input: inout ByteBuffer) {
-        state = .finished
-        message = Assembly()
-        frames = .none
+        self.state = .finished
+        self.message = Assembly()
+        self.frames = .none
         input.moveReaderIndex(to: input.writerIndex)
     }
 
@@ -159,21 +159,21 @@ package struct MessageReader {
     private mutating func whole(_ input: inout ByteBuffer) -> InboundFrameEvent? {
         var payload: ByteBuffer?
         let found = input.withUnsafeReadableBytes { bytes -> WholeFrame? in
-            guard let frame = WholeFrame(bytes, masked: expectsMask, reservedBits: allowedReservedBits),
-                frame.length <= limits.messageBytes,
+            guard let frame = WholeFrame(bytes, masked: self.expectsMask, reservedBits: self.allowedReservedBits),
+                frame.length <= self.limits.messageBytes,
                 let start = bytes.baseAddress
             else { return nil }
             let source = start + frame.headerSize
-            guard expectsMask else { return isText(source, frame) ? frame : nil }
-            if frame.length <= PayloadArena.largestShared, let room = arena.take(frame.length) {
+            guard self.expectsMask else { return self.isText(source, frame) ? frame : nil }
+            if frame.length <= PayloadArena.largestShared, let room = self.arena.take(frame.length) {
                 Masking.copy(from: source, to: room.target, count: frame.length, key: frame.key)
-                payload = arena.slice(at: room.offset, count: frame.length)
-                return isText(room.target, frame) ? frame : nil
+                payload = self.arena.slice(at: room.offset, count: frame.length)
+                return self.isText(room.target, frame) ? frame : nil
             }
             let separate = PayloadArena.separate(source, count: frame.length, key: frame.key)
             payload = separate
             let isValid = separate.withUnsafeReadableBytes { bytes in
-                bytes.baseAddress.map { isText($0, frame) } ?? true
+                bytes.baseAddress.map { self.isText($0, frame) } ?? true
             }
             return isValid ? frame : nil
         }
@@ -199,41 +199,41 @@ package struct MessageReader {
 
     private mutating func read(_ input: inout ByteBuffer) throws(FrameViolation) -> InboundFrameEvent? {
         while true {
-            switch state {
+            switch self.state {
             case .start, .fragmented:
                 let rules = FrameHeader.Rules(
-                    masked: expectsMask,
-                    reservedBits: allowedReservedBits,
-                    continuing: state == .fragmented,
-                    longLength: toleratesLongLength
+                    masked: self.expectsMask,
+                    reservedBits: self.allowedReservedBits,
+                    continuing: self.state == .fragmented,
+                    longLength: self.toleratesLongLength
                 )
                 let header = try input.withUnsafeReadableBytes { bytes throws(FrameViolation) in
                     try FrameHeader.read(bytes, rules)
                 }
                 guard let header else { return nil }
-                if header.isControl { return try control(header, &input) }
-                try begin(header)
+                if header.isControl { return try self.control(header, &input) }
+                try self.begin(header)
                 input.moveReaderIndex(forwardBy: header.size)
             case .payload:
-                if let event = try payload(&input) { return event }
-                if state == .payload { return nil }
+                if let event = try self.payload(&input) { return event }
+                if self.state == .payload { return nil }
             case .finished:
                 input.moveReaderIndex(to: input.writerIndex)
                 return nil
             case .dialect:
-                return try otherDialect(&input)
+                return try self.otherDialect(&input)
             }
         }
     }
 
     private mutating func otherDialect(_ input: inout ByteBuffer) throws(FrameViolation) -> InboundFrameEvent? {
-        let limit = min(limits.messageBytes, Self.largestBuffer)
-        guard let event = try frames.next(&input, limit: limit) else { return nil }
+        let limit = min(self.limits.messageBytes, Self.largestBuffer)
+        guard let event = try self.frames.next(&input, limit: limit) else { return nil }
         switch event {
         case .close:
-            finish(&input)
+            self.finish(&input)
             return event
-        case .message(let kind, let payload, _) where mode == .streaming:
+        case .message(let kind, let payload, _) where self.mode == .streaming:
             return .chunk(kind: kind, payload: payload, isFirst: true, isLast: true, rsv: 0)
         default:
             return event
@@ -243,9 +243,9 @@ package struct MessageReader {
     /// The next `count` bytes, unmasked, as a buffer of their own.
     private mutating func take(_ count: Int, _ key: MaskingKey, _ input: inout ByteBuffer) -> ByteBuffer {
         guard count > 0 else { return ByteBuffer() }
-        guard expectsMask else { return input.readSlice(length: count) ?? ByteBuffer() }
+        guard self.expectsMask else { return input.readSlice(length: count) ?? ByteBuffer() }
         let payload = input.withUnsafeReadableBytes { bytes in
-            bytes.baseAddress.map { arena.copy($0, count: count, key: key) } ?? ByteBuffer()
+            bytes.baseAddress.map { self.arena.copy($0, count: count, key: key) } ?? ByteBuffer()
         }
         input.moveReaderIndex(forwardBy: count)
         return payload
@@ -255,25 +255,27 @@ package struct MessageReader {
 
     /// Takes note of a data frame whose payload is to come.
     private mutating func begin(_ header: FrameHeader) throws(FrameViolation) {
-        if state == .start {
-            message.kind = header.opcodeBits == Opcode.text.rawValue ? .text : .binary
-            message.rsv = header.reserved
-            message.validates = message.kind == .text && header.reserved == 0
-            message.fragments = 0
-            message.length = 0
-            message.hasBegun = false
-            begun &+= 1
-            utf8.reset()
+        if self.state == .start {
+            self.message.kind = header.opcodeBits == Opcode.text.rawValue ? .text : .binary
+            self.message.rsv = header.reserved
+            self.message.validates = self.message.kind == .text && header.reserved == 0
+            self.message.fragments = 0
+            self.message.length = 0
+            self.message.hasBegun = false
+            self.begun &+= 1
+            self.utf8.reset()
         }
-        message.fragments &+= 1
-        guard message.fragments <= limits.fragments else { throw .tooManyFragments(limit: limits.fragments) }
+        self.message.fragments &+= 1
+        guard self.message.fragments <= self.limits.fragments else {
+            throw .tooManyFragments(limit: self.limits.fragments)
+        }
         // Both are not negative, so the subtraction cannot overflow where an addition could.
-        let limit = mode == .whole ? min(limits.messageBytes, Self.largestBuffer) : limits.messageBytes
-        let bound = message.rsv == 0 ? limit : Self.transformedLimit(limit)
-        guard header.length <= bound &- message.length else { throw .tooBig(limit: limit) }
-        message.length &+= header.length
-        frame = Frame(remaining: header.length, key: header.key, isFinal: header.isFinal)
-        state = .payload
+        let limit = self.mode == .whole ? min(self.limits.messageBytes, Self.largestBuffer) : self.limits.messageBytes
+        let bound = self.message.rsv == 0 ? limit : Self.transformedLimit(limit)
+        guard header.length <= bound &- self.message.length else { throw .tooBig(limit: limit) }
+        self.message.length &+= header.length
+        self.frame = Frame(remaining: header.length, key: header.key, isFinal: header.isFinal)
+        self.state = .payload
     }
 
     /// The bound on a message that an extension has to transform first, whose real size is known behind it: what cannot
@@ -288,42 +290,48 @@ package struct MessageReader {
 
     /// Takes what is there of a frame's payload. Leaves the state `payload` if that was not all of it.
     private mutating func payload(_ input: inout ByteBuffer) throws(FrameViolation) -> InboundFrameEvent? {
-        let count = min(frame.remaining, input.readableBytes)
-        guard count > 0 || frame.remaining == 0 else { return nil }
+        let count = min(self.frame.remaining, input.readableBytes)
+        guard count > 0 || self.frame.remaining == 0 else { return nil }
         var chunk: ByteBuffer?
-        if mode == .streaming || message.rsv != 0 {
-            chunk = take(count, frame.key, &input)
+        if self.mode == .streaming || self.message.rsv != 0 {
+            chunk = self.take(count, self.frame.key, &input)
         } else if count > 0 {
-            assemble(count, frame.key, &input)
+            self.assemble(count, self.frame.key, &input)
         }
-        if message.validates && count > 0 {
-            let isValid = (chunk ?? message.buffer).withUnsafeReadableBytes { bytes in
-                utf8.validate(UnsafeRawBufferPointer(rebasing: bytes.suffix(count)))
+        if self.message.validates && count > 0 {
+            let isValid = (chunk ?? self.message.buffer).withUnsafeReadableBytes { bytes in
+                self.utf8.validate(UnsafeRawBufferPointer(rebasing: bytes.suffix(count)))
             }
             guard isValid else { throw .invalidText() }
         }
-        frame.remaining &-= count
-        frame.key = frame.key.rotated(by: count)
-        let isLast = frame.remaining == 0 && frame.isFinal
-        if frame.remaining == 0 { state = frame.isFinal ? .start : .fragmented }
-        if isLast && message.validates && !utf8.isComplete { throw .invalidText() }
+        self.frame.remaining &-= count
+        self.frame.key = self.frame.key.rotated(by: count)
+        let isLast = self.frame.remaining == 0 && self.frame.isFinal
+        if self.frame.remaining == 0 { self.state = self.frame.isFinal ? .start : .fragmented }
+        if isLast && self.message.validates && !self.utf8.isComplete { throw .invalidText() }
         if let chunk {
             guard count > 0 || isLast else { return nil }
-            let isFirst = !message.hasBegun
-            message.hasBegun = true
-            return .chunk(kind: message.kind, payload: chunk, isFirst: isFirst, isLast: isLast, rsv: message.rsv)
+            let isFirst = !self.message.hasBegun
+            self.message.hasBegun = true
+            return .chunk(
+                kind: self.message.kind,
+                payload: chunk,
+                isFirst: isFirst,
+                isLast: isLast,
+                rsv: self.message.rsv
+            )
         }
         guard isLast else { return nil }
-        let buffer = message.buffer
-        message.buffer = ByteBuffer()
-        return .message(kind: message.kind, payload: buffer, rsv: message.rsv)
+        let buffer = self.message.buffer
+        self.message.buffer = ByteBuffer()
+        return .message(kind: self.message.kind, payload: buffer, rsv: self.message.rsv)
     }
 
     /// Appends the next `count` bytes to the message. The buffer doubles as bytes arrive, never ahead of them.
     private mutating func assemble(_ count: Int, _ key: MaskingKey, _ input: inout ByteBuffer) {
         input.withUnsafeReadableBytes { bytes in
             guard let start = bytes.baseAddress else { return }
-            message.buffer.append(start, count: count, key: key)
+            self.message.buffer.append(start, count: count, key: key)
         }
         input.moveReaderIndex(forwardBy: count)
     }
@@ -338,13 +346,13 @@ package struct MessageReader {
     ) throws(FrameViolation) -> InboundFrameEvent? {
         guard input.readableBytes &- header.size >= header.length else { return nil }
         input.moveReaderIndex(forwardBy: header.size)
-        let payload = take(header.length, header.key, &input)
+        let payload = self.take(header.length, header.key, &input)
         switch header.opcodeBits {
         case Opcode.ping.rawValue: return .ping(payload)
         case Opcode.pong.rawValue: return .pong(payload)
         default:
             let close = try ClosePayload.read(payload)
-            finish(&input)
+            self.finish(&input)
             return .close(code: close.code, reason: close.reason)
         }
     }

@@ -16,27 +16,27 @@ struct PartialMessage: Sendable {
     }
 
     /// Bytes held.
-    var retainedBytes: Int { bytes.storageCapacity }
+    var retainedBytes: Int { self.bytes.storageCapacity }
 
     mutating func begin(isDropped: Bool = false) {
         self.isDropped = isDropped
-        begun &+= 1
-        bytes = ByteBuffer()
+        self.begun &+= 1
+        self.bytes = ByteBuffer()
     }
 
     /// A piece that is not the last.
     mutating func append(_ piece: ByteBuffer) {
-        if !isDropped { bytes.writeImmutableBuffer(piece) }
+        if !self.isDropped { self.bytes.writeImmutableBuffer(piece) }
     }
 
     /// The last piece.
     /// - Returns: the payload; `nil` of a frame that is dropped.
     mutating func finish(_ piece: ByteBuffer) -> ByteBuffer? {
-        guard !isDropped else { return nil }
-        guard bytes.readableBytes > 0 else { return piece }
-        bytes.writeImmutableBuffer(piece)
-        defer { bytes = ByteBuffer() }
-        return bytes
+        guard !self.isDropped else { return nil }
+        guard self.bytes.readableBytes > 0 else { return piece }
+        self.bytes.writeImmutableBuffer(piece)
+        defer { self.bytes = ByteBuffer() }
+        return self.bytes
     }
 
     /// Takes what is there of a frame that has begun with its length.
@@ -44,8 +44,8 @@ struct PartialMessage: Sendable {
     mutating func take(_ remaining: Int, from input: inout ByteBuffer) -> (rest: Int, payload: ByteBuffer?) {
         let taken = min(remaining, input.readableBytes)
         let piece = input.readSlice(length: taken) ?? ByteBuffer()
-        guard taken < remaining else { return (0, finish(piece)) }
-        append(piece)
+        guard taken < remaining else { return (0, self.finish(piece)) }
+        self.append(piece)
         return (remaining - taken, nil)
     }
 
@@ -53,7 +53,7 @@ struct PartialMessage: Sendable {
     func text(_ payload: ByteBuffer) throws(FrameViolation) -> InboundFrameEvent {
         var payload = payload
         if !payload.withUnsafeReadableBytes({ UTF8Validator.isValid($0) }) {
-            guard repairsText else { throw .invalidText() }
+            guard self.repairsText else { throw .invalidText() }
             payload = ByteBuffer(string: String(buffer: payload))
         }
         return .message(kind: .text, payload: payload, rsv: 0)

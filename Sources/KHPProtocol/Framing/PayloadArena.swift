@@ -30,7 +30,7 @@ package struct PayloadArena {
     package init() {}
 
     /// Bytes that the arena keeps alive.
-    package var retainedBytes: Int { memory == nil ? 0 : Self.blockBytes }
+    package var retainedBytes: Int { self.memory == nil ? 0 : Self.blockBytes }
 
     /// Room for `count` bytes, at most `largestShared`, to be written before the next call; `slice` makes a buffer of
     /// them. `nil`: the payload is worth its own allocation.
@@ -43,39 +43,39 @@ package struct PayloadArena {
                 return (memory + offset, offset)
             }
         }
-        return takeFromNew(count)
+        return self.takeFromNew(count)
     }
 
     /// The buffer over bytes that were taken.
     @inline(__always)
     func slice(at offset: Int, count: Int) -> ByteBuffer {
-        block.getSlice(at: offset, length: count) ?? ByteBuffer()
+        self.block.getSlice(at: offset, length: count) ?? ByteBuffer()
     }
 
     @inline(never)
     private mutating func takeFromNew(_ count: Int) -> (target: UnsafeMutableRawPointer, offset: Int)? {
         if let memory {
-            if block.modifyIfUniquelyOwned({ _ in true }) != nil {
+            if self.block.modifyIfUniquelyOwned({ _ in true }) != nil {
                 memory.storeBytes(of: Self.noteBytes &+ count, as: Int.self)
                 return (memory + Self.noteBytes, Self.noteBytes)
             }
             guard count <= Self.largestForNew else { return nil }
         }
-        block = ByteBufferAllocator().buffer(capacity: Self.blockBytes)
+        self.block = ByteBufferAllocator().buffer(capacity: Self.blockBytes)
         // All of it counts as readable, so that slices can be taken anywhere; only what was written is ever sliced.
-        block.moveWriterIndex(to: Self.blockBytes)
-        memory = block.withVeryUnsafeMutableBytes { $0.baseAddress }
+        self.block.moveWriterIndex(to: Self.blockBytes)
+        memory = self.block.withVeryUnsafeMutableBytes { $0.baseAddress }
         memory?.storeBytes(of: Self.noteBytes &+ count, as: Int.self)
         return memory.map { ($0 + Self.noteBytes, Self.noteBytes) }
     }
 
     /// A buffer with the first `count` bytes at `source`, XORed with `key`.
     package mutating func copy(_ source: UnsafeRawPointer, count: Int, key: MaskingKey) -> ByteBuffer {
-        guard count <= Self.largestShared, let room = take(count) else {
+        guard count <= Self.largestShared, let room = self.take(count) else {
             return Self.separate(source, count: count, key: key)
         }
         Masking.copy(from: source, to: room.target, count: count, key: key)
-        return slice(at: room.offset, count: count)
+        return self.slice(at: room.offset, count: count)
     }
 
     /// The same in a buffer of its own.

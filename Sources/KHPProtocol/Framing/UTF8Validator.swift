@@ -14,14 +14,14 @@ package struct UTF8Validator: Sendable {
 
     /// Whether what has been seen so far could end here.
     @inline(__always)
-    package var isComplete: Bool { missing == 0 }
+    package var isComplete: Bool { self.missing == 0 }
 
     /// Begins a new text.
     @inline(__always)
     package mutating func reset() {
-        missing = 0
-        lowest = 0x80
-        highest = 0xBF
+        self.missing = 0
+        self.lowest = 0x80
+        self.highest = 0xBF
     }
 
     /// Takes the next piece. False as soon as the text cannot be valid any more; the validator is then of no use
@@ -29,8 +29,8 @@ package struct UTF8Validator: Sendable {
     @inline(__always)
     package mutating func validate(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard let start = bytes.baseAddress else { return true }
-        if missing == 0 && Self.isShortASCII(start, bytes.count) { return true }
-        return validateAny(start, bytes.count)
+        if self.missing == 0 && Self.isShortASCII(start, bytes.count) { return true }
+        return self.validateAny(start, bytes.count)
     }
 
     /// Whether `bytes` are valid UTF-8 by themselves.
@@ -71,8 +71,8 @@ package struct UTF8Validator: Sendable {
     @inline(never)
     private mutating func validateAny(_ start: UnsafeRawPointer, _ count: Int) -> Bool {
         var offset = 0
-        while offset < count && missing > 0 {
-            guard takeContinuation(start.load(fromByteOffset: offset, as: UInt8.self)) else { return false }
+        while offset < count && self.missing > 0 {
+            guard self.takeContinuation(start.load(fromByteOffset: offset, as: UInt8.self)) else { return false }
             offset &+= 1
         }
         while offset < count {
@@ -91,7 +91,7 @@ package struct UTF8Validator: Sendable {
             }
             guard count &- offset < 4 else { continue }
             while offset < count {
-                guard take(start.load(fromByteOffset: offset, as: UInt8.self)) else { return false }
+                guard self.take(start.load(fromByteOffset: offset, as: UInt8.self)) else { return false }
                 offset &+= 1
             }
         }
@@ -148,18 +148,18 @@ package struct UTF8Validator: Sendable {
     /// One byte at a time: what is left at the end of a piece.
     @inline(__always)
     private mutating func take(_ byte: UInt8) -> Bool {
-        if missing > 0 { return takeContinuation(byte) }
+        if self.missing > 0 { return self.takeContinuation(byte) }
         if byte < 0x80 { return true }
-        lowest = 0x80
-        highest = 0xBF
+        self.lowest = 0x80
+        self.highest = 0xBF
         switch byte {
-        case 0xC2...0xDF: missing = 1
-        case 0xE0: (missing, lowest) = (2, 0xA0)
-        case 0xED: (missing, highest) = (2, 0x9F)
-        case 0xE1...0xEF: missing = 2
-        case 0xF0: (missing, lowest) = (3, 0x90)
-        case 0xF1...0xF3: missing = 3
-        case 0xF4: (missing, highest) = (3, 0x8F)
+        case 0xC2...0xDF: self.missing = 1
+        case 0xE0: (self.missing, self.lowest) = (2, 0xA0)
+        case 0xED: (self.missing, self.highest) = (2, 0x9F)
+        case 0xE1...0xEF: self.missing = 2
+        case 0xF0: (self.missing, self.lowest) = (3, 0x90)
+        case 0xF1...0xF3: self.missing = 3
+        case 0xF4: (self.missing, self.highest) = (3, 0x8F)
         default: return false
         }
         return true
@@ -167,10 +167,10 @@ package struct UTF8Validator: Sendable {
 
     @inline(__always)
     private mutating func takeContinuation(_ byte: UInt8) -> Bool {
-        guard byte >= lowest && byte <= highest else { return false }
-        missing &-= 1
-        lowest = 0x80
-        highest = 0xBF
+        guard byte >= self.lowest && byte <= self.highest else { return false }
+        self.missing &-= 1
+        self.lowest = 0x80
+        self.highest = 0xBF
         return true
     }
 }

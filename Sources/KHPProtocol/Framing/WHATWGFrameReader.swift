@@ -29,33 +29,33 @@ struct WHATWGFrameReader: Sendable {
 
     /// As ``MessageReader/unfinishedMessage``.
     var unfinishedMessage: UInt64? {
-        if case .header = state { nil } else { message.begun }
+        if case .header = self.state { nil } else { self.message.begun }
     }
 
     /// Bytes held of an unfinished message.
-    var retainedBytes: Int { message.retainedBytes }
+    var retainedBytes: Int { self.message.retainedBytes }
 
     /// The next event in `input`, or `nil` for more. A header stays in `input` until it is complete.
     mutating func next(_ input: inout ByteBuffer, limit: Int) throws(FrameViolation) -> InboundFrameEvent? {
         while true {
-            switch state {
+            switch self.state {
             case .header:
                 guard let type: UInt8 = input.getInteger(at: input.readerIndex) else { return nil }
-                guard type == 0xFF || type == 0x00 || survivesErrors else { throw Self.unknown }
+                guard type == 0xFF || type == 0x00 || self.survivesErrors else { throw Self.unknown }
                 guard let length: UInt64 = input.getInteger(at: input.readerIndex + 1) else { return nil }
                 input.moveReaderIndex(forwardBy: Self.headerBytes)
                 if type == 0x00, length == 0 { return .close(code: nil, reason: "") }
-                guard type == 0xFF || survivesErrors else { throw Self.unknown }
+                guard type == 0xFF || self.survivesErrors else { throw Self.unknown }
                 // W10-10: compared as it is, so that no length can overflow.
                 guard length <= UInt64(max(limit, 0)) else { throw .tooBig(limit: limit) }
-                message.begin(isDropped: type != 0xFF)
-                state = type != 0xFF && length == 0 ? .header : .payload(remaining: Int(length))
+                self.message.begin(isDropped: type != 0xFF)
+                self.state = type != 0xFF && length == 0 ? .header : .payload(remaining: Int(length))
                 if type != 0xFF { return .dropped }
             case .payload(let remaining):
-                let (rest, payload) = message.take(remaining, from: &input)
-                state = rest > 0 ? .payload(remaining: rest) : .header
+                let (rest, payload) = self.message.take(remaining, from: &input)
+                self.state = rest > 0 ? .payload(remaining: rest) : .header
                 if rest > 0 { return nil }
-                if let payload { return try message.text(payload) }
+                if let payload { return try self.message.text(payload) }
             }
         }
     }

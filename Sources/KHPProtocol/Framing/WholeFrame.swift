@@ -12,7 +12,7 @@ struct WholeFrame {
     var key: MaskingKey
 
     var kind: MessageKind {
-        @inline(__always) get { first & FrameBits.opcode == Opcode.text.rawValue ? .text : .binary }
+        @inline(__always) get { self.first & FrameBits.opcode == Opcode.text.rawValue ? .text : .binary }
     }
 
     /// `nil` for whatever is not so plain that it can be taken at once, right or wrong.
@@ -20,8 +20,8 @@ struct WholeFrame {
     init?(_ bytes: UnsafeRawBufferPointer, masked: Bool, reservedBits: UInt8) {
         let available = bytes.count
         guard let start = bytes.baseAddress, available >= 2 else { return nil }
-        first = start.load(as: UInt8.self)
-        let plain = first & ~reservedBits
+        self.first = start.load(as: UInt8.self)
+        let plain = self.first & ~reservedBits
         guard plain == FrameBits.final | Opcode.text.rawValue || plain == FrameBits.final | Opcode.binary.rawValue
         else { return nil }
         let second = start.load(fromByteOffset: 1, as: UInt8.self)
@@ -29,16 +29,16 @@ struct WholeFrame {
         let short = second ^ (masked ? FrameBits.masked : 0)
         var size = masked ? 6 : 2
         if short < FrameBits.length16 {
-            length = Int(short)
+            self.length = Int(short)
         } else {
             guard short == FrameBits.length16, available >= 4 else { return nil }
-            length = Int(UInt16(bigEndian: start.loadUnaligned(fromByteOffset: 2, as: UInt16.self)))
-            guard length >= Int(FrameBits.length16) else { return nil }
+            self.length = Int(UInt16(bigEndian: start.loadUnaligned(fromByteOffset: 2, as: UInt16.self)))
+            guard self.length >= Int(FrameBits.length16) else { return nil }
             size &+= 2
         }
-        guard available >= size &+ length else { return nil }
-        headerSize = size
-        key =
+        guard available >= size &+ self.length else { return nil }
+        self.headerSize = size
+        self.key =
             masked
             ? MaskingKey(littleEndian: start.loadUnaligned(fromByteOffset: size &- 4, as: UInt32.self).littleEndian)
             : .none

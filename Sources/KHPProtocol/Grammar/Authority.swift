@@ -45,9 +45,9 @@ package struct Authority: Sendable, Hashable {
                 value = value * 10 + Int(digit - 0x30)
             }
             guard (1...65535).contains(value) else { return nil }
-            port = value
+            self.port = value
         }
-        host = String(decoding: name, as: UTF8.self)
+        self.host = String(decoding: name, as: UTF8.self)
     }
 
     /// Four numbers of 0 to 255 without leading zeros.
@@ -81,7 +81,7 @@ package struct Authority: Sendable, Hashable {
         } else {
             hostEnd = bytes.firstIndex(of: Bytes.colon) ?? bytes.endIndex
         }
-        host = try Host.normalised(bytes[bytes.startIndex..<hostEnd])
+        self.host = try Host.normalised(bytes[bytes.startIndex..<hostEnd])
         let rest = bytes[hostEnd...]
         guard let separator = rest.first else { return }
         guard separator == Bytes.colon else {
@@ -96,16 +96,16 @@ package struct Authority: Sendable, Hashable {
             guard value <= 65535 else { throw GrammarError("the port is above 65535", at: index) }
         }
         guard value > 0 else { throw GrammarError("the port is 0", at: digits.startIndex) }
-        port = value
+        self.port = value
     }
 }
 
 extension Authority {
     /// Says whether both name the same host and port, where no port is as good as a scheme's default (D14, D23).
     package func isSame(as other: Authority) -> Bool {
-        guard host == other.host else { return false }
-        guard port != other.port else { return true }
-        guard let written = port ?? other.port, port == nil || other.port == nil else { return false }
+        guard self.host == other.host else { return false }
+        guard self.port != other.port else { return true }
+        guard let written = self.port ?? other.port, self.port == nil || other.port == nil else { return false }
         return written == 80 || written == 443
     }
 }

@@ -31,64 +31,64 @@ struct BodyReader {
         let isChunked = head.fields.contains("Transfer-Encoding")
         switch (head.status, head.fields.contentLength) {
         case (100...199, _), (204, _), (304, _):
-            mode = .complete
+            self.mode = .complete
         case (_, .invalid):
             throw GrammarError("its Content-Length is not a number", at: 0)
         case (_, .bytes) where isChunked:
             throw GrammarError("it has both Content-Length and Transfer-Encoding", at: 0)
         case (_, .bytes(let length)):
-            mode = length == 0 ? .complete : .length(length)
+            self.mode = length == 0 ? .complete : .length(length)
         case (_, .absent) where isChunked:
             guard head.fields.value(of: "Transfer-Encoding", equalsIgnoringCase: "chunked"),
                 head.fields.count(of: "Transfer-Encoding") == 1
             else { throw GrammarError("its Transfer-Encoding is not chunked", at: 0) }
-            mode = .chunkSize
+            self.mode = .chunkSize
         default:
-            mode = .untilClose
+            self.mode = .untilClose
         }
     }
 
     /// Whether the end is known from the content itself, and not only from the end of the stream.
     var hasOwnEnd: Bool {
-        if case .untilClose = mode { false } else { true }
+        if case .untilClose = self.mode { false } else { true }
     }
 
     var isComplete: Bool {
-        if case .complete = mode { return true }
-        return entity.readableBytes >= limit
+        if case .complete = self.mode { return true }
+        return self.entity.readableBytes >= self.limit
     }
 
     /// Whether all of it was read: what follows belongs to something else.
     var isWhole: Bool {
-        if case .complete = mode { true } else { false }
+        if case .complete = self.mode { true } else { false }
     }
 
     /// Takes bytes until the entity is complete. Beyond the limit it counts as complete: nobody reads on for more.
     mutating func receive(_ input: inout ByteBuffer) throws(GrammarError) {
-        while !isComplete {
-            switch mode {
+        while !self.isComplete {
+            switch self.mode {
             case .complete:
                 return
             case .length(let remaining):
-                guard let taken = take(remaining, from: &input) else { return }
-                mode = taken == remaining ? .complete : .length(remaining - taken)
+                guard let taken = self.take(remaining, from: &input) else { return }
+                self.mode = taken == remaining ? .complete : .length(remaining - taken)
             case .untilClose:
-                guard take(Int.max, from: &input) != nil else { return }
+                guard self.take(Int.max, from: &input) != nil else { return }
             case .chunkData(let remaining):
-                guard let taken = take(remaining, from: &input) else { return }
-                mode = taken == remaining ? .chunkEnd : .chunkData(remaining - taken)
+                guard let taken = self.take(remaining, from: &input) else { return }
+                self.mode = taken == remaining ? .chunkEnd : .chunkData(remaining - taken)
             case .chunkSize, .chunkEnd, .trailers:
-                guard let line = try takeLine(&input) else { return }
-                try advance(with: line)
+                guard let line = try self.takeLine(&input) else { return }
+                try self.advance(with: line)
             }
         }
     }
 
     /// What was taken of at most `count` bytes, kept up to the limit; `nil` when there is nothing.
     private mutating func take(_ count: Int, from input: inout ByteBuffer) -> Int? {
-        let available = min(count, input.readableBytes, limit - entity.readableBytes)
+        let available = min(count, input.readableBytes, self.limit - self.entity.readableBytes)
         guard available > 0, let slice = input.readSlice(length: available) else { return nil }
-        entity.writeImmutableBuffer(slice)
+        self.entity.writeImmutableBuffer(slice)
         return available
     }
 
@@ -96,34 +96,34 @@ struct BodyReader {
         let bytes = input.readableBytesView
         let end = bytes.firstIndex(of: Bytes.lineFeed)
         let part = bytes[..<(end ?? bytes.endIndex)]
-        guard line.count + part.count <= Self.lineBytes else {
+        guard self.line.count + part.count <= Self.lineBytes else {
             throw GrammarError("a line of its chunked content is too long", at: 0)
         }
-        framingBytes += part.count + (end == nil ? 0 : 1)
-        guard framingBytes <= limit else {
+        self.framingBytes += part.count + (end == nil ? 0 : 1)
+        guard self.framingBytes <= self.limit else {
             throw GrammarError("its chunks are so small that their sizes take more bytes than content may", at: 0)
         }
-        line += part
+        self.line += part
         input.moveReaderIndex(forwardBy: part.count)
         guard end != nil else { return nil }
         input.moveReaderIndex(forwardBy: 1)
-        guard line.popLast() == Bytes.carriageReturn else {
+        guard self.line.popLast() == Bytes.carriageReturn else {
             throw GrammarError("a line of its chunked content does not end with CR LF", at: 0)
         }
-        defer { line.removeAll(keepingCapacity: true) }
-        return line
+        defer { self.line.removeAll(keepingCapacity: true) }
+        return self.line
     }
 
     private mutating func advance(with line: [UInt8]) throws(GrammarError) {
-        switch mode {
+        switch self.mode {
         case .chunkSize:
             let size = try Self.chunkSize(line)
-            mode = size == 0 ? .trailers : .chunkData(size)
+            self.mode = size == 0 ? .trailers : .chunkData(size)
         case .chunkEnd:
             guard line.isEmpty else { throw GrammarError("a chunk is longer than its size", at: 0) }
-            mode = .chunkSize
+            self.mode = .chunkSize
         default:
-            if line.isEmpty { mode = .complete }
+            if line.isEmpty { self.mode = .complete }
         }
     }
 

@@ -17,65 +17,65 @@ package struct FieldScanner {
     package private(set) var position = 0
 
     package init(_ value: some StringProtocol) {
-        bytes = Array(value.utf8)
+        self.bytes = Array(value.utf8)
     }
 
-    package var isAtEnd: Bool { position == bytes.count }
+    package var isAtEnd: Bool { self.position == self.bytes.count }
 
     /// All that has not been consumed, without white space at its end.
-    package var rest: String { text(position..<bytes.count) }
+    package var rest: String { self.text(self.position..<self.bytes.count) }
 
     /// The next byte, not consumed.
-    package var peek: UInt8? { position < bytes.count ? bytes[position] : nil }
+    package var peek: UInt8? { self.position < self.bytes.count ? self.bytes[self.position] : nil }
 
     /// Where to come back to with ``back(to:)``.
     package mutating func back(to earlier: Int) {
-        position = min(max(earlier, 0), position)
+        self.position = min(max(earlier, 0), self.position)
     }
 
     /// OWS.
     package mutating func skipWhitespace() {
-        while position < bytes.count, Bytes.isWhitespace(bytes[position]) { position += 1 }
+        while self.position < self.bytes.count, Bytes.isWhitespace(self.bytes[self.position]) { self.position += 1 }
     }
 
     /// Consumes `byte` if it is next.
     package mutating func take(_ byte: UInt8) -> Bool {
-        guard peek == byte else { return false }
-        position += 1
+        guard self.peek == byte else { return false }
+        self.position += 1
         return true
     }
 
     /// A token, if one is next.
     package mutating func token() -> String? {
-        take(while: Token.isTokenByte)
+        self.take(while: Token.isTokenByte)
     }
 
     /// `token68` of RFC 9110 section 11.2 with its padding, if one is next.
     package mutating func token68() -> String? {
-        let start = position
-        while position < bytes.count, Self.isToken68Byte(bytes[position]) { position += 1 }
-        guard position > start else { return nil }
-        while take(Bytes.equals) {}
-        return String(decoding: bytes[start..<position], as: UTF8.self)
+        let start = self.position
+        while self.position < self.bytes.count, Self.isToken68Byte(self.bytes[self.position]) { self.position += 1 }
+        guard self.position > start else { return nil }
+        while self.take(Bytes.equals) {}
+        return String(decoding: self.bytes[start..<self.position], as: UTF8.self)
     }
 
     /// The content of a quoted string, escapes resolved; nil when the next byte is no quote.
     package mutating func quotedString() throws(GrammarError) -> String? {
-        guard peek == Bytes.quote else { return nil }
-        let start = position
-        position += 1
+        guard self.peek == Bytes.quote else { return nil }
+        let start = self.position
+        self.position += 1
         var content: [UInt8] = []
-        while position < bytes.count {
-            var byte = bytes[position]
-            position += 1
+        while self.position < self.bytes.count {
+            var byte = self.bytes[self.position]
+            self.position += 1
             if byte == Bytes.quote { return String(decoding: content, as: UTF8.self) }
             if byte == Bytes.backslash {
-                guard position < bytes.count else { break }
-                byte = bytes[position]
-                position += 1
+                guard self.position < self.bytes.count else { break }
+                byte = self.bytes[self.position]
+                self.position += 1
             }
             guard byte >= 0x20 && byte != 0x7F || byte == Bytes.tab else {
-                throw GrammarError("a quoted string holds a control character", at: position - 1)
+                throw GrammarError("a quoted string holds a control character", at: self.position - 1)
             }
             content.append(byte)
         }
@@ -84,31 +84,31 @@ package struct FieldScanner {
 
     /// A token or a quoted string, as parameters have them; nil when neither is next.
     package mutating func tokenOrQuotedString() throws(GrammarError) -> String? {
-        if let string = try quotedString() { return string }
-        return token()
+        if let string = try self.quotedString() { return string }
+        return self.token()
     }
 
     /// Everything up to `byte` or the end, quoted strings passed over whole.
     mutating func takeElement(until byte: UInt8) throws(GrammarError) -> Range<Int> {
-        let start = position
-        while position < bytes.count, bytes[position] != byte {
-            if bytes[position] == Bytes.quote {
-                _ = try quotedString()
+        let start = self.position
+        while self.position < self.bytes.count, self.bytes[self.position] != byte {
+            if self.bytes[self.position] == Bytes.quote {
+                _ = try self.quotedString()
             } else {
-                position += 1
+                self.position += 1
             }
         }
-        return start..<position
+        return start..<self.position
     }
 
     func text(_ range: Range<Int>) -> String {
-        bytes[range].withUnsafeBytes { String(decoding: Bytes.trimmed($0), as: UTF8.self) }
+        self.bytes[range].withUnsafeBytes { String(decoding: Bytes.trimmed($0), as: UTF8.self) }
     }
 
     private mutating func take(while isIncluded: (UInt8) -> Bool) -> String? {
-        let start = position
-        while position < bytes.count, isIncluded(bytes[position]) { position += 1 }
-        return position > start ? String(decoding: bytes[start..<position], as: UTF8.self) : nil
+        let start = self.position
+        while self.position < self.bytes.count, isIncluded(self.bytes[self.position]) { self.position += 1 }
+        return self.position > start ? String(decoding: self.bytes[start..<self.position], as: UTF8.self) : nil
     }
 
     private static func isToken68Byte(_ byte: UInt8) -> Bool {
@@ -125,15 +125,15 @@ package struct ListScanner {
     private var scanner: FieldScanner
 
     package init(_ value: some StringProtocol) {
-        scanner = FieldScanner(value)
+        self.scanner = FieldScanner(value)
     }
 
     /// The next element as it was written, quotes included; nil at the end.
     package mutating func next() throws(GrammarError) -> String? {
-        while !scanner.isAtEnd {
-            let range = try scanner.takeElement(until: Bytes.comma)
-            _ = scanner.take(Bytes.comma)
-            let element = scanner.text(range)
+        while !self.scanner.isAtEnd {
+            let range = try self.scanner.takeElement(until: Bytes.comma)
+            _ = self.scanner.take(Bytes.comma)
+            let element = self.scanner.text(range)
             if !element.isEmpty { return element }
         }
         return nil

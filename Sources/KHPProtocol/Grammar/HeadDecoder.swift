@@ -8,25 +8,26 @@ private struct HeadCollector {
     private var failure: HeadError?
 
     init(kind: HeadScanner.Kind, limits: HeadLimits) {
-        scanner = HeadScanner(kind: kind, limits: limits)
+        self.scanner = HeadScanner(kind: kind, limits: limits)
     }
 
-    var isEmpty: Bool { kept.readableBytes == 0 }
+    var isEmpty: Bool { self.kept.readableBytes == 0 }
 
     /// The head's bytes once they are complete; what follows them stays in `buffer`.
     mutating func collect(_ buffer: inout ByteBuffer) throws(HeadError) -> ByteBuffer? {
         if let failure { throw failure }
-        let isFirst = kept.readableBytes == 0
-        let previous = kept.readableBytes
+        let isFirst = self.kept.readableBytes == 0
+        let previous = self.kept.readableBytes
         if !isFirst {
-            let room = max(scanner.limits.headBytes - previous, 0)
+            let room = max(self.scanner.limits.headBytes - previous, 0)
             if let more = buffer.getSlice(at: buffer.readerIndex, length: min(room, buffer.readableBytes)) {
-                kept.writeImmutableBuffer(more)
+                self.kept.writeImmutableBuffer(more)
             }
         }
         let progress =
             isFirst
-            ? buffer.withUnsafeReadableBytes { scanner.scan($0) } : kept.withUnsafeReadableBytes { scanner.scan($0) }
+            ? buffer.withUnsafeReadableBytes { self.scanner.scan($0) }
+            : self.kept.withUnsafeReadableBytes { self.scanner.scan($0) }
         switch progress {
         case .complete(let length):
             let head: ByteBuffer?
@@ -34,16 +35,16 @@ private struct HeadCollector {
                 head = buffer.readSlice(length: length)
             } else {
                 buffer.moveReaderIndex(forwardBy: length - previous)
-                head = kept.getSlice(at: kept.readerIndex, length: length)
+                head = self.kept.getSlice(at: self.kept.readerIndex, length: length)
             }
-            return try scanner.hasFolds ? unfold(head) : head
+            return try self.scanner.hasFolds ? self.unfold(head) : head
         case .failed(let error):
             failure = error
-            kept = ByteBuffer()
+            self.kept = ByteBuffer()
             throw error
         case .needsMore:
             if isFirst {
-                kept.writeBytes(buffer.readableBytesView)
+                self.kept.writeBytes(buffer.readableBytesView)
             }
             buffer.moveReaderIndex(to: buffer.writerIndex)
             return nil
@@ -54,21 +55,21 @@ private struct HeadCollector {
     private mutating func unfold(_ head: ByteBuffer?) throws(HeadError) -> ByteBuffer? {
         guard let head else { return nil }
         let bytes = ByteBuffer(bytes: head.withUnsafeReadableBytes { HeadScanner.unfolded($0) })
-        scanner = HeadScanner(kind: scanner.kind, limits: scanner.limits)
-        if case .failed(let error) = bytes.withUnsafeReadableBytes({ scanner.scan($0) }) {
-            failure = error
-            kept = ByteBuffer()
+        self.scanner = HeadScanner(kind: self.scanner.kind, limits: self.scanner.limits)
+        if case .failed(let error) = bytes.withUnsafeReadableBytes({ self.scanner.scan($0) }) {
+            self.failure = error
+            self.kept = ByteBuffer()
             throw error
         }
         return bytes
     }
 
     mutating func takeFields(of head: ByteBuffer) -> HeadFields {
-        HeadFields(storage: head, entries: scanner.takeEntries())
+        HeadFields(storage: head, entries: self.scanner.takeEntries())
     }
 
     mutating func reset() {
-        self = HeadCollector(kind: scanner.kind, limits: scanner.limits)
+        self = HeadCollector(kind: self.scanner.kind, limits: self.scanner.limits)
     }
 }
 
@@ -77,17 +78,17 @@ package struct RequestHeadDecoder {
     private var collector: HeadCollector
 
     package init(limits: HeadLimits) {
-        collector = HeadCollector(kind: .request, limits: limits)
+        self.collector = HeadCollector(kind: .request, limits: limits)
     }
 
     /// Whether nothing of a head has been taken yet.
-    package var isEmpty: Bool { collector.isEmpty }
+    package var isEmpty: Bool { self.collector.isEmpty }
 
     /// Takes a head from `buffer` through its blank line and leaves what follows. Nil: it took everything and needs
     /// more. After an error it stays failed; after a head it is ready for the next.
     package mutating func decode(_ buffer: inout ByteBuffer) throws(HeadError) -> RequestHead? {
-        guard let bytes = try collector.collect(&buffer) else { return nil }
-        let start = collector.scanner.start
+        guard let bytes = try self.collector.collect(&buffer) else { return nil }
+        let start = self.collector.scanner.start
         let (method, target) = bytes.withUnsafeReadableBytes { head in
             (
                 String(decoding: UnsafeRawBufferPointer(rebasing: head[..<start.methodEnd]), as: UTF8.self),
@@ -97,8 +98,8 @@ package struct RequestHeadDecoder {
                 )
             )
         }
-        let fields = collector.takeFields(of: bytes)
-        collector.reset()
+        let fields = self.collector.takeFields(of: bytes)
+        self.collector.reset()
         return RequestHead(method: method, target: target, minorVersion: start.minorVersion, fields: fields)
     }
 
@@ -114,21 +115,21 @@ package struct ResponseHeadDecoder {
     private var collector: HeadCollector
 
     package init(limits: HeadLimits) {
-        collector = HeadCollector(kind: .response, limits: limits)
+        self.collector = HeadCollector(kind: .response, limits: limits)
     }
 
     /// Whether nothing of a head has been taken yet.
-    package var isEmpty: Bool { collector.isEmpty }
+    package var isEmpty: Bool { self.collector.isEmpty }
 
     /// As ``RequestHeadDecoder/decode(_:)``.
     package mutating func decode(_ buffer: inout ByteBuffer) throws(HeadError) -> ResponseHead? {
-        guard let bytes = try collector.collect(&buffer) else { return nil }
-        let start = collector.scanner.start
+        guard let bytes = try self.collector.collect(&buffer) else { return nil }
+        let start = self.collector.scanner.start
         let reason = bytes.withUnsafeReadableBytes { head in
             FieldText.readable(UnsafeRawBufferPointer(rebasing: head[start.reasonStart..<start.reasonEnd]))
         }
-        let fields = collector.takeFields(of: bytes)
-        collector.reset()
+        let fields = self.collector.takeFields(of: bytes)
+        self.collector.reset()
         return ResponseHead(status: start.status, reason: reason, minorVersion: start.minorVersion, fields: fields)
     }
 }

@@ -21,8 +21,8 @@ package struct HeadFields: Sendable {
             self.valueEnd = UInt32(truncatingIfNeeded: valueEnd)
         }
 
-        @inline(__always) var name: Range<Int> { Int(nameStart)..<Int(nameEnd) }
-        @inline(__always) var value: Range<Int> { Int(valueStart)..<Int(valueEnd) }
+        @inline(__always) var name: Range<Int> { Int(self.nameStart)..<Int(self.nameEnd) }
+        @inline(__always) var value: Range<Int> { Int(self.valueStart)..<Int(self.valueEnd) }
     }
 
     private var storage: ByteBuffer
@@ -31,49 +31,49 @@ package struct HeadFields: Sendable {
     private var isWritten: Bool
 
     package init() {
-        storage = ByteBuffer()
-        entries = []
-        isWritten = true
+        self.storage = ByteBuffer()
+        self.entries = []
+        self.isWritten = true
     }
 
     init(storage: ByteBuffer, entries: [Entry]) {
         self.storage = storage
         self.entries = entries
-        isWritten = false
+        self.isWritten = false
     }
 
-    package var count: Int { entries.count }
+    package var count: Int { self.entries.count }
 
-    package var isEmpty: Bool { entries.isEmpty }
+    package var isEmpty: Bool { self.entries.isEmpty }
 
     /// Adds a field at the end. The caller has made sure that both are valid (see ``FieldValidation``).
     package mutating func append(_ name: String, _ value: String) {
-        let start = storage.readableBytes
-        storage.writeString(name)
-        let nameEnd = storage.readableBytes
-        storage.writeStaticString(": ")
-        let valueStart = storage.readableBytes
-        storage.writeFieldText(value)
-        let valueEnd = storage.readableBytes
-        storage.writeStaticString("\r\n")
-        entries.append(Entry(nameStart: start, nameEnd: nameEnd, valueStart: valueStart, valueEnd: valueEnd))
+        let start = self.storage.readableBytes
+        self.storage.writeString(name)
+        let nameEnd = self.storage.readableBytes
+        self.storage.writeStaticString(": ")
+        let valueStart = self.storage.readableBytes
+        self.storage.writeFieldText(value)
+        let valueEnd = self.storage.readableBytes
+        self.storage.writeStaticString("\r\n")
+        self.entries.append(Entry(nameStart: start, nameEnd: nameEnd, valueStart: valueStart, valueEnd: valueEnd))
     }
 
     package mutating func append(contentsOf fields: HTTPFields) {
         for field in fields {
-            append(field.name.rawName, field.text)
+            self.append(field.name.rawName, field.text)
         }
     }
 
     /// The value of the first field of that name.
     package func first(_ name: String) -> String? {
-        withFirst(name) { FieldText.string($0) }
+        self.withFirst(name) { FieldText.string($0) }
     }
 
     /// The values of all fields of that name, in order.
     package func all(_ name: String) -> [String] {
         var values: [String] = []
-        forEachValue(of: name) { value in
+        self.forEachValue(of: name) { value in
             values.append(FieldText.string(value))
             return true
         }
@@ -82,7 +82,7 @@ package struct HeadFields: Sendable {
 
     package func count(of name: String) -> Int {
         var count = 0
-        forEachValue(of: name) { _ in
+        self.forEachValue(of: name) { _ in
             count += 1
             return true
         }
@@ -90,14 +90,14 @@ package struct HeadFields: Sendable {
     }
 
     package func contains(_ name: String) -> Bool {
-        withFirst(name) { _ in true } ?? false
+        self.withFirst(name) { _ in true } ?? false
     }
 
     /// Whether the comma lists of all fields of that name hold `token`, without regard to case.
     package func hasToken(_ token: String, in name: String) -> Bool {
         var found = false
         Bytes.withUTF8(of: token) { token in
-            forEachValue(of: name) { value in
+            self.forEachValue(of: name) { value in
                 Self.forEachElement(of: value) { element in
                     found = Bytes.equalIgnoringCase(element, token)
                     return !found
@@ -112,7 +112,7 @@ package struct HeadFields: Sendable {
     /// are left out (RFC 9110 section 5.6.1.2).
     package func list(_ name: String) -> [String] {
         var elements: [String] = []
-        forEachValue(of: name) { value in
+        self.forEachValue(of: name) { value in
             Self.forEachElement(of: value) { element in
                 elements.append(FieldText.string(element))
                 return true
@@ -124,14 +124,14 @@ package struct HeadFields: Sendable {
 
     /// Whether the first field of that name has exactly this value.
     package func value(of name: String, equals expected: String) -> Bool {
-        withFirst(name) { value in
+        self.withFirst(name) { value in
             Bytes.withUTF8(of: expected) { Bytes.equal($0, value) }
         } ?? false
     }
 
     /// Whether the first field of that name has this value, without regard to ASCII case.
     package func value(of name: String, equalsIgnoringCase expected: String) -> Bool {
-        withFirst(name) { value in
+        self.withFirst(name) { value in
             Bytes.withUTF8(of: expected) { Bytes.equalIgnoringCase($0, value) }
         } ?? false
     }
@@ -139,7 +139,7 @@ package struct HeadFields: Sendable {
     /// Calls `body` with the bytes of the first value of that name; nil when there is no such field.
     package func withFirst<Result>(_ name: String, _ body: (UnsafeRawBufferPointer) -> Result) -> Result? {
         var result: Result?
-        forEachValue(of: name) { value in
+        self.forEachValue(of: name) { value in
             result = body(value)
             return false
         }
@@ -155,7 +155,7 @@ package struct HeadFields: Sendable {
     }
 
     package var contentLength: ContentLength {
-        withFirst("Content-Length") { digits in
+        self.withFirst("Content-Length") { digits in
             guard !digits.isEmpty, digits.count <= 18 else { return .invalid }
             var length = 0
             for digit in digits {
@@ -169,8 +169,8 @@ package struct HeadFields: Sendable {
     /// For callers outside; fields whose name HTTPTypes refuses are left out.
     package var httpFields: HTTPFields {
         var fields = HTTPFields()
-        fields.reserveCapacity(entries.count)
-        forEachField { name, value in
+        fields.reserveCapacity(self.entries.count)
+        self.forEachField { name, value in
             if let name = HTTPField.Name(String(decoding: name, as: UTF8.self)) {
                 fields.append(HTTPField(name: name, lenientValue: value))
             }
@@ -180,8 +180,8 @@ package struct HeadFields: Sendable {
 
     /// Every field in order, as text.
     package func forEach(_ body: (_ name: String, _ value: String) -> Void) {
-        storage.withUnsafeReadableBytes { bytes in
-            for entry in entries {
+        self.storage.withUnsafeReadableBytes { bytes in
+            for entry in self.entries {
                 body(
                     String(decoding: UnsafeRawBufferPointer(rebasing: bytes[entry.name]), as: UTF8.self),
                     FieldText.string(UnsafeRawBufferPointer(rebasing: bytes[entry.value]))
@@ -192,12 +192,12 @@ package struct HeadFields: Sendable {
 
     /// Appends every field line, without the blank line that ends a head.
     package func write(into buffer: inout ByteBuffer) {
-        if isWritten {
-            buffer.writeImmutableBuffer(storage)
+        if self.isWritten {
+            buffer.writeImmutableBuffer(self.storage)
             return
         }
-        storage.withUnsafeReadableBytes { bytes in
-            for entry in entries {
+        self.storage.withUnsafeReadableBytes { bytes in
+            for entry in self.entries {
                 buffer.writeBytes(UnsafeRawBufferPointer(rebasing: bytes[entry.name]))
                 buffer.writeStaticString(": ")
                 buffer.writeBytes(UnsafeRawBufferPointer(rebasing: bytes[entry.value]))
@@ -209,8 +209,8 @@ package struct HeadFields: Sendable {
     /// Calls `body` with the bytes of each name and value in order, for callers that look for several names at once.
     @inline(__always)
     package func forEachField(_ body: (_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Void) {
-        storage.withUnsafeReadableBytes { bytes in
-            for entry in entries {
+        self.storage.withUnsafeReadableBytes { bytes in
+            for entry in self.entries {
                 body(
                     UnsafeRawBufferPointer(rebasing: bytes[entry.name]),
                     UnsafeRawBufferPointer(rebasing: bytes[entry.value])
@@ -222,8 +222,8 @@ package struct HeadFields: Sendable {
     /// Calls `body` with each value of that name until it returns false.
     package func forEachValue(of name: String, _ body: (UnsafeRawBufferPointer) -> Bool) {
         Bytes.withUTF8(of: name) { name in
-            storage.withUnsafeReadableBytes { bytes in
-                for entry in entries where Int(entry.nameEnd - entry.nameStart) == name.count {
+            self.storage.withUnsafeReadableBytes { bytes in
+                for entry in self.entries where Int(entry.nameEnd - entry.nameStart) == name.count {
                     guard Bytes.equalIgnoringCase(UnsafeRawBufferPointer(rebasing: bytes[entry.name]), name) else {
                         continue
                     }
@@ -267,14 +267,14 @@ extension HeadFields: CustomStringConvertible, CustomReflectable {
     /// One line per field, each ended by LF; the values of credentials and cookies are hidden.
     package var description: String {
         var text = ""
-        forEach { name, value in
+        self.forEach { name, value in
             text += "\(name): \(SecretName.isSecret(name) ? Redaction.mark : Redaction.value(of: name, value))\n"
         }
         return text
     }
 
     /// Keeps `dump` from showing the storage.
-    package var customMirror: Mirror { Mirror(self, children: ["fields": description]) }
+    package var customMirror: Mirror { Mirror(self, children: ["fields": self.description]) }
 }
 
 extension ByteBuffer {
@@ -282,9 +282,9 @@ extension ByteBuffer {
     package mutating func writeFieldText(_ text: String) {
         // Nearly all of it is ASCII, and then it is its own bytes.
         if Bytes.withUTF8(of: text, { Bytes.isASCII($0) }) {
-            writeString(text)
+            self.writeString(text)
         } else {
-            writeBytes(FieldText.bytes(of: text))
+            self.writeBytes(FieldText.bytes(of: text))
         }
     }
 }

@@ -40,82 +40,84 @@ struct HeadScanner {
 
     mutating func takeEntries() -> [HeadFields.Entry] {
         var taken: [HeadFields.Entry] = []
-        swap(&taken, &entries)
+        swap(&taken, &self.entries)
         return taken
     }
 
     /// Goes on where the last call stopped. `bytes` holds the head from its first byte on, and perhaps what follows.
     mutating func scan(_ bytes: UnsafeRawBufferPointer) -> Progress {
-        let end = min(bytes.count, limits.headBytes)
+        let end = min(bytes.count, self.limits.headBytes)
         guard let base = bytes.baseAddress else { return .needsMore }
-        while position < end {
-            switch state {
+        while self.position < end {
+            switch self.state {
             case .startLine, .value:
-                let limit = lineStart + limits.lineBytes
-                position = Self.endOfText(base, from: position, to: min(end, limit))
-                guard position < end else { break }
-                let byte = bytes[position]
+                let limit = self.lineStart + self.limits.lineBytes
+                self.position = Self.endOfText(base, from: self.position, to: min(end, limit))
+                guard self.position < end else { break }
+                let byte = bytes[self.position]
                 if byte != Bytes.carriageReturn {
-                    if position == limit { return .failed(.lineTooLong(isStartLine: state == .startLine)) }
-                    return .failed(malformed("\(Bytes.shown(byte)) is not allowed"))
+                    if self.position == limit { return .failed(.lineTooLong(isStartLine: self.state == .startLine)) }
+                    return .failed(self.malformed("\(Bytes.shown(byte)) is not allowed"))
                 }
-                if position == lineStart { return .failed(malformed("the first line is empty")) }
-                state = state == .startLine ? .startLineFeed : .valueFeed
-                position += 1
+                if self.position == self.lineStart { return .failed(self.malformed("the first line is empty")) }
+                self.state = self.state == .startLine ? .startLineFeed : .valueFeed
+                self.position += 1
 
             case .name:
-                let limit = lineStart + limits.lineBytes
-                position = Token.end(in: bytes, from: position, to: min(end, limit))
-                guard position < end else { break }
-                if position == limit { return .failed(.lineTooLong(isStartLine: false)) }
-                let byte = bytes[position]
-                guard byte == Bytes.colon, position > lineStart else {
-                    return .failed(malformed("\(Bytes.shown(byte)) is not allowed in a field name"))
+                let limit = self.lineStart + self.limits.lineBytes
+                self.position = Token.end(in: bytes, from: self.position, to: min(end, limit))
+                guard self.position < end else { break }
+                if self.position == limit { return .failed(.lineTooLong(isStartLine: false)) }
+                let byte = bytes[self.position]
+                guard byte == Bytes.colon, self.position > self.lineStart else {
+                    return .failed(self.malformed("\(Bytes.shown(byte)) is not allowed in a field name"))
                 }
-                nameEnd = position
-                state = .value
-                position += 1
+                self.nameEnd = self.position
+                self.state = .value
+                self.position += 1
 
             case .startLineFeed:
-                guard bytes[position] == Bytes.lineFeed else { return .failed(bareReturn()) }
-                let line = UnsafeRawBufferPointer(rebasing: bytes[lineStart..<(position - 1)])
-                if let error = kind == .request ? start.parseRequest(line) : start.parseStatus(line) {
+                guard bytes[self.position] == Bytes.lineFeed else { return .failed(self.bareReturn()) }
+                let line = UnsafeRawBufferPointer(rebasing: bytes[self.lineStart..<(self.position - 1)])
+                if let error = self.kind == .request ? self.start.parseRequest(line) : self.start.parseStatus(line) {
                     return .failed(error)
                 }
-                nextLine()
+                self.nextLine()
 
             case .fieldStart:
-                switch bytes[position] {
+                switch bytes[self.position] {
                 case Bytes.carriageReturn:
-                    state = .finalFeed
-                    position += 1
+                    self.state = .finalFeed
+                    self.position += 1
                 case Bytes.space, Bytes.tab:
                     // RFC 9112 section 5.2: a request's is refused, a response's is read (D30).
-                    guard kind == .response, !entries.isEmpty else {
-                        return .failed(malformed("a line that continues a field is not allowed"))
+                    guard self.kind == .response, !self.entries.isEmpty else {
+                        return .failed(self.malformed("a line that continues a field is not allowed"))
                     }
-                    isContinuation = true
-                    hasFolds = true
-                    state = .value
+                    self.isContinuation = true
+                    self.hasFolds = true
+                    self.state = .value
                 default:
-                    isContinuation = false
-                    if entries.count >= limits.fieldCount { return .failed(.tooManyFields) }
-                    state = .name
+                    self.isContinuation = false
+                    if self.entries.count >= self.limits.fieldCount { return .failed(.tooManyFields) }
+                    self.state = .name
                 }
 
             case .valueFeed:
-                guard bytes[position] == Bytes.lineFeed else { return .failed(bareReturn()) }
-                if !isContinuation, let error = addField(bytes, valueEnd: position - 1) { return .failed(error) }
-                nextLine()
+                guard bytes[self.position] == Bytes.lineFeed else { return .failed(self.bareReturn()) }
+                if !self.isContinuation, let error = self.addField(bytes, valueEnd: self.position - 1) {
+                    return .failed(error)
+                }
+                self.nextLine()
 
             case .finalFeed:
-                guard bytes[position] == Bytes.lineFeed else { return .failed(bareReturn()) }
-                position += 1
-                return .complete(position)
+                guard bytes[self.position] == Bytes.lineFeed else { return .failed(self.bareReturn()) }
+                self.position += 1
+                return .complete(self.position)
             }
         }
         // The head is not complete, so it cannot end within its limit any more.
-        return position >= limits.headBytes ? .failed(.headTooLarge) : .needsMore
+        return self.position >= self.limits.headBytes ? .failed(.headTooLarge) : .needsMore
     }
 
     /// A head with each fold in it as one blank: what stands around the line's end goes with it (RFC 9112 section 5.2).
@@ -139,32 +141,32 @@ struct HeadScanner {
     }
 
     private mutating func nextLine() {
-        position += 1
-        lineStart = position
-        lineNumber += 1
-        state = .fieldStart
+        self.position += 1
+        self.lineStart = self.position
+        self.lineNumber += 1
+        self.state = .fieldStart
     }
 
     private mutating func addField(_ bytes: UnsafeRawBufferPointer, valueEnd: Int) -> HeadError? {
-        var start = nameEnd + 1
+        var start = self.nameEnd + 1
         var end = valueEnd
         while start < end, Bytes.isWhitespace(bytes[start]) { start += 1 }
         while end > start, Bytes.isWhitespace(bytes[end - 1]) { end -= 1 }
-        let name = UnsafeRawBufferPointer(rebasing: bytes[lineStart..<nameEnd])
-        if !singletons.admit(name, isRequest: kind == .request) {
-            return malformed("\(String(decoding: name, as: UTF8.self)) is there twice")
+        let name = UnsafeRawBufferPointer(rebasing: bytes[self.lineStart..<self.nameEnd])
+        if !self.singletons.admit(name, isRequest: self.kind == .request) {
+            return self.malformed("\(String(decoding: name, as: UTF8.self)) is there twice")
         }
-        if entries.isEmpty { entries.reserveCapacity(16) }
-        entries.append(.init(nameStart: lineStart, nameEnd: nameEnd, valueStart: start, valueEnd: end))
+        if self.entries.isEmpty { self.entries.reserveCapacity(16) }
+        self.entries.append(.init(nameStart: self.lineStart, nameEnd: self.nameEnd, valueStart: start, valueEnd: end))
         return nil
     }
 
     private func malformed(_ what: String) -> HeadError {
-        .malformed("\(what) (line \(lineNumber))")
+        .malformed("\(what) (line \(self.lineNumber))")
     }
 
     private func bareReturn() -> HeadError {
-        malformed("a carriage return without a line feed is not allowed")
+        self.malformed("a carriage return without a line feed is not allowed")
     }
 
     /// The first offset whose byte is no HTAB, SP, VCHAR or obs-text; eight bytes at a time.
@@ -218,8 +220,8 @@ private struct Singletons {
         }
         let expected = UnsafeRawBufferPointer(start: candidate.name.utf8Start, count: candidate.name.utf8CodeUnitCount)
         guard Bytes.equalIgnoringCase(name, expected) else { return true }
-        guard seen & candidate.bit == 0 else { return false }
-        seen |= candidate.bit
+        guard self.seen & candidate.bit == 0 else { return false }
+        self.seen |= candidate.bit
         return true
     }
 }

@@ -18,23 +18,23 @@ package struct RequestHead: Sendable, Equatable, CustomStringConvertible {
 
     /// Appends the head with its blank line.
     package func write(into buffer: inout ByteBuffer) {
-        buffer.writeString(method)
+        buffer.writeString(self.method)
         buffer.writeInteger(Bytes.space)
-        buffer.writeString(target)
-        buffer.writeStaticString(minorVersion == 0 ? " HTTP/1.0\r\n" : " HTTP/1.1\r\n")
-        fields.write(into: &buffer)
+        buffer.writeString(self.target)
+        buffer.writeStaticString(self.minorVersion == 0 ? " HTTP/1.0\r\n" : " HTTP/1.1\r\n")
+        self.fields.write(into: &buffer)
         buffer.writeStaticString("\r\n")
     }
 
     /// The head as text, lines separated by LF, credentials hidden.
     package var description: String {
-        "\(method) \(Redaction.shown(target)) HTTP/1.\(minorVersion)\n\(fields)"
+        "\(self.method) \(Redaction.shown(self.target)) HTTP/1.\(self.minorVersion)\n\(self.fields)"
     }
 }
 
 extension RequestHead: CustomReflectable {
     /// Shows no more than ``description`` does.
-    package var customMirror: Mirror { Mirror(self, children: ["head": description]) }
+    package var customMirror: Mirror { Mirror(self, children: ["head": self.description]) }
 }
 
 /// A response's head.
@@ -56,19 +56,19 @@ package struct ResponseHead: Sendable, Equatable, CustomStringConvertible {
 
     /// Appends the head with its blank line.
     package func write(into buffer: inout ByteBuffer) {
-        buffer.writeStaticString(minorVersion == 0 ? "HTTP/1.0 " : "HTTP/1.1 ")
-        buffer.writeInteger(0x30 + UInt8(truncatingIfNeeded: status / 100 % 10))
-        buffer.writeInteger(0x30 + UInt8(truncatingIfNeeded: status / 10 % 10))
-        buffer.writeInteger(0x30 + UInt8(truncatingIfNeeded: status % 10))
+        buffer.writeStaticString(self.minorVersion == 0 ? "HTTP/1.0 " : "HTTP/1.1 ")
+        buffer.writeInteger(0x30 + UInt8(truncatingIfNeeded: self.status / 100 % 10))
+        buffer.writeInteger(0x30 + UInt8(truncatingIfNeeded: self.status / 10 % 10))
+        buffer.writeInteger(0x30 + UInt8(truncatingIfNeeded: self.status % 10))
         buffer.writeInteger(Bytes.space)
-        buffer.writeString(reason)
+        buffer.writeString(self.reason)
         buffer.writeStaticString("\r\n")
-        fields.write(into: &buffer)
+        self.fields.write(into: &buffer)
         buffer.writeStaticString("\r\n")
     }
 
     /// The head as text, lines separated by LF, credentials hidden.
     package var description: String {
-        "HTTP/1.\(minorVersion) \(status) \(reason)\n\(fields)"
+        "HTTP/1.\(self.minorVersion) \(self.status) \(self.reason)\n\(self.fields)"
     }
 }

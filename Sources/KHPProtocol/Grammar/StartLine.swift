@@ -19,11 +19,11 @@ struct StartLine {
         }
         var index = methodEnd + 1
         while index < line.count, line[index] > 0x20, line[index] < 0x7F { index += 1 }
-        targetEnd = index
-        guard targetEnd > methodEnd + 1, targetEnd < line.count, line[targetEnd] == Bytes.space else {
+        self.targetEnd = index
+        guard self.targetEnd > methodEnd + 1, self.targetEnd < line.count, line[self.targetEnd] == Bytes.space else {
             return .malformed("the request line's target is empty or holds a character that is not visible ASCII")
         }
-        return parseVersion(UnsafeRawBufferPointer(rebasing: line[(targetEnd + 1)...]))
+        return self.parseVersion(UnsafeRawBufferPointer(rebasing: line[(self.targetEnd + 1)...]))
     }
 
     /// `status-line = HTTP-version SP status-code SP [ reason-phrase ]`; the space before no reason may be missing.
@@ -31,15 +31,15 @@ struct StartLine {
         guard line.count >= 12, line[8] == Bytes.space, line.count == 12 || line[12] == Bytes.space else {
             return .malformed("the first line is no status line: HTTP/1.1, one space, three digits")
         }
-        if let error = parseVersion(UnsafeRawBufferPointer(rebasing: line[0..<8])) { return error }
-        status = 0
+        if let error = self.parseVersion(UnsafeRawBufferPointer(rebasing: line[0..<8])) { return error }
+        self.status = 0
         for byte in line[9..<12] {
             guard Bytes.isDigit(byte) else { return .malformed("the status code is not three digits") }
-            status = status * 10 + Int(byte - 0x30)
+            self.status = self.status * 10 + Int(byte - 0x30)
         }
-        guard status >= 100 else { return .malformed("the status code is below 100") }
-        reasonStart = min(13, line.count)
-        reasonEnd = line.count
+        guard self.status >= 100 else { return .malformed("the status code is below 100") }
+        self.reasonStart = min(13, line.count)
+        self.reasonEnd = line.count
         return nil
     }
 
@@ -54,7 +54,7 @@ struct StartLine {
         guard text[5] == 0x31, text[7] == 0x31 || text[7] == 0x30 else {
             return .unsupportedVersion(String(decoding: text, as: UTF8.self))
         }
-        minorVersion = Int(text[7] - 0x30)
+        self.minorVersion = Int(text[7] - 0x30)
         return nil
     }
 }

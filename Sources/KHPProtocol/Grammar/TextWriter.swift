@@ -13,35 +13,35 @@ struct TextWriter {
 
     @inline(__always)
     mutating func write(_ text: StaticString) {
-        write(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+        self.write(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
     @inline(__always)
     mutating func write(_ text: String) {
-        Bytes.withUTF8(of: text) { write($0) }
+        Bytes.withUTF8(of: text) { self.write($0) }
     }
 
     /// One field line; the value as the bytes that it stands for.
     @inline(__always)
     mutating func write(_ name: StaticString, _ value: String) {
-        write(name)
+        self.write(name)
         if Bytes.withUTF8(of: value, { Bytes.isASCII($0) }) {
-            write(value)
+            self.write(value)
         } else {
-            FieldText.bytes(of: value).withUnsafeBytes { write($0) }
+            FieldText.bytes(of: value).withUnsafeBytes { self.write($0) }
         }
-        write("\r\n")
+        self.write("\r\n")
     }
 
     /// Nothing is written beyond the memory: the caller's count was wrong then, and the head stays without its end.
     @inline(__always)
     private mutating func write(_ bytes: UnsafeRawBufferPointer) {
-        guard bytes.count <= memory.count - count else {
+        guard bytes.count <= self.memory.count - self.count else {
             assertionFailure("the caller reserved too little")
             return
         }
-        UnsafeMutableRawBufferPointer(rebasing: memory[count...]).copyMemory(from: bytes)
-        count += bytes.count
+        UnsafeMutableRawBufferPointer(rebasing: self.memory[self.count...]).copyMemory(from: bytes)
+        self.count += bytes.count
     }
 }
 

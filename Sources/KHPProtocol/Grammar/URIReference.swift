@@ -11,24 +11,24 @@ struct URIReference {
     init(_ text: String) {
         var rest = FieldText.bytes(of: text)[...]
         if let hash = rest.firstIndex(of: 0x23) {
-            fragment = rest[(hash + 1)...]
+            self.fragment = rest[(hash + 1)...]
             rest = rest[..<hash]
         }
         if let colon = Self.schemeEnd(rest) {
-            scheme = String(decoding: rest[..<colon].map(Bytes.lowercased), as: UTF8.self)
+            self.scheme = String(decoding: rest[..<colon].map(Bytes.lowercased), as: UTF8.self)
             rest = rest[(colon + 1)...]
         }
         if let mark = rest.firstIndex(of: 0x3F) {
-            query = rest[(mark + 1)...]
+            self.query = rest[(mark + 1)...]
             rest = rest[..<mark]
         }
         if rest.starts(with: [Bytes.slash, Bytes.slash]) {
             let start = rest.startIndex + 2
             let end = rest[start...].firstIndex(of: Bytes.slash) ?? rest.endIndex
-            authority = rest[start..<end]
+            self.authority = rest[start..<end]
             rest = rest[end...]
         }
-        path = rest
+        self.path = rest
     }
 
     /// `scheme = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )`; the offset of the colon that ends it.

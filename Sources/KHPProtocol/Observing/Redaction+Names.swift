@@ -79,19 +79,19 @@ package enum SecretName {
         init(_ words: [String]) {
             var table = [[[UInt8]]](repeating: [], count: 26)
             for word in words.map({ Array($0.utf8) }) { table[Int(word[0] - 0x61)].append(word) }
-            byLetter = table
+            self.byLetter = table
         }
 
         /// - Parameter text: letters in lower case, and digits.
         func contains(_ text: Slice<UnsafeMutableBufferPointer<UInt8>>) -> Bool {
             guard let first = text.first, first >= 0x61 else { return false }
-            return byLetter[Int(first - 0x61)].contains { $0.count == text.count && $0.elementsEqual(text) }
+            return self.byLetter[Int(first - 0x61)].contains { $0.count == text.count && $0.elementsEqual(text) }
         }
 
         /// True where one of the words stands somewhere in the text.
         func isWithin(_ text: Slice<UnsafeMutableBufferPointer<UInt8>>) -> Bool {
             for start in text.indices where text[start] >= 0x61 {
-                let words = byLetter[Int(text[start] - 0x61)]
+                let words = self.byLetter[Int(text[start] - 0x61)]
                 if !words.isEmpty, words.contains(where: { text[start...].starts(with: $0) }) { return true }
             }
             return false

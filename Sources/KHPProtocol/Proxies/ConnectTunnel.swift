@@ -41,62 +41,62 @@ struct ConnectTunnel: Sendable {
         self.limits = limits
         if let authorization { try FieldValidation.validate(authorization, what: "the credentials for the proxy") }
         self.authorization = authorization
-        target = Tunnel.target(of: url)
-        decoder = ResponseHeadDecoder(limits: limits.openingHead)
+        self.target = Tunnel.target(of: url)
+        self.decoder = ResponseHeadDecoder(limits: limits.openingHead)
     }
 
     /// True while a refusal is there but for the rest of its content.
     var awaitsContent: Bool {
-        if case .entity = state { true } else { false }
+        if case .entity = self.state { true } else { false }
     }
 
     func start() -> TunnelAction {
         // authority-form (RFC 9112 section 3.2.3); the URL's host is checked, so that no line break can be in it.
         var fields = HeadFields()
-        fields.append("Host", target)
+        fields.append("Host", self.target)
         // Threat G11: here and nowhere else.
         if let authorization { fields.append("Proxy-Authorization", authorization) }
         var request = ByteBuffer()
-        RequestHead(method: "CONNECT", target: target, fields: fields).write(into: &request)
+        RequestHead(method: "CONNECT", target: self.target, fields: fields).write(into: &request)
         return .send(request)
     }
 
     mutating func answer(_ authorization: String) -> TunnelAction? {
-        guard case .challenged(isOpen: true) = state else { return nil }
+        guard case .challenged(isOpen: true) = self.state else { return nil }
         self.authorization = authorization
-        state = .head
-        isReused = true
-        provisionalResponses = 0
-        return start()
+        self.state = .head
+        self.isReused = true
+        self.provisionalResponses = 0
+        return self.start()
     }
 
     mutating func receive(_ bytes: ByteBuffer) -> TunnelAction {
         var input = bytes
         while true {
-            switch state {
+            switch self.state {
             case .head:
                 if input.readableBytes == 0 { return .wait }
-                isReused = false
+                self.isReused = false
                 let head: ResponseHead
                 do throws(HeadError) {
-                    guard let complete = try decoder.decode(&input) else { return .wait }
+                    guard let complete = try self.decoder.decode(&input) else { return .wait }
                     head = complete
                 } catch {
-                    state = .done
-                    return TunnelFailure.invalid(proxy, error.message)
+                    self.state = .done
+                    return TunnelFailure.invalid(self.proxy, error.message)
                 }
-                if let action = take(head, &input) { return action }
+                if let action = self.take(head, &input) { return action }
             case .entity(let head, var reader):
                 let isBroken = Self.isBroken(&reader, &input)
                 guard isBroken || reader.isComplete else {
-                    state = .entity(head, reader)
+                    self.state = .entity(head, reader)
                     return .wait
                 }
                 let isUsable = !isBroken && reader.isWhole && input.readableBytes == 0
-                return finish(head, entity: reader.entity, staysOpen: isUsable && Self.staysOpen(head))
+                return self.finish(head, entity: reader.entity, staysOpen: isUsable && Self.staysOpen(head))
             case .challenged:
                 // Nobody asked for anything: whose answer that is cannot be known any more.
-                if input.readableBytes > 0 { state = .challenged(isOpen: false) }
+                if input.readableBytes > 0 { self.state = .challenged(isOpen: false) }
                 return .wait
             case .done:
                 return .wait
@@ -105,14 +105,14 @@ struct ConnectTunnel: Sendable {
     }
 
     mutating func inputEnded() -> TunnelAction {
-        switch state {
+        switch self.state {
         case .head:
-            state = .done
-            return isReused ? .retry : TunnelFailure.ended(proxy)
+            self.state = .done
+            return self.isReused ? .retry : TunnelFailure.ended(self.proxy)
         case .entity(let head, let reader):
-            return finish(head, entity: reader.entity, staysOpen: false)
+            return self.finish(head, entity: reader.entity, staysOpen: false)
         case .challenged:
-            state = .challenged(isOpen: false)
+            self.state = .challenged(isOpen: false)
             return .wait
         case .done:
             return .wait
@@ -120,12 +120,12 @@ struct ConnectTunnel: Sendable {
     }
 
     mutating func timeReached() -> TunnelAction {
-        switch state {
+        switch self.state {
         case .head:
-            state = .done
-            return TunnelFailure.timedOut(proxy)
+            self.state = .done
+            return TunnelFailure.timedOut(self.proxy)
         case .entity(let head, let reader):
-            return finish(head, entity: reader.entity, staysOpen: false)
+            return self.finish(head, entity: reader.entity, staysOpen: false)
         case .challenged, .done:
             return .wait
         }
@@ -135,20 +135,20 @@ struct ConnectTunnel: Sendable {
     private mutating func take(_ head: ResponseHead, _ input: inout ByteBuffer) -> TunnelAction? {
         switch head.status {
         case 200...299:
-            state = .done
+            self.state = .done
             return .established(input, head: head)
         case 100, 102...199:
-            guard provisionalResponses < Limits.Fixed.provisionalResponses else {
-                state = .done
-                return TunnelFailure.invalid(proxy, "there are too many provisional responses")
+            guard self.provisionalResponses < Limits.Fixed.provisionalResponses else {
+                self.state = .done
+                return TunnelFailure.invalid(self.proxy, "there are too many provisional responses")
             }
-            provisionalResponses += 1
+            self.provisionalResponses += 1
             return nil
         default:
-            guard let reader = try? BodyReader(of: head, limit: limits.bodyBytes),
+            guard let reader = try? BodyReader(of: head, limit: self.limits.bodyBytes),
                 reader.hasOwnEnd || head.status != 407
-            else { return finish(head, entity: ByteBuffer(), staysOpen: false) }
-            state = .entity(head, reader)
+            else { return self.finish(head, entity: ByteBuffer(), staysOpen: false) }
+            self.state = .entity(head, reader)
             return nil
         }
     }
@@ -171,18 +171,18 @@ struct ConnectTunnel: Sendable {
     private mutating func finish(_ head: ResponseHead, entity: ByteBuffer, staysOpen: Bool) -> TunnelAction {
         let response = HandshakeResponse(head: head, entity: entity)
         if head.status == 407 {
-            state = .challenged(isOpen: staysOpen)
+            self.state = .challenged(isOpen: staysOpen)
             return .challenge(response, staysOpen: staysOpen)
         }
-        state = .done
+        self.state = .done
         // Some proxies take 401 for a password that they do not take, though CONNECT has no server to send it.
-        let isRefusedLogin = head.status == 401 && authorization != nil
+        let isRefusedLogin = head.status == 401 && self.authorization != nil
         return .failed(
             WebSocketError(
                 isRefusedLogin ? .proxyAuthenticationRequired : .proxyRefused,
                 isRefusedLogin
-                    ? "The proxy \(proxy) refused the credentials: it answered \(response)."
-                    : "The proxy \(proxy) did not open a tunnel to \(target): it answered \(response).",
+                    ? "The proxy \(self.proxy) refused the credentials: it answered \(response)."
+                    : "The proxy \(self.proxy) did not open a tunnel to \(self.target): it answered \(response).",
                 detail: isRefusedLogin ? .credentialsRefused : nil,
                 response: response,
                 phase: .connect

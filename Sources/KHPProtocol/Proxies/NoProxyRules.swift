@@ -30,16 +30,16 @@ package struct NoProxyRules: Sendable, Hashable {
 
     package init(_ text: String) {
         for entry in text.utf8.split(whereSeparator: { $0 == Bytes.comma || $0 <= Bytes.space }) {
-            if let rule = Self.rule(Array(entry)[...]) { rules.append(rule) }
+            if let rule = Self.rule(Array(entry)[...]) { self.rules.append(rule) }
         }
     }
 
     /// Whether the server of `url` is connected to directly.
     package func excepts(_ url: WebSocketURL) -> Bool {
-        if rules.isEmpty { return false }
+        if self.rules.isEmpty { return false }
         let address = Host.addressBytes(url.host).map(Self.unmapped)
         let name = url.host.hasSuffix(".") ? String(url.host.dropLast()) : url.host
-        return rules.contains { rule in
+        return self.rules.contains { rule in
             guard rule.port == nil || rule.port == url.port else { return false }
             switch rule.subject {
             case .everything:

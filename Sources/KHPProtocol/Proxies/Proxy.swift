@@ -45,11 +45,11 @@ public struct Proxy: Sendable, Hashable {
     public init(_ url: String) throws(WebSocketError) {
         let parts = URIReference(url.contains("://") ? url : "http://" + url)
         switch parts.scheme {
-        case "http": kind = .http
-        case "https": kind = .https
+        case "http": self.kind = .http
+        case "https": self.kind = .https
         // GNOME writes `socks://HOST:PORT/` into `all_proxy`, and means SOCKS 5.
-        case "socks5", "socks5h", "socks": kind = .socks5
-        case "socks4", "socks4a": kind = .socks4
+        case "socks5", "socks5h", "socks": self.kind = .socks5
+        case "socks4", "socks4a": self.kind = .socks4
         default: throw Self.invalid("its scheme is none of http, https, socks5, socks5h, socks4 and socks4a")
         }
         guard parts.query == nil, parts.fragment == nil, parts.path.isEmpty || parts.path.elementsEqual([Bytes.slash])
@@ -61,16 +61,16 @@ public struct Proxy: Sendable, Hashable {
             let information = authority[..<at]
             authority = authority[(at + 1)...]
             let colon = information.firstIndex(of: Bytes.colon)
-            user = try Self.decoded(information[..<(colon ?? information.endIndex)], what: "user")
-            password = try colon.map { colon throws(WebSocketError) in
+            self.user = try Self.decoded(information[..<(colon ?? information.endIndex)], what: "user")
+            self.password = try colon.map { colon throws(WebSocketError) in
                 try Self.decoded(information[(colon + 1)...], what: "password")
             }
-            if user?.isEmpty == true, password?.isEmpty ?? true { (user, password) = (nil, nil) }
+            if self.user?.isEmpty == true, self.password?.isEmpty ?? true { (self.user, self.password) = (nil, nil) }
         }
         do throws(GrammarError) {
             let place = try Authority(bytes: authority)
-            host = place.host
-            port = place.port ?? kind.defaultPort
+            self.host = place.host
+            self.port = place.port ?? self.kind.defaultPort
         } catch {
             // Without the position, which would tell how long the password is.
             throw Self.invalid(error.message)
@@ -90,10 +90,10 @@ public struct Proxy: Sendable, Hashable {
     }
 
     /// Whether there are a user or a password to give it.
-    public var hasCredentials: Bool { user != nil }
+    public var hasCredentials: Bool { self.user != nil }
 
     /// Host and port: what its challenges and its credentials are bound to (threat G8).
-    package var authority: String { "\(Host.bracketed(host)):\(port)" }
+    package var authority: String { "\(Host.bracketed(self.host)):\(self.port)" }
 
     private static func decoded(_ text: ArraySlice<UInt8>, what: String) throws(WebSocketError) -> String {
         var bytes: [UInt8] = []
@@ -131,12 +131,12 @@ public struct Proxy: Sendable, Hashable {
 extension Proxy: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     /// Kind, host and port: `http://proxy.example:3128`. Credentials are shown as bullets.
     public var description: String {
-        "\(kind.rawValue)://\(hasCredentials ? "•••@" : "")\(authority)"
+        "\(self.kind.rawValue)://\(self.hasCredentials ? "•••@" : "")\(self.authority)"
     }
 
     /// Shows no more than ``description`` does.
-    public var debugDescription: String { description }
+    public var debugDescription: String { self.description }
 
     /// Shows no more than ``description`` does.
-    public var customMirror: Mirror { Mirror(self, children: ["proxy": description]) }
+    public var customMirror: Mirror { Mirror(self, children: ["proxy": self.description]) }
 }

@@ -61,6 +61,6 @@ public struct ProxySelection: Sendable {
     ///
     /// - Throws: ``WebSocketError/Code/invalidArgument`` when a variable of the environment holds no proxy.
     public func proxy(for url: WebSocketURL) throws(WebSocketError) -> Proxy? {
-        try choose(url)
+        try self.choose(url)
     }
 }

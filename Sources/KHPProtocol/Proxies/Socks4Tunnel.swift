@@ -56,39 +56,40 @@ struct Socks4Tunnel: Sendable {
         self.request = request
     }
 
-    func start() -> TunnelAction { .send(request) }
+    func start() -> TunnelAction { .send(self.request) }
 
     mutating func receive(_ bytes: ByteBuffer) -> TunnelAction {
-        if isDone { return .wait }
-        input.writeImmutableBuffer(bytes)
-        guard let version: UInt8 = input.getInteger(at: input.readerIndex) else { return .wait }
+        if self.isDone { return .wait }
+        self.input.writeImmutableBuffer(bytes)
+        guard let version: UInt8 = self.input.getInteger(at: self.input.readerIndex) else { return .wait }
         guard version == 0 else {
-            isDone = true
-            return TunnelFailure.invalid(proxy, "it does not speak SOCKS 4")
+            self.isDone = true
+            return TunnelFailure.invalid(self.proxy, "it does not speak SOCKS 4")
         }
-        guard let code: UInt8 = input.getInteger(at: input.readerIndex + 1), input.readableBytes >= Self.replyBytes
+        guard let code: UInt8 = self.input.getInteger(at: self.input.readerIndex + 1),
+            self.input.readableBytes >= Self.replyBytes
         else { return .wait }
-        isDone = true
+        self.isDone = true
         guard code == 0x5A else {
             return TunnelFailure.refused(
-                "The proxy \(proxy) did not open a tunnel to \(Tunnel.target(of: url)): \(Self.words(for: code)).",
+                "The proxy \(self.proxy) did not open a tunnel to \(Tunnel.target(of: self.url)): \(Self.words(for: code)).",
                 isBeyondProxy: code == 0x5B
             )
         }
-        input.moveReaderIndex(forwardBy: Self.replyBytes)
-        return .established(input.slice())
+        self.input.moveReaderIndex(forwardBy: Self.replyBytes)
+        return .established(self.input.slice())
     }
 
     mutating func inputEnded() -> TunnelAction {
-        if isDone { return .wait }
-        isDone = true
-        return TunnelFailure.ended(proxy)
+        if self.isDone { return .wait }
+        self.isDone = true
+        return TunnelFailure.ended(self.proxy)
     }
 
     mutating func timeReached() -> TunnelAction {
-        if isDone { return .wait }
-        isDone = true
-        return TunnelFailure.timedOut(proxy)
+        if self.isDone { return .wait }
+        self.isDone = true
+        return TunnelFailure.timedOut(self.proxy)
     }
 
     static func words(for code: UInt8) -> String {

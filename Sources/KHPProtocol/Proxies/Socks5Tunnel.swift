@@ -54,138 +54,138 @@ struct Socks5Tunnel: Sendable {
 
     func start() -> TunnelAction {
         let methods =
-            proxy.hasCredentials ? [Self.noAuthentication, Self.userAndPassword] : [Self.noAuthentication]
+            self.proxy.hasCredentials ? [Self.noAuthentication, Self.userAndPassword] : [Self.noAuthentication]
         return .send(ByteBuffer(bytes: [Self.version, UInt8(methods.count)] + methods))
     }
 
     mutating func receive(_ bytes: ByteBuffer) -> TunnelAction {
-        if case .done = state { return .wait }
-        input.writeImmutableBuffer(bytes)
+        if case .done = self.state { return .wait }
+        self.input.writeImmutableBuffer(bytes)
         let action =
-            switch state {
-            case .method: method()
-            case .login: login()
-            case .reply: reply()
+            switch self.state {
+            case .method: self.method()
+            case .login: self.login()
+            case .reply: self.reply()
             case .done: TunnelAction.wait
             }
         switch action {
-        case .established, .failed: state = .done
-        case .send where input.readableBytes > 0:
+        case .established, .failed: self.state = .done
+        case .send where self.input.readableBytes > 0:
             // The proxy cannot know yet what it answers there.
-            state = .done
-            return TunnelFailure.invalid(proxy, "it answers before it was asked")
+            self.state = .done
+            return TunnelFailure.invalid(self.proxy, "it answers before it was asked")
         default: break
         }
         return action
     }
 
     mutating func inputEnded() -> TunnelAction {
-        if case .done = state { return .wait }
-        state = .done
-        return TunnelFailure.ended(proxy)
+        if case .done = self.state { return .wait }
+        self.state = .done
+        return TunnelFailure.ended(self.proxy)
     }
 
     mutating func timeReached() -> TunnelAction {
-        if case .done = state { return .wait }
-        state = .done
-        return TunnelFailure.timedOut(proxy)
+        if case .done = self.state { return .wait }
+        self.state = .done
+        return TunnelFailure.timedOut(self.proxy)
     }
 
     private mutating func method() -> TunnelAction {
-        if let first = input.readableBytesView.first, first != Self.version { return notSocks() }
-        guard let (_, method) = input.readMultipleIntegers(as: (UInt8, UInt8).self) else { return .wait }
+        if let first = self.input.readableBytesView.first, first != Self.version { return self.notSocks() }
+        guard let (_, method) = self.input.readMultipleIntegers(as: (UInt8, UInt8).self) else { return .wait }
         switch method {
         case Self.noAuthentication:
-            return request()
-        case Self.userAndPassword where proxy.hasCredentials:
-            let (user, password) = (Array((proxy.user ?? "").utf8), Array((proxy.password ?? "").utf8))
-            state = .login
+            return self.request()
+        case Self.userAndPassword where self.proxy.hasCredentials:
+            let (user, password) = (Array((self.proxy.user ?? "").utf8), Array((self.proxy.password ?? "").utf8))
+            self.state = .login
             return .send(
                 ByteBuffer(
                     bytes: [Self.loginVersion, UInt8(truncatingIfNeeded: user.count)] + user
                         + [UInt8(truncatingIfNeeded: password.count)] + password
                 )
             )
-        case 0xFF where proxy.hasCredentials:
-            return TunnelFailure.refused("The proxy \(proxy) takes neither user and password nor nothing at all.")
+        case 0xFF where self.proxy.hasCredentials:
+            return TunnelFailure.refused("The proxy \(self.proxy) takes neither user and password nor nothing at all.")
         case 0xFF:
             return .failed(
                 WebSocketError(
                     .proxyAuthenticationRequired,
-                    "The proxy \(proxy) asks for credentials, and there are none to give it.",
+                    "The proxy \(self.proxy) asks for credentials, and there are none to give it.",
                     detail: .noCredentials,
                     phase: .connect
                 )
             )
         default:
-            return TunnelFailure.invalid(proxy, "it chose an authentication that was not offered")
+            return TunnelFailure.invalid(self.proxy, "it chose an authentication that was not offered")
         }
     }
 
     private mutating func login() -> TunnelAction {
-        guard let (version, status) = input.readMultipleIntegers(as: (UInt8, UInt8).self) else { return .wait }
+        guard let (version, status) = self.input.readMultipleIntegers(as: (UInt8, UInt8).self) else { return .wait }
         guard version == Self.loginVersion else {
-            return TunnelFailure.invalid(proxy, "its answer to user and password has another version")
+            return TunnelFailure.invalid(self.proxy, "its answer to user and password has another version")
         }
         guard status == 0 else {
             return .failed(
                 WebSocketError(
                     .proxyAuthenticationRequired,
-                    "The proxy \(proxy) refused the credentials.",
+                    "The proxy \(self.proxy) refused the credentials.",
                     detail: .credentialsRefused,
                     phase: .connect
                 )
             )
         }
-        return request()
+        return self.request()
     }
 
     private mutating func request() -> TunnelAction {
-        state = .reply
+        self.state = .reply
         var request = ByteBuffer(bytes: [Self.version, 0x01, 0x00])
-        if let address = Host.addressBytes(url.host) {
+        if let address = Host.addressBytes(self.url.host) {
             request.writeInteger(address.count == 4 ? UInt8(0x01) : 0x04)
             request.writeBytes(address)
         } else {
             // The proxy resolves names (R-C1); a checked host has at most 254 bytes.
-            let name = url.host.utf8.prefix(255)
+            let name = self.url.host.utf8.prefix(255)
             request.writeInteger(UInt8(0x03))
             request.writeInteger(UInt8(truncatingIfNeeded: name.count))
             request.writeBytes(name)
         }
-        request.writeInteger(UInt16(truncatingIfNeeded: url.port))
+        request.writeInteger(UInt16(truncatingIfNeeded: self.url.port))
         return .send(request)
     }
 
     private mutating func reply() -> TunnelAction {
-        let start = input.readerIndex
-        guard let version: UInt8 = input.getInteger(at: start) else { return .wait }
-        guard version == Self.version else { return notSocks() }
+        let start = self.input.readerIndex
+        guard let version: UInt8 = self.input.getInteger(at: start) else { return .wait }
+        guard version == Self.version else { return self.notSocks() }
         // A refusal is one without the rest, which some leave out.
-        guard let code: UInt8 = input.getInteger(at: start + 1) else { return .wait }
+        guard let code: UInt8 = self.input.getInteger(at: start + 1) else { return .wait }
         guard code == 0 else {
             return TunnelFailure.refused(
-                "The proxy \(proxy) did not open a tunnel to \(Tunnel.target(of: url)): \(Self.words(for: code)).",
+                "The proxy \(self.proxy) did not open a tunnel to \(Tunnel.target(of: self.url)): \(Self.words(for: code)).",
                 isBeyondProxy: [0x01, 0x03, 0x04, 0x05, 0x06].contains(code)
             )
         }
-        guard let kind: UInt8 = input.getInteger(at: start + 3) else { return .wait }
+        guard let kind: UInt8 = self.input.getInteger(at: start + 3) else { return .wait }
         let length: Int
         switch kind {
         case 0x01: length = 4
         case 0x04: length = 16
         case 0x03:
-            guard let count: UInt8 = input.getInteger(at: start + 4) else { return .wait }
+            guard let count: UInt8 = self.input.getInteger(at: start + 4) else { return .wait }
             length = 1 + Int(count)
-        default: return TunnelFailure.invalid(proxy, "its address is of no known type")
+        default: return TunnelFailure.invalid(self.proxy, "its address is of no known type")
         }
-        guard input.readableBytes >= 4 + length + 2 else { return .wait }
-        input.moveReaderIndex(forwardBy: 4 + length + 2)
-        return .established(input.slice())
+        guard self.input.readableBytes >= 4 + length + 2 else { return .wait }
+        self.input.moveReaderIndex(forwardBy: 4 + length + 2)
+        return .established(self.input.slice())
     }
 
     private func notSocks() -> TunnelAction {
-        TunnelFailure.invalid(proxy, "it does not speak SOCKS 5")
+        TunnelFailure.invalid(self.proxy, "it does not speak SOCKS 5")
     }
 
     /// RFC 1928 section 6.

@@ -34,7 +34,7 @@ package struct Tunnel: Sendable {
         authorization: String? = nil,
         limits: Limits = Limits()
     ) throws(WebSocketError) {
-        machine =
+        self.machine =
             switch proxy.kind {
             case .http, .https:
                 .connect(try ConnectTunnel(through: proxy, to: url, authorization: authorization, limits: limits))
@@ -50,7 +50,7 @@ package struct Tunnel: Sendable {
 
     /// The proxy is connected to.
     package func start() -> TunnelAction {
-        switch machine {
+        switch self.machine {
         case .connect(let tunnel): return tunnel.start()
         case .socks5(let tunnel): return tunnel.start()
         case .socks4(let tunnel): return tunnel.start()
@@ -58,43 +58,43 @@ package struct Tunnel: Sendable {
     }
 
     package mutating func receive(_ bytes: ByteBuffer) -> TunnelAction {
-        switch machine {
-        case .connect(var tunnel): return take(tunnel.receive(bytes), .connect(tunnel))
-        case .socks5(var tunnel): return take(tunnel.receive(bytes), .socks5(tunnel))
-        case .socks4(var tunnel): return take(tunnel.receive(bytes), .socks4(tunnel))
+        switch self.machine {
+        case .connect(var tunnel): return self.take(tunnel.receive(bytes), .connect(tunnel))
+        case .socks5(var tunnel): return self.take(tunnel.receive(bytes), .socks5(tunnel))
+        case .socks4(var tunnel): return self.take(tunnel.receive(bytes), .socks4(tunnel))
         }
     }
 
     /// The same request again on the same connection, with this value of Proxy-Authorization. Nil where the connection
     /// is of no use any more.
     package mutating func answer(_ authorization: String) -> TunnelAction? {
-        guard case .connect(var tunnel) = machine else { return nil }
+        guard case .connect(var tunnel) = self.machine else { return nil }
         let action = tunnel.answer(authorization)
-        machine = .connect(tunnel)
+        self.machine = .connect(tunnel)
         return action
     }
 
     /// True while a proxy's refusal is there but for its content, which is waited for no longer than
     /// ``Limits/Fixed/contentWait`` (D28): then ``timeReached()``.
     package var awaitsContent: Bool {
-        if case .connect(let tunnel) = machine { tunnel.awaitsContent } else { false }
+        if case .connect(let tunnel) = self.machine { tunnel.awaitsContent } else { false }
     }
 
     /// The proxy has ended its stream.
     package mutating func inputEnded() -> TunnelAction {
-        switch machine {
-        case .connect(var tunnel): return take(tunnel.inputEnded(), .connect(tunnel))
-        case .socks5(var tunnel): return take(tunnel.inputEnded(), .socks5(tunnel))
-        case .socks4(var tunnel): return take(tunnel.inputEnded(), .socks4(tunnel))
+        switch self.machine {
+        case .connect(var tunnel): return self.take(tunnel.inputEnded(), .connect(tunnel))
+        case .socks5(var tunnel): return self.take(tunnel.inputEnded(), .socks5(tunnel))
+        case .socks4(var tunnel): return self.take(tunnel.inputEnded(), .socks4(tunnel))
         }
     }
 
     /// There is no time left.
     package mutating func timeReached() -> TunnelAction {
-        switch machine {
-        case .connect(var tunnel): return take(tunnel.timeReached(), .connect(tunnel))
-        case .socks5(var tunnel): return take(tunnel.timeReached(), .socks5(tunnel))
-        case .socks4(var tunnel): return take(tunnel.timeReached(), .socks4(tunnel))
+        switch self.machine {
+        case .connect(var tunnel): return self.take(tunnel.timeReached(), .connect(tunnel))
+        case .socks5(var tunnel): return self.take(tunnel.timeReached(), .socks5(tunnel))
+        case .socks4(var tunnel): return self.take(tunnel.timeReached(), .socks4(tunnel))
         }
     }
 

@@ -36,14 +36,14 @@ package struct RedirectTracker: Sendable {
 
     /// This attempt starts where permanent redirects of an earlier one have led to (D29).
     package mutating func start(keepingSecrets: Bool) {
-        keepsSecrets = keepingSecrets
+        self.keepsSecrets = keepingSecrets
     }
 
     /// The statuses that this tracker follows under some conditions.
     package func isRedirect(_ status: Int) -> Bool {
         switch status {
         case 300, 301, 302, 303, 307: true
-        case 308: follows308
+        case 308: self.follows308
         default: false
         }
     }
@@ -63,7 +63,7 @@ package struct RedirectTracker: Sendable {
         cookies: (WebSocketURL) -> Int = { _ in 0 },
         cookiesSent: Int? = nil
     ) throws(WebSocketError) -> WebSocketURL {
-        guard isRedirect(status) else {
+        guard self.isRedirect(status) else {
             throw WebSocketError(
                 .redirectRefused,
                 "Redirects of status \(status) are not followed.",
@@ -78,10 +78,10 @@ package struct RedirectTracker: Sendable {
                 url: current
             )
         }
-        guard count < limit else {
-            throw WebSocketError(.tooManyRedirects, "There were more than \(limit) redirects.", url: current)
+        guard self.count < self.limit else {
+            throw WebSocketError(.tooManyRedirects, "There were more than \(self.limit) redirects.", url: current)
         }
-        visits.insert(
+        self.visits.insert(
             Visit(
                 resource: current.loopKey,
                 credentialsState: credentialsState,
@@ -106,15 +106,15 @@ package struct RedirectTracker: Sendable {
                     credentialsState: credentialsState,
                     cookies: cookies(target)
                 )
-                guard !visits.contains(visit) else {
+                guard !self.visits.contains(visit) else {
                     throw WebSocketError(
                         .redirectLoop,
                         "The redirect leads back to \(target.redacted).",
                         url: current
                     )
                 }
-                count += 1
-                keepsSecrets = keepsSecrets && target.isSameOrigin(as: original)
+                self.count += 1
+                self.keepsSecrets = self.keepsSecrets && target.isSameOrigin(as: self.original)
                 return target
             } catch {
                 first = first ?? error
@@ -145,7 +145,7 @@ package struct RedirectTracker: Sendable {
                 url: current
             )
         }
-        guard allowsDowngrade || target.isSecure || !current.isSecure else {
+        guard self.allowsDowngrade || target.isSecure || !current.isSecure else {
             throw WebSocketError(
                 .redirectRefused,
                 "The redirect to \(target.redacted) would leave TLS.",
@@ -161,10 +161,10 @@ package struct RedirectTracker: Sendable {
                 url: current
             )
         }
-        guard policy.allows(from: original, to: target) else {
+        guard self.policy.allows(from: self.original, to: target) else {
             throw WebSocketError(
                 .redirectRefused,
-                "The redirect to \(target.redacted) is not followed: the redirect policy is \(policy.rawValue).",
+                "The redirect to \(target.redacted) is not followed: the redirect policy is \(self.policy.rawValue).",
                 detail: .policy,
                 url: current
             )
@@ -174,8 +174,8 @@ package struct RedirectTracker: Sendable {
 }
 
 extension RedirectTracker: CustomReflectable, CustomStringConvertible {
-    package var description: String { "\(count) of \(limit) redirects" }
+    package var description: String { "\(self.count) of \(self.limit) redirects" }
 
     /// Keeps queries out of `dump`.
-    package var customMirror: Mirror { Mirror(self, children: ["redirects": description]) }
+    package var customMirror: Mirror { Mirror(self, children: ["redirects": self.description]) }
 }

@@ -102,5 +102,5 @@ public struct Dialect: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// The dialect's name.
-    public var description: String { name }
+    public var description: String { self.name }
 }

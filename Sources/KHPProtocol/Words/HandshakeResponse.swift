@@ -30,11 +30,11 @@ public struct HandshakeResponse: Sendable, CustomStringConvertible {
 
     /// The status line without the version, such as "403 Forbidden". Neither fields nor content: they may hold secrets.
     public var description: String {
-        reason.isEmpty ? String(status) : "\(status) \(reason)"
+        self.reason.isEmpty ? String(self.status) : "\(self.status) \(self.reason)"
     }
 }
 
 extension HandshakeResponse: CustomReflectable {
     /// Shows no more than ``description`` does.
-    public var customMirror: Mirror { Mirror(self, children: ["status": description]) }
+    public var customMirror: Mirror { Mirror(self, children: ["status": self.description]) }
 }

@@ -3,20 +3,20 @@
 extension Limits {
     /// The bounds of a head on the wire.
     package var openingHead: HeadLimits {
-        HeadLimits(lineBytes: lineBytes, headBytes: headBytes, fieldCount: fieldCount)
+        HeadLimits(lineBytes: self.lineBytes, headBytes: self.headBytes, fieldCount: self.fieldCount)
     }
 
     /// The bounds of a head inside WebSocket messages.
     package var extendedHead: HeadLimits {
-        HeadLimits(lineBytes: lineBytes, headBytes: extendedHeadBytes, fieldCount: fieldCount)
+        HeadLimits(lineBytes: self.lineBytes, headBytes: self.extendedHeadBytes, fieldCount: self.fieldCount)
     }
 
     /// The bounds of the 101 of an old dialect, which holds a handful of fields.
     var hixieHead: HeadLimits {
         HeadLimits(
-            lineBytes: lineBytes,
-            headBytes: min(headBytes, Fixed.hixieHeadBytes),
-            fieldCount: fieldCount
+            lineBytes: self.lineBytes,
+            headBytes: min(self.headBytes, Fixed.hixieHeadBytes),
+            fieldCount: self.fieldCount
         )
     }
 }

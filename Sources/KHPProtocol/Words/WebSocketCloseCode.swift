@@ -42,12 +42,12 @@ public struct WebSocketCloseCode: RawRepresentable, Hashable, Sendable, CustomSt
     /// Whether a close frame may hold this code: 1000–1003, 1007–1014 (registered) and 3000–4999 (libraries and
     /// applications); all others are reserved.
     public var isValidOnWire: Bool {
-        switch rawValue {
+        switch self.rawValue {
         case 1000...1003, 1007...1014, 3000...4999: true
         default: false
         }
     }
 
     /// The number.
-    public var description: String { String(rawValue) }
+    public var description: String { String(self.rawValue) }
 }

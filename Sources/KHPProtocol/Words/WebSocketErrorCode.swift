@@ -5,7 +5,7 @@ extension WebSocketError {
         public let description: String
 
         private init(_ name: String) {
-            description = name
+            self.description = name
         }
 
         /// The code of that name, if there is one.

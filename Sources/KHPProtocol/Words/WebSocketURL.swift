@@ -17,17 +17,17 @@ public struct WebSocketURL: Sendable, Hashable {
     /// From parts that are known to be valid.
     package init(isSecure: Bool, authority: Authority, path: String, query: String?) {
         self.isSecure = isSecure
-        host = authority.host
-        port = authority.port ?? (isSecure ? 443 : 80)
+        self.host = authority.host
+        self.port = authority.port ?? (isSecure ? 443 : 80)
         self.path = path
         self.query = query
     }
 
     private init(_ other: WebSocketURL, query: String?) {
         isSecure = other.isSecure
-        host = other.host
-        port = other.port
-        path = other.path
+        self.host = other.host
+        self.port = other.port
+        self.path = other.path
         self.query = query
     }
 
@@ -97,18 +97,18 @@ public struct WebSocketURL: Sendable, Hashable {
 
     /// Path and query, as the request line holds them.
     public var resource: String {
-        query.map { "\(path)?\($0)" } ?? path
+        self.query.map { "\(self.path)?\($0)" } ?? self.path
     }
 
     /// The value of Host: the port only where it is not the default, brackets around an IPv6 address.
     public var authority: String {
         let host = Host.bracketed(host)
-        return port == (isSecure ? 443 : 80) ? host : "\(host):\(port)"
+        return self.port == (isSecure ? 443 : 80) ? host : "\(host):\(self.port)"
     }
 
     /// The origin in the form of a browser: `http://` or `https://` and the authority.
     public var origin: String {
-        (isSecure ? "https://" : "http://") + authority
+        (isSecure ? "https://" : "http://") + self.authority
     }
 
     /// The port that goes without saying.
@@ -116,7 +116,7 @@ public struct WebSocketURL: Sendable, Hashable {
 
     /// Whether scheme, host and port are the same.
     public func isSameOrigin(as other: WebSocketURL) -> Bool {
-        isSecure == other.isSecure && port == other.port && host == other.host
+        isSecure == other.isSecure && self.port == other.port && self.host == other.host
     }
 
     /// What a reference such as the value of Location means at this URL: RFC 3986 section 5, decision D11.
@@ -126,7 +126,7 @@ public struct WebSocketURL: Sendable, Hashable {
     public func resolving(_ reference: String) throws(WebSocketError) -> WebSocketURL {
         let parts = URIReference(reference)
         do throws(GrammarError) {
-            return try resolving(parts)
+            return try self.resolving(parts)
         } catch {
             throw Self.invalid(error, what: "The reference")
         }
@@ -168,7 +168,7 @@ public struct WebSocketURL: Sendable, Hashable {
             as: UTF8.self
         )
         let query = query.map { "?" + PercentEncoding.normalised($0) } ?? ""
-        return "\(isSecure ? "wss" : "ws")://\(Host.bracketed(host)):\(port)\(path)\(query)"
+        return "\(isSecure ? "wss" : "ws")://\(Host.bracketed(self.host)):\(self.port)\(path)\(query)"
     }
 
     private static func isSecure(_ scheme: String) -> Bool? {
@@ -191,20 +191,20 @@ public struct WebSocketURL: Sendable, Hashable {
 extension WebSocketURL: CustomStringConvertible {
     /// The URL in its one spelling. It has no user information, but its query may hold a secret: see ``redacted``.
     public var description: String {
-        (isSecure ? "wss://" : "ws://") + authority + resource
+        (isSecure ? "wss://" : "ws://") + self.authority + self.resource
     }
 
     /// The URL as it may be shown, in logs and errors: a parameter of the query or of the path whose name means a
     /// credential, such as `token`, `api_key` or `signature`, has `•••` in place of its value. All else is readable.
-    public var redacted: String { Redaction.shown(description) }
+    public var redacted: String { Redaction.shown(self.description) }
 }
 
 extension WebSocketURL: CustomDebugStringConvertible, CustomReflectable {
     /// As ``redacted``, so that what holds a URL does not show its secrets when it is printed.
-    public var debugDescription: String { redacted }
+    public var debugDescription: String { self.redacted }
 
     /// Shows no more than ``redacted`` does.
-    public var customMirror: Mirror { Mirror(self, children: ["url": redacted]) }
+    public var customMirror: Mirror { Mirror(self, children: ["url": self.redacted]) }
 }
 
 extension WebSocketURL {

@@ -56,7 +56,9 @@ public enum DigestAlgorithm: String, Sendable, Hashable, CaseIterable {
         let input = Array(bytes)
         var digest = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
         var length: UInt32 = 0
-        let isDone = input.withUnsafeBytes { EVP_Digest($0.baseAddress, $0.count, &digest, &length, method, nil) == 1 }
+        let isDone = input.withUnsafeBytes {
+            EVP_Digest($0.baseAddress, $0.count, &digest, &length, self.method, nil) == 1
+        }
         return isDone ? Hexadecimal.encode(digest.prefix(Int(length))) : ""
     }
 

@@ -39,35 +39,36 @@ package struct DigestAuthorization: Sendable, Hashable {
             throw GrammarError("the qop is not known", at: 0)
         }
         self.protection = protection
-        realm = try require("realm")
-        nonce = try require("nonce")
-        uri = try require("uri")
-        clientNonce = try require("cnonce")
-        opaque = given["opaque"]
-        guard !clientNonce.isEmpty else { throw GrammarError("the cnonce is empty", at: 0) }
+        self.realm = try require("realm")
+        self.nonce = try require("nonce")
+        self.uri = try require("uri")
+        self.clientNonce = try require("cnonce")
+        self.opaque = given["opaque"]
+        guard !self.clientNonce.isEmpty else { throw GrammarError("the cnonce is empty", at: 0) }
         let count = try require("nc")
         guard count.utf8.count == 8, let number = UInt32(hexadecimal: count), number > 0 else {
             throw GrammarError("nc is not eight hexadecimal digits above zero", at: 0)
         }
-        nonceCount = number
-        response = Bytes.lowercasedASCII(try require("response"))
-        guard response.utf8.count == algorithm.digits, response.utf8.allSatisfy({ Bytes.hexValue($0) != nil }) else {
+        self.nonceCount = number
+        self.response = Bytes.lowercasedASCII(try require("response"))
+        guard self.response.utf8.count == algorithm.digits, self.response.utf8.allSatisfy({ Bytes.hexValue($0) != nil })
+        else {
             throw GrammarError("the response is not a hash of the algorithm", at: 0)
         }
         switch given["userhash"].map({ Bytes.lowercasedASCII($0) }) {
-        case nil, "false": isUserHashed = false
-        case "true": isUserHashed = true
+        case nil, "false": self.isUserHashed = false
+        case "true": self.isUserHashed = true
         default: throw GrammarError("userhash is neither true nor false", at: 0)
         }
         switch (given["username"], given["username*"]) {
         case (let name?, nil):
-            user = name
+            self.user = name
         case (nil, let encoded?) where !isUserHashed:
-            user = try ExtendedValue.decode(encoded)
+            self.user = try ExtendedValue.decode(encoded)
         default:
             throw GrammarError("there is no user name, or there are two", at: 0)
         }
-        guard !user.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else {
+        guard !self.user.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else {
             throw GrammarError("the user name holds a control character", at: 0)  // threat G10
         }
     }
@@ -75,13 +76,13 @@ package struct DigestAuthorization: Sendable, Hashable {
     /// The exchange that this says it answers, as `method` and `entity` make it.
     package func exchange(method: String, entity: ByteBuffer) -> DigestExchange {
         DigestExchange(
-            algorithm: algorithm,
-            nonce: nonce,
-            protection: protection,
-            clientNonce: clientNonce,
-            nonceCount: nonceCount,
+            algorithm: self.algorithm,
+            nonce: self.nonce,
+            protection: self.protection,
+            clientNonce: self.clientNonce,
+            nonceCount: self.nonceCount,
             method: method,
-            uri: uri,
+            uri: self.uri,
             entity: entity
         )
     }

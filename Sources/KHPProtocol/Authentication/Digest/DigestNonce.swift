@@ -26,20 +26,20 @@ package struct DigestNonceSeal: Sendable {
         let opaque = Base64.encode(MessageAuthenticationCode.make(Array("opaque:".utf8) + realm, key: key).prefix(12))
         self.opaque = opaque
         // The length keeps realm and opaque apart.
-        scope = Self.bytes(of: UInt64(realm.count)) + realm + Array(opaque.utf8)
+        self.scope = Self.bytes(of: UInt64(realm.count)) + realm + Array(opaque.utf8)
     }
 
     /// A nonce issued at `now` (microseconds since 1970).
     package func make(now: UInt64, using generator: inout some RandomNumberGenerator) -> String {
         let nonce = DigestNonce(issued: now, random: generator.next(), moreRandom: generator.next())
         let head = Self.head(of: nonce)
-        return Base64.encode(head + seal(head))
+        return Base64.encode(head + self.seal(head))
     }
 
     /// The nonce of that text; `nil` when it is none that was made with this key for this realm.
     package func read(_ text: String) -> DigestNonce? {
         guard text.utf8.count == 48, let bytes = Base64.decode(text), bytes.count == 36 else { return nil }
-        guard MessageAuthenticationCode.isEqual(bytes[20...], seal(Array(bytes[..<20]))) else { return nil }
+        guard MessageAuthenticationCode.isEqual(bytes[20...], self.seal(Array(bytes[..<20]))) else { return nil }
         func number(_ range: Range<Int>) -> UInt64 { bytes[range].reduce(0) { $0 << 8 | UInt64($1) } }
         return DigestNonce(
             issued: number(0..<8),
@@ -49,7 +49,7 @@ package struct DigestNonceSeal: Sendable {
     }
 
     private func seal(_ head: [UInt8]) -> ArraySlice<UInt8> {
-        MessageAuthenticationCode.make(Array("nonce:".utf8) + head + scope, key: key).prefix(16)
+        MessageAuthenticationCode.make(Array("nonce:".utf8) + head + self.scope, key: self.key).prefix(16)
     }
 
     private static func head(of nonce: DigestNonce) -> [UInt8] {

@@ -48,7 +48,7 @@ package struct DigestVerifier: Sendable {
             .map(\.element)
         self.offersIntegrity = offersIntegrity
         self.acceptsHashedUsers = acceptsHashedUsers
-        seal = DigestNonceSeal(realm: realm, key: key)
+        self.seal = DigestNonceSeal(realm: realm, key: key)
     }
 
     /// One challenge for each algorithm, with a fresh nonce that any of them may be answered with.
@@ -61,12 +61,14 @@ package struct DigestVerifier: Sendable {
         now: UInt64,
         using generator: inout some RandomNumberGenerator
     ) -> [String] {
-        let nonce = seal.make(now: now, using: &generator)
-        return algorithms.map { algorithm in
+        let nonce = self.seal.make(now: now, using: &generator)
+        return self.algorithms.map { algorithm in
             // Which values are quoted and which are not is fixed (section 3.3), since old clients know one form only.
-            var challenge = "Digest realm=\(quoted(realm)), qop=\"auth\(offersIntegrity ? ", auth-int" : "")\", "
-            challenge += "algorithm=\(algorithm.rawValue), nonce=\"\(nonce)\", opaque=\"\(seal.opaque)\", charset=UTF-8"
-            if acceptsHashedUsers { challenge += ", userhash=true" }
+            var challenge =
+                "Digest realm=\(quoted(self.realm)), qop=\"auth\(self.offersIntegrity ? ", auth-int" : "")\", "
+            challenge +=
+                "algorithm=\(algorithm.rawValue), nonce=\"\(nonce)\", opaque=\"\(self.seal.opaque)\", charset=UTF-8"
+            if self.acceptsHashedUsers { challenge += ", userhash=true" }
             if isStale { challenge += ", stale=true" }
             return challenge
         }
@@ -77,16 +79,16 @@ package struct DigestVerifier: Sendable {
     /// `method`, `target` and `entity` are those of the very request that carried the value: the signature must not open
     /// anything else (threat G6).
     package func claim(of value: String, method: String, target: String, entity: ByteBuffer = ByteBuffer()) -> Claim? {
-        guard let given = try? DigestAuthorization(value), given.realm == realm, given.uri == target,
-            let opaque = given.opaque, algorithms.contains(given.algorithm),
-            given.protection == .authentication || offersIntegrity,
-            !given.isUserHashed || acceptsHashedUsers
+        guard let given = try? DigestAuthorization(value), given.realm == self.realm, given.uri == target,
+            let opaque = given.opaque, self.algorithms.contains(given.algorithm),
+            given.protection == .authentication || self.offersIntegrity,
+            !given.isUserHashed || self.acceptsHashedUsers
         else { return nil }
         return Claim(
             authorization: given,
             exchange: given.exchange(method: method, entity: entity),
             // Another opaque is that of another key, as its nonce is.
-            nonce: opaque == seal.opaque ? seal.read(given.nonce) : nil
+            nonce: opaque == self.seal.opaque ? self.seal.read(given.nonce) : nil
         )
     }
 
@@ -97,7 +99,7 @@ package struct DigestVerifier: Sendable {
     ///   - now: microseconds since 1970.
     package func judge(_ claim: Claim, key: String?, counts: inout NonceCounts, now: UInt64) -> Verdict {
         let exchange = claim.exchange
-        let expected = exchange.response(key: key ?? decoy(for: exchange.algorithm))
+        let expected = exchange.response(key: key ?? self.decoy(for: exchange.algorithm))
         // Digests of equal length; the comparison stops at no byte (threat G2).
         let isEqual = MessageAuthenticationCode.isEqual(
             Array(claim.authorization.response.utf8),
@@ -123,10 +125,10 @@ package struct DigestConfirmation: Sendable {
 
     /// The value of Authentication-Info for an answer with `entity`.
     package func authenticationInfo(entity: ByteBuffer = ByteBuffer()) -> String {
-        let proof = exchange.responseAuthentication(key: key, entity: entity)
-        let protection = (exchange.protection ?? .authentication).rawValue
-        return "rspauth=\"\(proof)\", qop=\(protection), cnonce=\(quoted(exchange.clientNonce)), "
-            + "nc=\(exchange.nonceCountText)"
+        let proof = self.exchange.responseAuthentication(key: self.key, entity: entity)
+        let protection = (self.exchange.protection ?? .authentication).rawValue
+        return "rspauth=\"\(proof)\", qop=\(protection), cnonce=\(quoted(self.exchange.clientNonce)), "
+            + "nc=\(self.exchange.nonceCountText)"
     }
 }
 
@@ -143,7 +145,7 @@ extension DigestVerifier.Claim: CustomStringConvertible, CustomReflectable {
 }
 
 extension DigestVerifier: CustomStringConvertible, CustomReflectable {
-    package var description: String { "Digest for \(quoted(realm))" }
+    package var description: String { "Digest for \(quoted(self.realm))" }
 
-    package var customMirror: Mirror { Mirror(self, children: ["verifier": description]) }
+    package var customMirror: Mirror { Mirror(self, children: ["verifier": self.description]) }
 }

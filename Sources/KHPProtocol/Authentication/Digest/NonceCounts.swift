@@ -32,46 +32,47 @@ package struct NonceCounts: Sendable {
         self.capacity = max(capacity, 1)
     }
 
-    package var count: Int { counts.count }
+    package var count: Int { self.counts.count }
 
     /// A right answer used `nonce` with `count` at `now`, in microseconds since 1970. Call it for nothing else: what an
     /// attacker without a password can make must not fill the table.
     package mutating func use(_ nonce: DigestNonce, count: UInt32, now: UInt64) -> Use {
-        while let oldest = byAge.first, isTooOld(oldest, now) { drop() }
-        guard nonce.issued > floor, !isTooOld(nonce, now), nonce.issued <= now.addingSaturated(Self.skew) else {
+        while let oldest = self.byAge.first, self.isTooOld(oldest, now) { self.drop() }
+        guard nonce.issued > self.floor, !self.isTooOld(nonce, now), nonce.issued <= now.addingSaturated(Self.skew)
+        else {
             return .stale
         }
-        if let used = counts[nonce] {
+        if let used = self.counts[nonce] {
             guard count > used else { return .replayed }
         } else {
-            byAge.append(nonce)
-            rise(from: byAge.count - 1)
+            self.byAge.append(nonce)
+            self.rise(from: self.byAge.count - 1)
         }
-        counts.updateValue(count, forKey: nonce)
-        while counts.count > capacity { drop() }
+        self.counts.updateValue(count, forKey: nonce)
+        while self.counts.count > self.capacity { self.drop() }
         return .fresh
     }
 
     private func isTooOld(_ nonce: DigestNonce, _ now: UInt64) -> Bool {
-        nonce.issued.addingSaturated(lifetime) < now
+        nonce.issued.addingSaturated(self.lifetime) < now
     }
 
     private mutating func drop() {
-        guard let oldest = byAge.first, let last = byAge.popLast() else { return }
-        if !byAge.isEmpty {
-            byAge[0] = last
-            sink()
+        guard let oldest = self.byAge.first, let last = self.byAge.popLast() else { return }
+        if !self.byAge.isEmpty {
+            self.byAge[0] = last
+            self.sink()
         }
-        counts.removeValue(forKey: oldest)
-        floor = max(floor, oldest.issued)
+        self.counts.removeValue(forKey: oldest)
+        self.floor = max(self.floor, oldest.issued)
     }
 
     private mutating func rise(from index: Int) {
         var index = index
         while index > 0 {
             let parent = (index - 1) / 2
-            guard byAge[index].issued < byAge[parent].issued else { return }
-            byAge.swapAt(index, parent)
+            guard self.byAge[index].issued < self.byAge[parent].issued else { return }
+            self.byAge.swapAt(index, parent)
             index = parent
         }
     }
@@ -80,11 +81,11 @@ package struct NonceCounts: Sendable {
         var index = 0
         while true {
             var least = index
-            for child in [2 * index + 1, 2 * index + 2] where child < byAge.count {
-                if byAge[child].issued < byAge[least].issued { least = child }
+            for child in [2 * index + 1, 2 * index + 2] where child < self.byAge.count {
+                if self.byAge[child].issued < self.byAge[least].issued { least = child }
             }
             guard least != index else { return }
-            byAge.swapAt(index, least)
+            self.byAge.swapAt(index, least)
             index = least
         }
     }

@@ -25,30 +25,32 @@ struct EscapedControl: Sendable {
             parameter.name.utf8.count == 8, let number = UInt32(parameter.name, radix: 16),
             parameter.name.utf8.first != UInt8(ascii: "+"), number & 0x8080_8080 == 0
         else { return nil }
-        bytes = [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: number >> $0) }
+        self.bytes = [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: number >> $0) }
     }
 
     /// The four bytes as a message.
-    var escape: WebSocketMessage { .text(String(decoding: bytes, as: UTF8.self)) }
+    var escape: WebSocketMessage { .text(String(decoding: self.bytes, as: UTF8.self)) }
 
     /// A control message.
-    func message(_ content: [UInt8]) -> WebSocketMessage { .text(String(decoding: bytes + content, as: UTF8.self)) }
+    func message(_ content: [UInt8]) -> WebSocketMessage {
+        .text(String(decoding: self.bytes + content, as: UTF8.self))
+    }
 
     /// Whether the application's message has to be escaped. Binary ones never are.
     func needsEscape(_ message: WebSocketMessage) -> Bool {
         guard case .text(let text) = message else { return false }
-        return text.utf8.starts(with: bytes)
+        return text.utf8.starts(with: self.bytes)
     }
 
     /// Tells what a received message is.
     mutating func receive(_ message: some Sequence<UInt8>) -> Received {
-        if isEscaped {
-            isEscaped = false
+        if self.isEscaped {
+            self.isEscaped = false
             return .application
         }
-        guard message.starts(with: bytes) else { return .application }
-        let content = Array(message.dropFirst(bytes.count))
-        isEscaped = content.isEmpty
+        guard message.starts(with: self.bytes) else { return .application }
+        let content = Array(message.dropFirst(self.bytes.count))
+        self.isEscaped = content.isEmpty
         return content.isEmpty ? .escape : .control(content)
     }
 }

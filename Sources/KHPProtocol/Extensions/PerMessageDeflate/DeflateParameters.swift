@@ -31,15 +31,15 @@ struct DeflateParameters: Equatable {
         guard !parameters.hasDuplicates else { return nil }
         for parameter in parameters.all {
             switch (parameter.name, parameter.value) {
-            case ("server_no_context_takeover", nil): serverNoContextTakeover = true
-            case ("client_no_context_takeover", nil): clientNoContextTakeover = true
+            case ("server_no_context_takeover", nil): self.serverNoContextTakeover = true
+            case ("client_no_context_takeover", nil): self.clientNoContextTakeover = true
             case ("server_max_window_bits", let value?):
                 guard let bits = Self.windowBits(value) else { return nil }
-                serverWindow = .bits(bits)
-            case ("client_max_window_bits", nil) where isOffer: clientWindow = .unlimited
+                self.serverWindow = .bits(bits)
+            case ("client_max_window_bits", nil) where isOffer: self.clientWindow = .unlimited
             case ("client_max_window_bits", let value?):
                 guard let bits = Self.windowBits(value) else { return nil }
-                clientWindow = .bits(bits)
+                self.clientWindow = .bits(bits)
             default: return nil
             }
         }
@@ -56,10 +56,10 @@ struct DeflateParameters: Equatable {
     /// As they stand in the header field.
     var parameters: ExtensionParameters {
         var parameters = ExtensionParameters()
-        if serverNoContextTakeover { parameters.append("server_no_context_takeover") }
-        if clientNoContextTakeover { parameters.append("client_no_context_takeover") }
-        Self.append("server_max_window_bits", serverWindow, to: &parameters)
-        Self.append("client_max_window_bits", clientWindow, to: &parameters)
+        if self.serverNoContextTakeover { parameters.append("server_no_context_takeover") }
+        if self.clientNoContextTakeover { parameters.append("client_no_context_takeover") }
+        Self.append("server_max_window_bits", self.serverWindow, to: &parameters)
+        Self.append("client_max_window_bits", self.clientWindow, to: &parameters)
         return parameters
     }
 

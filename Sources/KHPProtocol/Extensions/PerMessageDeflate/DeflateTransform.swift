@@ -39,7 +39,7 @@ struct DeflateTransform: FrameTransform {
 
     mutating func inbound(_ piece: inout MessagePiece, into output: inout ByteBuffer, room: Int) throws -> Bool {
         do throws(InflateError) {
-            return try inflate(&piece, into: &output, room: room)
+            return try self.inflate(&piece, into: &output, room: room)
         } catch .invalid {
             throw WebSocketError(
                 .protocolViolation,
@@ -57,31 +57,31 @@ struct DeflateTransform: FrameTransform {
         into output: inout ByteBuffer,
         room: Int
     ) throws(InflateError) -> Bool {
-        let inflater = try takeInflater()
+        let inflater = try self.takeInflater()
         var room = room
-        if piece.bytes.readableBytes > 0 || owesOutput {
-            hasInput = true
+        if piece.bytes.readableBytes > 0 || self.owesOutput {
+            self.hasInput = true
             let before = output.readableBytes
             let result = try piece.bytes.withUnsafeReadableBytes { bytes throws(InflateError) in
                 try inflater.run(bytes, into: &output, room: room)
             }
             piece.bytes.moveReaderIndex(forwardBy: result.used)
             room -= output.readableBytes - before
-            owesOutput = !result.isDone
+            self.owesOutput = !result.isDone
             guard result.isDone, piece.bytes.readableBytes == 0 else { return false }
         }
         guard piece.isLast else { return true }
         // Nothing at all stands for nothing. Behind a final block, whose sender need not leave the tail out, there may
         // be nothing either.
-        if hasInput, tailBytes > 0 || !inflater.isBehindFinalBlock {
-            guard try inflateTail(inflater, into: &output, room: room) else { return false }
+        if self.hasInput, self.tailBytes > 0 || !inflater.isBehindFinalBlock {
+            guard try self.inflateTail(inflater, into: &output, room: room) else { return false }
             guard inflater.isBetweenBlocks else { throw .invalid }
         }
-        hasInput = false
-        tailBytes = 0
-        if !settings.peerKeepsContext {
+        self.hasInput = false
+        self.tailBytes = 0
+        if !self.settings.peerKeepsContext {
             self.inflater = nil
-            pool.giveBack(inflater)
+            self.pool.giveBack(inflater)
         }
         return true
     }
@@ -92,18 +92,18 @@ struct DeflateTransform: FrameTransform {
         room: Int
     ) throws(InflateError) -> Bool {
         guard room > 0 else { return false }
-        let start = tailBytes
+        let start = self.tailBytes
         let result = try Self.tail.withUnsafeReadableBytes { bytes throws(InflateError) in
             try inflater.run(UnsafeRawBufferPointer(rebasing: bytes[start...]), into: &output, room: room)
         }
-        tailBytes += result.used
+        self.tailBytes += result.used
         return result.isDone
     }
 
     /// The stream, as this value's own.
     private mutating func takeInflater() throws(InflateError) -> Inflater {
         if inflater == nil {
-            inflater = try pool.inflater(windowBits: settings.inflateWindowBits)
+            inflater = try self.pool.inflater(windowBits: self.settings.inflateWindowBits)
         } else if !isKnownUniquelyReferenced(&inflater), let shared = inflater {
             inflater = try Inflater(copying: shared)
         }
@@ -115,23 +115,23 @@ struct DeflateTransform: FrameTransform {
 
     mutating func outbound(_ piece: inout MessagePiece, into output: inout ByteBuffer) throws {
         if piece.isFirst {
-            let isSmall = piece.isLast && piece.bytes.readableBytes < settings.threshold
-            isCompressing = !isSmall && !piece.options.contains(.uncompressed)
-            if isCompressing { piece.reservedBits.insert(.rsv1) }
+            let isSmall = piece.isLast && piece.bytes.readableBytes < self.settings.threshold
+            self.isCompressing = !isSmall && !piece.options.contains(.uncompressed)
+            if self.isCompressing { piece.reservedBits.insert(.rsv1) }
         }
-        guard isCompressing else {
+        guard self.isCompressing else {
             output = piece.bytes
             return
         }
         do throws(InflateError) {
-            try deflate(&piece, into: &output)
+            try self.deflate(&piece, into: &output)
         } catch {
             throw Self.noMemory
         }
     }
 
     private mutating func deflate(_ piece: inout MessagePiece, into output: inout ByteBuffer) throws(InflateError) {
-        let deflater = try takeDeflater()
+        let deflater = try self.takeDeflater()
         if piece.bytes.readableBytes > 0 {
             try piece.bytes.withUnsafeReadableBytes { bytes throws(InflateError) in
                 try deflater.run(bytes, into: &output)
@@ -141,9 +141,9 @@ struct DeflateTransform: FrameTransform {
             // An empty stored block less its tail (section 7.2.3.6).
             output.writeInteger(UInt8(0))
         }
-        guard piece.isLast, !settings.keepsContext else { return }
+        guard piece.isLast, !self.settings.keepsContext else { return }
         self.deflater = nil
-        pool.giveBack(deflater)
+        self.pool.giveBack(deflater)
         if piece.isFirst, output.readableBytes >= piece.bytes.readableBytes {
             // Nothing was gained. With a context it must go out compressed all the same: the peer has to know it.
             output = piece.bytes
@@ -154,7 +154,7 @@ struct DeflateTransform: FrameTransform {
     /// The stream, as this value's own.
     private mutating func takeDeflater() throws(InflateError) -> Deflater {
         if deflater == nil {
-            deflater = try pool.deflater(settings.deflater)
+            deflater = try self.pool.deflater(self.settings.deflater)
         } else if !isKnownUniquelyReferenced(&deflater), let shared = deflater {
             deflater = try Deflater(copying: shared)
         }
@@ -164,8 +164,8 @@ struct DeflateTransform: FrameTransform {
 
     /// Gives back what it holds.
     mutating func closed() {
-        inflater = nil
-        deflater = nil
+        self.inflater = nil
+        self.deflater = nil
     }
 
     private static var noMemory: WebSocketError {

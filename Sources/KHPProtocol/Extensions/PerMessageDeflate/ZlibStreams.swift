@@ -26,9 +26,9 @@ final class Inflater: @unchecked Sendable {
     /// - Parameter windowBits: 9 to 15. About 7 KiB, and once something was inflated the window of 2^windowBits more.
     init(windowBits: Int) throws(InflateError) {
         self.windowBits = Int32(windowBits)
-        stream = .allocate(capacity: 1)
-        stream.initialize(to: z_stream())
-        guard khp_inflate_init(stream, self.windowBits) == Z_OK else {
+        self.stream = .allocate(capacity: 1)
+        self.stream.initialize(to: z_stream())
+        guard khp_inflate_init(self.stream, self.windowBits) == Z_OK else {
             // What `init` throws after all is set up, `deinit` cleans up.
             throw .memory
         }
@@ -36,24 +36,24 @@ final class Inflater: @unchecked Sendable {
 
     /// The same state once more.
     init(copying other: Inflater) throws(InflateError) {
-        windowBits = other.windowBits
-        isBehindFinalBlock = other.isBehindFinalBlock
-        isBetweenBlocks = other.isBetweenBlocks
-        stream = .allocate(capacity: 1)
-        stream.initialize(to: z_stream())
-        guard inflateCopy(stream, other.stream) == Z_OK else { throw .memory }
+        self.windowBits = other.windowBits
+        self.isBehindFinalBlock = other.isBehindFinalBlock
+        self.isBetweenBlocks = other.isBetweenBlocks
+        self.stream = .allocate(capacity: 1)
+        self.stream.initialize(to: z_stream())
+        guard inflateCopy(self.stream, other.stream) == Z_OK else { throw .memory }
     }
 
     deinit {
-        inflateEnd(stream)
-        stream.deallocate()
+        inflateEnd(self.stream)
+        self.stream.deallocate()
     }
 
     /// Forgets everything.
     func reset() {
-        inflateReset(stream)
-        isBehindFinalBlock = false
-        isBetweenBlocks = false
+        inflateReset(self.stream)
+        self.isBehindFinalBlock = false
+        self.isBetweenBlocks = false
     }
 
     /// Inflates until the input is used up or there is no more room.
@@ -69,19 +69,25 @@ final class Inflater: @unchecked Sendable {
         while room > 0 {
             // Text swells to four times its size, more or less; the buffer grows by doubling anyway.
             let guess = max(256, min(room, (input.count - used) * 4))
-            let (consumed, produced, wanted, code) = step(input, from: used, into: &output, atMost: room, guess: guess)
+            let (consumed, produced, wanted, code) = self.step(
+                input,
+                from: used,
+                into: &output,
+                atMost: room,
+                guess: guess
+            )
             used += consumed
             room -= produced
             if consumed > 0 || produced > 0 {
-                isBehindFinalBlock = false
-                isBetweenBlocks = stream.pointee.data_type & 128 != 0
+                self.isBehindFinalBlock = false
+                self.isBetweenBlocks = self.stream.pointee.data_type & 128 != 0
             }
             switch code {
             case Z_STREAM_END:
                 // A final block ends neither the message nor the context (RFC 7692 section 7.2.3.4). Keeping the window
                 // costs nothing, however often a peer does this.
-                guard inflateResetKeep(stream) == Z_OK else { throw .invalid }
-                (isBehindFinalBlock, isBetweenBlocks) = (true, true)
+                guard inflateResetKeep(self.stream) == Z_OK else { throw .invalid }
+                (self.isBehindFinalBlock, self.isBetweenBlocks) = (true, true)
                 if used == input.count { return (used, true) }
             case Z_OK, Z_BUF_ERROR:
                 // Room that was not needed shows that there is no more to come.
@@ -109,14 +115,14 @@ final class Inflater: @unchecked Sendable {
             let available = min(rest.count, Int(Int32.max))
             wanted = min(target.count, room, Int(Int32.max))
             // zlib does not write to its input.
-            stream.pointee.next_in = UnsafeMutablePointer(mutating: rest.bindMemory(to: UInt8.self).baseAddress)
-            stream.pointee.avail_in = UInt32(available)
-            stream.pointee.next_out = target.bindMemory(to: UInt8.self).baseAddress
-            stream.pointee.avail_out = UInt32(wanted)
-            code = inflate(stream, Z_SYNC_FLUSH)
-            consumed = available - Int(stream.pointee.avail_in)
-            defer { (stream.pointee.next_in, stream.pointee.next_out) = (nil, nil) }
-            return wanted - Int(stream.pointee.avail_out)
+            self.stream.pointee.next_in = UnsafeMutablePointer(mutating: rest.bindMemory(to: UInt8.self).baseAddress)
+            self.stream.pointee.avail_in = UInt32(available)
+            self.stream.pointee.next_out = target.bindMemory(to: UInt8.self).baseAddress
+            self.stream.pointee.avail_out = UInt32(wanted)
+            code = inflate(self.stream, Z_SYNC_FLUSH)
+            consumed = available - Int(self.stream.pointee.avail_in)
+            defer { (self.stream.pointee.next_in, self.stream.pointee.next_out) = (nil, nil) }
+            return wanted - Int(self.stream.pointee.avail_out)
         }
         return (consumed, produced, wanted, code)
     }
@@ -140,29 +146,29 @@ final class Deflater: @unchecked Sendable {
     /// Takes 2^(windowBits + 2) + 2^(memoryLevel + 9) bytes.
     init(_ settings: Settings) throws(InflateError) {
         self.settings = settings
-        stream = .allocate(capacity: 1)
-        stream.initialize(to: z_stream())
-        guard khp_deflate_init(stream, settings.level, settings.windowBits, settings.memoryLevel) == Z_OK else {
+        self.stream = .allocate(capacity: 1)
+        self.stream.initialize(to: z_stream())
+        guard khp_deflate_init(self.stream, settings.level, settings.windowBits, settings.memoryLevel) == Z_OK else {
             throw .memory
         }
     }
 
     /// The same state once more.
     init(copying other: Deflater) throws(InflateError) {
-        settings = other.settings
-        stream = .allocate(capacity: 1)
-        stream.initialize(to: z_stream())
-        guard deflateCopy(stream, other.stream) == Z_OK else { throw .memory }
+        self.settings = other.settings
+        self.stream = .allocate(capacity: 1)
+        self.stream.initialize(to: z_stream())
+        guard deflateCopy(self.stream, other.stream) == Z_OK else { throw .memory }
     }
 
     deinit {
-        deflateEnd(stream)
-        stream.deallocate()
+        deflateEnd(self.stream)
+        self.stream.deallocate()
     }
 
     /// Forgets everything.
     func reset() {
-        deflateReset(stream)
+        deflateReset(self.stream)
     }
 
     /// Compresses all of the input, up to a byte boundary: the output ends in an empty stored block (00 00 FF FF).
@@ -177,15 +183,17 @@ final class Deflater: @unchecked Sendable {
             output.writeWithUnsafeMutableBytes(minimumWritableBytes: max(64, chunk / 4)) { target in
                 let rest = UnsafeRawBufferPointer(rebasing: input[used..<(used + chunk)])
                 let room = min(target.count, Int(Int32.max))
-                stream.pointee.next_in = UnsafeMutablePointer(mutating: rest.bindMemory(to: UInt8.self).baseAddress)
-                stream.pointee.avail_in = UInt32(chunk)
-                stream.pointee.next_out = target.bindMemory(to: UInt8.self).baseAddress
-                stream.pointee.avail_out = UInt32(room)
-                code = deflate(stream, isLast ? Z_SYNC_FLUSH : Z_NO_FLUSH)
-                used += chunk - Int(stream.pointee.avail_in)
-                isFull = stream.pointee.avail_out == 0
-                defer { (stream.pointee.next_in, stream.pointee.next_out) = (nil, nil) }
-                return room - Int(stream.pointee.avail_out)
+                self.stream.pointee.next_in = UnsafeMutablePointer(
+                    mutating: rest.bindMemory(to: UInt8.self).baseAddress
+                )
+                self.stream.pointee.avail_in = UInt32(chunk)
+                self.stream.pointee.next_out = target.bindMemory(to: UInt8.self).baseAddress
+                self.stream.pointee.avail_out = UInt32(room)
+                code = deflate(self.stream, isLast ? Z_SYNC_FLUSH : Z_NO_FLUSH)
+                used += chunk - Int(self.stream.pointee.avail_in)
+                isFull = self.stream.pointee.avail_out == 0
+                defer { (self.stream.pointee.next_in, self.stream.pointee.next_out) = (nil, nil) }
+                return room - Int(self.stream.pointee.avail_out)
             }
             guard code == Z_OK || code == Z_BUF_ERROR else { throw .memory }
             if used == input.count, isLast, !isFull { return }
@@ -226,12 +234,12 @@ final class ZlibPool: Sendable {
 
     func giveBack(_ inflater: Inflater) {
         inflater.reset()
-        idle.withLock { if $0.inflaters.count < Self.kept { $0.inflaters.append(inflater) } }
+        self.idle.withLock { if $0.inflaters.count < Self.kept { $0.inflaters.append(inflater) } }
     }
 
     func giveBack(_ deflater: Deflater) {
         deflater.reset()
-        idle.withLock { if $0.deflaters.count < Self.kept { $0.deflaters.append(deflater) } }
+        self.idle.withLock { if $0.deflaters.count < Self.kept { $0.deflaters.append(deflater) } }
     }
 }
 
