@@ -7,7 +7,7 @@ import KHPClient
 import KHPServer
 import NIOCore
 
-// What `khp hash --digest desk joe` prints; a server reads it from a file.
+// The output of `khp hash --digest desk joe`; a server reads it from a file.
 let key = DigestAlgorithm.sha256.key(user: "joe", realm: "desk", password: "welcome")
 let users = try UsersFile("joe:desk:SHA-256:\(key)", name: "users")
 

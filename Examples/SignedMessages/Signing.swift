@@ -7,7 +7,7 @@ import NIOCore
 
 struct Signing: WebSocketExtension {
     let name = "x-signed"
-    /// What both ends have in common and never send. Never shown: this type describes itself without it.
+    /// The secret of both ends, which they never send. Never shown: this type describes itself without it.
     let key: [UInt8]
 
     /// The one algorithm: a server declines any other, and a client that insists on signatures then sees that there are

@@ -1,5 +1,5 @@
-// What the signatures of the example are worth: every message that was changed, played again or signed with another
-// key ends the connection.
+// The signatures of the example hold: every message that was changed, played again or signed with another key ends the
+// connection.
 
 import KHPProtocol
 import KHPTesting

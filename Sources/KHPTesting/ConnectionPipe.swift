@@ -20,7 +20,7 @@ import NIOCore
 /// #expect(pipe.takeMessages(at: .server) == [.text("hello")])
 /// ```
 public struct ConnectionPipe {
-    /// What the client asks for.
+    /// The client's wishes.
     public struct Client: Sendable {
         /// Where it connects to.
         public var url = "ws://example.com/"
@@ -32,13 +32,13 @@ public struct ConnectionPipe {
         public var extensions: [any WebSocketExtension]
         /// The names of those among them without which it does not open.
         public var requiredExtensions: Set<String> = []
-        /// Whether it wants the extended handshake.
+        /// The client's policy on the extended handshake.
         public var extendedHandshake: ExtendedHandshakePolicy
         /// Further fields of its extended request.
         public var extendedHeaders = HTTPFields()
         /// Bounds on the messages that it receives.
         public var messages = MessageLimits()
-        /// Whether messages arrive whole or in chunks, which then are put together again.
+        /// The delivery of messages: whole, or in chunks that the pipe puts together again.
         public var delivery = Delivery.messages
 
         /// A client that asks for these.
@@ -53,7 +53,7 @@ public struct ConnectionPipe {
         }
     }
 
-    /// What the server offers; it accepts every request.
+    /// The server's offers. It accepts every request.
     public struct Server: Sendable {
         /// The subprotocols that it speaks, in order of preference.
         public var subprotocols: [String]
@@ -63,7 +63,7 @@ public struct ConnectionPipe {
         public var extendedHandshake: ServerExtendedHandshake
         /// Bounds on the messages that it receives.
         public var messages = MessageLimits()
-        /// Whether messages arrive whole or in chunks, which then are put together again.
+        /// The delivery of messages: whole, or in chunks that the pipe puts together again.
         public var delivery = Delivery.messages
 
         /// A server that offers these.

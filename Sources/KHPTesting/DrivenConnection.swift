@@ -7,7 +7,7 @@ import NIOCore
 struct DrivenConnection {
     var connection: Connection
     var now: NIODeadline
-    /// What the connection has said and nobody has taken yet.
+    /// The bytes that the connection has written and nobody has taken yet.
     var output = ByteBuffer()
     var received: [(kind: MessageKind, payload: ByteBuffer)] = []
     private(set) var opened: Negotiation?
@@ -16,7 +16,7 @@ struct DrivenConnection {
     private(set) var hop: HopOutcome?
     /// The 101 of the opening, where the extended handshake followed.
     private(set) var established: ResponseHead?
-    /// What waits for a decision; whoever decides takes it.
+    /// The challenge that waits for a decision. The code that decides takes it.
     var challenge: (response: HandshakeResponse, layer: HandshakeLayer)?
     var openingRequest: OpeningRequest?
     var extendedRequest: ExtendedRequest?

@@ -1,7 +1,7 @@
 // TCP's own way to notice a peer that has vanished: where nothing is read, because the application is behind, and nothing
 // is said, no ping of ours can.
 
-package import KHPProtocol
+import KHPProtocol
 package import NIOCore
 package import NIOPosix
 

@@ -160,7 +160,7 @@ struct CompressionTests {
         "Threat C4: no streams before the first compressed message, nor between messages without context"
     )
     func idleMemory() async throws {
-        // What 200 connections on both ends hold: 2 x 200 x (32 + 39) KiB with context.
+        // The memory of 200 connections on both ends: 2 x 200 x (32 + 39) KiB with context.
         func held(takeover: Bool) async throws -> Int? {
             try await withServer {
                 Endpoint("/echo", extensions: [PerMessageDeflate()]) { socket in

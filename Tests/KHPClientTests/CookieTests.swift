@@ -125,7 +125,7 @@ struct CookieTests {
             try await WebSocketClient(configuration: configuration).withConnection(to: url) {
                 #expect($0.negotiated.cookies.isEmpty)
             }
-            // What was handed over can be used.
+            // A store that was handed over can be used.
             configuration.cookies = .store(store)
             try await WebSocketClient(configuration: configuration).withConnection(to: url) { _ in }
             #expect(seen().last == "/set b=2; a=1")

@@ -1,4 +1,4 @@
-// What may be described at any time: clients, servers and sockets have parts that change under other threads.
+// Descriptions may be asked for at any time: clients, servers and sockets have parts that change under other threads.
 
 import KHPClient
 import KHPServer

@@ -219,7 +219,7 @@ struct DialectTests {
             }
             #expect(negotiated.dialect == .hixie76)
             #expect(negotiated.status == 101)
-            // Who has understood and refuses is asked once.
+            // A server that has understood and refuses is asked once.
             let refusal = await #expect(throws: WebSocketError.self) {
                 try await WebSocketClient(configuration: configuration).connect(to: "ws://127.0.0.1:\(port)/other")
             }

@@ -1,6 +1,7 @@
 // Hostile bytes as a server's answers, over real sockets: 1,000 strings at each stage through one client and one
-// listener that live all the while. The 10,000 of each stage are in memory (HostilePeerTests); what is looked at here is
-// what comes in addition with sockets: connects that never return, memory that grows, a client that is of no use after.
+// listener that live all the while. The 10,000 of each stage are in memory (HostilePeerTests); what is looked at here
+// is what comes in addition with sockets: connects that never return, memory that grows, a client that is of no use
+// after.
 
 import Foundation
 import HTTPTypes
@@ -29,7 +30,7 @@ struct HostileServerTests {
     static let count = 1000
     static let atOnce = 8
 
-    /// What a connect and what follows it may end with, whatever a server does.
+    /// The errors with which a connect, and the socket behind it, may end, whatever a server does.
     static let documented: Set<WebSocketError.Code> = [
         .timeout, .connectFailed, .openingRefused, .openingInvalid, .extendedRequired, .extendedRefused,
         .extendedInvalid,

@@ -41,7 +41,7 @@ struct KaazingGatewayTests {
                 for try await message in socket.messages.prefix(1) { #expect(message == .text("Grüße")) }
             }
         }
-        // What asks for the exchange is added to the opening, and only there.
+        // The parameter that asks for the exchange is added to the opening, and only there.
         let heads = requests.withLock { $0 }
         #expect(heads.first?.hasPrefix("GET /echo?desk=7\(legacy ? "&.kl=Y" : "") HTTP/1.1\r\n") == true)
         #expect(heads.last?.hasPrefix("GET /echo?desk=7 HTTP/1.1\r\n") == true)

@@ -35,7 +35,7 @@ final class HeardHeads: Sendable {
     }
 }
 
-/// What to do with a head.
+/// The answer to a head.
 enum Said: Sendable {
     case text(String)
     case textThenClose(String)

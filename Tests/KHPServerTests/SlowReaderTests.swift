@@ -1,4 +1,4 @@
-// What was sent before a close arrives at a peer that is slow to read it, however short the close timeout is.
+// Messages sent before a close arrive at a peer that is slow to read them, however short the close timeout is.
 
 import Foundation
 import KHPServer

@@ -33,7 +33,7 @@ struct SenderTests {
             }
             #expect(ContinuousClock.now - began < .seconds(5))
             #expect(try await served.on { $0.closeInfo == nil })
-            // What was accepted arrives, and nothing of what was refused.
+            // The accepted message arrives, and nothing of the refused one.
             #expect(try await self.texts(served).isEmpty)
             try await served.client.send(maskedFrame(8, [3, 232]))
             #expect(try await closing.value.clean)

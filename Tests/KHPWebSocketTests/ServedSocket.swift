@@ -39,7 +39,7 @@ struct ServedSocket: Sendable {
     private static let more = 3 << 20
 }
 
-/// What the delegate makes when the socket opens.
+/// The value that the delegate makes when the socket opens.
 private struct Opened: Sendable {
     let socket: WebSocket
     let inbox: Inbox

@@ -50,7 +50,7 @@ struct SimulatedSide {
             }
             self.take(action, now)
         }
-        // What had arrived before the end stays for the application.
+        // Messages that had arrived before the end stay for the application.
         while self.closed != nil, !self.isPaused, let action = self.connection.nextUnread(now: now) {
             self.take(action, now)
         }
@@ -143,7 +143,7 @@ struct SimulatedSide {
         } catch {}
     }
 
-    /// What the shell writes, as one buffer.
+    /// The bytes that the shell writes, as one buffer.
     mutating func takeOutput() -> ByteBuffer {
         var bytes = ByteBuffer()
         while let buffer = self.connection.output.next() { bytes.writeImmutableBuffer(buffer) }

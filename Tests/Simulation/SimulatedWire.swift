@@ -12,7 +12,7 @@ struct SimulatedWire {
     private(set) var endIsDelivered = false
     /// Nothing is delivered while this holds.
     var isStalled = false
-    /// What is written from now on is lost, and the receiver learns nothing.
+    /// `true` when bytes written from now on are lost, and the receiver learns nothing.
     private(set) var isCut = false
 
     var pendingBytes: Int { self.pending.readableBytes }

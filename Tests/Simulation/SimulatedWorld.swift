@@ -394,7 +394,7 @@ struct SimulatedWorld {
 
     // MARK: After each step
 
-    /// What the shell does after each event: drive, write, tell of congestion, end the transport; then the invariants.
+    /// The shell's work after each event: drive, write, tell of congestion, end the transport; then the invariants.
     private mutating func after(_ role: Role) throws(Violation) {
         let other = Self.other(role)
         self[role].drive(self.now)
@@ -407,7 +407,7 @@ struct SimulatedWorld {
             self.write(from: role)
         }
         if self[role].closed != nil { self[wireTo: other].finish(.orderly) }
-        // What this side has read may have made room for the other.
+        // The bytes that this side has read may have made room for the other.
         if self[other].isCongested, self[wireTo: role].pendingBytes <= 32 * 1024 {
             self[other].isCongested = false
             self[other].connection.setCongested(false, now: self.now)
@@ -438,8 +438,8 @@ struct SimulatedWorld {
         }
     }
 
-    /// After a clean end of a socket that was open on both sides everything that was accepted has arrived. A client that
-    /// closes because its handshake failed takes no messages.
+    /// After a clean end of a socket that was open on both sides everything that was accepted has arrived. A client
+    /// that closes because its handshake failed takes no messages.
     private func checkNothingIsLost() throws(Violation) {
         guard self.client.closed?.clean == true, self.server.closed?.clean == true, self.client.opened != nil,
             self.server.opened != nil, self.scenario.dialect != .hixie75

@@ -30,7 +30,7 @@ struct StatusTable: Decodable, Sendable {
     func row(_ code: Int) -> Row { self.codes.first { $0.code == code } ?? self.others }
 }
 
-/// What a client saw on its way.
+/// The events that a client saw on its way.
 final class Trace: Sendable {
     private let seen = Mutex<[(status: Int, action: StatusAction)]>([])
     private let redirected = Mutex<[(status: Int, to: String)]>([])
@@ -76,7 +76,7 @@ struct StatusTableTests {
         return try await client.withConnection(to: "ws://127.0.0.1:\(port)\(path)") { $0.negotiated }
     }
 
-    /// What is wrong with the client's doing, or `nil`.
+    /// The fault in the client's behaviour, or `nil`.
     private static func check(_ code: Int, _ action: StatusAction, _ port: Int) async -> String? {
         let trace = Trace()
         let outcome: Result<Negotiation, any Error>

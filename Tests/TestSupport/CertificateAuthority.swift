@@ -43,7 +43,7 @@ package final class CertificateAuthority: @unchecked Sendable {
         package let keyPEM: [UInt8]
     }
 
-    /// What clients have to trust.
+    /// The roots that clients have to trust.
     package func roots() throws -> NIOSSLTrustRoots {
         .certificates(try NIOSSLCertificate.fromPEMBytes(try self.pem()))
     }

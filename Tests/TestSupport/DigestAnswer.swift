@@ -11,7 +11,7 @@ package struct DigestAnswer {
     package var count: UInt32 = 1
     package var clientNonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ"
     package var protection = DigestProtection.authentication
-    /// What stands in the value in place of what belongs there; an empty text leaves the parameter out.
+    /// The parameters with wrong values; an empty text leaves the parameter out.
     package var overwritten: [String: String] = [:]
     package let challenge: Challenge
 

@@ -28,7 +28,7 @@ package enum GoingPeer {
         }
     }
 
-    /// What it has answered when it goes.
+    /// The last answer before the peer goes.
     package enum Stage: CaseIterable, Sendable {
         /// Nothing.
         case opening

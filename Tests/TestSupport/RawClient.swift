@@ -35,7 +35,7 @@ package final class RawClient: Sendable {
         try await self.channel.writeAndFlush(ByteBuffer(bytes: bytes))
     }
 
-    /// What has arrived, once `isEnough` says so or the stream has ended.
+    /// The bytes that have arrived, once `isEnough` returns `true` or the stream has ended.
     package func receive(until isEnough: @escaping @Sendable (ByteBuffer) -> Bool) async throws -> ByteBuffer {
         try await self.channel.eventLoop.flatSubmit { self.collector.value.wait(isEnough) }.get()
     }

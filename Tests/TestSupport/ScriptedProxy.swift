@@ -6,7 +6,7 @@ import NIOPosix
 package import NIOSSL
 import Synchronization
 
-/// What a scripted proxy has seen.
+/// The requests that a scripted proxy has seen.
 package final class ProxyLog: Sendable {
     private struct State {
         var connections = 0
@@ -141,7 +141,8 @@ package struct ProxyClient {
         }
     }
 
-    /// The host of a CONNECT's target where it is an address of this machine; names are those of tests, and mean it too.
+    /// The host of a CONNECT's target where it is an address of this machine; names are those of tests, and mean it
+    /// too.
     private static func address(of head: String) -> String {
         let target = head.split(separator: " ").dropFirst().first ?? ""
         let host = target.split(separator: ":").first ?? ""

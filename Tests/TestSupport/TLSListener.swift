@@ -39,7 +39,7 @@ package final class TLSListener: Sendable {
         try channel.pipeline.syncOperations.addHandler(Ear(self))
     }
 
-    /// What it presents from now on.
+    /// Sets the certificate that it presents from now on.
     package func use(_ tls: TLSConfiguration) throws {
         var tls = tls
         tls.sslContextCallback = { [weak self] values, promise in

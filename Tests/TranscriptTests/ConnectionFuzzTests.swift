@@ -30,9 +30,9 @@ import Testing
         var read: Int
         var play: ImprovisedPlay
 
-        /// Whether the keys are answered behind this read, and not behind the first.
+        /// `true` when the keys are answered behind this read, and not behind the first.
         var isAnsweredEarly: Bool { name == "hixie-76-early-answer.khp" && read == 1 }
-        /// Whether an open connection is pinged: in the old dialects one may be silent for ever.
+        /// `true` when an open connection is pinged: in the old dialects one may be silent for ever.
         var hasPings: Bool { dialect == .rfc6455 }
     }
 
@@ -62,7 +62,7 @@ import Testing
         ],
     ]
 
-    /// What is fed in one round.
+    /// The bytes of one round.
     static func bytes(_ stage: Stage, _ generator: inout Generator) -> [UInt8] {
         let scripted = stage.play.scripted
         var bytes = scripted.prefix(Int.random(in: 1...3, using: &generator)).flatMap { Array($0.readableBytesView) }
@@ -116,7 +116,7 @@ import Testing
         return bytes + (0..<count).map { _ in UInt8.random(in: 0x20...0x80, using: &generator) }
     }
 
-    /// What is wrong with what a connection has said, or `nil`: heads that can be read, frames of the right kind, close
+    /// The fault in a connection's output, or `nil`: heads that can be read, frames of the right kind, close
     /// codes that may be sent.
     static func problem(_ output: ByteBuffer, of stage: Stage) -> String? {
         var output = output

@@ -40,11 +40,11 @@ struct HostilePeerTests {
             }
         }
 
-        /// Whether the strings stand behind a valid opening.
+        /// `true` when the strings stand behind a valid opening.
         var isBehindOpening: Bool { self == .plain || self == .between }
     }
 
-    /// What servers answer inside the WebSocket.
+    /// The answers of servers inside the WebSocket.
     private static let responses = [
         "101 Fine\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
         "201 Created\r\nX-Which: second\r\n", "202 Accepted\r\n", "204 No Content\r\n",
@@ -54,7 +54,7 @@ struct HostilePeerTests {
         "426 Upgrade Required\r\nUpgrade: TLS/1.2, HTTP/1.1\r\n",
     ]
 
-    /// What clients ask for inside the WebSocket.
+    /// The request of clients inside the WebSocket.
     private static let request = """
         POST /trades?a=b HTTP/1.1\r\nSec-WebSocket-Protocol: amqp, chat\r\nExpect: 100-continue\r\n\
         Sec-WebSocket-Extensions: x-one; a="b"; d=1\r\nAuthorization: Basic am9lOndlbGNvbWU=\r\nContent-Length: 5\r\n\r\nhello
@@ -78,7 +78,7 @@ struct HostilePeerTests {
         }
     }
 
-    /// What is sent at this place: noise, or what belongs there with something wrong in it.
+    /// The bytes sent at this place: noise, or the right ones with a fault in them.
     private static func string(
         _ place: Place,
         _ role: Role,

@@ -28,7 +28,7 @@ final class ClientDeflate {
         return Array(self.scratch[..<(count - Self.tail.count)])
     }
 
-    /// Whether `bytes` inflate to `message`.
+    /// Returns `true` when `bytes` inflate to `message`.
     func expands(_ bytes: ArraySlice<UInt8>, to message: [UInt8]) -> Bool {
         if !self.keepsContext { inflateReset(self.inflater) }
         let count = self.run(self.inflater, bytes + Self.tail, CBenchZlib.inflate)

@@ -33,7 +33,7 @@ struct IdleLoad {
 
     /// - Returns: bytes of memory for each connection.
     func run() -> Int {
-        // What a server makes once is there when the counting begins; all of them stay to the end.
+        // The server's one-time memory is there when the counting begins; all connections stay to the end.
         let first = (0..<100).map { _ in self.connect() }
         settle()
         let before = residentBytes(of: self.options.pid)

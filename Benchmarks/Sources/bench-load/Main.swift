@@ -124,7 +124,7 @@ func monotonicSeconds() -> Double {
     return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
 }
 
-/// What a process has used of the processor, all its threads together; 0 where that cannot be told.
+/// The processor time of a process, all its threads together; 0 where it cannot be told.
 func cpuSeconds(of pid: Int?) -> Double {
     #if os(Linux)
         guard let pid, let directory = opendir("/proc/\(pid)/task") else { return 0 }

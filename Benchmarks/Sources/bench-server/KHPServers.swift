@@ -15,7 +15,7 @@ func serveKHP(_ taking: Taking, port: Int, on group: MultiThreadedEventLoopGroup
     var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: port))
     // All that come from one machine, and many at a time.
     configuration.limits.pendingHandshakesPerAddress = configuration.limits.pendingHandshakes
-    // Those that are counted while they wait are not to be closed.
+    // Connections that are counted while they wait are not to be closed.
     configuration.timeouts.opening = .seconds(60)
     configuration.timeouts.extended = .seconds(60)
     let server = WebSocketServer(configuration: configuration, eventLoopGroup: group) {

@@ -1,4 +1,4 @@
-// What compression itself costs: plain bytes over TCP, inflated and compressed again by calling zlib.
+// The cost of compression itself: plain bytes over TCP, inflated and compressed again by calling zlib.
 
 import CBenchZlib
 import NIOCore

@@ -2,7 +2,8 @@
 // 407 of a proxy. Sans-I/O: the shell asks people and makes randomness.
 //
 // What it keeps is bound to where it came from. A place is an origin's handshake or a proxy; a protection space is an
-// origin or proxy together with a realm (RFC 9110 section 11.5). Nothing is shared between two of them (threats G8, G9).
+// origin or proxy together with a realm (RFC 9110 section 11.5). Nothing is shared between two of them (threats G8,
+// G9).
 //
 //   challenged ──▶ answer     only the nonce was too old: the same credentials go out with the new one
 //       │
@@ -16,7 +17,7 @@ import HTTPTypes
 package import NIOCore
 
 package struct Authenticator: Sendable {
-    /// Who asks.
+    /// The party that asks.
     package enum Place: Hashable, Sendable {
         /// The origin of this URL, in one of its handshakes.
         case origin(WebSocketURL, HandshakeLayer)
@@ -38,7 +39,7 @@ package struct Authenticator: Sendable {
         }
     }
 
-    /// What a challenge asks for.
+    /// The next step after a challenge.
     package enum Challenged: Sendable {
         /// Send this at once: the credentials are known, and only their nonce was too old.
         case answer(String, to: ChallengeRequest)
@@ -81,7 +82,7 @@ package struct Authenticator: Sendable {
         var scheme: String?
         /// `nil` where no realm is known: credentials that nobody asked for.
         var space: Space?
-        /// Whether it answered a challenge; otherwise it came along unasked.
+        /// `true` when it answered a challenge, `false` when it was sent unasked.
         var wasAsked: Bool
         var digest: (nonce: String, proof: DigestProof)?
     }
@@ -225,7 +226,7 @@ package struct Authenticator: Sendable {
 
     // MARK: Answers
 
-    /// What a handler gave, as the value of Authorization or Proxy-Authorization.
+    /// Turns a handler's credentials into the value of Authorization or Proxy-Authorization.
     /// - Throws: `invalidArgument` for what cannot be sent or does not fit the challenge; `authenticationFailed` or
     ///   `proxyAuthenticationRequired` for what was refused there before: sending it again can only get an account
     ///   locked.
@@ -270,7 +271,7 @@ package struct Authenticator: Sendable {
         return value
     }
 
-    /// Whether these were refused there: then another challenge may still be answered with others.
+    /// Returns `true` when these were refused there: another challenge may still be answered with other credentials.
     package func isRefused(_ credentials: Credentials, at place: Place) -> Bool {
         self.refused.contains(Refusal(slot: Slot(place), identity: credentials.identity))
     }
@@ -302,7 +303,7 @@ package struct Authenticator: Sendable {
         return session
     }
 
-    /// What a fresh request takes along: the login that its place has asked for, with Digest's nonce counted on, or
+    /// The credentials of a fresh request: the login that its place has asked for, with Digest's nonce counted on, or
     /// credentials that are sent unasked.
     package mutating func authorization(at place: Place, target: Target, clientNonce: String) -> String? {
         let slot = Slot(place)
@@ -362,11 +363,11 @@ package struct Authenticator: Sendable {
         return value
     }
 
-    /// What the answer to the last request there has to prove (threat G14).
+    /// The proof that the answer to the last request there owes (threat G14).
     package func proof(at place: Place) -> DigestProof? { self.sent[Slot(place)]?.digest?.proof }
 
-    /// Another answer than a challenge came: what was sent there was taken. Checks what the server claims of itself, and
-    /// takes the nonce that it gives for next time.
+    /// Another answer than a challenge came: what was sent there was taken. Checks what the server claims of itself,
+    /// and takes the nonce that it gives for next time.
     /// - Throws: `authenticationFailed` when its rspauth is wrong (threat G14).
     package mutating func accepted(_ response: HandshakeResponse, at place: Place) throws(WebSocketError) {
         let name: HTTPField.Name =
@@ -391,8 +392,8 @@ package struct Authenticator: Sendable {
         self.logins[space]?.digest?.take(nextNonce: next)
     }
 
-    /// A redirect leads away from the origin of this URL: its credentials are forgotten for the rest of the connect, also
-    /// where that comes back (D12, threat F2). What it refused stays refused.
+    /// A redirect leads away from the origin of this URL: its credentials are forgotten for the rest of the connect,
+    /// also where that comes back (D12, threat F2). What it refused stays refused.
     package mutating func left(_ url: WebSocketURL) {
         let party = url.origin
         self.serverCount = 0
@@ -433,7 +434,7 @@ package struct Authenticator: Sendable {
 }
 
 extension Authenticator.Place {
-    /// Who it is, in an error.
+    /// The party's name in an error.
     var party: String {
         switch self {
         case .origin: "server"

@@ -21,7 +21,7 @@ package struct BasicCredentials: Sendable, Hashable {
         self.password = password
     }
 
-    /// What the value of an Authorization field holds; nil when it is no valid one of the scheme Basic.
+    /// Reads the value of an Authorization field; `nil` unless it is a valid one of the scheme Basic.
     package init?(authorization: String) {
         var scanner = FieldScanner(authorization)
         guard let scheme = scanner.token(), Bytes.lowercasedASCII(scheme) == "basic" else { return nil }
@@ -40,7 +40,7 @@ package struct BasicCredentials: Sendable, Hashable {
         "Basic " + Base64.encode(Array("\(self.user):\(self.password)".utf8))
     }
 
-    /// Whether user and password are these, in a time that tells nothing about them (threat G2).
+    /// Returns `true` when user and password are these, in a time that tells nothing about them (threat G2).
     package func matches(user: String, password: String) -> Bool {
         let isUser = constantTimeEquals(self.user, user)
         let isPassword = constantTimeEquals(self.password, password)
@@ -58,7 +58,8 @@ extension BasicCredentials: CustomStringConvertible, CustomReflectable {
     package var customMirror: Mirror { Mirror(self, children: []) }
 }
 
-/// Whether two secrets are equal; the time it takes depends on the length of `given` alone, never on `expected`.
+/// Returns `true` when two secrets are equal. The time it takes depends on the length of `given` alone, never on
+/// `expected`.
 package func constantTimeEquals(_ given: String, _ expected: String) -> Bool {
     let given = Array(given.utf8)
     // `expected` cut or filled up to the same length, so that no length ends the comparison early.

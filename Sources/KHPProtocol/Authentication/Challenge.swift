@@ -2,9 +2,9 @@
 package struct Challenge: Sendable, Hashable {
     /// The scheme as it was sent, without Kaazing's "Application " before it.
     package var scheme: String
-    /// Whether the scheme had Kaazing's prefix "Application ": a challenge that browsers leave to the page.
+    /// `true` when the scheme had Kaazing's prefix "Application ": a challenge that browsers leave to the page.
     package var isApplication: Bool
-    /// What some schemes have in place of parameters.
+    /// The value that some schemes have in place of parameters.
     package var token68: String?
     /// In their order.
     package var parameters: [Parameter]
@@ -45,7 +45,7 @@ package struct Challenge: Sendable, Hashable {
         Dictionary(self.parameters.map { ($0.name, $0.value) }) { first, _ in first }
     }
 
-    /// Whether the scheme is `name`, without regard to case.
+    /// Returns `true` when the scheme is `name`, in any case.
     package func isScheme(_ name: String) -> Bool {
         Bytes.lowercasedASCII(self.scheme) == Bytes.lowercasedASCII(name)
     }

@@ -1,4 +1,4 @@
-/// What a server or proxy asks for before it goes on (KHP-E17).
+/// A challenge: the credentials that a server or proxy asks for before it goes on (KHP-E17).
 public struct ChallengeRequest: Sendable, Hashable {
     /// Where the challenge came from.
     public enum Layer: String, Sendable, Hashable, CaseIterable, CustomStringConvertible {
@@ -28,13 +28,13 @@ public struct ChallengeRequest: Sendable, Hashable {
     public var parameters: [String: String]
     /// The parameters with each of their bytes, as ``FieldText`` has them: what an answer is made from.
     package var sent: [String: String]
-    /// What some schemes send in place of parameters.
+    /// The value that some schemes send in place of parameters.
     public var token68: String?
     /// 1 for the first challenge of the connection attempt, then 2, and so on.
     public var round: Int
     /// Host and port of the proxy that asks, where ``layer`` is ``Layer/proxy``.
     public var proxy: String?
-    /// Whether what was sent there before this challenge was refused: the same would not be sent again.
+    /// `true` when credentials were sent there before and refused: the same ones are not sent again.
     public var previousWasRefused: Bool
 
     /// A request made of these parts; without an `originalURL` nothing was redirected.
@@ -89,7 +89,7 @@ public struct ChallengeRequest: Sendable, Hashable {
         self.sent = values
     }
 
-    /// Whether a redirect led to another origin, so that credentials of the original one must not be given (D12).
+    /// `true` when a redirect led to another origin, so that credentials of the original one must not be given (D12).
     public var isRedirectedToAnotherOrigin: Bool {
         !self.url.isSameOrigin(as: self.originalURL)
     }

@@ -1,4 +1,4 @@
-/// What answers a challenge. Never shows itself in a description.
+/// The answer to a challenge. Never shows itself in a description.
 public enum Credentials: Sendable, Hashable {
     /// User and password for the Basic scheme (RFC 7617), sent as UTF-8. The user holds no colon, neither holds
     /// control characters.

@@ -7,8 +7,8 @@
 /// configuration.challengeHandler = dispatch
 /// ```
 ///
-/// The most specific registration answers alone: where its handler gives up, no other one is asked. A handler with fixed
-/// credentials still gives them to its own origin only, whatever it is registered for.
+/// The most specific registration answers alone: where its handler gives up, no other one is asked. A handler with
+/// fixed credentials still gives them to its own origin only, whatever it is registered for.
 public struct DispatchChallengeHandler: ChallengeHandler {
     private struct Registration {
         var pattern: LocationPattern
@@ -70,7 +70,7 @@ public struct DispatchChallengeHandler: ChallengeHandler {
         self.proxies.append((authority, handler))
     }
 
-    /// What the handler for this challenge says.
+    /// Asks the handler for this challenge.
     public func respond(to request: ChallengeRequest) async -> Credentials? {
         await self.handler(for: request)?.respond(to: request)
     }

@@ -117,7 +117,7 @@ public struct LocationPattern: Sendable, Hashable {
         }
     }
 
-    /// Whether the URL is one of these locations.
+    /// Returns `true` when the URL is one of these locations.
     public func matches(_ url: WebSocketURL) -> Bool {
         if let isSecure, isSecure != url.isSecure { return false }
         switch self.host {

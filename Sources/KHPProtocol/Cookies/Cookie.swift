@@ -8,13 +8,14 @@ public struct Cookie: Sendable, Hashable {
     public let value: String
     /// The host that it goes to; where ``isHostOnly`` is not set also the hosts below.
     public let domain: String
-    /// Whether it goes to that very host alone, because the server gave no Domain.
+    /// `true` when the cookie goes to that very host alone, because the server gave no Domain.
     public let isHostOnly: Bool
     /// The path that a request's must be, or be below.
     public let path: String
-    /// Whether it was set with Secure. Cookies that came over wss go back over wss only, with or without it.
+    /// `true` when the cookie was set with Secure. Cookies that came over wss go back over wss only, with or without
+    /// it.
     public let isSecure: Bool
-    /// Whether a script in a page may not see it. Nothing follows from that here.
+    /// `true` when scripts of a page must not see the cookie. Nothing follows from that here.
     public let isHTTPOnly: Bool
     /// When it ends, in seconds since 1970 UTC; `nil`: with its store.
     public let expires: Int64?
@@ -27,7 +28,7 @@ public struct Cookie: Sendable, Hashable {
     /// The longest life of a cookie in seconds: 400 days, as RFC 6265bis has it.
     static let longestLife: Int64 = 400 * 86_400
 
-    /// What a Set-Cookie field means where it was received, at that time in seconds since 1970; nil when it has to be
+    /// The cookie of a Set-Cookie field that `url` sent at `now`, in seconds since 1970; `nil` when it has to be
     /// ignored.
     package init?(_ field: SetCookie, from url: WebSocketURL, now: Int64) {
         // Secure counts as a promise about the way here too (threat G15).
@@ -59,10 +60,10 @@ public struct Cookie: Sendable, Hashable {
         }
     }
 
-    /// Whether it has ended at that time.
+    /// Returns `true` when the cookie has expired at `now`.
     func isExpired(at now: Int64) -> Bool { self.expires.map { $0 <= now } ?? false }
 
-    /// Whether it goes with a request to that URL (RFC 6265 section 5.4).
+    /// Returns `true` when the cookie goes with a request to that URL (RFC 6265 section 5.4).
     func goes(to url: WebSocketURL) -> Bool {
         guard url.isSecure == self.isOverTLS, url.port == self.port else { return false }
         guard url.host == self.domain || !self.isHostOnly && Self.matches(url.host, domain: self.domain) else {
@@ -71,13 +72,13 @@ public struct Cookie: Sendable, Hashable {
         return Self.matches(path: url.path, self.path)
     }
 
-    /// Whether a host lies below a domain, or is it (section 5.1.3). Both are in lower case.
+    /// Returns `true` when a host is a domain or lies below it (section 5.1.3). Both are in lower case.
     static func matches(_ host: String, domain: String) -> Bool {
         if host == domain { return true }
         return host.hasSuffix(".\(domain)") && !Host.isAddress(host)
     }
 
-    /// Whether a request's path is the cookie's, or below it (section 5.1.4).
+    /// Returns `true` when a request's path is the cookie's, or lies below it (section 5.1.4).
     static func matches(path: String, _ cookiePath: String) -> Bool {
         guard path.hasPrefix(cookiePath) else { return false }
         return path.utf8.count == cookiePath.utf8.count || cookiePath.hasSuffix("/")
@@ -90,7 +91,7 @@ public struct Cookie: Sendable, Hashable {
         return String(path[..<slash])
     }
 
-    /// Whether it takes the place of another one (section 5.3, step 11).
+    /// Returns `true` when the cookie replaces another one (section 5.3, step 11).
     func replaces(_ other: Cookie) -> Bool {
         self.name == other.name && self.domain == other.domain && self.path == other.path
             && self.isHostOnly == other.isHostOnly && self.port == other.port && self.isOverTLS == other.isOverTLS

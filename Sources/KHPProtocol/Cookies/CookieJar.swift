@@ -81,7 +81,7 @@ package struct CookieJar: Sendable {
         while self.count > Self.maximum { self.removeLeastUsed(among: self.entries.keys) }
     }
 
-    /// Those without Secure go first.
+    /// Cookies without Secure go first.
     private mutating func removeLeastUsed(among domains: some Collection<String>) {
         var least: (domain: String, index: Int, isSecure: Bool, used: UInt64)?
         for domain in domains {

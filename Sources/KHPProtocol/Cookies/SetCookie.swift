@@ -22,7 +22,7 @@ package struct SetCookie: Sendable, Equatable {
 
     /// nil for a field that is to be ignored.
     package init?(_ field: String) {
-        // What is not printable ASCII could not be sent back unchanged (threat A7).
+        // Only printable ASCII can be sent back unchanged (threat A7).
         let bytes = Array(field.utf8)
         guard bytes.allSatisfy({ $0 == Bytes.tab || (0x20...0x7E).contains($0) }) else { return nil }
         let parts = bytes.split(separator: Bytes.semicolon, omittingEmptySubsequences: false)
@@ -87,7 +87,8 @@ package struct SetCookie: Sendable, Equatable {
         return Int64(digits) ?? .max
     }
 
-    /// What the name promises (RFC 6265bis section 4.1.3); that the origin is secure is checked with Secure.
+    /// `true` when the cookie keeps the promise of its name (RFC 6265bis section 4.1.3); that the origin is secure is
+    /// checked with Secure.
     private var keepsItsPrefix: Bool {
         let name = Bytes.lowercasedASCII(self.name)
         if name.hasPrefix("__secure-") { return self.isSecure }

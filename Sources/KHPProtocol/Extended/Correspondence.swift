@@ -9,7 +9,7 @@ struct Correspondence {
         }
     }
 
-    /// What the response selected: the subprotocol, and the extensions as they now stand.
+    /// The subprotocol that the response selected, and the extensions as they now stand.
     let subprotocol: String?
     let extensions: ExtensionNegotiation
 

@@ -25,7 +25,7 @@
 
 package import NIOCore
 
-/// What a completed extended handshake agreed on.
+/// The outcome of a completed extended handshake.
 ///
 /// A class because it is handed from stage to stage and holds much; nothing in it ever changes.
 package final class ExtendedResult: Sendable {
@@ -35,7 +35,7 @@ package final class ExtendedResult: Sendable {
     package let entity: ByteBuffer
     /// The application's subprotocol, if the server selected one.
     package let subprotocol: String?
-    /// What was negotiated in both handshakes.
+    /// The extensions of both handshakes.
     package let extensions: ExtensionNegotiation
 
     init(head: ResponseHead, entity: ByteBuffer, subprotocol: String?, extensions: ExtensionNegotiation) {
@@ -107,7 +107,7 @@ package struct ExtendedClient {
     private var reader: ExtendedResponseReader
     /// In place of ``reader`` where responses end as deployed gateways end them.
     private var legacyReader: LegacyResponseReader?
-    /// What waits for the second balancer message.
+    /// The outcome that waits for the second balancer message.
     private var settled: ExtendedResult?
     private var state = State.idle
     private var body = Body.none

@@ -3,7 +3,7 @@
 package import HTTPTypes
 package import NIOCore
 
-/// What one extended request asks for.
+/// The contents of one extended request.
 package struct ExtendedClientPlan: Sendable {
     /// Where the WebSocket goes to; the request names its resource.
     package var url: WebSocketURL
@@ -20,7 +20,7 @@ package struct ExtendedClientPlan: Sendable {
     package var authorization: String?
     /// The opening's Sec-WebSocket-Accept (KHP-E14).
     package var acceptValue: String
-    /// Whether 308 is followed as a permanent redirect (D4).
+    /// `true` when 308 is followed as a permanent redirect (D4).
     package var followsPermanentRedirect: Bool
     /// The part of the Kaazing legacy exchange that the opening asked for (D7).
     package var legacy: KaazingLegacy

@@ -15,7 +15,7 @@ package final class ExtendedRequest: Sendable {
     package let query: String?
     /// The application's subprotocols: the opening's, then what this request adds (D8).
     package let subprotocols: [String]
-    /// What this request asks for; nothing of it was negotiated in the opening (KHP-E8).
+    /// The extensions that this request asks for; the opening negotiated none of them (KHP-E8).
     package let extensionOffers: [ExtensionOffer]
     package let body: ByteBuffer
     /// How many requests came before this one on the connection; above 0 it is the replay after a challenge.
@@ -58,7 +58,7 @@ package final class ExtendedRequest: Sendable {
     }
 }
 
-/// What an endpoint says to an extended request.
+/// An endpoint's answer to an extended request.
 package struct ExtendedAnswer: Sendable {
     package var status: Int
     /// `nil`: the usual phrase for the status.
@@ -97,7 +97,7 @@ package struct ExtendedAnswer: Sendable {
         ExtendedAnswer(Refusal(status, explanation))
     }
 
-    /// Whether the WebSocket opens with this answer.
+    /// `true` when the WebSocket opens with this answer.
     package var completes: Bool {
         StatusAction.action(forStatus: status) == .complete
     }

@@ -13,7 +13,7 @@ struct ExtendedRefusal: Error {
         closeCode = close
     }
 
-    /// What is no extended request: 400, then 1002 (D6).
+    /// The refusal of bytes that are no extended request: 400, then 1002 (D6).
     static func noRequest(_ explanation: String) -> ExtendedRefusal {
         ExtendedRefusal(400, explanation, close: .protocolError)
     }

@@ -59,7 +59,7 @@ struct ExtendedResponseReader {
         decoder = ResponseHeadDecoder(limits: limits.extendedHead)
     }
 
-    /// Whether nothing of a response has come.
+    /// `true` until the first byte of a response has come.
     var isEmpty: Bool { head == nil && decoder.isEmpty }
 
     mutating func receive(_ payload: ByteBuffer) throws(Failure) -> Event {

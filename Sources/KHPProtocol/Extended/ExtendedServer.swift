@@ -34,7 +34,7 @@ package struct ExtendedServer {
         case send(ByteBuffer, then: Next)
     }
 
-    /// What follows an answer.
+    /// The next step behind an answer.
     package enum Next: Sendable, Equatable {
         /// The WebSocket is open.
         case open(Negotiated)

@@ -1,6 +1,7 @@
 /// All that both handshakes agreed on, known once the socket is open.
 public struct Negotiation: Sendable {
-    /// Where the socket was opened in the end: after all redirects, for a client; as the request named it, for a server.
+    /// Where the socket was opened in the end: after all redirects, for a client; as the request named it, for a
+    /// server.
     public var url: WebSocketURL
     /// The wire dialect in use.
     public var dialect: Dialect
@@ -17,11 +18,12 @@ public struct Negotiation: Sendable {
     public var redirects: [RedirectStep]
     /// How many challenges were answered on the way.
     public var challenges: Int
-    /// The cookies that the handshakes which opened the socket set, on a client; see `Cookies`. Their values are secrets.
+    /// The cookies that the handshakes which opened the socket set, on a client; see `Cookies`. Their values are
+    /// secrets.
     public var cookies: [Cookie] = []
     /// The same as fields, before they are dated.
     package var setCookies: [SetCookie] = []
-    /// Who the peer proved to be, on a server whose endpoint asks for credentials.
+    /// The user that the peer proved to be, on a server whose endpoint asks for credentials.
     public var principal: String?
 
     package init(

@@ -52,7 +52,7 @@ public enum StatusAction: String, Sendable, Hashable, CaseIterable {
         }
     }
 
-    /// Whether a server says with this status that the client is to go elsewhere, whatever the client does about it.
+    /// Returns `true` when this status sends the client elsewhere, whatever the client does about it.
     static func namesAnotherPlace(_ status: Int) -> Bool {
         switch status {
         case 300, 301, 302, 303, 307, 308: true

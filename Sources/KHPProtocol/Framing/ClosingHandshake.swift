@@ -17,7 +17,7 @@ package import NIOCore
 /// flushed) and the client is closed: it waits for the server to do that, but a second at most (section 7.1.1 lets it
 /// end the connection itself then).
 package struct ClosingHandshake: Sendable {
-    /// What to do.
+    /// The caller's next step.
     package enum Action: Sendable, Equatable {
         case none
         /// Send this close frame and go on reading.
@@ -34,11 +34,11 @@ package struct ClosingHandshake: Sendable {
         package var code: WebSocketCloseCode
         /// The reason in the peer's close frame.
         package var reason: String
-        /// Whether both ends sent a close frame.
+        /// `true` when both ends sent a close frame.
         package var isClean: Bool
-        /// Whether this end began.
+        /// `true` when this end began.
         package var isLocal: Bool
-        /// What was sent in this end's close frame, if one was.
+        /// The payload of this end's close frame; `nil` when none was sent.
         package var sent: ClosePayload?
         /// True when this end closed in good order and waits, or waited in vain, for the peer's close frame.
         package var isUnanswered: Bool
@@ -92,16 +92,16 @@ package struct ClosingHandshake: Sendable {
         self.timeout = timeout
     }
 
-    /// Whether data and pings may still be sent.
+    /// `true` while data and pings may still be sent.
     package var canSend: Bool { self.state == .open }
 
-    /// Whether what the peer sends still counts. After our own close frame messages that were under way still do.
+    /// `true` while the peer's messages count. Messages that were under way still do after our own close frame.
     package var canReceive: Bool { self.state == .open || self.state == .closing }
 
-    /// Whether the TCP connection has ended, or is to.
+    /// `true` once the TCP connection has ended or is to end.
     package var isOver: Bool { self.state == .over || self.state == .leaving }
 
-    /// Whether both ends have sent a close frame.
+    /// `true` once both ends have sent a close frame.
     package var isClean: Bool { self.sent != nil && self.received != nil }
 
     /// How it ended, or would if the TCP connection ended now.

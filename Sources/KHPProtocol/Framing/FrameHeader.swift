@@ -27,15 +27,15 @@ struct FrameHeader {
 }
 
 extension FrameHeader {
-    /// What a header must conform to beyond itself.
+    /// The rules for a header that follow from the connection.
     struct Rules {
-        /// Whether frames must be masked (a server's reader) or must not be (a client's).
+        /// `true` when frames must be masked (a server's reader), `false` when they must not be (a client's).
         var masked: Bool
         /// Reserved bits that an extension claims on the first frame of a message.
         var reservedBits: UInt8
-        /// Whether a fragmented message has begun and not ended.
+        /// `true` while a fragmented message has begun and not ended.
         var continuing: Bool
-        /// Whether a payload of 65,535 bytes may have a 64-bit length (D7).
+        /// `true` when a payload of 65,535 bytes may have a 64-bit length (D7).
         var longLength = false
     }
 

@@ -6,7 +6,7 @@
 package struct FrameViolation: Error, Sendable, Equatable {
     /// 1002 for the protocol, 1007 for text that is not UTF-8, 1008 for a limit, 1009 for a message too big.
     package var closeCode: WebSocketCloseCode
-    /// What was wrong, short enough for a close frame's reason. Never holds what the peer sent.
+    /// The fault, short enough for a close frame's reason. Never holds bytes of the peer.
     package var message: String
 
     package init(closeCode: WebSocketCloseCode, message: String) {

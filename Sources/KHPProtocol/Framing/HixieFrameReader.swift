@@ -11,9 +11,9 @@
 import NIOCore
 
 struct HixieFrameReader: Sendable {
-    /// Whether 0xFF 0x00 closes (hixie-76).
+    /// `true` when 0xFF 0x00 closes (hixie-76).
     let closes: Bool
-    /// Whether 0x80 frames are binary messages.
+    /// `true` when 0x80 frames are binary messages.
     let acceptsBinary: Bool
     private var state = State.start
     private var message: PartialMessage

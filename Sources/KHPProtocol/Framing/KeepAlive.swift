@@ -7,7 +7,7 @@ package import NIOCore
 ///
 /// Any byte from the peer is a sign of life, not only the pong: that may queue behind a large message.
 package struct KeepAlive: Sendable {
-    /// What is due.
+    /// An action that is due.
     package enum Event: Sendable, Equatable {
         /// Send a ping with this payload.
         case sendPing(ByteBuffer)
@@ -85,8 +85,8 @@ package struct KeepAlive: Sendable {
         self.silentSince = nil
     }
 
-    /// Nothing is read, since the application does not keep up: silence is our doing, and no answer can be judged. Pings
-    /// go out all the same, so that the network notices a peer that has vanished.
+    /// Nothing is read, since the application does not keep up: silence is our doing, and no answer can be judged.
+    /// Pings go out all the same, so that the network notices a peer that has vanished.
     package mutating func readingIsPaused(_ now: NIODeadline) {
         self.lastReceived = now
         if let silentSince { self.quietSince = max(self.quietSince, silentSince) }
@@ -96,14 +96,14 @@ package struct KeepAlive: Sendable {
         self.isReadingPaused = self.deadline.map { $0 <= now } ?? false
     }
 
-    /// What `MessageReader.unfinishedMessage` says after a read. Once per read is enough.
+    /// Takes the value of `MessageReader.unfinishedMessage` after a read. Once per read is enough.
     @inline(__always)
     package mutating func unfinishedMessage(_ message: UInt64?, _ now: NIODeadline) {
         guard message != self.unfinished?.message else { return }
         self.unfinished = message.map { ($0, now) }
     }
 
-    /// What is due at `now`, or `nil` if the deadline has moved.
+    /// The action due at `now`, or `nil` when the deadline has moved.
     package mutating func expired(_ now: NIODeadline) -> Event? {
         defer { self.isReadingPaused = false }
         if let idleDeadline, now >= idleDeadline { return .idle }
@@ -135,9 +135,9 @@ package struct KeepAlive: Sendable {
         return number
     }
 
-    /// A pong came. The ping that it answers and its round-trip time, or `nil` if it answers none: unsolicited pongs are
-    /// allowed and mean nothing. A pong for a later ping settles the earlier ones (section 5.5.3); of several pings with
-    /// the same payload each pong answers the oldest.
+    /// A pong came. The ping that it answers and its round-trip time, or `nil` if it answers none: unsolicited pongs
+    /// are allowed and mean nothing. A pong for a later ping settles the earlier ones (section 5.5.3); of several pings
+    /// with the same payload each pong answers the oldest.
     package mutating func pongReceived(
         _ payload: ByteBuffer,
         _ now: NIODeadline

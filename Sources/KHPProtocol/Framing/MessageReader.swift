@@ -3,7 +3,7 @@
 
 package import NIOCore
 
-/// What a `MessageReader` found.
+/// A frame or message that a `MessageReader` found.
 package enum InboundFrameEvent: Sendable, Equatable {
     /// A whole message. Text has been validated, unless `rsv` says that an extension has to transform it first.
     case message(kind: MessageKind, payload: ByteBuffer, rsv: UInt8)
@@ -28,8 +28,8 @@ package enum InboundFrameEvent: Sendable, Equatable {
 package struct MessageReader {
     /// How messages are delivered.
     package enum Mode: Sendable {
-        /// Whole, however many frames they came in; save those with reserved bits that were not there at once: they come
-        /// in parts, for the extension to transform.
+        /// Whole, however many frames they came in; save those with reserved bits that were not there at once: they
+        /// come in parts, for the extension to transform.
         case whole
         /// In parts, as they arrive. `MessageLimits.messageBytes` still bounds the sum.
         case streaming
@@ -40,7 +40,7 @@ package struct MessageReader {
     /// Reserved bits of the header's first byte (0x40, 0x20, 0x10) that extensions claim on a message's first frame.
     /// A message with one of them set is delivered unvalidated: it is no text before it has been transformed.
     package var allowedReservedBits: UInt8 = 0
-    /// Whether a payload of 65,535 bytes may have a 64-bit length, as Kaazing's Java client gives it (D7).
+    /// `true` when a payload of 65,535 bytes may have a 64-bit length, as Kaazing's Java client writes it (D7).
     package var toleratesLongLength = false
 
     private let expectsMask: Bool
@@ -69,14 +69,14 @@ package struct MessageReader {
         case dialect
     }
 
-    /// What is known of an unfinished data frame.
+    /// An unfinished data frame.
     private struct Frame {
         var remaining = 0
         var key = MaskingKey.none
         var isFinal = false
     }
 
-    /// What is known of an unfinished message.
+    /// An unfinished message.
     private struct Assembly {
         var kind = MessageKind.binary
         var rsv: UInt8 = 0
@@ -84,7 +84,7 @@ package struct MessageReader {
         /// Bytes declared by its frames so far.
         var length = 0
         var buffer = ByteBuffer()
-        /// Whether a chunk was delivered (streaming).
+        /// `true` once a chunk was delivered (streaming).
         var hasBegun = false
         var validates = false
     }
@@ -110,7 +110,7 @@ package struct MessageReader {
         if dialect.framing != .rfc6455 { self.state = .dialect }
     }
 
-    /// Whether a close frame or a violation ended the reading.
+    /// `true` once a close frame or a violation has ended the reading.
     package var isFinished: Bool { self.state == .finished }
 
     /// The number of the message that has begun and not ended, or `nil`: one that stays the same for long is one that a
@@ -188,7 +188,8 @@ package struct MessageReader {
         return .message(kind: found.kind, payload: slice, rsv: rsv)
     }
 
-    /// Whether the payload is what its frame says. Bytes that an extension has to transform may be anything.
+    /// Returns `true` when the payload is valid for its frame. Bytes that an extension has to transform may be
+    /// anything.
     @inline(__always)
     private func isText(_ payload: UnsafeRawPointer, _ frame: WholeFrame) -> Bool {
         guard frame.first == FrameBits.final | Opcode.text.rawValue else { return true }
@@ -285,7 +286,7 @@ package struct MessageReader {
         return overflow ? limit : sum
     }
 
-    /// What one buffer can safely hold, whatever the limits say.
+    /// The most bytes that one buffer can safely hold, whatever the limits say.
     private static let largestBuffer = Int(Int32.max)
 
     /// Takes what is there of a frame's payload. Leaves the state `payload` if that was not all of it.

@@ -1,11 +1,12 @@
-// A message that has begun to arrive, as the readers of the dialects before RFC 6455 keep it. A message is one frame there.
+// A message that has begun to arrive, as the readers of the dialects before RFC 6455 keep it. A message is one frame
+// there.
 
 import NIOCore
 
 struct PartialMessage: Sendable {
-    /// Whether text that is no UTF-8 is mended with U+FFFD; a violation otherwise (H69-7, W10-12).
+    /// `true` when invalid UTF-8 in text is mended with U+FFFD, `false` when it is a violation (H69-7, W10-12).
     let repairsText: Bool
-    /// Whether the frame is read and dropped.
+    /// `true` when the frame is read and dropped.
     var isDropped = false
     /// How many frames have begun.
     private(set) var begun: UInt64 = 0

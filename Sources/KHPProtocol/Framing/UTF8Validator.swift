@@ -12,7 +12,7 @@ package struct UTF8Validator: Sendable {
 
     package init() {}
 
-    /// Whether what has been seen so far could end here.
+    /// `true` when the text could end here.
     @inline(__always)
     package var isComplete: Bool { self.missing == 0 }
 
@@ -33,7 +33,7 @@ package struct UTF8Validator: Sendable {
         return self.validateAny(start, bytes.count)
     }
 
-    /// Whether `bytes` are valid UTF-8 by themselves.
+    /// Returns `true` when `bytes` are valid UTF-8 by themselves.
     @inline(__always)
     package static func isValid(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard let start = bytes.baseAddress else { return true }

@@ -8,7 +8,7 @@
 import NIOCore
 
 struct WHATWGFrameReader: Sendable {
-    /// Whether frames of other types are passed over.
+    /// `true` when frames of other types are skipped.
     let survivesErrors: Bool
 
     private var state = State.header
@@ -60,6 +60,6 @@ struct WHATWGFrameReader: Sendable {
         }
     }
 
-    /// What other types are (W10-8).
+    /// The violation of any other type (W10-8).
     private static var unknown: FrameViolation { .violation("frame of a type that the dialect does not know") }
 }

@@ -48,7 +48,7 @@ struct BodyReader {
         }
     }
 
-    /// Whether the end is known from the content itself, and not only from the end of the stream.
+    /// `true` when the content tells its own end; `false` when it ends with the stream.
     var hasOwnEnd: Bool {
         if case .untilClose = self.mode { false } else { true }
     }
@@ -58,7 +58,7 @@ struct BodyReader {
         return self.entity.readableBytes >= self.limit
     }
 
-    /// Whether all of it was read: what follows belongs to something else.
+    /// `true` when all of it was read: the bytes behind it belong to the next message.
     var isWhole: Bool {
         if case .complete = self.mode { true } else { false }
     }
@@ -84,7 +84,7 @@ struct BodyReader {
         }
     }
 
-    /// What was taken of at most `count` bytes, kept up to the limit; `nil` when there is nothing.
+    /// Takes at most `count` bytes and keeps them up to the limit. Returns their number, `nil` when there are none.
     private mutating func take(_ count: Int, from input: inout ByteBuffer) -> Int? {
         let available = min(count, input.readableBytes, self.limit - self.entity.readableBytes)
         guard available > 0, let slice = input.readSlice(length: available) else { return nil }

@@ -1,4 +1,4 @@
-/// What is wrong with a field value that has a grammar of its own.
+/// A fault of text that has a grammar: a field value, a URL, a body.
 package struct GrammarError: Error, Equatable, Sendable {
     /// One sentence without a final stop.
     package var message: String

@@ -81,7 +81,7 @@ package struct RequestHeadDecoder {
         self.collector = HeadCollector(kind: .request, limits: limits)
     }
 
-    /// Whether nothing of a head has been taken yet.
+    /// `true` until the first byte of a head has been taken.
     package var isEmpty: Bool { self.collector.isEmpty }
 
     /// Takes a head from `buffer` through its blank line and leaves what follows. Nil: it took everything and needs
@@ -103,8 +103,8 @@ package struct RequestHeadDecoder {
         return RequestHead(method: method, target: target, minorVersion: start.minorVersion, fields: fields)
     }
 
-    /// Whether `prefix` can be the beginning of a request line with a registered method in capitals (decision D19).
-    /// An empty one can.
+    /// Returns `true` when a request line with a registered method in capitals can begin with `prefix` (D19). An empty
+    /// prefix can.
     package static func canBeginRequest(_ prefix: some Collection<UInt8>) -> Bool {
         Method.canBeginRequest(prefix)
     }
@@ -118,7 +118,7 @@ package struct ResponseHeadDecoder {
         self.collector = HeadCollector(kind: .response, limits: limits)
     }
 
-    /// Whether nothing of a head has been taken yet.
+    /// `true` until the first byte of a head has been taken.
     package var isEmpty: Bool { self.collector.isEmpty }
 
     /// As ``RequestHeadDecoder/decode(_:)``.

@@ -27,7 +27,7 @@ package struct HeadFields: Sendable {
 
     private var storage: ByteBuffer
     private var entries: [Entry]
-    /// Whether the storage is the fields as they are written, each with its CRLF, and nothing else.
+    /// `true` while the storage holds the fields as they are written, each with its CRLF, and nothing else.
     private var isWritten: Bool
 
     package init() {
@@ -93,7 +93,7 @@ package struct HeadFields: Sendable {
         self.withFirst(name) { _ in true } ?? false
     }
 
-    /// Whether the comma lists of all fields of that name hold `token`, without regard to case.
+    /// Returns `true` when the comma lists of all fields with that name hold `token`, in any case.
     package func hasToken(_ token: String, in name: String) -> Bool {
         var found = false
         Bytes.withUTF8(of: token) { token in
@@ -122,14 +122,14 @@ package struct HeadFields: Sendable {
         return elements
     }
 
-    /// Whether the first field of that name has exactly this value.
+    /// Returns `true` when the first field with that name has exactly this value.
     package func value(of name: String, equals expected: String) -> Bool {
         self.withFirst(name) { value in
             Bytes.withUTF8(of: expected) { Bytes.equal($0, value) }
         } ?? false
     }
 
-    /// Whether the first field of that name has this value, without regard to ASCII case.
+    /// Returns `true` when the first field with that name has this value, in any ASCII case.
     package func value(of name: String, equalsIgnoringCase expected: String) -> Bool {
         self.withFirst(name) { value in
             Bytes.withUTF8(of: expected) { Bytes.equalIgnoringCase($0, value) }
@@ -146,7 +146,7 @@ package struct HeadFields: Sendable {
         return result
     }
 
-    /// What `Content-Length` says (RFC 9110 section 8.6).
+    /// The value of `Content-Length` (RFC 9110 section 8.6).
     package enum ContentLength: Equatable, Sendable {
         case absent
         /// Not just digits, or more than fits.

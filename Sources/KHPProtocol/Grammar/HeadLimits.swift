@@ -30,7 +30,7 @@ package enum HeadError: Error, Equatable, Sendable {
     /// A version that is neither HTTP/1.1 nor HTTP/1.0, as it was sent.
     case unsupportedVersion(String)
 
-    /// What a server answers.
+    /// The status of a server's answer.
     package var status: Int {
         switch self {
         case .malformed: 400

@@ -23,7 +23,7 @@ package enum Host {
         host.utf8.contains(Bytes.colon) ? "[\(host)]" : host
     }
 
-    /// Whether `host` (as ``normalised(_:)`` returns it) is an address and not a name.
+    /// Returns `true` when `host`, as ``normalised(_:)`` returns it, is an address and not a name.
     package static func isAddress(_ host: String) -> Bool {
         host.utf8.contains(Bytes.colon) || isIPv4(ArraySlice(host.utf8))
     }

@@ -1,6 +1,6 @@
 /// Percent-encoding in paths and queries (RFC 3986 section 2).
 enum PercentEncoding {
-    /// What happens to a character that may not stand there as it is.
+    /// The treatment of a character that is not allowed as it is.
     enum Invalid {
         /// It is refused: for URLs that a person wrote.
         case refused

@@ -1,7 +1,7 @@
 // The reason phrases that a response of ours carries. They are for people: nothing here ever compares one.
 
 package enum StatusReason {
-    /// What every 101 of ours says: deployed clients compare it (D10).
+    /// The reason of every 101 that we send: deployed clients compare it (D10).
     package static let switchingProtocols = "Web Socket Protocol Handshake"
 
     /// The phrase for a status code, from the specification's list; empty for a code that it does not name.

@@ -12,7 +12,7 @@ package enum Token {
         return (half >> UInt64(byte & 0x3F)) & 1 == 1
     }
 
-    /// Whether `string` is a token: one token byte at least, and nothing else.
+    /// Returns `true` for a token: at least one token byte, and nothing else.
     package static func isToken(_ string: some StringProtocol) -> Bool {
         let bytes = string.utf8
         return !bytes.isEmpty && bytes.allSatisfy(isTokenByte)

@@ -1,6 +1,6 @@
 public import NIOCore
 
-/// What an observer of connections is told: the one seam that logs, metrics, traces and the command are fed from.
+/// An event for an observer of connections. Logs, metrics, traces and the command are all made of these.
 ///
 /// Heads are text as sent or received with every credential replaced by `•••`, those in targets, URLs and lists of
 /// subprotocols too; a byte that is no UTF-8 stands there as U+10FF00 plus its value. Payloads of the extended
@@ -10,8 +10,8 @@ public enum ConnectionEvent: Sendable {
     /// A client is about to connect, through `proxy` where there is one; `attempt` counts from 1 over redirects and
     /// reconnects.
     case connecting(url: WebSocketURL, attempt: Int, proxy: Proxy? = nil)
-    /// The transport is up: TCP, the tunnel of a proxy, and TLS to the server where it is used. Through a proxy `peer` is
-    /// the proxy's address.
+    /// The transport is up: TCP, the tunnel of a proxy, and TLS to the server where it is used. Through a proxy `peer`
+    /// is the proxy's address.
     case connected(peer: String, tls: TLSInfo?)
     /// The request of the opening handshake was sent (client) or received (server).
     case openingRequest(head: String)
@@ -63,7 +63,7 @@ public struct FrameInfo: Sendable {
     }
 }
 
-/// What TLS agreed on.
+/// The outcome of a TLS handshake.
 public struct TLSInfo: Sendable {
     /// The protocol version, such as `TLSv1.3`.
     public var version: String

@@ -5,14 +5,14 @@ import HTTPTypes
 import NIOCore
 
 package enum Redaction {
-    /// What stands in the place of a credential.
+    /// The mark in the place of a credential.
     package static let mark = "•••"
 
     static func line(_ name: String, _ value: String) -> String {
         "\(name): \(Self.value(of: name, value))\r\n"
     }
 
-    /// What is shown of a field.
+    /// The value of a field as it may be shown.
     static func value(of name: String, _ value: String) -> String {
         guard SecretName.isSecret(name) else {
             // Clients that cannot set a field put their tokens there.

@@ -8,7 +8,7 @@ package struct Acceptance: Sendable {
     /// handshake leaves it out.
     package var acceptValue: String
     package var negotiated: Negotiated
-    /// Whether the request said `Upgrade: WebSocket`, which is answered in the same letters.
+    /// `true` when the request said `Upgrade: WebSocket`, which is answered in the same letters.
     package var echoesOldUpgrade: Bool
     package var date: String
     package var server: String

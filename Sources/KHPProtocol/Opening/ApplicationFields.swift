@@ -50,7 +50,7 @@ package enum ApplicationFields {
         }
     }
 
-    /// Whether a field of a server's answer is the handshake's own, and so is left out when the application gives it.
+    /// Returns `true` when a field of a server's answer is the handshake's own. The application's is left out then.
     ///
     /// `Upgrade` may stand in a refusal: 426 says there what to change to.
     package static func isReservedInAnswer(_ name: HTTPField.Name, status: Int) -> Bool {

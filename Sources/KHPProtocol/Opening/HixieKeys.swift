@@ -6,7 +6,7 @@
 
 import COpenSSL
 
-/// What a client proves itself with.
+/// The keys with which a client proves itself.
 package struct HixieKeys: Sendable, Equatable {
     /// Sec-WebSocket-Key1.
     package let key1: String
@@ -14,7 +14,7 @@ package struct HixieKeys: Sendable, Equatable {
     package let key2: String
     /// The eight bytes behind the head.
     package let key3: [UInt8]
-    /// What the order of the fields comes from; `nil` leaves them as they are listed.
+    /// The seed of the fields' order; `nil` leaves them as they are listed.
     package let order: UInt64?
     /// The sixteen bytes that answer them. Empty where the keys are no keys, or where libcrypto refuses MD5 by policy:
     /// nothing equals it then.

@@ -3,7 +3,7 @@
 
 import NIOCore
 
-/// What the first bytes of a server are to a client of an old dialect.
+/// The first bytes of a server, as a client of an old dialect reads them.
 enum HixieResponse {
     /// More bytes are needed.
     case incomplete

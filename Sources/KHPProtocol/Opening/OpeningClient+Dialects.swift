@@ -9,7 +9,7 @@ extension OpeningClientPlan {
     /// dialects always have one.
     var writtenOrigin: String { Bytes.lowercasedASCII(origin ?? url.origin) }
 
-    /// What stands in the request. hixie has room for one name: that of the extended handshake, inside which the
+    /// The subprotocols in the request. hixie has room for one name: the extended handshake's, inside which the
     /// application's follow.
     var writtenSubprotocols: [String] {
         guard dialect.framing == .hixie, subprotocols.first == Subprotocols.extendedHandshake else {

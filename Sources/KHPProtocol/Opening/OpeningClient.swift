@@ -16,9 +16,9 @@
 
 package import NIOCore
 
-/// What a completed opening handshake agreed on.
+/// The outcome of a completed opening handshake.
 package struct OpeningResult: Sendable {
-    /// What the server selected; x-kaazing-handshake means that the extended handshake follows (KHP-E1).
+    /// The subprotocol that the server selected; behind x-kaazing-handshake the extended handshake follows (KHP-E1).
     package let subprotocol: String?
     /// The extensions with what was negotiated so far.
     package let extensions: ExtensionNegotiation
@@ -48,7 +48,7 @@ package struct OpeningClient {
 
     /// The request, to be written once.
     package let requestHead: RequestHead
-    /// What follows it in the same write: servers of the time may not wait for it (W10-1).
+    /// The bytes behind the request, in the same write: servers of the time may not wait for them (W10-1).
     package var requestTail: [UInt8] { plan.dialect.opening == .twoKeys ? plan.keys?.key3 ?? [] : [] }
 
     private let plan: OpeningClientPlan
@@ -57,11 +57,11 @@ package struct OpeningClient {
     private var decoder: ResponseHeadDecoder
     private var provisionalResponses = 0
     private var state = State.head
-    /// Whether the connection can take another request behind the response (RFC 9112 section 9.3): it was HTTP/1.1,
+    /// `true` when the connection can take another request behind the response (RFC 9112 section 9.3): it was HTTP/1.1,
     /// ended where it said, and did not announce the end.
     package private(set) var leavesConnectionUsable = false
 
-    /// Whether not a byte of an answer has come.
+    /// `true` until the first byte of an answer has come.
     package var hasHeardNothing: Bool {
         if case .head = state { decoder.isEmpty && provisionalResponses == 0 } else { false }
     }
@@ -69,7 +69,7 @@ package struct OpeningClient {
     package var awaitsContent: Bool {
         if case .entity = state { true } else { false }
     }
-    /// Whether what comes is read as HTTP: always, but for the 101 of an old dialect.
+    /// `true` while the input is read as HTTP: always, except for the 101 of an old dialect.
     private var isOrdinary: Bool
     private var switching: HixieResponse.Reader
 

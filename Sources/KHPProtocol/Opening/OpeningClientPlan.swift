@@ -2,7 +2,7 @@
 
 package import HTTPTypes
 
-/// What one opening request asks for.
+/// The contents of one opening request.
 package struct OpeningClientPlan: Sendable {
     /// Where to. Host and resource come from it.
     package var url: WebSocketURL
@@ -84,7 +84,7 @@ package struct OpeningClientPlan: Sendable {
         }
         try ApplicationFields.validate(extraFields)
         for field in extraFields {
-            // What the plan itself sets replaces what the application gave: two of these would be refused.
+            // A field that the plan sets replaces the application's: two of them would be refused.
             switch field.name {
             case .origin where origin != nil, .cookie where cookies != nil, .authorization where authorization != nil:
                 continue

@@ -10,22 +10,22 @@ package final class OpeningRequest: Sendable {
     package let path: String
     /// Of the target without the question mark; `nil` where there is none.
     package let query: String?
-    /// What Host names.
+    /// The authority in the Host field.
     package let authority: Authority
     /// How it proves that it speaks WebSocket; which dialect that means is the endpoint's to say (D1).
     package let opening: Dialect.Opening
     /// Sec-WebSocket-Key: base64 of sixteen bytes. Empty in dialects without one.
     package let key: String
-    /// What its two keys stand for, in dialects that have them.
+    /// The numbers in its two keys, in dialects that have them.
     package let numbers: Numbers?
     /// 13, or 8 which differs in nothing but that Origin has a second name; 0 in dialects before.
     package let version: Int
     /// The application's subprotocols in the client's order; x-kaazing-handshake is not among them.
     package let subprotocols: [String]
-    /// Whether x-kaazing-handshake was offered, at whatever place (KHP-O2).
+    /// `true` when x-kaazing-handshake was offered, at whatever place (KHP-O2).
     package let offersExtendedHandshake: Bool
     package let extensionOffers: [ExtensionOffer]
-    /// Whether the answer writes `Upgrade: WebSocket` as the request did (D10).
+    /// `true` when the answer writes `Upgrade: WebSocket` as the request did (D10).
     package let spellsUpgradeOldStyle: Bool
 
     init(

@@ -15,7 +15,7 @@ package struct OpeningServer {
         decoder = RequestHeadDecoder(limits: limits.openingHead)
     }
 
-    /// Whether no byte of a request has arrived.
+    /// `true` until the first byte of a request has arrived.
     package var isIdle: Bool { decoder.isEmpty }
 
     /// Takes what has arrived: a WebSocket request, a refusal, or `nil` for more. Bytes behind the head stay in
@@ -37,7 +37,7 @@ package struct OpeningServer {
         }
     }
 
-    /// Whether a request wants a WebSocket, valid or not: it names the protocol in Upgrade.
+    /// Returns `true` when a request wants a WebSocket, valid or not: it names the protocol in Upgrade.
     package static func isWebSocketRequest(_ head: RequestHead) -> Bool {
         head.fields.hasToken("websocket", in: "Upgrade")
     }

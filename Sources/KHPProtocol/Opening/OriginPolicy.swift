@@ -39,7 +39,7 @@ public struct OriginPolicy: Sendable, Hashable {
         return OriginPolicy(rule: .listed(listed))
     }
 
-    /// Whether a request passes.
+    /// Returns `true` when a request passes.
     ///
     /// - Parameters:
     ///   - origin: the Origin field.

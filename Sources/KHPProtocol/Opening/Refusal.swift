@@ -5,7 +5,7 @@ package import NIOCore
 
 /// A request that is refused before any endpoint sees it, or by an endpoint's rules.
 package struct Refusal: Error, Sendable, Equatable {
-    /// What the peer gets.
+    /// The answer to the peer.
     package var answer: ServerAnswer
     /// One sentence for the peer and the log; repeats nothing of the peer's that could be a credential.
     package var explanation: String

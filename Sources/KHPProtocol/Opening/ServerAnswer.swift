@@ -88,7 +88,7 @@ package struct ServerAnswer: Sendable, Equatable {
     }
 }
 
-/// What a server selected, as fields: one line for each extension, then the subprotocol (D10).
+/// The server's selection as fields: one line for each extension, then the subprotocol (D10).
 package struct Negotiated: Sendable, Equatable {
     package var subprotocol: String?
     package var extensions: [NegotiatedExtension]

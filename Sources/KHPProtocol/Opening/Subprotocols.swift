@@ -4,7 +4,7 @@ package enum Subprotocols {
     /// The subprotocol that stands for the extended handshake.
     package static let extendedHandshake = "x-kaazing-handshake"
 
-    /// What a client offers in the opening: x-kaazing-handshake before the application's own (KHP-O1).
+    /// The subprotocols that a client offers in the opening: x-kaazing-handshake before the application's own (KHP-O1).
     package static func offered(_ application: [String], extendedHandshake: Bool) -> [String] {
         extendedHandshake ? [Self.extendedHandshake] + application : application
     }

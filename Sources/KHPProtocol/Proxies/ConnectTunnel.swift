@@ -33,7 +33,7 @@ struct ConnectTunnel: Sendable {
     private var state = State.head
     private var decoder: ResponseHeadDecoder
     private var provisionalResponses = 0
-    /// Whether the proxy has answered on this connection before, and nothing since.
+    /// `true` when the proxy has answered on this connection before, and sent nothing since.
     private var isReused = false
 
     init(through proxy: Proxy, to url: WebSocketURL, authorization: String?, limits: Limits) throws(WebSocketError) {
@@ -131,7 +131,7 @@ struct ConnectTunnel: Sendable {
         }
     }
 
-    /// What a head means; nil when there is more to read.
+    /// Acts on a head; `nil` when there is more to read.
     private mutating func take(_ head: ResponseHead, _ input: inout ByteBuffer) -> TunnelAction? {
         switch head.status {
         case 200...299:
@@ -162,7 +162,7 @@ struct ConnectTunnel: Sendable {
         }
     }
 
-    /// Whether the proxy keeps the connection open behind this answer (RFC 9112 section 9.3).
+    /// Returns `true` when the proxy keeps the connection open behind this answer (RFC 9112 section 9.3).
     private static func staysOpen(_ head: ResponseHead) -> Bool {
         head.minorVersion == 1 && !head.fields.hasToken("close", in: "Connection")
             && !head.fields.hasToken("close", in: "Proxy-Connection")

@@ -34,7 +34,7 @@ package struct NoProxyRules: Sendable, Hashable {
         }
     }
 
-    /// Whether the server of `url` is connected to directly.
+    /// Returns `true` when the server of `url` is connected to directly.
     package func excepts(_ url: WebSocketURL) -> Bool {
         if self.rules.isEmpty { return false }
         let address = Host.addressBytes(url.host).map(Self.unmapped)

@@ -5,10 +5,10 @@
 /// configuration.proxy = .proxy(try Proxy("http://joe:welcome@proxy.example:3128"), except: "localhost, 10.0.0.0/8")
 /// ```
 ///
-/// Names of servers are resolved by the proxy, with each kind. User and password go to the proxy alone, and only when it
-/// asks for them; nothing of a description or a dump shows them.
+/// Names of servers are resolved by the proxy, with each kind. User and password go to the proxy alone, and only when
+/// it asks for them; nothing of a description or a dump shows them.
 public struct Proxy: Sendable, Hashable {
-    /// What is spoken with the proxy.
+    /// The protocol of a proxy.
     public enum Kind: String, Sendable, Hashable, CaseIterable {
         /// CONNECT of HTTP/1.1 (RFC 9110 section 9.3.6). Port 80 unless given.
         case http
@@ -28,7 +28,7 @@ public struct Proxy: Sendable, Hashable {
         }
     }
 
-    /// What is spoken with it.
+    /// The protocol that the proxy speaks.
     public let kind: Kind
     /// The proxy's host in lower case; an IPv6 address without its brackets.
     public let host: String
@@ -89,7 +89,7 @@ public struct Proxy: Sendable, Hashable {
         return proxy
     }
 
-    /// Whether there are a user or a password to give it.
+    /// `true` when there are a user and a password for the proxy.
     public var hasCredentials: Bool { self.user != nil }
 
     /// Host and port: what its challenges and its credentials are bound to (threat G8).

@@ -30,8 +30,8 @@ public struct ProxySelection: Sendable {
         return ProxySelection { rules.excepts($0) ? nil : proxy }
     }
 
-    /// What the environment's variables say: `https_proxy` for wss, `http_proxy` for ws, `all_proxy` where that is
-    /// missing, and `no_proxy`. Each is looked up in lower case first, then in upper case.
+    /// The selection of the environment's variables: `https_proxy` for wss, `http_proxy` for ws, `all_proxy` where that
+    /// is missing, and `no_proxy`. Each is looked up in lower case first, then in upper case.
     ///
     /// `HTTP_PROXY` in upper case is ignored where `REQUEST_METHOD` is set: under CGI a client could have set it with a
     /// field of its request. A variable that is set and empty means no proxy.

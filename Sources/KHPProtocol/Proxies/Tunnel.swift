@@ -2,15 +2,15 @@
 
 package import NIOCore
 
-/// What the machine of a tunnel wants.
+/// The next step of a tunnel's machine.
 package enum TunnelAction: Sendable {
     /// Nothing before more bytes come.
     case wait
     case send(ByteBuffer)
     /// A 407. Answer with ``Tunnel/answer(_:)`` where the connection stays open, otherwise through a fresh one.
     case challenge(HandshakeResponse, staysOpen: Bool)
-    /// The tunnel stands. These bytes were behind the proxy's answer and are the first that came through it; the head is
-    /// an HTTP proxy's.
+    /// The tunnel stands. These bytes were behind the proxy's answer and are the first that came through it; the head
+    /// is an HTTP proxy's.
     case established(ByteBuffer, head: ResponseHead? = nil)
     /// The proxy closed a connection that it had kept open, before it answered: the same once more through a fresh one.
     case retry
@@ -43,7 +43,7 @@ package struct Tunnel: Sendable {
             }
     }
 
-    /// What a CONNECT to the server of `url` asks for: host and port, always both. Digest signs it.
+    /// The target of a CONNECT to the server of `url`: host and port, always both. Digest signs it.
     package static func target(of url: WebSocketURL) -> String {
         "\(Host.bracketed(url.host)):\(url.port)"
     }
@@ -111,7 +111,8 @@ extension Tunnel: CustomReflectable {
 
 /// The failures that all kinds of proxies share.
 enum TunnelFailure {
-    /// - Parameter isBeyondProxy: true where the network or the server is at fault, and not the proxy's rules or our request.
+    /// - Parameter isBeyondProxy: true where the network or the server is at fault, and not the proxy's rules or our
+    ///   request.
     static func refused(_ message: String, isBeyondProxy: Bool = false) -> TunnelAction {
         .failed(
             WebSocketError(.proxyRefused, message, detail: isBeyondProxy ? .beyondProxy : nil, phase: .connect)

@@ -16,7 +16,7 @@ public enum RedirectPolicy: String, Sendable, Hashable, CaseIterable {
     /// Anywhere (but never from `wss` to `ws`: that needs an option of its own).
     case always
 
-    /// Whether this policy lets a connection that was asked for `original` go on at `target`.
+    /// Returns `true` when a connection that was asked for at `original` may go on at `target`.
     public func allows(from original: WebSocketURL, to target: WebSocketURL) -> Bool {
         switch self {
         case .never: return false
@@ -39,8 +39,8 @@ public enum RedirectPolicy: String, Sendable, Hashable, CaseIterable {
         }
     }
 
-    /// What peers have in common: a dot and everything after the first label; a host of one or two labels itself. The
-    /// dot that may end a host begins no label.
+    /// The part of a host that peers have in common: a dot and everything after the first label; a host of one or two
+    /// labels itself. The dot that may end a host begins no label.
     private static func baseDomain(_ host: String) -> String {
         let labels = host.split(separator: ".", omittingEmptySubsequences: false)
         guard labels.count(where: { !$0.isEmpty }) > 2 else { return host }

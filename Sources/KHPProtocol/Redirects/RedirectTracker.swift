@@ -16,8 +16,8 @@ package struct RedirectTracker: Sendable {
     private var visits: Set<Visit> = []
     /// How many redirects were followed.
     package private(set) var count = 0
-    /// Whether credentials, cookies and extra fields of the original origin may be sent at the current hop. Once a hop
-    /// was elsewhere this stays false, even back at the origin (threat F2).
+    /// `true` while credentials, cookies and extra fields of the original origin may be sent at the current hop. Once a
+    /// hop was elsewhere this stays false, even back at the origin (threat F2).
     package private(set) var keepsSecrets = true
 
     package init(

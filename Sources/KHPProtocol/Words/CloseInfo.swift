@@ -1,6 +1,6 @@
 /// How a WebSocket ended: RFC 6455 section 7.1.5 (code), 7.1.6 (reason) and whether the end was clean.
 public struct CloseInfo: Sendable {
-    /// Who began to close.
+    /// The side that began to close.
     public enum Initiator: String, Sendable {
         /// This side: the application, or the library when a limit, a deadline or a violation made it close.
         case local
@@ -14,12 +14,12 @@ public struct CloseInfo: Sendable {
     public var code: WebSocketCloseCode?
     /// The reason that came with the code; at most 123 bytes of UTF-8, possibly empty, and empty with 1006.
     public var reason: String
-    /// Whether both close frames were seen before the stream ended; in ``Dialect/hixie75``, which has none, whether the
-    /// stream ended in good order.
+    /// `true` when both close frames were seen before the stream ended; in ``Dialect/hixie75``, which has no close
+    /// frames, when the stream ended in good order.
     public var clean: Bool
-    /// Who began to close.
+    /// The side that began to close.
     public var initiator: Initiator
-    /// What went wrong, when something did: a violation, a timeout, a lost connection. `nil` after a clean close.
+    /// The violation, timeout or loss that ended the connection. `nil` after a clean close.
     public var error: WebSocketError?
 
     /// Creates a description of an end.

@@ -2,8 +2,8 @@
 package struct Timeouts: Sendable {
     /// A whole `connect`, over all redirects and challenges; paused while a challenge handler works.
     package var total: Duration = .seconds(30)
-    /// Name resolution, then the TCP connect over all addresses of the host with the tunnel of a proxy, and then the TLS
-    /// handshake; paused while a challenge handler answers the proxy.
+    /// Name resolution, then the TCP connect over all addresses of the host with the tunnel of a proxy, and then the
+    /// TLS handshake; paused while a challenge handler answers the proxy.
     package var connect: Duration = .seconds(10)
     /// The opening handshake: from an accepted or established connection to the 101.
     package var opening: Duration = .seconds(10)
@@ -23,11 +23,12 @@ package struct Timeouts: Sendable {
     /// How long written bytes may go without the peer taking any, before the connection is dropped: from the moment at
     /// which they exceed the send buffer's high-water mark, or the peer was last seen to take some (threat B16).
     package var stalledWrite: Duration = .seconds(20)
-    /// How long the answer to the peer's close frame waits for the application to take, and perhaps answer, the messages
-    /// before it. It goes out as soon as that is done.
+    /// How long the answer to the peer's close frame waits for the application to take, and perhaps answer, the
+    /// messages before it. It goes out as soon as that is done.
     package var closeHold: Duration = .seconds(2)
     /// The closing handshake: how long to wait for the peer's close frame and the end of its stream. A client that has
-    /// seen both close frames waits a second for the server to end the stream, and ends it then (RFC 6455 section 7.1.1).
+    /// seen both close frames waits a second for the server to end the stream, and ends it then (RFC 6455 section
+    /// 7.1.1).
     package var close: Duration = .seconds(10)
 
     /// The defaults.
@@ -37,8 +38,8 @@ package struct Timeouts: Sendable {
 /// When to send pings, and when to give up on a silent peer.
 ///
 /// While nothing is read because the application does not keep up, pings go out and their pongs are not waited for. The
-/// dialects before RFC 6455 have no pings: there `idleTimeout` ends a silent connection, `Timeouts.stalledWrite` one whose
-/// peer takes nothing, and TCP's keep-alive one whose peer has vanished.
+/// dialects before RFC 6455 have no pings: there `idleTimeout` ends a silent connection, `Timeouts.stalledWrite` one
+/// whose peer takes nothing, and TCP's keep-alive one whose peer has vanished.
 public struct KeepAliveConfiguration: Sendable {
     /// Send a ping when nothing was received for this long; `nil` sends none.
     public var pingInterval: Duration? = .seconds(20)
@@ -59,7 +60,7 @@ public enum Delivery: Sendable, Hashable {
     case chunks
 }
 
-/// Whether a client wants the extended handshake (KHP-O1, KHP-O4).
+/// A client's policy on the extended handshake (KHP-O1, KHP-O4).
 public enum ExtendedHandshakePolicy: String, Sendable, CaseIterable {
     /// Offers it; a server that declines is used as a plain WebSocket.
     case preferred
@@ -69,7 +70,7 @@ public enum ExtendedHandshakePolicy: String, Sendable, CaseIterable {
     case off
 }
 
-/// Whether an endpoint of a server takes part in the extended handshake (KHP-O2, KHP-O5).
+/// The policy of a server's endpoint on the extended handshake (KHP-O2, KHP-O5).
 public enum ServerExtendedHandshake: String, Sendable, CaseIterable {
     /// Chosen whenever it is offered; others are served as plain WebSockets.
     case optional

@@ -16,7 +16,7 @@ public struct Dialect: Sendable, Hashable, CustomStringConvertible {
     package let framing: Framing
     package let closing: Closing
 
-    /// What proves that both sides speak WebSocket.
+    /// The exchange that proves that both sides speak WebSocket.
     package enum Opening: UInt8, Sendable {
         /// Sec-WebSocket-Key and Sec-WebSocket-Accept.
         case acceptKey

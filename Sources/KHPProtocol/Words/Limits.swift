@@ -54,7 +54,7 @@ package struct Limits: Sendable, Hashable {
 
     // MARK: Open connections
 
-    /// What one direction of an open connection may consist of.
+    /// The bounds on the messages of one direction of an open connection.
     package var messages = MessageLimits()
 
     /// Received messages that wait for the application before reading stops.
@@ -105,8 +105,8 @@ extension Limits {
         /// Addresses whose wrong answers are counted at a time; beyond that the longest known is forgotten.
         package static let guessingAddresses = 65_536
 
-        /// Addresses of one host that are dialled at the same time; the next waits until one of them fails. A server that
-        /// redirects may choose a name with thousands.
+        /// Addresses of one host that are dialled at the same time; the next waits until one of them fails. A server
+        /// that redirects may choose a name with thousands.
         package static let racingAddresses = 8
 
         /// Connections beyond a server's limit that get an answer at a time; more are closed without one. Each
@@ -135,8 +135,8 @@ extension Limits {
         /// Heads in a row in one response of the Kaazing legacy exchange: an envelope and what is in it, twice over.
         package static let legacyHeads = 4
 
-        /// Connections in CONNECTING state, of one client and over all names, where a proxy resolves the names: RFC 6455
-        /// section 4.1 asks for a reasonably low number (D38).
+        /// Connections in CONNECTING state, of one client and over all names, where a proxy resolves the names: RFC
+        /// 6455 section 4.1 asks for a reasonably low number (D38).
         package static let connectsThroughProxies = 32
 
         /// How long one address of a host is tried alone, before the next one as well (RFC 8305 section 5).

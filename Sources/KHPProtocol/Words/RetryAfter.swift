@@ -3,8 +3,8 @@
 import HTTPTypes
 
 extension HandshakeResponse {
-    /// What Retry-After says: seconds, or a date compared with `now` in seconds since 1970; nil where there is none, or
-    /// none that can be read.
+    /// The wait that Retry-After asks for: seconds, or the time from `now`, in seconds since 1970, to a date. `nil`
+    /// where there is no such field, or none that can be read.
     package func retryAfter(now: Int64) -> Duration? {
         let values = self.fields[values: .retryAfter]
         guard let value = values.first, values.count == 1, !value.isEmpty else { return nil }

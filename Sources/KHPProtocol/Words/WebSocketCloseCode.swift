@@ -39,7 +39,7 @@ public struct WebSocketCloseCode: RawRepresentable, Hashable, Sendable, CustomSt
     /// 1015: the TLS handshake failed. Never sent.
     public static let tlsFailure = WebSocketCloseCode(rawValue: 1015)
 
-    /// Whether a close frame may hold this code: 1000–1003, 1007–1014 (registered) and 3000–4999 (libraries and
+    /// `true` when a close frame may hold this code: 1000–1003, 1007–1014 (registered) and 3000–4999 (libraries and
     /// applications); all others are reserved.
     public var isValidOnWire: Bool {
         switch self.rawValue {

@@ -54,7 +54,7 @@ extension WebSocketError {
         public static let proxyAuthenticationRequired = Code("proxy-authentication-required")
         /// The proxy does not open a tunnel to the server; what it answered is the error's response, for an HTTP proxy.
         public static let proxyRefused = Code("proxy-refused")
-        /// What the proxy answered is no valid answer.
+        /// The proxy's answer is not valid.
         public static let proxyInvalid = Code("proxy-invalid")
         /// The peer broke the WebSocket protocol.
         public static let protocolViolation = Code("protocol-violation")

@@ -3,7 +3,7 @@
 /// Always valid and in one spelling: host in lower case, path never empty and without dot segments, non-ASCII
 /// characters percent-encoded. Never holds user information.
 public struct WebSocketURL: Sendable, Hashable {
-    /// Whether the scheme is `wss`.
+    /// `true` when the scheme is `wss`.
     public let isSecure: Bool
     /// The host in lower case; an IPv6 address without its brackets.
     public let host: String
@@ -114,12 +114,12 @@ public struct WebSocketURL: Sendable, Hashable {
     /// The port that goes without saying.
     package var defaultPort: Int { isSecure ? 443 : 80 }
 
-    /// Whether scheme, host and port are the same.
+    /// Returns `true` when scheme, host and port are the same.
     public func isSameOrigin(as other: WebSocketURL) -> Bool {
         isSecure == other.isSecure && self.port == other.port && self.host == other.host
     }
 
-    /// What a reference such as the value of Location means at this URL: RFC 3986 section 5, decision D11.
+    /// Resolves a reference, such as the value of Location, at this URL: RFC 3986 section 5, D11.
     ///
     /// `http` is read as `ws` and `https` as `wss`. User information and fragment of the reference are dropped.
     /// - Throws: ``WebSocketError/Code/invalidURL`` when the result is no WebSocket URL.

@@ -50,7 +50,7 @@ public struct KaazingClient: Sendable {
     public let kind: Kind
     /// How far it is.
     public private(set) var state = State.connecting
-    /// What the application got.
+    /// The messages that the application got.
     public private(set) var messages: [WebSocketMessage] = []
     /// The extensions that the server granted, as the fields say them.
     public private(set) var extensions: [String] = []
@@ -114,7 +114,7 @@ public struct KaazingClient: Sendable {
 
     // MARK: What it says
 
-    /// What the Java client asks on a connection of its own before it opens; `nil` for the others.
+    /// The request of the Java client on a connection of its own before it opens; `nil` for the others.
     public var preflight: ByteBuffer? {
         guard self.kind == .java else { return nil }
         let path = self.url.path == "/" ? "" : self.url.path
@@ -125,7 +125,7 @@ public struct KaazingClient: Sendable {
         )
     }
 
-    /// Whether the Java client goes on after this answer to its ``preflight``.
+    /// Returns `true` when the Java client goes on after this answer to its ``preflight``.
     public static func goesOn(afterPreflight answer: ByteBuffer) -> Bool {
         let status = String(buffer: answer).split(separator: " ").dropFirst().first
         return status == "200" || status == "201"

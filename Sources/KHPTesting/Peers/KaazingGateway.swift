@@ -6,7 +6,7 @@ public import NIOCore
 /// For tests of a client that is to connect to gateways. Sans-I/O: bytes in, bytes out; one value is one connection.
 /// It shares no handshake with this package's own server. Once open, it echoes.
 public struct KaazingGateway {
-    /// What the service behind it is.
+    /// The service behind the gateway.
     public struct Service: Sendable {
         /// The path.
         public var path = "/echo"
@@ -18,9 +18,9 @@ public struct KaazingGateway {
         public var realm: String?
         /// The value of Authorization that lets in.
         public var authorization = "Basic am9lOndlbGNvbWU="
-        /// What its balancer says instead of serving: a URL, or an empty string where it has no member.
+        /// The balancer's answer in place of service: a URL, or an empty string where it has no member.
         public var balancer: String?
-        /// Whether challenges come in a 200, as old gateways sent them.
+        /// `true` when challenges come in a 200, as old gateways sent them.
         public var wrapsChallenges = false
 
         /// An echo service at `/echo` for everyone.
@@ -192,7 +192,8 @@ public struct KaazingGateway {
     private mutating func redirect(_ target: String) -> ByteBuffer {
         self.stage = .closed
         guard self.hasBalancerMessages else {
-            // Who knows nothing of balancers gets a message of one all the same, then a redirect over http.
+            // A client that knows nothing of balancers gets a balancer's message all the same, then a redirect over
+            // http.
             let location = target.hasPrefix("ws") ? "http" + target.dropFirst(2) : target
             var said = Self.balancer("N")
             said.writeImmutableBuffer(

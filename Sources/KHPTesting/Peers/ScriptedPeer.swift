@@ -10,7 +10,7 @@ public import NIOCore
 ///
 /// In the dialects before RFC 6455 it can play the client only: what their servers answer names the address.
 public struct ScriptedPeer {
-    /// What to do.
+    /// The caller's next step.
     public enum Output: Sendable, Equatable {
         /// Write these bytes.
         case send(ByteBuffer)
@@ -20,7 +20,7 @@ public struct ScriptedPeer {
 
     /// The side that it plays.
     public let role: Role
-    /// Whether everything has been said and heard.
+    /// `true` once everything has been said and heard.
     public var isFinished: Bool { self.index >= self.steps.count }
 
     private let transcript: String
@@ -50,7 +50,7 @@ public struct ScriptedPeer {
         self.reader = MessageReader(transcript.dialect, role: role == .client ? .client : .server)
     }
 
-    /// What it says without having heard anything.
+    /// The first steps, before the peer has heard anything.
     public mutating func start() -> [Output] { self.speak() }
 
     /// Takes bytes of the other side.
@@ -114,7 +114,7 @@ public struct ScriptedPeer {
 
     // MARK: Hearing
 
-    /// Whether the awaited deed has been heard; `false` waits for more.
+    /// Returns `true` when the awaited deed has been heard; `false` waits for more.
     private mutating func hear(_ deed: Transcript.Deed, _ line: Int) throws(TranscriptError) -> Bool {
         switch deed {
         case .opening(let expected):
@@ -147,7 +147,7 @@ public struct ScriptedPeer {
                     known.fields.isComparable(to: head.fields)
                 else { throw HeadError.malformed("the request is another one") }
             } else {
-                // What answers the keys is behind the head.
+                // The answer to the keys lies behind the head.
                 if self.dialect.opening == .twoKeys, self.inbound.readableBytes < expected.readableBytes {
                     return false
                 }

@@ -1,4 +1,4 @@
-// What a client's shell does around its connections, with a transcript's answers in place of people and networks.
+// The client's shell around its connections, with a transcript's answers in place of people and networks.
 
 import HTTPTypes
 import KHPProtocol
@@ -16,7 +16,7 @@ struct ClientUnderTest {
     private var cookiesSent = 0
     private var used = 0
     private var error: WebSocketError?
-    /// Whether the answer to a challenge of the opening handshake waits for a fresh connection.
+    /// `true` when the answer to a challenge of the opening handshake waits for a fresh connection.
     private var answersAfresh = false
     private(set) var driven: DrivenConnection
 

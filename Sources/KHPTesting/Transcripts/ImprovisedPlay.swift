@@ -18,7 +18,7 @@ package struct ImprovisedPlay {
         guard try self.play.run(untilFeed: read) else { return nil }
     }
 
-    /// What the script sends from here on, one element for each read.
+    /// The script's bytes from here on, one element for each read.
     package var scripted: [ByteBuffer] { self.play.remainingFeeds }
 
     /// Sends anything; what waits for a decision afterwards is decided.
@@ -46,7 +46,7 @@ package struct ImprovisedPlay {
         for _ in 0..<8 where self.play.proceed() {}
     }
 
-    /// What was said since the last call.
+    /// The bytes written since the last call.
     package mutating func takeOutput() -> ByteBuffer {
         self.play.with { driven in
             defer { driven.output = ByteBuffer() }

@@ -1,4 +1,4 @@
-// What a server's shell does around its connection, with the one endpoint that a transcript describes.
+// The server's shell around its connection, with the one endpoint that a transcript describes.
 
 import HTTPTypes
 import KHPProtocol
@@ -100,7 +100,7 @@ struct ServerUnderTest {
         return result
     }
 
-    /// What a server decides without asking an endpoint is decided at once.
+    /// Decides at once on requests about which a server asks no endpoint.
     private mutating func admit() {
         if let plain = self.driven.plainRequest {
             self.driven.plainRequest = nil

@@ -32,7 +32,7 @@ public struct Transcript: Sendable {
 
     /// Where it comes from; used in errors.
     public let name: String
-    /// What it shows.
+    /// The subject of the conversation.
     public let title: String
     /// The requirements that it is about.
     public let ids: [String]
@@ -42,7 +42,7 @@ public struct Transcript: Sendable {
     public let dialect: Dialect
     /// All fields at its head in their order, those above included.
     public let fields: [Field]
-    /// What happens.
+    /// The steps of the conversation.
     public let steps: [Step]
 
     /// A field at the head of a transcript.
@@ -59,11 +59,11 @@ public struct Transcript: Sendable {
     public struct Step: Sendable, Hashable {
         /// The line that it begins on, from 1.
         public let line: Int
-        /// What happens there.
+        /// The action of the step.
         public let action: Action
     }
 
-    /// What happens in a step.
+    /// The action of a step.
     public enum Action: Sendable, Hashable {
         /// `C opening`, `S binary`, `C eof` …: one side does something.
         case does(Role, Deed)
@@ -73,7 +73,7 @@ public struct Transcript: Sendable {
         case connect(WebSocketURL)
     }
 
-    /// What one side does.
+    /// A deed of one side.
     public enum Deed: Sendable, Hashable {
         /// An HTTP head on the wire, with its entity.
         case opening(ByteBuffer)
@@ -133,7 +133,7 @@ public struct TranscriptError: Error, Sendable, CustomStringConvertible {
     public let transcript: String
     /// The line in it, from 1; 0 where none is meant.
     public let line: Int
-    /// What is wrong there.
+    /// The fault of the line.
     public let message: String
     /// How the bytes were cut into reads, where that matters.
     public internal(set) var reads: TranscriptReads?

@@ -1,4 +1,4 @@
-// What `client.expect` and `server.expect` say, and how an outcome is compared with it.
+// The expectations of `client.expect` and `server.expect`, and their comparison with an outcome.
 
 import KHPProtocol
 import NIOCore
@@ -58,7 +58,7 @@ struct TranscriptExpectation {
         self.attributes = words
     }
 
-    /// What does not fit, or `nil`.
+    /// The difference to the expectation, or `nil`.
     func mismatch(_ outcome: TranscriptOutcome) -> String? {
         switch self.kind {
         case .open:

@@ -16,7 +16,7 @@ struct TranscriptPlay {
     /// The next operation.
     private var index = 0
     private var lastAnswer: Int?
-    /// Whether the script has told of an end of this connection's stream.
+    /// `true` once the script has told of an end of this connection's stream.
     private var endIsTold = false
 
     init(
@@ -112,7 +112,7 @@ struct TranscriptPlay {
         return false
     }
 
-    /// What the scripted side sends from here on, read by read.
+    /// The bytes of the scripted side from here on, read by read.
     var remainingFeeds: [ByteBuffer] {
         self.script.operations[self.index...].compactMap { item in
             if case .feed(let bytes) = item.operation { bytes } else { nil }
@@ -181,7 +181,7 @@ struct TranscriptPlay {
         if case .message(_, let payload) = deed { self.noteAnswer(payload) }
     }
 
-    /// What waits for a decision is decided now, since a step is reached and nothing else is to be said.
+    /// Decides the matter that waits, since a step is reached and nothing else is to be said.
     mutating func proceed() -> Bool {
         switch self.subject {
         case .client(var client):

@@ -2,7 +2,7 @@ public import KHPProtocol
 
 /// How the bytes of the scripted side arrive at the side under test.
 public enum TranscriptReads: Sendable, Hashable, CustomStringConvertible {
-    /// What is sent without waiting for the other side is one read.
+    /// Steps that do not wait for the other side arrive in one read.
     case whole
     /// The same, but with one cut behind this many of all the bytes that are sent.
     case cut(at: Int)

@@ -40,7 +40,7 @@ struct Main {
         }
     }
 
-    /// What the suite asks of a peer: messages of 16 MiB, 65,536 fragments of one.
+    /// The limits that the suite asks of a peer: messages of 16 MiB, 65,536 fragments of one.
     private static var messages: MessageLimits {
         var limits = MessageLimits()
         limits.messageBytes = 32 << 20

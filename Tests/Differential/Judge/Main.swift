@@ -74,7 +74,7 @@ struct Main {
             } catch {
                 hasFailed = true
             }
-            // What was decoded before a failure counts.
+            // Frames decoded before a failure count.
             while let frame = (try? channel.readInbound(as: WebSocketFrame.self)) ?? nil { assembly.take(frame) }
         }
         return (assembly.events + [hasFailed ? "fail" : "end"]).joined(separator: " ")

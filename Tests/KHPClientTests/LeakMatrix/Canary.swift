@@ -14,7 +14,7 @@ import Synchronization
 #endif
 
 enum Canary {
-    /// What each secret begins with.
+    /// The beginning of each secret.
     static let mark = "cNrY7qZ"
     /// Stands in a recording where a client certificate was shown.
     static let certificate = "\n\(mark)-certificate\n"

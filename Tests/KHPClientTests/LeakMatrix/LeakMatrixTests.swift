@@ -28,7 +28,7 @@ struct LeakMatrixTests {
         case preemptive
         /// A client certificate.
         case certificate
-        /// What a proxy on the way asks for, and no origin may see, the first neither.
+        /// The credentials that a proxy on the way asks for. No origin may see them, not even the first.
         case proxy
     }
 
@@ -251,7 +251,7 @@ struct LeakMatrixTests {
         #expect(failure?.code == expected, "\(cell): \(failure.map { "\($0)" } ?? "opened")")
         let visits = await self.visits(cell, recorder, atLeast: isAllowed ? 2 : 1)
 
-        // What was seen where.
+        // The bytes that each place has seen.
         var seen = ByteBuffer()
         var steps: Set<Int> = []
         for visit in visits {

@@ -66,7 +66,7 @@ struct QueryLeakTests {
             }
         }
         #expect(!Canary.isIn(sayings.all), "\(String(buffer: sayings.all))")
-        // What is no credential is there, or nothing is proved.
+        // Parameters that are no credentials have to be there, or nothing is proved.
         for shown in ["access_token=•••&page=1", "access_token=•••&page=new", "access_token=•••&page=loop"] {
             #expect(Canary.contains(sayings.all, shown), "\(shown)")
         }

@@ -1,5 +1,5 @@
-// A server for the leak matrix: says what it was told to say, over TLS or without at the same port, and keeps every byte
-// that a client gives it, frames unmasked.
+// A server for the leak matrix: says what it was told to say, over TLS or without at the same port, and keeps every
+// byte that a client gives it, frames unmasked.
 
 import HTTPTypes
 import NIOCore
@@ -9,7 +9,7 @@ import Synchronization
 
 @testable import KHPProtocol
 
-/// What to say to a path of a cell.
+/// The answer to a path of a cell.
 struct ScriptedAnswer: Sendable {
     var status = 101
     var fields: [(String, String)] = []
@@ -18,11 +18,11 @@ struct ScriptedAnswer: Sendable {
     var challenge: (value: String, layer: HandshakeLayer)?
     /// Where the answer is a 426, the same path over TLS is another visit.
     var isUpgrade = false
-    /// Whether that visit is challenged too.
+    /// `true` when that visit is challenged too.
     var challengesAgain = false
 }
 
-/// What arrived at one visit: a hop of a connect, with its replays.
+/// The bytes of one visit: a hop of a connect, with its replays.
 struct Visit: Sendable {
     var cell: String
     var step: Int

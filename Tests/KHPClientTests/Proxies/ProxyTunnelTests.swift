@@ -31,7 +31,7 @@ struct ProxyTunnelTests {
             }
         }
 
-        /// What a client says first.
+        /// The first bytes of a client.
         var first: [UInt8] {
             switch self {
             case .http, .https: Array("CONN".utf8)
@@ -257,7 +257,7 @@ struct ProxyTunnelTests {
     }
 }
 
-/// What a tap has seen pass.
+/// The bytes that a tap has seen.
 private final class Tapped: Sendable {
     let bytes = Mutex<(sent: ByteBuffer, received: ByteBuffer)>((ByteBuffer(), ByteBuffer()))
 }

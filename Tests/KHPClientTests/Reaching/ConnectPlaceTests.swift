@@ -28,7 +28,7 @@ struct ConnectPlaceTests {
         }
         let places = ConnectPlace.through(proxyTo: "next.example")
         #expect(await gate.permit(for: places, until: .now() + .milliseconds(20), on: self.loop) == nil)
-        // What is given up takes no place with it: neither that of its name, nor one among the 32.
+        // A connect that is given up frees its places: the one of its name, and one of the 32.
         let loop = self.loop
         async let next = gate.permit(for: places, until: .now() + .seconds(5), on: loop)
         await Self.wait(for: 1, at: gate)

@@ -2,7 +2,7 @@ import KHPWebSocket
 import NIOSSL
 import Testing
 
-/// What a `TLSConfiguration` that nobody has touched becomes, and what a caller's own keeps: Specs/defaults.md.
+/// The settings of an untouched `TLSConfiguration`, and of a caller's own: Specs/defaults.md.
 @Suite("Defaults of TLS")
 struct TLSDefaultsTests {
     @Test("TLS 1.2 at least, with forward secrecy and without SHA-1, in both roles")

@@ -2,7 +2,8 @@ import KHPProtocol
 import NIOCore
 import Testing
 
-/// What both ends of Digest and Basic compute: `Specs/vectors/digest.json`, which says where each vector comes from.
+/// The computations of both ends of Digest and Basic: `Specs/vectors/digest.json`, which names the source of each
+/// vector.
 @Suite("Digest and Basic vectors")
 struct DigestVectorTests {
     struct DigestVector: Decodable, Sendable, CustomTestStringConvertible {
@@ -28,7 +29,7 @@ struct DigestVectorTests {
 
         var testDescription: String { "\(self.section): \(self.name)" }
 
-        /// What the algorithm works with: for RFC 2831 the session key is made by hand, and the rest is that of MD5.
+        /// The key of the algorithm: for RFC 2831 the session key is made by hand, and the rest is MD5's.
         var key: String {
             let algorithm = DigestAlgorithm(name: self.algorithm) ?? .md5
             let key = DigestKey.make(user: user, realm: realm, password: password, algorithm: algorithm)

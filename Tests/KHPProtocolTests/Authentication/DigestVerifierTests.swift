@@ -149,7 +149,7 @@ struct DigestVerifierTests {
         #expect(given.exchange(method: "GET", entity: ByteBuffer()).response(key: key) == given.response)
     }
 
-    /// What stands in the answer in place of the right value. What is wrong without regard to the signature has to be
+    /// A wrong value in the answer. A fault beside the signature has to be
     /// refused even where the signature holds.
     @Test(
         "one thing wrong",

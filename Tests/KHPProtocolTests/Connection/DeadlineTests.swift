@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Deadlines never stay in the past")
 struct DeadlineTests {
-    /// What an open connection may be in the middle of.
+    /// The states in which an open connection may be.
     enum State: String, CaseIterable, CustomTestStringConvertible {
         case quiet = "open and silent"
         case pinged = "our ping unanswered"
@@ -130,7 +130,7 @@ struct DeadlineTests {
                         break
                     }
                 }
-                // What nobody reads is no sign of death; all others are over within minutes.
+                // A paused peer is not taken for dead; all others are over within minutes.
                 let mayStay = state == .paused || state == .extended
                 #expect((open.closed != nil) == !mayStay, "\(state.rawValue), \(role), \(wakeUps) times")
                 if !mayStay { #expect(wakeUps < 12, "\(state.rawValue), \(role)") }

@@ -10,7 +10,7 @@ struct OpenConnection {
     var connection: Connection
     let role: Role
     var now = start
-    /// Whether the application takes no messages.
+    /// `true` while the application takes no messages.
     var isPaused = false
     /// Payloads of whole messages and of chunks, as text.
     private(set) var messages: [String] = []
@@ -141,7 +141,7 @@ struct OpenConnection {
 
     mutating func advance(by amount: TimeAmount) { self.advance(to: self.now + amount) }
 
-    /// What was said since the last call.
+    /// The bytes written since the last call.
     mutating func written() -> [UInt8] {
         var bytes: [UInt8] = []
         while let next = self.connection.output.next() { bytes += next.readableBytesView }

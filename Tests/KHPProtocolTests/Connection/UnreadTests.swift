@@ -1,4 +1,4 @@
-// What had arrived when the stream ended, and nobody had taken.
+// Messages that had arrived when the stream ended, and that nobody had taken.
 
 import KHPProtocol
 import NIOCore

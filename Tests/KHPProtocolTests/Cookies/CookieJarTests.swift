@@ -14,7 +14,7 @@ struct CookieJarTests {
         return jar
     }
 
-    /// What goes to `url`, once `fields` were set by `from`.
+    /// The cookies that go to `url` after `from` has set `fields`.
     private func sent(
         _ fields: [String],
         from: String,
@@ -43,7 +43,7 @@ struct CookieJarTests {
         #expect(jar.header(for: try WebSocketURL("wss://example.com/"), now: 1_600_000_000) ?? "" == header)
     }
 
-    /// Whether a cookie that `from` sets with this attribute goes to `to`.
+    /// A cookie that `from` sets with this attribute goes to `to`, or does not.
     @Test(
         "domain-match: hosts, ports, addresses",
         arguments: [

@@ -9,7 +9,7 @@ import Testing
     private struct Conversation {
         var client: ExtendedClient
         var server: ExtendedServer
-        /// What the endpoint says, request by request.
+        /// The endpoint's answers, request by request.
         var answers: [ExtendedAnswer]
         /// Where each message from either side is cut into several.
         var cuts: [Int] = []

@@ -222,7 +222,7 @@ import Testing
             return
         }
         #expect(request.body.text == "hello")
-        // Who sends the body without waiting is not asked for it.
+        // A client that sends the body without waiting is not asked for it.
         #expect(try Self.step(head + "hello") == .request)
         #expect(try Self.step(head + "he") == .none)
         #expect(try Self.step(head.replacing("Content-Length: 5", with: "Content-Length: 0")) == .request)

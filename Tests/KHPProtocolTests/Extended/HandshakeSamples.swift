@@ -134,7 +134,7 @@ extension ByteBuffer {
     }
 }
 
-/// What an action is, without what it carries.
+/// An action without the values that it carries.
 enum ServerStep: Equatable {
     case none
     case request
@@ -172,7 +172,7 @@ enum ServerStep: Equatable {
     }
 }
 
-/// What an action is, without what it carries.
+/// An action without the values that it carries.
 enum ClientStep: Equatable {
     case none
     case complete(status: Int)

@@ -26,7 +26,7 @@ struct DeflateParameterTests {
                 "client_max_window_bits; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=9",
                 "server_no_context_takeover; client_no_context_takeover; server_max_window_bits=9"
             ),
-            // What was quoted counts as if it were not (RFC 6455 section 9.1).
+            // A quoted value counts as if it were not quoted (RFC 6455 section 9.1).
             ("server_max_window_bits=\"10\"", "server_max_window_bits=10"),
             ("server_max_window_bits=\"1\\0\"", "server_max_window_bits=10"),
         ]
@@ -35,7 +35,7 @@ struct DeflateParameterTests {
         #expect(PerMessageDeflate().accept(try Self.parameters(offer))?.description == answer)
     }
 
-    /// What neither an offer nor an answer may have.
+    /// Mistakes in offers and answers alike.
     private static let mistakes = [
         "server_max_window_bits", "server_max_window_bits=7", "server_max_window_bits=16", "server_max_window_bits=abc",
         "server_max_window_bits=08", "server_max_window_bits=+9", "server_max_window_bits=-8",
@@ -114,7 +114,7 @@ struct DeflateParameterTests {
             server.accept(client.offer())?.description
                 == "server_no_context_takeover; client_no_context_takeover; client_max_window_bits=9"
         )
-        // Who does not mention a window cannot be told to make it smaller (7.1.2.2).
+        // A client that does not mention a window cannot be told to make it smaller (7.1.2.2).
         #expect(
             server.accept(ExtensionParameters())?.description
                 == "server_no_context_takeover; client_no_context_takeover"

@@ -44,7 +44,7 @@ struct DeflateTests {
 
     // MARK: Room
 
-    /// What a message gives with no more than `room` bytes at a time.
+    /// The pieces of a message, inflated with no more than `room` bytes at a time.
     private static func inflated(_ pieces: [[UInt8]], room: Int) throws -> [[UInt8]] {
         var transform = try #require(
             PerMessageDeflate().makeFrameTransform(role: .client, parameters: ExtensionParameters())

@@ -1,5 +1,4 @@
-// What an extension gets by saying nothing, and what no extension can do to a handshake (KHP-E11, KHP-E14; threats A7,
-// A10).
+// The defaults of an extension, and the limits of its power over a handshake (KHP-E11, KHP-E14; threats A7, A10).
 
 import HTTPTypes
 import KHPProtocol

@@ -163,7 +163,7 @@ struct ExtensionStackTests {
         )
         try peer.send(.text("x"))
         #expect(peer.takeFrames().map { String(decoding: $0.payload, as: UTF8.self) } == ["x-a-b"])
-        // What it throws closes with the code that it names.
+        // An error that the extension throws closes with the code that it names.
         peer.feed(WireFrame(0x81, Array("unmarked".utf8)))
         #expect(peer.takeCloseCode() == 4001)
     }
@@ -303,7 +303,7 @@ struct ExtensionStackTests {
         }
     }
 
-    /// What a server of ours, which negotiated x-flip in the opening, answers to an extended request for these.
+    /// The answer of a server, which negotiated x-flip in the opening, to an extended request for these.
     private static func answer(inside: String) throws -> String {
         let extensions: [any WebSocketExtension] = [Flipping(layers: [.opening]), PerMessageDeflate()]
         let opening =

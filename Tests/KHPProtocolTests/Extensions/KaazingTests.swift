@@ -100,7 +100,7 @@ struct KaazingTests {
         #expect(alone.takeFrames() == [WireFrame(0x89, [])])
         alone.advance(by: .milliseconds(4000))
         #expect(alone.takeFrames() == [WireFrame(0x89, []), WireFrame(0x89, [])])
-        // What is sent counts as a sign of life.
+        // A message that is sent counts as a sign of life.
         alone.advance(by: .milliseconds(1500))
         try alone.send(.text("x"))
         alone.advance(by: .milliseconds(1999))

@@ -21,7 +21,7 @@ struct WireFrame: Equatable {
 struct WirePeer {
     private(set) var driven: DrivenConnection
     private let role: Role
-    /// What our side answered, or asked for, in Sec-WebSocket-Extensions.
+    /// Our side's value of Sec-WebSocket-Extensions.
     private(set) var extensionsField: String?
 
     /// A server of ours that supports these, asked for `offer`.
@@ -128,7 +128,7 @@ struct WirePeer {
         }
     }
 
-    /// What our application sends.
+    /// Sends a message of our application.
     mutating func send(_ message: WebSocketMessage, options: SendOptions = []) throws {
         try self.driven.connection.send(message, options: options, now: self.driven.now)
         self.driven.run()

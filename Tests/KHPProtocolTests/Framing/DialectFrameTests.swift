@@ -1,4 +1,5 @@
-// Frames of the dialects before RFC 6455: H69-6, H69-7, H69-11, X76-1, W10-8, W10-10, W10-12, D2 and threats D3, D4, D10.
+// Frames of the dialects before RFC 6455: H69-6, H69-7, H69-11, X76-1, W10-8, W10-10, W10-12, D2 and threats D3, D4,
+// D10.
 
 import KHPProtocol
 import NIOCore
@@ -148,7 +149,7 @@ struct DialectFrameTests {
         #expect(reader.unfinishedMessage == 1)
     }
 
-    /// What is written is read back, at sizes around each digit of a length.
+    /// Frames that are written are read back, at sizes around each digit of a length.
     @Test(arguments: [Dialect.hixie75, .hixie76, .whatwg2010])
     func writesWhatItReads(_ dialect: Dialect) throws {
         let writer = DialectFrameWriter(dialect)

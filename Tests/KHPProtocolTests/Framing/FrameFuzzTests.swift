@@ -174,7 +174,7 @@ struct FrameFuzzTests {
         }
     }
 
-    /// What one end writes the other reads, whatever the kind, size, fragmentation and mask.
+    /// Each end reads the other's frames, whatever the kind, size, fragmentation and mask.
     @Test(arguments: [Role.client, .server])
     func identity(_ role: Role) {
         var random = SeededGenerator(seed: 4)

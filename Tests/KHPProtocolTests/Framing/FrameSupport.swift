@@ -5,7 +5,7 @@ import KHPProtocol
 import NIOCore
 import Testing
 
-/// What a reader made of a stream.
+/// The result of a reader over a stream.
 struct ReaderResult: Equatable, CustomStringConvertible {
     var events: [InboundFrameEvent] = []
     var violation: WebSocketCloseCode?

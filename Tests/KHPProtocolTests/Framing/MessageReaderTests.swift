@@ -185,7 +185,7 @@ struct MessageReaderTests {
 
     // MARK: Progress (threat B17)
 
-    /// What is left in the input is never more than an incomplete header or control frame.
+    /// No more than an incomplete header or control frame is left in the input.
     @Test func littleIsLeftInTheInput() throws {
         for bytes in [
             FrameSupport.frame(0x89, [UInt8](repeating: 1, count: 125), key: key).dropLast(),

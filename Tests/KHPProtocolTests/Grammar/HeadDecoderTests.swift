@@ -6,7 +6,7 @@ private func bytes(_ text: String) -> [UInt8] {
     Array(text.replacing("\n", with: "\r\n").utf8)
 }
 
-/// What a decoder made of some bytes, comparable over all the ways to cut them.
+/// The result of a decoder, comparable over all the ways to cut its bytes.
 private enum Outcome<Head: Equatable>: Equatable {
     case head(Head, consumed: Int)
     case failed(HeadError)

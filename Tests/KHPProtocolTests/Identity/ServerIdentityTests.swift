@@ -107,7 +107,7 @@ struct ServerIdentityTests {
         #expect(
             try Self.order(["192.0.2.1", "192.0.2.2", "2001:db8::1"]) == ["192.0.2.1", "2001:db8::1", "192.0.2.2"]
         )
-        // What is named twice is tried once.
+        // An address that is named twice is tried once.
         #expect(try Self.order(["192.0.2.1", "192.0.2.1", "192.0.2.2"]) == ["192.0.2.1", "192.0.2.2"])
     }
 }

@@ -1,4 +1,4 @@
-// What is shown of URLs, targets, fields and heads: all but the credentials in them (threat G12).
+// URLs, targets, fields and heads are shown without the credentials in them (threat G12).
 
 import Testing
 

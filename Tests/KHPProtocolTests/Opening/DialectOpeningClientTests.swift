@@ -44,7 +44,7 @@ struct DialectOpeningClientTests {
         ([first] + fields).map { $0 + "\r\n" }.joined() + "\r\n" + (dialect == .hixie75 ? "" : tail)
     }
 
-    /// What a client makes of an answer that is whole, and of one that comes byte by byte.
+    /// A client's outcome from an answer that comes whole, and byte by byte.
     static func outcome(_ plan: OpeningClientPlan, _ text: String) throws -> OpeningClient.Outcome? {
         var client = try OpeningClient(plan)
         var input = ByteBuffer(string: text)
@@ -164,7 +164,7 @@ struct DialectOpeningClientTests {
         #expect(try Self.accepted(plan, Self.answer(dialect, Array(odd))) != nil)
         // Names are any bytes but CR, LF and the colon.
         #expect(try Self.accepted(plan, Self.answer(dialect, fields + ["a b (c): d"])) != nil)
-        // What nobody asked for is passed over.
+        // A field that nobody asked for is skipped.
         let unasked = try Self.plan(dialect, subprotocols: [])
         #expect(try Self.accepted(unasked, Self.answer(dialect, fields))?.subprotocol == nil)
         // But WHATWG 2010 has its characters checked in any case (W10-3).
@@ -287,7 +287,7 @@ struct DialectOpeningClientTests {
         }
         #expect(response.status == status)
         #expect(response.fields[.location] == "/y")
-        // What a redirect says beside where it leads is not waited for (threat F11).
+        // The content of a redirect is not waited for (threat F11).
         #expect(String(buffer: response.entity) == (status < 400 ? "" : "no"))
     }
 }

@@ -99,7 +99,7 @@ import Testing
         #expect(error.code == .invalidArgument)
         #expect(error.message.contains("http_proxy"))
         #expect(!error.message.contains("canary") && !error.message.contains("joe"))
-        // What is not needed is not looked at.
+        // A variable that is not needed is not read.
         #expect(try Self.proxy(["http_proxy": "ftp://x"], "wss://server/") == nil)
         #expect(try Self.proxy(["http_proxy": "ftp://x", "no_proxy": "*"], "ws://server/") == nil)
     }

@@ -1,4 +1,4 @@
-// What a proxy's URL means, and that no description of it shows a password (R-P1).
+// A proxy's URL means what it says, and no description of it shows a password (R-P1).
 
 import KHPProtocol
 import Testing

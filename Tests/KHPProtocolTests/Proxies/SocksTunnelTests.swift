@@ -35,7 +35,7 @@ import Testing
     func asksForNamesAndAddresses(_ url: String, _ address: [UInt8]) throws {
         for run in try Self.runs("socks5://gate", url, [[5, 0], Self.granted + [0x81, 0x00]]) {
             #expect(run.sent == [[5, 1, 0], [5, 1, 0] + address])
-            // What is glued to the reply came through the tunnel.
+            // The bytes glued to the reply came through the tunnel.
             #expect(run.leftover == [0x81, 0x00])
         }
     }

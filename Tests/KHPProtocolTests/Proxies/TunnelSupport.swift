@@ -3,7 +3,7 @@
 import KHPProtocol
 import NIOCore
 
-/// What a machine has said and where it ended, comparable.
+/// The bytes of a tunnel's machine and its end, comparable.
 struct TunnelRun: Equatable {
     /// Everything sent, in order.
     var sent: [[UInt8]] = []

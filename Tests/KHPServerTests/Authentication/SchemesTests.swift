@@ -6,7 +6,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// Who came in, in order.
+/// The users that came in, in order.
 private final class Principals: Sendable {
     private let seen = Mutex<[String?]>([])
 

@@ -24,7 +24,7 @@ public enum DigestAlgorithm: String, Sendable, Hashable, CaseIterable {
         self = match
     }
 
-    /// Whether the key is bound to the nonces of a session (`-sess`).
+    /// `true` when the key is bound to the nonces of a session (`-sess`).
     public var isSession: Bool {
         switch self {
         case .md5Session, .sha256Session, .sha512_256Session: true

@@ -1,7 +1,7 @@
 // A challenge of the Digest scheme as a client reads it (RFC 7616 section 3.3): what is usable is a value, what is not
 // says why.
 
-/// What a server asks for with Digest.
+/// A server's challenge in the scheme Digest.
 package struct DigestChallenge: Sendable, Hashable {
     /// Why a challenge of that scheme cannot be answered.
     package struct Unusable: Error, Equatable, Sendable {
@@ -16,11 +16,11 @@ package struct DigestChallenge: Sendable, Hashable {
     package var algorithm: DigestAlgorithm
     /// The algorithm as the server spells it; `nil` where it names none.
     package var algorithmName: String?
-    /// What the server offers to protect; empty is the form of RFC 2069.
+    /// The protections that the server offers; empty in the form of RFC 2069.
     package var protections: [DigestProtection]
-    /// Whether the credentials were right and only the nonce was too old.
+    /// `true` when the credentials were right and only the nonce was too old.
     package var isStale: Bool
-    /// Whether the user name is to be hidden (section 3.4.4).
+    /// `true` when the user name is to be hidden (section 3.4.4).
     package var hashesUser: Bool
 
     /// Reads the parameters, whose names are in lower case. A `domain` is passed over: what one origin says does not

@@ -1,8 +1,9 @@
-// What both ends of a Digest exchange compute (RFC 7616 sections 3.4 and 3.5). Nonces and their counts are the caller's.
+// The computations of both ends of a Digest exchange (RFC 7616 sections 3.4 and 3.5). The caller keeps nonces and
+// counts.
 
 package import NIOCore
 
-/// What a Digest protects (RFC 7616 section 3.4).
+/// The part of a request that a Digest protects (RFC 7616 section 3.4).
 package enum DigestProtection: String, Sendable, Hashable {
     /// Method and URI.
     case authentication = "auth"
@@ -78,13 +79,13 @@ package struct DigestExchange: Sendable {
     }
 }
 
-/// What a server stores of a password for Digest: H(user:realm:password), known as HA1.
+/// The form in which a server stores a password for Digest: H(user:realm:password), known as HA1.
 package enum DigestKey {
     package static func make(user: String, realm: String, password: String, algorithm: DigestAlgorithm) -> String {
         algorithm.hash("\(user):\(realm):\(password)")
     }
 
-    /// What stands in for a user name that is to stay hidden (section 3.4.4).
+    /// The hash that replaces a user name which is to stay hidden (section 3.4.4).
     package static func userHash(user: String, realm: String, algorithm: DigestAlgorithm) -> String {
         algorithm.hash("\(user):\(realm)")
     }

@@ -17,7 +17,7 @@ package struct DigestNonce: Sendable, Hashable {
 package struct DigestNonceSeal: Sendable {
     private let key: [UInt8]
     private let scope: [UInt8]
-    /// What challenges carry as `opaque`: the same for all nodes with the key.
+    /// The value of `opaque` in challenges: the same for all nodes with the key.
     package let opaque: String
 
     package init(realm: String, key: [UInt8]) {

@@ -3,7 +3,7 @@
 
 package import NIOCore
 
-/// What the answer to a request with Digest credentials must hold, where it says anything. Shows nothing of itself.
+/// The proof that an answer to Digest credentials owes, if it holds one at all. Shows nothing of itself.
 package struct DigestProof: Sendable {
     private let exchange: DigestExchange
     private let key: String
@@ -64,7 +64,7 @@ extension DigestProof: CustomStringConvertible, CustomReflectable {
     package var customMirror: Mirror { Mirror(self, children: []) }
 }
 
-/// What a request carries to authenticate its sender. Never shows itself.
+/// The credentials in a request. Never shows itself.
 package struct RequestAuthorization: Sendable {
     /// The value of Authorization.
     package var value: String

@@ -1,4 +1,4 @@
-// What a client keeps of a Digest login: the key, the server's nonce and how often it was used (RFC 7616 section 3.4).
+// A client's Digest login: the key, the server's nonce and how often it was used (RFC 7616 section 3.4).
 
 package import NIOCore
 
@@ -10,10 +10,10 @@ package struct DigestSession: Sendable {
     private let key: String
     /// How often the challenge's nonce was used.
     private var count: UInt32 = 0
-    /// What the key of a `-sess` algorithm is bound to: the first nonces of both sides.
+    /// The first nonces of both sides, to which the key of a `-sess` algorithm is bound.
     private var first: (nonce: String, clientNonce: String)?
 
-    /// What one request sends, and what its answer has to prove.
+    /// The credentials of one request, and the proof that its answer owes.
     package struct Answer: Sendable {
         /// The value of Authorization.
         package var value: String
@@ -110,7 +110,8 @@ package struct DigestSession: Sendable {
         return "Digest " + parts.joined(separator: ", ")
     }
 
-    /// RFC 7616 section 3.4: hidden where that is asked for; `username*` (RFC 8187) where a quoted string cannot hold it.
+    /// RFC 7616 section 3.4: hidden where that is asked for; `username*` (RFC 8187) where a quoted string cannot hold
+    /// it.
     private var userParameter: String {
         let challenge = self.challenge
         if challenge.hashesUser {

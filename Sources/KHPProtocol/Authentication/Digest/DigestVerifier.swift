@@ -1,13 +1,13 @@
-// The server's half of Digest (RFC 7616 section 3): challenges out, answers in. Who the users are, which counts were used
-// and what time it is are the caller's.
+// The server's half of Digest (RFC 7616 section 3): challenges out, answers in. Who the users are, which counts were
+// used and what time it is are the caller's.
 //
-// An answer is checked in two steps, since looking up a key may take its time: ``claim(of:method:target:entity:)`` reads
-// it and checks all that needs no key, ``judge(_:key:counts:now:)`` does the rest.
+// An answer is checked in two steps, since looking up a key may take its time: ``claim(of:method:target:entity:)``
+// reads it and checks all that needs no key, ``judge(_:key:counts:now:)`` does the rest.
 
 package import NIOCore
 
 package struct DigestVerifier: Sendable {
-    /// What an answer claims, and what it is to be held against.
+    /// The claim of an answer, and the values to hold it against.
     package struct Claim: Sendable {
         package let authorization: DigestAuthorization
         let exchange: DigestExchange
@@ -74,10 +74,10 @@ package struct DigestVerifier: Sendable {
         }
     }
 
-    /// What `value` of Authorization claims; `nil` when that is wrong whoever sent it.
+    /// Reads the claim of an Authorization field; `nil` when it is wrong whichever user sent it.
     ///
-    /// `method`, `target` and `entity` are those of the very request that carried the value: the signature must not open
-    /// anything else (threat G6).
+    /// `method`, `target` and `entity` are those of the very request that carried the value: the signature must not
+    /// open anything else (threat G6).
     package func claim(of value: String, method: String, target: String, entity: ByteBuffer = ByteBuffer()) -> Claim? {
         guard let given = try? DigestAuthorization(value), given.realm == self.realm, given.uri == target,
             let opaque = given.opaque, self.algorithms.contains(given.algorithm),
@@ -92,7 +92,7 @@ package struct DigestVerifier: Sendable {
         )
     }
 
-    /// Whether a claim is true.
+    /// Judges a claim.
     ///
     /// - Parameters:
     ///   - key: H(user:realm:password) of the claimed user; `nil` where there is no such user, which takes as long.

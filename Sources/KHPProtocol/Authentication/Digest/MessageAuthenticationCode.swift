@@ -1,4 +1,4 @@
-// What nonces and stored tokens are sealed with: HMAC-SHA-256 (RFC 2104) of libcrypto.
+// The seal of nonces and stored tokens: HMAC-SHA-256 (RFC 2104) of libcrypto.
 
 import COpenSSL
 
@@ -14,7 +14,7 @@ package enum MessageAuthenticationCode {
         return isDone && length == 32 ? code : []
     }
 
-    /// Whether two codes are equal; the time tells nothing but their lengths.
+    /// Returns `true` when two codes are equal. The time tells nothing but their lengths.
     package static func isEqual(_ left: some Collection<UInt8>, _ right: some Collection<UInt8>) -> Bool {
         guard left.count == right.count, !left.isEmpty else { return false }
         var difference: UInt8 = 0

@@ -3,7 +3,7 @@
 // table nor a clock that jumps lets a request through twice.
 
 package struct NonceCounts: Sendable {
-    /// What is known of a nonce whose answer was right.
+    /// The standing of a nonce whose answer was right.
     package enum Use: Sendable, Equatable {
         /// The count is larger than all before it.
         case fresh

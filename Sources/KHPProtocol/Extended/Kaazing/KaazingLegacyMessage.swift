@@ -43,7 +43,7 @@ public enum KaazingLegacyMessage: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// Whether a message claims to be a balancer message.
+    /// Returns `true` when a message claims to be a balancer message.
     package static func isBalancer(_ payload: ByteBuffer) -> Bool {
         payload.readableBytesView.starts(with: Self.mark)
     }
@@ -68,8 +68,8 @@ public enum KaazingLegacyMessage: Sendable, Hashable, CustomStringConvertible {
         return buffer
     }
 
-    /// A server's redirect as a balancer message (D7): an absolute URL with the opening's query behind its own. Without a
-    /// location the balancer names no member. `nil` when the location is no URL.
+    /// A server's redirect as a balancer message (D7): an absolute URL with the opening's query behind its own. Without
+    /// a location the balancer names no member. `nil` when the location is no URL.
     package static func balancing(
         _ location: String?,
         at url: WebSocketURL?,

@@ -1,8 +1,8 @@
 // One extended response as deployed gateways end it: by an empty message, and perhaps in an envelope (D7, D13).
 //
-// What came before the empty message is one text: a head with its content, or several heads in a row, of which the last
-// final one counts. `200 | 401 | content` is how old gateways wrap a challenge; the Content-Length of such an envelope
-// counts what it wraps.
+// The reader of a legacy response. All that came before the empty message is one text: a head with its content, or
+// several heads in a row, of which the last final one counts. `200 | 401 | content` is how old gateways wrap a
+// challenge; the Content-Length of such an envelope counts what it wraps.
 
 import NIOCore
 
@@ -28,7 +28,7 @@ struct LegacyResponseReader {
         isAnswerToHead = method == "HEAD"
     }
 
-    /// Whether nothing of a response has come.
+    /// `true` until the first byte of a response has come.
     var isEmpty: Bool { collected.readableBytes == 0 }
 
     /// Takes a message; the empty one ends the response.
@@ -91,7 +91,7 @@ struct LegacyResponseReader {
         throw .invalid("its head is not complete")
     }
 
-    /// What stands between this head and the next, or the end.
+    /// Takes the bytes between this head and the next, or the end.
     private func takeEntity(
         of head: ResponseHead,
         _ known: KnownFields,

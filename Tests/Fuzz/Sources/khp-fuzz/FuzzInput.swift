@@ -21,7 +21,7 @@ struct FuzzInput {
     /// How to cut what is used: 0 stands for not at all.
     mutating func cuts() -> Cuts { Cuts(seed: byte()) }
 
-    /// What no decision has taken.
+    /// The bytes that no decision has taken.
     var content: [UInt8] { Array(rest) }
 
     /// The same at the places of line feeds.

@@ -1,4 +1,4 @@
-// What one target is, and the list of all. Crashing is one way to fail; each target says what else is wrong.
+// A fuzz target, and the list of all. A crash is one way to fail; each target names the others.
 
 /// Something that takes a peer's bytes.
 struct FuzzTarget: Sendable {

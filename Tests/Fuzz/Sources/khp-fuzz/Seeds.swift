@@ -1,5 +1,5 @@
-// What fuzzing begins with: the conversations and vectors of Specs, read when they are needed, so that no corpus has to
-// be kept.
+// The seeds of fuzzing: the conversations and vectors of Specs, read when they are needed, so that no corpus has to be
+// kept.
 
 import Foundation
 import HTTPTypes

@@ -14,7 +14,7 @@ private func runDriver(
     _ callback: @convention(c) (UnsafePointer<UInt8>?, Int) -> CInt
 ) -> CInt
 
-/// What the callback runs: it can capture nothing. Set once, before any input.
+/// The target of the callback, which can capture nothing. Set once, before any input.
 nonisolated(unsafe) private var selected = FuzzTarget.all[0]
 
 private func usage() -> Never {
@@ -41,7 +41,7 @@ case "seeds":
     }
 case let name?:
     selected = target(name)
-    // What a target makes with its first input is made before libFuzzer looks at the time.
+    // The target makes the values of its first run before libFuzzer looks at the time.
     selected.run(FuzzInput(UnsafeBufferPointer(start: nil, count: 0)))
     // The target's name is not for libFuzzer; the place of the program's is.
     var count = CommandLine.argc - 1

@@ -154,7 +154,7 @@ import Testing
         }
     }
 
-    /// What came before the end: messages, then what is made of them.
+    /// Messages before the end, then the steps that they lead to.
     static let responses: [([String], ClientStep)] = [
         (["HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 401 Unauthorized\r\n\r\n", "<html>"], .challenge(status: 401)),
         (

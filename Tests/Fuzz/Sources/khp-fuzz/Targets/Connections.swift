@@ -51,7 +51,7 @@ extension FuzzTarget {
         }
     }
 
-    /// What an application and the shell may do at any time.
+    /// A deed of the application or the shell, which may come at any time.
     private static func act(_ play: inout ImprovisedPlay, _ deeds: inout Cuts) {
         switch Int.random(in: 0..<12, using: &deeds) {
         case 0: play.advance(by: .milliseconds(Int64.random(in: 1...20_000, using: &deeds)))

@@ -37,7 +37,7 @@ extension FuzzTarget {
         check(cut.request == whole.request || content.contains { $0 == 0 } || cut.isContinued, "cut it is another one")
     }
 
-    /// What a server did with some messages.
+    /// A server's answers to some messages.
     private struct Service {
         var rounds = 0
         var request: RequestHead?
@@ -91,7 +91,7 @@ extension FuzzTarget {
         return service
     }
 
-    /// What is said can be read.
+    /// Every message that is sent can be read.
     private static func read(_ message: ByteBuffer) {
         var message = message
         var decoder = ResponseHeadDecoder(limits: .opening)

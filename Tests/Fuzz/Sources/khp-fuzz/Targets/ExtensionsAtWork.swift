@@ -37,7 +37,7 @@ extension FuzzTarget {
         var whole = Inflation(transform, room: 65_536)
         var cut = Inflation(transform, room: room)
         for message in messages {
-            // What goes on from a copy does not disturb the other.
+            // A copy that goes on does not disturb the original.
             var copy = whole
             whole.receive([ByteBuffer(bytes: message)])
             copy.receive(cuts.pieces(of: Array(message.reversed())))
@@ -49,7 +49,7 @@ extension FuzzTarget {
         Self.roundTrip(messages, parameters, &cuts)
     }
 
-    /// What one end deflates is what the other one inflates.
+    /// One end inflates what the other end has deflated.
     private static func roundTrip(_ messages: [[UInt8]], _ parameters: ExtensionParameters, _ cuts: inout Cuts) {
         var deflate = PerMessageDeflate()
         deflate.threshold = 0
@@ -186,7 +186,7 @@ private struct Inflation {
     }
 }
 
-/// What a revalidation was asked for. Fuzzing has one thread.
+/// The paths for which a revalidation was asked. Fuzzing has one thread.
 private final class Paths: @unchecked Sendable {
     private(set) var requests: [KaazingHTTPRevalidate.Request] = []
 

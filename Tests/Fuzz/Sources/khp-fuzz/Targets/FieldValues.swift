@@ -36,7 +36,7 @@ extension FuzzTarget {
         }
     }
 
-    /// What our client answers is what our server reads.
+    /// Our server reads the answers of our client.
     private static func answer(_ challenge: DigestChallenge) {
         guard var session = try? DigestSession(challenge, user: "joe", password: "welcome"),
             let answer = session.answer(method: "GET", uri: "/echo", clientNonce: "f2/wE4q7")

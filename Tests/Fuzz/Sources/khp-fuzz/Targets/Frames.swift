@@ -4,7 +4,7 @@
 import KHPProtocol
 import NIOCore
 
-/// What a reader gives, put together so that cuts do not show.
+/// The result of a reader, put together so that cuts do not show.
 private struct FrameReading: Equatable {
     enum Item: Equatable {
         case message(MessageKind, [UInt8], rsv: UInt8)
@@ -111,7 +111,7 @@ extension FuzzTarget {
             case .dropped: check(false, "RFC 6455 drops no frame")
             }
         }
-        // What an extension would have made smaller may be a little larger than the limit.
+        // A message that an extension would have made smaller may be a little larger than the limit.
         reader.limits = MessageLimits()
         let again = FrameReading(reader, [written])
         check(again.items == whole.items && again.violation == nil, "written \(whole.items), read \(again)")

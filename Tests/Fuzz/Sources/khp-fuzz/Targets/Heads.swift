@@ -48,7 +48,7 @@ extension FuzzTarget {
         input.flag() ? HeadLimits(lineBytes: 64, headBytes: 200, fieldCount: 3) : .opening
     }
 
-    /// What a decoder made of all the bytes.
+    /// The result of a decoder over all the bytes.
     private enum Outcome<Head: Equatable>: Equatable {
         case head(Head, rest: [UInt8])
         case incomplete
@@ -95,7 +95,7 @@ extension FuzzTarget {
         return head
     }
 
-    /// What others ask of fields.
+    /// Asks fields all that the library asks them.
     private static func lookAt(_ fields: HeadFields) {
         _ = fields.contentLength
         _ = fields.httpFields
