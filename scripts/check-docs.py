@@ -126,7 +126,7 @@ def defaults(path):
 
 
 def check_limits():
-    settings = defaults("Sources/KHPProtocol/Words/Limits.swift") | defaults("Sources/KHPProtocol/Connection/ConnectionSettings.swift")
+    settings = defaults("Sources/KHPProtocol/Words/Limits.swift") | defaults("Sources/KHPProtocol/Words/ConnectionSettings.swift")
     roles = {role: defaults(f"Sources/KHP{role.title()}/{role.title()}Limits.swift") for role in ("client", "server")}
     known = {}
     for place, type_name in {"limits.messages": "MessageLimits", "keepAlive": "KeepAliveConfiguration"}.items():
