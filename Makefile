@@ -1,15 +1,17 @@
 # What people and CI do with this package. Each target sees to its own set-up.
 SHELL := /bin/bash
-KHP := .build/debug/khp
-LINTED := $(wildcard Package.swift Sources Tests Examples Benchmarks/Package.swift Benchmarks/Sources)
+# The command is a package of its own, built beside the library: what both depend on is compiled once.
+COMMAND := --package-path Command --scratch-path .build
+LINTED := $(wildcard Package.swift Sources Tests Command Examples Benchmarks/Package.swift Benchmarks/Sources)
 # For fuzz: how long altogether, and which targets (all of them).
 SECONDS := 60
 TARGETS :=
 
-.PHONY: help setup build demo test interop autobahn sanitize fuzz examples lint format bench docs clean
+.PHONY: help setup build demo khp test interop autobahn sanitize fuzz examples lint format bench docs clean
 
 help:
 	@echo "make demo      two servers, a client and its journey through both handshakes"
+	@echo "make khp       the command as a release build, at .build/khp"
 	@echo "make test      all tests"
 	@echo "make interop   against software that nobody here wrote"
 	@echo "make autobahn  all of Autobahn|Testsuite, in both roles: more than an hour"
@@ -29,16 +31,21 @@ build: setup
 
 # A debug build: its objects serve the tests as well.
 demo: setup
-	swift build --product khp
-	@$(KHP) demo
+	swift build $(COMMAND) --product khp
+	@.build/debug/khp demo
+
+khp: setup
+	swift build $(COMMAND) --configuration release --product khp
+	@ln -sf release/khp .build/khp
 
 # One at a time: tests that compute for seconds would starve those that wait on a socket's deadline.
 test: setup
 	swift test --no-parallel
+	swift test --no-parallel $(COMMAND)
 
 interop:
 	@scripts/setup.sh --interop
-	swift build --product khp
+	swift build $(COMMAND) --product khp
 	PATH="$$PWD/.build/python/bin:$$PATH" Tests/Interop/run.sh
 	swift build --product frame-judge
 	PATH="$$PWD/.build/python/bin:$$PATH" Tests/Differential/compare.py

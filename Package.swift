@@ -1,4 +1,4 @@
-// swift-tools-version: 6.1
+// swift-tools-version: 6.2
 
 import PackageDescription
 
@@ -36,16 +36,13 @@ let package = Package(
         .library(name: "KHPClient", targets: ["KHPClient"]),
         .library(name: "KHPServer", targets: ["KHPServer"]),
         .library(name: "KHPTesting", targets: ["KHPTesting"]),
-        .executable(name: "khp", targets: ["khp"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.0"),
-        .package(url: "https://github.com/apple/swift-nio-extras.git", from: "1.35.0"),
         .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.16.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
-        .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.0"),
     ],
     targets: [
         .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]),
@@ -78,16 +75,6 @@ let package = Package(
         .target(
             name: "KHPTesting",
             dependencies: ["KHPProtocol", nioCore, httpTypes],
-            swiftSettings: settings
-        ),
-        .executableTarget(
-            name: "khp",
-            dependencies: [
-                "KHPProtocol", "KHPClient", "KHPServer", "KHPWebSocket", "COpenSSL",
-                nioCore, nioPosix, nioSSL, httpTypes, logging, lifecycle,
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "NIOExtras", package: "swift-nio-extras"),
-            ],
             swiftSettings: settings
         ),
         example("EchoServer", ["KHPServer", logging]),
@@ -159,14 +146,6 @@ let package = Package(
             dependencies: [
                 "KHPProtocol", "KHPWebSocket", "KHPTesting", "TestSupport", "CZlib", nioCore, nioPosix, nioEmbedded,
                 httpTypes,
-            ],
-            swiftSettings: settings
-        ),
-        .testTarget(
-            name: "CommandTests",
-            dependencies: [
-                "khp", "KHPProtocol", "KHPClient", "KHPServer", "KHPTesting", "TestSupport", nioCore, nioPosix, nioSSL,
-                httpTypes, .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings
         ),

@@ -1,4 +1,4 @@
-// swift-tools-version: 6.1
+// swift-tools-version: 6.2
 
 // Measures swift-khp beside NIOWebSocket. A package of its own, so that nobody who uses the library resolves it.
 

@@ -24,8 +24,10 @@ for sanitizer in $which; do
     scratch=.build/sanitize/$sanitizer
     mkdir -p "$scratch"
     echo "== $sanitizer: building"
-    swift build --build-tests --sanitize="$sanitizer" --scratch-path "$scratch" >"$scratch/build.log" 2>&1 \
-        || { tail -n 40 "$scratch/build.log"; exit 1; }
+    for package in . Command; do
+        swift build --package-path "$package" --build-tests --sanitize="$sanitizer" --scratch-path "$scratch" \
+            >"$scratch/build.log" 2>&1 || { tail -n 40 "$scratch/build.log"; exit 1; }
+    done
     preloaded=
     if [ "$sanitizer" = thread ] && [ "$(uname -s)" = Linux ]; then
         preloaded=$PWD/$scratch/mutex.so
@@ -35,8 +37,11 @@ for sanitizer in $which; do
         echo "== $sanitizer: round $round of $times"
         log=$scratch/test-$round.log
         result=0
-        LD_PRELOAD=$preloaded swift test --skip-build --no-parallel --sanitize="$sanitizer" --scratch-path "$scratch" \
-            ${filter:+--filter "$filter"} >"$log" 2>&1 || result=$?
+        : >"$log"
+        for package in . Command; do
+            LD_PRELOAD=$preloaded swift test --package-path "$package" --skip-build --no-parallel \
+                --sanitize="$sanitizer" --scratch-path "$scratch" ${filter:+--filter "$filter"} >>"$log" 2>&1 || result=$?
+        done
         reports=$(grep -cE 'WARNING: ThreadSanitizer|ERROR: (Address|Leak)Sanitizer' "$log" || true)
         grep -E 'Test run with|^SUMMARY: |✘ Test ' "$log" | sort | uniq -c || true
         if [ "$result" -ne 0 ] || [ "$reports" -ne 0 ]; then

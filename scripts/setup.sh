@@ -61,14 +61,14 @@ has_header() {
 }
 
 check_swift() {
-    command -v swift >/dev/null || give_up "Swift is not installed (or not on PATH). Get 6.1 or later from https://www.swift.org/install"
+    command -v swift >/dev/null || give_up "Swift is not installed (or not on PATH). Get 6.2 or later from https://www.swift.org/install"
     local version major minor
     version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p' | head -n 1)
     major=${version%%.*}
     minor=${version#*.}
-    [ -n "$version" ] || give_up "'swift --version' does not work. Get Swift 6.1 or later from https://www.swift.org/install"
-    if [ "$major" -lt 6 ] || { [ "$major" -eq 6 ] && [ "$minor" -lt 1 ]; }; then
-        give_up "Swift $version is too old: 6.1 or later is needed, from https://www.swift.org/install"
+    [ -n "$version" ] || give_up "'swift --version' does not work. Get Swift 6.2 or later from https://www.swift.org/install"
+    if [ "$major" -lt 6 ] || { [ "$major" -eq 6 ] && [ "$minor" -lt 2 ]; }; then
+        give_up "Swift $version is too old: 6.2 or later is needed, from https://www.swift.org/install"
     fi
 }
 

@@ -1,4 +1,4 @@
-// swift-tools-version: 6.1
+// swift-tools-version: 6.2
 
 // Coverage-guided fuzzing of what a peer's bytes reach. A package of its own: it needs libFuzzer, which comes with the
 // toolchains of swift.org, and compiler flags that no user should have to build with. `run.sh` builds it.

@@ -12,7 +12,7 @@ if [ ! -x "$khp" ]; then
         echo "interop: there is no program at KHP=$khp" >&2
         exit 1
     fi
-    swift build --product khp
+    swift build --package-path Command --scratch-path .build --product khp
 fi
 command -v openssl >/dev/null || { echo "interop: openssl is needed to make certificates" >&2; exit 1; }
 

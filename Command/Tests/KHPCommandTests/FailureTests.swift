@@ -3,7 +3,7 @@ import KHPClient
 import NIOCore
 import Testing
 
-@testable import khp
+@testable import KHPCommand
 
 /// Which exit status an error ends with (the contract and D16), and what is said.
 struct FailureTests {

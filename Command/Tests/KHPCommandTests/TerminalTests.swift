@@ -1,6 +1,6 @@
 import Testing
 
-@testable import khp
+@testable import KHPCommand
 
 /// The line editor, the lines of a pipe, and the queue between the reader and the sender.
 struct TerminalTests {

@@ -1,14 +1,14 @@
 // The routes `broadcast` and `chat`: who does not read stops the others for a bounded time, and loses nothing of theirs.
 
+import CommandTestSupport
 import Foundation
 import KHPClient
 import KHPServer
 import NIOCore
 import Synchronization
-import TestSupport
 import Testing
 
-@testable import khp
+@testable import KHPCommand
 
 @Suite("Rooms")
 struct RoomTests {

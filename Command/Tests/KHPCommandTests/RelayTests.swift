@@ -1,15 +1,15 @@
 // The route `tcp:`: what either side sent arrives, and an end that lost something is visibly broken.
 
+import CommandTestSupport
 import Foundation
 import KHPClient
 import KHPServer
 import NIOCore
 import NIOPosix
 import Synchronization
-import TestSupport
 import Testing
 
-@testable import khp
+@testable import KHPCommand
 
 @Suite("Relaying to a byte stream", .timeLimit(.minutes(1)))
 struct RelayTests {

@@ -1,8 +1,8 @@
 // What `khp connect` ends with where the peer goes during the handshakes, or its answer does not end (D16, D28).
 
+import CommandTestSupport
 import KHPClient
 import NIOCore
-import TestSupport
 import Testing
 
 @Suite(.serialized)

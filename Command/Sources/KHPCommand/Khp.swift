@@ -6,7 +6,6 @@ import Synchronization
 ///
 /// Standard output carries payloads or JSON; everything else goes to standard error. Mistakes in what was typed end
 /// with 2, the others as ``CommandStatus`` says.
-@main
 struct Khp: AsyncParsableCommand {
     static let version = "0.1.0"
 

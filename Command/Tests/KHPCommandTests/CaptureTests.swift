@@ -1,11 +1,11 @@
+import CommandTestSupport
 import Foundation
 import KHPProtocol
 import KHPServer
 import NIOSSL
-import TestSupport
 import Testing
 
-@testable import khp
+@testable import KHPCommand
 
 /// `khp connect --pcap`: the bytes above TLS of every connection, in a file that other tools read.
 @Suite(.serialized)

@@ -3,7 +3,7 @@ import Foundation
 import KHPProtocol
 import Testing
 
-@testable import khp
+@testable import KHPCommand
 
 @Suite("What khp connect answers challenges with")
 struct CommandChallengeTests {

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import khp
+@testable import KHPCommand
 
 /// `.netrc` and certificates: what `khp connect --netrc` reads, and what the demo makes.
 struct CredentialTests {

@@ -3,7 +3,7 @@ import KHPProtocol
 import KHPServer
 import Testing
 
-@testable import khp
+@testable import KHPCommand
 
 /// What a person is told when credentials are missing or refused: who refused, what was asked for, which option helps.
 /// With the other tests that start processes, one after the other.

@@ -1,9 +1,9 @@
+import CommandTestSupport
 import KHPProtocol
 import KHPServer
-import TestSupport
 import Testing
 
-@testable import khp
+@testable import KHPCommand
 
 /// The command's way through a proxy: its options, its events, and what it never shows.
 struct ProxyCommandTests {

@@ -1,12 +1,12 @@
+import CommandTestSupport
 import Foundation
 import KHPClient
 import KHPServer
 import KHPTesting
 import NIOCore
-import TestSupport
 import Testing
 
-@testable import khp
+@testable import KHPCommand
 
 /// The command in every dialect, seen from outside; with the other tests that start processes, one after the other.
 extension EndToEndTests {

@@ -4,7 +4,7 @@ import KHPTesting
 import NIOCore
 import Testing
 
-@testable import khp
+@testable import KHPCommand
 
 /// What `--save-transcript` writes reads as a transcript, and plays against the client that said it.
 struct TranscriptTextTests {

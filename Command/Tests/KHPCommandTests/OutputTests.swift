@@ -1,7 +1,7 @@
 import KHPProtocol
 import Testing
 
-@testable import khp
+@testable import KHPCommand
 
 /// What goes to standard output and to the terminal: JSON lines, escaping, redaction, the ladder.
 struct OutputTests {

@@ -1,7 +1,7 @@
 import KHPProtocol
 import Testing
 
-@testable import khp
+@testable import KHPCommand
 
 /// Options that have a grammar of their own.
 struct ArgumentTests {

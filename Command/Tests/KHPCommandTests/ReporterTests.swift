@@ -4,7 +4,7 @@ import KHPServer
 import NIOCore
 import Testing
 
-@testable import khp
+@testable import KHPCommand
 
 /// What the observer's events become: JSON objects with the contract's keys, and steps of the ladder.
 struct ReporterTests {

@@ -1,10 +1,10 @@
 // Access to `khp serve` before anybody asks for credentials: hosts, clients of proxies, as many as there is room for.
 
+import CommandTestSupport
 import Foundation
-import TestSupport
 import Testing
 
-@testable import khp
+@testable import KHPCommand
 
 @Suite("Hosts and proxies of khp serve", .serialized)
 struct ServeAccessTests {

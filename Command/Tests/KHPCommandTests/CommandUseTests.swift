@@ -1,9 +1,9 @@
+import CommandTestSupport
 import Foundation
 import KHPServer
-import TestSupport
 import Testing
 
-@testable import khp
+@testable import KHPCommand
 
 /// Words that are typed, and the text that is shown for them. With the other tests that start processes, one after the other.
 extension EndToEndTests {

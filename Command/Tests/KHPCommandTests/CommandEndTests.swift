@@ -1,12 +1,12 @@
+import CommandTestSupport
 import Foundation
 import KHPProtocol
 import KHPServer
 import NIOCore
 import NIOPosix
-import TestSupport
 import Testing
 
-@testable import khp
+@testable import KHPCommand
 
 /// How the command ends: readers that leave, outputs that cannot be written, signals, time limits. With the other tests
 /// that start processes, one after the other.

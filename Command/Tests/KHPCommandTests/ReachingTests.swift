@@ -1,10 +1,10 @@
+import CommandTestSupport
 import Foundation
 import KHPProtocol
 import KHPServer
-import TestSupport
 import Testing
 
-@testable import khp
+@testable import KHPCommand
 
 /// Whom the command trusts, and what it dials.
 struct ReachingTests {

@@ -4,7 +4,7 @@ import KHPServer
 import KHPTesting
 import Testing
 
-@testable import khp
+@testable import KHPCommand
 
 /// The built command against itself: what the contract says, seen from outside. One after the other, because a process
 /// started meanwhile would inherit the pipes of the others.

@@ -2,7 +2,7 @@ import Foundation
 import KHPTesting
 import Testing
 
-@testable import khp
+@testable import KHPCommand
 
 /// Credentials in the queries of URLs: nothing that the command shows or saves has them, and all else stays readable.
 extension EndToEndTests {

@@ -3,7 +3,7 @@ import KHPProtocol
 import NIOCore
 import Testing
 
-@testable import khp
+@testable import KHPCommand
 
 #if canImport(FoundationXML)
     import FoundationXML

@@ -1,0 +1,82 @@
+// swift-tools-version: 6.2
+
+// The command `khp`. A package of its own, so that nobody who uses the library resolves what only the command needs.
+
+import Foundation
+import PackageDescription
+
+/// Every target of ours is compiled under the same rules.
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+/// Tests use what has `package` access in swift-khp, whose name for the compiler is made from its directory's name, as
+/// SwiftPM makes it.
+let libraryDirectory = URL(fileURLWithPath: Context.packageDirectory).deletingLastPathComponent()
+let libraryName = libraryDirectory.lastPathComponent.lowercased()
+    .map { $0.isLetter || $0.isNumber ? String($0) : "_" }.joined()
+let insideLibrary: [SwiftSetting] = settings + [.unsafeFlags(["-package-name", libraryName])]
+
+func library(_ name: String) -> Target.Dependency { .product(name: name, package: "swift-khp") }
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "khp-command",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "khp", targets: ["khp"])
+    ],
+    dependencies: [
+        .package(name: "swift-khp", path: ".."),
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.0"),
+        .package(url: "https://github.com/apple/swift-nio-extras.git", from: "1.35.0"),
+        .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.16.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.0"),
+    ],
+    targets: [
+        .target(
+            name: "KHPCommand",
+            dependencies: [
+                library("KHPProtocol"), library("KHPClient"), library("KHPServer"),
+                nioCore, nioPosix, nioSSL, httpTypes, argumentParser,
+                .product(name: "NIOExtras", package: "swift-nio-extras"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            packageAccess: false,
+            swiftSettings: insideLibrary
+        ),
+        .executableTarget(name: "khp", dependencies: ["KHPCommand"], swiftSettings: settings),
+        // The library's helpers for tests, by a link: they are no product of it.
+        .target(
+            name: "CommandTestSupport",
+            dependencies: [
+                library("KHPProtocol"), library("KHPTesting"), library("KHPServer"),
+                nioCore, nioPosix, nioSSL,
+            ],
+            path: "Tests/TestSupport",
+            packageAccess: false,
+            swiftSettings: insideLibrary
+        ),
+        .testTarget(
+            name: "KHPCommandTests",
+            dependencies: [
+                "KHPCommand", "khp", "CommandTestSupport",
+                library("KHPProtocol"), library("KHPClient"), library("KHPServer"), library("KHPTesting"),
+                nioCore, nioPosix, nioSSL, httpTypes, argumentParser,
+            ],
+            packageAccess: false,
+            swiftSettings: insideLibrary
+        ),
+    ]
+)
