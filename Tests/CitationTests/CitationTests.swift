@@ -250,6 +250,17 @@ import Testing
         }
     }
 
+    /// A row names the files that it is about.
+    @Test func specsNameFilesThatAreThere() {
+        for file in Self.files(in: ["Specs"], ["md"]) {
+            let paths = Self.text(of: file).matches(of: /\b(?:Sources|Command|Tests)\/[A-Za-z0-9\/.+_-]*[A-Za-z0-9]/)
+            for path in Set(paths.map { String($0.output) })
+            where !FileManager.default.fileExists(atPath: Self.root.appending(path: path).path) {
+                Issue.record("\(file.lastPathComponent) names \(path), which is not there")
+            }
+        }
+    }
+
     @Test func everyRequirementHasCodeAndTest() {
         for requirement in Self.requirements {
             let id = requirement.id
