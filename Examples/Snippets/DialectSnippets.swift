@@ -1,4 +1,4 @@
-// What README.md and the documentation catalogs show of the older dialects, kept compiling. scripts/check-docs.py holds
+// The older dialects' code in README.md and the documentation catalogs, kept compiling. scripts/check-docs.py holds
 // the pages against these sources.
 
 import KHPClient

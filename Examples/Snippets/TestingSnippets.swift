@@ -1,4 +1,4 @@
-// What the documentation of KHPTesting shows, kept compiling. scripts/check-docs.py holds the pages against these
+// The code in the documentation of KHPTesting, kept compiling. scripts/check-docs.py holds the pages against these
 // sources; Examples/Tests has more, which is run.
 
 import KHPProtocol

@@ -102,7 +102,7 @@ extension CookieStore: CustomStringConvertible, CustomReflectable {
     public var customMirror: Mirror { Mirror(self, children: ["cookies": self.description]) }
 }
 
-/// What a client does about cookies.
+/// A client's policy on cookies.
 public enum Cookies: Sendable {
     /// Sends the store's, and keeps in it what servers set.
     case store(CookieStore)

@@ -11,7 +11,7 @@ public import KHPProtocol
 #endif
 
 extension ProxySelection {
-    /// What the environment of this process says, as it is now: see ``ProxySelection/environment(_:)``.
+    /// The selection of this process's environment, as it is now: see ``ProxySelection/environment(_:)``.
     public static var environment: ProxySelection {
         var variables: [String: String] = [:]
         for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {

@@ -1,4 +1,4 @@
-// What pending handshakes are counted by.
+// The key by which pending handshakes are counted.
 
 import NIOCore
 

@@ -3,7 +3,7 @@ public import KHPProtocol
 public import NIOCore
 public import NIOSSL
 
-/// What an endpoint's `respond` closure sees: the request to answer, with all that came before it.
+/// The request that an endpoint's `respond` closure answers, with all that came before it.
 public struct HandshakeRequest: Sendable {
     /// The handshake that this request belongs to.
     public let layer: HandshakeLayer
@@ -26,7 +26,7 @@ public struct HandshakeRequest: Sendable {
         guard let extendedRequest else { return self.openingRequest.authorization }
         return extendedRequest.authorization
     }
-    /// Who the client proved to be, where the endpoint has `authentication`.
+    /// The user that the client proved to be, where the endpoint has `authentication`.
     public internal(set) var principal: String?
     /// The entity of the extended request, where it has one.
     public var body: ByteBuffer? { self.extendedRequest.flatMap { $0.body.readableBytes > 0 ? $0.body : nil } }

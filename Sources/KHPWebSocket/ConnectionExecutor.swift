@@ -11,7 +11,7 @@ package final class ConnectionExecutor: TaskExecutor, @unchecked Sendable {
     /// Made for the first job: a connection without tasks needs none.
     private var ready: CircularBuffer<UnownedJob>?
     private var isInBurst = false
-    /// Whether `ready` holds anything; asked in every burst, where most often nothing does.
+    /// `true` when `ready` holds a job; read in every burst, mostly without one.
     private var hasReady = false
 
     package init(eventLoop: any EventLoop) {

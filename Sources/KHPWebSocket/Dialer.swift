@@ -6,9 +6,9 @@ import NIOPosix
 import Synchronization
 
 package enum Dialer {
-    /// What TLS to the server is called in a pipeline, where TLS to a proxy may stand before it.
+    /// The name of the handler for TLS to the server, where TLS to a proxy may stand before it.
     static let tlsName = "tls"
-    /// What a tap is called there.
+    /// The name of the tap's handler.
     static let tapName = "tap"
 
     /// Makes what watches the bytes of a connection as they are above TLS; `nil` where nobody does.

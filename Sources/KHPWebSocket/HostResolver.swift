@@ -13,7 +13,7 @@ import NIOPosix
 
 package enum HostResolver {
     package enum Failure: Error {
-        /// What the system said.
+        /// The system's message.
         case failed(String)
         case timedOut
     }

@@ -81,8 +81,8 @@ public struct EventLoopSocket {
 
     /// Queues a ping (RFC 6455 section 5.5.2); ``MessageHandler/pongReceived(_:after:on:)`` tells of its pong.
     /// - Parameter payload: at most 125 bytes; by default a number that no other ping of this socket has.
-    /// - Throws: ``WebSocketError`` when the socket is closed, ``WebSocketError/Code/invalidArgument`` for a longer payload
-    ///   and in the dialects before RFC 6455, which have no pings.
+    /// - Throws: ``WebSocketError`` when the socket is closed, ``WebSocketError/Code/invalidArgument`` for a longer
+    ///   payload and in the dialects before RFC 6455, which have no pings.
     public func ping(_ payload: ByteBuffer? = nil) throws(WebSocketError) {
         try self.handler.sendPing(payload)
     }
@@ -98,6 +98,6 @@ public struct EventLoopSocket {
         self.handler.close(code: code, reason: reason)
     }
 
-    /// Whether the peer keeps up: `false` above the high-water mark of the send buffer.
+    /// `false` while more waits to be sent than the high-water mark of the send buffer.
     public var isWritable: Bool { self.handler.isWritable }
 }

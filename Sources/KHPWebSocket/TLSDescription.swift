@@ -1,4 +1,4 @@
-// What TLS agreed on, for observers.
+// The outcome of a TLS handshake, for observers.
 
 package import KHPProtocol
 package import NIOCore

@@ -7,7 +7,7 @@ package final class Wait: Sendable {
 
     package init() {}
 
-    /// Whether the task was cancelled, perhaps before the event loop knew of the wait.
+    /// `true` once the task was cancelled, perhaps before the event loop knew of the wait.
     package var isGivenUp: Bool { self.givenUp.load(ordering: .acquiring) }
 
     package func giveUp() { self.givenUp.store(true, ordering: .releasing) }

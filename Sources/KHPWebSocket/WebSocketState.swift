@@ -1,11 +1,12 @@
-// What the WebSocket API calls readyState and bufferedAmount (W10-13), for those who show or wait for it.
+// readyState and bufferedAmount of the WebSocket API (W10-13), for programs that show them or wait for them.
 
 import KHPProtocol
 import NIOCore
 
 /// Where a socket is in its life: the ready states of the WebSocket API.
 public enum WebSocketState: Sendable, Hashable {
-    /// The handshakes run. A socket is handed out when they are complete, so only whoever waits for it is in this state.
+    /// The handshakes run. A socket is handed out when they are complete, so only whoever waits for it is in this
+    /// state.
     case connecting
     /// Messages flow.
     case open
@@ -45,7 +46,7 @@ extension WebSocket {
 }
 
 extension ConnectionHandler {
-    /// Who is told of changes, and what they know.
+    /// The watchers of the state, and the values that they know.
     struct StateWatch {
         var continuations: [AsyncStream<WebSocketState>.Continuation] = []
         var told = WebSocketState.open

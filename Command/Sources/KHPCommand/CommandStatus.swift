@@ -1,6 +1,6 @@
 import KHPProtocol
 
-/// What the command's exit status says: one number for each kind of ending, so that scripts can tell them apart.
+/// The command's exit statuses: one number for each kind of ending, so that scripts can tell them apart.
 enum CommandStatus: Int32, Sendable {
     /// Closed cleanly, with 1000 or 1001.
     case success = 0

@@ -1,6 +1,7 @@
 import KHPProtocol
 
-/// An extension as it is typed: `name; param=value`. One that khp knows is applied; any other is named and does nothing.
+/// An extension as it is typed: `name; param=value`. One that khp knows is applied; any other is named and does
+/// nothing.
 enum ExtensionArgument {
     /// The extensions of `--extension`, in their order, and that of `--compress`.
     static func extensions(
@@ -37,7 +38,7 @@ enum ExtensionArgument {
         return NamedExtension(offer.name, parameters: offer.parameters)
     }
 
-    /// What x-kaazing-http-revalidate asks for is the business of whoever runs khp.
+    /// Reports a request of x-kaazing-http-revalidate: the person who runs khp decides about it.
     private static func reportRevalidation(_ request: KaazingHTTPRevalidate.Request) {
         let scheme = request.socket.isSecure ? "https" : "http"
         let url = TerminalText.escaped(Redaction.shown("\(scheme)://\(request.socket.authority)\(request.path)"))

@@ -59,7 +59,7 @@ struct HashCommand: AsyncParsableCommand {
         Output.shared.line("\(user):\(token ? Self.makeToken() : try secret(of: user, isTerminal))")
     }
 
-    /// What stands behind the name.
+    /// The text behind the name.
     private func secret(of user: String, _ isTerminal: Bool) throws -> String {
         let password = try askPassword(isTerminal)
         guard !password.isEmpty else { throw CommandFailure.usage("the password is empty") }

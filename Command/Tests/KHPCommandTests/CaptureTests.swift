@@ -47,7 +47,7 @@ struct CaptureTests {
             echo()
         } body: { port in
             try await inFile { file in
-                // What is there already is replaced, and closed to others.
+                // A file that is there already is replaced, and closed to others.
                 _ = FileManager.default.createFile(
                     atPath: file,
                     contents: Data(repeating: 1, count: 9),

@@ -288,7 +288,7 @@ struct EndToEndTests {
         #expect(process.terminationStatus == 130)
         let notes = String(decoding: pipes.errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         #expect(notes.contains("connecting again in"))
-        // What was refused once is not asked again.
+        // Credentials that were refused once are not asked for again.
         _ = try await RunningCommand.serving(["--route", "/no=status:403"]) { port in
             let refused = try await RunningCommand.run(["connect"] + command + ["ws://127.0.0.1:\(port)/no"])
             #expect(refused.status == 5)

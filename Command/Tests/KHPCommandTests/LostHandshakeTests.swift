@@ -1,4 +1,4 @@
-// What `khp connect` ends with where the peer goes during the handshakes, or its answer does not end (D16, D28).
+// The exit statuses of `khp connect` where the peer goes during the handshakes, or its answer does not end (D16, D28).
 
 import CommandTestSupport
 import KHPClient

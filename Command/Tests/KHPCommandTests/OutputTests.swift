@@ -3,7 +3,7 @@ import Testing
 
 @testable import KHPCommand
 
-/// What goes to standard output and to the terminal: JSON lines, escaping, redaction, the ladder.
+/// The output on standard output and on the terminal: JSON lines, escaping, redaction, the ladder.
 struct OutputTests {
     @Test("keys keep their order, nil is absent, strings are escaped")
     func json() {

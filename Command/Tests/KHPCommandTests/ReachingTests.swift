@@ -6,7 +6,7 @@ import Testing
 
 @testable import KHPCommand
 
-/// Whom the command trusts, and what it dials.
+/// The command's trust, and the addresses that it dials.
 struct ReachingTests {
     private static func directory() throws -> URL {
         let url = FileManager.default.temporaryDirectory.appendingPathComponent("khp-\(UUID().uuidString.prefix(8))")

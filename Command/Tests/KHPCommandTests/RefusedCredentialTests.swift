@@ -5,8 +5,8 @@ import Testing
 
 @testable import KHPCommand
 
-/// What a person is told when credentials are missing or refused: who refused, what was asked for, which option helps.
-/// With the other tests that start processes, one after the other.
+/// The advice to a person whose credentials are missing or refused: who refused, what was asked for, which option
+/// helps. With the other tests that start processes, one after the other.
 extension EndToEndTests {
     @Test("a wrong password: who refused it, no step that was not taken, no warning of what was not sent")
     func wrongPassword() async throws {

@@ -6,7 +6,7 @@ import Testing
 
 @testable import KHPCommand
 
-/// What the observer's events become: JSON objects with the contract's keys, and steps of the ladder.
+/// The observer's events as JSON objects with the contract's keys, and as steps of the ladder.
 struct ReporterTests {
     private static let url = try? WebSocketURL("ws://127.0.0.1:4000/a?b=c")
 

@@ -6,7 +6,7 @@ import Testing
 
 @testable import KHPCommand
 
-/// What `--save-transcript` writes reads as a transcript, and plays against the client that said it.
+/// The file of `--save-transcript` reads as a transcript, and plays against the client that it shows.
 struct TranscriptTextTests {
     @Test("heads: constants in the place of what is random; a wrong accept value stays")
     func heads() {

@@ -1,9 +1,8 @@
 package import NIOCore
 
-/// What a ``Connection`` asks of the shell that drives it. Taken one at a time from `Connection.next(now:)`.
+/// An action that a ``Connection`` asks of the shell that drives it, taken one at a time from `Connection.next(now:)`.
 ///
-/// What comes once in a connection is indirect, so that what comes with every message is small enough to be handed over
-/// in registers.
+/// Actions that come once in a connection are indirect: those of every message are then small enough for registers.
 package enum ConnectionAction {
     /// A whole message for the application.
     case message(kind: MessageKind, payload: ByteBuffer)

@@ -8,9 +8,9 @@ public struct MessageChunk: Sendable {
     public var bytes: ByteBuffer
     /// Text or binary; the same for all chunks of a message. Text may be cut inside a character.
     public var kind: MessageKind
-    /// Whether a message begins here.
+    /// `true` for the first chunk of a message.
     public var isFirst: Bool
-    /// Whether the message ends here.
+    /// `true` for the last chunk of a message.
     public var isLast: Bool
 
     @inlinable

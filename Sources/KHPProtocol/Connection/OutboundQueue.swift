@@ -9,9 +9,9 @@ package struct OutboundQueue {
     /// Room for the answer to a handshake, and for some small messages.
     private static let firstBytes = 512
 
-    /// What is gathered; append to it through ``write(_:)``.
+    /// The bytes gathered so far; append to them through ``write(_:)``.
     private var current = ByteBuffer()
-    /// What goes out before `current`; made where a payload is first handed on as it is.
+    /// The buffers that go out before `current`; made when a payload is first handed on as it is.
     private var queued: CircularBuffer<ByteBuffer>?
     private var isCurrentTaken = false
     package private(set) var pendingBytes = 0

@@ -1,4 +1,4 @@
-// Who may agree on what, in which handshake. Composition of offers and answers only; the extensions themselves judge
+// The extensions of both handshakes: offers and answers are put together here. The extensions themselves judge
 // parameters.
 //
 // - our own bug or the API user's: names that are no tokens, two extensions of one name (thrown by `init`);
@@ -16,10 +16,10 @@ package struct ExtensionNegotiation: Sendable {
     /// The extensions in order of preference.
     package let extensions: [any WebSocketExtension]
 
-    /// What each of them asks for, found to be tokens.
+    /// The offers of each extension, found to be tokens.
     private let asked: [[ExtensionOffer]]
 
-    /// What was agreed on so far, in either handshake.
+    /// The extensions negotiated so far, in either handshake.
     package private(set) var negotiated: [NegotiatedExtension] = []
 
     package init() {
@@ -42,7 +42,7 @@ package struct ExtensionNegotiation: Sendable {
         self.asked = asked
     }
 
-    /// What to ask for in one handshake: everything that may be negotiated there and is not agreed on yet, in order of
+    /// The offers of one handshake: everything that may be negotiated there and is not negotiated yet, in order of
     /// preference, each with its alternatives (KHP-E5).
     package func offers(in layer: HandshakeLayer) -> [ExtensionOffer] {
         guard !self.extensions.isEmpty else { return [] }
@@ -114,7 +114,7 @@ package struct ExtensionNegotiation: Sendable {
             case .decline: continue
             case .fail(let sentence): throw Refused(sentence: sentence)
             case .accept(let parameters):
-                // What is written has to be what a client can read, whatever an extension answers (threat A7).
+                // A client must be able to read the answer, whatever an extension gives (threat A7).
                 guard (try? ExtensionOffer(name: offer.name, parameters: parameters).validate()) != nil else {
                     let sentence = "This server's answer to the extension \(offer.name) is not made of tokens."
                     throw Refused(status: 500, sentence: sentence)

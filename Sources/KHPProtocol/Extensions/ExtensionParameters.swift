@@ -36,7 +36,7 @@ public struct ExtensionParameters: Sendable, Hashable, CustomStringConvertible, 
         self.all = elements.map { Parameter($0, $1) }
     }
 
-    /// Whether there are no parameters.
+    /// `true` when there are no parameters.
     public var isEmpty: Bool { self.all.isEmpty }
 
     /// Adds a parameter behind the others.
@@ -44,7 +44,7 @@ public struct ExtensionParameters: Sendable, Hashable, CustomStringConvertible, 
         self.all.append(Parameter(name, value))
     }
 
-    /// Whether a parameter of this name is there, with or without a value.
+    /// Returns `true` when there is a parameter of this name, with or without a value.
     public func contains(_ name: String) -> Bool {
         self.all.contains { $0.name == name }
     }
@@ -62,7 +62,7 @@ public struct ExtensionParameters: Sendable, Hashable, CustomStringConvertible, 
         }.joined(separator: "; ")
     }
 
-    /// Whether some name stands there twice. No extension that we know gives that a meaning (threat A11).
+    /// `true` when a name stands there twice. No extension that we know gives that a meaning (threat A11).
     package var hasDuplicates: Bool {
         guard self.all.count > 1 else { return false }
         var seen = Set<String>()

@@ -4,7 +4,7 @@
 import NIOCore
 
 struct FramePipeline {
-    /// What came out of the last transform.
+    /// The output of the last transform.
     struct Delivery {
         var kind: MessageKind
         var isFirst: Bool
@@ -12,9 +12,9 @@ struct FramePipeline {
     }
 
     private struct Stage {
-        /// What waits before this stage.
+        /// The piece that waits before this stage.
         var pending: MessagePiece?
-        /// Whether it has handed on a piece of the message that passes it.
+        /// `true` once it has handed on a piece of the current message.
         var hasBegun = false
     }
 
@@ -28,7 +28,7 @@ struct FramePipeline {
         self.stages = Array(repeating: Stage(), count: count)
     }
 
-    /// Whether there is something to pull.
+    /// `true` when there is something to pull.
     var isPending: Bool { self.stages.contains { $0.pending != nil } }
 
     /// Takes a piece that has arrived; nothing may be pending.
@@ -51,7 +51,7 @@ struct FramePipeline {
         into output: inout ByteBuffer,
         room: Int
     ) throws -> Delivery? {
-        // What lies nearest to the application goes first: then nothing piles up in between.
+        // The stage nearest to the application goes first: then nothing piles up in between.
         while let index = self.stages.firstIndex(where: { $0.pending != nil }) {
             guard let piece = self.stages[index].pending.take() else { return nil }
             if index == 0 {

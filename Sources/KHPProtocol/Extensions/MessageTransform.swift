@@ -1,16 +1,16 @@
-// What an application-class extension does: it sees whole messages, may send messages of its own, and may wait.
+// The protocol of an application-class extension: it sees whole messages, may send messages of its own, and may wait.
 
 public import NIOCore
 
-/// What a negotiated extension does to the messages of one connection. Called on the connection's event loop only.
+/// The work of a negotiated extension on the messages of one connection. Called on the connection's event loop only.
 ///
 /// Two methods are enough for an extension that changes messages. One that speaks with its peer, as Kaazing's
 /// extensions do, uses the forms with a ``ExtensionScope``: through it messages of the extension's own are sent, pings
 /// too, and a time is set at which ``deadlineReached(_:)`` is called.
 ///
-/// Its life is the connection's: it is made when both ends have agreed on it, hears of the open socket by ``opened(_:)``
-/// and of the end by ``closed()``, and is let go right after. Where the opening handshake agreed on it and the extended
-/// one then refuses or redirects, there is an end and nothing before it.
+/// Its life is the connection's: it is made when both ends have agreed on it, hears of the open socket by
+/// ``opened(_:)`` and of the end by ``closed()``, and is let go right after. Where the opening handshake agreed on it
+/// and the extended one then refuses or redirects, there is an end and nothing before it.
 ///
 /// An error thrown here fails the connection: with the close code of a ``WebSocketError`` that has one, otherwise with
 /// 1011. Only where a message is refused that was to be sent, and no other extension has had a hand in it, does the
@@ -18,8 +18,8 @@ public import NIOCore
 /// ``WebSocketError/Code/extensionFailed``.
 ///
 /// While an extension has a hand in messages they are whole: one that is sent in pieces is collected, up to the message
-/// limit, and received ones are delivered in one piece. What an extension makes of a received message counts against the
-/// limit as well; more closes with 1009.
+/// limit, and received ones are delivered in one piece. What an extension makes of a received message counts against
+/// the limit as well; more closes with 1009.
 public protocol MessageTransform {
     /// Turns a received message into what the application gets; `nil` swallows it.
     mutating func inbound(_ message: WebSocketMessage) throws -> WebSocketMessage?
@@ -27,8 +27,8 @@ public protocol MessageTransform {
     /// Turns the application's message into what is sent; `nil` swallows it.
     mutating func outbound(_ message: WebSocketMessage) throws -> WebSocketMessage?
 
-    /// Whether it looks at messages at all; always the same. One that does not, since it only watches the time, leaves
-    /// them free to be delivered and sent in chunks. By default `true`.
+    /// `true` when it looks at messages at all; always the same. One that does not, since it only watches the time,
+    /// leaves them free to be delivered and sent in chunks. By default `true`.
     var handlesMessages: Bool { get }
 
     /// The socket is open.
@@ -86,7 +86,7 @@ extension MessageTransform {
     public mutating func closed() {}
 }
 
-/// What an extension sees of its connection, and can do with it, while one of its hooks runs.
+/// The connection as an extension sees it while one of its hooks runs.
 public struct ExtensionScope {
     enum Command {
         case send(WebSocketMessage)
@@ -105,8 +105,8 @@ public struct ExtensionScope {
     public let lastReceived: NIODeadline
     /// When a message or a ping was last sent.
     public let lastSent: NIODeadline
-    /// When to be called by ``MessageTransform/deadlineReached(_:)``; `nil` never. Stays until it is changed or reached. A
-    /// time that has passed when `deadlineReached` sets it comes a millisecond later.
+    /// When to be called by ``MessageTransform/deadlineReached(_:)``; `nil` never. Stays until it is changed or
+    /// reached. A time that has passed when `deadlineReached` sets it comes a millisecond later.
     public var deadline: NIODeadline?
 
     var commands: [Command] = []
@@ -128,8 +128,8 @@ public struct ExtensionScope {
     }
 
     /// Sends a message of the extension's own, ahead of what the hook returns. Only the extensions nearer to the wire
-    /// see it. While the application sends a message in pieces, which an extension that does not handle messages lets it
-    /// do, up to 64 messages wait for the end of that.
+    /// see it. While the application sends a message in pieces, which an extension that does not handle messages lets
+    /// it do, up to 64 messages wait for the end of that.
     public mutating func send(_ message: WebSocketMessage) {
         self.commands.append(.send(message))
     }

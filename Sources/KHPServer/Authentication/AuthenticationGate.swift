@@ -82,7 +82,7 @@ final class AuthenticationGate: Sendable {
         }
     }
 
-    /// Who `credentials` prove.
+    /// Judges `credentials`.
     func judge(_ credentials: PresentedCredentials?) async -> Verdict {
         guard let credentials else { return .absent }
         var scanner = FieldScanner(credentials.value)
@@ -131,7 +131,7 @@ final class AuthenticationGate: Sendable {
         }
     }
 
-    /// What follows the scheme's name: a token68 (RFC 6750 section 2.1), or any text.
+    /// Takes the text behind the scheme's name: a token68 (RFC 6750 section 2.1), or any text.
     private static func token(_ scanner: inout FieldScanner, isStrict: Bool) -> String? {
         guard scanner.peek == Bytes.space else { return nil }
         scanner.skipWhitespace()

@@ -23,7 +23,8 @@ public struct AuthenticationScheme: Sendable {
     let kind: Kind
 
     /// Basic (RFC 7617), in UTF-8. Without TLS anyone on the way can read the password.
-    /// - Parameter verify: whether user and password belong together. Compare in constant time, or check a password hash.
+    /// - Parameter verify: whether user and password belong together. Compare in constant time, or check a password
+    ///   hash.
     public static func basic(
         verify: @escaping @Sendable (_ user: String, _ password: String) async -> Bool
     ) -> AuthenticationScheme {
@@ -37,8 +38,8 @@ public struct AuthenticationScheme: Sendable {
     ///   - integrity: offers auth-int besides auth, so that a client may sign the entity of its extended request.
     ///   - hashedUser: the name of the user whose H(user:realm) this is; `nil` where there is none. Where it is given,
     ///     challenges say `userhash=true`, and clients may hide user names (section 3.4.4).
-    ///   - key: H(user:realm:password) in lower-case hexadecimal, as ``DigestAlgorithm/key(user:realm:password:)`` makes
-    ///     it; `nil` where there is no such user. The algorithm is never a `-sess` form.
+    ///   - key: H(user:realm:password) in lower-case hexadecimal, as ``DigestAlgorithm/key(user:realm:password:)``
+    ///     makes it; `nil` where there is no such user. The algorithm is never a `-sess` form.
     public static func digest(
         algorithms: [DigestAlgorithm] = [.sha256, .md5],
         integrity: Bool = false,
@@ -72,13 +73,15 @@ public struct AuthenticationScheme: Sendable {
     }
 
     /// Bearer (RFC 6750).
-    /// - Parameter verify: who the token belongs to, `nil` where it is none. Compare in constant time, or look up a hash.
+    /// - Parameter verify: who the token belongs to, `nil` where it is none. Compare in constant time, or look up a
+    ///   hash.
     public static func bearer(verify: @escaping @Sendable (_ token: String) async -> String?) -> AuthenticationScheme {
         AuthenticationScheme(kind: .bearer(verify))
     }
 
     /// Kaazing's Token: like Bearer, with any text as the token.
-    /// - Parameter verify: who the token belongs to, `nil` where it is none. Compare in constant time, or look up a hash.
+    /// - Parameter verify: who the token belongs to, `nil` where it is none. Compare in constant time, or look up a
+    ///   hash.
     public static func token(verify: @escaping @Sendable (_ token: String) async -> String?) -> AuthenticationScheme {
         AuthenticationScheme(kind: .token(verify))
     }
@@ -110,7 +113,7 @@ public struct AuthenticationScheme: Sendable {
         }
     }
 
-    /// What stands before the others in a 401. Schemes of one's own are there because they are wanted; then what hides
+    /// The order of schemes in a 401. Schemes of one's own are there because they are wanted; then schemes that hide
     /// the secret; then secrets that nobody chose; last passwords.
     var rank: Int {
         switch self.kind {
@@ -124,8 +127,8 @@ public struct AuthenticationScheme: Sendable {
 }
 
 extension DigestAlgorithm {
-    /// What a server stores of a password for Digest, known as HA1: H(user:realm:password) in lower-case hexadecimal
-    /// (RFC 7616 section 3.4.2). As good as the password for this realm: keep it like one.
+    /// The form in which a server stores a password for Digest, known as HA1: H(user:realm:password) in lower-case
+    /// hexadecimal (RFC 7616 section 3.4.2). As good as the password for this realm: keep it like one.
     public func key(user: String, realm: String, password: String) -> String {
         DigestKey.make(user: user, realm: realm, password: password, algorithm: self.base)
     }

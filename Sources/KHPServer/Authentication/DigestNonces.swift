@@ -7,7 +7,7 @@
 /// time is refused with `stale=true`. When more than ``capacity`` nonces are in use, the oldest are forgotten together
 /// with everything issued before them: clients answer a fresh challenge then, and no replay gets through.
 public struct DigestNonces: Sendable {
-    /// What nonces are sealed with. Servers that share it take each other's: give the same key to all nodes behind a
+    /// The key that seals nonces. Servers that share it accept each other's: give the same key to all nodes behind a
     /// balancer. Each node remembers the counts that it has seen itself.
     let key: [UInt8]
     /// How long a nonce may be used; after that the answer is `stale=true`.

@@ -35,7 +35,7 @@ package enum PasswordHash {
         }
     }
 
-    /// Whether this system can make and verify them.
+    /// `true` when this system can make and verify them.
     static var isAvailable: Bool {
         #if os(Linux)
             true
@@ -44,7 +44,8 @@ package enum PasswordHash {
         #endif
     }
 
-    /// What crypt accepts (512 with its terminator); longer ones are refused before any work is done.
+    /// The longest password that crypt accepts (512 with its terminator); longer ones are refused before any work is
+    /// done.
     static let maximumPasswordBytes = 511
 
     /// bcrypt reads no more than this of a password, silently.
@@ -134,7 +135,7 @@ package enum PasswordHash {
         #endif
     }
 
-    /// Whether a password belongs to a hash. The time does not depend on where the two differ.
+    /// Returns `true` when a password belongs to a hash. The time does not depend on where the two differ.
     package static func verify(_ password: String, _ hash: String) -> Bool {
         guard isSupported(hash), password.utf8.count <= maximumPasswordBytes, !password.utf8.contains(0),
             let computed = hashed(password, setting: hash)

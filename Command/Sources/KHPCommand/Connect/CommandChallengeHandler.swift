@@ -6,14 +6,14 @@ import Synchronization
 /// Answers challenges from `--user`, `--token`, `--netrc`, KHP_PASSWORD and, where there is a terminal, from the person
 /// at it: Digest and Basic with name and password, Bearer and Token with the token.
 ///
-/// What was given with `--user` and `--token` belongs to the origin of the URL that was given (D20): another origin's
+/// Credentials of `--user` and `--token` belong to the origin of the URL that was given (D20): another origin's
 /// challenge is looked up among the machines of the `.netrc` or asked at the terminal. What was refused once is not
 /// sent again.
 final class CommandChallengeHandler: ChallengeHandler {
     private struct State {
         /// In this connect, by URL, layer and realm: what was sent. A challenge there again means that it was refused.
         var sent: [String: Credentials] = [:]
-        /// What a person typed, by origin and realm, for the next connect of `--reconnect`.
+        /// The credentials that a person typed, by origin and realm, for the next connect of `--reconnect`.
         var typed: [String: Credentials] = [:]
         /// The challenges that a person did not answer, by round and place: a response may hold several.
         var declined: Set<String> = []
@@ -83,7 +83,7 @@ final class CommandChallengeHandler: ChallengeHandler {
         return found
     }
 
-    /// Who does not answer the first challenge of a response is not asked again for the next one.
+    /// Asks for one challenge of a response alone: a person who does not answer the first is not asked for the next.
     private func askOnce(_ request: ChallengeRequest, again: Bool, place: String) async -> Credentials? {
         if state.withLock({ $0.declined.contains(place) }) { return nil }
         let answer = await ask(request, again: again)
@@ -91,7 +91,7 @@ final class CommandChallengeHandler: ChallengeHandler {
         return answer
     }
 
-    /// What was given beforehand.
+    /// The credentials that were given beforehand.
     private func known(_ request: ChallengeRequest) -> Credentials? {
         if let user, request.url.isSameOrigin(as: request.originalURL) {
             let password =

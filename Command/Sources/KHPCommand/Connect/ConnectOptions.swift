@@ -8,7 +8,7 @@ import NIOSSL
 extension ExtendedHandshakePolicy: ExpressibleByArgument {}
 extension RedirectPolicy: ExpressibleByArgument {}
 
-/// What to send, and when to stop.
+/// The options on messages to send, and on when to stop.
 struct MessageOptions: ParsableArguments {
     @Option(
         name: .customLong("message"),
@@ -40,7 +40,7 @@ struct MessageOptions: ParsableArguments {
     }
 }
 
-/// What is asked for in either handshake.
+/// The options of both handshakes.
 struct HandshakeOptions: ParsableArguments {
     @Option(
         name: .customLong("subprotocol"),
@@ -165,7 +165,7 @@ struct HandshakeOptions: ParsableArguments {
     }
 }
 
-/// Who we are.
+/// The options on credentials.
 struct CredentialOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -272,7 +272,7 @@ enum PEM {
         return certificates
     }
 
-    /// Whether a certificate and a key belong together.
+    /// Checks that a certificate and a key belong together.
     static func checkPair(_ tls: TLSConfiguration, _ certificate: String, _ key: String) throws(CommandFailure) {
         guard (try? NIOSSLContext(configuration: tls)) != nil else {
             throw .usage("the key of \(key) does not belong to the certificate of \(certificate)")

@@ -3,7 +3,7 @@ import KHPClient
 import NIOCore
 import Synchronization
 
-/// What has been received so far, against `--count`. Counts over reconnects.
+/// The messages received so far, against `--count`. Counts over reconnects.
 final class Reception: Sendable {
     private struct State {
         var received = 0
@@ -99,7 +99,7 @@ struct Conversation: Sendable {
         }
     }
 
-    /// Whether what we wanted to send cannot be sent: no UTF-8, or binary in a dialect that has none.
+    /// Returns `true` when the message itself cannot be sent: no UTF-8, or binary in a dialect that has none.
     private static func isMistake(_ error: any Error) -> Bool {
         error is CommandFailure || (error as? WebSocketError)?.code == .invalidArgument
     }

@@ -24,7 +24,7 @@ extension CommandFailure {
         CommandFailure(number == SIGTERM ? .terminated : .interrupted, code: "cancelled", "interrupted")
     }
 
-    /// What anything that was thrown means.
+    /// Makes a failure of any error.
     init(any error: any Error, offered: Bool = false) {
         switch error {
         case let error as CommandFailure: self = error
@@ -95,7 +95,7 @@ extension CommandFailure {
         }
     }
 
-    /// What happened, what the server said about it, and what to do.
+    /// The failure, the server's words about it, and the advice, in one sentence.
     private static func sentence(_ error: WebSocketError, _ offered: Bool) -> String {
         var text = plain(error.message)
         if let entity = explanation(error.response) { text += ": " + entity }
@@ -184,7 +184,7 @@ extension CommandFailure {
         }
     }
 
-    /// Whether redirects led to another origin than that of the URL given, whose credentials stay behind (D20).
+    /// Returns `true` when redirects led to another origin than the given URL's, whose credentials stay behind (D20).
     private static func hasLeftOrigin(_ error: WebSocketError) -> Bool {
         guard let url = error.url, let first = error.redirects.first else { return false }
         return !url.isSameOrigin(as: first.from)

@@ -1,4 +1,4 @@
-/// What a line means that a person types at the prompt of `khp connect`.
+/// A line that a person types at the prompt of `khp connect`.
 enum InteractiveCommand: Equatable {
     case send(String)
     /// A slash word that is none of ours: the application may know it.

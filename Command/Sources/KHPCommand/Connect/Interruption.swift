@@ -1,6 +1,6 @@
 import Synchronization
 
-/// What an interrupt does at the moment: cancel a connect, close an open socket, or nothing yet.
+/// The effect of an interrupt at the moment: cancel a connect, close an open socket, or nothing yet.
 final class Interruption: Sendable {
     /// Why somebody or something wants the command to end.
     enum Cause: Sendable, Equatable {

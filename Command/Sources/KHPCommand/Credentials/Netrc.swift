@@ -44,8 +44,8 @@ struct Netrc: Sendable {
     }
 
     /// The first entry for a host, or the default one where that may answer.
-    /// - Parameter allowsDefault: whether the host is the one that was asked for: `default` means wherever its owner goes,
-    ///   not wherever a server sends him.
+    /// - Parameter allowsDefault: whether the host is the one that was asked for: `default` means wherever its owner
+    ///   goes, not wherever a server sends him.
     func entry(for host: String, allowsDefault: Bool = true) -> Entry? {
         let host = host.lowercased()
         return entries.first { $0.machine == host } ?? (allowsDefault ? entries.first { $0.machine == nil } : nil)
@@ -68,7 +68,7 @@ struct Netrc: Sendable {
     private struct Scanner {
         private var rest: Substring
         private(set) var line = 1
-        /// Whether the text ended before the quotes of its last word did.
+        /// `true` when the text ended within the quotes of its last word.
         private var isUnclosed = false
 
         init(_ text: String) {

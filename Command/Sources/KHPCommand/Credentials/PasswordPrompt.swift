@@ -8,7 +8,7 @@ enum PasswordPrompt {
     /// The terminal that somebody is being asked at.
     private static let asked = Mutex<Int32?>(nil)
 
-    /// Whether there is a terminal to ask at.
+    /// `true` when there is a terminal to ask at.
     static var isPossible: Bool {
         let descriptor = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)
         guard descriptor >= 0 else { return false }

@@ -7,7 +7,7 @@ import Synchronization
 /// The file of `--pcap`: the bytes of each connection as they are above TLS, as packets that Wireshark, tshark and
 /// tcpdump read. Credentials and messages stand in it in clear, so it is its owner's alone.
 ///
-/// What is recorded is written by a queue of its own: no event loop waits for a disk. What waits there is bounded, and
+/// A queue of its own writes the record: no event loop waits for a disk. The bytes that wait there are bounded, and
 /// ``finish()`` is called however the command ends, so that nothing of it is lost.
 final class Capture: Sendable {
     /// Bytes that may wait for the disk. One that does not keep up ends the capture, not the conversation.
@@ -43,7 +43,7 @@ final class Capture: Sendable {
         Self.current.withLock { $0 = self }
     }
 
-    /// What records a connection that is about to begin.
+    /// Makes the handler that records a connection about to begin.
     func tap(_ channel: any Channel) -> any ChannelHandler & RemovableChannelHandler {
         connections.enter()
         channel.closeFuture.whenComplete { _ in self.connections.leave() }

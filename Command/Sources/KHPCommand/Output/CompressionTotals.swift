@@ -1,6 +1,6 @@
 import KHPProtocol
 
-/// What compression saved on one connection: bytes of messages, and what they took in frames.
+/// The savings of compression on one connection: bytes of messages, and the bytes that they took in frames.
 struct CompressionTotals: Equatable {
     private struct Direction: Equatable {
         var bytes = 0

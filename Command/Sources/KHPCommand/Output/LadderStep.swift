@@ -2,7 +2,7 @@ import KHPProtocol
 import KHPWebSocket
 import NIOCore
 
-/// What one event says on the ladder.
+/// One event on the ladder.
 struct LadderStep: Sendable, Equatable {
     var layer: Ladder.Layer
     var direction: Ladder.Direction

@@ -5,7 +5,7 @@ import Synchronization
 /// The one way out: everything that the command writes passes here, so that lines never mix, a prompt stays intact
 /// while messages arrive, and no event loop waits for a slow reader of a pipe.
 ///
-/// What is queued is bounded. Above ``highWaterMark`` the caller waits until the queue is empty; a server's output is
+/// The queue is bounded. Above ``highWaterMark`` the caller waits until the queue is empty; a server's output is
 /// dropped instead, since nobody who forgot to read its events may stop its connections.
 final class Output: Sendable {
     enum Stream: Int32, Sendable {
@@ -38,7 +38,7 @@ final class Output: Sendable {
         isTerminal = [false, isatty(1) == 1, isatty(2) == 1]
     }
 
-    /// Whether a stream is a terminal.
+    /// Returns `true` when a stream is a terminal.
     func isTerminal(_ stream: Stream) -> Bool { isTerminal[Int(stream.rawValue)] }
 
     /// Why standard output took no more, once everything was queued; `nil` where it did.
@@ -47,7 +47,8 @@ final class Output: Sendable {
         return state.withLock { $0.loss }
     }
 
-    /// Has this done once, on any thread, when standard output takes nothing any more; at once where that is so already.
+    /// Has this done once, on any thread, when standard output takes nothing any more; at once where that is so
+    /// already.
     func onLoss(_ action: (@Sendable (OutputLoss) -> Void)?) {
         let loss = state.withLock { state in
             state.lossAction = action

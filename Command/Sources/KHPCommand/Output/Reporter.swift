@@ -13,9 +13,9 @@ final class Reporter: Sendable {
         var verbose = false
         /// Every head and frame as well.
         var trace = false
-        /// Whether many connections share the output, so that each line names its own.
+        /// `true` when many connections share the output, so that each line names its own.
         var namesConnections = false
-        /// Whether messages are reported from here; otherwise by who takes them.
+        /// `true` when messages are reported from here; otherwise their consumer reports them.
         var reportsMessages = false
         /// The extensions that a client asks for: what is not agreed on shall not go unnoticed.
         var extensions: [String] = []
@@ -35,7 +35,7 @@ final class Reporter: Sendable {
         self.ladder = Mutex(Ladder(style: Style(descriptor: Output.Stream.standardError.rawValue)))
     }
 
-    /// Whether anything would be shown.
+    /// `true` when anything would be shown.
     var isActive: Bool { options.json || options.verbose || options.trace }
 
     /// Takes an event; called on an event loop.
@@ -69,7 +69,7 @@ final class Reporter: Sendable {
         return object.line
     }
 
-    /// What was asked for and not agreed on.
+    /// The extensions and subprotocols that were asked for and not granted.
     private func missing(_ negotiation: Negotiation) -> String? {
         let missing = options.extensions.filter { name in !negotiation.extensions.contains { $0.name == name } }
         return missing.isEmpty ? nil : "asked for, not agreed on: " + missing.joined(separator: ", ")
@@ -142,7 +142,7 @@ final class Reporter: Sendable {
 }
 
 extension FrameInfo {
-    /// Whether it carries data of the application, as opposed to a control frame.
+    /// `true` for a frame with data of the application, `false` for a control frame.
     var isMessage: Bool { kind == "text" || kind == "binary" }
 
     var message: WebSocketMessage {

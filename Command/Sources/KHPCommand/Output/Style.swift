@@ -13,7 +13,7 @@ struct Style: Sendable {
         case cyan = "36"
     }
 
-    /// Whether colours are written.
+    /// `true` when colours are written.
     let isEnabled: Bool
 
     init(isEnabled: Bool) {

@@ -2,9 +2,9 @@ import KHPProtocol
 import KHPWebSocket
 import NIOCore
 
-/// What happened, as steps of a transcript in the format of Specs/transcripts.
+/// A conversation as steps of a transcript, in the format of Specs/transcripts.
 ///
-/// What is random or tells the time is written as the constants that the format prescribes, so that the conversation
+/// Random values and times are written as the constants that the format prescribes, so that the conversation
 /// can be played again: the key, its accept value (a wrong one stays as it is), the date.
 struct TranscriptText: Sendable {
     /// The constants of the format.
@@ -60,7 +60,7 @@ struct TranscriptText: Sendable {
         }
     }
 
-    /// What messages of the extended handshake are.
+    /// The kind of messages of the extended handshake.
     private var handshakeKind: String { isOldDialect ? "text" : "binary" }
 
     /// With what stands for a secret parameter of a URL, or for a token among subprotocols, written so that these can

@@ -4,7 +4,7 @@ public import KHPServer
 extension ServerAuthentication.Place: ExpressibleByArgument {}
 extension ForwardingField: ExpressibleByArgument {}
 
-/// Who may come in.
+/// The options of access.
 struct AccessOptions: ParsableArguments {
     @Option(
         name: .customLong("auth"),

@@ -12,7 +12,7 @@ struct AuthenticatedPath: Sendable, Equatable {
     /// `nil` where none was typed.
     var realm: String?
 
-    /// What credentials are for where nothing else was said.
+    /// The realm of credentials when none was given.
     static let defaultRealm = "khp"
 
     static func parse(_ text: String) -> Result<AuthenticatedPath, CommandFailure> {

@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// What a path of `khp serve` does: one `--route PATH=ACTION`.
+/// The action of a path of `khp serve`: one `--route PATH=ACTION`.
 struct Route: ExpressibleByArgument, Sendable, Equatable {
     enum Action: Sendable, Equatable {
         case echo

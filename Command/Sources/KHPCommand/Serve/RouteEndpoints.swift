@@ -29,7 +29,7 @@ extension Route {
         switch status {
         case 201: return .created(body ?? "")
         case 202 where layer == .extended:
-            // What was accepted is never done: the client's wait ends it.
+            // The accepted request is never done: the client's wait ends it.
             return .processing {
                 try? await Task.sleep(for: .seconds(86_400))
                 return .refuse(503)

@@ -34,7 +34,7 @@ enum StandardInput {
                     switch effect {
                     case .redraw: break
                     case .line(let line):
-                        // What was sent stays on the screen, as a line of its own.
+                        // The line that was sent stays on the screen.
                         output.setPrompt(nil)
                         output.line(
                             prompt + TerminalText.escaped(line),
@@ -72,7 +72,7 @@ struct LineSplitter {
     private var partial: [UInt8] = []
     private var number = 0
 
-    /// Whether the line that is being gathered is too long.
+    /// `true` when the line so far is too long.
     var isOverLimit: Bool { partial.count > StandardInput.maximumLineBytes }
 
     /// The lines that are complete, without their line ends.

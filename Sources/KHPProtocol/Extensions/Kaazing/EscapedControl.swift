@@ -5,13 +5,13 @@
 import NIOCore
 
 struct EscapedControl: Sendable {
-    /// What a received message is.
+    /// The meaning of a received message.
     enum Received: Equatable {
         /// The application's.
         case application
         /// Nothing to hand on: the next one is the application's, whatever it begins with.
         case escape
-        /// What stands behind the four bytes.
+        /// The bytes behind the four.
         case control([UInt8])
     }
 
@@ -36,7 +36,7 @@ struct EscapedControl: Sendable {
         .text(String(decoding: self.bytes + content, as: UTF8.self))
     }
 
-    /// Whether the application's message has to be escaped. Binary ones never are.
+    /// Returns `true` when the application's message has to be escaped. Binary messages never have to.
     func needsEscape(_ message: WebSocketMessage) -> Bool {
         guard case .text(let text) = message else { return false }
         return text.utf8.starts(with: self.bytes)

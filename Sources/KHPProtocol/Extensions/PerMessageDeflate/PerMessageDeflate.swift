@@ -22,14 +22,15 @@ public struct PerMessageDeflate: WebSocketExtension {
     /// `permessage-deflate`.
     public let name = "permessage-deflate"
 
-    /// The largest window to compress with, 8 to 15: the base-2 logarithm of its bytes. 4 KiB by default: most of what a
-    /// larger one gains on small messages, for an eighth of the memory.
+    /// The largest window to compress with, 8 to 15: the base-2 logarithm of its bytes. 4 KiB by default: most of what
+    /// a larger one gains on small messages, for an eighth of the memory.
     public var windowBits = 12
-    /// Whether what was sent helps to compress what follows. Small messages that are like each other gain most.
+    /// `true` when earlier messages help to compress later ones. Small messages that are like each other gain most.
     public var contextTakeover = true
-    /// The largest window that the peer should compress with, 8 to 15. A server can ask for it of clients that allow it.
+    /// The largest window that the peer should compress with, 8 to 15. A server can ask for it of clients that allow
+    /// it.
     public var peerWindowBits = 15
-    /// Whether the peer may keep its context between messages.
+    /// `true` when the peer may keep its context between messages.
     public var peerContextTakeover = true
     /// Client: whether the server may limit the window that this end compresses with (`client_max_window_bits`).
     public var allowsWindowLimit = true
@@ -83,10 +84,10 @@ public struct PerMessageDeflate: WebSocketExtension {
         return answer.parameters
     }
 
-    /// Whether the server's answer is one to the offer (sections 7.1.1 and 7.1.2).
+    /// Returns `true` when the server's answer fits the offer (sections 7.1.1 and 7.1.2).
     public func judge(_ answer: ExtensionParameters) -> Bool {
         guard let answer = DeflateParameters(answer, isOffer: false) else { return false }
-        // What was asked of the server it has to promise.
+        // The server has to promise everything that was asked of it.
         if !self.peerContextTakeover, !answer.serverNoContextTakeover { return false }
         if self.peerWindowBits < 15 {
             guard case .bits(let bits) = answer.serverWindow, bits <= Self.valid(self.peerWindowBits) else {

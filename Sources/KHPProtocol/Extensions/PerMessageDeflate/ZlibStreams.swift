@@ -12,15 +12,16 @@ enum InflateError: Error {
     case memory
 }
 
-/// Takes compressed bytes and gives what they mean. Unchecked: whoever took it out of the pool is the only one to use it.
+/// Takes compressed bytes and gives what they mean. Unchecked: whoever took it out of the pool is the only one to use
+/// it.
 final class Inflater: @unchecked Sendable {
     let windowBits: Int32
     // On the heap: zlib's own state points back to it.
     private let stream: UnsafeMutablePointer<z_stream>
-    /// Whether a final block has ended and nothing has come behind it.
+    /// `true` when a final block has ended and nothing has come behind it.
     private(set) var isBehindFinalBlock = false
-    /// Whether the data could end here: between two blocks. zlib says so of what a call has done, and forgets it in a
-    /// call that finds nothing to do.
+    /// `true` when the data could end here, between two blocks. zlib reports this for the last call, and forgets it in
+    /// a call that finds nothing to do.
     private(set) var isBetweenBlocks = false
 
     /// - Parameter windowBits: 9 to 15. About 7 KiB, and once something was inflated the window of 2^windowBits more.
@@ -29,7 +30,7 @@ final class Inflater: @unchecked Sendable {
         self.stream = .allocate(capacity: 1)
         self.stream.initialize(to: z_stream())
         guard khp_inflate_init(self.stream, self.windowBits) == Z_OK else {
-            // What `init` throws after all is set up, `deinit` cleans up.
+            // `deinit` cleans up when `init` throws after everything is set up.
             throw .memory
         }
     }
@@ -133,7 +134,7 @@ final class Deflater: @unchecked Sendable {
     let settings: Settings
     private let stream: UnsafeMutablePointer<z_stream>
 
-    /// What decides about memory and effort.
+    /// The settings of memory and effort.
     struct Settings: Equatable {
         /// 9 to 15.
         var windowBits: Int32
