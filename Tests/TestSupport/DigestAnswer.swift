@@ -38,7 +38,7 @@ package struct DigestAnswer {
     package var exchange: DigestExchange {
         DigestExchange(
             algorithm: self.algorithm,
-            nonce: self.overwritten["nonce"].map { unquoted($0) } ?? self.challenge["nonce"] ?? "",
+            nonce: self.overwritten["nonce"].map { self.unquoted($0) } ?? self.challenge["nonce"] ?? "",
             protection: self.protection,
             clientNonce: self.clientNonce,
             nonceCount: self.count,

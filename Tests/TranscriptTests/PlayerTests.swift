@@ -18,7 +18,7 @@ import Testing
         var role: Role
         var old: String
         var new: String
-        var testDescription: String { "\(name) \(role.rawValue): \(old) → \(new)" }
+        var testDescription: String { "\(self.name) \(self.role.rawValue): \(self.old) → \(self.new)" }
     }
 
     @Test(

@@ -10,7 +10,7 @@ import Testing
 struct Performance: Sendable, CustomTestStringConvertible {
     var name: String
     var role: Role
-    var testDescription: String { "\(name) against the \(role.rawValue)" }
+    var testDescription: String { "\(self.name) against the \(self.role.rawValue)" }
 
     static let folder = URL(filePath: #filePath).deletingLastPathComponent()
         .appending(path: "../../Specs/transcripts")

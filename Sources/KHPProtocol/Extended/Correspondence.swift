@@ -35,7 +35,7 @@ struct Correspondence {
             }
         }
         guard known.contains(.extensions) else {
-            extensions = plan.extensions
+            self.extensions = plan.extensions
             return
         }
         var negotiation = plan.extensions
@@ -50,6 +50,6 @@ struct Correspondence {
         } catch {
             throw Mismatch(error.message)
         }
-        extensions = negotiation
+        self.extensions = negotiation
     }
 }

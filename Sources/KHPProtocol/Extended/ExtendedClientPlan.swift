@@ -51,9 +51,9 @@ package struct ExtendedClientPlan: Sendable {
 
     /// Throws for what an API user may have put in wrong (threat A7). To be called before anything is dialled.
     package func validate() throws(WebSocketError) {
-        try FieldValidation.validate(token: method, what: "The method of the extended request")
-        try Subprotocols.validate(subprotocols)
-        try ApplicationFields.validate(extraFields, inside: url)
+        try FieldValidation.validate(token: self.method, what: "The method of the extended request")
+        try Subprotocols.validate(self.subprotocols)
+        try ApplicationFields.validate(self.extraFields, inside: self.url)
         if let authorization {
             try FieldValidation.validate(name: "Authorization", value: authorization)
         }
@@ -62,25 +62,25 @@ package struct ExtendedClientPlan: Sendable {
     /// The extended request as the bytes of one message, and nothing in it that deployed gateways refuse (D9): request
     /// line, subprotocols, extensions, the application's fields, what announces a body, Authorization last.
     func writeRequest(authorization: String?) -> ByteBuffer {
-        let fields = extraFields.filter { authorization == nil || $0.name != .authorization }
+        let fields = self.extraFields.filter { authorization == nil || $0.name != .authorization }
         let offers = extensions.offers(in: .extended).map(\.description)
-        let bodyLength = body.map { String($0.readableBytes) }
-        var capacity = 192 + method.utf8.count + url.path.utf8.count + (url.query?.utf8.count ?? 0)
+        let bodyLength = self.body.map { String($0.readableBytes) }
+        var capacity = 192 + self.method.utf8.count + self.url.path.utf8.count + (self.url.query?.utf8.count ?? 0)
         capacity += authorization?.utf8.count ?? 0
-        for item in subprotocols { capacity += item.utf8.count + 2 }
+        for item in self.subprotocols { capacity += item.utf8.count + 2 }
         for item in offers { capacity += item.utf8.count + 2 }
         for field in fields { capacity += field.name.rawName.utf8.count + field.text.utf8.count + 4 }
         var buffer = ByteBufferAllocator().buffer(capacity: capacity)
         buffer.writeText(capacity: capacity) { text in
-            text.write(method)
+            text.write(self.method)
             text.write(" ")
-            text.write(url.path)
-            if let query = url.query {
+            text.write(self.url.path)
+            if let query = self.url.query {
                 text.write("?")
                 text.write(query)
             }
             text.write(" HTTP/1.1\r\n")
-            text.writeList("Sec-WebSocket-Protocol: ", subprotocols)
+            text.writeList("Sec-WebSocket-Protocol: ", self.subprotocols)
             text.writeList("Sec-WebSocket-Extensions: ", offers)
             for field in fields {
                 text.write(field.name.rawName)
@@ -103,13 +103,13 @@ extension TextWriter {
     /// One field line with a comma list; none at all when there is nothing to list (KHP-E5).
     fileprivate mutating func writeList(_ name: StaticString, _ elements: [String]) {
         guard !elements.isEmpty else { return }
-        write(name)
+        self.write(name)
         var isFirst = true
         for element in elements {
-            if !isFirst { write(", ") }
-            write(element)
+            if !isFirst { self.write(", ") }
+            self.write(element)
             isFirst = false
         }
-        write("\r\n")
+        self.write("\r\n")
     }
 }

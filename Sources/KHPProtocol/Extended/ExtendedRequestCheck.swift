@@ -20,10 +20,10 @@ struct ExtendedRequestCheck {
         round: Int
     ) throws(ExtendedRefusal) -> ExtendedRequest {
         let fields = head.fields
-        let (path, query) = head.target == opening.path ? (opening.path, nil) : try resource(of: head)
+        let (path, query) = head.target == opening.path ? (opening.path, nil) : try self.resource(of: head)
         // D14. Kaazing's clients repeat the path of the first URL after a balancer sent them elsewhere (D7): then that
         // of the opening counts.
-        guard path == opening.path || legacy != .off else {
+        guard path == opening.path || self.legacy != .off else {
             throw .badRequest("The path is not that of the opening request.")
         }
         if known.contains(.host) {
@@ -60,7 +60,7 @@ struct ExtendedRequestCheck {
     /// Path and query of the target; the whole URI where scheme and authority are the connection's own (D36).
     private func resource(of head: RequestHead) throws(ExtendedRefusal) -> (path: String, query: String?) {
         do throws(Refusal) {
-            return try RequestTarget.resource(head.target, at: opening.authority, schemes: schemes)
+            return try RequestTarget.resource(head.target, at: self.opening.authority, schemes: self.schemes)
         } catch {
             throw .badRequest(error.explanation)
         }
@@ -73,7 +73,7 @@ struct ExtendedRequestCheck {
         var values: [String] = []
         if known.contains(.extensions) {
             values = fields.all("Sec-WebSocket-Extensions")
-        } else if legacy != .off {
+        } else if self.legacy != .off {
             values = LegacyFields.extensions.lazy.map { fields.all($0) }.first { !$0.isEmpty } ?? []
         }
         guard !values.isEmpty else { return [] }
@@ -85,7 +85,7 @@ struct ExtendedRequestCheck {
         }
         // The same name with other parameters is an alternative (RFC 6455 section 9.1); the same once more is not.
         var asked = Set<ExtensionOffer>()
-        for offer in offers where negotiatedExtensions.contains(offer.name) || !asked.insert(offer).inserted {
+        for offer in offers where self.negotiatedExtensions.contains(offer.name) || !asked.insert(offer).inserted {
             // KHP-E8; D6 names the code.
             throw ExtendedRefusal(
                 400,

@@ -9,8 +9,8 @@ struct ExtendedRefusal: Error {
     let closeCode: WebSocketCloseCode
 
     init(_ status: Int, _ explanation: String, close: WebSocketCloseCode, method: String = "GET") {
-        refusal = Refusal(status, explanation, method: method)
-        closeCode = close
+        self.refusal = Refusal(status, explanation, method: method)
+        self.closeCode = close
     }
 
     /// The refusal of bytes that are no extended request: 400, then 1002 (D6).
@@ -45,29 +45,29 @@ struct ExtendedRequestReader {
     private var body = ByteBuffer()
 
     init(limits: Limits) {
-        entityLimit = limits.bodyBytes
-        decoder = RequestHeadDecoder(limits: limits.extendedHead)
+        self.entityLimit = limits.bodyBytes
+        self.decoder = RequestHeadDecoder(limits: limits.extendedHead)
     }
 
     mutating func receive(_ payload: ByteBuffer) throws(ExtendedRefusal) -> Event {
-        messages += 1
-        guard messages <= Limits.Fixed.extendedMessages else {
+        self.messages += 1
+        guard self.messages <= Limits.Fixed.extendedMessages else {
             throw ExtendedRefusal(400, "The request comes in too many messages.", close: .policyViolation)
         }
         var rest = payload
         guard let head else {
-            guard let head = try decodeHead(&rest, of: payload) else { return .needsMore }
+            guard let head = try self.decodeHead(&rest, of: payload) else { return .needsMore }
             known = KnownFields(in: head.fields)
-            bodyLength = try bodyLength(of: head)
-            if bodyLength == 0 { return try finish(head, rest: rest) }
+            self.bodyLength = try self.bodyLength(of: head)
+            if self.bodyLength == 0 { return try self.finish(head, rest: rest) }
             self.head = head
-            let event = try receiveBody(&rest, of: head)
-            if case .needsMore = event, body.readableBytes == 0, known.contains(.expect) {
+            let event = try self.receiveBody(&rest, of: head)
+            if case .needsMore = event, self.body.readableBytes == 0, known.contains(.expect) {
                 return .expectsContinue
             }
             return event
         }
-        return try receiveBody(&rest, of: head)
+        return try self.receiveBody(&rest, of: head)
     }
 
     private mutating func decodeHead(
@@ -76,9 +76,9 @@ struct ExtendedRequestReader {
     ) throws(ExtendedRefusal) -> RequestHead? {
         let head: RequestHead?
         do throws(HeadError) {
-            head = try decoder.decode(&rest)
+            head = try self.decoder.decode(&rest)
         } catch {
-            try checkPrefix(payload)
+            try self.checkPrefix(payload)
             let close: WebSocketCloseCode
             switch error {
             case .malformed, .unsupportedVersion: close = .protocolError
@@ -87,15 +87,15 @@ struct ExtendedRequestReader {
             }
             throw ExtendedRefusal(error.status, "The head cannot be read: \(error.message).", close: close)
         }
-        if head?.method != "GET" { try checkPrefix(payload) }
+        if head?.method != "GET" { try self.checkPrefix(payload) }
         return head
     }
 
     /// D19: what cannot begin a request is refused before the rest of it could arrive.
     private mutating func checkPrefix(_ payload: ByteBuffer) throws(ExtendedRefusal) {
-        guard prefix.count < Self.prefixLength else { return }
-        prefix.append(contentsOf: payload.readableBytesView.prefix(Self.prefixLength - prefix.count))
-        guard RequestHeadDecoder.canBeginRequest(prefix) else {
+        guard self.prefix.count < Self.prefixLength else { return }
+        self.prefix.append(contentsOf: payload.readableBytesView.prefix(Self.prefixLength - self.prefix.count))
+        guard RequestHeadDecoder.canBeginRequest(self.prefix) else {
             throw .noRequest("The message is no HTTP request.")
         }
     }
@@ -104,19 +104,19 @@ struct ExtendedRequestReader {
         _ payload: inout ByteBuffer,
         of head: RequestHead
     ) throws(ExtendedRefusal) -> Event {
-        let missing = bodyLength - body.readableBytes
+        let missing = self.bodyLength - self.body.readableBytes
         if let slice = payload.readSlice(length: min(missing, payload.readableBytes)) {
-            body.writeImmutableBuffer(slice)
+            self.body.writeImmutableBuffer(slice)
         }
-        guard body.readableBytes == bodyLength else { return .needsMore }
-        return try finish(head, rest: payload)
+        guard self.body.readableBytes == self.bodyLength else { return .needsMore }
+        return try self.finish(head, rest: payload)
     }
 
     private func finish(_ head: RequestHead, rest: ByteBuffer) throws(ExtendedRefusal) -> Event {
         guard rest.readableBytes == 0 else {
             throw .noRequest("There are bytes behind the request in its message.")  // D13
         }
-        return .request(head, known, body: body)
+        return .request(head, self.known, body: self.body)
     }
 
     /// How much content follows the head; refuses early what would not be read anyway (threat E2).
@@ -124,16 +124,16 @@ struct ExtendedRequestReader {
         guard head.minorVersion == 1 else {
             throw ExtendedRefusal(505, "An extended request is HTTP/1.1.", close: .protocolError)  // KHP-E2
         }
-        guard !known.contains(.transferEncoding) else { throw .badRequest("Transfer-Encoding is not allowed.") }
-        if known.contains(.expect), !head.fields.value(of: "Expect", equalsIgnoringCase: "100-continue") {
+        guard !self.known.contains(.transferEncoding) else { throw .badRequest("Transfer-Encoding is not allowed.") }
+        if self.known.contains(.expect), !head.fields.value(of: "Expect", equalsIgnoringCase: "100-continue") {
             throw ExtendedRefusal(417, "Only 100-continue can be expected.", close: .normalClosure, method: head.method)
         }
-        guard known.contains(.contentLength) else { return 0 }
+        guard self.known.contains(.contentLength) else { return 0 }
         switch head.fields.contentLength {
         case .absent: return 0
         case .invalid: throw .noRequest("Content-Length is not a number.")
         case .bytes(let length):
-            guard length <= entityLimit else {
+            guard length <= self.entityLimit else {
                 throw ExtendedRefusal(413, "The content is too large.", close: .messageTooBig, method: head.method)
             }
             return length

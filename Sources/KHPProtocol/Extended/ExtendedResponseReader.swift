@@ -50,49 +50,49 @@ struct ExtendedResponseReader {
 
     /// The response with what came of its content, where some is missing.
     var unfinished: (head: ResponseHead, known: KnownFields, entity: ByteBuffer)? {
-        head.map { ($0, known, entity) }
+        self.head.map { ($0, self.known, self.entity) }
     }
 
     init(limits: Limits, method: String) {
-        entityLimit = limits.bodyBytes
-        isAnswerToHead = method == "HEAD"
-        decoder = ResponseHeadDecoder(limits: limits.extendedHead)
+        self.entityLimit = limits.bodyBytes
+        self.isAnswerToHead = method == "HEAD"
+        self.decoder = ResponseHeadDecoder(limits: limits.extendedHead)
     }
 
     /// `true` until the first byte of a response has come.
-    var isEmpty: Bool { head == nil && decoder.isEmpty }
+    var isEmpty: Bool { self.head == nil && self.decoder.isEmpty }
 
     mutating func receive(_ payload: ByteBuffer) throws(Failure) -> Event {
-        messages += 1
-        guard messages <= Limits.Fixed.extendedMessages else {
+        self.messages += 1
+        guard self.messages <= Limits.Fixed.extendedMessages else {
             throw Failure(code: .limitExceeded, what: "it comes in too many messages", closeCode: .policyViolation)
         }
         var rest = payload
-        if let head { return try receiveContent(&rest, of: head) }
-        guard let head = try decodeHead(&rest, of: payload) else { return .needsMore }
+        if let head { return try self.receiveContent(&rest, of: head) }
+        guard let head = try self.decodeHead(&rest, of: payload) else { return .needsMore }
         known = KnownFields(in: head.fields)
         self.head = head
-        content = try content(of: head)
-        return try receiveContent(&rest, of: head)
+        self.content = try self.content(of: head)
+        return try self.receiveContent(&rest, of: head)
     }
 
     /// Makes it ready for the next response.
     mutating func reset() {
-        versionBytes = 0
-        messages = 0
-        known = []
-        content = .none
-        entity = ByteBuffer()
-        head = nil
+        self.versionBytes = 0
+        self.messages = 0
+        self.known = []
+        self.content = .none
+        self.entity = ByteBuffer()
+        self.head = nil
     }
 
     /// Refuses what cannot begin a status line before the rest of it could arrive: an application's message, say.
     private mutating func checkVersion(_ payload: ByteBuffer) throws(Failure) {
-        guard versionBytes < Self.versionPrefix.utf8CodeUnitCount else { return }
+        guard self.versionBytes < Self.versionPrefix.utf8CodeUnitCount else { return }
         let isPrefix = payload.withUnsafeReadableBytes { bytes in
-            let count = min(bytes.count, Self.versionPrefix.utf8CodeUnitCount - versionBytes)
-            let expected = UnsafeRawBufferPointer(start: Self.versionPrefix.utf8Start + versionBytes, count: count)
-            versionBytes += count
+            let count = min(bytes.count, Self.versionPrefix.utf8CodeUnitCount - self.versionBytes)
+            let expected = UnsafeRawBufferPointer(start: Self.versionPrefix.utf8Start + self.versionBytes, count: count)
+            self.versionBytes += count
             return expected.elementsEqual(bytes.prefix(count))
         }
         guard isPrefix else { throw .invalid("the message is no HTTP/1.1 response") }
@@ -101,9 +101,9 @@ struct ExtendedResponseReader {
     private mutating func decodeHead(_ rest: inout ByteBuffer, of payload: ByteBuffer) throws(Failure) -> ResponseHead?
     {
         do throws(HeadError) {
-            if let head = try decoder.decode(&rest) { return head }
+            if let head = try self.decoder.decode(&rest) { return head }
         } catch {
-            try checkVersion(payload)
+            try self.checkVersion(payload)
             switch error {
             case .malformed, .unsupportedVersion:
                 throw .invalid(error.message)
@@ -113,7 +113,7 @@ struct ExtendedResponseReader {
                 throw Failure(code: .limitExceeded, what: error.message, closeCode: .policyViolation)
             }
         }
-        try checkVersion(payload)
+        try self.checkVersion(payload)
         return nil
     }
 
@@ -121,15 +121,15 @@ struct ExtendedResponseReader {
         guard head.minorVersion == 1 else { throw .invalid("it is HTTP/1.0") }
         switch head.status {
         case 100...199, 204, 304: return .none
-        case 205 where !known.contains(.transferEncoding): return .none
+        case 205 where !self.known.contains(.transferEncoding): return .none
         case _ where isAnswerToHead: return .none
         case 301...399: return .early
         default: break
         }
-        if known.contains(.transferEncoding) {
+        if self.known.contains(.transferEncoding) {
             // D27. What is wrong with both fields together is wrong here too.
             do throws(GrammarError) {
-                return .chunked(try BodyReader(of: head, limit: entityLimit))
+                return .chunked(try BodyReader(of: head, limit: self.entityLimit))
             } catch {
                 throw .invalid("its Transfer-Encoding is not one that is read here")
             }
@@ -138,7 +138,7 @@ struct ExtendedResponseReader {
         case .absent: return .restOfMessage
         case .invalid: throw .invalid("its Content-Length is not a number")
         case .bytes(let length):
-            guard length <= entityLimit else { throw Self.tooLarge }
+            guard length <= self.entityLimit else { throw Self.tooLarge }
             return .length(length)
         }
     }
@@ -150,40 +150,40 @@ struct ExtendedResponseReader {
     )
 
     private mutating func receiveContent(_ payload: inout ByteBuffer, of head: ResponseHead) throws(Failure) -> Event {
-        switch content {
+        switch self.content {
         case .none:
             break
         case .early:
-            var length = entityLimit
-            if known.contains(.contentLength), case .bytes(let declared) = head.fields.contentLength {
+            var length = self.entityLimit
+            if self.known.contains(.contentLength), case .bytes(let declared) = head.fields.contentLength {
                 length = min(length, declared)
             }
-            take(length, from: &payload)
+            self.take(length, from: &payload)
         case .restOfMessage:
-            guard payload.readableBytes <= entityLimit else { throw Self.tooLarge }
-            take(payload.readableBytes, from: &payload)
+            guard payload.readableBytes <= self.entityLimit else { throw Self.tooLarge }
+            self.take(payload.readableBytes, from: &payload)
         case .length(let length):
-            take(length - entity.readableBytes, from: &payload)
-            guard entity.readableBytes == length else { return .needsMore }
+            self.take(length - self.entity.readableBytes, from: &payload)
+            guard self.entity.readableBytes == length else { return .needsMore }
         case .chunked(var reader):
-            content = .none
+            self.content = .none
             do throws(GrammarError) {
                 try reader.receive(&payload)
             } catch {
                 throw .invalid("its chunked content is malformed")
             }
-            entity = reader.entity
+            self.entity = reader.entity
             guard reader.isWhole else {
                 guard !reader.isComplete else { throw Self.tooLarge }
-                content = .chunked(reader)
+                self.content = .chunked(reader)
                 return .needsMore
             }
         }
-        return .response(head, known, entity: entity, rest: payload.readableBytes)
+        return .response(head, self.known, entity: self.entity, rest: payload.readableBytes)
     }
 
     private mutating func take(_ count: Int, from payload: inout ByteBuffer) {
         guard let slice = payload.readSlice(length: min(count, payload.readableBytes)) else { return }
-        if entity.readableBytes == 0 { entity = slice } else { entity.writeImmutableBuffer(slice) }
+        if self.entity.readableBytes == 0 { self.entity = slice } else { self.entity.writeImmutableBuffer(slice) }
     }
 }

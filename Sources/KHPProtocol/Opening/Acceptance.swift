@@ -33,40 +33,40 @@ package struct Acceptance: Sendable {
 
     /// Appends the whole head.
     package func write(into buffer: inout ByteBuffer) {
-        guard fields.isEmpty else {
-            head.write(into: &buffer)
+        guard self.fields.isEmpty else {
+            self.head.write(into: &buffer)
             return
         }
-        let extensions = negotiated.extensions.map(\.description)
-        var capacity = 256 + date.utf8.count + acceptValue.utf8.count + server.utf8.count
-        capacity += negotiated.subprotocol?.utf8.count ?? 0
+        let extensions = self.negotiated.extensions.map(\.description)
+        var capacity = 256 + self.date.utf8.count + self.acceptValue.utf8.count + self.server.utf8.count
+        capacity += self.negotiated.subprotocol?.utf8.count ?? 0
         for item in extensions { capacity += item.utf8.count + 28 }
         buffer.writeText(capacity: capacity) { text in
             text.write("HTTP/1.1 101 Web Socket Protocol Handshake\r\nConnection: Upgrade\r\n")
-            text.write("Date: ", date)
-            if !acceptValue.isEmpty { text.write("Sec-WebSocket-Accept: ", acceptValue) }
+            text.write("Date: ", self.date)
+            if !self.acceptValue.isEmpty { text.write("Sec-WebSocket-Accept: ", self.acceptValue) }
             for item in extensions {
                 text.write("Sec-WebSocket-Extensions: ", item)
             }
-            if let subprotocol = negotiated.subprotocol {
+            if let subprotocol = self.negotiated.subprotocol {
                 text.write("Sec-WebSocket-Protocol: ", subprotocol)
             }
-            text.write("Server: ", server)
-            text.write(echoesOldUpgrade ? "Upgrade: WebSocket\r\n\r\n" : "Upgrade: websocket\r\n\r\n")
+            text.write("Server: ", self.server)
+            text.write(self.echoesOldUpgrade ? "Upgrade: WebSocket\r\n\r\n" : "Upgrade: websocket\r\n\r\n")
         }
     }
 
     /// The same as a value.
     package var head: ResponseHead {
-        var lines: [(name: String, value: String)] = [("Connection", "Upgrade"), ("Date", date)]
-        if !acceptValue.isEmpty { lines.append(("Sec-WebSocket-Accept", acceptValue)) }
-        lines += negotiated.extensions.map { ("Sec-WebSocket-Extensions", $0.description) }
-        if let subprotocol = negotiated.subprotocol {
+        var lines: [(name: String, value: String)] = [("Connection", "Upgrade"), ("Date", self.date)]
+        if !self.acceptValue.isEmpty { lines.append(("Sec-WebSocket-Accept", self.acceptValue)) }
+        lines += self.negotiated.extensions.map { ("Sec-WebSocket-Extensions", $0.description) }
+        if let subprotocol = self.negotiated.subprotocol {
             lines.append(("Sec-WebSocket-Protocol", subprotocol))
         }
-        lines.append(("Server", server))
-        lines.append(("Upgrade", echoesOldUpgrade ? "WebSocket" : "websocket"))
-        for field in fields where !ApplicationFields.isReservedInAnswer(field.name, status: 101) {
+        lines.append(("Server", self.server))
+        lines.append(("Upgrade", self.echoesOldUpgrade ? "WebSocket" : "websocket"))
+        for field in self.fields where !ApplicationFields.isReservedInAnswer(field.name, status: 101) {
             let key = field.name.canonicalName
             let place = lines.firstIndex { Bytes.lowercasedASCII($0.name) > key } ?? lines.endIndex
             lines.insert((field.name.rawName, field.text), at: place)

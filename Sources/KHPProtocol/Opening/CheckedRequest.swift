@@ -28,22 +28,22 @@ package struct CheckedRequest: Sendable {
     private init(checking head: RequestHead) throws(Refusal) {
         self.head = head
         known = KnownFields(in: head.fields)
-        authority = known.contains(.host) ? try OpeningServer.authority(of: head) : nil
-        guard authority != nil || head.minorVersion == 0 else { throw .badRequest("There is no Host field.") }
+        self.authority = known.contains(.host) ? try OpeningServer.authority(of: head) : nil
+        guard self.authority != nil || head.minorVersion == 0 else { throw .badRequest("There is no Host field.") }
         if known.contains(.transferEncoding) { try Self.checkTransferEncoding(of: head, known) }
         guard !known.contains(.contentLength) || head.fields.contentLength != .invalid else {
             throw .badRequest("Content-Length is not a number.")
         }
         switch head.method {
         case "CONNECT":
-            (path, query) = (head.target, nil)
+            (self.path, self.query) = (head.target, nil)
             guard let target = try? Authority(head.target), target.port != nil else {
                 throw .badRequest("The target of CONNECT is not a host with a port.")
             }
         case "OPTIONS" where head.target == "*":
-            (path, query) = ("*", nil)
+            (self.path, self.query) = ("*", nil)
         default:
-            (path, query) = try RequestTarget.resource(head.target, at: authority)
+            (self.path, self.query) = try RequestTarget.resource(head.target, at: self.authority)
         }
     }
 

@@ -27,9 +27,9 @@ package struct HixieKeys: Sendable, Equatable {
         self.order = order
         let numbers = (try? Self.number(of: key1), try? Self.number(of: key2))
         if let number1 = numbers.0, let number2 = numbers.1 {
-            expectedAnswer = Self.answer(number1, number2, key3) ?? []
+            self.expectedAnswer = Self.answer(number1, number2, key3) ?? []
         } else {
-            expectedAnswer = []
+            self.expectedAnswer = []
         }
     }
 
@@ -133,8 +133,8 @@ package struct HixieKeys: Sendable, Equatable {
         var state: UInt64
 
         mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var mixed = state
+            self.state &+= 0x9E37_79B9_7F4A_7C15
+            var mixed = self.state
             mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
             mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
             return mixed ^ (mixed >> 31)

@@ -51,37 +51,37 @@ enum HixieResponse {
         /// Goes on with what there is: all that has come, from the first byte on. It makes no difference how that was
         /// cut, and it fails as soon as nothing could mend it.
         mutating func read(_ bytes: UnsafeRawBufferPointer) throws(Invalid) -> HixieResponse {
-            switch stage {
+            switch self.stage {
             case .statusLine:
-                guard let end = bytes[position...].firstIndex(of: Bytes.lineFeed) else {
-                    position = bytes.count
-                    guard bytes.count <= limits.lineBytes else { throw Invalid("its first line is too long") }
+                guard let end = bytes[self.position...].firstIndex(of: Bytes.lineFeed) else {
+                    self.position = bytes.count
+                    guard bytes.count <= self.limits.lineBytes else { throw Invalid("its first line is too long") }
                     return .incomplete
                 }
-                guard try isSwitching(UnsafeRawBufferPointer(rebasing: bytes[...end])) else { return .ordinary }
-                begin(end + 1)
-                stage = isInvariant ? .invariant : .fields
-                return try read(bytes)
+                guard try self.isSwitching(UnsafeRawBufferPointer(rebasing: bytes[...end])) else { return .ordinary }
+                self.begin(end + 1)
+                self.stage = self.isInvariant ? .invariant : .fields
+                return try self.read(bytes)
             case .invariant:
-                let rest = UnsafeRawBufferPointer(rebasing: bytes[line...])
+                let rest = UnsafeRawBufferPointer(rebasing: bytes[self.line...])
                 guard HixieResponse.starts(rest, with: HixieResponse.invariant) else {
                     throw Invalid("its Upgrade and Connection are not the ones that \(Dialect.hixie75) requires")
                 }
                 guard rest.count >= HixieResponse.invariant.utf8CodeUnitCount else { return .incomplete }
-                head.fields.append("Upgrade", "WebSocket")
-                head.fields.append("Connection", "Upgrade")
-                begin(line + HixieResponse.invariant.utf8CodeUnitCount)
-                stage = .fields
-                return try read(bytes)
+                self.head.fields.append("Upgrade", "WebSocket")
+                self.head.fields.append("Connection", "Upgrade")
+                self.begin(self.line + HixieResponse.invariant.utf8CodeUnitCount)
+                self.stage = .fields
+                return try self.read(bytes)
             case .fields:
-                return try fields(bytes)
+                return try self.fields(bytes)
             }
         }
 
         private mutating func begin(_ start: Int) {
-            line = start
-            position = start
-            colon = nil
+            self.line = start
+            self.position = start
+            self.colon = nil
         }
 
         /// True where a status line is that of a 101; any other response is ordinary HTTP.
@@ -93,10 +93,10 @@ enum HixieResponse {
             else { throw Invalid("its first line is no status line") }
             guard line[(space + 1)..<second].elementsEqual("101".utf8) else { return false }
             guard second < end - 1 else { throw Invalid("its first line is no status line") }
-            head.reason = FieldText.readable(UnsafeRawBufferPointer(rebasing: line[(second + 1)..<(end - 1)]))
+            self.head.reason = FieldText.readable(UnsafeRawBufferPointer(rebasing: line[(second + 1)..<(end - 1)]))
             let required = HixieResponse.statusLine
             let isRequired = line.count == required.utf8CodeUnitCount && HixieResponse.starts(line, with: required)
-            guard !isInvariant || isRequired else {
+            guard !self.isInvariant || isRequired else {
                 throw Invalid("its first line is not the one that \(Dialect.hixie75) requires")
             }
             return true
@@ -106,50 +106,52 @@ enum HixieResponse {
         /// a stray CR or LF fails (H69-3). Names compare in lower case, as all names here do.
         private mutating func fields(_ bytes: UnsafeRawBufferPointer) throws(Invalid) -> HixieResponse {
             while true {
-                if position == line {
-                    guard line < bytes.count else { return try incomplete(bytes) }
-                    if bytes[line] == Bytes.carriageReturn {
-                        guard line + 1 < bytes.count else { return try incomplete(bytes) }
-                        guard bytes[line + 1] == Bytes.lineFeed else { throw Invalid("it has a stray CR") }
-                        guard line + 2 <= limits.headBytes else { throw Invalid("its header is too large") }
-                        return .switching(head, length: line + 2)
+                if position == self.line {
+                    guard self.line < bytes.count else { return try self.incomplete(bytes) }
+                    if bytes[self.line] == Bytes.carriageReturn {
+                        guard self.line + 1 < bytes.count else { return try self.incomplete(bytes) }
+                        guard bytes[self.line + 1] == Bytes.lineFeed else { throw Invalid("it has a stray CR") }
+                        guard self.line + 2 <= self.limits.headBytes else { throw Invalid("its header is too large") }
+                        return .switching(self.head, length: self.line + 2)
                     }
-                    guard head.fields.count < limits.fieldCount + 2 else { throw Invalid("it has too many fields") }
+                    guard self.head.fields.count < self.limits.fieldCount + 2 else {
+                        throw Invalid("it has too many fields")
+                    }
                 }
                 if colon == nil {
-                    guard try find(Bytes.colon, in: bytes) else { return try incomplete(bytes) }
-                    guard position > line else { throw Invalid("it has a field without a name") }
+                    guard try find(Bytes.colon, in: bytes) else { return try self.incomplete(bytes) }
+                    guard position > self.line else { throw Invalid("it has a field without a name") }
                     colon = position
                     position += 1
                 }
                 guard let colon, try find(Bytes.carriageReturn, in: bytes), position + 1 < bytes.count else {
-                    return try incomplete(bytes)
+                    return try self.incomplete(bytes)
                 }
                 guard bytes[position + 1] == Bytes.lineFeed else { throw Invalid("it has a stray CR") }
                 let start = bytes[colon + 1] == Bytes.space ? colon + 2 : colon + 1
-                head.fields.append(
-                    String(decoding: bytes[line..<colon], as: UTF8.self),
+                self.head.fields.append(
+                    String(decoding: bytes[self.line..<colon], as: UTF8.self),
                     FieldText.string(UnsafeRawBufferPointer(rebasing: bytes[start..<position]))
                 )
-                begin(position + 2)
+                self.begin(position + 2)
             }
         }
 
         /// Goes on to this byte, if it is there yet; a CR or LF before it fails.
         private mutating func find(_ end: UInt8, in bytes: UnsafeRawBufferPointer) throws(Invalid) -> Bool {
-            while position < bytes.count {
-                let byte = bytes[position]
+            while self.position < bytes.count {
+                let byte = bytes[self.position]
                 if byte == end { return true }
                 guard byte != Bytes.carriageReturn, byte != Bytes.lineFeed else {
                     throw Invalid("it has a stray CR or LF")
                 }
-                position += 1
+                self.position += 1
             }
             return false
         }
 
         private func incomplete(_ bytes: UnsafeRawBufferPointer) throws(Invalid) -> HixieResponse {
-            guard bytes.count <= limits.headBytes else { throw Invalid("its header is too large") }
+            guard bytes.count <= self.limits.headBytes else { throw Invalid("its header is too large") }
             return .incomplete
         }
     }

@@ -61,15 +61,15 @@ package struct OpeningClientPlan: Sendable {
 
     /// The request's head in its fixed order. Throws for what an API user may have put in wrong (threat A7).
     func makeHead() throws(WebSocketError) -> RequestHead {
-        try Subprotocols.validate(subprotocols.filter { $0 != Subprotocols.extendedHandshake }, in: dialect)
-        guard dialect.opening == .acceptKey else { return try makeDialectHead() }
+        try Subprotocols.validate(subprotocols.filter { $0 != Subprotocols.extendedHandshake }, in: self.dialect)
+        guard self.dialect.opening == .acceptKey else { return try self.makeDialectHead() }
         var fields = HeadFields()
-        fields.append("Host", url.authority)
+        fields.append("Host", self.url.authority)
         fields.append("Upgrade", "websocket")
         fields.append("Connection", "Upgrade")
-        fields.append("Sec-WebSocket-Key", key)
-        if let current = dialect.version {
-            fields.append("Sec-WebSocket-Version", version == 13 ? current : String(version))
+        fields.append("Sec-WebSocket-Key", self.key)
+        if let current = self.dialect.version {
+            fields.append("Sec-WebSocket-Version", self.version == 13 ? current : String(self.version))
         }
         if !subprotocols.isEmpty {
             fields.append("Sec-WebSocket-Protocol", subprotocols.joined(separator: ", "))
@@ -80,10 +80,10 @@ package struct OpeningClientPlan: Sendable {
         }
         if let origin {
             try FieldValidation.validate(name: "Origin", value: origin)
-            fields.append(version < 13 ? "Sec-WebSocket-Origin" : "Origin", origin)
+            fields.append(self.version < 13 ? "Sec-WebSocket-Origin" : "Origin", origin)
         }
-        try ApplicationFields.validate(extraFields)
-        for field in extraFields {
+        try ApplicationFields.validate(self.extraFields)
+        for field in self.extraFields {
             // A field that the plan sets replaces the application's: two of them would be refused.
             switch field.name {
             case .origin where origin != nil, .cookie where cookies != nil, .authorization where authorization != nil:
@@ -100,6 +100,6 @@ package struct OpeningClientPlan: Sendable {
             try FieldValidation.validate(name: "Authorization", value: authorization)
             fields.append("Authorization", authorization)
         }
-        return RequestHead(method: "GET", target: url.resource, minorVersion: 1, fields: fields)
+        return RequestHead(method: "GET", target: self.url.resource, minorVersion: 1, fields: fields)
     }
 }

@@ -52,7 +52,7 @@ package final class OpeningRequest: Sendable {
         self.subprotocols = subprotocols
         self.offersExtendedHandshake = offersExtendedHandshake
         self.extensionOffers = extensionOffers
-        spellsUpgradeOldStyle = head.fields.value(of: "Upgrade", equals: "WebSocket")
+        self.spellsUpgradeOldStyle = head.fields.value(of: "Upgrade", equals: "WebSocket")
     }
 
     /// Two keys' numbers (W10-6).
@@ -62,24 +62,24 @@ package final class OpeningRequest: Sendable {
     }
 
     /// The dialect that an endpoint takes it for: the first of its list that opens like this (D1).
-    package func dialect(among served: [Dialect]) -> Dialect? { served.first { $0.opening == opening } }
+    package func dialect(among served: [Dialect]) -> Dialect? { served.first { $0.opening == self.opening } }
 
-    package var method: String { head.method }
+    package var method: String { self.head.method }
 
     /// All fields. Made on each call: keep the result.
-    package var fields: HTTPFields { head.fields.httpFields }
+    package var fields: HTTPFields { self.head.fields.httpFields }
 
     /// Where the request comes from, if a browser or its like sent it.
     package var origin: String? {
         // Version 8 has two names for it; where both are there, both say the same.
-        head.fields.first("Origin") ?? (version == 8 ? head.fields.first("Sec-WebSocket-Origin") : nil)
+        self.head.fields.first("Origin") ?? (self.version == 8 ? self.head.fields.first("Sec-WebSocket-Origin") : nil)
     }
 
     /// A secret: never to be shown.
-    package var authorization: String? { head.fields.first("Authorization") }
+    package var authorization: String? { self.head.fields.first("Authorization") }
 }
 
 extension OpeningRequest: CustomReflectable {
     /// The head, credentials hidden: keeps `dump` from showing the query.
-    package var customMirror: Mirror { Mirror(self, children: ["head": head.description]) }
+    package var customMirror: Mirror { Mirror(self, children: ["head": self.head.description]) }
 }

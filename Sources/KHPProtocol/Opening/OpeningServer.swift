@@ -12,27 +12,27 @@ package struct OpeningServer {
     private var refused = false
 
     package init(limits: Limits = Limits()) {
-        decoder = RequestHeadDecoder(limits: limits.openingHead)
+        self.decoder = RequestHeadDecoder(limits: limits.openingHead)
     }
 
     /// `true` until the first byte of a request has arrived.
-    package var isIdle: Bool { decoder.isEmpty }
+    package var isIdle: Bool { self.decoder.isEmpty }
 
     /// Takes what has arrived: a WebSocket request, a refusal, or `nil` for more. Bytes behind the head stay in
     /// `input`.
     package mutating func receive(_ input: inout ByteBuffer) throws(Refusal) -> OpeningRequest? {
-        guard let head = try receiveHead(&input) else { return nil }
+        guard let head = try self.receiveHead(&input) else { return nil }
         return try Self.check(head)
     }
 
     /// The first part of ``receive(_:)``. What follows is ``CheckedRequest``, for whatever the request asks, and then
     /// for those that ask for a WebSocket ``check(_:dialects:isUpgrade:)``.
     package mutating func receiveHead(_ input: inout ByteBuffer) throws(Refusal) -> RequestHead? {
-        guard !refused else { return nil }
+        guard !self.refused else { return nil }
         do throws(HeadError) {
-            return try decoder.decode(&input)
+            return try self.decoder.decode(&input)
         } catch {
-            refused = true
+            self.refused = true
             throw Refusal(error.status, "The head cannot be read: \(error.message).")
         }
     }

@@ -46,9 +46,9 @@ public struct OriginPolicy: Sendable, Hashable {
     ///   - authority: what its Host field names.
     ///   - isSecure: whether it came over TLS; a page without TLS is then no page of the same origin.
     package func allows(_ origin: @autoclosure () -> String?, at authority: Authority, isSecure: Bool) -> Bool {
-        if case .any = rule { return true }
+        if case .any = self.rule { return true }
         guard let origin = origin() else { return true }
-        switch rule {
+        switch self.rule {
         case .any:
             return true
         case .same:
@@ -72,8 +72,8 @@ private struct Origin: Sendable, Hashable {
         let rest = text[colon...]
         guard rest.hasPrefix("://"), Token.isToken(text[..<colon]) else { return nil }
         guard var authority = try? Authority(rest.dropFirst(3)) else { return nil }
-        scheme = Bytes.lowercasedASCII(text[..<colon])
-        switch (scheme, authority.port) {
+        self.scheme = Bytes.lowercasedASCII(text[..<colon])
+        switch (self.scheme, authority.port) {
         case ("http", 80), ("ws", 80), ("https", 443), ("wss", 443): authority.port = nil
         default: break
         }

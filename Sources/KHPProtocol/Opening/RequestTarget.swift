@@ -67,5 +67,5 @@ func splitTarget(_ target: Substring) -> (path: String, query: String?) {
 
 extension RequestHead {
     /// The target as a path with its query, where it may have been the whole URI.
-    package var originForm: String { RequestTarget.originForm(of: target) }
+    package var originForm: String { RequestTarget.originForm(of: self.target) }
 }

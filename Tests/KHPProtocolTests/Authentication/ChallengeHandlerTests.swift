@@ -18,7 +18,7 @@ struct LoginAndDispatchTests {
         realm: String? = "desk",
         proxy: String? = nil
     ) -> ChallengeRequest {
-        ChallengeRequest(url: hop, originalURL: url, layer: layer, scheme: scheme, realm: realm, proxy: proxy)
+        ChallengeRequest(url: hop, originalURL: self.url, layer: layer, scheme: scheme, realm: realm, proxy: proxy)
     }
 
     @Test("D12, D20: fixed logins and tokens stay with the origin that was asked for (threats F1, F3)")
@@ -26,30 +26,32 @@ struct LoginAndDispatchTests {
         let login = LoginChallengeHandler(user: "joe", password: "welcome")
         let token = TokenChallengeHandler(token: "gold")
         for scheme in ["Digest", "bAsIc"] {
-            #expect(await login.respond(to: request(scheme, at: url)) == .login(user: "joe", password: "welcome"))
-            #expect(await login.respond(to: request(scheme, at: other)) == nil)
-            #expect(await login.respond(to: request(scheme, at: url, layer: .proxy)) == nil)
-            #expect(await token.respond(to: request(scheme, at: url)) == nil)
+            #expect(
+                await login.respond(to: self.request(scheme, at: self.url)) == .login(user: "joe", password: "welcome")
+            )
+            #expect(await login.respond(to: self.request(scheme, at: self.other)) == nil)
+            #expect(await login.respond(to: self.request(scheme, at: self.url, layer: .proxy)) == nil)
+            #expect(await token.respond(to: self.request(scheme, at: self.url)) == nil)
         }
-        #expect(await token.respond(to: request("BEARER", at: url)) == .bearer("gold"))
-        #expect(await token.respond(to: request("Token", at: url)) == .token("gold"))
+        #expect(await token.respond(to: self.request("BEARER", at: self.url)) == .bearer("gold"))
+        #expect(await token.respond(to: self.request("Token", at: self.url)) == .token("gold"))
         for scheme in ["Bearer", "Token"] {
-            #expect(await token.respond(to: request(scheme, at: other)) == nil)
-            #expect(await token.respond(to: request(scheme, at: url, layer: .proxy)) == nil)
-            #expect(await login.respond(to: request(scheme, at: url)) == nil)
+            #expect(await token.respond(to: self.request(scheme, at: self.other)) == nil)
+            #expect(await token.respond(to: self.request(scheme, at: self.url, layer: .proxy)) == nil)
+            #expect(await login.respond(to: self.request(scheme, at: self.url)) == nil)
         }
-        let bound = LoginChallengeHandler(user: "joe", password: "welcome", origin: other)
-        #expect(await bound.respond(to: request("Digest", at: other)) != nil)
-        #expect(await bound.respond(to: request("Digest", at: url)) == nil)
+        let bound = LoginChallengeHandler(user: "joe", password: "welcome", origin: self.other)
+        #expect(await bound.respond(to: self.request("Digest", at: self.other)) != nil)
+        #expect(await bound.respond(to: self.request("Digest", at: self.url)) == nil)
     }
 
     @Test func closures() async {
         let login = LoginChallengeHandler { $0.realm == "desk" ? ("a", "b") : nil }
-        #expect(await login.respond(to: request("Digest", at: other)) == .login(user: "a", password: "b"))
-        #expect(await login.respond(to: request("Digest", at: other, realm: nil)) == nil)
+        #expect(await login.respond(to: self.request("Digest", at: self.other)) == .login(user: "a", password: "b"))
+        #expect(await login.respond(to: self.request("Digest", at: self.other, realm: nil)) == nil)
         let token = TokenChallengeHandler { $0.layer == .opening ? "t" : nil }
-        #expect(await token.respond(to: request("Token", at: other, layer: .opening)) == .token("t"))
-        #expect(await token.respond(to: request("Token", at: other)) == nil)
+        #expect(await token.respond(to: self.request("Token", at: self.other, layer: .opening)) == .token("t"))
+        #expect(await token.respond(to: self.request("Token", at: self.other)) == nil)
     }
 
     @Test(
@@ -109,7 +111,7 @@ struct LoginAndDispatchTests {
         func answer(_ url: String, realm: String? = "desk", proxy: String? = nil) async throws -> Credentials? {
             let layer = proxy == nil ? ChallengeRequest.Layer.extended : .proxy
             let hop = try WebSocketURL(url)
-            return await dispatch.respond(to: request("Token", at: hop, layer: layer, realm: realm, proxy: proxy))
+            return await dispatch.respond(to: self.request("Token", at: hop, layer: layer, realm: realm, proxy: proxy))
         }
         #expect(try await answer("ws://a.b.example/") == nil)
         try dispatch.register(handler("any"), for: "*")

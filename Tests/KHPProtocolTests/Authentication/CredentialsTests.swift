@@ -69,46 +69,46 @@ import Testing
     private let other: WebSocketURL
 
     init() throws {
-        url = try WebSocketURL("ws://desk.example/trades")
-        other = try WebSocketURL("ws://desk.example:81/trades")
+        self.url = try WebSocketURL("ws://desk.example/trades")
+        self.other = try WebSocketURL("ws://desk.example:81/trades")
     }
 
     private func request(_ scheme: String = "Basic", at hop: WebSocketURL, layer: ChallengeRequest.Layer = .extended)
         -> ChallengeRequest
     {
-        ChallengeRequest(url: hop, originalURL: url, layer: layer, scheme: scheme, realm: "desk")
+        ChallengeRequest(url: hop, originalURL: self.url, layer: layer, scheme: scheme, realm: "desk")
     }
 
     @Test("D12, D20: fixed credentials stay with the origin of the URL that was asked for (threats F1, F3)")
     func fixedCredentials() async {
         let handler = BasicChallengeHandler(user: "joe", password: "welcome")
         let credentials = Credentials.basic(user: "joe", password: "welcome")
-        #expect(await handler.respond(to: request(at: url)) == credentials)
-        #expect(await handler.respond(to: request("bAsIc", at: url, layer: .opening)) == credentials)
-        #expect(await handler.respond(to: request(at: other)) == nil)
-        #expect(await handler.respond(to: request(at: url, layer: .proxy)) == nil)
-        #expect(await handler.respond(to: request("Digest", at: url)) == nil)
-        let bound = BasicChallengeHandler(user: "joe", password: "welcome", origin: other)
-        #expect(await bound.respond(to: request(at: other)) == credentials)
-        #expect(await bound.respond(to: request(at: url)) == nil)
+        #expect(await handler.respond(to: self.request(at: self.url)) == credentials)
+        #expect(await handler.respond(to: self.request("bAsIc", at: self.url, layer: .opening)) == credentials)
+        #expect(await handler.respond(to: self.request(at: self.other)) == nil)
+        #expect(await handler.respond(to: self.request(at: self.url, layer: .proxy)) == nil)
+        #expect(await handler.respond(to: self.request("Digest", at: self.url)) == nil)
+        let bound = BasicChallengeHandler(user: "joe", password: "welcome", origin: self.other)
+        #expect(await bound.respond(to: self.request(at: self.other)) == credentials)
+        #expect(await bound.respond(to: self.request(at: self.url)) == nil)
     }
 
     @Test func closures() async {
         let handler = BasicChallengeHandler { request in
             request.realm == "desk" ? .basic(user: "a", password: "b") : nil
         }
-        #expect(await handler.respond(to: request(at: other)) == .basic(user: "a", password: "b"))
-        #expect(await handler.respond(to: request("Token", at: other)) == nil)
+        #expect(await handler.respond(to: request(at: self.other)) == .basic(user: "a", password: "b"))
+        #expect(await handler.respond(to: request("Token", at: self.other)) == nil)
     }
 
     @Test func requestShowsTheChallenge() throws {
         let challenge = try #require(try parseChallenges(fieldValues: ["Application Basic Realm=x, a=b"]).first)
-        let request = ChallengeRequest(challenge, url: other, originalURL: url, layer: .opening, round: 2)
+        let request = ChallengeRequest(challenge, url: self.other, originalURL: self.url, layer: .opening, round: 2)
         #expect(request.scheme == "Basic")
         #expect(request.realm == "x")
         #expect(request.parameters == ["realm": "x", "a": "b"])
         #expect(request.round == 2)
         #expect(request.isRedirectedToAnotherOrigin)
-        #expect(!ChallengeRequest(url: url, layer: .opening, scheme: "Basic").isRedirectedToAnotherOrigin)
+        #expect(!ChallengeRequest(url: self.url, layer: .opening, scheme: "Basic").isRedirectedToAnotherOrigin)
     }
 }

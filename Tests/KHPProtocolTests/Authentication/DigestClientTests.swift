@@ -45,7 +45,7 @@ struct DigestClientTests {
         var session = try DigestSession(challenge, user: "u", password: "p")
         let entity = ByteBuffer(string: hasEntity ? "x" : "")
         let answer = session.answer(method: "GET", uri: "/", entity: entity, clientNonce: "c")
-        #expect(try parameters(answer?.value)["qop"] == chosen)
+        #expect(try self.parameters(answer?.value)["qop"] == chosen)
     }
 
     @Test(
@@ -53,18 +53,18 @@ struct DigestClientTests {
         arguments: ["", ", qop=\"\"", ", qop=\" \"", ", qop=\",\"", ", qop=\"\", charset=x, unknown=\"y\""]
     )
     func withoutQop(_ qop: String) throws {
-        var session = try DigestSession(try challenge("realm=r, nonce=n" + qop), user: "u", password: "p")
+        var session = try DigestSession(try self.challenge("realm=r, nonce=n" + qop), user: "u", password: "p")
         let answer = session.answer(method: "GET", uri: "/", clientNonce: "c")
         #expect(answer?.value.contains("algorithm") == false)
-        let sent = try parameters(answer?.value)
+        let sent = try self.parameters(answer?.value)
         #expect(Set(sent.keys) == ["username", "realm", "nonce", "uri", "response"])
     }
 
     @Test("the nonce count goes up, and starts again with the next nonce")
     func counts() throws {
-        var session = try DigestSession(try challenge("realm=r, nonce=n, qop=auth"), user: "u", password: "p")
+        var session = try DigestSession(try self.challenge("realm=r, nonce=n, qop=auth"), user: "u", password: "p")
         func sent() throws -> [String: String] {
-            try parameters(session.answer(method: "GET", uri: "/", clientNonce: "c")?.value)
+            try self.parameters(session.answer(method: "GET", uri: "/", clientNonce: "c")?.value)
         }
         let counts = try (0..<17).map { _ in try sent()["nc"] }
         #expect(counts.first == "00000001")
@@ -81,7 +81,7 @@ struct DigestClientTests {
         var session = try DigestSession(challenge, user: "u", password: "p")
         _ = session.answer(method: "GET", uri: "/", clientNonce: "first")
         session.take(nextNonce: "m")
-        let sent = try parameters(session.answer(method: "GET", uri: "/", clientNonce: "second")?.value)
+        let sent = try self.parameters(session.answer(method: "GET", uri: "/", clientNonce: "second")?.value)
         #expect(sent["cnonce"] == "first")
         let algorithm = DigestAlgorithm.sha256
         let key = algorithm.hash(
@@ -105,7 +105,7 @@ struct DigestClientTests {
             }
         )
         var session = try DigestSession(try DigestChallenge(parsed), user: user, password: "p")
-        let sent = try parameters(session.answer(method: "GET", uri: "/a?b=c", clientNonce: "c")?.value)
+        let sent = try self.parameters(session.answer(method: "GET", uri: "/a?b=c", clientNonce: "c")?.value)
         #expect(sent["username"] == user)
         #expect(sent["realm"] == realm)
         #expect(sent["nonce"] == "n\"\\")
@@ -117,7 +117,7 @@ struct DigestClientTests {
     @Test("a name that is not ASCII is username*, or hidden where that is asked for (section 3.4)")
     func nonASCII() throws {
         var session = try DigestSession(
-            try challenge("realm=r, nonce=n, qop=auth, charset=UTF-8, userhash=false"),
+            try self.challenge("realm=r, nonce=n, qop=auth, charset=UTF-8, userhash=false"),
             user: "J\u{E4}s\u{F8}n Doe%'*",
             password: "p"
         )
@@ -125,7 +125,7 @@ struct DigestClientTests {
         #expect(plain.hasPrefix("Digest username*=UTF-8''J%C3%A4s%C3%B8n%20Doe%25%27%2A, realm="))
         #expect(!plain.contains("userhash"))
         session = try DigestSession(
-            try challenge("realm=r, nonce=n, qop=auth, userhash=true"),
+            try self.challenge("realm=r, nonce=n, qop=auth, userhash=true"),
             user: "joe",
             password: "p"
         )
@@ -158,7 +158,7 @@ struct DigestClientTests {
     // MARK: rspauth
 
     private func proof() throws -> (DigestProof, String) {
-        var session = try DigestSession(try challenge("realm=r, nonce=n, qop=\"auth\""), user: "u", password: "p")
+        var session = try DigestSession(try self.challenge("realm=r, nonce=n, qop=\"auth\""), user: "u", password: "p")
         let made = session.answer(method: "GET", uri: "/", clientNonce: "c")
         let answer = try #require(made)
         let exchange = DigestExchange(algorithm: .md5, nonce: "n", clientNonce: "c", method: "GET", uri: "/")
@@ -187,7 +187,11 @@ struct DigestClientTests {
 
     @Test("never shown")
     func descriptions() throws {
-        var session = try DigestSession(try challenge("realm=r, nonce=n, qop=auth"), user: "CANARY", password: "CANARY")
+        var session = try DigestSession(
+            try self.challenge("realm=r, nonce=n, qop=auth"),
+            user: "CANARY",
+            password: "CANARY"
+        )
         let made = session.answer(method: "GET", uri: "/", clientNonce: "c")
         let answer = try #require(made)
         let key = DigestKey.make(user: "CANARY", realm: "r", password: "CANARY", algorithm: .md5)

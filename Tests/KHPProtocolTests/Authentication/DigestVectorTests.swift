@@ -32,9 +32,9 @@ struct DigestVectorTests {
         /// The key of the algorithm: for RFC 2831 the session key is made by hand, and the rest is MD5's.
         var key: String {
             let algorithm = DigestAlgorithm(name: self.algorithm) ?? .md5
-            let key = DigestKey.make(user: user, realm: realm, password: password, algorithm: algorithm)
+            let key = DigestKey.make(user: self.user, realm: self.realm, password: self.password, algorithm: algorithm)
             guard self.sasl == true else { return key }
-            return algorithm.hash(FrameSupport.bytes(hex: key) + Array(":\(nonce):\(cnonce ?? "")".utf8))
+            return algorithm.hash(FrameSupport.bytes(hex: key) + Array(":\(self.nonce):\(self.cnonce ?? "")".utf8))
         }
 
         func exchange() throws -> DigestExchange {

@@ -8,8 +8,8 @@ private struct Counting: RandomNumberGenerator {
     var state: UInt64 = 0
 
     mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        return state
+        self.state &+= 0x9E37_79B9_7F4A_7C15
+        return self.state
     }
 }
 
@@ -34,18 +34,18 @@ private struct Desk {
         key: String = "a key of this cluster",
         capacity: Int = 100
     ) {
-        verifier = DigestVerifier(
+        self.verifier = DigestVerifier(
             realm: realm,
             algorithms: algorithms,
             offersIntegrity: integrity,
             acceptsHashedUsers: hashed,
             key: Array(key.utf8)
         )
-        counts = NonceCounts(lifetime: 300_000_000, capacity: capacity)
+        self.counts = NonceCounts(lifetime: 300_000_000, capacity: capacity)
     }
 
     mutating func challenges(isStale: Bool = false) -> [String] {
-        verifier.challenges(isStale: isStale, now: now, using: &generator)
+        self.verifier.challenges(isStale: isStale, now: self.now, using: &self.generator)
     }
 
     mutating func answer(
@@ -54,7 +54,7 @@ private struct Desk {
         _ change: (inout DigestAnswer) -> Void = { _ in }
     ) throws -> DigestAnswer {
         var answer = try #require(
-            DigestAnswer(challenges(), algorithm: algorithm, user: "joe", password: "wélcome", uri: uri)
+            DigestAnswer(self.challenges(), algorithm: algorithm, user: "joe", password: "wélcome", uri: uri)
         )
         change(&answer)
         return answer
@@ -67,25 +67,25 @@ private struct Desk {
         entity: ByteBuffer = ByteBuffer(),
         user: String = "joe"
     ) -> (outcome: Outcome, info: String?) {
-        guard let claim = verifier.claim(of: value, method: method, target: target, entity: entity) else {
+        guard let claim = self.verifier.claim(of: value, method: method, target: target, entity: entity) else {
             return (.wrong, nil)
         }
         let key =
             claim.authorization.user == user
             ? DigestKey.make(
                 user: "joe",
-                realm: verifier.realm,
+                realm: self.verifier.realm,
                 password: "wélcome",
                 algorithm: claim.authorization.algorithm
             ) : nil
-        switch verifier.judge(claim, key: key, counts: &counts, now: now) {
+        switch self.verifier.judge(claim, key: key, counts: &self.counts, now: self.now) {
         case .right(let confirmation): return (.right, confirmation.authenticationInfo())
         case .stale: return (.stale, nil)
         case .wrong: return (.wrong, nil)
         }
     }
 
-    mutating func outcome(_ answer: DigestAnswer) -> Outcome { judge(answer.value).outcome }
+    mutating func outcome(_ answer: DigestAnswer) -> Outcome { self.judge(answer.value).outcome }
 }
 
 @Suite("The server's half of Digest (RFC 7616)")

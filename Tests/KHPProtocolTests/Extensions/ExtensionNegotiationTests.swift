@@ -9,14 +9,14 @@ import Testing
         let name = "x-level"
         let level: Int
 
-        func offer() -> ExtensionParameters { .init([.init("level", String(level))]) }
+        func offer() -> ExtensionParameters { .init([.init("level", String(self.level))]) }
 
         func accept(_ offer: ExtensionParameters) -> ExtensionParameters? {
-            guard let asked = offer["level"].flatMap(Int.init), asked <= level else { return nil }
+            guard let asked = offer["level"].flatMap(Int.init), asked <= self.level else { return nil }
             return .init([.init("level", String(asked))])
         }
 
-        func judge(_ answer: ExtensionParameters) -> Bool { answer["level"] == String(level) }
+        func judge(_ answer: ExtensionParameters) -> Bool { answer["level"] == String(self.level) }
     }
 
     private static func client() throws -> ExtensionNegotiation {

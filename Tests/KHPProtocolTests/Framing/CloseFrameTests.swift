@@ -21,12 +21,12 @@ struct CloseFrameTests {
             let result = FrameSupport.read(bytes, with: MessageReader(role: .client))
             let closeCode = WebSocketCloseCode(rawValue: code)
             let expected =
-                mayBeSent(code)
+                self.mayBeSent(code)
                 ? ReaderResult(events: [.close(code: closeCode, reason: "")])
                 : ReaderResult(violation: .protocolError)
             var written = ByteBuffer()
             FrameWriter(role: .server).writeClose(code: closeCode, into: &written)
-            let isWritten = written == ByteBuffer(bytes: mayBeSent(code) ? bytes : [0x88, 0])
+            let isWritten = written == ByteBuffer(bytes: self.mayBeSent(code) ? bytes : [0x88, 0])
             if result != expected || !isWritten { wrong.append(code) }
         }
         #expect(wrong.isEmpty, "\(wrong.prefix(9))")

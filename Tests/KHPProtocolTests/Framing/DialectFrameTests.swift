@@ -14,7 +14,7 @@ struct DialectFrameTests {
         var hex: String
         var expected: [String]
         var acceptsBinary = false
-        var testDescription: String { "\(dialect) \(role): \(hex)" }
+        var testDescription: String { "\(self.dialect) \(self.role): \(self.hex)" }
     }
 
     static let cases: [Case] = [

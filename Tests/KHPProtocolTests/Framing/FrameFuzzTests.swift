@@ -23,7 +23,7 @@ private struct PlainReader {
             if opcode < 8, (opcode == 0) != (message != nil) { return fail(.protocolError) }
             guard rest.count >= 2 else { return result }
             let second = rest[rest.startIndex + 1]
-            guard (second >= 0x80) == masked else { return fail(.protocolError) }
+            guard (second >= 0x80) == self.masked else { return fail(.protocolError) }
             var length = UInt64(second & 0x7F)
             var size = 2
             if length >= 126 {
@@ -36,12 +36,12 @@ private struct PlainReader {
                 if length <= (count == 2 ? 125 : 0xFFFF) { return fail(.protocolError) }
                 size += count
             }
-            let key = Array(rest.dropFirst(size).prefix(masked ? 4 : 0))
-            guard key.count == (masked ? 4 : 0) else { return result }
+            let key = Array(rest.dropFirst(size).prefix(self.masked ? 4 : 0))
+            guard key.count == (self.masked ? 4 : 0) else { return result }
             size += key.count
             var payload: [UInt8] = []
             for (offset, byte) in rest.dropFirst(size).prefix(Int(clamping: length)).enumerated() {
-                payload.append(masked ? byte ^ key[offset % 4] : byte)
+                payload.append(self.masked ? byte ^ key[offset % 4] : byte)
             }
             let isWhole = payload.count == length
             if opcode >= 8 {
@@ -65,12 +65,12 @@ private struct PlainReader {
             }
             var current = message ?? (opcode == 1 ? .text : .binary, [], 0)
             current.fragments += 1
-            if current.fragments > limits.fragments { return fail(.policyViolation) }
-            if length > UInt64(limits.messageBytes - current.payload.count) { return fail(.messageTooBig) }
+            if current.fragments > self.limits.fragments { return fail(.policyViolation) }
+            if length > UInt64(self.limits.messageBytes - current.payload.count) { return fail(.messageTooBig) }
             current.payload += payload
             let isLast = isWhole && isFinal
             if current.kind == .text {
-                let isPossible = isLast ? isValid(current.payload) : canBecomeValid(current.payload)
+                let isPossible = isLast ? self.isValid(current.payload) : self.canBecomeValid(current.payload)
                 if !isPossible { return fail(.invalidPayload) }
             }
             guard isWhole else { return result }
@@ -89,9 +89,11 @@ private struct PlainReader {
 
     /// Valid as it is, or with up to three more continuation bytes.
     private func canBecomeValid(_ bytes: [UInt8]) -> Bool {
-        if isValid(bytes) { return true }
+        if self.isValid(bytes) { return true }
         for second: UInt8 in [0x80, 0x90, 0xA0] {
-            for tail in [[second], [second, 0x80], [second, 0x80, 0x80]] where isValid(bytes + tail) { return true }
+            for tail in [[second], [second, 0x80], [second, 0x80, 0x80]] where self.isValid(bytes + tail) {
+                return true
+            }
         }
         return false
     }
@@ -142,12 +144,12 @@ struct FrameFuzzTests {
     func agreesWithThePlainReader(_ role: Role) {
         var random = SeededGenerator(seed: role == .client ? 1 : 2)
         for round in 0..<1500 {
-            let bytes = stream(masked: role == .server, &random)
-            let expected = PlainReader(masked: role == .server, limits: limits()).read(bytes)
+            let bytes = self.stream(masked: role == .server, &random)
+            let expected = PlainReader(masked: role == .server, limits: self.limits()).read(bytes)
             let cuts = (0..<3).map { _ in Int.random(in: 0...bytes.count, using: &random) }.sorted()
             let pieces = zip([0] + cuts, cuts + [bytes.count]).map { bytes[$0..<$1] }
-            let whole = MessageReader(role: role, limits: limits())
-            let streaming = MessageReader(role: role, limits: limits(), mode: .streaming)
+            let whole = MessageReader(role: role, limits: self.limits())
+            let streaming = MessageReader(role: role, limits: self.limits(), mode: .streaming)
             #expect(FrameSupport.read(bytes, with: whole) == expected, "round \(round): \(bytes)")
             #expect(FrameSupport.read(pieces, with: whole) == expected, "round \(round): \(bytes), cut at \(cuts)")
             let joined = FrameSupport.joined(FrameSupport.read(pieces, with: streaming))
@@ -163,9 +165,12 @@ struct FrameFuzzTests {
                 UInt8.random(in: 0...255, using: &random)
             }
             for role in [Role.client, .server] {
-                let reader = MessageReader(role: role, limits: limits())
+                let reader = MessageReader(role: role, limits: self.limits())
                 let whole = FrameSupport.read(bytes, with: reader)
-                #expect(whole == PlainReader(masked: role == .server, limits: limits()).read(bytes), "round \(round)")
+                #expect(
+                    whole == PlainReader(masked: role == .server, limits: self.limits()).read(bytes),
+                    "round \(round)"
+                )
                 #expect(
                     FrameSupport.read(bytes.indices.map { bytes[$0...$0] }, with: reader) == whole,
                     "round \(round)"

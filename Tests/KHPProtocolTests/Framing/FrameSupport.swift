@@ -10,7 +10,7 @@ struct ReaderResult: Equatable, CustomStringConvertible {
     var events: [InboundFrameEvent] = []
     var violation: WebSocketCloseCode?
 
-    var description: String { "\(events) \(violation.map { "failed with \($0)" } ?? "")" }
+    var description: String { "\(self.events) \(self.violation.map { "failed with \($0)" } ?? "")" }
 }
 
 enum FrameSupport {
@@ -120,15 +120,15 @@ struct FrameVector: Decodable, Sendable, CustomTestStringConvertible {
     var violation: UInt16?
     var allowedReservedBits: UInt8?
 
-    var testDescription: String { "\(name) (\(section), \(reader))" }
+    var testDescription: String { "\(self.name) (\(self.section), \(self.reader))" }
 
     static let all: [FrameVector] = (try? FrameSupport.load("frames.json", as: File.self).vectors) ?? []
 
-    var bytes: [UInt8] { FrameSupport.bytes(hex: hex) }
+    var bytes: [UInt8] { FrameSupport.bytes(hex: self.hex) }
 
     var expected: ReaderResult {
         ReaderResult(
-            events: events.map { event in
+            events: self.events.map { event in
                 let payload = ByteBuffer(bytes: FrameSupport.bytes(hex: event.hex ?? ""))
                 return switch event.event {
                 case "text": .message(kind: .text, payload: payload, rsv: event.rsv ?? 0)
@@ -139,13 +139,13 @@ struct FrameVector: Decodable, Sendable, CustomTestStringConvertible {
                     .close(code: event.code.map { WebSocketCloseCode(rawValue: $0) }, reason: event.reason ?? "")
                 }
             },
-            violation: violation.map { WebSocketCloseCode(rawValue: $0) }
+            violation: self.violation.map { WebSocketCloseCode(rawValue: $0) }
         )
     }
 
     func makeReader(_ mode: MessageReader.Mode) -> MessageReader {
         var reader = MessageReader(role: reader == "server" ? .server : .client, mode: mode)
-        reader.allowedReservedBits = allowedReservedBits ?? 0
+        reader.allowedReservedBits = self.allowedReservedBits ?? 0
         return reader
     }
 }

@@ -7,82 +7,82 @@ struct KeepAliveTests {
     private let start = NIODeadline.uptimeNanoseconds(5_000_000_000)
 
     private func at(_ seconds: Int64, _ milliseconds: Int64 = 0) -> NIODeadline {
-        start + .seconds(seconds) + .milliseconds(milliseconds)
+        self.start + .seconds(seconds) + .milliseconds(milliseconds)
     }
 
     private func keepAlive(idle: TimeAmount? = nil) -> KeepAlive {
-        KeepAlive(pingInterval: .seconds(20), pongTimeout: .seconds(20), idleTimeout: idle, now: start)
+        KeepAlive(pingInterval: .seconds(20), pongTimeout: .seconds(20), idleTimeout: idle, now: self.start)
     }
 
     @Test func pingsAfterSilenceAndGivesUpAfterMore() {
-        var machine = keepAlive()
-        #expect(machine.deadline == at(20))
-        #expect(machine.expired(at(19, 999)) == nil)
-        guard case .sendPing(let payload) = machine.expired(at(20)) else {
+        var machine = self.keepAlive()
+        #expect(machine.deadline == self.at(20))
+        #expect(machine.expired(self.at(19, 999)) == nil)
+        guard case .sendPing(let payload) = machine.expired(self.at(20)) else {
             Issue.record("no ping")
             return
         }
         #expect(payload.readableBytes == 8)
-        #expect(machine.deadline == at(40))
-        #expect(machine.expired(at(39, 999)) == nil)
-        #expect(machine.expired(at(40)) == .timedOut)
+        #expect(machine.deadline == self.at(40))
+        #expect(machine.expired(self.at(39, 999)) == nil)
+        #expect(machine.expired(self.at(40)) == .timedOut)
     }
 
     /// Any byte is a sign of life, and a pong tells the round-trip time.
     @Test func bytesKeepAlive() {
-        var machine = keepAlive()
-        machine.bytesReceived(at(15))
-        #expect(machine.expired(at(20)) == nil)
-        #expect(machine.deadline == at(35))
-        guard case .sendPing(let payload) = machine.expired(at(35)) else {
+        var machine = self.keepAlive()
+        machine.bytesReceived(self.at(15))
+        #expect(machine.expired(self.at(20)) == nil)
+        #expect(machine.deadline == self.at(35))
+        guard case .sendPing(let payload) = machine.expired(self.at(35)) else {
             Issue.record("no ping")
             return
         }
-        machine.bytesReceived(at(36))
-        #expect(machine.deadline == at(56))
-        #expect(machine.pongReceived(payload, at(36, 500))?.roundTrip == .milliseconds(1500))
-        #expect(machine.pongReceived(payload, at(37)) == nil)
+        machine.bytesReceived(self.at(36))
+        #expect(machine.deadline == self.at(56))
+        #expect(machine.pongReceived(payload, self.at(36, 500))?.roundTrip == .milliseconds(1500))
+        #expect(machine.pongReceived(payload, self.at(37)) == nil)
     }
 
     @Test func pongsThatAnswerNothingMeanNothing() {
-        var machine = keepAlive()
-        _ = machine.ping(at(1))
+        var machine = self.keepAlive()
+        _ = machine.ping(self.at(1))
         for bytes in [[], [1], [UInt8](repeating: 0xFF, count: 8), [UInt8](repeating: 0, count: 125)] as [[UInt8]] {
-            #expect(machine.pongReceived(ByteBuffer(bytes: bytes), at(2)) == nil)
+            #expect(machine.pongReceived(ByteBuffer(bytes: bytes), self.at(2)) == nil)
         }
     }
 
     /// Section 5.5.3: a pong for the latest ping will do for all before it.
     @Test func aLaterPongSettlesEarlierPings() {
-        var machine = keepAlive()
-        let first = machine.ping(at(1))
-        let second = machine.ping(at(2))
-        let third = machine.ping(at(3))
+        var machine = self.keepAlive()
+        let first = machine.ping(self.at(1))
+        let second = machine.ping(self.at(2))
+        let third = machine.ping(self.at(3))
         #expect(Set([first, second, third]).count == 3)
-        #expect(machine.pongReceived(second, at(4))?.roundTrip == .seconds(2))
-        #expect(machine.pongReceived(first, at(4)) == nil)
-        #expect(machine.pongReceived(third, at(4))?.roundTrip == .seconds(1))
+        #expect(machine.pongReceived(second, self.at(4))?.roundTrip == .seconds(2))
+        #expect(machine.pongReceived(first, self.at(4)) == nil)
+        #expect(machine.pongReceived(third, self.at(4))?.roundTrip == .seconds(1))
     }
 
     /// Pings that are never answered are forgotten beyond the last sixty-four.
     @Test func outstandingPingsAreBounded() {
-        var machine = keepAlive()
-        let pings = (0..<70).map { machine.ping(at($0)) }
-        #expect(machine.pongReceived(pings[5], at(100)) == nil)
-        #expect(machine.pongReceived(pings[6], at(100))?.roundTrip == .seconds(94))
+        var machine = self.keepAlive()
+        let pings = (0..<70).map { machine.ping(self.at($0)) }
+        #expect(machine.pongReceived(pings[5], self.at(100)) == nil)
+        #expect(machine.pongReceived(pings[6], self.at(100))?.roundTrip == .seconds(94))
     }
 
     /// The application's own payloads, equal ones among them: each pong answers the oldest that is like it.
     @Test func ownPayloads() {
-        var machine = keepAlive()
+        var machine = self.keepAlive()
         let same = ByteBuffer(string: "same")
         let numbers = [same, same, ByteBuffer(), ByteBuffer(string: "other"), same].enumerated().map {
             second,
             payload in
-            machine.noteSent(payload, at(Int64(second)))
+            machine.noteSent(payload, self.at(Int64(second)))
         }
         func answered(_ payload: ByteBuffer) -> [Int64] {
-            guard let pong = machine.pongReceived(payload, at(10)) else { return [] }
+            guard let pong = machine.pongReceived(payload, self.at(10)) else { return [] }
             return [Int64(pong.number), pong.roundTrip.nanoseconds / 1_000_000_000]
         }
         #expect(numbers == [1, 2, 3, 4, 5])
@@ -96,11 +96,11 @@ struct KeepAliveTests {
     }
 
     @Test func idleTimeout() {
-        var machine = keepAlive(idle: .seconds(15))
-        #expect(machine.deadline == at(15))
-        machine.bytesReceived(at(10))
-        #expect(machine.expired(at(24, 999)) == nil)
-        #expect(machine.expired(at(25)) == .idle)
+        var machine = self.keepAlive(idle: .seconds(15))
+        #expect(machine.deadline == self.at(15))
+        machine.bytesReceived(self.at(10))
+        #expect(machine.expired(self.at(24, 999)) == nil)
+        #expect(machine.expired(self.at(25)) == .idle)
     }
 
     /// Threat B8: a message that trickles in is given up, however alive the connection is; others start the time anew.
@@ -109,7 +109,7 @@ struct KeepAliveTests {
             pingInterval: .seconds(20),
             pongTimeout: .seconds(20),
             messageTimeout: .seconds(60),
-            now: start
+            now: self.start
         )
         var reader = MessageReader(role: .client)
         func feed(_ bytes: [UInt8], _ now: NIODeadline) throws {
@@ -119,27 +119,27 @@ struct KeepAliveTests {
             machine.unfinishedMessage(reader.unfinishedMessage, now)
         }
         // One ends and the next begins in one read: the time is the second one's.
-        try feed(FrameSupport.frame(0x01, [0x61]), at(0))
-        try feed(FrameSupport.frame(0x80, [0x61]) + FrameSupport.frame(0x01, [0x61]), at(50))
+        try feed(FrameSupport.frame(0x01, [0x61]), self.at(0))
+        try feed(FrameSupport.frame(0x80, [0x61]) + FrameSupport.frame(0x01, [0x61]), self.at(50))
         for second in 51...109 as ClosedRange<Int64> {
-            try feed(FrameSupport.frame(0x00, [0x61]), at(second))
-            #expect(machine.expired(at(second, 999)) == nil)
+            try feed(FrameSupport.frame(0x00, [0x61]), self.at(second))
+            #expect(machine.expired(self.at(second, 999)) == nil)
         }
-        #expect(machine.deadline == at(110))
-        #expect(machine.expired(at(110)) == .messageTooSlow)
-        try feed(FrameSupport.frame(0x80), at(110))
-        #expect(machine.expired(at(110)) == nil)
-        #expect(machine.deadline == at(130))
+        #expect(machine.deadline == self.at(110))
+        #expect(machine.expired(self.at(110)) == .messageTooSlow)
+        try feed(FrameSupport.frame(0x80), self.at(110))
+        #expect(machine.expired(self.at(110)) == nil)
+        #expect(machine.deadline == self.at(130))
     }
 
     @Test func nothingConfiguredNothingDue() {
-        var machine = KeepAlive(pingInterval: nil, pongTimeout: .seconds(20), now: start)
+        var machine = KeepAlive(pingInterval: nil, pongTimeout: .seconds(20), now: self.start)
         #expect(machine.deadline == nil)
-        #expect(machine.expired(at(1_000_000)) == nil)
+        #expect(machine.expired(self.at(1_000_000)) == nil)
         // A ping that the application wanted still has to be answered by something.
-        _ = machine.ping(at(5))
-        #expect(machine.deadline == at(25))
-        #expect(machine.expired(at(25)) == .timedOut)
+        _ = machine.ping(self.at(5))
+        #expect(machine.deadline == self.at(25))
+        #expect(machine.expired(self.at(25)) == .timedOut)
     }
 }
 
@@ -150,19 +150,19 @@ struct ControlFrameRateTests {
 
     /// A hundred at once, then twenty a second, for ever.
     @Test func burstThenRate() {
-        var rate = ControlFrameRate(limits: MessageLimits(), now: start)
-        let admitted = (0..<1_000_000).reduce(0) { count, _ in rate.admit(start) ? count + 1 : count }
+        var rate = ControlFrameRate(limits: MessageLimits(), now: self.start)
+        let admitted = (0..<1_000_000).reduce(0) { count, _ in rate.admit(self.start) ? count + 1 : count }
         #expect(admitted == 100)
-        #expect(rate.admit(start + .milliseconds(49)) == false)
-        #expect(rate.admit(start + .milliseconds(50)) == true)
-        #expect(rate.admit(start + .milliseconds(99)) == false)
+        #expect(rate.admit(self.start + .milliseconds(49)) == false)
+        #expect(rate.admit(self.start + .milliseconds(50)) == true)
+        #expect(rate.admit(self.start + .milliseconds(99)) == false)
         for second in 1...100 as ClosedRange<Int64> {
-            let now = start + .seconds(second)
+            let now = self.start + .seconds(second)
             let count = (0..<1000).reduce(0) { count, _ in rate.admit(now) ? count + 1 : count }
             #expect(count == (second == 1 ? 19 : 20))
         }
         // After a long rest the bucket is full, and no fuller.
-        let later = start + .hours(3)
+        let later = self.start + .hours(3)
         #expect((0..<1000).reduce(0) { count, _ in rate.admit(later) ? count + 1 : count } == 100)
     }
 
@@ -171,8 +171,8 @@ struct ControlFrameRateTests {
             var limits = MessageLimits()
             limits.controlFrameBurst = burst
             limits.controlFramesPerSecond = perSecond
-            var rate = ControlFrameRate(limits: limits, now: start)
-            #expect(rate.admit(start) == true)
+            var rate = ControlFrameRate(limits: limits, now: self.start)
+            #expect(rate.admit(self.start) == true)
         }
     }
 }

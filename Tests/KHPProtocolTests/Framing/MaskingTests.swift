@@ -17,11 +17,11 @@ struct MaskingTests {
                 source.withUnsafeBytes { from in
                     target.withUnsafeMutableBytes { to in
                         guard let from = from.baseAddress, let to = to.baseAddress else { return }
-                        Masking.copy(from: from + shift, to: to + (9 - shift), count: count, key: maskingKey)
+                        Masking.copy(from: from + shift, to: to + (9 - shift), count: count, key: self.maskingKey)
                     }
                 }
                 let start = 9 - shift
-                let expected = (0..<count).map { source[shift + $0] ^ key[$0 % 4] }
+                let expected = (0..<count).map { source[shift + $0] ^ self.key[$0 % 4] }
                 let outside = target[..<start] + target[(start + count)...]
                 if Array(target[start..<(start + count)]) != expected || outside.contains(where: { $0 != 0xEE }) {
                     wrong.append("\(count) bytes, shifted by \(shift)")
@@ -32,11 +32,11 @@ struct MaskingTests {
     }
 
     @Test func rotation() {
-        #expect(maskingKey.rotated(by: 0) == maskingKey)
-        #expect(maskingKey.rotated(by: 1) == MaskingKey(networkOrder: 0xFA21_3D37))
-        #expect(maskingKey.rotated(by: 2) == MaskingKey(networkOrder: 0x213D_37FA))
-        #expect(maskingKey.rotated(by: 3) == MaskingKey(networkOrder: 0x3D37_FA21))
-        #expect(maskingKey.rotated(by: 4_000_000_004) == maskingKey)
+        #expect(self.maskingKey.rotated(by: 0) == self.maskingKey)
+        #expect(self.maskingKey.rotated(by: 1) == MaskingKey(networkOrder: 0xFA21_3D37))
+        #expect(self.maskingKey.rotated(by: 2) == MaskingKey(networkOrder: 0x213D_37FA))
+        #expect(self.maskingKey.rotated(by: 3) == MaskingKey(networkOrder: 0x3D37_FA21))
+        #expect(self.maskingKey.rotated(by: 4_000_000_004) == self.maskingKey)
     }
 
     /// A payload written in parts is masked as one.

@@ -55,12 +55,12 @@ struct MessageReaderTests {
     /// Copies of a reader share a block but never each other's bytes.
     @Test func copiesOfAReaderDoNotDisturbEachOther() throws {
         var first = MessageReader(role: .server)
-        var input = ByteBuffer(bytes: FrameSupport.frame(0x82, Array("first".utf8), key: key))
+        var input = ByteBuffer(bytes: FrameSupport.frame(0x82, Array("first".utf8), key: self.key))
         let before = try first.next(&input)
         var second = first
-        input = ByteBuffer(bytes: FrameSupport.frame(0x82, Array("second".utf8), key: key))
+        input = ByteBuffer(bytes: FrameSupport.frame(0x82, Array("second".utf8), key: self.key))
         let one = try first.next(&input)
-        input = ByteBuffer(bytes: FrameSupport.frame(0x82, Array("third!".utf8), key: key))
+        input = ByteBuffer(bytes: FrameSupport.frame(0x82, Array("third!".utf8), key: self.key))
         let two = try second.next(&input)
         #expect(before == .message(kind: .binary, payload: ByteBuffer(string: "first"), rsv: 0))
         #expect(one == .message(kind: .binary, payload: ByteBuffer(string: "second"), rsv: 0))
@@ -69,7 +69,7 @@ struct MessageReaderTests {
 
     /// The input is never written to: a copy of it that someone else holds stays masked.
     @Test func theInputIsNotUnmaskedInPlace() throws {
-        let bytes = FrameSupport.frame(0x81, Array("Hello".utf8), key: key)
+        let bytes = FrameSupport.frame(0x81, Array("Hello".utf8), key: self.key)
         var input = ByteBuffer(bytes: bytes)
         let copy = input
         var reader = MessageReader(role: .server)
@@ -82,8 +82,8 @@ struct MessageReaderTests {
     /// Threat B2: a declared 1 TiB under a limit that allows it, and ten bytes of it: nothing is reserved for the rest.
     @Test(arguments: [MessageReader.Mode.whole, .streaming])
     func declaredLengthReservesNothing(_ mode: MessageReader.Mode) throws {
-        let frame = FrameSupport.frame(0x82, Array("0123456789".utf8), declared: 1 << 40, key: key)
-        var reader = MessageReader(role: .server, limits: limits(messageBytes: .max), mode: mode)
+        let frame = FrameSupport.frame(0x82, Array("0123456789".utf8), declared: 1 << 40, key: self.key)
+        var reader = MessageReader(role: .server, limits: self.limits(messageBytes: .max), mode: mode)
         var input = ByteBuffer(bytes: frame)
         if mode == .whole {
             // More than one buffer can hold is refused whatever the limit says.
@@ -93,8 +93,8 @@ struct MessageReaderTests {
         }
         #expect(reader.retainedBytes <= 4096)
 
-        var allowed = MessageReader(role: .server, limits: limits(messageBytes: .max), mode: mode)
-        input = ByteBuffer(bytes: FrameSupport.frame(0x82, Array("0123456789".utf8), declared: 1 << 30, key: key))
+        var allowed = MessageReader(role: .server, limits: self.limits(messageBytes: .max), mode: mode)
+        input = ByteBuffer(bytes: FrameSupport.frame(0x82, Array("0123456789".utf8), declared: 1 << 30, key: self.key))
         while try allowed.next(&input) != nil {}
         #expect(allowed.retainedBytes <= 4096)
     }
@@ -102,7 +102,7 @@ struct MessageReaderTests {
     /// Threat B2: what is held while a message trickles in is at most twice what came, and a constant.
     @Test func growthFollowsWhatArrived() throws {
         var reader = MessageReader(role: .server)
-        var input = ByteBuffer(bytes: FrameSupport.frame(0x82, declared: 1 << 20, key: key))
+        var input = ByteBuffer(bytes: FrameSupport.frame(0x82, declared: 1 << 20, key: self.key))
         #expect(try reader.next(&input) == nil)
         var received = 0
         for size in [1, 10, 100, 1000, 3000, 10_000, 50_000, 100_000, 500_000] {
@@ -117,8 +117,8 @@ struct MessageReaderTests {
     /// Threat B7: a million empty fragments meet the limit early, and cost nothing before.
     @Test func emptyFragmentsAreCounted() {
         var reader = MessageReader(role: .server)
-        let empty = FrameSupport.frame(0x00, key: key)
-        var input = ByteBuffer(bytes: FrameSupport.frame(0x01, key: key))
+        let empty = FrameSupport.frame(0x00, key: self.key)
+        var input = ByteBuffer(bytes: FrameSupport.frame(0x01, key: self.key))
         var sent = 1
         var violation: FrameViolation?
         while sent < 1_000_000 && violation == nil {
@@ -135,7 +135,7 @@ struct MessageReaderTests {
 
     /// Threat B7: exactly as many fragments as allowed are taken, in one buffer no larger than twice the message.
     @Test func asManyFragmentsAsAllowed() throws {
-        var reader = MessageReader(role: .client, limits: limits(fragments: 1000))
+        var reader = MessageReader(role: .client, limits: self.limits(fragments: 1000))
         var input = ByteBuffer()
         for index in 0..<1000 {
             input.writeBytes(FrameSupport.frame(index == 0 ? 0x02 : index == 999 ? 0x80 : 0x00, [UInt8(index & 0xFF)]))
@@ -153,9 +153,9 @@ struct MessageReaderTests {
     func theMessageLimitIsExact(_ mode: MessageReader.Mode, _ limit: Int) {
         for (extra, fits) in [(0, true), (1, false)] {
             let payload = [UInt8](repeating: 0x61, count: limit + extra)
-            let reader = MessageReader(role: .server, limits: limits(messageBytes: limit), mode: mode)
+            let reader = MessageReader(role: .server, limits: self.limits(messageBytes: limit), mode: mode)
             let result = FrameSupport.joined(
-                FrameSupport.read(FrameSupport.frame(0x81, payload, key: key), with: reader)
+                FrameSupport.read(FrameSupport.frame(0x81, payload, key: self.key), with: reader)
             )
             #expect(result.violation == (fits ? nil : .messageTooBig))
             let message = InboundFrameEvent.message(kind: .text, payload: ByteBuffer(bytes: payload), rsv: 0)
@@ -188,9 +188,9 @@ struct MessageReaderTests {
     /// No more than an incomplete header or control frame is left in the input.
     @Test func littleIsLeftInTheInput() throws {
         for bytes in [
-            FrameSupport.frame(0x89, [UInt8](repeating: 1, count: 125), key: key).dropLast(),
-            FrameSupport.frame(0x82, declared: 70_000, key: key).dropLast(),
-            (FrameSupport.frame(0x82, declared: 70_000, key: key) + [UInt8](repeating: 0, count: 9000))[...],
+            FrameSupport.frame(0x89, [UInt8](repeating: 1, count: 125), key: self.key).dropLast(),
+            FrameSupport.frame(0x82, declared: 70_000, key: self.key).dropLast(),
+            (FrameSupport.frame(0x82, declared: 70_000, key: self.key) + [UInt8](repeating: 0, count: 9000))[...],
         ] {
             var reader = MessageReader(role: .server)
             var input = ByteBuffer(bytes: bytes)

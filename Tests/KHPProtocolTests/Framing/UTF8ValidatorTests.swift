@@ -27,7 +27,7 @@ struct UTF8ValidatorTests {
         var hex: String
         var valid: Bool
         var failsAt: Int?
-        var testDescription: String { name }
+        var testDescription: String { self.name }
         static let all: [Vector] = (try? FrameSupport.load("utf8.json", as: File.self).vectors) ?? []
     }
 
@@ -38,8 +38,8 @@ struct UTF8ValidatorTests {
     @Test(arguments: Vector.all)
     func vectors(_ vector: Vector) {
         let bytes = FrameSupport.bytes(hex: vector.hex)
-        #expect(isValid(bytes) == vector.valid)
-        #expect(failure(bytes) == vector.failsAt)
+        #expect(self.isValid(bytes) == vector.valid)
+        #expect(self.failure(bytes) == vector.failsAt)
         for cut in bytes.indices {
             var validator = UTF8Validator()
             let first = bytes[..<cut].withUnsafeBytes { validator.validate($0) }
@@ -61,7 +61,7 @@ struct UTF8ValidatorTests {
             for size in sizes {
                 let sequence = Array(bytes.suffix(size))
                 let expected = String(validating: sequence, as: UTF8.self) != nil
-                if isValid(sequence) != expected || isValid(sequence + [0x61, 0x61, 0x61]) != expected {
+                if self.isValid(sequence) != expected || self.isValid(sequence + [0x61, 0x61, 0x61]) != expected {
                     wrong.append(sequence)
                 }
             }
@@ -75,8 +75,8 @@ struct UTF8ValidatorTests {
         var wrong: [[UInt8]] = []
         func check(_ sequence: [UInt8]) {
             let expected = String(validating: sequence, as: UTF8.self) != nil
-            if isValid(sequence) != expected { wrong.append(sequence) }
-            if isValid(sequence + [0x61, 0x61, 0x61]) != expected { wrong.append(sequence) }
+            if self.isValid(sequence) != expected { wrong.append(sequence) }
+            if self.isValid(sequence + [0x61, 0x61, 0x61]) != expected { wrong.append(sequence) }
         }
         // Lead bytes behave alike within these classes.
         let leads: [UInt8] = [
@@ -106,7 +106,7 @@ struct UTF8ValidatorTests {
                 for third in borders {
                     for fourth in borders {
                         let sequence = [first, second, third, fourth]
-                        if isValid(sequence) != (String(validating: sequence, as: UTF8.self) != nil) {
+                        if self.isValid(sequence) != (String(validating: sequence, as: UTF8.self) != nil) {
                             wrong.append(sequence)
                         }
                     }
@@ -121,7 +121,7 @@ struct UTF8ValidatorTests {
         for value in (0...0x10FFFF as ClosedRange<UInt32>) where value % 7 == 0 || value < 0x1000 {
             if let scalar = Unicode.Scalar(value) { text.append(scalar) }
         }
-        #expect(isValid(Array(String(text).utf8)))
+        #expect(self.isValid(Array(String(text).utf8)))
     }
 
     /// One byte changed in valid text, at any place, gives what the standard library says.
@@ -133,7 +133,7 @@ struct UTF8ValidatorTests {
             for _ in 0..<Int.random(in: 1...12, using: &random) { text += pieces.randomElement(using: &random) ?? "" }
             var bytes = Array(text.utf8)
             bytes[Int.random(in: bytes.indices, using: &random)] = UInt8.random(in: 0...255, using: &random)
-            #expect(isValid(bytes) == (String(validating: bytes, as: UTF8.self) != nil), "\(bytes)")
+            #expect(self.isValid(bytes) == (String(validating: bytes, as: UTF8.self) != nil), "\(bytes)")
         }
     }
 }

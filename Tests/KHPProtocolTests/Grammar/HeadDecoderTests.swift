@@ -236,30 +236,31 @@ private let opening = """
 
     private func outcome(_ text: String) -> Outcome<RequestHead> {
         let whole = bytes(text)
-        let result = request([whole[...]], limits)
-        for pieces in cuts(whole) { #expect(request(pieces, limits) == result) }
+        let result = request([whole[...]], self.limits)
+        for pieces in cuts(whole) { #expect(request(pieces, self.limits) == result) }
         return result
     }
 
     @Test func requestLine() {
         let target = "/" + String(repeating: "x", count: 32 - 14)
-        guard case .head = outcome("GET \(target) HTTP/1.1\n\n") else {
+        guard case .head = self.outcome("GET \(target) HTTP/1.1\n\n") else {
             Issue.record("a line of just the limit is taken")
             return
         }
-        #expect(outcome("GET \(target)x HTTP/1.1\n\n") == .failed(.lineTooLong(isStartLine: true)))
+        #expect(self.outcome("GET \(target)x HTTP/1.1\n\n") == .failed(.lineTooLong(isStartLine: true)))
         #expect(HeadError.lineTooLong(isStartLine: true).status == 414)
     }
 
     @Test func fieldLine() {
         let value = String(repeating: "x", count: 32 - 3)
-        guard case .head = outcome("GET / HTTP/1.1\nA: \(value)\n\n") else {
+        guard case .head = self.outcome("GET / HTTP/1.1\nA: \(value)\n\n") else {
             Issue.record("a line of just the limit is taken")
             return
         }
-        #expect(outcome("GET / HTTP/1.1\nA: \(value)x\n\n") == .failed(.lineTooLong(isStartLine: false)))
+        #expect(self.outcome("GET / HTTP/1.1\nA: \(value)x\n\n") == .failed(.lineTooLong(isStartLine: false)))
         #expect(
-            outcome("GET / HTTP/1.1\n" + String(repeating: "n", count: 40)) == .failed(.lineTooLong(isStartLine: false))
+            self.outcome("GET / HTTP/1.1\n" + String(repeating: "n", count: 40))
+                == .failed(.lineTooLong(isStartLine: false))
         )
         #expect(HeadError.lineTooLong(isStartLine: false).status == 431)
     }
@@ -267,22 +268,23 @@ private let opening = """
     @Test func head() {
         // 16 bytes of request line, two for the blank line, 82 for fields.
         let fields = "A: \(String(repeating: "x", count: 25))\nB: \(String(repeating: "x", count: 25))\n"
-        guard case .head = outcome("GET / HTTP/1.1\n\(fields)C: \(String(repeating: "x", count: 17))\n\n") else {
+        guard case .head = self.outcome("GET / HTTP/1.1\n\(fields)C: \(String(repeating: "x", count: 17))\n\n") else {
             Issue.record("a head of just the limit is taken")
             return
         }
         #expect(
-            outcome("GET / HTTP/1.1\n\(fields)C: \(String(repeating: "x", count: 18))\n\n") == .failed(.headTooLarge)
+            self.outcome("GET / HTTP/1.1\n\(fields)C: \(String(repeating: "x", count: 18))\n\n")
+                == .failed(.headTooLarge)
         )
         #expect(HeadError.headTooLarge.status == 431)
     }
 
     @Test func fieldCount() {
-        guard case .head = outcome("GET / HTTP/1.1\nA:\nB:\nC:\n\n") else {
+        guard case .head = self.outcome("GET / HTTP/1.1\nA:\nB:\nC:\n\n") else {
             Issue.record("as many fields as the limit are taken")
             return
         }
-        #expect(outcome("GET / HTTP/1.1\nA:\nB:\nC:\nD:\n\n") == .failed(.tooManyFields))
+        #expect(self.outcome("GET / HTTP/1.1\nA:\nB:\nC:\nD:\n\n") == .failed(.tooManyFields))
     }
 
     @Test("an endless line is refused as soon as it is too long (threat A1)")

@@ -15,16 +15,16 @@ import Testing
     }()
 
     @Test func lookUps() {
-        #expect(fields.count == 5)
-        #expect(fields.count(of: "SEC-WEBSOCKET-PROTOCOL") == 2)
-        #expect(fields.list("Sec-WebSocket-Protocol") == ["a", "b", "c"])
-        #expect(fields.all("Sec-WebSocket-Protocol") == ["a, b,,", " ,c"])
-        #expect(fields.contains("upgrade"))
-        #expect(!fields.contains("upgrad"))
-        #expect(fields.value(of: "upgrade", equals: "websocket"))
-        #expect(!fields.value(of: "upgrade", equals: "WebSocket"))
-        #expect(fields.value(of: "upgrade", equalsIgnoringCase: "WebSocket"))
-        #expect(!fields.value(of: "upgraded", equals: "websocket"))
+        #expect(self.fields.count == 5)
+        #expect(self.fields.count(of: "SEC-WEBSOCKET-PROTOCOL") == 2)
+        #expect(self.fields.list("Sec-WebSocket-Protocol") == ["a", "b", "c"])
+        #expect(self.fields.all("Sec-WebSocket-Protocol") == ["a, b,,", " ,c"])
+        #expect(self.fields.contains("upgrade"))
+        #expect(!self.fields.contains("upgrad"))
+        #expect(self.fields.value(of: "upgrade", equals: "websocket"))
+        #expect(!self.fields.value(of: "upgrade", equals: "WebSocket"))
+        #expect(self.fields.value(of: "upgrade", equalsIgnoringCase: "WebSocket"))
+        #expect(!self.fields.value(of: "upgraded", equals: "websocket"))
     }
 
     @Test(arguments: [
@@ -38,7 +38,7 @@ import Testing
 
     @Test func writesWhatWasAppended() {
         var buffer = ByteBuffer()
-        ResponseHead(status: 101, reason: "OK", fields: fields).write(into: &buffer)
+        ResponseHead(status: 101, reason: "OK", fields: self.fields).write(into: &buffer)
         let text = String(buffer: buffer)
         #expect(text.hasPrefix("HTTP/1.1 101 OK\r\nUpgrade: websocket\r\nConnection: keep-alive"))
         #expect(text.hasSuffix("Authorization: Basic c2VjcmV0\r\n\r\n"))
@@ -75,7 +75,7 @@ import Testing
     }
 
     @Test func httpFieldsKeepOrderAndSpelling() {
-        let http = fields.httpFields
+        let http = self.fields.httpFields
         #expect(http.map(\.name.rawName).prefix(2) == ["Upgrade", "Connection"])
         #expect(http[values: HTTPField.Name("Sec-WebSocket-Protocol")!].count == 2)
         var back = HeadFields()
@@ -85,10 +85,10 @@ import Testing
 
     @Test("Threats E18, G12: no description shows a credential")
     func secretsAreHidden() {
-        let head = RequestHead(method: "GET", target: "/", fields: fields)
+        let head = RequestHead(method: "GET", target: "/", fields: self.fields)
         var dumped = ""
         dump(head, to: &dumped)
-        for text in ["\(head)", "\(fields)", String(reflecting: head), dumped] {
+        for text in ["\(head)", "\(self.fields)", String(reflecting: head), dumped] {
             #expect(!text.contains("c2VjcmV0"))
         }
         #expect("\(head)".contains("Authorization: •••\n"))

@@ -15,7 +15,7 @@ struct HixieKeysTests {
         var number2: UInt32
         var key3: String
         var answer: String
-        var testDescription: String { name }
+        var testDescription: String { self.name }
     }
 
     private struct File: Decodable {

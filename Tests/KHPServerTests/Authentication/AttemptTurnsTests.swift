@@ -22,25 +22,25 @@ struct AttemptTurnsTests {
     @Test("an address has so many at a time, and its newest goes first")
     func newestFirst() throws {
         var turns = self.turns()
-        let first = try #require(self.begun(turns.ask("a", 1, now: now)))
-        _ = try #require(self.begun(turns.ask("a", 2, now: now)))
-        for number in 3...5 { #expect(self.begun(turns.ask("a", UInt64(number), now: now)) == nil) }
-        #expect(self.begun(turns.ask("b", 6, now: now)) != nil, "others are not concerned")
-        #expect(turns.end(first, isWrong: true, now: now).map(\.number) == [5])
+        let first = try #require(self.begun(turns.ask("a", 1, now: self.now)))
+        _ = try #require(self.begun(turns.ask("a", 2, now: self.now)))
+        for number in 3...5 { #expect(self.begun(turns.ask("a", UInt64(number), now: self.now)) == nil) }
+        #expect(self.begun(turns.ask("b", 6, now: self.now)) != nil, "others are not concerned")
+        #expect(turns.end(first, isWrong: true, now: self.now).map(\.number) == [5])
     }
 
     @Test("addresses take turns where all are busy")
     func roundRobin() throws {
         var turns = self.turns(limit: 2)
-        var open = [try #require(self.begun(turns.ask("a", 1, now: now)))]
-        open.append(try #require(self.begun(turns.ask("a", 2, now: now))))
-        for number in 3...5 { _ = turns.ask("a", UInt64(number), now: now) }
+        var open = [try #require(self.begun(turns.ask("a", 1, now: self.now)))]
+        open.append(try #require(self.begun(turns.ask("a", 2, now: self.now))))
+        for number in 3...5 { _ = turns.ask("a", UInt64(number), now: self.now) }
         for (number, address) in [(6, "b"), (7, "b"), (8, "c")] {
-            #expect(self.begun(turns.ask(address, UInt64(number), now: now)) == nil)
+            #expect(self.begun(turns.ask(address, UInt64(number), now: self.now)) == nil)
         }
         var order: [UInt64] = []
         while !open.isEmpty {
-            for turn in turns.end(open.removeFirst(), isWrong: true, now: now) {
+            for turn in turns.end(open.removeFirst(), isWrong: true, now: self.now) {
                 order.append(turn.number)
                 open += self.begun(turn.answer).map { [$0] } ?? []
             }
@@ -52,33 +52,33 @@ struct AttemptTurnsTests {
     @Test("what is looked at counts as wrong until it is right, and who waits learns when it is too much")
     func counting() throws {
         var turns = self.turns(limit: 100, perAddress: 100, wrong: 3)
-        let open = try (1...3).map { try #require(self.begun(turns.ask("a", UInt64($0), now: now))) }
+        let open = try (1...3).map { try #require(self.begun(turns.ask("a", UInt64($0), now: self.now))) }
         // Three may all be wrong: the fourth waits, and is not refused for what is not known.
-        #expect(turns.refusal("a", now: now) == nil)
-        #expect(self.begun(turns.ask("a", 4, now: now)) == nil)
-        #expect(self.begun(turns.ask("a", 5, now: now)) == nil)
-        let next = turns.end(open[0], isWrong: false, now: now)
+        #expect(turns.refusal("a", now: self.now) == nil)
+        #expect(self.begun(turns.ask("a", 4, now: self.now)) == nil)
+        #expect(self.begun(turns.ask("a", 5, now: self.now)) == nil)
+        let next = turns.end(open[0], isWrong: false, now: self.now)
         #expect(next.map(\.number) == [5])
         let fifth = try #require(next.first.flatMap { self.begun($0.answer) })
-        #expect(turns.end(open[1], isWrong: true, now: now).isEmpty)
-        #expect(turns.end(open[2], isWrong: true, now: now).isEmpty)
-        let refused = turns.end(fifth, isWrong: true, now: now)
+        #expect(turns.end(open[1], isWrong: true, now: self.now).isEmpty)
+        #expect(turns.end(open[2], isWrong: true, now: self.now).isEmpty)
+        let refused = turns.end(fifth, isWrong: true, now: self.now)
         #expect(refused.map(\.number) == [4])
         if case .refused(let wait)? = refused.first?.answer {
             #expect(wait == .seconds(60))
         } else {
             Issue.record("begun")
         }
-        #expect(turns.refusal("a", now: now + .seconds(59)) == .seconds(1))
-        #expect(turns.refusal("a", now: now + .seconds(60)) == nil)
+        #expect(turns.refusal("a", now: self.now + .seconds(59)) == .seconds(1))
+        #expect(turns.refusal("a", now: self.now + .seconds(60)) == nil)
         #expect(turns.isIdle)
     }
 
     @Test("an attempt of an earlier window takes nothing back from the next")
     func windows() throws {
         var turns = self.turns(wrong: 2)
-        let old = try #require(self.begun(turns.ask("a", 1, now: now)))
-        let later = now + .seconds(61)
+        let old = try #require(self.begun(turns.ask("a", 1, now: self.now)))
+        let later = self.now + .seconds(61)
         let new = try #require(self.begun(turns.ask("a", 2, now: later)))
         _ = turns.end(old, isWrong: false, now: later)
         _ = turns.end(new, isWrong: true, now: later)
@@ -90,12 +90,12 @@ struct AttemptTurnsTests {
     @Test("one that is given up is passed over; peers without an address share the whole alone")
     func givenUp() throws {
         var turns = self.turns(limit: 3)
-        let first = try #require(self.begun(turns.ask(nil, 1, now: now)))
-        _ = turns.ask(nil, 2, now: now)
-        #expect(self.begun(turns.ask(nil, 3, now: now)) != nil)
-        for number in 4...6 { _ = turns.ask(nil, UInt64(number), now: now) }
+        let first = try #require(self.begun(turns.ask(nil, 1, now: self.now)))
+        _ = turns.ask(nil, 2, now: self.now)
+        #expect(self.begun(turns.ask(nil, 3, now: self.now)) != nil)
+        for number in 4...6 { _ = turns.ask(nil, UInt64(number), now: self.now) }
         turns.giveUp(nil, 6)
-        #expect(turns.end(first, isWrong: true, now: now).map(\.number) == [5])
+        #expect(turns.end(first, isWrong: true, now: self.now).map(\.number) == [5])
     }
 
     @Test("whatever is asked, ended and given up, in whatever order: bounds hold and nobody is forgotten")
@@ -105,7 +105,7 @@ struct AttemptTurnsTests {
             var turns = self.turns(limit: 3, perAddress: 2, wrong: 4)
             var open: [AttemptTurns<String>.Attempt] = []
             var waiting: [UInt64: String] = [:]
-            var time = now
+            var time = self.now
             func settle(_ answered: [AttemptTurns<String>.Turn]) {
                 for turn in answered {
                     #expect(waiting.removeValue(forKey: turn.number) != nil)
@@ -145,8 +145,8 @@ struct AttemptTurnsTests {
         var state: UInt64
 
         mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var mixed = state
+            self.state &+= 0x9E37_79B9_7F4A_7C15
+            var mixed = self.state
             mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
             mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
             return mixed ^ (mixed >> 31)

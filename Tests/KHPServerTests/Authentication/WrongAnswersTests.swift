@@ -13,24 +13,24 @@ struct WrongAnswersTests {
     func window() {
         var counts = WrongAnswers<Int>(limit: 3, within: .seconds(60), capacity: 10)
         for second in 0..<3 {
-            #expect(counts.wait(1, now: start + .seconds(Int64(second))) == nil)
-            counts.add(1, now: start + .seconds(Int64(second)))
+            #expect(counts.wait(1, now: self.start + .seconds(Int64(second))) == nil)
+            counts.add(1, now: self.start + .seconds(Int64(second)))
         }
-        #expect(counts.wait(1, now: start + .seconds(10)) == .seconds(50))
-        #expect(counts.wait(2, now: start + .seconds(10)) == nil, "others are not concerned")
-        #expect(counts.wait(1, now: start + .seconds(60)) == nil)
-        counts.add(1, now: start + .seconds(60))
-        #expect(counts.wait(1, now: start + .seconds(61)) == nil, "a fresh window begins at 1")
+        #expect(counts.wait(1, now: self.start + .seconds(10)) == .seconds(50))
+        #expect(counts.wait(2, now: self.start + .seconds(10)) == nil, "others are not concerned")
+        #expect(counts.wait(1, now: self.start + .seconds(60)) == nil)
+        counts.add(1, now: self.start + .seconds(60))
+        #expect(counts.wait(1, now: self.start + .seconds(61)) == nil, "a fresh window begins at 1")
     }
 
     @Test("the memory is bounded: who has been there longest is forgotten")
     func bounded() {
         var counts = WrongAnswers<Int>(limit: 1, within: .seconds(60), capacity: 100)
         for address in 0..<10_000 {
-            counts.add(address, now: start + .milliseconds(Int64(address)))
+            counts.add(address, now: self.start + .milliseconds(Int64(address)))
             #expect(counts.count <= 100)
         }
-        let now = start + .milliseconds(9_999)
+        let now = self.start + .milliseconds(9_999)
         #expect(counts.wait(9_899, now: now) == nil)
         #expect(counts.wait(9_900, now: now) != nil)
         counts.add(0, now: now + .seconds(60))

@@ -94,7 +94,7 @@ public enum KaazingLegacyMessage: Sendable, Hashable, CustomStringConvertible {
 
 extension KaazingLegacyMessage: CustomReflectable {
     /// Shows no more than ``description`` does.
-    public var customMirror: Mirror { Mirror(self, children: ["message": description]) }
+    public var customMirror: Mirror { Mirror(self, children: ["message": self.description]) }
 }
 
 extension WebSocketURL {

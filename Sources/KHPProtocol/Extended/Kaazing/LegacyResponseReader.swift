@@ -23,27 +23,28 @@ struct LegacyResponseReader {
     private var messages = 0
 
     init(limits: Limits, method: String) {
-        headLimits = limits.extendedHead
-        entityLimit = limits.bodyBytes
-        isAnswerToHead = method == "HEAD"
+        self.headLimits = limits.extendedHead
+        self.entityLimit = limits.bodyBytes
+        self.isAnswerToHead = method == "HEAD"
     }
 
     /// `true` until the first byte of a response has come.
-    var isEmpty: Bool { collected.readableBytes == 0 }
+    var isEmpty: Bool { self.collected.readableBytes == 0 }
 
     /// Takes a message; the empty one ends the response.
     mutating func receive(_ payload: ByteBuffer) throws(Failure) -> Event {
-        guard payload.readableBytes > 0 else { return try finish() }
-        messages += 1
-        guard messages <= Limits.Fixed.extendedMessages else {
+        guard payload.readableBytes > 0 else { return try self.finish() }
+        self.messages += 1
+        guard self.messages <= Limits.Fixed.extendedMessages else {
             throw Failure(code: .limitExceeded, what: "it comes in too many messages", closeCode: .policyViolation)
         }
-        guard payload.readableBytes <= headLimits.headBytes + entityLimit - collected.readableBytes else {
+        guard payload.readableBytes <= self.headLimits.headBytes + self.entityLimit - self.collected.readableBytes
+        else {
             throw Failure(code: .limitExceeded, what: "it is too large", closeCode: .messageTooBig)
         }
-        collected.writeImmutableBuffer(payload)
-        let length = min(collected.readableBytes, Self.versionPrefix.count)
-        guard collected.readableBytesView.prefix(length).elementsEqual(Self.versionPrefix.prefix(length)) else {
+        self.collected.writeImmutableBuffer(payload)
+        let length = min(self.collected.readableBytes, Self.versionPrefix.count)
+        guard self.collected.readableBytesView.prefix(length).elementsEqual(Self.versionPrefix.prefix(length)) else {
             throw .invalid("the message is no HTTP/1.1 response")
         }
         return .needsMore
@@ -51,10 +52,10 @@ struct LegacyResponseReader {
 
     /// The response is complete: by the empty message, or since nothing more will come.
     mutating func finish() throws(Failure) -> Event {
-        guard collected.readableBytes > 0 else { throw .invalid("an empty message came before it") }
-        var rest = collected
-        collected = ByteBuffer()
-        messages = 0
+        guard self.collected.readableBytes > 0 else { throw .invalid("an empty message came before it") }
+        var rest = self.collected
+        self.collected = ByteBuffer()
+        self.messages = 0
         var heads = 0
         var last: (head: ResponseHead, known: KnownFields, entity: ByteBuffer)?
         while rest.readableBytes > 0 {
@@ -66,7 +67,7 @@ struct LegacyResponseReader {
             let known = KnownFields(in: head.fields)
             guard head.minorVersion == 1 else { throw .invalid("it is HTTP/1.0") }
             guard !known.contains(.transferEncoding) else { throw .invalid("it has a Transfer-Encoding") }
-            let entity = try takeEntity(of: head, known, &rest)
+            let entity = try self.takeEntity(of: head, known, &rest)
             let isFinal = head.status == 101 || head.status >= 200
             if isFinal || last == nil { last = (head, known, entity) }
         }
@@ -75,7 +76,7 @@ struct LegacyResponseReader {
     }
 
     private func decodeHead(_ rest: inout ByteBuffer) throws(Failure) -> ResponseHead {
-        var decoder = ResponseHeadDecoder(limits: headLimits)
+        var decoder = ResponseHeadDecoder(limits: self.headLimits)
         do throws(HeadError) {
             if let head = try decoder.decode(&rest) { return head }
         } catch {
@@ -97,13 +98,13 @@ struct LegacyResponseReader {
         _ known: KnownFields,
         _ rest: inout ByteBuffer
     ) throws(Failure) -> ByteBuffer {
-        if beginsHead(rest, at: 0) { return ByteBuffer() }
+        if self.beginsHead(rest, at: 0) { return ByteBuffer() }
         var length = rest.readableBytes
         switch head.status {
         case 100...199, 204, 205, 304:
             length = 0
         default:
-            guard !isAnswerToHead else {
+            guard !self.isAnswerToHead else {
                 length = 0
                 break
             }
@@ -116,10 +117,10 @@ struct LegacyResponseReader {
                 length = declared
             }
         }
-        guard length <= entityLimit else {
+        guard length <= self.entityLimit else {
             throw Failure(code: .limitExceeded, what: "its content is too large", closeCode: .messageTooBig)
         }
-        guard length == rest.readableBytes || beginsHead(rest, at: length) else {
+        guard length == rest.readableBytes || self.beginsHead(rest, at: length) else {
             throw .invalid("there are bytes behind it in its message")
         }
         return rest.readSlice(length: length) ?? ByteBuffer()
