@@ -1,5 +1,5 @@
-// Which challenges of a response are worth an answer, and in which order: what cannot be read is passed over, the
-// strongest comes first, and nobody is talked down to a weaker scheme (threats G1, G3, G4).
+// The challenges of a response that are worth an answer, in order: unreadable ones are skipped, the strongest comes
+// first, and no client is talked down to a weaker scheme (threats G1, G3, G4).
 
 import HTTPTypes
 
@@ -58,7 +58,7 @@ extension Authenticator {
             do throws(GrammarError) {
                 challenges += try parseChallenges(fieldValues: [value])
             } catch {
-                // Each field stands for itself; what belongs to which challenge in this one would be a guess.
+                // Each field stands for itself; in this one any split into challenges would be a guess.
                 problem = problem ?? "one cannot be read: \(error.message)"
             }
         }
@@ -92,7 +92,7 @@ extension Authenticator {
         return Self.ordered(allowed)
     }
 
-    /// Schemes without a rank as the server sent them, for handlers of one's own; then the strongest first.
+    /// Schemes without a rank in the server's order, for a caller's own handlers; then the strongest first.
     private static func ordered(_ challenges: [Challenge]) -> [Challenge] {
         let unranked = challenges.filter { Strengths.of($0) == nil }
         let ranked = challenges.compactMap { challenge in Strengths.of(challenge).map { (challenge, $0) } }

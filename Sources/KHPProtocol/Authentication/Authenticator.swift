@@ -25,7 +25,7 @@ package struct Authenticator: Sendable {
         case proxy(authority: String)
     }
 
-    /// The request that carries the answer: what Digest signs.
+    /// The request that carries the answer, as Digest signs it.
     package struct Target: Sendable {
         package var method: String
         /// The request target exactly as it is sent; host and port for CONNECT.
@@ -80,7 +80,7 @@ package struct Authenticator: Sendable {
     private struct Sent {
         var identity: Credentials
         var scheme: String?
-        /// `nil` where no realm is known: credentials that nobody asked for.
+        /// `nil` when no realm is known: credentials that were sent unasked.
         var space: Space?
         /// `true` when it answered a challenge, `false` when it was sent unasked.
         var wasAsked: Bool
@@ -97,7 +97,7 @@ package struct Authenticator: Sendable {
     private var preemptive: [PreemptiveCredentials]
     /// How many challenges were answered, over all hops and layers of the connect.
     package private(set) var count = 0
-    /// How many of them were those of the origin where the chain is now, and no proxy's.
+    /// How many of them came from the origin where the chain is now, not from a proxy.
     package private(set) var serverCount = 0
     private var logins: [Space: Login] = [:]
     /// The login that the next request to a place takes along.
@@ -185,7 +185,7 @@ package struct Authenticator: Sendable {
         return .ask(challenges.map { request($0, wasRefused) })
     }
 
-    /// Credentials were sent in vain when they answered a challenge, or when what they came for is asked for again.
+    /// Credentials are refused when they answered a challenge, or when their realm is asked for again.
     private func isRefusal(of sent: Sent, by challenges: [Challenge]) -> Bool {
         if sent.wasAsked { return true }
         return challenges.contains { challenge in
@@ -366,8 +366,8 @@ package struct Authenticator: Sendable {
     /// The proof that the answer to the last request there owes (threat G14).
     package func proof(at place: Place) -> DigestProof? { self.sent[Slot(place)]?.digest?.proof }
 
-    /// Another answer than a challenge came: what was sent there was taken. Checks what the server claims of itself,
-    /// and takes the nonce that it gives for next time.
+    /// An answer without a challenge came: the credentials were accepted. Checks the server's own proof, and takes its
+    /// nonce for next time.
     /// - Throws: `authenticationFailed` when its rspauth is wrong (threat G14).
     package mutating func accepted(_ response: HandshakeResponse, at place: Place) throws(WebSocketError) {
         let name: HTTPField.Name =

@@ -50,7 +50,7 @@ package struct Challenge: Sendable, Hashable {
         Bytes.lowercasedASCII(self.scheme) == Bytes.lowercasedASCII(name)
     }
 
-    /// The challenge as a server sends it. The realm is always quoted, other values where they are no tokens.
+    /// The challenge as a server sends it. The realm is always quoted, other values only when they are not tokens.
     package var fieldValue: String {
         var value = self.isApplication ? "Application \(self.scheme)" : self.scheme
         if let token68 { value += " \(token68)" }

@@ -19,7 +19,7 @@ package func parseChallenges(fieldValues: [String]) throws(GrammarError) -> [Cha
 
 /// The parameters of Authentication-Info and Proxy-Authentication-Info (RFC 9110 section 11.6.3), in order.
 package func parseAuthenticationParameters(_ values: [String]) throws(GrammarError) -> [Challenge.Parameter] {
-    // They are those of a challenge without its scheme.
+    // The parameters of a challenge without its scheme.
     let challenges = try parseChallenges(fieldValues: ["Info " + values.joined(separator: ", ")])
     guard challenges.count == 1, let parameters = challenges.first?.parameters, !parameters.isEmpty else {
         throw GrammarError("it holds something other than parameters", at: 0)

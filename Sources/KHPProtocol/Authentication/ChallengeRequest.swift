@@ -21,12 +21,12 @@ public struct ChallengeRequest: Sendable, Hashable {
     public var layer: Layer
     /// The scheme as it was sent, such as `Basic`, without Kaazing's prefix "Application ".
     public var scheme: String
-    /// The realm, where the challenge names one. One that is no UTF-8 is read as ISO-8859-1, as old servers mean it; an
-    /// answer names it in the bytes that came.
+    /// The realm, if the challenge names one. Bytes that are not UTF-8 are read as ISO-8859-1, as old servers mean
+    /// them; an answer repeats the realm's own bytes.
     public var realm: String?
     /// All parameters, the realm among them; names in lower case.
     public var parameters: [String: String]
-    /// The parameters with each of their bytes, as ``FieldText`` has them: what an answer is made from.
+    /// The parameters with each of their bytes, as ``FieldText`` has them. An answer is made from these.
     package var sent: [String: String]
     /// The value that some schemes send in place of parameters.
     public var token68: String?

@@ -24,7 +24,7 @@ public enum Credentials: Sendable, Hashable {
         }
     }
 
-    /// The same for all ways of sending the same secret: what a server has refused is found by it.
+    /// A value that all ways of sending the same secret share. Refused credentials are found by it.
     package var identity: Credentials {
         switch self {
         case .basic(let user, let password), .digest(let user, let password), .login(let user, let password):

@@ -6,7 +6,7 @@ package struct CookieJar: Sendable {
     package enum Scope: Sendable {
         /// All that match.
         case all
-        /// After a redirect to another origin: those that this very origin set.
+        /// After a redirect to another origin: only cookies that this origin itself has set.
         case ownOrigin
         /// None: the chain of redirects has left this origin before.
         case none
@@ -20,12 +20,12 @@ package struct CookieJar: Sendable {
         var used: UInt64
     }
 
-    /// Most cookies for one host or domain; what was not used for longest goes first.
+    /// Most cookies for one host or domain. Beyond it the least recently used cookie goes.
     package static let maximumPerDomain = 50
     /// Most cookies altogether.
     package static let maximum = 3000
 
-    /// By the host or domain that they go to: what a server sets is held against those of its own alone.
+    /// The cookies by the host or domain that they go to. A server's cookies only compete with each other.
     private var entries: [String: [Entry]] = [:]
     private var count = 0
     private var clock: UInt64 = 0
@@ -42,7 +42,7 @@ package struct CookieJar: Sendable {
             .map(\.cookie)
     }
 
-    /// Keeps a cookie; one that has ended removes what it would replace.
+    /// Keeps a cookie. An expired one removes the cookie that it would replace.
     package mutating func set(_ cookie: Cookie, now: Int64) {
         self.clock += 1
         var created = self.clock
@@ -57,7 +57,7 @@ package struct CookieJar: Sendable {
         self.evict(cookie.domain, now: now)
     }
 
-    /// Removes what has the same name, domain, path and origin.
+    /// Removes the cookie with the same name, domain, path and origin.
     package mutating func remove(_ cookie: Cookie) {
         self.removeAll(of: cookie.domain) { cookie.replaces($0.cookie) }
     }
@@ -138,7 +138,7 @@ package struct CookieJar: Sendable {
         self.places(for: url, scope: scope, now: now).compactMap { self.entry($0)?.cookie }
     }
 
-    /// The value of Cookie for a request; nil where there is nothing to send. Counts as a use of what it holds.
+    /// The value of Cookie for a request; `nil` when there is none to send. Counts as a use of the cookies in it.
     package mutating func header(for url: WebSocketURL, scope: Scope = .all, now: Int64) -> String? {
         let places = self.places(for: url, scope: scope, now: now)
         guard !places.isEmpty else { return nil }

@@ -1,6 +1,6 @@
-// Cookies of opening responses that open nothing: those of a redirect and of a 401 count like those of a 101 (D44), so
-// that a login that keeps its session in one, or a balancer that keeps its choice there, finds it in the next request.
-// RFC 6455 section 4.1 has HTTP's procedures handle these answers; RFC 6265 section 5.2 has them set cookies.
+// Cookies of redirects and of 401 in the opening count like a 101's (D44): a login can keep its session in a cookie,
+// and a balancer its choice, and both find it in the next request. RFC 6455 section 4.1 leaves these answers to HTTP,
+// and RFC 6265 section 5.2 has them set cookies.
 
 import HTTPTypes
 
@@ -11,8 +11,8 @@ extension Dialect {
 }
 
 extension HandshakeResponse {
-    /// The cookies that an opening response other than 101 sets: 3xx and 401 (D44). More than a domain may have are
-    /// passed over.
+    /// The cookies that an opening response other than 101 sets: 3xx and 401 (D44). Cookies beyond a domain's maximum
+    /// are skipped.
     package var openingCookies: [SetCookie] {
         guard 300...399 ~= self.status || self.status == 401 else { return [] }
         return self.fields[values: .setCookie].prefix(CookieJar.maximumPerDomain).compactMap { SetCookie($0) }

@@ -1,12 +1,13 @@
-// One Set-Cookie field read as RFC 6265 section 5.2 has it, strictly: what cannot be sent back as it came is refused.
+// One Set-Cookie field, read strictly as RFC 6265 section 5.2 has it. A cookie that cannot be sent back unchanged is
+// refused.
 
 /// A Set-Cookie field, before it is decided whether and for how long its cookie is kept.
 package struct SetCookie: Sendable, Equatable {
     package var name: String
     package var value: String
-    /// In lower case, without a leading dot; nil where there is none, or an empty one.
+    /// The domain in lower case, without a leading dot; `nil` when it is missing or empty.
     package var domain: String?
-    /// nil where there is none that begins with a slash.
+    /// The path; `nil` unless it begins with a slash.
     package var path: String?
     /// Seconds since 1970, of a valid Expires.
     package var expires: Int64?
@@ -17,7 +18,7 @@ package struct SetCookie: Sendable, Equatable {
 
     /// The largest name and value together, in bytes.
     package static let maximumBytes = 4096
-    /// The largest value of an attribute, in bytes; a longer one is passed over.
+    /// The largest value of an attribute, in bytes. A longer one is skipped.
     package static let maximumAttributeBytes = 1024
 
     /// nil for a field that is to be ignored.
@@ -32,7 +33,7 @@ package struct SetCookie: Sendable, Equatable {
         guard !self.name.isEmpty, self.name.utf8.count + self.value.utf8.count <= Self.maximumBytes else { return nil }
         for attribute in parts.dropFirst() {
             let equals = attribute.firstIndex(of: Bytes.equals) ?? attribute.endIndex
-            // A server may send thousands of them: only those that mean something are made into text.
+            // A server may send thousands of attributes: only known ones are made into text.
             guard let known = Attribute(Self.trimmed(attribute[..<equals])) else { continue }
             let value = Self.trimmed(attribute[equals...].dropFirst())
             guard value.count <= Self.maximumAttributeBytes else { continue }
@@ -79,7 +80,7 @@ package struct SetCookie: Sendable, Equatable {
         }
     }
 
-    /// Digits, perhaps behind a minus; what is too large is as good as for ever.
+    /// Digits, perhaps behind a minus. A number that is too large means for ever.
     private static func maxAge(_ text: String) -> Int64? {
         let digits = text.hasPrefix("-") ? text.dropFirst() : text[...]
         guard !digits.isEmpty, digits.utf8.allSatisfy(Bytes.isDigit) else { return nil }
@@ -110,7 +111,7 @@ extension SetCookie: CustomStringConvertible, CustomReflectable {
     package var customMirror: Mirror { Mirror(self, children: ["cookie": self.description]) }
 }
 
-/// The cookies that an answer sets. More fields than a domain may have cookies are passed over.
+/// The cookies that an answer sets. Fields beyond a domain's maximum are skipped.
 package func setCookies(in head: ResponseHead) -> [SetCookie] {
     guard head.fields.contains("Set-Cookie") else { return [] }
     return head.fields.all("Set-Cookie").prefix(CookieJar.maximumPerDomain).compactMap { SetCookie($0) }

@@ -32,8 +32,8 @@ package struct ClosePayload: Sendable, Equatable {
         return ClosePayload(code: code, reason: String(buffer: payload))
     }
 
-    /// The payload to send: empty without a code or with one that never goes on the wire (1005, 1006, 1015 and others),
-    /// the reason cut between characters to what fits.
+    /// The payload to send: empty without a code, or with a code that never goes on the wire (1005, 1006, 1015 and
+    /// others). The reason is cut between characters to fit.
     package func write(into output: inout ByteBuffer) {
         guard let code, code.isValidOnWire else { return }
         output.writeInteger(code.rawValue)

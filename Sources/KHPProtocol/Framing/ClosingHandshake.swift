@@ -170,8 +170,8 @@ package struct ClosingHandshake: Sendable {
         self.state == .over ? .none : self.over()
     }
 
-    /// Some of what was said before our close frame has left: the peer cannot have seen that frame yet, and its time to
-    /// answer begins anew.
+    /// Bytes before our close frame have left: the peer cannot have seen that frame yet, so its time to answer begins
+    /// anew.
     package mutating func writesProgressed(now: NIODeadline) {
         if self.state == .closing { self.deadline = now + self.timeout }
     }

@@ -12,7 +12,7 @@ package struct ControlFrameRate: Sendable {
     /// A full bucket. Limits below one are taken as one.
     package init(limits: MessageLimits, now: NIODeadline) {
         self.interval = 1_000_000_000 / Int64(max(1, min(limits.controlFramesPerSecond, 1_000_000_000)))
-        // An hour's worth is as good as no limit, and cannot overflow.
+        // An hour's worth equals no limit, and cannot overflow.
         self.burst = min(
             self.interval.multipliedClamping(by: Int64(max(1, limits.controlFrameBurst))),
             3_600_000_000_000

@@ -9,7 +9,7 @@ enum DialectFrames: Sendable {
     case whatwg(WHATWGFrameReader)
 
     init(_ dialect: Dialect, role: Role, acceptsBinary: Bool) {
-        // A client mends what is no UTF-8 and passes over what it does not know; a server need not, and drops the peer.
+        // A client mends invalid UTF-8 and skips unknown frames; a server drops the peer.
         let isLenient = role == .client
         switch dialect.framing {
         case .rfc6455:
@@ -48,7 +48,7 @@ enum DialectFrames: Sendable {
         case .none:
             return nil
         case .hixie(var reader):
-            // Taken out while it works, so that what it holds is not copied.
+            // Taken out while it works, so that its bytes are not copied.
             self = .none
             defer { self = .hixie(reader) }
             return try reader.next(&input, limit: limit)

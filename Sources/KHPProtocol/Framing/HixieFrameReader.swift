@@ -71,7 +71,7 @@ struct HixieFrameReader: Sendable {
         }
     }
 
-    /// Takes what is there up to 0xFF.
+    /// Takes the bytes up to 0xFF.
     private mutating func text(_ input: inout ByteBuffer, limit: Int) throws(FrameViolation) -> InboundFrameEvent? {
         let end = input.readableBytesView.firstIndex(of: 0xFF)
         let available = (end ?? input.readableBytesView.endIndex) - input.readerIndex

@@ -30,7 +30,7 @@ package struct KeepAlive: Sendable {
     private var quietSince: NIODeadline
     /// When the ping was sent that nothing has come after yet.
     private var silentSince: NIODeadline?
-    /// True when the time that has come finds nobody reading.
+    /// `true` while the application does not read.
     private var isReadingPaused = false
     private var pings: [(number: UInt64, payload: ByteBuffer, sent: NIODeadline)] = []
     private var nextNumber: UInt64 = 1
@@ -85,8 +85,8 @@ package struct KeepAlive: Sendable {
         self.silentSince = nil
     }
 
-    /// Nothing is read, since the application does not keep up: silence is our doing, and no answer can be judged.
-    /// Pings go out all the same, so that the network notices a peer that has vanished.
+    /// Nothing is read, since the application does not keep up: the silence is ours, so no pong is missed. Pings still
+    /// go out, so that the network notices a peer that has vanished.
     package mutating func readingIsPaused(_ now: NIODeadline) {
         self.lastReceived = now
         if let silentSince { self.quietSince = max(self.quietSince, silentSince) }
@@ -112,7 +112,7 @@ package struct KeepAlive: Sendable {
         return self.silentSince == nil ? .sendPing(self.ping(now)) : .timedOut
     }
 
-    /// The payload of a ping to send now, whoever wants it: an eight-byte number.
+    /// The payload of a ping to send now: an eight-byte number.
     package mutating func ping(_ now: NIODeadline) -> ByteBuffer {
         let payload = ByteBuffer(integer: self.nextNumber)
         self.noteSent(payload, now)

@@ -1,5 +1,5 @@
-// Masking (RFC 6455 section 5.3): byte i of a payload is XORed with byte i mod 4 of the key, 64 bytes at a time and in one
-// pass with the copy that a received or sent payload needs anyway.
+// Masking (RFC 6455 section 5.3): byte i of a payload is XORed with byte i mod 4 of the key, 64 bytes at a time and in
+// one pass with the copy that a received or sent payload needs anyway.
 
 /// A masking key in the order in which its bytes lie in memory, so that wide loads need no swapping.
 package struct MaskingKey: Sendable, Equatable {
@@ -57,7 +57,7 @@ package enum Masking {
     ) {
         let wide = UInt64(key) | UInt64(key) << 32
         let bits = UInt64(truncatingIfNeeded: count & 3) &* 8
-        // The steps of 8 and 16 keep the key where it is, so only what lies before the last step rotates it.
+        // Steps of 8 and 16 keep the key where it is, so only the bytes before the last step rotate it.
         let lastKey = ((wide &>> bits) | (wide &<< (64 &- bits))).littleEndian
         if count < 16 {
             let word = source.loadUnaligned(as: UInt64.self) ^ wide.littleEndian

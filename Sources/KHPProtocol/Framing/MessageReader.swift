@@ -37,8 +37,8 @@ package struct MessageReader {
 
     /// The bounds. A change applies from the next frame on.
     package var limits: MessageLimits
-    /// Reserved bits of the header's first byte (0x40, 0x20, 0x10) that extensions claim on a message's first frame.
-    /// A message with one of them set is delivered unvalidated: it is no text before it has been transformed.
+    /// Reserved bits of the header's first byte (0x40, 0x20, 0x10) that extensions claim on a message's first frame. A
+    /// message with one of them set is delivered unvalidated: it becomes text only when it has been transformed.
     package var allowedReservedBits: UInt8 = 0
     /// `true` when a payload of 65,535 bytes may have a 64-bit length, as Kaazing's Java client writes it (D7).
     package var toleratesLongLength = false
@@ -125,8 +125,8 @@ package struct MessageReader {
         self.message.buffer.storageCapacity + self.arena.retainedBytes + self.frames.retainedBytes
     }
 
-    /// The next event in `input`, or `nil` if that needs more bytes. Consumes what it used; the header of a data frame
-    /// and a whole control frame stay in `input` until they are complete (at most 131 bytes).
+    /// The next event in `input`, or `nil` when it needs more bytes. Consumes the bytes it used; the header of a data
+    /// frame and a whole control frame stay in `input` until they are complete (at most 131 bytes).
     package mutating func next(_ input: inout ByteBuffer) throws(FrameViolation) -> InboundFrameEvent? {
         guard input.readableBytes > 0 else { return nil }
         if self.state == .start && self.mode == .whole, let message = self.whole(&input) { return message }
@@ -138,7 +138,7 @@ package struct MessageReader {
         }
     }
 
-    /// Whatever follows does not count: an extension could not make sense of what came.
+    /// Ends the reading: an extension could not make sense of a message.
     package mutating func stop() {
         self.state = .finished
         self.message = Assembly()
@@ -279,8 +279,8 @@ package struct MessageReader {
         self.state = .payload
     }
 
-    /// The bound on a message that an extension has to transform first, whose real size is known behind it: what cannot
-    /// be made smaller may come a little larger, at most by an eighth and what the ends of fragments take.
+    /// The bound on a message that an extension has to transform first. Incompressible data may grow: an eighth, and
+    /// the ends of fragments, are allowed on top of the limit.
     private static func transformedLimit(_ limit: Int) -> Int {
         let (sum, overflow) = limit.addingReportingOverflow(limit >> 3 &+ 8192)
         return overflow ? limit : sum
@@ -289,7 +289,7 @@ package struct MessageReader {
     /// The most bytes that one buffer can safely hold, whatever the limits say.
     private static let largestBuffer = Int(Int32.max)
 
-    /// Takes what is there of a frame's payload. Leaves the state `payload` if that was not all of it.
+    /// Takes the part of a frame's payload that has arrived. Leaves the state `payload` until all of it has.
     private mutating func payload(_ input: inout ByteBuffer) throws(FrameViolation) -> InboundFrameEvent? {
         let count = min(self.frame.remaining, input.readableBytes)
         guard count > 0 || self.frame.remaining == 0 else { return nil }

@@ -40,8 +40,8 @@ struct PartialMessage: Sendable {
         return self.bytes
     }
 
-    /// Takes what is there of a frame that has begun with its length.
-    /// - Returns: how much is still to come; where that is nothing, what ``finish(_:)`` gives.
+    /// Takes the part that has arrived of a frame which begins with its length.
+    /// - Returns: the number of missing bytes; when there are none, the result of ``finish(_:)``.
     mutating func take(_ remaining: Int, from input: inout ByteBuffer) -> (rest: Int, payload: ByteBuffer?) {
         let taken = min(remaining, input.readableBytes)
         let piece = input.readSlice(length: taken) ?? ByteBuffer()

@@ -1,5 +1,5 @@
-// Memory for payloads. Most messages are small, and an allocation for each would cost more than the rest of decoding it:
-// small payloads share a block, large ones get a buffer of their own.
+// Memory for payloads. Most messages are small, and an allocation for each would cost more than the rest of decoding
+// it: small payloads share a block, large ones get a buffer of their own.
 
 package import NIOCore
 
@@ -14,7 +14,7 @@ package import NIOCore
 /// - a full block is used again only if no slice of it is left; otherwise it is dropped, and its slices keep it alive
 ///   for as long as they need it.
 package struct PayloadArena {
-    /// Bytes of a block. 2 KiB holds some forty small messages and is what an idle connection keeps.
+    /// Bytes of a block. 2 KiB holds some forty small messages, and an idle connection keeps it.
     package static let blockBytes = 2048
     /// The largest payload that goes into a block.
     package static let largestShared = blockBytes - noteBytes
@@ -62,7 +62,7 @@ package struct PayloadArena {
             guard count <= Self.largestForNew else { return nil }
         }
         self.block = ByteBufferAllocator().buffer(capacity: Self.blockBytes)
-        // All of it counts as readable, so that slices can be taken anywhere; only what was written is ever sliced.
+        // The whole block counts as readable, so that slices can be taken anywhere; only written bytes are ever sliced.
         self.block.moveWriterIndex(to: Self.blockBytes)
         memory = self.block.withVeryUnsafeMutableBytes { $0.baseAddress }
         memory?.storeBytes(of: Self.noteBytes &+ count, as: Int.self)

@@ -145,7 +145,7 @@ package struct UTF8Validator: Sendable {
         return 0
     }
 
-    /// One byte at a time: what is left at the end of a piece.
+    /// One byte at a time, for the rest at the end of a piece.
     @inline(__always)
     private mutating func take(_ byte: UInt8) -> Bool {
         if self.missing > 0 { return self.takeContinuation(byte) }

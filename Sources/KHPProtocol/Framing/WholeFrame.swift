@@ -1,5 +1,5 @@
-// The fast path: nearly every frame is a whole message that has arrived entirely, and takes a few comparisons. All other
-// frames, wrong ones among them, are left to `FrameHeader` and `MessageReader`.
+// The fast path: nearly every frame is a whole message that has arrived entirely, and takes a few comparisons. All
+// other frames, wrong ones among them, are left to `FrameHeader` and `MessageReader`.
 
 /// The extent of a frame that is a message by itself and lies in the input entirely.
 struct WholeFrame {
@@ -15,7 +15,7 @@ struct WholeFrame {
         @inline(__always) get { self.first & FrameBits.opcode == Opcode.text.rawValue ? .text : .binary }
     }
 
-    /// `nil` for whatever is not so plain that it can be taken at once, right or wrong.
+    /// `nil` unless this is a complete single-frame message; the slow path reports errors.
     @inline(__always)
     init?(_ bytes: UnsafeRawBufferPointer, masked: Bool, reservedBits: UInt8) {
         let available = bytes.count

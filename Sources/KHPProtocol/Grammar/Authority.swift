@@ -14,8 +14,8 @@ package struct Authority: Sendable, Hashable {
         }
     }
 
-    /// A name in lower case or a dotted address, with or without a port, in one pass: what nearly every request holds.
-    /// `nil` for everything else, right or wrong.
+    /// The fast path: a name in lower case or a dotted address, with or without a port, in one pass. Nearly every
+    /// request holds one. `nil` for everything else, right or wrong.
     private init?(common text: UnsafeBufferPointer<UInt8>) {
         var end = 0
         var label = 0
@@ -101,7 +101,7 @@ package struct Authority: Sendable, Hashable {
 }
 
 extension Authority {
-    /// Says whether both name the same host and port, where no port is as good as a scheme's default (D14, D23).
+    /// Returns `true` when both name the same host and port; a missing port equals a scheme's default (D14, D23).
     package func isSame(as other: Authority) -> Bool {
         guard self.host == other.host else { return false }
         guard self.port != other.port else { return true }

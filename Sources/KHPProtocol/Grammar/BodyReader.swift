@@ -63,7 +63,8 @@ struct BodyReader {
         if case .complete = self.mode { true } else { false }
     }
 
-    /// Takes bytes until the entity is complete. Beyond the limit it counts as complete: nobody reads on for more.
+    /// Takes bytes until the body is complete. A body that reaches the limit counts as complete, and is read no
+    /// further.
     mutating func receive(_ input: inout ByteBuffer) throws(GrammarError) {
         while !self.isComplete {
             switch self.mode {
@@ -127,8 +128,8 @@ struct BodyReader {
         }
     }
 
-    /// `chunk = chunk-size [ chunk-ext ] CRLF` (RFC 9112 section 7.1): up to sixteen digits, as servers write that fill
-    /// them up with zeros; behind them blanks, which are bad, meant nothing, and are written all the same.
+    /// `chunk = chunk-size [ chunk-ext ] CRLF` (RFC 9112 section 7.1): up to sixteen digits, since some servers pad
+    /// with zeros. Blanks behind them are not allowed, but servers write them, so they are skipped.
     private static func chunkSize(_ line: [UInt8]) throws(GrammarError) -> Int {
         let digits = line.prefix { Bytes.hexValue($0) != nil }
         let rest = line[digits.endIndex...].drop { Bytes.isWhitespace($0) }

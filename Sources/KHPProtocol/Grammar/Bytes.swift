@@ -34,7 +34,7 @@ package enum Bytes {
         byte == space || byte == tab
     }
 
-    /// 0…15, or nil when `byte` is no hexadecimal digit.
+    /// 0…15; `nil` unless `byte` is a hexadecimal digit.
     package static func hexValue(_ byte: UInt8) -> UInt8? {
         switch byte {
         case 0x30...0x39: byte - 0x30
@@ -115,7 +115,7 @@ package enum Bytes {
         return true
     }
 
-    /// True where there is no byte from 0x80 on; eight at a time.
+    /// Returns `true` when every byte is ASCII. Checks eight at a time.
     @inline(__always)
     package static func isASCII(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard let base = bytes.baseAddress else { return true }

@@ -1,8 +1,8 @@
-// Dates as servers write them: RFC 6265 section 5.1.1, which reads every form of RFC 9110 section 5.6.7 and most of
-// what else is out there. Linear, without locale or time zone.
+// Dates as servers write them (RFC 6265 section 5.1.1): every form of RFC 9110 section 5.6.7, and most other forms in
+// use. Linear, without locale or time zone.
 
 package enum CookieDate {
-    /// Seconds since 1970 UTC; nil when the text is no date.
+    /// Seconds since 1970 UTC; `nil` unless the text is a date.
     package static func parse(_ text: String) -> Int64? {
         var time: (hour: Int, minute: Int, second: Int)?
         var day: Int?
@@ -44,7 +44,7 @@ package enum CookieDate {
         }
     }
 
-    /// So many digits, then nothing or something that is no digit.
+    /// A number with so many digits; the text may go on with anything but a digit.
     private static func number(_ token: ArraySlice<UInt8>, digits: ClosedRange<Int>) -> Int? {
         var count = 0
         var value = 0
@@ -57,7 +57,7 @@ package enum CookieDate {
         return count >= digits.lowerBound ? value : nil
     }
 
-    /// `h:m:s`, each of one or two digits, then nothing or something that is no digit.
+    /// `h:m:s`, each with one or two digits; the text may go on with anything but a digit.
     private static func time(_ token: ArraySlice<UInt8>) -> (Int, Int, Int)? {
         guard token.contains(Bytes.colon) else { return nil }
         let parts = token.split(separator: Bytes.colon, maxSplits: 2, omittingEmptySubsequences: false)

@@ -59,7 +59,7 @@ package struct FieldScanner {
         return String(decoding: self.bytes[start..<self.position], as: UTF8.self)
     }
 
-    /// The content of a quoted string, escapes resolved; nil when the next byte is no quote.
+    /// The content of a quoted string, escapes resolved; `nil` unless the next byte is a quote.
     package mutating func quotedString() throws(GrammarError) -> String? {
         guard self.peek == Bytes.quote else { return nil }
         let start = self.position
@@ -88,7 +88,7 @@ package struct FieldScanner {
         return self.token()
     }
 
-    /// Everything up to `byte` or the end, quoted strings passed over whole.
+    /// Takes everything up to `byte` or the end. A `byte` within a quoted string does not count.
     mutating func takeElement(until byte: UInt8) throws(GrammarError) -> Range<Int> {
         let start = self.position
         while self.position < self.bytes.count, self.bytes[self.position] != byte {

@@ -40,7 +40,7 @@ package enum FieldText {
         return output
     }
 
-    /// The text as a person reads it: where some byte is no UTF-8, all of them are ISO-8859-1.
+    /// The text as a person reads it: as ISO-8859-1 unless all of its bytes are UTF-8.
     package static func readable(_ text: String) -> String {
         guard text.utf8.contains(Self.lead), text.unicodeScalars.contains(where: { Self.rawByte($0) != nil }) else {
             return text
@@ -121,12 +121,12 @@ package enum FieldText {
 }
 
 extension HTTPField {
-    /// The value with each of its bytes; ``value`` has U+FFFD in the place of those that are no UTF-8.
+    /// The value with each of its bytes; ``value`` has U+FFFD in place of bytes that are not UTF-8.
     package var text: String {
         self.withUnsafeBytesOfValue { FieldText.string(UnsafeRawBufferPointer($0)) }
     }
 
-    /// A field whose value's bytes are those that the text stands for.
+    /// A field whose value has the bytes that the text stands for.
     package init(name: HTTPField.Name, text: String) {
         self.init(name: name, lenientValue: FieldText.bytes(of: text))
     }

@@ -1,7 +1,7 @@
 /// A field in which proxies name the address that a request came to them from.
 ///
-/// A proxy that is trusted appends to what it got, so the field is read from its end: nothing that a client has put before
-/// that, however malformed, changes what the last proxy said.
+/// A proxy that is trusted appends to what it got, so the field is read from its end: nothing that a client has put
+/// before that, however malformed, changes what the last proxy said.
 public enum ForwardingField: String, Sendable, Hashable, CaseIterable {
     /// `X-Forwarded-For: 203.0.113.9, 192.0.2.7`, of no standard and in general use.
     case xForwardedFor = "x-forwarded-for"
@@ -19,7 +19,8 @@ public enum ForwardingField: String, Sendable, Hashable, CaseIterable {
     /// hidden.
     package func nodesFromLast(_ values: [String]) -> [String?] {
         values.reversed().flatMap { value in
-            // An address holds no comma; what stands in the quotes of other parameters is the client's affair.
+            // An address holds no comma; a comma within the quotes of another parameter only spoils the client's own
+            // field.
             value.utf8.split(separator: UInt8(ascii: ",")).reversed().map { element in
                 switch self {
                 case .xForwardedFor: Self.address(element)

@@ -1,7 +1,7 @@
 package import NIOCore
 
 /// Collects the bytes of one head, over as many reads as it takes. A head that lies in one buffer is scanned in place
-/// and sliced out of it; otherwise what has arrived is kept, never more than ``HeadLimits/headBytes``.
+/// and sliced out of it; otherwise the bytes are kept, never more than ``HeadLimits/headBytes``.
 private struct HeadCollector {
     private(set) var scanner: HeadScanner
     private var kept = ByteBuffer()
@@ -13,7 +13,7 @@ private struct HeadCollector {
 
     var isEmpty: Bool { self.kept.readableBytes == 0 }
 
-    /// The head's bytes once they are complete; what follows them stays in `buffer`.
+    /// The head's bytes once they are complete; the bytes behind them stay in `buffer`.
     mutating func collect(_ buffer: inout ByteBuffer) throws(HeadError) -> ByteBuffer? {
         if let failure { throw failure }
         let isFirst = self.kept.readableBytes == 0
@@ -84,8 +84,8 @@ package struct RequestHeadDecoder {
     /// `true` until the first byte of a head has been taken.
     package var isEmpty: Bool { self.collector.isEmpty }
 
-    /// Takes a head from `buffer` through its blank line and leaves what follows. Nil: it took everything and needs
-    /// more. After an error it stays failed; after a head it is ready for the next.
+    /// Takes a head from `buffer`, through its blank line, and leaves the bytes behind it. `nil` when it took
+    /// everything and needs more. After an error it stays failed; after a head it is ready for the next.
     package mutating func decode(_ buffer: inout ByteBuffer) throws(HeadError) -> RequestHead? {
         guard let bytes = try self.collector.collect(&buffer) else { return nil }
         let start = self.collector.scanner.start

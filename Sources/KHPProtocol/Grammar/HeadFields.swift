@@ -136,7 +136,7 @@ package struct HeadFields: Sendable {
         } ?? false
     }
 
-    /// Calls `body` with the bytes of the first value of that name; nil when there is no such field.
+    /// Calls `body` with the bytes of the first value with that name; `nil` without such a field.
     package func withFirst<Result>(_ name: String, _ body: (UnsafeRawBufferPointer) -> Result) -> Result? {
         var result: Result?
         self.forEachValue(of: name) { value in

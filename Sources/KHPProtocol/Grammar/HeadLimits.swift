@@ -21,7 +21,7 @@ package struct HeadLimits: Sendable, Hashable {
 
 /// Why bytes are not the head of an HTTP/1.1 message that we accept.
 package enum HeadError: Error, Equatable, Sendable {
-    /// Breaks RFC 9112; says what and in which line.
+    /// A breach of RFC 9112; names the rule and the line.
     case malformed(String)
     /// A line is longer than ``HeadLimits/lineBytes``.
     case lineTooLong(isStartLine: Bool)
@@ -40,7 +40,7 @@ package enum HeadError: Error, Equatable, Sendable {
         }
     }
 
-    /// One sentence without a final stop; repeats nothing of the peer's that could hold a credential.
+    /// One sentence without a final stop. Repeats no text of the peer that could hold a credential.
     package var message: String {
         switch self {
         case .malformed(let what): what

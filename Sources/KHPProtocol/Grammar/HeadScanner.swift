@@ -44,7 +44,7 @@ struct HeadScanner {
         return taken
     }
 
-    /// Goes on where the last call stopped. `bytes` holds the head from its first byte on, and perhaps what follows.
+    /// Goes on where the last call stopped. `bytes` begins with the head's first byte, and may go on behind the head.
     mutating func scan(_ bytes: UnsafeRawBufferPointer) -> Progress {
         let end = min(bytes.count, self.limits.headBytes)
         guard let base = bytes.baseAddress else { return .needsMore }
@@ -120,7 +120,7 @@ struct HeadScanner {
         return self.position >= self.limits.headBytes ? .failed(.headTooLarge) : .needsMore
     }
 
-    /// A head with each fold in it as one blank: what stands around the line's end goes with it (RFC 9112 section 5.2).
+    /// A head with each fold replaced by one blank, together with the white space around it (RFC 9112 section 5.2).
     static func unfolded(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
         var output: [UInt8] = []
         output.reserveCapacity(bytes.count)
@@ -169,7 +169,7 @@ struct HeadScanner {
         self.malformed("a carriage return without a line feed is not allowed")
     }
 
-    /// The first offset whose byte is no HTAB, SP, VCHAR or obs-text; eight bytes at a time.
+    /// The first offset with a byte other than HTAB, SP, VCHAR and obs-text. Checks eight bytes at a time.
     @inline(__always)
     static func endOfText(_ base: UnsafeRawPointer, from start: Int, to end: Int) -> Int {
         let ones: UInt64 = 0x0101_0101_0101_0101

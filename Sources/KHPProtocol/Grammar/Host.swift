@@ -1,7 +1,7 @@
 /// Host names and address literals as a URL and a Host field hold them (RFC 3986 section 3.2.2), brought to one
 /// spelling so that equal hosts compare equal.
 package enum Host {
-    /// The host in lower case, an IPv6 literal without brackets in the spelling of RFC 5952; throws what is wrong.
+    /// The host in lower case; an IPv6 literal without brackets, as RFC 5952 spells it.
     package static func normalised(_ text: ArraySlice<UInt8>) throws(GrammarError) -> String {
         guard let first = text.first else { throw GrammarError("the host is empty", at: text.startIndex) }
         if first == 0x5B {
@@ -35,7 +35,7 @@ package enum Host {
         return groups(text)?.flatMap { [UInt8(truncatingIfNeeded: $0 >> 8), UInt8(truncatingIfNeeded: $0)] }
     }
 
-    /// The text of an address of 4 or 16 bytes; other bytes, which are no address, in hexadecimal.
+    /// The text of an address of 4 or 16 bytes; other bytes in hexadecimal.
     static func spelled(address: [UInt8]) -> String {
         switch address.count {
         case 4: return address.map(String.init).joined(separator: ".")
@@ -103,7 +103,7 @@ package enum Host {
         return spelled(groups)
     }
 
-    /// The eight groups; nil when `text` is no IPv6 address.
+    /// The eight groups; `nil` unless `text` is an IPv6 address.
     private static func groups(_ text: ArraySlice<UInt8>) -> [UInt16]? {
         var groups: [UInt16] = []
         var gap: Int?

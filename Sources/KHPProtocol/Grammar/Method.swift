@@ -1,4 +1,4 @@
-/// The methods that IANA has registered; used only to tell early that bytes are no request (decision D19).
+/// The methods that IANA has registered. They only serve to notice early that bytes cannot become a request (D19).
 enum Method {
     static let registered: [StaticString] = [
         "GET", "ACL", "BASELINE-CONTROL", "BIND", "CHECKIN", "CHECKOUT", "CONNECT", "COPY", "DELETE", "HEAD", "LABEL",

@@ -8,7 +8,7 @@ enum PercentEncoding {
         case encoded
     }
 
-    /// `component` fit for a request line: bytes that are no ASCII percent-encoded one by one (D35), everything else
+    /// `component` fit for a request line: bytes beyond ASCII are percent-encoded one by one (D35), all others are
     /// checked. Control characters, spaces, backslashes and a percent sign without two hexadecimal digits are always
     /// refused.
     static func checked(

@@ -46,7 +46,7 @@ struct TextWriter {
 }
 
 extension ByteBuffer {
-    /// Appends what `body` writes, which is `capacity` bytes at most.
+    /// Appends the text that `body` writes: at most `capacity` bytes.
     mutating func writeText(capacity: Int, _ body: (inout TextWriter) -> Void) {
         writeWithUnsafeMutableBytes(minimumWritableBytes: capacity) { memory in
             var writer = TextWriter(memory: memory)

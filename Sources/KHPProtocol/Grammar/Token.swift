@@ -44,7 +44,7 @@ package enum Token {
     /// The top bit of each byte that is a letter or a hyphen, as nearly all of field names is.
     @inline(__always)
     private static func lettersAndHyphens(in word: UInt64) -> UInt64 {
-        // Seven bits and what is added stay within eight, so no byte touches the next.
+        // Seven bits and the addend stay within eight, so no byte touches the next.
         let folded = (word | ones &* 0x20) & ~tops
         let isFromA = folded &+ ones &* (0x80 - 0x61)
         let isBehindZ = folded &+ ones &* (0x7F - 0x7A)

@@ -1,5 +1,5 @@
-/// A URI reference cut into its five parts (RFC 3986 appendix B), and what resolving one against another needs.
-/// Nothing here is valid yet but where the cuts are; ``WebSocketURL`` checks the parts that it takes.
+/// A URI reference cut into its five parts (RFC 3986 appendix B), and the steps of resolving one against another. Only
+/// the cuts are right here; ``WebSocketURL`` checks the parts that it takes.
 struct URIReference {
     /// In lower case.
     var scheme: String?

@@ -37,8 +37,8 @@ public enum ConnectionEvent: Sendable {
     case violation(WebSocketError)
     /// A pong answered a ping of ours.
     case pong(roundTrip: Duration)
-    /// The socket was open and has closed. Nothing of that connection is told after it: messages that the application
-    /// had not taken yet when a peer left are not, though they can still be read.
+    /// The socket was open and has closed: the last event of its connection. Messages that the application had not
+    /// taken when a peer left can still be read, but are not reported.
     case closed(CloseInfo)
     /// The connection, or the whole connect, failed before it was open.
     case failed(WebSocketError)

@@ -2,9 +2,9 @@
 // that carry tokens. A name is judged by its words, so that it does not matter how they are joined or spelt.
 
 package enum SecretName {
-    /// Names that are those of credentials as a whole; in longer ones these words mean other things.
+    /// Names of credentials by themselves; in longer names these words mean other things.
     private static let names = Table(["auth", "code", "key", "pass", "sid", "sig"])
-    /// Words that mean a credential wherever they stand.
+    /// Words that mean a credential in any name.
     private static let words = Table([
         "authentication", "authorization", "bearer", "cookie", "cookie2", "hmac", "jwt", "otp", "pwd",
     ])
@@ -15,7 +15,7 @@ package enum SecretName {
         "cache", "foreign", "idempotency", "partition", "primary", "public", "routing", "socket", "sort", "surrogate",
         "websocket",
     ])
-    /// Parts that do within a name, whatever is joined to them: apiKey, JSESSIONID, X-Csrftoken.
+    /// Parts of a word that mean a credential, with any text around them: apiKey, JSESSIONID, X-Csrftoken.
     private static let parts = Table([
         "accesskey", "accountkey", "apikey", "authkey", "credential", "masterkey", "passphrase", "passwd", "password",
         "privatekey", "secret", "sessid", "session", "sharedkey", "signature", "signingkey", "subscriptionkey",
@@ -34,8 +34,8 @@ package enum SecretName {
         return name.withUnsafeBufferPointer { Self.isSecret($0) }
     }
 
-    /// Cuts the name into its words: parts between characters that are no letters or digits, and from each capital behind
-    /// a small letter on; api_key, api-key and apiKey are one name.
+    /// Cuts the name into its words: parts between characters that are no letters or digits, and from each capital
+    /// behind a small letter on; api_key, api-key and apiKey are one name.
     private static func isSecret(_ name: UnsafeBufferPointer<UInt8>) -> Bool {
         withUnsafeTemporaryAllocation(of: UInt8.self, capacity: name.count) { letters in
             var count = 0
@@ -100,8 +100,8 @@ package enum SecretName {
 }
 
 extension Redaction {
-    /// A list of subprotocols, as a field has it, without the tokens that travel in it: `bearer.…`, what follows an
-    /// element that is the name of a credential, and what is long and no word of anybody's.
+    /// The value of a field with subprotocols, without the tokens that travel in it: `bearer.…`, the element behind the
+    /// name of a credential, and long elements that are no words.
     package static func subprotocols(_ value: String) -> String {
         var output = ""
         var hidesNext = false
@@ -120,7 +120,7 @@ extension Redaction {
     /// One of them.
     package static func subprotocol(_ name: String) -> String {
         let bytes = Array(name.utf8)
-        // The word that says what follows: `bearer.`, `auth-`, `…authorization.k8s.io.`.
+        // The word that announces a token: `bearer.`, `auth-`, `…authorization.k8s.io.`.
         var start = 0
         var end: Int?
         for (index, byte) in bytes.enumerated() where byte == 0x2E || byte == 0x2D || byte == 0x5F || byte == 0x7E {

@@ -30,7 +30,7 @@ extension Redaction {
         return String(decoding: output, as: UTF8.self)
     }
 
-    /// From how many bytes on a part of a query without a name is hidden: nobody says what it is, and tokens are long.
+    /// The length in bytes from which a part of a query without a name is hidden: tokens are long.
     private static let namelessSecret = 16
 
     /// How deep URLs are looked for inside the parameters of others.
@@ -135,7 +135,7 @@ extension Redaction {
         case query
     }
 
-    /// White space, controls, quotation marks and angle brackets: what no URL holds and what stands around URLs.
+    /// White space, controls, quotation marks and angle brackets: no URL holds them, and they stand around URLs.
     private static func endsURL(_ byte: UInt8) -> Bool {
         byte <= 0x20 || byte == 0x7F || byte == 0x22 || byte == 0x3C || byte == 0x3E
     }
@@ -211,7 +211,7 @@ extension PercentEncoding {
         return high << 4 | low
     }
 
-    /// The bytes that a text stands for; what is no encoding stays as it is.
+    /// The bytes that a text stands for. A malformed escape stays as it is.
     static func decoded(_ text: ArraySlice<UInt8>) -> [UInt8] {
         guard text.contains(Bytes.percent) else { return Array(text) }
         var output: [UInt8] = []

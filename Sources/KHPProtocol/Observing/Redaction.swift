@@ -19,7 +19,7 @@ package enum Redaction {
             let isSubprotocol = Bytes.lowercasedASCII(name).hasSuffix("websocket-protocol")
             return isSubprotocol ? Self.subprotocols(value) : Self.shown(value)
         }
-        // The scheme is no secret and says what was tried.
+        // The scheme is not secret, and tells which login was tried.
         if let space = value.firstIndex(of: " "), name.lowercased().hasSuffix("authorization") {
             return "\(value[..<space]) \(Self.mark)"
         }

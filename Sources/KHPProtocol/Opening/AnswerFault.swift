@@ -1,5 +1,5 @@
-// Why an application's answer cannot be sent, in either handshake: what it says goes into lines of HTTP, and has to be
-// something that a client can read and has asked for. Whoever finds a fault answers 500 and tells the application.
+// The faults of an application's answer, in either handshake. Its texts go into lines of HTTP, and a client must be
+// able to read them and must have asked for them. A faulty answer becomes 500, and the application is told.
 
 package import HTTPTypes
 
@@ -41,7 +41,7 @@ package enum AnswerFault {
     private static func of(fields: HTTPFields) -> String? {
         for field in fields {
             if let fault = invalid(field.value, "the header field \(field.name.rawName)") { return fault }
-            // A blank is no part of a URI, and what a line break has become.
+            // A URI holds no blank; a line break has become one.
             if field.name == .location, field.value.isEmpty || field.value.utf8.contains(where: { $0 <= 0x20 }) {
                 return "The Location is empty or holds a blank."
             }

@@ -1,5 +1,5 @@
-// Which header fields an application may add to a handshake: those that neither frame the HTTP message nor belong to
-// the handshake itself.
+// The header fields that an application may add to a handshake. They neither frame the HTTP message nor belong to the
+// handshake itself.
 
 package import HTTPTypes
 

@@ -13,7 +13,7 @@ package struct CheckedRequest: Sendable {
     package let authority: Authority?
     /// Of the target; it begins with a slash, save for CONNECT and `OPTIONS *`.
     package let path: String
-    /// Of the target without the question mark; `nil` where there is none.
+    /// The target's query without the question mark; `nil` without a query.
     package let query: String?
 
     /// Throws the 400 that the request is owed.
@@ -47,8 +47,8 @@ package struct CheckedRequest: Sendable {
         }
     }
 
-    /// RFC 9112 section 6.1: HTTP/1.0 has none; beside a Content-Length it is how requests are smuggled; the content
-    /// ends only where chunked is the last coding, and the only one of its name.
+    /// RFC 9112 section 6.1: HTTP/1.0 has no Transfer-Encoding. Beside a Content-Length it smuggles requests. The
+    /// content has an end only when chunked is the last coding, and stands there once.
     private static func checkTransferEncoding(of head: RequestHead, _ known: KnownFields) throws(Refusal) {
         guard head.minorVersion == 1 else { throw .badRequest("Transfer-Encoding is not allowed in HTTP/1.0.") }
         guard !known.contains(.contentLength) else {

@@ -1,5 +1,5 @@
-// The entity of a server's own 4xx and 5xx, in either handshake: the code with its phrase, which every HTTP tool shows,
-// then for people what is wrong, and whether trying again can help (D39).
+// The body of a server's own 4xx and 5xx, in either handshake: the code with its phrase, which every HTTP tool shows,
+// then the fault for people, and whether trying again can help (D39).
 
 package import HTTPTypes
 package import NIOCore

@@ -16,8 +16,8 @@ package struct HixieKeys: Sendable, Equatable {
     package let key3: [UInt8]
     /// The seed of the fields' order; `nil` leaves them as they are listed.
     package let order: UInt64?
-    /// The sixteen bytes that answer them. Empty where the keys are no keys, or where libcrypto refuses MD5 by policy:
-    /// nothing equals it then.
+    /// The sixteen bytes that answer the keys. Empty for invalid keys, or when libcrypto refuses MD5 by policy: no
+    /// answer equals it then.
     package let expectedAnswer: [UInt8]
 
     package init(key1: String, key2: String, key3: [UInt8], order: UInt64? = nil) {
@@ -67,9 +67,9 @@ package struct HixieKeys: Sendable, Equatable {
 
     // MARK: Reading them
 
-    /// Why a key is none: each a symptom of something that is no client of the dialect (threat D2).
+    /// The faults of a key. None of them comes from a client of the dialect (threat D2).
     package enum Invalid: Error, Equatable {
-        /// Longer than any client makes it, or holding what is not printable.
+        /// Longer than any client makes it, or with a character that is not printable.
         case malformed
         case withoutDigits
         /// Its digits make more than 4,294,967,295.

@@ -48,8 +48,8 @@ enum HixieResponse {
             self.limits = limits
         }
 
-        /// Goes on with what there is: all that has come, from the first byte on. It makes no difference how that was
-        /// cut, and it fails as soon as nothing could mend it.
+        /// Goes on with all bytes so far, from the first one on. It makes no difference how they were cut, and it fails
+        /// at the first byte after which no continuation could be valid.
         mutating func read(_ bytes: UnsafeRawBufferPointer) throws(Invalid) -> HixieResponse {
             switch self.stage {
             case .statusLine:
@@ -84,7 +84,7 @@ enum HixieResponse {
             self.colon = nil
         }
 
-        /// True where a status line is that of a 101; any other response is ordinary HTTP.
+        /// Returns `true` for the status line of a 101. Any other response is ordinary HTTP.
         private mutating func isSwitching(_ line: UnsafeRawBufferPointer) throws(Invalid) -> Bool {
             let end = line.count - 1
             guard line.count >= 7, line.firstIndex(of: Bytes.carriageReturn) == end - 1,

@@ -1,5 +1,5 @@
-// The client's opening in the dialects before RFC 6455: what is written, and which answers are believed (H69-1 to
-// H69-4, W10-1 to W10-4, X76-1). The machine is that of `OpeningClient`.
+// The client's opening in the dialects before RFC 6455: the request's bytes, and the answers that are believed (H69-1
+// to H69-4, W10-1 to W10-4, X76-1). The machine is `OpeningClient`.
 
 import HTTPTypes
 import NIOCore
@@ -105,8 +105,8 @@ extension OpeningClientPlan {
         }
         guard !asked.isEmpty else { return nil }
         if count == 0, asked == [Subprotocols.extendedHandshake], self.subprotocols.count == 1 {
-            // Servers of the time that know no subprotocols answer none. What we asked for by ourselves they may
-            // decline, as newer ones do; what the application asked for they may not.
+            // Old servers that know no subprotocols answer none. They may decline our own, as newer servers do, but not
+            // the application's.
             return nil
         }
         guard count == 1, let value = fields.first(name), asked.contains(value) else {

@@ -1,12 +1,12 @@
-// The server's opening in the dialects before RFC 6455: which requests are theirs, what they must hold, and how they are
-// answered (H69-9, H69-10, W10-6, W10-7, X76-1).
+// The server's opening in the dialects before RFC 6455: the requests that belong to them, the fields these need, and
+// the answers (H69-9, H69-10, W10-6, W10-7, X76-1).
 
 import HTTPTypes
 import NIOCore
 
 extension OpeningServer {
-    /// How a request of an old dialect opens; `nil` for RFC 6455, and where no endpoint speaks such a dialect: then it is
-    /// refused as a request without a version. D1: by its fields.
+    /// How a request of an old dialect opens; `nil` for RFC 6455, and where no endpoint speaks such a dialect: then it
+    /// is refused as a request without a version. D1: by its fields.
     static func oldOpening(
         of head: RequestHead,
         _ known: KnownFields,
@@ -16,7 +16,7 @@ extension OpeningServer {
         guard isNumbered || dialects.count > 1 || dialects.first?.opening != .acceptKey else { return nil }
         let fields = head.fields
         if fields.contains("Sec-WebSocket-Version") || fields.contains("Sec-WebSocket-Key") {
-            // Threat D8: nobody speaks two dialects at once.
+            // Threat D8: no client speaks two dialects at once.
             guard !isNumbered else {
                 throw .badRequest("The request has the keys of two dialects.")
             }
@@ -26,7 +26,8 @@ extension OpeningServer {
         return dialects.contains { $0.opening == opening } ? opening : nil
     }
 
-    /// A request of an old dialect, whose head ends as every head does (D3). Unlike their texts, which would rather drop such a client, we tell it why.
+    /// A request of an old dialect, whose head ends as every head does (D3). Unlike their texts, which would rather
+    /// drop such a client, we tell it why.
     static func checkOld(
         _ request: CheckedRequest,
         _ opening: Dialect.Opening

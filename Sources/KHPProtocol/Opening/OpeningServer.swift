@@ -18,15 +18,15 @@ package struct OpeningServer {
     /// `true` until the first byte of a request has arrived.
     package var isIdle: Bool { self.decoder.isEmpty }
 
-    /// Takes what has arrived: a WebSocket request, a refusal, or `nil` for more. Bytes behind the head stay in
-    /// `input`.
+    /// Reads a WebSocket request from `input`; `nil` when it needs more. Throws the refusal of any other. Bytes behind
+    /// the head stay in `input`.
     package mutating func receive(_ input: inout ByteBuffer) throws(Refusal) -> OpeningRequest? {
         guard let head = try self.receiveHead(&input) else { return nil }
         return try Self.check(head)
     }
 
-    /// The first part of ``receive(_:)``. What follows is ``CheckedRequest``, for whatever the request asks, and then
-    /// for those that ask for a WebSocket ``check(_:dialects:isUpgrade:)``.
+    /// The first part of ``receive(_:)``. ``CheckedRequest`` follows for every request, then
+    /// ``check(_:dialects:isUpgrade:)`` for the requests of a WebSocket.
     package mutating func receiveHead(_ input: inout ByteBuffer) throws(Refusal) -> RequestHead? {
         guard !self.refused else { return nil }
         do throws(HeadError) {
@@ -65,7 +65,7 @@ package struct OpeningServer {
         if let opening = try oldOpening(of: head, known, among: dialects) {
             return try checkOld(request, opening)
         }
-        // A WebSocket request has no content, and whatever frames one is a way to smuggle (threat A3).
+        // A WebSocket request has no content, and a field that frames one can smuggle a request (threat A3).
         guard !known.contains(.transferEncoding) else { throw .badRequest("Transfer-Encoding is not allowed.") }
         guard !known.contains(.contentLength) || fields.contentLength == .bytes(0) else {
             throw .badRequest("Content is not allowed.")

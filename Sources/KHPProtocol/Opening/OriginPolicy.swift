@@ -61,7 +61,7 @@ public struct OriginPolicy: Sendable, Hashable {
     }
 }
 
-/// Scheme, host and port of a page (RFC 6454); the opaque origin `null` is none of these.
+/// Scheme, host and port of a page (RFC 6454). The opaque origin `null` has none.
 private struct Origin: Sendable, Hashable {
     let scheme: String
     /// Without the scheme's default port.

@@ -1,4 +1,4 @@
-// Why a request is no acceptable one, and the answer to it.
+// A request that is refused, and the answer to it.
 
 package import HTTPTypes
 package import NIOCore
@@ -7,7 +7,7 @@ package import NIOCore
 package struct Refusal: Error, Sendable, Equatable {
     /// The answer to the peer.
     package var answer: ServerAnswer
-    /// One sentence for the peer and the log; repeats nothing of the peer's that could be a credential.
+    /// One sentence for the peer and the log. Repeats no text of the peer that could be a credential.
     package var explanation: String
     /// The method to answer; content is left out for HEAD.
     package var method: String
@@ -68,7 +68,7 @@ package struct Refusal: Error, Sendable, Equatable {
         Refusal(403, "The origin is not one that this endpoint serves.")
     }
 
-    /// The Host field names nobody here (threat A14).
+    /// The Host field names a host that is not served here (threat A14).
     package static func misdirected(method: String = "GET") -> Refusal {
         Refusal(421, "The Host field names no host of this server.", method: method)
     }

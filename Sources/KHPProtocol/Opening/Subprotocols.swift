@@ -9,8 +9,8 @@ package enum Subprotocols {
         extendedHandshake ? [Self.extendedHandshake] + application : application
     }
 
-    /// Throws unless every name is one of its dialect and none comes twice (RFC 6455 section 4.1, item 10), nor is one
-    /// x-kaazing-handshake: that is this stack's to offer.
+    /// Throws unless every name is valid in the dialect and stands there once (RFC 6455 section 4.1, item 10).
+    /// x-kaazing-handshake is not allowed: this stack offers it by itself.
     /// - Parameter dialect: that of the opening; the extended handshake speaks tokens in every one (D42).
     package static func validate(
         _ application: [String],
@@ -48,7 +48,7 @@ package enum Subprotocols {
         case .acceptKey: Token.isToken(name)
         case .twoKeys: !name.isEmpty && name.utf8.allSatisfy { (0x21...0x7E).contains($0) }
         case .invariant:
-            // Blanks around a field's value are none of it.
+            // Blanks around a field's value are not part of it.
             name.utf8.first != Bytes.space && name.utf8.last != Bytes.space && !name.isEmpty
                 && name.utf8.allSatisfy { (0x20...0x7E).contains($0) }
         }

@@ -45,7 +45,7 @@ struct ConnectTunnel: Sendable {
         self.decoder = ResponseHeadDecoder(limits: limits.openingHead)
     }
 
-    /// True while a refusal is there but for the rest of its content.
+    /// `true` while only the rest of a refusal's content is missing.
     var awaitsContent: Bool {
         if case .entity = self.state { true } else { false }
     }

@@ -92,7 +92,7 @@ public struct Proxy: Sendable, Hashable {
     /// `true` when there are a user and a password for the proxy.
     public var hasCredentials: Bool { self.user != nil }
 
-    /// Host and port: what its challenges and its credentials are bound to (threat G8).
+    /// Host and port, to which its challenges and credentials are bound (threat G8).
     package var authority: String { "\(Host.bracketed(self.host)):\(self.port)" }
 
     private static func decoded(_ text: ArraySlice<UInt8>, what: String) throws(WebSocketError) -> String {

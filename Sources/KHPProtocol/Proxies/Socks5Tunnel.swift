@@ -71,7 +71,7 @@ struct Socks5Tunnel: Sendable {
         switch action {
         case .established, .failed: self.state = .done
         case .send where self.input.readableBytes > 0:
-            // The proxy cannot know yet what it answers there.
+            // The proxy cannot know the question yet that it answers there.
             self.state = .done
             return TunnelFailure.invalid(self.proxy, "it answers before it was asked")
         default: break

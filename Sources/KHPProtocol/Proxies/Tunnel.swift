@@ -1,4 +1,4 @@
-// A tunnel through a proxy, whatever is spoken with it: the one face of the three machines (R-P1).
+// A tunnel through a proxy of any kind: the common face of the three machines (R-P1).
 
 package import NIOCore
 
@@ -74,8 +74,8 @@ package struct Tunnel: Sendable {
         return action
     }
 
-    /// True while a proxy's refusal is there but for its content, which is waited for no longer than
-    /// ``Limits/Fixed/contentWait`` (D28): then ``timeReached()``.
+    /// `true` while only the content of a proxy's refusal is missing. It is waited for no longer than
+    /// ``Limits/Fixed/contentWait`` (D28); then call ``timeReached()``.
     package var awaitsContent: Bool {
         if case .connect(let tunnel) = self.machine { tunnel.awaitsContent } else { false }
     }
@@ -89,7 +89,7 @@ package struct Tunnel: Sendable {
         }
     }
 
-    /// There is no time left.
+    /// Tells the machine that the time is over.
     package mutating func timeReached() -> TunnelAction {
         switch self.machine {
         case .connect(var tunnel): return self.take(tunnel.timeReached(), .connect(tunnel))
@@ -105,7 +105,7 @@ package struct Tunnel: Sendable {
 }
 
 extension Tunnel: CustomReflectable {
-    /// Shows neither user and password nor what is sent for them.
+    /// Shows neither user nor password, nor the bytes made of them.
     package var customMirror: Mirror { Mirror(self, children: []) }
 }
 

@@ -35,7 +35,7 @@ private func locations(of response: HandshakeResponse, at url: WebSocketURL?) ->
     }
 }
 
-/// The targets of `Link: <target>; rel="alternate"` (RFC 8288 section 3); what is malformed ends the list.
+/// The targets of `Link: <target>; rel="alternate"` (RFC 8288 section 3). A malformed link ends the list.
 private func alternates(_ value: String) -> [String] {
     var targets: [String] = []
     var scanner = FieldScanner(value)

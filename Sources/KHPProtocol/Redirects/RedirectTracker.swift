@@ -88,7 +88,7 @@ package struct RedirectTracker: Sendable {
                 cookies: cookiesSent ?? cookies(current)
             )
         )
-        // D32: those that mean the same are one (``choices(of:at:)``); of others nobody can tell which is meant.
+        // D32: locations with the same meaning are one (``choices(of:at:)``). Different ones cannot be followed.
         guard status == 300 || candidates.count <= 1 else {
             throw WebSocketError(
                 .redirectRefused,

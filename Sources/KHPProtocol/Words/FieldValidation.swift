@@ -1,6 +1,6 @@
 package import HTTPTypes
 
-/// Checks what callers of the public interface want in a head, before any of it is written (threats A7, A15).
+/// Checks texts of the public interface before they are written into a head (threats A7, A15).
 package enum FieldValidation {
     /// The name must be a token, the value free of control characters other than HTAB.
     package static func validate(name: String, value: String) throws(WebSocketError) {

@@ -3,7 +3,7 @@ public import NIOCore
 
 /// An HTTP response that a handshake got, in the opening handshake or inside the WebSocket.
 public struct HandshakeResponse: Sendable, CustomStringConvertible {
-    /// The largest ``entity`` that is kept, in bytes; what is longer is cut.
+    /// The largest ``entity`` that is kept, in bytes. A longer one is cut.
     public static let maximumEntityBytes = 65536
 
     /// The status code, 100…999.

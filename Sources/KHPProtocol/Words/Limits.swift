@@ -40,7 +40,7 @@ package struct Limits: Sendable, Hashable {
     /// How long a server waits for the replay after it sent a challenge. A person may have to type.
     package var challengeReplayTimeout: TimeAmount = .seconds(60)
 
-    /// How long a client's challenge handler may take. Twice what servers wait, so that the server decides.
+    /// How long a client's challenge handler may take: twice as long as servers wait, so that the server decides.
     package var challengeHandlerTimeout: TimeAmount = .seconds(120)
 
     /// How long a client waits altogether after the first 202 for the final response.
@@ -94,7 +94,7 @@ public struct MessageLimits: Sendable, Hashable {
 }
 
 extension Limits {
-    /// Bounds that follow from the protocol and that nobody has a reason to change.
+    /// Bounds that follow from the protocol. There is no reason to change them.
     package enum Fixed {
         /// WebSocket messages that one extended request or response may be split into.
         package static let extendedMessages = 16
@@ -139,7 +139,7 @@ extension Limits {
         /// 6455 section 4.1 asks for a reasonably low number (D38).
         package static let connectsThroughProxies = 32
 
-        /// How long one address of a host is tried alone, before the next one as well (RFC 8305 section 5).
+        /// How long one address of a host is tried alone; then the next one is tried as well (RFC 8305 section 5).
         package static let connectionAttemptDelay = TimeAmount.milliseconds(250)
 
         // TCP's own keep-alive. A peer that has vanished is noticed after two minutes, where neither pings nor writes

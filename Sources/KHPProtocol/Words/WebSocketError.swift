@@ -7,7 +7,7 @@ public struct WebSocketError: Error, Sendable {
     public var code: Code
     /// The reason within ``code``, where there are several to act on.
     public var detail: Detail?
-    /// One sentence that says what happened and, where that helps, what to do.
+    /// One sentence on the failure and, where it helps, the advice.
     public var message: String
     /// The URL of the hop that failed.
     public var url: WebSocketURL? {

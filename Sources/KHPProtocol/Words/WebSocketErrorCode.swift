@@ -26,13 +26,13 @@ extension WebSocketError {
         public static let timeout = Code("timeout")
         /// The server answered the opening handshake with a status other than 101.
         public static let openingRefused = Code("opening-refused")
-        /// The answer to the opening handshake is no valid one.
+        /// The answer to the opening handshake is not valid.
         public static let openingInvalid = Code("opening-invalid")
         /// The server declined the extended handshake that the configuration requires.
         public static let extendedRequired = Code("extended-required")
         /// The server did not agree on an extension that the configuration requires.
         public static let extensionRequired = Code("extension-required")
-        /// An extension in force at this end threw something of its own over a message.
+        /// An extension at this end threw an error of its own over a message.
         public static let extensionFailed = Code("extension-failed")
         /// The extended handshake was answered with a status that refuses.
         public static let extendedRefused = Code("extended-refused")
@@ -50,9 +50,9 @@ extension WebSocketError {
         public static let redirectMethod = Code("redirect-method")
         /// No credentials for a challenge, or they were refused.
         public static let authenticationFailed = Code("authentication-failed")
-        /// The proxy wants credentials, and there are none that it takes.
+        /// The proxy wants credentials, and none that it accepts are known.
         public static let proxyAuthenticationRequired = Code("proxy-authentication-required")
-        /// The proxy does not open a tunnel to the server; what it answered is the error's response, for an HTTP proxy.
+        /// The proxy does not open a tunnel to the server. An HTTP proxy's answer is the error's response.
         public static let proxyRefused = Code("proxy-refused")
         /// The proxy's answer is not valid.
         public static let proxyInvalid = Code("proxy-invalid")

@@ -4,7 +4,8 @@ public import NIOCore
 
 /// One whole WebSocket message.
 ///
-/// RFC 6455 knows two kinds (section 5.6): text, which is always valid UTF-8, and binary. Fragmentation is not visible here.
+/// RFC 6455 knows two kinds (section 5.6): text, which is always valid UTF-8, and binary. Fragmentation is not visible
+/// here.
 public enum WebSocketMessage: Sendable, Equatable {
     /// A text message (opcode 1).
     case text(String)
@@ -39,7 +40,7 @@ public struct SendOptions: OptionSet, Sendable, Hashable {
         self.rawValue = rawValue
     }
 
-    /// Never compress this message. For one that holds a secret beside text that somebody else can choose: from the
-    /// length of what is sent the secret could be guessed.
+    /// Never compress this message. Meant for a secret beside text that somebody else can choose: the compressed length
+    /// would give the secret away.
     public static let uncompressed = SendOptions(rawValue: 1)
 }

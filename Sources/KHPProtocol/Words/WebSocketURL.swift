@@ -11,7 +11,7 @@ public struct WebSocketURL: Sendable, Hashable {
     public let port: Int
     /// The path; `/` at least.
     public let path: String
-    /// The query without its question mark; nil where there is none, empty where there is just the mark.
+    /// The query without its question mark; `nil` without a query, empty when the mark stands alone.
     public let query: String?
 
     /// From parts that are known to be valid.
@@ -160,7 +160,7 @@ public struct WebSocketURL: Sendable, Hashable {
         return WebSocketURL(isSecure: isSecure, authority: authority, path: target, query: query)
     }
 
-    /// The same for all spellings of one resource: what redirect loops are found by (KHP-E16).
+    /// A key that all spellings of one resource share. Redirect loops are found by it (KHP-E16).
     package var loopKey: String {
         // Dots may have been encoded, and so segments of them.
         let path = String(
@@ -200,7 +200,7 @@ extension WebSocketURL: CustomStringConvertible {
 }
 
 extension WebSocketURL: CustomDebugStringConvertible, CustomReflectable {
-    /// As ``redacted``, so that what holds a URL does not show its secrets when it is printed.
+    /// As ``redacted``: a value that holds a URL does not show its secrets when it is printed.
     public var debugDescription: String { self.redacted }
 
     /// Shows no more than ``redacted`` does.

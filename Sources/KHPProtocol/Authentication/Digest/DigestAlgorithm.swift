@@ -32,7 +32,7 @@ public enum DigestAlgorithm: String, Sendable, Hashable, CaseIterable {
         }
     }
 
-    /// The form of this hash function that is not bound to a session: what stored keys are made with.
+    /// The form of this hash function that is not bound to a session. Stored keys are made with it.
     public var base: DigestAlgorithm {
         switch self {
         case .md5, .md5Session: .md5
@@ -62,7 +62,7 @@ public enum DigestAlgorithm: String, Sendable, Hashable, CaseIterable {
         return isDone ? Hexadecimal.encode(digest.prefix(Int(length))) : ""
     }
 
-    /// The hash of the bytes that a text stands for: what a server sent is hashed as it came.
+    /// The hash of the bytes that a text stands for: a server's text is hashed as it came.
     package func hash(_ text: String) -> String { self.hash(FieldText.bytes(of: text)) }
 
     /// Fetched once; OpenSSL's method objects live as long as the process and may be used from any thread.

@@ -1,10 +1,10 @@
-// The value of Authorization that answers a Digest challenge (RFC 7616 section 3.4), read strictly: whatever is missing,
-// there twice or of another form is no answer.
+// The value of Authorization that answers a Digest challenge (RFC 7616 section 3.4), read strictly: a parameter that is
+// missing, doubled or malformed makes it invalid.
 
 package import NIOCore
 
 package struct DigestAuthorization: Sendable, Hashable {
-    /// The user's name, or where ``isUserHashed`` what stands in for it.
+    /// The user's name; its hash when ``isUserHashed``.
     package let user: String
     package let isUserHashed: Bool
     package let realm: String
@@ -19,7 +19,7 @@ package struct DigestAuthorization: Sendable, Hashable {
     package let nonceCount: UInt32
     package let opaque: String?
 
-    /// Throws what is wrong; the message repeats nothing of the value.
+    /// Throws the fault; its message repeats no part of the value.
     package init(_ value: String) throws(GrammarError) {
         let parsed = try parseChallenges(fieldValues: [value])
         guard let given = parsed.first, parsed.count == 1, given.isScheme("Digest"), given.token68 == nil else {

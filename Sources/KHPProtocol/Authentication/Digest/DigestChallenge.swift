@@ -1,5 +1,5 @@
-// A challenge of the Digest scheme as a client reads it (RFC 7616 section 3.3): what is usable is a value, what is not
-// says why.
+// A challenge of the Digest scheme as a client reads it (RFC 7616 section 3.3): a usable one is a value, any other an
+// error with the reason.
 
 /// A server's challenge in the scheme Digest.
 package struct DigestChallenge: Sendable, Hashable {
@@ -23,8 +23,8 @@ package struct DigestChallenge: Sendable, Hashable {
     /// `true` when the user name is to be hidden (section 3.4.4).
     package var hashesUser: Bool
 
-    /// Reads the parameters, whose names are in lower case. A `domain` is passed over: what one origin says does not
-    /// widen where credentials go (D12).
+    /// Reads the parameters, whose names are in lower case. A `domain` is skipped: an origin cannot widen the reach of
+    /// its credentials (D12).
     package init(parameters: [String: String]) throws(Unusable) {
         guard let realm = parameters["realm"] else { throw Unusable(message: "it has no realm") }
         guard let nonce = parameters["nonce"], !nonce.isEmpty else { throw Unusable(message: "it has no nonce") }
@@ -33,7 +33,7 @@ package struct DigestChallenge: Sendable, Hashable {
             throw Unusable(message: "its algorithm is unknown")
         }
         guard !algorithm.hash("").isEmpty else { throw Unusable(message: "libcrypto does not allow its algorithm") }
-        // A list of nothing is as good as no list; names that nobody knows are passed over where another is left.
+        // An empty list equals no list; unknown names are skipped when another is left.
         let offered = (parameters["qop"] ?? "").utf8.split(separator: Bytes.comma).map { element in
             Array(element).withUnsafeBytes { String(decoding: Bytes.trimmed($0), as: UTF8.self) }
         }.filter { !$0.isEmpty }

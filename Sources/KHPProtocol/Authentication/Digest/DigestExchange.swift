@@ -55,7 +55,7 @@ package struct DigestExchange: Sendable {
         return String(repeating: "0", count: 8 - digits.count) + digits
     }
 
-    /// The `response` of the request: `key` is what ``DigestKey/make(user:realm:password:algorithm:)`` gives.
+    /// The `response` of the request. `key` comes from ``DigestKey/make(user:realm:password:algorithm:)``.
     package func response(key: String) -> String { self.digest(key: key, method: self.method, entity: self.entity) }
 
     /// The `rspauth` of the answer to it (section 3.5): the same without a method, over the answer's content.

@@ -7,7 +7,7 @@
 //     microseconds since 1970    HMAC-SHA-256 over the two before it, realm and opaque, cut to 128 bits
 
 package struct DigestNonce: Sendable, Hashable {
-    /// Microseconds since 1970, by the clock of whoever issued it.
+    /// Microseconds since 1970, by the issuer's clock.
     package let issued: UInt64
     let random: UInt64
     let moreRandom: UInt32
@@ -36,7 +36,7 @@ package struct DigestNonceSeal: Sendable {
         return Base64.encode(head + self.seal(head))
     }
 
-    /// The nonce of that text; `nil` when it is none that was made with this key for this realm.
+    /// Reads a nonce; `nil` unless it was made with this key for this realm.
     package func read(_ text: String) -> DigestNonce? {
         guard text.utf8.count == 48, let bytes = Base64.decode(text), bytes.count == 36 else { return nil }
         guard MessageAuthenticationCode.isEqual(bytes[20...], self.seal(Array(bytes[..<20]))) else { return nil }

@@ -68,7 +68,7 @@ extension DigestProof: CustomStringConvertible, CustomReflectable {
 package struct RequestAuthorization: Sendable {
     /// The value of Authorization.
     package var value: String
-    /// For Digest: what the answer may have to prove.
+    /// For Digest: the proof that the answer may owe.
     package var proof: DigestProof?
 
     package init(_ value: String, proof: DigestProof? = nil) {

@@ -79,7 +79,7 @@ package struct DigestSession: Sendable {
         )
     }
 
-    /// The server gives another nonce for what comes next: `nextnonce` (section 3.5).
+    /// Takes the server's nonce for the next request: `nextnonce` (section 3.5).
     package mutating func take(nextNonce: String) {
         guard !nextNonce.isEmpty, nextNonce != self.challenge.nonce else { return }
         self.challenge.nonce = nextNonce

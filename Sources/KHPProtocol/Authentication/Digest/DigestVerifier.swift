@@ -11,14 +11,14 @@ package struct DigestVerifier: Sendable {
     package struct Claim: Sendable {
         package let authorization: DigestAuthorization
         let exchange: DigestExchange
-        /// `nil` where the nonce is none of ours.
+        /// `nil` when the nonce is not ours.
         let nonce: DigestNonce?
     }
 
     package enum Verdict: Sendable {
         /// Right, and never seen before.
         case right(DigestConfirmation)
-        /// Right but for the nonce: the client may answer again without asking anybody (`stale=true`).
+        /// All is right except the nonce: the client may answer again without asking anybody (`stale=true`).
         case stale
         case wrong
     }
@@ -87,7 +87,7 @@ package struct DigestVerifier: Sendable {
         return Claim(
             authorization: given,
             exchange: given.exchange(method: method, entity: entity),
-            // Another opaque is that of another key, as its nonce is.
+            // Another opaque belongs to another key, and so does its nonce.
             nonce: opaque == self.seal.opaque ? self.seal.read(given.nonce) : nil
         )
     }
@@ -112,7 +112,7 @@ package struct DigestVerifier: Sendable {
         return .right(DigestConfirmation(exchange: exchange, key: key))
     }
 
-    /// A key that nobody has, as long as that of a user.
+    /// A key that no user has, of the same length as a user's.
     private func decoy(for algorithm: DigestAlgorithm) -> String {
         String(repeating: "0", count: algorithm.digits)
     }

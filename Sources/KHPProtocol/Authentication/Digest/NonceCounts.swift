@@ -1,6 +1,6 @@
-// Which counts of which nonces were used (threat G5), in bounded memory. To forget is safe: each nonce that is dropped
-// raises the floor, and whatever was issued no later than the floor counts as stale from then on. So neither a full
-// table nor a clock that jumps lets a request through twice.
+// The counts that were used with each nonce (threat G5), in bounded memory. To forget is safe: each dropped nonce
+// raises the floor, and every nonce issued up to the floor counts as stale from then on. So neither a full table nor a
+// clock that jumps lets a request through twice.
 
 package struct NonceCounts: Sendable {
     /// The standing of a nonce whose answer was right.
@@ -34,8 +34,8 @@ package struct NonceCounts: Sendable {
 
     package var count: Int { self.counts.count }
 
-    /// A right answer used `nonce` with `count` at `now`, in microseconds since 1970. Call it for nothing else: what an
-    /// attacker without a password can make must not fill the table.
+    /// A right answer used `nonce` with `count` at `now`, in microseconds since 1970. Call it for right answers alone:
+    /// an attacker without a password must not fill the table.
     package mutating func use(_ nonce: DigestNonce, count: UInt32, now: UInt64) -> Use {
         while let oldest = self.byAge.first, self.isTooOld(oldest, now) { self.drop() }
         guard nonce.issued > self.floor, !self.isTooOld(nonce, now), nonce.issued <= now.addingSaturated(Self.skew)
