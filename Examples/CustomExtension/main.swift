@@ -17,7 +17,7 @@ let url = "ws://127.0.0.1:\(try await server.boundAddress().port ?? 0)/echo"
 
 var configuration = WebSocketClient.Configuration()
 configuration.extensions = [Numbering(from: 100)]
-configuration.observer = { event, _ in
+configuration.observe = { event, _ in
     if case .frameSent(let frame) = event, frame.kind == "text" { print("on the wire:", String(buffer: frame.payload)) }
 }
 

@@ -27,7 +27,7 @@ let url = "ws://127.0.0.1:\(try await server.boundAddress().port ?? 0)/desk"
 
 var configuration = WebSocketClient.Configuration()
 configuration.challengeHandler = LoginChallengeHandler(user: "joe", password: "welcome")
-configuration.observer = { event, _ in
+configuration.observe = { event, _ in
     if case .challenge(let scheme, let realm, let layer, _) = event {
         print("asked for \(scheme) in \(realm ?? "no realm"), in the \(layer) handshake")
     }

@@ -23,7 +23,7 @@ let url = "ws://127.0.0.1:\(try await server.boundAddress().port ?? 0)/orders"
 var configuration = WebSocketClient.Configuration()
 configuration.extensions = [Signing(key: key), PerMessageDeflate()]
 configuration.requiredExtensions = ["x-signed"]
-configuration.observer = { event, _ in
+configuration.observe = { event, _ in
     if case .frameSent(let frame) = event, frame.kind == "binary" {
         print("signed: \(frame.bytes) bytes, compressed: \(frame.wireBytes < frame.bytes)")
     }

@@ -96,7 +96,7 @@ func times() -> WebSocketClient {
 
 func observed() -> WebSocketClient {
     var configuration = WebSocketClient.Configuration()
-    configuration.observer = { event, connection in
+    configuration.observe = { event, connection in
         switch event {
         case .extendedResponse(_, let status, let action, _): print(connection.id, status, action)
         case .redirect(let from, let to, let status, _): print(connection.id, status, from.redacted, to.redacted)

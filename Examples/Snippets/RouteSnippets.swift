@@ -9,7 +9,7 @@ func redirects(_ configuration: inout WebSocketClient.Configuration) {
     configuration.redirects.follows308 = true
     configuration.redirects.choose = { alternatives in alternatives.first { $0.contains("/eu/") } }
     // Called for each target with its addresses, which are then the ones dialled.
-    configuration.redirects.permits = { step, addresses in
+    configuration.redirects.permit = { step, addresses in
         addresses.allSatisfy { !($0.ipAddress ?? "").hasPrefix("169.254.") }
     }
 }
@@ -23,7 +23,7 @@ func cookies(_ configuration: inout WebSocketClient.Configuration) throws {
 func reconnecting(_ client: WebSocketClient) async throws {
     var policy = ReconnectPolicy()
     policy.attempts = 20
-    policy.observer = { print("attempt \($0.attempt) in \($0.delay): \($0.cause)") }
+    policy.observe = { print("attempt \($0.attempt) in \($0.delay): \($0.cause)") }
     try await client.withReconnection(to: "wss://example.com/trades", policy: policy) { socket in
         try await socket.send("subscribe")
         for try await message in socket.messages { print(message) }

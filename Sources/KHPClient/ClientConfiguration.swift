@@ -68,16 +68,17 @@ extension WebSocketClient {
         public var delivery = Delivery.messages
         /// Where to log; credentials never appear.
         public var logger: Logger?
-        /// Sees every step of every connection, on its event loop: be quick and do not block.
-        public var observer: (@Sendable (ConnectionEvent, ConnectionInfo) -> Void)?
-        /// Makes a channel handler for each connection, that of a redirect or of a reconnect too, to watch or record the
-        /// bytes that pass, such as swift-nio-extras' `NIOWritePCAPHandler`. It stands just above TLS, or TCP where there
-        /// is none, so it sees all in clear, credentials too. Through a proxy it sees the tunnel being asked for first,
-        /// and then what goes through it: where that is TLS, it is taken out of the pipeline and put back in above it.
+        /// Called with each step of each connection, on its event loop: must be quick and must not block.
+        public var observe: (@Sendable (_ event: ConnectionEvent, _ connection: ConnectionInfo) -> Void)?
+        /// Makes a channel handler that watches or records the bytes of a connection, such as swift-nio-extras'
+        /// `NIOWritePCAPHandler`. Called for each connection, those of redirects and reconnects too, on its event loop
+        /// once TCP is connected; not for other addresses of the host that were tried and given up.
         ///
-        /// Called with the channel on its event loop, once it is connected; connections to other addresses of the host
-        /// that were tried and given up are not seen. The handler has to pass on all that it sees as it is.
-        public var tap: (@Sendable (any Channel) -> (any ChannelHandler & RemovableChannelHandler))?
+        /// The handler stands just above TLS, or above TCP where there is none, so it sees everything in clear,
+        /// credentials too. Through a proxy it sees the request for the tunnel first and then the bytes in the tunnel;
+        /// where these are TLS, it is removed from the pipeline for the handshake and added again above it. It has to
+        /// pass on all that it sees unchanged.
+        public var makeTap: (@Sendable (_ channel: any Channel) -> (any ChannelHandler & RemovableChannelHandler))?
         /// Finds the addresses of a name; the system's resolver, but in tests.
         package var lookUp: HostResolver.LookUp = HostResolver.systemLookUp
 
@@ -144,13 +145,14 @@ extension WebSocketClient {
         public var follows308 = false
         /// Whether a redirect may lead from wss to ws.
         public var allowsDowngrade = false
-        /// Chooses among the alternatives of a 300, given as the server wrote them, relative or not; `nil` leaves it to
-        /// the client, which takes the first usable one.
-        public var choose: (@Sendable ([String]) async -> String?)?
-        /// Whether to follow a redirect that all else allows, asked once its host is resolved; the addresses are then
-        /// the ones that are dialled (threat F8), now and when the same host is met again in this connect. They are
-        /// empty where a proxy resolves the name. It has to answer within ``Timeouts/total``.
-        public var permits: (@Sendable (RedirectStep, [SocketAddress]) async -> Bool)?
+        /// Chooses one of the alternatives of a 300, given as the server wrote them, relative or not. `nil` leaves the
+        /// choice to the client, which takes the first usable one.
+        public var choose: (@Sendable (_ alternatives: [String]) async -> String?)?
+        /// Decides about a redirect that all else allows, once its host is resolved; `false` ends the connect. A name
+        /// cannot mean another address afterwards (DNS rebinding): the client dials these addresses, now and when it
+        /// meets the host again in this connect. They are empty where a proxy resolves the name. Has to answer within
+        /// ``Timeouts/total``.
+        public var permit: (@Sendable (_ step: RedirectStep, _ addresses: [SocketAddress]) async -> Bool)?
 
         /// The defaults: all targets but a downgrade, five hops.
         public init() {}

@@ -20,7 +20,7 @@ final class ClientSession: ConnectionDelegate {
     private let info: ConnectionInfo
     private let usesTLS: Bool
     private let configuration: WebSocketClient.Configuration
-    private var observer: (@Sendable (ConnectionEvent, ConnectionInfo) -> Void)? { self.configuration.observer }
+    private var observer: (@Sendable (ConnectionEvent, ConnectionInfo) -> Void)? { self.configuration.observe }
     /// Makes what takes the messages on the event loop; `nil` where the socket's owner takes them.
     var makeMessageHandler: (@Sendable () -> any MessageHandler)?
 

@@ -78,7 +78,7 @@ extension ConnectLoop {
         self.info.peer = winner.address.peerName
         do {
             let makeHandler = try self.handler(for: plan, steps: steps)
-            try await winner.dialled.take(tls: tls, tap: self.configuration.tap, makeHandler: makeHandler)
+            try await winner.dialled.take(tls: tls, tap: self.configuration.makeTap, makeHandler: makeHandler)
             return (winner.dialled.channel, winner.permit)
         } catch let error as WebSocketError {
             winner.giveUp()
@@ -121,7 +121,7 @@ extension ConnectLoop {
         settings.timeouts = configuration.timeouts.ofConnection
         settings.keepAlive = configuration.keepAlive
         settings.delivery = configuration.delivery
-        settings.isObserved = configuration.observer != nil
+        settings.isObserved = configuration.observe != nil
         let shared = settings
         let makeMessageHandler = self.makeMessageHandler
         // Checked here, so that what a caller put wrong is thrown before anything is dialled.

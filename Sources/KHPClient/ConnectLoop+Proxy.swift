@@ -78,7 +78,7 @@ extension ConnectLoop {
                         through: proxy,
                         tls: proxyTLS,
                         deadline: limit,
-                        tap: self.configuration.tap
+                        tap: self.configuration.makeTap
                     )
                     return try await self.follow(connection, plan, proxy, limit: &limit, &permit, steps: steps)
                 } onCancel: {

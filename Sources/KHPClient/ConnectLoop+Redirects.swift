@@ -29,7 +29,7 @@ extension ConnectLoop {
         through proxy: Proxy?,
         until limit: NIODeadline
     ) async throws -> [SocketAddress] {
-        guard let permits = self.configuration.redirects.permits else {
+        guard let permits = self.configuration.redirects.permit else {
             return try await self.resolve(url, through: proxy, until: limit)
         }
         if proxy != nil {

@@ -67,7 +67,7 @@ struct ConnectLoop {
                 WebSocketError(.cancelled, "The connect was cancelled.", url: self.attempt.url)
             )
             self.observe(.failed(error))
-            throw error
+            throw CancellationError()
         } catch {
             var error = TransportFailure.describe(error, usesTLS: self.attempt.url.isSecure)
             error.url = error.url ?? self.attempt.url
@@ -78,7 +78,7 @@ struct ConnectLoop {
     }
 
     func observe(_ event: ConnectionEvent) {
-        self.configuration.observer?(event, self.info)
+        self.configuration.observe?(event, self.info)
     }
 
     // MARK: One hop

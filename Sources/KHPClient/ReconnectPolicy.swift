@@ -24,8 +24,8 @@ public struct ReconnectPolicy: Sendable {
     /// The longest that Retry-After of a 503 or 429 is honoured. The pause begins after that time, so that those who
     /// were all told the same do not come together either.
     public var maximumRetryAfter: Duration = .seconds(300)
-    /// Told of each pause before it begins.
-    public var observer: (@Sendable (ReconnectAttempt) -> Void)?
+    /// Called with each pause before it begins.
+    public var observe: (@Sendable (_ attempt: ReconnectAttempt) -> Void)?
 
     /// What time and chance are, for tests.
     package var sleep: @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }

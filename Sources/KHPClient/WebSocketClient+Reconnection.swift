@@ -61,7 +61,7 @@ extension WebSocketClient {
                 if let returned { return returned }
                 throw cause
             }
-            policy.observer?(ReconnectAttempt(attempt: schedule.failures, delay: delay, cause: cause))
+            policy.observe?(ReconnectAttempt(attempt: schedule.failures, delay: delay, cause: cause))
             self.configuration.logger?.info(
                 "connecting again",
                 metadata: ["attempt": "\(schedule.failures)", "delay": "\(delay)", "cause": "\(cause)"]

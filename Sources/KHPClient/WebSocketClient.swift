@@ -37,8 +37,8 @@ public struct WebSocketClient: Sendable {
     ///   - subprotocols: the application's, in order of preference; `x-kaazing-handshake` is not one of them.
     ///   - body: what to do with the socket.
     /// - Returns: what `body` returns.
-    /// - Throws: ``WebSocketError`` when the socket cannot be opened, and what `body` throws. Where its task is
-    ///   cancelled the socket is closed with 1001.
+    /// - Throws: ``WebSocketError`` when the socket cannot be opened, `CancellationError` where the task is cancelled
+    ///   meanwhile, and what `body` throws. Where that is a `CancellationError`, the socket is closed with 1001.
     nonisolated(nonsending) public func withConnection<Result>(
         to url: String,
         subprotocols: [String] = [],
@@ -60,6 +60,7 @@ public struct WebSocketClient: Sendable {
     ///   - url: ws, wss, http or https.
     ///   - subprotocols: the application's, in order of preference; `x-kaazing-handshake` is not one of them.
     /// - Throws: ``WebSocketError``; its code says what went wrong, its response what the server answered.
+    ///   `CancellationError` where the task is cancelled.
     public func connect(to url: String, subprotocols: [String] = []) async throws -> WebSocket {
         var earlier = EarlierConnects()
         return try await self.connect(to: url, subprotocols: subprotocols, after: &earlier)
@@ -89,17 +90,17 @@ public struct WebSocketClient: Sendable {
         return try await loop.run()
     }
 
-    /// Opens a socket whose messages a ``MessageHandler`` takes on the event loop, without a task or a queue in between,
-    /// and returns once it has closed.
+    /// Opens a socket, hands its messages to a ``MessageHandler`` on the event loop, without a task or a queue in between,
+    /// and returns when the connection has closed.
     /// - Parameters:
     ///   - url: ws, wss, http or https.
     ///   - subprotocols: the application's, in order of preference; `x-kaazing-handshake` is not one of them.
     ///   - messageHandler: makes the handler, on the event loop, when the socket is open.
     /// - Returns: how the socket closed.
-    /// - Throws: ``WebSocketError`` when the socket cannot be opened. A task that is cancelled closes the socket with
-    ///   1001 and gets how that ended.
+    /// - Throws: ``WebSocketError`` when the socket cannot be opened. Where the task is cancelled, the socket is closed
+    ///   with 1001, and `CancellationError` is thrown once it has closed.
     @discardableResult
-    public func connect(
+    public func run(
         to url: String,
         subprotocols: [String] = [],
         messageHandler: @escaping @Sendable () -> any MessageHandler
@@ -112,7 +113,9 @@ public struct WebSocketClient: Sendable {
         )
         attempt.makeMessageHandler = messageHandler
         let socket = try await attempt.run()
-        return await socket.closedOrLeft()
+        let end = await socket.closedOrLeft()
+        try Task.checkCancellation()
+        return end
     }
 
     private func plan(

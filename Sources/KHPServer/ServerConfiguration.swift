@@ -46,9 +46,9 @@ extension WebSocketServer {
         /// The address that the limits per address count by. Behind a proxy all clients come from one address: unless told
         /// otherwise here, one of them that guesses passwords locks all of them out for a while.
         public var clientAddress = ClientAddress.peer
-        /// How long a shutdown waits for connections to close, with all that was sent before, and for handlers to return,
-        /// before it drops and cancels them.
-        public var drain: Duration = .seconds(10)
+        /// The time that a graceful shutdown gives connections to close, with all that was sent before, and handlers to
+        /// return; then it drops the connections and cancels the handlers' tasks.
+        public var gracefulShutdownTimeout: Duration = .seconds(10)
         /// Answers requests that are no WebSocket requests; without one they get 404, 405 or 426. It sees only requests
         /// that HTTP has nothing against (RFC 9112 sections 3.2 and 6.3) and, where `allowedHosts` is set, that name one
         /// of them; content is not read. Its status is 200 to 999, or it becomes 500.
@@ -57,8 +57,8 @@ extension WebSocketServer {
         /// many wrong answers at `notice`; handlers that throw and answers that cannot be sent at `error`; failed
         /// handshakes at `debug`. Credentials never appear.
         public var logger: Logger?
-        /// Sees every step of every connection, on its event loop: be quick and do not block.
-        public var observer: (@Sendable (ConnectionEvent, ConnectionInfo) -> Void)?
+        /// Called with each step of each connection, on its event loop: must be quick and must not block.
+        public var observe: (@Sendable (_ event: ConnectionEvent, _ connection: ConnectionInfo) -> Void)?
 
         /// A configuration with the defaults.
         public init(address: BindAddress) {

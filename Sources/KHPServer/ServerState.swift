@@ -108,7 +108,7 @@ final class ServerState: Sendable {
     }
 
     var usesTLS: Bool { self.configuration.tls != nil }
-    var isObserved: Bool { self.configuration.observer != nil }
+    var isObserved: Bool { self.configuration.observe != nil }
 
     func endpoint(at path: String) -> ServedEndpoint? { self.endpoints[path] }
 
@@ -259,7 +259,7 @@ final class ServerState: Sendable {
     // MARK: Telling
 
     func observe(_ event: ConnectionEvent, id: UInt64, peer: SocketAddress?) {
-        guard let observer = self.configuration.observer else { return }
+        guard let observer = self.configuration.observe else { return }
         observer(event, ConnectionInfo(id: id, role: .server, peer: peer?.peerName ?? ""))
     }
 

@@ -18,7 +18,7 @@ public import ServiceLifecycle
 /// ```
 ///
 /// It is a `Service`: a `ServiceGroup` shuts it down gracefully. Then it stops accepting, closes every open socket with
-/// 1001, drops what is still in a handshake, and forces what is left after ``Configuration/drain``.
+/// 1001, drops what is still in a handshake, and forces what is left after ``Configuration/gracefulShutdownTimeout``.
 public final class WebSocketServer: Service, Sendable {
     private let configuration: Configuration
     private let endpoints: [Endpoint]
@@ -177,7 +177,7 @@ public final class WebSocketServer: Service, Sendable {
     }
 
     private func drain(_ state: ServerState) async {
-        let limit = self.configuration.drain
+        let limit = self.configuration.gracefulShutdownTimeout
         await withTaskGroup(of: Void.self) { group in
             // The task may be cancelled already; draining goes on all the same, bounded.
             let timer = self.eventLoopGroup.any().scheduleTask(in: TimeAmount(limit)) { state.force() }

@@ -48,7 +48,7 @@ struct ClientAuthenticationTests {
     func sameConnection(challenge: String) async throws {
         let events = Mutex<[String]>([])
         let client = self.client { configuration in
-            configuration.observer = { event, info in
+            configuration.observe = { event, info in
                 switch event {
                 case .connecting: events.withLock { $0.append("connecting") }
                 case .challenge(let scheme, let realm, let layer, let round):
@@ -349,7 +349,7 @@ struct ClientAuthenticationTests {
         )
         let client = self.client(handler) {
             $0.logger = Logger(label: "test") { _ in Collector(lines) }
-            $0.observer = { event, info in events.withLock { _ = dump((event, info), to: &$0) } }
+            $0.observe = { event, info in events.withLock { _ = dump((event, info), to: &$0) } }
         }
         try await withScriptedServer { _ in
             .text(refusal("401 Unauthorized", challenge))

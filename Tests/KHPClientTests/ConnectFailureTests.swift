@@ -88,7 +88,7 @@ struct ConnectFailureTests {
             let connecting = Task { try await WebSocketClient().connect(to: "ws://127.0.0.1:\(port)/") }
             for await _ in connected { break }
             connecting.cancel()
-            await #expect { try await connecting.value } throws: { ($0 as? WebSocketError)?.code == .cancelled }
+            await #expect { try await connecting.value } throws: { $0 is CancellationError }
         }
     }
 
@@ -104,7 +104,7 @@ struct ConnectFailureTests {
         let filler = try await ClientBootstrap(group: group).connect(host: "127.0.0.1", port: port).get()
         var configuration = WebSocketClient.Configuration()
         let (dialling, tell) = AsyncStream.makeStream(of: Void.self)
-        configuration.observer = { event, _ in if case .connecting = event { tell.yield() } }
+        configuration.observe = { event, _ in if case .connecting = event { tell.yield() } }
         if isProxied { configuration.proxy = .proxy(try Proxy("http://127.0.0.1:\(port)")) }
         let client = WebSocketClient(configuration: configuration)
         let connecting = Task { try await client.connect(to: "ws://127.0.0.1:\(port)/") }
@@ -113,7 +113,7 @@ struct ConnectFailureTests {
         try await Task.sleep(for: .milliseconds(100))
         let began = ContinuousClock.now
         connecting.cancel()
-        await #expect { try await connecting.value } throws: { ($0 as? WebSocketError)?.code == .cancelled }
+        await #expect { try await connecting.value } throws: { $0 is CancellationError }
         #expect(ContinuousClock.now - began < .seconds(3))
         try await filler.close()
         try await listener.close()

@@ -44,7 +44,7 @@ struct MessageHandlerTests {
             echo()
         } body: { port in
             let heard = Heard()
-            let info = try await WebSocketClient().connect(
+            let info = try await WebSocketClient().run(
                 to: "ws://127.0.0.1:\(port)/echo",
                 messageHandler: { Greeter(heard) }
             )
@@ -80,7 +80,7 @@ struct MessageHandlerTests {
             echo()
         } body: { port in
             let heard = Heard()
-            let info = try await WebSocketClient().connect(
+            let info = try await WebSocketClient().run(
                 to: "ws://127.0.0.1:\(port)/echo",
                 messageHandler: { Pinging(heard) }
             )
@@ -94,30 +94,36 @@ struct MessageHandlerTests {
         /// Listens and says nothing.
         final class Listener: MessageHandler {
             let opening: AsyncStream<Void>.Continuation
+            let heard: Heard
 
-            init(_ opening: AsyncStream<Void>.Continuation) {
+            init(_ opening: AsyncStream<Void>.Continuation, _ heard: Heard) {
                 self.opening = opening
+                self.heard = heard
             }
 
             func opened(_ socket: EventLoopSocket) { self.opening.finish() }
 
             func received(_ message: ReceivedMessage, on socket: EventLoopSocket) {}
+
+            func closed(_ info: CloseInfo) {
+                self.heard.add("\(info.code.map(String.init(describing:)) ?? "") clean? \(info.clean)")
+            }
         }
         try await withServer {
             echo()
         } body: { port in
+            let heard = Heard()
             let (opened, opening) = AsyncStream.makeStream(of: Void.self)
             let connect = Task {
-                try await WebSocketClient().connect(
+                try await WebSocketClient().run(
                     to: "ws://127.0.0.1:\(port)/echo",
-                    messageHandler: { Listener(opening) }
+                    messageHandler: { Listener(opening, heard) }
                 )
             }
             for await _ in opened {}
             connect.cancel()
-            let info = try await connect.value
-            #expect(info.clean)
-            #expect(info.code == .goingAway)
+            await #expect(throws: CancellationError.self) { try await connect.value }
+            #expect(heard.all == ["\(WebSocketCloseCode.goingAway) clean? true"])
         }
     }
 }

@@ -27,7 +27,7 @@ struct PermanentRedirectTests {
         let (status, isAskedAgain) = redirect
         let seen = Mutex<[String]>([])
         try await withServer {
-            $0.observer = { event, _ in
+            $0.observe = { event, _ in
                 if case .openingRequest(let head) = event {
                     seen.withLock { $0.append(String(head.split(separator: " ")[1])) }
                 }
@@ -40,7 +40,7 @@ struct PermanentRedirectTests {
             var configuration = WebSocketClient.Configuration()
             configuration.extended.policy = extended
             configuration.redirects.follows308 = true
-            configuration.redirects.permits = { step, addresses in
+            configuration.redirects.permit = { step, addresses in
                 asked.withLock { $0.append(step.status) }
                 return !addresses.isEmpty
             }
@@ -58,7 +58,7 @@ struct PermanentRedirectTests {
     func elsewhere() async throws {
         let seen = Mutex("")
         try await withServer {
-            $0.observer = { event, _ in
+            $0.observe = { event, _ in
                 switch event {
                 case .openingRequest(let head), .extendedRequest(let head): seen.withLock { $0 += head }
                 default: break

@@ -131,7 +131,7 @@ struct ReconnectTests {
         var policy = ReconnectPolicy()
         policy.sleep = { _ in try Task.checkCancellation() }
         policy.random = { 1 }
-        policy.observer = pauses
+        policy.observe = pauses
         return policy
     }
 
@@ -172,7 +172,7 @@ struct ReconnectTests {
             }
             let connecting = Mutex<[Int]>([])
             var configuration = WebSocketClient.Configuration()
-            configuration.observer = { event, _ in
+            configuration.observe = { event, _ in
                 if case .connecting(_, let attempt, _) = event { connecting.withLock { $0.append(attempt) } }
             }
             let runs = Mutex(0)

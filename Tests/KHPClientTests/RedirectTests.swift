@@ -60,7 +60,7 @@ struct RedirectTests {
     func secrets(_ extended: ExtendedHandshakePolicy) async throws {
         let seen = Mutex("")
         try await withServer {
-            $0.observer = { event, _ in
+            $0.observe = { event, _ in
                 switch event {
                 case .openingRequest(let head), .extendedRequest(let head): seen.withLock { $0 += head }
                 default: break
@@ -129,7 +129,7 @@ struct RedirectTests {
         } body: { port in
             let asked = Mutex<[(String, [String?])]>([])
             var configuration = WebSocketClient.Configuration()
-            configuration.redirects.permits = { step, addresses in
+            configuration.redirects.permit = { step, addresses in
                 asked.withLock { $0.append((step.to.path, addresses.map(\.ipAddress))) }
                 return true
             }
@@ -137,14 +137,14 @@ struct RedirectTests {
             try await WebSocketClient(configuration: configuration).withConnection(to: url) { _ in }
             #expect(asked.withLock { $0.map(\.0) } == ["/b", "/c"])
             #expect(asked.withLock { $0.map(\.1) } == [["127.0.0.1"], ["127.0.0.1"]])
-            configuration.redirects.permits = { step, _ in step.to.path != "/c" }
+            configuration.redirects.permit = { step, _ in step.to.path != "/c" }
             await #expect { try await WebSocketClient(configuration: configuration).connect(to: url) } throws: {
                 let error = $0 as? WebSocketError
                 return error?.code == .redirectRefused && error?.redirects.count == 2
             }
             // One that never answers does not hold the connect for longer than it may take.
             configuration.timeouts.total = .milliseconds(300)
-            configuration.redirects.permits = { _, _ in
+            configuration.redirects.permit = { _, _ in
                 try? await Task.sleep(for: .seconds(60))
                 return true
             }

@@ -39,7 +39,7 @@ struct TLSTests {
         let began = ContinuousClock.now
         try await withServer {
             $0.tls = tls
-            $0.drain = .seconds(30)
+            $0.gracefulShutdownTimeout = .seconds(30)
         } endpoints: {
             echo()
         } body: { port in

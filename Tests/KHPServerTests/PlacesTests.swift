@@ -197,7 +197,7 @@ struct PlacesTests {
     func drainDelivers() async throws {
         let (ended, hasEnded) = AsyncStream.makeStream(of: Void.self)
         var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: 0))
-        configuration.drain = .seconds(8)
+        configuration.gracefulShutdownTimeout = .seconds(8)
         configuration.timeouts.close = .milliseconds(50)
         let server = WebSocketServer(configuration: configuration) {
             Endpoint("/flood", messageHandler: { Flood(ended: hasEnded) })
@@ -234,7 +234,7 @@ struct PlacesTests {
     func drainForces() async throws {
         let (ended, hasEnded) = AsyncStream.makeStream(of: Void.self)
         var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: 0))
-        configuration.drain = .milliseconds(300)
+        configuration.gracefulShutdownTimeout = .milliseconds(300)
         configuration.timeouts.close = .milliseconds(50)
         let server = WebSocketServer(configuration: configuration) {
             Endpoint("/flood", messageHandler: { Flood(ended: hasEnded) })

@@ -9,7 +9,7 @@ struct ShutdownTests {
     @Test("open sockets are closed with 1001, pending handshakes are dropped, run returns")
     func drain() async throws {
         var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: 0))
-        configuration.drain = .seconds(5)
+        configuration.gracefulShutdownTimeout = .seconds(5)
         let server = WebSocketServer(configuration: configuration) { echo() }
         let run = Task { try await server.run() }
         let port = try await server.boundAddress().port ?? 0
@@ -33,7 +33,7 @@ struct ShutdownTests {
     @Test("a peer that does not answer the close is dropped at the drain deadline")
     func stalled() async throws {
         var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: 0))
-        configuration.drain = .milliseconds(200)
+        configuration.gracefulShutdownTimeout = .milliseconds(200)
         let server = WebSocketServer(configuration: configuration) { echo() }
         let run = Task { try await server.run() }
         let port = try await server.boundAddress().port ?? 0

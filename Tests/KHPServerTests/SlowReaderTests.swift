@@ -15,7 +15,7 @@ struct SlowReaderTests {
     func slow(_ dialect: Dialect) async throws {
         try await withServer {
             $0.timeouts.close = .milliseconds(400)
-            $0.drain = .seconds(20)
+            $0.gracefulShutdownTimeout = .seconds(20)
         } endpoints: {
             Endpoint("/feed", dialects: [dialect]) { socket in
                 let text = String(repeating: "x", count: Self.piece)

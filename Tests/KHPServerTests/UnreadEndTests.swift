@@ -34,7 +34,7 @@ struct UnreadEndTests {
         let (ends, tellEnd) = AsyncStream.makeStream(of: ContinuousClock.Instant.self)
         let count = 700
         try await withServer {
-            $0.drain = .milliseconds(500)
+            $0.gracefulShutdownTimeout = .milliseconds(500)
             $0.timeouts.closeHold = .milliseconds(300)
         } endpoints: {
             // A feed that only sends.

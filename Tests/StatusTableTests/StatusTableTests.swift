@@ -70,7 +70,7 @@ struct StatusTableTests {
         var configuration = WebSocketClient.Configuration()
         configuration.extended.policy = .required
         configuration.challengeHandler = BasicChallengeHandler(user: "joe", password: "welcome")
-        configuration.observer = { event, _ in trace.observe(event) }
+        configuration.observe = { event, _ in trace.observe(event) }
         configure(&configuration)
         let client = WebSocketClient(configuration: configuration)
         return try await client.withConnection(to: "ws://127.0.0.1:\(port)\(path)") { $0.negotiated }

@@ -13,7 +13,7 @@ package func withServer<Result: Sendable>(
     body: (Int) async throws -> Result
 ) async throws -> Result {
     var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: 0))
-    configuration.drain = .seconds(2)
+    configuration.gracefulShutdownTimeout = .seconds(2)
     configure(&configuration)
     let server = WebSocketServer(configuration: configuration, endpoints: endpoints)
     let run = Task { try await server.run() }

@@ -80,7 +80,7 @@ struct Main {
         let client = WebSocketClient(configuration: configuration)
         do {
             // How a case breaks the connection is for the suite to judge.
-            try await client.connect(to: url, messageHandler: { Echo() })
+            try await client.run(to: url, messageHandler: { Echo() })
         } catch {
             print("\(url): \(error)")
         }

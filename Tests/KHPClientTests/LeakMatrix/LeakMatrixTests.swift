@@ -193,7 +193,7 @@ struct LeakMatrixTests {
         configuration.redirects.allowsDowngrade = true
         configuration.tls.certificateVerification = .none
         configuration.logger = sayings.logger
-        configuration.observer = { event, _ in sayings.add(event) }
+        configuration.observe = { event, _ in sayings.add(event) }
         configuration.origin = "http://page.example"
         let store = CookieStore()
         configuration.cookies = .store(store)

@@ -18,7 +18,7 @@ struct QueryLeakTests {
     {
         var configuration = WebSocketClient.Configuration()
         configuration.logger = sayings.logger
-        configuration.observer = { event, _ in sayings.add(event) }
+        configuration.observe = { event, _ in sayings.add(event) }
         configure(&configuration)
         return WebSocketClient(configuration: configuration)
     }
@@ -31,7 +31,7 @@ struct QueryLeakTests {
         let sayings = Sayings()
         try await withServer {
             $0.logger = sayings.logger
-            $0.observer = { event, _ in sayings.add(event) }
+            $0.observe = { event, _ in sayings.add(event) }
         } endpoints: {
             echo()
             Endpoint("/old", respond: { _ in .redirect(to: "/echo?\(Self.secret)&page=new") })
@@ -76,7 +76,7 @@ struct QueryLeakTests {
     func balancer() async throws {
         let sayings = Sayings()
         try await withServer {
-            $0.observer = { event, _ in sayings.add(event) }
+            $0.observe = { event, _ in sayings.add(event) }
         } endpoints: {
             echo()
             Endpoint("/old", respond: { _ in .redirect(to: "/echo?\(Self.secret)") })
@@ -97,7 +97,7 @@ struct QueryLeakTests {
         var policy = ReconnectPolicy()
         policy.attempts = 1
         policy.initialDelay = .milliseconds(1)
-        policy.observer = { sayings.add($0) }
+        policy.observe = { sayings.add($0) }
         await #expect(throws: WebSocketError.self) {
             try await client.withReconnection(to: "ws://127.0.0.1:1/?\(Self.secret)", policy: policy) { _ in }
         }

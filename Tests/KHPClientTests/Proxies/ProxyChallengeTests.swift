@@ -30,7 +30,7 @@ struct ProxyChallengeTests {
                 var configuration = try Self.configuration("http://joe:canary@127.0.0.1:\(proxyPort)")
                 configuration.extended.policy = extended
                 let events = Mutex<[String]>([])
-                configuration.observer = { event, _ in
+                configuration.observe = { event, _ in
                     if case .challenge(let scheme, let realm, let layer, let round) = event {
                         events.withLock { $0.append("\(scheme) \(realm ?? "") \(layer) \(round)") }
                     }
@@ -272,7 +272,7 @@ struct ProxyChallengeTests {
     func canaries() async throws {
         let atServer = Mutex("")
         try await withServer {
-            $0.observer = { event, _ in
+            $0.observe = { event, _ in
                 switch event {
                 case .openingRequest(let head), .extendedRequest(let head): atServer.withLock { $0 += head }
                 default: break
@@ -295,7 +295,7 @@ struct ProxyChallengeTests {
                     var configuration = try Self.configuration("\(proxyKind)://joe:proxy-canary@127.0.0.1:\(proxyPort)")
                     configuration.challengeHandler = BasicChallengeHandler(user: "ann", password: "server-canary")
                     let seen = Mutex("")
-                    configuration.observer = { event, info in
+                    configuration.observe = { event, info in
                         seen.withLock {
                             $0 += "\(event) \(info)\n"
                             dump(event, to: &$0)

@@ -174,11 +174,13 @@ struct ProxyFailureTests {
             continuation.finish()
             try await client.waitForEnd()
         } body: { port, _ in
-            let connecting = Task { try await Self.outcome("http://127.0.0.1:\(port)") }
+            var configuration = WebSocketClient.Configuration()
+            configuration.proxy = .proxy(try Proxy("http://127.0.0.1:\(port)"))
+            let client = WebSocketClient(configuration: configuration)
+            let connecting = Task { try await client.connect(to: "ws://name.invalid/echo") }
             for await _ in asked {}
             connecting.cancel()
-            let error = try await connecting.value
-            #expect(error.code == .cancelled)
+            await #expect(throws: CancellationError.self) { try await connecting.value }
         }
     }
 

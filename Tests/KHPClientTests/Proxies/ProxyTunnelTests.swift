@@ -78,9 +78,9 @@ struct ProxyTunnelTests {
                     configuration.tls.trustRoots = .file(certificates.authority)
                     configuration.proxyTLS.trustRoots = .file(certificates.authority)
                     let events = Mutex<[ConnectionEvent]>([])
-                    configuration.observer = { event, _ in events.withLock { $0.append(event) } }
+                    configuration.observe = { event, _ in events.withLock { $0.append(event) } }
                     let tapped = Tapped()
-                    configuration.tap = { _ in Tap(tapped) }
+                    configuration.makeTap = { _ in Tap(tapped) }
                     let url = "\(isSecure ? "wss" : "ws")://localhost:\(port)/echo"
                     try await WebSocketClient(configuration: configuration).withConnection(to: url) { socket in
                         var messages = socket.messages.makeAsyncIterator()

@@ -66,7 +66,7 @@ struct AttemptTests {
         let (wrongOnes, rightOne) = (Gate(), Gate())
         try await withServer {
             $0.limits.wrongAnswersPerAddress = 100
-            $0.observer = { event, _ in
+            $0.observe = { event, _ in
                 guard case .openingRequest = event else { return }
                 let count = arrived.withLock {
                     $0 += 1

@@ -79,13 +79,13 @@ struct ConnectCommand: AsyncParsableCommand {
         var configuration = try configuration(typed.login)
         if let path = outputs.pcap {
             let capture = try Capture(path: path)
-            configuration.tap = { capture.tap($0) }
+            configuration.makeTap = { capture.tap($0) }
         }
         var reporting = outputs.reporting
         reporting.extensions = configuration.extensions.map(\.name)
         let reporter = Reporter(options: reporting)
         if reporter.isActive || transcript != nil || ladder != nil {
-            configuration.observer = { event, info in
+            configuration.observe = { event, info in
                 reporter.observe(event, info)
                 transcript?.observe(event)
                 ladder?.observe(event)

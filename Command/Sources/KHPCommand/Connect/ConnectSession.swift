@@ -69,7 +69,7 @@ struct ConnectSession: Sendable {
         var policy = ReconnectPolicy()
         policy.attempts = reconnects ? nil : 0
         let printer = printer
-        policy.observer = { attempt in
+        policy.observe = { attempt in
             printer.note(
                 "khp: \(CommandFailure(attempt.cause).sentence) (connecting again in "
                     + "\(Ladder.fixed(attempt.delay.seconds, digits: 1)) s)"

@@ -49,7 +49,7 @@ struct DemoJourney: Sendable {
                 ? (user: DemoServers.user, password: DemoServers.password) : nil
         }
         let steps = steps
-        configuration.observer = { event, _ in steps.observe(event) }
+        configuration.observe = { event, _ in steps.observe(event) }
         return configuration
     }
 

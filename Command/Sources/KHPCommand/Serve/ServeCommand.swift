@@ -109,7 +109,7 @@ struct ServeCommand: AsyncParsableCommand {
             configuration.httpHandler = Metrics.handler(path: metrics, endpoints: paths, counters)
         }
         if reporter.isActive || counters != nil {
-            configuration.observer = { event, info in
+            configuration.observe = { event, info in
                 counters?.observe(event)
                 reporter.observe(event, info)
             }

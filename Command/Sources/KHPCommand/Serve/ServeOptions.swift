@@ -207,6 +207,6 @@ struct BoundOptions: ParsableArguments {
         configuration.timeouts.opening = handshakeTimeout.duration
         configuration.timeouts.extended = handshakeTimeout.duration
         configuration.keepAlive.idleTimeout = idleTimeout?.duration
-        configuration.drain = drain.duration
+        configuration.gracefulShutdownTimeout = drain.duration
     }
 }

@@ -1,0 +1,41 @@
+import KHPProtocol
+import Testing
+
+@testable import KHPServer
+
+@Suite("A server's limits reach the connection, and an endpoint's go before them")
+struct ServerLimitsTests {
+    private typealias Server = WritableKeyPath<WebSocketServer.Limits, Int>
+    private typealias Machine = KeyPath<KHPProtocol.Limits, Int>
+
+    @Test("each limit of a server")
+    func limits() {
+        var limits = WebSocketServer.Limits()
+        let rows: [(Server, Machine)] = [
+            (\.lineBytes, \.lineBytes), (\.headBytes, \.headBytes), (\.fieldCount, \.fieldCount),
+            (\.extendedHeadBytes, \.extendedHeadBytes), (\.bodyBytes, \.bodyBytes), (\.wrongAnswers, \.wrongAnswers),
+            (\.messages.messageBytes, \.messages.messageBytes), (\.messages.fragments, \.messages.fragments),
+            (\.inboundQueueMessages, \.inboundQueueMessages), (\.inboundQueueBytes, \.inboundQueueBytes),
+            (\.sendBufferHighMark, \.sendBufferHighMark), (\.sendBufferLowMark, \.sendBufferLowMark),
+        ]
+        for (index, row) in rows.enumerated() {
+            #expect(limits.ofConnection[keyPath: row.1] == limits[keyPath: row.0])
+            limits[keyPath: row.0] = 1000 + index
+        }
+        for (index, row) in rows.enumerated() { #expect(limits.ofConnection[keyPath: row.1] == 1000 + index) }
+    }
+
+    @Test("an endpoint's limits begin as the server's, and change only what they name")
+    func endpoint() {
+        var server = WebSocketServer.Limits()
+        server.headBytes = 7
+        server.wrongAnswers = 8
+        server.inboundQueueMessages = 9
+        #expect(Endpoint.Limits(WebSocketServer.Limits()) == Endpoint.Limits())
+        var limits = Endpoint.Limits(server)
+        limits.messages.messageBytes = 10
+        let applied = limits.applied(to: server.ofConnection)
+        #expect(applied.headBytes == 7 && applied.wrongAnswers == 8)
+        #expect(applied.inboundQueueMessages == 9 && applied.messages.messageBytes == 10)
+    }
+}
