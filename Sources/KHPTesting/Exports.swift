@@ -1,3 +1,3 @@
-// One import is enough for a test of one's own.
+// One import is enough for a user's test.
 
 @_exported public import KHPProtocol

@@ -1,5 +1,5 @@
-// Which dialect a client speaks, and which it tries when the server does not. Only what the caller has listed: whoever
-// stands between the two can make an opening fail, and so choose the weaker dialect for them (threat D9).
+// The dialect that a client speaks, and the one that it tries when the server does not. Only listed dialects are tried:
+// an attacker on the way can make an opening fail, and so choose the weaker dialect for both sides (threat D9).
 
 struct DialectChoice: Sendable {
     private(set) var current: Dialect
@@ -21,7 +21,7 @@ struct DialectChoice: Sendable {
         guard error.phase == .opening else { return false }
         switch error.code {
         case .openingInvalid, .closedDuringHandshake: return true
-        // Not found, forbidden and the like are answers of somebody who has understood.
+        // A server that answers not found, forbidden and the like has understood the request.
         case .openingRefused: return [400, 405, 426, 501, 505].contains(error.response?.status)
         default: return false
         }

@@ -1,5 +1,5 @@
-// The actions that a connection has decided on and nobody has taken yet: seldom more than one, and the first needs no
-// memory of its own.
+// The actions that a connection has decided on and its shell has not taken yet. There is seldom more than one, and the
+// first needs no memory of its own.
 
 package struct ActionQueue {
     private var first: ConnectionAction?

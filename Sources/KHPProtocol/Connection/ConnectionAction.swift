@@ -8,8 +8,8 @@ package enum ConnectionAction {
     case message(kind: MessageKind, payload: ByteBuffer)
     /// A piece of a message, where the application asked for chunks.
     case chunk(MessageChunk)
-    /// The peer closes, and the answer is held back (``Connection/holdsClose``); call `answerHeldClose` once the
-    /// application has taken what came before.
+    /// The peer closes, and the answer is held back (``Connection/holdsClose``). Call `answerHeldClose` once the
+    /// application has taken the messages before it.
     case peerClosing
     /// A pong answered our ping of this number, and all before it.
     indirect case pong(number: UInt64, payload: ByteBuffer, roundTrip: TimeAmount)
@@ -30,7 +30,7 @@ package enum ConnectionAction {
     indirect case opened(Negotiation)
     /// Client: the handshake ended without an open socket, in a way that a fresh connection may mend.
     indirect case hopEnded(HopOutcome)
-    /// Nothing more will come. The shell writes what is left and ends the transport.
+    /// The last action. The shell writes the remaining bytes and ends the transport.
     indirect case closed(CloseInfo)
     /// For the observer; only when the connection was told to tell.
     indirect case event(ConnectionEvent)
@@ -43,7 +43,7 @@ package struct HopOutcome: Sendable {
         case choose
         /// 301, 302, 303, 307, 308.
         case redirect
-        /// A balancer message with a URL (D7); `response` is the 302 that it stands for, which nobody sent.
+        /// A balancer message with a URL (D7); `response` is the 302 that it stands for, made here.
         case balancer
         /// 401 that is to be answered on a fresh connection.
         case challenge

@@ -10,7 +10,7 @@ package struct ExtendedClientPlan: Sendable {
     package var method: String
     /// The application's subprotocols (KHP-E4).
     package var subprotocols: [String]
-    /// The extensions with what the opening negotiated; the rest is asked for (KHP-E5).
+    /// The extensions, with those that the opening negotiated; the rest is asked for (KHP-E5).
     package var extensions: ExtensionNegotiation
     /// The application's own fields (KHP-E6).
     package var extraFields: HTTPFields
@@ -49,7 +49,7 @@ package struct ExtendedClientPlan: Sendable {
         self.legacy = legacy
     }
 
-    /// Throws for what an API user may have put in wrong (threat A7). To be called before anything is dialled.
+    /// Throws for a mistake of the API's user (threat A7). Call it before anything is dialled.
     package func validate() throws(WebSocketError) {
         try FieldValidation.validate(token: self.method, what: "The method of the extended request")
         try Subprotocols.validate(self.subprotocols)
@@ -59,8 +59,8 @@ package struct ExtendedClientPlan: Sendable {
         }
     }
 
-    /// The extended request as the bytes of one message, and nothing in it that deployed gateways refuse (D9): request
-    /// line, subprotocols, extensions, the application's fields, what announces a body, Authorization last.
+    /// The extended request as the bytes of one message, without any field that deployed gateways refuse (D9): request
+    /// line, subprotocols, extensions, the application's fields, the announcement of a body, Authorization last.
     func writeRequest(authorization: String?) -> ByteBuffer {
         let fields = self.extraFields.filter { authorization == nil || $0.name != .authorization }
         let offers = extensions.offers(in: .extended).map(\.description)

@@ -21,8 +21,8 @@ struct ExtendedRequestCheck {
     ) throws(ExtendedRefusal) -> ExtendedRequest {
         let fields = head.fields
         let (path, query) = head.target == opening.path ? (opening.path, nil) : try self.resource(of: head)
-        // D14. Kaazing's clients repeat the path of the first URL after a balancer sent them elsewhere (D7): then that
-        // of the opening counts.
+        // D14. Kaazing's clients repeat the path of the first URL after a balancer sent them elsewhere (D7): the
+        // opening's path counts then.
         guard path == opening.path || self.legacy != .off else {
             throw .badRequest("The path is not that of the opening request.")
         }

@@ -1,5 +1,5 @@
-// One extended request out of one or more messages: joins the pieces, bounds them, refuses what is no request
-// (D13, D19, threats E2, E3). What the request asks for is judged elsewhere.
+// One extended request out of one or more messages: joins the pieces, bounds them, refuses bytes that are no request
+// (D13, D19, threats E2, E3). `ExtendedRequestCheck` judges the request itself.
 
 import NIOCore
 
@@ -91,7 +91,7 @@ struct ExtendedRequestReader {
         return head
     }
 
-    /// D19: what cannot begin a request is refused before the rest of it could arrive.
+    /// D19: bytes that cannot begin a request are refused before the rest of them could arrive.
     private mutating func checkPrefix(_ payload: ByteBuffer) throws(ExtendedRefusal) {
         guard self.prefix.count < Self.prefixLength else { return }
         self.prefix.append(contentsOf: payload.readableBytesView.prefix(Self.prefixLength - self.prefix.count))
@@ -119,7 +119,7 @@ struct ExtendedRequestReader {
         return .request(head, self.known, body: self.body)
     }
 
-    /// How much content follows the head; refuses early what would not be read anyway (threat E2).
+    /// The length of the content behind the head. Refuses content that is too long before it arrives (threat E2).
     private func bodyLength(of head: RequestHead) throws(ExtendedRefusal) -> Int {
         guard head.minorVersion == 1 else {
             throw ExtendedRefusal(505, "An extended request is HTTP/1.1.", close: .protocolError)  // KHP-E2

@@ -15,7 +15,7 @@ struct ExtendedResponseReader {
         case response(ResponseHead, KnownFields, entity: ByteBuffer, rest: Int)
     }
 
-    /// Why the messages are no response that is read on. The close code is that of D6.
+    /// The fault of messages that are no response. D6 has the close code.
     struct Failure: Error {
         let code: WebSocketError.Code
         let what: String
@@ -48,7 +48,7 @@ struct ExtendedResponseReader {
     /// The head, from when it is complete to ``reset()``.
     private(set) var head: ResponseHead?
 
-    /// The response with what came of its content, where some is missing.
+    /// The response with the part of its content that came, when some is missing.
     var unfinished: (head: ResponseHead, known: KnownFields, entity: ByteBuffer)? {
         self.head.map { ($0, self.known, self.entity) }
     }
@@ -86,7 +86,8 @@ struct ExtendedResponseReader {
         self.head = nil
     }
 
-    /// Refuses what cannot begin a status line before the rest of it could arrive: an application's message, say.
+    /// Refuses bytes that cannot begin a status line, such as an application's message, before the rest of them could
+    /// arrive.
     private mutating func checkVersion(_ payload: ByteBuffer) throws(Failure) {
         guard self.versionBytes < Self.versionPrefix.utf8CodeUnitCount else { return }
         let isPrefix = payload.withUnsafeReadableBytes { bytes in

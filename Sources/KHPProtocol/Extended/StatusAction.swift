@@ -1,6 +1,6 @@
-// The heart of the protocol: what a client does about the status code of an extended response (KHP-E9 and the table
-// "Status codes: the client's action"). One switch; Specs/status-codes.json says the same as data, with
-// the level of each action (D43), and tests compare.
+// The heart of the protocol: the client's action on the status code of an extended response (KHP-E9 and the table
+// "Status codes: the client's action"). One switch; Specs/status-codes.json has the same as data, with the level of
+// each action (D43), and tests compare the two.
 
 /// A client's action on an extended response, decided by its status code.
 public enum StatusAction: String, Sendable, Hashable, CaseIterable {

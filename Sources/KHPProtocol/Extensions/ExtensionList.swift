@@ -5,7 +5,7 @@
 //     extension-param = token [ "=" ( token / quoted-string ) ]     what was quoted must be a token once unquoted
 
 /// Reads all values of Sec-WebSocket-Extensions in one head, in order. Empty list elements are ignored, as RFC 9110
-/// section 5.6.1 asks of recipients; values of nothing else give an empty array.
+/// section 5.6.1 asks.
 package func parseExtensions(_ values: [String]) throws(GrammarError) -> [ExtensionOffer] {
     var result: [ExtensionOffer] = []
     for value in values {

@@ -5,10 +5,10 @@
 // - the peer's violation: an answer that was not asked for, twice the same, unacceptable parameters (`Mismatch`);
 // - to be ignored: offers of names that a server does not know.
 
-/// A client's extensions across both handshakes: what to ask where, and whether an answer is acceptable.
+/// A client's extensions across both handshakes: the offers of each, and the check of the answers.
 package struct ExtensionNegotiation: Sendable {
-    /// An answer that does not correspond to what was asked (KHP-E11, KHP-E14, threat A10). The message says what, to
-    /// go behind a colon.
+    /// An answer that does not fit the offers (KHP-E11, KHP-E14, threat A10). The message names the fault, to go behind
+    /// a colon.
     package struct Mismatch: Error, Equatable {
         package let message: String
     }
@@ -78,8 +78,8 @@ package struct ExtensionNegotiation: Sendable {
         self.negotiated.contains { $0.name == name }
     }
 
-    /// A server's refusal of the handshake because of an offer, or of what one of its own extensions made of it. The
-    /// sentence says why.
+    /// A server's refusal of the handshake, because of an offer or of its own extension's answer. The sentence has the
+    /// reason.
     package struct Refused: Error, Equatable {
         package var status = 400
         package let sentence: String

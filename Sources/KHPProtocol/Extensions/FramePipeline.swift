@@ -1,5 +1,5 @@
-// Received messages on their way through the frame transforms: pulled out step by step, so that neither a message nor
-// what a little input swells to is ever whole in here.
+// Received messages on their way through the frame transforms. They are pulled out step by step: neither a message nor
+// the output of a small input is ever whole in here.
 
 import NIOCore
 
@@ -21,7 +21,7 @@ struct FramePipeline {
     /// The most bytes that one transform hands to the next at a time. A frame of it fits the caches.
     static let stepBytes = 65_536
 
-    /// The first is that of the application's side: pieces come in behind the last.
+    /// The first stage is the application's; pieces come in behind the last.
     private var stages: [Stage]
 
     init(count: Int) {

@@ -40,7 +40,7 @@ public struct ReservedBits: OptionSet, Sendable, Hashable {
     /// The bits at their places in the byte: 0x40, 0x20, 0x10.
     public let rawValue: UInt8
 
-    /// Keeps those of the three bits that are set in `rawValue`.
+    /// Keeps the three bits out of `rawValue`.
     public init(rawValue: UInt8) {
         self.rawValue = rawValue & 0x70
     }

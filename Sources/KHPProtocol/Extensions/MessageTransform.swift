@@ -21,10 +21,10 @@ public import NIOCore
 /// limit, and received ones are delivered in one piece. What an extension makes of a received message counts against
 /// the limit as well; more closes with 1009.
 public protocol MessageTransform {
-    /// Turns a received message into what the application gets; `nil` swallows it.
+    /// Turns a received message into the application's; `nil` swallows it.
     mutating func inbound(_ message: WebSocketMessage) throws -> WebSocketMessage?
 
-    /// Turns the application's message into what is sent; `nil` swallows it.
+    /// Turns the application's message into the one that is sent; `nil` swallows it.
     mutating func outbound(_ message: WebSocketMessage) throws -> WebSocketMessage?
 
     /// `true` when it looks at messages at all; always the same. One that does not, since it only watches the time,

@@ -134,7 +134,7 @@ public struct KaazingClient: Sendable {
     /// The opening request.
     public func start() -> ByteBuffer {
         let resource = self.url.resource
-        // Once: what a balancer sent back has it already.
+        // Once: a URL that a balancer sent back has it already.
         let target =
             resource.contains(".kl=Y") ? resource : resource + (self.url.query == nil ? "?" : "&") + ".kl=Y"
         let offered = (["x-kaazing-handshake"] + self.subprotocols)
@@ -202,7 +202,7 @@ public struct KaazingClient: Sendable {
     // MARK: What it hears
 
     /// Takes bytes of the server.
-    /// - Returns: what it says to them; often nothing.
+    /// - Returns: the client's bytes in answer; often none.
     public mutating func receive(_ bytes: ByteBuffer) -> ByteBuffer {
         self.inbound.writeImmutableBuffer(bytes)
         var said = ByteBuffer()
@@ -215,7 +215,7 @@ public struct KaazingClient: Sendable {
                 said.writeImmutableBuffer(self.frame(0x8, payload))
             case 0x9: said.writeImmutableBuffer(self.frame(0xA, payload))
             case 0x1, 0x2: said.writeImmutableBuffer(self.hear(first & 0x0F, payload))
-            // Continuation frames: none of its business where it is Java, not sent to the others by who knows them.
+            // Continuation frames: the Java client ignores them, and the others never get any.
             default: break
             }
         }
@@ -355,7 +355,7 @@ public struct KaazingClient: Sendable {
 }
 
 extension ByteBuffer {
-    /// Takes a head with its empty line; `nil`, and nothing taken, while there is none. Found among the bytes, since a
+    /// Takes a head with its empty line; `nil`, with nothing taken, until there is one. Searches the bytes, since a
     /// head need not be text.
     mutating func readHead() -> String? {
         let bytes = self.readableBytesView
@@ -371,7 +371,7 @@ extension ByteBuffer {
 }
 
 extension StringProtocol {
-    /// Cut at each occurrence, empty parts kept; by bytes, since CR LF is one character.
+    /// Cut at each occurrence, with empty parts; by bytes, since CR LF is one character.
     func cut(at separator: StaticString) -> [String] {
         let separator = Array("\(separator)".utf8)
         var parts: [[UInt8]] = [[]]

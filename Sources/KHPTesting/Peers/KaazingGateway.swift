@@ -12,7 +12,7 @@ public struct KaazingGateway {
         public var path = "/echo"
         /// The subprotocols, in order of preference; none has to be chosen.
         public var subprotocols: [String] = []
-        /// The extensions that it grants: by name, with what it answers.
+        /// The extensions that it grants: its answers by name.
         public var extensions: [String: String] = ["x-kaazing-ping-pong": "x-kaazing-ping-pong; 01010102"]
         /// The realm with an Application Basic challenge; `nil` lets everyone in.
         public var realm: String?
@@ -46,7 +46,7 @@ public struct KaazingGateway {
     private var stage = Stage.opening
     private var inbound = ByteBuffer()
     private var reader = MessageReader(role: .server, limits: MessageLimits())
-    /// The bytes of the extended request, whatever the messages that they came in.
+    /// The bytes of the extended request, without regard to messages.
     private var stream = ByteBuffer()
     private var query = ""
     private var accept = Transcript.accept
@@ -60,7 +60,7 @@ public struct KaazingGateway {
     }
 
     /// Takes bytes of the client.
-    /// - Returns: what to do about them.
+    /// - Returns: the next steps.
     public mutating func receive(_ bytes: ByteBuffer) -> [ScriptedPeer.Output] {
         self.inbound.writeImmutableBuffer(bytes)
         var said = ByteBuffer()

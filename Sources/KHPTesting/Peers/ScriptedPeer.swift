@@ -54,8 +54,8 @@ public struct ScriptedPeer {
     public mutating func start() -> [Output] { self.speak() }
 
     /// Takes bytes of the other side.
-    /// - Returns: what it says to that.
-    /// - Throws: ``TranscriptError`` when this is not what stands in the transcript.
+    /// - Returns: the peer's next steps.
+    /// - Throws: ``TranscriptError`` when the transcript has other bytes.
     public mutating func receive(_ bytes: ByteBuffer) throws(TranscriptError) -> [Output] {
         guard self.role == .client || self.dialect == .rfc6455 else {
             throw self.error(0, "a scripted server speaks rfc6455 only")
@@ -175,7 +175,7 @@ public struct ScriptedPeer {
         case (.message(let kind, let payload, _), .message(let expectedKind, let expected)):
             guard kind == expectedKind else { return false }
             if payload == expected { return true }
-            // A response inside: compared as a head, with what is behind it.
+            // A response inside: compared as a head, with the bytes behind it.
             var (bytes, otherBytes) = (payload, expected)
             var decoder = ResponseHeadDecoder(limits: Limits().openingHead)
             var otherDecoder = decoder

@@ -16,7 +16,7 @@ public struct Transcript: Sendable {
     public static let key = "dGhlIHNhbXBsZSBub25jZQ=="
     /// The Sec-WebSocket-Accept that fits ``key``.
     public static let accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-    /// The client's nonce in each Digest answer: that of RFC 7616 section 3.9.1.
+    /// The client's nonce in each Digest answer, from RFC 7616 section 3.9.1.
     public static let clientNonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ"
     /// The masking key of each frame of a client, in network order.
     public static let mask: UInt32 = 0x37fa_213d
@@ -36,7 +36,7 @@ public struct Transcript: Sendable {
     public let title: String
     /// The requirements that it is about.
     public let ids: [String]
-    /// Against whom it can be played.
+    /// The roles against which it can be played.
     public let roles: [Role]
     /// The wire dialect that both sides speak.
     public let dialect: Dialect
@@ -83,7 +83,7 @@ public struct Transcript: Sendable {
         case ping(ByteBuffer)
         /// A pong.
         case pong(ByteBuffer)
-        /// A close frame without a reason; 1005 stands for one without a code, which is what the old dialects have.
+        /// A close frame without a reason; 1005 stands for one without a code, as the old dialects have it.
         case close(WebSocketCloseCode)
         /// A message that the Kaazing legacy exchange adds.
         case legacy(KaazingLegacyMessage)

@@ -10,8 +10,8 @@ struct TranscriptParser {
 
     init(_ text: String, name: String) {
         self.name = name
-        // A file is checked out with LF; CR LF from elsewhere reads the same.
-        // By bytes: what follows a blank may join with it to one character.
+        // A file is checked out with LF; CR LF from elsewhere reads the same. By bytes: a mark behind a blank joins it
+        // to one character.
         var lines = text.utf8.split(separator: 0x0A, omittingEmptySubsequences: false).map { line in
             Substring(line.last == 0x0D ? line.dropLast() : line)
         }

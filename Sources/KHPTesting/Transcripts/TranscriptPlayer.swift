@@ -49,7 +49,7 @@ extension Transcript {
         }
     }
 
-    /// Plays the conversation once for every place at which what the scripted side sends can be cut in two.
+    /// Plays the conversation once for every place at which the scripted side's bytes can be cut in two.
     /// - Returns: how many times it was played.
     /// - Throws: ``TranscriptError`` with the cut at which the side under test leaves the script.
     @discardableResult

@@ -1,11 +1,11 @@
-// A transcript as one role sees it: what to feed it, what it has to say, when.
+// A transcript as one role sees it: the bytes to feed it, and its own bytes, in order.
 
 import KHPProtocol
 import NIOCore
 
 struct TranscriptScript: Sendable {
     enum Operation: Sendable {
-        /// The scripted side sends. What it sends without waiting is one read, unless it is cut.
+        /// The scripted side sends. Bytes without a wait between them are one read, unless it is cut.
         case feed(ByteBuffer)
         /// The side under test has said this by now, of itself or by its application.
         case expect(ByteBuffer, Transcript.Deed)
@@ -66,7 +66,7 @@ struct TranscriptScript: Sendable {
         switch deed {
         case .opening(let bytes) where side == .server,
             .message(_, let bytes) where side == .server && bytes.readableBytesView.starts(with: "HTTP/1.1 ".utf8):
-            // A response: what came before it belongs to a handshake, and so does what follows while its head is not
+            // A response: the messages before it belong to a handshake, and so do those behind it until its head is
             // complete.
             self.applicationMessages = []
             self.response = bytes
@@ -77,7 +77,7 @@ struct TranscriptScript: Sendable {
                 self.applicationMessages?.append((kind, payload))
             }
         case .legacy where side != self.role:
-            // A response may go on until its end is said: what came before belongs to the handshake.
+            // A response goes on until its end is said: the messages before belong to the handshake.
             self.applicationMessages = []
             self.response = ByteBuffer()
         case .raw where side != self.role:
@@ -87,7 +87,7 @@ struct TranscriptScript: Sendable {
         }
     }
 
-    /// How many bytes the scripted side sends in all, and so how many places there are to cut.
+    /// The number of bytes that the scripted side sends in all, which is the number of places to cut.
     var fedBytes: Int {
         self.operations.reduce(0) { sum, item in
             if case .feed(let bytes) = item.operation { sum + bytes.readableBytes } else { sum }
@@ -147,7 +147,7 @@ extension Transcript.Deed {
 }
 
 extension ByteBuffer {
-    /// As text, with what is not printable escaped.
+    /// As text, with escapes for bytes that are not printable.
     var printable: String {
         var text = "\""
         for byte in self.readableBytesView {

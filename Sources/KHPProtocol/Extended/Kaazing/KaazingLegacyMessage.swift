@@ -26,7 +26,7 @@ public enum KaazingLegacyMessage: Sendable, Hashable, CustomStringConvertible {
     /// An empty message: the extended response is complete.
     case endOfResponse
 
-    /// U+F0FF in UTF-8: what each balancer message begins with.
+    /// U+F0FF in UTF-8: the beginning of each balancer message.
     private static let mark: [UInt8] = [0xEF, 0x83, 0xBF]
 
     /// Reads a balancer message; `nil` for anything else.
@@ -113,8 +113,7 @@ extension WebSocketURL {
         return self.replacing(query: rest.isEmpty ? nil : rest.joined(separator: "&"))
     }
 
-    /// With the parameters of another query that it does not have yet behind its own, as balancers do it with those of
-    /// the opening.
+    /// With the parameters of another query behind its own, each once, as balancers append the opening's.
     package func merging(query other: String?) -> WebSocketURL {
         guard let other, !other.isEmpty else { return self }
         var parameters = Self.parameters(of: self.query ?? "")

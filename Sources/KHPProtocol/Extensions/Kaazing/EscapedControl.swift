@@ -9,7 +9,7 @@ struct EscapedControl: Sendable {
     enum Received: Equatable {
         /// The application's.
         case application
-        /// Nothing to hand on: the next one is the application's, whatever it begins with.
+        /// Nothing to hand on: the next message is the application's, whatever it begins with.
         case escape
         /// The bytes behind the four.
         case control([UInt8])

@@ -4,13 +4,13 @@ import NIOCore
 
 /// Kaazing's promise to be heard within a time.
 ///
-/// The server answers `x-kaazing-idle-timeout; timeout=<milliseconds>` and pings whenever it has sent nothing for half of
-/// that; a client that hears nothing for the whole of it fails the connection with 1008.
+/// The server answers `x-kaazing-idle-timeout; timeout=<milliseconds>` and pings whenever it has sent nothing for half
+/// of that; a client that hears nothing for the whole of it fails the connection with 1008.
 public struct KaazingIdleTimeout: WebSocketExtension {
     /// `x-kaazing-idle-timeout`.
     public let name = "x-kaazing-idle-timeout"
 
-    /// Server: what to promise, in whole milliseconds. `nil`: offers are declined.
+    /// Server: the promised timeout, in whole milliseconds. `nil` declines offers.
     public var timeout: Duration?
     /// The handshakes in which it may be negotiated.
     public var layers: Set<HandshakeLayer> = [.opening, .extended]
@@ -20,7 +20,7 @@ public struct KaazingIdleTimeout: WebSocketExtension {
         self.timeout = timeout
     }
 
-    /// About 24 days: what an `int` of milliseconds holds in the clients that know this extension.
+    /// About 24 days: the most that clients of this extension hold in an `int` of milliseconds.
     private static let longest: Int64 = 0x7FFF_FFFF
 
     private var milliseconds: Int64? {

@@ -4,8 +4,8 @@
 ///
 /// The server answers `x-kaazing-ping-pong; 01010102`: the four bytes that control messages begin with. A ping is then
 /// the text `01 01 01 02 09 00`, its pong `01 01 01 02 0A 00`, and a text message of the application's that begins with
-/// these four bytes is preceded by an escape message of just them. Applications see none of it. Ping frames are answered
-/// with pong frames as ever.
+/// these four bytes is preceded by an escape message of just them. Applications see none of it. Ping frames are
+/// answered with pong frames as ever.
 ///
 /// The pings that ``KaazingIdleTimeout`` asks for go this way where both were negotiated. Messages are delivered and
 /// sent whole while it is in force.
@@ -21,7 +21,7 @@ public struct KaazingPingPong: WebSocketExtension {
     /// The extension with the bytes that Kaazing's gateway chooses.
     public init() {}
 
-    /// Answers with the control bytes, whatever was asked.
+    /// Answers every offer with the control bytes.
     public func accept(_ offer: ExtensionParameters) -> ExtensionParameters? {
         let digits = String(self.controlBytes & 0x7F7F_7F7F, radix: 16)
         return [String(repeating: "0", count: 8 - digits.count) + digits: nil]

@@ -1,4 +1,4 @@
-// permessage-deflate (RFC 7692, R-X): what to ask for, what to answer, which answers to take.
+// permessage-deflate (RFC 7692, R-X): its offers, its answers, and the check of a server's answer.
 
 /// Compression of messages, negotiated in either handshake (RFC 7692).
 ///

@@ -1,4 +1,4 @@
-// zlib's two streams as raw deflate (RFC 1951), with the memory that they hold given back when nobody needs it.
+// zlib's two streams as raw deflate (RFC 1951). Their memory is given back when it is not needed.
 
 import CZlib
 import NIOCore
@@ -6,14 +6,13 @@ import Synchronization
 
 /// Why bytes could not be inflated.
 enum InflateError: Error {
-    /// They are no deflate data.
+    /// The bytes are not deflate data.
     case invalid
     /// zlib has no memory.
     case memory
 }
 
-/// Takes compressed bytes and gives what they mean. Unchecked: whoever took it out of the pool is the only one to use
-/// it.
+/// Inflates. Unchecked: the code that took it out of the pool is the only one to use it.
 final class Inflater: @unchecked Sendable {
     let windowBits: Int32
     // On the heap: zlib's own state points back to it.
@@ -91,7 +90,7 @@ final class Inflater: @unchecked Sendable {
                 (self.isBehindFinalBlock, self.isBetweenBlocks) = (true, true)
                 if used == input.count { return (used, true) }
             case Z_OK, Z_BUF_ERROR:
-                // Room that was not needed shows that there is no more to come.
+                // Unused room shows that there is no more to come.
                 if used == input.count && produced < wanted { return (used, true) }
                 if consumed == 0 && produced == 0 { return (used, true) }
             case Z_MEM_ERROR: throw .memory
@@ -129,7 +128,7 @@ final class Inflater: @unchecked Sendable {
     }
 }
 
-/// Compresses. Unchecked: whoever took it out of the pool is the only one to use it.
+/// Deflates. Unchecked: the code that took it out of the pool is the only one to use it.
 final class Deflater: @unchecked Sendable {
     let settings: Settings
     private let stream: UnsafeMutablePointer<z_stream>
@@ -245,6 +244,6 @@ final class ZlibPool: Sendable {
 }
 
 extension ZlibPool: CustomReflectable {
-    /// Nothing: what is behind the lock changes while a configuration is looked at.
+    /// Empty: the values behind the lock change while a configuration is printed.
     var customMirror: Mirror { Mirror(self, children: []) }
 }
