@@ -3,8 +3,10 @@
 
   - each Swift block of README.md, of the DocC catalogs and of the doc comments in Sources stands, line for line, in a
     file under Examples, which CI compiles (imports may stand apart). A block after `<!-- not compiled -->` is exempt;
-  - the README's status table names the codes and actions of Specs/status-codes.json;
-  - the README's table of limits names the members and defaults of the limits and times of a client and a server.
+  - no line of a code block is wider than 76 columns, so that no page scrolls sideways;
+  - the table of status codes names the codes and actions of Specs/status-codes.json;
+  - the table of limits names the members and defaults of the limits and times of a client and a server;
+  - the README's figures stand in Benchmarks/README.md; it stays short; its links and those of other pages lead to files.
 """
 
 import json
@@ -15,6 +17,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
+BENCHMARKS = ROOT / "Benchmarks/README.md"
+STATUS_CODES = ROOT / "Sources/KHPProtocol/Documentation.docc/StatusCodes.md"
+LIMITS = ROOT / "Sources/KHPWebSocket/Documentation.docc/Limits.md"
+CATALOGS = [*sorted(ROOT.glob("Sources/*/*.docc/**/*.md")), *sorted(ROOT.glob("Documentation/**/*.md"))]
+WIDTH = 76
+README_LINES = 160
 problems = []
 
 
@@ -23,14 +31,13 @@ def problem(path, line, text):
 
 
 def blocks(lines):
-    """(line number, block) of each Swift block."""
-    start, exempt, before = None, False, ""
+    """(line number, language, block) of each code block; the language of a block that is not compiled is empty."""
+    start, language, before = None, "", ""
     for number, line in enumerate(lines, 1):
-        if start is None and line.strip() == "```swift":
-            start, exempt = number, before == "<!-- not compiled -->"
+        if start is None and line.strip().startswith("```"):
+            start, language = number, "" if before == "<!-- not compiled -->" else line.strip()[3:]
         elif start is not None and line.strip() == "```":
-            if not exempt:
-                yield start, lines[start : number - 1]
+            yield start, language, lines[start : number - 1]
             start = None
         if line.strip():
             before = line.strip()
@@ -54,39 +61,41 @@ def stands_in(block, source):
 
 def check_blocks():
     sources = [path.read_text().splitlines() for path in sorted(ROOT.glob("Examples/**/*.swift"))]
-    pages = [README, *sorted(ROOT.glob("Sources/**/*.docc/**/*.md"))]
-    texts = [(path, path.read_text().splitlines()) for path in pages if path.exists()]
+    pages = [README, *CATALOGS, *sorted(ROOT.glob("Examples/**/*.md"))]
+    texts = [(path, path.read_text().splitlines()) for path in pages]
     for path in sorted(ROOT.glob("Sources/**/*.swift")):
         comments = [re.sub(r"^\s*///? ?", "", line) if re.match(r"\s*///", line) else "" for line in path.read_text().splitlines()]
         texts.append((path, comments))
     count = 0
     for path, lines in texts:
-        for number, block in blocks(lines):
+        for number, language, block in blocks(lines):
+            for offset, line in enumerate(block, 1):
+                if len(line) > WIDTH:
+                    problem(path, number + offset, f"this line of a code block has {len(line)} columns, not {WIDTH}")
+            if language != "swift":
+                continue
             count += 1
             if not any(stands_in(block, source) for source in sources):
                 problem(path, number, "this Swift block stands in no file under Examples")
     return count
 
 
-def rows(heading):
-    """(line number, cells) of the first table below a heading of the README."""
-    lines = README.read_text().splitlines()
-    at = next((number for number, line in enumerate(lines) if line.strip() == heading), None)
+def rows(path, first):
+    """(line number, cells) of the table whose head begins with this cell."""
+    lines = path.read_text().splitlines()
+    at = next((number for number, line in enumerate(lines) if line.startswith(f"| {first} |")), None)
     if at is None:
-        problem(README, 1, f"there is no heading {heading!r}")
+        problem(path, 1, f"there is no table with the column {first!r}")
         return
-    inside = False
-    for number in range(at + 1, len(lines)):
-        if lines[number].startswith("|"):
-            inside = True
-            yield number + 1, [cell.strip() for cell in lines[number].strip("|").split("|")]
-        elif inside or lines[number].startswith("#"):
+    for number in range(at + 2, len(lines)):
+        if not lines[number].startswith("|"):
             return
+        yield number + 1, [cell.strip() for cell in lines[number].strip("|").split("|")]
 
 
 def check_status_table():
     said = {}
-    for number, cells in rows("## Status codes"):
+    for number, cells in rows(STATUS_CODES, "status"):
         action = re.fullmatch(r"`([a-z-]+)`", cells[1])
         for code in re.findall(r"\b\d{3}\b", cells[0]):
             said[int(code)] = action.group(1) if action else None
@@ -94,9 +103,9 @@ def check_status_table():
     for entry in table:
         code, action = entry["code"], entry["action"]
         if said.pop(code, "close") != action:
-            problem(README, 1, f"the status table does not say that the action of {code} is {action}")
+            problem(STATUS_CODES, 1, f"the table does not say that the action of {code} is {action}")
     for code in said:
-        problem(README, 1, f"the status table has {code}, which Specs/status-codes.json does not know")
+        problem(STATUS_CODES, 1, f"the table has {code}, which Specs/status-codes.json does not know")
 
 
 def defaults(path):
@@ -138,26 +147,51 @@ def check_limits():
                     continue
                 other = known.get((place, name))
                 if other and other[1] != words:
-                    problem(README, 1, f"{place}.{name} has one default for a client and another for a server")
+                    problem(LIMITS, 1, f"{place}.{name} has one default for a client and another for a server")
                 known[place, name] = ("both" if other else role, words)
-    for number, cells in rows("## Limits and defaults"):
+    for number, cells in rows(LIMITS, "member"):
         match = re.fullmatch(r"`([\w.]+)\.(\w+)`", cells[0])
         if not match or match.group(1) not in ("limits", "limits.messages", "timeouts", "keepAlive"):
             continue
         entry = known.pop(match.groups(), None)
         if entry is None:
-            problem(README, number, f"{cells[0]} is no member with a default")
+            problem(LIMITS, number, f"{cells[0]} is no member with a default")
         elif entry != tuple(cells[1:3]):
-            problem(README, number, f"{cells[0]} is of {entry[0]}, and its default is {entry[1]}")
+            problem(LIMITS, number, f"{cells[0]} is of {entry[0]}, and its default is {entry[1]}")
     for place, name in known:
-        problem(README, 1, f"the table of limits does not have {place}.{name}")
+        problem(LIMITS, 1, f"the table does not have {place}.{name}")
+
+
+def check_readme():
+    measured = set(re.findall(r"\d[\d,.]*\d", BENCHMARKS.read_text()))
+    for number, cells in rows(README, "server, instructions per operation"):
+        for cell in cells[1:]:
+            if cell and cell not in measured:
+                problem(README, number, f"{cell} does not stand in Benchmarks/README.md")
+    lines = len(README.read_text().splitlines())
+    if lines > README_LINES:
+        problem(README, lines, f"a README has at most {README_LINES} lines; the rest belongs to an article")
+
+
+def check_links():
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("Specs/*.md"), *CATALOGS]
+    pages += [path for folder in ("Benchmarks", "Examples", "Tests") for path in ROOT.glob(f"{folder}/**/*.md")]
+    for path in pages:
+        if ".build" in path.parts:
+            continue
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", re.sub(r"`[^`]*`", "", line)):
+                if "://" not in target and not (path.parent / target).exists():
+                    problem(path, number, f"{target} does not exist")
 
 
 count = check_blocks()
 check_status_table()
 check_limits()
+check_readme()
+check_links()
 for line in problems:
     print(line, file=sys.stderr)
 if not problems:
-    print(f"docs: {count} Swift blocks and two tables agree with the sources")
+    print(f"docs: {count} Swift blocks and three tables agree with the sources")
 sys.exit(1 if problems else 0)

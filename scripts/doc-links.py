@@ -2,8 +2,8 @@
 """Completes links from one module's documentation to the symbols and articles of the modules below it.
 
 A comment or a page says ``WebSocketError`` or <doc:Errors> wherever it stands. docc looks for that in the module at
-hand only; for another module it wants ``/KHPProtocol/WebSocketError`` and <doc:/KHPProtocol/Errors>. This script writes
-the complete form into copies, so that sources stay readable and a type can move to another module.
+hand only; for another module it wants ``/KHPProtocol/WebSocketError``, and for its articles a whole address. This script
+writes those into copies, so that sources stay readable and a type can move to another module.
 
     doc-links.py --graphs DIRECTORY [--module NAME] --catalogs NAME=PATH… --copy DIRECTORY
 
@@ -26,16 +26,11 @@ def graphs_of(directory, module):
 
 
 def paths(directory, module):
-    """The paths of the module's own symbols, and module and path of each symbol that it adds to another module."""
-    own, added = set(), {}
+    """The paths of the module's own symbols, and of those that it adds to other modules' types."""
+    own, added = set(), set()
     for path in graphs_of(directory, module):
-        extended = path.name.removesuffix(".symbols.json").partition("@")[2]
-        for symbol in json.loads(path.read_text())["symbols"]:
-            components = tuple(symbol["pathComponents"])
-            if not extended:
-                own.add(components)
-            elif symbol["kind"]["identifier"] != "swift.extension":
-                added[components] = extended
+        found = added if "@" in path.name else own
+        found.update(tuple(symbol["pathComponents"]) for symbol in json.loads(path.read_text())["symbols"])
     return own, added
 
 
@@ -50,7 +45,7 @@ def main():
     *below, (_, catalog) = catalogs
     modules = {name for name, _ in below}
 
-    own, added = paths(options.graphs, options.module) if options.module else (set(), {})
+    own, added = paths(options.graphs, options.module) if options.module else (set(), set())
     endings = {components[at:] for components in own for at in range(len(components))}
     owners, articles = {}, {}
     for name, path in below:
@@ -64,8 +59,9 @@ def main():
         components = tuple(re.sub(r"(?<=[\w)])-[^/]*$", "", part) for part in match.group(1).split("/"))
         if components in endings:
             return match.group(0)
+        # With pages for these, docc would look for the other module's articles among them, and nowhere else.
         if components in added:
-            return f"``{added[components]}/{match.group(1)}``"
+            return "`" + ".".join(components) + "`"
         if components in owners:
             return f"``/{owners[components]}/{match.group(1)}``"
         if components[0] in modules:
@@ -74,7 +70,7 @@ def main():
 
     def article(match):
         owner = articles.get(match.group(1))
-        return f"<doc:/{owner}/{match.group(1)}>" if owner else match.group(0)
+        return f"<doc:/documentation/{owner}/{match.group(1)}>" if owner else match.group(0)
 
     def completed(text):
         return ARTICLE.sub(article, SYMBOL.sub(symbol, text))

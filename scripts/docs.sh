@@ -53,7 +53,7 @@ convert() {
 for module in "${modules[@]}"; do
     mkdir "$scratch/graphs/$module"
     swift symbolgraph-extract -module-name "$module" -target "$triple" -I "$binaries/Modules" "${maps[@]}" \
-        -minimum-access-level public -emit-extension-block-symbols -skip-synthesized-members \
+        -minimum-access-level public -skip-synthesized-members \
         -output-dir "$scratch/graphs/$module"
     convert "$module" "Sources/$module/Documentation.docc" --additional-symbol-graph-dir "$scratch/graphs/$module"
 done

@@ -7,14 +7,21 @@ struct Numbering: WebSocketExtension {
     let name = "x-number"
     var from = 1
 
-    /// Client: what to ask for. No other answer will do, unless `judge` says so.
+    /// Client: the parameters to ask for. Without a `judge` of its own the
+    /// extension takes no other answer.
     func offer() -> ExtensionParameters { ["from": String(from)] }
 
-    /// Server: any number will do; without one the offer is declined.
-    func accept(_ offer: ExtensionParameters) -> ExtensionParameters? { Int(offer["from"] ?? "") == nil ? nil : offer }
+    /// Server: accepts any number, and declines an offer without one.
+    func accept(_ offer: ExtensionParameters) -> ExtensionParameters? {
+        Int(offer["from"] ?? "") == nil ? nil : offer
+    }
 
-    func makeTransform(role: Role, parameters: ExtensionParameters) -> (any MessageTransform)? {
-        Int(parameters["from"] ?? "").map { Numbers(sent: $0, received: $0) }
+    func makeTransform(
+        role: Role,
+        parameters: ExtensionParameters
+    ) -> (any MessageTransform)? {
+        guard let first = Int(parameters["from"] ?? "") else { return nil }
+        return Numbers(sent: first, received: first)
     }
 }
 

@@ -8,9 +8,23 @@ import NIOSSL
 
 func firstConnection() async throws {
     let client = WebSocketClient()
-    try await client.withConnection(to: "wss://example.com/trades", subprotocols: ["amqp"]) { socket in
+    try await client.withConnection(
+        to: "wss://example.com/trades",
+        subprotocols: ["amqp"]
+    ) { socket in
         try await socket.send("hello")
         for try await message in socket.messages { print(message) }
+    }
+}
+
+func smallestClient() async throws {
+    let client = WebSocketClient()
+    try await client.withConnection(to: "ws://127.0.0.1:8080/echo") { socket in
+        try await socket.send("hello")
+        for try await message in socket.messages.prefix(1) {
+            print("echoed:", message)
+        }
+        print("completed with", socket.negotiated.status ?? 0)
     }
 }
 
@@ -21,18 +35,21 @@ func closing(_ client: WebSocketClient) async throws {
     print(end.code ?? .abnormal, end.clean)
 }
 
-func failing(_ client: WebSocketClient) async throws {
+func failing(_ client: WebSocketClient, url: String) async throws {
     do {
-        try await client.withConnection(to: "wss://example.com/trades") { socket in
+        try await client.withConnection(to: url) { socket in
             try await socket.send("hello")
         }
     } catch let error as WebSocketError {
         switch error.code {
         case .authenticationFailed: print("Wrong user or password.")
-        case .timeout, .connectFailed: print("Try again later: \(error.message)")
+        case .timeout, .connectFailed:
+            print("Try again later: \(error.message)")
         default: print(error)
         }
-        if let response = error.response { print(response.status, String(buffer: response.entity)) }
+        if let response = error.response {
+            print(response.status, String(buffer: response.entity))
+        }
     }
 }
 
@@ -51,8 +68,15 @@ func credentialsByLocation(
 ) throws -> WebSocketClient {
     var configuration = WebSocketClient.Configuration()
     var dispatch = DispatchChallengeHandler()
-    try dispatch.register(LoginChallengeHandler(askThePerson), for: "*.example.com:8000/*", realm: "desk")
-    try dispatch.register(TokenChallengeHandler(currentToken), for: "wss://api.example.com")
+    try dispatch.register(
+        LoginChallengeHandler(askThePerson),
+        for: "*.example.com:8000/*",
+        realm: "desk"
+    )
+    try dispatch.register(
+        TokenChallengeHandler(currentToken),
+        for: "wss://api.example.com"
+    )
     configuration.challengeHandler = dispatch
     return WebSocketClient(configuration: configuration)
 }
@@ -61,8 +85,11 @@ func trust() throws -> WebSocketClient {
     var configuration = WebSocketClient.Configuration()
     configuration.tls.trustRoots = .file("authority.pem")
     // Where the server asks for a certificate:
-    configuration.tls.certificateChain = try NIOSSLCertificate.fromPEMFile("client.pem").map { .certificate($0) }
-    configuration.tls.privateKey = .privateKey(try NIOSSLPrivateKey(file: "client-key.pem", format: .pem))
+    let chain = try NIOSSLCertificate.fromPEMFile("client.pem")
+    configuration.tls.certificateChain = chain.map { .certificate($0) }
+    configuration.tls.privateKey = .privateKey(
+        try NIOSSLPrivateKey(file: "client-key.pem", format: .pem)
+    )
     return WebSocketClient(configuration: configuration)
 }
 
@@ -74,7 +101,10 @@ func asKaazingClientsDo() -> WebSocketClient {
 
 func throughProxy() throws -> WebSocketClient {
     var configuration = WebSocketClient.Configuration()
-    configuration.proxy = .proxy(try Proxy("http://joe:welcome@proxy.example:3128"), except: "localhost, 10.0.0.0/8")
+    configuration.proxy = .proxy(
+        try Proxy("http://joe:welcome@proxy.example:3128"),
+        except: "localhost, 10.0.0.0/8"
+    )
     return WebSocketClient(configuration: configuration)
 }
 
@@ -98,9 +128,12 @@ func observed() -> WebSocketClient {
     var configuration = WebSocketClient.Configuration()
     configuration.observe = { event, connection in
         switch event {
-        case .extendedResponse(_, let status, let action, _): print(connection.id, status, action)
-        case .redirect(let from, let to, let status, _): print(connection.id, status, from.redacted, to.redacted)
-        case .closed(let end): print(connection.id, end.clean ? "closed" : "lost")
+        case .extendedResponse(_, let status, let action, _):
+            print(connection.id, status, action)
+        case .redirect(let from, let to, let status, _):
+            print(connection.id, status, from.redacted, to.redacted)
+        case .closed(let end):
+            print(connection.id, end.clean ? "closed" : "lost")
         default: break
         }
     }
@@ -116,9 +149,10 @@ func sendingInPieces(_ socket: WebSocket, pieces: some Sequence<ByteBuffer>) asy
 func receivingInPieces() async throws {
     var configuration = WebSocketClient.Configuration()
     configuration.delivery = .chunks
-    try await WebSocketClient(configuration: configuration).withConnection(to: "wss://example.com/files") { socket in
+    let client = WebSocketClient(configuration: configuration)
+    try await client.withConnection(to: "wss://example.com/files") { socket in
         for try await chunk in socket.chunks {
-            print(chunk.kind, chunk.bytes.readableBytes, chunk.isLast ? "whole" : "…")
+            print(chunk.kind, chunk.bytes.readableBytes, chunk.isLast)
         }
     }
 }

@@ -12,7 +12,10 @@ func compression() {
 
 func compressingEndpoint() -> Endpoint {
     Endpoint("/quotes", extensions: [PerMessageDeflate()]) { socket in
-        try await socket.send(.text("a secret beside what others say"), options: .uncompressed)
+        try await socket.send(
+            .text("a secret beside what others say"),
+            options: .uncompressed
+        )
         try await socket.send("a quote")
     }
 }
@@ -21,7 +24,8 @@ func revalidation(refresh: @escaping @Sendable (String) async throws -> Void) {
     var configuration = WebSocketClient.Configuration()
     configuration.extensions = [
         KaazingHTTPRevalidate { request in
-            let url = request.url(nonce: String(UInt64.random(in: 0..<UInt64.max)))
+            let nonce = String(UInt64.random(in: 0..<UInt64.max))
+            let url = request.url(nonce: nonce)
             Task { try await refresh(url) }
         }
     ]
@@ -30,7 +34,10 @@ func revalidation(refresh: @escaping @Sendable (String) async throws -> Void) {
 
 func required() {
     var configuration = WebSocketClient.Configuration()
-    configuration.extensions = [PerMessageDeflate(), NamedExtension("x-audit", parameters: ["level": "2"])]
+    configuration.extensions = [
+        PerMessageDeflate(),
+        NamedExtension("x-audit", parameters: ["level": "2"]),
+    ]
     configuration.requiredExtensions = ["x-audit"]
     _ = configuration
 }
@@ -48,12 +55,19 @@ struct Sealing: WebSocketExtension {
     let layers: Set<HandshakeLayer> = [.extended]
 
     // Client: one offer for each key, most wanted first.
-    func offers() -> [ExtensionParameters] { keys.keys.sorted().map { ["key": $0] } }
+    func offers() -> [ExtensionParameters] {
+        keys.keys.sorted().map { ["key": $0] }
+    }
 
-    // Server: accepts with parameters of its own, passes over, or refuses the handshake with 400.
+    // Server: accepts with parameters of its own, passes the offer over, or
+    // refuses the handshake with 400.
     func choose(_ offer: ExtensionParameters) -> ExtensionChoice {
-        guard let key = offer["key"] else { return .fail("x-sealed needs a key.") }
-        return keys[key] == nil ? .decline : .accept(["key": key, "nonce": String(UInt64.random(in: 0 ... .max))])
+        guard let key = offer["key"] else {
+            return .fail("x-sealed needs a key.")
+        }
+        guard keys[key] != nil else { return .decline }
+        let nonce = String(UInt64.random(in: 0 ... .max))
+        return .accept(["key": key, "nonce": nonce])
     }
 
     // Client: `false` fails the handshake.
@@ -62,16 +76,21 @@ struct Sealing: WebSocketExtension {
     }
 }
 
-/// Says every ten seconds that it is there, and keeps what the peer says so from the application.
+/// Sends a sign of life every ten seconds, and hides the peer's from the
+/// application.
 struct Beating: MessageTransform {
-    mutating func opened(_ scope: inout ExtensionScope) { scope.deadline = scope.now + .seconds(10) }
+    mutating func opened(_ scope: inout ExtensionScope) {
+        scope.deadline = scope.now + .seconds(10)
+    }
 
     mutating func deadlineReached(_ scope: inout ExtensionScope) {
         scope.send(.text("\u{1}beat"))
         scope.deadline = scope.now + .seconds(10)
     }
 
-    mutating func inbound(_ message: WebSocketMessage) -> WebSocketMessage? {
+    mutating func inbound(
+        _ message: WebSocketMessage
+    ) -> WebSocketMessage? {
         message == .text("\u{1}beat") ? nil : message
     }
 }
@@ -81,15 +100,26 @@ struct Inverting: WebSocketExtension, FrameTransform {
     let name = "x-inverted"
     let reservedBits: ReservedBits = .rsv2
 
-    func makeFrameTransform(role: Role, parameters: ExtensionParameters) -> (any FrameTransform)? { self }
+    func makeFrameTransform(
+        role: Role,
+        parameters: ExtensionParameters
+    ) -> (any FrameTransform)? { self }
 
-    func outbound(_ piece: inout MessagePiece, into output: inout ByteBuffer) {
+    func outbound(
+        _ piece: inout MessagePiece,
+        into output: inout ByteBuffer
+    ) {
         if piece.isFirst { piece.reservedBits = .rsv2 }
         output.writeBytes(piece.bytes.readableBytesView.map { ~$0 })
     }
 
-    func inbound(_ piece: inout MessagePiece, into output: inout ByteBuffer, room: Int) -> Bool {
-        let bytes = piece.bytes.readBytes(length: min(room, piece.bytes.readableBytes)) ?? []
+    func inbound(
+        _ piece: inout MessagePiece,
+        into output: inout ByteBuffer,
+        room: Int
+    ) -> Bool {
+        let count = min(room, piece.bytes.readableBytes)
+        let bytes = piece.bytes.readBytes(length: count) ?? []
         output.writeBytes(bytes.map { ~$0 })
         return piece.bytes.readableBytes == 0
     }

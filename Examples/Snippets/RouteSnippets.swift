@@ -7,8 +7,10 @@ import NIOCore
 func redirects(_ configuration: inout WebSocketClient.Configuration) {
     configuration.redirects.policy = .subDomain
     configuration.redirects.follows308 = true
-    configuration.redirects.choose = { alternatives in alternatives.first { $0.contains("/eu/") } }
-    // Called for each target with its addresses, which are then the ones dialled.
+    configuration.redirects.choose = { alternatives in
+        alternatives.first { $0.contains("/eu/") }
+    }
+    // Called for each target with its addresses; only these are then dialled.
     configuration.redirects.permit = { step, addresses in
         addresses.allSatisfy { !($0.ipAddress ?? "").hasPrefix("169.254.") }
     }
@@ -16,15 +18,23 @@ func redirects(_ configuration: inout WebSocketClient.Configuration) {
 
 func cookies(_ configuration: inout WebSocketClient.Configuration) throws {
     let store = CookieStore()
-    try store.set("session=4711; Path=/; Secure", from: "https://example.com/login")
+    try store.set(
+        "session=4711; Path=/; Secure",
+        from: "https://example.com/login"
+    )
     configuration.cookies = .store(store)
 }
 
 func reconnecting(_ client: WebSocketClient) async throws {
     var policy = ReconnectPolicy()
     policy.attempts = 20
-    policy.observe = { print("attempt \($0.attempt) in \($0.delay): \($0.cause)") }
-    try await client.withReconnection(to: "wss://example.com/trades", policy: policy) { socket in
+    policy.observe = {
+        print("attempt \($0.attempt) in \($0.delay): \($0.cause)")
+    }
+    try await client.withReconnection(
+        to: "wss://example.com/trades",
+        policy: policy
+    ) { socket in
         try await socket.send("subscribe")
         for try await message in socket.messages { print(message) }
     }

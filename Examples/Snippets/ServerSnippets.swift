@@ -10,21 +10,34 @@ import ServiceLifecycle
 import UnixSignals
 
 func smallest() async throws {
-    let server = WebSocketServer(configuration: .init(address: .hostname("127.0.0.1", port: 8080))) {
+    let server = WebSocketServer(
+        configuration: .init(address: .hostname("127.0.0.1", port: 8080))
+    ) {
         Endpoint("/echo") { socket in
-            for try await message in socket.messages { try await socket.send(message) }
+            for try await message in socket.messages {
+                try await socket.send(message)
+            }
         }
     }
     try await server.run()
 }
 
 func endpoints(isMember: @escaping @Sendable (String, String) async -> Bool) async throws {
-    let server = WebSocketServer(configuration: .init(address: .hostname("127.0.0.1", port: 8080))) {
+    let server = WebSocketServer(
+        configuration: .init(address: .hostname("127.0.0.1", port: 8080))
+    ) {
         Endpoint("/echo") { socket in
-            for try await message in socket.messages { try await socket.send(message) }
+            for try await message in socket.messages {
+                try await socket.send(message)
+            }
         }
-        Endpoint("/trades", subprotocols: ["amqp"], authentication: .basic(realm: "desk", verify: isMember)) { socket in
-            try await socket.send("Welcome, \(socket.negotiated.principal ?? "nobody")!")
+        Endpoint(
+            "/trades",
+            subprotocols: ["amqp"],
+            authentication: .basic(realm: "desk", verify: isMember)
+        ) { socket in
+            let name = socket.negotiated.principal ?? "nobody"
+            try await socket.send("Welcome, \(name)!")
         }
         Endpoint("/old") { _ in .redirect(to: "/trades") }
     }
@@ -35,17 +48,23 @@ func authenticated(
     lookUp: @escaping @Sendable (_ user: String) async -> String?,
     principal: @escaping @Sendable (_ token: String) async -> String?
 ) -> Endpoint {
-    @Sendable func password(of user: String) async -> String? { await lookUp(user) }
+    @Sendable func password(of user: String) async -> String? {
+        await lookUp(user)
+    }
     return
         Endpoint(
             "/trades",
             authentication: ServerAuthentication(
                 realm: "desk",
-                schemes: [.digest(password: { user in await password(of: user) }), .bearer(verify: principal)],
+                schemes: [
+                    .digest(password: { user in await password(of: user) }),
+                    .bearer(verify: principal),
+                ],
                 sessionLifetime: .seconds(8 * 3600)
             )
         ) { socket in
-            try await socket.send("Welcome, \(socket.negotiated.principal ?? "nobody")!")
+            let name = socket.negotiated.principal ?? "nobody"
+            try await socket.send("Welcome, \(name)!")
         }
 }
 
@@ -63,28 +82,41 @@ func answers() -> Endpoint {
     Endpoint(
         "/orders",
         respond: { request in
-            guard request.extended != nil else { return .refuse(400, "Take part in the extended handshake, please.") }
-            guard request.extendedQuery != "closed" else { return .redirect(to: "/archive", status: 307) }
+            guard request.extended != nil else {
+                return .refuse(400, "This needs the extended handshake.")
+            }
+            guard request.extendedQuery != "closed" else {
+                return .redirect(to: "/archive", status: 307)
+            }
             guard let body = request.body else { return .complete() }
             return .created("\(body.readableBytes) bytes of terms accepted")
         },
         handler: { socket in
-            for try await message in socket.messages { try await socket.send(message) }
+            for try await message in socket.messages {
+                try await socket.send(message)
+            }
         }
     )
 }
 
 func later(isReady: @escaping @Sendable () async -> Bool) -> Endpoint {
     Endpoint("/slow") { _ in
-        .processing { await isReady() ? .redirect(to: "/ready") : .refuse(503, "Not today.") }
+        .processing {
+            guard await isReady() else { return .refuse(503, "Not today.") }
+            return .redirect(to: "/ready")
+        }
     }
 }
 
 func secure() throws -> WebSocketServer.Configuration {
-    var configuration = WebSocketServer.Configuration(address: .hostname("0.0.0.0", port: 443))
+    var configuration = WebSocketServer.Configuration(
+        address: .hostname("0.0.0.0", port: 443)
+    )
+    let chain = try NIOSSLCertificate.fromPEMFile("server.pem")
+    let key = try NIOSSLPrivateKey(file: "server-key.pem", format: .pem)
     configuration.tls = .makeServerConfiguration(
-        certificateChain: try NIOSSLCertificate.fromPEMFile("server.pem").map { .certificate($0) },
-        privateKey: .privateKey(try NIOSSLPrivateKey(file: "server-key.pem", format: .pem))
+        certificateChain: chain.map { .certificate($0) },
+        privateKey: .privateKey(key)
     )
     return configuration
 }
@@ -113,22 +145,38 @@ func bounds() throws -> Endpoint {
     var limits = Endpoint.Limits()
     limits.messages.messageBytes = 64 * 1024
     limits.inboundQueueMessages = 4
-    let endpoint = Endpoint("/small", origins: try .allowing(["https://example.com"]), limits: limits) { socket in
-        for try await message in socket.messages { try await socket.send(message) }
+    let endpoint = Endpoint(
+        "/small",
+        origins: try .allowing(["https://example.com"]),
+        limits: limits
+    ) { socket in
+        for try await message in socket.messages {
+            try await socket.send(message)
+        }
     }
     return endpoint
 }
 
 func behindProxies() -> WebSocketServer.Configuration {
-    var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: 8080))
-    configuration.clientAddress = .forwarded(.xForwardedFor, trusted: ["10.0.0.0/8"])
+    var configuration = WebSocketServer.Configuration(
+        address: .hostname("127.0.0.1", port: 8080)
+    )
+    configuration.clientAddress = .forwarded(
+        .xForwardedFor,
+        trusted: ["10.0.0.0/8"]
+    )
     return configuration
 }
 
 func plainHTTP() -> WebSocketServer.Configuration {
-    var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: 8080))
+    var configuration = WebSocketServer.Configuration(
+        address: .hostname("127.0.0.1", port: 8080)
+    )
     configuration.httpHandler = { request in
-        request.path == "/health" ? .text("fine\n") : .text("not here\n", status: 404)
+        guard request.path == "/health" else {
+            return .text("not here\n", status: 404)
+        }
+        return .text("fine\n")
     }
     return configuration
 }

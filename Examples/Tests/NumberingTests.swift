@@ -12,9 +12,9 @@ import Testing
             client: .init(extensions: [Numbering(from: 100)]),
             server: .init(extensions: [Numbering()])
         )
-        let agreed = try pipe.open()
-        #expect(agreed.server.extensions.map(\.description) == ["x-number; from=100"])
-        #expect(agreed.server.extensions.map(\.layer) == [.extended])
+        let agreed = try pipe.open().server.extensions
+        #expect(agreed.map(\.description) == ["x-number; from=100"])
+        #expect(agreed.map(\.layer) == [.extended])
 
         try pipe.send(.text("hello"), from: .client)
         #expect(pipe.takeMessages(at: .server) == [.text("hello")])

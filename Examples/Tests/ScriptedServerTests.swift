@@ -45,11 +45,13 @@ import Testing
 
     @Test func theServersReasonReachesTheCaller() async throws {
         let transcript = try Transcript(Self.transcript, name: "closed market")
-        let listener = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+        let group = MultiThreadedEventLoopGroup.singleton
+        let listener = try await ServerBootstrap(group: group)
             .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
+                let loop = channel.eventLoop
+                return loop.makeCompletedFuture {
                     let peer = ScriptedPeer(transcript, as: .server)
-                    let handler = ScriptedPeerHandler(peer, eventLoop: channel.eventLoop)
+                    let handler = ScriptedPeerHandler(peer, eventLoop: loop)
                     try channel.pipeline.syncOperations.addHandler(handler)
                 }
             }

@@ -8,7 +8,10 @@ import Synchronization
 ///
 /// ```swift
 /// let client = WebSocketClient()
-/// try await client.withConnection(to: "wss://example.com/trades", subprotocols: ["amqp"]) { socket in
+/// try await client.withConnection(
+///     to: "wss://example.com/trades",
+///     subprotocols: ["amqp"]
+/// ) { socket in
 ///     try await socket.send("hello")
 ///     for try await message in socket.messages { print(message) }
 /// }

@@ -6,7 +6,9 @@ import NIOCore
 ///
 /// ```swift
 /// Endpoint("/echo") { socket in
-///     for try await message in socket.messages { try await socket.send(message) }
+///     for try await message in socket.messages {
+///         try await socket.send(message)
+///     }
 /// }
 /// ```
 ///

@@ -9,9 +9,13 @@ public import ServiceLifecycle
 /// A WebSocket server that speaks x-kaazing-handshake.
 ///
 /// ```swift
-/// let server = WebSocketServer(configuration: .init(address: .hostname("127.0.0.1", port: 8080))) {
+/// let server = WebSocketServer(
+///     configuration: .init(address: .hostname("127.0.0.1", port: 8080))
+/// ) {
 ///     Endpoint("/echo") { socket in
-///         for try await message in socket.messages { try await socket.send(message) }
+///         for try await message in socket.messages {
+///             try await socket.send(message)
+///         }
 ///     }
 /// }
 /// try await server.run()

@@ -6,9 +6,7 @@ public import NIOCore
 /// An open WebSocket: both handshakes are complete.
 ///
 /// ```swift
-/// for try await message in socket.messages {
-///     try await socket.send(message)
-/// }
+/// for try await message in socket.messages { try await socket.send(message) }
 /// ```
 ///
 /// It can be used from any task. Messages are taken by one consumer; sending is ordered per caller, and each message is

@@ -2,8 +2,15 @@
 ///
 /// ```swift
 /// var dispatch = DispatchChallengeHandler()
-/// try dispatch.register(LoginChallengeHandler(askThePerson), for: "*.example.com:8000/*", realm: "desk")
-/// try dispatch.register(TokenChallengeHandler(currentToken), for: "wss://api.example.com")
+/// try dispatch.register(
+///     LoginChallengeHandler(askThePerson),
+///     for: "*.example.com:8000/*",
+///     realm: "desk"
+/// )
+/// try dispatch.register(
+///     TokenChallengeHandler(currentToken),
+///     for: "wss://api.example.com"
+/// )
 /// configuration.challengeHandler = dispatch
 /// ```
 ///

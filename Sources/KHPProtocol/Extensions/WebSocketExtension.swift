@@ -14,7 +14,10 @@
 /// struct Trimming: WebSocketExtension {
 ///     let name = "x-trim"
 ///
-///     func makeTransform(role: Role, parameters: ExtensionParameters) -> (any MessageTransform)? { Trim() }
+///     func makeTransform(
+///         role: Role,
+///         parameters: ExtensionParameters
+///     ) -> (any MessageTransform)? { Trim() }
 ///
 ///     struct Trim: MessageTransform {
 ///         func outbound(_ message: WebSocketMessage) -> WebSocketMessage? {

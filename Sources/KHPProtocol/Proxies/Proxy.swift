@@ -2,7 +2,10 @@
 ///
 /// ```swift
 /// var configuration = WebSocketClient.Configuration()
-/// configuration.proxy = .proxy(try Proxy("http://joe:welcome@proxy.example:3128"), except: "localhost, 10.0.0.0/8")
+/// configuration.proxy = .proxy(
+///     try Proxy("http://joe:welcome@proxy.example:3128"),
+///     except: "localhost, 10.0.0.0/8"
+/// )
 /// ```
 ///
 /// Names of servers are resolved by the proxy, with each kind. User and password go to the proxy alone, and only when

@@ -8,16 +8,21 @@ import NIOCore
 ///     "/trades",
 ///     authentication: ServerAuthentication(
 ///         realm: "desk",
-///         schemes: [.digest(password: { user in await password(of: user) }), .bearer(verify: principal)],
+///         schemes: [
+///             .digest(password: { user in await password(of: user) }),
+///             .bearer(verify: principal),
+///         ],
 ///         sessionLifetime: .seconds(8 * 3600)
 ///     )
 /// ) { socket in
-///     try await socket.send("Welcome, \(socket.negotiated.principal ?? "nobody")!")
+///     let name = socket.negotiated.principal ?? "nobody"
+///     try await socket.send("Welcome, \(name)!")
 /// }
 /// ```
 ///
 /// A 401 lists all schemes, the strongest first (RFC 9110 section 11.6.1). The third wrong answer on a connection gets
-/// 403, and so does every attempt from an address with too many of them: see ``Limits/wrongAnswersPerAddress``.
+/// 403, and so does every attempt from an address with too many of them: see
+/// ``WebSocketServer/Limits/wrongAnswersPerAddress``.
 public struct ServerAuthentication: Sendable {
     /// Where a client that takes part in the extended handshake is challenged; everyone else is challenged in the
     /// opening handshake.

@@ -1,16 +1,16 @@
 import KHPProtocol
 import NIOPosix
 
-/// A file of users: what passwords, tokens and keys are held against.
+/// A file of users, with their passwords' hashes, keys and tokens.
 ///
 /// One user per line, three kinds of lines; empty lines and lines that begin with `#` do not count (D22). `khp hash`
 /// makes them.
 ///
 /// ```
-/// joe:$2b$10$…                       Basic: a bcrypt or SHA-crypt hash of the password
-/// joe:desk:5f4d…                     Digest: the realm and HA1 with MD5, as Apache's htdigest writes it
-/// joe:desk:SHA-256:8c1e…             Digest: realm, algorithm and HA1
-/// robot:mF_9.B5f-4.1JqM              Token and Bearer: the token, where tokens are allowed
+/// joe:$2b$10$…             Basic: a bcrypt or SHA-crypt hash
+/// joe:desk:5f4d…           Digest: realm, and HA1 with MD5 as in htdigest
+/// joe:desk:SHA-256:8c1e…   Digest: realm, algorithm and HA1
+/// robot:mF_9.B5f-4.1JqM    Token and Bearer, where tokens are allowed
 /// ```
 ///
 /// A user may have lines of each kind, and one for each realm and algorithm.

@@ -3,11 +3,14 @@ public import NIOCore
 /// Puts a ``ScriptedPeer`` on a channel, as its only handler.
 ///
 /// ```swift
-/// let listener = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+/// let transcript = try Transcript(Self.transcript, name: "closed market")
+/// let group = MultiThreadedEventLoopGroup.singleton
+/// let listener = try await ServerBootstrap(group: group)
 ///     .childChannelInitializer { channel in
-///         channel.eventLoop.makeCompletedFuture {
+///         let loop = channel.eventLoop
+///         return loop.makeCompletedFuture {
 ///             let peer = ScriptedPeer(transcript, as: .server)
-///             let handler = ScriptedPeerHandler(peer, eventLoop: channel.eventLoop)
+///             let handler = ScriptedPeerHandler(peer, eventLoop: loop)
 ///             try channel.pipeline.syncOperations.addHandler(handler)
 ///         }
 ///     }

@@ -11,7 +11,8 @@ import NIOCore
 /// ```swift
 /// configuration.extensions = [
 ///     KaazingHTTPRevalidate { request in
-///         let url = request.url(nonce: String(UInt64.random(in: 0..<UInt64.max)))
+///         let nonce = String(UInt64.random(in: 0..<UInt64.max))
+///         let url = request.url(nonce: nonce)
 ///         Task { try await refresh(url) }
 ///     }
 /// ]
