@@ -1,4 +1,4 @@
-// What the documentation shows of extensions and compression.
+// The code in the documentation on extensions and compression.
 
 import KHPClient
 import KHPServer

@@ -1,4 +1,4 @@
-// What the documentation catalog of KHPProtocol shows, kept compiling. scripts/check-docs.py holds the pages against
+// The code in the documentation catalog of KHPProtocol, kept compiling. scripts/check-docs.py holds the pages against
 // these sources.
 
 import KHPProtocol

@@ -1,5 +1,5 @@
-// What README.md shows of redirects, cookies and reconnecting, kept compiling. scripts/check-docs.py holds the page
-// against these sources.
+// The code in the documentation on redirects, cookies and reconnecting, kept compiling. scripts/check-docs.py holds the
+// page against these sources.
 
 import KHPClient
 import NIOCore

@@ -1,4 +1,4 @@
-// What README.md and the documentation catalogs show of the server, kept compiling. scripts/check-docs.py holds the
+// The server's code in README.md and the documentation, kept compiling. scripts/check-docs.py holds the
 // pages against these sources.
 
 import HTTPTypes

@@ -18,8 +18,8 @@ extension WebSocketClient {
         /// The extensions to ask for, in order of preference: in the opening handshake, and again inside the extended
         /// one where the opening did not negotiate them (KHP-E5).
         public var extensions: [any WebSocketExtension] = []
-        /// The names of those among ``extensions`` without which the socket is of no use: a server that agrees on one of
-        /// them in neither handshake is left with 1010 (RFC 6455 section 7.4.1), and the connect fails with
+        /// The names of those among ``extensions`` without which the socket is of no use: a server that agrees on one
+        /// of them in neither handshake is left with 1010 (RFC 6455 section 7.4.1), and the connect fails with
         /// ``WebSocketError/Code/extensionRequired``.
         public var requiredExtensions: Set<String> = []
         /// The extended handshake: whether to ask for it, and what its request holds.
@@ -38,13 +38,13 @@ extension WebSocketClient {
         public var authentication = Authentication()
         /// Which redirects to follow.
         public var redirects = Redirects()
-        /// What to do about cookies. By default they are kept in a store of this configuration's own, which its copies
+        /// The policy on cookies. By default they are kept in a store of this configuration's own, which its copies
         /// share. A Cookie field in ``headers`` goes before them: then that one is sent and no other.
         public var cookies = Cookies.store(CookieStore())
-        /// TLS for wss: trust roots, client certificate and the like. The certificate is verified by default against the
-        /// system's trust roots, and has to be for the host of the URL, strictly by RFC 9525: a name is matched with the
-        /// DNS names of its subjectAltName alone, an address with the IP addresses there, whatever address or proxy the
-        /// connection goes to. `certificateVerification` switches that off, in part or altogether.
+        /// TLS for wss: trust roots, client certificate and the like. The certificate is verified by default against
+        /// the system's trust roots, and has to be for the host of the URL, strictly by RFC 9525: a name is matched
+        /// with the DNS names of its subjectAltName alone, an address with the IP addresses there, whatever address or
+        /// proxy the connection goes to. `certificateVerification` switches that off, in part or altogether.
         ///
         /// TLS 1.2 at least, unless `minimumTLSVersion` is 1.1 or `maximumTLSVersion` is below 1.2; a minimum of 1.0 is
         /// what a `TLSConfiguration` begins with, so it says nothing. The application protocol (ALPN) is always
@@ -55,8 +55,8 @@ extension WebSocketClient {
         /// TLS to a proxy of the kind https. ``tls`` is for servers only: neither its trust roots nor its client
         /// certificate are used here. Verified in the same way, for the host of the proxy's URL.
         public var proxyTLS = TLSConfiguration.makeClientConfiguration()
-        /// The place to connect to instead of the host and port of each URL, those of redirects too; the URL goes on naming
-        /// Host, Origin, SNI and what the certificate has to be for. No proxy is used then.
+        /// The place to connect to instead of the host and port of each URL, those of redirects too; the URL goes on
+        /// naming Host, Origin, SNI and what the certificate has to be for. No proxy is used then.
         public var connectTo: ConnectTarget?
         /// Bounds on the time that connects and connections take.
         public var timeouts = Timeouts()
@@ -64,7 +64,7 @@ extension WebSocketClient {
         public var limits = Limits()
         /// Pings and idle time.
         public var keepAlive = KeepAliveConfiguration()
-        /// Whether messages are delivered whole or in chunks.
+        /// The delivery of messages: whole or in chunks.
         public var delivery = Delivery.messages
         /// Where to log; credentials never appear.
         public var logger: Logger?
@@ -123,7 +123,7 @@ extension WebSocketClient {
 
     /// How a client authenticates itself.
     public struct Authentication: Sendable {
-        /// Whether a server that has asked for Digest may be answered when it then asks for Basic only, or for Digest
+        /// `true` to answer a server that has asked for Digest and then asks for Basic only, or for Digest
         /// with a weaker algorithm. Somebody on the way could have taken the stronger challenge out, so a connect fails
         /// then with ``WebSocketError/Code/authenticationFailed``.
         public var allowsDowngrade = false
@@ -141,9 +141,9 @@ extension WebSocketClient {
         public var policy = RedirectPolicy.always
         /// How many redirects one connect may follow, over both handshakes.
         public var limit = 5
-        /// Whether 308 is followed as RFC 9110's Permanent Redirect; the specification closes on it (D4).
+        /// `true` to follow 308 as RFC 9110's Permanent Redirect; the specification closes on it (D4).
         public var follows308 = false
-        /// Whether a redirect may lead from wss to ws.
+        /// `true` when a redirect may lead from wss to ws.
         public var allowsDowngrade = false
         /// Chooses one of the alternatives of a 300, given as the server wrote them, relative or not. `nil` leaves the
         /// choice to the client, which takes the first usable one.

@@ -5,11 +5,11 @@ public import KHPProtocol
 /// Pauses grow exponentially up to a cap and are then drawn at random between nothing and that (full jitter), so that
 /// clients that lost the same server do not come back together.
 ///
-/// It connects again after errors of the network, timeouts, the statuses 429, 500, 502, 503 and 504, of a server or of a
-/// proxy, a SOCKS proxy that did not reach the server, and the close codes 1001, 1006 (a lost connection), 1012 and
+/// It connects again after errors of the network, timeouts, the statuses 429, 500, 502, 503 and 504, of a server or of
+/// a proxy, a SOCKS proxy that did not reach the server, and the close codes 1001, 1006 (a lost connection), 1012 and
 /// 1013. It never does after any other status, 401 and 403 among them, after a failure of TLS, a redirect that was not
-/// followed, an extension that is required and not agreed on, or a violation of the protocol: what was refused once will
-/// be refused again.
+/// followed, an extension that is required and not agreed on, or a violation of the protocol: what was refused once
+/// will be refused again.
 public struct ReconnectPolicy: Sendable {
     /// The longest pause before the first new attempt.
     public var initialDelay: Duration = .milliseconds(500)
@@ -27,7 +27,7 @@ public struct ReconnectPolicy: Sendable {
     /// Called with each pause before it begins.
     public var observe: (@Sendable (_ attempt: ReconnectAttempt) -> Void)?
 
-    /// What time and chance are, for tests.
+    /// Time and chance, which tests replace.
     package var sleep: @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
     package var random: @Sendable () -> Double = { Double.random(in: 0...1) }
     package var clock: @Sendable () -> Duration = {
@@ -41,7 +41,7 @@ public struct ReconnectPolicy: Sendable {
     /// Half a second that doubles up to 30 s, without an end.
     public init() {}
 
-    /// Whether a connect that failed like this may fare better next time.
+    /// Returns `true` when a connect that failed like this may succeed next time.
     public func allows(_ error: WebSocketError) -> Bool {
         switch error.code {
         case .timeout, .closedDuringHandshake: true
@@ -53,7 +53,7 @@ public struct ReconnectPolicy: Sendable {
         }
     }
 
-    /// Whether a connection that ended like this is worth a new one.
+    /// Returns `true` when a connection that ended like this is worth a new one.
     public func allows(_ end: CloseInfo) -> Bool {
         if end.initiator == .peer, let code = end.code, [1001, 1012, 1013].contains(code.rawValue) { return true }
         guard !end.clean, let error = end.error, error.phase != .closing else { return false }
@@ -64,7 +64,7 @@ public struct ReconnectPolicy: Sendable {
         }
     }
 
-    /// What a server asks to wait.
+    /// The wait that a server asks for.
     func retryAfter(_ error: WebSocketError) -> Duration? {
         guard let response = error.response, response.status == 503 || response.status == 429 else { return nil }
         return response.retryAfter(now: self.wallClock())

@@ -10,11 +10,10 @@ extension WebSocketClient {
     ///
     /// It ends
     /// - when `body` returns, unless it had come to the end of `messages` or `chunks`, or seen `closed()`, of a
-    ///   connection whose end the policy allows to be followed by another: then its result is dropped and it runs again,
-    ///   as long as attempts are left.
-    ///   A body that returns of its own accord is never run twice;
-    /// - when `body` throws, unless that is a ``WebSocketError`` of a connection that was lost in this way. Its socket is
-    ///   closed with 1011 then;
+    ///   connection whose end the policy allows to be followed by another: then its result is dropped and it runs
+    ///   again, as long as attempts are left. A body that returns of its own accord is never run twice;
+    /// - when `body` throws, unless that is a ``WebSocketError`` of a connection that was lost in this way. Its socket
+    ///   is closed with 1011 then;
     /// - when a connect fails in a way that the policy does not allow to be repeated, or its attempts are used up: then
     ///   the last error is thrown;
     /// - when the task is cancelled.
@@ -22,8 +21,8 @@ extension WebSocketClient {
     /// Where permanent redirects (301, and 308 where it is followed) alone have led to, the next connect begins; after
     /// any other redirect it begins at `url` (D29).
     ///
-    /// What was sent before a connection was lost may have arrived or not: to send it again is up to `body`. Every
-    /// connect has ``Timeouts/total`` for itself.
+    /// Messages sent before a connection was lost may have arrived or not: `body` decides whether to send them again.
+    /// Every connect has ``Timeouts/total`` for itself.
     /// - Parameters:
     ///   - url: ws, wss, http or https.
     ///   - subprotocols: the application's, in order of preference.

@@ -1,11 +1,10 @@
-// What an extension is to this stack: something that is negotiated by name and may then transform messages, whole or in
-// pieces.
+// The face of an extension: it is negotiated by name and may then transform messages, whole or in pieces.
 
 /// An extension that can be negotiated in either handshake (RFC 6455 section 9; KHP-E5, KHP-E10).
 ///
 /// One value describes what this end asks for or supports; it is shared by all connections and keeps no state of any of
-/// them. State lives in the ``MessageTransform`` or ``FrameTransform`` that is made for one connection; what an offer or
-/// an answer holds of one connection alone, in the value that ``forConnection(_:)`` makes.
+/// them. State lives in the ``MessageTransform`` or ``FrameTransform`` that is made for one connection; what an offer
+/// or an answer holds of one connection alone, in the value that ``forConnection(_:)`` makes.
 ///
 /// Everything but the name has a default, with which both ends agree on exactly what ``offer()`` says. This is a whole
 /// extension:
@@ -29,9 +28,9 @@
 /// ```
 ///
 /// There are two classes. Application-class extensions have a ``MessageTransform`` and see whole messages. Those that
-/// claim ``reservedBits`` have a ``FrameTransform`` and see pieces. Whatever the order of negotiation, messages pass the
-/// first class on the side of the application and the second on the side of the wire; and what the extended handshake
-/// negotiated lies above what the opening did.
+/// claim ``reservedBits`` have a ``FrameTransform`` and see pieces. Whatever the order of negotiation, messages pass
+/// the first class on the side of the application and the second on the side of the wire; and what the extended
+/// handshake negotiated lies above what the opening did.
 public protocol WebSocketExtension: Sendable {
     /// The name in Sec-WebSocket-Extensions, an HTTP token.
     var name: String { get }
@@ -40,8 +39,8 @@ public protocol WebSocketExtension: Sendable {
     /// did not negotiate it, again in the extended handshake (KHP-E5).
     var layers: Set<HandshakeLayer> { get }
 
-    /// The reserved bits that it claims on the first frame of a message. Two extensions in force never claim the same: a
-    /// server declines the second, a client fails an answer that holds both. By default none.
+    /// The reserved bits that it claims on the first frame of a message. Two extensions in force never claim the same:
+    /// a server declines the second, a client fails an answer that holds both. By default none.
     var reservedBits: ReservedBits { get }
 
     /// The value that one connection negotiates with, made before anything is asked or answered: for an extension whose
@@ -54,8 +53,8 @@ public protocol WebSocketExtension: Sendable {
     /// Client: the parameters to ask with. By default none.
     func offer() -> ExtensionParameters
 
-    /// Client: alternatives to ask with, most preferred first (RFC 6455 section 9.1). By default the one of ``offer()``.
-    /// The same whenever it is asked of one value.
+    /// Client: alternatives to ask with, most preferred first (RFC 6455 section 9.1). By default the one of
+    /// ``offer()``. The same whenever it is asked of one value.
     func offers() -> [ExtensionParameters]
 
     /// Server: the parameters to answer an offer with, or `nil` to decline it. By default accepts, unchanged, what a
@@ -66,8 +65,8 @@ public protocol WebSocketExtension: Sendable {
     /// declined without asking. An answer whose parameters are no tokens refuses the handshake with 500.
     func choose(_ offer: ExtensionParameters) -> ExtensionChoice
 
-    /// Client: whether the server's answer can be worked with; `false` fails the handshake (KHP-E14). By default whether
-    /// it is one of ``offers()``, unchanged.
+    /// Client: whether the server's answer can be worked with; `false` fails the handshake (KHP-E14). By default
+    /// whether it is one of ``offers()``, unchanged.
     func judge(_ answer: ExtensionParameters) -> Bool
 
     /// Makes what handles one connection's messages; `nil` when nothing is to be done to them, the default.
@@ -77,7 +76,8 @@ public protocol WebSocketExtension: Sendable {
     ///   - parameters: the parameters of the server's answer.
     func makeTransform(role: Role, parameters: ExtensionParameters) -> (any MessageTransform)?
 
-    /// Makes what handles one connection's messages in pieces, for an extension with ``reservedBits``; by default `nil`.
+    /// Makes what handles one connection's messages in pieces, for an extension with ``reservedBits``; by default
+    /// `nil`.
     ///
     /// - Parameters:
     ///   - role: the end that this is for.
@@ -85,7 +85,7 @@ public protocol WebSocketExtension: Sendable {
     func makeFrameTransform(role: Role, parameters: ExtensionParameters) -> (any FrameTransform)?
 }
 
-/// What a server does about one offer.
+/// A server's decision on one offer.
 public enum ExtensionChoice: Sendable, Equatable {
     /// Answers with these parameters.
     case accept(ExtensionParameters)
@@ -142,7 +142,7 @@ public struct NamedExtension: WebSocketExtension, Hashable {
     /// The extension's name.
     public let name: String
 
-    /// What is asked for (client) or answered (server).
+    /// The parameters in the request (client) or in the answer (server).
     public let parameters: ExtensionParameters
 
     /// Creates an extension that offers, or answers with, fixed parameters.

@@ -1,7 +1,7 @@
 import KHPProtocol
 import NIOCore
 
-/// Who may come in: a realm, and the schemes in which a client may prove who it is.
+/// An endpoint's door: a realm, and the schemes in which a client may prove who it is.
 ///
 /// ```swift
 /// Endpoint(

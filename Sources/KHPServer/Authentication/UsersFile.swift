@@ -22,8 +22,8 @@ public struct UsersFile: Sendable {
     }
 
     private var hashes: [String: String] = [:]
-    /// Verified in the place of an unknown user's hash, so that the time does not tell which names exist: the dearest of
-    /// the file, since the first may be one that an administrator made cheaply long ago.
+    /// Verified in the place of an unknown user's hash, so that the time does not tell which names exist: the dearest
+    /// of the file, since the first may be one that an administrator made cheaply long ago.
     package private(set) var decoy: String?
     private var keys: [Account: String] = [:]
     /// The users by what stands in for their names (RFC 7616 section 3.4.4).
@@ -39,8 +39,8 @@ public struct UsersFile: Sendable {
     ///   - name: the file's name, for errors.
     ///   - allowsTokens: whether `name:token` lines are taken; otherwise such a line is an error, as it may well be a
     ///     password that somebody forgot to hash.
-    /// - Throws: ``WebSocketError/Code/invalidArgument`` with the number of the line and what is wrong with it, never with
-    ///   what may be secret. On systems whose crypt knows no bcrypt, for each line with a hash.
+    /// - Throws: ``WebSocketError/Code/invalidArgument`` with the number of the line and what is wrong with it, never
+    ///   with what may be secret. On systems whose crypt knows no bcrypt, for each line with a hash.
     public init(_ text: String, name: String, allowsTokens: Bool = false) throws(WebSocketError) {
         var generator = SystemRandomNumberGenerator()
         self.tokenKey = (0..<32).map { _ in generator.next() }
@@ -146,17 +146,17 @@ public struct UsersFile: Sendable {
 
     // MARK: What there is
 
-    /// Whether a line has the hash of a password.
+    /// `true` when a line has the hash of a password.
     public var hasPasswords: Bool { !self.hashes.isEmpty }
 
-    /// Whether a line has a token.
+    /// `true` when a line has a token.
     public var hasTokens: Bool { !self.tokens.isEmpty }
 
-    /// Whether a line has a key for Digest in that realm.
+    /// Returns `true` when a line has a key for Digest in that realm.
     public func hasDigestKeys(realm: String) -> Bool { self.keys.keys.contains { $0.realm == realm } }
 
-    /// The algorithms in which every user of a realm has a key, the strongest first. A client takes the strongest that is
-    /// offered, so one that only some users have would lock the others out.
+    /// The algorithms in which every user of a realm has a key, the strongest first. A client takes the strongest that
+    /// is offered, so one that only some users have would lock the others out.
     public func digestAlgorithms(realm: String) -> [DigestAlgorithm] {
         let accounts = self.keys.keys.filter { $0.realm == realm }
         let users = Set(accounts.map(\.name))
@@ -168,7 +168,7 @@ public struct UsersFile: Sendable {
 
     // MARK: Verifying
 
-    /// Whether the password is that user's. Slow on purpose, and so computed on a thread of its own.
+    /// Returns `true` when the password is that user's. Slow on purpose, and so computed on a thread of its own.
     public func verify(user: String, password: String) async -> Bool {
         (try? await NIOThreadPool.singleton.runIfActive { self.isRight(user: user, password: password) }) ?? false
     }
@@ -206,8 +206,8 @@ public struct UsersFile: Sendable {
     /// Bearer with the tokens of the file.
     public var bearer: AuthenticationScheme { .bearer { self.user(token: $0) } }
 
-    /// Digest with the keys of the file for a realm, in the algorithms that ``digestAlgorithms(realm:)`` tells. User names
-    /// may be hashed.
+    /// Digest with the keys of the file for a realm, in the algorithms that ``digestAlgorithms(realm:)`` tells. User
+    /// names may be hashed.
     public func digest(realm: String, integrity: Bool = false) -> AuthenticationScheme {
         .digest(
             algorithms: self.digestAlgorithms(realm: realm),

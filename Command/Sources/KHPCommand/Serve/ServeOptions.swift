@@ -61,7 +61,7 @@ struct ListenOptions: ParsableArguments {
     }
 }
 
-/// What is served.
+/// The options of the endpoints.
 struct EndpointOptions: ParsableArguments {
     @Option(
         name: .customLong("route"),

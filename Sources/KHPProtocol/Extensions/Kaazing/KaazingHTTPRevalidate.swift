@@ -18,7 +18,7 @@ import NIOCore
 /// ]
 /// ```
 public struct KaazingHTTPRevalidate: WebSocketExtension {
-    /// What the server asks for.
+    /// A request of the server.
     public struct Request: Sendable, Equatable {
         /// Where the socket was opened.
         public let socket: WebSocketURL
