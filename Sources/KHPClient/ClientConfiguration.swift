@@ -11,7 +11,7 @@ extension WebSocketClient {
         /// The wire dialect to speak. Those before RFC 6455 are for servers that speak nothing else: see
         /// ``KHPProtocol/Dialect``.
         public var dialect = Dialect.rfc6455
-        /// The dialects to try, in this order and each on a fresh connection, with a server that refuses or does not
+        /// The dialects to try, in this order and each on a fresh connection, when a server refuses or does not
         /// understand ``dialect``. Empty by default: whoever stands between client and server can make an opening fail,
         /// and so have the weaker dialect spoken.
         public var fallbackDialects: [Dialect] = []
@@ -22,7 +22,7 @@ extension WebSocketClient {
         /// of them in neither handshake is left with 1010 (RFC 6455 section 7.4.1), and the connect fails with
         /// ``WebSocketError/Code/extensionRequired``.
         public var requiredExtensions: Set<String> = []
-        /// The extended handshake: whether to ask for it, and what its request holds.
+        /// The extended handshake: the policy on it, and the contents of its request.
         public var extended = ExtendedHandshake()
         /// Further fields of the opening request. They stay with the origin of the URL that was given (D12).
         ///
@@ -34,7 +34,7 @@ extension WebSocketClient {
         /// Answers challenges (401 in either handshake, 407 of a proxy). Without one a challenge fails the connect with
         /// ``WebSocketError/Code/authenticationFailed``.
         public var challengeHandler: (any ChallengeHandler)?
-        /// Which schemes to answer, and what to send without being asked.
+        /// The schemes to answer, and the credentials to send unasked.
         public var authentication = Authentication()
         /// Which redirects to follow.
         public var redirects = Redirects()
@@ -55,8 +55,8 @@ extension WebSocketClient {
         /// TLS to a proxy of the kind https. ``tls`` is for servers only: neither its trust roots nor its client
         /// certificate are used here. Verified in the same way, for the host of the proxy's URL.
         public var proxyTLS = TLSConfiguration.makeClientConfiguration()
-        /// The place to connect to instead of the host and port of each URL, those of redirects too; the URL goes on
-        /// naming Host, Origin, SNI and what the certificate has to be for. No proxy is used then.
+        /// The place to connect to instead of each URL's host and port, redirects included. Host, Origin, SNI and the
+        /// certificate's name still come from the URL. No proxy is used then.
         public var connectTo: ConnectTarget?
         /// Bounds on the time that connects and connections take.
         public var timeouts = Timeouts()

@@ -1,5 +1,5 @@
-// R-C1: at most one connection in CONNECTING state per remote address, and a bounded number of them where a proxy resolves
-// the names; others wait their turn.
+// R-C1: at most one connection in CONNECTING state per remote address, and a bounded number of them where a proxy
+// resolves the names; others wait their turn.
 
 import KHPProtocol
 import KHPWebSocket
@@ -17,8 +17,8 @@ struct ConnectPlace: Hashable, Sendable {
         ConnectPlace(name: address.ipAddress ?? address.peerName, capacity: 1)
     }
 
-    /// The places of a host that a proxy connects to: its own, and one among those of all names that proxies resolve,
-    /// since nobody here knows which of them are one address (D38).
+    /// The places of a host that a proxy connects to: its own, and one that all names share which proxies resolve. Two
+    /// of these names may be one address (D38).
     static func through(proxyTo host: String) -> [ConnectPlace] {
         let own = ConnectPlace(name: host, capacity: 1)
         // No host has this name.
@@ -139,6 +139,6 @@ final class ConnectPermit: Sendable {
 }
 
 extension ConnectGate: CustomReflectable {
-    /// Nothing: what is behind the lock changes while a client is looked at.
+    /// Empty: the values behind the lock change while a client is printed.
     var customMirror: Mirror { Mirror(self, children: []) }
 }

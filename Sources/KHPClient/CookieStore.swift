@@ -45,7 +45,7 @@ public final class CookieStore: Sendable {
         return self.jar.withLock { $0.cookies(for: url, now: self.clock()) }
     }
 
-    /// Keeps cookies, such as those of ``Negotiation/cookies``. One that has ended removes what it would replace.
+    /// Keeps cookies, such as ``Negotiation/cookies``. An expired one removes the cookie that it would replace.
     public func set(_ cookies: [Cookie]) {
         guard !cookies.isEmpty else { return }
         let now = self.clock()
@@ -54,7 +54,7 @@ public final class CookieStore: Sendable {
         }
     }
 
-    /// Does what a Set-Cookie field of that value would do in an answer of that URL: `name=value; Path=/; Max-Age=60`.
+    /// Acts as a Set-Cookie field with that value does in an answer of that URL: `name=value; Path=/; Max-Age=60`.
     /// - Returns: whether the field is one that counts there.
     /// - Throws: ``WebSocketError/Code/invalidURL``.
     @discardableResult
@@ -104,15 +104,15 @@ extension CookieStore: CustomStringConvertible, CustomReflectable {
 
 /// A client's policy on cookies.
 public enum Cookies: Sendable {
-    /// Sends the store's, and keeps in it what servers set.
+    /// Sends the store's cookies, and keeps new ones in it.
     case store(CookieStore)
     /// Neither sends nor takes any.
     case none
-    /// Sends none and keeps none, and hands those that the handshake set to the caller, in ``Negotiation/cookies``.
+    /// Sends none and keeps none. The caller gets the handshake's cookies in ``Negotiation/cookies``.
     case deferred
 }
 
-/// The time of day, for what is dated.
+/// The time of day, for dates.
 enum WallClock {
     /// Seconds since 1970 UTC.
     static func now() -> Int64 { Int64(time(nil)) }

@@ -15,14 +15,14 @@ public struct ReconnectPolicy: Sendable {
     public var initialDelay: Duration = .milliseconds(500)
     /// How much longer the longest pause is after each further failure; less than 1 counts as 1.
     public var multiplier = 2.0
-    /// The cap: no pause is longer, apart from what a server asks for.
+    /// The cap: no pause is longer, unless a server asks for more.
     public var maximumDelay: Duration = .seconds(30)
     /// How many attempts in a row may follow a connection that was lost or could not be made; `nil`: any number.
     public var attempts: Int?
     /// A socket that was open for so long starts the pauses and the count of attempts anew.
     public var stableTime: Duration = .seconds(10)
-    /// The longest that Retry-After of a 503 or 429 is honoured. The pause begins after that time, so that those who
-    /// were all told the same do not come together either.
+    /// The longest Retry-After of a 503 or 429 that is honoured. A random pause follows it, so that clients with the
+    /// same Retry-After do not come back together.
     public var maximumRetryAfter: Duration = .seconds(300)
     /// Called with each pause before it begins.
     public var observe: (@Sendable (_ attempt: ReconnectAttempt) -> Void)?

@@ -1,4 +1,4 @@
-// Sockets one after the other, for those who need one that stays: an opt-in loop around connect.
+// Sockets one after the other, for programs that need one to stay: an opt-in loop around connect.
 
 import KHPProtocol
 public import KHPWebSocket
@@ -56,7 +56,7 @@ extension WebSocketClient {
             }
             let asked = policy.retryAfter(cause)
             guard let delay = schedule.next(retryAfter: asked, random: policy.random()) else {
-                // No attempt is left, and the body did what it had to do: an end that it saw is no failure of its own.
+                // No attempt is left, and the body has returned: an end that it saw is not its failure.
                 if let returned { return returned }
                 throw cause
             }
@@ -83,7 +83,7 @@ extension WebSocketClient {
 
     private enum Run<Result> {
         case done(Result)
-        /// With what the body returned, where it did.
+        /// With the body's result, if it returned one.
         case lost(WebSocketError, Result?)
     }
 

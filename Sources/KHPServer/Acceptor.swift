@@ -1,5 +1,5 @@
-// Sets accepted connections up and hands them to the listener, without the chain of futures by which SwiftNIO's bootstrap
-// does so: that costs as much as reading and answering the request.
+// Sets accepted connections up and hands them to the listener, without the chain of futures by which SwiftNIO's
+// bootstrap does so: that costs as much as reading and answering the request.
 //
 //   listener ── Acceptor ── (the bootstrap's handler, passed by) ── Exit ── listener, which registers the connection
 
@@ -16,7 +16,7 @@ import NIOCore
 final class Acceptor: ChannelInboundHandler {
     typealias InboundIn = any Channel
 
-    /// Behind every other handler: what it passes on goes to the listener's channel.
+    /// The last handler: it passes everything on to the listener's channel.
     private final class Exit: ChannelInboundHandler {
         typealias InboundIn = any Channel
         private(set) var context: ChannelHandlerContext?
@@ -41,9 +41,9 @@ final class Acceptor: ChannelInboundHandler {
         self.cannotAccept = cannotAccept
     }
 
-    /// Out of descriptors, most likely. The connection goes on waiting to be accepted, so the listener would be told of it
-    /// again at once, and again: it stops listening for a moment. SwiftNIO's own `AcceptBackoffHandler` puts the next read
-    /// off, but leaves the listener registered for it when not even one connection was accepted.
+    /// Out of descriptors, most likely. The connection goes on waiting to be accepted, so the listener would be told of
+    /// it again at once, and again: it stops listening for a moment. SwiftNIO's own `AcceptBackoffHandler` puts the
+    /// next read off, but leaves the listener registered for it when not even one connection was accepted.
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         guard let error = error as? IOError, error.errnoCode != ECONNABORTED else {
             return context.fireErrorCaught(error)

@@ -1,4 +1,4 @@
-// Where a server listens, for those who wait to know.
+// The address of a server that listens, and the wait for it.
 
 import KHPProtocol
 import NIOCore
@@ -57,6 +57,6 @@ final class BoundAddress: Sendable {
 }
 
 extension BoundAddress: CustomReflectable {
-    /// Nothing: what is behind the lock changes while a server is looked at.
+    /// Empty: the values behind the lock change while a server is printed.
     var customMirror: Mirror { Mirror(self, children: []) }
 }

@@ -1,5 +1,5 @@
-// The address that limits count by, where proxies stand in front: all clients come from the proxies' addresses then, and
-// one who guesses passwords would lock out all the others.
+// The address that limits count by, behind proxies: all clients come from the proxies' addresses there, and one that
+// guesses passwords would lock out all the others.
 
 import KHPProtocol
 import NIOCore
@@ -12,14 +12,14 @@ extension WebSocketServer {
         case peer
         /// The one that trusted proxies name in a field; the connection's own where it comes from nobody trusted.
         ///
-        /// The field is read from its end, where the nearest proxy has written: the first address that is not trusted is
-        /// the client's. What stands before it the client may have made up, and so it is not looked at.
-        /// - Parameter trusted: the proxies: addresses such as `192.0.2.7` and `2001:db8::7`, ranges such as `10.0.0.0/8`,
-        ///   and `unix` for whoever connects to a Unix domain socket. Only proxies that write the field themselves, and
-        ///   through which alone this server can be reached.
+        /// The field is read from its end, where the nearest proxy has written: the first address that is not trusted
+        /// is the client's. What stands before it the client may have made up, and so it is not looked at.
+        /// - Parameter trusted: the proxies: addresses such as `192.0.2.7` and `2001:db8::7`, ranges such as
+        ///   `10.0.0.0/8`, and `unix` for whoever connects to a Unix domain socket. Only proxies that write the field
+        ///   themselves, and through which alone this server can be reached.
         case forwarded(ForwardingField, trusted: [String])
 
-        /// - Throws: ``WebSocketError/Code/invalidArgument`` for a proxy that is no address, and where none is named.
+        /// - Throws: ``WebSocketError/Code/invalidArgument`` for a proxy that is not an address, and for an empty list.
         public func validate() throws(WebSocketError) { _ = try ClientAddressRule(self) }
     }
 }

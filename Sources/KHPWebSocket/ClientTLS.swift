@@ -1,5 +1,5 @@
-// TLS to one host, the server's or a proxy's: the library verifies the chain, and whom the certificate is for is checked
-// here, by the URL and not by the connection (R-T1).
+// TLS to one host, the server's or a proxy's. The library verifies the chain; the certificate's names are checked here,
+// with the URL and not with the connection's address (R-T1).
 
 import KHPProtocol
 import NIOCore
@@ -15,7 +15,7 @@ import NIOTLS
 #endif
 
 package struct ClientTLS: Sendable {
-    /// To whom it goes, in the words of an error.
+    /// The peer's name in the words of an error.
     package enum Peer: String, Sendable {
         case server = "the server's certificate"
         case proxy = "the proxy's certificate"
@@ -26,21 +26,21 @@ package struct ClientTLS: Sendable {
     private let checksIdentity: Bool
     fileprivate let peer: Peer
 
-    /// - Parameter host: as the URL has it; what the certificate has to be for, unless `configuration` switches that off.
-    /// - Throws: what makes the configuration unusable.
+    /// - Parameter host: the URL's host, which the certificate must name unless `configuration` switches that off.
+    /// - Throws: the fault that makes the configuration unusable.
     package init(_ configuration: TLSConfiguration, to host: String, of peer: Peer) throws {
         var tls = configuration.decided
         self.checksIdentity = tls.certificateVerification == .fullVerification
-        // The library's own check would take the address of the connection for a name of the server, and the common name
-        // and partial wildcards for what they were once.
+        // The library's own check would take the address of the connection for a name of the server, and the common
+        // name and partial wildcards for what they were once.
         if self.checksIdentity { tls.certificateVerification = .noHostnameVerification }
         self.context = try NIOSSLContext(configuration: tls)
         self.identity = ServerIdentity(host: host)
         self.peer = peer
     }
 
-    /// Puts TLS in place and, for the length of its handshake, what explains its failures. On the event loop.
-    /// - Parameter name: what TLS is called in the pipeline.
+    /// Adds TLS, and for the length of its handshake the handler that explains its failures. On the event loop.
+    /// - Parameter name: the name of TLS in the pipeline.
     func add(
         to pipeline: ChannelPipeline.SynchronousOperations,
         name: String? = nil,
@@ -55,8 +55,8 @@ package struct ClientTLS: Sendable {
         guard self.checksIdentity else {
             return try NIOSSLClientHandler(context: self.context, serverHostname: self.identity.serverName)
         }
-        // Called when the chain has been verified, and before anything is said inside TLS; with TLS 1.3 a certificate of
-        // ours has not left either.
+        // Called when the chain has been verified, and before anything is said inside TLS; with TLS 1.3 a certificate
+        // of ours has not left either.
         let (identity, peer) = (self.identity, self.peer)
         return try NIOSSLClientHandler._makeSSLClientHandler(
             context: self.context,
@@ -89,8 +89,8 @@ extension PresentedIdentifiers {
     }
 }
 
-/// Stands above TLS until its handshake is complete: where the chain could not be verified it looks whether the dates of
-/// the certificate say why.
+/// Stands above TLS until its handshake is complete: where the chain could not be verified it looks whether the dates
+/// of the certificate say why.
 private final class CertificateWitness: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
 

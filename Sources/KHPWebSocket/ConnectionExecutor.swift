@@ -33,9 +33,9 @@ package final class ConnectionExecutor: TaskExecutor, @unchecked Sendable {
         self.isInBurst = true
     }
 
-    /// Runs what became ready in the burst. A job that makes itself ready again and again is handed to the loop after
-    /// a bounded number of turns, so that it cannot starve other connections.
-    /// - Returns: whether anything ran.
+    /// Runs the jobs that became ready in the burst. A job that makes itself ready again and again is handed to the
+    /// loop after a bounded number of turns, so that it cannot starve other connections.
+    /// - Returns: `true` when a job ran.
     package func endBurst() -> Bool {
         guard self.hasReady else {
             self.isInBurst = false

@@ -1,10 +1,10 @@
-// Watches whether the peer takes what is written: a stalled one is told from a slow one, and answers to pings do not pile up.
+// Watches the peer's reading: a stalled peer is told from a slow one, and answers to pings do not pile up.
 
 import KHPProtocol
 import NIOCore
 
 extension ConnectionHandler {
-    /// A peer that takes some of what was written is slow, not stalled.
+    /// A peer that takes some of the written bytes is slow, not stalled.
     func lookAtStall(now: NIODeadline) {
         guard let stall else { return }
         let bytes = self.unwrittenBytes

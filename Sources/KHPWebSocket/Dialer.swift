@@ -11,7 +11,7 @@ package enum Dialer {
     /// The name of the tap's handler.
     static let tapName = "tap"
 
-    /// Makes what watches the bytes of a connection as they are above TLS; `nil` where nobody does.
+    /// Makes the handler that watches the bytes of a connection above TLS; `nil` when nobody watches.
     package typealias Tap = @Sendable (any Channel) -> (any ChannelHandler & RemovableChannelHandler)
 
     /// Connects to one address. A task that is cancelled does not wait for a peer that answers nothing.
@@ -60,7 +60,7 @@ package enum Dialer {
     }
 }
 
-/// The channel that is being connected, for whoever gives it up meanwhile.
+/// The channel that is being connected, so that it can be given up meanwhile.
 private final class Dialling: Sendable {
     private let state = Mutex<(channel: (any Channel)?, isCancelled: Bool)>((nil, false))
 

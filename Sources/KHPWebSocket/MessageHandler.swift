@@ -1,4 +1,4 @@
-// The synchronous way to take messages: on the event loop, for those who need the last microsecond.
+// The synchronous way to take messages: on the event loop, for programs that need the last microsecond.
 
 public import KHPProtocol
 public import NIOCore
@@ -14,8 +14,7 @@ public protocol MessageHandler: AnyObject {
     func received(_ message: ReceivedMessage, on socket: EventLoopSocket)
     /// A piece of a message arrived; only with ``Delivery/chunks``.
     func received(_ chunk: MessageChunk, on socket: EventLoopSocket)
-    /// A pong answered a ping, whoever sent that: ``EventLoopSocket/ping(_:)`` or the socket itself, to see whether the
-    /// peer is alive.
+    /// A pong answered a ping of ``EventLoopSocket/ping(_:)``, or of the socket's own keep-alive.
     func pongReceived(_ payload: ByteBuffer, after roundTrip: Duration, on socket: EventLoopSocket)
     /// The socket has closed; nothing more will be called.
     func closed(_ info: CloseInfo)
@@ -61,7 +60,7 @@ public struct EventLoopSocket {
         self.handler = handler
     }
 
-    /// Queues a message; what is sent in one turn of the event loop leaves in one write.
+    /// Queues a message. All messages of one turn of the event loop leave in one write.
     /// - Throws: ``WebSocketError`` when the socket is closed or an extension refuses the message.
     public func send(_ message: WebSocketMessage) throws(WebSocketError) {
         try self.handler.sendMessage(message)
@@ -87,7 +86,7 @@ public struct EventLoopSocket {
         try self.handler.sendPing(payload)
     }
 
-    /// Queues a pong that nobody asked for (RFC 6455 section 5.5.3).
+    /// Queues an unsolicited pong (RFC 6455 section 5.5.3).
     /// - Throws: as ``ping(_:)``.
     public func pong(_ payload: ByteBuffer = ByteBuffer()) throws(WebSocketError) {
         try self.handler.sendPong(payload)

@@ -1,5 +1,5 @@
-// TCP's own way to notice a peer that has vanished: where nothing is read, because the application is behind, and nothing
-// is said, no ping of ours can.
+// TCP's own way to notice a peer that has vanished: where nothing is read, because the application is behind, and
+// nothing is said, no ping of ours can.
 
 import KHPProtocol
 package import NIOCore
@@ -13,7 +13,8 @@ package import NIOPosix
     import Darwin
 #endif
 
-/// The options of every TCP socket of both roles: to probe a silent peer, and to give up on one that acknowledges nothing.
+/// The options of every TCP socket of both roles: to probe a silent peer, and to give up on one that acknowledges
+/// nothing.
 package struct SocketLiveness: Sendable {
     /// The options with their values, for `setsockopt`.
     package let options: [(option: ChannelOptions.Types.SocketOption, value: Int)]
@@ -41,7 +42,7 @@ package struct SocketLiveness: Sendable {
 }
 
 extension ClientBootstrap {
-    /// With what notices a peer that has vanished. For TCP alone: other sockets do not know the options.
+    /// Sets the options that notice a vanished peer. For TCP alone: other sockets do not know them.
     package func noticingVanishedPeers(_ liveness: SocketLiveness) -> ClientBootstrap {
         liveness.options.reduce(self) { $0.channelOption($1.option, value: $1.value) }
     }

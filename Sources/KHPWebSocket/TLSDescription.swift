@@ -8,7 +8,7 @@ extension TLSInfo {
     /// Reads the TLS handler of a channel. On the channel's event loop.
     package static func of(_ channel: any Channel, alpn: String? = nil) -> TLSInfo? {
         let pipeline = channel.pipeline.syncOperations
-        // TLS to a proxy is of no interest: it is not what protects the connection to the server.
+        // TLS to a proxy does not count: it does not protect the connection to the server.
         let named = (try? pipeline.context(name: Dialer.tlsName))?.handler as? NIOSSLHandler
         guard let handler = try? named ?? pipeline.handler(type: NIOSSLHandler.self) else { return nil }
         let version =

@@ -1,4 +1,4 @@
-// Errors of TCP and TLS in words that say what happened.
+// Errors of TCP and TLS in plain words.
 
 package import KHPProtocol
 import NIOCore

@@ -5,8 +5,7 @@ import NIOCore
 
 /// Where a socket is in its life: the ready states of the WebSocket API.
 public enum WebSocketState: Sendable, Hashable {
-    /// The handshakes run. A socket is handed out when they are complete, so only whoever waits for it is in this
-    /// state.
+    /// The handshakes run. A socket is handed out when they are complete, so only its waiters see this state.
     case connecting
     /// Messages flow.
     case open
@@ -67,7 +66,7 @@ extension ConnectionHandler {
         self.stateWatch = watch
     }
 
-    /// Something has happened: tells those who watch, if it changed the state.
+    /// Tells the watchers when the state has changed.
     func tellState() {
         guard var watch = self.stateWatch else { return }
         let state = self.state

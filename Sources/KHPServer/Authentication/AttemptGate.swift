@@ -38,7 +38,7 @@ final class AttemptGate: Sendable {
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let known: Permission? = self.state.withLock { state in
-                    // Checked under the lock: a cancellation after this finds who waits.
+                    // Checked under the lock: a later cancellation finds the waiter.
                     if Task.isCancelled { return .givenUp }
                     switch state.turns.ask(address, number, now: .now()) {
                     case .begins(let attempt): return .granted(attempt)
@@ -60,8 +60,8 @@ final class AttemptGate: Sendable {
         }
     }
 
-    /// Ends what was permitted.
-    /// - Returns: whether the address is refused from now on.
+    /// Ends a permitted attempt.
+    /// - Returns: `true` when the address is refused from now on.
     func end(_ attempt: AttemptTurns<AddressKey>.Attempt, isWrong: Bool) -> Bool {
         let (answered, isRefused) = self.state.withLock { state in
             let turns = state.turns.end(attempt, isWrong: isWrong, now: .now())
@@ -79,11 +79,11 @@ final class AttemptGate: Sendable {
         return isRefused
     }
 
-    /// True while nothing is looked at and nobody waits.
+    /// `true` while nothing is checked and nothing waits.
     var isIdle: Bool { self.state.withLock { $0.turns.isIdle && $0.waiting.isEmpty } }
 }
 
 extension AttemptGate: CustomReflectable {
-    /// Nothing: what is behind the lock changes while a server is looked at.
+    /// Empty: the values behind the lock change while a server is printed.
     var customMirror: Mirror { Mirror(self, children: []) }
 }

@@ -74,8 +74,8 @@ struct AttemptTurns<Address: Hashable & Sendable>: Sendable {
         return .waits
     }
 
-    /// An attempt has been looked at.
-    /// - Returns: whose turn it is now, and those that wait for nothing any more.
+    /// Ends an attempt.
+    /// - Returns: the attempts whose turn it is now, and those that wait in vain.
     mutating func end(_ attempt: Attempt, isWrong: Bool, now: NIODeadline) -> [Turn] {
         self.inFlight -= 1
         self.queues[attempt.address]?.inFlight -= 1
@@ -99,7 +99,7 @@ struct AttemptTurns<Address: Hashable & Sendable>: Sendable {
         self.forgetIfIdle(address)
     }
 
-    /// True while nothing is looked at and nobody waits.
+    /// `true` while nothing is checked and nothing waits.
     var isIdle: Bool { self.queues.isEmpty && self.inFlight == 0 }
 
     private func mayBegin(_ address: Address?, _ queue: Queue, now: NIODeadline) -> Bool {

@@ -1,4 +1,4 @@
-// The schemes of an endpoint at work: a request's credentials in, who it is or which challenges out. Shared by all
+// The schemes of an endpoint at work: a request's credentials go in, a user or challenges come out. Shared by all
 // connections, since a nonce may be used on one and replayed on another.
 
 import KHPProtocol
@@ -61,7 +61,7 @@ final class AuthenticationGate: Sendable {
         self.counts = Mutex(NonceCounts(lifetime: nonces.lifetimeMicroseconds, capacity: nonces.capacity))
     }
 
-    /// Throws for what would let nobody in, or not as it was meant.
+    /// Throws for settings that would let nobody in, or the wrong users.
     func validate() throws(WebSocketError) {
         func invalid(_ message: String) -> WebSocketError {
             WebSocketError(.invalidArgument, "The authentication for \(quoted(self.realm)) \(message).")
@@ -119,7 +119,8 @@ final class AuthenticationGate: Sendable {
         let algorithm = given.algorithm.base
         var user: String? = given.user
         if given.isUserHashed { user = await scheme.hashedUser?(given.user, self.realm, algorithm) }
-        // A name that nobody has is looked up all the same: neither that nor the hash below tells who exists.
+        // An unknown name is looked up as well, and a hash is computed for it: the time does not tell which users
+        // exist.
         let found = await scheme.key(user ?? given.user, self.realm, algorithm)
         let key = user == nil ? nil : found
         let now = Self.microseconds()
@@ -149,12 +150,12 @@ final class AuthenticationGate: Sendable {
             case .basic:
                 values.append("Basic realm=\(realm), charset=\"UTF-8\"")
             case .digest:
-                // In a box: ThreadSanitizer reads at the address of what is passed on, and an empty struct has none.
+                // In a box: ThreadSanitizer reads at the address of an argument, and an empty struct has none.
                 var generator: any RandomNumberGenerator = SystemRandomNumberGenerator()
                 let now = Self.microseconds()
                 values += self.digest?.challenges(isStale: verdict.isStale, now: now, using: &generator) ?? []
             case .bearer:
-                // RFC 6750 section 3.1: nothing of the kind where no token was sent.
+                // RFC 6750 section 3.1: no error code unless a token was sent.
                 let error = verdict.isWrong("bearer") ? ", error=\"invalid_token\"" : ""
                 values.append("Bearer realm=\(realm)\(error)")
             case .token:
@@ -189,6 +190,6 @@ extension AuthenticationGate.Verdict {
 }
 
 extension AuthenticationGate: CustomReflectable {
-    /// The realm: the counts behind the lock change while an endpoint is looked at, and the rest is nobody's business.
+    /// The realm alone: the counts behind the lock change while an endpoint is printed, and the rest is secret.
     var customMirror: Mirror { Mirror(self, children: ["realm": self.realm]) }
 }

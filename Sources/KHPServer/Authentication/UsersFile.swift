@@ -26,7 +26,7 @@ public struct UsersFile: Sendable {
     /// of the file, since the first may be one that an administrator made cheaply long ago.
     package private(set) var decoy: String?
     private var keys: [Account: String] = [:]
-    /// The users by what stands in for their names (RFC 7616 section 3.4.4).
+    /// The users by the hashes of their names (RFC 7616 section 3.4.4).
     private var hashedNames: [Account: String] = [:]
     /// The users by a code of their tokens: looking one up takes a time that tells nothing about the others.
     private var tokens: [[UInt8]: String] = [:]

@@ -2,8 +2,8 @@
 
 import NIOCore
 
-/// How many wrong answers came from whom of late. Bounded: when there is no room for another address, the one whose
-/// window began first is forgotten.
+/// The recent wrong answers by address. Bounded: when there is no room for another address, the one whose window began
+/// first is forgotten.
 struct WrongAnswers<Address: Hashable & Sendable>: Sendable {
     private struct Window {
         var began: NIODeadline
@@ -35,8 +35,8 @@ struct WrongAnswers<Address: Hashable & Sendable>: Sendable {
         return window.began + self.length - now
     }
 
-    /// `address` gives an answer, which counts as wrong until it is taken back.
-    /// - Returns: what ``takeBack(_:from:)`` needs: when the window began that it counts in.
+    /// Counts an answer of `address` as wrong until it is taken back.
+    /// - Returns: the beginning of the window that it counts in, for ``takeBack(_:from:)``.
     @discardableResult
     mutating func add(_ address: Address, now: NIODeadline) -> NIODeadline {
         while self.first < self.order.count, self.order[self.first].began + self.length <= now { self.forget() }
