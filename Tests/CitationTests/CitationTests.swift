@@ -48,7 +48,7 @@ import Testing
 
     static func threats(in text: some StringProtocol) -> [String] {
         String(text).matches(of: self.threatList)
-            .flatMap { String($0.output).matches(of: self.bareID).map { String($0.output) } }
+            .flatMap { String($0.output).matches(of: /[A-Z][0-9]+/).map { String($0.output) } }
     }
 
     /// Citations in the prose of a Swift file that name no list: `(E15)`, `KI 1.7`, `issue 12`.
@@ -182,7 +182,7 @@ import Testing
             ("W10-6, threats D3, D4 and D10. D19", ["W10-6", "D19"], ["D3", "D4", "D10"]),
             ("threats D3\n/// D4", ["D4"], ["D3"]), ("a threat,\n/// D4", ["D4"], []),
             ("threats D3,\n    /// D4, KHP-E1", ["KHP-E1"], ["D3", "D4"]), ("threatens D4", ["D4"], []),
-            ("AD4 D100", [], []), ("threats A1 to A15", [], ["A1", "A15"]),
+            ("AD4 D100", [], []), ("threats A1 to A15", [], ["A1", "A15"]), ("threat Z9", [], ["Z9"]),
         ] as [(String, [String], [String])]
     )
     func threatsAreNoDecisions(text: String, ids: [String], threats: [String]) {
