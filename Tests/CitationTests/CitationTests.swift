@@ -33,7 +33,7 @@ import Testing
     /// A list of threats, which have letters and numbers as decisions have: `threat D4`, `threats D3, D4 and D10`. It may
     /// go over the end of a line of comment.
     nonisolated(unsafe) static let threatList =
-        /\b[Tt]hreats?\s+(?:\/\/+\s*)?[A-Z][0-9]+\b(?:(?:,\s*|,?\s+(?:to|and|or)\s+)(?:\/\/+\s*)?[A-Z][0-9]+\b)*/
+        /\b[Tt]hreats?\s+(?:\/\/+\s*)?[A-Z][0-9]+\b(?!-)(?:(?:,\s*|,?\s+(?:to|and|or)\s+)(?:\/\/+\s*)?[A-Z][0-9]+\b(?!-))*/
 
     /// A letter and a number, by itself.
     nonisolated(unsafe) static let bareID = /[A-I][0-9]{1,2}\b/
@@ -183,6 +183,7 @@ import Testing
             ("threats D3\n/// D4", ["D4"], ["D3"]), ("a threat,\n/// D4", ["D4"], []),
             ("threats D3,\n    /// D4, KHP-E1", ["KHP-E1"], ["D3", "D4"]), ("threatens D4", ["D4"], []),
             ("AD4 D100", [], []), ("threats A1 to A15", [], ["A1", "A15"]), ("threat Z9", [], ["Z9"]),
+            ("Threat G15, W10-11", ["W10-11"], ["G15"]),
         ] as [(String, [String], [String])]
     )
     func threatsAreNoDecisions(text: String, ids: [String], threats: [String]) {
