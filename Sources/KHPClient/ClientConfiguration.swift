@@ -1,3 +1,5 @@
+// The settings of a client: one member for each decision that its user can take.
+
 public import HTTPTypes
 public import KHPProtocol
 package import KHPWebSocket

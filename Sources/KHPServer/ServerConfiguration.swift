@@ -1,3 +1,5 @@
+// The settings of a server: one member for each decision that its user can take.
+
 public import HTTPTypes
 public import KHPProtocol
 public import Logging

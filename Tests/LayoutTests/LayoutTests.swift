@@ -140,9 +140,17 @@ import Testing
         )
     }
 
+    /// A file says why it exists, in a sentence of its own (`// Sentence.`) or in the documentation of what it declares
+    /// first. A documentation comment never stands before an import, which it would document.
     @Test func headersArePlain() {
-        for file in Self.house where file.text.contains("/// Why this file " + "exists") {
-            Issue.record("\(file.path): a header is `// Sentence.`")
+        for file in Self.house {
+            let comment = file.headerComment
+            if comment == nil, file.path.hasPrefix("Sources/") {
+                Issue.record("\(file.path) does not say why it exists")
+            }
+            if let comment, comment.isDocumentation, comment.isBeforeImport {
+                Issue.record("\(file.path): a header is `// Sentence.`")
+            }
         }
     }
 

@@ -58,6 +58,20 @@ struct SourceFile {
         return String(decoding: code, as: UTF8.self)
     }
 
+    /// The comment at the head of the file, before or behind its imports; `nil` when code comes first.
+    var headerComment: (isDocumentation: Bool, isBeforeImport: Bool)? {
+        let lines = self.lines.map { $0.drop { $0 == " " } }
+        let isImport = { (line: Substring) in SourceFile.words(of: line).prefix(3).contains("import") }
+        guard
+            let start = lines.firstIndex(where: {
+                !$0.isEmpty && !$0.hasPrefix("#") && !isImport($0) || $0.hasPrefix("//")
+            }),
+            lines[start].hasPrefix("//")
+        else { return nil }
+        let next = lines[start...].first { !$0.isEmpty && !$0.hasPrefix("//") }
+        return (lines[start].hasPrefix("///"), next.map(isImport) ?? false)
+    }
+
     /// The words of the code that begin with a letter or an underscore, each once.
     var words: Set<Substring> {
         Set(Self.words(of: self.code[...]))

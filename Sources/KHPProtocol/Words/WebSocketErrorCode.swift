@@ -1,3 +1,5 @@
+// The codes of `WebSocketError`: one for each kind of failure, as programs and scripts tell them apart.
+
 extension WebSocketError {
     /// A kind of failure. A struct and not an enum, so that a later version can add some.
     public struct Code: Hashable, Sendable, CustomStringConvertible {
