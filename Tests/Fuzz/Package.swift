@@ -1,13 +1,13 @@
 // swift-tools-version: 6.2
 
-// Coverage-guided fuzzing of what a peer's bytes reach. A package of its own: it needs libFuzzer, which comes with the
-// toolchains of swift.org, and compiler flags that no user should have to build with. `run.sh` builds it.
+// Coverage-guided fuzzing of all code that a peer's bytes reach. A package of its own: it needs libFuzzer, which comes
+// with the toolchains of swift.org, and compiler flags that no user should build with. `run.sh` builds it.
 
 import Foundation
 import PackageDescription
 
-/// The targets use what has `package` access in swift-khp, whose name for the compiler is made from its directory's name,
-/// as SwiftPM makes it.
+/// The targets use declarations with `package` access in swift-khp. The compiler's name of that package is made from
+/// its directory's name, as SwiftPM makes it.
 let libraryDirectory = URL(fileURLWithPath: Context.packageDirectory)
     .deletingLastPathComponent().deletingLastPathComponent()
 let libraryName = libraryDirectory.lastPathComponent.lowercased()

@@ -334,7 +334,7 @@ struct ClientAuthenticationTests {
         let secret = "CANARY-4711"
         let lines = Collector.Lines()
         let events = Mutex("")
-        // Two of ours, so that what they keep is looked at too.
+        // Two of our handlers, so that their state is searched too.
         struct Both: ChallengeHandler {
             let login: LoginChallengeHandler
             let token: TokenChallengeHandler

@@ -94,7 +94,7 @@ struct ConnectFailureTests {
 
     @Test("a connect is cancelled at once while nothing answers over TCP (threat H7)", arguments: [false, true])
     func cancelledBeforeTCP(isProxied: Bool) async throws {
-        // Nobody accepts, and the queue is full: the system drops what comes.
+        // Nothing accepts, and the queue is full: the system drops new connections.
         let group = MultiThreadedEventLoopGroup.singleton
         let listener = try await ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 0)
@@ -109,7 +109,7 @@ struct ConnectFailureTests {
         let client = WebSocketClient(configuration: configuration)
         let connecting = Task { try await client.connect(to: "ws://127.0.0.1:\(port)/") }
         for await _ in dialling { break }
-        // The connect has told that it begins; there is no event for the request that is not answered.
+        // The connect has reported its beginning; an unanswered request has no event.
         try await Task.sleep(for: .milliseconds(100))
         let began = ContinuousClock.now
         connecting.cancel()

@@ -35,7 +35,7 @@ struct DescriptionTests {
                     dump(socket, to: &shown)
                     dump(endpoint, to: &shown)
                     #expect(shown.contains("permessage-deflate") && shown.contains("trades"))
-                    // Each stands for a lock, or for what only the event loop may touch.
+                    // Each stands for a lock, or for state of the event loop alone.
                     for part in ["waiters", "deflaters", "blockedSenders", "inboundHandler"] {
                         #expect(!shown.contains(part), "\(part)")
                     }

@@ -51,7 +51,7 @@ struct HostileServerTests {
         configuration.redirects.policy = .sameOrigin
         let client = WebSocketClient(configuration: configuration)
 
-        // The first quarter warms up the allocator; what is behind it must not add to that.
+        // The first quarter warms up the allocator; the rest must not add to its memory.
         let before = try await self.play(client, server, count: Self.count / 4)
         let after = try await self.play(client, server, count: Self.count * 3 / 4)
         #expect(after.resident - before.resident < 8192, "from \(before.resident) to \(after.resident) KiB")
@@ -59,7 +59,7 @@ struct HostileServerTests {
         #expect(server.connections >= Self.count)
         try await server.stop()
 
-        // The same client still does what it should.
+        // The same client still works.
         try await withServer {
             echo()
         } body: { port in
@@ -174,7 +174,7 @@ private final class HostileStrings: Sendable {
         }
     }
 
-    /// - Parameter right: what belongs to that place of this connection.
+    /// - Parameter right: the right bytes for that place of this connection.
     func next(_ right: () -> [UInt8]) -> ByteBuffer {
         self.state.withLock { state in
             state.given += 1
@@ -281,7 +281,7 @@ private final class HostileServerHandler: ChannelInboundHandler {
             }
         }
         self.received.writeBuffer(&bytes)
-        // The extended request, which is far below 64 KiB; nothing of it is needed.
+        // The extended request, which is far below 64 KiB; its bytes are not needed.
         guard !self.isDone, self.received.readableBytes > 6 else { return }
         let accepted = Array(
             """

@@ -120,8 +120,8 @@ struct KaazingGatewayTests {
             service.balancer = target.withLock { $0 }
             return service
         } body: { port in
-            // Threats F4, F6: the rules of redirects are those for balancers.
-            // Only its balancer messages can say that there is no member.
+            // Threats F4, F6: balancers follow the rules of redirects. Only a balancer message can say that there is no
+            // member.
             if legacy { #expect(await self.code(self.client(legacy: true), port) == .redirectRefused) }
             target.withLock { $0 = "ws://127.0.0.1:\(port)/echo" }
             #expect(await self.code(self.client(legacy: legacy), port) == .redirectLoop)

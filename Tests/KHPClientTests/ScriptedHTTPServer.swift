@@ -1,4 +1,4 @@
-// A server that answers HTTP heads on raw connections as a test says, and remembers what it heard.
+// A server that answers HTTP heads on raw connections as a test tells it, and remembers the heads.
 
 import KHPProtocol
 import NIOCore

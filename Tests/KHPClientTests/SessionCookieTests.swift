@@ -1,4 +1,4 @@
-// Logins and balancers that keep what they know of a client in a cookie, set by an answer that opens nothing (D44).
+// Logins and balancers that know a client by a cookie, set by an answer that opens nothing (D44).
 
 import KHPClient
 import TestSupport

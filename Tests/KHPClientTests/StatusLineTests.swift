@@ -1,5 +1,5 @@
-// Status codes outside 100 to 599, in both handshakes: three digits from 100 on are a code that says nothing to us, and
-// everything else is no status line (RFC 9112 section 4; Specs/status-codes.md).
+// Status codes outside 100 to 599, in both handshakes: three digits from 100 on are an unknown code, and everything
+// else is no status line (RFC 9112 section 4; Specs/status-codes.md).
 
 import KHPClient
 import KHPProtocol

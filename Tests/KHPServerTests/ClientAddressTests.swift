@@ -23,7 +23,7 @@ struct ClientAddressTests {
         Row(values: ["203.0.113.9:4711"], client: "203.0.113.9"),
         Row(values: ["2001:db8::9"], client: "2001:db8::9"),
         Row(values: ["[2001:db8::9]:4711"], client: "2001:db8::9"),
-        // Only the last that is not trusted: what stands before it the client may have made up.
+        // Only the last untrusted address counts: the client may have made up those before it.
         Row(values: ["127.0.0.1, 203.0.113.9"], client: "203.0.113.9"),
         Row(values: ["127.0.0.1", "203.0.113.9"], client: "203.0.113.9"),
         Row(values: ["203.0.113.9, 192.0.2.7"], client: "203.0.113.9"),
@@ -118,7 +118,8 @@ struct ClientAddressTests {
             #expect(try await ask("welcome", for: "203.0.113.9") == "HTTP/1.1 403")
             #expect(try await ask("welcome", for: "203.0.113.8, 203.0.113.9") == "HTTP/1.1 403")
             #expect(try await ask("welcome", for: "203.0.113.8") == "HTTP/1.1 101")
-            // More connections than one address may have: the proxy's are nobody's until they say whose.
+            // More connections than one address may have: the proxy's connections belong to no client until they name
+            // one.
             let silent = try (0..<4).map { _ in try BlockingSocket.connect(port) }
             #expect(try await ask("welcome", for: "203.0.113.7") == "HTTP/1.1 101")
             // Challenged inside, and so pending; the third of one client is one too many.

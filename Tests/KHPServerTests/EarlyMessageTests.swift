@@ -42,7 +42,7 @@ struct EarlyMessageTests {
         }
     }
 
-    /// Opens, sends `bytes` and returns what comes until a close frame or `isEnough`.
+    /// Opens, sends `bytes` and returns the bytes until a close frame or `isEnough`.
     private static func answer(
         _ port: Int,
         _ path: String,
@@ -86,7 +86,8 @@ struct EarlyMessageTests {
         try await Self.server { port in
             for size in [1024, 2048, 4096, 8192] {
                 for length in (size - 1)...(size + 1) {
-                    // Beside the filler: the first line, the field's name, three ends of lines, the header of the frame.
+                    // Beside the filler: the first line, the field's name, three ends of lines, the header of the
+                    // frame.
                     let filler = String(repeating: "a", count: length - path.utf8.count - 30)
                     let request = maskedFrame(2, Array("GET \(path) HTTP/1.1\r\nX: \(filler)\r\n\r\n".utf8))
                     #expect(request.count == length)

@@ -21,7 +21,7 @@ struct KaazingClientTests {
                 greeting: [client.send(.text("Grüße")), client.send(.binary(large))]
             ) { $0.messages.count == 2 || $0.closeCode != nil }
             #expect(ended.messages == [.text("Grüße"), .binary(large)])
-            // The extension that nobody here supports was not granted.
+            // The unknown extension was not granted.
             #expect(ended.extensions.isEmpty)
         }
     }
@@ -159,7 +159,7 @@ struct KaazingClientTests {
                     #expect(told.hasSuffix("Content-Length: 0\r\n\r\n"), "\(field)")
                 }
             }
-            // Without .kl=Y it is a path like any other, and so is one of no endpoint.
+            // Without .kl=Y it is a path like any other, without an endpoint.
             let other = "GET /echo/;e/cookies?.krn=1 HTTP/1.1\r\nHost: a\r\n\r\n"
             #expect(try await self.ask(other, port: port).hasPrefix("HTTP/1.1 404 "))
             let nowhere = "GET /nowhere/;e/cookies?.kl=Y HTTP/1.1\r\nHost: a\r\n\r\n"

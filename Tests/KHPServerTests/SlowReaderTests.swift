@@ -21,7 +21,7 @@ struct SlowReaderTests {
                 let text = String(repeating: "x", count: Self.piece)
                 for _ in 0..<Self.pieces { try await socket.send(text) }
                 let info = try await socket.close()
-                // In hixie-75 nothing of the peer's confirms the end.
+                // In hixie-75 no byte of the peer confirms the end.
                 if dialect == .hixie75 { #expect(info.clean) }
             }
         } body: { port in

@@ -9,7 +9,7 @@ import Testing
 struct WireRequestTests {
     private static func answer(_ port: Int, _ text: String) async throws -> String {
         let client = try await RawClient.connect(port)
-        // The text behind it would be a second request: nobody may ever see it.
+        // The text behind it would be a second request: no handler may see it.
         try await client.send(text + "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")
         return String(buffer: try await client.receiveAll())
     }

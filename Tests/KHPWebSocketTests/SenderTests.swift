@@ -1,4 +1,4 @@
-// Tasks that wait to send: what throws was not sent, and no wait outlives the beginning of a close.
+// Tasks that wait to send: a message whose send throws was not sent, and no wait outlives the beginning of a close.
 
 import KHPProtocol
 import KHPWebSocket
@@ -112,7 +112,7 @@ struct SenderTests {
             try await socket.send("still open")
             let kept = Kept()
             try await socket.stream(.text) { kept.stream = $0 }
-            // A stream that is used behind its message says so instead of losing what it is given.
+            // A stream that is used behind its message throws instead of losing bytes.
             let error = await #expect(throws: WebSocketError.self) {
                 try await kept.stream?.write(ByteBuffer(string: "lost"))
             }

@@ -39,7 +39,7 @@ struct SimulatedSide {
     /// Most actions that one call may lead to.
     private static let mostActions = 10_000
 
-    /// Takes what there is to do, as the channel handler does after each event.
+    /// Takes the actions, as the channel handler does after each event.
     mutating func drive(_ now: NIODeadline) {
         var count = 0
         while self.closed == nil, let action = self.connection.next(now: now, isPaused: self.isPaused) {
@@ -109,7 +109,7 @@ struct SimulatedSide {
             try self.connection.send(message, now: now)
             self.accepted.append(message)
         } catch {
-            // Refused: nothing of it may arrive.
+            // Refused: no part of it may arrive.
         }
     }
 
@@ -150,7 +150,7 @@ struct SimulatedSide {
         return bytes
     }
 
-    /// The transport is gone and nothing was said: what the handler does then.
+    /// The transport is gone without a report: acts as the handler does then.
     mutating func transportEnded(_ now: NIODeadline) {
         guard self.closed == nil else { return }
         self.connection.transportEnded(now: now)

@@ -30,7 +30,7 @@ struct SimulatedWire {
     mutating func finish(_ end: End) {
         guard !self.isCut, self.end == nil else { return }
         self.end = end
-        // A reset overtakes what is on its way.
+        // A reset overtakes the bytes on their way.
         if end == .reset { self.pending.clear() }
     }
 

@@ -13,7 +13,7 @@ import Synchronization
     import Darwin
 #endif
 
-/// Runs what blocks on a thread of its own.
+/// Runs blocking work on a thread of its own.
 package func offThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
     try await withCheckedThrowingContinuation { continuation in
         Thread.detachNewThread { continuation.resume(with: Swift.Result { try body() }) }

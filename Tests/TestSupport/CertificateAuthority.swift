@@ -1,5 +1,5 @@
-// An authority that signs what a test asks for, however wrong: names of any spelling, dates of any day. In memory, with
-// one key for all that it signs, so that dozens of certificates cost nothing.
+// An authority that signs any certificate that a test asks for: names in any spelling, dates of any day. In memory,
+// with one key for all of them, so that dozens of certificates cost nothing.
 
 import COpenSSL
 package import NIOSSL
@@ -15,7 +15,7 @@ package final class CertificateAuthority: @unchecked Sendable {
     /// One for the whole run.
     package static let shared = Result { try CertificateAuthority() }
 
-    /// - Parameter name: its CN, by which those who verify find it.
+    /// - Parameter name: its CN, by which a verifier finds it.
     package init(named name: String = "authority") throws {
         guard let key = Self.makeKey(), let leafKey = Self.makeKey(),
             let certificate = Self.make(

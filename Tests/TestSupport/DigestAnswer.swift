@@ -15,7 +15,7 @@ package struct DigestAnswer {
     package var overwritten: [String: String] = [:]
     package let challenge: Challenge
 
-    /// Answers the first Digest challenge of that algorithm among `values`; `nil` where there is none.
+    /// Answers the first Digest challenge of that algorithm among `values`; `nil` without one.
     package init?(
         _ values: [String],
         algorithm: DigestAlgorithm = .sha256,

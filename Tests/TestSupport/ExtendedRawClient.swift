@@ -70,7 +70,7 @@ package struct ExtendedRawClient: Sendable {
         return bytes
     }
 
-    /// Something else than what a test waits for.
+    /// The bytes were not the ones that a test waits for.
     package struct Unexpected: Error {
         package var text: String
     }

@@ -40,8 +40,8 @@ package final class RawClient: Sendable {
         try await self.channel.eventLoop.flatSubmit { self.collector.value.wait(isEnough) }.get()
     }
 
-    /// Takes so many bytes as `length` says once it says so, and leaves what follows; all that there is when the stream
-    /// ends before.
+    /// Takes as many bytes as `length` returns, once it returns a number, and leaves the rest; all bytes when the
+    /// stream ends before.
     package func take(_ length: @escaping @Sendable (ByteBuffer) -> Int?) async throws -> ByteBuffer {
         _ = try await self.receive { length($0) != nil }
         return try await self.channel.eventLoop.submit { self.collector.value.take(length) }.get()

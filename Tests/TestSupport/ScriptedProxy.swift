@@ -141,7 +141,7 @@ package struct ProxyClient {
         }
     }
 
-    /// The host of a CONNECT's target where it is an address of this machine; names are those of tests, and mean it
+    /// The host of a CONNECT's target, if it is an address of this machine; the tests' names stand for this machine
     /// too.
     private static func address(of head: String) -> String {
         let target = head.split(separator: " ").dropFirst().first ?? ""

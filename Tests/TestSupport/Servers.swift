@@ -37,13 +37,13 @@ package func echo(_ path: String = "/echo") -> Endpoint {
     }
 }
 
-/// A raw TCP server around `body`: `handle` runs for each connection with what arrives and a way to write.
+/// A raw TCP server around `body`: `handle` runs for each connection with the arriving bytes and a way to write.
 @discardableResult
 package func withRawServer<Result: Sendable>(
     _ handle: @escaping @Sendable (NIOAsyncChannel<ByteBuffer, ByteBuffer>) async throws -> Void,
     body: (Int) async throws -> Result
 ) async throws -> Result {
-    // Each connection has its task from the moment it is accepted: one that nobody took would never be finished.
+    // Each connection has its task from the moment it is accepted: without one it would never be finished.
     let tasks = Mutex<[Task<Void, Never>]>([])
     let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
         .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)

@@ -55,7 +55,7 @@ package final class TLSListener: Sendable {
     /// All that clients said inside TLS.
     package var said: String { self.state.withLock { String(buffer: $0.said) } }
 
-    /// Forgets what it has noted.
+    /// Forgets its notes.
     package func forget() {
         self.state.withLock { state in
             state.names = []

@@ -3,7 +3,7 @@
 /// A request as it comes over the wire.
 package struct WireRequest: Sendable, CustomStringConvertible {
     package var name: String
-    /// The first line and fields, without what asks for an upgrade.
+    /// The first line and fields, without those that ask for an upgrade.
     package var lines: [String]
     /// HTTP has nothing against it.
     package var isValid: Bool

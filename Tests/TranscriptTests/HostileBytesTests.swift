@@ -1,4 +1,4 @@
-// The peers of KHPTesting meet whatever a program under test may send: nothing of it stops the test's own process.
+// The peers of KHPTesting meet any bytes of a program under test: none of them stops the test's own process.
 
 import KHPProtocol
 import KHPTesting

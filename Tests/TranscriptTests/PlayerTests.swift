@@ -1,4 +1,4 @@
-// The player itself: it reads what stands there, and tells when a connection does something else.
+// The player itself: it reads the script, and reports a connection that does something else.
 
 import Foundation
 import KHPProtocol

@@ -48,7 +48,7 @@ struct Main {
         return limits
     }
 
-    /// The suite counts what it gets, and pings were not asked for.
+    /// The suite counts frames, and did not ask for pings.
     private static var keepAlive: KeepAliveConfiguration {
         var keepAlive = KeepAliveConfiguration()
         keepAlive.pingInterval = nil
@@ -90,7 +90,7 @@ struct Main {
 /// Sends each message back, on the event loop.
 private final class Echo: MessageHandler {
     func received(_ message: ReceivedMessage, on socket: EventLoopSocket) {
-        // A message that cannot be sent any more has nobody to read it.
+        // A message that cannot be sent any more has no reader.
         try? socket.send(message.kind, message.bytes)
     }
 }

@@ -60,7 +60,7 @@ struct Main {
         }
     }
 
-    /// Frames put together by the book: whether they may stand where they stand is what the decoder was asked.
+    /// Puts frames together by the book. The decoder alone judges their order.
     private static func theirs(_ pieces: [ArraySlice<UInt8>]) -> String {
         let channel = EmbeddedChannel(
             handler: ByteToMessageHandler(WebSocketFrameDecoder(maxFrameSize: largestMessage))

@@ -1,4 +1,4 @@
-// Secrets that are told from everything else, in whatever spelling they turn up.
+// Secrets that are found in any bytes, in every spelling.
 
 import KHPClient
 import Logging

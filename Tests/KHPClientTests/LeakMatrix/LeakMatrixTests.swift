@@ -22,7 +22,7 @@ struct LeakMatrixTests {
         /// An answer to Digest, in the opening.
         case openingDigest
         case extendedDigest
-        /// The target challenges with the same realm: nobody may answer for it.
+        /// The target challenges with the same realm, and must get no answer.
         case foreignRealm
         /// Credentials that are sent unasked.
         case preemptive

@@ -1,5 +1,5 @@
-// A server for the leak matrix: says what it was told to say, over TLS or without at the same port, and keeps every
-// byte that a client gives it, frames unmasked.
+// A server for the leak matrix. It answers as told, with TLS or without at the same port, and keeps every byte of its
+// clients, frames unmasked.
 
 import HTTPTypes
 import NIOCore
@@ -30,7 +30,7 @@ struct Visit: Sendable {
     var bytes = ByteBuffer()
 }
 
-/// The scripts of all cells, and what arrived.
+/// The scripts of all cells, and the bytes that arrived.
 final class Recorder: Sendable {
     private struct State {
         var answers: [String: ScriptedAnswer] = [:]

@@ -391,7 +391,7 @@ struct ProxyChallengeTests {
 }
 
 extension StringProtocol {
-    /// Without what `isOutside` says at both ends.
+    /// Without the characters at both ends for which `isOutside` is true.
     fileprivate func trimming(_ isOutside: (Character) -> Bool) -> SubSequence {
         let start = self.drop(while: isOutside)
         guard let end = start.lastIndex(where: { !isOutside($0) }) else { return start.prefix(0) }

@@ -89,7 +89,7 @@ struct ProxyTunnelTests {
                             #expect(try await messages.next() == message)
                         }
                     }
-                    // In clear, whatever TLS is on the way, and from the first byte to the proxy.
+                    // In clear, with any TLS on the way, and from the first byte to the proxy.
                     let (sent, received) = tapped.bytes.withLock { $0 }
                     #expect(Canary.contains(sent, "GET /echo HTTP/1.1\r\nHost: localhost:\(port)\r\n"))
                     #expect(Canary.contains(received, "HTTP/1.1 101 ") && Canary.contains(received, "through"))

@@ -11,7 +11,7 @@ import Testing
 /// Many addresses for one name: none that is silent holds the connect up (RFC 8305).
 @Suite("The race of a host's addresses")
 struct AddressRaceTests {
-    /// A listener whose queue is full: the system drops what comes, as a dead host does.
+    /// A listener whose queue is full: the system drops new connections, as a dead host does.
     final class SilentAddress: Sendable {
         private let listener: any Channel
         private let filler: any Channel
@@ -153,7 +153,7 @@ struct AddressRaceTests {
             let client = WebSocketClient(configuration: configuration)
             try await client.withConnection(to: "ws://gw.example.test:\(port)/echo") { socket in
                 try await late.setOption(.autoRead, value: true).get()
-                // Connections are accepted in their order: whatever the race has left would come before this one.
+                // Connections are accepted in order: one that the race had left would come before this one.
                 let probe = try await ClientBootstrap(group: group).connect(host: "127.0.0.2", port: port).get()
                 try await probe.writeAndFlush(ByteBuffer(string: "probe"))
                 for await text in said {
@@ -175,7 +175,7 @@ struct AddressRaceTests {
         }
     }
 
-    /// Tells what it hears first, and hangs up.
+    /// Reports the first bytes, and hangs up.
     private final class Ear: ChannelInboundHandler {
         typealias InboundIn = ByteBuffer
         private let heard: AsyncStream<String>.Continuation

@@ -6,7 +6,7 @@ import NIOSSL
 import TestSupport
 import Testing
 
-/// To whom a certificate has to belong: to the host of the URL, on every way there (RFC 9525; RFC 9110 section 4.3.4).
+/// A certificate has to name the host of the URL, on every way there (RFC 9525; RFC 9110 section 4.3.4).
 @Suite("The identity of the server (R-T1)")
 struct CertificateIdentityTests {
     /// One certificate, and the hosts that it is for.

@@ -35,7 +35,7 @@ struct ConnectPlaceTests {
         permits.removeLast().giveBack()
         let permit = try #require(await next)
         #expect(gate.waiting == 0)
-        // An address needs nobody to resolve it, and an address of our own dialling is no name.
+        // An address needs no resolution, and an address that we dial ourselves is not a name.
         let literal = ConnectPlace.through(proxyTo: "192.0.2.1")
         #expect(await gate.permit(for: literal, until: .now() + .seconds(5), on: self.loop) != nil)
         permit.giveBack()

@@ -122,7 +122,7 @@ import Testing
             let text = String(decoding: generator.mutated(seeds[round % 2]), as: UTF8.self)
             guard let challenges = try? parseChallenges(fieldValues: [text]) else { continue }
             accepted += 1
-            // Writing what was read and reading it again changes nothing.
+            // Writing a challenge and reading it again changes nothing.
             #expect((try? parseChallenges(fieldValues: challenges.map(\.fieldValue))) == challenges, "\(text)")
         }
         #expect(accepted > 500)

@@ -289,7 +289,7 @@ struct DigestVerifierTests {
         answer.password = "guess"
         #expect(desk.outcome(answer) == .wrong, "stale is said to right credentials only")
         answer.password = "wélcome"
-        // The clock goes back: what was forgotten as too old stays forgotten.
+        // The clock goes back: a nonce that was forgotten as too old stays forgotten.
         desk.now = issued
         #expect(desk.outcome(answer) == .stale)
         var later = try desk.answer()

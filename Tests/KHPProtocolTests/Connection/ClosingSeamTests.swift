@@ -1,4 +1,4 @@
-// Where closing meets what was sent before it, and clocks meet reading that is paused.
+// Closing meets bytes that were sent before it, and clocks meet paused reading.
 
 import KHPProtocol
 import NIOCore

@@ -1,4 +1,4 @@
-// Every stage of a client's connection × every way in which the peer goes: the error says what happened, where
+// Every stage of a client's connection × every way in which the peer goes: the error names the event and the stage
 // (KHP-E12, D16). Before the first byte of an answer a reset means that nothing answered; later a handshake was broken
 // off.
 

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Messages of extensions while the application sends one in pieces")
 struct WaitingMessagesTests {
-    /// Sends a message of its own each second, and leaves those of the application alone.
+    /// Sends a message of its own each second, and does not touch the application's.
     private struct Chatty: WebSocketExtension {
         let name = "x-chatty"
 

@@ -68,7 +68,7 @@ struct CookieJarTests {
             ("ws://a.com/", "Domain=com", "ws://a.com/", false), ("ws://a.com/", "Domain=.com", "ws://b.com/", false),
             ("ws://localhost/", "Domain=localhost", "ws://localhost/", true),
             ("ws://localhost/", "Domain=localhost", "ws://a.localhost/", false),
-            // An address is nobody's parent and nobody's child.
+            // An address has no parent and no child.
             ("ws://10.0.0.1/", "", "ws://10.0.0.1/", true),
             ("ws://10.0.0.1/", "Domain=10.0.0.1", "ws://10.0.0.1/", true),
             ("ws://10.0.0.1/", "Domain=0.0.1", "ws://10.0.0.1/", false),

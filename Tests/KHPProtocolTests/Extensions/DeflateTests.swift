@@ -76,7 +76,8 @@ struct DeflateTests {
         for room in 1...600 {
             #expect(try Self.inflated([deflated], room: room) == [message], "\(room)")
         }
-        // A stored block whose last bytes are those that the sender leaves out: what they mean is not ours to ask.
+        // A stored block whose last bytes are the ones that the sender leaves out. The reader does not ask for their
+        // meaning.
         for room in 1...6 {
             #expect(
                 try Self.inflated([[0, 5, 0, 0xFA, 0xFF, 0x48]], room: room) == [[0x48, 0, 0, 0xFF, 0xFF]],
@@ -183,7 +184,7 @@ struct DeflateTests {
             peer.feed(frames)
             #expect(peer.takeCloseCode() == 1002, "\(frames)")
         }
-        // And RSV1 where nobody negotiated it.
+        // And RSV1 without negotiation.
         var plain = try WirePeer.client([], answer: nil)
         plain.feed(WireFrame(0xC1, [0xF2, 0x00]))
         #expect(plain.takeCloseCode() == 1002)

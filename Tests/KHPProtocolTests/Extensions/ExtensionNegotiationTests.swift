@@ -1,4 +1,4 @@
-// KHP-E5, KHP-E10, KHP-E11, KHP-E14, threat A10: what is asked where, and which answers are acceptable.
+// KHP-E5, KHP-E10, KHP-E11, KHP-E14, threat A10: the offers of each handshake, and the acceptable answers.
 
 import KHPProtocol
 import Testing

@@ -13,7 +13,7 @@ struct CloseFrameTests {
         }
     }
 
-    /// Every code there is, received and sent: what may not be sent is 1002 in, and an empty frame out.
+    /// Every code, received and sent: a reserved one is 1002 when received, and an empty frame when sent.
     @Test func theWholeTable() {
         var wrong: [UInt16] = []
         for code in 0...UInt16.max {

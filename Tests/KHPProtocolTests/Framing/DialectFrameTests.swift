@@ -7,7 +7,7 @@ import Testing
 
 @Suite("Frames of the old dialects")
 struct DialectFrameTests {
-    /// Bytes, and what a reader makes of them.
+    /// Bytes, and a reader's result.
     struct Case: Sendable, CustomTestStringConvertible {
         var dialect: Dialect
         var role: Role = .client
@@ -18,7 +18,7 @@ struct DialectFrameTests {
     }
 
     static let cases: [Case] = [
-        // Text, and what is dropped.
+        // Text, and dropped frames.
         Case(dialect: .hixie75, hex: "0048656c6c6fff", expected: ["text Hello"]),
         Case(dialect: .hixie76, hex: "00ff00ff", expected: ["text ", "text "]),
         Case(dialect: .hixie75, hex: "00e6bca2ff", expected: ["text 漢"]),
@@ -26,7 +26,7 @@ struct DialectFrameTests {
         Case(dialect: .hixie75, hex: "80034445460047ff", expected: ["text G"]),
         Case(dialect: .hixie75, hex: "fe8080020102" + "0047ff", expected: ["text G"]),
         Case(dialect: .hixie75, hex: "80ff00" + String(repeating: "41", count: 16256) + "0047ff", expected: ["text G"]),
-        // The closing frame is one in hixie-76 only; what follows it does not count (threat D10).
+        // Only hixie-76 has a closing frame; bytes behind it do not count (threat D10).
         Case(dialect: .hixie76, hex: "0041ffff000042ff", expected: ["text A", "close"]),
         Case(dialect: .hixie75, hex: "0041ffff000042ff", expected: ["text A", "text B"]),
         Case(dialect: .hixie76, hex: "ff01410042ff", expected: ["text B"]),
@@ -39,7 +39,7 @@ struct DialectFrameTests {
             expected: ["binary ABC", "binary "],
             acceptsBinary: true
         ),
-        // Text that is no UTF-8.
+        // Text with invalid UTF-8.
         Case(dialect: .hixie76, hex: "0061c361ff", expected: ["text a\u{FFFD}a"]),
         Case(dialect: .hixie76, hex: "00edadbfff", expected: ["text \u{FFFD}\u{FFFD}\u{FFFD}"]),
         Case(dialect: .hixie76, role: .server, hex: "0041ff0061c361ff", expected: ["text A", "violation 1007"]),

@@ -157,7 +157,7 @@ struct FrameFuzzTests {
         }
     }
 
-    /// Bytes that are no frames at all: whatever comes of it, it comes without a trap, and at every cut the same.
+    /// Random bytes: the result comes without a trap, and at every cut the same.
     @Test func noise() {
         var random = SeededGenerator(seed: 3)
         for round in 0..<3000 {

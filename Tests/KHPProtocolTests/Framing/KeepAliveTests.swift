@@ -88,7 +88,7 @@ struct KeepAliveTests {
         #expect(numbers == [1, 2, 3, 4, 5])
         #expect(answered(same) == [1, 10])
         #expect(answered(same) == [2, 9])
-        // One that was passed over is answered with a later one.
+        // A skipped ping is answered with a later one.
         #expect(answered(ByteBuffer(string: "other")) == [4, 7])
         #expect(answered(ByteBuffer()) == [])
         #expect(answered(same) == [5, 6])

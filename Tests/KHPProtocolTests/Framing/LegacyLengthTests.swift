@@ -1,4 +1,5 @@
-// D7: Kaazing's Java client gives a payload of 65,535 bytes a 64-bit length; nobody else may, and it may with no other.
+// D7: Kaazing's Java client writes a payload of 65,535 bytes with a 64-bit length. No other client may, and no other
+// length.
 
 import KHPProtocol
 import NIOCore

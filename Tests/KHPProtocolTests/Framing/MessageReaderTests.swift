@@ -86,7 +86,7 @@ struct MessageReaderTests {
         var reader = MessageReader(role: .server, limits: self.limits(messageBytes: .max), mode: mode)
         var input = ByteBuffer(bytes: frame)
         if mode == .whole {
-            // More than one buffer can hold is refused whatever the limit says.
+            // A message larger than one buffer can hold is refused at any limit.
             #expect(throws: FrameViolation.self) { try reader.next(&input) }
         } else {
             while try reader.next(&input) != nil {}
@@ -99,7 +99,7 @@ struct MessageReaderTests {
         #expect(allowed.retainedBytes <= 4096)
     }
 
-    /// Threat B2: what is held while a message trickles in is at most twice what came, and a constant.
+    /// Threat B2: the memory of a message that trickles in is at most twice its bytes, and a constant.
     @Test func growthFollowsWhatArrived() throws {
         var reader = MessageReader(role: .server)
         var input = ByteBuffer(bytes: FrameSupport.frame(0x82, declared: 1 << 20, key: self.key))

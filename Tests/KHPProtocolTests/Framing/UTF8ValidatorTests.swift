@@ -124,7 +124,7 @@ struct UTF8ValidatorTests {
         #expect(self.isValid(Array(String(text).utf8)))
     }
 
-    /// One byte changed in valid text, at any place, gives what the standard library says.
+    /// One byte changed in valid text, at any place: the result is the standard library's.
     @Test func seededMutations() {
         var random = SeededGenerator(seed: 0x5EED)
         let pieces = ["a", "hello world, this is some length of ASCII text", "ß", "日", "😀", "\u{7FF}", "\u{FFFF}"]

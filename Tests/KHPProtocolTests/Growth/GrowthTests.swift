@@ -1,4 +1,4 @@
-// Work grows with what a peer sends and no faster. Instructions are counted by `Benchmarks`; here it is the processor
+// Work grows no faster than a peer's input. `Benchmarks` counts instructions; here it is the processor
 // time of this thread, whose ratio tells a square from a line on any machine.
 
 import Foundation

@@ -3,7 +3,7 @@ import KHPWebSocket
 import NIOCore
 import Testing
 
-/// RFC 9525 section 6, over identifiers as bytes: what no certificate of openssl's holds among them.
+/// RFC 9525 section 6, over identifiers as bytes, also some that openssl writes into no certificate.
 @Suite("Whom a certificate is for")
 struct ServerIdentityTests {
     private static func names(_ names: String...) -> PresentedIdentifiers {
@@ -44,7 +44,7 @@ struct ServerIdentityTests {
             ("::ffff:192.0.2.1", [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2, 1], true),
             ("2001:db8::1", [0x20, 1, 0x0D, 0xB8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], true),
             ("2001:db8::1", [0x20, 1, 0x0D, 0xB8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2], false),
-            // A network with its mask, as a name constraint has it, is no address.
+            // A network with its mask, as in a name constraint, is not an address.
             ("192.0.2.1", [192, 0, 2, 1, 255, 255, 255, 255], false), ("192.0.2.1", [], false),
         ] as [(String, [UInt8], Bool)]
     )

@@ -28,7 +28,7 @@ struct RedactionTests {
             ("/?next=ws%3A%2F%2Fjoe%3Apw%40h%2F&b=1", "/?next=•••&b=1"),
             ("/?next=ws%253A%252F%252Fh%252F%253Ftoken%253Dabc", "/?next=•••"),
             ("/?next=ws://joe:pw@h/&token=abc", "/?next=ws://•••@h/&token=•••"),
-            // Without a name: nobody says what it is.
+            // Without a name.
             ("/?0123456789abcdef", "/?•••"), ("/?a=1&0123456789abcdef&b", "/?a=1&•••&b"),
             ("/?0123456789abcde", "/?0123456789abcde"),
             ("/0123456789abcdef;0123456789abcdef", "/0123456789abcdef;0123456789abcdef"),
@@ -94,7 +94,7 @@ struct RedactionTests {
         }
         #expect(!shown.contains("canary"), "\(shown)")
         #expect(shown.contains("wss://h/a?token=•••&.kl=Y"))
-        // The URL itself is there for those who need it.
+        // The URL itself can be read in full.
         #expect("\(url)" == "wss://h/a?token=canary&.kl=Y")
     }
 

@@ -95,7 +95,7 @@ struct DialectOpeningServerTests {
     func refusesKeysThatAreNone(_ field: String) {
         let fields = Self.plain + [field, "Sec-WebSocket-Key2: 1 3"]
         if field.hasSuffix("1 2  ") {
-            // White space at the end of a field is none of its value.
+            // White space at the end of a field is not part of its value.
             #expect(Self.status(fields) == nil)
         } else {
             #expect(Self.status(fields) == 400)

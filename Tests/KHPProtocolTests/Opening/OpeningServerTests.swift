@@ -1,4 +1,4 @@
-// RFC 6455 section 4.2 and threats A1 to A15: what is a WebSocket request, and what the others are told.
+// RFC 6455 section 4.2 and threats A1 to A15: WebSocket requests, and the answers to all others.
 
 import HTTPTypes
 import KHPProtocol

@@ -1,4 +1,4 @@
-// D23, threat A13: who may open WebSockets; threat A14: under which name.
+// D23, threat A13: the origins that may open WebSockets; threat A14: the hosts that are served.
 
 import KHPProtocol
 import Testing

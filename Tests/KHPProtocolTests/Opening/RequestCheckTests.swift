@@ -1,4 +1,4 @@
-// RFC 9112 sections 3.2 and 6.3: what HTTP itself refuses is refused before anyone asks what it wants.
+// RFC 9112 sections 3.2 and 6.3: a request that HTTP itself refuses is refused before its purpose counts.
 
 import KHPProtocol
 import NIOCore
@@ -33,7 +33,7 @@ struct RequestCheckTests {
         #expect(Self.status(row.text(asksForUpgrade: false)) == nil)
     }
 
-    /// HEAD is answered without content, whatever is wrong.
+    /// HEAD is answered without content, whatever the fault.
     @Test func headGetsNoContent() throws {
         var server = OpeningServer()
         var input = ByteBuffer(string: "HEAD / HTTP/1.1\r\n\r\n")

@@ -188,7 +188,7 @@ import Testing
         var accepted = 0
         for round in 0..<6000 {
             let text = String(decoding: generator.mutated(seeds[round % seeds.count]), as: UTF8.self)
-            // Accepted, or refused with the one error; what is accepted is safe in a request line and reads back.
+            // Accepted, or refused with the one error. An accepted URL is safe in a request line and reads back.
             for result in [try? WebSocketURL(text), try? base.resolving(text)] {
                 guard let url = result else { continue }
                 accepted += 1

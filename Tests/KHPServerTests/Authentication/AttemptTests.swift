@@ -36,7 +36,7 @@ struct AttemptTests {
         "Authorization: Basic \(Base64.encode(Array("joe:\(password)".utf8)))\r\n"
     }
 
-    /// Checks passwords as slowly as hashing them would, and counts what was checked.
+    /// Checks passwords as slowly as hashing them would, and counts the checks.
     private final class Desk: Sendable {
         struct Counts {
             var checked = 0

@@ -53,7 +53,7 @@ struct AttemptTurnsTests {
     func counting() throws {
         var turns = self.turns(limit: 100, perAddress: 100, wrong: 3)
         let open = try (1...3).map { try #require(self.begun(turns.ask("a", UInt64($0), now: self.now))) }
-        // Three may all be wrong: the fourth waits, and is not refused for what is not known.
+        // Three may all be wrong: the fourth waits until that is known, and is not refused.
         #expect(turns.refusal("a", now: self.now) == nil)
         #expect(self.begun(turns.ask("a", 4, now: self.now)) == nil)
         #expect(self.begun(turns.ask("a", 5, now: self.now)) == nil)

@@ -1,5 +1,5 @@
-// Cuts an input in two: its last bytes decide how it is used, the others are what is used. In this order a change of
-// the content moves no decision.
+// Cuts an input in two: the last bytes decide how the others are used. In this order a change of the content moves no
+// decision.
 
 import NIOCore
 
@@ -10,7 +10,7 @@ struct FuzzInput {
         rest = Array(bytes)[...]
     }
 
-    /// The next byte of decisions; 0 where there are no more.
+    /// The next byte of decisions; 0 when there are no more.
     mutating func byte() -> UInt8 { rest.popLast() ?? 0 }
 
     /// A number below `count`.
@@ -18,7 +18,7 @@ struct FuzzInput {
 
     mutating func flag() -> Bool { byte() & 1 == 1 }
 
-    /// How to cut what is used: 0 stands for not at all.
+    /// How to cut the content; 0 does not cut it.
     mutating func cuts() -> Cuts { Cuts(seed: byte()) }
 
     /// The bytes that no decision has taken.

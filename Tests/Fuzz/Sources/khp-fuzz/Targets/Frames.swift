@@ -1,5 +1,5 @@
-// Frames of all dialects: the same however they are cut, never more kept than twice what came, and what is written is
-// what was read.
+// Frames of all dialects: the same at every cut, no more kept than twice the received bytes, and written as they were
+// read.
 
 import KHPProtocol
 import NIOCore
@@ -161,7 +161,7 @@ extension FuzzTarget {
             }
             items.append(item)
         }
-        // Text that was mended is longer than what came.
+        // Mended text is longer than the received bytes.
         let roomy = MessageReader(dialect, role: role, acceptsBinary: acceptsBinary)
         let again = FrameReading(roomy, [written])
         check(again.items == items && again.violation == nil, "\(dialect): written \(items), read \(again)")

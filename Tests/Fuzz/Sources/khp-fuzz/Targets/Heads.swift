@@ -1,5 +1,4 @@
-// HTTP heads (RFC 9112): the same however they are cut, never more kept than the limits say, and what is written is
-// what was read.
+// HTTP heads (RFC 9112): the same at every cut, no more kept than the limits allow, and written as they were read.
 
 import KHPProtocol
 import NIOCore

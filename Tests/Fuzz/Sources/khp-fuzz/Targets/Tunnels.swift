@@ -1,5 +1,5 @@
-// Tunnels through proxies of all kinds: the same however the proxy's bytes are cut, and what comes behind the proxy's
-// answer is neither lost nor doubled.
+// Tunnels through proxies of all kinds: the same at every cut of the proxy's bytes, and bytes behind the proxy's answer
+// are neither lost nor doubled.
 
 import KHPProtocol
 import NIOCore
