@@ -22,22 +22,22 @@ final class Connection {
         #endif
         self.descriptor = socket(AF_INET, stream, 0)
         var one: CInt = 1
-        setsockopt(descriptor, CInt(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<CInt>.size))
+        setsockopt(self.descriptor, CInt(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<CInt>.size))
         // A server that does not answer must not hang the measurement.
         var limit = timeval(tv_sec: 60, tv_usec: 0)
-        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        setsockopt(self.descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = port.bigEndian
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
         let result = withUnsafeBytes(of: &address) { bytes in
             connect(
-                descriptor,
+                self.descriptor,
                 bytes.baseAddress?.assumingMemoryBound(to: sockaddr.self),
                 socklen_t(MemoryLayout<sockaddr_in>.size)
             )
         }
-        if result != 0 { fail("cannot connect") }
+        if result != 0 { self.fail("cannot connect") }
     }
 
     private func fail(_ what: String) -> Never {
@@ -46,11 +46,11 @@ final class Connection {
 
     func close() {
         #if canImport(Glibc)
-            _ = Glibc.close(descriptor)
+            _ = Glibc.close(self.descriptor)
         #elseif canImport(Musl)
-            _ = Musl.close(descriptor)
+            _ = Musl.close(self.descriptor)
         #elseif canImport(Darwin)
-            _ = Darwin.close(descriptor)
+            _ = Darwin.close(self.descriptor)
         #endif
     }
 
@@ -58,8 +58,8 @@ final class Connection {
         bytes.withUnsafeBytes { bytes in
             var rest = bytes[...]
             while !rest.isEmpty {
-                let count = write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
-                if count <= 0 { fail("cannot send") }
+                let count = write(self.descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
+                if count <= 0 { self.fail("cannot send") }
                 rest = rest.dropFirst(count)
             }
         }
@@ -72,8 +72,8 @@ final class Connection {
             guard let start = chunk.baseAddress else { return bytes.isEmpty }
             var count = 0
             while count < bytes.count {
-                let more = recv(descriptor, start + count, bytes.count - count, 0)
-                if more <= 0 { fail("cannot receive") }
+                let more = recv(self.descriptor, start + count, bytes.count - count, 0)
+                if more <= 0 { self.fail("cannot receive") }
                 count += more
             }
             return bytes.withUnsafeBytes { bytes in bytes.baseAddress.map { memcmp($0, start, bytes.count) } == 0 }
@@ -83,7 +83,7 @@ final class Connection {
 
     /// Receives the 101 of the opening handshake.
     func expectOpening() {
-        receive { received in received.suffix(4) == [13, 10, 13, 10] }
+        self.receive { received in received.suffix(4) == [13, 10, 13, 10] }
         if !received.starts(with: "HTTP/1.1 101 ".utf8) || received.firstRange(of: Opening.accept) == nil {
             BenchLoad.fail("bench-load: no 101: \(String(decoding: received, as: UTF8.self))\n")
         }
@@ -92,7 +92,7 @@ final class Connection {
 
     /// Receives the frame with the 101 of the extended handshake.
     func expectExtendedAnswer() {
-        let answer = receiveFrame(compressed: false)
+        let answer = self.receiveFrame(compressed: false)
         if !answer.starts(with: "HTTP/1.1 101 ".utf8) {
             BenchLoad.fail("bench-load: no extended 101: \(String(decoding: answer, as: UTF8.self))\n")
         }
@@ -101,7 +101,7 @@ final class Connection {
     /// Receives a whole message in one frame, and nothing behind it.
     /// - Returns: its payload.
     func receiveFrame(compressed: Bool) -> ArraySlice<UInt8> {
-        let payload = receive { bytes in
+        let payload = self.receive { bytes in
             guard bytes.count >= 2 else { return nil }
             let (size, length): (Int, Int)
             switch bytes[1] {
@@ -111,33 +111,33 @@ final class Connection {
             }
             return bytes.count >= size ? size..<(size + length) : nil
         }
-        let bits = received[0] & 0xF0
+        let bits = self.received[0] & 0xF0
         if bits != (compressed ? 0xC0 : 0x80) { BenchLoad.fail("bench-load: a frame with the bits \(bits)\n") }
         return payload
     }
 
     /// Receives what `bench-server tcp-deflate` answers.
     func receiveRaw() -> ArraySlice<UInt8> {
-        receive { bytes in bytes.count >= 4 ? 4..<(4 + Self.number(bytes.prefix(4)) & 0x7FFF_FFFF) : nil }
+        self.receive { bytes in bytes.count >= 4 ? 4..<(4 + Self.number(bytes.prefix(4)) & 0x7FFF_FFFF) : nil }
     }
 
     private static func number(_ bytes: ArraySlice<UInt8>) -> Int { bytes.reduce(0) { $0 << 8 | Int($1) } }
 
     /// Receives until the range is there that `body` finds, and nothing more.
     private func receive(_ body: ([UInt8]) -> Range<Int>?) -> ArraySlice<UInt8> {
-        received = []
-        receive { bytes in body(bytes).map { bytes.count >= $0.upperBound } ?? false }
-        guard let range = body(received), range.upperBound == received.count else {
+        self.received = []
+        self.receive { bytes in body(bytes).map { bytes.count >= $0.upperBound } ?? false }
+        guard let range = body(self.received), range.upperBound == self.received.count else {
             BenchLoad.fail("bench-load: more came than was expected\n")
         }
-        return received[range]
+        return self.received[range]
     }
 
     private func receive(until isComplete: ([UInt8]) -> Bool) {
-        while !isComplete(received) {
-            let count = chunk.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress, $0.count, 0) }
-            if count <= 0 { fail("cannot receive") }
-            received += chunk.prefix(count)
+        while !isComplete(self.received) {
+            let count = self.chunk.withUnsafeMutableBytes { recv(self.descriptor, $0.baseAddress, $0.count, 0) }
+            if count <= 0 { self.fail("cannot receive") }
+            self.received += self.chunk.prefix(count)
         }
     }
 }

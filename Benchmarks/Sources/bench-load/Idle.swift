@@ -35,10 +35,10 @@ struct IdleLoad {
     func run() -> Int {
         // The server's one-time memory is there when the counting begins; all connections stay to the end.
         let first = (0..<100).map { _ in self.connect() }
-        settle()
+        self.settle()
         let before = residentBytes(of: self.options.pid)
         let rest = (0..<self.options.connections).map { _ in self.connect() }
-        settle()
+        self.settle()
         let after = residentBytes(of: self.options.pid)
         return withExtendedLifetime((first, rest)) { (after - before) / self.options.connections }
     }

@@ -38,9 +38,9 @@ struct EchoLoad: Rounds {
     }
 
     func round() -> Int {
-        for connection in connections { connection.send(sent) }
-        for connection in connections { connection.expect(expected) }
-        return operations
+        for connection in self.connections { connection.send(self.sent) }
+        for connection in self.connections { connection.expect(self.expected) }
+        return self.operations
     }
 }
 
@@ -55,22 +55,22 @@ struct HandshakeLoad: Rounds {
     }
 
     func round() -> Int {
-        let connections = (0..<options.connections).map { _ in Connection(port: options.port) }
-        for connection in connections { connection.send(request) }
-        if options.isRaw {
-            for connection in connections { connection.expect(request) }
-            for connection in connections where options.isExtended { connection.send(Opening.extendedRequest) }
-            for connection in connections where options.isExtended { connection.expect(Opening.extendedRequest) }
+        let connections = (0..<self.options.connections).map { _ in Connection(port: self.options.port) }
+        for connection in connections { connection.send(self.request) }
+        if self.options.isRaw {
+            for connection in connections { connection.expect(self.request) }
+            for connection in connections where self.options.isExtended { connection.send(Opening.extendedRequest) }
+            for connection in connections where self.options.isExtended { connection.expect(Opening.extendedRequest) }
             for connection in connections { connection.close() }
-            return options.connections
+            return self.options.connections
         }
         for connection in connections { connection.expectOpening() }
-        if options.isExtended {
+        if self.options.isExtended {
             for connection in connections { connection.send(Opening.extendedRequest) }
             for connection in connections { connection.expectExtendedAnswer() }
         }
         for connection in connections { connection.close() }
-        return options.connections
+        return self.options.connections
     }
 }
 

@@ -41,11 +41,12 @@ struct Comparison {
     }
 
     func run() {
-        let own = Clock.nanoseconds(ours)
-        var row = "| \(name) | \(Clock.digits(own)) | \(bytes > 0 ? Clock.digits(Double(bytes) / own) : "") |"
+        let own = Clock.nanoseconds(self.ours)
+        var row =
+            "| \(self.name) | \(Clock.digits(own)) | \(self.bytes > 0 ? Clock.digits(Double(self.bytes) / own) : "") |"
         if let peer {
             let other = Clock.nanoseconds(peer)
-            row += " \(peerName) | \(Clock.digits(other)) | \(Clock.digits(other / own)) |"
+            row += " \(self.peerName) | \(Clock.digits(other)) | \(Clock.digits(other / own)) |"
         } else {
             row += " | | |"
         }

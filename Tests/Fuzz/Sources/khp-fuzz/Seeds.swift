@@ -14,9 +14,9 @@ struct Seeds {
 
     init() throws {
         let specifications = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../../../Specs")
-        vectors = specifications.appending(path: "vectors")
+        self.vectors = specifications.appending(path: "vectors")
         let folder = specifications.appending(path: "transcripts")
-        transcripts = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+        self.transcripts = try FileManager.default.contentsOfDirectory(atPath: folder.path)
             .filter { $0.hasSuffix(".khp") }.sorted().map { name in
                 try Transcript(String(contentsOf: folder.appending(path: name), encoding: .utf8), name: name)
             }
@@ -25,7 +25,7 @@ struct Seeds {
     /// The heads on the wire that one side says, and those in its messages.
     func heads(of role: Role) -> [[UInt8]] {
         var heads: [[UInt8]] = []
-        for transcript in transcripts {
+        for transcript in self.transcripts {
             for step in transcript.steps {
                 guard case .does(role, let deed) = step.action else { continue }
                 switch deed {
@@ -40,7 +40,7 @@ struct Seeds {
     /// The values that fields of these names have, one to a line where a head has several.
     func values(of names: Set<String>, from role: Role) -> [[UInt8]] {
         var values: [[UInt8]] = []
-        for head in heads(of: role) {
+        for head in self.heads(of: role) {
             let lines = String(decoding: head, as: UTF8.self).split(separator: "\r\n")
             let found = lines.compactMap { line -> String? in
                 let parts = line.split(separator: ":", maxSplits: 1)
@@ -54,7 +54,7 @@ struct Seeds {
 
     /// The strings in a file of Specs/vectors whose key is one of these, as bytes.
     func hexadecimal(in file: String, keys: Set<String>) throws -> [[UInt8]] {
-        let data = try Data(contentsOf: vectors.appending(path: file))
+        let data = try Data(contentsOf: self.vectors.appending(path: file))
         var found: [[UInt8]] = []
         func walk(_ value: Any, isWanted: Bool) {
             switch value {

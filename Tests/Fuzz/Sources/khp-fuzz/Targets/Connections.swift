@@ -115,15 +115,15 @@ private final class Stages: @unchecked Sendable {
     private func make() -> [Stage] {
         guard let seeds = try? Seeds() else { fatalError("the transcripts cannot be read") }
         var stages: [Stage] = []
-        for transcript in seeds.transcripts where transcript.roles.contains(role) {
+        for transcript in seeds.transcripts where transcript.roles.contains(self.role) {
             for read in 0..<6 {
-                guard let play = try? ImprovisedPlay(transcript, role: role, read: read) else { break }
+                guard let play = try? ImprovisedPlay(transcript, role: self.role, read: read) else { break }
                 stages.append(
                     Stage(
-                        name: "\(transcript.name) \(role) \(read)",
+                        name: "\(transcript.name) \(self.role) \(read)",
                         dialect: transcript.dialect,
                         play: play,
-                        documented: Self.documented[role] ?? []
+                        documented: Self.documented[self.role] ?? []
                     )
                 )
             }

@@ -153,7 +153,7 @@ private struct Inflation {
     }
 
     mutating func receive(_ pieces: [ByteBuffer]) {
-        guard !hasFailed, !isCutShort else { return }
+        guard !self.hasFailed, !self.isCutShort else { return }
         var output = ByteBuffer()
         for (index, bytes) in (pieces.isEmpty ? [ByteBuffer()] : pieces).enumerated() {
             var piece = MessagePiece(
@@ -165,24 +165,24 @@ private struct Inflation {
             )
             while true {
                 let (before, left) = (output.readableBytes, piece.bytes.readableBytes)
-                guard let isDone = try? transform.inbound(&piece, into: &output, room: room) else {
-                    hasFailed = true
+                guard let isDone = try? self.transform.inbound(&piece, into: &output, room: self.room) else {
+                    self.hasFailed = true
                     return
                 }
                 let count = output.readableBytes - before
-                check(count <= room, "\(count) bytes in a room of \(room)")
+                check(count <= self.room, "\(count) bytes in a room of \(self.room)")
                 if isDone {
                     check(piece.bytes.readableBytes == 0, "a piece is done and not used up")
                     break
                 }
                 check(count > 0 || piece.bytes.readableBytes < left, "no progress")
-                if output.readableBytes > room * 512 || output.readableBytes > 1 << 20 {
-                    isCutShort = true
+                if output.readableBytes > self.room * 512 || output.readableBytes > 1 << 20 {
+                    self.isCutShort = true
                     return
                 }
             }
         }
-        outputs.append(Array(output.readableBytesView))
+        self.outputs.append(Array(output.readableBytesView))
     }
 }
 
@@ -190,5 +190,5 @@ private struct Inflation {
 private final class Paths: @unchecked Sendable {
     private(set) var requests: [KaazingHTTPRevalidate.Request] = []
 
-    func take(_ request: KaazingHTTPRevalidate.Request) { requests.append(request) }
+    func take(_ request: KaazingHTTPRevalidate.Request) { self.requests.append(request) }
 }

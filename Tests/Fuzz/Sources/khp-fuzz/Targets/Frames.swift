@@ -33,12 +33,12 @@ private struct FrameReading: Equatable {
             received += piece.readableBytes
             do throws(FrameViolation) {
                 while let event = try reader.next(&input) {
-                    check(violation == nil, "something comes behind a violation")
-                    take(event)
+                    check(self.violation == nil, "something comes behind a violation")
+                    self.take(event)
                 }
             } catch {
-                check(violation == nil, "a second violation: \(error)")
-                violation = error
+                check(self.violation == nil, "a second violation: \(error)")
+                self.violation = error
             }
             check(input.readableBytes <= 131, "\(input.readableBytes) bytes are left lying")
             check(
@@ -46,28 +46,28 @@ private struct FrameReading: Equatable {
                 "\(reader.retainedBytes) of \(received) bytes are kept"
             )
         }
-        isFinished = reader.isFinished
+        self.isFinished = reader.isFinished
         // How much came of a message that never ended, or broke a rule, does depend on cuts.
-        (partial, hasBegun) = ([], false)
+        (self.partial, self.hasBegun) = ([], false)
     }
 
     private mutating func take(_ event: InboundFrameEvent) {
         switch event {
         case .message(let kind, let payload, let rsv):
-            items.append(.message(kind, Array(payload.readableBytesView), rsv: rsv))
+            self.items.append(.message(kind, Array(payload.readableBytesView), rsv: rsv))
         case .chunk(let kind, let payload, let isFirst, let isLast, let rsv):
-            check(isFirst != hasBegun, "a message begins twice, or not at all")
-            hasBegun = !isLast
-            partial += payload.readableBytesView
+            check(isFirst != self.hasBegun, "a message begins twice, or not at all")
+            self.hasBegun = !isLast
+            self.partial += payload.readableBytesView
             guard isLast else { return }
-            items.append(.message(kind, partial, rsv: rsv))
-            partial = []
-        case .ping(let payload): items.append(.ping(Array(payload.readableBytesView)))
-        case .pong(let payload): items.append(.pong(Array(payload.readableBytesView)))
-        case .close(let code, let reason): items.append(.close(code, reason))
-        case .dropped: items.append(.dropped)
+            self.items.append(.message(kind, self.partial, rsv: rsv))
+            self.partial = []
+        case .ping(let payload): self.items.append(.ping(Array(payload.readableBytesView)))
+        case .pong(let payload): self.items.append(.pong(Array(payload.readableBytesView)))
+        case .close(let code, let reason): self.items.append(.close(code, reason))
+        case .dropped: self.items.append(.dropped)
         }
-        if case .message(.text, let payload, 0) = items.last {
+        if case .message(.text, let payload, 0) = self.items.last {
             check(String(validating: payload, as: UTF8.self) != nil, "text that is not UTF-8")
         }
     }

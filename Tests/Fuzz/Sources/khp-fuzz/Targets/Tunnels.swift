@@ -50,16 +50,16 @@ private struct Digging: Equatable {
 
     init(_ tunnel: Tunnel, _ pieces: [ByteBuffer], ends: Bool) {
         var tunnel = tunnel
-        take(tunnel.start())
+        self.take(tunnel.start())
         for piece in pieces {
-            if established != nil {
-                established?.append(contentsOf: piece.readableBytesView)
+            if self.established != nil {
+                self.established?.append(contentsOf: piece.readableBytesView)
             } else {
-                take(tunnel.receive(piece))
+                self.take(tunnel.receive(piece))
             }
         }
-        if ends, established == nil { take(tunnel.inputEnded()) }
-        if established == nil { take(tunnel.timeReached()) }
+        if ends, self.established == nil { self.take(tunnel.inputEnded()) }
+        if self.established == nil { self.take(tunnel.timeReached()) }
     }
 
     private mutating func take(_ action: TunnelAction) {
@@ -68,17 +68,17 @@ private struct Digging: Equatable {
         case .send(let bytes): check(bytes.readableBytes > 0, "nothing is sent")
         case .challenge(let response, _):
             check(response.status == 407, "\(response) is a challenge")
-            challenge = response.status
-            outcomes += 1
+            self.challenge = response.status
+            self.outcomes += 1
         case .established(let rest, _):
-            established = Array(rest.readableBytesView)
-            outcomes += 1
+            self.established = Array(rest.readableBytesView)
+            self.outcomes += 1
         case .retry:
             check(false, "nothing was answered before")
         case .failed(let error):
-            failure = error.code
+            self.failure = error.code
             check(!error.description.contains("welcome"), "an error tells the password")
-            outcomes += 1
+            self.outcomes += 1
         }
     }
 }
