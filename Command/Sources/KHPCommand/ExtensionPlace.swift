@@ -27,24 +27,24 @@ struct PlacedExtension: WebSocketExtension {
         self.layers = layers
     }
 
-    var name: String { base.name }
-    var reservedBits: ReservedBits { base.reservedBits }
+    var name: String { self.base.name }
+    var reservedBits: ReservedBits { self.base.reservedBits }
 
     func forConnection(_ role: Role) -> any WebSocketExtension {
-        PlacedExtension(base.forConnection(role), layers: layers)
+        PlacedExtension(self.base.forConnection(role), layers: self.layers)
     }
 
-    func offer() -> ExtensionParameters { base.offer() }
-    func offers() -> [ExtensionParameters] { base.offers() }
-    func accept(_ offer: ExtensionParameters) -> ExtensionParameters? { base.accept(offer) }
-    func choose(_ offer: ExtensionParameters) -> ExtensionChoice { base.choose(offer) }
-    func judge(_ answer: ExtensionParameters) -> Bool { base.judge(answer) }
+    func offer() -> ExtensionParameters { self.base.offer() }
+    func offers() -> [ExtensionParameters] { self.base.offers() }
+    func accept(_ offer: ExtensionParameters) -> ExtensionParameters? { self.base.accept(offer) }
+    func choose(_ offer: ExtensionParameters) -> ExtensionChoice { self.base.choose(offer) }
+    func judge(_ answer: ExtensionParameters) -> Bool { self.base.judge(answer) }
 
     func makeTransform(role: Role, parameters: ExtensionParameters) -> (any MessageTransform)? {
-        base.makeTransform(role: role, parameters: parameters)
+        self.base.makeTransform(role: role, parameters: parameters)
     }
 
     func makeFrameTransform(role: Role, parameters: ExtensionParameters) -> (any FrameTransform)? {
-        base.makeFrameTransform(role: role, parameters: parameters)
+        self.base.makeFrameTransform(role: role, parameters: parameters)
     }
 }

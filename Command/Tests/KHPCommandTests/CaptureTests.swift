@@ -46,7 +46,7 @@ struct CaptureTests {
         } endpoints: {
             echo()
         } body: { port in
-            try await inFile { file in
+            try await self.inFile { file in
                 // A file that is there already is replaced, and closed to others.
                 _ = FileManager.default.createFile(
                     atPath: file,
@@ -63,7 +63,7 @@ struct CaptureTests {
                 #expect(mode == 0o600)
                 let streams = try PcapFile(path: file).streams()
                 #expect(streams.count == 2)
-                try expect(
+                try self.expect(
                     streams[...],
                     at: port,
                     ["GET /echo?token=seen HTTP/1.1\r\n", "Sec-WebSocket-Protocol: x-kaazing-handshake"],
@@ -86,7 +86,7 @@ struct CaptureTests {
             try await withServer {
                 Endpoint("/old", respond: { _ in .redirect(to: "wss://127.0.0.1:\(securePort)/echo") })
             } body: { port in
-                try await inFile { file in
+                try await self.inFile { file in
                     let ended = try await RunningCommand.run([
                         "connect", "--pcap", file, "--insecure", "--message", "hello", "--count", "1",
                         "ws://127.0.0.1:\(port)/old",
@@ -94,8 +94,8 @@ struct CaptureTests {
                     #expect(ended.status == 0, "\(ended.errors)")
                     let streams = try PcapFile(path: file).streams()
                     #expect(streams.count == 4)
-                    try expect(streams.prefix(2), at: port, ["GET /old "], ["HTTP/1.1 302 Found", "/echo"])
-                    try expect(streams.suffix(2), at: securePort, ["GET /echo "], ["HTTP/1.1 101 ", "hello"])
+                    try self.expect(streams.prefix(2), at: port, ["GET /old "], ["HTTP/1.1 302 Found", "/echo"])
+                    try self.expect(streams.suffix(2), at: securePort, ["GET /echo "], ["HTTP/1.1 101 ", "hello"])
                 }
             }
         }
@@ -111,7 +111,7 @@ struct CaptureTests {
             try await withProxy {
                 try await $0.serveConnect()
             } body: { proxyPort, _ in
-                try await inFile { file in
+                try await self.inFile { file in
                     let ended = try await RunningCommand.run([
                         "connect", "--pcap", file, "--insecure", "--proxy", "http://127.0.0.1:\(proxyPort)",
                         "--message", "hello", "--count", "1", "\(isSecure ? "wss" : "ws")://127.0.0.1:\(port)/echo",
@@ -119,7 +119,7 @@ struct CaptureTests {
                     #expect(ended.status == 0, "\(ended.errors)")
                     let streams = try PcapFile(path: file).streams()
                     #expect(streams.count == 2)
-                    try expect(
+                    try self.expect(
                         streams[...],
                         at: proxyPort,
                         ["CONNECT 127.0.0.1:\(port) HTTP/1.1\r\n", "GET /echo HTTP/1.1\r\n"],
@@ -136,7 +136,7 @@ struct CaptureTests {
         try await withServer {
             echo()
         } body: { port in
-            try await inFile { file in
+            try await self.inFile { file in
                 let (process, pipes) = try RunningCommand.start([
                     "connect", "--pcap", file, "--json", "ws://127.0.0.1:\(port)/echo",
                 ])
@@ -154,7 +154,7 @@ struct CaptureTests {
                 watchdog.cancel()
                 #expect(process.terminationReason == .exit && process.terminationStatus == 0)
                 let streams = try PcapFile(path: file).streams()
-                try expect(streams[...], at: port, ["GET /echo "], ["HTTP/1.1 101 "])
+                try self.expect(streams[...], at: port, ["GET /echo "], ["HTTP/1.1 101 "])
                 // 1001, "going away".
                 #expect(streams.last?.bytes.suffix(4) == [0x88, 0x02, 0x03, 0xE9])
             }
@@ -166,15 +166,15 @@ struct CaptureTests {
         try await withServer {
             Endpoint("/no", respond: { _ in .refuse(403) })
         } body: { port in
-            try await inFile { file in
+            try await self.inFile { file in
                 let refused = try await RunningCommand.run([
                     "connect", "--pcap", file, "--extended", "off", "ws://127.0.0.1:\(port)/no",
                 ])
                 #expect(refused.status == 4)
-                try expect(PcapFile(path: file).streams()[...], at: port, ["GET /no "], ["HTTP/1.1 403 "])
+                try self.expect(PcapFile(path: file).streams()[...], at: port, ["GET /no "], ["HTTP/1.1 403 "])
             }
         }
-        try await inFile { file in
+        try await self.inFile { file in
             let none = try await RunningCommand.run(["connect", "--pcap", file, "ws://127.0.0.1:1/"])
             #expect(none.status == 3)
             #expect(try PcapFile(path: file).packets.isEmpty)

@@ -22,7 +22,7 @@ struct PcapFile {
         var begins: Bool
         var ends: Bool
 
-        var text: String { String(decoding: bytes, as: UTF8.self) }
+        var text: String { String(decoding: self.bytes, as: UTF8.self) }
     }
 
     private(set) var packets: [Packet] = []
@@ -45,7 +45,7 @@ struct PcapFile {
             guard Self.host(record[8..<12]) == Self.host(record[12..<16]) else {
                 throw Malformed(reason: "a packet is cut")
             }
-            packets.append(try Self.packet(try take(Int(Self.host(record[8..<12])))))
+            self.packets.append(try Self.packet(try take(Int(Self.host(record[8..<12])))))
         }
     }
 
@@ -53,7 +53,7 @@ struct PcapFile {
     func streams() throws -> [Stream] {
         var streams: [Stream] = []
         var next: [UInt32] = []
-        for packet in packets {
+        for packet in self.packets {
             let place = streams.lastIndex { $0.source == packet.source && $0.target == packet.target && !$0.ends }
             guard let place, !packet.isSynchronizing else {
                 // An acknowledgement of an end is nobody's beginning.

@@ -10,7 +10,7 @@ import Testing
 extension EndToEndTests {
     @Test("a wrong password: who refused it, no step that was not taken, no warning of what was not sent")
     func wrongPassword() async throws {
-        try await servingDigestAndBasic { url in
+        try await self.servingDigestAndBasic { url in
             let ended = try await RunningCommand.run(
                 ["connect", "-v", "--user", "joe:wrong", "--message", "hi", url]
             )
@@ -26,7 +26,7 @@ extension EndToEndTests {
 
     @Test("no credentials: the schemes, and what answers them")
     func noCredentials() async throws {
-        try await servingDigestAndBasic { url in
+        try await self.servingDigestAndBasic { url in
             let token = try await RunningCommand.run(["connect", "--token", "gold", "--message", "hi", url])
             #expect(token.status == 8)
             #expect(token.errors.contains("the server asks for Digest or Basic credentials, and there are none"))

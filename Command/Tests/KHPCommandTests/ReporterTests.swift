@@ -18,36 +18,36 @@ struct ReporterTests {
     func handshakes() throws {
         let url = try #require(Self.url)
         #expect(
-            keys(.connecting(url: url, attempt: 2))
+            self.keys(.connecting(url: url, attempt: 2))
                 == #"{"event":"connecting","t":1.5,"url":"ws://127.0.0.1:4000/a?b=c","attempt":2}"#
         )
         #expect(
-            keys(.connected(peer: "1.2.3.4:5", tls: TLSInfo(version: "TLSv1.3", alpn: nil)))
+            self.keys(.connected(peer: "1.2.3.4:5", tls: TLSInfo(version: "TLSv1.3", alpn: nil)))
                 == #"{"event":"connected","t":1.5,"peer":"1.2.3.4:5","tls":{"version":"TLSv1.3"}}"#
         )
-        #expect(keys(.connected(peer: "p", tls: nil)) == #"{"event":"connected","t":1.5,"peer":"p"}"#)
+        #expect(self.keys(.connected(peer: "p", tls: nil)) == #"{"event":"connected","t":1.5,"peer":"p"}"#)
         #expect(
-            keys(.openingResponse(head: "HTTP/1.1 101 X\r\n\r\n", status: 101))
+            self.keys(.openingResponse(head: "HTTP/1.1 101 X\r\n\r\n", status: 101))
                 == #"{"event":"opening-response","t":1.5,"head":"HTTP/1.1 101 X\r\n\r\n","status":101}"#
         )
         #expect(
-            keys(.extendedResponse(head: "h", status: 100, action: .sendBody, body: ByteBuffer()))
+            self.keys(.extendedResponse(head: "h", status: 100, action: .sendBody, body: ByteBuffer()))
                 == #"{"event":"extended-response","t":1.5,"head":"h","status":100,"action":"send-body"}"#
         )
         #expect(
-            keys(.extendedResponse(head: "h", status: 403, action: .close, body: ByteBuffer(bytes: [0xFF])))
+            self.keys(.extendedResponse(head: "h", status: 403, action: .close, body: ByteBuffer(bytes: [0xFF])))
                 == #"{"event":"extended-response","t":1.5,"head":"h","status":403,"action":"close","base64":"/w=="}"#
         )
         #expect(
-            keys(.challenge(scheme: "Basic", realm: nil, layer: .opening, round: 1))
+            self.keys(.challenge(scheme: "Basic", realm: nil, layer: .opening, round: 1))
                 == #"{"event":"challenge","t":1.5,"scheme":"Basic","layer":"opening","round":1}"#
         )
         #expect(
-            keys(.redirect(from: url, to: url, status: 302, layer: .extended))
+            self.keys(.redirect(from: url, to: url, status: 302, layer: .extended))
                 == #"{"event":"redirect","t":1.5,"from":"ws://127.0.0.1:4000/a?b=c","to":"ws://127.0.0.1:4000/a?b=c","#
                 + #""status":302,"layer":"extended"}"#
         )
-        #expect(keys(.pong(roundTrip: .microseconds(250))) == #"{"event":"pong","t":1.5,"rtt":0.00025}"#)
+        #expect(self.keys(.pong(roundTrip: .microseconds(250))) == #"{"event":"pong","t":1.5,"rtt":0.00025}"#)
     }
 
     @Test("messages and closes")

@@ -9,15 +9,15 @@ enum RunningCommand {
 
         /// The JSON objects of standard output.
         var events: [[String: Any]] {
-            output.split(separator: "\n").compactMap {
+            self.output.split(separator: "\n").compactMap {
                 (try? JSONSerialization.jsonObject(with: Data($0.utf8))) as? [String: Any]
             }
         }
 
         /// The names of the events, in order.
-        var names: [String] { events.compactMap { $0["event"] as? String } }
+        var names: [String] { self.events.compactMap { $0["event"] as? String } }
 
-        func event(_ name: String) -> [String: Any]? { events.last { $0["event"] as? String == name } }
+        func event(_ name: String) -> [String: Any]? { self.events.last { $0["event"] as? String == name } }
     }
 
     /// The command lies beside the test bundle.
@@ -112,14 +112,14 @@ enum RunningCommand {
 
         init(_ pipe: Pipe) {
             Thread.detachNewThread { [self] in
-                data = pipe.fileHandleForReading.readDataToEndOfFile()
-                done.signal()
+                self.data = pipe.fileHandleForReading.readDataToEndOfFile()
+                self.done.signal()
             }
         }
 
         func wait() -> Data {
-            done.wait()
-            return data
+            self.done.wait()
+            return self.data
         }
     }
 }

@@ -22,19 +22,19 @@ struct TerminalTests {
     func editing(keys: String, line: String) {
         // `ESC O y` is a sequence as well, so the last but two case ends in `x`.
         let expected = line == "xy" ? "x" : line
-        #expect(typed(keys).1 == [.line(expected)])
+        #expect(self.typed(keys).1 == [.line(expected)])
     }
 
     @Test("Up brings back lines, Down the draft")
     func history() {
-        #expect(typed("one\rtwo\r\u{1B}[A\u{1B}[A\r").1 == [.line("one"), .line("two"), .line("one")])
-        #expect(typed("one\rdra\u{10}\u{0E}ft\r").1 == [.line("one"), .line("draft")])
+        #expect(self.typed("one\rtwo\r\u{1B}[A\u{1B}[A\r").1 == [.line("one"), .line("two"), .line("one")])
+        #expect(self.typed("one\rdra\u{10}\u{0E}ft\r").1 == [.line("one"), .line("draft")])
     }
 
     @Test("Ctrl-D ends on an empty line only")
     func end() {
-        #expect(typed("\u{04}").1 == [.end])
-        #expect(typed("a\u{04}").1 == [])
+        #expect(self.typed("\u{04}").1 == [.end])
+        #expect(self.typed("a\u{04}").1 == [])
     }
 
     @Test("wrong UTF-8 is dropped, the rest goes on")

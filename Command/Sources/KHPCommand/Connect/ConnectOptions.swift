@@ -33,7 +33,7 @@ struct MessageOptions: ParsableArguments {
     var listen = false
 
     /// All of them in the order in which they were given.
-    var inOrder: [OutgoingArgument] { (texts + files).sorted { $0.order < $1.order } }
+    var inOrder: [OutgoingArgument] { (self.texts + self.files).sorted { $0.order < $1.order } }
 
     func validate() throws {
         if let count, count < 1 { throw ValidationError("`--count` needs a number from 1") }
@@ -115,35 +115,39 @@ struct HandshakeOptions: ParsableArguments {
 
     /// The extensions as they are typed.
     var offers: [String] {
-        let isNamed = extensions.contains { $0.prefix { $0 != ";" }.trimmingSpaces() == "permessage-deflate" }
-        return extensions + (compress && !isNamed ? ["permessage-deflate"] : [])
+        let isNamed = self.extensions.contains { $0.prefix { $0 != ";" }.trimmingSpaces() == "permessage-deflate" }
+        return self.extensions + (self.compress && !isNamed ? ["permessage-deflate"] : [])
     }
 
     func apply(to configuration: inout WebSocketClient.Configuration) throws {
-        guard extensionsAt != .extended || extended != .off else {
+        guard self.extensionsAt != .extended || self.extended != .off else {
             throw CommandFailure.usage("--extensions-at extended asks nowhere where --extended is off")
         }
-        configuration.extensions = try ExtensionArgument.extensions(extensions, compress: compress, role: .client)
-            .map { extensionsAt?.placing($0) ?? $0 }
-        for name in requiredExtensions where !configuration.extensions.contains(where: { $0.name == name }) {
+        configuration.extensions = try ExtensionArgument.extensions(
+            self.extensions,
+            compress: self.compress,
+            role: .client
+        )
+        .map { self.extensionsAt?.placing($0) ?? $0 }
+        for name in self.requiredExtensions where !configuration.extensions.contains(where: { $0.name == name }) {
             throw CommandFailure.usage(
                 "--require-extension \(TerminalText.escaped(name)) needs an --extension of that name, or --compress"
             )
         }
-        configuration.requiredExtensions = Set(requiredExtensions)
-        configuration.extended.policy = extended
-        guard !kaazingLegacy || extended != .off else {
+        configuration.requiredExtensions = Set(self.requiredExtensions)
+        configuration.extended.policy = self.extended
+        guard !self.kaazingLegacy || self.extended != .off else {
             throw CommandFailure.usage(
                 "--kaazing-legacy is a form of the extended handshake; --extended off leaves none"
             )
         }
-        configuration.extended.kaazingLegacy = kaazingLegacy
-        configuration.extended.method = extendedMethod
-        configuration.extended.body = try extendedBody.map {
+        configuration.extended.kaazingLegacy = self.kaazingLegacy
+        configuration.extended.method = self.extendedMethod
+        configuration.extended.body = try self.extendedBody.map {
             ByteBuffer(bytes: try FileArgument.bytes($0, option: "--extended-body"))
         }
-        configuration.headers = try Self.fields(headers)
-        configuration.extended.headers = try Self.fields(extendedHeaders)
+        configuration.headers = try Self.fields(self.headers)
+        configuration.extended.headers = try Self.fields(self.extendedHeaders)
         if let origin, origin != "null", (try? OriginPolicy.allowing([origin])) == nil {
             throw CommandFailure.usage("`--origin` needs an origin such as https://example.com")
         }
@@ -209,21 +213,21 @@ struct RouteOptions: ParsableArguments {
     var reconnect = false
 
     func validate() throws {
-        guard maxRedirects >= 0 else { throw ValidationError("`--max-redirects` cannot be negative") }
-        guard timeout.duration > .zero else { throw ValidationError("`--timeout` needs more than 0 seconds") }
+        guard self.maxRedirects >= 0 else { throw ValidationError("`--max-redirects` cannot be negative") }
+        guard self.timeout.duration > .zero else { throw ValidationError("`--timeout` needs more than 0 seconds") }
     }
 
     func apply(to configuration: inout WebSocketClient.Configuration) {
-        configuration.redirects.policy = redirectPolicy
-        configuration.redirects.limit = maxRedirects
-        configuration.redirects.follows308 = follow308
-        configuration.redirects.allowsDowngrade = allowDowngrade
-        configuration.timeouts.total = timeout.duration
+        configuration.redirects.policy = self.redirectPolicy
+        configuration.redirects.limit = self.maxRedirects
+        configuration.redirects.follows308 = self.follow308
+        configuration.redirects.allowsDowngrade = self.allowDowngrade
+        configuration.timeouts.total = self.timeout.duration
         // The whole connect is the bound that was asked for: no stage ends earlier than that.
-        configuration.timeouts.connect = timeout.duration
-        configuration.timeouts.opening = timeout.duration
-        configuration.timeouts.extended = timeout.duration
-        configuration.timeouts.processing = wait.duration
+        configuration.timeouts.connect = self.timeout.duration
+        configuration.timeouts.opening = self.timeout.duration
+        configuration.timeouts.extended = self.timeout.duration
+        configuration.timeouts.processing = self.wait.duration
     }
 }
 
@@ -246,10 +250,10 @@ struct TLSOptions: ParsableArguments {
         var tls = TLSConfiguration.makeClientConfiguration()
         if let cacert {
             tls.trustRoots = .certificates(try PEM.certificates(cacert, option: "--cacert"))
-        } else if !insecure, let roots = EnvironmentRoots(ProcessInfo.processInfo.environment) {
+        } else if !self.insecure, let roots = EnvironmentRoots(ProcessInfo.processInfo.environment) {
             tls.trustRoots = try roots.roots(isNeeded: isNeeded)
         }
-        if insecure { tls.certificateVerification = .none }
+        if self.insecure { tls.certificateVerification = .none }
         guard (cert == nil) == (key == nil) else {
             throw CommandFailure.usage("--cert and --key belong together; one of them is missing")
         }

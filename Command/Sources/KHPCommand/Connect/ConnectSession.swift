@@ -24,31 +24,32 @@ struct ConnectSession: Sendable {
         let interruption = Interruption()
         let signals = Signals { interruption.interrupt(.signal($0)) }
         defer { withExtendedLifetime(signals) {} }
-        printer.output.onLoss { loss in
+        self.printer.output.onLoss { loss in
             interruption.interrupt(.outputLost(loss))
             Task {
                 try await Task.sleep(for: Self.farewell)
                 Khp.leave(for: loss)
             }
         }
-        printer.output.watchReader()
-        let reception = Reception(count: count)
+        self.printer.output.watchReader()
+        let reception = Reception(count: self.count)
         let prompt = Prompt()
         let input = InputStart()
         let policy = policy
         do {
             try await interruption.cancelling {
-                try await client.withReconnection(to: url, subprotocols: subprotocols, policy: policy) { socket in
-                    printer.opened(socket.negotiated)
-                    if input.isDue() { startInput() }
-                    try await converse(over: socket, reception, prompt, policy, interruption)
+                try await self.client.withReconnection(to: self.url, subprotocols: self.subprotocols, policy: policy) {
+                    socket in
+                    self.printer.opened(socket.negotiated)
+                    if input.isDue() { self.startInput() }
+                    try await self.converse(over: socket, reception, prompt, policy, interruption)
                 }
             }
         } catch is Over {
             // As it was wanted.
         } catch {
             if case .outputLost(let loss)? = interruption.cause { Khp.leave(for: loss) }
-            throw failure(error, interruption)
+            throw self.failure(error, interruption)
         }
         if case .outputLost(let loss)? = interruption.cause { Khp.leave(for: loss) }
     }
@@ -57,17 +58,17 @@ struct ConnectSession: Sendable {
     private struct Over: Error {}
 
     private func failure(_ error: any Error, _ interruption: Interruption) -> CommandFailure {
-        var failure = CommandFailure(any: error, offered: client.configuration.extended.policy == .preferred)
+        var failure = CommandFailure(any: error, offered: self.client.configuration.extended.policy == .preferred)
         if failure.status == .interrupted, case .signal(SIGTERM)? = interruption.cause { failure.status = .terminated }
         // A text that is no URL may hold a password, and is not shown.
-        failure.url = failure.url ?? (try? WebSocketURL(url))?.redacted
+        failure.url = failure.url ?? (try? WebSocketURL(self.url))?.redacted
         return failure
     }
 
     /// The library's policy; without `--reconnect` one that never does.
     private var policy: ReconnectPolicy {
         var policy = ReconnectPolicy()
-        policy.attempts = reconnects ? nil : 0
+        policy.attempts = self.reconnects ? nil : 0
         let printer = printer
         policy.observe = { attempt in
             printer.note(
@@ -88,28 +89,28 @@ struct ConnectSession: Sendable {
     ) async throws {
         let conversation = Conversation(
             socket: socket,
-            source: source,
+            source: self.source,
             reception: reception,
             prompt: prompt,
-            listens: listens,
-            timeout: timeout,
-            printer: printer
+            listens: self.listens,
+            timeout: self.timeout,
+            printer: self.printer
         )
         let close: @Sendable () -> Void = { Task { _ = try? await socket.close(code: .goingAway) } }
         let info = try await interruption.doing(close) { try await conversation.run() }
-        printer.close(info)
+        self.printer.close(info)
         // The end was seen, so the library connects again.
         let isOver = interruption.cause != nil || prompt.hasClosed
-        if reconnects, !isOver, policy.allows(info) { return }
+        if self.reconnects, !isOver, policy.allows(info) { return }
         if let ending = ending(info, reception, prompt, interruption) { throw ending }
         if isOver { throw Over() }
-        printer.ended(info)
+        self.printer.ended(info)
     }
 
     private func startInput() {
-        guard case .lines(let queue, let isInteractive) = source else { return }
+        guard case .lines(let queue, let isInteractive) = self.source else { return }
         if isInteractive {
-            StandardInput.editLines(into: queue, prompt: "> ", output: printer.output)
+            StandardInput.editLines(into: queue, prompt: "> ", output: self.printer.output)
         } else {
             StandardInput.readLines(into: queue)
         }
@@ -124,7 +125,7 @@ struct ConnectSession: Sendable {
     ) -> CommandFailure? {
         if let failure = CommandFailure(info) {
             guard prompt.hasClosed, failure.status != .protocolViolation else { return failure }
-            if !info.clean { printer.note("the server did not answer the close") }
+            if !info.clean { self.printer.note("the server did not answer the close") }
             return nil
         }
         if interruption.cause != nil || prompt.hasClosed { return nil }

@@ -32,7 +32,7 @@ struct DialectOptions: ParsableArguments {
     var fallbacks: [Dialect] = []
 
     func apply(to configuration: inout WebSocketClient.Configuration) {
-        configuration.dialect = dialect
-        configuration.fallbackDialects = fallbacks
+        configuration.dialect = self.dialect
+        configuration.fallbackDialects = self.fallbacks
     }
 }

@@ -12,9 +12,9 @@ struct EnvironmentRoots {
 
     /// `nil` where neither is set, or both are empty.
     init?(_ environment: [String: String]) {
-        file = environment["SSL_CERT_FILE"].flatMap { $0.isEmpty ? nil : $0 }
-        directories = (environment["SSL_CERT_DIR"] ?? "").split(separator: ":").map(String.init)
-        if file == nil, directories.isEmpty { return nil }
+        self.file = environment["SSL_CERT_FILE"].flatMap { $0.isEmpty ? nil : $0 }
+        self.directories = (environment["SSL_CERT_DIR"] ?? "").split(separator: ":").map(String.init)
+        if self.file == nil, self.directories.isEmpty { return nil }
     }
 
     /// The authorities to trust.
@@ -29,7 +29,7 @@ struct EnvironmentRoots {
                 if isNeeded { throw error }
             }
         }
-        for directory in directories { certificates += Self.certificates(in: directory) }
+        for directory in self.directories { certificates += Self.certificates(in: directory) }
         if certificates.isEmpty, isNeeded {
             throw .usage("SSL_CERT_DIR names no directory with certificates in it")
         }

@@ -18,7 +18,7 @@ final class Interruption: Sendable {
     private let state = Mutex(State())
 
     /// The first one; `nil` where there was none.
-    var cause: Cause? { state.withLock { $0.cause } }
+    var cause: Cause? { self.state.withLock { $0.cause } }
 
     /// Sets what an interrupt does from now on; does it at once when there was one already.
     func set(_ action: (@Sendable () -> Void)?) {
@@ -31,9 +31,9 @@ final class Interruption: Sendable {
 
     /// Has an interrupt do something else while a body runs.
     func doing<R>(_ action: @escaping @Sendable () -> Void, _ body: () async throws -> R) async rethrows -> R {
-        let before = state.withLock { $0.action }
+        let before = self.state.withLock { $0.action }
         set(action)
-        defer { state.withLock { $0.action = before } }
+        defer { self.state.withLock { $0.action = before } }
         return try await body()
     }
 

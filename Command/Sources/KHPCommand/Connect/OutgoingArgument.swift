@@ -18,7 +18,7 @@ struct OutgoingArgument: Sendable {
 
     init(_ content: Content) {
         self.content = content
-        order = Self.counter.withLock { counter in
+        self.order = Self.counter.withLock { counter in
             counter += 1
             return counter
         }
@@ -26,7 +26,7 @@ struct OutgoingArgument: Sendable {
 
     /// The message; reads the file.
     func message() throws(CommandFailure) -> WebSocketMessage {
-        switch content {
+        switch self.content {
         case .text(let text): .text(text)
         case .file(let path): .binary(ByteBuffer(bytes: try FileArgument.bytes(path, option: "--binary")))
         }
@@ -47,7 +47,7 @@ enum OutgoingSource: Sendable {
         }
 
         func next() -> WebSocketMessage? {
-            messages.withLock { $0.popLast() }
+            self.messages.withLock { $0.popLast() }
         }
     }
 }

@@ -6,10 +6,10 @@ final class Prompt: Sendable {
     private let hasClosedFlag = Atomic<Bool>(false)
 
     /// True once `/close` was typed: that is the end that was wanted, whatever its code.
-    var hasClosed: Bool { hasClosedFlag.load(ordering: .acquiring) }
+    var hasClosed: Bool { self.hasClosedFlag.load(ordering: .acquiring) }
 
-    func noteClose() { hasClosedFlag.store(true, ordering: .releasing) }
+    func noteClose() { self.hasClosedFlag.store(true, ordering: .releasing) }
 
     /// True the first time: then the hint about slash words is due.
-    func takeHint() -> Bool { !hasHintedFlag.exchange(true, ordering: .acquiringAndReleasing) }
+    func takeHint() -> Bool { !self.hasHintedFlag.exchange(true, ordering: .acquiringAndReleasing) }
 }

@@ -17,14 +17,14 @@ struct TargetOptions: ParsableArguments {
     var unixSocket: String?
 
     func validate() throws {
-        if connectTo != nil, unixSocket != nil {
+        if self.connectTo != nil, self.unixSocket != nil {
             throw ValidationError("`--connect-to` and `--unix-socket` name two places to dial; give one")
         }
-        _ = try target()
+        _ = try self.target()
     }
 
     func apply(to configuration: inout WebSocketClient.Configuration) throws {
-        configuration.connectTo = try target()
+        configuration.connectTo = try self.target()
     }
 
     private func target() throws -> WebSocketClient.ConnectTarget? {

@@ -36,7 +36,7 @@ struct Netrc: Sendable {
             }
         }
         self.entries = entries
-        notes =
+        self.notes =
             unknown.first.map { line in
                 let others = unknown.count > 1 ? ", as are \(unknown.count - 1) more" : ""
                 return ["a word in line \(line) of \(name) is none that khp knows and is passed over\(others)"]
@@ -48,7 +48,8 @@ struct Netrc: Sendable {
     ///   goes, not wherever a server sends him.
     func entry(for host: String, allowsDefault: Bool = true) -> Entry? {
         let host = host.lowercased()
-        return entries.first { $0.machine == host } ?? (allowsDefault ? entries.first { $0.machine == nil } : nil)
+        return self.entries.first { $0.machine == host }
+            ?? (allowsDefault ? self.entries.first { $0.machine == nil } : nil)
     }
 
     /// The password of a user whose name is known, at a host. An entry without a login is for everyone.
@@ -72,65 +73,65 @@ struct Netrc: Sendable {
         private var isUnclosed = false
 
         init(_ text: String) {
-            rest = text[...]
+            self.rest = text[...]
         }
 
         private mutating func take() -> Character? {
-            guard let character = rest.popFirst() else { return nil }
-            if character.isNewline { line += 1 }
+            guard let character = self.rest.popFirst() else { return nil }
+            if character.isNewline { self.line += 1 }
             return character
         }
 
         mutating func word(commentsAllowed: Bool) -> String? {
-            while let next = rest.first {
+            while let next = self.rest.first {
                 if next.isWhitespace {
-                    _ = take()
+                    _ = self.take()
                 } else if next == "#", commentsAllowed {
-                    while let character = rest.first, !character.isNewline { _ = take(); _ = character }
+                    while let character = self.rest.first, !character.isNewline { _ = self.take(); _ = character }
                 } else {
                     break
                 }
             }
-            guard let first = rest.first else { return nil }
-            return first == "\"" ? quoted() : plain()
+            guard let first = self.rest.first else { return nil }
+            return first == "\"" ? self.quoted() : self.plain()
         }
 
         private mutating func plain() -> String {
             var word = ""
-            while let next = rest.first, !next.isWhitespace {
+            while let next = self.rest.first, !next.isWhitespace {
                 word.append(next)
-                _ = take()
+                _ = self.take()
             }
             return word
         }
 
         private mutating func quoted() -> String {
-            _ = take()
+            _ = self.take()
             var word = ""
-            while let next = take() {
+            while let next = self.take() {
                 if next == "\"" { return word }
-                if next == "\\", let escaped = take() {
+                if next == "\\", let escaped = self.take() {
                     word.append(escaped)
                 } else {
                     word.append(next)
                 }
             }
-            isUnclosed = true
+            self.isUnclosed = true
             return word
         }
 
         mutating func value(of keyword: String, in name: String) throws(CommandFailure) -> String {
-            guard let value = word(commentsAllowed: false) else {
+            guard let value = self.word(commentsAllowed: false) else {
                 throw .usage("\(name) ends after `\(keyword)`, where its value belongs")
             }
-            guard !isUnclosed else { throw .usage("\(name) ends within the quotes of a `\(keyword)`") }
+            guard !self.isUnclosed else { throw .usage("\(name) ends within the quotes of a `\(keyword)`") }
             return value
         }
 
         /// A macro ends at an empty line.
         mutating func skipMacro() {
             var previousWasNewline = false
-            while let next = take() {
+            while let next = self.take() {
                 if next.isNewline {
                     if previousWasNewline { return }
                     previousWasNewline = true

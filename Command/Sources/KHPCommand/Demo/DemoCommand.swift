@@ -20,9 +20,9 @@ struct DemoCommand: AsyncParsableCommand {
     var trace = false
 
     func run() async throws {
-        let journey = try DemoJourney(trace: trace)
+        let journey = try DemoJourney(trace: self.trace)
         do {
-            let dialects = DemoDialects(trace: trace)
+            let dialects = DemoDialects(trace: self.trace)
             let passed = try await Self.withinTime { try await journey.run() + dialects.run() }
             Output.shared.line("demo: all \(passed) steps passed")
         } catch {

@@ -7,7 +7,7 @@ struct DemoDialects: Sendable {
     private let steps: DemoSteps
 
     init(trace: Bool) {
-        steps = DemoSteps(trace: trace)
+        self.steps = DemoSteps(trace: trace)
     }
 
     /// - Returns: how many steps passed.
@@ -21,8 +21,8 @@ struct DemoDialects: Sendable {
             group.addTask { try await server.run() }
             let port = try await server.boundAddress().port ?? 0
             defer { group.cancelAll() }
-            for dialect in Dialect.all { try await walk(dialect, port: port) }
-            return steps.count
+            for dialect in Dialect.all { try await self.walk(dialect, port: port) }
+            return self.steps.count
         }
     }
 
@@ -33,17 +33,17 @@ struct DemoDialects: Sendable {
         let client = WebSocketClient(configuration: configuration)
         let socket = try await client.connect(to: "ws://127.0.0.1:\(port)/\(dialect)")
         guard socket.negotiated.dialect == dialect, socket.negotiated.status == 101 else {
-            throw failure("the extended handshake did not complete over \(dialect)")
+            throw self.failure("the extended handshake did not complete over \(dialect)")
         }
-        steps.passed(.khp, .received, "\(dialect): completed with 101")
+        self.steps.passed(.khp, .received, "\(dialect): completed with 101")
         let text = "hello, 世界"
         try await socket.send(text)
         var messages = socket.messages.makeAsyncIterator()
-        guard try await messages.next() == .text(text) else { throw failure("the echo over \(dialect) differs") }
-        steps.passed(.app, .received, "\(dialect): text \(text.utf8.count) bytes, the same")
+        guard try await messages.next() == .text(text) else { throw self.failure("the echo over \(dialect) differs") }
+        self.steps.passed(.app, .received, "\(dialect): text \(text.utf8.count) bytes, the same")
         let info = try await socket.close()
-        guard info.clean else { throw failure("\(dialect) did not close: \(LadderStep.closing(info))") }
-        steps.passed(.app, .sent, "\(dialect): \(LadderStep.closing(info))")
+        guard info.clean else { throw self.failure("\(dialect) did not close: \(LadderStep.closing(info))") }
+        self.steps.passed(.app, .sent, "\(dialect): \(LadderStep.closing(info))")
     }
 
     private func failure(_ sentence: String) -> CommandFailure {

@@ -32,20 +32,20 @@ final class Capture: Sendable {
     /// Creates the file, or empties it.
     init(path: String) throws(CommandFailure) {
         self.path = path
-        descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else {
+        self.descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard self.descriptor >= 0 else {
             throw .usage("the file `\(path)` of --pcap cannot be written: \(String(cString: strerror(errno)))")
         }
         // One that was there keeps its mode otherwise. A pipe has none to speak of.
         var status = stat()
-        if fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG { fchmod(descriptor, 0o600) }
-        write(NIOWritePCAPHandler.pcapFileHeader)
+        if fstat(self.descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG { fchmod(self.descriptor, 0o600) }
+        self.write(NIOWritePCAPHandler.pcapFileHeader)
         Self.current.withLock { $0 = self }
     }
 
     /// Makes the handler that records a connection about to begin.
     func tap(_ channel: any Channel) -> any ChannelHandler & RemovableChannelHandler {
-        connections.enter()
+        self.connections.enter()
         channel.closeFuture.whenComplete { _ in self.connections.leave() }
         return NIOWritePCAPHandler(mode: .client) { self.write($0) }
     }
@@ -74,8 +74,8 @@ final class Capture: Sendable {
             return state.waiting <= Self.limit
         }
         guard let isInTime else { return }
-        guard isInTime else { return end("the disk does not keep up", hasFailed: true) }
-        queue.async {
+        guard isInTime else { return self.end("the disk does not keep up", hasFailed: true) }
+        self.queue.async {
             defer { self.state.withLock { $0.waiting -= size } }
             guard !self.state.withLock({ $0.hasEnded }) else { return }
             let error = Self.writeAll(packets, self.descriptor)
@@ -92,7 +92,7 @@ final class Capture: Sendable {
             return true
         }
         guard isFirst else { return }
-        Output.shared.line("khp: warning: the capture in `\(path)` ends here: \(reason)", to: .standardError)
+        Output.shared.line("khp: warning: the capture in `\(self.path)` ends here: \(reason)", to: .standardError)
     }
 
     /// - Returns: the number of the error, or 0.

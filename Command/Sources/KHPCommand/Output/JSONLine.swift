@@ -27,7 +27,7 @@ struct JSONObject: Sendable, Equatable {
     /// Sets a member; `nil` leaves it absent.
     mutating func set(_ key: String, _ value: JSONValue?) {
         guard let value else { return }
-        members.append(Member(key: key, value: value))
+        self.members.append(Member(key: key, value: value))
     }
 
     mutating func set(_ key: String, _ value: String?) { set(key, value.map { JSONValue.string($0) }) }
@@ -37,14 +37,14 @@ struct JSONObject: Sendable, Equatable {
     /// The object as one line without its line end.
     var line: String {
         var out = ""
-        write(to: &out)
+        self.write(to: &out)
         return out
     }
 
     fileprivate func write(to out: inout String) {
         out += "{"
         var first = true
-        for member in members {
+        for member in self.members {
             if !first { out += "," }
             first = false
             JSONValue.write(string: member.key, to: &out)
@@ -101,11 +101,11 @@ extension JSONValue {
 extension Duration {
     /// Seconds with their fraction.
     var seconds: Double {
-        Double(components.seconds) + Double(components.attoseconds) * 1e-18
+        Double(self.components.seconds) + Double(self.components.attoseconds) * 1e-18
     }
 
     /// Seconds rounded to microseconds, for a JSON number.
     var jsonSeconds: JSONValue {
-        .number((seconds * 1e6).rounded() / 1e6)
+        .number((self.seconds * 1e6).rounded() / 1e6)
     }
 }

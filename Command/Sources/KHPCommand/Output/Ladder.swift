@@ -37,12 +37,12 @@ struct Ladder: Sendable {
     mutating func step(_ layer: Layer, _ direction: Direction, _ text: String, at seconds: Double, id: UInt64? = nil)
         -> String
     {
-        let elapsed = last.map { Self.interval(max(0, seconds - $0)) } ?? "—"
-        last = seconds
-        var line = style(Self.pad(Self.fixed(seconds, digits: 3), 8), .dim)
-        line += style(Self.pad(elapsed, 10), .dim) + "  "
-        if let id { line += style(Self.padRight("#\(id)", 5), .dim) }
-        line += style(Self.padRight(layer.rawValue, 5), Self.colour(layer))
+        let elapsed = self.last.map { Self.interval(max(0, seconds - $0)) } ?? "—"
+        self.last = seconds
+        var line = self.style(Self.pad(Self.fixed(seconds, digits: 3), 8), .dim)
+        line += self.style(Self.pad(elapsed, 10), .dim) + "  "
+        if let id { line += self.style(Self.padRight("#\(id)", 5), .dim) }
+        line += self.style(Self.padRight(layer.rawValue, 5), Self.colour(layer))
         return line + direction.rawValue + " " + text
     }
 
@@ -50,7 +50,7 @@ struct Ladder: Sendable {
     func detail(_ text: String) -> [String] {
         var lines = text.split(omittingEmptySubsequences: false) { $0.isNewline }.map { TerminalText.escaped($0) }
         while lines.last?.isEmpty == true { lines.removeLast() }
-        return lines.map { String(repeating: " ", count: 25) + style("│ ", .dim) + $0 }
+        return lines.map { String(repeating: " ", count: 25) + self.style("│ ", .dim) + $0 }
     }
 
     private static func colour(_ layer: Layer) -> Style.Colour {

@@ -37,7 +37,7 @@ struct LadderDiagram {
             peer = url.authority + (proxy.map { " through \($0)" } ?? "")
         }
         for step in LadderStep.steps(of: event, trace: true) {
-            add(
+            self.add(
                 Step(
                     seconds: seconds,
                     layer: step.layer,
@@ -51,20 +51,21 @@ struct LadderDiagram {
     }
 
     mutating func add(_ step: Step) {
-        if first.count < Self.keptFirst {
-            first.append(step)
-        } else if last.count < Self.keptLast {
-            last.append(step)
+        if self.first.count < Self.keptFirst {
+            self.first.append(step)
+        } else if self.last.count < Self.keptLast {
+            self.last.append(step)
         } else {
-            last[next] = step
-            next = (next + 1) % Self.keptLast
-            leftOut += 1
+            self.last[self.next] = step
+            self.next = (self.next + 1) % Self.keptLast
+            self.leftOut += 1
         }
     }
 
     /// The rows to draw, in order.
     var rows: [Row] {
-        let between: [Row] = leftOut > 0 ? [.gap(leftOut)] : []
-        return first.map { .step($0) } + between + (last[next...] + last[..<next]).map { .step($0) }
+        let between: [Row] = self.leftOut > 0 ? [.gap(self.leftOut)] : []
+        return self.first.map { .step($0) } + between
+            + (self.last[self.next...] + self.last[..<self.next]).map { .step($0) }
     }
 }

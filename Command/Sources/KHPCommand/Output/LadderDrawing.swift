@@ -60,23 +60,23 @@ struct LadderDrawing {
     // MARK: The parts
 
     private mutating func draw(_ rows: [LadderDiagram.Row]) {
-        y = Self.margin + 22
-        text(title, x: Self.margin, y: y, size: 17, colour: "#111", weight: "bold")
-        y += 12
-        legend()
+        self.y = Self.margin + 22
+        self.text(self.title, x: Self.margin, y: self.y, size: 17, colour: "#111", weight: "bold")
+        self.y += 12
+        self.legend()
         for row in rows {
             switch row {
-            case .gap(let count): gap(count)
-            case .step(let step) where step.peer != nil: band(step)
-            case .step(let step): draw(step)
+            case .gap(let count): self.gap(count)
+            case .step(let step) where step.peer != nil: self.band(step)
+            case .step(let step): self.draw(step)
             }
         }
-        endLifelines()
+        self.endLifelines()
         if rows.isEmpty {
-            y += 30
-            text("Nothing was said.", x: Self.client, y: y, size: Self.textSize, colour: "#555")
+            self.y += 30
+            self.text("Nothing was said.", x: Self.client, y: self.y, size: Self.textSize, colour: "#555")
         }
-        y += Self.margin * 2
+        self.y += Self.margin * 2
     }
 
     private mutating func legend() {
@@ -84,103 +84,123 @@ struct LadderDrawing {
             (.tcp, "TCP"), (.proxy, "proxy"), (.tls, "TLS"), (.open, "opening handshake"),
             (.khp, "extended handshake"), (.app, "messages"),
         ]
-        y += 18
+        self.y += 18
         var x = Self.margin
         for (layer, name) in layers {
-            rectangle(x: x, y: y - 10, width: 12, height: 12, fill: Self.colour(layer))
-            text(name, x: x + 18, y: y, size: 12, colour: "#333")
+            self.rectangle(x: x, y: self.y - 10, width: 12, height: 12, fill: Self.colour(layer))
+            self.text(name, x: x + 18, y: self.y, size: 12, colour: "#333")
             x += 18 + name.count * 8 + 18
         }
-        y += 16
+        self.y += 16
     }
 
     /// Where a connection begins.
     private mutating func band(_ step: LadderDiagram.Step) {
-        endLifelines()
-        y += 14
+        self.endLifelines()
+        self.y += 14
         let lines = Self.wrapped(step.text, columns: 118)
         let height = lines.count * Self.lineHeight + 10
-        rectangle(x: Self.margin, y: y, width: Self.width - 2 * Self.margin, height: height, fill: "#e8edf4")
+        self.rectangle(x: Self.margin, y: self.y, width: Self.width - 2 * Self.margin, height: height, fill: "#e8edf4")
         for (index, line) in lines.enumerated() {
-            text(line, x: Self.margin + 10, y: y + 18 + index * Self.lineHeight, size: Self.textSize, colour: "#111")
+            self.text(
+                line,
+                x: Self.margin + 10,
+                y: self.y + 18 + index * Self.lineHeight,
+                size: Self.textSize,
+                colour: "#111"
+            )
         }
-        y += height + 12
-        head("client", x: Self.client, anchor: "middle")
-        head(Self.cut(step.peer ?? "", 90), x: Self.server + Self.margin, anchor: "end")
-        y += 26
-        begin = y
-        lastSeconds = step.seconds
-        y += 4
+        self.y += height + 12
+        self.head("client", x: Self.client, anchor: "middle")
+        self.head(Self.cut(step.peer ?? "", 90), x: Self.server + Self.margin, anchor: "end")
+        self.y += 26
+        self.begin = self.y
+        self.lastSeconds = step.seconds
+        self.y += 4
     }
 
     private mutating func head(_ name: String, x: Int, anchor: String) {
-        text(name, x: x, y: y + 14, size: Self.textSize, colour: "#111", weight: "bold", anchor: anchor)
+        self.text(name, x: x, y: self.y + 14, size: Self.textSize, colour: "#111", weight: "bold", anchor: anchor)
     }
 
     private mutating func endLifelines() {
         guard let begin else { return }
-        y += 10
+        self.y += 10
         for x in [Self.client, Self.server] {
-            lifelines +=
-                "<line x1=\"\(x)\" y1=\"\(begin)\" x2=\"\(x)\" y2=\"\(y)\" stroke=\"#b8c0cc\" stroke-width=\"2\"/>\n"
+            self.lifelines +=
+                "<line x1=\"\(x)\" y1=\"\(begin)\" x2=\"\(x)\" y2=\"\(self.y)\" stroke=\"#b8c0cc\" stroke-width=\"2\"/>\n"
         }
         self.begin = nil
     }
 
     private mutating func draw(_ step: LadderDiagram.Step) {
-        begin = begin ?? y
-        y += 8
+        begin = begin ?? self.y
+        self.y += 8
         let lines = Self.wrapped(step.text, columns: 92)
-        let top = y
-        times(step.seconds, y: top + 13)
-        tag(step.layer, y: top)
+        let top = self.y
+        self.times(step.seconds, y: top + 13)
+        self.tag(step.layer, y: top)
         switch step.direction {
-        case .none: note(lines, step.layer)
-        case .sent, .received: arrow(lines, step)
+        case .none: self.note(lines, step.layer)
+        case .sent, .received: self.arrow(lines, step)
         }
         // The first line of a head stands on its arrow already.
         let begin = step.detail?.firstIndex { $0.isNewline } ?? step.detail?.endIndex
         let isSaid = begin.flatMap { end in step.detail.map { step.text.hasPrefix($0[..<end]) } } ?? false
-        detail(isSaid ? step.detail.flatMap { text in begin.map { String(text[$0...].dropFirst()) } } : step.detail)
+        self.detail(
+            isSaid ? step.detail.flatMap { text in begin.map { String(text[$0...].dropFirst()) } } : step.detail
+        )
     }
 
     /// When it was, and how long after the step before.
     private mutating func times(_ seconds: Double, y: Int) {
-        text(Ladder.fixed(seconds, digits: 3), x: 70, y: y, size: 12, colour: "#444", anchor: "end")
-        let since = lastSeconds.map { Ladder.interval(max(0, seconds - $0)) } ?? ""
-        text(since, x: 156, y: y, size: 12, colour: "#777", anchor: "end")
-        lastSeconds = seconds
+        self.text(Ladder.fixed(seconds, digits: 3), x: 70, y: y, size: 12, colour: "#444", anchor: "end")
+        let since = self.lastSeconds.map { Ladder.interval(max(0, seconds - $0)) } ?? ""
+        self.text(since, x: 156, y: y, size: 12, colour: "#777", anchor: "end")
+        self.lastSeconds = seconds
     }
 
     private mutating func tag(_ layer: Ladder.Layer, y: Int) {
-        rectangle(x: 168, y: y, width: 50, height: 18, fill: Self.colour(layer))
-        text(layer.rawValue, x: 193, y: y + 13, size: 12, colour: "#fff", anchor: "middle")
+        self.rectangle(x: 168, y: y, width: 50, height: 18, fill: Self.colour(layer))
+        self.text(layer.rawValue, x: 193, y: y + 13, size: 12, colour: "#fff", anchor: "middle")
     }
 
     private mutating func arrow(_ lines: [String], _ step: LadderDiagram.Step) {
         for (index, line) in lines.enumerated() {
-            text(line, x: Self.client + 14, y: y + 13 + index * Self.lineHeight, size: Self.textSize, colour: "#111")
+            self.text(
+                line,
+                x: Self.client + 14,
+                y: self.y + 13 + index * Self.lineHeight,
+                size: Self.textSize,
+                colour: "#111"
+            )
         }
-        y += lines.count * Self.lineHeight + 5
+        self.y += lines.count * Self.lineHeight + 5
         let colour = Self.colour(step.layer)
         let (from, to, back) =
             step.direction == .sent ? (Self.client, Self.server, -9) : (Self.server, Self.client, 9)
-        body +=
-            "<line x1=\"\(from)\" y1=\"\(y)\" x2=\"\(to + back)\" y2=\"\(y)\" stroke=\"\(colour)\" stroke-width=\"2\"/>\n"
-        body += "<path d=\"M \(to) \(y) l \(back) -5 v 10 z\" fill=\"\(colour)\"/>\n"
-        y += 6
+        self.body +=
+            "<line x1=\"\(from)\" y1=\"\(self.y)\" x2=\"\(to + back)\" y2=\"\(self.y)\" stroke=\"\(colour)\" stroke-width=\"2\"/>\n"
+        self.body += "<path d=\"M \(to) \(self.y) l \(back) -5 v 10 z\" fill=\"\(colour)\"/>\n"
+        self.y += 6
     }
 
     private mutating func note(_ lines: [String], _ layer: Ladder.Layer) {
         let height = lines.count * Self.lineHeight + 6
         let width = Self.server - Self.client - 40
-        body +=
-            "<rect x=\"\(Self.client + 20)\" y=\"\(y - 3)\" width=\"\(width)\" height=\"\(height)\" rx=\"4\" fill=\"#fff\" "
+        self.body +=
+            "<rect x=\"\(Self.client + 20)\" y=\"\(self.y - 3)\" width=\"\(width)\" height=\"\(height)\" rx=\"4\" fill=\"#fff\" "
             + "stroke=\"\(Self.colour(layer))\"/>\n"
         for (index, line) in lines.enumerated() {
-            text(line, x: Self.client + 30, y: y + 13 + index * Self.lineHeight, size: Self.textSize, colour: "#111")
+            self.text(
+                line,
+                x: Self.client + 30,
+                y: self.y + 13 + index * Self.lineHeight,
+                size: Self.textSize,
+                colour: "#111"
+            )
         }
-        y += height + 2
+        self.y += height + 2
     }
 
     private mutating func detail(_ detail: String?) {
@@ -193,31 +213,43 @@ struct LadderDrawing {
         if left > 0 { lines = Array(lines.prefix(Self.detailLines)) + ["… \(left) more lines"] }
         guard !lines.isEmpty else { return }
         let height = lines.count * Self.detailHeight + 8
-        rectangle(x: Self.client + 14, y: y, width: Self.server - Self.client - 28, height: height, fill: "#f5f6f8")
+        self.rectangle(
+            x: Self.client + 14,
+            y: self.y,
+            width: Self.server - Self.client - 28,
+            height: height,
+            fill: "#f5f6f8"
+        )
         for (index, line) in lines.enumerated() {
-            let bottom = y + 14 + index * Self.detailHeight
-            text(line, x: Self.client + 22, y: bottom, size: Self.detailSize, colour: "#444")
+            let bottom = self.y + 14 + index * Self.detailHeight
+            self.text(line, x: Self.client + 22, y: bottom, size: Self.detailSize, colour: "#444")
         }
-        y += height + 4
+        self.y += height + 4
     }
 
     private mutating func gap(_ count: Int) {
-        y += 20
-        text("… \(count) steps are left out …", x: Self.client + 14, y: y, size: Self.textSize, colour: "#777")
-        y += 8
+        self.y += 20
+        self.text(
+            "… \(count) steps are left out …",
+            x: Self.client + 14,
+            y: self.y,
+            size: Self.textSize,
+            colour: "#777"
+        )
+        self.y += 8
     }
 
     // MARK: Elements
 
     private var file: String {
-        let name = Self.escaped(title)
+        let name = Self.escaped(self.title)
         let font = "ui-monospace, Menlo, Consolas, &quot;DejaVu Sans Mono&quot;, monospace"
         return """
-            <svg xmlns="http://www.w3.org/2000/svg" width="\(Self.width)" height="\(y)" \
-            viewBox="0 0 \(Self.width) \(y)" role="img" font-family="\(font)">
+            <svg xmlns="http://www.w3.org/2000/svg" width="\(Self.width)" height="\(self.y)" \
+            viewBox="0 0 \(Self.width) \(self.y)" role="img" font-family="\(font)">
             <title>\(name)</title>
             <rect width="100%" height="100%" fill="#fff"/>
-            \(lifelines)\(body)</svg>
+            \(self.lifelines)\(self.body)</svg>
 
             """
     }
@@ -234,13 +266,13 @@ struct LadderDrawing {
         guard !text.isEmpty else { return }
         let weight = weight.map { " font-weight=\"\($0)\"" } ?? ""
         let anchor = anchor.map { " text-anchor=\"\($0)\"" } ?? ""
-        body +=
+        self.body +=
             "<text x=\"\(x)\" y=\"\(y)\" font-size=\"\(size)\" fill=\"\(colour)\"\(weight)\(anchor) "
             + "xml:space=\"preserve\">\(Self.escaped(text))</text>\n"
     }
 
     private mutating func rectangle(x: Int, y: Int, width: Int, height: Int, fill: String) {
-        body +=
+        self.body +=
             "<rect x=\"\(x)\" y=\"\(y)\" width=\"\(width)\" height=\"\(height)\" rx=\"3\" fill=\"\(fill)\"/>\n"
     }
 

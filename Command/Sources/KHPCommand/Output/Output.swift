@@ -35,16 +35,16 @@ final class Output: Sendable {
     static let shared = Output()
 
     init() {
-        isTerminal = [false, isatty(1) == 1, isatty(2) == 1]
+        self.isTerminal = [false, isatty(1) == 1, isatty(2) == 1]
     }
 
     /// Returns `true` when a stream is a terminal.
-    func isTerminal(_ stream: Stream) -> Bool { isTerminal[Int(stream.rawValue)] }
+    func isTerminal(_ stream: Stream) -> Bool { self.isTerminal[Int(stream.rawValue)] }
 
     /// Why standard output took no more, once everything was queued; `nil` where it did.
     var loss: OutputLoss? {
-        flush()
-        return state.withLock { $0.loss }
+        self.flush()
+        return self.state.withLock { $0.loss }
     }
 
     /// Has this done once, on any thread, when standard output takes nothing any more; at once where that is so
@@ -81,16 +81,16 @@ final class Output: Sendable {
     }
 
     /// True where lines that do not fit are dropped.
-    var isDropping: Bool { drops.load(ordering: .relaxed) }
+    var isDropping: Bool { self.drops.load(ordering: .relaxed) }
 
     /// From now on drops what does not fit, where it would have made the caller wait.
     func dropWhenFull() {
-        drops.store(true, ordering: .relaxed)
+        self.drops.store(true, ordering: .relaxed)
     }
 
     /// Does what takes the time and queues the line that shows it, one such at a time.
     func inOrder(_ body: () -> Void) {
-        order.withLock { _ in body() }
+        self.order.withLock { _ in body() }
     }
 
     /// Queues one line; the line end is added.
@@ -98,25 +98,27 @@ final class Output: Sendable {
     @discardableResult
     func line(_ text: String, to stream: Stream = .standardOutput) -> Bool {
         let bytes = Array((text + "\n").utf8)
-        if drops.load(ordering: .relaxed), pending.load(ordering: .relaxed) > Self.highWaterMark { return false }
-        write(bytes, to: stream)
+        if self.drops.load(ordering: .relaxed), self.pending.load(ordering: .relaxed) > Self.highWaterMark {
+            return false
+        }
+        self.write(bytes, to: stream)
         return true
     }
 
     private func write(_ bytes: [UInt8], to stream: Stream) {
-        let waiting = pending.add(bytes.count, ordering: .relaxed).newValue
-        queue.async { self.perform(bytes, stream) }
-        if waiting > Self.highWaterMark, !drops.load(ordering: .relaxed) { flush() }
+        let waiting = self.pending.add(bytes.count, ordering: .relaxed).newValue
+        self.queue.async { self.perform(bytes, stream) }
+        if waiting > Self.highWaterMark, !self.drops.load(ordering: .relaxed) { self.flush() }
     }
 
     /// Makes and queues bytes in order, and returns when they are written: back-pressure without blocking a thread of
     /// the pool.
     func written(to stream: Stream = .standardOutput, _ make: () -> [UInt8]) async {
         await withCheckedContinuation { continuation in
-            inOrder {
+            self.inOrder {
                 let bytes = make()
-                pending.add(bytes.count, ordering: .relaxed)
-                queue.async {
+                self.pending.add(bytes.count, ordering: .relaxed)
+                self.queue.async {
                     self.perform(bytes, stream)
                     continuation.resume()
                 }
@@ -126,20 +128,20 @@ final class Output: Sendable {
 
     /// Returns when all that was queued is written.
     func flush() {
-        queue.sync {}
+        self.queue.sync {}
     }
 
     /// The last flush: a server does not wait for long for somebody to read the rest.
     func finish() {
-        guard drops.load(ordering: .relaxed) else { return flush() }
+        guard self.drops.load(ordering: .relaxed) else { return self.flush() }
         let done = DispatchSemaphore(value: 0)
-        queue.async { done.signal() }
+        self.queue.async { done.signal() }
         _ = done.wait(timeout: .now() + 1)
     }
 
     /// Shows, changes or takes away the prompt: the last line of the terminal, drawn again after each line of output.
     func setPrompt(_ prompt: String?) {
-        queue.async {
+        self.queue.async {
             self.state.withLock { state in
                 if state.prompt != nil || prompt != nil {
                     Self.writeAll(Array(("\r\u{1B}[K" + (prompt ?? "")).utf8), descriptor: Self.screen(self.isTerminal))
@@ -152,8 +154,8 @@ final class Output: Sendable {
     private func perform(_ bytes: [UInt8], _ stream: Stream) {
         let error: Int32 = state.withLock { state in
             var failure: Int32 = 0
-            let onScreen = isTerminal(stream)
-            let screen = Self.screen(isTerminal)
+            let onScreen = self.isTerminal(stream)
+            let screen = Self.screen(self.isTerminal)
             if onScreen, state.prompt != nil {
                 Self.writeAll(Array("\r\u{1B}[K".utf8), descriptor: screen)
             }
@@ -165,8 +167,8 @@ final class Output: Sendable {
             }
             return stream == .standardOutput ? failure : 0
         }
-        if error != 0 { lose(error == EPIPE ? .readerLeft : .failed(String(cString: strerror(error)))) }
-        pending.subtract(bytes.count, ordering: .relaxed)
+        if error != 0 { self.lose(error == EPIPE ? .readerLeft : .failed(String(cString: strerror(error)))) }
+        self.pending.subtract(bytes.count, ordering: .relaxed)
     }
 
     /// The descriptor of the terminal that shows the prompt.

@@ -18,8 +18,8 @@ final class SavedLadder: Sendable {
     /// - Parameter title: what stands above the diagram, without secrets.
     init(path: String, title: String) throws(CommandFailure) {
         let name = path.lowercased()
-        isPage = name.hasSuffix(".html") || name.hasSuffix(".htm")
-        guard isPage || name.hasSuffix(".svg") else {
+        self.isPage = name.hasSuffix(".html") || name.hasSuffix(".htm")
+        guard self.isPage || name.hasSuffix(".svg") else {
             throw .usage("`--save-ladder` draws SVG or HTML: the name of its file ends in .svg or .html")
         }
         guard
@@ -35,7 +35,7 @@ final class SavedLadder: Sendable {
     /// Takes an event; called on an event loop.
     func observe(_ event: ConnectionEvent) {
         let now = Clock.elapsed.seconds
-        diagram.withLock { $0.add(event, at: now) }
+        self.diagram.withLock { $0.add(event, at: now) }
     }
 
     /// Writes the file, at the end of the command; does nothing where none is to be written.
@@ -49,13 +49,13 @@ final class SavedLadder: Sendable {
     private func write() -> Bool {
         let diagram = diagram.withLock { $0 }
         let text =
-            isPage ? LadderDrawing.html(diagram, title: title) : LadderDrawing.svg(diagram, title: title)
+            self.isPage ? LadderDrawing.html(diagram, title: self.title) : LadderDrawing.svg(diagram, title: self.title)
         do {
-            try file.write(contentsOf: Array(text.utf8))
-            try file.close()
+            try self.file.write(contentsOf: Array(text.utf8))
+            try self.file.close()
             return true
         } catch {
-            let shown = TerminalText.escaped(path)
+            let shown = TerminalText.escaped(self.path)
             Output.shared.line("khp: the file `\(shown)` of --save-ladder cannot be written", to: .standardError)
             return false
         }

@@ -27,6 +27,6 @@ struct Style: Sendable {
     }
 
     func callAsFunction(_ text: String, _ colour: Colour) -> String {
-        isEnabled && !text.isEmpty ? "\u{1B}[\(colour.rawValue)m\(text)\u{1B}[0m" : text
+        self.isEnabled && !text.isEmpty ? "\u{1B}[\(colour.rawValue)m\(text)\u{1B}[0m" : text
     }
 }

@@ -72,21 +72,21 @@ struct AccessOptions: ParsableArguments {
 
     /// Sets which hosts are served, and which proxies are believed.
     func apply(to configuration: inout WebSocketServer.Configuration) throws {
-        if !allowedHosts.isEmpty {
+        if !self.allowedHosts.isEmpty {
             do {
-                _ = try HostPolicy.allowing(allowedHosts)
+                _ = try HostPolicy.allowing(self.allowedHosts)
             } catch {
                 throw CommandFailure.usage("--allowed-host: \(error.message)")
             }
-            configuration.allowedHosts = allowedHosts
+            configuration.allowedHosts = self.allowedHosts
         }
-        guard !trustedProxies.isEmpty else {
-            guard forwardingField == nil else {
+        guard !self.trustedProxies.isEmpty else {
+            guard self.forwardingField == nil else {
                 throw CommandFailure.usage("--forwarding-field needs --trusted-proxy: nobody else is believed")
             }
             return
         }
-        configuration.clientAddress = .forwarded(forwardingField ?? .xForwardedFor, trusted: trustedProxies)
+        configuration.clientAddress = .forwarded(self.forwardingField ?? .xForwardedFor, trusted: self.trustedProxies)
         do {
             try configuration.clientAddress.validate()
         } catch {
@@ -101,11 +101,12 @@ struct AccessOptions: ParsableArguments {
     }
 
     func authentication(for routes: [Route]) throws -> [String: ServerAuthentication] {
-        let asked = try paths.map { try AuthenticatedPath.parse($0).get() }
+        let asked = try self.paths.map { try AuthenticatedPath.parse($0).get() }
         guard let first = asked.first else {
             let lonely = [
-                ("--application", application), ("--session-lifetime", sessionLifetime != nil),
-                ("--nonce-key", nonceKey != nil), ("--users", users != nil), ("--challenge-at", challengeAt != nil),
+                ("--application", self.application), ("--session-lifetime", self.sessionLifetime != nil),
+                ("--nonce-key", self.nonceKey != nil), ("--users", users != nil),
+                ("--challenge-at", self.challengeAt != nil),
             ]
             if let option = lonely.first(where: \.1)?.0 {
                 throw CommandFailure.usage("\(option) needs --auth PATH=SCHEME: without it nobody is asked")
@@ -115,7 +116,7 @@ struct AccessOptions: ParsableArguments {
         guard let users else {
             throw CommandFailure.usage("--auth for \(first.path) needs --users FILE; `khp hash NAME` makes its lines")
         }
-        let file = try read(users, for: asked)
+        let file = try self.read(users, for: asked)
         let nonces = try nonces()
         var result: [String: ServerAuthentication] = [:]
         for path in Set(asked.map(\.path)) {
@@ -126,10 +127,10 @@ struct AccessOptions: ParsableArguments {
             let realm = try realm(of: here)
             result[path] = ServerAuthentication(
                 realm: realm,
-                schemes: try schemes(here, realm, file, users),
-                application: application,
-                challengeAt: challengeAt ?? .extended,
-                sessionLifetime: sessionLifetime?.duration,
+                schemes: try self.schemes(here, realm, file, users),
+                application: self.application,
+                challengeAt: self.challengeAt ?? .extended,
+                sessionLifetime: self.sessionLifetime?.duration,
                 nonces: nonces
             )
         }

@@ -33,8 +33,8 @@ struct DialectListOptions: ParsableArguments {
     func apply(to endpoints: [Endpoint]) -> [Endpoint] {
         endpoints.map { endpoint in
             var endpoint = endpoint
-            endpoint.dialects = dialects
-            endpoint.answersBeforeKeys = answersBeforeKeys
+            endpoint.dialects = self.dialects
+            endpoint.answersBeforeKeys = self.answersBeforeKeys
             return endpoint
         }
     }

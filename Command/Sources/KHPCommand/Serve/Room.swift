@@ -18,37 +18,37 @@ final class Room: Sendable {
 
     /// The route `broadcast`.
     func broadcast(_ socket: WebSocket) async throws {
-        try await attend(socket) { _ in
-            for try await message in socket.messages { await send(message) }
+        try await self.attend(socket) { _ in
+            for try await message in socket.messages { await self.send(message) }
         }
     }
 
     /// The route `chat`: text lines with the name of who said them.
     func chat(_ socket: WebSocket) async throws {
-        let last = try await attend(socket) { id in
-            await send(.text("* \(name(id)) came; there are \(count) here. /nick NAME changes a name"))
+        let last = try await self.attend(socket) { id in
+            await self.send(.text("* \(self.name(id)) came; there are \(self.count) here. /nick NAME changes a name"))
             do {
                 for try await message in socket.messages {
                     guard case .text(let text) = message else { continue }
-                    await say(text, id)
+                    await self.say(text, id)
                 }
             } catch {
                 // A member that is gone without a word is gone all the same.
             }
         }
-        await send(.text("* \(last) left"))
+        await self.send(.text("* \(last) left"))
     }
 
     private func say(_ text: String, _ id: Int) async {
         let name = self.name(id)
-        guard text.hasPrefix("/nick ") else { return await send(.text("\(name): \(text)")) }
+        guard text.hasPrefix("/nick ") else { return await self.send(.text("\(name): \(text)")) }
         let wanted = TerminalText.escaped(text.dropFirst(6).trimmingSpaces().prefix(32))
-        if state.withLock({ $0.rename(id, wanted) }) { await send(.text("* \(name) is now \(wanted)")) }
+        if self.state.withLock({ $0.rename(id, wanted) }) { await self.send(.text("* \(name) is now \(wanted)")) }
     }
 
-    private var count: Int { state.withLock { $0.count } }
+    private var count: Int { self.state.withLock { $0.count } }
 
-    private func name(_ id: Int) -> String { state.withLock { $0.name(id) } }
+    private func name(_ id: Int) -> String { self.state.withLock { $0.name(id) } }
 
     // MARK: Members
 
@@ -57,12 +57,12 @@ final class Room: Sendable {
     @discardableResult
     private func attend(_ socket: WebSocket, _ body: (_ id: Int) async throws -> Void) async throws -> String {
         let principal = socket.negotiated.principal.map { TerminalText.escaped($0) }
-        let id = state.withLock { $0.enter(principal) }
+        let id = self.state.withLock { $0.enter(principal) }
         return try await withThrowingTaskGroup(of: Void.self) { group in
             defer {
-                leave(id)
+                self.leave(id)
                 group.cancelAll()
-                state.withLock { $0.forget(id) }
+                self.state.withLock { $0.forget(id) }
             }
             group.addTask { await self.deliver(to: socket, id) }
             group.addTask {
@@ -70,17 +70,17 @@ final class Room: Sendable {
                 _ = try? await socket.close(code: .tryAgainLater, reason: "too slow")
             }
             try await body(id)
-            return name(id)
+            return self.name(id)
         }
     }
 
     private func leave(_ id: Int) {
-        state.withLock { $0.leave(id) }.resume()
+        self.state.withLock { $0.leave(id) }.resume()
     }
 
     /// Sends a member what is in its queue, until it leaves or is dropped.
     private func deliver(to socket: WebSocket, _ id: Int) async {
-        while let message = await take(id) {
+        while let message = await self.take(id) {
             do {
                 try await socket.send(message)
             } catch let error as WebSocketError where error.code == .invalidArgument {
@@ -90,17 +90,17 @@ final class Room: Sendable {
             }
         }
         // Nobody empties the queue any more.
-        leave(id)
+        self.leave(id)
     }
 
     /// The next message of a member's queue, waiting for it; `nil` once it is a member no longer.
     private func take(_ id: Int) async -> WebSocketMessage? {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                state.withLock { $0.take(id, continuation, isCancelled: Task.isCancelled) }.resume()
+                self.state.withLock { $0.take(id, continuation, isCancelled: Task.isCancelled) }.resume()
             }
         } onCancel: {
-            leave(id)
+            self.leave(id)
         }
     }
 
@@ -108,10 +108,10 @@ final class Room: Sendable {
     private func isDropped(_ id: Int) async -> Bool {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                state.withLock { $0.watch(id, continuation, isCancelled: Task.isCancelled) }.resume()
+                self.state.withLock { $0.watch(id, continuation, isCancelled: Task.isCancelled) }.resume()
             }
         } onCancel: {
-            leave(id)
+            self.leave(id)
         }
     }
 
@@ -120,7 +120,7 @@ final class Room: Sendable {
     /// Puts a message into the queues of all, once each of them has room. A task that is cancelled does not wait.
     private func send(_ message: WebSocketMessage) async {
         while !Task.isCancelled {
-            let (deadline, woken) = state.withLock { $0.put(message, now: .now) }
+            let (deadline, woken) = self.state.withLock { $0.put(message, now: .now) }
             woken.resume()
             guard let deadline else { return }
             let hurry = Task {
@@ -128,19 +128,19 @@ final class Room: Sendable {
                 self.state.withLock { $0.dropFull(now: .now) }.resume()
             }
             defer { hurry.cancel() }
-            await admission()
+            await self.admission()
         }
     }
 
     /// Waits until no queue is full.
     private func admission() async {
-        let ticket = state.withLock { $0.ticket() }
+        let ticket = self.state.withLock { $0.ticket() }
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                state.withLock { $0.wait(ticket, continuation, isCancelled: Task.isCancelled) }.resume()
+                self.state.withLock { $0.wait(ticket, continuation, isCancelled: Task.isCancelled) }.resume()
             }
         } onCancel: {
-            state.withLock { $0.giveUp(ticket) }.resume()
+            self.state.withLock { $0.giveUp(ticket) }.resume()
         }
     }
 }

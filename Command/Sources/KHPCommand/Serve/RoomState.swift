@@ -31,7 +31,7 @@ struct RoomState {
         /// Waits to learn that the member is dropped.
         var watcher: CheckedContinuation<Bool, Never>?
 
-        var isFull: Bool { queue.count >= queuedMessages || bytes >= queuedBytes }
+        var isFull: Bool { self.queue.count >= queuedMessages || self.bytes >= queuedBytes }
     }
 
     /// All that go on after a change, each with its value.
@@ -41,9 +41,9 @@ struct RoomState {
         fileprivate var watchers: [(CheckedContinuation<Bool, Never>, Bool)] = []
 
         func resume() {
-            for (taker, message) in takers { taker.resume(returning: message) }
-            for sender in senders { sender.resume() }
-            for (watcher, isDropped) in watchers { watcher.resume(returning: isDropped) }
+            for (taker, message) in self.takers { taker.resume(returning: message) }
+            for sender in self.senders { sender.resume() }
+            for (watcher, isDropped) in self.watchers { watcher.resume(returning: isDropped) }
         }
     }
 
@@ -67,36 +67,36 @@ struct RoomState {
 
     // MARK: Members
 
-    var count: Int { members.count }
+    var count: Int { self.members.count }
 
-    func name(_ id: Int) -> String { members[id]?.name ?? dropped[id] ?? "somebody" }
+    func name(_ id: Int) -> String { self.members[id]?.name ?? self.dropped[id] ?? "somebody" }
 
     /// Its task has ended: nobody will ask for its name.
-    mutating func forget(_ id: Int) { dropped[id] = nil }
+    mutating func forget(_ id: Int) { self.dropped[id] = nil }
 
     mutating func enter(_ name: String?) -> Int {
-        lastMember += 1
-        members[lastMember] = Member(name: name ?? "guest-\(lastMember)")
-        return lastMember
+        self.lastMember += 1
+        self.members[self.lastMember] = Member(name: name ?? "guest-\(self.lastMember)")
+        return self.lastMember
     }
 
     /// - Returns: false where somebody has that name.
     mutating func rename(_ id: Int, _ name: String) -> Bool {
-        guard !name.isEmpty, !members.values.contains(where: { $0.name == name }) else { return false }
-        members[id]?.name = name
+        guard !name.isEmpty, !self.members.values.contains(where: { $0.name == name }) else { return false }
+        self.members[id]?.name = name
         return true
     }
 
-    mutating func leave(_ id: Int) -> Woken { remove(id, isDropped: false) }
+    mutating func leave(_ id: Int) -> Woken { self.remove(id, isDropped: false) }
 
     private mutating func remove(_ id: Int, isDropped: Bool) -> Woken {
         var woken = Woken()
-        guard let member = members.removeValue(forKey: id) else { return woken }
-        dropped[id] = member.name
-        if member.isFull { fullQueues -= 1 }
+        guard let member = self.members.removeValue(forKey: id) else { return woken }
+        self.dropped[id] = member.name
+        if member.isFull { self.fullQueues -= 1 }
         if let taker = member.taker { woken.takers.append((taker, nil)) }
         if let watcher = member.watcher { woken.watchers.append((watcher, isDropped)) }
-        admit(&woken)
+        self.admit(&woken)
         return woken
     }
 
@@ -107,7 +107,7 @@ struct RoomState {
     ) -> Woken {
         var woken = Woken()
         // Out of the dictionary and back, so that the queue is not copied.
-        guard !isCancelled, var member = members.removeValue(forKey: id) else {
+        guard !isCancelled, var member = self.members.removeValue(forKey: id) else {
             woken.takers.append((taker, nil))
             return woken
         }
@@ -119,18 +119,18 @@ struct RoomState {
         } else {
             member.taker = taker
         }
-        if wasFull, !member.isFull { fullQueues -= 1 }
-        members[id] = member
-        admit(&woken)
+        if wasFull, !member.isFull { self.fullQueues -= 1 }
+        self.members[id] = member
+        self.admit(&woken)
         return woken
     }
 
     mutating func watch(_ id: Int, _ watcher: CheckedContinuation<Bool, Never>, isCancelled: Bool) -> Woken {
         var woken = Woken()
-        if isCancelled || members[id] == nil {
+        if isCancelled || self.members[id] == nil {
             woken.watchers.append((watcher, false))
         } else {
-            members[id]?.watcher = watcher
+            self.members[id]?.watcher = watcher
         }
         return woken
     }
@@ -142,13 +142,13 @@ struct RoomState {
         deadline: ContinuousClock.Instant?, woken: Woken
     ) {
         var woken = Woken()
-        if fullQueues > 0 {
-            let hold = self.hold ?? (now, now + max(patience - debt(now), min(patience, Self.grace)))
+        if self.fullQueues > 0 {
+            let hold = self.hold ?? (now, now + max(patience - self.debt(now), min(patience, Self.grace)))
             self.hold = hold
             return (hold.until, woken)
         }
-        for id in Array(members.keys) {
-            guard var member = members.removeValue(forKey: id) else { continue }
+        for id in Array(self.members.keys) {
+            guard var member = self.members.removeValue(forKey: id) else { continue }
             if let taker = member.taker {
                 member.taker = nil
                 member.tookAt = now
@@ -156,48 +156,48 @@ struct RoomState {
             } else {
                 member.queue.append(message)
                 member.bytes += message.byteCount
-                if member.isFull { fullQueues += 1 }
+                if member.isFull { self.fullQueues += 1 }
             }
-            members[id] = member
+            self.members[id] = member
         }
         return (nil, woken)
     }
 
     /// A number for a sender that is about to wait.
     mutating func ticket() -> UInt64 {
-        lastTicket += 1
-        return lastTicket
+        self.lastTicket += 1
+        return self.lastTicket
     }
 
     mutating func wait(_ ticket: UInt64, _ sender: CheckedContinuation<Void, Never>, isCancelled: Bool) -> Woken {
         var woken = Woken()
-        if isCancelled || fullQueues == 0 {
+        if isCancelled || self.fullQueues == 0 {
             woken.senders.append(sender)
         } else {
-            senders[ticket] = sender
+            self.senders[ticket] = sender
         }
         return woken
     }
 
     mutating func giveUp(_ ticket: UInt64) -> Woken {
         var woken = Woken()
-        if let sender = senders.removeValue(forKey: ticket) { woken.senders.append(sender) }
+        if let sender = self.senders.removeValue(forKey: ticket) { woken.senders.append(sender) }
         return woken
     }
 
     private mutating func admit(_ woken: inout Woken) {
-        guard fullQueues == 0 else { return }
-        hold = nil
+        guard self.fullQueues == 0 else { return }
+        self.hold = nil
         // In the order in which they came.
-        woken.senders += senders.sorted { $0.key < $1.key }.map(\.value)
-        senders = [:]
+        woken.senders += self.senders.sorted { $0.key < $1.key }.map(\.value)
+        self.senders = [:]
     }
 
     // MARK: Patience
 
     /// The time that dropped members have cost of late.
     private func debt(_ now: ContinuousClock.Instant) -> Duration {
-        max(cost.length - patience * ((now - cost.at) / Self.memory), .zero)
+        max(self.cost.length - patience * ((now - self.cost.at) / Self.memory), .zero)
     }
 
     /// Once the others have been held up for too long, drops those whose queues are full, and those who are about to be the
@@ -205,10 +205,10 @@ struct RoomState {
     mutating func dropFull(now: ContinuousClock.Instant) -> Woken {
         var woken = Woken()
         guard let hold, hold.until <= now else { return woken }
-        cost = (debt(now) + (now - hold.since), now)
-        let deaf = members.filter { $0.value.isFull || !$0.value.queue.isEmpty && $0.value.tookAt <= hold.since }
+        self.cost = (self.debt(now) + (now - hold.since), now)
+        let deaf = self.members.filter { $0.value.isFull || !$0.value.queue.isEmpty && $0.value.tookAt <= hold.since }
         for id in deaf.keys {
-            let more = remove(id, isDropped: true)
+            let more = self.remove(id, isDropped: true)
             woken.takers += more.takers
             woken.watchers += more.watchers
             woken.senders += more.senders

@@ -53,7 +53,7 @@ struct ServeCommand: AsyncParsableCommand {
     var json = false
 
     func validate() throws {
-        if listen.host.isEmpty { throw ValidationError("`--host` needs a name or an address") }
+        if self.listen.host.isEmpty { throw ValidationError("`--host` needs a name or an address") }
         if let metrics, !metrics.hasPrefix("/") {
             throw ValidationError("`--metrics` needs a path that begins with `/`")
         }
@@ -63,14 +63,14 @@ struct ServeCommand: AsyncParsableCommand {
         Output.shared.dropWhenFull()
         // Whoever stops reading its events does not stop the server.
         Output.shared.onLoss(nil)
-        let routes = try endpoints.routes()
-        let authentication = try access.authentication(for: routes)
-        let built = dialects.apply(
-            to: try endpoints.build(routes, authentication: authentication, extended: endpoints.extended)
+        let routes = try self.endpoints.routes()
+        let authentication = try self.access.authentication(for: routes)
+        let built = self.dialects.apply(
+            to: try self.endpoints.build(routes, authentication: authentication, extended: self.endpoints.extended)
         )
         let configuration = try configuration(paths: Set(routes.map(\.path)))
         let group: any EventLoopGroup =
-            bounds.threads.map { MultiThreadedEventLoopGroup(numberOfThreads: $0) }
+            self.bounds.threads.map { MultiThreadedEventLoopGroup(numberOfThreads: $0) }
             ?? MultiThreadedEventLoopGroup.singleton
         let server = WebSocketServer(configuration: configuration, eventLoopGroup: group) { built }
         let services = ServiceGroup(
@@ -82,24 +82,24 @@ struct ServeCommand: AsyncParsableCommand {
             try await withThrowingTaskGroup(of: Void.self) { tasks in
                 tasks.addTask { try await services.run() }
                 let address = try await server.boundAddress()
-                announce(address, secure: configuration.tls != nil)
+                self.announce(address, secure: configuration.tls != nil)
                 try await tasks.waitForAll()
             }
         } catch {
-            throw failure(error)
+            throw self.failure(error)
         }
     }
 
     private func configuration(paths: Set<String>) throws -> WebSocketServer.Configuration {
-        var configuration = WebSocketServer.Configuration(address: .hostname(listen.host, port: listen.port))
-        configuration.tls = try listen.tls()
-        bounds.apply(to: &configuration)
-        try access.apply(to: &configuration)
+        var configuration = WebSocketServer.Configuration(address: .hostname(self.listen.host, port: self.listen.port))
+        configuration.tls = try self.listen.tls()
+        self.bounds.apply(to: &configuration)
+        try self.access.apply(to: &configuration)
         let reporter = Reporter(
             options: Reporter.Options(
-                json: json,
-                verbose: verbose,
-                trace: trace,
+                json: self.json,
+                verbose: self.verbose,
+                trace: self.trace,
                 namesConnections: true,
                 reportsMessages: true
             )
@@ -118,12 +118,12 @@ struct ServeCommand: AsyncParsableCommand {
     }
 
     private func announce(_ address: SocketAddress, secure: Bool) {
-        let port = address.port ?? listen.port
-        let host = listen.host.contains(":") ? "[\(listen.host)]" : listen.host
+        let port = address.port ?? self.listen.port
+        let host = self.listen.host.contains(":") ? "[\(self.listen.host)]" : self.listen.host
         Output.shared.line("listening on \(secure ? "wss" : "ws")://\(host):\(port)", to: .standardError)
-        guard json else { return }
+        guard self.json else { return }
         var object = Events.object("listening")
-        object.set("host", listen.host)
+        object.set("host", self.listen.host)
         object.set("port", port)
         object.set("tls", .boolean(secure))
         Output.shared.line(object.line)

@@ -37,7 +37,7 @@ struct ListenOptions: ParsableArguments {
     var clientCa: String?
 
     func validate() throws {
-        guard (0...65535).contains(port) else { throw ValidationError("`--port` is a number from 0 to 65535") }
+        guard (0...65535).contains(self.port) else { throw ValidationError("`--port` is a number from 0 to 65535") }
     }
 
     func tls() throws -> TLSConfiguration? {
@@ -129,9 +129,9 @@ struct EndpointOptions: ParsableArguments {
     var origin: [String] = []
 
     func routes() throws -> [Route] {
-        guard !routeTexts.isEmpty else { return [Route(path: "/echo", action: .echo)] }
+        guard !self.routeTexts.isEmpty else { return [Route(path: "/echo", action: .echo)] }
         var paths: Set<String> = []
-        return try routeTexts.map { text in
+        return try self.routeTexts.map { text in
             let route = try Route.parse(text).get()
             guard paths.insert(route.path).inserted else {
                 throw CommandFailure.usage("there are two routes for \(route.path)")
@@ -145,23 +145,23 @@ struct EndpointOptions: ParsableArguments {
         authentication: [String: ServerAuthentication],
         extended: ServerExtendedHandshake
     ) throws -> [Endpoint] {
-        let origins = origin.isEmpty ? OriginPolicy.any : try OriginPolicy.allowing(origin)
-        guard extended != .off || extensionsAt != .extended && compressAt != .extended else {
+        let origins = self.origin.isEmpty ? OriginPolicy.any : try OriginPolicy.allowing(self.origin)
+        guard extended != .off || self.extensionsAt != .extended && self.compressAt != .extended else {
             throw CommandFailure.usage("--extensions-at extended grants nothing where --extended is off")
         }
-        let extensions = try ExtensionArgument.extensions(extensions, compress: compress, role: .server)
+        let extensions = try ExtensionArgument.extensions(extensions, compress: self.compress, role: .server)
             .map { item in
-                let place = item.name == "permessage-deflate" ? compressAt ?? extensionsAt : extensionsAt
+                let place = item.name == "permessage-deflate" ? self.compressAt ?? self.extensionsAt : self.extensionsAt
                 return place?.placing(item) ?? item
             }
         return routes.map { route in
             var endpoint = route.endpoint()
-            endpoint.subprotocols = subprotocols
+            endpoint.subprotocols = self.subprotocols
             endpoint.extensions = extensions
             endpoint.authentication = authentication[route.path]
             endpoint.origins = origins
             endpoint.extendedHandshake = extended
-            endpoint.kaazingLegacy = kaazingLegacy == .on
+            endpoint.kaazingLegacy = self.kaazingLegacy == .on
             return endpoint
         }
     }
@@ -188,12 +188,12 @@ struct BoundOptions: ParsableArguments {
     var drain = Seconds(10)
 
     func validate() throws {
-        if maxMessageSize < 1 { throw ValidationError("`--max-message-size` needs a number from 1") }
-        if maxConnections < 1 { throw ValidationError("`--max-connections` needs a number from 1") }
+        if self.maxMessageSize < 1 { throw ValidationError("`--max-message-size` needs a number from 1") }
+        if self.maxConnections < 1 { throw ValidationError("`--max-connections` needs a number from 1") }
         if let threads, !(1...1024).contains(threads) {
             throw ValidationError("`--threads` is a number from 1 to 1024")
         }
-        if handshakeTimeout.duration <= .zero {
+        if self.handshakeTimeout.duration <= .zero {
             throw ValidationError("`--handshake-timeout` needs more than 0 seconds")
         }
         if let idleTimeout, idleTimeout.duration <= .zero {
@@ -202,11 +202,11 @@ struct BoundOptions: ParsableArguments {
     }
 
     func apply(to configuration: inout WebSocketServer.Configuration) {
-        configuration.limits.messages.messageBytes = maxMessageSize
-        configuration.limits.connections = maxConnections
-        configuration.timeouts.opening = handshakeTimeout.duration
-        configuration.timeouts.extended = handshakeTimeout.duration
-        configuration.keepAlive.idleTimeout = idleTimeout?.duration
-        configuration.gracefulShutdownTimeout = drain.duration
+        configuration.limits.messages.messageBytes = self.maxMessageSize
+        configuration.limits.connections = self.maxConnections
+        configuration.timeouts.opening = self.handshakeTimeout.duration
+        configuration.timeouts.extended = self.handshakeTimeout.duration
+        configuration.keepAlive.idleTimeout = self.idleTimeout?.duration
+        configuration.gracefulShutdownTimeout = self.drain.duration
     }
 }

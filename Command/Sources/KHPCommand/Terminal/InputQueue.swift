@@ -20,18 +20,18 @@ final class InputQueue: Sendable {
     private let room = DispatchSemaphore(value: 0)
 
     init() {
-        for _ in 0..<Self.capacity { room.signal() }
+        for _ in 0..<Self.capacity { self.room.signal() }
     }
 
     /// Adds a line, or the failure that ends the input; waits while the queue is full. For the reading thread only.
     func put(_ item: Result<String, CommandFailure>) {
-        room.wait()
-        wake { $0.items.append(item) }
+        self.room.wait()
+        self.wake { $0.items.append(item) }
     }
 
     /// No line will come any more.
     func end() {
-        wake { $0.hasEnded = true }
+        self.wake { $0.hasEnded = true }
     }
 
     /// The next line; `nil` at the end. One caller at a time.
@@ -64,7 +64,7 @@ final class InputQueue: Sendable {
                 if ready { continuation.resume() }
             }
         } onCancel: {
-            wake { _ in }
+            self.wake { _ in }
         }
     }
 

@@ -73,33 +73,33 @@ struct LineSplitter {
     private var number = 0
 
     /// `true` when the line so far is too long.
-    var isOverLimit: Bool { partial.count > StandardInput.maximumLineBytes }
+    var isOverLimit: Bool { self.partial.count > StandardInput.maximumLineBytes }
 
     /// The lines that are complete, without their line ends.
     mutating func feed(_ bytes: [UInt8]) -> [Result<String, CommandFailure>] {
         var lines: [Result<String, CommandFailure>] = []
         var rest = bytes[...]
         while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
-            partial += rest[..<end]
-            lines.append(take())
+            self.partial += rest[..<end]
+            lines.append(self.take())
             rest = rest[(end + 1)...]
         }
-        partial += rest
+        self.partial += rest
         return lines
     }
 
     /// The last line, when it had no line end.
     mutating func finish() -> Result<String, CommandFailure>? {
-        partial.isEmpty ? nil : take()
+        self.partial.isEmpty ? nil : self.take()
     }
 
     private mutating func take() -> Result<String, CommandFailure> {
-        number += 1
-        defer { partial = [] }
-        guard let text = String(validating: partial, as: UTF8.self) else {
+        self.number += 1
+        defer { self.partial = [] }
+        guard let text = String(validating: self.partial, as: UTF8.self) else {
             return .failure(
                 .usage(
-                    "line \(number) of standard input is not UTF-8, so it cannot be a text message; use --binary FILE"
+                    "line \(self.number) of standard input is not UTF-8, so it cannot be a text message; use --binary FILE"
                 )
             )
         }
