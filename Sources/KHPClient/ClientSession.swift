@@ -1,4 +1,4 @@
-// One hop of a client: turns what its connection asks into steps that the connect loop awaits, and back.
+// The session of a client's connection: turns the connection's actions into steps that the connect loop awaits.
 
 import KHPProtocol
 import KHPWebSocket
@@ -19,23 +19,27 @@ final class ClientSession: ConnectionDelegate {
     private let channel: any Channel
     private let info: ConnectionInfo
     private let usesTLS: Bool
-    private let configuration: WebSocketClient.Configuration
-    private var observer: (@Sendable (ConnectionEvent, ConnectionInfo) -> Void)? { self.configuration.observe }
-    /// Makes what takes the messages on the event loop; `nil` where the socket's owner takes them.
-    var makeMessageHandler: (@Sendable () -> any MessageHandler)?
+    private let cookies: ConnectCookies
+    private let observer: (@Sendable (ConnectionEvent, ConnectionInfo) -> Void)?
+    /// Makes the taker of the messages on the event loop; `nil` where the socket's owner takes them.
+    private let makeMessageHandler: (@Sendable () -> any MessageHandler)?
 
     init(
         steps: AsyncStream<Step>.Continuation,
         channel: any Channel,
         info: ConnectionInfo,
         usesTLS: Bool,
-        configuration: WebSocketClient.Configuration
+        cookies: ConnectCookies,
+        observer: (@Sendable (ConnectionEvent, ConnectionInfo) -> Void)?,
+        makeMessageHandler: (@Sendable () -> any MessageHandler)?
     ) {
         self.steps = steps
         self.channel = channel
         self.info = info
         self.usesTLS = usesTLS
-        self.configuration = configuration
+        self.cookies = cookies
+        self.observer = observer
+        self.makeMessageHandler = makeMessageHandler
     }
 
     func connected(_ handler: ConnectionHandler) {
@@ -51,15 +55,10 @@ final class ClientSession: ConnectionDelegate {
         case .challenge(let response, let layer):
             self.steps.yield(.challenge(response, layer))
         case .opened(var negotiation):
-            self.configuration.keepCookies(of: &negotiation)
+            self.cookies.keep(of: &negotiation)
             let inbox = Inbox(limits: handler.connection.settings.limits)
             let application = self.makeMessageHandler?()
-            if let application {
-                handler.deliver(to: .handler(application))
-            } else {
-                handler.connection.holdsClose = true
-                handler.deliver(to: .inbox(inbox))
-            }
+            handler.deliver(to: application.map { .handler($0) } ?? .inbox(inbox))
             let address = self.channel.remoteAddress
             let socket = WebSocket(handler: handler, inbox: inbox, negotiated: negotiation, address: address)
             self.steps.yield(.opened(socket))

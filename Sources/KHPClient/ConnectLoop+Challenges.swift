@@ -1,129 +1,93 @@
-// What a hop does when it is challenged: asks the handler within bounds, and lets the connection go on with the answer.
+// How a connect answers challenges: of its servers (401) and of its proxies (407). A proxy's credentials are bound to it and
+// go nowhere else (threats G8, G11).
 
 import KHPProtocol
-import KHPWebSocket
 import Logging
 import NIOCore
 
 extension ConnectLoop {
-    /// Fresh randomness for Digest.
-    static func makeNonce() -> String {
-        var generator = SystemRandomNumberGenerator()
-        return AcceptKey.makeKey(using: &generator)
-    }
-
-    /// Gets an answer to a 401 of this hop; the attempt keeps it until it is sent.
-    mutating func answer(_ response: HandshakeResponse, layer: HandshakeLayer) async throws {
-        _ = try await self.authorization(
-            answering: response,
-            at: self.attempt.place(layer),
-            target: self.attempt.target(layer),
-            handler: self.configuration.challengeHandler
+    /// Gets the answer to a 401 of this hop, from the known login or from the handler.
+    mutating func answer(_ response: HandshakeResponse, in layer: HandshakeLayer) async throws -> ChallengeAnswer {
+        let handler = self.configuration.challengeHandler
+        let dialogue = self.attempt.dialogue(
+            about: response,
+            in: layer,
+            hasHandler: handler != nil,
+            patience: self.configuration.timeouts.challenge,
+            now: .now()
         )
+        let answer = try await self.lead(dialogue, with: handler)
+        self.warnWithoutTLS(answer.authorization.value)
+        return answer
     }
 
-    /// The value of Authorization or Proxy-Authorization that answers a 401 or 407: from what is known, or from the
-    /// handler. The whole connect stands still while that works: its deadline is moved here.
-    /// - Parameters:
-    ///   - target: the request that will carry it.
-    ///   - handler: whom to ask.
-    mutating func authorization(
-        answering response: HandshakeResponse,
-        at place: Authenticator.Place,
-        target: Authenticator.Target,
-        handler: (any ChallengeHandler)?
-    ) async throws -> String {
+    /// Gets the answer to a 407: from the credentials that the proxy was given with, then from the handler.
+    mutating func answer(_ response: HandshakeResponse, of proxy: Proxy) async throws -> ChallengeAnswer {
+        let handler: (any ChallengeHandler)? =
+            proxy.hasCredentials
+            ? OwnCredentials(proxy: proxy, next: self.configuration.challengeHandler)
+            : self.configuration.challengeHandler
+        let dialogue = self.attempt.dialogue(
+            about: response,
+            of: proxy,
+            hasHandler: handler != nil,
+            patience: self.configuration.timeouts.challenge,
+            now: .now()
+        )
+        return try await self.lead(dialogue, with: handler)
+    }
+
+    /// Leads a dialogue to its end. The connect stands still meanwhile: its deadline moves by the time that an answer
+    /// took.
+    private mutating func lead(
+        _ dialogue: ChallengeDialogue,
+        with handler: (any ChallengeHandler)?
+    ) async throws -> ChallengeAnswer {
+        var dialogue = dialogue
         let began = NIODeadline.now()
-        let challenged = try self.attempt.challenged(
-            by: response,
-            at: place,
-            target: target,
-            clientNonce: Self.makeNonce()
-        )
-        let requests: [ChallengeRequest]
-        switch challenged {
-        case .answer(let value, let request):
-            self.observe(request)
-            return value
-        case .ask(let asked):
-            requests = asked
-        }
-        guard let handler else {
-            self.observe(requests.first)
-            throw self.attempt.unanswered(response, requests, at: place, hasHandler: false)
-        }
-        var wasRefused = false
-        let until = began + TimeAmount(self.configuration.timeouts.challenge)
-        for request in requests {
-            guard let credentials = try await self.ask(handler, request, until: until) else { continue }
-            if self.attempt.authenticator.isRefused(credentials, at: place) {
-                // Another challenge may still have an answer.
-                wasRefused = true
-                continue
+        let question = CallerQuestion(deadline: dialogue.deadline, eventLoop: self.eventLoop)
+        var step = dialogue.begin(&self.attempt.authenticator, clientNonce: Self.makeNonce())
+        while true {
+            switch step {
+            case .ask(let request):
+                do {
+                    let credentials = try await question.ask { await handler?.respond(to: request) }
+                    step = dialogue.take(credentials, &self.attempt.authenticator, clientNonce: Self.makeNonce())
+                } catch is CallerQuestion.Unanswered {
+                    step = dialogue.timeReached()
+                }
+            case .send(let answer):
+                self.observe(answer.request)
+                self.deadline = self.deadline + (NIODeadline.now() - began)
+                return answer
+            case .giveUp(let error, let request):
+                self.observe(request)
+                throw error
             }
-            self.observe(request)
-            let value = try self.attempt.answer(
-                credentials,
-                to: request,
-                at: place,
-                target: target,
-                response: response,
-                clientNonce: Self.makeNonce()
-            )
-            if request.layer != .proxy { self.warnWithoutTLS(value) }
-            self.deadline = self.deadline + (NIODeadline.now() - began)
-            return value
         }
-        self.observe(requests.first)
-        throw self.attempt.unanswered(response, requests, at: place, hasHandler: true, wasRefused: wasRefused)
     }
 
-    /// Sends the answer to a challenge of the extended handshake, on the same WebSocket (KHP-E17).
-    mutating func replayExtended(on channel: any Channel) async throws {
-        guard let authorization = self.attempt.takePrepared(.extended) else { return }
-        let deadline = self.deadline
-        try await channel.pipeline.handler(type: ConnectionHandler.self).map { handler in
-            handler.connection.answerChallenge(authorization, deadline: deadline, now: .now())
-            handler.proceed()
-        }.get()
+    /// Tells of a challenge once: of the one that is answered, or of the first where none is.
+    private func observe(_ request: ChallengeRequest?) {
+        guard let request else { return }
+        self.observe(
+            .challenge(scheme: request.scheme, realm: request.realm, layer: request.layer, round: request.round)
+        )
     }
 
-    /// Sends the answer to a challenge of the opening handshake, on the same connection.
-    /// - Returns: `false` when that cannot take it any more; then the answer waits for a fresh one.
-    mutating func replayOpening(on channel: any Channel) async throws -> Bool {
-        var sent = self.attempt
-        guard let authorization = sent.takePrepared(.opening) else { return false }
-        let extended = sent.authorization(.extended, clientNonce: Self.makeNonce())
-        // The 401 may have changed them (D44).
-        var plan = ClientPlan(url: self.attempt.url)
-        self.addCookies(to: &plan)
-        let cookies = plan.cookies
-        let deadline = self.deadline
-        let key = Self.makeNonce()
-        let isSent = try await channel.pipeline.handler(type: ConnectionHandler.self).map { handler in
-            let isSent = handler.connection.replayOpening(
-                authorization,
-                extended: extended,
-                cookies: cookies,
-                key: key,
-                deadline: deadline,
-                now: .now()
-            )
-            handler.proceed()
-            return isSent
-        }.get()
-        if isSent { self.attempt = sent }
-        return isSent
+    /// The value that a fresh request to the proxy sends, where the proxy has asked before in this connect. Advances the
+    /// Digest nonce count.
+    mutating func authorization(for proxy: Proxy) -> String? {
+        guard proxy.kind == .http || proxy.kind == .https else { return nil }
+        // The credentials that one user has proved are not another's, at the same proxy either (threat F14).
+        let before = self.proxies.updateValue(proxy, forKey: proxy.authority)
+        guard before == nil || before == proxy else { return nil }
+        return self.attempt.authorization(for: proxy, clientNonce: Self.makeNonce())
     }
 
-    /// The right to be in CONNECTING state once more (R-C1).
-    func permit(after permit: ConnectPermit) async throws -> ConnectPermit {
-        if let permit = await permit.again(until: self.deadline, on: self.eventLoop) { return permit }
-        try Task.checkCancellation()
-        throw self.notComplete()
-    }
+    // MARK: Warnings
 
-    /// D21: what can be read on the way is sent, with one warning.
+    /// D21: credentials that can be read on the way are sent, with one warning.
     mutating func warnWithoutTLS(_ authorization: String) {
         guard !self.attempt.url.isSecure, !self.hasWarned, !authorization.hasPrefix("Digest ") else { return }
         self.hasWarned = true
@@ -136,23 +100,21 @@ extension ConnectLoop {
     mutating func warnWithoutTLS(_ plan: ClientPlan) {
         if let value = (plan.authorization ?? plan.extendedAuthorization)?.value { self.warnWithoutTLS(value) }
     }
+}
 
-    /// Tells of a challenge once: of the one that is answered, or of the first where none is.
-    func observe(_ request: ChallengeRequest?) {
-        guard let request else { return }
-        self.observe(
-            .challenge(scheme: request.scheme, realm: request.realm, layer: request.layer, round: request.round)
-        )
-    }
+/// The credentials that belong to a proxy, and the handler to ask when they were refused.
+private struct OwnCredentials: ChallengeHandler {
+    let proxy: Proxy
+    let next: (any ChallengeHandler)?
 
-    /// Asks a handler, bounded (threat E12): however many challenges one answer of a server holds, they share the time.
-    private func ask(
-        _ handler: any ChallengeHandler,
-        _ request: ChallengeRequest,
-        until: NIODeadline
-    ) async throws -> Credentials? {
-        let limit = self.configuration.timeouts.challenge
-        let late = WebSocketError(.timeout, "The challenge was not answered within \(limit.words).")
-        return try await self.answer(until: until, else: late) { await handler.respond(to: request) }
+    func respond(to request: ChallengeRequest) async -> Credentials? {
+        let scheme = request.scheme.lowercased()
+        var own: Credentials?
+        if let user = self.proxy.user, scheme == "basic" || scheme == "digest" {
+            own = .login(user: user, password: self.proxy.password ?? "")
+        }
+        if let own, !request.previousWasRefused { return own }
+        // Nobody else: refused credentials are not sent again, and the error says so.
+        return await self.next?.respond(to: request) ?? own
     }
 }

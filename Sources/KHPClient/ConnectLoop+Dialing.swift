@@ -1,4 +1,5 @@
-// How a hop gets to its server: names to addresses, TCP and TLS, the one handler.
+// How a hop gets its connection: TCP, or the tunnel of a proxy with its challenges (R-P1), then TLS to the server, and the
+// one handler.
 
 import KHPProtocol
 import KHPWebSocket
@@ -6,92 +7,176 @@ import NIOCore
 import NIOSSL
 
 extension ConnectLoop {
-    /// The addresses to connect to: the server's, or its proxy's.
-    func resolve(_ url: WebSocketURL, through proxy: Proxy?, until limit: NIODeadline) async throws -> [SocketAddress] {
-        let (host, port): (String, Int)
-        switch self.configuration.connectTo {
-        case .unixDomainSocket(let path)?:
-            do {
-                return [try SocketAddress(unixDomainSocketPath: path)]
-            } catch {
-                throw WebSocketError(
-                    .invalidArgument,
-                    "The path of the Unix domain socket is longer than the system allows.",
-                    url: url,
-                    phase: .connect
-                )
-            }
-        case .host(let otherHost, let otherPort)?:
-            guard (1...65_535).contains(otherPort) else {
-                throw WebSocketError(
-                    .invalidArgument,
-                    "There is no port \(otherPort) to connect to.",
-                    url: url,
-                    phase: .connect
-                )
-            }
-            (host, port) = (otherHost, otherPort)
-        case nil: (host, port) = proxy.map { ($0.host, $0.port) } ?? (url.host, url.port)
-        }
-        let name = proxy == nil ? "The host \(host)" : "The proxy's host \(host)"
-        do {
-            return try await HostResolver.resolve(
-                host,
-                port: port,
-                until: limit,
-                on: self.eventLoop,
-                lookUp: self.configuration.lookUp
-            )
-        } catch is CancellationError {
-            throw CancellationError()
-        } catch HostResolver.Failure.timedOut {
-            throw self.timeout(url, "\(name) was not resolved in time.")
-        } catch {
-            var reason = "\(error)"
-            if case .failed(let message)? = error as? HostResolver.Failure { reason = message }
-            throw WebSocketError(
-                .connectFailed,
-                "\(name) could not be resolved: \(reason).",
-                detail: .nameNotResolved,
-                url: url,
-                phase: .connect
-            )
-        }
-    }
-
-    /// Connects to one of the server's addresses, with the handler in place.
-    /// - Returns: the connection, and the right to be in CONNECTING state.
-    mutating func dial(
-        _ plan: ClientPlan,
-        to addresses: [SocketAddress],
-        steps: AsyncStream<ClientSession.Step>.Continuation
-    ) async throws -> (channel: any Channel, permit: ConnectPermit) {
+    /// Connects to one of the server's addresses.
+    mutating func dial(_ plan: ClientPlan, to addresses: [SocketAddress]) async throws -> Hop {
         let tls = try plan.url.isSecure ? self.tls(for: plan.url) : nil
-        // Looked at before anything is dialled, so that what a caller put wrong is told first.
+        let (stream, steps) = AsyncStream.makeStream(of: ClientSession.Step.self)
         _ = try self.handler(for: plan, steps: steps)
         let winner: AddressRace.Winner
         do {
             winner = try await self.race(addresses, within: TimeAmount(self.configuration.timeouts.connect))
         } catch let lost as AddressRace.Lost {
-            throw self.unreachable(lost.reason, plan, "The server at \(lost.address.peerName)")
+            throw self.unreachable(lost.reason, plan.url, "The server at \(lost.address.peerName)")
         }
         self.info.peer = winner.address.peerName
         do {
-            let makeHandler = try self.handler(for: plan, steps: steps)
-            try await winner.dialled.take(tls: tls, tap: self.configuration.makeTap, makeHandler: makeHandler)
-            return (winner.dialled.channel, winner.permit)
-        } catch let error as WebSocketError {
-            winner.giveUp()
-            throw error
+            let maker = try self.handler(for: plan, steps: steps)
+            let handler = try await winner.dialled.take(tls: tls, tap: self.configuration.makeTap) { channel in
+                try maker.make(on: channel)
+            }
+            return Hop(handler, on: winner.dialled.channel, steps: stream, permit: winner.permit)
         } catch {
             winner.giveUp()
-            throw self.unreachable(error, plan, "The server at \(winner.address.peerName)")
+            if error is WebSocketError { throw error }
+            throw self.unreachable(error, plan.url, "The server at \(winner.address.peerName)")
         }
     }
 
+    // MARK: Through a proxy
+
+    /// Connects through one of the proxy's addresses.
+    mutating func dial(_ plan: ClientPlan, through proxy: Proxy, at addresses: [SocketAddress]) async throws -> Hop {
+        // R-C1, D38
+        let places = ConnectPlace.through(proxyTo: plan.url.host)
+        guard var permit = await self.gate.permit(for: places, until: self.deadline, on: self.eventLoop) else {
+            try Task.checkCancellation()
+            throw self.notComplete()
+        }
+        do {
+            let (stream, steps) = AsyncStream.makeStream(of: ClientSession.Step.self)
+            let (handler, channel) = try await self.tunnel(plan, through: proxy, at: addresses, &permit, steps)
+            return Hop(handler, on: channel, steps: stream, permit: permit)
+        } catch {
+            permit.giveBack()
+            guard var error = error as? WebSocketError else { throw error }
+            error.url = error.url ?? plan.url
+            error.phase = error.phase ?? .connect
+            throw error
+        }
+    }
+
+    /// The end of one connection to a proxy.
+    private enum Tunnelled {
+        case open(NIOLoopBound<ConnectionHandler>)
+        /// Once more through a fresh connection, with this answer to the proxy's challenge.
+        case again(authorization: String?)
+    }
+
+    private mutating func tunnel(
+        _ plan: ClientPlan,
+        through proxy: Proxy,
+        at addresses: [SocketAddress],
+        _ permit: inout ConnectPermit,
+        _ steps: AsyncStream<ClientSession.Step>.Continuation
+    ) async throws -> (NIOLoopBound<ConnectionHandler>, any Channel) {
+        var limit = min(self.deadline, .now() + TimeAmount(self.configuration.timeouts.connect))
+        let proxyTLS = proxy.kind == .https ? try self.tls(self.configuration.proxyTLS, proxy.host, .proxy) : nil
+        _ = try self.handler(for: plan, steps: steps)
+        var authorization = self.authorization(for: proxy)
+        var addresses = addresses
+        /// The address at which the proxy was reached, and is to be reached again.
+        var known: SocketAddress?
+        var failure: WebSocketError?
+        // Each turn but the first follows a challenge, and these are counted, or an address that is of no use.
+        while true {
+            let tunnel = try Tunnel(
+                through: proxy,
+                to: plan.url,
+                authorization: authorization,
+                limits: self.configuration.limits.ofConnection
+            )
+            let winner: AddressRace.Winner
+            do {
+                let candidates = known.map { [$0] } ?? addresses
+                winner = try await self.race(candidates, takesPlaces: false, within: limit - .now())
+            } catch let lost as AddressRace.Lost {
+                throw failure ?? self.unreachable(lost.reason, proxy, plan.url)
+            }
+            self.info.peer = winner.address.peerName
+            let channel = winner.dialled.channel
+            do {
+                let outcome = try await withTaskCancellationHandler {
+                    let connection = try await winner.dialled.tunnel(
+                        tunnel,
+                        through: proxy,
+                        tls: proxyTLS,
+                        deadline: limit,
+                        tap: self.configuration.makeTap
+                    )
+                    return try await self.follow(connection, plan, proxy, limit: &limit, &permit, steps)
+                } onCancel: {
+                    channel.close(promise: nil)
+                }
+                switch outcome {
+                case .open(let handler): return (handler, channel)
+                case .again(let value): authorization = value
+                }
+                known = winner.address
+                channel.close(promise: nil)
+            } catch let error as WebSocketError where error.code == .tlsFailed && error.phase == .connect {
+                // No TLS with one address of the proxy: another may do.
+                channel.close(promise: nil)
+                failure = failure ?? error
+                known = nil
+                addresses.removeAll { $0 == winner.address }
+                if addresses.isEmpty { throw failure ?? error }
+            } catch {
+                channel.close(promise: nil)
+                if error is WebSocketError || error is CancellationError { throw error }
+                throw self.unreachable(error, proxy, plan.url)
+            }
+        }
+    }
+
+    /// From the connected proxy to the handler in its place, or to where a fresh connection is needed.
+    private mutating func follow(
+        _ connection: ProxyConnection,
+        _ plan: ClientPlan,
+        _ proxy: Proxy,
+        limit: inout NIODeadline,
+        _ permit: inout ConnectPermit,
+        _ steps: AsyncStream<ClientSession.Step>.Continuation
+    ) async throws -> Tunnelled {
+        for await step in connection.steps {
+            switch step {
+            case .challenge(let response, let staysOpen):
+                // Others may connect to this host, and no time passes, while a person is asked.
+                permit.giveBack()
+                let before = self.deadline
+                let value = try await self.answer(response, of: proxy).authorization.value
+                limit = limit + (self.deadline - before)
+                permit = try await self.permit(after: permit)
+                guard staysOpen, try await connection.answer(value, deadline: limit) else {
+                    return .again(authorization: value)
+                }
+            case .retry:
+                return .again(authorization: self.authorization(for: proxy))
+            case .failed(let error):
+                throw error
+            case .established(let head):
+                if let head { try self.attempt.accepted(head, of: proxy) }
+                let tls = try plan.url.isSecure ? self.tls(for: plan.url) : nil
+                // Made now: where somebody was asked meanwhile, the deadline has moved and the count of challenges too.
+                var plan = plan
+                plan.challenges = self.attempt.authenticator.count
+                let maker = try self.handler(for: plan, steps: steps)
+                return .open(try await connection.enter(tls: tls) { try maker.make(on: $0) })
+            }
+        }
+        try Task.checkCancellation()
+        throw WebSocketError(
+            .connectFailed,
+            "The proxy \(proxy) closed the connection.",
+            detail: .throughProxy,
+            phase: .connect
+        )
+    }
+
+    // MARK: TCP and TLS
+
     /// Connects to the first of these addresses that answers, over TCP and no more.
     /// - Parameter takesPlaces: as ``AddressRace/takesPlaces``.
-    func race(
+    private func race(
         _ addresses: [SocketAddress],
         takesPlaces: Bool = true,
         within bound: TimeAmount
@@ -108,60 +193,20 @@ extension ConnectLoop {
         ).run()
     }
 
-    /// What makes the handler of a hop's connection, once there is a channel for it.
-    func handler(
-        for plan: ClientPlan,
-        steps: AsyncStream<ClientSession.Step>.Continuation
-    ) throws -> @Sendable (any Channel) throws -> ConnectionHandler {
-        let configuration = self.configuration
-        let info = self.info
-        let deadline = self.deadline
-        var settings = Connection.Settings()
-        settings.limits = configuration.limits.ofConnection
-        settings.timeouts = configuration.timeouts.ofConnection
-        settings.keepAlive = configuration.keepAlive
-        settings.delivery = configuration.delivery
-        settings.isObserved = configuration.observe != nil
-        let shared = settings
-        let makeMessageHandler = self.makeMessageHandler
-        // Checked here, so that what a caller put wrong is thrown before anything is dialled.
-        var generator = SystemRandomNumberGenerator()
-        let key = AcceptKey.makeKey(using: &generator)
-        let asked = plan.withKeys(using: &generator)
-        _ = try Connection(client: asked, settings: shared, key: key, deadline: deadline, now: .now())
-        return { channel in
-            let connection = try Connection(
-                client: asked,
-                settings: shared,
-                key: key,
-                deadline: deadline,
-                now: .now()
-            )
-            let session = ClientSession(
-                steps: steps,
-                channel: channel,
-                info: info,
-                usesTLS: plan.url.isSecure,
-                configuration: configuration
-            )
-            session.makeMessageHandler = makeMessageHandler
-            return ConnectionHandler(
-                connection: connection,
-                delegate: session,
-                eventLoop: channel.eventLoop,
-                usesTLS: plan.url.isSecure
-            )
-        }
-    }
-
-    /// Why nothing could be connected to at an address.
-    func unreachable(_ error: any Error, _ plan: ClientPlan, _ place: String) -> WebSocketError {
+    /// The error of an address that cannot be connected to.
+    /// - Parameter place: the name of the address in a sentence.
+    private func unreachable(_ error: any Error, _ url: WebSocketURL, _ place: String) -> WebSocketError {
         if case .connectTimeout = error as? ChannelError {
-            return self.timeout(plan.url, "\(place) did not accept a connection in time.")
+            return WebSocketError(
+                .timeout,
+                "\(place) did not accept a connection in time.",
+                url: url,
+                phase: .connect
+            )
         }
         if error is AddressRace.NoTurn { return self.notComplete() }
-        var failure = TransportFailure.describe(error, usesTLS: plan.url.isSecure)
-        failure.url = plan.url
+        var failure = TransportFailure.describe(error, usesTLS: url.isSecure)
+        failure.url = url
         failure.phase = .connect
         if failure.code == .connectFailed, self.configuration.connectTo != nil {
             // It is not the place that the URL names.
@@ -171,11 +216,20 @@ extension ConnectLoop {
         return failure
     }
 
+    private func unreachable(_ error: any Error, _ proxy: Proxy, _ url: WebSocketURL) -> WebSocketError {
+        var failure = self.unreachable(error, url, "The proxy \(proxy)")
+        if failure.code != .timeout {
+            failure.message = "The proxy \(proxy) cannot be reached: \(TransportFailure.reason(error))."
+            failure.detail = .throughProxy
+        }
+        return failure
+    }
+
     /// Each hop has a context of its own and verifies the host of its own URL (threat F13).
-    func tls(for url: WebSocketURL) throws -> ClientTLS {
+    private func tls(for url: WebSocketURL) throws -> ClientTLS {
         var tls = self.configuration.tls
         if !self.attempt.presentsClientCertificate {
-            // Who we are is as much a credential as a password (threat F1).
+            // A client certificate is as much a credential as a password (threat F1).
             tls.certificateChain = []
             tls.privateKey = nil
             tls.sslContextCallback = nil
@@ -185,24 +239,12 @@ extension ConnectLoop {
         return try self.tls(tls, url.host, .server)
     }
 
-    func tls(_ tls: TLSConfiguration, _ host: String, _ peer: ClientTLS.Peer) throws -> ClientTLS {
+    private func tls(_ tls: TLSConfiguration, _ host: String, _ peer: ClientTLS.Peer) throws -> ClientTLS {
         do {
             return try ClientTLS(tls, to: host, of: peer)
         } catch {
-            let what = peer == .server ? "The TLS configuration" : "The TLS configuration for the proxy"
-            throw WebSocketError(.tlsFailed, "\(what) cannot be used: \(error).", url: self.attempt.url, phase: .tls)
+            let subject = peer == .server ? "The TLS configuration" : "The TLS configuration for the proxy"
+            throw WebSocketError(.tlsFailed, "\(subject) cannot be used: \(error).", url: self.attempt.url, phase: .tls)
         }
-    }
-
-    /// The whole connect has taken too long.
-    func notComplete() -> WebSocketError {
-        self.timeout(
-            self.attempt.url,
-            "The connect was not complete within \(self.configuration.timeouts.total.words)."
-        )
-    }
-
-    func timeout(_ url: WebSocketURL, _ message: String) -> WebSocketError {
-        WebSocketError(.timeout, message, url: url, phase: .connect)
     }
 }

@@ -1,5 +1,10 @@
-// The hops of one connect: dial, both handshakes, and on to the next where a response says so, all within one bound
-// in time that stands still while a person is asked.
+// One connect over all its hops: dial, both handshakes, and on to the next hop where a response says so, all within one
+// bound in time that stands still while a person is asked. The decisions are those of the sans-I/O `ConnectAttempt`,
+// `ChallengeDialogue` and `HopCourse`; this loop dials, asks the caller and waits.
+//
+//   hop ──▶ dial ──▶ follow ──▶ open: the socket
+//    ▲                 │
+//    └── next hop ◀────┴─ an answer that needs a fresh connection, or a redirect
 
 import KHPProtocol
 import KHPWebSocket
@@ -11,70 +16,94 @@ struct ConnectLoop {
     let configuration: WebSocketClient.Configuration
     let gate: ConnectGate
     let eventLoop: any EventLoop
-    var attempt: ClientAttempt
+    var attempt: ConnectAttempt
+    /// The end of the whole connect; it moves by the time that answers to challenges take.
     var deadline: NIODeadline
-    var hops = 0
-    var hasWarned = false
-    /// The redirect that led to the next hop, until it was permitted.
-    var redirected: RedirectStep?
-    /// The addresses that were permitted, by authority.
-    var permitted: [String: [SocketAddress]] = [:]
-    /// A number for the cookies that the last opening request could carry; another one means that they have changed.
-    var cookiesSent = 0
+    /// How many hops have begun, those of earlier connects of a series among them.
+    var hops: Int
+    var cookies: ConnectCookies
+    var consent: RedirectConsent
     /// With which credentials each proxy of this connect was last used, by host and port.
     var proxies: [String: Proxy] = [:]
+    /// True once a warning has told that credentials go without TLS.
+    var hasWarned = false
     var info = ConnectionInfo(id: 0, role: .client, peer: "")
-    /// Makes what takes the messages on the event loop; `nil` where the socket's owner takes them.
-    var makeMessageHandler: (@Sendable () -> any MessageHandler)?
+    /// Makes the taker of the messages on the event loop; `nil` where the socket's owner takes them.
+    private let makeMessageHandler: (@Sendable () -> any MessageHandler)?
 
-    static let connections = Atomic<UInt64>(0)
+    private static let connections = Atomic<UInt64>(0)
 
+    /// The end of a hop.
+    private enum End {
+        case open(WebSocket)
+        /// On to the next hop, with the answer to a challenge where one waits for a fresh connection.
+        case next(carrying: ChallengeAnswer?)
+    }
+
+    /// - Parameter hops: how many hops earlier connects of a series have begun.
     init(
         configuration: WebSocketClient.Configuration,
         gate: ConnectGate,
         eventLoop: any EventLoop,
-        attempt: ClientAttempt
+        attempt: ConnectAttempt,
+        hops: Int = 0,
+        makeMessageHandler: (@Sendable () -> any MessageHandler)? = nil
     ) {
         self.configuration = configuration
         self.gate = gate
         self.eventLoop = eventLoop
         self.attempt = attempt
+        self.hops = hops
+        self.makeMessageHandler = makeMessageHandler
+        self.cookies = ConnectCookies(configuration.cookies)
+        self.consent = RedirectConsent(configuration.redirects.permit, pending: attempt.moved?.step)
         self.deadline = .now() + TimeAmount(configuration.timeouts.total)
     }
 
+    /// Runs the connect to its end.
+    /// - Throws: ``WebSocketError``, or `CancellationError`.
     mutating func run() async throws -> WebSocket {
         do {
-            while true {
-                try Task.checkCancellation()
-                do {
-                    if let socket = try await self.hop() { return socket }
-                } catch let error as WebSocketError {
-                    guard self.attempt.fallBack(after: error) else { throw error }
-                    self.configuration.logger?.notice(
-                        "the server does not speak the dialect; trying another",
-                        metadata: ["dialect": "\(self.attempt.plan.dialect)", "error": "\(error)"]
-                    )
-                }
-            }
-        } catch let error as WebSocketError where !Task.isCancelled {
-            let error = self.attempt.explained(error)
-            self.observe(.failed(error))
-            self.configuration.logger?.debug("connect failed", metadata: ["error": "\(error)"])
-            throw error
-        } catch  where Task.isCancelled || error is CancellationError {
-            // Whatever a connection says that was dropped for it.
-            let error = self.attempt.explained(
-                WebSocketError(.cancelled, "The connect was cancelled.", url: self.attempt.url)
-            )
-            self.observe(.failed(error))
-            throw CancellationError()
+            return try await self.runHops()
         } catch {
-            var error = TransportFailure.describe(error, usesTLS: self.attempt.url.isSecure)
-            error.url = error.url ?? self.attempt.url
-            error = self.attempt.explained(error)
-            self.observe(.failed(error))
-            throw error
+            let failure = self.attempt.explained(self.failure(of: error))
+            self.observe(.failed(failure))
+            self.configuration.logger?.debug("connect failed", metadata: ["error": "\(failure)"])
+            throw failure.code == .cancelled ? CancellationError() : failure
         }
+    }
+
+    private mutating func runHops() async throws -> WebSocket {
+        var answer: ChallengeAnswer?
+        while true {
+            try Task.checkCancellation()
+            do {
+                switch try await self.hop(carrying: answer) {
+                case .open(let socket): return socket
+                case .next(let carried): answer = carried
+                }
+            } catch let error as WebSocketError {
+                guard self.attempt.fallBack(after: error) else { throw error }
+                answer = nil
+                self.configuration.logger?.notice(
+                    "the server does not speak the dialect; trying another",
+                    metadata: ["dialect": "\(self.attempt.plan.dialect)", "error": "\(error)"]
+                )
+            }
+        }
+    }
+
+    /// The error of a connect, whatever was thrown. A cancelled one says so, whatever a connection says that was dropped
+    /// for it.
+    private func failure(of error: any Error) -> WebSocketError {
+        if Task.isCancelled || error is CancellationError {
+            return WebSocketError(.cancelled, "The connect was cancelled.", url: self.attempt.url)
+        }
+        if error is CallerQuestion.Unanswered { return self.notComplete() }
+        if let error = error as? WebSocketError { return error }
+        var failure = TransportFailure.describe(error, usesTLS: self.attempt.url.isSecure)
+        failure.url = failure.url ?? self.attempt.url
+        return failure
     }
 
     func observe(_ event: ConnectionEvent) {
@@ -83,18 +112,18 @@ struct ConnectLoop {
 
     // MARK: One hop
 
-    /// - Returns: the open socket, or `nil` when another hop is to be tried.
-    mutating func hop() async throws -> WebSocket? {
+    private mutating func hop(carrying answer: ChallengeAnswer?) async throws -> End {
         self.hops += 1
-        var plan = self.attempt.nextPlan(clientNonce: Self.makeNonce)
-        self.addCookies(to: &plan)
+        var plan = self.attempt.nextPlan(carrying: answer, clientNonce: Self.makeNonce)
+        plan.takesCookies = self.cookies.areTaken
+        plan.cookies = self.cookies.header(for: plan.url, scope: self.attempt.cookieScope)
         self.warnWithoutTLS(plan)
         self.info = ConnectionInfo(
             id: Self.connections.wrappingAdd(1, ordering: .relaxed).newValue,
             role: .client,
             peer: ""
         )
-        // Another server may be behind another proxy, or behind none. What is to be dialled instead is dialled directly.
+        // Another server may be behind another proxy, or behind none. A configured other place is dialled directly.
         let proxy = self.configuration.connectTo == nil ? try self.configuration.proxy.proxy(for: plan.url) : nil
         self.observe(.connecting(url: plan.url, attempt: self.hops, proxy: proxy))
         if plan.dialect != .rfc6455, !plan.url.isSecure {
@@ -104,119 +133,181 @@ struct ConnectLoop {
                 metadata: ["dialect": "\(plan.dialect)", "origin": "\(plan.url.origin)"]
             )
         }
-        let addresses = AddressOrder.interleaved(
-            try await self.permittedAddresses(
-                of: plan.url,
-                through: proxy,
-                until: min(self.deadline, .now() + TimeAmount(self.configuration.timeouts.connect))
-            )
-        )
-        guard !addresses.isEmpty else {
-            throw WebSocketError(.connectFailed, "The host has no address.", url: plan.url, phase: .connect)
-        }
-        let (stream, steps) = AsyncStream.makeStream(of: ClientSession.Step.self)
-        let (channel, permit) =
+        let addresses = try await self.addresses(of: plan.url, through: proxy)
+        let hop =
             if let proxy {
-                try await self.dial(plan, through: proxy, at: addresses, steps: steps)
+                try await self.dial(plan, through: proxy, at: addresses)
             } else {
-                try await self.dial(plan, to: addresses, steps: steps)
+                try await self.dial(plan, to: addresses)
             }
         return try await withTaskCancellationHandler {
-            try await self.follow(stream, channel: channel, permit: permit)
+            try await self.follow(hop)
         } onCancel: {
-            Self.drop(channel)
+            hop.abandon()
         }
     }
 
-    // MARK: The steps of a connection
+    /// The addresses to dial, in their order.
+    private mutating func addresses(of url: WebSocketURL, through proxy: Proxy?) async throws -> [SocketAddress] {
+        let lookUp = HostLookUp(self.configuration, eventLoop: self.eventLoop)
+        let limit = min(self.deadline, .now() + TimeAmount(self.configuration.timeouts.connect))
+        let question = self.question
+        let addresses = try await self.consent.addresses(of: url, isProxied: proxy != nil, question) {
+            try await lookUp.addresses(of: url, through: proxy, until: limit)
+        }
+        guard !addresses.isEmpty else {
+            throw WebSocketError(.connectFailed, "The host has no address.", url: url, phase: .connect)
+        }
+        return AddressOrder.interleaved(addresses)
+    }
 
-    mutating func follow(
-        _ stream: AsyncStream<ClientSession.Step>,
-        channel: any Channel,
-        permit: ConnectPermit
-    ) async throws -> WebSocket? {
-        var next: HopOutcome?
-        var failure: WebSocketError?
-        var permit = permit
-        defer { permit.giveBack() }
-        // Whether the answer to a challenge of the opening handshake goes out on a fresh connection.
-        var answersAfresh = false
-        for await step in stream {
+    /// A question to the caller, who may take the rest of the connect's time.
+    private var question: CallerQuestion { CallerQuestion(deadline: self.deadline, eventLoop: self.eventLoop) }
+
+    // MARK: The steps of a hop
+
+    private mutating func follow(_ hop: Hop) async throws -> End {
+        var hop = hop
+        defer { hop.permit.giveBack() }
+        var course = HopCourse()
+        for await step in hop.steps {
             switch step {
             case .established(let head):
-                permit.giveBack()
+                hop.permit.giveBack()
                 try self.attempt.accepted(head)
-                self.keepCookies(of: head)
+                self.cookies.keep(self.attempt.earlyCookies(of: head), from: self.attempt.url)
             case .opened(let socket):
-                return socket
+                return .open(socket)
             case .challenge(let response, let layer):
                 do {
-                    // Others may connect to this address while a person is asked.
-                    permit.giveBack()
-                    if layer == .opening { self.keepCookies(of: response) }
-                    try await self.answer(response, layer: layer)
-                    if layer == .extended {
-                        try await self.replayExtended(on: channel)
-                    } else {
-                        answersAfresh = true
-                        permit = try await self.permit(after: permit)
-                        answersAfresh = try await !self.replayOpening(on: channel)
-                    }
+                    try await self.answer(response, in: layer, on: &hop, &course)
                 } catch let error as WebSocketError {
-                    failure = failure ?? error
-                    try? await self.end(channel)
-                } catch is ChannelPipelineError, is ChannelError {
-                    // The connection is gone meanwhile; the steps that follow say how.
+                    course.failed(error)
+                    try? await hop.close(ChallengeDialogue.closeCode(after: error))
                 }
             case .ended(let outcome):
                 // The old connection is closed before the next begins, but a peer that does not answer is not waited for.
-                next = outcome
+                course.ended(outcome)
                 if outcome.layer == .opening { self.keepCookies(of: outcome.response) }
-                self.boundLeaving(channel, .milliseconds(300))
+                hop.endsWithin(.milliseconds(300))
             case .failed(let error):
                 if error.code == .openingRefused, let response = error.response { self.keepCookies(of: response) }
-                failure = failure ?? error
-                self.boundLeaving(channel)
+                course.failed(error)
+                hop.endsWithin(.seconds(1))
             case .closed:
                 break
             }
         }
-        permit.giveBack()
+        hop.permit.giveBack()
         try Task.checkCancellation()
-        if let failure { throw failure }
-        if answersAfresh { return nil }
-        guard let next else {
-            throw WebSocketError(
-                .closedDuringHandshake,
-                "The connection ended before the handshake was complete.",
-                url: self.attempt.url
-            )
-        }
-        switch next.kind {
-        case .challenge: try await self.answer(next.response, layer: next.layer)
-        case .replayLost: break
-        case .choose, .redirect, .balancer, .upgrade: try await self.redirect(next)
-        }
-        return nil
-    }
-
-    /// Ends a connection that is not open yet. One that is belongs to whoever gets the socket, who closes it properly.
-    private static func drop(_ channel: any Channel) {
-        channel.pipeline.handler(type: ConnectionHandler.self).map(\.isDelivering).whenComplete { isDelivering in
-            if case .success(true) = isDelivering { return }
-            channel.close(promise: nil)
+        switch try course.end(at: self.attempt.url) {
+        case .again(let answer): return .next(carrying: answer)
+        case .challenged(let response, let layer):
+            return .next(carrying: try await self.answer(response, in: layer))
+        case .redirected(let outcome):
+            try await self.redirect(outcome)
+            return .next(carrying: nil)
         }
     }
 
-    /// A peer that does not answer our close frame does not keep the descriptor, nor the caller, for long.
-    func boundLeaving(_ channel: any Channel, _ patience: TimeAmount = .seconds(1)) {
-        channel.eventLoop.scheduleTask(in: patience) { channel.close(promise: nil) }
+    /// Answers a challenge while the connection waits for it.
+    private mutating func answer(
+        _ response: HandshakeResponse,
+        in layer: HandshakeLayer,
+        on hop: inout Hop,
+        _ course: inout HopCourse
+    ) async throws {
+        // Others may connect to this address while a person is asked.
+        hop.permit.giveBack()
+        if layer == .opening { self.keepCookies(of: response) }
+        let answer = try await self.answer(response, in: layer)
+        switch layer {
+        case .extended:
+            try await hop.answer(answer, until: self.deadline)
+        case .opening:
+            course.holds(answer)
+            hop.permit = try await self.permit(after: hop.permit)
+            var (replay, after) = self.attempt.replay(answer, clientNonce: Self.makeNonce())
+            // The 401 may have changed them (D44).
+            replay.cookies = self.cookies.header(for: self.attempt.url, scope: self.attempt.cookieScope)
+            guard try await hop.answer(replay, key: Self.makeNonce(), until: self.deadline) else { return }
+            course.sent()
+            self.attempt = after
+        }
     }
 
-    func end(_ channel: any Channel) async throws {
-        try await channel.pipeline.handler(type: ConnectionHandler.self).map { handler in
-            handler.close(code: .normalClosure, reason: "")
-        }.get()
-        self.boundLeaving(channel)
+    /// The right to be in CONNECTING state once more (R-C1).
+    func permit(after permit: ConnectPermit) async throws -> ConnectPermit {
+        if let permit = await permit.again(until: self.deadline, on: self.eventLoop) { return permit }
+        try Task.checkCancellation()
+        throw self.notComplete()
+    }
+
+    private func keepCookies(of response: HandshakeResponse) {
+        self.cookies.keep(self.attempt.earlyCookies(of: response), from: self.attempt.url)
+    }
+
+    private mutating func redirect(_ outcome: HopOutcome) async throws {
+        var choice: String?
+        if let alternatives = self.attempt.alternatives(of: outcome), let choose = self.configuration.redirects.choose {
+            choice = try await self.question.ask { await choose(alternatives) }
+        }
+        let cookies = self.cookies
+        let step = try self.attempt.follow(
+            outcome,
+            choice: choice,
+            cookies: { cookies.state(for: $0) },
+            cookiesSent: cookies.sent
+        )
+        guard let step else { return }
+        self.observe(.redirect(from: step.from, to: step.to, status: step.status, layer: step.layer))
+        self.consent.follows(step)
+    }
+
+    // MARK: What a hop is made of
+
+    /// The maker of a hop's handler. Checks the plan now, so that what a caller put wrong is thrown before anything is
+    /// dialled.
+    func handler(
+        for plan: ClientPlan,
+        steps: AsyncStream<ClientSession.Step>.Continuation
+    ) throws -> HopHandler {
+        let configuration = self.configuration
+        var settings = Connection.Settings()
+        settings.limits = configuration.limits.ofConnection
+        settings.timeouts = configuration.timeouts.ofConnection
+        settings.keepAlive = configuration.keepAlive
+        settings.delivery = configuration.delivery
+        settings.isObserved = configuration.observe != nil
+        var generator = SystemRandomNumberGenerator()
+        let handler = HopHandler(
+            plan: plan.withKeys(using: &generator),
+            key: AcceptKey.makeKey(using: &generator),
+            settings: settings,
+            deadline: self.deadline,
+            info: self.info,
+            steps: steps,
+            cookies: self.cookies,
+            observer: configuration.observe,
+            makeMessageHandler: self.makeMessageHandler
+        )
+        _ = try Connection(client: handler.plan, settings: settings, key: handler.key, deadline: nil, now: .now())
+        return handler
+    }
+
+    /// Fresh randomness: for Digest, and for keys.
+    static func makeNonce() -> String {
+        var generator = SystemRandomNumberGenerator()
+        return AcceptKey.makeKey(using: &generator)
+    }
+
+    /// The error of a connect that has taken too long.
+    func notComplete() -> WebSocketError {
+        WebSocketError(
+            .timeout,
+            "The connect was not complete within \(self.configuration.timeouts.total.words).",
+            url: self.attempt.url,
+            phase: .connect
+        )
     }
 }

@@ -84,11 +84,9 @@ public struct WebSocketClient: Sendable {
             configuration: self.configuration,
             gate: self.gate,
             eventLoop: self.eventLoopGroup.next(),
-            attempt: try self.plan(url, subprotocols, moved: earlier.moved)
+            attempt: try self.attempt(url, subprotocols, moved: earlier.moved),
+            hops: earlier.hops
         )
-        loop.hops = earlier.hops
-        // Whoever is asked about redirects is asked about this one again: the name may mean another address by now.
-        loop.redirected = earlier.moved?.step
         defer { earlier = EarlierConnects(hops: loop.hops, moved: loop.attempt.moved) }
         return try await loop.run()
     }
@@ -108,24 +106,24 @@ public struct WebSocketClient: Sendable {
         subprotocols: [String] = [],
         messageHandler: @escaping @Sendable () -> any MessageHandler
     ) async throws -> CloseInfo {
-        var attempt = ConnectLoop(
+        var loop = ConnectLoop(
             configuration: self.configuration,
             gate: self.gate,
             eventLoop: self.eventLoopGroup.next(),
-            attempt: try self.plan(url, subprotocols)
+            attempt: try self.attempt(url, subprotocols),
+            makeMessageHandler: messageHandler
         )
-        attempt.makeMessageHandler = messageHandler
-        let socket = try await attempt.run()
+        let socket = try await loop.run()
         let end = await socket.closedOrLeft()
         try Task.checkCancellation()
         return end
     }
 
-    private func plan(
+    private func attempt(
         _ url: String,
         _ subprotocols: [String],
         moved: PermanentMove? = nil
-    ) throws(WebSocketError) -> ClientAttempt {
+    ) throws(WebSocketError) -> ConnectAttempt {
         let configuration = self.configuration
         var plan = ClientPlan(url: try WebSocketURL(url))
         plan.dialect = configuration.dialect
@@ -151,7 +149,7 @@ public struct WebSocketClient: Sendable {
             allowsDowngrade: configuration.authentication.allowsDowngrade,
             preemptive: configuration.authentication.preemptive
         )
-        return ClientAttempt(
+        return ConnectAttempt(
             plan,
             redirects: redirects,
             authenticator: authenticator,

@@ -209,8 +209,10 @@ package final class ConnectionHandler: ChannelInboundHandler {
     /// Whether the application has taken the socket.
     package var isDelivering: Bool { if case .none = self.sink { false } else { true } }
 
-    /// Where messages go from now on.
+    /// Where messages go from now on. An inbox holds the answer to the peer's close frame back until the application has
+    /// taken what came before it.
     package func deliver(to sink: Sink) {
+        if case .inbox = sink { self.connection.holdsClose = true }
         self.sink = sink
     }
 
@@ -301,6 +303,16 @@ package final class ConnectionHandler: ChannelInboundHandler {
             bound.value.drive()
             bound.value.flush()
         }
+    }
+
+    /// Tells the connection something that does not come through the channel, such as the session's answer to what it
+    /// asked, and goes on from where it waited.
+    package func tell<Answer>(_ body: (inout Connection, NIODeadline) -> Answer) -> Answer {
+        let now = NIODeadline.now()
+        let answer = body(&self.connection, now)
+        self.drive(now: now)
+        self.flush()
+        return answer
     }
 
     /// After an answer of the session: go on from where the connection waited.

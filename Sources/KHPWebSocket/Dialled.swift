@@ -16,11 +16,12 @@ package struct Dialled: Sendable {
     package let channel: any Channel
 
     /// Puts the connection's handler in place, behind TLS where `tls` is given.
+    /// - Returns: the handler.
     package func take(
         tls: ClientTLS?,
         tap: Dialer.Tap?,
         makeHandler: @escaping @Sendable (any Channel) throws -> ConnectionHandler
-    ) async throws {
+    ) async throws -> NIOLoopBound<ConnectionHandler> {
         try await self.take(tap) { pipeline, holder in
             if let tls { try tls.add(to: pipeline, name: Dialer.tlsName, after: holder) }
             return try makeHandler(self.channel)
@@ -36,25 +37,18 @@ package struct Dialled: Sendable {
         tap: Dialer.Tap?
     ) async throws -> ProxyConnection {
         let (steps, continuation) = AsyncStream.makeStream(of: TunnelHandler.Step.self)
-        let eventLoop = self.channel.eventLoop
-        let handler = try await eventLoop.submit {
-            NIOLoopBound(
-                TunnelHandler(tunnel: tunnel, proxy: proxy, deadline: deadline, steps: continuation),
-                eventLoop: eventLoop
-            )
-        }.get()
-        try await self.take(tap) { pipeline, holder in
+        let handler = try await self.take(tap) { pipeline, holder in
             if let tls { try tls.add(to: pipeline, after: holder) }
-            return handler.value
+            return TunnelHandler(tunnel: tunnel, proxy: proxy, deadline: deadline, steps: continuation)
         }
         return ProxyConnection(channel: self.channel, handler: handler, steps: steps)
     }
 
     /// - Parameter add: puts TLS behind the handler it is given, and says what stands last.
-    private func take(
+    private func take<Handler: ChannelHandler & SendableMetatype>(
         _ tap: Dialer.Tap?,
-        _ add: @escaping @Sendable (ChannelPipeline.SynchronousOperations, HoldingHandler) throws -> any ChannelHandler
-    ) async throws {
+        _ add: @escaping @Sendable (ChannelPipeline.SynchronousOperations, HoldingHandler) throws -> Handler
+    ) async throws -> NIOLoopBound<Handler> {
         try await self.channel.eventLoop.submit {
             let pipeline = self.channel.pipeline.syncOperations
             // A channel that has closed has no handlers any more.
@@ -72,6 +66,7 @@ package struct Dialled: Sendable {
             try holder.check()
             try pipeline.addHandler(handler)
             holder.leave(pipeline)
+            return NIOLoopBound(handler, eventLoop: self.channel.eventLoop)
         }.get()
     }
 }
@@ -101,9 +96,10 @@ package struct ProxyConnection: Sendable {
     package func enter(
         tls: ClientTLS?,
         makeHandler: @escaping @Sendable (any Channel) throws -> ConnectionHandler
-    ) async throws {
+    ) async throws -> NIOLoopBound<ConnectionHandler> {
         try await self.channel.eventLoop.submit {
-            try self.handler.value.enter(tls: tls, makeHandler: makeHandler)
+            let handler = try self.handler.value.enter(tls: tls, makeHandler: makeHandler)
+            return NIOLoopBound(handler, eventLoop: self.channel.eventLoop)
         }.get()
     }
 }

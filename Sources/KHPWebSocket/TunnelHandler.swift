@@ -214,7 +214,7 @@ package final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandle
     package func enter(
         tls: ClientTLS?,
         makeHandler: (any Channel) throws -> ConnectionHandler
-    ) throws {
+    ) throws -> ConnectionHandler {
         guard let context, self.state == .established, context.channel.isActive else {
             throw self.closedAtOnce
         }
@@ -239,6 +239,7 @@ package final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandle
         if inputHasEnded { context.fireUserInboundEventTriggered(ChannelEvent.inputClosed) }
         self.setReading(true, context)
         pipeline.removeHandler(self, promise: nil)
+        return handler
     }
 
     /// What watches the connection stays above TLS.

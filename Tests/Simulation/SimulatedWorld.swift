@@ -236,12 +236,15 @@ struct SimulatedWorld {
             self.note("client answers the challenge")
             let authorization = RequestAuthorization("Basic \(Self.secret)")
             if layer == .extended {
-                self.client.connection.answerChallenge(authorization, deadline: self.now + .seconds(30), now: self.now)
+                self.client.connection.answerChallenge(
+                    authorization,
+                    challenges: 1,
+                    deadline: self.now + .seconds(30),
+                    now: self.now
+                )
             } else {
                 _ = self.client.connection.replayOpening(
-                    authorization,
-                    extended: nil,
-                    cookies: nil,
+                    OpeningReplay(authorization: authorization, challenges: 1),
                     key: "dGhlIHNhbXBsZSBub25jZQ==",
                     deadline: self.now + .seconds(30),
                     now: self.now

@@ -2,9 +2,9 @@
 // shell dials, asks people and counts the time.
 
 import HTTPTypes
-import NIOCore
+package import NIOCore
 
-package struct ClientAttempt: Sendable {
+package struct ConnectAttempt: Sendable {
     /// What the caller asked for, for the first hop.
     private let template: ClientPlan
     package private(set) var url: WebSocketURL
@@ -12,8 +12,6 @@ package struct ClientAttempt: Sendable {
     /// Answers challenges, over all hops; a proxy's as well.
     package var authenticator: Authenticator
     private var trail: [RedirectStep] = []
-    /// The answer to the last challenge, until it is sent.
-    private var prepared: (place: Authenticator.Place, authorization: RequestAuthorization)?
     private let follows308: Bool
     /// The origins that the chain has left: what is theirs stays behind, also where it comes back (threat F2).
     private var departed: Set<String> = []
@@ -82,15 +80,22 @@ package struct ClientAttempt: Sendable {
         return plan
     }
 
-    /// What the next hop asks for. Each call may count a Digest nonce on: to be called once for each hop.
-    /// - Parameter clientNonce: makes fresh randomness.
-    package mutating func nextPlan(clientNonce: () -> String) -> ClientPlan {
+    /// The plan of the next hop. Advances the Digest nonce counts: call it once per hop.
+    /// - Parameters:
+    ///   - answer: the answer to a challenge that no connection has taken yet.
+    ///   - clientNonce: makes fresh randomness.
+    package mutating func nextPlan(carrying answer: ChallengeAnswer? = nil, clientNonce: () -> String) -> ClientPlan {
         var plan = self.plan
         plan.authorization =
-            self.takePrepared(.opening) ?? self.authorization(.opening, clientNonce: clientNonce())
+            self.authorization(of: answer, in: .opening) ?? self.authorization(.opening, clientNonce: clientNonce())
         plan.extendedAuthorization =
-            self.takePrepared(.extended) ?? self.authorization(.extended, clientNonce: clientNonce())
+            self.authorization(of: answer, in: .extended) ?? self.authorization(.extended, clientNonce: clientNonce())
         return plan
+    }
+
+    /// The value of an answer, where this handshake of the hop asked for it.
+    private func authorization(of answer: ChallengeAnswer?, in layer: HandshakeLayer) -> RequestAuthorization? {
+        answer.flatMap { $0.place == self.place(layer) ? $0.authorization : nil }
     }
 
     /// Which stored cookies the next hop may carry (D12).
@@ -169,7 +174,6 @@ package struct ClientAttempt: Sendable {
             // Credentials stay behind when their origin is left, also where the chain comes back to it (threat F2).
             if !target.isSameOrigin(as: from) {
                 self.authenticator.left(from)
-                self.prepared = nil
                 self.departed.insert(from.origin)
             }
             // D41; after a 303 of the opening as well the resource asked for is another one.
@@ -257,85 +261,78 @@ package struct ClientAttempt: Sendable {
 
     // MARK: Challenges
 
-    /// Where a handshake of this hop takes place.
+    /// The place of a handshake of this hop.
     package func place(_ layer: HandshakeLayer) -> Authenticator.Place { .origin(self.url, layer) }
 
     /// The request of a handshake of this hop, as Digest signs it.
     package func target(_ layer: HandshakeLayer) -> Authenticator.Target {
-        switch layer {
-        case .opening: Authenticator.Target(method: "GET", uri: self.plan.openingURL.resource)
+        let plan = self.plan
+        return switch layer {
+        case .opening: Authenticator.Target(method: "GET", uri: plan.openingURL.resource)
         case .extended:
-            Authenticator.Target(
-                method: self.plan.method,
-                uri: self.plan.url.resource,
-                entity: self.plan.body ?? ByteBuffer()
-            )
+            Authenticator.Target(method: plan.method, uri: plan.url.resource, entity: plan.body ?? ByteBuffer())
         }
     }
 
-    /// A 401 or 407: what to answer at once, or the challenges to answer as the handler sees them.
-    package mutating func challenged(
-        by response: HandshakeResponse,
-        at place: Authenticator.Place,
-        target: Authenticator.Target,
-        clientNonce: String
-    ) throws(WebSocketError) -> Authenticator.Challenged {
-        do throws(WebSocketError) {
-            let challenged = try self.authenticator.challenged(
-                by: response,
-                at: place,
+    /// The dialogue about a 401 of this hop.
+    /// - Parameters:
+    ///   - hasHandler: whether there is anybody to ask.
+    ///   - patience: how long the handler may take.
+    package func dialogue(
+        about response: HandshakeResponse,
+        in layer: HandshakeLayer,
+        hasHandler: Bool,
+        patience: Duration,
+        now: NIODeadline
+    ) -> ChallengeDialogue {
+        self.dialogue(about: response, self.place(layer), self.target(layer), hasHandler, patience, now)
+    }
+
+    /// The dialogue about a 407 of a proxy on this hop's way.
+    package func dialogue(
+        about response: HandshakeResponse,
+        of proxy: Proxy,
+        hasHandler: Bool,
+        patience: Duration,
+        now: NIODeadline
+    ) -> ChallengeDialogue {
+        self.dialogue(about: response, Self.place(proxy), self.target(through: proxy), hasHandler, patience, now)
+    }
+
+    private func dialogue(
+        about response: HandshakeResponse,
+        _ place: Authenticator.Place,
+        _ target: Authenticator.Target,
+        _ hasHandler: Bool,
+        _ patience: Duration,
+        _ now: NIODeadline
+    ) -> ChallengeDialogue {
+        ChallengeDialogue(
+            about: response,
+            at: ChallengeDialogue.Position(
+                place: place,
+                target: target,
                 url: self.url,
-                originalURL: self.template.url,
-                target: target,
-                clientNonce: clientNonce
-            )
-            if case .answer(let value, _) = challenged { self.prepare(value, at: place) }
-            return challenged
-        } catch {
-            throw self.withResponse(error, response, place)
-        }
+                originalURL: self.template.url
+            ),
+            hasHandler: hasHandler,
+            patience: patience,
+            now: now
+        )
     }
 
-    /// The value of Authorization or Proxy-Authorization for credentials that a handler gave; refused when they were
-    /// rejected before. For a server's challenge it is also kept until it is taken by ``takePrepared(_:)`` or
-    /// ``nextPlan(clientNonce:)``.
-    package mutating func answer(
-        _ credentials: Credentials,
-        to request: ChallengeRequest,
-        at place: Authenticator.Place,
-        target: Authenticator.Target,
-        response: HandshakeResponse,
-        clientNonce: String
-    ) throws(WebSocketError) -> String {
-        do throws(WebSocketError) {
-            let value = try self.authenticator.answer(
-                credentials,
-                to: request,
-                at: place,
-                target: target,
-                clientNonce: clientNonce
-            )
-            self.prepare(value, at: place)
-            return value
-        } catch {
-            throw self.withResponse(error, response, place)
-        }
+    /// The opening request once more on the same connection, behind its 401, and this attempt as it is once that was
+    /// sent. Where the connection does not take it the attempt stays as it was: no nonce has been counted on then.
+    package func replay(_ answer: ChallengeAnswer, clientNonce: String) -> (
+        request: OpeningReplay, after: ConnectAttempt
+    ) {
+        var after = self
+        let extended = after.authorization(.extended, clientNonce: clientNonce)
+        return (OpeningReplay(authorization: answer.authorization, extended: extended, challenges: answer.count), after)
     }
 
-    private mutating func prepare(_ value: String, at place: Authenticator.Place) {
-        guard case .origin = place else { return }
-        self.prepared = (place, RequestAuthorization(value, proof: self.authenticator.proof(at: place)))
-    }
-
-    /// The answer to the last challenge where this handshake of the hop asked for it. Given once.
-    package mutating func takePrepared(_ layer: HandshakeLayer) -> RequestAuthorization? {
-        guard let prepared, prepared.place == self.place(layer) else { return nil }
-        self.prepared = nil
-        return prepared.authorization
-    }
-
-    /// What a fresh request of this handshake takes along unasked.
-    package mutating func authorization(_ layer: HandshakeLayer, clientNonce: String) -> RequestAuthorization? {
+    /// The value that a fresh request of this handshake sends unasked.
+    private mutating func authorization(_ layer: HandshakeLayer, clientNonce: String) -> RequestAuthorization? {
         let place = self.place(layer)
         let value = self.authenticator.authorization(
             at: place,
@@ -350,47 +347,42 @@ package struct ClientAttempt: Sendable {
         try self.authenticator.accepted(head, at: self.place(.opening))
     }
 
-    /// Nobody could answer, or only with what was refused already.
-    /// - Parameter requests: what was asked for.
-    package func unanswered(
-        _ response: HandshakeResponse,
-        _ requests: [ChallengeRequest],
-        at place: Authenticator.Place,
-        hasHandler: Bool,
-        wasRefused: Bool = false
-    ) -> WebSocketError {
-        let party = place.party
-        let schemes = Self.names(of: requests)
-        let message =
-            wasRefused
-            ? "The \(party) refused the credentials."
-            : hasHandler
-                ? "The \(party) asks for \(schemes)credentials, and there are none to give it."
-                : "The \(party) asks for \(schemes)credentials, and no challenge handler is set."
-        let detail = wasRefused ? WebSocketError.Detail.credentialsRefused : .noCredentials
-        return self.withResponse(Authenticator.failure(message, detail, at: place, self.url), response, place)
+    // MARK: Proxies
+
+    private static func place(_ proxy: Proxy) -> Authenticator.Place { .proxy(authority: proxy.authority) }
+
+    /// Digest signs host and port of a CONNECT (RFC 7616 section 3.4.6, RFC 9112 section 3.2.3).
+    private func target(through proxy: Proxy) -> Authenticator.Target {
+        Authenticator.Target(method: "CONNECT", uri: Tunnel.target(of: self.url))
     }
 
-    /// The schemes of challenges, for a sentence: a few of them, as they may be of any number and length.
-    private static func names(of requests: [ChallengeRequest]) -> String {
-        var names: [String] = []
-        for request in requests where names.count < 4 && request.scheme.utf8.count <= 32 {
-            if !names.contains(request.scheme) { names.append(request.scheme) }
-        }
-        return names.isEmpty ? "" : names.joined(separator: " or ") + " "
+    /// The value that a fresh request to a proxy sends, where the proxy has asked before. Advances the Digest nonce count.
+    package mutating func authorization(for proxy: Proxy, clientNonce: String) -> String? {
+        self.authenticator.authorization(
+            at: Self.place(proxy),
+            target: self.target(through: proxy),
+            clientNonce: clientNonce
+        )
     }
 
-    private func withResponse(
-        _ error: WebSocketError,
-        _ response: HandshakeResponse,
-        _ place: Authenticator.Place
-    ) -> WebSocketError {
-        var error = error
-        error.response = response
-        error.phase = place.phase
-        if error.url == nil { error.url = self.url }
-        return error
+    /// The proxy has opened the tunnel: checks its proof and takes a next nonce (threat G14).
+    package mutating func accepted(_ head: ResponseHead, of proxy: Proxy) throws(WebSocketError) {
+        try self.authenticator.accepted(head, at: Self.place(proxy))
     }
+
+    // MARK: Cookies
+
+    /// The cookies of an opening response that opens nothing: they are kept before the next request goes out (D44).
+    package func earlyCookies(of response: HandshakeResponse) -> [SetCookie] {
+        self.dialects.current.setsCookiesEarly ? response.openingCookies : []
+    }
+
+    /// The cookies of a 101: they are kept however the extended handshake ends (D44).
+    package func earlyCookies(of head: ResponseHead) -> [SetCookie] {
+        self.dialects.current.setsCookiesEarly ? setCookies(in: head) : []
+    }
+
+    // MARK: Errors
 
     /// The error as the caller sees it: a 403 after an answered challenge means that the credentials were refused (D16),
     /// and the way to it is part of it.

@@ -60,6 +60,29 @@ extension ClientPlan {
     }
 }
 
+/// The parts of an opening request that change when it is sent once more, behind its 401.
+package struct OpeningReplay: Sendable {
+    let authorization: RequestAuthorization
+    /// For the extended request.
+    let extended: RequestAuthorization?
+    /// The value of Cookie: the 401 may have set some (D44).
+    package var cookies: String?
+    /// How many challenges the connect has answered with this one.
+    let challenges: Int
+
+    package init(
+        authorization: RequestAuthorization,
+        extended: RequestAuthorization? = nil,
+        cookies: String? = nil,
+        challenges: Int
+    ) {
+        self.authorization = authorization
+        self.extended = extended
+        self.cookies = cookies
+        self.challenges = challenges
+    }
+}
+
 /// The machines of a client's two handshakes.
 struct ClientHandshakes {
     var plan: ClientPlan
@@ -274,23 +297,19 @@ extension Connection {
 
     /// The shell has credentials for a challenge of the opening handshake: the request once more on the same connection.
     /// - Parameters:
-    ///   - extended: for the extended request, in place of what the plan has.
-    ///   - cookies: the value of Cookie, in place of what the plan has: the 401 may have set some (D44).
     ///   - key: a fresh Sec-WebSocket-Key.
     ///   - deadline: the end of the whole connect, moved by the time that the handler took.
     /// - Returns: `false` when the connection cannot be used any more, and ends; a fresh one is to be used.
     package mutating func replayOpening(
-        _ authorization: RequestAuthorization,
-        extended: RequestAuthorization?,
-        cookies: String?,
+        _ replay: OpeningReplay,
         key: String,
         deadline: NIODeadline,
         now: NIODeadline
     ) -> Bool {
         guard self.phase == .opening, var client = self.client, client.challengedAt != nil else { return false }
-        client.plan.authorization = authorization
-        client.plan.extendedAuthorization = extended
-        client.plan.cookies = cookies
+        client.plan.authorization = replay.authorization
+        client.plan.extendedAuthorization = replay.extended
+        client.plan.cookies = replay.cookies
         guard !client.isSpoiled, self.inbound.readableBytes == 0, !self.isInputClosed,
             let opening = try? client.opening(key: key, limits: self.settings.limits)
         else {
@@ -299,7 +318,7 @@ extension Connection {
         }
         client.opening = opening
         client.challengedAt = nil
-        client.plan.challenges += 1
+        client.plan.challenges = replay.challenges
         self.client = client
         self.totalDeadline = deadline
         self.openingDeadline = now + self.settings.waits.opening

@@ -35,16 +35,19 @@ extension Connection {
     }
 
     /// The shell has credentials for the challenge: the replay on the same WebSocket (KHP-E17).
-    /// - Parameter deadline: the end of the whole connect, moved by the time that the handler took.
+    /// - Parameters:
+    ///   - challenges: how many challenges the connect has answered with this one.
+    ///   - deadline: the end of the whole connect, moved by the time that the handler took.
     package mutating func answerChallenge(
         _ authorization: RequestAuthorization,
+        challenges: Int,
         deadline: NIODeadline,
         now: NIODeadline
     ) {
         guard self.phase == .extended, self.client?.challengedAt != nil else { return }
         self.client?.challengedAt = nil
         self.client?.proof = authorization.proof
-        self.client?.plan.challenges += 1
+        self.client?.plan.challenges = challenges
         self.totalDeadline = deadline
         guard let request = self.client?.extended?.authorize(authorization.value, now: now) else { return }
         self.sendExtendedRequest(request)

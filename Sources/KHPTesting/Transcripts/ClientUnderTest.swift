@@ -1,11 +1,12 @@
-// The client's shell around its connections, with a transcript's answers in place of people and networks.
+// The shell of a client, with a transcript's answers in place of people and networks: what is decided is decided by the
+// same values as in the product.
 
 import HTTPTypes
 import KHPProtocol
 import NIOCore
 
 struct ClientUnderTest {
-    private var attempt: ClientAttempt
+    private var attempt: ConnectAttempt
     private let settings: Connection.Settings
     private let logins: [Credentials]
     private let hasHandler: Bool
@@ -16,8 +17,9 @@ struct ClientUnderTest {
     private var cookiesSent = 0
     private var used = 0
     private var error: WebSocketError?
-    /// `true` when the answer to a challenge of the opening handshake waits for a fresh connection.
-    private var answersAfresh = false
+    private var course = HopCourse()
+    /// The answer to a challenge that waits for a fresh connection.
+    private var carried: ChallengeAnswer?
     private(set) var driven: DrivenConnection
 
     init(
@@ -66,7 +68,7 @@ struct ClientUnderTest {
                 follows308: transcript["client.follow-308"] == "yes"
             )
             self.deadline = now + TimeAmount(settings.timeouts.total)
-            self.attempt = ClientAttempt(
+            self.attempt = ConnectAttempt(
                 plan,
                 redirects: redirects,
                 authenticator: Authenticator(limit: settings.limits.challengeRounds)
@@ -96,9 +98,8 @@ struct ClientUnderTest {
         return DrivenConnection(connection, now: now)
     }
 
-    /// An opening response sets these before the next request goes out (D44). Time stands still for cookies.
+    /// Keeps the cookies of an opening response before the next request goes out (D44). Time stands still for cookies.
     private mutating func keepCookies(_ fields: [SetCookie]) {
-        guard self.attempt.plan.dialect.setsCookiesEarly else { return }
         for cookie in fields.compactMap({ Cookie($0, from: self.attempt.url, now: 0) }) {
             self.jar?.set(cookie, now: 0)
         }
@@ -122,69 +123,66 @@ struct ClientUnderTest {
     mutating func proceed() -> Bool {
         guard let (response, layer) = self.driven.challenge else { return false }
         self.driven.challenge = nil
-        if layer == .opening { self.keepCookies(response.openingCookies) }
+        if layer == .opening { self.keepCookies(self.attempt.earlyCookies(of: response)) }
         do throws(WebSocketError) {
-            try self.answer(response, layer: layer)
-            var sent = self.attempt
-            guard let authorization = sent.takePrepared(layer) else { return false }
+            let answer = try self.answer(response, in: layer)
             switch layer {
             case .extended:
-                self.driven.connection.answerChallenge(authorization, deadline: self.deadline, now: self.driven.now)
-                self.attempt = sent
+                self.driven.connection.answerChallenge(
+                    answer.authorization,
+                    challenges: answer.count,
+                    deadline: self.deadline,
+                    now: self.driven.now
+                )
             case .opening:
-                self.answersAfresh = !self.driven.connection.replayOpening(
-                    authorization,
-                    extended: sent.authorization(.extended, clientNonce: Transcript.clientNonce),
-                    cookies: self.cookies(),
+                self.course.holds(answer)
+                var (replay, after) = self.attempt.replay(answer, clientNonce: Transcript.clientNonce)
+                replay.cookies = self.cookies()
+                let isSent = self.driven.connection.replayOpening(
+                    replay,
                     key: Transcript.key,
                     deadline: self.deadline,
                     now: self.driven.now
                 )
-                if !self.answersAfresh { self.attempt = sent }
+                if isSent {
+                    self.course.sent()
+                    self.attempt = after
+                }
             }
         } catch {
-            self.error = self.error ?? error
-            self.driven.connection.close(code: .normalClosure, reason: "", now: self.driven.now)
+            self.course.failed(error)
+            let code = ChallengeDialogue.closeCode(after: error)
+            self.driven.connection.close(code: code, reason: "", now: self.driven.now)
         }
         self.driven.run()
         return true
     }
 
-    private mutating func answer(_ response: HandshakeResponse, layer: HandshakeLayer) throws(WebSocketError) {
-        let place = self.attempt.place(layer)
-        let target = self.attempt.target(layer)
-        let challenged = try self.attempt.challenged(
-            by: response,
-            at: place,
-            target: target,
-            clientNonce: Transcript.clientNonce
-        )
-        guard case .ask(let requests) = challenged else { return }
-        var wasRefused = false
-        for request in requests {
-            // D20: they belong to the origin that was given.
-            guard let credentials = self.credentials(for: request) else { continue }
-            if self.attempt.authenticator.isRefused(credentials, at: place) {
-                wasRefused = true
-                continue
-            }
-            _ = try self.attempt.answer(
-                credentials,
-                to: request,
-                at: place,
-                target: target,
-                response: response,
-                clientNonce: Transcript.clientNonce
-            )
-            return
-        }
-        throw self.attempt.unanswered(
-            response,
-            requests,
-            at: place,
+    private mutating func answer(
+        _ response: HandshakeResponse,
+        in layer: HandshakeLayer
+    ) throws(WebSocketError) -> ChallengeAnswer {
+        var dialogue = self.attempt.dialogue(
+            about: response,
+            in: layer,
             hasHandler: self.hasHandler,
-            wasRefused: wasRefused
+            patience: self.settings.timeouts.challenge,
+            now: self.driven.now
         )
+        var step = dialogue.begin(&self.attempt.authenticator, clientNonce: Transcript.clientNonce)
+        while true {
+            switch step {
+            case .ask(let request):
+                let credentials = self.credentials(for: request)
+                step = dialogue.take(
+                    credentials,
+                    &self.attempt.authenticator,
+                    clientNonce: Transcript.clientNonce
+                )
+            case .send(let answer): return answer
+            case .giveUp(let error, _): throw error
+            }
+        }
     }
 
     private mutating func credentials(for request: ChallengeRequest) -> Credentials? {
@@ -197,19 +195,21 @@ struct ClientUnderTest {
 
     /// The hop is over: where to next, if anywhere.
     private mutating func leave() -> Bool {
-        guard self.error == nil, self.driven.failure == nil else { return false }
-        if self.answersAfresh {
-            self.answersAfresh = false
-            return true
+        guard self.error == nil else { return false }
+        if let head = self.driven.established { self.keepCookies(self.attempt.earlyCookies(of: head)) }
+        if let failure = self.driven.failure { self.course.failed(failure) }
+        if let outcome = self.driven.hop {
+            self.course.ended(outcome)
+            if outcome.layer == .opening { self.keepCookies(self.attempt.earlyCookies(of: outcome.response)) }
         }
-        guard let outcome = self.driven.hop else { return false }
-        if let head = self.driven.established { self.keepCookies(setCookies(in: head)) }
-        if outcome.layer == .opening { self.keepCookies(outcome.response.openingCookies) }
+        guard self.driven.opened == nil, self.driven.hasEnded || self.course.isDecided else { return false }
         do throws(WebSocketError) {
-            switch outcome.kind {
-            case .challenge: try self.answer(outcome.response, layer: outcome.layer)
-            case .replayLost: break
-            case .choose, .redirect, .balancer, .upgrade:
+            switch try self.course.end(at: self.attempt.url) {
+            case .again(let answer):
+                self.carried = answer
+            case .challenged(let response, let layer):
+                self.carried = try self.answer(response, in: layer)
+            case .redirected(let outcome):
                 let jar = self.jar
                 _ = try self.attempt.follow(
                     outcome,
@@ -232,7 +232,9 @@ struct ClientUnderTest {
         guard self.leave() else { return "no further hop: \(self.outcome.error?.description ?? "no reason")" }
         guard self.attempt.url == url else { return "the client goes to \(self.attempt.url)" }
         do throws(WebSocketError) {
-            var plan = self.attempt.nextPlan { Transcript.clientNonce }
+            var plan = self.attempt.nextPlan(carrying: self.carried) { Transcript.clientNonce }
+            self.carried = nil
+            self.course = HopCourse()
             plan.cookies = self.cookies()
             self.driven = try Self.connect(plan, self.settings, until: self.deadline, now: self.driven.now)
             return nil

@@ -5,12 +5,12 @@ import Testing
 @testable import KHPProtocol
 
 @Suite("One connect over its hops: what comes along, and where it ends")
-struct ClientAttemptTests {
+struct ConnectAttemptTests {
     private func attempt(
         _ url: String = "ws://a.example/",
         follows308: Bool = false,
         _ configure: (inout ClientPlan) -> Void = { _ in }
-    ) throws -> ClientAttempt {
+    ) throws -> ConnectAttempt {
         var plan = ClientPlan(url: try WebSocketURL(url))
         plan.method = "POST"
         plan.body = ByteBuffer(string: "canary")
@@ -18,7 +18,7 @@ struct ClientAttemptTests {
         plan.headers[.cookie] = "canary"
         plan.extendedHeaders[.userAgent] = "canary"
         configure(&plan)
-        return ClientAttempt(
+        return ConnectAttempt(
             plan,
             redirects: RedirectTracker(from: plan.url, follows308: follows308),
             authenticator: Authenticator()
@@ -116,7 +116,7 @@ struct ClientAttemptTests {
             for target in chain { _ = try first.follow(self.outcome(301, [.location: target])) }
             var plan = ClientPlan(url: try WebSocketURL("ws://a.example/"))
             plan.headers[.cookie] = "canary"
-            let later = ClientAttempt(
+            let later = ConnectAttempt(
                 plan,
                 redirects: RedirectTracker(from: plan.url),
                 authenticator: Authenticator(),
@@ -293,20 +293,13 @@ struct ClientAttemptTests {
                 reason: "",
                 fields: [.wwwAuthenticate: "Basic realm=\"desk\""]
             )
-            let (place, target) = (attempt.place(.opening), attempt.target(.opening))
-            let challenged = try attempt.challenged(by: challenge, at: place, target: target, clientNonce: "n")
-            guard case .ask(let requests) = challenged, let request = requests.first else {
-                Issue.record("there is no challenge to answer")
+            var dialogue = attempt.dialogue(about: challenge, in: .opening)
+            _ = dialogue.begin(&attempt.authenticator, clientNonce: "n")
+            let joe = Credentials.login(user: "joe", password: "welcome")
+            guard case .send = dialogue.take(joe, &attempt.authenticator, clientNonce: "n") else {
+                Issue.record("nothing is sent")
                 return
             }
-            _ = try attempt.answer(
-                .login(user: "joe", password: "welcome"),
-                to: request,
-                at: place,
-                target: target,
-                response: challenge,
-                clientNonce: "n"
-            )
             _ = try attempt.follow(self.outcome(302, [.location: location], .opening))
             #expect(attempt.explained(refusal).code == code)
         }

@@ -114,9 +114,7 @@ struct ClientRun {
     mutating func answerOpening(_ authorization: String, cookies: String? = nil) -> Bool {
         written.clear()
         let isSent = connection.replayOpening(
-            RequestAuthorization(authorization, proof: nil),
-            extended: nil,
-            cookies: cookies,
+            OpeningReplay(authorization: RequestAuthorization(authorization), cookies: cookies, challenges: 1),
             key: Sample.key,
             deadline: .at(60),
             now: now

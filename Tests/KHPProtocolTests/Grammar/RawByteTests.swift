@@ -14,9 +14,9 @@ struct RawByteTests {
         return HandshakeResponse(head: try #require(try decoder.decode(&buffer)))
     }
 
-    private static func attempt(_ url: String = "ws://h/a") throws -> ClientAttempt {
+    private static func attempt(_ url: String = "ws://h/a") throws -> ConnectAttempt {
         let url = try WebSocketURL(url)
-        return ClientAttempt(
+        return ConnectAttempt(
             ClientPlan(url: url),
             redirects: RedirectTracker(from: url),
             authenticator: Authenticator()
@@ -34,23 +34,19 @@ struct RawByteTests {
             "HTTP/1.1 401 A\r\nWWW-Authenticate: Digest realm=\"Ger~t\", nonce=\"n~\", qop=\"auth\", \(opaque)\r\n\r\n"
         )
         var attempt = try Self.attempt()
-        let (place, target) = (attempt.place(.opening), attempt.target(.opening))
-        let challenged = try attempt.challenged(by: response, at: place, target: target, clientNonce: "c")
-        guard case .ask(let requests) = challenged, let request = requests.first else {
+        var dialogue = attempt.dialogue(about: response, in: .opening)
+        guard case .ask(let request) = dialogue.begin(&attempt.authenticator, clientNonce: "c") else {
             Issue.record("nothing is asked")
             return
         }
         #expect(request.realm == "Gerät")
         #expect(request.parameters["realm"] == "Gerät")
-        _ = try attempt.answer(
-            .login(user: "joe", password: "pw"),
-            to: request,
-            at: place,
-            target: target,
-            response: response,
-            clientNonce: "c"
-        )
-        let plan = attempt.nextPlan { "c" }
+        let joe = Credentials.login(user: "joe", password: "pw")
+        guard case .send(let answer) = dialogue.take(joe, &attempt.authenticator, clientNonce: "c") else {
+            Issue.record("nothing is sent")
+            return
+        }
+        let plan = attempt.nextPlan(carrying: answer) { "c" }
         let bytes = Self.written(plan.authorization?.value)
         let realm: [UInt8] = Array("Ger".utf8) + [0xE4] + Array("t".utf8)
         #expect(Self.contains(bytes, Array("realm=\"".utf8) + realm + Array("\"".utf8)))
@@ -88,17 +84,12 @@ struct RawByteTests {
     func asked(_ challenge: String) throws {
         let response = try Self.response("HTTP/1.1 401 A\r\nWWW-Authenticate: \(challenge)\r\n\r\n")
         var attempt = try Self.attempt()
-        let challenged = try attempt.challenged(
-            by: response,
-            at: attempt.place(.opening),
-            target: attempt.target(.opening),
-            clientNonce: "c"
-        )
-        guard case .ask(let requests) = challenged else {
+        var dialogue = attempt.dialogue(about: response, in: .opening)
+        guard case .ask(let request) = dialogue.begin(&attempt.authenticator, clientNonce: "c") else {
             Issue.record("nothing is asked")
             return
         }
-        #expect(requests.map(\.realm) == ["Gerät"])
+        #expect(request.realm == "Gerät")
     }
 
     @Test("two realms that differ in such bytes alone are two")
@@ -111,13 +102,10 @@ struct RawByteTests {
         var realms: [String?] = []
         for response in [first, second] {
             var attempt = try Self.attempt()
-            let challenged = try attempt.challenged(
-                by: response,
-                at: attempt.place(.opening),
-                target: attempt.target(.opening),
-                clientNonce: "c"
-            )
-            if case .ask(let requests) = challenged { realms += requests.map(\.realm) }
+            var dialogue = attempt.dialogue(about: response, in: .opening)
+            if case .ask(let request) = dialogue.begin(&attempt.authenticator, clientNonce: "c") {
+                realms.append(request.realm)
+            }
         }
         #expect(realms == ["ä", "ö"])
     }

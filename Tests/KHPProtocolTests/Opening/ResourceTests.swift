@@ -10,7 +10,7 @@ struct ResourceTests {
         var plan = ClientPlan(url: try WebSocketURL(url))
         plan.dialect = dialect
         plan.keys = DialectOpeningClientTests.keys
-        let attempt = ClientAttempt(plan, redirects: RedirectTracker(from: plan.url), authenticator: Authenticator())
+        let attempt = ConnectAttempt(plan, redirects: RedirectTracker(from: plan.url), authenticator: Authenticator())
         return attempt.plan
     }
 
@@ -26,7 +26,7 @@ struct ResourceTests {
         var plan = ClientPlan(url: try WebSocketURL(url))
         plan.dialect = dialect
         plan.keys = DialectOpeningClientTests.keys
-        let attempt = ClientAttempt(plan, redirects: RedirectTracker(from: plan.url), authenticator: Authenticator())
+        let attempt = ConnectAttempt(plan, redirects: RedirectTracker(from: plan.url), authenticator: Authenticator())
         #expect(attempt.target(.opening).uri == expected)
         #expect(attempt.target(.extended).uri == expected)
         let handshakes = ClientHandshakes(plan: attempt.plan)

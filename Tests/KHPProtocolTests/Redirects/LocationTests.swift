@@ -14,7 +14,7 @@ struct LocationTests {
         var decoder = ResponseHeadDecoder(limits: .opening)
         let response = HandshakeResponse(head: try #require(try decoder.decode(&buffer)))
         let url = try WebSocketURL("ws://h/a?x=1")
-        var attempt = ClientAttempt(
+        var attempt = ConnectAttempt(
             ClientPlan(url: url),
             redirects: RedirectTracker(from: url, follows308: true),
             authenticator: Authenticator()

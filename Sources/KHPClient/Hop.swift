@@ -1,0 +1,78 @@
+// One connection of a connect, as the connect loop holds it. The connection's handler lives on its event loop; whoever
+// has this handle speaks to it there, and reads the steps that it tells.
+
+import KHPProtocol
+import KHPWebSocket
+import NIOCore
+
+struct Hop: Sendable {
+    /// The steps of the connection, in their order; they end when it is gone.
+    let steps: AsyncStream<ClientSession.Step>
+    /// The right to be in CONNECTING state (R-C1).
+    var permit: ConnectPermit
+    private let handler: NIOLoopBound<ConnectionHandler>
+    private let channel: any Channel
+
+    init(
+        _ handler: NIOLoopBound<ConnectionHandler>,
+        on channel: any Channel,
+        steps: AsyncStream<ClientSession.Step>,
+        permit: ConnectPermit
+    ) {
+        self.handler = handler
+        self.channel = channel
+        self.steps = steps
+        self.permit = permit
+    }
+
+    /// Sends the answer to a challenge of the extended handshake, on the same WebSocket (KHP-E17).
+    func answer(_ answer: ChallengeAnswer, until deadline: NIODeadline) async throws {
+        try await self.onEventLoop { handler in
+            handler.tell { connection, now in
+                connection.answerChallenge(
+                    answer.authorization,
+                    challenges: answer.count,
+                    deadline: deadline,
+                    now: now
+                )
+            }
+        }
+    }
+
+    /// Sends the opening request once more, behind its 401.
+    /// - Parameter key: a fresh Sec-WebSocket-Key.
+    /// - Returns: `false` when the connection cannot take it any more, and ends.
+    func answer(_ replay: OpeningReplay, key: String, until deadline: NIODeadline) async throws -> Bool {
+        try await self.onEventLoop { handler in
+            handler.tell { connection, now in
+                connection.replayOpening(replay, key: key, deadline: deadline, now: now)
+            }
+        }
+    }
+
+    /// Closes the connection. One that is no WebSocket yet just ends.
+    func close(_ code: WebSocketCloseCode) async throws {
+        try await self.onEventLoop { $0.close(code: code, reason: "") }
+        self.endsWithin(.seconds(1))
+    }
+
+    /// Bounds the closing handshake: a peer that does not answer our close frame holds neither the descriptor nor the
+    /// caller for long.
+    func endsWithin(_ patience: TimeAmount) {
+        self.channel.eventLoop.scheduleTask(in: patience) { self.channel.close(promise: nil) }
+    }
+
+    /// Ends a connection that is not open yet. One that is open belongs to whoever gets the socket, who closes it
+    /// properly.
+    func abandon() {
+        self.channel.eventLoop.execute {
+            if !self.handler.value.isDelivering { self.channel.close(promise: nil) }
+        }
+    }
+
+    private func onEventLoop<Answer: Sendable>(
+        _ body: @escaping @Sendable (ConnectionHandler) -> Answer
+    ) async throws -> Answer {
+        try await self.channel.eventLoop.submit { body(self.handler.value) }.get()
+    }
+}
