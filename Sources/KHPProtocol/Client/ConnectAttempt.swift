@@ -5,7 +5,7 @@ import HTTPTypes
 package import NIOCore
 
 package struct ConnectAttempt: Sendable {
-    /// What the caller asked for, for the first hop.
+    /// The caller's wishes for the first hop.
     private let template: ClientPlan
     package private(set) var url: WebSocketURL
     private var redirects: RedirectTracker
@@ -52,7 +52,7 @@ package struct ConnectAttempt: Sendable {
         }
     }
 
-    /// What the next hop asks for, without what authenticates it.
+    /// The plan of the next hop, without credentials.
     package var plan: ClientPlan {
         var plan = self.template
         plan.url = self.url
@@ -104,17 +104,18 @@ package struct ConnectAttempt: Sendable {
         return self.redirects.keepsSecrets ? .all : .ownOrigin
     }
 
-    /// Whether the next hop may be shown the caller's client certificate (threat F1).
+    /// `true` when the next hop may see the caller's client certificate (threat F1).
     package var presentsClientCertificate: Bool { self.redirects.keepsSecrets }
 
-    /// Whether another dialect may be tried after this error, on a fresh connection to the same URL (D1, threat D9).
+    /// Returns `true` when another dialect may be tried after this error, on a fresh connection to the same URL (D1,
+    /// threat D9).
     package mutating func fallBack(after error: WebSocketError) -> Bool {
         self.dialects.fallBack(after: error)
     }
 
     // MARK: Redirects
 
-    /// Whether the caller may choose among the alternatives of this outcome, and which there are.
+    /// The alternatives of this outcome, if the caller may choose among them.
     package func alternatives(of outcome: HopOutcome) -> [String]? {
         outcome.kind == .choose ? choices(of: outcome.response, at: self.url) : nil
     }
@@ -137,8 +138,8 @@ package struct ConnectAttempt: Sendable {
         if outcome.kind == .upgrade { return try self.upgrade(outcome, cookies, cookiesSent) }
         let candidates = choice.map { [$0] } ?? choices(of: outcome.response, at: self.url)
         guard self.template.kaazingLegacy else { return try self.step(outcome, to: candidates, cookies, cookiesSent) }
-        // The opening asks for the exchange anew at each hop: a `.kl=Y` that a balancer returns makes no other resource,
-        // for the application and for loops (D7).
+        // The opening asks for the exchange anew at each hop: a `.kl=Y` that a balancer returns makes no other
+        // resource, for the application and for loops (D7).
         let url = self.url
         return try self.step(
             outcome,
@@ -235,7 +236,7 @@ package struct ConnectAttempt: Sendable {
         throw error
     }
 
-    /// What Sec-WebSocket-Version lists (RFC 6455 section 4.4), at most sixteen.
+    /// The versions in Sec-WebSocket-Version (RFC 6455 section 4.4), at most sixteen.
     private static func versions(in response: HandshakeResponse) -> [Int] {
         guard let name = HTTPField.Name("Sec-WebSocket-Version") else { return [] }
         let values = response.fields[values: name].flatMap { $0.split(separator: ",") }
@@ -356,7 +357,8 @@ package struct ConnectAttempt: Sendable {
         Authenticator.Target(method: "CONNECT", uri: Tunnel.target(of: self.url))
     }
 
-    /// The value that a fresh request to a proxy sends, where the proxy has asked before. Advances the Digest nonce count.
+    /// The value that a fresh request to a proxy sends, where the proxy has asked before. Advances the Digest nonce
+    /// count.
     package mutating func authorization(for proxy: Proxy, clientNonce: String) -> String? {
         self.authenticator.authorization(
             at: Self.place(proxy),
@@ -384,8 +386,8 @@ package struct ConnectAttempt: Sendable {
 
     // MARK: Errors
 
-    /// The error as the caller sees it: a 403 after an answered challenge means that the credentials were refused (D16),
-    /// and the way to it is part of it.
+    /// The error as the caller sees it: a 403 after an answered challenge means that the credentials were refused
+    /// (D16), and the way to it is part of it.
     package func explained(_ error: WebSocketError) -> WebSocketError {
         var error = error
         if !self.trail.isEmpty { error.redirects = self.trail }

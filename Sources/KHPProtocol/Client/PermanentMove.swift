@@ -8,5 +8,5 @@ package struct PermanentMove: Sendable {
     /// The origins that the way there has left.
     let departed: Set<String>
 
-    package var url: WebSocketURL { step.to }
+    package var url: WebSocketURL { self.step.to }
 }
