@@ -1,4 +1,4 @@
-// What README.md and the documentation catalogs show of the client, kept compiling. scripts/check-docs.py holds the
+// The client's code in README.md and the documentation catalogs, kept compiling. scripts/check-docs.py holds the
 // pages against these sources.
 
 import HTTPTypes

@@ -2,7 +2,7 @@ public import KHPProtocol
 public import KHPWebSocket
 import NIOCore
 
-/// What a server offers under one path.
+/// A service of a server under one path.
 ///
 /// ```swift
 /// Endpoint("/echo") { socket in
@@ -15,7 +15,7 @@ import NIOCore
 /// A client that takes part in the extended handshake is let in, challenged or refused inside the WebSocket; everyone
 /// else by the response of the opening handshake (D24).
 public struct Endpoint: Sendable {
-    /// What happens once a socket is open.
+    /// The application of an open socket.
     enum Application: Sendable {
         case task(@Sendable (WebSocket) async throws -> Void)
         case handler(@Sendable () -> any MessageHandler)
@@ -25,30 +25,32 @@ public struct Endpoint: Sendable {
     /// The path, as in the request line without its query. Begins with `/`; compared byte for byte, percent-encoding as
     /// sent.
     public var path: String
-    /// The wire dialects that it serves; RFC 6455 alone unless told otherwise, with and without TLS, since clients of the
-    /// others do not mask what they send.
+    /// The wire dialects that it serves; RFC 6455 alone unless told otherwise, with and without TLS, since clients of
+    /// the others do not mask what they send.
     ///
     /// A request is taken for the first in the list that opens as it does: one with two keys is ``Dialect/hixie76`` or
     /// ``Dialect/whatwg2010``, whichever stands first, since nothing else tells them apart (D1).
     public var dialects: [Dialect]
-    /// Whether the 101 to a request with two keys goes out before the eight bytes behind the request have come. nginx
-    /// passes them on only then.
+    /// `true` when the 101 to a request with two keys goes out before the eight bytes behind the request have come.
+    /// nginx passes them on only then.
     public var answersBeforeKeys: Bool
     /// The subprotocols that it speaks, in order of preference.
     public var subprotocols: [String]
-    /// Serves a client of ``Dialect/whatwg2010`` that asks for subprotocols, none of which is spoken here, without one; off
-    /// by default. Its text has the server refuse such a client; in the other dialects the socket opens without one anyway.
+    /// Serves a client of ``Dialect/whatwg2010`` that asks for subprotocols, none of which is spoken here, without one;
+    /// off by default. Its text has the server refuse such a client; in the other dialects the socket opens without one
+    /// anyway.
     public var servesWithoutSubprotocol = false
     /// The extensions that it supports.
     public var extensions: [any WebSocketExtension]
-    /// Who may come in; `nil` lets everyone in.
+    /// The door of the endpoint; `nil` lets everyone in.
     public var authentication: ServerAuthentication?
     /// Which pages may open sockets here.
     public var origins: OriginPolicy
     /// The part it takes in the extended handshake.
     public var extendedHandshake: ServerExtendedHandshake
-    /// Whether deployed Kaazing clients are spoken to as they expect it: those whose opening query holds `.kl=Y` get
-    /// balancer messages and an empty message behind each extended response, one that holds `.kv=10.05` only the latter.
+    /// `true` when deployed Kaazing clients are answered as they expect: those whose opening query holds `.kl=Y` get
+    /// balancer messages and an empty message behind each extended response, one that holds `.kv=10.05` only the
+    /// latter.
     ///
     /// To such a client a redirect is a balancer message, messages go out unfragmented, and the path of its extended
     /// request does not count; `GET <path>/;e/cookies` is answered as their Java client needs it.
@@ -144,7 +146,7 @@ public struct Endpoint: Sendable {
     }
 }
 
-/// An endpoint as the connections of a server share it: each looks it up, and a copy of so much costs.
+/// An endpoint, shared by reference to avoid a large copy for each connection.
 final class ServedEndpoint: Sendable {
     let dialects: [Dialect]
     let answersBeforeKeys: Bool

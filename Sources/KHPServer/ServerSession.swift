@@ -79,8 +79,8 @@ final class ServerSession: ConnectionDelegate {
         if self.checksCredentials { self.decision?.cancel() }
     }
 
-    /// Refuses what is not to be served whoever asks: another host's requests, and those of an address that has too many
-    /// connections pending behind a proxy.
+    /// Refuses what is not to be served whoever asks: another host's requests, and those of an address that has too
+    /// many connections pending behind a proxy.
     private func isWelcome(_ head: RequestHead, at authority: Authority?, on handler: ConnectionHandler) -> Bool {
         guard self.server.hosts.allows(authority) else {
             self.refuse(.misdirected(method: head.method), on: handler)
@@ -342,8 +342,8 @@ final class ServerSession: ConnectionDelegate {
         }
     }
 
-    /// What Kaazing's Java client asks before it opens: where the endpoint challenges in the opening handshake, it does so
-    /// here already.
+    /// Answers the request of Kaazing's Java client before it opens: an endpoint that challenges in the opening
+    /// handshake does so here already.
     private func answer(_ preflight: CookiePreflight, at endpoint: ServedEndpoint, on handler: ConnectionHandler) {
         let challengesHere = endpoint.authentication.map { $0.place == .opening } ?? false
         let admission = Admission(endpoint, asks: challengesHere, self.server, self.client)

@@ -1,4 +1,4 @@
-// What the connections of a listener share: the endpoints, the counts that bound them, and the list that a shutdown
+// The shared state of a listener's connections: the endpoints, the counts that bound them, and the list that a shutdown
 // goes through.
 
 import KHPProtocol
@@ -112,7 +112,7 @@ final class ServerState: Sendable {
 
     func endpoint(at path: String) -> ServedEndpoint? { self.endpoints[path] }
 
-    /// What a request that is no WebSocket request gets where there is no handler for it.
+    /// The answer to a request that is no WebSocket request, where there is no handler for it.
     func refusal(of request: CheckedRequest) -> Refusal {
         let head = request.head
         guard self.endpoints[request.path] != nil else { return .notFound(method: head.method) }
@@ -219,8 +219,8 @@ final class ServerState: Sendable {
 
     // MARK: Shutdown
 
-    /// Stops new connections and closes all with 1001, those in a handshake too; returns when all channels are closed and
-    /// all tasks have returned.
+    /// Stops new connections and closes all with 1001, those in a handshake too; returns when all channels are closed
+    /// and all tasks have returned.
     func drain() async {
         let handlers = self.registry.withLock { registry in
             registry.isDraining = true

@@ -1,4 +1,4 @@
-// What a connection beyond the limits gets: an answer that costs nothing, and the end of the stream.
+// The end of a connection beyond the limits: an answer that costs nothing, and the end of the stream.
 
 import KHPProtocol
 import KHPWebSocket

@@ -5,7 +5,7 @@ package import KHPProtocol
 package import NIOCore
 import NIOTLS
 
-/// Who owns a connection: the client's session or the server's. Called on the event loop.
+/// The owner of a connection: the client's session or the server's. Called on the event loop.
 package protocol ConnectionDelegate: AnyObject {
     /// The transport is up (TCP, and TLS where used).
     func connected(_ handler: ConnectionHandler)
@@ -30,9 +30,9 @@ package final class ConnectionHandler: ChannelInboundHandler {
         case handler(any MessageHandler)
     }
 
-    // Unchecked, since the runtime's check of each access costs more than decoding a frame. It holds because nothing that
-    // the connection calls comes back here: only an extension could, through an `EventLoopSocket` that it got hold of,
-    // and `isTaken` keeps it out.
+    // Unchecked, since the runtime's check of each access costs more than decoding a frame. It holds because nothing
+    // that the connection calls comes back here: only an extension could, through an `EventLoopSocket` that it got hold
+    // of, and `isTaken` keeps it out.
     @exclusivity(unchecked) package var connection: Connection
     var isTaken = false
     /// Whether a task has said something other than a message in this burst.
@@ -63,7 +63,8 @@ package final class ConnectionHandler: ChannelInboundHandler {
     package private(set) var wakeUps = 0
     /// Not to be woken before this time, since a deadline has stayed in the past: a fault of ours, which must not spin.
     private var restsUntil: NIODeadline?
-    /// The bytes that the channel had not written when the peer was last looked at, and when that was; while it does not keep up.
+    /// The bytes that the channel had not written when the peer was last looked at, and when that was; while it does
+    /// not keep up.
     var stall: (bytes: Int, lookedAt: NIODeadline)?
     /// How long the end of the transport waits for what is still to be written, and for a peer that is still sending.
     package var endPatience = EndPatience()
@@ -209,8 +210,8 @@ package final class ConnectionHandler: ChannelInboundHandler {
     /// Whether the application has taken the socket.
     package var isDelivering: Bool { if case .none = self.sink { false } else { true } }
 
-    /// Where messages go from now on. An inbox holds the answer to the peer's close frame back until the application has
-    /// taken what came before it.
+    /// Where messages go from now on. An inbox holds the answer to the peer's close frame back until the application
+    /// has taken what came before it.
     package func deliver(to sink: Sink) {
         if case .inbox = sink { self.connection.holdsClose = true }
         self.sink = sink

@@ -1,8 +1,8 @@
 // The client's authentication for one connect: one engine for 401 in the opening handshake, 401 in the extended one and
 // 407 of a proxy. Sans-I/O: the shell asks people and makes randomness.
 //
-// What it keeps is bound to where it came from. A place is an origin's handshake or a proxy; a protection space is an
-// origin or proxy together with a realm (RFC 9110 section 11.5). Nothing is shared between two of them (threats G8,
+// Credentials and nonces are bound to their place. A place is an origin's handshake or a proxy; a protection space is
+// an origin or proxy together with a realm (RFC 9110 section 11.5). Nothing is shared between two of them (threats G8,
 // G9).
 //
 //   challenged ──▶ answer     only the nonce was too old: the same credentials go out with the new one

@@ -3,7 +3,7 @@
 package import HTTPTypes
 package import NIOCore
 
-/// What one hop of a client asks for.
+/// The plan of one hop of a client.
 package struct ClientPlan: Sendable {
     package var url: WebSocketURL
     package var dialect = Dialect.rfc6455
@@ -15,10 +15,10 @@ package struct ClientPlan: Sendable {
     /// The names of those without which the socket does not open.
     package var requiredExtensions: Set<String> = []
     package var extendedHandshake = ExtendedHandshakePolicy.preferred
-    /// Whether to ask for the Kaazing legacy exchange (D7).
+    /// `true` to ask for the Kaazing legacy exchange (D7).
     package var kaazingLegacy = false
     package var method = "GET"
-    /// Whether 308 counts as a redirect (D4).
+    /// `true` when 308 counts as a redirect (D4).
     package var followsPermanentRedirect = false
     package var body: ByteBuffer?
     package var origin: String?
@@ -26,7 +26,7 @@ package struct ClientPlan: Sendable {
     package var headers = HTTPFields()
     /// The value of Cookie, from the client's store.
     package var cookies: String?
-    /// Whether cookies that the server sets count.
+    /// `true` when cookies that the server sets count.
     package var takesCookies = false
     /// The value of Sec-WebSocket-Version: 13, or 8 or 7 after a 426 that wants one of these.
     package var version = 13
@@ -35,7 +35,7 @@ package struct ClientPlan: Sendable {
     package var authorization: RequestAuthorization?
     /// For the extended request: what is sent unasked.
     package var extendedAuthorization: RequestAuthorization?
-    /// What happened on the way here.
+    /// The redirects on the way here.
     package var redirects: [RedirectStep] = []
     package var challenges = 0
 
@@ -53,8 +53,8 @@ package struct ClientPlan: Sendable {
 }
 
 extension ClientPlan {
-    /// What the opening request names: with `.kl=Y` where the Kaazing legacy exchange is asked for, on every hop (D7). A
-    /// caller's own URL can ask for it as well.
+    /// The URL of the opening request: with `.kl=Y` where the Kaazing legacy exchange is asked for, on every hop (D7).
+    /// A caller's own URL can ask for it as well.
     var openingURL: WebSocketURL {
         self.kaazingLegacy && self.extendedHandshake != .off ? self.url.askingForKaazingLegacy : self.url
     }
@@ -93,11 +93,11 @@ struct ClientHandshakes {
     var challengedAt: NIODeadline?
     /// The 401 that the opening request on this connection replays, or waits to.
     var openingChallenge: HandshakeResponse?
-    /// Whether the server spoke while nothing was asked of it: then nothing more is.
+    /// `true` when the server spoke without being asked: then it is asked nothing more.
     var isSpoiled = false
     /// True once the wait for the content of an opening response is bounded.
     var awaitsContent = false
-    /// What the answer to the last extended request has to prove.
+    /// The proof that the answer to the last extended request owes.
     var proof: DigestProof?
 
     func opening(key: String, limits: Limits) throws(WebSocketError) -> OpeningClient {
@@ -295,7 +295,8 @@ extension Connection {
         }
     }
 
-    /// The shell has credentials for a challenge of the opening handshake: the request once more on the same connection.
+    /// The shell has credentials for a challenge of the opening handshake: the request once more on the same
+    /// connection.
     /// - Parameters:
     ///   - key: a fresh Sec-WebSocket-Key.
     ///   - deadline: the end of the whole connect, moved by the time that the handler took.

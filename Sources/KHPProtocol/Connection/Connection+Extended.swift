@@ -33,8 +33,8 @@ extension Connection {
         }
     }
 
-    /// What gateways add is told to observers: a balancer message before what follows from it, the empty message behind
-    /// the response that it ends.
+    /// Tells observers of the messages that gateways add: a balancer message before its effects, the empty message
+    /// behind the response that it ends.
     private mutating func observeLegacy(_ payload: ByteBuffer, isEnd: Bool) {
         guard self.isObserved, self.role == .client else { return }
         if isEnd {

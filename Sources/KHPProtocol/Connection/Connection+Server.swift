@@ -3,14 +3,14 @@
 package import HTTPTypes
 package import NIOCore
 
-/// What an endpoint says to a valid opening request that it accepts.
+/// An endpoint's settings for a valid opening request that it accepts.
 package struct EndpointPlan: Sendable {
-    /// What it speaks; the first that opens as the request does is what the request is taken for (D1).
+    /// Supported dialects, in order of preference. The first whose opening matches the request is used (D1).
     package var dialects: [Dialect] = [.rfc6455]
-    /// Whether the head of a 101 goes out before the eight bytes behind the request have come: some proxies pass them on
-    /// only then.
+    /// `true` when the head of a 101 goes out before the eight bytes behind the request have come: some proxies pass
+    /// them on only then.
     package var answersBeforeKeys = false
-    /// Whether x-kaazing-handshake is chosen; the rest is then negotiated inside.
+    /// `true` when x-kaazing-handshake is chosen; the rest is then negotiated inside.
     package var extended = false
     package var subprotocols: [String] = []
     package var chosenSubprotocol: String?
@@ -46,7 +46,7 @@ struct ServerHandshakes {
     var opening: OpeningServer
     var request: OpeningRequest?
     var plan = EndpointPlan()
-    /// What the opening negotiated beside x-kaazing-handshake.
+    /// The extensions that the opening negotiated beside x-kaazing-handshake.
     var openingExtensions: [NegotiatedExtension] = []
     var extended: ExtendedServer?
     /// The extended request that waits for its answer.
@@ -191,8 +191,8 @@ extension Connection {
         }
     }
 
-    /// A redirect for a client that asks for the Kaazing legacy exchange and offers no subprotocol: 101, then the balancer
-    /// message, then 1000 (D7).
+    /// A redirect for a client that asks for the Kaazing legacy exchange and offers no subprotocol: 101, then the
+    /// balancer message, then 1000 (D7).
     /// - Returns: `false` where this is none, with nothing done.
     package mutating func balanceOpening(_ request: OpeningRequest, _ answer: ServerAnswer, now: NIODeadline) -> Bool {
         let response = HandshakeResponse(

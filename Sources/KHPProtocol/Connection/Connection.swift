@@ -111,8 +111,8 @@ package struct Connection {
     var streaming: StreamingState?
     /// Bytes of payload that the application has sent since the socket opened; it may wrap.
     package internal(set) var sentPayload = 0
-    /// Whether the answer to the peer's close frame waits, within bounds, until the application has taken the messages
-    /// before it: its answers to them can then still be sent (RFC 6455 section 5.5.1 allows the delay).
+    /// `true` when the answer to the peer's close frame waits, within bounds, until the application has taken the
+    /// messages before it: its answers to them can then still be sent (RFC 6455 section 5.5.1 allows the delay).
     package var holdsClose = false
     package internal(set) var heldClose: (payload: ClosePayload, until: NIODeadline)?
     /// The contents of the bytes that nobody had taken when the peer's stream ended.
@@ -128,7 +128,8 @@ package struct Connection {
         var kind: MessageKind
         var hasBegun: Bool
         var options: SendOptions
-        /// What waits to go out whole: the peer knows no fragments (D7), or an extension works on whole messages.
+        /// A message that is collected to go out whole: the peer knows no fragments (D7), or an extension works on
+        /// whole messages.
         var collected = ByteBuffer()
     }
 
@@ -149,7 +150,7 @@ package struct Connection {
 
     package var isObserved: Bool { self.settings.isObserved }
 
-    /// Whether this side has sent its close frame. Mutating in form only, as ``deadline`` is.
+    /// `true` once this side has sent its close frame. Mutating in form only, as ``deadline`` is.
     package var isClosing: Bool {
         mutating get { !self.closing.canSend }
     }
@@ -206,7 +207,7 @@ package struct Connection {
         self.isTransportGone = true
     }
 
-    /// What to report when the transport is gone and nothing else was said.
+    /// The report when the transport is gone and nothing else was reported.
     package mutating func abandoned(now: NIODeadline) -> CloseInfo {
         self.phase = .ended
         self.forgetReceived()
@@ -218,7 +219,7 @@ package struct Connection {
     /// The next thing to do, or `nil` when the connection waits for bytes, time or an answer.
     /// - Parameter isPaused: whether the application takes no messages now; everything else goes on.
     package mutating func next(now: NIODeadline, isPaused: Bool = false) -> ConnectionAction? {
-        // What happens with every message comes first; the rest is kept out of its way.
+        // The path of every message comes first; the rest is kept out of its way.
         if self.phase == .open, self.actions.isEmpty {
             if isPaused, self.closing.canSend {
                 if !self.isInputClosed { return nil }
@@ -232,7 +233,8 @@ package struct Connection {
         return self.nextAnyhow(now: now, isPaused: isPaused)
     }
 
-    /// Lets go of memory whose bytes have been taken: an idle connection keeps none, and the channel reads into it again.
+    /// Lets go of memory whose bytes have been taken: an idle connection keeps none, and the channel reads into it
+    /// again.
     @inline(__always)
     private mutating func releaseInbound() {
         if self.inbound.readableBytes == 0, self.inbound.capacity > 0 { self.inbound = ByteBuffer() }

@@ -16,18 +16,18 @@ package struct ExtensionStack {
     package enum Failure: Error {
         /// The peer's.
         case violation(FrameViolation)
-        /// What a transform threw.
+        /// The error of a transform.
         case failed(any Error)
     }
 
-    /// What the connection has to send or do, in order.
+    /// An action for the connection, to be taken in order.
     package enum Outgoing {
         case message(WebSocketMessage)
         case ping
         case close(WebSocketCloseCode, String)
     }
 
-    /// What to write of a message as one frame.
+    /// A part of a message that goes out as one frame.
     package struct Frame {
         package var bytes: ByteBuffer
         package var reservedBits: UInt8
@@ -281,8 +281,8 @@ package struct ExtensionStack {
         return self.state.message.wireBytes
     }
 
-    /// What the pieces give: a whole message, or a chunk at a time where messages are streamed. `nil`: more input is
-    /// needed.
+    /// The output of the pieces: a whole message, or a chunk at a time where messages are streamed. `nil` when more
+    /// input is needed.
     ///
     /// - Parameter limit: bytes of a message, counted here, behind the transforms (threat C1).
     package mutating func next(limit: Int, streams: Bool) throws(Failure) -> InboundFrameEvent? {

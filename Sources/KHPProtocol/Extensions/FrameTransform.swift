@@ -2,7 +2,7 @@
 
 public import NIOCore
 
-/// What a negotiated extension that claims reserved bits does to the messages of one connection, piece by piece, so
+/// The work of a negotiated extension that claims reserved bits on the messages of one connection, piece by piece, so
 /// that no message needs to be whole in memory. Called on the connection's event loop only.
 ///
 /// Its life is the connection's: it is made when the extension has been negotiated in full, told of the end by
@@ -19,8 +19,8 @@ public protocol FrameTransform {
     ///   - output: where to append.
     ///   - room: the most bytes to append now. A little input may mean very much output: stop here, and the rest is
     ///     asked for when there is room again.
-    /// - Returns: whether the piece is used up and all that it gives has been appended. After `false` it is called again
-    ///   with what is left.
+    /// - Returns: whether the piece is used up and all that it gives has been appended. After `false` it is called
+    ///   again with what is left.
     mutating func inbound(_ piece: inout MessagePiece, into output: inout ByteBuffer, room: Int) throws -> Bool
 
     /// Encodes a message that is sent, in the pieces in which the application sends it. All of the piece is used.

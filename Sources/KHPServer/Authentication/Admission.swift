@@ -1,4 +1,5 @@
-// Whether a request may come in: what the endpoint asks for, what the request brings, and how often its address guessed.
+// The admission of a request, from the endpoint's schemes, the request's credentials and the wrong answers of its
+// address.
 
 import HTTPTypes
 import KHPProtocol
@@ -45,8 +46,8 @@ struct Admission: Sendable {
         guard let gate else { return .admitted(Principal()) }
         let verdict: AuthenticationGate.Verdict
         if let credentials {
-            // Counted before anything is computed: neither guessing nor the hashes that it costs go on beyond the limit,
-            // however many come at once.
+            // Counted before anything is computed: neither guessing nor the hashes that it costs go on beyond the
+            // limit, however many come at once.
             switch await self.server.attempts.begin(self.address) {
             case .refused(let wait): return .refused(Self.tooManyWrongAnswers(wait))
             case .givenUp: return .refused(HandshakeAnswer(status: 503))

@@ -8,7 +8,7 @@ struct DeflateTransform: FrameTransform {
         var deflater: Deflater.Settings
         /// 9 to 15: zlib's own inflates any window up to its size.
         var inflateWindowBits: Int
-        /// Whether this end's context goes on from message to message, and the peer's.
+        /// `true` when this end keeps its context from message to message; the peer's below.
         var keepsContext: Bool
         var peerKeepsContext: Bool
         /// Whole messages of fewer bytes are sent as they are.
@@ -22,12 +22,12 @@ struct DeflateTransform: FrameTransform {
     private let pool: ZlibPool
     private var inflater: Inflater?
     private var deflater: Deflater?
-    /// Whether something of the message came, and how much of the tail behind it was inflated.
+    /// `true` once a part of the message has come; and the bytes of the tail behind it that were inflated.
     private var hasInput = false
     private var tailBytes = 0
-    /// Whether what was inflated last gives more than there was room for.
+    /// `true` when the last inflation has more output than there was room for.
     private var owesOutput = false
-    /// Whether the message that is being sent is compressed.
+    /// `true` while a message is sent compressed.
     private var isCompressing = false
 
     init(_ settings: Settings, pool: ZlibPool) {
