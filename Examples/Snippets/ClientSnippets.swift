@@ -48,7 +48,7 @@ func failing(_ client: WebSocketClient, url: String) async throws {
         default: print(error)
         }
         if let response = error.response {
-            print(response.status, String(buffer: response.entity))
+            print(response.status, String(buffer: response.body))
         }
     }
 }

@@ -63,6 +63,6 @@ import Testing
             try await WebSocketClient().withConnection(to: url) { _ in }
         }
         #expect(error.code == .extendedRefused)
-        #expect(error.response.map { String(buffer: $0.entity) } == "The market is closed")
+        #expect(error.response.map { String(buffer: $0.body) } == "The market is closed")
     }
 }

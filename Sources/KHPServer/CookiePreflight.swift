@@ -32,11 +32,11 @@ struct CookiePreflight: Sendable {
     private static let suffix = "/;e/cookies"
 
     /// 200 with the cookies that the request brought.
-    var answer: HandshakeAnswer {
+    var answer: HandshakeResponse {
         var fields: HTTPFields = [
             .contentType: "text/plain; charset=UTF-8", .cacheControl: "no-store",
         ]
         fields[.xContentTypeOptions] = "nosniff"
-        return HandshakeAnswer(status: 200, fields: fields, entity: ByteBuffer(string: self.cookies))
+        return HandshakeResponse(status: 200, headers: fields, body: ByteBuffer(string: self.cookies))
     }
 }

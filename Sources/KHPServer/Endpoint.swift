@@ -60,7 +60,7 @@ public struct Endpoint: Sendable {
     /// Whether messages are delivered whole or in chunks.
     public var delivery: Delivery
     /// Decides what to answer, once the client is authenticated where it has to be; `nil` completes.
-    public var respond: (@Sendable (HandshakeRequest) async -> HandshakeAnswer)?
+    public var respond: (@Sendable (HandshakeRequest) async -> HandshakeResponse)?
 
     let application: Application
 
@@ -91,7 +91,7 @@ public struct Endpoint: Sendable {
         extendedHandshake: ServerExtendedHandshake = .optional,
         limits: Limits? = nil,
         delivery: Delivery = .messages,
-        respond: (@Sendable (HandshakeRequest) async -> HandshakeAnswer)? = nil,
+        respond: (@Sendable (HandshakeRequest) async -> HandshakeResponse)? = nil,
         handler: @escaping @Sendable (WebSocket) async throws -> Void
     ) {
         self.init(path: path, application: .task(handler))
@@ -118,7 +118,7 @@ public struct Endpoint: Sendable {
         extendedHandshake: ServerExtendedHandshake = .optional,
         limits: Limits? = nil,
         delivery: Delivery = .messages,
-        respond: (@Sendable (HandshakeRequest) async -> HandshakeAnswer)? = nil,
+        respond: (@Sendable (HandshakeRequest) async -> HandshakeResponse)? = nil,
         messageHandler: @escaping @Sendable () -> any MessageHandler
     ) {
         self.init(path: path, application: .handler(messageHandler))
@@ -138,7 +138,7 @@ public struct Endpoint: Sendable {
     public init(
         _ path: String,
         extendedHandshake: ServerExtendedHandshake = .optional,
-        respond: @escaping @Sendable (HandshakeRequest) async -> HandshakeAnswer
+        respond: @escaping @Sendable (HandshakeRequest) async -> HandshakeResponse
     ) {
         self.init(path: path, application: .none)
         self.extendedHandshake = extendedHandshake
@@ -160,7 +160,7 @@ final class ServedEndpoint: Sendable {
     let kaazingLegacy: Bool
     let limits: KHPProtocol.Limits?
     let delivery: Delivery
-    let respond: (@Sendable (HandshakeRequest) async -> HandshakeAnswer)?
+    let respond: (@Sendable (HandshakeRequest) async -> HandshakeResponse)?
     let application: Endpoint.Application
 
     init(_ endpoint: Endpoint, in server: WebSocketServer.Configuration) {

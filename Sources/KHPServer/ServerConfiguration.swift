@@ -3,7 +3,6 @@
 public import HTTPTypes
 public import KHPProtocol
 public import Logging
-public import NIOCore
 public import NIOSSL
 
 extension WebSocketServer {
@@ -53,8 +52,8 @@ extension WebSocketServer {
         public var gracefulShutdownTimeout: Duration = .seconds(10)
         /// Answers requests that are no WebSocket requests; without one they get 404, 405 or 426. It sees only requests
         /// that HTTP has nothing against (RFC 9112 sections 3.2 and 6.3) and, where `allowedHosts` is set, that name one
-        /// of them; content is not read. Its status is 200 to 999, or it becomes 500.
-        public var httpHandler: (@Sendable (HTTPRequest) async -> HTTPAnswer)?
+        /// of them; content is not read. The status of its response is 200 to 999, or it becomes 500.
+        public var httpHandler: (@Sendable (HTTPRequest) async -> HandshakeResponse)?
         /// Where to log: the address and wrong credentials at `info`; refusals for want of room and addresses with too
         /// many wrong answers at `notice`; handlers that throw and answers that cannot be sent at `error`; failed
         /// handshakes at `debug`. Credentials never appear.
@@ -65,30 +64,6 @@ extension WebSocketServer {
         /// A configuration with the defaults.
         public init(address: BindAddress) {
             self.address = address
-        }
-    }
-
-    /// The answer to an ordinary HTTP request on the server's port.
-    public struct HTTPAnswer: Sendable {
-        /// The status code.
-        public var status: Int
-        /// Further fields; Content-Length and Connection are the server's.
-        public var fields: HTTPFields
-        /// The content.
-        public var body: ByteBuffer
-
-        /// Creates an answer.
-        public init(status: Int, fields: HTTPFields = HTTPFields(), body: ByteBuffer = ByteBuffer()) {
-            self.status = status
-            self.fields = fields
-            self.body = body
-        }
-
-        /// A plain-text answer.
-        public static func text(_ text: String, status: Int = 200, contentType: String = "text/plain; charset=utf-8")
-            -> HTTPAnswer
-        {
-            HTTPAnswer(status: status, fields: [.contentType: contentType], body: ByteBuffer(string: text))
         }
     }
 }

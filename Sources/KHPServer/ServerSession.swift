@@ -145,7 +145,7 @@ final class ServerSession: ConnectionDelegate {
     private func accept(
         _ request: OpeningRequest,
         extended: Bool,
-        answer: HandshakeAnswer? = nil,
+        answer: HandshakeResponse? = nil,
         on handler: ConnectionHandler
     ) {
         guard let endpoint else { return }
@@ -156,13 +156,11 @@ final class ServerSession: ConnectionDelegate {
         plan.extensions = endpoint.extensions
         plan.subprotocols = endpoint.subprotocols
         plan.servesWithoutSubprotocol = endpoint.servesWithoutSubprotocol
-        if let answer {
-            plan.chosenSubprotocol = answer.subprotocol
-            plan.fields = answer.fields
-            plan.fault = answer.fault
-        }
+        var response = answer
         if let confirmation {
-            plan.fields[.authenticationInfo] = confirmation.authenticationInfo()
+            var confirmed = response ?? .complete()
+            confirmed.headers[.authenticationInfo] = confirmation.authenticationInfo()
+            response = confirmed
             self.confirmation = nil
         }
         plan.sessionLifetime = endpoint.sessionLifetime
@@ -170,7 +168,7 @@ final class ServerSession: ConnectionDelegate {
         plan.limits = endpoint.limits
         plan.delivery = endpoint.delivery
         plan.kaazingLegacy = endpoint.kaazingLegacy
-        handler.connection.acceptOpening(request, plan, now: .now())
+        handler.connection.acceptOpening(request, plan, response: response, now: .now())
         handler.proceed()
     }
 
@@ -179,9 +177,9 @@ final class ServerSession: ConnectionDelegate {
         handler.proceed()
     }
 
-    private func answerOpening(_ answer: HandshakeAnswer, on handler: ConnectionHandler) {
+    private func answerOpening(_ answer: HandshakeResponse, on handler: ConnectionHandler) {
         // A status that only makes sense inside a connection cannot end an HTTP exchange.
-        if let later = answer.later {
+        if let later = answer.next {
             self.later(on: handler) {
                 (await later(), nil)
             } then: { session, answer, _ in
@@ -194,9 +192,6 @@ final class ServerSession: ConnectionDelegate {
             }
             return
         }
-        let fault = answer.fault
-        var answer = ServerAnswer(status: answer.status, fields: answer.fields, entity: answer.entity)
-        answer.fault = fault
         let request = self.endpoint?.kaazingLegacy == true ? self.openingRequest : nil
         let isBalanced = request.map { handler.connection.balanceOpening($0, answer, now: .now()) } ?? false
         if !isBalanced { handler.connection.refuseOpening(answer, now: .now()) }
@@ -238,21 +233,14 @@ final class ServerSession: ConnectionDelegate {
         self.confirmation = principal?.confirmation
     }
 
-    private func answerExtended(_ answer: HandshakeAnswer, on handler: ConnectionHandler) {
-        var response = ServerAnswer(status: answer.status, fields: answer.fields, entity: answer.entity)
-        response.isStale = answer.isStale
-        response.fault = answer.fault
-        if answer.completes, let confirmation {
-            let entity = answer.status == 201 ? answer.entity : nil
-            response.fields[.authenticationInfo] = confirmation.authenticationInfo(entity: entity ?? ByteBuffer())
+    private func answerExtended(_ answer: HandshakeResponse, on handler: ConnectionHandler) {
+        var response = answer
+        if response.completes, let confirmation {
+            let body = response.status == 201 ? response.body : ByteBuffer()
+            response.headers[.authenticationInfo] = confirmation.authenticationInfo(entity: body)
         }
-        handler.connection.answerExtended(
-            response,
-            subprotocol: answer.subprotocol,
-            principal: self.principal,
-            now: .now()
-        )
-        if let later = answer.later {
+        handler.connection.answerExtended(response, principal: self.principal, now: .now())
+        if let later = answer.next {
             self.later(on: handler) {
                 (await later(), nil)
             } then: { session, answer, _ in
@@ -287,8 +275,8 @@ final class ServerSession: ConnectionDelegate {
     /// ended meanwhile: then the task was cancelled.
     private func later(
         on handler: ConnectionHandler,
-        _ body: @escaping @Sendable () async -> (HandshakeAnswer, Principal?),
-        then: @escaping (ServerSession, HandshakeAnswer, Principal?) -> Void
+        _ body: @escaping @Sendable () async -> (HandshakeResponse, Principal?),
+        then: @escaping (ServerSession, HandshakeResponse, Principal?) -> Void
     ) {
         let bound = NIOLoopBound((self, then), eventLoop: handler.eventLoop)
         let eventLoop = handler.eventLoop
@@ -335,7 +323,6 @@ final class ServerSession: ConnectionDelegate {
                 let (session, handler) = bound.value
                 guard session.decision != nil else { return }
                 session.decision = nil
-                let answer = ServerAnswer(status: answer.status, fields: answer.fields, entity: answer.body)
                 handler.connection.refuseOpening(answer, method: head.method, now: .now())
                 handler.proceed()
             }

@@ -1,5 +1,6 @@
 // The end of a connection beyond the limits: an answer that costs nothing, and the end of the stream.
 
+import HTTPTypes
 import KHPProtocol
 import KHPWebSocket
 import NIOCore
@@ -11,12 +12,11 @@ final class TurnAway: ChannelInboundHandler {
     typealias OutboundOut = ByteBuffer
 
     func channelActive(context: ChannelHandlerContext) {
-        let entity = String(buffer: Refusal(503, "There are too many connections.").answer.entity ?? ByteBuffer())
-        let answer =
-            "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n"
-            + "Date: \(DateHeader.now())\r\nRetry-After: 1\r\nContent-Length: \(entity.utf8.count)\r\n\r\n\(entity)"
+        var answer = ByteBuffer()
+        Refusal(503, "There are too many connections.", fields: [.retryAfter: "1"])
+            .write(into: &answer, date: DateHeader.now())
         let channel = context.channel
-        context.writeAndFlush(self.wrapOutboundOut(ByteBuffer(string: answer)))
+        context.writeAndFlush(self.wrapOutboundOut(answer))
             .whenComplete { _ in channel.close(mode: .output, promise: nil) }
         let limit = context.eventLoop.scheduleTask(in: .seconds(1)) { channel.close(promise: nil) }
         channel.closeFuture.whenComplete { _ in limit.cancel() }

@@ -240,12 +240,7 @@ public struct ConnectionPipe {
         }
         if self.serverSide.extendedRequest != nil {
             self.serverSide.extendedRequest = nil
-            self.serverSide.connection.answerExtended(
-                ServerAnswer(status: 101),
-                subprotocol: nil,
-                principal: nil,
-                now: now
-            )
+            self.serverSide.connection.answerExtended(.complete(), principal: nil, now: now)
             self.serverSide.run()
         }
     }

@@ -27,20 +27,20 @@ struct CookieTests {
         try await withServer {
             Endpoint("/set") { request in
                 note(request)
-                return .complete(fields: set)
+                return .complete(headers: set)
             }
             Endpoint("/created") { request in
                 note(request)
-                return .created("", fields: set)
+                return .created("", headers: set)
             }
             Endpoint("/refuse") { request in
                 note(request)
-                return .refuse(403, fields: refused)
+                return .refuse(403, headers: refused)
             }
             Endpoint("/redirect") { request in
                 note(request)
-                var answer = HandshakeAnswer.redirect(to: "/seen")
-                answer.fields.append(HTTPField(name: .setCookie, value: "bad=1; Path=/"))
+                var answer = HandshakeResponse.redirect(to: "/seen")
+                answer.headers.append(HTTPField(name: .setCookie, value: "bad=1; Path=/"))
                 return answer
             }
             Endpoint("/challenge") { request in
@@ -48,7 +48,7 @@ struct CookieTests {
                 guard request.extended?.headerFields[.authorization] == nil else { return .complete() }
                 var fields = refused
                 fields[.wwwAuthenticate] = "Basic realm=x"
-                return .refuse(401, fields: fields)
+                return .refuse(401, headers: fields)
             }
             Endpoint("/seen") { request in
                 note(request)

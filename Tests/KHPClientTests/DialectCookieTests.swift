@@ -38,7 +38,7 @@ struct DialectCookieTests {
                 dialects: [dialect],
                 respond: { request in
                     seen.note(request)
-                    return .complete(fields: fields)
+                    return .complete(headers: fields)
                 },
                 handler: { _ in }
             )
@@ -47,8 +47,8 @@ struct DialectCookieTests {
                 dialects: [dialect],
                 respond: { request in
                     seen.note(request)
-                    var answer = HandshakeAnswer.redirect(to: "/seen")
-                    answer.fields.append(early)
+                    var answer = HandshakeResponse.redirect(to: "/seen")
+                    answer.headers.append(early)
                     return answer
                 },
                 handler: { _ in }
@@ -59,8 +59,8 @@ struct DialectCookieTests {
                 respond: { request in
                     seen.note(request)
                     guard request.opening.headerFields[.authorization] == nil else { return .complete() }
-                    var answer = HandshakeAnswer.refuse(401, fields: [.wwwAuthenticate: "Basic realm=x"])
-                    answer.fields.append(early)
+                    var answer = HandshakeResponse.refuse(401, headers: [.wwwAuthenticate: "Basic realm=x"])
+                    answer.headers.append(early)
                     return answer
                 },
                 handler: { _ in }

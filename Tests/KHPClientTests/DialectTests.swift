@@ -389,7 +389,8 @@ struct DialectTests {
 }
 
 extension Endpoint {
-    fileprivate func answering(_ respond: @escaping @Sendable (HandshakeRequest) async -> HandshakeAnswer) -> Endpoint {
+    fileprivate func answering(_ respond: @escaping @Sendable (HandshakeRequest) async -> HandshakeResponse) -> Endpoint
+    {
         var endpoint = self
         endpoint.respond = respond
         return endpoint

@@ -163,6 +163,6 @@ struct PeerGoesTests {
             errors.map(\.code) == [.openingRefused, .authenticationFailed, .proxyRefused, .proxyAuthenticationRequired]
         )
         #expect(errors.map { $0.response?.status } == [503, 401, 403, 407])
-        #expect(errors.allSatisfy { $0.response?.entity == ByteBuffer(string: "The desk") })
+        #expect(errors.allSatisfy { $0.response?.body == ByteBuffer(string: "The desk") })
     }
 }

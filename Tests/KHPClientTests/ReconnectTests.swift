@@ -138,13 +138,13 @@ struct ReconnectTests {
     @Test("503 with Retry-After, a lost connection, 1012, 1001, then a result: attempts rise, and a stable time resets")
     func journey() async throws {
         let visits = Mutex(0)
-        @Sendable func respond(_ request: HandshakeRequest) -> HandshakeAnswer {
+        @Sendable func respond(_ request: HandshakeRequest) -> HandshakeResponse {
             guard request.extended != nil else { return .complete() }
             let visit = visits.withLock { visits in
                 visits += 1
                 return visits
             }
-            return visit == 1 ? .refuse(503, fields: [.retryAfter: "7"]) : .complete()
+            return visit == 1 ? .refuse(503, headers: [.retryAfter: "7"]) : .complete()
         }
         @Sendable func handle(_ socket: WebSocket) async throws {
             switch visits.withLock({ $0 }) {

@@ -11,11 +11,11 @@ import Testing
 struct AnswerFaultTests {
     struct Row: Sendable, CustomTestStringConvertible {
         var name: String
-        var answer: @Sendable () -> HandshakeAnswer
+        var answer: @Sendable () -> HandshakeResponse
         /// The text that must not reach the wire.
         var poison = "X-Injected"
 
-        init(_ name: String, _ answer: @escaping @Sendable () -> HandshakeAnswer) {
+        init(_ name: String, _ answer: @escaping @Sendable () -> HandshakeResponse) {
             self.name = name
             self.answer = answer
         }
@@ -28,9 +28,9 @@ struct AnswerFaultTests {
         Row("a subprotocol with a line break") { .complete(subprotocol: "amqp\r\nX-Injected: 1") },
         Row("x-kaazing-handshake as the application's") { .complete(subprotocol: "x-kaazing-handshake") },
         Row("an empty subprotocol") { .complete(subprotocol: "") },
-        Row("a control character in a completing answer") { .complete(fields: Self.lenient("a\u{1}X-Injected")) },
-        Row("a control character in a refusal") { .refuse(403, fields: Self.lenient("a\u{7F}X-Injected")) },
-        Row("a control character in a 201") { .created("made", fields: Self.lenient("a\u{B}X-Injected")) },
+        Row("a control character in a completing answer") { .complete(headers: Self.lenient("a\u{1}X-Injected")) },
+        Row("a control character in a refusal") { .refuse(403, headers: Self.lenient("a\u{7F}X-Injected")) },
+        Row("a control character in a 201") { .created("made", headers: Self.lenient("a\u{B}X-Injected")) },
         Row("a line break in a challenge") { .challenge("Basic realm=\"a\r\nX-Injected: 1\"") },
         Row("a challenge that is none") { .challenge("") },
         Row("a 401 without a challenge") { .refuse(401) },
@@ -39,10 +39,10 @@ struct AnswerFaultTests {
         Row("a redirect to nowhere") { .redirect(to: "") },
         Row("a line break in a choice") { .choices(["/a\r\nX-Injected: 1"]) },
         Row("a line break in a media type") { .created("made", contentType: "text/plain\r\nX-Injected: 1") },
-        Row("status 0") { HandshakeAnswer(status: 0) },
-        Row("status 99") { HandshakeAnswer(status: 99) },
-        Row("status -1") { HandshakeAnswer(status: -1) },
-        Row("status 1000") { HandshakeAnswer(status: 1000) },
+        Row("status 0") { HandshakeResponse(status: 0) },
+        Row("status 99") { HandshakeResponse(status: 99) },
+        Row("status -1") { HandshakeResponse(status: -1) },
+        Row("status 1000") { HandshakeResponse(status: 1000) },
         Row("status 65536") { .refuse(65536, "X-Injected") },
         Row("after a 202") { .processing { .complete(subprotocol: "X-Injected") } },
     ]
@@ -56,7 +56,7 @@ struct AnswerFaultTests {
     }
 
     private func withFaultyServer(
-        _ answer: @escaping @Sendable () -> HandshakeAnswer,
+        _ answer: @escaping @Sendable () -> HandshakeResponse,
         _ body: (Int) async throws -> Void
     ) async throws -> String {
         let log = Log()
@@ -149,7 +149,7 @@ struct AnswerFaultTests {
     @Test("what can be sent still is", arguments: [200, 404, 599, 600, 999])
     func usual(status: Int) async throws {
         let log = try await self.withFaultyServer({
-            .refuse(status, "no", fields: Self.lenient("caf\u{E9}\ta"))
+            .refuse(status, "no", headers: Self.lenient("caf\u{E9}\ta"))
         }) { port in
             let client = try await RawClient.connect(port)
             try await client.send(openingRequest("/x"))

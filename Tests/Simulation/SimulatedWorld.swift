@@ -208,19 +208,14 @@ struct SimulatedWorld {
             let status = self.scenario.answers[min(self.answered, self.scenario.answers.count - 1)]
             self.answered += 1
             self.note("server answers \(status) inside")
-            self.server.connection.answerExtended(Self.answer(status), subprotocol: nil, principal: nil, now: self.now)
+            self.server.connection.answerExtended(Self.answer(status), principal: nil, now: self.now)
             // More answers owed after a 202 come as the endpoint's later answer.
             if status == 202, self.answered < 5 {
                 try self.after(.server)
                 let next = self.scenario.answers[min(self.answered, self.scenario.answers.count - 1)]
                 self.answered += 1
                 self.note("server answers \(next) later")
-                self.server.connection.answerExtended(
-                    Self.answer(next),
-                    subprotocol: nil,
-                    principal: nil,
-                    now: self.now
-                )
+                self.server.connection.answerExtended(Self.answer(next), principal: nil, now: self.now)
             }
             try self.after(.server)
             return true
@@ -269,10 +264,10 @@ struct SimulatedWorld {
         try self.after(.server)
     }
 
-    private static func answer(_ status: Int) -> ServerAnswer {
-        var answer = ServerAnswer(status: status)
-        if status == 401 { answer.fields[.wwwAuthenticate] = "Basic realm=\"sim\"" }
-        if (300...399).contains(status) { answer.fields[.location] = "ws://sim.example/other" }
+    private static func answer(_ status: Int) -> HandshakeResponse {
+        var answer = HandshakeResponse(status: status)
+        if status == 401 { answer.headers[.wwwAuthenticate] = "Basic realm=\"sim\"" }
+        if (300...399).contains(status) { answer.headers[.location] = "ws://sim.example/other" }
         return answer
     }
 

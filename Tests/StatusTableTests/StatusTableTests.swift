@@ -53,10 +53,10 @@ struct StatusTableTests {
         Endpoint("/\(code)") { request in
             switch code {
             case 202: return .processing { .complete() }
-            case 300...308: return .refuse(code, fields: [.location: "/ok"])
+            case 300...308: return .refuse(code, headers: [.location: "/ok"])
             case 401: return request.attempt == 1 ? .challenge("Basic realm=\"desk\"") : .complete()
-            case 426: return .refuse(code, fields: [.upgrade: "other/2"])
-            default: return HandshakeAnswer(status: code)
+            case 426: return .refuse(code, headers: [.upgrade: "other/2"])
+            default: return HandshakeResponse(status: code)
             }
         }
     }
@@ -156,10 +156,10 @@ struct StatusTableTests {
             Endpoint("/other") { _ in .redirect(to: "/method", status: 303) }
             Endpoint("/many") { _ in .choices(["/method"]) }
             Endpoint("/method") { request in
-                .complete(fields: [.allow: request.extended?.method.rawValue ?? "none"])
+                .complete(headers: [.allow: request.extended?.method.rawValue ?? "none"])
             }
             Endpoint("/moved-for-good") { _ in .redirect(to: "/ok", status: 308) }
-            Endpoint("/secure") { _ in .refuse(426, fields: [.upgrade: "TLS/1.2, HTTP/1.1"]) }
+            Endpoint("/secure") { _ in .refuse(426, headers: [.upgrade: "TLS/1.2, HTTP/1.1"]) }
             Endpoint("/ok") { (_: WebSocket) in }
         } body: { port in
             let body = Trace()
@@ -183,7 +183,7 @@ struct StatusTableTests {
                 ("/many", "POST", nil), ("/many", "HEAD", "HEAD"),
             ] as [(String, String, String?)] {
                 let got = try? await Self.connect(port, path, Trace()) { $0.extended.method = method }
-                #expect(got?.response?.fields[.allow] == asked, "\(path) after \(method)")
+                #expect(got?.response?.headers[.allow] == asked, "\(path) after \(method)")
             }
 
             let moved = try await Self.connect(port, "/moved-for-good", Trace()) { $0.redirects.follows308 = true }

@@ -55,7 +55,7 @@ enum Handshakes {
                     plan.subprotocols = ["amqp"]
                     server.acceptOpening(request, plan, now: now)
                 case .decideExtended:
-                    server.answerExtended(ServerAnswer(status: 101), subprotocol: nil, principal: nil, now: now)
+                    server.answerExtended(HandshakeResponse(status: 101), principal: nil, now: now)
                 case .opened: opened += 1
                 default: break
                 }

@@ -8,7 +8,7 @@ import Testing
 /// Which exit status an error ends with (the contract and D16), and what is said.
 struct FailureTests {
     private static func refused(_ status: Int, _ entity: String = "") -> HandshakeResponse {
-        HandshakeResponse(status: status, reason: "Reason", entity: ByteBuffer(string: entity))
+        HandshakeResponse(status: status, reason: "Reason", body: ByteBuffer(string: entity))
     }
 
     @Test(

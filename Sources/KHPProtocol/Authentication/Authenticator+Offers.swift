@@ -51,7 +51,7 @@ extension Authenticator {
         _ url: WebSocketURL
     ) throws(WebSocketError) -> [Challenge] {
         let slot = Slot(place)
-        let values = response.fields.texts(slot.layer == .proxy ? .proxyAuthenticate : .wwwAuthenticate)
+        let values = response.headers.texts(slot.layer == .proxy ? .proxyAuthenticate : .wwwAuthenticate)
         var challenges: [Challenge] = []
         var problem: String?
         for value in values {

@@ -372,7 +372,7 @@ package struct Authenticator: Sendable {
     package mutating func accepted(_ response: HandshakeResponse, at place: Place) throws(WebSocketError) {
         let name: HTTPField.Name =
             Slot(place).layer == .proxy ? .proxyAuthenticationInfo : .authenticationInfo
-        try self.accepted(response.fields.texts(name), response.entity, at: place)
+        try self.accepted(response.headers.texts(name), response.body, at: place)
     }
 
     /// As ``accepted(_:at:)``, for an answer that has no content.

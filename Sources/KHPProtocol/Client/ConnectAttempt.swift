@@ -212,7 +212,7 @@ package struct ConnectAttempt: Sendable {
         _ cookies: (WebSocketURL) -> Int,
         _ cookiesSent: Int?
     ) throws(WebSocketError) -> RedirectStep? {
-        let names = outcome.response.fields[values: .upgrade].flatMap { $0.split(separator: ",") }
+        let names = outcome.response.headers[values: .upgrade].flatMap { $0.split(separator: ",") }
         let namesTLS = names.contains { name in
             let name = name.drop { $0 == " " || $0 == "\t" }
             return name.prefix(3).lowercased() == "tls" || name.lowercased() == "wss"
@@ -239,7 +239,7 @@ package struct ConnectAttempt: Sendable {
     /// The versions in Sec-WebSocket-Version (RFC 6455 section 4.4), at most sixteen.
     private static func versions(in response: HandshakeResponse) -> [Int] {
         guard let name = HTTPField.Name("Sec-WebSocket-Version") else { return [] }
-        let values = response.fields[values: name].flatMap { $0.split(separator: ",") }
+        let values = response.headers[values: name].flatMap { $0.split(separator: ",") }
         return values.prefix(16).compactMap { value in
             let digits = value.filter { $0 != " " && $0 != "\t" }
             return digits.utf8.count <= 3 && digits.utf8.allSatisfy(Bytes.isDigit) ? Int(digits) : nil

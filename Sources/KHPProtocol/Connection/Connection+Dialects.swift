@@ -7,6 +7,7 @@
 //   binary       where the extended handshake was agreed on (0x80)       never
 //   streams      text                  text                              never: its frames begin with their length
 
+import HTTPTypes
 import NIOCore
 
 /// The 101 that waits for the eight bytes behind its request.
@@ -41,11 +42,17 @@ extension Connection {
 
     // MARK: Server: accepting
 
-    mutating func accept(_ request: OpeningRequest, _ plan: EndpointPlan, in dialect: Dialect, now: NIODeadline) {
+    mutating func accept(
+        _ request: OpeningRequest,
+        _ plan: EndpointPlan,
+        response: HandshakeResponse?,
+        in dialect: Dialect,
+        now: NIODeadline
+    ) {
         let subprotocol =
             plan.extended
             ? Subprotocols.extendedHandshake
-            : plan.chosenSubprotocol ?? Subprotocols.choose(supported: plan.subprotocols, offered: request.subprotocols)
+            : response?.subprotocol ?? Subprotocols.choose(supported: plan.subprotocols, offered: request.subprotocols)
         // D40
         guard
             dialect != .whatwg2010 || subprotocol != nil || request.subprotocols.isEmpty
@@ -56,7 +63,7 @@ extension Connection {
             in: dialect,
             location: self.url(of: request),
             subprotocol: subprotocol,
-            fields: plan.fields
+            fields: response?.headers ?? HTTPFields()
         )
         self.speak(dialect)
         self.server?.plan = plan

@@ -66,7 +66,7 @@ extension Connection {
             self.sendExtendedRequest(request)
         case .balanced(let target):
             // It stands for the 302 that a gateway sends to those who know nothing of its balancer (D7).
-            let response = HandshakeResponse(status: 302, reason: "", fields: [.location: target])
+            let response = HandshakeResponse(status: 302, headers: [.location: target])
             self.actions.append(.hopEnded(HopOutcome(kind: .balancer, layer: .extended, response: response)))
             self.leave(.normalClosure, now: now)
         case .waiting(let response, _):
@@ -160,7 +160,7 @@ extension Connection {
                     head: response.redactedHead,
                     status: response.status,
                     action: action,
-                    body: response.entity
+                    body: response.body
                 )
             )
         )

@@ -22,28 +22,17 @@ extension Connection {
     }
 
     /// The shell's answer to the last extended request.
-    package mutating func answerExtended(
-        _ answer: ServerAnswer,
-        subprotocol: String?,
-        principal: String?,
-        now: NIODeadline
-    ) {
+    package mutating func answerExtended(_ response: HandshakeResponse, principal: String?, now: NIODeadline) {
         self.takeEarlyMessages(now: now)
         guard self.phase == .extended, let request = self.server?.asked else { return }
         self.server?.plan.principal = principal
-        var extended = ExtendedAnswer(
-            status: answer.status,
-            reason: answer.reason,
-            fields: answer.fields,
-            entity: answer.entity
-        )
-        extended.isStale = answer.isStale
-        extended.fault = answer.fault
-        if extended.completes {
+        var response = response
+        var negotiated = Negotiated()
+        if response.completes {
             let subprotocols = self.server?.plan.subprotocols ?? []
             do throws(ExtensionNegotiation.Refused) {
-                extended.negotiated = Negotiated(
-                    subprotocol: subprotocol
+                negotiated = Negotiated(
+                    subprotocol: response.subprotocol
                         ?? Subprotocols.choose(supported: subprotocols, offered: request.subprotocols),
                     extensions: try ExtensionNegotiation.choose(
                         from: request.extensionOffers,
@@ -56,11 +45,12 @@ extension Connection {
                     )
                 )
             } catch {
-                extended = ExtendedAnswer(Refusal(error.status, error.sentence))
+                response = Refusal(error.status, error.sentence).response
             }
         }
         let date = self.settings.date()
-        if let action = self.server?.extended?.respond(extended, date: date, now: now) {
+        let action = self.server?.extended?.respond(response, negotiated: negotiated, date: date, now: now)
+        if let action {
             if let fault = self.server?.extended?.fault { self.reportFaultyAnswer(fault, phase: .extended) }
             self.perform(action, now: now)
         }
@@ -153,25 +143,16 @@ extension Connection {
         )
     }
 
-    private mutating func sendExtendedAnswer(_ message: ByteBuffer) {
-        self.writeHandshakeMessage(message)
-        // "HTTP/1.1 200": the digits stand at a fixed place in what we write.
-        let status = message.withUnsafeReadableBytes { bytes in
-            bytes.count < 12 ? 0 : bytes[9..<12].reduce(0) { $0 &* 10 &+ Int($1 & 0x0F) }
-        }
+    private mutating func sendExtendedAnswer(_ message: WrittenResponse) {
+        self.writeHandshakeMessage(message.bytes)
+        let status = message.status
         self.server?.lastStatus = status
         // D7: the empty message behind each response, whatever it says.
         defer { if self.legacy.hasTerminator { self.sendLegacy(.endOfResponse) } }
         guard self.isObserved else { return }
         let action = StatusAction.action(forStatus: status, expectsContinue: status == 100)
-        var body = message
-        var decoder = ResponseHeadDecoder(limits: Redaction.unlimited)
-        _ = try? decoder.decode(&body)
-        self.actions.append(
-            .event(
-                .extendedResponse(head: Redaction.head(of: message), status: status, action: action, body: body)
-            )
-        )
+        let head = Redaction.head(of: message.bytes)
+        self.actions.append(.event(.extendedResponse(head: head, status: status, action: action, body: message.body)))
     }
 
     mutating func sendLegacy(_ message: KaazingLegacyMessage) {

@@ -1,6 +1,6 @@
 // The server's handshakes: a request is read and checked here; whether and how it is answered is the shell's decision.
 
-package import HTTPTypes
+import HTTPTypes
 package import NIOCore
 
 /// An endpoint's settings for a valid opening request that it accepts.
@@ -13,11 +13,7 @@ package struct EndpointPlan: Sendable {
     /// `true` when x-kaazing-handshake is chosen; the rest is then negotiated inside.
     package var extended = false
     package var subprotocols: [String] = []
-    package var chosenSubprotocol: String?
     package var extensions: [any WebSocketExtension] = []
-    package var fields = HTTPFields()
-    /// Why the application's answer cannot be sent, where that is known already.
-    package var fault: String?
     /// Opens the socket without a subprotocol where none of those that the client asks for is spoken here, though its
     /// dialect has the server refuse it then (D40).
     package var servesWithoutSubprotocol = false
@@ -112,9 +108,12 @@ extension Connection {
     // MARK: Answers of the shell to the opening request
 
     /// 101.
+    ///
+    /// - Parameter response: the application's, where it has been asked.
     package mutating func acceptOpening(
         _ request: OpeningRequest,
         _ plan: EndpointPlan,
+        response: HandshakeResponse? = nil,
         now: NIODeadline
     ) {
         let plan = plan.forConnection()
@@ -122,12 +121,14 @@ extension Connection {
         guard let dialect = request.dialect(among: plan.dialects) else {
             return self.refuseOpening(.dialectNotServed(plan.dialects), now: now)
         }
-        let fault = AnswerFault.of(
-            subprotocol: plan.chosenSubprotocol,
-            offered: request.subprotocols,
-            fields: plan.fields
-        )
-        if let fault = plan.fault ?? fault { return self.refuseFaultyAnswer(fault, now: now) }
+        if let response {
+            let fault = AnswerFault.of(
+                subprotocol: response.subprotocol,
+                offered: request.subprotocols,
+                fields: response.headers
+            )
+            if let fault = response.fault ?? fault { return self.refuseFaultyAnswer(fault, now: now) }
+        }
         if let limits = plan.limits {
             self.settings.limits = limits
             self.settings.applyTimeouts()
@@ -135,12 +136,14 @@ extension Connection {
         self.settings.delivery = plan.delivery
         if plan.kaazingLegacy { self.legacy = KaazingLegacy(query: request.query) }
         self.reader.toleratesLongLength = self.legacy != .off
-        guard dialect.opening == .acceptKey else { return self.accept(request, plan, in: dialect, now: now) }
+        guard dialect.opening == .acceptKey else {
+            return self.accept(request, plan, response: response, in: dialect, now: now)
+        }
         let acceptValue = AcceptKey.accept(for: request.key)
         let subprotocol =
             plan.extended
             ? Subprotocols.extendedHandshake
-            : plan.chosenSubprotocol ?? Subprotocols.choose(supported: plan.subprotocols, offered: request.subprotocols)
+            : response?.subprotocol ?? Subprotocols.choose(supported: plan.subprotocols, offered: request.subprotocols)
         // What may be negotiated inside waits for that.
         let supported = plan.extended ? plan.extensions.filter { $0.layers == [.opening] } : plan.extensions
         let extensions: [NegotiatedExtension]
@@ -161,7 +164,7 @@ extension Connection {
             date: self.settings.date(),
             server: self.settings.serverName
         )
-        acceptance.fields = plan.fields
+        if let response { acceptance.fields = response.headers }
         self.output.write { acceptance.write(into: &$0) }
         if self.isObserved {
             self.actions.append(.event(.openingResponse(head: acceptance.head.redactedText, status: 101)))
@@ -194,14 +197,12 @@ extension Connection {
     /// A redirect for a client that asks for the Kaazing legacy exchange and offers no subprotocol: 101, then the
     /// balancer message, then 1000 (D7).
     /// - Returns: `false` where this is none, with nothing done.
-    package mutating func balanceOpening(_ request: OpeningRequest, _ answer: ServerAnswer, now: NIODeadline) -> Bool {
-        let response = HandshakeResponse(
-            status: answer.status,
-            reason: "",
-            fields: answer.fields,
-            entity: answer.entity ?? ByteBuffer()
-        )
-        guard self.phase == .deciding, StatusAction.namesAnotherPlace(answer.status),
+    package mutating func balanceOpening(
+        _ request: OpeningRequest,
+        _ response: HandshakeResponse,
+        now: NIODeadline
+    ) -> Bool {
+        guard self.phase == .deciding, StatusAction.namesAnotherPlace(response.status),
             KaazingLegacy(query: request.query).hasBalancer, request.subprotocols.isEmpty,
             !request.offersExtendedHandshake,
             let message = KaazingLegacyMessage.balancing(
@@ -229,30 +230,30 @@ extension Connection {
 
     /// Anything but 101: the response, then the end of the connection (threat A4).
     package mutating func refuseOpening(_ refusal: Refusal, now: NIODeadline) {
-        self.refuseOpening(refusal.answer, method: refusal.method, now: now)
+        self.refuseOpening(refusal.response, method: refusal.method, now: now)
     }
 
     /// Anything but 101: the response, then the end of the connection (threat A4).
     package mutating func refuseOpening(
-        _ answer: ServerAnswer,
+        _ response: HandshakeResponse,
         method: String = "GET",
         now: NIODeadline
     ) {
         guard self.phase == .deciding || self.phase == .opening else { return }
         let fault = AnswerFault.of(
-            status: answer.status,
-            reason: answer.reason,
-            fields: answer.fields,
+            status: response.status,
+            reason: response.reason,
+            fields: response.headers,
             isFinal: true,
             isHandshake: self.server?.request != nil
         )
-        if let fault = answer.fault ?? fault { return self.refuseFaultyAnswer(fault, method: method, now: now) }
+        if let fault = response.fault ?? fault { return self.refuseFaultyAnswer(fault, method: method, now: now) }
         var bytes = ByteBuffer()
-        answer.write(into: &bytes, layer: .opening, date: self.settings.date(), method: method)
+        response.write(into: &bytes, layer: .opening, date: self.settings.date(), method: method)
         self.output.append(bytes)
         if self.isObserved {
             self.actions.append(
-                .event(.openingResponse(head: Redaction.head(of: bytes), status: answer.status))
+                .event(.openingResponse(head: Redaction.head(of: bytes), status: response.status))
             )
         }
         self.leave(nil, now: now)
@@ -261,7 +262,7 @@ extension Connection {
     /// The application is told, and the client gets a 500 of our own.
     private mutating func refuseFaultyAnswer(_ fault: String, method: String = "GET", now: NIODeadline) {
         self.reportFaultyAnswer(fault, phase: .opening)
-        self.refuseOpening(Refusal.faultyAnswer().answer, method: method, now: now)
+        self.refuseOpening(Refusal.faultyAnswer().response, method: method, now: now)
     }
 
     mutating func reportFaultyAnswer(_ fault: String, phase: WebSocketError.Phase) {

@@ -15,6 +15,6 @@ extension HandshakeResponse {
     /// are skipped.
     package var openingCookies: [SetCookie] {
         guard 300...399 ~= self.status || self.status == 401 else { return [] }
-        return self.fields[values: .setCookie].prefix(CookieJar.maximumPerDomain).compactMap { SetCookie($0) }
+        return self.headers[values: .setCookie].prefix(CookieJar.maximumPerDomain).compactMap { SetCookie($0) }
     }
 }

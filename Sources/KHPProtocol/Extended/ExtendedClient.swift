@@ -46,7 +46,7 @@ package final class ExtendedResult: Sendable {
     }
 
     /// Head and content for the application. Made on each call: keep the result.
-    package var response: HandshakeResponse { HandshakeResponse(head: head, entity: entity) }
+    package var response: HandshakeResponse { HandshakeResponse(head: head, body: entity) }
 }
 
 package struct ExtendedClient {
@@ -302,7 +302,7 @@ package struct ExtendedClient {
         bodyDue = nil
         if head.status == 100, body == .sentUnasked, rest == 0 {
             body = .sent
-            return .continued(HandshakeResponse(head: head, entity: entity))
+            return .continued(HandshakeResponse(head: head, body: entity))
         }
         let action = action(forStatus: head.status)
         // D13: behind a response that leaves the WebSocket open there is nothing; behind one that closes it, who cares.
@@ -325,23 +325,23 @@ package struct ExtendedClient {
             return complete(head, known, entity)
         case .sendBody:
             body = .sent
-            return plan.body.map { .sendBody($0, HandshakeResponse(head: head, entity: entity)) } ?? .none
+            return plan.body.map { .sendBody($0, HandshakeResponse(head: head, body: entity)) } ?? .none
         case .wait:
             return wait(head, entity, now: now)
         case .challenge where isCut:
-            return finish(.challengeAfresh(HandshakeResponse(head: head, entity: entity)))
+            return finish(.challengeAfresh(HandshakeResponse(head: head, body: entity)))
         case .challenge:
             state = .challenged
             answerDeadline = now + limits.challengeHandlerTimeout
-            return .challenge(HandshakeResponse(head: head, entity: entity))
+            return .challenge(HandshakeResponse(head: head, body: entity))
         case .redirect:
-            return finish(.redirect(HandshakeResponse(head: head, entity: entity)))
+            return finish(.redirect(HandshakeResponse(head: head, body: entity)))
         case .choose:
-            return finish(.choose(HandshakeResponse(head: head, entity: entity)))
+            return finish(.choose(HandshakeResponse(head: head, body: entity)))
         case .upgrade:
-            return finish(.upgrade(HandshakeResponse(head: head, entity: entity)))
+            return finish(.upgrade(HandshakeResponse(head: head, body: entity)))
         case .proxyAuth:
-            return finish(.proxyAuthentication(HandshakeResponse(head: head, entity: entity)))
+            return finish(.proxyAuthentication(HandshakeResponse(head: head, body: entity)))
         case .close:
             return refused(head, entity)
         }
@@ -374,11 +374,11 @@ package struct ExtendedClient {
         let until = processingDeadline ?? now + limits.processingTimeout
         processingDeadline = until
         answerDeadline = until
-        return .waiting(HandshakeResponse(head: head, entity: entity), until: until)
+        return .waiting(HandshakeResponse(head: head, body: entity), until: until)
     }
 
     private mutating func refused(_ head: ResponseHead, _ entity: ByteBuffer) -> Action {
-        let response = HandshakeResponse(head: head, entity: entity)
+        let response = HandshakeResponse(head: head, body: entity)
         let isRedirectOfOther = isRedirectOfOther(head.status)
         let closeCode = StatusAction.closeCode(forStatus: head.status)
         return finish(
@@ -470,7 +470,7 @@ package struct ExtendedClient {
             code,
             "The server's answer to the extended handshake is not valid: \(what).",
             url: plan.url,
-            response: head.map { HandshakeResponse(head: $0, entity: entity) },
+            response: head.map { HandshakeResponse(head: $0, body: entity) },
             closeCode: close,
             phase: .extended
         )

@@ -58,51 +58,6 @@ package final class ExtendedRequest: Sendable {
     }
 }
 
-/// An endpoint's answer to an extended request.
-package struct ExtendedAnswer: Sendable {
-    package var status: Int
-    /// `nil`: the usual phrase for the status.
-    package var reason: String?
-    /// The endpoint's own fields; those that belong to the handshake or frame the message are left out.
-    package var fields: HTTPFields
-    /// `nil`: as in ``ServerAnswer/entity``.
-    package var entity: ByteBuffer?
-    /// For completing codes: what was selected of the request.
-    package var negotiated: Negotiated
-    /// A 401 whose request had the right credentials for a nonce that is used no more (`stale=true`).
-    package var isStale = false
-    /// As in ``ServerAnswer/fault``.
-    package var fault: String?
-
-    package init(
-        status: Int = 101,
-        reason: String? = nil,
-        fields: HTTPFields = [:],
-        entity: ByteBuffer? = nil,
-        subprotocol: String? = nil,
-        extensions: [NegotiatedExtension] = []
-    ) {
-        self.status = status
-        self.reason = reason
-        self.fields = fields
-        self.entity = entity
-        negotiated = Negotiated(subprotocol: subprotocol, extensions: extensions)
-    }
-
-    package init(_ refusal: Refusal) {
-        self.init(status: refusal.status, fields: refusal.answer.fields, entity: refusal.answer.entity)
-    }
-
-    static func refusing(_ status: Int, _ explanation: String) -> ExtendedAnswer {
-        ExtendedAnswer(Refusal(status, explanation))
-    }
-
-    /// `true` when the WebSocket opens with this answer.
-    package var completes: Bool {
-        StatusAction.action(forStatus: status) == .complete
-    }
-}
-
 extension ExtendedRequest: CustomReflectable {
     /// The head, credentials hidden: keeps `dump` from showing the query.
     package var customMirror: Mirror { Mirror(self, children: ["head": head.description]) }

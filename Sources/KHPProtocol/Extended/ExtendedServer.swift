@@ -24,14 +24,14 @@ package struct ExtendedServer {
     package enum Action: Sendable {
         /// Nothing to do, or nothing any more.
         case none
-        /// A complete request: ask the endpoint and call ``ExtendedServer/respond(_:date:now:)``.
+        /// A complete request: ask the endpoint and call ``ExtendedServer/respond(_:negotiated:date:now:)``.
         case request(ExtendedRequest)
         /// Send this message; the client then sends the body.
-        case sendContinue(ByteBuffer)
+        case sendContinue(WrittenResponse)
         /// Send this message if there is one, then close; the peer broke a rule or was too slow.
-        case refuse(ByteBuffer?, close: WebSocketCloseCode, explanation: String)
+        case refuse(WrittenResponse?, close: WebSocketCloseCode, explanation: String)
         /// Send this message, then go on as said.
-        case send(ByteBuffer, then: Next)
+        case send(WrittenResponse, then: Next)
     }
 
     /// The next step behind an answer.
@@ -141,7 +141,8 @@ package struct ExtendedServer {
         case .needsMore:
             return .none
         case .expectsContinue:
-            return .sendContinue(ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n"))
+            let bytes = ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n")
+            return .sendContinue(WrittenResponse(status: 100, bytes: bytes))
         case .request(let head, let known, let body):
             let request = try check.check(head, known, body: body, round: round)
             state = .answering
@@ -157,18 +158,25 @@ package struct ExtendedServer {
     }
 
     /// The endpoint's answer to the last request.
-    package mutating func respond(_ answer: ExtendedAnswer, date: String, now: NIODeadline) -> Action {
+    ///
+    /// - Parameter negotiated: what a completing one selects of the request.
+    package mutating func respond(
+        _ answer: HandshakeResponse,
+        negotiated: Negotiated = Negotiated(),
+        date: String,
+        now: NIODeadline
+    ) -> Action {
         guard case .answering = state else { return .none }
-        if let fault = fault(of: answer) { return finish(fault: fault, date: date) }
+        if let fault = fault(of: answer, negotiated) { return finish(fault: fault, date: date) }
         switch answer.status {
         case _ where answer.completes:
-            return complete(answer, date: date)
+            return complete(answer, negotiated, date: date)
         case 202:
             processingResponses += 1
             guard processingResponses <= Limits.Fixed.processingResponses else {
                 // D18
-                let late = ExtendedAnswer.refusing(503, "The endpoint took too long to decide.")
-                return finish(late, close: .normalClosure, date: date)
+                let late = Refusal(503, "The endpoint took too long to decide.")
+                return finish(late.response, close: .normalClosure, date: date)
             }
             let until = processingDeadline ?? now + limits.processingTimeout
             processingDeadline = until
@@ -185,35 +193,35 @@ package struct ExtendedServer {
 
     /// Why the endpoint's answer cannot be sent. Our own answers correspond to the request, whatever an endpoint says
     /// (KHP-E10, KHP-E14).
-    private func fault(of answer: ExtendedAnswer) -> String? {
-        let own = AnswerFault.of(status: answer.status, reason: answer.reason, fields: answer.fields, isFinal: false)
+    private func fault(of answer: HandshakeResponse, _ negotiated: Negotiated) -> String? {
+        let own = AnswerFault.of(status: answer.status, reason: answer.reason, fields: answer.headers, isFinal: false)
         if let fault = answer.fault ?? own { return fault }
         guard answer.completes, let request else { return nil }
         let offers = request.extensionOffers
-        if let item = answer.negotiated.extensions.first(where: { item in !offers.contains { $0.name == item.name } }) {
+        if let item = negotiated.extensions.first(where: { item in !offers.contains { $0.name == item.name } }) {
             return "The extension \(item.name) is not one that the client asks for."
         }
         return AnswerFault.of(
-            subprotocol: answer.negotiated.subprotocol,
+            subprotocol: negotiated.subprotocol,
             offered: request.subprotocols,
-            fields: answer.fields
+            fields: answer.headers
         )
     }
 
     private mutating func finish(fault: String, date: String) -> Action {
         self.fault = fault
-        return finish(ExtendedAnswer(Refusal.faultyAnswer()), close: .internalError, date: date)
+        return finish(Refusal.faultyAnswer().response, close: .internalError, date: date)
     }
 
-    private mutating func complete(_ answer: ExtendedAnswer, date: String) -> Action {
+    private mutating func complete(_ answer: HandshakeResponse, _ negotiated: Negotiated, date: String) -> Action {
         finish()
         guard answer.status == 101 else {
-            return .send(message(answer, date: date), then: .open(answer.negotiated))
+            return .send(message(answer, negotiated, date: date), then: .open(negotiated))
         }
-        return .send(acceptance(answer.negotiated, answer.fields, date: date), then: .open(answer.negotiated))
+        return .send(acceptance(negotiated, answer.headers, date: date), then: .open(negotiated))
     }
 
-    private func acceptance(_ negotiated: Negotiated, _ fields: HTTPFields, date: String) -> ByteBuffer {
+    private func acceptance(_ negotiated: Negotiated, _ fields: HTTPFields, date: String) -> WrittenResponse {
         let acceptance = Acceptance(
             acceptValue: acceptValue,
             negotiated: negotiated,
@@ -224,27 +232,21 @@ package struct ExtendedServer {
         )
         var buffer = ByteBufferAllocator().buffer(capacity: 512)
         acceptance.write(into: &buffer)
-        return buffer
+        return WrittenResponse(status: 101, bytes: buffer)
     }
 
     /// A redirect as Kaazing's clients know it (D7): they follow none in an extended response, but the second
     /// balancer message, which comes after a 101.
-    private mutating func balance(_ answer: ExtendedAnswer, date: String) -> Action {
-        let response = HandshakeResponse(
-            status: answer.status,
-            reason: "",
-            fields: answer.fields,
-            entity: answer.entity ?? ByteBuffer()
-        )
+    private mutating func balance(_ answer: HandshakeResponse, date: String) -> Action {
         finish()
-        let message = KaazingLegacyMessage.balancing(choices(of: response).first, at: url, query: check.opening.query)
+        let message = KaazingLegacyMessage.balancing(choices(of: answer).first, at: url, query: check.opening.query)
         guard let message else {
             return finish(fault: "The answer leads to a URL that cannot be used.", date: date)
         }
         return .send(acceptance(Negotiated(), [:], date: date), then: .balance(message))
     }
 
-    private mutating func challenge(_ answer: ExtendedAnswer, date: String, now: NIODeadline) -> Action {
+    private mutating func challenge(_ answer: HandshakeResponse, date: String, now: NIODeadline) -> Action {
         if answer.isStale, !hasBeenStale {
             // Right credentials and an old nonce are no guess. Once: a fresh one cannot be old again (threat E10).
             hasBeenStale = true
@@ -252,7 +254,7 @@ package struct ExtendedServer {
             wrongAnswers += 1
             if wrongAnswers >= limits.wrongAnswers {
                 // D18
-                return finish(.refusing(403, "Too many answers were wrong."), close: .normalClosure, date: date)
+                return finish(Refusal(403, "Too many answers were wrong.").response, close: .normalClosure, date: date)
             }
         }
         state = .receiving
@@ -271,19 +273,18 @@ package struct ExtendedServer {
             isAnswerOwed
             ? "The endpoint did not answer the extended request in time."
             : "The client did not send its extended request in time."
-        let late = ExtendedAnswer.refusing(503, "The endpoint did not answer in time.")
-        let message = isAnswerOwed ? message(late, date: date) : nil
+        let late = Refusal(503, "The endpoint did not answer in time.")
+        let message = isAnswerOwed ? message(late.response, date: date) : nil
         return .refuse(message, close: .policyViolation, explanation: explanation)
     }
 
     private mutating func refuse(_ error: ExtendedRefusal, date: String) -> Action {
         finish()
-        var buffer = ByteBuffer()
-        error.refusal.answer.write(into: &buffer, layer: .extended, date: date, method: error.refusal.method)
-        return .refuse(buffer, close: error.closeCode, explanation: error.refusal.explanation)
+        let message = error.refusal.response.written(date: date, method: error.refusal.method)
+        return .refuse(message, close: error.closeCode, explanation: error.refusal.explanation)
     }
 
-    private mutating func finish(_ answer: ExtendedAnswer, close: WebSocketCloseCode, date: String) -> Action {
+    private mutating func finish(_ answer: HandshakeResponse, close: WebSocketCloseCode, date: String) -> Action {
         finish()
         return .send(message(answer, date: date), then: .close(close))
     }
@@ -293,16 +294,11 @@ package struct ExtendedServer {
         deadline = nil
     }
 
-    private func message(_ answer: ExtendedAnswer, date: String) -> ByteBuffer {
-        var buffer = ByteBuffer()
-        ServerAnswer(status: answer.status, reason: answer.reason, fields: answer.fields, entity: answer.entity)
-            .write(
-                into: &buffer,
-                layer: .extended,
-                date: date,
-                method: request?.method ?? "GET",
-                negotiated: answer.completes ? answer.negotiated : Negotiated()
-            )
-        return buffer
+    private func message(
+        _ answer: HandshakeResponse,
+        _ negotiated: Negotiated = Negotiated(),
+        date: String
+    ) -> WrittenResponse {
+        answer.written(date: date, method: self.request?.method ?? "GET", negotiated: negotiated)
     }
 }

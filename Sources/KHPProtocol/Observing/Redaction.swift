@@ -49,7 +49,7 @@ extension HandshakeResponse {
     /// The head, credentials hidden.
     var redactedHead: String {
         var text = "HTTP/1.1 \(self.status) \(Redaction.shown(self.reason))\r\n"
-        for field in self.fields { text += Redaction.line(field.name.rawName, field.text) }
+        for field in self.headers { text += Redaction.line(field.name.rawName, field.text) }
         return text + "\r\n"
     }
 }

@@ -104,7 +104,7 @@ package struct OpeningClient {
                 }
                 leavesConnectionUsable =
                     head.minorVersion == 1 && reader.isWhole && !head.fields.hasToken("close", in: "Connection")
-                return .response(HandshakeResponse(head: head, entity: reader.entity))
+                return .response(HandshakeResponse(head: head, body: reader.entity))
             case .answer(let result):
                 guard let answer = input.readBytes(length: 16) else { return nil }
                 state = .done
@@ -205,7 +205,7 @@ package struct OpeningClient {
                 phase: .opening
             )
         case .entity(let head, let reader):
-            return .response(HandshakeResponse(head: head, entity: reader.entity))
+            return .response(HandshakeResponse(head: head, body: reader.entity))
         case .done:
             return nil
         }
@@ -275,7 +275,7 @@ package struct OpeningClient {
         WebSocketError(
             .openingInvalid,
             "The response to the opening handshake is invalid: \(error.message).",
-            response: HandshakeResponse(head: head, entity: entity),
+            response: HandshakeResponse(head: head, body: entity),
             phase: .opening
         )
     }

@@ -4,27 +4,27 @@ package import HTTPTypes
 package import NIOCore
 
 /// A request that is refused before any endpoint sees it, or by an endpoint's rules.
-package struct Refusal: Error, Sendable, Equatable {
-    /// The answer to the peer.
-    package var answer: ServerAnswer
-    /// One sentence for the peer and the log. Repeats no text of the peer that could be a credential.
+package struct Refusal: Error, Sendable {
+    /// The response to the peer.
+    package var response: HandshakeResponse
+    /// One sentence for the peer and the log; repeats nothing of the peer's that could be a credential.
     package var explanation: String
     /// The method to answer; content is left out for HEAD.
     package var method: String
 
     package init(_ status: Int, _ explanation: String, fields: HTTPFields = [:], method: String = "GET") {
         let phrase = StatusReason.phrase(for: status)
-        let entity = Explanation.entity(for: status, phrase: phrase, sentence: explanation, fields: fields)
-        answer = ServerAnswer(status: status, fields: fields, entity: entity)
+        let body = Explanation.entity(for: status, phrase: phrase, sentence: explanation, fields: fields)
+        self.response = HandshakeResponse(status: status, headers: fields, body: body)
         self.explanation = explanation
         self.method = method
     }
 
-    package var status: Int { answer.status }
+    package var status: Int { self.response.status }
 
     /// Appends the response; the connection is to be closed behind it (threat A4).
     package func write(into buffer: inout ByteBuffer, date: String) {
-        answer.write(into: &buffer, layer: .opening, date: date, method: method)
+        self.response.write(into: &buffer, layer: .opening, date: date, method: self.method)
     }
 
     static func badRequest(_ explanation: String) -> Refusal {

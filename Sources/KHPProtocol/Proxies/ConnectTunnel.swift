@@ -169,7 +169,7 @@ struct ConnectTunnel: Sendable {
     }
 
     private mutating func finish(_ head: ResponseHead, entity: ByteBuffer, staysOpen: Bool) -> TunnelAction {
-        let response = HandshakeResponse(head: head, entity: entity)
+        let response = HandshakeResponse(head: head, body: entity)
         if head.status == 407 {
             self.state = .challenged(isOpen: staysOpen)
             return .challenge(response, staysOpen: staysOpen)

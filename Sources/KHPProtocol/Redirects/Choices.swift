@@ -14,11 +14,11 @@ package func choices(of response: HandshakeResponse, at url: WebSocketURL? = nil
     var references = locations(of: response, at: url)
     guard response.status == 300 else { return references }
     if let name = HTTPField.Name("Link") {
-        for value in response.fields.texts(name) { references += alternates(value) }
+        for value in response.headers.texts(name) { references += alternates(value) }
     }
-    let type = Bytes.lowercasedASCII(response.fields[.contentType] ?? "")
+    let type = Bytes.lowercasedASCII(response.headers[.contentType] ?? "")
     let isHTML = type.hasPrefix("text/html") || type.hasPrefix("application/xhtml")
-    references += response.entity.withUnsafeReadableBytes { entity in
+    references += response.body.withUnsafeReadableBytes { entity in
         isHTML || !type.hasPrefix("text/") && entity.contains(0x3C) ? hrefs(entity) : lines(entity)
     }
     var seen: Set<String> = []
@@ -27,7 +27,7 @@ package func choices(of response: HandshakeResponse, at url: WebSocketURL? = nil
 
 /// The values of Location that differ: as they are resolved, or as they are written where one of them cannot be.
 private func locations(of response: HandshakeResponse, at url: WebSocketURL?) -> [String] {
-    let values = response.fields.texts(.location)
+    let values = response.headers.texts(.location)
     guard values.count > 1 else { return values }
     var seen: Set<String> = []
     return values.filter { value in

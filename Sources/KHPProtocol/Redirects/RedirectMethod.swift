@@ -34,7 +34,7 @@ enum RedirectMethod {
     /// Why it stops: the status, and the target where one can be told.
     static func refusal(_ response: HandshakeResponse, after method: String, from url: WebSocketURL) -> String {
         var text = "The server redirected the extended request with \(response)"
-        let locations = response.fields[values: .location]
+        let locations = response.headers[values: .location]
         if locations.count == 1, let target = try? url.resolving(locations[0]) { text += " to \(target.redacted)" }
         return text + ", which is not followed after \(method)."
     }

@@ -6,7 +6,7 @@ extension HandshakeResponse {
     /// The wait that Retry-After asks for: seconds, or the time from `now`, in seconds since 1970, to a date. `nil`
     /// where there is no such field, or none that can be read.
     package func retryAfter(now: Int64) -> Duration? {
-        let values = self.fields[values: .retryAfter]
+        let values = self.headers[values: .retryAfter]
         guard let value = values.first, values.count == 1, !value.isEmpty else { return nil }
         if value.utf8.allSatisfy(Bytes.isDigit) {
             // More digits are more than a lifetime.

@@ -18,7 +18,7 @@ struct Principal: Sendable {
 struct Admission: Sendable {
     enum Outcome: Sendable {
         case admitted(Principal)
-        case refused(HandshakeAnswer)
+        case refused(HandshakeResponse)
     }
 
     private let gate: AuthenticationGate?
@@ -50,7 +50,7 @@ struct Admission: Sendable {
             // limit, however many come at once.
             switch await self.server.attempts.begin(self.address) {
             case .refused(let wait): return .refused(Self.tooManyWrongAnswers(wait))
-            case .givenUp: return .refused(HandshakeAnswer(status: 503))
+            case .givenUp: return .refused(HandshakeResponse(status: 503))
             case .granted(let attempt):
                 verdict = await gate.judge(credentials)
                 let isRefused = self.server.attempts.end(attempt, isWrong: verdict.isWrong)
@@ -67,7 +67,7 @@ struct Admission: Sendable {
         }
         var fields = HTTPFields()
         fields[values: .wwwAuthenticate] = gate.challenges(after: verdict)
-        var answer = HandshakeAnswer(status: 401, fields: fields)
+        var answer = HandshakeResponse(status: 401, headers: fields)
         answer.isStale = verdict.isStale
         return .refused(answer)
     }
@@ -80,13 +80,12 @@ struct Admission: Sendable {
         )
     }
 
-    private static func tooManyWrongAnswers(_ wait: TimeAmount) -> HandshakeAnswer {
+    private static func tooManyWrongAnswers(_ wait: TimeAmount) -> HandshakeResponse {
         let seconds = max(1, (wait.nanoseconds + 999_999_999) / 1_000_000_000)
-        let refusal = Refusal(
+        return Refusal(
             403,
             "Too many wrong answers came from this address.",
             fields: [.retryAfter: String(seconds)]
-        )
-        return HandshakeAnswer(status: 403, fields: refusal.answer.fields, entity: refusal.answer.entity)
+        ).response
     }
 }

@@ -5,16 +5,10 @@ import KHPProtocol
 import NIOCore
 
 struct ServerUnderTest {
-    private struct Answer {
-        var status = 101
-        var fields = HTTPFields()
-        var body: ByteBuffer?
-    }
-
     private let path: String
     private let plan: EndpointPlan
     private let policy: ServerExtendedHandshake
-    private let answers: [Answer]
+    private let answers: [HandshakeResponse]
     private var given = 0
     /// A 202 was given: the endpoint still has something to say.
     private var owesAnswer = false
@@ -41,7 +35,7 @@ struct ServerUnderTest {
             throw TranscriptError(transcript.name, 1, error.message)
         }
         self.plan = plan
-        var answers: [Answer] = []
+        var answers: [HandshakeResponse] = []
         if let respond = transcript["server.respond"] {
             guard let parts = TranscriptWords.parse(respond) else {
                 throw TranscriptError(transcript.name, 1, "server.respond has an open quote")
@@ -76,14 +70,14 @@ struct ServerUnderTest {
     private static func answer(
         _ words: [TranscriptWords.Word],
         in transcript: Transcript
-    ) throws(TranscriptError) -> Answer {
-        var answer = Answer()
+    ) throws(TranscriptError) -> HandshakeResponse {
+        var answer = HandshakeResponse.complete()
         for word in words {
             if let value = word.value {
                 if word.name == "body" {
                     answer.body = ByteBuffer(string: value)
                 } else if let name = HTTPField.Name(word.name) {
-                    answer.fields.append(HTTPField(name: name, value: value))
+                    answer.headers.append(HTTPField(name: name, value: value))
                 }
             } else if let status = Int(word.name) {
                 answer.status = status
@@ -129,11 +123,10 @@ struct ServerUnderTest {
         self.admit()
     }
 
-    private mutating func accept(_ request: OpeningRequest, extended: Bool, fields: HTTPFields = [:]) {
+    private mutating func accept(_ request: OpeningRequest, extended: Bool, response: HandshakeResponse? = nil) {
         var plan = self.plan
         plan.extended = extended
-        plan.fields = fields
-        self.driven.connection.acceptOpening(request, plan, now: self.driven.now)
+        self.driven.connection.acceptOpening(request, plan, response: response, now: self.driven.now)
     }
 
     /// Gives the endpoint's next answer, if one is due.
@@ -144,10 +137,9 @@ struct ServerUnderTest {
             // waits for what follows it.
             var answer = self.nextAnswer()
             while answer.status == 202, self.given < self.answers.count { answer = self.nextAnswer() }
-            if StatusAction.action(forStatus: answer.status) == .complete {
-                self.accept(request, extended: false, fields: answer.fields)
+            if answer.completes {
+                self.accept(request, extended: false, response: answer)
             } else {
-                let answer = ServerAnswer(status: answer.status, fields: answer.fields, entity: answer.body)
                 let now = self.driven.now
                 if !self.plan.kaazingLegacy || !self.driven.connection.balanceOpening(request, answer, now: now) {
                     self.driven.connection.refuseOpening(answer, now: now)
@@ -169,17 +161,12 @@ struct ServerUnderTest {
     private mutating func answerExtended() {
         let answer = self.nextAnswer()
         self.owesAnswer = answer.status == 202 && self.given < self.answers.count
-        self.driven.connection.answerExtended(
-            ServerAnswer(status: answer.status, fields: answer.fields, entity: answer.body),
-            subprotocol: nil,
-            principal: nil,
-            now: self.driven.now
-        )
+        self.driven.connection.answerExtended(answer, principal: nil, now: self.driven.now)
     }
 
-    private mutating func nextAnswer() -> Answer {
+    private mutating func nextAnswer() -> HandshakeResponse {
         defer { self.given += 1 }
-        return self.answers.isEmpty ? Answer() : self.answers[min(self.given, self.answers.count - 1)]
+        return self.answers.isEmpty ? .complete() : self.answers[min(self.given, self.answers.count - 1)]
     }
 
     func outcome(lastAnswer: Int?) -> TranscriptOutcome {

@@ -100,7 +100,7 @@ struct TranscriptExpectation {
         case "redirects": return String(outcome.redirects)
         case "challenges": return String(outcome.challenges)
         case "url": return (outcome.negotiation?.url ?? outcome.error?.url)?.description
-        case "entity": return response.map { String(buffer: $0.entity) }
+        case "entity": return response.map { String(buffer: $0.body) }
         case "body": return outcome.body
         default: return nil
         }

@@ -41,7 +41,7 @@ struct QueryLeakTests {
                 respond: { _ in
                     // Without an entity: what is in that is the application's, and told as it is.
                     let link = HTTPField.Name("Link")!
-                    return .refuse(300, fields: [.location: "/echo?\(Self.secret)", link: "</echo?\(Self.secret)>"])
+                    return .refuse(300, headers: [.location: "/echo?\(Self.secret)", link: "</echo?\(Self.secret)>"])
                 }
             )
             Endpoint(

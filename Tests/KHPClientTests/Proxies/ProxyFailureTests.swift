@@ -40,7 +40,7 @@ struct ProxyFailureTests {
                 #expect(error.phase == .connect)
                 #expect(error.url?.description == url)
                 #expect(error.response?.status == status)
-                #expect(error.response.map { String(buffer: $0.entity) }?.hasPrefix("not on a des") == true)
+                #expect(error.response.map { String(buffer: $0.body) }?.hasPrefix("not on a des") == true)
                 #expect(error.message.contains("•••@127.0.0.1:\(port)"))
                 #expect(!"\(error)".contains("canary"))
             }

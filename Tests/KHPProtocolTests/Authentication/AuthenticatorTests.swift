@@ -30,7 +30,7 @@ struct AuthenticatorTests {
         var fields = HTTPFields()
         let name: HTTPField.Name = status == 407 ? .proxyAuthenticate : .wwwAuthenticate
         for value in challenges { fields.append(HTTPField(name: name, value: value)) }
-        return HandshakeResponse(status: status, reason: "", fields: fields)
+        return HandshakeResponse(status: status, reason: "", headers: fields)
     }
 
     private func challenged(
@@ -347,13 +347,13 @@ struct AuthenticatorTests {
         var fields = HTTPFields()
         fields[.authenticationInfo] = "nextnonce=\"n9\""
         var wrong = authenticator
-        try authenticator.accepted(HandshakeResponse(status: 101, reason: "", fields: fields), at: extended)
+        try authenticator.accepted(HandshakeResponse(status: 101, reason: "", headers: fields), at: extended)
         let sent = try parameters(authenticator.authorization(at: extended, target: target, clientNonce: "d"))
         #expect(sent["nonce"] == "n9")
         #expect(sent["nc"] == "00000001")
         fields[.authenticationInfo] = "rspauth=\"\(try parameters(value)["response"] ?? "")\""
         let error = #expect(throws: WebSocketError.self) {
-            try wrong.accepted(HandshakeResponse(status: 302, reason: "", fields: fields), at: extended)
+            try wrong.accepted(HandshakeResponse(status: 302, reason: "", headers: fields), at: extended)
         }
         #expect(error?.code == .authenticationFailed)
     }

@@ -29,7 +29,7 @@ struct ChallengeDialogueTests {
     private static func response(_ challenges: String...) -> HandshakeResponse {
         var fields = HTTPFields()
         for challenge in challenges { fields.append(HTTPField(name: .wwwAuthenticate, value: challenge)) }
-        return HandshakeResponse(status: 401, reason: "Unauthorized", fields: fields)
+        return HandshakeResponse(status: 401, reason: "Unauthorized", headers: fields)
     }
 
     /// A step as a text to compare.

@@ -34,7 +34,7 @@ struct ConnectAttemptTests {
         return HopOutcome(
             kind: kind,
             layer: layer,
-            response: HandshakeResponse(status: status, reason: "", fields: fields)
+            response: HandshakeResponse(status: status, reason: "", headers: fields)
         )
     }
 
@@ -83,7 +83,7 @@ struct ConnectAttemptTests {
     @Test("neither a balancer nor a step up to TLS is about the method (D41)")
     func noAnswers() throws {
         var attempt = try self.attempt { $0.method = "PUT" }
-        let balanced = HandshakeResponse(status: 302, reason: "", fields: [.location: "ws://a.example/b"])
+        let balanced = HandshakeResponse(status: 302, reason: "", headers: [.location: "ws://a.example/b"])
         _ = try attempt.follow(HopOutcome(kind: .balancer, layer: .extended, response: balanced))
         #expect(attempt.plan.method == "PUT")
         let step = try attempt.follow(self.outcome(426, [.upgrade: "TLS/1.3"]))
@@ -291,7 +291,7 @@ struct ConnectAttemptTests {
             let challenge = HandshakeResponse(
                 status: 401,
                 reason: "",
-                fields: [.wwwAuthenticate: "Basic realm=\"desk\""]
+                headers: [.wwwAuthenticate: "Basic realm=\"desk\""]
             )
             var dialogue = attempt.dialogue(about: challenge, in: .opening)
             _ = dialogue.begin(&attempt.authenticator, clientNonce: "n")

@@ -19,7 +19,7 @@ struct AnswerWithoutEndTests {
         let kinds: [Int: HopOutcome.Kind] = [300: .choose, 401: .challenge, 426: .upgrade]
         let response = run.hop?.response ?? run.failure?.response
         #expect(response?.status == status)
-        #expect(response?.entity.text == entity)
+        #expect(response?.body.text == entity)
         #expect(run.hop?.kind == kinds[status])
         #expect(run.hop?.layer == (kinds[status] == nil ? nil : layer))
         #expect(run.challenge == nil, "the connection is of no use for an answer")
@@ -98,7 +98,7 @@ struct AnswerWithoutEndTests {
         for field in ["Content-Length: 99999999", "Content-Length: x", "Transfer-Encoding: gzip"] {
             var inside = try ClientRun.inExtended()
             inside.say("HTTP/1.1 \(status) X\r\nLocation: /b\r\n\(field)\r\n\r\n")
-            #expect(inside.hop?.response.fields[.location] == "/b")
+            #expect(inside.hop?.response.headers[.location] == "/b")
         }
     }
 
@@ -176,7 +176,7 @@ struct AnswerWithoutEndTests {
         #expect(isSent)
         #expect(run.written.text.hasSuffix("\r\nCookie: a=1\r\nAuthorization: Basic eA==\r\n\r\n"))
         for (status, sets) in [(302, true), (401, true), (200, false), (403, false), (407, false), (503, false)] {
-            let response = HandshakeResponse(status: status, reason: "", fields: [.setCookie: "a=1"])
+            let response = HandshakeResponse(status: status, reason: "", headers: [.setCookie: "a=1"])
             #expect(response.openingCookies.isEmpty == !sets)
         }
         #expect(

@@ -68,7 +68,7 @@ struct EarlyMessageConnectionTests {
     }
 
     /// Plays a row; returns all that the server wrote behind its 101, and whether the socket opened.
-    private static func play(_ row: Row, answer: ServerAnswer, cut: Int?, isObserved: Bool) -> (
+    private static func play(_ row: Row, answer: HandshakeResponse, cut: Int?, isObserved: Bool) -> (
         text: String, isOpen: Bool
     ) {
         var settings = Connection.Settings()
@@ -88,7 +88,7 @@ struct EarlyMessageConnectionTests {
                     plan.extended = true
                     connection.acceptOpening(request, plan, now: now)
                 case .decideExtended:
-                    connection.answerExtended(answer, subprotocol: nil, principal: nil, now: now)
+                    connection.answerExtended(answer, principal: nil, now: now)
                 case .opened:
                     isOpen = true
                 case .message, .chunk:
@@ -125,7 +125,7 @@ struct EarlyMessageConnectionTests {
             for cut in [nil, 1, 5, 20, Self.request(row.dialect).readableBytes - 1] {
                 let (text, isOpen) = Self.play(
                     row,
-                    answer: ServerAnswer(status: status),
+                    answer: HandshakeResponse(status: status),
                     cut: cut,
                     isObserved: isObserved
                 )
@@ -139,8 +139,8 @@ struct EarlyMessageConnectionTests {
 
     @Test("a challenge, a refusal and a 202", arguments: Self.rows)
     func others(_ row: Row) {
-        let challenge = ServerAnswer(status: 401, fields: [.wwwAuthenticate: "Basic realm=x"])
-        for answer in [challenge, ServerAnswer(status: 403), ServerAnswer(status: 202)] {
+        let challenge = HandshakeResponse(status: 401, headers: [.wwwAuthenticate: "Basic realm=x"])
+        for answer in [challenge, HandshakeResponse(status: 403), HandshakeResponse(status: 202)] {
             let (text, isOpen) = Self.play(row, answer: answer, cut: nil, isObserved: false)
             #expect(!isOpen)
             #expect(text.contains(row.isEarly ? "HTTP/1.1 400 " : "HTTP/1.1 \(answer.status) "), "\(text)")

@@ -27,7 +27,7 @@ struct KaazingConnectionTests {
         guard case .decideExtended? = connection.next(now: Self.now) else {
             throw WebSocketError(.invalidArgument, "no extended request")
         }
-        connection.answerExtended(ServerAnswer(status: 101), subprotocol: nil, principal: nil, now: Self.now)
+        connection.answerExtended(HandshakeResponse(status: 101), principal: nil, now: Self.now)
         guard case .opened? = connection.next(now: Self.now) else {
             throw WebSocketError(.invalidArgument, "not open")
         }

@@ -98,8 +98,8 @@ import Testing
         let message = Sample.response(403, fields: ["X-Why: because"], content: "The desk is closed.\n")
         let response = try #require(try Self.error(message)?.response)
         #expect(response.status == 403)
-        #expect(response.entity.text == "The desk is closed.\n")
-        #expect(response.fields[.init("X-Why")!] == "because")
+        #expect(response.body.text == "The desk is closed.\n")
+        #expect(response.headers[.init("X-Why")!] == "because")
     }
 
     @Test func redirectsCarryTheirLocation() throws {
@@ -109,7 +109,7 @@ import Testing
             Issue.record("no redirect")
             return
         }
-        #expect(response.fields[.location] == "http://other.example/")
+        #expect(response.headers[.location] == "http://other.example/")
     }
 
     @Test func follows307AfterGetOnly() throws {
@@ -163,7 +163,7 @@ import Testing
         #expect(result.subprotocol == "amqp")
         #expect(result.extensions.negotiated.map(\.description) == ["x-opened", "x-example; a=1"])
         #expect(result.extensions.negotiated.map(\.layer) == [.opening, .extended])
-        #expect(result.response.fields[.server] == "swift-khp")
+        #expect(result.response.headers[.server] == "swift-khp")
         #expect(client.deadline == nil)
     }
 

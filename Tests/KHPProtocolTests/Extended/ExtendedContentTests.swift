@@ -42,12 +42,12 @@ import Testing
         for head in ["HTTP/1.1 \(status) X\r\nA: b\r\n\r\n", "HTTP/1.1 \(status) X\r\n\r\n"] {
             let action = try Self.act(head + "content")
             #expect(Self.response(action)?.status == status)
-            #expect(Self.response(action)?.entity.text == "content")
+            #expect(Self.response(action)?.body.text == "content")
             // A head in pieces ends in the message that counts.
             let pieces = try Self.act(String(head.prefix(7)), String(head.dropFirst(7)) + "content")
-            #expect(Self.response(pieces)?.entity.text == "content")
+            #expect(Self.response(pieces)?.body.text == "content")
             // An empty rest is no content, and nobody waits for any.
-            #expect(Self.response(try Self.act(head))?.entity.text == "")
+            #expect(Self.response(try Self.act(head))?.body.text == "")
         }
     }
 
@@ -97,7 +97,7 @@ import Testing
                 var last = ExtendedClient.Action.none
                 for part in bytes.cut(at: [place]) { last = client.receive(part, now: .at(1)) }
                 #expect(Self.response(last)?.status == status)
-                #expect(Self.response(last)?.entity.text == "hello")
+                #expect(Self.response(last)?.body.text == "hello")
             }
             // D13: behind a response that leaves the WebSocket open there is nothing.
             if status != 403 {

@@ -10,7 +10,9 @@ import Testing
         var client: ExtendedClient
         var server: ExtendedServer
         /// The endpoint's answers, request by request.
-        var answers: [ExtendedAnswer]
+        var answers: [HandshakeResponse]
+        /// The selection of the answer that completes.
+        var negotiated = Negotiated()
         /// Where each message from either side is cut into several.
         var cuts: [Int] = []
         var requests: [ExtendedRequest] = []
@@ -29,9 +31,9 @@ import Testing
                 case .request(let request):
                     requests.append(request)
                     answer()
-                case .sendContinue(let message): toClient(message)
+                case .sendContinue(let message): toClient(message.bytes)
                 case .refuse(let message, _, _):
-                    if let message { toClient(message) }
+                    if let message { toClient(message.bytes) }
                 case .send: Issue.record("nothing to send yet")
                 }
             }
@@ -42,12 +44,13 @@ import Testing
             guard
                 case .send(let message, let next) = server.respond(
                     answers.removeFirst(),
+                    negotiated: negotiated,
                     date: Sample.date,
                     now: .at(1)
                 )
             else { return }
             if case .open(let negotiated) = next { opened = negotiated }
-            toClient(message)
+            toClient(message.bytes)
             if case .waitForAnswer = next { answer() }
         }
 
@@ -78,14 +81,9 @@ import Testing
             client: ExtendedClient(plan),
             server: try Sample.serverMachine(),
             answers: [
-                ExtendedAnswer(status: 401, fields: [.wwwAuthenticate: "Application Basic realm=\"desk\""]),
-                ExtendedAnswer(status: 202),
-                ExtendedAnswer(
-                    status: 101,
-                    subprotocol: "amqp",
-                    extensions: [.init(name: "x-other", layer: .extended)]
-                ),
+                .challenge("Application Basic realm=\"desk\""), HandshakeResponse(status: 202), .complete(),
             ],
+            negotiated: Negotiated(subprotocol: "amqp", extensions: [.init(name: "x-other", layer: .extended)]),
             cuts: cuts
         )
     }
@@ -136,7 +134,7 @@ import Testing
             var conversation = Conversation(
                 client: ExtendedClient(try Sample.clientPlan()),
                 server: try Sample.serverMachine(),
-                answers: [ExtendedAnswer(status: status)]
+                answers: [HandshakeResponse(status: status)]
             )
             conversation.run()
             let completes = StatusAction.action(forStatus: status) == .complete
@@ -157,7 +155,7 @@ import Testing
                 var conversation = Conversation(
                     client: ExtendedClient(try Sample.clientPlan()),
                     server: try Sample.serverMachine(),
-                    answers: [ExtendedAnswer()],
+                    answers: [.complete()],
                     cuts: first == second ? [first] : [first, second]
                 )
                 conversation.run()
@@ -188,7 +186,7 @@ import Testing
             for part in ByteBuffer(bytes: request).cut(at: [request.count / 2]) {
                 _ = server.receive(part, date: Sample.date, now: .at(1))
                 _ = server.respond(
-                    ExtendedAnswer(status: Int.random(in: 0...700, using: &generator)),
+                    HandshakeResponse(status: Int.random(in: 0...700, using: &generator)),
                     date: "",
                     now: .at(1)
                 )

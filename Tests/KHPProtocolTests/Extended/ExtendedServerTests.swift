@@ -7,7 +7,7 @@ import Testing
 
 @Suite struct ExtendedServerTests {
     private static let request = Sample.head("GET /trades HTTP/1.1")
-    private static let challenge = ExtendedAnswer(status: 401, fields: [.wwwAuthenticate: "Basic realm=\"desk\""])
+    private static let challenge = HandshakeResponse(status: 401, headers: [.wwwAuthenticate: "Basic realm=\"desk\""])
 
     private static func step(_ text: String, _ server: ExtendedServer? = nil) throws -> ServerStep {
         var server = try server ?? Sample.serverMachine()
@@ -37,13 +37,15 @@ import Testing
         return server
     }
 
-    private static func respond(_ answer: ExtendedAnswer, _ server: ExtendedServer? = nil) throws -> (
-        ServerStep, String
-    ) {
+    private static func respond(
+        _ answer: HandshakeResponse,
+        _ negotiated: Negotiated = Negotiated(),
+        _ server: ExtendedServer? = nil
+    ) throws -> (ServerStep, String) {
         var server = try server ?? answering()
-        let action = server.respond(answer, date: Sample.date, now: .at(2))
+        let action = server.respond(answer, negotiated: negotiated, date: Sample.date, now: .at(2))
         guard case .send(let message, _) = action else { return (ServerStep(action), "") }
-        return (ServerStep(action), message.text)
+        return (ServerStep(action), message.bytes.text)
     }
 
     // MARK: The request
@@ -214,7 +216,7 @@ import Testing
             Issue.record("100 was not sent")
             return
         }
-        #expect(message.text == "HTTP/1.1 100 Continue\r\n\r\n")
+        #expect(message.bytes.text == "HTTP/1.1 100 Continue\r\n\r\n")
         #expect(server.deadline == .at(10))
         #expect(ServerStep(server.receive(.init(string: "he"), date: Sample.date, now: .at(2))) == .none)
         guard case .request(let request) = server.receive(.init(string: "llo"), date: Sample.date, now: .at(3)) else {
@@ -239,8 +241,8 @@ import Testing
         let text = "GET /trades HTTP/1.1\r\nSec-WebSocket-Extensions: x-example, x-other\r\n\r\n"
         _ = server.receive(ByteBuffer(string: text), date: Sample.date, now: .at(1))
         let extensions = ["x-example", "x-other"].map { NegotiatedExtension(name: $0, layer: .extended) }
-        let answer = ExtendedAnswer(subprotocol: "amqp", extensions: extensions)
-        let (step, message) = try Self.respond(answer, server)
+        let negotiated = Negotiated(subprotocol: "amqp", extensions: extensions)
+        let (step, message) = try Self.respond(.complete(), negotiated, server)
         #expect(step == .open(status: 101))
         let lines = [
             "Sec-WebSocket-Extensions: x-example", "Sec-WebSocket-Extensions: x-other", "Sec-WebSocket-Protocol: amqp",
@@ -249,7 +251,7 @@ import Testing
     }
 
     @Test func completesWithoutMore() throws {
-        let (step, message) = try Self.respond(ExtendedAnswer())
+        let (step, message) = try Self.respond(.complete())
         #expect(step == .open(status: 101))
         #expect(message == Sample.switching().text)
         #expect(message.utf8.count == 201 - "Kaazing Gateway".utf8.count + "swift-khp".utf8.count)
@@ -266,7 +268,7 @@ import Testing
     ])
     func completesOtherwise(status: Int, text: String) throws {
         let (step, message) = try Self.respond(
-            ExtendedAnswer(status: status, entity: status == 201 ? ByteBuffer(string: "session 7") : nil)
+            HandshakeResponse(status: status, body: status == 201 ? ByteBuffer(string: "session 7") : nil)
         )
         #expect(step == .open(status: status))
         #expect(message == text)
@@ -275,7 +277,7 @@ import Testing
     @Test func everyStatusIsFollowedByWhatItMeans() throws {
         for status in 100...699 {
             let (step, message) = try Self.respond(
-                ExtendedAnswer(status: status, fields: status == 401 ? [.wwwAuthenticate: "Basic realm=x"] : [:])
+                HandshakeResponse(status: status, headers: status == 401 ? [.wwwAuthenticate: "Basic realm=x"] : [:])
             )
             let expected: ServerStep =
                 switch status {
@@ -293,7 +295,7 @@ import Testing
     }
 
     @Test(arguments: [-1, 0, 99, 1000]) func noStatusIs500(status: Int) throws {
-        #expect(try Self.respond(ExtendedAnswer(status: status)).0 == .close(status: 500, code: 1011))
+        #expect(try Self.respond(HandshakeResponse(status: status)).0 == .close(status: 500, code: 1011))
     }
 
     @Test func refusesInTheFormOfD10() throws {
@@ -301,7 +303,7 @@ import Testing
             .location: "/moved", .init("X-Why")!: "because", .contentLength: "999", .transferEncoding: "chunked",
             .upgrade: "TLS/1.2",
         ]
-        let (_, message) = try Self.respond(ExtendedAnswer(status: 302, fields: fields))
+        let (_, message) = try Self.respond(HandshakeResponse(status: 302, headers: fields))
         #expect(
             message
                 == [
@@ -309,11 +311,11 @@ import Testing
                     "Location: /moved", "X-Why: because", "Upgrade: TLS/1.2", "Content-Length: 10", "", "302 Found\n",
                 ].joined(separator: "\r\n")
         )
-        let own = ExtendedAnswer(
+        let own = HandshakeResponse(
             status: 403,
             reason: "No",
-            fields: [.contentType: "text/html"],
-            entity: ByteBuffer(string: "<h1>")
+            headers: [.contentType: "text/html"],
+            body: ByteBuffer(string: "<h1>")
         )
         let text = "HTTP/1.1 403 No\r\nContent-Type: text/html\r\nDate: \(Sample.date)\r\nContent-Length: 4\r\n\r\n<h1>"
         #expect(try Self.respond(own).1 == text)
@@ -321,27 +323,29 @@ import Testing
 
     /// No answer of an endpoint can break the correspondence that a client checks (KHP-E10, KHP-E14, KHP-E19).
     @Test func anAnswerThatDoesNotFitIs500() throws {
-        let answers = [
-            ExtendedAnswer(subprotocol: "stomp"), ExtendedAnswer(status: 201, subprotocol: "x-kaazing-handshake"),
-            ExtendedAnswer(extensions: [.init(name: "x-unasked", layer: .extended)]), ExtendedAnswer(status: 401),
+        let answers: [(HandshakeResponse, Negotiated)] = [
+            (.complete(), Negotiated(subprotocol: "stomp")),
+            (.created(""), Negotiated(subprotocol: "x-kaazing-handshake")),
+            (.complete(), Negotiated(extensions: [.init(name: "x-unasked", layer: .extended)])),
+            (HandshakeResponse(status: 401), Negotiated()),
         ]
-        for answer in answers {
-            #expect(try Self.respond(answer).0 == .close(status: 500, code: 1011))
+        for (answer, negotiated) in answers {
+            #expect(try Self.respond(answer, negotiated).0 == .close(status: 500, code: 1011))
         }
     }
 
     @Test func headGetsNoContent() throws {
         var server = try Sample.serverMachine()
         _ = server.receive(Sample.head("HEAD /trades HTTP/1.1"), date: Sample.date, now: .at(1))
-        let (_, message) = try Self.respond(ExtendedAnswer(status: 405), server)
+        let (_, message) = try Self.respond(HandshakeResponse(status: 405), Negotiated(), server)
         #expect(message.hasSuffix("Content-Length: 103\r\n\r\n"))
     }
 
     @Test func anAnswerOutOfTurnIsNothing() throws {
-        #expect(try Self.respond(ExtendedAnswer(), Sample.serverMachine()).0 == .none)
+        #expect(try Self.respond(.complete(), Negotiated(), Sample.serverMachine()).0 == .none)
         var done = try Self.answering()
-        _ = done.respond(ExtendedAnswer(), date: Sample.date, now: .at(2))
-        #expect(try Self.respond(ExtendedAnswer(), done).0 == .none)
+        _ = done.respond(.complete(), date: Sample.date, now: .at(2))
+        #expect(try Self.respond(.complete(), Negotiated(), done).0 == .none)
     }
 
     // MARK: Messages out of turn (KHP-E3)
@@ -352,10 +356,10 @@ import Testing
             let action = server.receive(message, date: Sample.date, now: .at(2))
             #expect(ServerStep(action) == .refuse(status: 400, close: 1002))
             #expect(server.deadline == nil)
-            #expect(try Self.respond(ExtendedAnswer(), server).0 == .none)
+            #expect(try Self.respond(.complete(), Negotiated(), server).0 == .none)
         }
         var processing = try Self.answering()
-        _ = processing.respond(ExtendedAnswer(status: 202), date: Sample.date, now: .at(2))
+        _ = processing.respond(HandshakeResponse(status: 202), date: Sample.date, now: .at(2))
         let action = processing.receive(Self.request, date: Sample.date, now: .at(3))
         #expect(ServerStep(action) == .refuse(status: 400, close: 1002))
     }
@@ -363,7 +367,7 @@ import Testing
     @Test func nothingHappensAfterTheEnd() throws {
         for status in [101, 302, 403] {
             var server = try Self.answering()
-            _ = server.respond(ExtendedAnswer(status: status), date: Sample.date, now: .at(2))
+            _ = server.respond(HandshakeResponse(status: status), date: Sample.date, now: .at(2))
             #expect(server.deadline == nil)
             #expect(ServerStep(server.receive(Self.request, date: Sample.date, now: .at(3))) == .none)
             #expect(ServerStep(server.deadlineReached(date: Sample.date, now: .at(99))) == .none)
@@ -381,7 +385,7 @@ import Testing
         let text = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nDate: \(Sample.date)\r\n"
         #expect(explanation == "The message is no HTTP request.")
         let entity = "400 Bad Request\n\(explanation) Trying the same again does not help.\n"
-        #expect(message.text == text + "Content-Length: 85\r\n\r\n" + entity)
+        #expect(message.bytes.text == text + "Content-Length: 85\r\n\r\n" + entity)
     }
 
     // MARK: Deadlines (D15, D17)
@@ -405,7 +409,7 @@ import Testing
         #expect(
             ServerStep(server.deadlineReached(date: Sample.date, now: .at(10))) == .refuse(status: 503, close: 1008)
         )
-        #expect(try Self.respond(ExtendedAnswer(), server).0 == .none)
+        #expect(try Self.respond(.complete(), Negotiated(), server).0 == .none)
     }
 
     @Test func aChallengeStartsTheWaitForTheReplay() throws {
@@ -428,21 +432,21 @@ import Testing
         #expect(replay.authorization == "Basic x")
         #expect(replay.round == 1)
         #expect(server.deadline == .at(71))
-        let done = server.respond(ExtendedAnswer(), date: Sample.date, now: .at(62))
+        let done = server.respond(.complete(), date: Sample.date, now: .at(62))
         #expect(ServerStep(done) == .open(status: 101))
     }
 
     @Test func threeWaitsWithinTheTimeOfTheFirst() throws {
         var server = try Self.answering()
         for second in [5.0, 20, 30] {
-            let action = server.respond(ExtendedAnswer(status: 202), date: Sample.date, now: .at(second))
+            let action = server.respond(HandshakeResponse(status: 202), date: Sample.date, now: .at(second))
             #expect(ServerStep(action) == .waitForAnswer(status: 202, until: .at(35)))
         }
         var late = server
         #expect(ServerStep(late.deadlineReached(date: Sample.date, now: .at(35))) == .refuse(status: 503, close: 1008))
         var done = server
-        #expect(ServerStep(done.respond(ExtendedAnswer(), date: Sample.date, now: .at(31))) == .open(status: 101))
-        let fourth = server.respond(ExtendedAnswer(status: 202), date: Sample.date, now: .at(31))
+        #expect(ServerStep(done.respond(.complete(), date: Sample.date, now: .at(31))) == .open(status: 101))
+        let fourth = server.respond(HandshakeResponse(status: 202), date: Sample.date, now: .at(31))
         #expect(ServerStep(fourth) == .close(status: 503, code: 1000))
     }
 

@@ -152,9 +152,9 @@ enum ServerStep: Equatable {
         case .request: self = .request
         case .sendContinue: self = .sendContinue
         case .refuse(let message, let close, _):
-            self = .refuse(status: message.flatMap(Self.status), close: close.rawValue)
+            self = .refuse(status: message.flatMap { Self.status(of: $0.bytes) }, close: close.rawValue)
         case .send(let message, let next):
-            let status = Self.status(of: message) ?? 0
+            let status = Self.status(of: message.bytes) ?? 0
             switch next {
             case .open: self = .open(status: status)
             case .waitForReplay(let until): self = .waitForReplay(status: status, until: until)

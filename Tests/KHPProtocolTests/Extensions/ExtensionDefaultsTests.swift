@@ -126,7 +126,7 @@ struct ExtensionDefaultsTests {
         )
         let error = #expect(throws: WebSocketError.self) { try pipe.open() }
         #expect(error?.response?.status == 500)
-        #expect(error?.response?.fields[.setCookie] == nil)
+        #expect(error?.response?.headers[.setCookie] == nil)
     }
 
     @Test("each connection negotiates with values of its own", arguments: [ExtendedHandshakePolicy.off, .required])

@@ -286,7 +286,7 @@ struct ExtensionStackTests {
             )
             let error = #expect(throws: WebSocketError.self) { try pipe.open() }
             #expect(error?.response?.status == 400)
-            let entity = error?.response.map { String(buffer: $0.entity) } ?? ""
+            let entity = error?.response.map { String(buffer: $0.body) } ?? ""
             #expect(entity.contains("The offer of x-mark cannot be understood."))
         }
     }
@@ -325,7 +325,7 @@ struct ExtensionStackTests {
             switch action {
             case .decideOpening(let request): connection.acceptOpening(request, plan, now: now)
             case .decideExtended:
-                connection.answerExtended(ServerAnswer(status: 101), subprotocol: nil, principal: nil, now: now)
+                connection.answerExtended(HandshakeResponse(status: 101), principal: nil, now: now)
             default: break
             }
         }
@@ -333,7 +333,7 @@ struct ExtensionStackTests {
         connection.receive(request, now: now)
         while let action = connection.next(now: now) {
             if case .decideExtended = action {
-                connection.answerExtended(ServerAnswer(status: 101), subprotocol: nil, principal: nil, now: now)
+                connection.answerExtended(HandshakeResponse(status: 101), principal: nil, now: now)
             }
         }
         var bytes = ByteBuffer()

@@ -28,15 +28,15 @@ struct BodyReaderTests {
     func readable(_ content: String) throws {
         for drips in [false, true] {
             let response = try #require(try Self.response(content, drips: drips))
-            #expect(String(buffer: response.entity) == "abc")
+            #expect(String(buffer: response.body) == "abc")
         }
     }
 
     @Test("sixteen digits are a size as well: all that is kept of it counts")
     func large() throws {
-        let content = "0FFFFFFFFFFFFFFF\r\n" + String(repeating: "x", count: HandshakeResponse.maximumEntityBytes)
+        let content = "0FFFFFFFFFFFFFFF\r\n" + String(repeating: "x", count: HandshakeResponse.maximumBodyBytes)
         let response = try #require(try Self.response(content))
-        #expect(response.entity.readableBytes == HandshakeResponse.maximumEntityBytes)
+        #expect(response.body.readableBytes == HandshakeResponse.maximumBodyBytes)
     }
 
     @Test(
@@ -57,10 +57,10 @@ struct BodyReaderTests {
 
     @Test("sizes, extensions and trailers take no more bytes than content may")
     func framing() throws {
-        let limit = HandshakeResponse.maximumEntityBytes
+        let limit = HandshakeResponse.maximumBodyBytes
         let chunk = "1;x=\(String(repeating: "y", count: 200))\r\nz\r\n"
         let chunks = String(repeating: chunk, count: limit / 208)
-        #expect(try Self.response(chunks + "0\r\n\r\n")?.entity.readableBytes == limit / 208)
+        #expect(try Self.response(chunks + "0\r\n\r\n")?.body.readableBytes == limit / 208)
         for more in [
             chunk + chunk, "0\r\n" + String(repeating: "A: \(String(repeating: "b", count: 200))\r\n", count: 3),
         ] {

@@ -49,7 +49,7 @@ struct CookieDateTests {
         ] as [(String, Int64?)]
     )
     func retryAfter(text: String, seconds: Int64?) {
-        let response = HandshakeResponse(status: 503, reason: "", fields: [.retryAfter: text])
+        let response = HandshakeResponse(status: 503, reason: "", headers: [.retryAfter: text])
         // HTTPFields takes white space off a value.
         let expected = text == "120 " ? 120 : seconds
         #expect(response.retryAfter(now: 784_111_777) == expected.map { .seconds($0) })
@@ -58,8 +58,8 @@ struct CookieDateTests {
     @Test("two of Retry-After say nothing")
     func twoRetryAfter() {
         var response = HandshakeResponse(status: 503, reason: "")
-        response.fields.append(HTTPField(name: .retryAfter, value: "1"))
-        response.fields.append(HTTPField(name: .retryAfter, value: "2"))
+        response.headers.append(HTTPField(name: .retryAfter, value: "1"))
+        response.headers.append(HTTPField(name: .retryAfter, value: "2"))
         #expect(response.retryAfter(now: 0) == nil)
     }
 }

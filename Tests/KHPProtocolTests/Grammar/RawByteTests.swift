@@ -128,7 +128,7 @@ struct RawByteTests {
     func choicesInEntity() throws {
         for (type, text) in [("text/uri-list", "/caf~\n/b"), ("text/html", "<a href='/caf~'><a href=\"/b\">")] {
             var response = try Self.response("HTTP/1.1 300 A\r\nContent-Type: \(type)\r\n\r\n")
-            response.entity = ByteBuffer(bytes: text.utf8.map { $0 == UInt8(ascii: "~") ? 0xE4 : $0 })
+            response.body = ByteBuffer(bytes: text.utf8.map { $0 == UInt8(ascii: "~") ? 0xE4 : $0 })
             var attempt = try Self.attempt()
             let step = try attempt.follow(HopOutcome(kind: .choose, layer: .opening, response: response))
             #expect(step?.to.description == "ws://h/caf%E4")
@@ -153,7 +153,7 @@ struct RawByteTests {
     func reason() throws {
         let response = try Self.response("HTTP/1.1 403 Ger~t\r\nX: ~\r\n\r\n")
         #expect(response.description == "403 Gerät")
-        let field = try #require(response.fields.first)
+        let field = try #require(response.headers.first)
         #expect(field.withUnsafeBytesOfValue { Array($0) } == [0xE4])
     }
 

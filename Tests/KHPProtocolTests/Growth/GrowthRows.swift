@@ -55,7 +55,7 @@ func head(_ name: String, _ text: String) -> HeadFields {
 extension GrowthRow {
     /// A text that passes redaction as a field's value, an entity or an error does.
     private static func redaction(_ shape: String, _ text: @escaping @Sendable (Int) -> String) -> GrowthRow {
-        GrowthRow("redaction: \(shape)", limit: HandshakeResponse.maximumEntityBytes) { bytes in
+        GrowthRow("redaction: \(shape)", limit: HandshakeResponse.maximumBodyBytes) { bytes in
             let text = text(bytes)
             return { _ = Redaction.shown(text) }
         }
@@ -236,12 +236,12 @@ extension GrowthRow {
 
     private static func entity(_ shape: String, type: String, _ text: @escaping @Sendable (Int) -> String) -> GrowthRow
     {
-        GrowthRow("choices: \(shape)", limit: HandshakeResponse.maximumEntityBytes) { bytes in
+        GrowthRow("choices: \(shape)", limit: HandshakeResponse.maximumBodyBytes) { bytes in
             let response = HandshakeResponse(
                 status: 300,
                 reason: "",
-                fields: [.contentType: type],
-                entity: ByteBuffer(string: text(bytes))
+                headers: [.contentType: type],
+                body: ByteBuffer(string: text(bytes))
             )
             return { _ = choices(of: response) }
         }
@@ -258,7 +258,7 @@ extension GrowthRow {
         GrowthRow("choices: links", limit: 8 * 1024) { bytes in
             var response = HandshakeResponse(status: 300, reason: "")
             guard let name = HTTPField.Name("Link") else { return {} }
-            response.fields[name] = repeated("</a>; rel=alternate;;;, ", bytes)
+            response.headers[name] = repeated("</a>; rel=alternate;;;, ", bytes)
             let other = response
             return { _ = choices(of: other) }
         },
@@ -295,7 +295,7 @@ extension GrowthRow {
             return { _ = try? Authority(text) }
         },
         GrowthRow("Retry-After", limit: 8 * 1024) { bytes in
-            let response = HandshakeResponse(status: 503, reason: "", fields: [.retryAfter: repeated("1:2:3 ", bytes)])
+            let response = HandshakeResponse(status: 503, reason: "", headers: [.retryAfter: repeated("1:2:3 ", bytes)])
             return { _ = response.retryAfter(now: 0) }
         },
     ]

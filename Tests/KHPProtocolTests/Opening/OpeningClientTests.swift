@@ -235,8 +235,8 @@ import Testing
         let full = "HTTP/1.1 403 Forbidden\r\nX-Why: because\r\n" + text
         let response = try #require(try Self.response(of: full))
         #expect(response.status == 403 && response.reason == "Forbidden")
-        #expect(response.entity.text == content)
-        #expect(response.fields[.init("X-Why")!] == "because")
+        #expect(response.body.text == content)
+        #expect(response.headers[.init("X-Why")!] == "because")
         // At every cut the same.
         let bytes = ByteBuffer(string: full)
         for place in 0...bytes.readableBytes {
@@ -245,16 +245,16 @@ import Testing
             for var part in bytes.cut(at: [place]) {
                 if case .response(let response) = try client.receive(&part) { found = response }
             }
-            #expect(found?.entity.text == content)
+            #expect(found?.body.text == content)
         }
     }
 
     @Test func readsUntilTheEnd() throws {
         let text = "HTTP/1.1 500 Oops\r\n\r\nall of it"
         #expect(try Self.response(of: text) == nil)
-        #expect(try Self.response(of: text, closing: true)?.entity.text == "all of it")
+        #expect(try Self.response(of: text, closing: true)?.body.text == "all of it")
         let cut = "HTTP/1.1 500 Oops\r\nContent-Length: 100\r\n\r\nthe beginning"
-        #expect(try Self.response(of: cut, closing: true)?.entity.text == "the beginning")
+        #expect(try Self.response(of: cut, closing: true)?.body.text == "the beginning")
     }
 
     @Test(arguments: [204, 304]) func endsWithTheHead(status: Int) throws {
@@ -265,10 +265,10 @@ import Testing
         let bulk = String(repeating: "x", count: 70000)
         for head in ["", "Content-Length: 70000\r\n"] {
             let response = try Self.response(of: "HTTP/1.1 500 Oops\r\n\(head)\r\n\(bulk)")
-            #expect(response?.entity.readableBytes == 65536)
+            #expect(response?.body.readableBytes == 65536)
         }
         let chunked = "HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\n11170\r\n\(bulk)"
-        #expect(try Self.response(of: chunked)?.entity.readableBytes == 65536)
+        #expect(try Self.response(of: chunked)?.body.readableBytes == 65536)
     }
 
     @Test(arguments: [

@@ -22,14 +22,14 @@ struct TunnelRun: Equatable {
         case .send(let bytes): self.sent.append(Array(bytes.readableBytesView))
         case .challenge(let response, let staysOpen):
             self.challenges.append("\(response.status) \(staysOpen ? "open" : "closed")")
-            self.entity = String(buffer: response.entity)
+            self.entity = String(buffer: response.body)
         case .established(let bytes, _): self.leftover = Array(bytes.readableBytesView)
         case .retry: self.isRetry = true
         case .failed(let error):
             self.error = error.code
             self.message = error.message
             self.status = error.response?.status
-            self.entity = error.response.map { String(buffer: $0.entity) }
+            self.entity = error.response.map { String(buffer: $0.body) }
         }
     }
 

@@ -195,7 +195,7 @@ import Testing
         fields[.location] = location
         fields[.contentType] = type
         fields[values: HTTPField.Name("Link")!] = links
-        return HandshakeResponse(status: status, reason: "", fields: fields, entity: ByteBuffer(string: entity))
+        return HandshakeResponse(status: status, reason: "", headers: fields, body: ByteBuffer(string: entity))
     }
 
     @Test func locationOnlyForOthers() {

@@ -71,7 +71,7 @@ struct ErrorDetailTests {
                     by: HandshakeResponse(
                         status: 401,
                         reason: "",
-                        fields: challenge.isEmpty ? [:] : [.wwwAuthenticate: challenge]
+                        headers: challenge.isEmpty ? [:] : [.wwwAuthenticate: challenge]
                     ),
                     at: place,
                     url: url,

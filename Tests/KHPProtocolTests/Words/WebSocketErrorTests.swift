@@ -19,8 +19,8 @@ import Testing
         let response = HandshakeResponse(
             status: 403,
             reason: "Forbidden",
-            fields: [.setCookie: "session=CANARY"],
-            entity: ByteBuffer(string: "CANARY")
+            headers: [.setCookie: "session=CANARY"],
+            body: ByteBuffer(string: "CANARY")
         )
         let error = WebSocketError(
             .extendedRefused,

@@ -24,7 +24,7 @@ struct SchemesTests {
         application: Bool = false,
         challengeAt place: ServerAuthentication.Place = .extended,
         nonces: DigestNonces = DigestNonces(),
-        respond: (@Sendable (HandshakeRequest) async -> HandshakeAnswer)? = nil,
+        respond: (@Sendable (HandshakeRequest) async -> HandshakeResponse)? = nil,
         principals: Principals? = nil,
         body: (Int) async throws -> Void
     ) async throws {

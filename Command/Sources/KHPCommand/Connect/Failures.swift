@@ -125,10 +125,10 @@ extension CommandFailure {
     private static let longestExplanation = 200
 
     private static func explainingLine(_ response: HandshakeResponse?) -> String? {
-        guard let response, let text = String(validating: response.entity.readableBytesView, as: UTF8.self) else {
+        guard let response, let text = String(validating: response.body.readableBytesView, as: UTF8.self) else {
             return nil
         }
-        let type = response.fields[.contentType] ?? "text/plain"
+        let type = response.headers[.contentType] ?? "text/plain"
         guard type.lowercased().hasPrefix("text/plain") else { return nil }
         // A line that only repeats the status line explains nothing.
         let lines = text.split { $0.isNewline }.map { $0.trimmingSpaces() }
@@ -138,8 +138,8 @@ extension CommandFailure {
 
     /// A refusal's whole entity, unless the sentence says all of it (KHP-E20).
     private static func entity(_ response: HandshakeResponse?) -> ShownText? {
-        guard let response, response.status >= 400, response.entity.readableBytes > 0 else { return nil }
-        let shown = ShownText(ShownEntity.of(response.entity, status: response.status))
+        guard let response, response.status >= 400, response.body.readableBytes > 0 else { return nil }
+        let shown = ShownText(ShownEntity.of(response.body, status: response.status))
         // Lines that repeat the status line count for nothing here either.
         guard let said = shown.wordyLines?.filter({ $0 != response.description }) else { return shown }
         if said.isEmpty { return nil }

@@ -37,7 +37,7 @@ struct MessagePrinter: Sendable {
     /// The socket is open: where to and what was agreed on, for who watches; the content of a 201 for everyone.
     func opened(_ negotiation: Negotiation) {
         if isWatched { note("connected to \(negotiation.url.redacted)\(LadderStep.summary(negotiation))") }
-        guard !json, negotiation.status == 201, let content = negotiation.response?.entity, content.readableBytes > 0
+        guard !json, negotiation.status == 201, let content = negotiation.response?.body, content.readableBytes > 0
         else { return }
         note("khp: the server answered 201 with this content:")
         for line in ShownText(content).lines(forTerminal: output.isTerminal(.standardError)) { note(line) }

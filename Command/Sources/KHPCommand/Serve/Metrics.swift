@@ -79,22 +79,22 @@ final class Metrics: Sendable {
         path: String,
         endpoints: Set<String>,
         _ metrics: Metrics
-    ) -> @Sendable (HTTPRequest) async -> WebSocketServer.HTTPAnswer {
+    ) -> @Sendable (HTTPRequest) async -> HandshakeResponse {
         { request in
             let asked = String((request.path ?? "/").prefix { $0 != "?" })
             guard asked == path || endpoints.contains(asked) else {
                 return .text("There is nothing here.\n", status: 404)
             }
             guard request.method == .get || request.method == .head else {
-                var answer = WebSocketServer.HTTPAnswer.text("Use GET.\n", status: 405)
-                answer.fields[.allow] = "GET"
+                var answer = HandshakeResponse.text("Use GET.\n", status: 405)
+                answer.headers[.allow] = "GET"
                 return answer
             }
             if asked == path {
                 return .text(metrics.text, contentType: "text/plain; version=0.0.4; charset=utf-8")
             }
-            var answer = WebSocketServer.HTTPAnswer.text("This is a WebSocket endpoint.\n", status: 426)
-            answer.fields[.upgrade] = "websocket"
+            var answer = HandshakeResponse.text("This is a WebSocket endpoint.\n", status: 426)
+            answer.headers[.upgrade] = "websocket"
             return answer
         }
     }

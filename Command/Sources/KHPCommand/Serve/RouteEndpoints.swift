@@ -25,7 +25,7 @@ extension Route {
         }
     }
 
-    private static func answer(_ status: Int, _ body: String?, _ layer: HandshakeLayer) -> HandshakeAnswer {
+    private static func answer(_ status: Int, _ body: String?, _ layer: HandshakeLayer) -> HandshakeResponse {
         switch status {
         case 201: return .created(body ?? "")
         case 202 where layer == .extended:
@@ -36,7 +36,7 @@ extension Route {
             }
         case 401:
             // RFC 9110 section 15.5.2: a 401 names a challenge.
-            return .refuse(401, body, fields: [.wwwAuthenticate: "Basic realm=\"khp\""])
+            return .refuse(401, body, headers: [.wwwAuthenticate: "Basic realm=\"khp\""])
         default: return .refuse(status, body)
         }
     }

@@ -244,7 +244,7 @@ import Testing
             for status in [300, 301, 302, 303, 307, 308, 400, 403, 426, 503] {
                 var server = try Self.server(legacy)
                 _ = server.receive(Sample.head("GET /trades HTTP/1.1"), date: Sample.date, now: .at(1))
-                let answer = ExtendedAnswer(status: status, fields: [.location: "/b"])
+                let answer = HandshakeResponse(status: status, headers: [.location: "/b"])
                 let step = ServerStep(server.respond(answer, date: Sample.date, now: .at(1)))
                 if legacy == .full, 300...308 ~= status {
                     #expect(step == .balance(status: 101, .redirect(to: "ws://example.com:8080/b?.kl=Y")), "\(status)")

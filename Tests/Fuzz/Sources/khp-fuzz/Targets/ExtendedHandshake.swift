@@ -71,13 +71,14 @@ extension FuzzTarget {
                 var fields = HTTPFields()
                 if answer == 401 { fields[.wwwAuthenticate] = "Basic realm=\"a\"" }
                 if answer == 302 { fields[.location] = "/elsewhere" }
-                let answer = ExtendedAnswer(status: answer, fields: fields, subprotocol: request.subprotocols.first)
-                take(machine.respond(answer, date: date, now: now))
+                let answer = HandshakeResponse(status: answer, headers: fields)
+                let negotiated = Negotiated(subprotocol: request.subprotocols.first)
+                take(machine.respond(answer, negotiated: negotiated, date: date, now: now))
             case .sendContinue: service.isContinued = true
             case .refuse(let message, let code, _):
                 check(code.isValidOnWire, "a close code of \(code)")
-                if let message { read(message) }
-            case .send(let message, _): read(message)
+                if let message { read(message.bytes) }
+            case .send(let message, _): read(message.bytes)
             }
         }
         for message in messages { take(machine.receive(message, date: date, now: now)) }

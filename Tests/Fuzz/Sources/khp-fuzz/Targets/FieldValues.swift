@@ -149,7 +149,7 @@ extension FuzzTarget {
             fields.append(HTTPField(name: name, value: value))
         }
         let entity = ByteBuffer(string: parts.dropFirst(3).joined(separator: "\n"))
-        let response = HandshakeResponse(status: status, reason: "", fields: fields, entity: entity)
+        let response = HandshakeResponse(status: status, reason: "", headers: fields, body: entity)
         let references = KHPProtocol.choices(of: response)
         check(references.count <= 32, "\(references.count) choices")
         check(Set(references).count == references.count, "a choice comes twice")

@@ -6,10 +6,10 @@ import TestSupport
 import Testing
 
 @Suite("Every answer of `respond`, in both handshakes (D24)")
-struct HandshakeAnswerTests {
+struct HandshakeResponseTests {
     struct Row: Sendable, CustomTestStringConvertible {
         var name: String
-        var answer: @Sendable () -> HandshakeAnswer
+        var answer: @Sendable () -> HandshakeResponse
         var status: Int
         var opens: Bool
         var testDescription: String { self.name }
@@ -50,7 +50,7 @@ struct HandshakeAnswerTests {
                     #expect(row.opens)
                     #expect(socket.negotiated.status == (policy == .off ? nil : row.status))
                     if row.status == 201, policy == .required {
-                        #expect(socket.negotiated.response.map { String(buffer: $0.entity) } == "made here")
+                        #expect(socket.negotiated.response.map { String(buffer: $0.body) } == "made here")
                     }
                     try await socket.send("hello")
                     var messages = socket.messages.makeAsyncIterator()
@@ -60,7 +60,7 @@ struct HandshakeAnswerTests {
                 #expect(!row.opens, "\(error)")
                 #expect(error.response?.status == row.status)
                 #expect(error.code == (policy == .off ? .openingRefused : .extendedRefused))
-                if row.name == "refuse" { #expect(error.response.map { String(buffer: $0.entity) } == "nothing here") }
+                if row.name == "refuse" { #expect(error.response.map { String(buffer: $0.body) } == "nothing here") }
             }
         }
     }

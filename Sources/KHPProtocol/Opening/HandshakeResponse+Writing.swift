@@ -1,45 +1,53 @@
 // How a server's answers other than 101 look, in either handshake (D10): Content-Type, Date, the answer's own fields,
 // Content-Length, and a short readable entity (D39).
 
-package import HTTPTypes
+import HTTPTypes
 package import NIOCore
 
-/// A response that a server gives instead of (or on the way to) a WebSocket.
-package struct ServerAnswer: Sendable, Equatable {
-    package var status: Int
-    /// `nil`: the usual phrase for the status.
-    package var reason: String?
-    package var fields: HTTPFields
-    /// `nil`: what ``Explanation`` says of a 4xx or 5xx; one line with the status and its phrase for others that can
-    /// have content.
-    package var entity: ByteBuffer?
-    /// A 401 whose request had the right credentials for a nonce that is used no more (`stale=true`).
-    package var isStale = false
-    /// Why it cannot be sent, where whoever made it found that already.
-    package var fault: String?
+/// A response as it goes out, with what its sender need not read back from the bytes.
+package struct WrittenResponse: Sendable {
+    package let status: Int
+    /// Head and body.
+    package let bytes: ByteBuffer
+    /// The length of the body, at the end of ``bytes``.
+    private let bodyLength: Int
 
-    package init(status: Int, reason: String? = nil, fields: HTTPFields = [:], entity: ByteBuffer? = nil) {
+    init(status: Int, bytes: ByteBuffer, bodyLength: Int = 0) {
         self.status = status
-        self.reason = reason
-        self.fields = fields
-        self.entity = entity
+        self.bytes = bytes
+        self.bodyLength = bodyLength
     }
 
-    /// Appends the answer.
+    var body: ByteBuffer {
+        self.bytes.getSlice(at: self.bytes.writerIndex - self.bodyLength, length: self.bodyLength) ?? ByteBuffer()
+    }
+}
+
+extension HandshakeResponse {
+    /// The response as it goes out in the extended handshake.
+    func written(date: String, method: String, negotiated: Negotiated = Negotiated()) -> WrittenResponse {
+        var buffer = ByteBuffer()
+        let length = self.write(into: &buffer, layer: .extended, date: date, method: method, negotiated: negotiated)
+        return WrittenResponse(status: self.status, bytes: buffer, bodyLength: length)
+    }
+
+    /// Appends the response.
     ///
     /// - Parameters:
     ///   - layer: in the opening, the connection ends with the answer, which says so (threat A4).
     ///   - method: the request's; HEAD is answered without content.
     ///   - negotiated: what a completing answer agrees on.
+    /// - Returns: the length of the body.
+    @discardableResult
     package func write(
         into buffer: inout ByteBuffer,
         layer: HandshakeLayer,
         date: String,
         method: String = "GET",
         negotiated: Negotiated = Negotiated()
-    ) {
-        let phrase = reason ?? StatusReason.phrase(for: status)
-        let content = hasContent ? entity ?? usualEntity(phrase) : ByteBuffer()
+    ) -> Int {
+        let phrase = self.reason.isEmpty ? StatusReason.phrase(for: self.status) : self.reason
+        let content = self.hasContent ? self.ownBody ?? self.usualBody(phrase) : ByteBuffer()
         buffer.reserveCapacity(minimumWritableBytes: 256 + content.readableBytes)
         buffer.writeStaticString("HTTP/1.1 ")
         buffer.writeString(String(status))
@@ -49,7 +57,7 @@ package struct ServerAnswer: Sendable, Equatable {
         if layer == .opening, status >= 200 {
             buffer.writeStaticString("Connection: close\r\n")
         }
-        let contentTypes = fields.texts(.contentType)
+        let contentTypes = self.headers.texts(.contentType)
         if content.readableBytes > 0, contentTypes.isEmpty {
             buffer.writeStaticString("Content-Type: text/plain; charset=utf-8\r\n")
         }
@@ -59,7 +67,7 @@ package struct ServerAnswer: Sendable, Equatable {
         if status >= 200 {
             buffer.writeField("Date", date)
         }
-        for field in fields where field.name != .contentType {
+        for field in self.headers where field.name != .contentType {
             guard !ApplicationFields.isReservedInAnswer(field.name, status: status) else { continue }
             buffer.writeField(field.name.rawName, field.text)
         }
@@ -68,14 +76,13 @@ package struct ServerAnswer: Sendable, Equatable {
             buffer.writeField("Content-Length", String(content.readableBytes))
         }
         buffer.writeStaticString("\r\n")
-        if method != "HEAD" {
-            buffer.writeImmutableBuffer(content)
-        }
+        guard method != "HEAD" else { return 0 }
+        return buffer.writeImmutableBuffer(content)
     }
 
-    private func usualEntity(_ phrase: String) -> ByteBuffer {
+    private func usualBody(_ phrase: String) -> ByteBuffer {
         400...599 ~= status
-            ? Explanation.entity(for: status, phrase: phrase, fields: fields)
+            ? Explanation.entity(for: status, phrase: phrase, fields: self.headers)
             : ByteBuffer(string: "\(status) \(phrase)\n")
     }
 
