@@ -30,7 +30,7 @@ package import NIOCore
 /// A class because it is handed from stage to stage and holds much; nothing in it ever changes.
 package final class ExtendedResult: Sendable {
     /// 101, 201, 204 or 205.
-    package var status: Int { head.status }
+    package var status: Int { self.head.status }
     package let head: ResponseHead
     package let entity: ByteBuffer
     /// The application's subprotocol, if the server selected one.
@@ -46,7 +46,7 @@ package final class ExtendedResult: Sendable {
     }
 
     /// Head and content for the application. Made on each call: keep the result.
-    package var response: HandshakeResponse { HandshakeResponse(head: head, body: entity) }
+    package var response: HandshakeResponse { HandshakeResponse(head: self.head, body: self.entity) }
 }
 
 package struct ExtendedClient {
@@ -124,7 +124,7 @@ package struct ExtendedClient {
 
     /// Until when something has to happen; call ``deadlineReached(now:)`` then.
     package var deadline: NIODeadline? {
-        guard var earliest = answerDeadline else { return nil }
+        guard var earliest = self.answerDeadline else { return nil }
         if let contentDeadline { earliest = min(earliest, contentDeadline) }
         if let bodyDue { earliest = min(earliest, bodyDue) }
         return earliest
@@ -133,54 +133,54 @@ package struct ExtendedClient {
     package init(_ plan: ExtendedClientPlan, limits: Limits = Limits()) {
         self.plan = plan
         self.limits = limits
-        reader = ExtendedResponseReader(limits: limits, method: plan.method)
-        if plan.legacy.hasTerminator { legacyReader = LegacyResponseReader(limits: limits, method: plan.method) }
+        self.reader = ExtendedResponseReader(limits: limits, method: plan.method)
+        if plan.legacy.hasTerminator { self.legacyReader = LegacyResponseReader(limits: limits, method: plan.method) }
     }
 
     /// The request, to be sent as one message now; `nil` where the balancer has to speak first (D7).
     package mutating func begin(now: NIODeadline) -> ByteBuffer? {
-        guard plan.legacy.hasBalancer else { return start(now: now) }
-        state = .balancing
-        answerDeadline = now + limits.extendedTimeout
+        guard self.plan.legacy.hasBalancer else { return self.start(now: now) }
+        self.state = .balancing
+        self.answerDeadline = now + self.limits.extendedTimeout
         return nil
     }
 
     /// The request, to be sent as one binary message.
     package mutating func start(now: NIODeadline) -> ByteBuffer {
-        request(authorization: plan.authorization, now: now)
+        self.request(authorization: self.plan.authorization, now: now)
     }
 
     /// The request once more, with authorization (KHP-E17). To be called after ``Action/challenge(_:)`` only.
     package mutating func authorize(_ authorization: String, now: NIODeadline) -> ByteBuffer {
-        request(authorization: authorization, now: now)
+        self.request(authorization: authorization, now: now)
     }
 
     private mutating func request(authorization: String?, now: NIODeadline) -> ByteBuffer {
         // D15: waiting for the balancer does not extend the wait for the answer.
-        if state != .balancing { answerDeadline = now + limits.extendedTimeout }
-        state = .waiting
-        body = plan.body == nil ? .none : .heldBack
-        bodyDue = plan.body == nil ? nil : now + Limits.Fixed.continueWait
-        processingDeadline = nil
-        return plan.writeRequest(authorization: authorization)
+        if self.state != .balancing { self.answerDeadline = now + self.limits.extendedTimeout }
+        self.state = .waiting
+        self.body = self.plan.body == nil ? .none : .heldBack
+        self.bodyDue = self.plan.body == nil ? nil : now + Limits.Fixed.continueWait
+        self.processingDeadline = nil
+        return self.plan.writeRequest(authorization: authorization)
     }
 
     /// Takes one whole message, text or binary alike.
     package mutating func receive(_ payload: ByteBuffer, now: NIODeadline) -> Action {
-        switch state {
+        switch self.state {
         case .finished:
             return .none
         case .balancing, .settling:
-            return takeBalancerMessage(payload, now: now)
-                ?? fail(.extendedInvalid, "a balancer message is due, and another one came", close: .internalError)
+            return self.takeBalancerMessage(payload, now: now)
+                ?? self.fail(.extendedInvalid, "a balancer message is due, and another one came", close: .internalError)
         case .idle, .challenged:
-            if let action = takeBalancerMessage(payload, now: now) { return action }
-            return fail(.extendedInvalid, "a message came that answers no request", close: .internalError)
+            if let action = self.takeBalancerMessage(payload, now: now) { return action }
+            return self.fail(.extendedInvalid, "a message came that answers no request", close: .internalError)
         case .waiting:
             do throws(ExtendedResponseReader.Failure) {
-                return try receiveResponse(payload, now: now)
+                return try self.receiveResponse(payload, now: now)
             } catch {
-                return fail(error.code, error.what, reader.head, close: error.closeCode)
+                return self.fail(error.code, error.what, self.reader.head, close: error.closeCode)
             }
         }
     }
@@ -189,62 +189,65 @@ package struct ExtendedClient {
         _ payload: ByteBuffer,
         now: NIODeadline
     ) throws(ExtendedResponseReader.Failure) -> Action {
-        if reader.isEmpty, legacyReader?.isEmpty ?? true, let action = takeBalancerMessage(payload, now: now) {
+        if self.reader.isEmpty, self.legacyReader?.isEmpty ?? true,
+            let action = self.takeBalancerMessage(payload, now: now)
+        {
             return action
         }
-        if var legacy = legacyReader {
-            legacyReader = nil
-            defer { legacyReader = legacy }
+        if var legacy = self.legacyReader {
+            self.legacyReader = nil
+            defer { self.legacyReader = legacy }
             if KaazingLegacyMessage.isBalancer(payload) {
                 throw .invalid("a balancer message came before its end")
             }
             guard case .response(let head, let known, let entity) = try legacy.receive(payload) else {
                 var ended = legacy
-                if case .response(let head, _, _)? = try? ended.finish() { boundContent(of: head, now: now) }
-                bodyDue = legacy.isEmpty ? bodyDue : nil
+                if case .response(let head, _, _)? = try? ended.finish() { self.boundContent(of: head, now: now) }
+                self.bodyDue = legacy.isEmpty ? self.bodyDue : nil
                 return .none
             }
-            return act(on: head, known, entity: entity, rest: 0, now: now)
+            return self.act(on: head, known, entity: entity, rest: 0, now: now)
         }
-        guard case .response(let head, let known, let entity, let rest) = try reader.receive(payload) else {
+        guard case .response(let head, let known, let entity, let rest) = try self.reader.receive(payload) else {
             // An answer is coming, so the body is not sent unasked.
-            if !reader.isEmpty { bodyDue = nil }
-            if let head = reader.head { boundContent(of: head, now: now) }
+            if !self.reader.isEmpty { self.bodyDue = nil }
+            if let head = self.reader.head { self.boundContent(of: head, now: now) }
             return .none
         }
-        reader.reset()
-        return act(on: head, known, entity: entity, rest: rest, now: now)
+        self.reader.reset()
+        return self.act(on: head, known, entity: entity, rest: rest, now: now)
     }
 
     /// A balancer message, at most two of them in all (threat E15): "go on" where we wait for it, and where gateways
     /// say it unasked; another place to go to; or none. `nil`: it is none, or one too many.
     private mutating func takeBalancerMessage(_ payload: ByteBuffer, now: NIODeadline) -> Action? {
-        guard balancerMessages < Limits.Fixed.balancerMessages, let message = KaazingLegacyMessage(balancer: payload)
+        guard self.balancerMessages < Limits.Fixed.balancerMessages,
+            let message = KaazingLegacyMessage(balancer: payload)
         else { return nil }
         // Between a challenge and its answer no server sends us away.
-        if state == .challenged || state == .idle, message != .noBalancer { return nil }
-        balancerMessages += 1
+        if self.state == .challenged || self.state == .idle, message != .noBalancer { return nil }
+        self.balancerMessages += 1
         switch message {
         case .noBalancer:
-            switch state {
-            case .balancing: return .sendRequest(start(now: now))
-            case .settling: return settled.map { finish(.complete($0)) }
+            switch self.state {
+            case .balancing: return .sendRequest(self.start(now: now))
+            case .settling: return self.settled.map { self.finish(.complete($0)) }
             case .idle, .waiting, .challenged, .finished: return Action.none
             }
         case .redirect(let url):
-            guard url.utf8.count <= limits.lineBytes else {
-                return fail(.limitExceeded, "the balancer's URL is too long", close: .messageTooBig)
+            guard url.utf8.count <= self.limits.lineBytes else {
+                return self.fail(.limitExceeded, "the balancer's URL is too long", close: .messageTooBig)
             }
-            return finish(.balanced(to: url))
+            return self.finish(.balanced(to: url))
         case .noMember:
             let error = WebSocketError(
                 .redirectRefused,
                 "The balancer has no member that could take the connection.",
-                url: plan.url,
+                url: self.plan.url,
                 closeCode: .normalClosure,
                 phase: .extended
             )
-            return finish(.fail(error, close: .normalClosure))
+            return self.finish(.fail(error, close: .normalClosure))
         case .endOfResponse:
             return nil
         }
@@ -252,13 +255,15 @@ package struct ExtendedClient {
 
     /// D28: the wait for the content of a refusal begins with its head.
     private mutating func boundContent(of head: ResponseHead, now: NIODeadline) {
-        if contentDeadline == nil, refuses(head.status) { contentDeadline = now + Limits.Fixed.contentWait }
+        if self.contentDeadline == nil, self.refuses(head.status) {
+            self.contentDeadline = now + Limits.Fixed.contentWait
+        }
     }
 
     /// True for a status that is acted on without all of the content: neither one that completes the handshake nor one
     /// that lets it go on.
     private func refuses(_ status: Int) -> Bool {
-        switch action(forStatus: status) {
+        switch self.action(forStatus: status) {
         case .complete, .wait, .sendBody: false
         case .challenge, .redirect, .choose, .close, .upgrade, .proxyAuth: true
         }
@@ -267,9 +272,9 @@ package struct ExtendedClient {
     private func action(forStatus status: Int) -> StatusAction {
         StatusAction.action(
             forStatus: status,
-            method: plan.method,
-            expectsContinue: body == .heldBack,
-            followsPermanentRedirect: plan.followsPermanentRedirect
+            method: self.plan.method,
+            expectsContinue: self.body == .heldBack,
+            followsPermanentRedirect: self.plan.followsPermanentRedirect
         )
     }
 
@@ -277,17 +282,17 @@ package struct ExtendedClient {
     /// refuses counts with what came of its content (D28); gateways do not always send the empty message that ends
     /// theirs. `nil`: there is none.
     package mutating func settle(now: NIODeadline) -> Action? {
-        guard state == .waiting else { return nil }
-        if var legacy = legacyReader {
+        guard self.state == .waiting else { return nil }
+        if var legacy = self.legacyReader {
             guard !legacy.isEmpty, case .response(let head, let known, let entity)? = try? legacy.finish(),
-                refuses(head.status)
+                self.refuses(head.status)
             else { return nil }
-            legacyReader = legacy
-            return act(on: head, known, entity: entity, rest: 0, isCut: true, now: now)
+            self.legacyReader = legacy
+            return self.act(on: head, known, entity: entity, rest: 0, isCut: true, now: now)
         }
-        guard let (head, known, entity) = reader.unfinished, refuses(head.status) else { return nil }
-        reader.reset()
-        return act(on: head, known, entity: entity, rest: 0, isCut: true, now: now)
+        guard let (head, known, entity) = self.reader.unfinished, self.refuses(head.status) else { return nil }
+        self.reader.reset()
+        return self.act(on: head, known, entity: entity, rest: 0, isCut: true, now: now)
     }
 
     private mutating func act(
@@ -298,10 +303,10 @@ package struct ExtendedClient {
         isCut: Bool = false,
         now: NIODeadline
     ) -> Action {
-        contentDeadline = nil
-        bodyDue = nil
-        if head.status == 100, body == .sentUnasked, rest == 0 {
-            body = .sent
+        self.contentDeadline = nil
+        self.bodyDue = nil
+        if head.status == 100, self.body == .sentUnasked, rest == 0 {
+            self.body = .sent
             return .continued(HandshakeResponse(head: head, body: entity))
         }
         let action = action(forStatus: head.status)
@@ -309,7 +314,7 @@ package struct ExtendedClient {
         switch action {
         case .complete, .wait, .challenge, .sendBody:
             guard rest == 0 else {
-                return fail(
+                return self.fail(
                     .extendedInvalid,
                     "there are bytes behind it in its message",
                     head,
@@ -322,58 +327,58 @@ package struct ExtendedClient {
         }
         switch action {
         case .complete:
-            return complete(head, known, entity)
+            return self.complete(head, known, entity)
         case .sendBody:
-            body = .sent
-            return plan.body.map { .sendBody($0, HandshakeResponse(head: head, body: entity)) } ?? .none
+            self.body = .sent
+            return self.plan.body.map { .sendBody($0, HandshakeResponse(head: head, body: entity)) } ?? .none
         case .wait:
-            return wait(head, entity, now: now)
+            return self.wait(head, entity, now: now)
         case .challenge where isCut:
-            return finish(.challengeAfresh(HandshakeResponse(head: head, body: entity)))
+            return self.finish(.challengeAfresh(HandshakeResponse(head: head, body: entity)))
         case .challenge:
-            state = .challenged
-            answerDeadline = now + limits.challengeHandlerTimeout
+            self.state = .challenged
+            self.answerDeadline = now + self.limits.challengeHandlerTimeout
             return .challenge(HandshakeResponse(head: head, body: entity))
         case .redirect:
-            return finish(.redirect(HandshakeResponse(head: head, body: entity)))
+            return self.finish(.redirect(HandshakeResponse(head: head, body: entity)))
         case .choose:
-            return finish(.choose(HandshakeResponse(head: head, body: entity)))
+            return self.finish(.choose(HandshakeResponse(head: head, body: entity)))
         case .upgrade:
-            return finish(.upgrade(HandshakeResponse(head: head, body: entity)))
+            return self.finish(.upgrade(HandshakeResponse(head: head, body: entity)))
         case .proxyAuth:
-            return finish(.proxyAuthentication(HandshakeResponse(head: head, body: entity)))
+            return self.finish(.proxyAuthentication(HandshakeResponse(head: head, body: entity)))
         case .close:
-            return refused(head, entity)
+            return self.refused(head, entity)
         }
     }
 
     private mutating func complete(_ head: ResponseHead, _ known: KnownFields, _ entity: ByteBuffer) -> Action {
         do throws(Correspondence.Mismatch) {
-            let agreed = try Correspondence(of: head, known, to: plan)
+            let agreed = try Correspondence(of: head, known, to: self.plan)
             let result = ExtendedResult(
                 head: head,
                 entity: entity,
                 subprotocol: agreed.subprotocol,
                 extensions: agreed.extensions
             )
-            guard plan.legacy.hasBalancer else { return finish(.complete(result)) }
-            settled = result
-            state = .settling
+            guard self.plan.legacy.hasBalancer else { return self.finish(.complete(result)) }
+            self.settled = result
+            self.state = .settling
             return .settled(result)
         } catch {
-            return fail(.extendedInvalid, error.message, head, entity, close: .internalError)
+            return self.fail(.extendedInvalid, error.message, head, entity, close: .internalError)
         }
     }
 
     private mutating func wait(_ head: ResponseHead, _ entity: ByteBuffer, now: NIODeadline) -> Action {
-        processingResponses += 1
-        guard processingResponses <= Limits.Fixed.processingResponses else {
-            return fail(.limitExceeded, "it is one 202 too many", head, entity, close: .policyViolation)
+        self.processingResponses += 1
+        guard self.processingResponses <= Limits.Fixed.processingResponses else {
+            return self.fail(.limitExceeded, "it is one 202 too many", head, entity, close: .policyViolation)
         }
         // The wait runs from the first 202; later ones do not stretch it (D15).
-        let until = processingDeadline ?? now + limits.processingTimeout
-        processingDeadline = until
-        answerDeadline = until
+        let until = self.processingDeadline ?? now + self.limits.processingTimeout
+        self.processingDeadline = until
+        self.answerDeadline = until
         return .waiting(HandshakeResponse(head: head, body: entity), until: until)
     }
 
@@ -381,15 +386,15 @@ package struct ExtendedClient {
         let response = HandshakeResponse(head: head, body: entity)
         let isRedirectOfOther = isRedirectOfOther(head.status)
         let closeCode = StatusAction.closeCode(forStatus: head.status)
-        return finish(
+        return self.finish(
             .fail(
                 WebSocketError(
                     isRedirectOfOther ? .redirectMethod : .extendedRefused,
                     isRedirectOfOther
-                        ? RedirectMethod.refusal(response, after: plan.method, from: plan.url)
+                        ? RedirectMethod.refusal(response, after: self.plan.method, from: self.plan.url)
                         : "The server answered the extended handshake with \(response).",
                     detail: response.status == 308 && !isRedirectOfOther ? .status308 : nil,
-                    url: plan.url,
+                    url: self.plan.url,
                     response: response,
                     closeCode: closeCode,
                     phase: .extended
@@ -401,8 +406,8 @@ package struct ExtendedClient {
 
     /// True for a status that is a redirect after GET, and not after this request's method (D41).
     private func isRedirectOfOther(_ status: Int) -> Bool {
-        switch StatusAction.action(forStatus: status, followsPermanentRedirect: plan.followsPermanentRedirect) {
-        case .redirect, .choose: plan.method != "GET"
+        switch StatusAction.action(forStatus: status, followsPermanentRedirect: self.plan.followsPermanentRedirect) {
+        case .redirect, .choose: self.plan.method != "GET"
         default: false
         }
     }
@@ -411,13 +416,15 @@ package struct ExtendedClient {
     /// come, or the credentials did not (D15).
     package mutating func deadlineReached(now: NIODeadline) -> Action {
         guard let deadline, now >= deadline else { return .none }
-        let isOver = answerDeadline.map { $0 <= now } ?? false
-        if isOver || contentDeadline.map({ $0 <= now }) ?? false, let action = settle(now: now) { return action }
-        contentDeadline = nil
+        let isOver = self.answerDeadline.map { $0 <= now } ?? false
+        if isOver || self.contentDeadline.map({ $0 <= now }) ?? false, let action = self.settle(now: now) {
+            return action
+        }
+        self.contentDeadline = nil
         guard isOver else {
-            bodyDue = nil
-            guard body == .heldBack, let content = plan.body else { return .none }
-            body = .sentUnasked
+            self.bodyDue = nil
+            guard self.body == .heldBack, let content = self.plan.body else { return .none }
+            self.body = .sentUnasked
             return .sendBody(content, nil)
         }
         let what =
@@ -425,37 +432,37 @@ package struct ExtendedClient {
             case .challenged: "No credentials were given in time."
             case .balancing, .settling: "The server did not send the balancer message of Kaazing's gateways in time."
             default:
-                reader.head.map { "The content of the server's \($0.status) did not come in time." }
+                self.reader.head.map { "The content of the server's \($0.status) did not come in time." }
                     ?? "The server did not answer the extended handshake in time."
             }
         let error = WebSocketError(
             .timeout,
             what,
-            url: plan.url,
-            response: reader.head.map { HandshakeResponse(head: $0) },
+            url: self.plan.url,
+            response: self.reader.head.map { HandshakeResponse(head: $0) },
             closeCode: .policyViolation,
             phase: .extended
         )
-        return finish(.fail(error, close: .policyViolation))
+        return self.finish(.fail(error, close: .policyViolation))
     }
 
     /// The WebSocket or its connection ended before the handshake had completed (KHP-E12).
     package mutating func connectionClosed(code: WebSocketCloseCode? = nil) -> WebSocketError {
-        _ = finish(.none)
+        _ = self.finish(.none)
         return WebSocketError(
             .closedDuringHandshake,
             "The server closed the connection during the extended handshake.",
-            url: plan.url,
+            url: self.plan.url,
             closeCode: code,
             phase: .extended
         )
     }
 
     private mutating func finish(_ action: Action) -> Action {
-        state = .finished
-        answerDeadline = nil
-        contentDeadline = nil
-        bodyDue = nil
+        self.state = .finished
+        self.answerDeadline = nil
+        self.contentDeadline = nil
+        self.bodyDue = nil
         return action
     }
 
@@ -469,11 +476,11 @@ package struct ExtendedClient {
         let error = WebSocketError(
             code,
             "The server's answer to the extended handshake is not valid: \(what).",
-            url: plan.url,
+            url: self.plan.url,
             response: head.map { HandshakeResponse(head: $0, body: entity) },
             closeCode: close,
             phase: .extended
         )
-        return finish(.fail(error, close: close))
+        return self.finish(.fail(error, close: close))
     }
 }

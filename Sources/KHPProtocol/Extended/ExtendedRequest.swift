@@ -41,24 +41,24 @@ package final class ExtendedRequest: Sendable {
         self.round = round
     }
 
-    package var method: String { head.method }
+    package var method: String { self.head.method }
 
     /// This request's own fields. Made on each call: keep the result.
-    package var fields: HTTPFields { head.fields.httpFields }
+    package var fields: HTTPFields { self.head.fields.httpFields }
 
     /// The credentials of this request or else, for the first one, of the opening: deployed servers let those count.
     /// A secret: never to be shown.
-    package var authorization: String? { authorized?.value }
+    package var authorization: String? { self.authorized?.value }
 
     /// The credentials with the head of the request that brought them: Digest signs its method and target.
     package var authorized: (value: String, head: RequestHead, body: ByteBuffer)? {
-        if let value = head.fields.first("Authorization") { return (value, head, body) }
-        guard round == 0, let value = opening.authorization else { return nil }
-        return (value, opening.head, ByteBuffer())
+        if let value = self.head.fields.first("Authorization") { return (value, self.head, self.body) }
+        guard self.round == 0, let value = self.opening.authorization else { return nil }
+        return (value, self.opening.head, ByteBuffer())
     }
 }
 
 extension ExtendedRequest: CustomReflectable {
     /// The head, credentials hidden: keeps `dump` from showing the query.
-    package var customMirror: Mirror { Mirror(self, children: ["head": head.description]) }
+    package var customMirror: Mirror { Mirror(self, children: ["head": self.head.description]) }
 }

@@ -97,7 +97,7 @@ package struct ExtendedServer {
         limits: Limits = Limits(),
         now: NIODeadline
     ) {
-        check = ExtendedRequestCheck(
+        self.check = ExtendedRequestCheck(
             opening: opening,
             negotiatedExtensions: negotiatedExtensions.map(\.name),
             isStrict: isStrict,
@@ -109,50 +109,50 @@ package struct ExtendedServer {
         self.acceptValue = acceptValue
         self.server = server
         self.limits = limits
-        reader = ExtendedRequestReader(limits: limits)
-        deadline = now + limits.extendedTimeout
+        self.reader = ExtendedRequestReader(limits: limits)
+        self.deadline = now + limits.extendedTimeout
     }
 
     /// Takes one whole message, text or binary alike.
     package mutating func receive(_ payload: ByteBuffer, date: String, now: NIODeadline) -> Action {
-        switch state {
+        switch self.state {
         case .finished:
             return .none
         case .answering:
             // KHP-E3: the client's next message is the application's, and that only after the answer.
-            return receiveTooEarly(date: date)
+            return self.receiveTooEarly(date: date)
         case .receiving:
             do throws(ExtendedRefusal) {
-                return try receivePiece(payload, now: now)
+                return try self.receivePiece(payload, now: now)
             } catch {
-                return refuse(error, date: date)
+                return self.refuse(error, date: date)
             }
         }
     }
 
     /// A message, or a part of one, came while the request waits for its answer.
     mutating func receiveTooEarly(date: String) -> Action {
-        guard case .answering = state else { return .none }
-        return refuse(.noRequest("A message came before the answer to the extended request."), date: date)
+        guard case .answering = self.state else { return .none }
+        return self.refuse(.noRequest("A message came before the answer to the extended request."), date: date)
     }
 
     private mutating func receivePiece(_ payload: ByteBuffer, now: NIODeadline) throws(ExtendedRefusal) -> Action {
-        switch try reader.receive(payload) {
+        switch try self.reader.receive(payload) {
         case .needsMore:
             return .none
         case .expectsContinue:
             let bytes = ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n")
             return .sendContinue(WrittenResponse(status: 100, bytes: bytes))
         case .request(let head, let known, let body):
-            let request = try check.check(head, known, body: body, round: round)
-            state = .answering
+            let request = try self.check.check(head, known, body: body, round: self.round)
+            self.state = .answering
             self.request = request
-            carriedCredentials = round > 0 || known.contains(.authorization)
+            self.carriedCredentials = self.round > 0 || known.contains(.authorization)
             // D17: the handshake timeout holds before the first request, which may not extend it, and for the answer
             // to every later one.
-            if round > 0 { deadline = now + limits.extendedTimeout }
-            round += 1
-            processingDeadline = nil
+            if self.round > 0 { self.deadline = now + self.limits.extendedTimeout }
+            self.round += 1
+            self.processingDeadline = nil
             return .request(request)
         }
     }
@@ -166,28 +166,28 @@ package struct ExtendedServer {
         date: String,
         now: NIODeadline
     ) -> Action {
-        guard case .answering = state else { return .none }
-        if let fault = fault(of: answer, negotiated) { return finish(fault: fault, date: date) }
+        guard case .answering = self.state else { return .none }
+        if let fault = fault(of: answer, negotiated) { return self.finish(fault: fault, date: date) }
         switch answer.status {
         case _ where answer.completes:
-            return complete(answer, negotiated, date: date)
+            return self.complete(answer, negotiated, date: date)
         case 202:
-            processingResponses += 1
-            guard processingResponses <= Limits.Fixed.processingResponses else {
+            self.processingResponses += 1
+            guard self.processingResponses <= Limits.Fixed.processingResponses else {
                 // D18
                 let late = Refusal(503, "The endpoint took too long to decide.")
-                return finish(late.response, close: .normalClosure, date: date)
+                return self.finish(late.response, close: .normalClosure, date: date)
             }
-            let until = processingDeadline ?? now + limits.processingTimeout
-            processingDeadline = until
-            deadline = until
-            return .send(message(answer, date: date), then: .waitForAnswer(until: until))
+            let until = self.processingDeadline ?? now + self.limits.processingTimeout
+            self.processingDeadline = until
+            self.deadline = until
+            return .send(self.message(answer, date: date), then: .waitForAnswer(until: until))
         case 401:
-            return challenge(answer, date: date, now: now)
-        case let status where legacy.hasBalancer && StatusAction.namesAnotherPlace(status):
-            return balance(answer, date: date)
+            return self.challenge(answer, date: date, now: now)
+        case let status where self.legacy.hasBalancer && StatusAction.namesAnotherPlace(status):
+            return self.balance(answer, date: date)
         default:
-            return finish(answer, close: .normalClosure, date: date)
+            return self.finish(answer, close: .normalClosure, date: date)
         }
     }
 
@@ -210,24 +210,24 @@ package struct ExtendedServer {
 
     private mutating func finish(fault: String, date: String) -> Action {
         self.fault = fault
-        return finish(Refusal.faultyAnswer().response, close: .internalError, date: date)
+        return self.finish(Refusal.faultyAnswer().response, close: .internalError, date: date)
     }
 
     private mutating func complete(_ answer: HandshakeResponse, _ negotiated: Negotiated, date: String) -> Action {
-        finish()
+        self.finish()
         guard answer.status == 101 else {
-            return .send(message(answer, negotiated, date: date), then: .open(negotiated))
+            return .send(self.message(answer, negotiated, date: date), then: .open(negotiated))
         }
-        return .send(acceptance(negotiated, answer.headers, date: date), then: .open(negotiated))
+        return .send(self.acceptance(negotiated, answer.headers, date: date), then: .open(negotiated))
     }
 
     private func acceptance(_ negotiated: Negotiated, _ fields: HTTPFields, date: String) -> WrittenResponse {
         let acceptance = Acceptance(
-            acceptValue: acceptValue,
+            acceptValue: self.acceptValue,
             negotiated: negotiated,
-            echoesOldUpgrade: check.opening.spellsUpgradeOldStyle,
+            echoesOldUpgrade: self.check.opening.spellsUpgradeOldStyle,
             date: date,
-            server: server,
+            server: self.server,
             fields: fields
         )
         var buffer = ByteBufferAllocator().buffer(capacity: 512)
@@ -238,37 +238,45 @@ package struct ExtendedServer {
     /// A redirect as Kaazing's clients know it (D7): they follow none in an extended response, but the second
     /// balancer message, which comes after a 101.
     private mutating func balance(_ answer: HandshakeResponse, date: String) -> Action {
-        finish()
-        let message = KaazingLegacyMessage.balancing(choices(of: answer).first, at: url, query: check.opening.query)
+        self.finish()
+        let message = KaazingLegacyMessage.balancing(
+            choices(of: answer).first,
+            at: self.url,
+            query: self.check.opening.query
+        )
         guard let message else {
-            return finish(fault: "The answer leads to a URL that cannot be used.", date: date)
+            return self.finish(fault: "The answer leads to a URL that cannot be used.", date: date)
         }
         return .send(acceptance(Negotiated(), [:], date: date), then: .balance(message))
     }
 
     private mutating func challenge(_ answer: HandshakeResponse, date: String, now: NIODeadline) -> Action {
-        if answer.isStale, !hasBeenStale {
+        if answer.isStale, !self.hasBeenStale {
             // Right credentials and an old nonce are no guess. Once: a fresh one cannot be old again (threat E10).
-            hasBeenStale = true
-        } else if carriedCredentials {
-            wrongAnswers += 1
-            if wrongAnswers >= limits.wrongAnswers {
+            self.hasBeenStale = true
+        } else if self.carriedCredentials {
+            self.wrongAnswers += 1
+            if self.wrongAnswers >= self.limits.wrongAnswers {
                 // D18
-                return finish(Refusal(403, "Too many answers were wrong.").response, close: .normalClosure, date: date)
+                return self.finish(
+                    Refusal(403, "Too many answers were wrong.").response,
+                    close: .normalClosure,
+                    date: date
+                )
             }
         }
-        state = .receiving
-        reader = ExtendedRequestReader(limits: limits)
-        let until = now + limits.challengeReplayTimeout
-        deadline = until
-        return .send(message(answer, date: date), then: .waitForReplay(until: until))
+        self.state = .receiving
+        self.reader = ExtendedRequestReader(limits: self.limits)
+        let until = now + self.limits.challengeReplayTimeout
+        self.deadline = until
+        return .send(self.message(answer, date: date), then: .waitForReplay(until: until))
     }
 
     /// The deadline passed (D6, D15). A request that waits for its answer gets one all the same (KHP-E7).
     package mutating func deadlineReached(date: String, now: NIODeadline) -> Action {
         guard let deadline, now >= deadline else { return .none }
-        let isAnswerOwed = state == .answering
-        finish()
+        let isAnswerOwed = self.state == .answering
+        self.finish()
         let explanation =
             isAnswerOwed
             ? "The endpoint did not answer the extended request in time."
@@ -279,19 +287,19 @@ package struct ExtendedServer {
     }
 
     private mutating func refuse(_ error: ExtendedRefusal, date: String) -> Action {
-        finish()
+        self.finish()
         let message = error.refusal.response.written(date: date, method: error.refusal.method)
         return .refuse(message, close: error.closeCode, explanation: error.refusal.explanation)
     }
 
     private mutating func finish(_ answer: HandshakeResponse, close: WebSocketCloseCode, date: String) -> Action {
-        finish()
-        return .send(message(answer, date: date), then: .close(close))
+        self.finish()
+        return .send(self.message(answer, date: date), then: .close(close))
     }
 
     private mutating func finish() {
-        state = .finished
-        deadline = nil
+        self.state = .finished
+        self.deadline = nil
     }
 
     private func message(

@@ -50,11 +50,11 @@ extension HandshakeResponse {
         let content = self.hasContent ? self.ownBody ?? self.usualBody(phrase) : ByteBuffer()
         buffer.reserveCapacity(minimumWritableBytes: 256 + content.readableBytes)
         buffer.writeStaticString("HTTP/1.1 ")
-        buffer.writeString(String(status))
+        buffer.writeString(String(self.status))
         buffer.writeInteger(Bytes.space)
         buffer.writeString(phrase)
         buffer.writeStaticString("\r\n")
-        if layer == .opening, status >= 200 {
+        if layer == .opening, self.status >= 200 {
             buffer.writeStaticString("Connection: close\r\n")
         }
         let contentTypes = self.headers.texts(.contentType)
@@ -64,15 +64,15 @@ extension HandshakeResponse {
         for type in contentTypes {
             buffer.writeField("Content-Type", type)
         }
-        if status >= 200 {
+        if self.status >= 200 {
             buffer.writeField("Date", date)
         }
         for field in self.headers where field.name != .contentType {
-            guard !ApplicationFields.isReservedInAnswer(field.name, status: status) else { continue }
+            guard !ApplicationFields.isReservedInAnswer(field.name, status: self.status) else { continue }
             buffer.writeField(field.name.rawName, field.text)
         }
         negotiated.write(into: &buffer)
-        if hasContent {
+        if self.hasContent {
             buffer.writeField("Content-Length", String(content.readableBytes))
         }
         buffer.writeStaticString("\r\n")
@@ -81,14 +81,14 @@ extension HandshakeResponse {
     }
 
     private func usualBody(_ phrase: String) -> ByteBuffer {
-        400...599 ~= status
-            ? Explanation.entity(for: status, phrase: phrase, fields: self.headers)
-            : ByteBuffer(string: "\(status) \(phrase)\n")
+        400...599 ~= self.status
+            ? Explanation.entity(for: self.status, phrase: phrase, fields: self.headers)
+            : ByteBuffer(string: "\(self.status) \(phrase)\n")
     }
 
     /// `false` for a status whose response ends with its head.
     private var hasContent: Bool {
-        switch status {
+        switch self.status {
         case 100...199, 204, 205, 304: false
         default: true
         }
@@ -106,7 +106,7 @@ package struct Negotiated: Sendable, Equatable {
     }
 
     func write(into buffer: inout ByteBuffer) {
-        for item in extensions {
+        for item in self.extensions {
             buffer.writeField("Sec-WebSocket-Extensions", item.description)
         }
         if let subprotocol {
@@ -118,9 +118,9 @@ package struct Negotiated: Sendable, Equatable {
 extension ByteBuffer {
     /// One field line.
     mutating func writeField(_ name: String, _ value: String) {
-        writeString(name)
-        writeStaticString(": ")
-        writeFieldText(value)
-        writeStaticString("\r\n")
+        self.writeString(name)
+        self.writeStaticString(": ")
+        self.writeFieldText(value)
+        self.writeStaticString("\r\n")
     }
 }

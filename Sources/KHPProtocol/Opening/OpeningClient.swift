@@ -27,7 +27,7 @@ package struct OpeningResult: Sendable {
     package let acceptValue: String
     package let head: ResponseHead
 
-    package var selectsExtendedHandshake: Bool { subprotocol == Subprotocols.extendedHandshake }
+    package var selectsExtendedHandshake: Bool { self.subprotocol == Subprotocols.extendedHandshake }
 }
 
 package struct OpeningClient {
@@ -49,7 +49,7 @@ package struct OpeningClient {
     /// The request, to be written once.
     package let requestHead: RequestHead
     /// The bytes behind the request, in the same write: servers of the time may not wait for them (W10-1).
-    package var requestTail: [UInt8] { plan.dialect.opening == .twoKeys ? plan.keys?.key3 ?? [] : [] }
+    package var requestTail: [UInt8] { self.plan.dialect.opening == .twoKeys ? self.plan.keys?.key3 ?? [] : [] }
 
     private let plan: OpeningClientPlan
     private let limits: Limits
@@ -63,11 +63,11 @@ package struct OpeningClient {
 
     /// `true` until the first byte of an answer has come.
     package var hasHeardNothing: Bool {
-        if case .head = state { decoder.isEmpty && provisionalResponses == 0 } else { false }
+        if case .head = self.state { self.decoder.isEmpty && self.provisionalResponses == 0 } else { false }
     }
     /// True while a refusal is there but for the rest of its content. The connection bounds that wait (D28).
     package var awaitsContent: Bool {
-        if case .entity = state { true } else { false }
+        if case .entity = self.state { true } else { false }
     }
     /// `true` while the input is read as HTTP: always, except for the 101 of an old dialect.
     private var isOrdinary: Bool
@@ -79,10 +79,10 @@ package struct OpeningClient {
         self.limits = limits
         requestHead = try plan.makeHead()
         let hasAcceptKey = plan.dialect.opening == .acceptKey
-        acceptValue = hasAcceptKey ? AcceptKey.accept(for: plan.key) : ""
-        isOrdinary = hasAcceptKey
-        switching = HixieResponse.Reader(isInvariant: plan.dialect.opening == .invariant, limits: limits.hixieHead)
-        decoder = ResponseHeadDecoder(limits: limits.openingHead)
+        self.acceptValue = hasAcceptKey ? AcceptKey.accept(for: plan.key) : ""
+        self.isOrdinary = hasAcceptKey
+        self.switching = HixieResponse.Reader(isInvariant: plan.dialect.opening == .invariant, limits: limits.hixieHead)
+        self.decoder = ResponseHeadDecoder(limits: limits.openingHead)
     }
 
     /// Takes what has arrived. Bytes behind the response stay in `input` (threat A6).
@@ -109,35 +109,35 @@ package struct OpeningClient {
                 guard let answer = input.readBytes(length: 16) else { return nil }
                 state = .done
                 // W10-4, threat D6.
-                guard answer == plan.keys?.expectedAnswer else {
-                    throw invalid("its sixteen bytes do not answer the keys", result.head)
+                guard answer == self.plan.keys?.expectedAnswer else {
+                    throw self.invalid("its sixteen bytes do not answer the keys", result.head)
                 }
                 return .accepted(result)
             case .head where !isOrdinary:
-                guard let outcome = try receiveSwitching(&input) else {
+                guard let outcome = try self.receiveSwitching(&input) else {
                     if case .answer = state { continue }
-                    if isOrdinary { continue }
+                    if self.isOrdinary { continue }
                     return nil
                 }
                 return outcome
             case .head:
-                if let question = tlsQuestion, Self.looksLikeTLS(input) {
+                if let question = self.tlsQuestion, Self.looksLikeTLS(input) {
                     state = .done
-                    throw invalid("it is TLS and not HTTP; \(question)", detail: .speaksTLS)
+                    throw self.invalid("it is TLS and not HTTP; \(question)", detail: .speaksTLS)
                 }
-                guard let head = try decodeHead(&input) else { return nil }
+                guard let head = try self.decodeHead(&input) else { return nil }
                 switch head.status {
-                case 101 where plan.dialect.opening == .acceptKey:
+                case 101 where self.plan.dialect.opening == .acceptKey:
                     state = .done
-                    return .accepted(try check(head))
+                    return .accepted(try self.check(head))
                 case 101:
                     state = .done
-                    throw invalid("its 101 follows another response", head)
+                    throw self.invalid("its 101 follows another response", head)
                 case 100...199:
-                    provisionalResponses += 1
-                    guard provisionalResponses <= Limits.Fixed.provisionalResponses else {
+                    self.provisionalResponses += 1
+                    guard self.provisionalResponses <= Limits.Fixed.provisionalResponses else {
                         state = .done
-                        throw invalid("it sent too many provisional responses", head)
+                        throw self.invalid("it sent too many provisional responses", head)
                     }
                 case 301, 302, 303, 307, 308:
                     // Where they lead says the head; their content is not waited for (threat F11).
@@ -145,7 +145,7 @@ package struct OpeningClient {
                     return .response(HandshakeResponse(head: head))
                 default:
                     do throws(GrammarError) {
-                        state = .entity(head, try BodyReader(of: head, limit: limits.bodyBytes))
+                        state = .entity(head, try BodyReader(of: head, limit: self.limits.bodyBytes))
                     } catch {
                         state = .done
                         throw Self.told(error, by: head)
@@ -160,48 +160,48 @@ package struct OpeningClient {
         let response: HixieResponse
         do throws(HixieResponse.Invalid) {
             response = try input.withUnsafeReadableBytes { bytes throws(HixieResponse.Invalid) in
-                try switching.read(bytes)
+                try self.switching.read(bytes)
             }
         } catch {
-            state = .done
-            throw invalid(error.what)
+            self.state = .done
+            throw self.invalid(error.what)
         }
         guard case .switching(let head, let length) = response else {
             // W10-5: redirects, 401 and 407 are what they are everywhere.
-            if case .ordinary = response { isOrdinary = true }
+            if case .ordinary = response { self.isOrdinary = true }
             return nil
         }
         input.moveReaderIndex(forwardBy: length)
-        state = .done
+        self.state = .done
         do throws(HixieResponse.Invalid) {
             let result = OpeningResult(
-                subprotocol: try plan.check(head),
-                extensions: plan.extensions,
+                subprotocol: try self.plan.check(head),
+                extensions: self.plan.extensions,
                 acceptValue: "",
                 head: head
             )
-            if plan.dialect.opening == .invariant { return .accepted(result) }
-            state = .answer(result)
+            if self.plan.dialect.opening == .invariant { return .accepted(result) }
+            self.state = .answer(result)
             return nil
         } catch {
-            throw invalid(error.what, head)
+            throw self.invalid(error.what, head)
         }
     }
 
     /// The connection ended, or nobody waits any longer. A refusal whose content is cut short is a refusal all the
     /// same.
     package mutating func inputClosed() throws(WebSocketError) -> Outcome? {
-        defer { state = .done }
-        switch state {
+        defer { self.state = .done }
+        switch self.state {
         case .head, .answer:
             throw WebSocketError(
                 .closedDuringHandshake,
-                decoder.isEmpty
+                self.decoder.isEmpty
                     ? "The server closed the connection without answering the opening handshake"
-                        + (tlsQuestion.map { "; \($0)." } ?? ".")
+                        + (self.tlsQuestion.map { "; \($0)." } ?? ".")
                     : "The server closed the connection in the middle of its answer to the opening handshake.",
-                detail: tlsQuestion == nil ? nil : .speaksTLS,
-                url: plan.url,
+                detail: self.tlsQuestion == nil ? nil : .speaksTLS,
+                url: self.plan.url,
                 phase: .opening
             )
         case .entity(let head, let reader):
@@ -213,7 +213,7 @@ package struct OpeningClient {
 
     /// The question about a server that has not said a word where plain HTTP was spoken to it.
     var tlsQuestion: String? {
-        hasHeardNothing && !plan.url.isSecure ? "does it speak TLS? Then wss:// is right" : nil
+        self.hasHeardNothing && !self.plan.url.isSecure ? "does it speak TLS? Then wss:// is right" : nil
     }
 
     /// A TLS server answers what is no TLS with an alert; either way its records begin with their type and the version
@@ -225,10 +225,10 @@ package struct OpeningClient {
 
     private mutating func decodeHead(_ input: inout ByteBuffer) throws(WebSocketError) -> ResponseHead? {
         do throws(HeadError) {
-            return try decoder.decode(&input)
+            return try self.decoder.decode(&input)
         } catch {
-            state = .done
-            throw invalid(error.message)
+            self.state = .done
+            throw self.invalid(error.message)
         }
     }
 
@@ -242,16 +242,16 @@ package struct OpeningClient {
         guard fields.hasToken("upgrade", in: "Connection") else {
             throw invalid("its 101 has no Connection: Upgrade", head)
         }
-        guard !acceptValue.isEmpty, fields.value(of: "Sec-WebSocket-Accept", equals: acceptValue) else {
+        guard !self.acceptValue.isEmpty, fields.value(of: "Sec-WebSocket-Accept", equals: self.acceptValue) else {
             throw invalid("its Sec-WebSocket-Accept does not fit the key", head)
         }
         let subprotocol = fields.first("Sec-WebSocket-Protocol")
         if let subprotocol {
-            guard fields.count(of: "Sec-WebSocket-Protocol") == 1, plan.subprotocols.contains(subprotocol) else {
+            guard fields.count(of: "Sec-WebSocket-Protocol") == 1, self.plan.subprotocols.contains(subprotocol) else {
                 throw invalid("it selected a subprotocol that was not offered", head)
             }
         }
-        var extensions = plan.extensions
+        var extensions = self.plan.extensions
         if fields.contains("Sec-WebSocket-Extensions") {
             let answers: [ExtensionOffer]
             do throws(GrammarError) {
@@ -265,7 +265,12 @@ package struct OpeningClient {
                 throw invalid(error.message, head)
             }
         }
-        return OpeningResult(subprotocol: subprotocol, extensions: extensions, acceptValue: acceptValue, head: head)
+        return OpeningResult(
+            subprotocol: subprotocol,
+            extensions: extensions,
+            acceptValue: self.acceptValue,
+            head: head
+        )
     }
 
     /// The status of an answer is told even where its content is malformed.
@@ -289,7 +294,7 @@ package struct OpeningClient {
             .openingInvalid,
             "The server's answer to the opening handshake is invalid: \(what).",
             detail: detail,
-            url: plan.url,
+            url: self.plan.url,
             response: head.map { HandshakeResponse(head: $0) },
             phase: .opening
         )
