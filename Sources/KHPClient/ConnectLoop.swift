@@ -224,7 +224,7 @@ struct ConnectLoop {
         switch layer {
         case .extended:
             try await hop.answer(answer, until: self.deadline)
-        case .opening:
+        case .proxy, .opening:
             course.holds(answer)
             hop.permit = try await self.permit(after: hop.permit)
             var (replay, after) = self.attempt.replay(answer, clientNonce: Self.makeNonce())

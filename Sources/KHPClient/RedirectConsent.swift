@@ -62,7 +62,7 @@ struct RedirectConsent {
                 "The redirect to \(step.to.redacted) is not permitted.",
                 detail: .notPermitted,
                 url: step.from,
-                phase: step.layer == .opening ? .opening : .extended
+                phase: WebSocketError.Phase(step.layer)
             )
         }
     }

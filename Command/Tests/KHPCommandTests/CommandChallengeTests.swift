@@ -22,7 +22,7 @@ struct CommandChallengeTests {
     private func request(
         _ scheme: String,
         at hop: WebSocketURL? = nil,
-        layer: ChallengeRequest.Layer = .extended,
+        layer: HandshakeLayer = .extended,
         round: Int = 1
     ) -> ChallengeRequest {
         let hop = hop ?? self.url

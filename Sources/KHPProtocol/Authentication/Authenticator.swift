@@ -51,12 +51,11 @@ package struct Authenticator: Sendable {
     /// An origin or a proxy, and which of its handshakes asks.
     struct Slot: Hashable {
         var party: String
-        var layer: ChallengeRequest.Layer
+        var layer: HandshakeLayer
 
         init(_ place: Place) {
             switch place {
-            case .origin(let url, .opening): (self.party, self.layer) = (url.origin, .opening)
-            case .origin(let url, .extended): (self.party, self.layer) = (url.origin, .extended)
+            case .origin(let url, let layer): (self.party, self.layer) = (url.origin, layer)
             case .proxy(let authority): (self.party, self.layer) = ("proxy " + authority, .proxy)
             }
         }

@@ -1,24 +1,11 @@
 /// A challenge: the credentials that a server or proxy asks for before it goes on (KHP-E17).
 public struct ChallengeRequest: Sendable, Hashable {
-    /// Where the challenge came from.
-    public enum Layer: String, Sendable, Hashable, CaseIterable, CustomStringConvertible {
-        /// A 401 to the opening handshake.
-        case opening
-        /// A 401 inside the WebSocket.
-        case extended
-        /// A 407 of a proxy.
-        case proxy
-
-        /// The layer's name.
-        public var description: String { rawValue }
-    }
-
     /// The URL that is being connected to: of this hop, after the redirects so far.
     public var url: WebSocketURL
     /// The URL that the connection was asked for, before any redirect.
     public var originalURL: WebSocketURL
-    /// Where the challenge came from.
-    public var layer: Layer
+    /// The source of the challenge: a 401 to the opening handshake, a 401 inside the WebSocket, or a 407 of a proxy.
+    public var layer: HandshakeLayer
     /// The scheme as it was sent, such as `Basic`, without Kaazing's prefix "Application ".
     public var scheme: String
     /// The realm, if the challenge names one. Bytes that are not UTF-8 are read as ISO-8859-1, as old servers mean
@@ -32,7 +19,7 @@ public struct ChallengeRequest: Sendable, Hashable {
     public var token68: String?
     /// 1 for the first challenge of the connection attempt, then 2, and so on.
     public var round: Int
-    /// Host and port of the proxy that asks, where ``layer`` is ``Layer/proxy``.
+    /// Host and port of the proxy that asks, where ``layer`` is ``HandshakeLayer/proxy``.
     public var proxy: String?
     /// `true` when credentials were sent there before and refused: the same ones are not sent again.
     public var previousWasRefused: Bool
@@ -41,7 +28,7 @@ public struct ChallengeRequest: Sendable, Hashable {
     public init(
         url: WebSocketURL,
         originalURL: WebSocketURL? = nil,
-        layer: Layer,
+        layer: HandshakeLayer,
         scheme: String,
         realm: String? = nil,
         parameters: [String: String] = [:],
@@ -68,7 +55,7 @@ public struct ChallengeRequest: Sendable, Hashable {
         _ challenge: Challenge,
         url: WebSocketURL,
         originalURL: WebSocketURL,
-        layer: Layer,
+        layer: HandshakeLayer,
         round: Int,
         proxy: String? = nil,
         previousWasRefused: Bool = false

@@ -200,7 +200,7 @@ package struct ConnectAttempt: Sendable {
             }
             // A balancer message is no response.
             if outcome.kind != .balancer { error.response = outcome.response }
-            error.phase = outcome.layer == .opening ? .opening : .extended
+            error.phase = WebSocketError.Phase(outcome.layer)
             throw error
         }
     }
@@ -256,7 +256,7 @@ package struct ConnectAttempt: Sendable {
             detail: response.status == 308 ? .status308 : nil,
             url: self.url,
             response: response,
-            phase: isOpening ? .opening : .extended
+            phase: WebSocketError.Phase(outcome.layer)
         )
     }
 
@@ -269,7 +269,7 @@ package struct ConnectAttempt: Sendable {
     package func target(_ layer: HandshakeLayer) -> Authenticator.Target {
         let plan = self.plan
         return switch layer {
-        case .opening: Authenticator.Target(method: "GET", uri: plan.openingURL.resource)
+        case .proxy, .opening: Authenticator.Target(method: "GET", uri: plan.openingURL.resource)
         case .extended:
             Authenticator.Target(method: plan.method, uri: plan.url.resource, entity: plan.body ?? ByteBuffer())
         }

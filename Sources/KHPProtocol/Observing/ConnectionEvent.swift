@@ -24,7 +24,7 @@ public enum ConnectionEvent: Sendable {
     /// A message that the Kaazing legacy exchange adds to the extended handshake, from the server.
     case kaazingLegacy(KaazingLegacyMessage)
     /// A challenge arrived; `round` counts from 1 in one connect.
-    case challenge(scheme: String, realm: String?, layer: ChallengeRequest.Layer, round: Int)
+    case challenge(scheme: String, realm: String?, layer: HandshakeLayer, round: Int)
     /// A redirect is being followed.
     case redirect(from: WebSocketURL, to: WebSocketURL, status: Int, layer: HandshakeLayer)
     /// The socket is open for the application.

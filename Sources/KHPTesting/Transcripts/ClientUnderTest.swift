@@ -134,7 +134,7 @@ struct ClientUnderTest {
                     deadline: self.deadline,
                     now: self.driven.now
                 )
-            case .opening:
+            case .proxy, .opening:
                 self.course.holds(answer)
                 var (replay, after) = self.attempt.replay(answer, clientNonce: Transcript.clientNonce)
                 replay.cookies = self.cookies()

@@ -14,7 +14,7 @@ struct LoginAndDispatchTests {
     private func request(
         _ scheme: String,
         at hop: WebSocketURL,
-        layer: ChallengeRequest.Layer = .extended,
+        layer: HandshakeLayer = .extended,
         realm: String? = "desk",
         proxy: String? = nil
     ) -> ChallengeRequest {
@@ -109,7 +109,7 @@ struct LoginAndDispatchTests {
         func handler(_ name: String?) -> TokenChallengeHandler { TokenChallengeHandler { _ in name } }
         var dispatch = DispatchChallengeHandler()
         func answer(_ url: String, realm: String? = "desk", proxy: String? = nil) async throws -> Credentials? {
-            let layer = proxy == nil ? ChallengeRequest.Layer.extended : .proxy
+            let layer = proxy == nil ? HandshakeLayer.extended : .proxy
             let hop = try WebSocketURL(url)
             return await dispatch.respond(to: self.request("Token", at: hop, layer: layer, realm: realm, proxy: proxy))
         }

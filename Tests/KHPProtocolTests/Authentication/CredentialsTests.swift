@@ -73,7 +73,7 @@ import Testing
         self.other = try WebSocketURL("ws://desk.example:81/trades")
     }
 
-    private func request(_ scheme: String = "Basic", at hop: WebSocketURL, layer: ChallengeRequest.Layer = .extended)
+    private func request(_ scheme: String = "Basic", at hop: WebSocketURL, layer: HandshakeLayer = .extended)
         -> ChallengeRequest
     {
         ChallengeRequest(url: hop, originalURL: self.url, layer: layer, scheme: scheme, realm: "desk")

@@ -26,7 +26,7 @@ struct AnswerWithoutEndTests {
         guard kinds[status] == nil else { return }
         let refused = layer == .opening ? WebSocketError.Code.openingRefused : .extendedRefused
         #expect(run.failure?.code == (status == 407 ? .proxyAuthenticationRequired : refused))
-        #expect(run.failure?.phase == (layer == .opening ? .opening : .extended))
+        #expect(run.failure?.phase == WebSocketError.Phase(layer))
     }
 
     @Test("the opening", arguments: statuses, framings)

@@ -105,16 +105,12 @@ struct LadderStep: Sendable, Equatable {
         return "\(code)" + (bytes.count > 2 ? " " + TerminalText.preview(Array(bytes.dropFirst(2))) : "")
     }
 
-    private static func ladderLayer(_ layer: ChallengeRequest.Layer) -> Ladder.Layer {
+    private static func ladderLayer(_ layer: HandshakeLayer) -> Ladder.Layer {
         switch layer {
         case .opening: .open
         case .extended: .khp
         case .proxy: .proxy
         }
-    }
-
-    private static func ladderLayer(_ layer: HandshakeLayer) -> Ladder.Layer {
-        layer == .opening ? .open : .khp
     }
 
     private static func firstLine(_ head: String) -> String {
