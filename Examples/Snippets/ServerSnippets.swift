@@ -73,7 +73,7 @@ func usersFile(_ text: String, key: [UInt8]) throws -> ServerAuthentication {
     let authentication = ServerAuthentication(
         realm: "desk",
         schemes: [users.digest(realm: "desk"), users.basic],
-        nonces: DigestNonces(key: key)
+        nonces: DigestNonceOptions(key: key)
     )
     return authentication
 }

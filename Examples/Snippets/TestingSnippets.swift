@@ -15,9 +15,10 @@ func playingInPieces(_ transcript: Transcript) throws {
     try transcript.playAtEverySplit(against: .server)
 }
 
-func kaazingClient(_ channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>) async throws -> KaazingClient.State {
+func kaazingClient(_ channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>) async throws -> ScriptedKaazingClient.State {
     try await channel.executeThenClose { inbound, outbound in
-        var client = try KaazingClient(.java, url: "ws://localhost:8001/echo")
+        let url = "ws://localhost:8001/echo"
+        var client = try ScriptedKaazingClient(.java, url: url)
         try await outbound.write(client.start())
         for try await bytes in inbound {
             let answer = client.receive(bytes)

@@ -18,7 +18,7 @@ extension WebSocketClient {
         /// and so have the weaker dialect spoken.
         public var fallbackDialects: [Dialect] = []
         /// The extensions to ask for, in order of preference: in the opening handshake, and again inside the extended
-        /// one where the opening did not negotiate them (KHP-E5).
+        /// one where the opening did not negotiate them.
         public var extensions: [any WebSocketExtension] = []
         /// The names of those among ``extensions`` without which the socket is of no use: a server that agrees on one
         /// of them in neither handshake is left with 1010 (RFC 6455 section 7.4.1), and the connect fails with
@@ -26,7 +26,7 @@ extension WebSocketClient {
         public var requiredExtensions: Set<String> = []
         /// The extended handshake: the policy on it, and the contents of its request.
         public var extended = ExtendedHandshake()
-        /// Further fields of the opening request. They stay with the origin of the URL that was given (D12).
+        /// Further fields of the opening request. They stay with the origin of the URL that was given.
         ///
         /// Fields of the handshake's own, such as Host, Connection and Sec-WebSocket-*, are refused by the connect with
         /// ``WebSocketError/Code/invalidArgument``.
@@ -42,7 +42,7 @@ extension WebSocketClient {
         public var redirects = Redirects()
         /// The policy on cookies. By default they are kept in a store of this configuration's own, which its copies
         /// share. A Cookie field in ``headers`` goes before them: then that one is sent and no other.
-        public var cookies = Cookies.store(CookieStore())
+        public var cookies = CookiePolicy.store(CookieStore())
         /// TLS for wss: trust roots, client certificate and the like. The certificate is verified by default against
         /// the system's trust roots, and has to be for the host of the URL, strictly by RFC 9525: a name is matched
         /// with the DNS names of its subjectAltName alone, an address with the IP addresses there, whatever address or
@@ -67,7 +67,7 @@ extension WebSocketClient {
         /// Pings and idle time.
         public var keepAlive = KeepAliveConfiguration()
         /// The delivery of messages: whole or in chunks.
-        public var delivery = Delivery.messages
+        public var delivery = MessageDelivery.messages
         /// Where to log; credentials never appear.
         public var logger: Logger?
         /// Called with each step of each connection, on its event loop: must be quick and must not block.
@@ -137,13 +137,13 @@ extension WebSocketClient {
         public init() {}
     }
 
-    /// Which redirects a client follows (300, 301, 302, 303, 307; KHP-E15, KHP-E16).
+    /// The redirects that a client follows: 300, 301, 302, 303 and 307, in either handshake.
     public struct Redirects: Sendable {
         /// Which targets are acceptable, compared with the URL that was given.
         public var policy = RedirectPolicy.always
         /// How many redirects one connect may follow, over both handshakes.
         public var limit = 5
-        /// `true` to follow 308 as RFC 9110's Permanent Redirect; the specification closes on it (D4).
+        /// `true` to follow 308 as RFC 9110's Permanent Redirect; the specification closes on it.
         public var follows308 = false
         /// `true` when a redirect may lead from wss to ws.
         public var allowsDowngrade = false

@@ -3,11 +3,11 @@
 import KHPProtocol
 
 struct ConnectCookies {
-    private let policy: Cookies
+    private let policy: WebSocketClient.CookiePolicy
     /// A number for the cookies that the last opening request could carry; another one means that they have changed.
     private(set) var sent = 0
 
-    init(_ policy: Cookies) {
+    init(_ policy: WebSocketClient.CookiePolicy) {
         self.policy = policy
     }
 
@@ -40,7 +40,7 @@ struct ConnectCookies {
     }
 
     /// Dates the cookies that a completed connect set, and keeps them where there is a store (W10-11, threat G15).
-    func keep(of negotiation: inout Negotiation) {
+    func keep(of negotiation: inout HandshakeSummary) {
         guard !negotiation.setCookies.isEmpty else { return }
         let now = WallClock.now()
         let url = negotiation.url

@@ -45,7 +45,7 @@ public final class CookieStore: Sendable {
         return self.jar.withLock { $0.cookies(for: url, now: self.clock()) }
     }
 
-    /// Keeps cookies, such as ``Negotiation/cookies``. An expired one removes the cookie that it would replace.
+    /// Keeps cookies, such as ``HandshakeSummary/cookies``. An expired one removes the cookie that it would replace.
     public func set(_ cookies: [Cookie]) {
         guard !cookies.isEmpty else { return }
         let now = self.clock()
@@ -102,14 +102,16 @@ extension CookieStore: CustomStringConvertible, CustomReflectable {
     public var customMirror: Mirror { Mirror(self, children: ["cookies": self.description]) }
 }
 
-/// A client's policy on cookies.
-public enum Cookies: Sendable {
-    /// Sends the store's cookies, and keeps new ones in it.
-    case store(CookieStore)
-    /// Neither sends nor takes any.
-    case none
-    /// Sends none and keeps none. The caller gets the handshake's cookies in ``Negotiation/cookies``.
-    case deferred
+extension WebSocketClient {
+    /// A client's policy on cookies.
+    public enum CookiePolicy: Sendable {
+        /// Sends the store's cookies, and keeps new ones in it.
+        case store(CookieStore)
+        /// Neither sends nor takes any.
+        case none
+        /// Sends none and keeps none. The caller gets the handshake's cookies in ``HandshakeSummary/cookies``.
+        case deferred
+    }
 }
 
 /// The time of day, for dates.

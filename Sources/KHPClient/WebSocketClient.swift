@@ -18,7 +18,7 @@ import Synchronization
 /// ```
 ///
 /// Redirects are followed, challenges answered and the extended handshake completed before the socket is handed out.
-/// A value can be used from many tasks; at most one connection to each address is in CONNECTING state at a time (R-C1).
+/// A value can be used from many tasks; at most one connection to each address is in CONNECTING state at a time.
 public struct WebSocketClient: Sendable {
     /// How it connects.
     public let configuration: Configuration

@@ -13,7 +13,7 @@ import NIOCore
 /// ```
 ///
 /// A client that takes part in the extended handshake is let in, challenged or refused inside the WebSocket; everyone
-/// else by the response of the opening handshake (D24).
+/// else by the response of the opening handshake.
 public struct Endpoint: Sendable {
     /// The application of an open socket.
     enum Application: Sendable {
@@ -29,7 +29,7 @@ public struct Endpoint: Sendable {
     /// the others do not mask what they send.
     ///
     /// A request is taken for the first in the list that opens as it does: one with two keys is ``Dialect/hixie76`` or
-    /// ``Dialect/whatwg2010``, whichever stands first, since nothing else tells them apart (D1).
+    /// ``Dialect/whatwg2010``, whichever stands first, since nothing else tells them apart.
     public var dialects: [Dialect]
     /// `true` when the 101 to a request with two keys goes out before the eight bytes behind the request have come.
     /// nginx passes them on only then.
@@ -58,7 +58,7 @@ public struct Endpoint: Sendable {
     /// Bounds on handshakes and connections here; `nil` takes the server's.
     public var limits: Limits?
     /// Whether messages are delivered whole or in chunks.
-    public var delivery: Delivery
+    public var delivery: MessageDelivery
     /// Decides what to answer, once the client is authenticated where it has to be; `nil` completes.
     public var respond: (@Sendable (HandshakeRequest) async -> HandshakeResponse)?
 
@@ -90,7 +90,7 @@ public struct Endpoint: Sendable {
         origins: OriginPolicy = .any,
         extendedHandshake: ServerExtendedHandshake = .optional,
         limits: Limits? = nil,
-        delivery: Delivery = .messages,
+        delivery: MessageDelivery = .messages,
         respond: (@Sendable (HandshakeRequest) async -> HandshakeResponse)? = nil,
         handler: @escaping @Sendable (WebSocket) async throws -> Void
     ) {
@@ -117,7 +117,7 @@ public struct Endpoint: Sendable {
         origins: OriginPolicy = .any,
         extendedHandshake: ServerExtendedHandshake = .optional,
         limits: Limits? = nil,
-        delivery: Delivery = .messages,
+        delivery: MessageDelivery = .messages,
         respond: (@Sendable (HandshakeRequest) async -> HandshakeResponse)? = nil,
         messageHandler: @escaping @Sendable () -> any MessageHandler
     ) {
@@ -159,7 +159,7 @@ final class ServedEndpoint: Sendable {
     let extendedHandshake: ServerExtendedHandshake
     let kaazingLegacy: Bool
     let limits: KHPProtocol.Limits?
-    let delivery: Delivery
+    let delivery: MessageDelivery
     let respond: (@Sendable (HandshakeRequest) async -> HandshakeResponse)?
     let application: Endpoint.Application
 

@@ -7,7 +7,7 @@ public import NIOSSL
 public struct HandshakeRequest: Sendable {
     /// The handshake that this request belongs to.
     public let layer: HandshakeLayer
-    /// The path of the endpoint; the same in both handshakes (D14).
+    /// The path of the endpoint; the same in both handshakes.
     public var path: String { self.openingRequest.path }
     /// The query of the opening request, without the question mark.
     public var query: String? { self.openingRequest.query }

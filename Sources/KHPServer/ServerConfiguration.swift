@@ -42,7 +42,7 @@ extension WebSocketServer {
         public var keepAlive = KeepAliveConfiguration()
         /// The hosts that requests may name in their Host field; `nil` allows any, others get 421. Each is a name, an IPv4
         /// address or an IPv6 address in brackets, with a port or, for any port, without. A list protects against DNS
-        /// rebinding (D37): a listener on a loopback address should have one, such as `["localhost", "127.0.0.1", "[::1]"]`.
+        /// rebinding: a listener on a loopback address should have one, such as `["localhost", "127.0.0.1", "[::1]"]`.
         public var allowedHosts: [String]?
         /// The address that the limits per address count by. Behind a proxy all clients come from one address: unless told
         /// otherwise here, one of them that guesses passwords locks all of them out for a while.

@@ -347,7 +347,7 @@ final class ServerSession: ConnectionDelegate {
 
     // MARK: Open
 
-    private func opened(_ negotiation: Negotiation, on handler: ConnectionHandler) {
+    private func opened(_ negotiation: HandshakeSummary, on handler: ConnectionHandler) {
         guard let endpoint else { return }
         switch endpoint.application {
         case .handler(let make):

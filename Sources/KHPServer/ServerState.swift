@@ -92,7 +92,7 @@ final class ServerState: Sendable {
                 throw WebSocketError(.invalidArgument, "The endpoint at \(endpoint.path) speaks no dialect.")
             }
             try Subprotocols.validate(endpoint.subprotocols)
-            _ = try ExtensionNegotiation(endpoint.extensions)
+            _ = try OfferedExtensions(endpoint.extensions)
             guard table.updateValue(ServedEndpoint(endpoint, in: configuration), forKey: endpoint.path) == nil else {
                 throw WebSocketError(.invalidArgument, "There are two endpoints at \(endpoint.path).")
             }

@@ -39,7 +39,7 @@ public struct ConnectionPipe {
         /// Bounds on the messages that it receives.
         public var messages = MessageLimits()
         /// The delivery of messages: whole, or in chunks that the pipe puts together again.
-        public var delivery = Delivery.messages
+        public var delivery = MessageDelivery.messages
 
         /// A client that asks for these.
         public init(
@@ -64,7 +64,7 @@ public struct ConnectionPipe {
         /// Bounds on the messages that it receives.
         public var messages = MessageLimits()
         /// The delivery of messages: whole, or in chunks that the pipe puts together again.
-        public var delivery = Delivery.messages
+        public var delivery = MessageDelivery.messages
 
         /// A server that offers these.
         public init(
@@ -99,20 +99,24 @@ public struct ConnectionPipe {
         let now = NIODeadline.uptimeNanoseconds(1_000_000_000)
         var plan = ClientPlan(url: try WebSocketURL(client.url))
         plan.dialect = client.dialect
-        plan.keys = HixieKeys(key1: Transcript.key1, key2: Transcript.key2, key3: Array(Transcript.key3.utf8))
+        plan.keys = HixieKeys(
+            key1: Transcript.Constants.key1,
+            key2: Transcript.Constants.key2,
+            key3: Array(Transcript.Constants.key3.utf8)
+        )
         plan.subprotocols = client.subprotocols
         plan.extensions = client.extensions
         plan.requiredExtensions = client.requiredExtensions
         plan.extendedHandshake = client.extendedHandshake
         plan.extendedHeaders = client.extendedHeaders
         var settings = Connection.Settings()
-        settings.date = { Transcript.date }
+        settings.date = { Transcript.Constants.date }
         settings.limits.messages = client.messages
         settings.delivery = client.delivery
         let connection = try Connection(
             client: plan,
             settings: settings,
-            key: Transcript.key,
+            key: Transcript.Constants.key,
             masks: FixedMask(),
             deadline: nil,
             now: now
@@ -132,7 +136,7 @@ public struct ConnectionPipe {
     /// Completes both handshakes.
     /// - Returns: what each side has agreed on.
     /// - Throws: the client's error, or else the server's, where they cannot be completed.
-    public mutating func open() throws(WebSocketError) -> (client: Negotiation, server: Negotiation) {
+    public mutating func open() throws(WebSocketError) -> (client: HandshakeSummary, server: HandshakeSummary) {
         self.pump()
         guard let client = self.clientSide.opened, let server = self.serverSide.opened else {
             throw self.clientSide.failure ?? self.serverSide.failure

@@ -10,7 +10,7 @@ struct DrivenConnection {
     /// The bytes that the connection has written and nobody has taken yet.
     var output = ByteBuffer()
     var received: [(kind: MessageKind, payload: ByteBuffer)] = []
-    private(set) var opened: Negotiation?
+    private(set) var opened: HandshakeSummary?
     private(set) var failure: WebSocketError?
     private(set) var closed: CloseInfo?
     private(set) var hop: HopOutcome?
@@ -87,5 +87,5 @@ struct DrivenConnection {
 
 /// The same masking key for each frame.
 struct FixedMask: MaskSource {
-    func next() -> UInt32 { Transcript.mask }
+    func next() -> UInt32 { Transcript.Constants.mask }
 }

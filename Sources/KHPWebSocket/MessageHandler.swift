@@ -12,7 +12,7 @@ public protocol MessageHandler: AnyObject {
     func opened(_ socket: EventLoopSocket)
     /// A whole message arrived.
     func received(_ message: ReceivedMessage, on socket: EventLoopSocket)
-    /// A piece of a message arrived; only with ``Delivery/chunks``.
+    /// A piece of a message arrived; only with ``MessageDelivery/chunks``.
     func received(_ chunk: MessageChunk, on socket: EventLoopSocket)
     /// A pong answered a ping of ``EventLoopSocket/ping(_:)``, or of the socket's own keep-alive.
     func pongReceived(_ payload: ByteBuffer, after roundTrip: Duration, on socket: EventLoopSocket)

@@ -13,7 +13,7 @@ public import NIOCore
 /// whole whoever else sends at the same time.
 public final class WebSocket: Sendable {
     /// What both handshakes agreed on.
-    public let negotiated: Negotiation
+    public let negotiated: HandshakeSummary
     /// The peer's address, as `host:port`.
     public var peer: String { self.address?.peerName ?? "" }
 
@@ -23,7 +23,7 @@ public final class WebSocket: Sendable {
     private let eventLoop: any EventLoop
     private let inbox: Inbox
 
-    package init(handler: ConnectionHandler, inbox: Inbox, negotiated: Negotiation, address: SocketAddress?) {
+    package init(handler: ConnectionHandler, inbox: Inbox, negotiated: HandshakeSummary, address: SocketAddress?) {
         self.handler = handler
         self.eventLoop = handler.eventLoop
         self.inbox = inbox
@@ -54,7 +54,7 @@ public final class WebSocket: Sendable {
     /// stops, or is cancelled, can be followed by another.
     public var messages: WebSocketMessages { WebSocketMessages(socket: self) }
 
-    /// The pieces of messages as they arrive, for a socket configured with ``Delivery/chunks``.
+    /// The pieces of messages as they arrive, for a socket configured with ``MessageDelivery/chunks``.
     public var chunks: WebSocketChunks { WebSocketChunks(socket: self) }
 
     /// The next message or piece, if there is one now; otherwise `waitForItem`. What needs no waiting is kept out of

@@ -44,7 +44,7 @@ struct CompressionTests {
         [ExtendedHandshakePolicy.required, .off]
     )
     private func combinations(setting: Setting, extended: ExtendedHandshakePolicy) async throws {
-        for delivery in [Delivery.messages, .chunks] {
+        for delivery in [MessageDelivery.messages, .chunks] {
             try await withServer {
                 Endpoint("/echo", extensions: [PerMessageDeflate()], delivery: delivery) { socket in
                     for try await message in socket.messages { try await socket.send(message) }

@@ -22,7 +22,7 @@ struct KaazingGatewayTests {
     func opens(_ legacy: Bool) async throws {
         let requests = Mutex<[String]>([])
         try await withGateway {
-            var service = KaazingGateway.Service()
+            var service = ScriptedKaazingGateway.Service()
             service.subprotocols = ["chat.v1"]
             service.extensions = ["x-one": "x-one", "x-two": "x-two"]
             return service
@@ -50,7 +50,7 @@ struct KaazingGatewayTests {
     @Test("a challenge, in an envelope too", arguments: [(false, false), (true, false), (true, true)])
     func challenged(_ row: (legacy: Bool, wrapped: Bool)) async throws {
         try await withGateway {
-            var service = KaazingGateway.Service()
+            var service = ScriptedKaazingGateway.Service()
             service.realm = "Kaazing WebSocket Gateway Demo"
             service.wrapsChallenges = row.wrapped
             return service
@@ -74,7 +74,7 @@ struct KaazingGatewayTests {
         let seen = Mutex<[String]>([])
         try await withGateway(seen: { gateway in seen.withLock { $0 = gateway.requests } }) { member in
             try await withGateway {
-                var service = KaazingGateway.Service()
+                var service = ScriptedKaazingGateway.Service()
                 service.realm = "balancer"
                 service.balancer = "ws://localhost:\(member)/echo"
                 return service
@@ -116,7 +116,7 @@ struct KaazingGatewayTests {
     func refused(_ legacy: Bool) async throws {
         let target = Mutex("")
         try await withGateway {
-            var service = KaazingGateway.Service()
+            var service = ScriptedKaazingGateway.Service()
             service.balancer = target.withLock { $0 }
             return service
         } body: { port in
@@ -143,8 +143,8 @@ struct KaazingGatewayTests {
                     hops += 1
                     return hops
                 }
-                var service = KaazingGateway.Service()
-                var gateway: KaazingGateway?
+                var service = ScriptedKaazingGateway.Service()
+                var gateway: ScriptedKaazingGateway?
                 for try await bytes in inbound {
                     if gateway == nil {
                         let head = String(buffer: bytes)
@@ -159,7 +159,7 @@ struct KaazingGatewayTests {
                             )
                             return
                         }
-                        gateway = KaazingGateway(service)
+                        gateway = ScriptedKaazingGateway(service)
                     }
                     for output in gateway?.receive(bytes) ?? [] {
                         guard case .send(let bytes) = output else { return }
@@ -176,7 +176,7 @@ struct KaazingGatewayTests {
     @Test("a path that is not the service's: the refusal is told, though its end is not")
     func otherPath() async throws {
         try await withGateway {
-            KaazingGateway.Service()
+            ScriptedKaazingGateway.Service()
         } body: { port in
             // D9: a gateway refuses fields of an opening in the extended request.
             for legacy in [false, true] {

@@ -84,7 +84,7 @@ struct SessionCookieTests {
 
     @Test("neither sent nor kept where cookies are off or deferred")
     func off() async throws {
-        for cookies in [Cookies.none, .deferred] {
+        for cookies in [WebSocketClient.CookiePolicy.none, .deferred] {
             try await withScriptedServer { heads in
                 heads.count > 1
                     ? .upgrade()

@@ -6,14 +6,14 @@ import Testing
 
 @Suite("Deployed Kaazing clients at our server (D7)")
 struct KaazingClientTests {
-    private func isSettled(_ client: KaazingClient) -> Bool { client.state != .connecting }
+    private func isSettled(_ client: ScriptedKaazingClient) -> Bool { client.state != .connecting }
 
-    @Test("each of them opens, says something and hears it", arguments: KaazingClient.Kind.allCases)
-    func echo(_ kind: KaazingClient.Kind) async throws {
+    @Test("each of them opens, says something and hears it", arguments: ScriptedKaazingClient.Kind.allCases)
+    func echo(_ kind: ScriptedKaazingClient.Kind) async throws {
         try await withServer {
             TestSupport.echo()
         } body: { port in
-            let client = try KaazingClient(kind, url: "ws://127.0.0.1:\(port)/echo")
+            let client = try ScriptedKaazingClient(kind, url: "ws://127.0.0.1:\(port)/echo")
             let large = ByteBuffer(repeating: 0x61, count: 65_535)
             let ended = try await converse(
                 client,
@@ -26,8 +26,11 @@ struct KaazingClientTests {
         }
     }
 
-    @Test("subprotocols of the opening alone count, extensions come one a line", arguments: KaazingClient.Kind.allCases)
-    func subprotocol(_ kind: KaazingClient.Kind) async throws {
+    @Test(
+        "subprotocols of the opening alone count, extensions come one a line",
+        arguments: ScriptedKaazingClient.Kind.allCases
+    )
+    func subprotocol(_ kind: ScriptedKaazingClient.Kind) async throws {
         let idle = NamedExtension("x-kaazing-idle-timeout")
         let ping = NamedExtension("x-kaazing-ping-pong")
         try await withServer {
@@ -36,7 +39,7 @@ struct KaazingClientTests {
             }
         } body: { port in
             let url = "ws://127.0.0.1:\(port)/echo"
-            let client = try KaazingClient(kind, url: url, subprotocols: ["chat.v1", "chat.v2"])
+            let client = try ScriptedKaazingClient(kind, url: url, subprotocols: ["chat.v1", "chat.v2"])
             let ended = try await converse(client, port: port) { $0.state != .connecting }
             // JavaScript reports it with the CR that its parser leaves.
             #expect(ended.state == .open(subprotocol: kind == .javaScript ? "chat.v2\r" : "chat.v2"))
@@ -45,8 +48,8 @@ struct KaazingClientTests {
         }
     }
 
-    @Test("a challenge inside, and its answer on the same socket", arguments: KaazingClient.Kind.allCases)
-    func challenge(_ kind: KaazingClient.Kind) async throws {
+    @Test("a challenge inside, and its answer on the same socket", arguments: ScriptedKaazingClient.Kind.allCases)
+    func challenge(_ kind: ScriptedKaazingClient.Kind) async throws {
         try await withServer {
             Endpoint(
                 "/desk",
@@ -56,14 +59,14 @@ struct KaazingClientTests {
             }
         } body: { port in
             let url = "ws://127.0.0.1:\(port)/desk"
-            let client = try KaazingClient(kind, url: url, credentials: "Basic am9lOndlbGNvbWU=")
+            let client = try ScriptedKaazingClient(kind, url: url, credentials: "Basic am9lOndlbGNvbWU=")
             let good = try await converse(client, port: port, greeting: [client.send(.text("hi"))]) {
                 $0.messages.count == 1 || $0.closeCode != nil
             }
             #expect(good.challenges == 1)
             #expect(good.messages == [.text("hi")])
             // The third wrong answer gets 403, ended like every other response, which these clients call a failure.
-            let wrong = try KaazingClient(kind, url: url, credentials: "Basic am9lOndyb25n")
+            let wrong = try ScriptedKaazingClient(kind, url: url, credentials: "Basic am9lOndyb25n")
             let refused = try await converse(wrong, port: port) { $0.state != .connecting }
             #expect(refused.challenges == 3)
             #expect(refused.state == .failed("the extended handshake was answered with 403"))
@@ -72,14 +75,14 @@ struct KaazingClientTests {
 
     @Test(
         "a redirect is a balancer message, and the path of the first URL is tolerated",
-        arguments: KaazingClient.Kind.allCases
+        arguments: ScriptedKaazingClient.Kind.allCases
     )
-    func redirect(_ kind: KaazingClient.Kind) async throws {
+    func redirect(_ kind: ScriptedKaazingClient.Kind) async throws {
         try await withServer {
             Endpoint("/old", respond: { _ in .redirect(to: "/member") })
             TestSupport.echo("/member")
         } body: { port in
-            let client = try KaazingClient(kind, url: "ws://127.0.0.1:\(port)/old?desk=7")
+            let client = try ScriptedKaazingClient(kind, url: "ws://127.0.0.1:\(port)/old?desk=7")
             let sent = try await converse(client, port: port) { $0.closeCode != nil }
             #expect(sent.state == .redirected(to: "ws://127.0.0.1:\(port)/member?desk=7&.kl=Y"))
             #expect(sent.closeCode == 1000)
@@ -101,7 +104,7 @@ struct KaazingClientTests {
                 for try await _ in socket.messages {}
             }
         } body: { port in
-            let client = try KaazingClient(.java, url: "ws://127.0.0.1:\(port)/stream")
+            let client = try ScriptedKaazingClient(.java, url: "ws://127.0.0.1:\(port)/stream")
             let ended = try await converse(client, port: port) { !$0.messages.isEmpty || $0.closeCode != nil }
             #expect(ended.messages == [.text("one two three")])
         }
@@ -120,7 +123,7 @@ struct KaazingClientTests {
         } endpoints: {
             self.echoAsSpecified()
         } body: { port in
-            let client = try KaazingClient(.javaScript, url: "ws://127.0.0.1:\(port)/echo")
+            let client = try ScriptedKaazingClient(.javaScript, url: "ws://127.0.0.1:\(port)/echo")
             let ended = try await converse(client, port: port) { $0.closeCode != nil }
             #expect(ended.closeCode == 1008)
             #expect(ended.state == .failed("the server closed"))
@@ -142,10 +145,10 @@ struct KaazingClientTests {
             TestSupport.echo("/")
         } body: { port in
             for path in ["echo", ""] {
-                let client = try KaazingClient(.java, url: "ws://127.0.0.1:\(port)/\(path)")
+                let client = try ScriptedKaazingClient(.java, url: "ws://127.0.0.1:\(port)/\(path)")
                 let asked = String(buffer: try #require(client.preflight))
                 let plain = try await self.ask(asked, port: port)
-                #expect(KaazingClient.goesOn(afterPreflight: ByteBuffer(string: plain)), "\(plain)")
+                #expect(ScriptedKaazingClient.goesOn(afterPreflight: ByteBuffer(string: plain)), "\(plain)")
                 #expect(plain.contains("\r\nContent-Type: text/plain; charset=UTF-8\r\n"))
                 #expect(plain.hasSuffix("Content-Length: 0\r\n\r\n"))
                 let with = asked.replacing("Host:", with: "Cookie: a=1; b=2\r\nHost:")

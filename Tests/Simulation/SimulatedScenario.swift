@@ -17,7 +17,7 @@ struct SimulatedScenario {
     var openingStatus: Int
     var isLegacy: Bool
     var compresses: Bool
-    var delivery: Delivery
+    var delivery: MessageDelivery
     var hasPings: Bool
     var idle: Duration?
     var isObserved: Bool

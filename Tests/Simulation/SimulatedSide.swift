@@ -11,7 +11,7 @@ struct SimulatedSide {
     /// Messages that `send` accepted, in order.
     private(set) var accepted: [WebSocketMessage] = []
     private(set) var received: [WebSocketMessage] = []
-    private(set) var opened: Negotiation?
+    private(set) var opened: HandshakeSummary?
     private(set) var failure: WebSocketError?
     private(set) var closed: CloseInfo?
     private(set) var hop: HopOutcome?

@@ -66,7 +66,7 @@ struct StatusTableTests {
         _ path: String,
         _ trace: Trace,
         configure: (inout WebSocketClient.Configuration) -> Void = { _ in }
-    ) async throws -> Negotiation {
+    ) async throws -> HandshakeSummary {
         var configuration = WebSocketClient.Configuration()
         configuration.extended.policy = .required
         configuration.challengeHandler = BasicChallengeHandler(user: "joe", password: "welcome")
@@ -79,7 +79,7 @@ struct StatusTableTests {
     /// The fault in the client's behaviour, or `nil`.
     private static func check(_ code: Int, _ action: StatusAction, _ port: Int) async -> String? {
         let trace = Trace()
-        let outcome: Result<Negotiation, any Error>
+        let outcome: Result<HandshakeSummary, any Error>
         do {
             outcome = .success(try await self.connect(port, "/\(code)", trace))
         } catch {

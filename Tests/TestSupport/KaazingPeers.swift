@@ -8,11 +8,11 @@ import NIOPosix
 /// - Parameter greeting: sent once the socket is open.
 @discardableResult
 package func converse(
-    _ client: KaazingClient,
+    _ client: ScriptedKaazingClient,
     port: Int,
     greeting: [ByteBuffer] = [],
-    until isDone: @escaping @Sendable (KaazingClient) -> Bool
-) async throws -> KaazingClient {
+    until isDone: @escaping @Sendable (ScriptedKaazingClient) -> Bool
+) async throws -> ScriptedKaazingClient {
     let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
         .connect(host: "127.0.0.1", port: port) { channel in
             channel.eventLoop.makeCompletedFuture {
@@ -39,13 +39,13 @@ package func converse(
 /// A stand-in gateway around `body`: one for each connection.
 @discardableResult
 package func withGateway<Result: Sendable>(
-    _ service: @escaping @Sendable () -> KaazingGateway.Service = { KaazingGateway.Service() },
-    seen: @escaping @Sendable (KaazingGateway) -> Void = { _ in },
+    _ service: @escaping @Sendable () -> ScriptedKaazingGateway.Service = { ScriptedKaazingGateway.Service() },
+    seen: @escaping @Sendable (ScriptedKaazingGateway) -> Void = { _ in },
     body: (Int) async throws -> Result
 ) async throws -> Result {
     try await withRawServer { channel in
         try await channel.executeThenClose { inbound, outbound in
-            var gateway = KaazingGateway(service())
+            var gateway = ScriptedKaazingGateway(service())
             for try await bytes in inbound {
                 for output in gateway.receive(bytes) {
                     switch output {

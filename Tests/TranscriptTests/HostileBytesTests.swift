@@ -11,7 +11,7 @@ struct HostileBytesTests {
         FrameWriter(role: .client).write(
             .binary,
             payload: ByteBuffer(bytes: payload),
-            mask: Transcript.mask,
+            mask: Transcript.Constants.mask,
             into: &buffer
         )
         return buffer
@@ -19,12 +19,12 @@ struct HostileBytesTests {
 
     private static let opening =
         "GET /echo HTTP/1.1\r\nHost: h\r\nSec-WebSocket-Protocol: x-kaazing-handshake\r\n"
-        + "Sec-WebSocket-Key: \(Transcript.key)\r\n"
+        + "Sec-WebSocket-Key: \(Transcript.Constants.key)\r\n"
 
     @Test("the gateway reads heads that are no UTF-8, and what follows them")
     func gateway() {
         for bytes: [UInt8] in [[0xE4], [0xFF, 0xFE], [0xC3], [0xF0, 0x9F]] {
-            var gateway = KaazingGateway()
+            var gateway = ScriptedKaazingGateway()
             let head = Array((Self.opening + "X: ").utf8) + bytes + Array("\r\n\r\n".utf8)
             let said = gateway.receive(ByteBuffer(bytes: head))
             guard case .send(let answer)? = said.first else {
@@ -49,24 +49,27 @@ struct HostileBytesTests {
         arguments: ["\r\n\r\n", "\r\n\r\n\r\n\r\n", " \r\n\r\n", ":\r\n\r\n", "\r\nA: b\r\n\r\n"]
     )
     func empty(_ text: String) {
-        var gateway = KaazingGateway()
+        var gateway = ScriptedKaazingGateway()
         _ = gateway.receive(ByteBuffer(string: text))
-        var inside = KaazingGateway()
+        var inside = ScriptedKaazingGateway()
         _ = inside.receive(ByteBuffer(string: Self.opening + "\r\n"))
         _ = inside.receive(Self.masked(Array(text.utf8)))
-        _ = KaazingClient.goesOn(afterPreflight: ByteBuffer(string: text))
+        _ = ScriptedKaazingClient.goesOn(afterPreflight: ByteBuffer(string: text))
     }
 
-    @Test("the client reads a server's head and response that are no UTF-8", arguments: KaazingClient.Kind.allCases)
-    func client(_ kind: KaazingClient.Kind) throws {
+    @Test(
+        "the client reads a server's head and response that are no UTF-8",
+        arguments: ScriptedKaazingClient.Kind.allCases
+    )
+    func client(_ kind: ScriptedKaazingClient.Kind) throws {
         let head =
             Array(
                 ("HTTP/1.1 101 Web Socket Protocol Handshake\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-                    + "Sec-WebSocket-Accept: \(Transcript.accept)\r\n"
+                    + "Sec-WebSocket-Accept: \(Transcript.Constants.accept)\r\n"
                     + "Sec-WebSocket-Protocol: x-kaazing-handshake\r\nX: ").utf8
             ) + [0xE4, 0xFF] + Array("\r\n\r\n".utf8)
         let balancer: [UInt8] = [0x82, 0x04, 0xEF, 0x83, 0xBF, 0x4E]
-        var client = try KaazingClient(kind, url: "ws://h/echo")
+        var client = try ScriptedKaazingClient(kind, url: "ws://h/echo")
         _ = client.start()
         let said = client.receive(ByteBuffer(bytes: head + balancer))
         #expect(said.readableBytes > 0, "the extended request follows the balancer message")
@@ -98,16 +101,16 @@ struct HostileBytesTests {
             for _ in 0..<12 {
                 bytes += byte() & 1 == 0 ? pieces[Int(byte()) % pieces.count] : (0..<4).map { _ in byte() }
             }
-            var gateway = KaazingGateway()
+            var gateway = ScriptedKaazingGateway()
             _ = gateway.receive(ByteBuffer(bytes: bytes))
             _ = gateway.receive(ByteBuffer(string: Self.opening + "\r\n"))
             _ = gateway.receive(Self.masked(bytes))
-            for kind in KaazingClient.Kind.allCases {
-                var client = try KaazingClient(kind, url: "ws://h/echo", credentials: "Basic eA==")
+            for kind in ScriptedKaazingClient.Kind.allCases {
+                var client = try ScriptedKaazingClient(kind, url: "ws://h/echo", credentials: "Basic eA==")
                 _ = client.start()
                 _ = client.receive(ByteBuffer(bytes: bytes))
                 _ = client.receive(ByteBuffer(bytes: bytes))
-                _ = KaazingClient.goesOn(afterPreflight: ByteBuffer(bytes: bytes))
+                _ = ScriptedKaazingClient.goesOn(afterPreflight: ByteBuffer(bytes: bytes))
             }
         }
     }

@@ -14,7 +14,7 @@ import Testing
     }
 
     /// The outcome of our client at a scripted server.
-    private func connect(_ name: String, path: String) async throws -> Result<Negotiation, WebSocketError> {
+    private func connect(_ name: String, path: String) async throws -> Result<HandshakeSummary, WebSocketError> {
         let transcript = try self.transcript(name)
         let finished = MultiThreadedEventLoopGroup.singleton.any().makePromise(of: Void.self)
         let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
@@ -28,7 +28,7 @@ import Testing
             }
             .bind(host: "127.0.0.1", port: 0).get()
         let port = listener.localAddress?.port ?? 0
-        let result: Result<Negotiation, WebSocketError>
+        let result: Result<HandshakeSummary, WebSocketError>
         do {
             let client = WebSocketClient()
             result = .success(

@@ -452,8 +452,7 @@ extension Authenticator.Place {
     /// The stage in which it asks.
     var phase: WebSocketError.Phase {
         switch self {
-        case .origin(_, .opening): .opening
-        case .origin(_, .extended): .extended
+        case .origin(_, let layer): WebSocketError.Phase(layer)
         case .proxy: .connect
         }
     }

@@ -1,4 +1,4 @@
-/// Answers challenges. It may take its time, such as for asking a person; the connection waits, within limits (D15).
+/// Answers challenges. It may take its time, such as for asking a person; the connection waits, within limits.
 public protocol ChallengeHandler: Sendable {
     /// Credentials for `request`, or nil when there are none: then the connection fails with
     /// ``WebSocketError/Code/authenticationFailed``.
@@ -16,7 +16,7 @@ public struct BasicChallengeHandler: ChallengeHandler {
     private let login: @Sendable (ChallengeRequest) async -> Credentials?
 
     /// Always the same user and password: for the origin of `origin`, or when nil for the origin that the connection
-    /// was asked for. Neither a proxy nor an origin that a redirect leads to gets them (D12, D20).
+    /// was asked for. Neither a proxy nor an origin that a redirect leads to gets them.
     public init(user: String, password: String, origin: WebSocketURL? = nil) {
         self.login = { request in
             guard request.layer != .proxy, request.url.isSameOrigin(as: origin ?? request.originalURL) else {

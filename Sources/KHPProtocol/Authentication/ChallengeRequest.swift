@@ -1,4 +1,4 @@
-/// A challenge: the credentials that a server or proxy asks for before it goes on (KHP-E17).
+/// A challenge: the credentials that a server or proxy asks for before it goes on.
 public struct ChallengeRequest: Sendable, Hashable {
     /// The URL that is being connected to: of this hop, after the redirects so far.
     public var url: WebSocketURL
@@ -76,7 +76,7 @@ public struct ChallengeRequest: Sendable, Hashable {
         self.sent = values
     }
 
-    /// `true` when a redirect led to another origin, so that credentials of the original one must not be given (D12).
+    /// `true` when a redirect led to another origin, so that credentials of the original one must not be given.
     public var isRedirectedToAnotherOrigin: Bool {
         !self.url.isSameOrigin(as: self.originalURL)
     }

@@ -12,7 +12,7 @@ public struct LoginChallengeHandler: ChallengeHandler {
     private let login: @Sendable (ChallengeRequest) async -> (user: String, password: String)?
 
     /// Always the same user and password: for the origin of `origin`, or when `nil` for the origin that the connection
-    /// was asked for. Neither a proxy nor an origin that a redirect leads to gets them (D12, D20).
+    /// was asked for. Neither a proxy nor an origin that a redirect leads to gets them.
     public init(user: String, password: String, origin: WebSocketURL? = nil) {
         self.login = { request in
             guard request.layer != .proxy, request.url.isSameOrigin(as: origin ?? request.originalURL) else {

@@ -1,7 +1,7 @@
 /// Credentials that are sent to one origin without waiting to be asked.
 ///
 /// They go out in the opening request and in the extended request of that origin and nowhere else. After a redirect has
-/// led away from it they are not sent again in that connect (D12). Digest cannot be sent without a challenge.
+/// led away from it they are not sent again in that connect. Digest cannot be sent without a challenge.
 public struct PreemptiveCredentials: Sendable, Hashable {
     /// Scheme, host and port count; path and query do not.
     public var origin: WebSocketURL

@@ -5,7 +5,7 @@ public struct TokenChallengeHandler: ChallengeHandler {
     private let token: @Sendable (ChallengeRequest) async -> String?
 
     /// Always the same token: for the origin of `origin`, or when `nil` for the origin that the connection was asked
-    /// for. Neither a proxy nor an origin that a redirect leads to gets it (D12, D20).
+    /// for. Neither a proxy nor an origin that a redirect leads to gets it.
     public init(token: String, origin: WebSocketURL? = nil) {
         self.token = { request in
             guard request.layer != .proxy, request.url.isSameOrigin(as: origin ?? request.originalURL) else {

@@ -108,7 +108,7 @@ struct ClientHandshakes {
                 self.plan.subprotocols,
                 extendedHandshake: self.plan.extendedHandshake != .off
             ),
-            extensions: try ExtensionNegotiation(self.plan.extensions.speakable(in: self.plan.dialect)),
+            extensions: try OfferedExtensions(self.plan.extensions.speakable(in: self.plan.dialect)),
             origin: self.plan.origin,
             extraFields: self.plan.headers,
             // What the caller wrote goes before what was stored.
@@ -342,7 +342,7 @@ extension Connection {
             )
             return
         }
-        let negotiation = Negotiation(
+        let negotiation = HandshakeSummary(
             url: plan.url,
             dialect: self.dialect,
             subprotocol: result.subprotocol,

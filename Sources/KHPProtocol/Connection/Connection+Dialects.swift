@@ -109,7 +109,7 @@ extension Connection {
         guard !awaited.plan.extended else {
             return self.startExtendedServer(awaited.request, acceptValue: "", now: now)
         }
-        let negotiation = Negotiation(
+        let negotiation = HandshakeSummary(
             url: self.url(of: awaited.request),
             dialect: self.dialect,
             subprotocol: awaited.subprotocol,

@@ -127,7 +127,7 @@ extension Connection {
             ? (self.client?.result).map {
                 KHPProtocol.setCookies(in: $0.head) + KHPProtocol.setCookies(in: result.head)
             } : nil
-        let negotiation = Negotiation(
+        let negotiation = HandshakeSummary(
             url: plan.url,
             dialect: self.dialect,
             subprotocol: result.subprotocol,

@@ -27,14 +27,14 @@ extension Connection {
         guard self.phase == .extended, let request = self.server?.asked else { return }
         self.server?.plan.principal = principal
         var response = response
-        var negotiated = Negotiated()
+        var negotiated = Agreement()
         if response.completes {
             let subprotocols = self.server?.plan.subprotocols ?? []
-            do throws(ExtensionNegotiation.Refused) {
-                negotiated = Negotiated(
+            do throws(OfferedExtensions.Refused) {
+                negotiated = Agreement(
                     subprotocol: response.subprotocol
                         ?? Subprotocols.choose(supported: subprotocols, offered: request.subprotocols),
-                    extensions: try ExtensionNegotiation.choose(
+                    extensions: try OfferedExtensions.choose(
                         from: request.extensionOffers,
                         supported: (self.server?.plan.extensions ?? []).speakable(
                             in: self.dialect,
@@ -124,11 +124,11 @@ extension Connection {
         }
     }
 
-    private mutating func completeExtended(_ negotiated: Negotiated, now: NIODeadline) {
+    private mutating func completeExtended(_ negotiated: Agreement, now: NIODeadline) {
         guard let request = self.server?.request else { return }
         let extensions = self.server?.plan.extensions ?? []
         self.open(
-            Negotiation(
+            HandshakeSummary(
                 url: self.url(of: request),
                 dialect: self.dialect,
                 subprotocol: negotiated.subprotocol,

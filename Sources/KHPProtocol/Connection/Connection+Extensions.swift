@@ -20,7 +20,7 @@ extension Connection {
 
     /// Client: what both handshakes agreed on is known. The socket opens, unless an extension is missing that the caller
     /// cannot do without (RFC 6455 section 7.4.1).
-    mutating func openIfComplete(_ negotiation: Negotiation, now: NIODeadline) {
+    mutating func openIfComplete(_ negotiation: HandshakeSummary, now: NIODeadline) {
         guard let plan = self.client?.plan else { return }
         let missing = plan.requiredExtensions.subtracting(negotiation.extensions.map(\.name))
         guard !missing.isEmpty else { return self.open(negotiation, extensions: plan.extensions, now: now) }

@@ -5,7 +5,7 @@ package import NIOCore
 extension Connection {
     /// Both handshakes are complete: whatever comes now is the application's.
     mutating func open(
-        _ negotiated: consuming Negotiation,
+        _ negotiated: consuming HandshakeSummary,
         extensions: [any WebSocketExtension],
         now: NIODeadline
     ) {

@@ -21,7 +21,7 @@ package struct EndpointPlan: Sendable {
     /// How long the open socket may last; `nil` for ever.
     package var sessionLifetime: TimeAmount?
     package var limits: Limits?
-    package var delivery = Delivery.messages
+    package var delivery = MessageDelivery.messages
     /// Whether a client that asks for the Kaazing legacy exchange gets it (D7).
     package var kaazingLegacy = true
 
@@ -147,8 +147,8 @@ extension Connection {
         // What may be negotiated inside waits for that.
         let supported = plan.extended ? plan.extensions.filter { $0.layers == [.opening] } : plan.extensions
         let extensions: [NegotiatedExtension]
-        do throws(ExtensionNegotiation.Refused) {
-            extensions = try ExtensionNegotiation.choose(
+        do throws(OfferedExtensions.Refused) {
+            extensions = try OfferedExtensions.choose(
                 from: request.extensionOffers,
                 supported: supported,
                 layer: .opening
@@ -179,7 +179,7 @@ extension Connection {
         } else {
             // Made where it goes, as it is not small.
             self.open(
-                Negotiation(
+                HandshakeSummary(
                     url: self.url(of: request),
                     dialect: self.dialect,
                     subprotocol: subprotocol,

@@ -24,7 +24,7 @@ package struct Connection {
             didSet { self.waits = Waits(self.timeouts, self.keepAlive) }
         }
         private(set) var waits = Waits(Timeouts(), KeepAliveConfiguration())
-        package var delivery = Delivery.messages
+        package var delivery = MessageDelivery.messages
         /// Whether `event` actions are wanted.
         package var isObserved = false
         /// Server: the value of Date, now; of Server.

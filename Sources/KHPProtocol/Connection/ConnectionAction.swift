@@ -27,7 +27,7 @@ package enum ConnectionAction {
     /// `answerChallenge`, in the opening one `replayOpening`.
     indirect case challenge(HandshakeResponse, HandshakeLayer)
     /// The socket is open.
-    indirect case opened(Negotiation)
+    indirect case opened(HandshakeSummary)
     /// Client: the handshake ended without an open socket, in a way that a fresh connection may mend.
     indirect case hopEnded(HopOutcome)
     /// The last action. The shell writes the remaining bytes and ends the transport.

@@ -11,7 +11,7 @@ struct Correspondence {
 
     /// The subprotocol that the response selected, and the extensions as they now stand.
     let subprotocol: String?
-    let extensions: ExtensionNegotiation
+    let extensions: OfferedExtensions
 
     init(of head: ResponseHead, _ known: KnownFields, to plan: ExtendedClientPlan) throws(Mismatch) {
         let fields = head.fields
@@ -42,7 +42,7 @@ struct Correspondence {
         do throws(GrammarError) {
             let answers = try parseExtensions(fields.all("Sec-WebSocket-Extensions"))
             guard !answers.isEmpty else { throw GrammarError("its Sec-WebSocket-Extensions is empty", at: 0) }
-            do throws(ExtensionNegotiation.Mismatch) {
+            do throws(OfferedExtensions.Mismatch) {
                 try negotiation.take(answers, layer: .extended)
             } catch {
                 throw GrammarError(error.message, at: 0)

@@ -36,9 +36,9 @@ package final class ExtendedResult: Sendable {
     /// The application's subprotocol, if the server selected one.
     package let subprotocol: String?
     /// The extensions of both handshakes.
-    package let extensions: ExtensionNegotiation
+    package let extensions: OfferedExtensions
 
-    init(head: ResponseHead, entity: ByteBuffer, subprotocol: String?, extensions: ExtensionNegotiation) {
+    init(head: ResponseHead, entity: ByteBuffer, subprotocol: String?, extensions: OfferedExtensions) {
         self.head = head
         self.entity = entity
         self.subprotocol = subprotocol

@@ -11,7 +11,7 @@ package struct ExtendedClientPlan: Sendable {
     /// The application's subprotocols (KHP-E4).
     package var subprotocols: [String]
     /// The extensions, with those that the opening negotiated; the rest is asked for (KHP-E5).
-    package var extensions: ExtensionNegotiation
+    package var extensions: OfferedExtensions
     /// The application's own fields (KHP-E6).
     package var extraFields: HTTPFields
     /// Content, held back until the server asks for it with 100.
@@ -29,7 +29,7 @@ package struct ExtendedClientPlan: Sendable {
         url: WebSocketURL,
         method: String = "GET",
         subprotocols: [String] = [],
-        extensions: ExtensionNegotiation = ExtensionNegotiation(),
+        extensions: OfferedExtensions = OfferedExtensions(),
         extraFields: HTTPFields = [:],
         body: ByteBuffer? = nil,
         authorization: String? = nil,

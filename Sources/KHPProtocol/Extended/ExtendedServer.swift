@@ -37,7 +37,7 @@ package struct ExtendedServer {
     /// The next step behind an answer.
     package enum Next: Sendable, Equatable {
         /// The WebSocket is open.
-        case open(Negotiated)
+        case open(Agreement)
         /// The client is to replay its request with authorization until then (KHP-E18).
         case waitForReplay(until: NIODeadline)
         /// The endpoint is to give its final answer until then.
@@ -162,7 +162,7 @@ package struct ExtendedServer {
     /// - Parameter negotiated: what a completing one selects of the request.
     package mutating func respond(
         _ answer: HandshakeResponse,
-        negotiated: Negotiated = Negotiated(),
+        negotiated: Agreement = Agreement(),
         date: String,
         now: NIODeadline
     ) -> Action {
@@ -193,7 +193,7 @@ package struct ExtendedServer {
 
     /// Why the endpoint's answer cannot be sent. Our own answers correspond to the request, whatever an endpoint says
     /// (KHP-E10, KHP-E14).
-    private func fault(of answer: HandshakeResponse, _ negotiated: Negotiated) -> String? {
+    private func fault(of answer: HandshakeResponse, _ negotiated: Agreement) -> String? {
         let own = AnswerFault.of(status: answer.status, reason: answer.reason, fields: answer.headers, isFinal: false)
         if let fault = answer.fault ?? own { return fault }
         guard answer.completes, let request else { return nil }
@@ -213,7 +213,7 @@ package struct ExtendedServer {
         return self.finish(Refusal.faultyAnswer().response, close: .internalError, date: date)
     }
 
-    private mutating func complete(_ answer: HandshakeResponse, _ negotiated: Negotiated, date: String) -> Action {
+    private mutating func complete(_ answer: HandshakeResponse, _ negotiated: Agreement, date: String) -> Action {
         self.finish()
         guard answer.status == 101 else {
             return .send(self.message(answer, negotiated, date: date), then: .open(negotiated))
@@ -221,7 +221,7 @@ package struct ExtendedServer {
         return .send(self.acceptance(negotiated, answer.headers, date: date), then: .open(negotiated))
     }
 
-    private func acceptance(_ negotiated: Negotiated, _ fields: HTTPFields, date: String) -> WrittenResponse {
+    private func acceptance(_ negotiated: Agreement, _ fields: HTTPFields, date: String) -> WrittenResponse {
         let acceptance = Acceptance(
             acceptValue: self.acceptValue,
             negotiated: negotiated,
@@ -247,7 +247,7 @@ package struct ExtendedServer {
         guard let message else {
             return self.finish(fault: "The answer leads to a URL that cannot be used.", date: date)
         }
-        return .send(acceptance(Negotiated(), [:], date: date), then: .balance(message))
+        return .send(acceptance(Agreement(), [:], date: date), then: .balance(message))
     }
 
     private mutating func challenge(_ answer: HandshakeResponse, date: String, now: NIODeadline) -> Action {
@@ -304,7 +304,7 @@ package struct ExtendedServer {
 
     private func message(
         _ answer: HandshakeResponse,
-        _ negotiated: Negotiated = Negotiated(),
+        _ negotiated: Agreement = Agreement(),
         date: String
     ) -> WrittenResponse {
         answer.written(date: date, method: self.request?.method ?? "GET", negotiated: negotiated)

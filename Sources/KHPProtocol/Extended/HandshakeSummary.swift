@@ -1,5 +1,5 @@
 /// All that both handshakes agreed on, known once the socket is open.
-public struct Negotiation: Sendable {
+public struct HandshakeSummary: Sendable {
     /// Where the socket was opened in the end: after all redirects, for a client; as the request named it, for a
     /// server.
     public var url: WebSocketURL
@@ -18,8 +18,8 @@ public struct Negotiation: Sendable {
     public var redirects: [RedirectStep]
     /// How many challenges were answered on the way.
     public var challenges: Int
-    /// The cookies that the handshakes which opened the socket set, on a client; see `Cookies`. Their values are
-    /// secrets.
+    /// The cookies that the handshakes which opened the socket set, on a client; see `WebSocketClient.CookiePolicy`.
+    /// Their values are secrets.
     public var cookies: [Cookie] = []
     /// The same as fields, before they are dated.
     package var setCookies: [SetCookie] = []

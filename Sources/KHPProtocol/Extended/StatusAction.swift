@@ -28,10 +28,10 @@ public enum StatusAction: String, Sendable, Hashable, CaseIterable {
     /// - Parameters:
     ///   - status: the code of a response's status line.
     ///   - method: the extended request's method, which decides about redirects: 307 is followed after GET only, 300
-    ///     after GET and HEAD, 301 and 302 also after POST, 303 after any (D41).
+    ///     after GET and HEAD, 301 and 302 also after POST, 303 after any.
     ///   - expectsContinue: whether the request carried `Expect: 100-continue` and its body is still held back.
     ///   - followsPermanentRedirect: whether 308 counts as RFC 9110's Permanent Redirect. The specification knows it as
-    ///     "Resume Incomplete", to be closed upon (D4).
+    ///     "Resume Incomplete", to be closed upon.
     public static func action(
         forStatus status: Int,
         method: String = "GET",

@@ -6,7 +6,7 @@
 // - to be ignored: offers of names that a server does not know.
 
 /// A client's extensions across both handshakes: the offers of each, and the check of the answers.
-package struct ExtensionNegotiation: Sendable {
+package struct OfferedExtensions: Sendable {
     /// An answer that does not fit the offers (KHP-E11, KHP-E14, threat A10). The message names the fault, to go behind
     /// a colon.
     package struct Mismatch: Error, Equatable {

@@ -1,6 +1,6 @@
 // The face of an extension: it is negotiated by name and may then transform messages, whole or in pieces.
 
-/// An extension that can be negotiated in either handshake (RFC 6455 section 9; KHP-E5, KHP-E10).
+/// An extension that can be negotiated in either handshake (RFC 6455 section 9).
 ///
 /// One value describes what this end asks for or supports; it is shared by all connections and keeps no state of any of
 /// them. State lives in the ``MessageTransform`` or ``FrameTransform`` that is made for one connection; what an offer

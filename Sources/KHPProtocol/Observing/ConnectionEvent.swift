@@ -28,7 +28,7 @@ public enum ConnectionEvent: Sendable {
     /// A redirect is being followed.
     case redirect(from: WebSocketURL, to: WebSocketURL, status: Int, layer: HandshakeLayer)
     /// The socket is open for the application.
-    case open(Negotiation)
+    case open(HandshakeSummary)
     /// A frame after completion.
     case frameReceived(FrameInfo)
     /// A frame after completion.

@@ -7,7 +7,7 @@ package struct Acceptance: Sendable {
     /// Sec-WebSocket-Accept; the same in both handshakes of a connection. Empty in dialects without one, whose extended
     /// handshake leaves it out.
     package var acceptValue: String
-    package var negotiated: Negotiated
+    package var negotiated: Agreement
     /// `true` when the request said `Upgrade: WebSocket`, which is answered in the same letters.
     package var echoesOldUpgrade: Bool
     package var date: String
@@ -17,7 +17,7 @@ package struct Acceptance: Sendable {
 
     package init(
         acceptValue: String,
-        negotiated: Negotiated,
+        negotiated: Agreement,
         echoesOldUpgrade: Bool = false,
         date: String,
         server: String,

@@ -25,7 +25,7 @@ package struct WrittenResponse: Sendable {
 
 extension HandshakeResponse {
     /// The response as it goes out in the extended handshake.
-    func written(date: String, method: String, negotiated: Negotiated = Negotiated()) -> WrittenResponse {
+    func written(date: String, method: String, negotiated: Agreement = Agreement()) -> WrittenResponse {
         var buffer = ByteBuffer()
         let length = self.write(into: &buffer, layer: .extended, date: date, method: method, negotiated: negotiated)
         return WrittenResponse(status: self.status, bytes: buffer, bodyLength: length)
@@ -44,7 +44,7 @@ extension HandshakeResponse {
         layer: HandshakeLayer,
         date: String,
         method: String = "GET",
-        negotiated: Negotiated = Negotiated()
+        negotiated: Agreement = Agreement()
     ) -> Int {
         let phrase = self.reason.isEmpty ? StatusReason.phrase(for: self.status) : self.reason
         let content = self.hasContent ? self.ownBody ?? self.usualBody(phrase) : ByteBuffer()
@@ -96,7 +96,7 @@ extension HandshakeResponse {
 }
 
 /// The server's selection as fields: one line for each extension, then the subprotocol (D10).
-package struct Negotiated: Sendable, Equatable {
+package struct Agreement: Sendable, Equatable {
     package var subprotocol: String?
     package var extensions: [NegotiatedExtension]
 

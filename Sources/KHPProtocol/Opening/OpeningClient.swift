@@ -21,7 +21,7 @@ package struct OpeningResult: Sendable {
     /// The subprotocol that the server selected; behind x-kaazing-handshake the extended handshake follows (KHP-E1).
     package let subprotocol: String?
     /// The extensions with what was negotiated so far.
-    package let extensions: ExtensionNegotiation
+    package let extensions: OfferedExtensions
     /// The expected, and received, Sec-WebSocket-Accept; the extended response may repeat it. Empty in dialects
     /// without one.
     package let acceptValue: String
@@ -259,7 +259,7 @@ package struct OpeningClient {
             } catch {
                 throw invalid(error.message, head)
             }
-            do throws(ExtensionNegotiation.Mismatch) {
+            do throws(OfferedExtensions.Mismatch) {
                 try extensions.take(answers, layer: .opening)
             } catch {
                 throw invalid(error.message, head)

@@ -15,7 +15,7 @@ package struct OpeningClientPlan: Sendable {
     package var subprotocols: [String]
 
     /// The extensions to ask for.
-    package var extensions: ExtensionNegotiation
+    package var extensions: OfferedExtensions
 
     /// Origin, for clients that act for a browser.
     package var origin: String?
@@ -41,7 +41,7 @@ package struct OpeningClientPlan: Sendable {
         url: WebSocketURL,
         key: String,
         subprotocols: [String] = [Subprotocols.extendedHandshake],
-        extensions: ExtensionNegotiation = ExtensionNegotiation(),
+        extensions: OfferedExtensions = OfferedExtensions(),
         origin: String? = nil,
         extraFields: HTTPFields = [:],
         cookies: String? = nil,

@@ -131,7 +131,7 @@ package struct OpeningServer {
     ) -> Acceptance {
         Acceptance(
             acceptValue: acceptValue ?? AcceptKey.accept(for: request.key),
-            negotiated: Negotiated(subprotocol: subprotocol, extensions: extensions),
+            negotiated: Agreement(subprotocol: subprotocol, extensions: extensions),
             echoesOldUpgrade: request.spellsUpgradeOldStyle,
             date: date,
             server: server

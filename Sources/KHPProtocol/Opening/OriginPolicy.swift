@@ -81,7 +81,7 @@ private struct Origin: Sendable, Hashable {
     }
 }
 
-/// Which Host values a server answers to: a defence against DNS rebinding (threat A14).
+/// Which Host values a server answers to: a defence against DNS rebinding.
 public struct HostPolicy: Sendable, Hashable {
     private let hosts: [Authority]?
 
@@ -109,6 +109,7 @@ public struct HostPolicy: Sendable, Hashable {
 
     /// - Parameter authority: what a request names; `nil` for none, which no list holds.
     package func allows(_ authority: Authority?) -> Bool {
+        // D37
         guard let hosts else { return true }
         guard var authority else { return false }
         authority.host = Self.withoutRoot(authority.host)

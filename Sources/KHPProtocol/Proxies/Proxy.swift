@@ -1,4 +1,4 @@
-/// A proxy that tunnels to servers (requirement R-P1): HTTP with CONNECT, over TLS or not, or SOCKS.
+/// A proxy that tunnels to servers: HTTP with CONNECT, over TLS or not, or SOCKS.
 ///
 /// ```swift
 /// var configuration = WebSocketClient.Configuration()

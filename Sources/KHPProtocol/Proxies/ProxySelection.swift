@@ -1,5 +1,5 @@
 /// Which proxy a client connects through, decided anew for each hop: a redirect to another server may lead through
-/// another proxy, or through none (requirement R-P1).
+/// another proxy, or through none.
 public struct ProxySelection: Sendable {
     private let choose: @Sendable (WebSocketURL) throws(WebSocketError) -> Proxy?
 

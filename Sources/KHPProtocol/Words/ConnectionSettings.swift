@@ -53,14 +53,14 @@ public struct KeepAliveConfiguration: Sendable {
 }
 
 /// How received messages reach the application.
-public enum Delivery: Sendable, Hashable {
+public enum MessageDelivery: Sendable, Hashable {
     /// Whole messages, up to the message limit.
     case messages
     /// Chunks as they arrive, so that a message is never whole in memory. The message limit still holds.
     case chunks
 }
 
-/// A client's policy on the extended handshake (KHP-O1, KHP-O4).
+/// A client's policy on the extended handshake.
 public enum ExtendedHandshakePolicy: String, Sendable, CaseIterable {
     /// Offers it; a server that declines is used as a plain WebSocket.
     case preferred
@@ -70,7 +70,7 @@ public enum ExtendedHandshakePolicy: String, Sendable, CaseIterable {
     case off
 }
 
-/// The policy of a server's endpoint on the extended handshake (KHP-O2, KHP-O5).
+/// The policy of a server's endpoint on the extended handshake.
 public enum ServerExtendedHandshake: String, Sendable, CaseIterable {
     /// Chosen whenever it is offered; others are served as plain WebSockets.
     case optional

@@ -75,7 +75,7 @@ public struct Dialect: Sendable, Hashable, CustomStringConvertible {
     )
 
     /// The WHATWG text of 2 September 2010. Its opening cannot be told from that of ``hixie76``, so a server has to be
-    /// told which of them it serves (D1).
+    /// told which of them it serves.
     public static let whatwg2010 = Dialect(
         name: "whatwg-2010",
         version: nil,

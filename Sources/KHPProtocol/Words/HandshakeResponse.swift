@@ -2,7 +2,7 @@ public import HTTPTypes
 public import NIOCore
 
 /// An HTTP response of a handshake, in the opening or inside the WebSocket: a server's `respond` closure makes it, a
-/// client finds it in ``WebSocketError/response`` and ``Negotiation/response``.
+/// client finds it in ``WebSocketError/response`` and ``HandshakeSummary/response``.
 ///
 /// Given to a client that takes part in the extended handshake it is the extended response; everyone else gets it as
 /// the response of the opening handshake (D24), where one that completes opens the plain WebSocket.
@@ -49,7 +49,7 @@ public struct HandshakeResponse: Error, CustomStringConvertible {
         self.init(status: head.status, reason: head.reason, headers: head.fields.httpFields, body: body)
     }
 
-    /// The body. A client keeps at most ``maximumBodyBytes`` of it. A refusal's is an explanation for people (KHP-E20).
+    /// The body. A client keeps at most ``maximumBodyBytes`` of it. A refusal's is an explanation for people.
     ///
     /// A response that is to be sent and sets none gets a short readable text instead; set an empty buffer to send an
     /// empty body. Statuses 101, 204 and 205 are sent without one.

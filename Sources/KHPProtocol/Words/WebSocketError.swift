@@ -14,7 +14,7 @@ public struct WebSocketError: Error, Sendable {
         get { self.details?.url }
         set { self.details = Details(url: newValue, response: self.response, redirects: self.redirects) }
     }
-    /// The response that refused, with its content, where there was one (KHP-E20).
+    /// The response that refused, with its content, where there was one.
     public var response: HandshakeResponse? {
         get { self.details?.response }
         set { self.details = Details(url: self.url, response: newValue, redirects: self.redirects) }

@@ -1,4 +1,4 @@
-/// The URL of a WebSocket: RFC 6455 section 3, requirement R-U1.
+/// The URL of a WebSocket: RFC 6455 section 3.
 ///
 /// Always valid and in one spelling: host in lower case, path never empty and without dot segments, non-ASCII
 /// characters percent-encoded. Never holds user information.
@@ -36,12 +36,13 @@ public struct WebSocketURL: Sendable, Hashable {
 
     /// Parses an absolute URL. `http` is read as `ws` and `https` as `wss`.
     ///
-    /// - Throws: ``WebSocketError/Code/invalidURL`` with what is wrong, where, and what to write instead (R-U2).
+    /// - Throws: ``WebSocketError/Code/invalidURL`` with what is wrong, where, and what to write instead.
     public init(_ string: String) throws(WebSocketError) {
         let parts = URIReference(string)
         guard let scheme = parts.scheme else {
             throw Self.invalid("it has no scheme: write ws:// or wss:// before the host")
         }
+        // R-U1
         guard let isSecure = Self.isSecure(scheme) else {
             throw Self.invalid(
                 "the scheme \(scheme) is none of ws, wss, http and https; if it is a host, write ws:// before it"
@@ -119,7 +120,7 @@ public struct WebSocketURL: Sendable, Hashable {
         isSecure == other.isSecure && self.port == other.port && self.host == other.host
     }
 
-    /// Resolves a reference, such as the value of Location, at this URL: RFC 3986 section 5, D11.
+    /// Resolves a reference, such as the value of Location, at this URL: RFC 3986 section 5.
     ///
     /// `http` is read as `ws` and `https` as `wss`. User information and fragment of the reference are dropped.
     /// - Throws: ``WebSocketError/Code/invalidURL`` when the result is no WebSocket URL.

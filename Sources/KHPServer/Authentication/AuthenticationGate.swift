@@ -40,7 +40,7 @@ final class AuthenticationGate: Sendable {
     private let keyBytes: Int
     private let counts: Mutex<NonceCounts>
 
-    init(realm: String, schemes: [AuthenticationScheme], isApplication: Bool, nonces: DigestNonces) {
+    init(realm: String, schemes: [AuthenticationScheme], isApplication: Bool, nonces: DigestNonceOptions) {
         self.realm = realm
         self.isApplication = isApplication
         self.schemes = schemes.enumerated()
@@ -77,8 +77,8 @@ final class AuthenticationGate: Sendable {
         guard let digest = self.digest else { return }
         if digest.algorithms.isEmpty { throw invalid("has Digest without an algorithm") }
         if Set(digest.algorithms).count < digest.algorithms.count { throw invalid("names an algorithm twice") }
-        if self.keyBytes < DigestNonces.minimumKeyBytes {
-            throw invalid("seals its nonces with a key of less than \(DigestNonces.minimumKeyBytes) bytes")
+        if self.keyBytes < DigestNonceOptions.minimumKeyBytes {
+            throw invalid("seals its nonces with a key of less than \(DigestNonceOptions.minimumKeyBytes) bytes")
         }
     }
 

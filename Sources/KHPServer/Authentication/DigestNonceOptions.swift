@@ -6,7 +6,7 @@
 /// it rightly. From then on the largest count that was used with it is remembered, and a request that is sent a second
 /// time is refused with `stale=true`. When more than ``capacity`` nonces are in use, the oldest are forgotten together
 /// with everything issued before them: clients answer a fresh challenge then, and no replay gets through.
-public struct DigestNonces: Sendable {
+public struct DigestNonceOptions: Sendable {
     /// The key that seals nonces. Servers that share it accept each other's: give the same key to all nodes behind a
     /// balancer. Each node remembers the counts that it has seen itself.
     let key: [UInt8]
@@ -44,7 +44,7 @@ public struct DigestNonces: Sendable {
     }
 }
 
-extension DigestNonces: CustomStringConvertible, CustomReflectable {
+extension DigestNonceOptions: CustomStringConvertible, CustomReflectable {
     /// Without the key.
     public var description: String { "nonces for \(self.lifetime), at most \(self.capacity)" }
 

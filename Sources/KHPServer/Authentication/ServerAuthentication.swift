@@ -58,7 +58,7 @@ public struct ServerAuthentication: Sendable {
         application: Bool = false,
         challengeAt place: Place = .extended,
         sessionLifetime: Duration? = nil,
-        nonces: DigestNonces = DigestNonces()
+        nonces: DigestNonceOptions = DigestNonceOptions()
     ) {
         self.realm = realm
         self.place = place
@@ -105,7 +105,7 @@ public struct ServerAuthentication: Sendable {
         application: Bool = false,
         challengeAt place: Place = .extended,
         sessionLifetime: Duration? = nil,
-        nonces: DigestNonces = DigestNonces(),
+        nonces: DigestNonceOptions = DigestNonceOptions(),
         password: @escaping @Sendable (_ user: String) async -> String?
     ) -> ServerAuthentication {
         ServerAuthentication(

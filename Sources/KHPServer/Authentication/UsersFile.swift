@@ -3,7 +3,7 @@ import NIOPosix
 
 /// A file of users, with their passwords' hashes, keys and tokens.
 ///
-/// One user per line, three kinds of lines; empty lines and lines that begin with `#` do not count (D22). `khp hash`
+/// One user per line, three kinds of lines; empty lines and lines that begin with `#` do not count. `khp hash`
 /// makes them.
 ///
 /// ```

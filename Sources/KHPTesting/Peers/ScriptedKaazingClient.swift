@@ -8,7 +8,8 @@ public import NIOCore
 /// connection. It shares nothing with this package's own client, and is as lenient and as strict as the original.
 ///
 /// ```swift
-/// var client = try KaazingClient(.java, url: "ws://localhost:8001/echo")
+/// let url = "ws://localhost:8001/echo"
+/// var client = try ScriptedKaazingClient(.java, url: url)
 /// try await outbound.write(client.start())
 /// for try await bytes in inbound {
 ///     let answer = client.receive(bytes)
@@ -16,7 +17,7 @@ public import NIOCore
 ///     if client.state != .connecting { break }
 /// }
 /// ```
-public struct KaazingClient: Sendable {
+public struct ScriptedKaazingClient: Sendable {
     /// Which of them.
     public enum Kind: String, Sendable, CaseIterable {
         /// java.client: binary requests; takes binary answers only, and the first fragment of a message for all of it.
@@ -44,7 +45,7 @@ public struct KaazingClient: Sendable {
     }
 
     /// The key of each opening request.
-    public static let key = Transcript.key
+    public static let key = Transcript.Constants.key
 
     /// Which client it is.
     public let kind: Kind
@@ -101,9 +102,9 @@ public struct KaazingClient: Sendable {
     }
 
     /// The client's next connection, after a balancer sent it elsewhere; it repeats the path of its first URL.
-    public func redirected() throws(WebSocketError) -> KaazingClient? {
+    public func redirected() throws(WebSocketError) -> ScriptedKaazingClient? {
         guard case .redirected(let target) = self.state else { return nil }
-        return KaazingClient(
+        return ScriptedKaazingClient(
             self.kind,
             try WebSocketURL(target),
             self.firstResource,
@@ -193,8 +194,8 @@ public struct KaazingClient: Sendable {
         case ...longest: frame.writeMultipleIntegers(UInt8(0xFE), UInt16(count))
         default: frame.writeMultipleIntegers(UInt8(0xFF), UInt64(count))
         }
-        frame.writeInteger(Transcript.mask)
-        let key = withUnsafeBytes(of: Transcript.mask.bigEndian) { Array($0) }
+        frame.writeInteger(Transcript.Constants.mask)
+        let key = withUnsafeBytes(of: Transcript.Constants.mask.bigEndian) { Array($0) }
         for (index, byte) in payload.readableBytesView.enumerated() { frame.writeInteger(byte ^ key[index % 4]) }
         return frame
     }
@@ -244,7 +245,9 @@ public struct KaazingClient: Sendable {
             return self.fail("no Connection: Upgrade")
         }
         guard value("Upgrade")?.lowercased() == "websocket" else { return self.fail("no Upgrade") }
-        guard value("Sec-WebSocket-Accept") == Transcript.accept else { return self.fail("the accept value is wrong") }
+        guard value("Sec-WebSocket-Accept") == Transcript.Constants.accept else {
+            return self.fail("the accept value is wrong")
+        }
         let chosen = value("Sec-WebSocket-Protocol")
         if chosen == "x-kaazing-handshake" {
             self.stage = .balancer

@@ -5,7 +5,7 @@ public import NIOCore
 ///
 /// For tests of a client that is to connect to gateways. Sans-I/O: bytes in, bytes out; one value is one connection.
 /// It shares no handshake with this package's own server. Once open, it echoes.
-public struct KaazingGateway {
+public struct ScriptedKaazingGateway {
     /// The service behind the gateway.
     public struct Service: Sendable {
         /// The path.
@@ -49,7 +49,7 @@ public struct KaazingGateway {
     /// The bytes of the extended request, without regard to messages.
     private var stream = ByteBuffer()
     private var query = ""
-    private var accept = Transcript.accept
+    private var accept = Transcript.Constants.accept
     private var offered: [String] = []
     private var endsResponses = false
     private var hasBalancerMessages = false

@@ -31,7 +31,7 @@ public struct ScriptedPeer {
     private var requestDecoder = RequestHeadDecoder(limits: Limits().openingHead)
     private var responseDecoder = ResponseHeadDecoder(limits: Limits().openingHead)
     private var reader: MessageReader
-    private var accept = Transcript.accept
+    private var accept = Transcript.Constants.accept
 
     /// - Parameters:
     ///   - transcript: the conversation.
@@ -80,7 +80,7 @@ public struct ScriptedPeer {
     }
 
     /// The other side's next deed.
-    private var awaited: (Int, Transcript.Deed)? {
+    private var awaited: (Int, Transcript.Event)? {
         guard self.index < self.steps.count, case .does(let side, let deed) = self.steps[self.index].action,
             side != self.role
         else { return nil }
@@ -97,11 +97,11 @@ public struct ScriptedPeer {
     }
 
     /// With the accept that fits the key of this connection.
-    private func fitted(_ deed: Transcript.Deed) -> Transcript.Deed {
-        guard self.role == .server, self.accept != Transcript.accept else { return deed }
+    private func fitted(_ deed: Transcript.Event) -> Transcript.Event {
+        guard self.role == .server, self.accept != Transcript.Constants.accept else { return deed }
         func fitted(_ bytes: ByteBuffer) -> ByteBuffer {
             let text = bytes.withUnsafeReadableBytes { FieldText.string($0) }
-            let parts = text.split(separator: Transcript.accept, omittingEmptySubsequences: false)
+            let parts = text.split(separator: Transcript.Constants.accept, omittingEmptySubsequences: false)
             return parts.count < 2
                 ? bytes : ByteBuffer(bytes: FieldText.bytes(of: parts.joined(separator: self.accept)))
         }
@@ -115,7 +115,7 @@ public struct ScriptedPeer {
     // MARK: Hearing
 
     /// Returns `true` when the awaited deed has been heard; `false` waits for more.
-    private mutating func hear(_ deed: Transcript.Deed, _ line: Int) throws(TranscriptError) -> Bool {
+    private mutating func hear(_ deed: Transcript.Event, _ line: Int) throws(TranscriptError) -> Bool {
         switch deed {
         case .opening(let expected):
             return try self.hearHead(expected, line)
@@ -170,7 +170,7 @@ public struct ScriptedPeer {
         }
     }
 
-    private static func fits(_ event: InboundFrameEvent, _ deed: Transcript.Deed) -> Bool {
+    private static func fits(_ event: InboundFrameEvent, _ deed: Transcript.Event) -> Bool {
         switch (event, deed) {
         case (.message(let kind, let payload, _), .message(let expectedKind, let expected)):
             guard kind == expectedKind else { return false }

@@ -34,9 +34,9 @@ struct ClientUnderTest {
             var plan = ClientPlan(url: try WebSocketURL(url))
             plan.dialect = transcript.dialect
             plan.keys = HixieKeys(
-                key1: Transcript.key1,
-                key2: Transcript.key2,
-                key3: Array(Transcript.key3.utf8)
+                key1: Transcript.Constants.key1,
+                key2: Transcript.Constants.key2,
+                key3: Array(Transcript.Constants.key3.utf8)
             )
             plan.origin = transcript["client.origin"]
             plan.subprotocols = transcript.list("client.subprotocols")
@@ -74,7 +74,7 @@ struct ClientUnderTest {
                 authenticator: Authenticator(limit: settings.limits.challengeRounds)
             )
             self.jar = transcript["client.cookies"] == "yes" ? CookieJar() : nil
-            let first = self.attempt.nextPlan { Transcript.clientNonce }
+            let first = self.attempt.nextPlan { Transcript.Constants.clientNonce }
             self.driven = try Self.connect(first, settings, until: self.deadline, now: now)
         } catch {
             throw failed(error.message)
@@ -90,7 +90,7 @@ struct ClientUnderTest {
         let connection = try Connection(
             client: plan,
             settings: settings,
-            key: Transcript.key,
+            key: Transcript.Constants.key,
             masks: FixedMask(),
             deadline: deadline,
             now: now
@@ -136,11 +136,11 @@ struct ClientUnderTest {
                 )
             case .proxy, .opening:
                 self.course.holds(answer)
-                var (replay, after) = self.attempt.replay(answer, clientNonce: Transcript.clientNonce)
+                var (replay, after) = self.attempt.replay(answer, clientNonce: Transcript.Constants.clientNonce)
                 replay.cookies = self.cookies()
                 let isSent = self.driven.connection.replayOpening(
                     replay,
-                    key: Transcript.key,
+                    key: Transcript.Constants.key,
                     deadline: self.deadline,
                     now: self.driven.now
                 )
@@ -169,7 +169,7 @@ struct ClientUnderTest {
             patience: self.settings.timeouts.challenge,
             now: self.driven.now
         )
-        var step = dialogue.begin(&self.attempt.authenticator, clientNonce: Transcript.clientNonce)
+        var step = dialogue.begin(&self.attempt.authenticator, clientNonce: Transcript.Constants.clientNonce)
         while true {
             switch step {
             case .ask(let request):
@@ -177,7 +177,7 @@ struct ClientUnderTest {
                 step = dialogue.take(
                     credentials,
                     &self.attempt.authenticator,
-                    clientNonce: Transcript.clientNonce
+                    clientNonce: Transcript.Constants.clientNonce
                 )
             case .send(let answer): return answer
             case .giveUp(let error, _): throw error
@@ -232,7 +232,7 @@ struct ClientUnderTest {
         guard self.leave() else { return "no further hop: \(self.outcome.error?.description ?? "no reason")" }
         guard self.attempt.url == url else { return "the client goes to \(self.attempt.url)" }
         do throws(WebSocketError) {
-            var plan = self.attempt.nextPlan(carrying: self.carried) { Transcript.clientNonce }
+            var plan = self.attempt.nextPlan(carrying: self.carried) { Transcript.Constants.clientNonce }
             self.carried = nil
             self.course = HopCourse()
             plan.cookies = self.cookies()

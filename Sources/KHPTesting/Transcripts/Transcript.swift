@@ -12,23 +12,26 @@ public import NIOCore
 /// for role in transcript.roles { try transcript.play(against: role) }
 /// ```
 public struct Transcript: Sendable {
-    /// The Sec-WebSocket-Key of every opening request in a transcript.
-    public static let key = "dGhlIHNhbXBsZSBub25jZQ=="
-    /// The Sec-WebSocket-Accept that fits ``key``.
-    public static let accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-    /// The client's nonce in each Digest answer, from RFC 7616 section 3.9.1.
-    public static let clientNonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ"
-    /// The masking key of each frame of a client, in network order.
-    public static let mask: UInt32 = 0x37fa_213d
-    /// Sec-WebSocket-Key1 of every opening request in a dialect that has it, whose fields stand in the order in which
-    /// they are listed in the specification.
-    public static let key1 = "4 @1  46546xW%0l 1 5"
-    /// Sec-WebSocket-Key2 likewise.
-    public static let key2 = "12998 5 Y3 1  .P00"
-    /// The eight bytes behind such a request; `8jKS'y:G*Co,Wxa-` answers them.
-    public static let key3 = "^n:ds[4U"
-    /// The Date of every answer.
-    public static let date = "Sun, 06 Nov 1994 08:49:37 GMT"
+    /// The values that random choices and clocks have in every transcript, so that its bytes are known.
+    public enum Constants {
+        /// The Sec-WebSocket-Key of every opening request in a transcript.
+        public static let key = "dGhlIHNhbXBsZSBub25jZQ=="
+        /// The Sec-WebSocket-Accept that fits ``key``.
+        public static let accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+        /// The client's nonce in each Digest answer, from RFC 7616 section 3.9.1.
+        public static let clientNonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ"
+        /// The masking key of each frame of a client, in network order.
+        public static let mask: UInt32 = 0x37fa_213d
+        /// Sec-WebSocket-Key1 of every opening request in a dialect that has it, whose fields stand in the order in
+        /// which the specification lists them.
+        public static let key1 = "4 @1  46546xW%0l 1 5"
+        /// Sec-WebSocket-Key2 likewise.
+        public static let key2 = "12998 5 Y3 1  .P00"
+        /// The eight bytes behind such a request; `8jKS'y:G*Co,Wxa-` answers them.
+        public static let key3 = "^n:ds[4U"
+        /// The Date of every answer.
+        public static let date = "Sun, 06 Nov 1994 08:49:37 GMT"
+    }
 
     /// Where it comes from; used in errors.
     public let name: String
@@ -66,15 +69,15 @@ public struct Transcript: Sendable {
     /// The action of a step.
     public enum Action: Sendable, Hashable {
         /// `C opening`, `S binary`, `C eof` …: one side does something.
-        case does(Role, Deed)
+        case does(Role, Event)
         /// `~ 30s`: time passes.
         case wait(Duration)
         /// `C connect <url>`: the client opens a fresh connection.
         case connect(WebSocketURL)
     }
 
-    /// A deed of one side.
-    public enum Deed: Sendable, Hashable {
+    /// One side says something, or ends its stream.
+    public enum Event: Sendable, Hashable {
         /// An HTTP head on the wire, with its entity.
         case opening(ByteBuffer)
         /// A message in one frame.
@@ -136,7 +139,7 @@ public struct TranscriptError: Error, Sendable, CustomStringConvertible {
     /// The fault of the line.
     public let message: String
     /// How the bytes were cut into reads, where that matters.
-    public internal(set) var reads: TranscriptReads?
+    public internal(set) var reads: Transcript.Reads?
 
     init(_ transcript: String, _ line: Int, _ message: String) {
         self.transcript = transcript

@@ -5,7 +5,7 @@ import NIOCore
 
 /// How a connection, or a client's whole attempt, ended up.
 struct TranscriptOutcome {
-    var negotiation: Negotiation?
+    var negotiation: HandshakeSummary?
     var error: WebSocketError?
     /// Of the whole attempt.
     var redirects = 0

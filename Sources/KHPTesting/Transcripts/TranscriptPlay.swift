@@ -29,7 +29,7 @@ struct TranscriptPlay {
         let field = transcript.fields.first { $0.name == "\(script.role.rawValue).expect" }
         self.expectation = if let field { try TranscriptExpectation(field, in: transcript) } else { nil }
         var settings = Connection.Settings()
-        settings.date = { Transcript.date }
+        settings.date = { Transcript.Constants.date }
         settings.isObserved = isObserved
         let now = NIODeadline.uptimeNanoseconds(1_000_000_000)
         switch script.role {
@@ -47,7 +47,7 @@ struct TranscriptPlay {
     // MARK: Going through
 
     /// Plays what is left with each read as `reads` says.
-    mutating func run(_ reads: TranscriptReads) throws(TranscriptError) {
+    mutating func run(_ reads: Transcript.Reads) throws(TranscriptError) {
         var offset = 0
         while self.index < self.script.operations.count {
             let (line, operation) = self.script.operations[self.index]
@@ -119,7 +119,7 @@ struct TranscriptPlay {
         }
     }
 
-    private mutating func feed(_ bytes: ByteBuffer, from offset: Int, _ reads: TranscriptReads) {
+    private mutating func feed(_ bytes: ByteBuffer, from offset: Int, _ reads: Transcript.Reads) {
         var bytes = bytes
         switch reads {
         case .whole:
@@ -166,7 +166,7 @@ struct TranscriptPlay {
 
     private mutating func expect(
         _ bytes: ByteBuffer,
-        _ deed: Transcript.Deed,
+        _ deed: Transcript.Event,
         _ line: Int
     ) throws(TranscriptError) {
         while self.with({ $0.output.readableBytes }) < bytes.readableBytes {
@@ -196,7 +196,7 @@ struct TranscriptPlay {
     }
 
     /// After completion: what the application of the side under test does.
-    private mutating func say(_ deed: Transcript.Deed, _ line: Int) throws(TranscriptError) -> Bool {
+    private mutating func say(_ deed: Transcript.Event, _ line: Int) throws(TranscriptError) -> Bool {
         let outcome: Result<Bool, WebSocketError> = self.with { driven in
             guard driven.opened != nil, !driven.hasEnded else { return .success(false) }
             do throws(WebSocketError) {

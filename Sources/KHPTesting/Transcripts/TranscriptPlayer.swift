@@ -1,20 +1,24 @@
+// Plays a transcript against a client or a server of this package, with its bytes cut into reads.
+
 public import KHPProtocol
 
-/// How the bytes of the scripted side arrive at the side under test.
-public enum TranscriptReads: Sendable, Hashable, CustomStringConvertible {
-    /// Steps that do not wait for the other side arrive in one read.
-    case whole
-    /// The same, but with one cut behind this many of all the bytes that are sent.
-    case cut(at: Int)
-    /// In pieces of at most this many bytes; 1 is byte by byte.
-    case pieces(of: Int)
+extension Transcript {
+    /// How the bytes of the scripted side arrive at the side under test.
+    public enum Reads: Sendable, Hashable, CustomStringConvertible {
+        /// Steps that do not wait for the other side arrive in one read.
+        case whole
+        /// The same, but with one cut behind this many of all the bytes that are sent.
+        case cut(at: Int)
+        /// In pieces of at most this many bytes; 1 is byte by byte.
+        case pieces(of: Int)
 
-    /// As a person reads it.
-    public var description: String {
-        switch self {
-        case .whole: "whole"
-        case .cut(let place): "in two, cut behind byte \(place)"
-        case .pieces(let size): "in pieces of \(size)"
+        /// As a person reads it.
+        public var description: String {
+            switch self {
+            case .whole: "whole"
+            case .cut(let place): "in two, cut behind byte \(place)"
+            case .pieces(let size): "in pieces of \(size)"
+            }
         }
     }
 }
@@ -34,7 +38,7 @@ extension Transcript {
     /// - Throws: ``TranscriptError`` where the side under test leaves the script.
     public func play(
         against role: Role,
-        reads: TranscriptReads = .whole,
+        reads: Transcript.Reads = .whole,
         extensions: [any WebSocketExtension] = [],
         isObserved: Bool = false
     ) throws(TranscriptError) {

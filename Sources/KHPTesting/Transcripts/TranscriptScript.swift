@@ -8,7 +8,7 @@ struct TranscriptScript: Sendable {
         /// The scripted side sends. Bytes without a wait between them are one read, unless it is cut.
         case feed(ByteBuffer)
         /// The side under test has said this by now, of itself or by its application.
-        case expect(ByteBuffer, Transcript.Deed)
+        case expect(ByteBuffer, Transcript.Event)
         /// The scripted side ends its stream.
         case peerEnds
         /// The side under test has ended its stream.
@@ -43,7 +43,7 @@ struct TranscriptScript: Sendable {
         }
     }
 
-    private mutating func append(_ deed: Transcript.Deed, by side: Role, line: Int) {
+    private mutating func append(_ deed: Transcript.Event, by side: Role, line: Int) {
         let bytes = deed.wire(from: side, in: self.transcript.dialect)
         self.noteMessage(deed, by: side)
         guard side != self.role else {
@@ -62,7 +62,7 @@ struct TranscriptScript: Sendable {
         }
     }
 
-    private mutating func noteMessage(_ deed: Transcript.Deed, by side: Role) {
+    private mutating func noteMessage(_ deed: Transcript.Event, by side: Role) {
         switch deed {
         case .opening(let bytes) where side == .server,
             .message(_, let bytes) where side == .server && bytes.readableBytesView.starts(with: "HTTP/1.1 ".utf8):
@@ -95,12 +95,12 @@ struct TranscriptScript: Sendable {
     }
 }
 
-extension Transcript.Deed {
+extension Transcript.Event {
     /// The bytes on the wire; `nil` for the end of the stream.
     func wire(from side: Role, in dialect: Dialect) -> ByteBuffer? {
         guard dialect == .rfc6455 else { return self.wire(in: dialect) }
         let writer = FrameWriter(role: side == .client ? .client : .server)
-        let mask = Transcript.mask
+        let mask = Transcript.Constants.mask
         var buffer = ByteBuffer()
         switch self {
         case .opening(let bytes), .raw(let bytes): return bytes

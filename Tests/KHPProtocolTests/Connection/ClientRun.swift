@@ -13,7 +13,7 @@ struct ClientRun {
     private(set) var closed: CloseInfo?
     private(set) var hop: HopOutcome?
     private(set) var challenge: (response: HandshakeResponse, layer: HandshakeLayer)?
-    private(set) var opened: Negotiation?
+    private(set) var opened: HandshakeSummary?
 
     private struct Mask: MaskSource {
         func next() -> UInt32 { 0 }

@@ -12,11 +12,11 @@ import Testing
         /// The endpoint's answers, request by request.
         var answers: [HandshakeResponse]
         /// The selection of the answer that completes.
-        var negotiated = Negotiated()
+        var negotiated = Agreement()
         /// Where each message from either side is cut into several.
         var cuts: [Int] = []
         var requests: [ExtendedRequest] = []
-        var opened: Negotiated?
+        var opened: Agreement?
         var result: ClientStep = .none
         var completed: ExtendedResult?
 
@@ -83,7 +83,7 @@ import Testing
             answers: [
                 .challenge("Application Basic realm=\"desk\""), HandshakeResponse(status: 202), .complete(),
             ],
-            negotiated: Negotiated(subprotocol: "amqp", extensions: [.init(name: "x-other", layer: .extended)]),
+            negotiated: Agreement(subprotocol: "amqp", extensions: [.init(name: "x-other", layer: .extended)]),
             cuts: cuts
         )
     }
@@ -92,7 +92,7 @@ import Testing
         #expect(conversation.result == .complete(status: 101), comment)
         #expect(
             conversation.opened
-                == Negotiated(subprotocol: "amqp", extensions: [.init(name: "x-other", layer: .extended)]),
+                == Agreement(subprotocol: "amqp", extensions: [.init(name: "x-other", layer: .extended)]),
             comment
         )
         #expect(conversation.completed?.subprotocol == "amqp", comment)

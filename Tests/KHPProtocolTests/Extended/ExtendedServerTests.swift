@@ -39,7 +39,7 @@ import Testing
 
     private static func respond(
         _ answer: HandshakeResponse,
-        _ negotiated: Negotiated = Negotiated(),
+        _ negotiated: Agreement = Agreement(),
         _ server: ExtendedServer? = nil
     ) throws -> (ServerStep, String) {
         var server = try server ?? answering()
@@ -241,7 +241,7 @@ import Testing
         let text = "GET /trades HTTP/1.1\r\nSec-WebSocket-Extensions: x-example, x-other\r\n\r\n"
         _ = server.receive(ByteBuffer(string: text), date: Sample.date, now: .at(1))
         let extensions = ["x-example", "x-other"].map { NegotiatedExtension(name: $0, layer: .extended) }
-        let negotiated = Negotiated(subprotocol: "amqp", extensions: extensions)
+        let negotiated = Agreement(subprotocol: "amqp", extensions: extensions)
         let (step, message) = try Self.respond(.complete(), negotiated, server)
         #expect(step == .open(status: 101))
         let lines = [
@@ -323,11 +323,11 @@ import Testing
 
     /// No answer of an endpoint can break the correspondence that a client checks (KHP-E10, KHP-E14, KHP-E19).
     @Test func anAnswerThatDoesNotFitIs500() throws {
-        let answers: [(HandshakeResponse, Negotiated)] = [
-            (.complete(), Negotiated(subprotocol: "stomp")),
-            (.created(""), Negotiated(subprotocol: "x-kaazing-handshake")),
-            (.complete(), Negotiated(extensions: [.init(name: "x-unasked", layer: .extended)])),
-            (HandshakeResponse(status: 401), Negotiated()),
+        let answers: [(HandshakeResponse, Agreement)] = [
+            (.complete(), Agreement(subprotocol: "stomp")),
+            (.created(""), Agreement(subprotocol: "x-kaazing-handshake")),
+            (.complete(), Agreement(extensions: [.init(name: "x-unasked", layer: .extended)])),
+            (HandshakeResponse(status: 401), Agreement()),
         ]
         for (answer, negotiated) in answers {
             #expect(try Self.respond(answer, negotiated).0 == .close(status: 500, code: 1011))
@@ -337,15 +337,15 @@ import Testing
     @Test func headGetsNoContent() throws {
         var server = try Sample.serverMachine()
         _ = server.receive(Sample.head("HEAD /trades HTTP/1.1"), date: Sample.date, now: .at(1))
-        let (_, message) = try Self.respond(HandshakeResponse(status: 405), Negotiated(), server)
+        let (_, message) = try Self.respond(HandshakeResponse(status: 405), Agreement(), server)
         #expect(message.hasSuffix("Content-Length: 103\r\n\r\n"))
     }
 
     @Test func anAnswerOutOfTurnIsNothing() throws {
-        #expect(try Self.respond(.complete(), Negotiated(), Sample.serverMachine()).0 == .none)
+        #expect(try Self.respond(.complete(), Agreement(), Sample.serverMachine()).0 == .none)
         var done = try Self.answering()
         _ = done.respond(.complete(), date: Sample.date, now: .at(2))
-        #expect(try Self.respond(.complete(), Negotiated(), done).0 == .none)
+        #expect(try Self.respond(.complete(), Agreement(), done).0 == .none)
     }
 
     // MARK: Messages out of turn (KHP-E3)
@@ -356,7 +356,7 @@ import Testing
             let action = server.receive(message, date: Sample.date, now: .at(2))
             #expect(ServerStep(action) == .refuse(status: 400, close: 1002))
             #expect(server.deadline == nil)
-            #expect(try Self.respond(.complete(), Negotiated(), server).0 == .none)
+            #expect(try Self.respond(.complete(), Agreement(), server).0 == .none)
         }
         var processing = try Self.answering()
         _ = processing.respond(HandshakeResponse(status: 202), date: Sample.date, now: .at(2))
@@ -409,7 +409,7 @@ import Testing
         #expect(
             ServerStep(server.deadlineReached(date: Sample.date, now: .at(10))) == .refuse(status: 503, close: 1008)
         )
-        #expect(try Self.respond(.complete(), Negotiated(), server).0 == .none)
+        #expect(try Self.respond(.complete(), Agreement(), server).0 == .none)
     }
 
     @Test func aChallengeStartsTheWaitForTheReplay() throws {

@@ -84,7 +84,7 @@ enum Sample {
             url: try url(),
             method: method,
             subprotocols: subprotocols,
-            extensions: try ExtensionNegotiation(extensions),
+            extensions: try OfferedExtensions(extensions),
             extraFields: fields,
             body: body.map { ByteBuffer(string: $0) },
             acceptValue: accept,

@@ -51,7 +51,7 @@ struct DeflateParameterTests {
     @Test("a server declines what it does not know", arguments: mistakes)
     func serverDeclines(offer: String) throws {
         #expect(PerMessageDeflate().accept(try Self.parameters(offer)) == nil)
-        let chosen = try ExtensionNegotiation.choose(
+        let chosen = try OfferedExtensions.choose(
             from: parseExtensions(["permessage-deflate; \(offer), permessage-deflate"]),
             supported: [PerMessageDeflate()],
             layer: .opening

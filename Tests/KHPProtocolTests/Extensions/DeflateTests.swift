@@ -11,7 +11,7 @@ struct DeflateTests {
         _ role: Role,
         _ parameters: String = "",
         limits: Limits = Limits(),
-        delivery: Delivery = .messages
+        delivery: MessageDelivery = .messages
     ) throws -> WirePeer {
         let element = parameters.isEmpty ? "permessage-deflate" : "permessage-deflate; \(parameters)"
         let peer =
@@ -111,9 +111,9 @@ struct DeflateTests {
     @Test(
         "RFC 7692 section 7.2.3",
         arguments: [.client, .server] as [Role],
-        [.messages, .chunks] as [Delivery]
+        [.messages, .chunks] as [MessageDelivery]
     )
-    func vectors(role: Role, delivery: Delivery) throws {
+    func vectors(role: Role, delivery: MessageDelivery) throws {
         for vector in try FrameSupport.load("deflate.json", as: Vectors.self).vectors {
             for readBytes in [nil, 1, 3] {
                 var peer = try Self.peer(role, delivery: delivery)
@@ -159,7 +159,7 @@ struct DeflateTests {
         [.client, .server] as [Role]
     )
     func invalidData(hex: String, role: Role) throws {
-        for delivery in [Delivery.messages, .chunks] {
+        for delivery in [MessageDelivery.messages, .chunks] {
             var peer = try Self.peer(role, delivery: delivery)
             peer.feed(WireFrame(0xC1, FrameSupport.bytes(hex: hex)))
             #expect(peer.takeCloseCode() == 1007, "\(hex)")
@@ -192,7 +192,7 @@ struct DeflateTests {
 
     @Test("text is validated as it is inflated: 1007 before the message is there")
     func invalidText() throws {
-        for delivery in [Delivery.messages, .chunks] {
+        for delivery in [MessageDelivery.messages, .chunks] {
             var peer = try Self.peer(.server, delivery: delivery)
             peer.feed(WireFrame(0x41, Self.deflated([0x61, 0xC3, 0x28, 0x62] + Array(repeating: 0x63, count: 600))))
             #expect(peer.takeCloseCode() == 1007)
@@ -228,7 +228,7 @@ struct DeflateTests {
         let bytes = Self.deflated([UInt8](repeating: 0, count: 64 << 20))
         #expect(bytes.count < 70_000)
         for role in [Role.client, .server] {
-            for delivery in [Delivery.messages, .chunks] {
+            for delivery in [MessageDelivery.messages, .chunks] {
                 var limits = Limits()
                 limits.messages.messageBytes = 100_000
                 var peer = try Self.peer(role, limits: limits, delivery: delivery)

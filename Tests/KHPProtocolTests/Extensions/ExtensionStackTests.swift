@@ -241,16 +241,16 @@ struct ExtensionStackTests {
         let peer = try WirePeer.client(both, answer: "x-one, permessage-deflate")
         #expect(peer.failure?.code == .openingInvalid)
         #expect(peer.failure?.message.contains("reserved bit") == true)
-        var negotiation = try ExtensionNegotiation(both)
+        var negotiation = try OfferedExtensions(both)
         try negotiation.take(try parseExtensions(["x-one"]), layer: .opening)
-        #expect(throws: ExtensionNegotiation.Mismatch.self) {
+        #expect(throws: OfferedExtensions.Mismatch.self) {
             try negotiation.take(try parseExtensions(["permessage-deflate"]), layer: .extended)
         }
         // On the server's side the opening's bits count in the extended handshake.
         let known = [NegotiatedExtension(name: "x-one", layer: .opening)]
         let offers = try parseExtensions(["permessage-deflate"])
         #expect(
-            try ExtensionNegotiation.choose(from: offers, supported: both, layer: .extended, beside: known).isEmpty
+            try OfferedExtensions.choose(from: offers, supported: both, layer: .extended, beside: known).isEmpty
         )
     }
 
@@ -308,7 +308,7 @@ struct ExtensionStackTests {
         let extensions: [any WebSocketExtension] = [Flipping(layers: [.opening]), PerMessageDeflate()]
         let opening =
             "GET / HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            + "Sec-WebSocket-Key: \(Transcript.key)\r\nSec-WebSocket-Version: 13\r\n"
+            + "Sec-WebSocket-Key: \(Transcript.Constants.key)\r\nSec-WebSocket-Version: 13\r\n"
             + "Sec-WebSocket-Protocol: x-kaazing-handshake\r\nSec-WebSocket-Extensions: x-flip\r\n\r\n"
         let now = NIODeadline.uptimeNanoseconds(1_000_000_000)
         var connection = Connection(server: Connection.Settings(), isSecure: false, now: now)
@@ -353,14 +353,14 @@ struct ExtensionStackTests {
         var client = try Connection(
             client: plan,
             settings: Connection.Settings(),
-            key: Transcript.key,
+            key: Transcript.Constants.key,
             deadline: nil,
             now: now
         )
         client.start(now: now)
         while client.next(now: now) != nil {}
         while client.output.next() != nil {}
-        let accept = AcceptKey.accept(for: Transcript.key)
+        let accept = AcceptKey.accept(for: Transcript.Constants.key)
         client.receive(
             ByteBuffer(
                 string: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -389,7 +389,7 @@ struct ExtensionStackTests {
             client.receive(frame, now: now)
         }
         var got: [String] = []
-        var negotiation: Negotiation?
+        var negotiation: HandshakeSummary?
         while let action = client.next(now: now) {
             if case .opened(let opened) = action { negotiation = opened }
             if case .message(_, let payload) = action { got.append(String(buffer: payload)) }

@@ -50,10 +50,10 @@ private struct Repeating: WebSocketExtension {
 struct MessageTransformTests {
     @Test(
         "what an extension makes of a message counts against the limit: 1009",
-        arguments: [Delivery.messages, .chunks],
+        arguments: [MessageDelivery.messages, .chunks],
         [Role.client, .server]
     )
-    func growth(delivery: Delivery, role: Role) throws {
+    func growth(delivery: MessageDelivery, role: Role) throws {
         var limits = Limits()
         limits.messages.messageBytes = 100
         let extensions = [Repeating(count: 10)]
@@ -123,7 +123,7 @@ struct MessageTransformTests {
         arguments: [nil, 1, 7]
     )
     func fragments(readBytes: Int?) throws {
-        for delivery in [Delivery.messages, .chunks] {
+        for delivery in [MessageDelivery.messages, .chunks] {
             let extensions: [any WebSocketExtension] = [Repeating(count: 2), PerMessageDeflate()]
             var peer = try WirePeer.server(
                 extensions,
@@ -159,7 +159,7 @@ struct MessageTransformTests {
         let connection = try Connection(
             client: plan,
             settings: Connection.Settings(),
-            key: Transcript.key,
+            key: Transcript.Constants.key,
             masks: FixedMask(),
             deadline: nil,
             now: now
@@ -168,7 +168,7 @@ struct MessageTransformTests {
         client.feed(
             ByteBuffer(
                 string: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                    + "Sec-WebSocket-Accept: \(Transcript.accept)\r\nSec-WebSocket-Protocol: x-kaazing-handshake\r\n"
+                    + "Sec-WebSocket-Accept: \(Transcript.Constants.accept)\r\nSec-WebSocket-Protocol: x-kaazing-handshake\r\n"
                     + "Sec-WebSocket-Extensions: x-repeat\r\n\r\n"
             )
         )

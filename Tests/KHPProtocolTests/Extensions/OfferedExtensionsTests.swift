@@ -19,8 +19,8 @@ import Testing
         func judge(_ answer: ExtensionParameters) -> Bool { answer["level"] == String(self.level) }
     }
 
-    private static func client() throws -> ExtensionNegotiation {
-        try ExtensionNegotiation([Levelled(level: 2), NamedExtension("x-example"), NamedExtension("x-other")])
+    private static func client() throws -> OfferedExtensions {
+        try OfferedExtensions([Levelled(level: 2), NamedExtension("x-example"), NamedExtension("x-other")])
     }
 
     @Test func asksAgainForWhatWasNotNegotiated() throws {
@@ -42,24 +42,24 @@ import Testing
         "x-level; level=2; level=2", "X-EXAMPLE",
     ])
     func refusesAnswers(answer: String) throws {
-        var negotiation = try ExtensionNegotiation(
+        var negotiation = try OfferedExtensions(
             [Levelled(level: 2), NamedExtension("x-example"), NamedExtension("x-opened")]
         )
         try negotiation.take(try parseExtensions(["x-opened"]), layer: .opening)
         let answers = try parseExtensions([answer])
-        #expect(throws: ExtensionNegotiation.Mismatch.self) { try negotiation.take(answers, layer: .extended) }
+        #expect(throws: OfferedExtensions.Mismatch.self) { try negotiation.take(answers, layer: .extended) }
     }
 
     @Test func refusesToAskForNonsense() {
-        #expect(throws: WebSocketError.self) { try ExtensionNegotiation([NamedExtension("x y")]) }
-        #expect(throws: WebSocketError.self) { try ExtensionNegotiation([NamedExtension("")]) }
+        #expect(throws: WebSocketError.self) { try OfferedExtensions([NamedExtension("x y")]) }
+        #expect(throws: WebSocketError.self) { try OfferedExtensions([NamedExtension("")]) }
         #expect(throws: WebSocketError.self) {
-            try ExtensionNegotiation([NamedExtension("x", parameters: .init([.init("a", "b;c")]))])
+            try OfferedExtensions([NamedExtension("x", parameters: .init([.init("a", "b;c")]))])
         }
         #expect(throws: WebSocketError.self) {
-            try ExtensionNegotiation([NamedExtension("x", parameters: .init([.init("a\r\nB: c")]))])
+            try OfferedExtensions([NamedExtension("x", parameters: .init([.init("a\r\nB: c")]))])
         }
-        #expect(throws: WebSocketError.self) { try ExtensionNegotiation([NamedExtension("x"), NamedExtension("x")]) }
+        #expect(throws: WebSocketError.self) { try OfferedExtensions([NamedExtension("x"), NamedExtension("x")]) }
     }
 
     @Test(
@@ -72,7 +72,7 @@ import Testing
         ] as [(String, [String])]
     )
     func serverChooses(offer: String, answer: [String]) throws {
-        let chosen = try ExtensionNegotiation.choose(
+        let chosen = try OfferedExtensions.choose(
             from: try parseExtensions([offer]),
             supported: [NamedExtension("x-example"), NamedExtension("x-other"), Levelled(level: 2)],
             layer: .extended

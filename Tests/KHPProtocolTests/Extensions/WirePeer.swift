@@ -29,7 +29,7 @@ struct WirePeer {
         _ extensions: [any WebSocketExtension],
         offer: String,
         limits: Limits = Limits(),
-        delivery: Delivery = .messages
+        delivery: MessageDelivery = .messages
     ) throws -> WirePeer {
         let now = NIODeadline.uptimeNanoseconds(1_000_000_000)
         var settings = Connection.Settings()
@@ -38,7 +38,7 @@ struct WirePeer {
         driven.feed(
             ByteBuffer(
                 string: "GET / HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                    + "Sec-WebSocket-Key: \(Transcript.key)\r\nSec-WebSocket-Version: 13\r\n"
+                    + "Sec-WebSocket-Key: \(Transcript.Constants.key)\r\nSec-WebSocket-Version: 13\r\n"
                     + "Sec-WebSocket-Extensions: \(offer)\r\n\r\n"
             )
         )
@@ -58,7 +58,7 @@ struct WirePeer {
         _ extensions: [any WebSocketExtension],
         answer: String?,
         limits: Limits = Limits(),
-        delivery: Delivery = .messages
+        delivery: MessageDelivery = .messages
     ) throws -> WirePeer {
         let now = NIODeadline.uptimeNanoseconds(1_000_000_000)
         var settings = Connection.Settings()
@@ -70,7 +70,7 @@ struct WirePeer {
         let connection = try Connection(
             client: plan,
             settings: settings,
-            key: Transcript.key,
+            key: Transcript.Constants.key,
             masks: FixedMask(),
             deadline: nil,
             now: now
@@ -81,7 +81,7 @@ struct WirePeer {
         peer.driven.feed(
             ByteBuffer(
                 string: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                    + "Sec-WebSocket-Accept: \(AcceptKey.accept(for: Transcript.key))\r\n\(field)\r\n"
+                    + "Sec-WebSocket-Accept: \(AcceptKey.accept(for: Transcript.Constants.key))\r\n\(field)\r\n"
             )
         )
         return peer
@@ -187,5 +187,5 @@ struct WirePeer {
 
     var closed: CloseInfo? { self.driven.closed }
     var failure: WebSocketError? { self.driven.failure }
-    var negotiated: Negotiation? { self.driven.opened }
+    var negotiated: HandshakeSummary? { self.driven.opened }
 }

@@ -166,21 +166,21 @@ extension GrowthRow {
             let values = head("E", distinct(bytes, separator: ", ")).all("E")
             return {
                 guard let offers = try? parseExtensions(values) else { return }
-                _ = try? ExtensionNegotiation.choose(from: offers, supported: [PerMessageDeflate()], layer: .opening)
+                _ = try? OfferedExtensions.choose(from: offers, supported: [PerMessageDeflate()], layer: .opening)
             }
         },
         GrowthRow("extensions: parameters", limit: 32 * 1024) { bytes in
             let values = head("E", repeated(";a=\"b\"", bytes, behind: "x")).all("E")
             return {
                 guard let offers = try? parseExtensions(values) else { return }
-                _ = try? ExtensionNegotiation.choose(from: offers, supported: [PerMessageDeflate()], layer: .opening)
+                _ = try? OfferedExtensions.choose(from: offers, supported: [PerMessageDeflate()], layer: .opening)
             }
         },
         GrowthRow("extensions: alternatives of one", limit: 32 * 1024) { bytes in
             let values = head("E", repeated("permessage-deflate; x,", bytes)).all("E")
             return {
                 guard let offers = try? parseExtensions(values) else { return }
-                _ = try? ExtensionNegotiation.choose(from: offers, supported: [PerMessageDeflate()], layer: .opening)
+                _ = try? OfferedExtensions.choose(from: offers, supported: [PerMessageDeflate()], layer: .opening)
             }
         },
         GrowthRow("challenges: schemes", limit: 8 * 1024) { bytes in

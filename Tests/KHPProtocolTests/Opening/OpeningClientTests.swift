@@ -16,7 +16,7 @@ import Testing
                 url: try Sample.url(),
                 key: Sample.key,
                 subprotocols: subprotocols,
-                extensions: try ExtensionNegotiation(extensions)
+                extensions: try OfferedExtensions(extensions)
             ),
             limits: limits
         )
@@ -47,7 +47,7 @@ import Testing
             url: try Sample.url("wss://Example.com/a%20b?c"),
             key: Sample.key,
             subprotocols: Subprotocols.offered(["amqp", "stomp"], extendedHandshake: true),
-            extensions: try ExtensionNegotiation([
+            extensions: try OfferedExtensions([
                 NamedExtension("x-example", parameters: .init([.init("level", "1")])), NamedExtension("x-other"),
             ]),
             origin: "https://page.example",

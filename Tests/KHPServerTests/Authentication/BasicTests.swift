@@ -11,7 +11,7 @@ struct AuthenticationTests {
         user: String,
         password: String,
         extended: ExtendedHandshakePolicy = .preferred
-    ) async throws -> Negotiation {
+    ) async throws -> HandshakeSummary {
         var configuration = WebSocketClient.Configuration()
         configuration.extended.policy = extended
         configuration.challengeHandler = BasicChallengeHandler(user: user, password: password)

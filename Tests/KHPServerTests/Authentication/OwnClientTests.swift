@@ -70,7 +70,7 @@ struct OwnClientTests {
     @Test("a nonce that is too old is answered afresh, without asking anybody")
     func stale() async throws {
         // So short that each nonce is too old when it comes back, unless within the same microsecond.
-        let nonces = DigestNonces(lifetime: .zero)
+        let nonces = DigestNonceOptions(lifetime: .zero)
         try await withServer {
             Endpoint("/desk", authentication: .digest(realm: "desk", nonces: nonces) { _ in "welcome" }) {
                 (_: WebSocket) in

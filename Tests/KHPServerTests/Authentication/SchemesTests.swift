@@ -23,7 +23,7 @@ struct SchemesTests {
         _ schemes: [AuthenticationScheme],
         application: Bool = false,
         challengeAt place: ServerAuthentication.Place = .extended,
-        nonces: DigestNonces = DigestNonces(),
+        nonces: DigestNonceOptions = DigestNonceOptions(),
         respond: (@Sendable (HandshakeRequest) async -> HandshakeResponse)? = nil,
         principals: Principals? = nil,
         body: (Int) async throws -> Void
@@ -219,8 +219,8 @@ struct SchemesTests {
     func cluster() async throws {
         let key = Array("shared by all the nodes".utf8)
         for (one, two, status) in [
-            (DigestNonces(key: key), DigestNonces(key: key), 101),
-            (DigestNonces(key: key), DigestNonces(key: Array("another, and as long".utf8)), 401),
+            (DigestNonceOptions(key: key), DigestNonceOptions(key: key), 101),
+            (DigestNonceOptions(key: key), DigestNonceOptions(key: Array("another, and as long".utf8)), 401),
         ] {
             try await withDesk([Self.digest], nonces: one) { first in
                 try await withDesk([Self.digest], nonces: two) { second in
@@ -298,7 +298,7 @@ struct SchemesTests {
             ServerAuthentication(
                 realm: "a",
                 schemes: [.digest(password: { _ in nil })],
-                nonces: DigestNonces(key: Array("too short".utf8))
+                nonces: DigestNonceOptions(key: Array("too short".utf8))
             ),
         ]
     )
@@ -313,7 +313,7 @@ struct SchemesTests {
 
     @Test("nothing of a server's authentication shows in a dump")
     func silence() {
-        let nonces = DigestNonces(key: Array("a secret of this cluster".utf8))
+        let nonces = DigestNonceOptions(key: Array("a secret of this cluster".utf8))
         let authentication = ServerAuthentication(realm: "desk", schemes: [Self.digest], nonces: nonces)
         var dumped = ""
         dump(nonces, to: &dumped)

@@ -35,7 +35,7 @@ struct MessagePrinter: Sendable {
     }
 
     /// The socket is open: where to and what was agreed on, for who watches; the content of a 201 for everyone.
-    func opened(_ negotiation: Negotiation) {
+    func opened(_ negotiation: HandshakeSummary) {
         if isWatched { note("connected to \(negotiation.url.redacted)\(LadderStep.summary(negotiation))") }
         guard !json, negotiation.status == 201, let content = negotiation.response?.body, content.readableBytes > 0
         else { return }

@@ -53,7 +53,7 @@ struct DemoJourney: Sendable {
         return configuration
     }
 
-    private func check(_ negotiation: Negotiation) throws {
+    private func check(_ negotiation: HandshakeSummary) throws {
         try expect(negotiation.status == 101, "the extended handshake completed with 101")
         try expect(negotiation.redirects.count == 1, "one redirect was followed")
         try expect(negotiation.challenges == 1, "one challenge was answered")

@@ -156,7 +156,7 @@ enum Events {
         return .object(object)
     }
 
-    private static func fill(_ object: inout JSONObject, _ negotiation: Negotiation) {
+    private static func fill(_ object: inout JSONObject, _ negotiation: HandshakeSummary) {
         object.set("url", negotiation.url.redacted)
         object.set("subprotocol", negotiation.subprotocol.map { Redaction.subprotocol($0) })
         object.set(

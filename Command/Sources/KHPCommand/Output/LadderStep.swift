@@ -80,7 +80,7 @@ struct LadderStep: Sendable, Equatable {
     }
 
     /// `: subprotocol amqp, x-kaazing-handshake completed with 101`.
-    static func summary(_ negotiation: Negotiation) -> String {
+    static func summary(_ negotiation: HandshakeSummary) -> String {
         var parts: [String] = []
         if let subprotocol = negotiation.subprotocol {
             parts.append("subprotocol \(Redaction.subprotocol(subprotocol))")

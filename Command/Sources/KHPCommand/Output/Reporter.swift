@@ -70,7 +70,7 @@ final class Reporter: Sendable {
     }
 
     /// The extensions and subprotocols that were asked for and not granted.
-    private func missing(_ negotiation: Negotiation) -> String? {
+    private func missing(_ negotiation: HandshakeSummary) -> String? {
         let missing = options.extensions.filter { name in !negotiation.extensions.contains { $0.name == name } }
         return missing.isEmpty ? nil : "asked for, not agreed on: " + missing.joined(separator: ", ")
     }

@@ -203,14 +203,14 @@ struct AccessOptions: ParsableArguments {
         }
     }
 
-    private func nonces() throws -> DigestNonces {
-        guard let nonceKey else { return DigestNonces() }
+    private func nonces() throws -> DigestNonceOptions {
+        guard let nonceKey else { return DigestNonceOptions() }
         var key = try FileArgument.bytes(nonceKey, option: "--nonce-key")
         // An editor ends a file with a line break, which another node's editor may not.
         while let last = key.last, last == 0x0A || last == 0x0D { key.removeLast() }
         guard key.count >= 16 else {
             throw CommandFailure.usage("the file `\(nonceKey)` of --nonce-key holds less than 16 bytes")
         }
-        return DigestNonces(key: key)
+        return DigestNonceOptions(key: key)
     }
 }

@@ -72,7 +72,7 @@ extension FuzzTarget {
                 if answer == 401 { fields[.wwwAuthenticate] = "Basic realm=\"a\"" }
                 if answer == 302 { fields[.location] = "/elsewhere" }
                 let answer = HandshakeResponse(status: answer, headers: fields)
-                let negotiated = Negotiated(subprotocol: request.subprotocols.first)
+                let negotiated = Agreement(subprotocol: request.subprotocols.first)
                 take(machine.respond(answer, negotiated: negotiated, date: date, now: now))
             case .sendContinue: service.isContinued = true
             case .refuse(let message, let code, _):
@@ -109,7 +109,7 @@ extension FuzzTarget {
         var cuts = input.cuts()
         let hasBody = input.flag()
         guard let url = try? WebSocketURL("ws://localhost:8001/echo"),
-            let extensions = try? ExtensionNegotiation([NamedExtension("x-one"), PerMessageDeflate()])
+            let extensions = try? OfferedExtensions([NamedExtension("x-one"), PerMessageDeflate()])
         else { return check(false, "these are our own") }
         let plan = ExtendedClientPlan(
             url: url,

@@ -66,7 +66,7 @@ extension FuzzTarget {
         let supported: [any WebSocketExtension] = [
             PerMessageDeflate(), KaazingIdleTimeout(timeout: .seconds(1)), KaazingPingPong(),
         ]
-        guard let chosen = try? ExtensionNegotiation.choose(from: offers, supported: supported, layer: .opening) else {
+        guard let chosen = try? OfferedExtensions.choose(from: offers, supported: supported, layer: .opening) else {
             return check(false, "no extension of ours refuses a handshake")
         }
         check(Set(chosen.map(\.name)).count == chosen.count, "one extension is chosen twice")
@@ -78,7 +78,7 @@ extension FuzzTarget {
             _ = known.makeFrameTransform(role: .server, parameters: item.parameters)
         }
         // The same as a server's answer.
-        var negotiation = try? ExtensionNegotiation(supported)
+        var negotiation = try? OfferedExtensions(supported)
         if (try? negotiation?.take(offers, layer: .opening)) != nil {
             check(negotiation?.negotiated.count ?? 0 <= supported.count, "more than was asked for")
         }
