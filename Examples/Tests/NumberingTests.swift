@@ -8,7 +8,7 @@ import Testing
 
 @Suite struct NumberingTests {
     @Test func applicationsSeeNoNumbers() throws {
-        var pipe = try ConnectionPipe(
+        let pipe = try ConnectionPipe(
             client: .init(extensions: [Numbering(from: 100)]),
             server: .init(extensions: [Numbering()])
         )
@@ -21,7 +21,7 @@ import Testing
     }
 
     @Test func anOfferWithoutANumberIsDeclined() throws {
-        var pipe = try ConnectionPipe(
+        let pipe = try ConnectionPipe(
             client: .init(extensions: [NamedExtension("x-number")]),
             server: .init(extensions: [Numbering()])
         )
@@ -31,7 +31,7 @@ import Testing
     @Test func aMessageWithoutItsNumberEndsTheConnection() throws {
         // This client agrees on the extension and then does nothing about it.
         let silent = NamedExtension("x-number", parameters: ["from": "1"])
-        var pipe = try ConnectionPipe(client: .init(extensions: [silent]), server: .init(extensions: [Numbering()]))
+        let pipe = try ConnectionPipe(client: .init(extensions: [silent]), server: .init(extensions: [Numbering()]))
         _ = try pipe.open()
         try pipe.send(.text("hello"), from: .client)
         #expect(pipe.takeMessages(at: .server).isEmpty)

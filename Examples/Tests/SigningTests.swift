@@ -12,7 +12,7 @@ import Testing
     private static let key = [UInt8](repeating: 7, count: 32)
 
     @Test func applicationsSeeNoSignatures() throws {
-        var pipe = try ConnectionPipe(
+        let pipe = try ConnectionPipe(
             client: .init(extensions: [Signing(key: Self.key), PerMessageDeflate()]),
             server: .init(extensions: [Signing(key: Self.key), PerMessageDeflate()])
         )
@@ -26,7 +26,7 @@ import Testing
     }
 
     @Test func anotherKeyIsNoKey() throws {
-        var pipe = try ConnectionPipe(
+        let pipe = try ConnectionPipe(
             client: .init(extensions: [Signing(key: [1])]),
             server: .init(extensions: [Signing(key: Self.key)])
         )

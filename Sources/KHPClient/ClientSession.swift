@@ -56,7 +56,7 @@ final class ClientSession: ConnectionDelegate {
             self.steps.yield(.challenge(response, layer))
         case .opened(var negotiation):
             self.cookies.keep(of: &negotiation)
-            let inbox = Inbox(limits: handler.connection.settings.limits)
+            let inbox = Inbox(limits: handler.connection.configuration.limits)
             let application = self.makeMessageHandler?()
             handler.deliver(to: application.map { .handler($0) } ?? .inbox(inbox))
             let address = self.channel.remoteAddress

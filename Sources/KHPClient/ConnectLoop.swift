@@ -273,17 +273,18 @@ struct ConnectLoop {
         steps: AsyncStream<ClientSession.Step>.Continuation
     ) throws -> HopHandler {
         let configuration = self.configuration
-        var settings = Connection.Settings()
+        var settings = ConnectionSettings()
         settings.limits = configuration.limits.ofConnection
         settings.timeouts = configuration.timeouts.ofConnection
         settings.keepAlive = configuration.keepAlive
         settings.delivery = configuration.delivery
         settings.isObserved = configuration.observe != nil
+        let connection = ConnectionConfiguration(settings)
         var generator = SystemRandomNumberGenerator()
         let handler = HopHandler(
             plan: plan.withKeys(using: &generator),
             key: AcceptKey.makeKey(using: &generator),
-            settings: settings,
+            configuration: connection,
             deadline: self.deadline,
             info: self.info,
             steps: steps,
@@ -291,7 +292,7 @@ struct ConnectLoop {
             observer: configuration.observe,
             makeMessageHandler: self.makeMessageHandler
         )
-        _ = try Connection(client: handler.plan, settings: settings, key: handler.key, deadline: nil, now: .now())
+        _ = try Connection(client: handler.plan, configuration: connection, key: handler.key, deadline: nil, now: .now())
         return handler
     }
 

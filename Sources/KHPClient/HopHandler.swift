@@ -8,7 +8,7 @@ struct HopHandler: Sendable {
     let plan: ClientPlan
     /// The key of the opening request.
     let key: String
-    let settings: Connection.Settings
+    let configuration: ConnectionConfiguration
     /// The end of the whole connect.
     let deadline: NIODeadline
     let info: ConnectionInfo
@@ -21,7 +21,7 @@ struct HopHandler: Sendable {
     func make(on channel: any Channel) throws -> ConnectionHandler {
         let connection = try Connection(
             client: self.plan,
-            settings: self.settings,
+            configuration: self.configuration,
             key: self.key,
             deadline: self.deadline,
             now: .now()

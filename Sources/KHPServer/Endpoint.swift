@@ -158,12 +158,12 @@ final class ServedEndpoint: Sendable {
     let origins: OriginPolicy
     let extendedHandshake: ServerExtendedHandshake
     let kaazingLegacy: Bool
-    let limits: KHPProtocol.Limits?
-    let delivery: MessageDelivery
+    /// The listener's, with the endpoint's own limits.
+    let configuration: ConnectionConfiguration
     let respond: (@Sendable (HandshakeRequest) async -> HandshakeResponse)?
     let application: Endpoint.Application
 
-    init(_ endpoint: Endpoint, in server: WebSocketServer.Configuration) {
+    init(_ endpoint: Endpoint, _ listener: ConnectionConfiguration) {
         self.dialects = endpoint.dialects
         self.answersBeforeKeys = endpoint.answersBeforeKeys
         self.subprotocols = endpoint.subprotocols
@@ -174,8 +174,10 @@ final class ServedEndpoint: Sendable {
         self.origins = endpoint.origins
         self.extendedHandshake = endpoint.extendedHandshake
         self.kaazingLegacy = endpoint.kaazingLegacy
-        self.limits = endpoint.limits.map { $0.applied(to: server.limits.ofConnection) }
-        self.delivery = endpoint.delivery
+        self.configuration = listener.with(
+            limits: endpoint.limits.map { $0.applied(to: listener.limits) },
+            delivery: endpoint.delivery
+        )
         self.respond = endpoint.respond
         self.application = endpoint.application
     }

@@ -165,8 +165,7 @@ final class ServerSession: ConnectionDelegate {
         }
         plan.sessionLifetime = endpoint.sessionLifetime
         plan.principal = self.principal
-        plan.limits = endpoint.limits
-        plan.delivery = endpoint.delivery
+        plan.configuration = endpoint.configuration
         plan.kaazingLegacy = endpoint.kaazingLegacy
         handler.connection.acceptOpening(request, plan, response: response, now: .now())
         handler.proceed()
@@ -356,7 +355,7 @@ final class ServerSession: ConnectionDelegate {
             self.server.opened(self.entry)
             application.opened(EventLoopSocket(handler))
         case .task(let run):
-            let inbox = Inbox(limits: handler.connection.settings.limits)
+            let inbox = Inbox(limits: handler.connection.configuration.limits)
             handler.connection.holdsClose = true
             handler.deliver(to: .inbox(inbox))
             let socket = WebSocket(

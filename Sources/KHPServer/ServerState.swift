@@ -10,8 +10,8 @@ import Synchronization
 final class ServerState: Sendable {
     let configuration: WebSocketServer.Configuration
     let hosts: HostPolicy
-    /// All that some endpoint speaks.
-    let dialects: [Dialect]
+    /// The configuration of a connection whose endpoint is not known yet.
+    let connection: ConnectionConfiguration
     private let endpoints: [String: ServedEndpoint]
 
     /// A connection's place. Unchecked: what changes is touched under the registry's lock only.
@@ -79,6 +79,9 @@ final class ServerState: Sendable {
             )
         )
         self.hosts = try configuration.allowedHosts.map { try HostPolicy.allowing($0) } ?? .any
+        let dialects = Dialect.all.filter { dialect in endpoints.contains { $0.dialects.contains(dialect) } }
+        let connection = Self.connection(configuration, dialects)
+        self.connection = connection
         var table: [String: ServedEndpoint] = [:]
         for endpoint in endpoints {
             guard endpoint.path.hasPrefix("/") else {
@@ -93,7 +96,7 @@ final class ServerState: Sendable {
             }
             try Subprotocols.validate(endpoint.subprotocols)
             _ = try OfferedExtensions(endpoint.extensions)
-            guard table.updateValue(ServedEndpoint(endpoint, in: configuration), forKey: endpoint.path) == nil else {
+            guard table.updateValue(ServedEndpoint(endpoint, connection), forKey: endpoint.path) == nil else {
                 throw WebSocketError(.invalidArgument, "There are two endpoints at \(endpoint.path).")
             }
         }
@@ -104,7 +107,20 @@ final class ServerState: Sendable {
                 "clients of dialects before RFC 6455 do not mask what they send; serve them over TLS"
             )
         }
-        self.dialects = Dialect.all.filter { dialect in endpoints.contains { $0.dialects.contains(dialect) } }
+    }
+
+    private static func connection(
+        _ configuration: WebSocketServer.Configuration,
+        _ dialects: [Dialect]
+    ) -> ConnectionConfiguration {
+        var settings = ConnectionSettings()
+        settings.limits = configuration.limits.ofConnection
+        settings.timeouts = configuration.timeouts.ofConnection
+        settings.keepAlive = configuration.keepAlive
+        settings.isObserved = configuration.observe != nil
+        settings.dialects = dialects
+        settings.date = DateHeader.now
+        return ConnectionConfiguration(settings)
     }
 
     var usesTLS: Bool { self.configuration.tls != nil }

@@ -101,14 +101,6 @@ public final class WebSocketServer: Service, Sendable {
         let tls = try state.configuration.tls.map { configuration in
             try NIOSSLContext(configuration: configuration.decidedForServer)
         }
-        var settings = Connection.Settings()
-        settings.limits = state.configuration.limits.ofConnection
-        settings.timeouts = state.configuration.timeouts.ofConnection
-        settings.keepAlive = state.configuration.keepAlive
-        settings.isObserved = state.isObserved
-        settings.dialects = state.dialects
-        settings.date = DateHeader.now
-        let shared = settings
         // Accepted sockets inherit TCP_NODELAY from the listener, where the bootstrap sets it.
         let bootstrap = ServerBootstrap(group: self.eventLoopGroup)
             .serverChannelOption(.backlog, value: 4096)
@@ -116,7 +108,7 @@ public final class WebSocketServer: Service, Sendable {
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let acceptor = Acceptor {
-                        Self.setUp($0, state: state, settings: shared, tls: tls)
+                        Self.setUp($0, state: state, tls: tls)
                     } cannotAccept: { error in
                         state.log(.notice, "cannot accept connections", ["error": "\(error)"])
                     }
@@ -139,7 +131,6 @@ public final class WebSocketServer: Service, Sendable {
     private static func setUp(
         _ channel: any Channel,
         state: ServerState,
-        settings: Connection.Settings,
         tls: NIOSSLContext?
     ) -> Bool {
         guard let entry = state.enter(channel.remoteAddress) else {
@@ -157,7 +148,7 @@ public final class WebSocketServer: Service, Sendable {
         channel.closeFuture.whenComplete { _ in state.closed(entry) }
         let session = ServerSession(server: state, channel: channel, entry: entry)
         let handler = ConnectionHandler(
-            connection: Connection(server: settings, isSecure: tls != nil, now: .now()),
+            connection: Connection(server: state.connection, isSecure: tls != nil, now: .now()),
             delegate: session,
             eventLoop: channel.eventLoop,
             usesTLS: tls != nil
@@ -165,8 +156,8 @@ public final class WebSocketServer: Service, Sendable {
         state.attach(handler, entry)
         do {
             try channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
-            let low = settings.limits.sendBufferLowMark
-            let high = settings.limits.sendBufferHighMark
+            let low = state.configuration.limits.sendBufferLowMark
+            let high = state.configuration.limits.sendBufferHighMark
             if low != 32 * 1024 || high != 64 * 1024 {
                 // Other than SwiftNIO's own.
                 try channel.syncOptions?.setOption(.writeBufferWaterMark, value: .init(low: low, high: high))

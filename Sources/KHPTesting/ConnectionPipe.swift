@@ -8,7 +8,7 @@ import NIOCore
 /// For tests of extensions and of what two sides agree on:
 ///
 /// ```swift
-/// var pipe = try ConnectionPipe(
+/// let pipe = try ConnectionPipe(
 ///     client: .init(extensions: [Numbering(from: 100)]),
 ///     server: .init(extensions: [Numbering()])
 /// )
@@ -19,7 +19,7 @@ import NIOCore
 /// try pipe.send(.text("hello"), from: .client)
 /// #expect(pipe.takeMessages(at: .server) == [.text("hello")])
 /// ```
-public struct ConnectionPipe {
+public final class ConnectionPipe {
     /// The client's wishes.
     public struct Client: Sendable {
         /// Where it connects to.
@@ -87,8 +87,8 @@ public struct ConnectionPipe {
 
     private let server: Server
     private let dialect: Dialect
-    private var clientSide: DrivenConnection
-    private var serverSide: DrivenConnection
+    private let clientSide: DrivenConnection
+    private let serverSide: DrivenConnection
     private var clientIsTold = false
     private var serverIsTold = false
 
@@ -109,13 +109,13 @@ public struct ConnectionPipe {
         plan.requiredExtensions = client.requiredExtensions
         plan.extendedHandshake = client.extendedHandshake
         plan.extendedHeaders = client.extendedHeaders
-        var settings = Connection.Settings()
+        var settings = ConnectionSettings()
         settings.date = { Transcript.Constants.date }
         settings.limits.messages = client.messages
         settings.delivery = client.delivery
         let connection = try Connection(
             client: plan,
-            settings: settings,
+            configuration: ConnectionConfiguration(settings),
             key: Transcript.Constants.key,
             masks: FixedMask(),
             deadline: nil,
@@ -128,7 +128,10 @@ public struct ConnectionPipe {
         self.server = server
         self.clientSide = DrivenConnection(connection, now: now)
         let isSecure = plan.url.isSecure
-        self.serverSide = DrivenConnection(Connection(server: settings, isSecure: isSecure, now: now), now: now)
+        self.serverSide = DrivenConnection(
+            Connection(server: ConnectionConfiguration(settings), isSecure: isSecure, now: now),
+            now: now
+        )
     }
 
     // MARK: What can be done
@@ -136,7 +139,7 @@ public struct ConnectionPipe {
     /// Completes both handshakes.
     /// - Returns: what each side has agreed on.
     /// - Throws: the client's error, or else the server's, where they cannot be completed.
-    public mutating func open() throws(WebSocketError) -> (client: HandshakeSummary, server: HandshakeSummary) {
+    public func open() throws(WebSocketError) -> (client: HandshakeSummary, server: HandshakeSummary) {
         self.pump()
         guard let client = self.clientSide.opened, let server = self.serverSide.opened else {
             throw self.clientSide.failure ?? self.serverSide.failure
@@ -147,18 +150,18 @@ public struct ConnectionPipe {
 
     /// Sends a message and hands it over.
     /// - Throws: ``WebSocketError/Code/closed`` when that side is closing or closed, and what an extension refuses.
-    public mutating func send(_ message: WebSocketMessage, from role: Role) throws(WebSocketError) {
-        let side = role == .client ? \Self.clientSide : \Self.serverSide
-        try self[keyPath: side].connection.send(message, now: self[keyPath: side].now)
-        self[keyPath: side].run()
+    public func send(_ message: WebSocketMessage, from role: Role) throws(WebSocketError) {
+        let side = role == .client ? self.clientSide : self.serverSide
+        try side.connection.send(message, now: side.now)
+        side.run()
         self.pump()
     }
 
     /// The messages that have reached one side since the last call.
-    public mutating func takeMessages(at role: Role) -> [WebSocketMessage] {
-        let side = role == .client ? \Self.clientSide : \Self.serverSide
-        defer { self[keyPath: side].received = [] }
-        return self[keyPath: side].received.map { message in
+    public func takeMessages(at role: Role) -> [WebSocketMessage] {
+        let side = role == .client ? self.clientSide : self.serverSide
+        defer { side.received = [] }
+        return side.received.map { message in
             switch message.kind {
             case .text: .text(String(buffer: message.payload))
             case .binary: .binary(message.payload)
@@ -167,14 +170,14 @@ public struct ConnectionPipe {
     }
 
     /// Begins the closing handshake and lets it run to its end.
-    public mutating func close(
+    public func close(
         from role: Role,
         code: WebSocketCloseCode = .normalClosure,
         reason: String = ""
     ) {
-        let side = role == .client ? \Self.clientSide : \Self.serverSide
-        self[keyPath: side].connection.close(code: code, reason: reason, now: self[keyPath: side].now)
-        self[keyPath: side].run()
+        let side = role == .client ? self.clientSide : self.serverSide
+        side.connection.close(code: code, reason: reason, now: side.now)
+        side.run()
         self.pump()
     }
 
@@ -184,7 +187,7 @@ public struct ConnectionPipe {
     }
 
     /// Lets time pass on both sides: deadlines, pings, idle times.
-    public mutating func advance(by duration: Duration) {
+    public func advance(by duration: Duration) {
         self.clientSide.advance(by: TimeAmount(duration))
         self.serverSide.advance(by: TimeAmount(duration))
         self.pump()
@@ -192,12 +195,12 @@ public struct ConnectionPipe {
 
     // MARK: Handing over
 
-    private mutating func pump() {
+    private func pump() {
         repeat {
             self.decide()
-            self.bytesFromClient += Self.move(from: &self.clientSide, to: &self.serverSide, by: self.readBytes)
+            self.bytesFromClient += Self.move(from: self.clientSide, to: self.serverSide, by: self.readBytes)
             self.decide()
-            self.bytesFromServer += Self.move(from: &self.serverSide, to: &self.clientSide, by: self.readBytes)
+            self.bytesFromServer += Self.move(from: self.serverSide, to: self.clientSide, by: self.readBytes)
             if self.clientSide.hasEnded, !self.serverIsTold {
                 self.serverIsTold = true
                 self.serverSide.endInput()
@@ -210,8 +213,8 @@ public struct ConnectionPipe {
     }
 
     private static func move(
-        from one: inout DrivenConnection,
-        to other: inout DrivenConnection,
+        from one: DrivenConnection,
+        to other: DrivenConnection,
         by size: Int?
     ) -> Int {
         var bytes = one.output
@@ -225,7 +228,7 @@ public struct ConnectionPipe {
         return count
     }
 
-    private mutating func decide() {
+    private func decide() {
         let now = self.serverSide.now
         if let request = self.serverSide.openingRequest {
             self.serverSide.openingRequest = nil
@@ -234,7 +237,6 @@ public struct ConnectionPipe {
             plan.dialects = [self.dialect]
             plan.subprotocols = self.server.subprotocols
             plan.extensions = self.server.extensions
-            plan.delivery = self.server.delivery
             if !plan.extended, self.server.extendedHandshake == .required {
                 self.serverSide.connection.refuseOpening(Refusal(400, "x-kaazing-handshake is required."), now: now)
             } else {

@@ -1,10 +1,10 @@
-// Drives one `Connection` without a transport: bytes and virtual time in, bytes and what happened out. A value, so
-// that a test can go on from the same place many times.
+// Drives one `Connection` without a transport: bytes and virtual time in, bytes and what happened out. A test that goes
+// on from the same place many times takes a `copy()`.
 
 import KHPProtocol
 import NIOCore
 
-struct DrivenConnection {
+final class DrivenConnection {
     var connection: Connection
     var now: NIODeadline
     /// The bytes that the connection has written and nobody has taken yet.
@@ -32,22 +32,42 @@ struct DrivenConnection {
         self.run()
     }
 
+    private init(copying other: DrivenConnection) {
+        self.connection = other.connection.copy()
+        self.now = other.now
+        self.output = other.output
+        self.received = other.received
+        self.opened = other.opened
+        self.failure = other.failure
+        self.closed = other.closed
+        self.hop = other.hop
+        self.established = other.established
+        self.challenge = other.challenge
+        self.openingRequest = other.openingRequest
+        self.extendedRequest = other.extendedRequest
+        self.plainRequest = other.plainRequest
+        self.partial = other.partial
+    }
+
+    /// Goes on from the same place.
+    func copy() -> DrivenConnection { DrivenConnection(copying: self) }
+
     var hasEnded: Bool { self.closed != nil }
 
-    mutating func feed(_ bytes: ByteBuffer) {
+    func feed(_ bytes: ByteBuffer) {
         guard !self.hasEnded, bytes.readableBytes > 0 else { return }
         self.connection.receive(bytes, now: self.now)
         self.run()
     }
 
-    mutating func endInput() {
+    func endInput() {
         guard !self.hasEnded else { return }
         self.connection.inputClosed(now: self.now)
         self.run()
     }
 
     /// Lets time pass, stopping at each deadline on the way.
-    mutating func advance(by amount: TimeAmount) {
+    func advance(by amount: TimeAmount) {
         let target = self.now + amount
         while !self.hasEnded, let deadline = self.connection.deadline, deadline <= target {
             self.now = max(deadline, self.now)
@@ -60,7 +80,7 @@ struct DrivenConnection {
     }
 
     /// Takes what there is to do, after any call of the connection's own.
-    mutating func run() {
+    func run() {
         while !self.hasEnded, let action = self.connection.next(now: self.now) {
             switch action {
             case .message(let kind, let payload): self.received.append((kind, payload))

@@ -129,7 +129,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
             let haveTasksRun = self.executor.endBurst()
             self.isBursting = false
             // Sending a message leaves nothing else to do.
-            if haveTasksRun, self.hasMoreToDo || self.connection.settings.isObserved { self.drive() }
+            if haveTasksRun, self.hasMoreToDo || self.connection.isObserved { self.drive() }
         }
         self.flush()
         // Only here, where the channel is about to read again: most pauses are over by then.

@@ -270,7 +270,7 @@ struct PlacesTests {
         if isActive { try await channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)) }
         try await channel.testingEventLoop.executeInContext {
             let handler = ConnectionHandler(
-                connection: Connection(server: Connection.Settings(), isSecure: false, now: .now()),
+                connection: Connection(server: ConnectionConfiguration(), isSecure: false, now: .now()),
                 delegate: ServerSession(server: state, channel: channel, entry: entry),
                 eventLoop: channel.eventLoop,
                 usesTLS: false

@@ -64,7 +64,7 @@ private final class Accepting: ConnectionDelegate {
             handler.connection.acceptOpening(request, self.plan, now: .now())
             handler.proceed()
         case .opened(let negotiation):
-            let inbox = Inbox(limits: handler.connection.settings.limits)
+            let inbox = Inbox(limits: handler.connection.configuration.limits)
             handler.connection.holdsClose = true
             handler.deliver(to: .inbox(inbox))
             let socket = WebSocket(handler: handler, inbox: inbox, negotiated: negotiation, address: nil)
@@ -82,18 +82,17 @@ private final class Accepting: ConnectionDelegate {
 func withServedSocket(
     extensions: [any WebSocketExtension] = [],
     offer: String? = nil,
-    _ configure: (inout Connection.Settings) -> Void = { _ in },
+    _ configure: (inout ConnectionSettings) -> Void = { _ in },
     body: (ServedSocket) async throws -> Void
 ) async throws {
-    var settings = Connection.Settings()
+    var settings = ConnectionSettings()
     configure(&settings)
-    let shared = settings
+    let shared = ConnectionConfiguration(settings)
     let group = MultiThreadedEventLoopGroup.singleton
     let opened = group.any().makePromise(of: Opened.self)
     let accepted = group.any().makePromise(of: (any Channel).self)
     var plan = EndpointPlan()
     plan.extensions = extensions
-    plan.delivery = settings.delivery
     let agreed = plan
     let listener = try await ServerBootstrap(group: group)
         .childChannelOption(.allowRemoteHalfClosure, value: true)

@@ -55,14 +55,14 @@ struct SimulatedScenario {
         self.faultRole = Bool.random(using: &generator) ? .client : .server
     }
 
-    var settings: Connection.Settings {
-        var settings = Connection.Settings()
+    var configuration: ConnectionConfiguration {
+        var settings = ConnectionSettings()
         settings.delivery = self.delivery
         settings.isObserved = self.isObserved
         settings.dialects = [self.dialect]
         if !self.hasPings { settings.keepAlive.pingInterval = nil }
         settings.keepAlive.idleTimeout = self.idle
-        return settings
+        return ConnectionConfiguration(settings)
     }
 
     func plan(_ generator: inout SeededGenerator) throws(WebSocketError) -> ClientPlan {
@@ -80,7 +80,6 @@ struct SimulatedScenario {
         plan.dialects = [self.dialect]
         plan.extended = request.offersExtendedHandshake && self.serverExtended
         plan.subprotocols = ["amqp"]
-        plan.delivery = self.delivery
         if self.compresses { plan.extensions = [PerMessageDeflate()] }
         return plan
     }

@@ -35,14 +35,14 @@ struct SimulatedWorld {
             .client,
             try Connection(
                 client: plan,
-                settings: scenario.settings,
+                configuration: scenario.configuration,
                 key: "dGhlIHNhbXBsZSBub25jZQ==",
                 masks: CountedMasks(),
                 deadline: now + .seconds(30),
                 now: now
             )
         )
-        self.server = SimulatedSide(.server, Connection(server: scenario.settings, isSecure: false, now: now))
+        self.server = SimulatedSide(.server, Connection(server: scenario.configuration, isSecure: false, now: now))
         self.generator = generator
         for role in [Role.client, .server] {
             self[role].connection.transportUp(now: now)

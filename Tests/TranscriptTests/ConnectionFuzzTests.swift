@@ -164,7 +164,7 @@ import Testing
         var (opened, failed) = (0, 0)
         for round in 0..<rounds {
             let stage = stages[round % stages.count]
-            var play = stage.play
+            var play = stage.play.copy()
             _ = play.takeOutput()
             func fail(_ message: String) {
                 Issue.record("round \(round), \(stage.name) \(role) \(stage.read): \(message)")
@@ -210,7 +210,7 @@ import Testing
         #expect(stages.count >= 4)
         for stage in stages {
             for kind in kinds {
-                var play = stage.play
+                var play = stage.play.copy()
                 let burst = ByteBuffer(bytes: Array(repeatElement(kind, count: 16_384 / kind.count).joined()))
                 var said = 0
                 for _ in 0..<32 {

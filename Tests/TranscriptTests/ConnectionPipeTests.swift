@@ -25,7 +25,7 @@ private struct Reversing: WebSocketExtension {
 @Suite struct ConnectionPipeTests {
     @Test("both sides agree, messages pass the extension, both close cleanly", arguments: [nil, 1, 5])
     func conversation(_ readBytes: Int?) throws {
-        var pipe = try ConnectionPipe(
+        let pipe = try ConnectionPipe(
             client: .init(subprotocols: ["stomp", "amqp"], extensions: [Reversing(), NamedExtension("x-none")]),
             server: .init(subprotocols: ["amqp"], extensions: [Reversing()])
         )
@@ -52,14 +52,14 @@ private struct Reversing: WebSocketExtension {
 
     @Test("plain WebSocket, and none where one side insists (KHP-O4, KHP-O5)")
     func plain() throws {
-        var plain = try ConnectionPipe(client: .init(extendedHandshake: .off))
+        let plain = try ConnectionPipe(client: .init(extendedHandshake: .off))
         #expect(try plain.open().client.status == nil)
-        var required = try ConnectionPipe(
+        let required = try ConnectionPipe(
             client: .init(extendedHandshake: .required),
             server: .init(extendedHandshake: .off)
         )
         #expect(throws: WebSocketError.self) { try required.open() }
-        var insisting = try ConnectionPipe(
+        let insisting = try ConnectionPipe(
             client: .init(extendedHandshake: .off),
             server: .init(extendedHandshake: .required)
         )
@@ -68,7 +68,7 @@ private struct Reversing: WebSocketExtension {
 
     @Test("time passes without waiting: pings keep it alive")
     func time() throws {
-        var pipe = try ConnectionPipe()
+        let pipe = try ConnectionPipe()
         _ = try pipe.open()
         let before = pipe.bytesFromClient
         for _ in 0..<10 { pipe.advance(by: .seconds(15)) }
@@ -80,7 +80,7 @@ private struct Reversing: WebSocketExtension {
     func chunks() throws {
         var server = ConnectionPipe.Server()
         server.delivery = .chunks
-        var pipe = try ConnectionPipe(server: server)
+        let pipe = try ConnectionPipe(server: server)
         pipe.readBytes = 3
         _ = try pipe.open()
         try pipe.send(.text("a longer text"), from: .client)

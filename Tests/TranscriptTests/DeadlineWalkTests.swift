@@ -14,7 +14,7 @@ import Testing
         for stage in stages {
             for late in [TimeAmount.nanoseconds(0), .seconds(25), .hours(3)] {
                 for isClosing in [false, true] {
-                    var play = stage.play
+                    var play = stage.play.copy()
                     if isClosing { play.act { $0.close(code: .goingAway, reason: "", now: $1) } }
                     var offset = late
                     for wakeUp in 0..<60 where !play.hasEnded {

@@ -126,7 +126,7 @@ struct HostilePeerTests {
         var generator = Generator(state: UInt64(place.read) << 8 | (role == .client ? 1 : 2))
         var (opened, failed) = (0, 0)
         for round in 0..<Self.count {
-            var play = stage.play
+            var play = stage.play.copy()
             var bytes = Self.string(place, role, scripted: scripted, &generator)
             func fail(_ message: String) {
                 let told = ByteBuffer(bytes: bytes.prefix(400)).hexDump(format: .compact)

@@ -21,22 +21,27 @@ enum Handshakes {
         return plan
     }()
 
+    private static let configuration: ConnectionConfiguration = {
+        var settings = ConnectionSettings()
+        settings.date = { "Sun, 06 Nov 1994 08:49:37 GMT" }
+        return ConnectionConfiguration(settings)
+    }()
+
     private static func handshake(_ policy: ExtendedHandshakePolicy) -> Int {
         let now = NIODeadline.uptimeNanoseconds(1)
         var plan = Self.plan
         plan.extendedHandshake = policy
-        var settings = Connection.Settings()
-        settings.date = { "Sun, 06 Nov 1994 08:49:37 GMT" }
+        let configuration = Self.configuration
         guard
             var client = try? Connection(
                 client: plan,
-                settings: settings,
+                configuration: configuration,
                 key: "dGhlIHNhbXBsZSBub25jZQ==",
                 deadline: nil,
                 now: now
             )
         else { return 0 }
-        var server = Connection(server: settings, isSecure: false, now: now)
+        var server = Connection(server: configuration, isSecure: false, now: now)
         client.start(now: now)
         server.start(now: now)
         var opened = 0

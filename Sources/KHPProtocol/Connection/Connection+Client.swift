@@ -83,8 +83,8 @@ package struct OpeningReplay: Sendable {
     }
 }
 
-/// The machines of a client's two handshakes.
-struct ClientHandshakes {
+/// The machines of a client's two handshakes. A class, since an open connection has no use for so much.
+final class ClientHandshakes {
     var plan: ClientPlan
     var opening: OpeningClient?
     var extended: ExtendedClient?
@@ -99,6 +99,24 @@ struct ClientHandshakes {
     var awaitsContent = false
     /// The proof that the answer to the last extended request owes.
     var proof: DigestProof?
+
+    init(plan: ClientPlan) {
+        self.plan = plan
+    }
+
+    /// Goes on from the same place, for ``Connection/copy()``.
+    func copy() -> ClientHandshakes {
+        let copy = ClientHandshakes(plan: self.plan)
+        copy.opening = self.opening
+        copy.extended = self.extended
+        copy.result = self.result
+        copy.challengedAt = self.challengedAt
+        copy.openingChallenge = self.openingChallenge
+        copy.isSpoiled = self.isSpoiled
+        copy.awaitsContent = self.awaitsContent
+        copy.proof = self.proof
+        return copy
+    }
 
     func opening(key: String, limits: Limits) throws(WebSocketError) -> OpeningClient {
         var opening = OpeningClientPlan(
@@ -130,13 +148,13 @@ extension Connection {
     /// - Throws: `invalidArgument` for what a caller may have put wrong in the plan.
     package init(
         client plan: ClientPlan,
-        settings: Settings,
+        configuration: ConnectionConfiguration,
         key: String,
         masks: any MaskSource = SystemMasks(),
         deadline: NIODeadline?,
         now: NIODeadline
     ) throws(WebSocketError) {
-        self.init(role: .client, settings: settings, masks: masks, now: now)
+        self.init(role: .client, configuration: configuration, masks: masks, now: now)
         if plan.extendedHandshake != .off { self.legacy = KaazingLegacy(query: plan.openingURL.query) }
         if plan.dialect.opening != .acceptKey {
             // Nothing but the extended handshake can negotiate extensions there.
@@ -148,9 +166,9 @@ extension Connection {
                 "The extension \(quoted(name)) is required, but not among those to ask for."
             )
         }
-        var client = ClientHandshakes(plan: plan)
+        let client = ClientHandshakes(plan: plan)
         if !plan.extensions.isEmpty { client.plan.extensions = plan.extensions.map { $0.forConnection(.client) } }
-        client.opening = try client.opening(key: key, limits: settings.limits)
+        client.opening = try client.opening(key: key, limits: configuration.limits)
         // R-U2: what is sent later only is checked now as well.
         let extended = ExtendedClientPlan(
             url: plan.url,
@@ -287,7 +305,7 @@ extension Connection {
                 self.client?.openingChallenge = response
                 self.client?.challengedAt = now
                 self.totalDeadline = nil
-                self.openingDeadline = now + self.settings.waits.challenge
+                self.openingDeadline = now + self.configuration.waits.challenge
                 self.actions.append(.challenge(response, .opening))
             } else {
                 self.refuse(response, now: now)
@@ -307,12 +325,12 @@ extension Connection {
         deadline: NIODeadline,
         now: NIODeadline
     ) -> Bool {
-        guard self.phase == .opening, var client = self.client, client.challengedAt != nil else { return false }
+        guard self.phase == .opening, let client = self.client, client.challengedAt != nil else { return false }
         client.plan.authorization = replay.authorization
         client.plan.extendedAuthorization = replay.extended
         client.plan.cookies = replay.cookies
         guard !client.isSpoiled, self.inbound.readableBytes == 0, !self.isInputClosed,
-            let opening = try? client.opening(key: key, limits: self.settings.limits)
+            let opening = try? client.opening(key: key, limits: self.configuration.limits)
         else {
             self.end(clean: false)
             return false
@@ -320,9 +338,8 @@ extension Connection {
         client.opening = opening
         client.challengedAt = nil
         client.plan.challenges = replay.challenges
-        self.client = client
         self.totalDeadline = deadline
-        self.openingDeadline = now + self.settings.waits.opening
+        self.openingDeadline = now + self.configuration.waits.opening
         self.startClientOpening()
         return true
     }
@@ -402,14 +419,14 @@ extension Connection {
         switch self.role {
         case .client where self.phase == .idle:
             self.timedOut(
-                "The TLS handshake was not complete within \(self.settings.timeouts.connect.words).",
+                "The TLS handshake was not complete within \(self.configuration.timeouts.connect.words).",
                 now: now
             )
         case .client where self.client?.challengedAt != nil:
             self.timedOut("No credentials were given in time.", now: now)
         case .client:
             self.timedOut(
-                "The server did not answer the opening handshake within \(self.settings.timeouts.opening.words).",
+                "The server did not answer the opening handshake within \(self.configuration.timeouts.opening.words).",
                 now: now
             )
         case .server:

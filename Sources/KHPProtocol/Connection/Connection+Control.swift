@@ -45,7 +45,7 @@ extension Connection {
             return nil
         }
         // It may have been seen ahead of the messages before it: then its time runs already.
-        let until = self.heldClose?.until ?? now + self.settings.waits.closeHold
+        let until = self.heldClose?.until ?? now + self.configuration.waits.closeHold
         self.ahead = nil
         self.heldClose = (ClosePayload(code: code, reason: reason), until)
         return .peerClosing

@@ -32,13 +32,13 @@ extension Connection {
         case .open:
             // Behind both close frames the closing handshake's own deadline is all that counts.
             guard self.closing.canReceive else { break }
-            if let congestedSince { consider(congestedSince + self.settings.waits.stalledWrite) }
+            if let congestedSince { consider(congestedSince + self.configuration.waits.stalledWrite) }
             // Behind our close frame, that and the peer's stall.
             guard self.closing.canSend else { break }
             consider(self.keepAlive?.deadline)
             consider(self.heldClose?.until)
             consider(self.sessionEnd)
-            if let idleSince, let idle = self.settings.waits.idle { consider(idleSince + idle) }
+            if let idleSince, let idle = self.configuration.waits.idle { consider(idleSince + idle) }
             consider(self.extensions?.deadline)
         case .leaving:
             break
@@ -61,7 +61,7 @@ extension Connection {
         }
         if let deadline = self.totalDeadline, deadline <= now, self.phase != .open, self.phase != .leaving {
             if self.settleAnswer(now: now) { return }
-            self.timedOut("The connect was not complete within \(self.settings.timeouts.total.words).", now: now)
+            self.timedOut("The connect was not complete within \(self.configuration.timeouts.total.words).", now: now)
             return
         }
         switch self.phase {
@@ -79,7 +79,7 @@ extension Connection {
 
     private mutating func openTimeReached(now: NIODeadline) {
         guard self.closing.canReceive else { return }
-        if let congestedSince, congestedSince + self.settings.waits.stalledWrite <= now {
+        if let congestedSince, congestedSince + self.configuration.waits.stalledWrite <= now {
             self.hasStalled = true
             self.drop("The peer did not take any bytes for too long.", now: now)
             return
@@ -91,7 +91,7 @@ extension Connection {
             self.close(code: .policyViolation, reason: Self.sessionIsOver, now: now)
             return
         }
-        if let idleSince, let idle = self.settings.waits.idle, idleSince + idle <= now {
+        if let idleSince, let idle = self.configuration.waits.idle, idleSince + idle <= now {
             self.close(code: .goingAway, reason: "idle for too long", now: now)
             return
         }
@@ -147,7 +147,7 @@ extension Connection {
     /// How often to look whether some of it has left, while the peer does not keep up: a stalled one is then dropped at
     /// most an eighth of the time late.
     package var stallLook: TimeAmount {
-        let waits = self.settings.waits
+        let waits = self.configuration.waits
         return max(.nanoseconds(min(waits.stalledWrite.nanoseconds / 8, waits.close.nanoseconds / 4)), .milliseconds(1))
     }
 

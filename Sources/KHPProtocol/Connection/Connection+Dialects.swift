@@ -30,7 +30,10 @@ extension Connection {
             limits: Limits.extendedHandshakeMessages,
             acceptsBinary: true
         )
-        self.closing = ClosingHandshake(role: self.closingRole, timeout: min(self.settings.waits.close, .seconds(2)))
+        self.closing = ClosingHandshake(
+            role: self.closingRole,
+            timeout: min(self.configuration.waits.close, .seconds(2))
+        )
     }
 
     /// RFC 6455 leaves it to the server to end TCP first; before, whoever has seen both closing frames did (W10-9).

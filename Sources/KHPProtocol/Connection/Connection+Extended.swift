@@ -7,7 +7,7 @@ extension Connection {
     // MARK: Both roles
 
     mutating func advanceExtended(now: NIODeadline) {
-        let date = self.role == .server ? self.settings.date() : ""
+        let date = self.role == .server ? self.configuration.date() : ""
         do throws(FrameViolation) {
             while self.phase == .extended, let event = try self.nextHandshakeEvent() {
                 switch event {
@@ -115,7 +115,7 @@ extension Connection {
     mutating func extendedTimeReached(now: NIODeadline) {
         if let action = self.client?.extended?.deadlineReached(now: now) {
             self.perform(action, now: now)
-        } else if let action = self.server?.extended?.deadlineReached(date: self.settings.date(), now: now) {
+        } else if let action = self.server?.extended?.deadlineReached(date: self.configuration.date(), now: now) {
             self.perform(action, now: now)
         }
     }

@@ -19,7 +19,7 @@ extension Connection {
             followsPermanentRedirect: plan.followsPermanentRedirect,
             legacy: self.legacy
         )
-        var machine = ExtendedClient(extended, limits: self.settings.limits)
+        var machine = ExtendedClient(extended, limits: self.configuration.limits)
         let request = machine.begin(now: now)
         self.client?.extended = machine
         self.client?.proof = plan.extendedAuthorization?.proof

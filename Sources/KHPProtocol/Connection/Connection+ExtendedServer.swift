@@ -10,10 +10,10 @@ extension Connection {
             opening: request,
             acceptValue: acceptValue,
             negotiatedExtensions: negotiated,
-            server: self.settings.serverName,
+            server: self.configuration.serverName,
             legacy: self.legacy,
             url: url,
-            limits: self.settings.limits,
+            limits: self.configuration.limits,
             now: now
         )
         self.phase = .extended
@@ -48,7 +48,7 @@ extension Connection {
                 response = Refusal(error.status, error.sentence).response
             }
         }
-        let date = self.settings.date()
+        let date = self.configuration.date()
         let action = self.server?.extended?.respond(response, negotiated: negotiated, date: date, now: now)
         if let action {
             if let fault = self.server?.extended?.fault { self.reportFaultyAnswer(fault, phase: .extended) }
@@ -65,7 +65,7 @@ extension Connection {
             if self.inbound.readableBytes == before { break }
         }
         guard self.phase == .extended, self.hasBegunMessage,
-            let action = self.server?.extended?.receiveTooEarly(date: self.settings.date())
+            let action = self.server?.extended?.receiveTooEarly(date: self.configuration.date())
         else { return }
         self.perform(action, now: now)
     }

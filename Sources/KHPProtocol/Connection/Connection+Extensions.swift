@@ -12,7 +12,7 @@ extension Connection {
         now: NIODeadline
     ) {
         guard !negotiated.isEmpty else { return }
-        var stack = self.extensions.take() ?? ExtensionStack(role: self.role == .client ? .client : .server, now: now)
+        let stack = self.extensions.take() ?? ExtensionStack(role: self.role, now: now)
         stack.add(negotiated.filter { $0.layer == .opening }, from: extensions)
         stack.add(negotiated.filter { $0.layer == .extended }, from: extensions)
         if !stack.isEmpty { self.extensions = stack }
@@ -53,7 +53,7 @@ extension Connection {
 
     /// Whether the application gets chunks. Transforms of whole messages need the whole message.
     var streamsMessages: Bool {
-        self.settings.delivery == .chunks && self.extensions?.needsWholeMessages != true
+        self.configuration.delivery == .chunks && self.extensions?.needsWholeMessages != true
     }
 
     private var lastReceived: NIODeadline { self.keepAlive?.lastReceived ?? .uptimeNanoseconds(0) }
@@ -101,7 +101,7 @@ extension Connection {
         while self.phase.takesMessages, !self.reader.isFinished, self.extensions?.isPending == true {
             let event: InboundFrameEvent?
             let streams = self.streamsMessages
-            let limit = self.settings.limits.messages.messageBytes
+            let limit = self.configuration.limits.messages.messageBytes
             do throws(ExtensionStack.Failure) {
                 event = try self.extensions?.next(limit: limit, streams: streams)
             } catch {
@@ -163,7 +163,7 @@ extension Connection {
                 return nil
             }
             // Threat C1: what an extension makes of a message counts, as what arrived did.
-            let limit = self.settings.limits.messages.messageBytes
+            let limit = self.configuration.limits.messages.messageBytes
             if case .message(_, let payload) = result, payload.readableBytes > limit {
                 self.reader.stop()
                 self.violated(.tooBig(limit: limit), now: now)
@@ -176,7 +176,7 @@ extension Connection {
             self.actions.append(.event(.frameReceived(info)))
         }
         self.performOutgoing(now: now)
-        if self.settings.delivery == .chunks, case .message(let kind, let payload) = result {
+        if self.configuration.delivery == .chunks, case .message(let kind, let payload) = result {
             result = .chunk(MessageChunk(kind: kind, bytes: payload, isFirst: true, isLast: true))
         }
         guard self.isObserved || !self.actions.isEmpty else { return result }

@@ -16,7 +16,7 @@ extension Connection {
         self.client?.extended = nil
         if let lifetime = self.server?.plan.sessionLifetime { self.sessionEnd = now + lifetime }
         self.server = nil
-        self.closing = ClosingHandshake(role: self.closingRole, timeout: self.settings.waits.close)
+        self.closing = ClosingHandshake(role: self.closingRole, timeout: self.configuration.waits.close)
         if !negotiated.extensions.isEmpty {
             let isNoneInForce = self.extensions == nil
             self.install(
@@ -31,13 +31,13 @@ extension Connection {
         self.reader = MessageReader(
             self.dialect,
             role: self.role,
-            limits: self.settings.limits.messages,
+            limits: self.configuration.limits.messages,
             mode: streams ? .streaming : .whole,
             acceptsBinary: self.sendsBinary
         )
         self.reader.toleratesLongLength = self.role == .server && self.legacy != .off
         self.reader.allowedReservedBits = self.extensions?.reservedBits ?? 0
-        let waits = self.settings.waits
+        let waits = self.configuration.waits
         self.keepAlive = KeepAlive(
             pingInterval: self.dialect.framing == .rfc6455 ? waits.ping : nil,
             pongTimeout: waits.pong,
@@ -217,7 +217,7 @@ extension Connection {
         now: NIODeadline
     ) throws(WebSocketError) {
         var state = state
-        let limit = self.settings.limits.messages.messageBytes
+        let limit = self.configuration.limits.messages.messageBytes
         guard chunk.bytes.readableBytes <= limit - state.collected.readableBytes else {
             self.streaming = nil
             throw WebSocketError(

@@ -20,8 +20,8 @@ package struct EndpointPlan: Sendable {
     package var principal: String?
     /// How long the open socket may last; `nil` for ever.
     package var sessionLifetime: TimeAmount?
-    package var limits: Limits?
-    package var delivery = MessageDelivery.messages
+    /// In place of the listener's; `nil` where the endpoint wants nothing else.
+    package var configuration: ConnectionConfiguration?
     /// Whether a client that asks for the Kaazing legacy exchange gets it (D7).
     package var kaazingLegacy = true
 
@@ -36,9 +36,9 @@ package struct EndpointPlan: Sendable {
     }
 }
 
-/// The machines of a server's two handshakes.
-struct ServerHandshakes {
-    var isSecure: Bool
+/// The machines of a server's two handshakes. A class, since an open connection has no use for so much.
+final class ServerHandshakes {
+    let isSecure: Bool
     var opening: OpeningServer
     var request: OpeningRequest?
     var plan = EndpointPlan()
@@ -51,18 +51,37 @@ struct ServerHandshakes {
     var challenges = 0
     /// The 101 of a dialect that needs eight bytes more for it.
     var awaiting: AwaitedKey?
+
+    init(isSecure: Bool, opening: OpeningServer) {
+        self.isSecure = isSecure
+        self.opening = opening
+    }
+
+    /// Goes on from the same place, for ``Connection/copy()``.
+    func copy() -> ServerHandshakes {
+        let copy = ServerHandshakes(isSecure: self.isSecure, opening: self.opening)
+        copy.request = self.request
+        copy.plan = self.plan
+        copy.openingExtensions = self.openingExtensions
+        copy.extended = self.extended
+        copy.asked = self.asked
+        copy.lastStatus = self.lastStatus
+        copy.challenges = self.challenges
+        copy.awaiting = self.awaiting
+        return copy
+    }
 }
 
 extension Connection {
     /// A server's connection.
     package init(
-        server settings: Settings,
+        server configuration: ConnectionConfiguration,
         isSecure: Bool,
         masks: any MaskSource = SystemMasks(),
         now: NIODeadline
     ) {
-        self.init(role: .server, settings: settings, masks: masks, now: now)
-        self.server = ServerHandshakes(isSecure: isSecure, opening: OpeningServer(limits: settings.limits))
+        self.init(role: .server, configuration: configuration, masks: masks, now: now)
+        self.server = ServerHandshakes(isSecure: isSecure, opening: OpeningServer(limits: configuration.limits))
     }
 
     mutating func advanceServerOpening(now: NIODeadline) {
@@ -75,7 +94,7 @@ extension Connection {
                 self.actions.append(.plainRequest(checked))
                 return
             }
-            let request = try OpeningServer.check(checked, dialects: self.settings.dialects, isUpgrade: true)
+            let request = try OpeningServer.check(checked, dialects: self.configuration.dialects, isUpgrade: true)
             self.server?.request = request
             self.phase = .deciding
             self.actions.append(.decideOpening(request))
@@ -129,11 +148,7 @@ extension Connection {
             )
             if let fault = response.fault ?? fault { return self.refuseFaultyAnswer(fault, now: now) }
         }
-        if let limits = plan.limits {
-            self.settings.limits = limits
-            self.settings.applyTimeouts()
-        }
-        self.settings.delivery = plan.delivery
+        if let configuration = plan.configuration { self.adopt(configuration) }
         if plan.kaazingLegacy { self.legacy = KaazingLegacy(query: request.query) }
         self.reader.toleratesLongLength = self.legacy != .off
         guard dialect.opening == .acceptKey else {
@@ -161,8 +176,8 @@ extension Connection {
             acceptValue: acceptValue,
             subprotocol: subprotocol,
             extensions: extensions,
-            date: self.settings.date(),
-            server: self.settings.serverName
+            date: self.configuration.date(),
+            server: self.configuration.serverName
         )
         if let response { acceptance.fields = response.headers }
         self.output.write { acceptance.write(into: &$0) }
@@ -214,8 +229,8 @@ extension Connection {
         let acceptance = OpeningServer.acceptance(
             of: request,
             subprotocol: nil,
-            date: self.settings.date(),
-            server: self.settings.serverName
+            date: self.configuration.date(),
+            server: self.configuration.serverName
         )
         self.output.write { acceptance.write(into: &$0) }
         if self.isObserved {
@@ -249,7 +264,7 @@ extension Connection {
         )
         if let fault = response.fault ?? fault { return self.refuseFaultyAnswer(fault, method: method, now: now) }
         var bytes = ByteBuffer()
-        response.write(into: &bytes, layer: .opening, date: self.settings.date(), method: method)
+        response.write(into: &bytes, layer: .opening, date: self.configuration.date(), method: method)
         self.output.append(bytes)
         if self.isObserved {
             self.actions.append(

@@ -27,7 +27,7 @@ extension Connection {
             if let close = ahead.close {
                 // The peer has closed in order: how its stream ended then is no news.
                 self.failure = nil
-                self.heldClose = (close, now + self.settings.waits.closeHold)
+                self.heldClose = (close, now + self.configuration.waits.closeHold)
             }
         }
         // A peer that has ended its own stream may still read answers.

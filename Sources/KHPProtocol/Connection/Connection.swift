@@ -14,36 +14,6 @@
 package import NIOCore
 
 package struct Connection {
-    /// What a connection is told once; shared by all connections of a client or an endpoint.
-    package struct Settings: Sendable {
-        package var limits = Limits()
-        package var timeouts = Timeouts() {
-            didSet { self.waits = Waits(self.timeouts, self.keepAlive) }
-        }
-        package var keepAlive = KeepAliveConfiguration() {
-            didSet { self.waits = Waits(self.timeouts, self.keepAlive) }
-        }
-        private(set) var waits = Waits(Timeouts(), KeepAliveConfiguration())
-        package var delivery = MessageDelivery.messages
-        /// Whether `event` actions are wanted.
-        package var isObserved = false
-        /// Server: the value of Date, now; of Server.
-        package var date: @Sendable () -> String = { "Thu, 01 Jan 1970 00:00:00 GMT" }
-        package var serverName = "swift-khp"
-        /// Server: all dialects that some endpoint speaks.
-        package var dialects: [Dialect] = [.rfc6455]
-
-        package init() {}
-
-        /// The machines of the handshakes find their bounds in time beside those in size.
-        mutating func applyTimeouts() {
-            self.limits.extendedTimeout = self.waits.extended
-            self.limits.challengeReplayTimeout = self.waits.replay
-            self.limits.challengeHandlerTimeout = self.waits.challenge
-            self.limits.processingTimeout = self.waits.processing
-        }
-    }
-
     enum Phase: Equatable {
         /// The transport is not up, or the client has not started.
         case idle
@@ -67,7 +37,7 @@ package struct Connection {
     }
 
     package let role: Role
-    package var settings: Settings
+    package private(set) var configuration: ConnectionConfiguration
     package var output = OutboundQueue()
 
     var phase = Phase.idle
@@ -75,7 +45,7 @@ package struct Connection {
     var actions = ActionQueue()
     var isInputClosed = false
 
-    // Handshakes; each is given back once it is over.
+    // Handshakes; freed when the socket opens.
     var client: ClientHandshakes?
     var server: ServerHandshakes?
     var openingDeadline: NIODeadline?
@@ -133,22 +103,35 @@ package struct Connection {
         var collected = ByteBuffer()
     }
 
-    init(role: Role, settings: Settings, masks: any MaskSource, now: NIODeadline) {
+    init(role: Role, configuration: ConnectionConfiguration, masks: any MaskSource, now: NIODeadline) {
         self.role = role
-        self.settings = settings
-        self.settings.applyTimeouts()
+        self.configuration = configuration
         self.masks = masks
         self.reader = MessageReader(role: role, limits: Limits.extendedHandshakeMessages)
         self.writer = FrameWriter(role: role)
         // A peer that never completed a handshake is not owed the patience that an open one is.
-        self.closing = ClosingHandshake(role: role, timeout: min(settings.waits.close, .seconds(2)))
-        self.controlRate = ControlFrameRate(limits: settings.limits.messages, now: now)
+        self.closing = ClosingHandshake(role: role, timeout: min(configuration.waits.close, .seconds(2)))
+        self.controlRate = ControlFrameRate(limits: configuration.limits.messages, now: now)
     }
 
     /// Bytes that were received and not yet taken in, and bytes that wait to be written.
     package var bufferedBytes: Int { self.inbound.readableBytes + self.output.pendingBytes }
 
-    package var isObserved: Bool { self.settings.isObserved }
+    /// Takes an endpoint's configuration in place of the listener's.
+    mutating func adopt(_ configuration: ConnectionConfiguration) {
+        self.configuration = configuration
+    }
+
+    /// A connection that goes on from here without a trace in this one, for tests that play many ends of one beginning.
+    package func copy() -> Connection {
+        var copy = self
+        copy.client = self.client?.copy()
+        copy.server = self.server?.copy()
+        copy.extensions = self.extensions?.copy()
+        return copy
+    }
+
+    package var isObserved: Bool { self.configuration.isObserved }
 
     /// `true` once this side has sent its close frame. Mutating in form only, as ``deadline`` is.
     package var isClosing: Bool {
@@ -161,7 +144,8 @@ package struct Connection {
     /// that on TLS.
     package mutating func transportUp(now: NIODeadline) {
         guard self.phase == .idle, self.openingDeadline == nil else { return }
-        self.openingDeadline = now + (self.role == .server ? self.settings.waits.opening : self.settings.waits.connect)
+        self.openingDeadline =
+            now + (self.role == .server ? self.configuration.waits.opening : self.configuration.waits.connect)
     }
 
     /// The transport is ready for bytes.
@@ -169,7 +153,7 @@ package struct Connection {
         guard self.phase == .idle else { return }
         self.phase = .opening
         if self.role == .client {
-            self.openingDeadline = now + self.settings.waits.opening
+            self.openingDeadline = now + self.configuration.waits.opening
             self.startClientOpening()
         }
     }

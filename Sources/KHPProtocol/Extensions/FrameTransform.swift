@@ -6,7 +6,7 @@ public import NIOCore
 /// that no message needs to be whole in memory. Called on the connection's event loop only.
 ///
 /// Its life is the connection's: it is made when the extension has been negotiated in full, told of the end by
-/// ``closed()``, and let go right after. Copies must not share state: the library may go on from either.
+/// ``closed()``, and let go right after.
 ///
 /// An error thrown here fails the connection: with the close code of a ``WebSocketError`` that has one, otherwise with
 /// 1011.
@@ -38,4 +38,11 @@ public protocol FrameTransform {
 extension FrameTransform {
     /// Does nothing.
     public mutating func closed() {}
+}
+
+/// A transform that holds objects, and can go on from the same place in a second value: tests play many ends of one
+/// beginning.
+package protocol CopiedFrameTransform: FrameTransform {
+    /// A value that shares no object with this one.
+    func copy() -> any FrameTransform
 }

@@ -7,7 +7,7 @@ import NIOCore
 
 struct ClientUnderTest {
     private var attempt: ConnectAttempt
-    private let settings: Connection.Settings
+    private let configuration: ConnectionConfiguration
     private let logins: [Credentials]
     private let hasHandler: Bool
     private let origin: WebSocketURL
@@ -25,7 +25,7 @@ struct ClientUnderTest {
     init(
         _ transcript: Transcript,
         extensions: [any WebSocketExtension],
-        settings: Connection.Settings,
+        settings: ConnectionSettings,
         now: NIODeadline
     ) throws(TranscriptError) {
         func failed(_ message: String) -> TranscriptError { TranscriptError(transcript.name, 1, message) }
@@ -55,7 +55,8 @@ struct ClientUnderTest {
             }
             var settings = settings
             if let wait = transcript["client.wait"].flatMap(Double.init) { settings.timeouts.wait = .seconds(wait) }
-            self.settings = settings
+            let configuration = ConnectionConfiguration(settings)
+            self.configuration = configuration
             self.logins = transcript.list("client.user").map { login in
                 let parts = login.split(separator: ":", maxSplits: 1).map(String.init)
                 return .login(user: parts.first ?? "", password: parts.count > 1 ? parts[1] : "")
@@ -75,7 +76,7 @@ struct ClientUnderTest {
             )
             self.jar = transcript["client.cookies"] == "yes" ? CookieJar() : nil
             let first = self.attempt.nextPlan { Transcript.Constants.clientNonce }
-            self.driven = try Self.connect(first, settings, until: self.deadline, now: now)
+            self.driven = try Self.connect(first, configuration, until: self.deadline, now: now)
         } catch {
             throw failed(error.message)
         }
@@ -83,13 +84,13 @@ struct ClientUnderTest {
 
     private static func connect(
         _ plan: ClientPlan,
-        _ settings: Connection.Settings,
+        _ configuration: ConnectionConfiguration,
         until deadline: NIODeadline,
         now: NIODeadline
     ) throws(WebSocketError) -> DrivenConnection {
         let connection = try Connection(
             client: plan,
-            settings: settings,
+            configuration: configuration,
             key: Transcript.Constants.key,
             masks: FixedMask(),
             deadline: deadline,
@@ -117,7 +118,14 @@ struct ClientUnderTest {
         return cookies.isEmpty ? 0 : cookies.map { [$0.name, $0.value] }.hashValue
     }
 
-    mutating func withConnection<Result>(_ body: (inout DrivenConnection) -> Result) -> Result { body(&self.driven) }
+    /// Goes on from the same place.
+    func copy() -> ClientUnderTest {
+        var copy = self
+        copy.driven = self.driven.copy()
+        return copy
+    }
+
+    mutating func withConnection<Result>(_ body: (DrivenConnection) -> Result) -> Result { body(self.driven) }
 
     /// Does what waits to be done, if anything does: a challenge to answer.
     mutating func proceed() -> Bool {
@@ -166,7 +174,7 @@ struct ClientUnderTest {
             about: response,
             in: layer,
             hasHandler: self.hasHandler,
-            patience: self.settings.timeouts.challenge,
+            patience: self.configuration.timeouts.challenge,
             now: self.driven.now
         )
         var step = dialogue.begin(&self.attempt.authenticator, clientNonce: Transcript.Constants.clientNonce)
@@ -236,7 +244,7 @@ struct ClientUnderTest {
             self.carried = nil
             self.course = HopCourse()
             plan.cookies = self.cookies()
-            self.driven = try Self.connect(plan, self.settings, until: self.deadline, now: self.driven.now)
+            self.driven = try Self.connect(plan, self.configuration, until: self.deadline, now: self.driven.now)
             return nil
         } catch {
             return error.description

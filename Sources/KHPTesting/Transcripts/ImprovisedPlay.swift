@@ -18,6 +18,13 @@ package struct ImprovisedPlay {
         guard try self.play.run(untilFeed: read) else { return nil }
     }
 
+    /// Goes on from the same place.
+    package func copy() -> ImprovisedPlay {
+        var copy = self
+        copy.play = self.play.copy()
+        return copy
+    }
+
     /// The script's bytes from here on, one element for each read.
     package var scripted: [ByteBuffer] { self.play.remainingFeeds }
 

@@ -18,7 +18,7 @@ struct ServerUnderTest {
     init(
         _ transcript: Transcript,
         extensions: [any WebSocketExtension],
-        settings: Connection.Settings,
+        settings: ConnectionSettings,
         now: NIODeadline
     ) throws(TranscriptError) {
         self.path = transcript["server"] ?? "/"
@@ -46,7 +46,7 @@ struct ServerUnderTest {
         var settings = settings
         settings.dialects = plan.dialects
         let connection = Connection(
-            server: settings,
+            server: ConnectionConfiguration(settings),
             isSecure: transcript["client"]?.hasPrefix("wss:") == true,
             now: now
         )
@@ -88,8 +88,15 @@ struct ServerUnderTest {
         return answer
     }
 
-    mutating func withConnection<Result>(_ body: (inout DrivenConnection) -> Result) -> Result {
-        let result = body(&self.driven)
+    /// Goes on from the same place.
+    func copy() -> ServerUnderTest {
+        var copy = self
+        copy.driven = self.driven.copy()
+        return copy
+    }
+
+    mutating func withConnection<Result>(_ body: (DrivenConnection) -> Result) -> Result {
+        let result = body(self.driven)
         self.admit()
         return result
     }

@@ -1,5 +1,5 @@
-// One performance of a transcript: goes through the script of one role and compares. A value, so that a performance
-// can be continued from the same place with every cut.
+// One performance of a transcript: goes through the script of one role and compares. A performance is continued from the
+// same place with every cut, each time in a copy.
 
 import KHPProtocol
 import NIOCore
@@ -28,7 +28,7 @@ struct TranscriptPlay {
         let transcript = script.transcript
         let field = transcript.fields.first { $0.name == "\(script.role.rawValue).expect" }
         self.expectation = if let field { try TranscriptExpectation(field, in: transcript) } else { nil }
-        var settings = Connection.Settings()
+        var settings = ConnectionSettings()
         settings.date = { Transcript.Constants.date }
         settings.isObserved = isObserved
         let now = NIODeadline.uptimeNanoseconds(1_000_000_000)
@@ -42,6 +42,16 @@ struct TranscriptPlay {
                 try ServerUnderTest(transcript, extensions: extensions, settings: settings, now: now)
             )
         }
+    }
+
+    /// Goes on from the same place.
+    func copy() -> TranscriptPlay {
+        var copy = self
+        switch self.subject {
+        case .client(let client): copy.subject = .client(client.copy())
+        case .server(let server): copy.subject = .server(server.copy())
+        }
+        return copy
     }
 
     // MARK: Going through
@@ -72,7 +82,7 @@ struct TranscriptPlay {
             let (line, operation) = self.script.operations[self.index]
             if case .feed(let bytes) = operation {
                 for split in 1..<max(bytes.readableBytes, 1) {
-                    var other = self
+                    var other = self.copy()
                     other.index += 1
                     other.feed(bytes, from: 0, .cut(at: split))
                     do throws(TranscriptError) {
@@ -245,7 +255,7 @@ struct TranscriptPlay {
         }
     }
 
-    mutating func with<Result>(_ body: (inout DrivenConnection) -> Result) -> Result {
+    mutating func with<Result>(_ body: (DrivenConnection) -> Result) -> Result {
         switch self.subject {
         case .client(var client):
             defer { self.subject = .client(client) }

@@ -26,7 +26,7 @@ struct ClientRun {
         now = .at(0)
         connection = try Connection(
             client: plan,
-            settings: Connection.Settings(),
+            configuration: ConnectionConfiguration(),
             key: Sample.key,
             masks: Mask(),
             deadline: .at(total),

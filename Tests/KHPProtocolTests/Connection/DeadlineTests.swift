@@ -146,10 +146,10 @@ struct DeadlineTests {
                 let now = OpenConnection.start
                 var connection =
                     role == .server
-                    ? Connection(server: Connection.Settings(), isSecure: text == nil, now: now)
+                    ? Connection(server: ConnectionConfiguration(), isSecure: text == nil, now: now)
                     : try Connection(
                         client: ClientPlan(url: WebSocketURL("ws://example.com/")),
-                        settings: Connection.Settings(),
+                        configuration: ConnectionConfiguration(),
                         key: Sample.key,
                         deadline: now + .seconds(30),
                         now: now
@@ -163,7 +163,7 @@ struct DeadlineTests {
                 let due = connection.deadline
                 let deadline = try #require(due)
                 for time in [deadline, now + .hours(3)] {
-                    var connection = connection
+                    var connection = connection.copy()
                     connection.timeReached(now: time)
                     let next = connection.deadline
                     #expect(next.map { $0 > time } ?? true)

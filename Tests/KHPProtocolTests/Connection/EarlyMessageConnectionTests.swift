@@ -71,10 +71,10 @@ struct EarlyMessageConnectionTests {
     private static func play(_ row: Row, answer: HandshakeResponse, cut: Int?, isObserved: Bool) -> (
         text: String, isOpen: Bool
     ) {
-        var settings = Connection.Settings()
+        var settings = ConnectionSettings()
         settings.dialects = [row.dialect]
         settings.isObserved = isObserved
-        var connection = Connection(server: settings, isSecure: false, now: now)
+        var connection = Connection(server: ConnectionConfiguration(settings), isSecure: false, now: now)
         connection.transportUp(now: now)
         connection.start(now: now)
         var text = ""

@@ -10,9 +10,9 @@ struct KaazingConnectionTests {
 
     /// A server's connection, open and with nothing left to be written.
     private func open(_ target: String, legacy: Bool = true, messageBytes: Int = 1 << 20) throws -> Connection {
-        var settings = Connection.Settings()
+        var settings = ConnectionSettings()
         settings.limits.messages.messageBytes = messageBytes
-        var connection = Connection(server: settings, isSecure: false, now: Self.now)
+        var connection = Connection(server: ConnectionConfiguration(settings), isSecure: false, now: Self.now)
         connection.transportUp(now: Self.now)
         connection.start(now: Self.now)
         connection.receive(ByteBuffer(string: Sample.openingLines(target)), now: Self.now)

@@ -27,16 +27,16 @@ struct OpenConnection {
         dialect: Dialect = .rfc6455,
         extensions: [any WebSocketExtension] = [],
         sessionLifetime: TimeAmount? = nil,
-        _ configure: (inout Connection.Settings) -> Void = { _ in }
+        _ configure: (inout ConnectionSettings) -> Void = { _ in }
     ) throws {
         self.role = role
-        var settings = Connection.Settings()
+        var settings = ConnectionSettings()
         settings.dialects = [dialect]
         configure(&settings)
         let names = extensions.map(\.name).joined(separator: ", ")
         let field = names.isEmpty ? "" : "Sec-WebSocket-Extensions: \(names)\r\n"
         if role == .server {
-            self.connection = Connection(server: settings, isSecure: false, now: Self.start)
+            self.connection = Connection(server: ConnectionConfiguration(settings), isSecure: false, now: Self.start)
             self.connection.transportUp(now: Self.start)
             self.connection.start(now: Self.start)
             var request = "GET /trades HTTP/1.1\r\nHost: example.com\r\n"
@@ -64,7 +64,6 @@ struct OpenConnection {
             plan.dialects = [dialect]
             plan.extensions = extensions
             plan.sessionLifetime = sessionLifetime
-            plan.delivery = settings.delivery
             self.connection.acceptOpening(opening, plan, now: Self.start)
         } else {
             var plan = ClientPlan(url: try WebSocketURL("ws://example.com/trades"))
@@ -72,7 +71,7 @@ struct OpenConnection {
             plan.extensions = extensions
             self.connection = try Connection(
                 client: plan,
-                settings: settings,
+                configuration: ConnectionConfiguration(settings),
                 key: Sample.key,
                 masks: ZeroMasks(),
                 deadline: nil,

@@ -63,7 +63,6 @@ struct OpenControlFrameTests {
             $0.delivery = .chunks
             $0.isObserved = true
         }
-        // The client's delivery is its settings', the server's its endpoint's.
         open.receive(open.frame(0x01, [0x61, 0x62]) + open.frame(0x00, [0x63]) + open.frame(0x80, [0x64]))
         open.receive(open.frame(0x82, [1, 2, 3]))
         let seen = open.events.compactMap { event -> String? in

@@ -6,7 +6,7 @@ import Testing
 struct PausedReadingTests {
     /// An open server connection that pings after 20 s and waits 20 s for the pong.
     private func openConnection(now: NIODeadline) throws -> Connection {
-        var connection = Connection(server: Connection.Settings(), isSecure: false, now: now)
+        var connection = Connection(server: ConnectionConfiguration(), isSecure: false, now: now)
         connection.transportUp(now: now)
         connection.start(now: now)
         let request =

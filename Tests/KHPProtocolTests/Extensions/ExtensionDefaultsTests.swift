@@ -120,7 +120,7 @@ struct ExtensionDefaultsTests {
         [ExtendedHandshakePolicy.off, .required]
     )
     func injection(answer: ExtensionParameters, policy: ExtendedHandshakePolicy) throws {
-        var pipe = try ConnectionPipe(
+        let pipe = try ConnectionPipe(
             client: .init(extensions: [NamedExtension("x-inject")], extendedHandshake: policy),
             server: .init(extensions: [Injecting(answer: answer)])
         )
@@ -134,7 +134,7 @@ struct ExtensionDefaultsTests {
         let shared = Agreeing()
         var answers = Set<String>()
         for _ in 0..<3 {
-            var pipe = try ConnectionPipe(
+            let pipe = try ConnectionPipe(
                 client: .init(extensions: [shared], extendedHandshake: policy),
                 server: .init(extensions: [shared])
             )

@@ -137,7 +137,7 @@ struct ExtensionStackTests {
     @Test("two over frames and two over messages at once", arguments: [nil, 1, 4])
     func together(readBytes: Int?) throws {
         let all: [any WebSocketExtension] = [PerMessageDeflate(), Marking(name: "-a"), Flipping(), Marking(name: "-b")]
-        var pipe = try Self.pipe(client: all, server: all, extended: .off)
+        let pipe = try Self.pipe(client: all, server: all, extended: .off)
         pipe.readBytes = readBytes
         let agreed = try pipe.open()
         // The order of the answer is that of operations: messages first, frames behind.
@@ -259,7 +259,7 @@ struct ExtensionStackTests {
         let flipping = Flipping(layers: [.opening])
         let inner: [any WebSocketExtension] = [Marking(name: "-a", layers: [.extended]), PerMessageDeflate()]
         let all: [any WebSocketExtension] = [flipping] + inner
-        var pipe = try Self.pipe(client: all, server: all)
+        let pipe = try Self.pipe(client: all, server: all)
         pipe.readBytes = readBytes
         let agreed = try pipe.open()
         #expect(
@@ -272,14 +272,14 @@ struct ExtensionStackTests {
         try pipe.send(.text(text), from: .server)
         #expect(pipe.takeMessages(at: .client) == [.text(text)])
         // An extension for the other handshake alone is neither asked for nor granted in this one.
-        var plain = try Self.pipe(client: inner, server: inner, extended: .off)
+        let plain = try Self.pipe(client: inner, server: inner, extended: .off)
         #expect(try plain.open().client.extensions.map(\.name) == ["permessage-deflate"])
     }
 
     @Test("a server refuses a handshake for an offer that it fails on: 400 in either")
     func refused() throws {
         for policy in [ExtendedHandshakePolicy.off, .required] {
-            var pipe = try Self.pipe(
+            let pipe = try Self.pipe(
                 client: [Marking(name: "x-mark")],
                 server: [Marking(name: "x-mark", refuses: true)],
                 extended: policy
@@ -311,7 +311,7 @@ struct ExtensionStackTests {
             + "Sec-WebSocket-Key: \(Transcript.Constants.key)\r\nSec-WebSocket-Version: 13\r\n"
             + "Sec-WebSocket-Protocol: x-kaazing-handshake\r\nSec-WebSocket-Extensions: x-flip\r\n\r\n"
         let now = NIODeadline.uptimeNanoseconds(1_000_000_000)
-        var connection = Connection(server: Connection.Settings(), isSecure: false, now: now)
+        var connection = Connection(server: ConnectionConfiguration(), isSecure: false, now: now)
         connection.start(now: now)
         connection.receive(ByteBuffer(string: opening), now: now)
         var plan = EndpointPlan()
@@ -352,7 +352,7 @@ struct ExtensionStackTests {
         plan.extensions = [PerMessageDeflate()]
         var client = try Connection(
             client: plan,
-            settings: Connection.Settings(),
+            configuration: ConnectionConfiguration(),
             key: Transcript.Constants.key,
             deadline: nil,
             now: now

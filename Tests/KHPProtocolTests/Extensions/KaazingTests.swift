@@ -176,7 +176,7 @@ struct KaazingTests {
         ] as [([any WebSocketExtension], [any WebSocketExtension], [String])] {
             var client = ConnectionPipe.Client(extensions: asked, extendedHandshake: .required)
             client.dialect = dialect
-            var pipe = try ConnectionPipe(client: client, server: .init(extensions: known))
+            let pipe = try ConnectionPipe(client: client, server: .init(extensions: known))
             #expect(try pipe.open().client.extensions.map(\.name).sorted() == agreed.sorted())
             // A silence much longer than the timeout.
             for _ in 0..<20 { pipe.advance(by: .milliseconds(500)) }

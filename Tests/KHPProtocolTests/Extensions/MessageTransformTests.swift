@@ -158,13 +158,13 @@ struct MessageTransformTests {
         plan.extensions = [Repeating(record: record)]
         let connection = try Connection(
             client: plan,
-            settings: Connection.Settings(),
+            configuration: ConnectionConfiguration(),
             key: Transcript.Constants.key,
             masks: FixedMask(),
             deadline: nil,
             now: now
         )
-        var client = DrivenConnection(connection, now: now)
+        let client = DrivenConnection(connection, now: now)
         client.feed(
             ByteBuffer(
                 string: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -184,7 +184,7 @@ struct MessageTransformTests {
     )
     func discarded(answer: String) throws {
         let record = Repeating.Record()
-        var client = try Self.beforeCompletion(record)
+        let client = try Self.beforeCompletion(record)
         #expect(record.calls.isEmpty)
         var bytes = ByteBuffer()
         FrameWriter(role: .server).write(.binary, payload: ByteBuffer(string: answer), into: &bytes)
@@ -197,7 +197,7 @@ struct MessageTransformTests {
     @Test("what the transport simply drops is let go of as well")
     func abandoned() throws {
         let record = Repeating.Record()
-        var client = try Self.beforeCompletion(record)
+        let client = try Self.beforeCompletion(record)
         _ = client.connection.abandoned(now: client.now)
         #expect(record.calls == ["closed"])
     }

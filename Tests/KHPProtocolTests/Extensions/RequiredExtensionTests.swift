@@ -24,7 +24,7 @@ struct RequiredExtensionTests {
     @Test("the socket opens where all of them are agreed on", arguments: [ExtendedHandshakePolicy.off, .required])
     func agreed(extended: ExtendedHandshakePolicy) throws {
         let server: [any WebSocketExtension] = [NamedExtension("x-b"), PerMessageDeflate()]
-        var pipe = try Self.pipe(requires: ["x-b", "permessage-deflate"], from: server, extended: extended)
+        let pipe = try Self.pipe(requires: ["x-b", "permessage-deflate"], from: server, extended: extended)
         #expect(try pipe.open().client.extensions.map(\.name) == ["x-b", "permessage-deflate"])
     }
 
@@ -36,7 +36,7 @@ struct RequiredExtensionTests {
         }
         var client = ConnectionPipe.Client(extensions: [Early(), PerMessageDeflate()], extendedHandshake: .required)
         client.requiredExtensions = ["x-a", "permessage-deflate"]
-        var pipe = try ConnectionPipe(client: client, server: .init(extensions: [Early(), PerMessageDeflate()]))
+        let pipe = try ConnectionPipe(client: client, server: .init(extensions: [Early(), PerMessageDeflate()]))
         #expect(try pipe.open().client.extensions.map(\.layer) == [.opening, .extended])
     }
 
@@ -46,7 +46,7 @@ struct RequiredExtensionTests {
     )
     func missing(extended: ExtendedHandshakePolicy, phase: WebSocketError.Phase) throws {
         let names: Set<String> = ["x-b", "x-a", "permessage-deflate"]
-        var pipe = try Self.pipe(requires: names, from: [NamedExtension("x-b")], extended: extended)
+        let pipe = try Self.pipe(requires: names, from: [NamedExtension("x-b")], extended: extended)
         let error = #expect(throws: WebSocketError.self) { try pipe.open() }
         #expect(error?.code == .extensionRequired)
         #expect(error?.phase == phase)
@@ -73,10 +73,10 @@ struct RequiredExtensionTests {
         var client = ConnectionPipe.Client(extensions: Self.asked)
         client.dialect = .hixie76
         client.requiredExtensions = ["permessage-deflate"]
-        var pipe = try ConnectionPipe(client: client, server: .init(extensions: Self.asked))
+        let pipe = try ConnectionPipe(client: client, server: .init(extensions: Self.asked))
         #expect(throws: WebSocketError.self) { try pipe.open() }
         client.requiredExtensions = ["x-a"]
-        var other = try ConnectionPipe(client: client, server: .init(extensions: Self.asked))
+        let other = try ConnectionPipe(client: client, server: .init(extensions: Self.asked))
         #expect(try other.open().client.extensions.map(\.name) == ["x-a", "x-b"])
     }
 }

@@ -32,9 +32,11 @@ struct WirePeer {
         delivery: MessageDelivery = .messages
     ) throws -> WirePeer {
         let now = NIODeadline.uptimeNanoseconds(1_000_000_000)
-        var settings = Connection.Settings()
+        var settings = ConnectionSettings()
         settings.limits = limits
-        var driven = DrivenConnection(Connection(server: settings, isSecure: false, now: now), now: now)
+        settings.delivery = delivery
+        let connection = Connection(server: ConnectionConfiguration(settings), isSecure: false, now: now)
+        let driven = DrivenConnection(connection, now: now)
         driven.feed(
             ByteBuffer(
                 string: "GET / HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -45,7 +47,6 @@ struct WirePeer {
         let request = try #require(driven.openingRequest)
         var plan = EndpointPlan()
         plan.extensions = extensions
-        plan.delivery = delivery
         driven.connection.acceptOpening(request, plan, now: driven.now)
         driven.run()
         var peer = WirePeer(driven: driven, role: .server)
@@ -61,7 +62,7 @@ struct WirePeer {
         delivery: MessageDelivery = .messages
     ) throws -> WirePeer {
         let now = NIODeadline.uptimeNanoseconds(1_000_000_000)
-        var settings = Connection.Settings()
+        var settings = ConnectionSettings()
         settings.limits = limits
         settings.delivery = delivery
         var plan = ClientPlan(url: try WebSocketURL("ws://example.com/"))
@@ -69,7 +70,7 @@ struct WirePeer {
         plan.extensions = extensions
         let connection = try Connection(
             client: plan,
-            settings: settings,
+            configuration: ConnectionConfiguration(settings),
             key: Transcript.Constants.key,
             masks: FixedMask(),
             deadline: nil,

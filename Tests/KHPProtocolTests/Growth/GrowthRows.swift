@@ -118,7 +118,13 @@ extension GrowthRow {
                 plan.extendedHandshake = .off
                 let now = NIODeadline.uptimeNanoseconds(0)
                 guard
-                    var connection = try? Connection(client: plan, settings: .init(), key: "", deadline: nil, now: now)
+                    var connection = try? Connection(
+                        client: plan,
+                        configuration: .init(),
+                        key: "",
+                        deadline: nil,
+                        now: now
+                    )
                 else { return }
                 connection.start(now: now)
                 for byte in text {

@@ -2,7 +2,7 @@
 
 import NIOCore
 
-struct DeflateTransform: FrameTransform {
+struct DeflateTransform: CopiedFrameTransform {
     /// What was agreed on, as this end sees it.
     struct Settings {
         var deflater: Deflater.Settings
@@ -100,14 +100,11 @@ struct DeflateTransform: FrameTransform {
         return result.isDone
     }
 
-    /// The stream, as this value's own.
+    /// The stream of the message that arrives.
     private mutating func takeInflater() throws(InflateError) -> Inflater {
-        if inflater == nil {
-            inflater = try self.pool.inflater(windowBits: self.settings.inflateWindowBits)
-        } else if !isKnownUniquelyReferenced(&inflater), let shared = inflater {
-            inflater = try Inflater(copying: shared)
-        }
-        guard let inflater else { throw .memory }
+        if let inflater { return inflater }
+        let inflater = try self.pool.inflater(windowBits: self.settings.inflateWindowBits)
+        self.inflater = inflater
         return inflater
     }
 
@@ -151,15 +148,19 @@ struct DeflateTransform: FrameTransform {
         }
     }
 
-    /// The stream, as this value's own.
+    /// The stream of the message that is sent.
     private mutating func takeDeflater() throws(InflateError) -> Deflater {
-        if deflater == nil {
-            deflater = try self.pool.deflater(self.settings.deflater)
-        } else if !isKnownUniquelyReferenced(&deflater), let shared = deflater {
-            deflater = try Deflater(copying: shared)
-        }
-        guard let deflater else { throw .memory }
+        if let deflater { return deflater }
+        let deflater = try self.pool.deflater(self.settings.deflater)
+        self.deflater = deflater
         return deflater
+    }
+
+    func copy() -> any FrameTransform {
+        var copy = self
+        copy.inflater = self.inflater.flatMap { try? Inflater(copying: $0) }
+        copy.deflater = self.deflater.flatMap { try? Deflater(copying: $0) }
+        return copy
     }
 
     /// Gives back what it holds.

@@ -29,7 +29,7 @@ extension FuzzTarget {
             // Whole, and cut. That may end differently, and rightly so: what an application decides between two reads
             // counts for the second (KHP-E3).
             for pieces in [content.isEmpty ? [] : [ByteBuffer(bytes: content)], cuts.pieces(of: content)] {
-                var play = stage.play
+                var play = stage.play.copy()
                 _ = play.takeOutput()
                 for piece in pieces {
                     play.feed(piece)
@@ -39,7 +39,7 @@ extension FuzzTarget {
             }
 
             // The same once more with an application and a clock.
-            var busy = stage.play
+            var busy = stage.play.copy()
             _ = busy.takeOutput()
             var deeds = acts
             for piece in cuts.pieces(of: content) {

@@ -38,7 +38,7 @@ extension FuzzTarget {
         var cut = Inflation(transform, room: room)
         for message in messages {
             // A copy that goes on does not disturb the original.
-            var copy = whole
+            var copy = whole.copy()
             whole.receive([ByteBuffer(bytes: message)])
             copy.receive(cuts.pieces(of: Array(message.reversed())))
             cut.receive(cuts.pieces(of: message))
@@ -104,14 +104,14 @@ extension FuzzTarget {
         let now = NIODeadline.uptimeNanoseconds(1_000_000_000)
         let agreed = [NegotiatedExtension(name: item.name, parameters: parameters, layer: .opening)]
         func stack(_ role: Role) -> ExtensionStack {
-            var stack = ExtensionStack(role: role, now: now)
+            let stack = ExtensionStack(role: role, now: now)
             stack.add(agreed, from: [item])
             try? stack.opened(url: url, now: now)
             return stack
         }
 
         // An application may say anything, and it arrives as it is.
-        var (sender, receiver) = (stack(.server), stack(.client))
+        let (sender, receiver) = (stack(.server), stack(.client))
         var arrived: [String] = []
         for line in input.lines {
             guard (try? sender.outbound(.text(line), now: now, received: now)) != nil else {
@@ -126,7 +126,7 @@ extension FuzzTarget {
         check(paths.requests.isEmpty, "an application's message asks for re-validation")
 
         // A peer may say anything too.
-        var victim = stack(.client)
+        let victim = stack(.client)
         for line in input.lines {
             guard (try? victim.inbound(.text(line), now: now, received: now)) != nil else { break }
             check(victim.takeOutgoing().count <= 1, "one message has several answers")
@@ -150,6 +150,13 @@ private struct Inflation {
     init(_ transform: any FrameTransform, room: Int) {
         self.transform = transform
         self.room = room
+    }
+
+    /// Goes on from the same place.
+    func copy() -> Inflation {
+        var copy = self
+        if let transform = self.transform as? any CopiedFrameTransform { copy.transform = transform.copy() }
+        return copy
     }
 
     mutating func receive(_ pieces: [ByteBuffer]) {

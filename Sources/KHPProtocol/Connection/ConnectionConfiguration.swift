@@ -1,0 +1,60 @@
+// The settings of a connection, prepared once for a client, a listener or an endpoint and shared by all its connections:
+// a copy for each would take more room than an open connection needs for itself.
+
+/// The settings of a connection, to be filled in and prepared by ``ConnectionConfiguration/init(_:)``.
+package struct ConnectionSettings: Sendable {
+    package var limits = Limits()
+    package var timeouts = Timeouts()
+    package var keepAlive = KeepAliveConfiguration()
+    package var delivery = Delivery.messages
+    /// True where `event` actions are wanted.
+    package var isObserved = false
+    /// Server: the value of Date, now.
+    package var date: @Sendable () -> String = { "Thu, 01 Jan 1970 00:00:00 GMT" }
+    /// Server: the value of Server.
+    package var serverName = "swift-khp"
+    /// Server: all dialects that some endpoint speaks.
+    package var dialects: [Dialect] = [.rfc6455]
+
+    package init() {}
+}
+
+/// ``ConnectionSettings`` as connections read them.
+package final class ConnectionConfiguration: Sendable {
+    package let limits: Limits
+    package let timeouts: Timeouts
+    let waits: Waits
+    package let delivery: Delivery
+    package let isObserved: Bool
+    let date: @Sendable () -> String
+    let serverName: String
+    let dialects: [Dialect]
+    private let settings: ConnectionSettings
+
+    package init(_ settings: ConnectionSettings = ConnectionSettings()) {
+        self.settings = settings
+        self.waits = Waits(settings.timeouts, settings.keepAlive)
+        // The machines of the handshakes find their bounds in time beside those in size.
+        var limits = settings.limits
+        limits.extendedTimeout = self.waits.extended
+        limits.challengeReplayTimeout = self.waits.replay
+        limits.challengeHandlerTimeout = self.waits.challenge
+        limits.processingTimeout = self.waits.processing
+        self.limits = limits
+        self.timeouts = settings.timeouts
+        self.delivery = settings.delivery
+        self.isObserved = settings.isObserved
+        self.date = settings.date
+        self.serverName = settings.serverName
+        self.dialects = settings.dialects
+    }
+
+    /// This configuration with an endpoint's own limits and delivery; itself where those are the same.
+    package func with(limits: Limits?, delivery: Delivery) -> ConnectionConfiguration {
+        guard limits != nil || delivery != self.delivery else { return self }
+        var settings = self.settings
+        if let limits { settings.limits = limits }
+        settings.delivery = delivery
+        return ConnectionConfiguration(settings)
+    }
+}
