@@ -292,7 +292,13 @@ struct ConnectLoop {
             observer: configuration.observe,
             makeMessageHandler: self.makeMessageHandler
         )
-        _ = try Connection(client: handler.plan, configuration: connection, key: handler.key, deadline: nil, now: .now())
+        _ = try Connection(
+            client: handler.plan,
+            configuration: connection,
+            key: handler.key,
+            deadline: nil,
+            now: .now()
+        )
         return handler
     }
 

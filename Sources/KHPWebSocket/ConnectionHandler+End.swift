@@ -85,7 +85,8 @@ extension ConnectionHandler {
 
     /// In hixie-75 nothing of the peer's confirms an end: it is one when all that was sent has left.
     private func leavesBehindTheEnd(_ info: CloseInfo) -> Bool {
-        self.connection.dialect.closing == .none && info.clean && self.hasStarted && !self.connection.hasStalled
+        self.connection.link.codec.abilities.contains(.nothingElseEnds) && info.clean && self.hasStarted
+            && !self.connection.hasStalled
             && self.context?.channel.isActive == true && self.unwrittenBytes > 0
     }
 

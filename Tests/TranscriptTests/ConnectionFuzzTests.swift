@@ -136,11 +136,11 @@ import Testing
         if stage.role == .server, stage.dialect.opening == .twoKeys, stage.read == 0 || stage.isAnsweredEarly {
             output.moveReaderIndex(forwardBy: min(16, output.readableBytes))
         }
-        var reader = MessageReader(
+        var reader = FrameCodec(
             stage.dialect,
             role: stage.role == .client ? .server : .client,
             limits: MessageLimits(),
-            acceptsBinary: true
+            agreesOnBinary: true
         )
         do {
             while let event = try reader.next(&output) {

@@ -126,7 +126,9 @@ final class ClientHandshakes {
                 self.plan.subprotocols,
                 extendedHandshake: self.plan.extendedHandshake != .off
             ),
-            extensions: try OfferedExtensions(self.plan.extensions.speakable(in: self.plan.dialect)),
+            extensions: try OfferedExtensions(
+                self.plan.extensions.speakable(over: FrameCodec.Abilities(self.plan.dialect))
+            ),
             origin: self.plan.origin,
             extraFields: self.plan.headers,
             // What the caller wrote goes before what was stored.
@@ -156,10 +158,8 @@ extension Connection {
     ) throws(WebSocketError) {
         self.init(role: .client, configuration: configuration, masks: masks, now: now)
         if plan.extendedHandshake != .off { self.legacy = KaazingLegacy(query: plan.openingURL.query) }
-        if plan.dialect.opening != .acceptKey {
-            // Nothing but the extended handshake can negotiate extensions there.
-            self.speak(plan.dialect)
-        }
+        // Where the opening negotiates no extensions, the extended handshake can.
+        if plan.dialect != .rfc6455 { self.link.speak(plan.dialect, configuration: configuration) }
         for name in plan.requiredExtensions where !plan.extensions.contains(where: { $0.name == name }) {
             throw WebSocketError(
                 .invalidArgument,
@@ -286,7 +286,7 @@ extension Connection {
                 self.fail(error, close: nil, now: now)
                 return
             }
-            self.isFramed = true
+            self.link.isUp = true
             self.client?.result = result
             if result.selectsExtendedHandshake {
                 self.startExtended(result, now: now)
@@ -299,9 +299,7 @@ extension Connection {
                     .event(.openingResponse(head: response.redactedHead, status: response.status))
                 )
             }
-            // The dialects with keys of their own re-connect (W10-5).
-            let mayReplay = isReusable && self.dialect.opening == .acceptKey
-            if response.status == 401, mayReplay, self.inbound.readableBytes == 0, !self.isInputClosed {
+            if response.status == 401, isReusable, self.inbound.readableBytes == 0, !self.isInputClosed {
                 self.client?.openingChallenge = response
                 self.client?.challengedAt = now
                 self.totalDeadline = nil
@@ -361,7 +359,7 @@ extension Connection {
         }
         let negotiation = HandshakeSummary(
             url: plan.url,
-            dialect: self.dialect,
+            dialect: self.link.codec.dialect,
             subprotocol: result.subprotocol,
             extensions: result.extensions.negotiated,
             status: nil,

@@ -7,7 +7,7 @@ extension Connection {
     mutating func control(_ event: InboundFrameEvent, now: NIODeadline) -> ConnectionAction? {
         if case .close(let code, let reason) = event { return self.closeReceived(code, reason, now: now) }
         // The close frame is the last that counts, so it cannot be one of too many.
-        guard self.controlRate.admit(now) else {
+        guard self.link.admitsControlFrame(now) else {
             self.violated(ControlFrameRate.violation, now: now)
             return nil
         }
@@ -16,7 +16,7 @@ extension Connection {
             if self.isObserved {
                 self.actions.append(.event(.frameReceived(FrameInfo(kind: "ping", payload: payload))))
             }
-            guard self.closing.canSend else { return nil }
+            guard self.link.closing.canSend else { return nil }
             // Only the latest ping need be answered (RFC 6455 section 5.5.3): a peer that pings and does not read must
             // not fill our memory (threat B9).
             self.pendingPong = payload
@@ -35,12 +35,23 @@ extension Connection {
         return nil
     }
 
+    /// A frame of an unknown type (W10-8).
+    private mutating func reportDropped() {
+        guard self.isObserved else { return }
+        let error = WebSocketError(
+            .protocolViolation,
+            "The peer sent a frame of a type that \(self.link.codec.dialect) does not know; it was passed over.",
+            phase: .open
+        )
+        self.actions.append(.event(.violation(self.located(error))))
+    }
+
     private mutating func closeReceived(
         _ code: WebSocketCloseCode?,
         _ reason: String,
         now: NIODeadline
     ) -> ConnectionAction? {
-        guard self.holdsClose, self.phase == .open, self.closing.canSend else {
+        guard self.holdsClose, self.phase == .open, self.link.closing.canSend else {
             self.peerClosed(code, reason, now: now)
             return nil
         }
@@ -57,7 +68,7 @@ extension Connection {
     mutating func answerPendingPing() {
         guard self.congestedSince == nil, !self.isBacklogged, let payload = self.pendingPong else { return }
         self.pendingPong = nil
-        guard self.closing.canSend else { return }
+        guard self.link.closing.canSend else { return }
         self.hasAnsweredPing = true
         self.writePong(payload)
     }
@@ -70,9 +81,8 @@ extension Connection {
     }
 
     mutating func writePong(_ payload: ByteBuffer) {
-        let mask = self.nextMask()
-        let writer = self.writer
-        self.output.write { writer.writePong(payload, mask: mask, into: &$0) }
+        let mask = self.link.nextMask()
+        self.link.codec.writePong(payload, mask: mask, into: &self.output)
         if self.isObserved { self.actions.append(.event(.frameSent(FrameInfo(kind: "pong", payload: payload)))) }
     }
 
@@ -106,15 +116,14 @@ extension Connection {
     }
 
     mutating func writePing(_ payload: ByteBuffer) {
-        let mask = self.nextMask()
-        let writer = self.writer
-        self.output.write { writer.writePing(payload, mask: mask, into: &$0) }
+        let mask = self.link.nextMask()
+        self.link.codec.writePing(payload, mask: mask, into: &self.output)
         if self.isObserved { self.actions.append(.event(.frameSent(FrameInfo(kind: "ping", payload: payload)))) }
     }
 
     private func checkControl(_ payload: ByteBuffer) throws(WebSocketError) {
-        guard self.phase == .open, self.closing.canSend else { throw self.closedError }
-        try self.checkPing()
+        guard self.phase == .open, self.link.closing.canSend else { throw self.closedError }
+        try self.link.codec.checkPing()
         let limit = Limits.Fixed.controlPayloadBytes
         guard payload.readableBytes <= limit else {
             throw WebSocketError(

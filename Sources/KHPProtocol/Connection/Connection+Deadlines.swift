@@ -15,7 +15,7 @@ extension Connection {
     }
 
     private var earliestDeadline: NIODeadline? {
-        var earliest = self.closing.deadline
+        var earliest = self.link.closing.deadline
         func consider(_ other: NIODeadline?) {
             guard let other else { return }
             if let known = earliest, known <= other { return }
@@ -31,10 +31,10 @@ extension Connection {
             consider(self.totalDeadline)
         case .open:
             // Behind both close frames the closing handshake's own deadline is all that counts.
-            guard self.closing.canReceive else { break }
+            guard self.link.closing.canReceive else { break }
             if let congestedSince { consider(congestedSince + self.configuration.waits.stalledWrite) }
             // Behind our close frame, that and the peer's stall.
-            guard self.closing.canSend else { break }
+            guard self.link.closing.canSend else { break }
             consider(self.keepAlive?.deadline)
             consider(self.heldClose?.until)
             consider(self.sessionEnd)
@@ -55,8 +55,8 @@ extension Connection {
     }
 
     private mutating func actOnTime(now: NIODeadline) {
-        if let deadline = self.closing.deadline, deadline <= now {
-            self.perform(self.closing.deadlineReached(now: now), now: now)
+        if let deadline = self.link.closing.deadline, deadline <= now {
+            self.perform(self.link.closing.deadlineReached(now: now), now: now)
             return
         }
         if let deadline = self.totalDeadline, deadline <= now, self.phase != .open, self.phase != .leaving {
@@ -78,13 +78,13 @@ extension Connection {
     }
 
     private mutating func openTimeReached(now: NIODeadline) {
-        guard self.closing.canReceive else { return }
+        guard self.link.closing.canReceive else { return }
         if let congestedSince, congestedSince + self.configuration.waits.stalledWrite <= now {
             self.hasStalled = true
             self.drop("The peer did not take any bytes for too long.", now: now)
             return
         }
-        guard self.closing.canSend else { return }
+        guard self.link.closing.canSend else { return }
         if let heldClose, heldClose.until <= now { return self.answerHeldClose(now: now) }
         if let sessionEnd, sessionEnd <= now {
             self.sessionEnd = nil
@@ -97,10 +97,10 @@ extension Connection {
         }
         if let deadline = self.extensions?.deadline, deadline <= now {
             self.extensionsTimeReached(now: now)
-            guard self.phase == .open, self.closing.canSend else { return }
+            guard self.phase == .open, self.link.closing.canSend else { return }
         }
         // A message that was unfinished after some read may have been completed by one that left nothing behind.
-        self.keepAlive?.unfinishedMessage(self.reader.unfinishedMessage, now)
+        self.keepAlive?.unfinishedMessage(self.link.codec.unfinishedMessage, now)
         switch self.keepAlive?.expired(now) {
         case .sendPing(let payload): self.writePing(payload)
         case .messageTooSlow: self.drop("A message was not complete in time.", now: now)
@@ -116,7 +116,7 @@ extension Connection {
         if self.failure == nil {
             self.failure = self.located(WebSocketError(.timeout, message, closeCode: .abnormal, phase: .open))
         }
-        self.perform(self.closing.fail(ClosePayload(code: .policyViolation, reason: message), now: now), now: now)
+        self.perform(self.link.closing.fail(ClosePayload(code: .policyViolation, reason: message), now: now), now: now)
     }
 
     // MARK: What the shell sees of the network and the application
@@ -127,7 +127,7 @@ extension Connection {
             if self.congestedSince == nil { self.congestedSince = now }
         } else {
             self.congestedSince = nil
-            self.closing.writesProgressed(now: now)
+            self.link.closing.writesProgressed(now: now)
             self.answerPendingPing()
         }
     }
@@ -141,7 +141,7 @@ extension Connection {
     /// Some of what was written has left: a slow peer is not a stalled one.
     package mutating func writesProgressed(now: NIODeadline) {
         if self.congestedSince != nil { self.congestedSince = now }
-        self.closing.writesProgressed(now: now)
+        self.link.closing.writesProgressed(now: now)
     }
 
     /// How often to look whether some of it has left, while the peer does not keep up: a stalled one is then dropped at

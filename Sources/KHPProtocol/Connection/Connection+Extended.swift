@@ -92,7 +92,7 @@ extension Connection {
         self.actions.append(.failed(error))
         self.shouldLinger = self.role == .server
         // Close frames of a handshake carry no reason.
-        self.perform(self.closing.fail(ClosePayload(code: violation.closeCode), now: now), now: now)
+        self.perform(self.link.closing.fail(ClosePayload(code: violation.closeCode), now: now), now: now)
     }
 
     mutating func extendedStreamEnded(now: NIODeadline) {
@@ -108,7 +108,7 @@ extension Connection {
                 )
             self.fail(error, close: nil, now: now)
         }
-        self.perform(self.closing.inputClosed(), now: now)
+        self.perform(self.link.closing.inputClosed(), now: now)
         self.end(clean: false)
     }
 

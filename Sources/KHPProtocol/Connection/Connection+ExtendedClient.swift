@@ -129,7 +129,7 @@ extension Connection {
             } : nil
         let negotiation = HandshakeSummary(
             url: plan.url,
-            dialect: self.dialect,
+            dialect: self.link.codec.dialect,
             subprotocol: result.subprotocol,
             extensions: result.extensions.negotiated,
             status: result.status,

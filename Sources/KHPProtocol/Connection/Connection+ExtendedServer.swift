@@ -37,7 +37,7 @@ extension Connection {
                     extensions: try OfferedExtensions.choose(
                         from: request.extensionOffers,
                         supported: (self.server?.plan.extensions ?? []).speakable(
-                            in: self.dialect,
+                            over: self.link.codec.abilities,
                             asked: request.extensionOffers
                         ),
                         layer: .extended,
@@ -64,21 +64,10 @@ extension Connection {
             self.advanceExtended(now: now)
             if self.inbound.readableBytes == before { break }
         }
-        guard self.phase == .extended, self.hasBegunMessage,
+        guard self.phase == .extended, self.link.codec.hasBegunMessage(self.inbound),
             let action = self.server?.extended?.receiveTooEarly(date: self.configuration.date())
         else { return }
         self.perform(action, now: now)
-    }
-
-    /// A part of a message has come: the reader has taken it, or it is a frame whose header is not complete.
-    private var hasBegunMessage: Bool {
-        if self.reader.unfinishedMessage != nil { return true }
-        guard let first: UInt8 = self.inbound.getInteger(at: self.inbound.readerIndex) else { return false }
-        switch self.dialect.framing {
-        // The opcodes of control frames have the bit set.
-        case .rfc6455: return first & 0x08 == 0
-        case .hixie, .whatwg2010: return true
-        }
     }
 
     mutating func perform(_ action: ExtendedServer.Action, now: NIODeadline) {
@@ -130,7 +119,7 @@ extension Connection {
         self.open(
             HandshakeSummary(
                 url: self.url(of: request),
-                dialect: self.dialect,
+                dialect: self.link.codec.dialect,
                 subprotocol: negotiated.subprotocol,
                 extensions: (self.server?.openingExtensions ?? []) + negotiated.extensions,
                 status: self.server?.lastStatus,

@@ -48,7 +48,7 @@ extension Connection {
         now: NIODeadline
     ) {
         self.install(negotiated, from: extensions, now: now)
-        self.reader.allowedReservedBits = self.extensions?.reservedBits ?? 0
+        self.link.codec.allowedReservedBits = self.extensions?.reservedBits ?? 0
     }
 
     /// Whether the application gets chunks. Transforms of whole messages need the whole message.
@@ -91,14 +91,14 @@ extension Connection {
                 )
         }
         if code != .internalError { self.shouldLinger = self.role == .server }
-        self.perform(self.closing.fail(ClosePayload(code: code), now: now), now: now)
+        self.perform(self.link.closing.fail(ClosePayload(code: code), now: now), now: now)
     }
 
     // MARK: Receiving
 
     /// What is left of what frame transforms make of a piece.
     mutating func nextFromExtensions(now: NIODeadline) -> ConnectionAction? {
-        while self.phase.takesMessages, !self.reader.isFinished, self.extensions?.isPending == true {
+        while self.phase.takesMessages, !self.link.codec.isFinished, self.extensions?.isPending == true {
             let event: InboundFrameEvent?
             let streams = self.streamsMessages
             let limit = self.configuration.limits.messages.messageBytes
@@ -130,7 +130,7 @@ extension Connection {
 
     private mutating func fail(_ failure: ExtensionStack.Failure, now: NIODeadline) {
         // Nothing that comes now counts.
-        self.reader.stop()
+        self.link.codec.stop()
         switch failure {
         case .violation(let violation): self.violated(violation, now: now)
         case .failed(let error): self.failExtension(error, now: now)
@@ -165,7 +165,7 @@ extension Connection {
             // Threat C1: what an extension makes of a message counts, as what arrived did.
             let limit = self.configuration.limits.messages.messageBytes
             if case .message(_, let payload) = result, payload.readableBytes > limit {
-                self.reader.stop()
+                self.link.codec.stop()
                 self.violated(.tooBig(limit: limit), now: now)
                 return nil
             }
@@ -187,7 +187,7 @@ extension Connection {
     /// The next event of the extended handshake, whose messages a peer may have sent through what the opening
     /// negotiated.
     mutating func nextHandshakeEvent() throws(FrameViolation) -> InboundFrameEvent? {
-        guard self.extensions != nil else { return try self.reader.next(&self.inbound) }
+        guard self.extensions != nil else { return try self.link.codec.next(&self.inbound) }
         while true {
             if self.extensions?.isPending == true {
                 let limit = Limits.extendedHandshakeMessages.messageBytes
@@ -197,7 +197,7 @@ extension Connection {
                     throw error.violation
                 }
             }
-            guard let event = try self.reader.next(&self.inbound) else { return nil }
+            guard let event = try self.link.codec.next(&self.inbound) else { return nil }
             switch event {
             case .message(let kind, let payload, let reserved) where reserved != 0:
                 self.extensions?.receive(MessagePiece(kind, payload, reservedBits: .init(rawValue: reserved)))
@@ -257,9 +257,8 @@ extension Connection {
         now: NIODeadline
     ) throws(WebSocketError) -> Int {
         try self.checkSending()
-        if self.dialect.framing != .rfc6455 { return try self.sendInDialect(message, now: now) }
         if self.extensions == nil {
-            self.writeMessage(message, now: now)
+            try self.write(message, now: now)
         } else {
             try self.sendThroughExtensions(message, options: options, now: now)
         }
@@ -271,13 +270,9 @@ extension Connection {
         _ options: SendOptions,
         now: NIODeadline
     ) throws(WebSocketError) {
-        if self.dialect.framing != .rfc6455 {
-            self.extensions?.sent(now: now)
-            return try self.writeInDialect(message, now: now)
-        }
         guard self.extensions?.transformsFrames == true else {
             self.extensions?.sent(now: now)
-            return self.writeMessage(message, now: now)
+            return try self.write(message, now: now)
         }
         switch message {
         case .text(let text): try self.write(MessagePiece(.text, ByteBuffer(string: text), options: options), now: now)
@@ -299,12 +294,12 @@ extension Connection {
         }
         self.extensions?.sent(now: now)
         guard let frame else { return }
-        let opcode: Opcode = frame.isFirst ? (piece.kind == .text ? .text : .binary) : .continuation
-        self.writeData(
-            opcode,
+        try self.write(
+            piece.kind,
             frame.bytes,
-            fin: frame.isLast,
-            reserved: frame.reservedBits,
+            isFirst: frame.isFirst,
+            isLast: frame.isLast,
+            reservedBits: frame.reservedBits,
             plain: piece.bytes,
             now: now
         )
@@ -342,11 +337,11 @@ extension Connection {
         _ options: SendOptions,
         now: NIODeadline
     ) throws(WebSocketError) {
-        guard self.phase == .open, self.closing.canSend else { return }
+        guard self.phase == .open, self.link.closing.canSend else { return }
         switch outgoing {
         case .message(let message): try self.writeThroughFrames(message, options, now: now)
         // The older dialects have none.
-        case .ping where self.dialect.framing != .rfc6455: break
+        case .ping where !self.link.codec.abilities.contains(.pings): break
         case .ping: self.writePing(ByteBuffer())
         case .close(let code, let reason): self.close(code: code, reason: reason, now: now)
         }

@@ -43,7 +43,7 @@ extension Connection {
         case .idle: .tls
         case .opening, .deciding, .awaitingKey: .opening
         case .extended: .extended
-        case .open: self.closing.canSend ? .open : .closing
+        case .open: self.link.closing.canSend ? .open : .closing
         case .leaving, .unread, .ended: .closing
         }
     }

@@ -16,7 +16,6 @@ extension Connection {
         self.client?.extended = nil
         if let lifetime = self.server?.plan.sessionLifetime { self.sessionEnd = now + lifetime }
         self.server = nil
-        self.closing = ClosingHandshake(role: self.closingRole, timeout: self.configuration.waits.close)
         if !negotiated.extensions.isEmpty {
             let isNoneInForce = self.extensions == nil
             self.install(
@@ -27,19 +26,16 @@ extension Connection {
         }
         let streams = self.streamsMessages
         // Kaazing's peers, who alone complete an extended handshake, read and write binary in the hixie dialects.
-        self.sendsBinary = self.dialect.framing == .hixie && negotiated.status != nil
-        self.reader = MessageReader(
-            self.dialect,
-            role: self.role,
-            limits: self.configuration.limits.messages,
+        self.link.open(
+            configuration: self.configuration,
             mode: streams ? .streaming : .whole,
-            acceptsBinary: self.sendsBinary
+            agreesOnBinary: negotiated.status != nil
         )
-        self.reader.toleratesLongLength = self.role == .server && self.legacy != .off
-        self.reader.allowedReservedBits = self.extensions?.reservedBits ?? 0
+        self.link.codec.toleratesLongLength = self.role == .server && self.legacy != .off
+        self.link.codec.allowedReservedBits = self.extensions?.reservedBits ?? 0
         let waits = self.configuration.waits
         self.keepAlive = KeepAlive(
-            pingInterval: self.dialect.framing == .rfc6455 ? waits.ping : nil,
+            pingInterval: self.link.codec.abilities.contains(.pings) ? waits.ping : nil,
             pongTimeout: waits.pong,
             messageTimeout: streams ? nil : waits.message,
             now: now
@@ -56,7 +52,7 @@ extension Connection {
         if self.extensions != nil, let action = self.nextFromExtensions(now: now) { return action }
         guard self.inbound.readableBytes > 0, self.phase.takesMessages else { return nil }
         do throws(FrameViolation) {
-            while let event = try self.reader.next(&self.inbound) {
+            while let event = try self.link.codec.next(&self.inbound) {
                 switch event {
                 case .message(let kind, let payload, let reserved):
                     if self.idleSince != nil { self.idleSince = now }
@@ -88,7 +84,7 @@ extension Connection {
         } catch {
             self.violated(error, now: now)
         }
-        self.keepAlive?.unfinishedMessage(self.reader.unfinishedMessage, now)
+        self.keepAlive?.unfinishedMessage(self.link.codec.unfinishedMessage, now)
         return nil
     }
 
@@ -112,7 +108,7 @@ extension Connection {
             )
         }
         self.shouldLinger = self.role == .server
-        self.perform(self.closing.fail(violation, now: now), now: now)
+        self.perform(self.link.closing.fail(violation, now: now), now: now)
     }
 
     // MARK: Sending
@@ -122,9 +118,8 @@ extension Connection {
     @discardableResult
     package mutating func send(_ message: WebSocketMessage, now: NIODeadline) throws(WebSocketError) -> Int {
         try self.checkSending()
-        if self.dialect.framing != .rfc6455 { return try self.sendInDialect(message, now: now) }
         if self.extensions == nil {
-            self.writeMessage(message, now: now)
+            try self.write(message, now: now)
         } else {
             try self.sendThroughExtensions(message, now: now)
         }
@@ -140,9 +135,8 @@ extension Connection {
         now: NIODeadline
     ) throws(WebSocketError) -> Int {
         try self.checkSending()
-        if self.dialect.framing != .rfc6455 { return try self.sendInDialect(kind, payload, now: now) }
         if self.extensions == nil {
-            self.writeData(kind == .text ? .text : .binary, payload, fin: true, now: now)
+            try self.write(kind, payload, now: now)
         } else {
             try self.sendThroughExtensions(kind, payload, now: now)
         }
@@ -170,28 +164,26 @@ extension Connection {
     ) throws(WebSocketError) {
         if chunk.isFirst {
             try self.checkSending()
-            try self.checkStreaming(chunk.kind)
+            try self.link.codec.checkStreaming(chunk.kind)
             self.streaming = StreamingState(kind: chunk.kind, hasBegun: false, options: options)
             if chunk.bytes.readableBytes == 0, !chunk.isLast { return }
-        } else if !self.closing.canSend || self.phase != .open {
+        } else if !self.link.closing.canSend || self.phase != .open {
             throw self.closedError
         }
         guard var state = self.streaming else {
             throw WebSocketError(.invalidArgument, "The message that this belongs to has ended.", phase: .open)
         }
         guard chunk.bytes.readableBytes > 0 || chunk.isLast else { return }
-        if self.extensions?.needsWholeMessages == true || self.legacy != .off && self.dialect.framing == .rfc6455 {
+        if self.extensions?.needsWholeMessages == true
+            || self.legacy != .off && self.link.codec.abilities.contains(.fragments)
+        {
             return try self.collect(chunk, state, now: now)
         }
         let isFirst = !state.hasBegun
         state.hasBegun = true
-        if self.dialect.framing != .rfc6455 { try self.checkText(chunk.bytes) }
-        self.streaming = chunk.isLast ? nil : state
         self.extensions?.sent(now: now)
-        if self.dialect.framing != .rfc6455 {
-            return self.writeInDialect(chunk.bytes, isFirst: isFirst, isLast: chunk.isLast, now)
-        }
         if self.extensions?.transformsFrames == true {
+            self.streaming = chunk.isLast ? nil : state
             try self.write(
                 MessagePiece(
                     state.kind,
@@ -203,8 +195,8 @@ extension Connection {
                 now: now
             )
         } else {
-            let opcode: Opcode = isFirst ? (state.kind == .text ? .text : .binary) : .continuation
-            self.writeData(opcode, chunk.bytes, fin: chunk.isLast, now: now)
+            try self.write(state.kind, chunk.bytes, isFirst: isFirst, isLast: chunk.isLast, now: now)
+            self.streaming = chunk.isLast ? nil : state
         }
     }
 
@@ -230,7 +222,7 @@ extension Connection {
         state.collected.writeImmutableBuffer(chunk.bytes)
         if chunk.isLast {
             if self.extensions == nil {
-                self.writeData(state.kind == .text ? .text : .binary, state.collected, fin: true, now: now)
+                try self.write(state.kind, state.collected, now: now)
             } else {
                 try self.sendThroughExtensions(state.kind, state.collected, options: state.options, now: now)
             }
@@ -249,7 +241,7 @@ extension Connection {
     }
 
     func checkSending() throws(WebSocketError) {
-        guard self.phase == .open, self.closing.canSend else { throw self.closedError }
+        guard self.phase == .open, self.link.closing.canSend else { throw self.closedError }
         guard self.streaming == nil else {
             throw WebSocketError(
                 .invalidArgument,
@@ -271,51 +263,48 @@ extension Connection {
         self.failure ?? WebSocketError(.closed, "The socket is closing or closed.", phase: .closing)
     }
 
-    mutating func writeMessage(_ message: WebSocketMessage, now: NIODeadline) {
+    /// Writes a whole message, behind all extensions.
+    mutating func write(_ message: WebSocketMessage, now: NIODeadline) throws(WebSocketError) {
         switch message {
         case .text(let text):
+            let mask = self.link.nextMask()
+            try self.link.codec.write(text, mask: mask, into: &self.output)
             if self.idleSince != nil { self.idleSince = now }
-            let mask = self.nextMask()
-            let writer = self.writer
             self.sentPayload &+= text.utf8.count
-            self.output.write { writer.write(text, mask: mask, into: &$0) }
             if self.isObserved {
                 self.actions.append(.event(.frameSent(FrameInfo(kind: "text", payload: ByteBuffer(string: text)))))
             }
         case .binary(let bytes):
-            self.writeData(.binary, bytes, fin: true, now: now)
+            try self.write(.binary, bytes, now: now)
         }
     }
 
-    mutating func writeData(
-        _ opcode: Opcode,
+    /// Writes a message or a piece of one, behind all extensions.
+    /// - Parameter plain: the payload as the application gave it, for observers.
+    @inline(__always)
+    mutating func write(
+        _ kind: MessageKind,
         _ payload: ByteBuffer,
-        fin: Bool,
-        reserved: UInt8 = 0,
+        isFirst: Bool = true,
+        isLast: Bool = true,
+        reservedBits: UInt8 = 0,
         plain: ByteBuffer? = nil,
         now: NIODeadline
-    ) {
+    ) throws(WebSocketError) {
+        let mask = self.link.nextMask()
+        try self.link.codec.write(
+            kind,
+            payload,
+            isFirst: isFirst,
+            isLast: isLast,
+            reservedBits: reservedBits,
+            mask: mask,
+            into: &self.output
+        )
         if self.idleSince != nil { self.idleSince = now }
-        let mask = self.nextMask()
-        let writer = self.writer
         self.sentPayload &+= payload.readableBytes
-        if self.role == .server, payload.readableBytes >= OutboundQueue.gatherThreshold {
-            self.output.write {
-                writer.writeHeader(opcode, length: payload.readableBytes, fin: fin, rsv: reserved, into: &$0)
-            }
-            self.output.append(payload)
-        } else {
-            self.output.write {
-                writer.write(opcode, payload: payload, fin: fin, rsv: reserved, mask: mask, into: &$0)
-            }
-        }
         if self.isObserved {
-            let name =
-                switch opcode {
-                case .text: "text"
-                case .continuation: "continuation"
-                default: "binary"
-                }
+            let name = isFirst ? (kind == .text ? "text" : "binary") : "continuation"
             var info = FrameInfo(kind: name, payload: plain ?? payload)
             info.wireBytes = payload.readableBytes
             self.actions.append(.event(.frameSent(info)))
@@ -329,8 +318,8 @@ extension Connection {
         self.peerClosed(payload.code, payload.reason, now: now)
         // Nothing more comes, and what has come is not to be read for the sake of the end.
         guard self.isInputClosed, self.phase == .open else { return }
-        self.perform(self.closing.inputClosed(), now: now)
-        self.end(clean: self.closing.isClean)
+        self.perform(self.link.closing.inputClosed(), now: now)
+        self.end(clean: self.link.closing.isClean)
     }
 
     /// Begins the closing handshake; in a handshake, gives it up.
@@ -339,7 +328,7 @@ extension Connection {
         case .open where self.heldClose != nil:
             self.answerHeldClose(now: now)
         case .open:
-            self.perform(self.closing.close(ClosePayload(code: code, reason: reason), now: now), now: now)
+            self.perform(self.link.closing.close(ClosePayload(code: code, reason: reason), now: now), now: now)
         case .extended:
             self.fail(
                 WebSocketError(.closed, "The connection was closed before it was open."),

@@ -150,7 +150,7 @@ extension Connection {
         }
         if let configuration = plan.configuration { self.adopt(configuration) }
         if plan.kaazingLegacy { self.legacy = KaazingLegacy(query: request.query) }
-        self.reader.toleratesLongLength = self.legacy != .off
+        self.link.codec.toleratesLongLength = self.legacy != .off
         guard dialect.opening == .acceptKey else {
             return self.accept(request, plan, response: response, in: dialect, now: now)
         }
@@ -184,7 +184,7 @@ extension Connection {
         if self.isObserved {
             self.actions.append(.event(.openingResponse(head: acceptance.head.redactedText, status: 101)))
         }
-        self.isFramed = true
+        self.link.isUp = true
         self.openingDeadline = nil
         self.server?.plan = plan
         if plan.extended {
@@ -196,7 +196,7 @@ extension Connection {
             self.open(
                 HandshakeSummary(
                     url: self.url(of: request),
-                    dialect: self.dialect,
+                    dialect: self.link.codec.dialect,
                     subprotocol: subprotocol,
                     extensions: extensions,
                     status: nil,
@@ -236,7 +236,7 @@ extension Connection {
         if self.isObserved {
             self.actions.append(.event(.openingResponse(head: acceptance.head.redactedText, status: 101)))
         }
-        self.isFramed = true
+        self.link.isUp = true
         self.openingDeadline = nil
         self.sendLegacy(message)
         self.leave(.normalClosure, now: now)

@@ -38,7 +38,7 @@ extension Connection {
 
     /// Reads ahead with a copy of the reader, which drops all that it finds: nothing is inflated, nothing is kept.
     private func lookAhead() -> Ahead {
-        var reader = self.reader
+        var reader = self.link.codec.copy()
         var bytes = self.inbound
         do {
             while let event = try reader.next(&bytes) {

@@ -53,18 +53,10 @@ package struct Connection {
     /// The part of the Kaazing legacy exchange that is spoken (D7).
     var legacy = KaazingLegacy.off
 
-    // Framing; from the 101 on.
-    package internal(set) var dialect = Dialect.rfc6455
-    /// Whether the peer has agreed on Kaazing's binary frames, in a dialect without any of its own.
-    var sendsBinary = false
-    var reader: MessageReader
-    let writer: FrameWriter
-    var closing: ClosingHandshake
-    var isFramed = false
-    var controlRate: ControlFrameRate
+    /// Frames, from the 101 on.
+    package internal(set) var link: FrameLink
     /// What was negotiated and has something to do; `nil` on a connection without, which pays for nothing of it.
     var extensions: ExtensionStack?
-    var masks: any MaskSource
 
     // Open.
     var keepAlive: KeepAlive?
@@ -106,12 +98,7 @@ package struct Connection {
     init(role: Role, configuration: ConnectionConfiguration, masks: any MaskSource, now: NIODeadline) {
         self.role = role
         self.configuration = configuration
-        self.masks = masks
-        self.reader = MessageReader(role: role, limits: Limits.extendedHandshakeMessages)
-        self.writer = FrameWriter(role: role)
-        // A peer that never completed a handshake is not owed the patience that an open one is.
-        self.closing = ClosingHandshake(role: role, timeout: min(configuration.waits.close, .seconds(2)))
-        self.controlRate = ControlFrameRate(limits: configuration.limits.messages, now: now)
+        self.link = FrameLink(role: role, configuration: configuration, masks: masks, now: now)
     }
 
     /// Bytes that were received and not yet taken in, and bytes that wait to be written.
@@ -127,6 +114,7 @@ package struct Connection {
         var copy = self
         copy.client = self.client?.copy()
         copy.server = self.server?.copy()
+        copy.link = self.link.copy()
         copy.extensions = self.extensions?.copy()
         return copy
     }
@@ -135,7 +123,7 @@ package struct Connection {
 
     /// `true` once this side has sent its close frame. Mutating in form only, as ``deadline`` is.
     package var isClosing: Bool {
-        mutating get { !self.closing.canSend }
+        mutating get { !self.link.closing.canSend }
     }
 
     // MARK: Input
@@ -177,7 +165,7 @@ package struct Connection {
     package mutating func transportFailed(_ error: WebSocketError, now: NIODeadline) {
         guard !self.phase.isOver else { return }
         // How the stream ends after both close frames is no news: many peers simply drop it.
-        if self.failure == nil, !self.closing.isClean, self.heldClose == nil, !self.endsAnyhow {
+        if self.failure == nil, !self.link.closing.isClean, self.heldClose == nil, !self.link.endsAnyhow {
             self.failure = self.placed(error)
         }
         self.isInputClosed = true
@@ -205,7 +193,7 @@ package struct Connection {
     package mutating func next(now: NIODeadline, isPaused: Bool = false) -> ConnectionAction? {
         // The path of every message comes first; the rest is kept out of its way.
         if self.phase == .open, self.actions.isEmpty {
-            if isPaused, self.closing.canSend {
+            if isPaused, self.link.closing.canSend {
                 if !self.isInputClosed { return nil }
             } else if self.inbound.readableBytes > 0 {
                 if let action = self.nextWhileOpen(now: now) { return action }
@@ -228,7 +216,7 @@ package struct Connection {
     private mutating func nextAnyhow(now: NIODeadline, isPaused: Bool) -> ConnectionAction? {
         while true {
             if let action = self.actions.popFirst() { return action }
-            if isPaused, self.phase == .open, self.closing.canSend {
+            if isPaused, self.phase == .open, self.link.closing.canSend {
                 if self.isInputClosed { self.streamEndedUnread(now: now) }
                 if self.actions.isEmpty { return nil }
                 continue
@@ -285,10 +273,10 @@ package struct Connection {
     /// Begins the closing handshake where frames are spoken; ends the stream where they are not.
     mutating func leave(_ code: WebSocketCloseCode?, reason: String = "", now: NIODeadline) {
         self.phase = .leaving
-        if let code, self.isFramed, !self.isInputClosed {
-            self.perform(self.closing.close(ClosePayload(code: code, reason: reason), now: now), now: now)
+        if let code, self.link.isUp, !self.isInputClosed {
+            self.perform(self.link.closing.close(ClosePayload(code: code, reason: reason), now: now), now: now)
         } else {
-            self.shouldLinger = self.role == .server && !self.isFramed
+            self.shouldLinger = self.role == .server && !self.link.isUp
             self.end(clean: false)
         }
     }
@@ -305,25 +293,30 @@ package struct Connection {
 
     /// After a failure only the closing handshake counts; everything else is drained.
     mutating func advanceLeaving(now: NIODeadline) {
-        guard self.isFramed, !self.reader.isFinished else {
+        guard self.link.isUp, !self.link.codec.isFinished else {
             self.inbound.moveReaderIndex(to: self.inbound.writerIndex)
             return
         }
         do throws(FrameViolation) {
-            while let event = try self.reader.next(&self.inbound) {
+            while let event = try self.link.codec.next(&self.inbound) {
                 if case .close(let code, let reason) = event {
                     self.peerClosed(code, reason, now: now)
                 }
             }
         } catch {
-            self.perform(self.closing.fail(error, now: now), now: now)
+            self.perform(self.link.closing.fail(error, now: now), now: now)
         }
     }
 
     /// The peer's close frame, in any phase.
     mutating func peerClosed(_ code: WebSocketCloseCode?, _ reason: String, now: NIODeadline) {
         if self.isObserved { self.observeClose(code, reason) }
-        self.perform(self.closing.received(ClosePayload(code: code, reason: reason), now: now), now: now)
+        self.perform(self.link.closing.received(ClosePayload(code: code, reason: reason), now: now), now: now)
+    }
+
+    private var maySimplyEnd: Bool {
+        let isInside = self.ahead?.endsInside ?? (self.link.codec.unfinishedMessage != nil)
+        return self.link.maySimplyEnd(insideMessage: isInside)
     }
 
     /// The end of the peer's stream, once everything before it has been taken.
@@ -336,19 +329,19 @@ package struct Connection {
         case .open:
             self.answerHeldClose(now: now)
             if self.phase.isOver { return }
-            if self.failure == nil, !self.closing.isClean, !self.maySimplyEnd {
+            if self.failure == nil, !self.link.closing.isClean, !self.maySimplyEnd {
                 self.failure = WebSocketError(
                     .closed,
                     "The peer ended the connection without a closing handshake.",
                     closeCode: .abnormal,
-                    phase: self.closing.canSend ? .open : .closing
+                    phase: self.link.closing.canSend ? .open : .closing
                 )
             }
-            self.perform(self.closing.inputClosed(), now: now)
-            self.end(clean: self.closing.isClean)
+            self.perform(self.link.closing.inputClosed(), now: now)
+            self.end(clean: self.link.closing.isClean)
         case .leaving:
-            self.perform(self.closing.inputClosed(), now: now)
-            self.end(clean: self.closing.isClean)
+            self.perform(self.link.closing.inputClosed(), now: now)
+            self.end(clean: self.link.closing.isClean)
         case .idle, .opening, .deciding, .awaitingKey:
             if self.role == .client, let failure { self.actions.append(.failed(failure)) }
             self.end(clean: false)
@@ -358,24 +351,26 @@ package struct Connection {
     }
 
     mutating func perform(_ action: ClosingHandshake.Action, now: NIODeadline) {
-        if self.dialect.closing != .codes { return self.performWithoutCodes(action, now: now) }
         switch action {
         case .none:
             break
         case .send(let payload):
-            self.writeClose(payload)
-            if self.phase == .open { self.idleSince = nil }
+            self.idleSince = nil
+            guard case .none(let isClean) = self.writeClose(payload, isLast: false) else { return }
+            // H69-8: the peer's last bytes must not destroy ours.
+            if self.link.codec.abilities.contains(.nothingElseEnds) { self.shouldLinger = true }
+            self.end(clean: isClean)
         case .sendThenDisconnect(let payload):
-            self.writeClose(payload)
-            self.end(clean: self.closing.isClean)
+            _ = self.writeClose(payload, isLast: true)
+            self.end(clean: self.link.closing.isClean)
         case .disconnect:
-            self.end(clean: self.closing.isClean)
+            self.end(clean: self.link.closing.isClean)
         }
     }
 
     mutating func end(clean: Bool) {
         guard !self.phase.isOver else { return }
-        self.phase = self.phase == .open && self.ahead != nil && !self.reader.isFinished ? .unread : .ended
+        self.phase = self.phase == .open && self.ahead != nil && !self.link.codec.isFinished ? .unread : .ended
         self.openingDeadline = nil
         self.totalDeadline = nil
         self.keepAlive = nil
@@ -388,52 +383,25 @@ package struct Connection {
     }
 
     func closeInfo(clean: Bool) -> CloseInfo {
-        let outcome = self.closing.outcome
-        if self.dialect.closing != .codes { return self.closeInfoWithoutCodes(isLocal: outcome.isLocal) }
-        let sent = outcome.isUnanswered ? nil : outcome.sent
-        let code: WebSocketCloseCode? =
-            if clean { outcome.code == .noStatus ? nil : outcome.code } else { sent?.code ?? .abnormal }
-        let reason = clean ? outcome.reason : sent?.reason ?? ""
-        var failure = self.failure
-        if failure == nil, !clean, self.wasOpen {
-            failure = WebSocketError(
-                .closed,
-                "The connection ended before the closing handshake was complete.",
-                closeCode: code,
-                phase: .closing
-            )
-        }
-        return CloseInfo(
-            code: code,
-            reason: reason,
-            clean: clean,
-            initiator: outcome.isLocal ? .local : .peer,
-            error: failure
-        )
+        self.link.closeInfo(clean: clean, failure: self.failure, wasOpen: self.wasOpen)
     }
 
     // MARK: Writing frames
 
-    mutating func writeClose(_ payload: ClosePayload) {
-        let mask = self.nextMask()
-        let writer = self.writer
-        self.output.write { writer.writeClose(code: payload.code, reason: payload.reason, mask: mask, into: &$0) }
-        if self.isObserved {
+    mutating func writeClose(_ payload: ClosePayload, isLast: Bool) -> FrameCodec.CloseFrame {
+        let mask = self.link.nextMask()
+        let result = self.link.codec.writeClose(payload, isLast: isLast, mask: mask, into: &self.output)
+        if self.isObserved, result == .written {
             var bytes = ByteBuffer()
-            payload.write(into: &bytes)
+            if self.link.codec.abilities.contains(.closeCodes) { payload.write(into: &bytes) }
             self.actions.append(.event(.frameSent(FrameInfo(kind: "close", payload: bytes))))
         }
+        return result
     }
 
-    /// One whole message of the extended handshake; never shown to observers as a frame (threat E18).
+    /// One whole message of the extended handshake; never shown to observers as a frame.
     mutating func writeHandshakeMessage(_ payload: ByteBuffer) {
-        guard self.dialect.framing == .rfc6455 else { return self.writeText(payload) }
-        let mask = self.nextMask()
-        let writer = self.writer
-        self.output.write { writer.write(.binary, payload: payload, mask: mask, into: &$0) }
+        let mask = self.link.nextMask()
+        self.link.codec.writeHandshake(payload, mask: mask, into: &self.output)
     }
-
-    /// 32 fresh unpredictable bits for a client's frame (RFC 6455 section 5.3); servers do not mask.
-    @inline(__always)
-    mutating func nextMask() -> UInt32 { self.role == .client ? self.masks.next() : 0 }
 }

@@ -6,7 +6,7 @@ package struct ConnectionSettings: Sendable {
     package var limits = Limits()
     package var timeouts = Timeouts()
     package var keepAlive = KeepAliveConfiguration()
-    package var delivery = Delivery.messages
+    package var delivery = MessageDelivery.messages
     /// True where `event` actions are wanted.
     package var isObserved = false
     /// Server: the value of Date, now.
@@ -24,7 +24,7 @@ package final class ConnectionConfiguration: Sendable {
     package let limits: Limits
     package let timeouts: Timeouts
     let waits: Waits
-    package let delivery: Delivery
+    package let delivery: MessageDelivery
     package let isObserved: Bool
     let date: @Sendable () -> String
     let serverName: String
@@ -50,7 +50,7 @@ package final class ConnectionConfiguration: Sendable {
     }
 
     /// This configuration with an endpoint's own limits and delivery; itself where those are the same.
-    package func with(limits: Limits?, delivery: Delivery) -> ConnectionConfiguration {
+    package func with(limits: Limits?, delivery: MessageDelivery) -> ConnectionConfiguration {
         guard limits != nil || delivery != self.delivery else { return self }
         var settings = self.settings
         if let limits { settings.limits = limits }

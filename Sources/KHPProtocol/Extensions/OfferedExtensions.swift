@@ -136,3 +136,21 @@ extension [NegotiatedExtension] {
         }
     }
 }
+
+extension [any WebSocketExtension] {
+    /// The extensions that work with such frames: some need reserved bits, and x-kaazing-idle-timeout keeps its promise
+    /// with pings, with those of x-kaazing-ping-pong where frames have none.
+    /// - Parameter asked: server: the client's offers.
+    func speakable(
+        over abilities: FrameCodec.Abilities,
+        asked: [ExtensionOffer]? = nil
+    ) -> [any WebSocketExtension] {
+        guard !abilities.isSuperset(of: [.reservedBits, .pings]) else { return self }
+        let pings = self.first { $0 is KaazingPingPong }
+        let hasPings = pings.map { known in asked?.contains { $0.name == known.name } ?? true } ?? false
+        return self.filter { known in
+            (abilities.contains(.reservedBits) || known.reservedBits.isEmpty)
+                && (abilities.contains(.pings) || hasPings || !(known is KaazingIdleTimeout))
+        }
+    }
+}

@@ -58,7 +58,7 @@ package struct OpeningClient {
     private var provisionalResponses = 0
     private var state = State.head
     /// `true` when the connection can take another request behind the response (RFC 9112 section 9.3): it was HTTP/1.1,
-    /// ended where it said, and did not announce the end.
+    /// ended where it said, and did not announce the end. Not in the dialects with keys of their own (W10-5).
     package private(set) var leavesConnectionUsable = false
 
     /// `true` until the first byte of an answer has come.
@@ -103,7 +103,8 @@ package struct OpeningClient {
                     return nil
                 }
                 leavesConnectionUsable =
-                    head.minorVersion == 1 && reader.isWhole && !head.fields.hasToken("close", in: "Connection")
+                    plan.dialect.opening == .acceptKey && head.minorVersion == 1 && reader.isWhole
+                    && !head.fields.hasToken("close", in: "Connection")
                 return .response(HandshakeResponse(head: head, body: reader.entity))
             case .answer(let result):
                 guard let answer = input.readBytes(length: 16) else { return nil }

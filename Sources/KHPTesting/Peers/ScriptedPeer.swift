@@ -30,7 +30,7 @@ public struct ScriptedPeer {
     private var inbound = ByteBuffer()
     private var requestDecoder = RequestHeadDecoder(limits: Limits().openingHead)
     private var responseDecoder = ResponseHeadDecoder(limits: Limits().openingHead)
-    private var reader: MessageReader
+    private var reader: FrameCodec
     private var accept = Transcript.Constants.accept
 
     /// - Parameters:
@@ -47,7 +47,7 @@ public struct ScriptedPeer {
             guard part == connection, case .does = step.action else { return false }
             return true
         }
-        self.reader = MessageReader(transcript.dialect, role: role == .client ? .client : .server)
+        self.reader = FrameCodec(transcript.dialect, role: role)
     }
 
     /// The first steps, before the peer has heard anything.

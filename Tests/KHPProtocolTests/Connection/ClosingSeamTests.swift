@@ -44,7 +44,7 @@ struct ClosingSeamTests {
 
     @Test("an empty frame of an unknown type leaves nothing unfinished (W10-8)")
     func emptyUnknownFrame() throws {
-        var reader = MessageReader(.whatwg2010, role: .client, limits: MessageLimits(), acceptsBinary: false)
+        var reader = FrameCodec(.whatwg2010, role: .client)
         var input = ByteBuffer(bytes: [0x01] + [UInt8](repeating: 0, count: 8))
         let event = try reader.next(&input)
         guard case .dropped? = event else {

@@ -73,9 +73,9 @@ struct DialectFrameTests {
 
     static func events(
         _ pieces: [some Collection<UInt8>],
-        _ reader: MessageReader
+        _ reader: FrameCodec
     ) -> [String] {
-        var reader = reader
+        var reader = reader.copy()
         var input = ByteBuffer()
         var events: [String] = []
         do {
@@ -103,12 +103,12 @@ struct DialectFrameTests {
         limits.messageBytes = 20_000
         let bytes = FrameSupport.bytes(hex: item.hex)
         for mode in [MessageReader.Mode.whole, .streaming] {
-            let reader = MessageReader(
+            let reader = FrameCodec(
                 item.dialect,
                 role: item.role,
                 limits: limits,
                 mode: mode,
-                acceptsBinary: item.acceptsBinary
+                agreesOnBinary: item.acceptsBinary
             )
             #expect(Self.events([bytes], reader) == item.expected)
             #expect(Self.events(bytes.map { [$0] }, reader) == item.expected)
@@ -123,7 +123,7 @@ struct DialectFrameTests {
     func anEndlessTextIsTooBig(_ dialect: Dialect, _ type: UInt8) {
         var limits = MessageLimits()
         limits.messageBytes = 1000
-        var reader = MessageReader(dialect, role: .client, limits: limits)
+        var reader = FrameCodec(dialect, role: .client, limits: limits)
         var input = ByteBuffer(bytes: [type])
         #expect(throws: FrameViolation.self) {
             for _ in 0..<200 {
@@ -141,7 +141,7 @@ struct DialectFrameTests {
     func nothingIsReservedForADeclaredLength(_ dialect: Dialect) throws {
         var limits = MessageLimits()
         limits.messageBytes = 1 << 30
-        var reader = MessageReader(dialect, role: .client, limits: limits, acceptsBinary: true)
+        var reader = FrameCodec(dialect, role: .client, limits: limits, agreesOnBinary: true)
         let header = dialect == .whatwg2010 ? "ff000000003fffffff" : "8083ffffff7f"
         var input = ByteBuffer(bytes: FrameSupport.bytes(hex: header) + [0x41])
         #expect(try reader.next(&input) == nil)
@@ -164,7 +164,7 @@ struct DialectFrameTests {
             }
             writer.writeClose(into: &bytes)
             if dialect != .hixie75 { expected.append(.close(code: nil, reason: "")) }
-            var reader = MessageReader(dialect, role: .server, acceptsBinary: true)
+            var reader = FrameCodec(dialect, role: .server, agreesOnBinary: true)
             var events: [InboundFrameEvent] = []
             while let event = try reader.next(&bytes) { events.append(event) }
             #expect(events == expected)
@@ -186,7 +186,7 @@ struct DialectFrameTests {
                     UInt8.random(in: 0...255, using: &generator)
                 }
             }
-            let reader = MessageReader(dialect, role: role, limits: limits, acceptsBinary: round.isMultiple(of: 2))
+            let reader = FrameCodec(dialect, role: role, limits: limits, agreesOnBinary: round.isMultiple(of: 2))
             let whole = Self.events([bytes], reader)
             #expect(whole == Self.events(bytes.map { [$0] }, reader), "\(bytes)")
             if let last = whole.last, last.hasPrefix("violation") {

@@ -44,7 +44,7 @@ package struct MessageReader {
     package var toleratesLongLength = false
 
     private let expectsMask: Bool
-    private let mode: Mode
+    let mode: Mode
     private var arena = PayloadArena()
     private var state = State.start
     /// The message that has begun: only meaningful in `fragmented` and `payload`.
@@ -54,7 +54,6 @@ package struct MessageReader {
     private var utf8 = UTF8Validator()
     /// How many messages began that were not there at once.
     private var begun: UInt64 = 0
-    private var frames = DialectFrames.none
 
     private enum State: UInt8 {
         /// Before a header, with no message begun.
@@ -65,8 +64,6 @@ package struct MessageReader {
         case payload
         /// After a close frame or a violation.
         case finished
-        /// Another dialect's frames: their own reader takes them.
-        case dialect
     }
 
     /// An unfinished data frame.
@@ -96,34 +93,22 @@ package struct MessageReader {
         self.mode = mode
     }
 
-    /// A reader of any dialect's frames. Those before RFC 6455 deliver a message whole in either mode.
-    /// - Parameter acceptsBinary: whether 0x80 frames of the hixie dialects are binary messages.
-    package init(
-        _ dialect: Dialect,
-        role: Role,
-        limits: MessageLimits = MessageLimits(),
-        mode: Mode = .whole,
-        acceptsBinary: Bool = false
-    ) {
-        self.init(role: role, limits: limits, mode: mode)
-        self.frames = DialectFrames(dialect, role: role, acceptsBinary: acceptsBinary)
-        if dialect.framing != .rfc6455 { self.state = .dialect }
-    }
-
     /// `true` once a close frame or a violation has ended the reading.
     package var isFinished: Bool { self.state == .finished }
 
     /// The number of the message that has begun and not ended, or `nil`: one that stays the same for long is one that a
     /// peer does not mean to finish (threat B8).
     package var unfinishedMessage: UInt64? {
-        if self.state == .dialect { return self.frames.unfinishedMessage }
-        return self.state == .fragmented || self.state == .payload ? self.begun : nil
+        self.state == .fragmented || self.state == .payload ? self.begun : nil
     }
 
     /// Bytes that the reader holds for itself: the unfinished message and the block for small payloads.
     package var retainedBytes: Int {
-        self.message.buffer.storageCapacity + self.arena.retainedBytes + self.frames.retainedBytes
+        self.message.buffer.storageCapacity + self.arena.retainedBytes
     }
+
+    /// The longest message that can be delivered whole.
+    var longestMessage: Int { min(self.limits.messageBytes, Self.largestBuffer) }
 
     /// The next event in `input`, or `nil` when it needs more bytes. Consumes the bytes it used; the header of a data
     /// frame and a whole control frame stay in `input` until they are complete (at most 131 bytes).
@@ -148,7 +133,6 @@ package struct MessageReader {
     private mutating func finish(_ input: inout ByteBuffer) {
         self.state = .finished
         self.message = Assembly()
-        self.frames = .none
         input.moveReaderIndex(to: input.writerIndex)
     }
 
@@ -221,23 +205,7 @@ package struct MessageReader {
             case .finished:
                 input.moveReaderIndex(to: input.writerIndex)
                 return nil
-            case .dialect:
-                return try self.otherDialect(&input)
             }
-        }
-    }
-
-    private mutating func otherDialect(_ input: inout ByteBuffer) throws(FrameViolation) -> InboundFrameEvent? {
-        let limit = min(self.limits.messageBytes, Self.largestBuffer)
-        guard let event = try self.frames.next(&input, limit: limit) else { return nil }
-        switch event {
-        case .close:
-            self.finish(&input)
-            return event
-        case .message(let kind, let payload, _) where self.mode == .streaming:
-            return .chunk(kind: kind, payload: payload, isFirst: true, isLast: true, rsv: 0)
-        default:
-            return event
         }
     }
 

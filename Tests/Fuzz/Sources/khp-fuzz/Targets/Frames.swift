@@ -21,8 +21,8 @@ private struct FrameReading: Equatable {
     private var partial: [UInt8] = []
     private var hasBegun = false
 
-    init(_ reader: MessageReader, _ pieces: [ByteBuffer]) {
-        var reader = reader
+    init(_ reader: FrameCodec, _ pieces: [ByteBuffer]) {
+        var reader = reader.copy()
         var input = ByteBuffer()
         var received = 0
         for piece in pieces {
@@ -86,7 +86,7 @@ extension FuzzTarget {
         let reservedBits = bits[input.choice(bits.count)]
         if input.flag() { (limits.messageBytes, limits.fragments) = (300, 5) }
         var cuts = input.cuts()
-        var reader = MessageReader(role: role, limits: limits, mode: isStreaming ? .streaming : .whole)
+        var reader = FrameCodec(.rfc6455, role: role, limits: limits, mode: isStreaming ? .streaming : .whole)
         reader.allowedReservedBits = reservedBits
         let content = input.content
         let whole = FrameReading(reader, content.isEmpty ? [] : [ByteBuffer(bytes: content)])
@@ -142,7 +142,7 @@ extension FuzzTarget {
         var limits = MessageLimits()
         if input.flag() { limits.messageBytes = 200 }
         var cuts = input.cuts()
-        let reader = MessageReader(dialect, role: role, limits: limits, acceptsBinary: acceptsBinary)
+        let reader = FrameCodec(dialect, role: role, limits: limits, agreesOnBinary: acceptsBinary)
         let content = input.content
         let whole = FrameReading(reader, content.isEmpty ? [] : [ByteBuffer(bytes: content)])
         let cut = FrameReading(reader, cuts.pieces(of: content))
@@ -162,7 +162,7 @@ extension FuzzTarget {
             items.append(item)
         }
         // Mended text is longer than the received bytes.
-        let roomy = MessageReader(dialect, role: role, acceptsBinary: acceptsBinary)
+        let roomy = FrameCodec(dialect, role: role, agreesOnBinary: acceptsBinary)
         let again = FrameReading(roomy, [written])
         check(again.items == items && again.violation == nil, "\(dialect): written \(items), read \(again)")
     }

@@ -1,0 +1,101 @@
+// The server's side of the openings before RFC 6455: hixie-76 and the text of 2010 have eight bytes behind the request, on
+// which the answer depends.
+
+import HTTPTypes
+import NIOCore
+
+/// The 101 that waits for the eight bytes behind its request.
+struct AwaitedKey {
+    var request: OpeningRequest
+    var plan: EndpointPlan
+    var head: ResponseHead
+    var subprotocol: String?
+    var isHeadSent: Bool
+}
+
+extension Connection {
+    mutating func accept(
+        _ request: OpeningRequest,
+        _ plan: EndpointPlan,
+        response: HandshakeResponse?,
+        in dialect: Dialect,
+        now: NIODeadline
+    ) {
+        let subprotocol =
+            plan.extended
+            ? Subprotocols.extendedHandshake
+            : response?.subprotocol ?? Subprotocols.choose(supported: plan.subprotocols, offered: request.subprotocols)
+        // D40
+        guard
+            dialect != .whatwg2010 || subprotocol != nil || request.subprotocols.isEmpty
+                || plan.servesWithoutSubprotocol
+        else { return self.refuseOpening(.noSubprotocol(), now: now) }
+        let head = OpeningServer.acceptance(
+            of: request,
+            in: dialect,
+            location: self.url(of: request),
+            subprotocol: subprotocol,
+            fields: response?.headers ?? HTTPFields()
+        )
+        self.link.speak(dialect, configuration: self.configuration)
+        self.server?.plan = plan
+        var awaited = AwaitedKey(
+            request: request,
+            plan: plan,
+            head: head,
+            subprotocol: subprotocol,
+            isHeadSent: false
+        )
+        if plan.answersBeforeKeys || dialect.opening == .invariant {
+            self.output.write { head.write(into: &$0) }
+            awaited.isHeadSent = true
+        }
+        guard dialect.opening == .twoKeys else { return self.accepted(awaited, now: now) }
+        self.server?.awaiting = awaited
+        self.phase = .awaitingKey
+    }
+
+    /// W10-7: the bytes come late, or with the first frames behind them. The opening's deadline bounds them (threat D5).
+    mutating func advanceAwaitingKey(now: NIODeadline) {
+        guard let awaited = self.server?.awaiting, let numbers = awaited.request.numbers,
+            let key3 = self.inbound.readBytes(length: 8)
+        else { return }
+        self.server?.awaiting = nil
+        guard let answer = HixieKeys.answer(numbers.first, numbers.second, key3) else {
+            self.phase = .deciding
+            return self.refuseOpening(Refusal(500, "This server cannot compute MD5."), now: now)
+        }
+        self.output.write { buffer in
+            if !awaited.isHeadSent { awaited.head.write(into: &buffer) }
+            buffer.writeBytes(answer)
+        }
+        self.accepted(awaited, now: now)
+    }
+
+    private mutating func accepted(_ awaited: AwaitedKey, now: NIODeadline) {
+        if self.isObserved {
+            self.actions.append(.event(.openingResponse(head: awaited.head.redactedText, status: 101)))
+        }
+        self.link.isUp = true
+        self.openingDeadline = nil
+        guard !awaited.plan.extended else {
+            return self.startExtendedServer(awaited.request, acceptValue: "", now: now)
+        }
+        let negotiation = HandshakeSummary(
+            url: self.url(of: awaited.request),
+            dialect: self.link.codec.dialect,
+            subprotocol: awaited.subprotocol,
+            extensions: [],
+            status: nil,
+            response: nil,
+            principal: awaited.plan.principal
+        )
+        self.open(negotiation, extensions: [], now: now)
+    }
+
+    mutating func awaitedTooLong(now: NIODeadline) {
+        guard self.server?.awaiting?.isHeadSent == false else { return self.end(clean: false) }
+        self.phase = .deciding
+        self.refuseOpening(Refusal(408, "The eight bytes behind the request did not come in time."), now: now)
+    }
+}

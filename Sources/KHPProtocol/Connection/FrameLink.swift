@@ -1,0 +1,110 @@
+// Frames both ways over one codec, the closing handshake and the rate of control frames: from the first 101 to the end.
+//
+// Three kinds of invalid: frames that are written before the 101 are our own bug; the peer's violations are the codec's
+// and the rate's to tell; what comes behind a close frame is ignored by the codec.
+
+import NIOCore
+
+package struct FrameLink {
+    package let role: Role
+    package var codec: FrameCodec
+    var closing: ClosingHandshake
+    private var controlRate: ControlFrameRate
+    private var masks: any MaskSource
+    /// True from the 101 on.
+    var isUp = false
+
+    /// A link as the handshakes use it.
+    init(role: Role, configuration: ConnectionConfiguration, masks: any MaskSource, now: NIODeadline) {
+        self.role = role
+        self.masks = masks
+        self.controlRate = ControlFrameRate(limits: configuration.limits.messages, now: now)
+        self.codec = FrameCodec(.rfc6455, role: role, limits: Limits.extendedHandshakeMessages)
+        // A peer that never completed a handshake is not owed the patience that an open one is.
+        self.closing = ClosingHandshake(role: role, timeout: min(configuration.waits.close, .seconds(2)))
+    }
+
+    /// A link that goes on from here without a trace in this one.
+    func copy() -> FrameLink {
+        var copy = self
+        copy.codec = self.codec.copy()
+        return copy
+    }
+
+    /// Frames and closing are of this dialect from now on.
+    mutating func speak(_ dialect: Dialect, configuration: ConnectionConfiguration) {
+        // Read until the socket opens, so within the extended handshake alone, whose messages may be of either kind.
+        self.codec = FrameCodec(
+            dialect,
+            role: self.role,
+            limits: Limits.extendedHandshakeMessages,
+            agreesOnBinary: true
+        )
+        self.closing = ClosingHandshake(role: self.closingRole, timeout: min(configuration.waits.close, .seconds(2)))
+    }
+
+    /// The socket opens: what comes now is the application's.
+    /// - Parameter agreesOnBinary: as in ``FrameCodec``.
+    mutating func open(configuration: ConnectionConfiguration, mode: MessageReader.Mode, agreesOnBinary: Bool) {
+        self.codec = FrameCodec(
+            self.codec.dialect,
+            role: self.role,
+            limits: configuration.limits.messages,
+            mode: mode,
+            agreesOnBinary: agreesOnBinary
+        )
+        self.closing = ClosingHandshake(role: self.closingRole, timeout: configuration.waits.close)
+    }
+
+    /// RFC 6455 leaves it to the server to end TCP first; before, the side that has seen both closing frames did (W10-9).
+    private var closingRole: Role { self.codec.abilities.contains(.closeCodes) ? self.role : .server }
+
+    /// 32 fresh unpredictable bits for a client's frame (RFC 6455 section 5.3); servers do not mask.
+    @inline(__always)
+    mutating func nextMask() -> UInt32 { self.role == .client ? self.masks.next() : 0 }
+
+    /// Counts one control frame; false if it is one too many.
+    mutating func admitsControlFrame(_ now: NIODeadline) -> Bool { self.controlRate.admit(now) }
+
+    /// True where it makes no difference how the stream ends: we are closing, and the peer may just drop it.
+    var endsAnyhow: Bool { self.codec.abilities.contains(.plainEnds) && !self.closing.canSend }
+
+    /// True where an end of the stream without closing frames is no failure: it is how hixie-75 closes (H69-8), and how
+    /// many peers of hixie-76 do. Not in the middle of a message.
+    func maySimplyEnd(insideMessage isInside: Bool) -> Bool {
+        self.codec.abilities.contains(.plainEnds) && (!isInside || !self.closing.canSend)
+    }
+
+    /// The end of the connection as the application is told of it.
+    /// - Parameters:
+    ///   - clean: true where both sides have closed in order.
+    ///   - failure: the reason that is known already.
+    ///   - wasOpen: true where an application was told of an open socket.
+    func closeInfo(clean: Bool, failure: WebSocketError?, wasOpen: Bool) -> CloseInfo {
+        let outcome = self.closing.outcome
+        let abilities = self.codec.abilities
+        var info = CloseInfo(
+            code: nil,
+            reason: "",
+            clean: clean,
+            initiator: outcome.isLocal ? .local : .peer,
+            error: failure
+        )
+        if abilities.contains(.closeCodes) {
+            let sent = outcome.isUnanswered ? nil : outcome.sent
+            info.code = clean ? (outcome.code == .noStatus ? nil : outcome.code) : sent?.code ?? .abnormal
+            info.reason = clean ? outcome.reason : sent?.reason ?? ""
+        } else {
+            info.clean = abilities.contains(.nothingElseEnds) ? failure == nil : self.closing.isClean
+        }
+        if failure == nil, !info.clean, wasOpen, !abilities.contains(.plainEnds) {
+            info.error = WebSocketError(
+                .closed,
+                "The connection ended before the closing handshake was complete.",
+                closeCode: info.code,
+                phase: .closing
+            )
+        }
+        return info
+    }
+}
