@@ -146,40 +146,40 @@ public struct Endpoint: Sendable {
     }
 }
 
-/// An endpoint, shared by reference to avoid a large copy for each connection.
+/// The part of an endpoint that the server's shell does itself, beside its ``EndpointConfiguration``.
 final class ServedEndpoint: Sendable {
-    let dialects: [Dialect]
-    let answersBeforeKeys: Bool
-    let subprotocols: [String]
-    let servesWithoutSubprotocol: Bool
-    let extensions: [any WebSocketExtension]
-    let authentication: ServerAuthentication?
-    let sessionLifetime: TimeAmount?
-    let origins: OriginPolicy
-    let extendedHandshake: ServerExtendedHandshake
-    let kaazingLegacy: Bool
-    /// The listener's, with the endpoint's own limits.
-    let configuration: ConnectionConfiguration
+    let gate: AuthenticationGate?
     let respond: (@Sendable (HandshakeRequest) async -> HandshakeResponse)?
     let application: Endpoint.Application
 
-    init(_ endpoint: Endpoint, _ listener: ConnectionConfiguration) {
-        self.dialects = endpoint.dialects
-        self.answersBeforeKeys = endpoint.answersBeforeKeys
-        self.subprotocols = endpoint.subprotocols
-        self.servesWithoutSubprotocol = endpoint.servesWithoutSubprotocol
-        self.extensions = endpoint.extensions
-        self.authentication = endpoint.authentication
-        self.sessionLifetime = endpoint.authentication?.sessionLifetime.map { TimeAmount($0) }
-        self.origins = endpoint.origins
-        self.extendedHandshake = endpoint.extendedHandshake
-        self.kaazingLegacy = endpoint.kaazingLegacy
-        self.configuration = listener.with(
-            limits: endpoint.limits.map { $0.applied(to: listener.limits) },
-            delivery: endpoint.delivery
-        )
+    init(_ endpoint: Endpoint) {
+        self.gate = endpoint.authentication?.gate
         self.respond = endpoint.respond
         self.application = endpoint.application
+    }
+}
+
+extension Endpoint {
+    /// The endpoint as the handshakes see it.
+    func configuration(_ index: Int, _ listener: ConnectionConfiguration) throws -> EndpointConfiguration {
+        var values = EndpointConfiguration.Values(path: self.path)
+        values.dialects = self.dialects
+        values.answersBeforeKeys = self.answersBeforeKeys
+        values.subprotocols = self.subprotocols
+        values.servesWithoutSubprotocol = self.servesWithoutSubprotocol
+        values.extensions = self.extensions
+        values.origins = self.origins
+        values.extendedHandshake = self.extendedHandshake
+        values.kaazingLegacy = self.kaazingLegacy
+        values.authenticatesIn = self.authentication.map { $0.place == .opening ? .opening : .extended }
+        values.asksApplication = self.respond != nil
+        values.sessionLifetime = self.authentication?.sessionLifetime.map { TimeAmount($0) }
+        values.connection = listener.with(
+            limits: self.limits.map { $0.applied(to: listener.limits) },
+            delivery: self.delivery
+        )
+        try self.authentication?.gate.validate()
+        return try EndpointConfiguration(values, index: index)
     }
 }
 

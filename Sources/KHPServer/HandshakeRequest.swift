@@ -37,19 +37,6 @@ public struct HandshakeRequest: Sendable {
     /// Counts the requests on this connection that reached this point, from 1: above 1 after a challenge.
     public let attempt: Int
 
-    /// The same with the request that brought it.
-    var presented: PresentedCredentials? {
-        guard let extendedRequest else {
-            let head = self.openingRequest.head
-            return self.openingRequest.authorization.map {
-                PresentedCredentials(value: $0, method: head.method, target: head.target, entity: ByteBuffer())
-            }
-        }
-        return extendedRequest.authorized.map {
-            PresentedCredentials(value: $0.value, method: $0.head.method, target: $0.head.target, entity: $0.body)
-        }
-    }
-
     func with(principal: String?) -> HandshakeRequest {
         var request = self
         request.principal = principal

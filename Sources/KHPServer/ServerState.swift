@@ -9,10 +9,11 @@ import Synchronization
 
 final class ServerState: Sendable {
     let configuration: WebSocketServer.Configuration
-    let hosts: HostPolicy
+    /// The endpoints as the handshakes see them; the shell's part of each is at its index in ``served``.
+    let endpoints: EndpointSet
     /// The configuration of a connection whose endpoint is not known yet.
     let connection: ConnectionConfiguration
-    private let endpoints: [String: ServedEndpoint]
+    private let served: [ServedEndpoint]
 
     /// A connection's place. Unchecked: what changes is touched under the registry's lock only.
     final class Entry: @unchecked Sendable {
@@ -78,29 +79,15 @@ final class ServerState: Sendable {
                 )
             )
         )
-        self.hosts = try configuration.allowedHosts.map { try HostPolicy.allowing($0) } ?? .any
         let dialects = Dialect.all.filter { dialect in endpoints.contains { $0.dialects.contains(dialect) } }
         let connection = Self.connection(configuration, dialects)
         self.connection = connection
-        var table: [String: ServedEndpoint] = [:]
-        for endpoint in endpoints {
-            guard endpoint.path.hasPrefix("/") else {
-                throw WebSocketError(
-                    .invalidArgument,
-                    "The endpoint path \(quoted(endpoint.path)) does not begin with /."
-                )
-            }
-            try endpoint.authentication?.gate.validate()
-            guard !endpoint.dialects.isEmpty else {
-                throw WebSocketError(.invalidArgument, "The endpoint at \(endpoint.path) speaks no dialect.")
-            }
-            try Subprotocols.validate(endpoint.subprotocols)
-            _ = try OfferedExtensions(endpoint.extensions)
-            guard table.updateValue(ServedEndpoint(endpoint, connection), forKey: endpoint.path) == nil else {
-                throw WebSocketError(.invalidArgument, "There are two endpoints at \(endpoint.path).")
-            }
-        }
-        self.endpoints = table
+        self.endpoints = try EndpointSet(
+            try endpoints.enumerated().map { try $0.element.configuration($0.offset, connection) },
+            hosts: try configuration.allowedHosts.map { try HostPolicy.allowing($0) } ?? .any,
+            isSecure: configuration.tls != nil
+        )
+        self.served = endpoints.map { ServedEndpoint($0) }
         if configuration.tls == nil, endpoints.contains(where: { $0.dialects != [.rfc6455] }) {
             // Threat D1
             configuration.logger?.warning(
@@ -126,15 +113,8 @@ final class ServerState: Sendable {
     var usesTLS: Bool { self.configuration.tls != nil }
     var isObserved: Bool { self.configuration.observe != nil }
 
-    func endpoint(at path: String) -> ServedEndpoint? { self.endpoints[path] }
-
-    /// The answer to a request that is no WebSocket request, where there is no handler for it.
-    func refusal(of request: CheckedRequest) -> Refusal {
-        let head = request.head
-        guard self.endpoints[request.path] != nil else { return .notFound(method: head.method) }
-        guard head.method == "GET" else { return .methodNotAllowed(head.method) }
-        return .upgradeRequired("This is a WebSocket endpoint.")
-    }
+    /// The shell's part of an endpoint.
+    func served(_ endpoint: EndpointConfiguration) -> ServedEndpoint { self.served[endpoint.index] }
 
     // MARK: Connections
 

@@ -85,8 +85,7 @@ public final class ConnectionPipe {
     /// Bytes that have gone from the server to the client.
     public private(set) var bytesFromServer = 0
 
-    private let server: Server
-    private let dialect: Dialect
+    private var decisions: ServerDecisions
     private let clientSide: DrivenConnection
     private let serverSide: DrivenConnection
     private var clientIsTold = false
@@ -121,11 +120,12 @@ public final class ConnectionPipe {
             deadline: nil,
             now: now
         )
-        self.dialect = client.dialect
         settings.dialects = [client.dialect]
         settings.limits.messages = server.messages
         settings.delivery = server.delivery
-        self.server = server
+        let endpoint = try EndpointConfiguration(server.values(in: client.dialect), index: 0)
+        let endpoints = try EndpointSet([], fallback: endpoint, isSecure: plan.url.isSecure)
+        self.decisions = ServerDecisions(endpoints)
         self.clientSide = DrivenConnection(connection, now: now)
         let isSecure = plan.url.isSecure
         self.serverSide = DrivenConnection(
@@ -232,22 +232,26 @@ public final class ConnectionPipe {
         let now = self.serverSide.now
         if let request = self.serverSide.openingRequest {
             self.serverSide.openingRequest = nil
-            var plan = EndpointPlan()
-            plan.extended = request.offersExtendedHandshake && self.server.extendedHandshake != .off
-            plan.dialects = [self.dialect]
-            plan.subprotocols = self.server.subprotocols
-            plan.extensions = self.server.extensions
-            if !plan.extended, self.server.extendedHandshake == .required {
-                self.serverSide.connection.refuseOpening(Refusal(400, "x-kaazing-handshake is required."), now: now)
-            } else {
-                self.serverSide.connection.acceptOpening(request, plan, now: now)
+            _ = self.decisions.decide(request, on: &self.serverSide.connection, now: now)
+            self.serverSide.run()
+        }
+        if let request = self.serverSide.extendedRequest {
+            self.serverSide.extendedRequest = nil
+            if case .completeAfterRead = self.decisions.decide(request) {
+                self.decisions.completeExtended(on: &self.serverSide.connection, now: now)
             }
             self.serverSide.run()
         }
-        if self.serverSide.extendedRequest != nil {
-            self.serverSide.extendedRequest = nil
-            self.serverSide.connection.answerExtended(.complete(), principal: nil, now: now)
-            self.serverSide.run()
-        }
+    }
+}
+
+extension ConnectionPipe.Server {
+    fileprivate func values(in dialect: Dialect) -> EndpointConfiguration.Values {
+        var values = EndpointConfiguration.Values(path: "/")
+        values.dialects = [dialect]
+        values.subprotocols = self.subprotocols
+        values.extensions = self.extensions
+        values.extendedHandshake = self.extendedHandshake
+        return values
     }
 }

@@ -27,21 +27,17 @@ struct Admission: Sendable {
     private let address: AddressKey?
     private let client: SocketAddress?
 
-    /// - Parameter client: whom guesses are counted for.
-    init(_ endpoint: ServedEndpoint, asks: Bool, _ server: ServerState, _ client: SocketAddress?) {
-        self.gate = asks ? endpoint.authentication?.gate : nil
+    /// - Parameters:
+    ///   - gate: checks the credentials; `nil` admits everyone.
+    ///   - client: the address that wrong answers are counted by.
+    init(_ gate: AuthenticationGate?, _ server: ServerState, _ client: SocketAddress?) {
+        self.gate = gate
         self.server = server
         self.client = client
         self.address = AddressKey(client)
     }
 
-    func decide(_ request: HandshakeRequest) async -> Outcome {
-        // Credentials of the opening that count inside are confirmed nowhere: the answer to them has gone out.
-        let isOwn = request.extendedRequest.map { $0.head.fields.first("Authorization") != nil } ?? true
-        return await self.decide(request.presented, confirms: isOwn)
-    }
-
-    /// - Parameter confirms: whether the answer can hold what Digest says back.
+    /// - Parameter confirms: `true` where the response can hold the confirmation of Digest.
     func decide(_ credentials: PresentedCredentials?, confirms: Bool) async -> Outcome {
         guard let gate else { return .admitted(Principal()) }
         let verdict: AuthenticationGate.Verdict

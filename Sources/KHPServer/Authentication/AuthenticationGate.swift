@@ -13,14 +13,6 @@ import Synchronization
     import Darwin
 #endif
 
-/// The credentials of a request, and the request that they came with: Digest signs its method and target.
-struct PresentedCredentials: Sendable {
-    var value: String
-    var method: String
-    var target: String
-    var entity: ByteBuffer
-}
-
 final class AuthenticationGate: Sendable {
     enum Verdict: Sendable {
         case right(String, DigestConfirmation? = nil)
@@ -112,7 +104,7 @@ final class AuthenticationGate: Sendable {
             of: credentials.value,
             method: credentials.method,
             target: credentials.target,
-            entity: credentials.entity
+            entity: credentials.body
         )
         guard let digest = self.digest, let claim else { return .wrong(scheme: "digest") }
         let given = claim.authorization

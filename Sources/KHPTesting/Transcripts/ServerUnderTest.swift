@@ -5,13 +5,11 @@ import KHPProtocol
 import NIOCore
 
 struct ServerUnderTest {
-    private let path: String
-    private let plan: EndpointPlan
-    private let policy: ServerExtendedHandshake
     private let answers: [HandshakeResponse]
     private var given = 0
-    /// A 202 was given: the endpoint still has something to say.
-    private var owesAnswer = false
+    private var decisions: ServerDecisions
+    /// The decision that waits until the script comes to its answer.
+    private var pending: ServerDecisions.Next?
     private var body: String?
     private(set) var driven: DrivenConnection
 
@@ -21,20 +19,13 @@ struct ServerUnderTest {
         settings: ConnectionSettings,
         now: NIODeadline
     ) throws(TranscriptError) {
-        self.path = transcript["server"] ?? "/"
-        self.policy = transcript["server.extended"].flatMap(ServerExtendedHandshake.init) ?? .optional
-        var plan = EndpointPlan()
-        plan.subprotocols = transcript.list("server.subprotocols")
-        plan.servesWithoutSubprotocol = transcript["server.without-subprotocol"] == "yes"
-        plan.kaazingLegacy = transcript["server.kaazing-legacy"] != "off"
-        plan.dialects = try Self.dialects(transcript)
-        plan.answersBeforeKeys = transcript["server.answers-before-keys"] == "yes"
-        do throws(WebSocketError) {
-            plan.extensions = try transcript.extensions("server.extensions", known: extensions, role: .server)
-        } catch {
-            throw TranscriptError(transcript.name, 1, error.message)
-        }
-        self.plan = plan
+        var values = EndpointConfiguration.Values(path: transcript["server"] ?? "/")
+        values.extendedHandshake = transcript["server.extended"].flatMap(ServerExtendedHandshake.init) ?? .optional
+        values.subprotocols = transcript.list("server.subprotocols")
+        values.servesWithoutSubprotocol = transcript["server.without-subprotocol"] == "yes"
+        values.kaazingLegacy = transcript["server.kaazing-legacy"] != "off"
+        values.dialects = try Self.dialects(transcript)
+        values.answersBeforeKeys = transcript["server.answers-before-keys"] == "yes"
         var answers: [HandshakeResponse] = []
         if let respond = transcript["server.respond"] {
             guard let parts = TranscriptWords.parse(respond) else {
@@ -43,13 +34,18 @@ struct ServerUnderTest {
             for part in parts { answers.append(try Self.answer(part, in: transcript)) }
         }
         self.answers = answers
+        values.asksApplication = !answers.isEmpty
+        let isSecure = transcript["client"]?.hasPrefix("wss:") == true
+        do throws(WebSocketError) {
+            values.extensions = try transcript.extensions("server.extensions", known: extensions, role: .server)
+            let endpoint = try EndpointConfiguration(values, index: 0)
+            self.decisions = ServerDecisions(try EndpointSet([endpoint], isSecure: isSecure))
+        } catch {
+            throw TranscriptError(transcript.name, 1, error.message)
+        }
         var settings = settings
-        settings.dialects = plan.dialects
-        let connection = Connection(
-            server: ConnectionConfiguration(settings),
-            isSecure: transcript["client"]?.hasPrefix("wss:") == true,
-            now: now
-        )
+        settings.dialects = values.dialects
+        let connection = Connection(server: ConnectionConfiguration(settings), isSecure: isSecure, now: now)
         self.driven = DrivenConnection(connection, now: now)
     }
 
@@ -101,79 +97,66 @@ struct ServerUnderTest {
         return result
     }
 
-    /// Decides at once on requests about which a server asks no endpoint.
+    /// Hands the connection's requests to the server's decisions. Those that ask nobody take effect at once.
     private mutating func admit() {
+        let now = self.driven.now
+        let next: ServerDecisions.Next
         if let plain = self.driven.plainRequest {
             self.driven.plainRequest = nil
-            let head = plain.head
-            let isEndpoint = plain.path == self.path
-            let refusal: Refusal =
-                !isEndpoint
-                ? .notFound(method: head.method)
-                : head.method != "GET" ? .methodNotAllowed(head.method) : .upgradeRequired("A WebSocket endpoint.")
-            self.driven.connection.refuseOpening(refusal, now: self.driven.now)
-            self.driven.run()
-        }
-        guard let request = self.driven.openingRequest else { return }
-        let extended = request.offersExtendedHandshake && self.policy != .off
-        if request.path != self.path {
-            self.driven.connection.refuseOpening(.notFound(), now: self.driven.now)
-        } else if !extended, self.policy == .required {
-            self.driven.connection.refuseOpening(Refusal(400, "It is required."), now: self.driven.now)
-        } else if extended || self.answers.isEmpty {
-            self.accept(request, extended: extended)
+            next = self.decisions.decide(plain, on: &self.driven.connection, now: now)
+        } else if let request = self.driven.openingRequest {
+            self.driven.openingRequest = nil
+            next = self.decisions.decide(request, on: &self.driven.connection, now: now)
+        } else if let request = self.driven.extendedRequest {
+            self.driven.extendedRequest = nil
+            self.body = String(buffer: request.body)
+            next = self.decisions.decide(request)
         } else {
             return
         }
-        self.driven.openingRequest = nil
+        switch next {
+        case .nothing: break
+        case .plain: self.decisions.refusePlain(on: &self.driven.connection, now: now)
+        case .ask, .completeAfterRead, .wait: self.pending = next
+        }
         self.driven.run()
         self.admit()
     }
 
-    private mutating func accept(_ request: OpeningRequest, extended: Bool, response: HandshakeResponse? = nil) {
-        var plan = self.plan
-        plan.extended = extended
-        self.driven.connection.acceptOpening(request, plan, response: response, now: self.driven.now)
-    }
-
     /// Gives the endpoint's next answer, if one is due.
     mutating func proceed() -> Bool {
-        if let request = self.driven.openingRequest {
-            self.driven.openingRequest = nil
-            // D24: here to everyone who takes no part in the extended handshake. There a 202 is not sent: the answer
-            // waits for what follows it.
-            var answer = self.nextAnswer()
-            while answer.status == 202, self.given < self.answers.count { answer = self.nextAnswer() }
-            if answer.completes {
-                self.accept(request, extended: false, response: answer)
-            } else {
-                let now = self.driven.now
-                if !self.plan.kaazingLegacy || !self.driven.connection.balanceOpening(request, answer, now: now) {
-                    self.driven.connection.refuseOpening(answer, now: now)
-                }
+        guard let due = self.pending else { return false }
+        let now = self.driven.now
+        var next = ServerDecisions.Next.nothing
+        switch due {
+        case .completeAfterRead:
+            self.decisions.completeExtended(on: &self.driven.connection, now: now)
+        case .ask(let question):
+            let response = question.asksApplication ? self.nextAnswer() : question.usualResponse
+            next = self.decisions.reply(ServerReply(response), on: &self.driven.connection, now: now)
+            // In the opening a 202 is not sent: its follower is the answer.
+            while case .opening = question.subject, case .wait = next {
+                next = self.decisions.reply(after: self.nextAnswer(), on: &self.driven.connection, now: now)
             }
-        } else if let request = self.driven.extendedRequest {
-            self.driven.extendedRequest = nil
-            self.body = String(buffer: request.body)
-            self.answerExtended()
-        } else if self.owesAnswer, !self.driven.hasEnded {
-            self.answerExtended()
-        } else {
-            return false
+        case .wait:
+            guard !self.driven.hasEnded else { return false }
+            next = self.decisions.reply(after: self.nextAnswer(), on: &self.driven.connection, now: now)
+        case .nothing, .plain:
+            break
         }
+        self.pending = if case .wait = next { next } else { nil }
         self.driven.run()
+        self.admit()
         return true
     }
 
-    private mutating func answerExtended() {
-        let answer = self.nextAnswer()
-        self.owesAnswer = answer.status == 202 && self.given < self.answers.count
-        self.driven.connection.answerExtended(answer, principal: nil, now: self.driven.now)
-    }
-
+    /// The next answer of the transcript. A 202 before the last one promises the next.
     private mutating func nextAnswer() -> HandshakeResponse {
         defer { self.given += 1 }
-        return self.answers.isEmpty ? .complete() : self.answers[min(self.given, self.answers.count - 1)]
+        guard !self.answers.isEmpty else { return .complete() }
+        var answer = self.answers[min(self.given, self.answers.count - 1)]
+        if answer.status == 202, self.given + 1 < self.answers.count { answer.next = { .complete() } }
+        return answer
     }
 
     func outcome(lastAnswer: Int?) -> TranscriptOutcome {

@@ -2,11 +2,10 @@
 // query. The client gives up unless the answer is a success, a redirect or a challenge (D7, Specs/kaazing-legacy.md).
 
 import HTTPTypes
-import KHPProtocol
 import NIOCore
 
 /// A valid request for cookies.
-struct CookiePreflight: Sendable {
+package struct CookiePreflight: Sendable {
     /// The path of the endpoint that will be opened.
     let path: String
     /// A secret: never to be shown.
@@ -20,9 +19,7 @@ struct CookiePreflight: Sendable {
         else { return nil }
         let base = request.path.dropLast(Self.suffix.utf8.count)
         self.path = base.isEmpty ? "/" : String(base)
-        self.credentials = head.fields.first("Authorization").map {
-            PresentedCredentials(value: $0, method: head.method, target: head.target, entity: ByteBuffer())
-        }
+        self.credentials = head.fields.first("Authorization").map { PresentedCredentials(value: $0, head: head) }
         // The client's HTTP stack has the cookies, its socket has not: so it asks to be told them. A page in a browser
         // is not told: it would learn of cookies that are kept from scripts.
         let isPage = ["Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Mode"].contains { head.fields.contains($0) }
@@ -32,7 +29,7 @@ struct CookiePreflight: Sendable {
     private static let suffix = "/;e/cookies"
 
     /// 200 with the cookies that the request brought.
-    var answer: HandshakeResponse {
+    var response: HandshakeResponse {
         var fields: HTTPFields = [
             .contentType: "text/plain; charset=UTF-8", .cacheControl: "no-store",
         ]

@@ -1,0 +1,301 @@
+// A server's decisions about the requests of one connection, without I/O: it is given each request and says what the
+// connection answers at once, or which question has to be answered first. The product's server, the transcripts and the
+// pipe of KHPTesting all use this one.
+//
+// States × events:
+//              opening request        plain request        extended request         reply
+//   reading    refuse, accept, ask    refuse, ask, plain   bug                      bug
+//   asking     bug                    bug                  bug                      accept, refuse, wait; inside: answer, wait
+//   accepted   bug                    bug                  ask, complete            bug
+//   over       bug                    bug                  bug                      left alone: the connection has ended
+//
+// Bugs are ours, never a peer's: the connection hands over one request at a time.
+
+import HTTPTypes
+package import NIOCore
+
+package struct ServerDecisions {
+    /// What the shell does next.
+    package enum Next {
+        /// Nothing: the connection has its answer.
+        case nothing
+        /// Find the answer, then call ``reply(_:on:now:)``.
+        case ask(ServerQuestion)
+        /// Call ``completeExtended(on:now:)`` once all that has been read is taken: what came with the request came before
+        /// the answer (D33).
+        case completeAfterRead
+        /// Run the closure, then call ``reply(_:on:now:)`` with its response: it follows a 202.
+        case wait(@Sendable () async -> HandshakeResponse)
+        /// Answer an ordinary HTTP request: with ``replyPlain(_:on:now:)``, or ``refusePlain(on:now:)`` for the
+        /// server's own answer.
+        case plain(CheckedRequest)
+    }
+
+    private enum State {
+        case reading
+        indirect case asking(ServerQuestion)
+        indirect case answeringPlain(CheckedRequest)
+        /// The 101 of the opening is sent.
+        case accepted(EndpointConfiguration)
+        case over
+    }
+
+    private let endpoints: EndpointSet
+    private var state = State.reading
+    private var attempts = 0
+    /// The name of the client, where it has proved it.
+    package private(set) var principal: String?
+    private var confirmation: DigestConfirmation?
+
+    package init(_ endpoints: EndpointSet) {
+        self.endpoints = endpoints
+    }
+
+    /// The endpoint that has accepted the connection.
+    package var endpoint: EndpointConfiguration? {
+        if case .accepted(let endpoint) = self.state { endpoint } else { nil }
+    }
+
+    /// `true` while credentials are checked: those of a client that has gone need not be.
+    package var checksCredentials: Bool {
+        guard case .asking(let question) = self.state else { return false }
+        return question.asksForCredentials && question.presented != nil
+    }
+
+    /// `true` while a question waits for its reply.
+    package var awaitsReply: Bool {
+        switch self.state {
+        case .asking, .answeringPlain: true
+        case .reading, .accepted, .over: false
+        }
+    }
+
+    /// The connection has ended: no reply counts any more.
+    package mutating func ended() { self.state = .over }
+
+    // MARK: The opening handshake
+
+    /// Decides about an opening request.
+    ///
+    /// - Parameter admits: tells if the shell has room for one more of this client, once its host is known to be served.
+    package mutating func decide(
+        _ request: OpeningRequest,
+        on connection: inout Connection,
+        now: NIODeadline,
+        admits: () -> Bool = { true }
+    ) -> Next {
+        guard case .reading = self.state else { return Self.bug("an opening request out of turn") }
+        if let refusal = self.refusal(of: request.head, at: request.authority, admits: admits) {
+            return self.refuse(refusal, on: &connection, now: now)
+        }
+        guard let endpoint = self.endpoints.endpoint(at: request.path) else {
+            return self.refuse(.notFound(), on: &connection, now: now)
+        }
+        let values = endpoint.values
+        guard request.dialect(among: values.dialects) != nil else {
+            return self.refuse(.dialectNotServed(values.dialects), on: &connection, now: now)
+        }
+        guard values.origins.allows(request.origin, at: request.authority, isSecure: self.endpoints.isSecure) else {
+            return self.refuse(.originRefused(), on: &connection, now: now)
+        }
+        let extended = request.offersExtendedHandshake && values.extendedHandshake != .off
+        if !extended, values.extendedHandshake == .required {
+            // KHP-O5
+            let refusal = Refusal(400, "This endpoint requires the subprotocol x-kaazing-handshake.")
+            return self.refuse(refusal, on: &connection, now: now)
+        }
+        // D24: a client that takes no part in the extended handshake is asked, and answered, here.
+        let asksForCredentials = values.authenticatesIn.map { !extended || $0 == .opening } ?? false
+        let asksApplication = !extended && values.asksApplication
+        guard asksForCredentials || asksApplication else {
+            return self.accept(request, at: endpoint, extended: extended, nil, on: &connection, now: now)
+        }
+        return self.ask(.opening(request), at: endpoint, asksForCredentials, asksApplication)
+    }
+
+    private mutating func accept(
+        _ request: OpeningRequest,
+        at endpoint: EndpointConfiguration,
+        extended: Bool,
+        _ response: HandshakeResponse?,
+        on connection: inout Connection,
+        now: NIODeadline
+    ) -> Next {
+        var response = response
+        if let confirmation = self.confirmation {
+            var confirmed = response ?? .complete()
+            confirmed.headers[.authenticationInfo] = confirmation.authenticationInfo()
+            response = confirmed
+            self.confirmation = nil
+        }
+        self.state = .accepted(endpoint)
+        let plan = endpoint.plan(extended: extended, principal: self.principal)
+        connection.acceptOpening(request, plan, response: response, now: now)
+        return .nothing
+    }
+
+    private mutating func refuse(_ refusal: Refusal, on connection: inout Connection, now: NIODeadline) -> Next {
+        self.state = .over
+        connection.refuseOpening(refusal, now: now)
+        return .nothing
+    }
+
+    /// The refusal of a request that is not served whoever asks: it names another host, or its address has too many
+    /// connections in a handshake.
+    private func refusal(of head: RequestHead, at authority: Authority?, admits: () -> Bool) -> Refusal? {
+        guard self.endpoints.hosts.allows(authority) else { return .misdirected(method: head.method) }
+        return admits() ? nil : .tooManyPending()
+    }
+
+    // MARK: The extended handshake
+
+    /// Decides about an extended request.
+    package mutating func decide(_ request: ExtendedRequest) -> Next {
+        guard case .accepted(let endpoint) = self.state else { return Self.bug("an extended request out of turn") }
+        let asksForCredentials = endpoint.values.authenticatesIn == .extended
+        guard asksForCredentials || endpoint.values.asksApplication else { return .completeAfterRead }
+        return self.ask(.extended(request), at: endpoint, asksForCredentials, endpoint.values.asksApplication)
+    }
+
+    /// Completes the extended handshake, nobody having to be asked.
+    package mutating func completeExtended(on connection: inout Connection, now: NIODeadline) {
+        connection.answerExtended(.complete(), principal: self.principal, now: now)
+    }
+
+    // MARK: Plain requests
+
+    /// Decides about a request that opens no WebSocket.
+    ///
+    /// - Parameter admits: as for an opening request.
+    package mutating func decide(
+        _ plain: CheckedRequest,
+        on connection: inout Connection,
+        now: NIODeadline,
+        admits: () -> Bool = { true }
+    ) -> Next {
+        guard case .reading = self.state else { return Self.bug("a plain request out of turn") }
+        if let refusal = self.refusal(of: plain.head, at: plain.authority, admits: admits) {
+            return self.refuse(refusal, on: &connection, now: now)
+        }
+        if let preflight = CookiePreflight(plain), let endpoint = self.endpoints.endpoint(at: preflight.path),
+            endpoint.values.kaazingLegacy
+        {
+            // Where the endpoint challenges in the opening handshake, it does so here already.
+            return self.ask(.preflight(preflight), at: endpoint, endpoint.values.authenticatesIn == .opening, false)
+        }
+        self.state = .answeringPlain(plain)
+        return .plain(plain)
+    }
+
+    /// Answers an ordinary HTTP request with the application's response.
+    package mutating func replyPlain(
+        _ response: HandshakeResponse,
+        on connection: inout Connection,
+        now: NIODeadline
+    ) {
+        guard case .answeringPlain(let plain) = self.state else { return }
+        self.state = .over
+        connection.refuseOpening(response, method: plain.head.method, now: now)
+    }
+
+    /// Answers an ordinary HTTP request as a server without an HTTP handler does.
+    package mutating func refusePlain(on connection: inout Connection, now: NIODeadline) {
+        guard case .answeringPlain(let plain) = self.state else { return }
+        let head = plain.head
+        let refusal: Refusal =
+            self.endpoints.endpoint(at: plain.path) == nil
+            ? .notFound(method: head.method)
+            : head.method != "GET"
+                ? .methodNotAllowed(head.method) : .upgradeRequired("This is a WebSocket endpoint.")
+        _ = self.refuse(refusal, on: &connection, now: now)
+    }
+
+    // MARK: Replies
+
+    private mutating func ask(
+        _ subject: ServerQuestion.Subject,
+        at endpoint: EndpointConfiguration,
+        _ asksForCredentials: Bool,
+        _ asksApplication: Bool
+    ) -> Next {
+        self.attempts += 1
+        let question = ServerQuestion(
+            subject: subject,
+            endpoint: endpoint,
+            asksForCredentials: asksForCredentials,
+            asksApplication: asksApplication,
+            attempt: self.attempts,
+            principal: self.principal
+        )
+        self.state = .asking(question)
+        return .ask(question)
+    }
+
+    /// Takes the reply to the question.
+    package mutating func reply(_ reply: ServerReply, on connection: inout Connection, now: NIODeadline) -> Next {
+        guard case .asking(let question) = self.state else { return .nothing }
+        self.principal = reply.principal
+        self.confirmation = reply.confirmation
+        return self.answer(question, reply.response, on: &connection, now: now)
+    }
+
+    /// Takes the response that follows a 202; the client stays who it was.
+    package mutating func reply(
+        after response: HandshakeResponse,
+        on connection: inout Connection,
+        now: NIODeadline
+    ) -> Next {
+        guard case .asking(let question) = self.state else { return .nothing }
+        return self.answer(question, response, on: &connection, now: now)
+    }
+
+    private mutating func answer(
+        _ question: ServerQuestion,
+        _ response: HandshakeResponse,
+        on connection: inout Connection,
+        now: NIODeadline
+    ) -> Next {
+        switch question.subject {
+        case .opening(let request):
+            if response.completes {
+                let extended =
+                    request.offersExtendedHandshake && question.endpoint.values.extendedHandshake != .off
+                return self.accept(
+                    request,
+                    at: question.endpoint,
+                    extended: extended,
+                    response,
+                    on: &connection,
+                    now: now
+                )
+            }
+            // A 202 makes sense inside a connection only; it is not sent, and what follows it is the answer.
+            if let next = response.next { return .wait(next) }
+            self.state = .over
+            if question.endpoint.values.kaazingLegacy, connection.balanceOpening(request, response, now: now) {
+                return .nothing
+            }
+            connection.refuseOpening(response, now: now)
+            return .nothing
+        case .preflight:
+            if let next = response.next { return .wait(next) }
+            self.state = .over
+            connection.refuseOpening(response, now: now)
+            return .nothing
+        case .extended:
+            var response = response
+            if response.completes, let confirmation = self.confirmation {
+                let body = response.status == 201 ? response.body : ByteBuffer()
+                response.headers[.authenticationInfo] = confirmation.authenticationInfo(entity: body)
+            }
+            if response.next == nil { self.state = .accepted(question.endpoint) }
+            connection.answerExtended(response, principal: self.principal, now: now)
+            return response.next.map { .wait($0) } ?? .nothing
+        }
+    }
+
+    private static func bug(_ message: StaticString) -> Next {
+        assertionFailure("The server's decisions were given \(message).")
+        return .nothing
+    }
+}
