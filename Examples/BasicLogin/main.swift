@@ -13,7 +13,7 @@ import NIOCore
 }
 
 let server = WebSocketServer(configuration: .init(address: .hostname("127.0.0.1", port: 0))) {
-    Endpoint("/desk", authentication: .basic(realm: "desk", verify: lookUp)) { socket in
+    Endpoint("/desk", options: .init(authentication: .basic(realm: "desk", verify: lookUp))) { socket in
         try await socket.send("Welcome, \(socket.negotiated.principal ?? "nobody")!")
         for try await _ in socket.messages {}
     }

@@ -8,7 +8,7 @@ import KHPServer
 import NIOCore
 
 let server = WebSocketServer(configuration: .init(address: .hostname("127.0.0.1", port: 0))) {
-    Endpoint("/echo", extensions: [Numbering()]) { socket in
+    Endpoint("/echo", options: .init(extensions: [Numbering()])) { socket in
         for try await message in socket.messages { try await socket.send(message) }
     }
 }

@@ -17,7 +17,7 @@ let authentication = ServerAuthentication(
     sessionLifetime: .seconds(1)
 )
 let server = WebSocketServer(configuration: .init(address: .hostname("127.0.0.1", port: 0))) {
-    Endpoint("/desk", authentication: authentication) { socket in
+    Endpoint("/desk", options: .init(authentication: authentication)) { socket in
         try await socket.send("Welcome, \(socket.negotiated.principal ?? "nobody")!")
         for try await _ in socket.messages {}
     }

@@ -9,7 +9,7 @@ import NIOCore
 
 let key = (0..<32).map { _ in UInt8.random(in: .min ... .max) }
 let server = WebSocketServer(configuration: .init(address: .hostname("127.0.0.1", port: 0))) {
-    Endpoint("/orders", extensions: [Signing(key: key), PerMessageDeflate()]) { socket in
+    Endpoint("/orders", options: .init(extensions: [Signing(key: key), PerMessageDeflate()])) { socket in
         guard socket.negotiated.extensions.contains(where: { $0.name == "x-signed" }) else {
             try await socket.close(code: .policyViolation, reason: "signed orders only")
             return

@@ -5,7 +5,10 @@ import KHPClient
 import KHPServer
 
 func oldEndpoint() -> Endpoint {
-    Endpoint("/desk", dialects: [.rfc6455, .hixie76, .hixie75]) { socket in
+    Endpoint(
+        "/desk",
+        options: .init(dialects: [.rfc6455, .hixie76, .hixie75])
+    ) { socket in
         try await socket.send("You speak \(socket.negotiated.dialect).")
     }
 }

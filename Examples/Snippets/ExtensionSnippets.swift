@@ -11,7 +11,10 @@ func compression() {
 }
 
 func compressingEndpoint() -> Endpoint {
-    Endpoint("/quotes", extensions: [PerMessageDeflate()]) { socket in
+    Endpoint(
+        "/quotes",
+        options: .init(extensions: [PerMessageDeflate()])
+    ) { socket in
         try await socket.send(
             .text("a secret beside what others say"),
             options: .uncompressed

@@ -33,8 +33,10 @@ func endpoints(isMember: @escaping @Sendable (String, String) async -> Bool) asy
         }
         Endpoint(
             "/trades",
-            subprotocols: ["amqp"],
-            authentication: .basic(realm: "desk", verify: isMember)
+            options: .init(
+                subprotocols: ["amqp"],
+                authentication: .basic(realm: "desk", verify: isMember)
+            )
         ) { socket in
             let name = socket.negotiated.principal ?? "nobody"
             try await socket.send("Welcome, \(name)!")
@@ -54,13 +56,15 @@ func authenticated(
     return
         Endpoint(
             "/trades",
-            authentication: ServerAuthentication(
-                realm: "desk",
-                schemes: [
-                    .digest(password: { user in await password(of: user) }),
-                    .bearer(verify: principal),
-                ],
-                sessionLifetime: .seconds(8 * 3600)
+            options: .init(
+                authentication: ServerAuthentication(
+                    realm: "desk",
+                    schemes: [
+                        .digest(password: { user in await password(of: user) }),
+                        .bearer(verify: principal),
+                    ],
+                    sessionLifetime: .seconds(8 * 3600)
+                )
             )
         ) { socket in
             let name = socket.negotiated.principal ?? "nobody"
@@ -147,8 +151,10 @@ func bounds() throws -> Endpoint {
     limits.inboundQueueMessages = 4
     let endpoint = Endpoint(
         "/small",
-        origins: try .allowing(["https://example.com"]),
-        limits: limits
+        options: .init(
+            origins: try .allowing(["https://example.com"]),
+            limits: limits
+        )
     ) { socket in
         for try await message in socket.messages {
             try await socket.send(message)

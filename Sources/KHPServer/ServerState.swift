@@ -79,7 +79,7 @@ final class ServerState: Sendable {
                 )
             )
         )
-        let dialects = Dialect.all.filter { dialect in endpoints.contains { $0.dialects.contains(dialect) } }
+        let dialects = Dialect.all.filter { dialect in endpoints.contains { $0.options.dialects.contains(dialect) } }
         let connection = Self.connection(configuration, dialects)
         self.connection = connection
         self.endpoints = try EndpointSet(
@@ -88,7 +88,7 @@ final class ServerState: Sendable {
             isSecure: configuration.tls != nil
         )
         self.served = endpoints.map { ServedEndpoint($0) }
-        if configuration.tls == nil, endpoints.contains(where: { $0.dialects != [.rfc6455] }) {
+        if configuration.tls == nil, endpoints.contains(where: { $0.options.dialects != [.rfc6455] }) {
             // Threat D1
             configuration.logger?.warning(
                 "clients of dialects before RFC 6455 do not mask what they send; serve them over TLS"

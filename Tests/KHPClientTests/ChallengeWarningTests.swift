@@ -39,7 +39,9 @@ struct ChallengeWarningTests {
         }
         let client = WebSocketClient(configuration: configuration)
         try await withServer {
-            Endpoint("/desk", authentication: .basic(realm: "desk") { $1 == "right" }) { (_: WebSocket) in }
+            Endpoint("/desk", options: .init(authentication: .basic(realm: "desk") { $1 == "right" })) {
+                (_: WebSocket) in
+            }
         } body: { port in
             try await client.withConnection(to: "ws://127.0.0.1:\(port)/desk") { socket in
                 #expect(socket.negotiated.challenges == 3)

@@ -46,7 +46,7 @@ struct CompressionTests {
     private func combinations(setting: Setting, extended: ExtendedHandshakePolicy) async throws {
         for delivery in [MessageDelivery.messages, .chunks] {
             try await withServer {
-                Endpoint("/echo", extensions: [PerMessageDeflate()], delivery: delivery) { socket in
+                Endpoint("/echo", options: .init(extensions: [PerMessageDeflate()], delivery: delivery)) { socket in
                     for try await message in socket.messages { try await socket.send(message) }
                 }
             } body: { port in
@@ -89,7 +89,8 @@ struct CompressionTests {
         let messages = limits.messages
         let total = mebibytes << 20
         try await withServer {
-            Endpoint("/mirror", extensions: [PerMessageDeflate()], limits: limits, delivery: .chunks) { socket in
+            Endpoint("/mirror", options: .init(extensions: [PerMessageDeflate()], limits: limits, delivery: .chunks)) {
+                socket in
                 var chunks = 0
                 for try await chunk in socket.chunks {
                     chunks += chunk.bytes.readableBytes
@@ -139,7 +140,7 @@ struct CompressionTests {
         deflate.level = 9
         configuration.extensions = [deflate]
         try await withServer {
-            Endpoint("/echo", extensions: [PerMessageDeflate()], limits: limits) { socket in
+            Endpoint("/echo", options: .init(extensions: [PerMessageDeflate()], limits: limits)) { socket in
                 for try await message in socket.messages { try await socket.send(message) }
             }
         } body: { [configuration] port in
@@ -163,7 +164,7 @@ struct CompressionTests {
         // The memory of 200 connections on both ends: 2 x 200 x (32 + 39) KiB with context.
         func held(takeover: Bool) async throws -> Int? {
             try await withServer {
-                Endpoint("/echo", extensions: [PerMessageDeflate()]) { socket in
+                Endpoint("/echo", options: .init(extensions: [PerMessageDeflate()])) { socket in
                     for try await message in socket.messages { try await socket.send(message) }
                 }
             } body: { port in

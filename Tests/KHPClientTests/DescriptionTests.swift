@@ -10,7 +10,10 @@ struct DescriptionTests {
     @Test("dump shows what was configured and agreed on, and nothing that changes meanwhile")
     func dumps() async throws {
         let authentication = ServerAuthentication.basic(realm: "trades") { $0 == "joe" && $1 == "secret" }
-        let endpoint = Endpoint("/echo", extensions: [PerMessageDeflate()], authentication: authentication) { socket in
+        let endpoint = Endpoint(
+            "/echo",
+            options: .init(extensions: [PerMessageDeflate()], authentication: authentication)
+        ) { socket in
             for try await message in socket.messages { try await socket.send(message) }
         }
         try await withServer {

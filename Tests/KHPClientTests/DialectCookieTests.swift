@@ -35,7 +35,7 @@ struct DialectCookieTests {
         try await withServer {
             Endpoint(
                 "/set",
-                dialects: [dialect],
+                options: .init(dialects: [dialect]),
                 respond: { request in
                     seen.note(request)
                     return .complete(headers: fields)
@@ -44,7 +44,7 @@ struct DialectCookieTests {
             )
             Endpoint(
                 "/redirect",
-                dialects: [dialect],
+                options: .init(dialects: [dialect]),
                 respond: { request in
                     seen.note(request)
                     var answer = HandshakeResponse.redirect(to: "/seen")
@@ -55,7 +55,7 @@ struct DialectCookieTests {
             )
             Endpoint(
                 "/challenge",
-                dialects: [dialect],
+                options: .init(dialects: [dialect]),
                 respond: { request in
                     seen.note(request)
                     guard request.opening.headerFields[.authorization] == nil else { return .complete() }
@@ -67,7 +67,7 @@ struct DialectCookieTests {
             )
             Endpoint(
                 "/seen",
-                dialects: [dialect],
+                options: .init(dialects: [dialect]),
                 respond: { request in
                     seen.note(request)
                     return .complete()

@@ -23,7 +23,7 @@ struct DialectTests {
     }
 
     static func echo(_ dialects: [Dialect], subprotocols: [String] = []) -> Endpoint {
-        Endpoint("/echo", dialects: dialects, subprotocols: subprotocols) { socket in
+        Endpoint("/echo", options: .init(dialects: dialects, subprotocols: subprotocols)) { socket in
             for try await message in socket.messages { try await socket.send(message) }
         }
     }
@@ -61,7 +61,7 @@ struct DialectTests {
     func serverCloses(_ dialect: Dialect) async throws {
         let (ends, tell) = AsyncStream.makeStream(of: CloseInfo.self)
         try await withServer {
-            Endpoint("/bye", dialects: [dialect]) { socket in
+            Endpoint("/bye", options: .init(dialects: [dialect])) { socket in
                 for number in 0..<100 { try await socket.send("message \(number)") }
                 tell.yield(try await socket.close(code: .goingAway))
             }
@@ -87,12 +87,14 @@ struct DialectTests {
     @Test("a redirect, a challenge and the end of both handshakes", arguments: old)
     func journey(_ dialect: Dialect) async throws {
         try await withServer {
-            Endpoint("/old", dialects: [dialect]) { (_: WebSocket) in }
+            Endpoint("/old", options: .init(dialects: [dialect])) { (_: WebSocket) in }
                 .answering { _ in .redirect(to: "/new") }
             Endpoint(
                 "/new",
-                dialects: [dialect],
-                authentication: .basic(realm: "desk") { $0 == "joe" && $1 == "welcome" }
+                options: .init(
+                    dialects: [dialect],
+                    authentication: .basic(realm: "desk") { $0 == "joe" && $1 == "welcome" }
+                )
             ) {
                 try await $0.send("welcome")
             }
@@ -142,7 +144,7 @@ struct DialectTests {
     @Test("text in pieces where the dialect can, chunks on the other side", arguments: old)
     func pieces(_ dialect: Dialect) async throws {
         try await withServer {
-            Endpoint("/echo", dialects: [dialect], delivery: .chunks) { socket in
+            Endpoint("/echo", options: .init(dialects: [dialect], delivery: .chunks)) { socket in
                 for try await chunk in socket.chunks {
                     #expect(chunk.isFirst && chunk.isLast)
                     try await socket.send(String(buffer: chunk.bytes))
@@ -175,8 +177,10 @@ struct DialectTests {
     func selection() async throws {
         try await withServer {
             Endpoint("/default") { (_: WebSocket) in }
-            Endpoint("/all", dialects: Dialect.all) { try await $0.send("\($0.negotiated.dialect)") }
-            Endpoint("/old", dialects: [.hixie75, .whatwg2010]) { try await $0.send("\($0.negotiated.dialect)") }
+            Endpoint("/all", options: .init(dialects: Dialect.all)) { try await $0.send("\($0.negotiated.dialect)") }
+            Endpoint("/old", options: .init(dialects: [.hixie75, .whatwg2010])) {
+                try await $0.send("\($0.negotiated.dialect)")
+            }
         } body: { port in
             func answer(_ dialect: Dialect, _ path: String) async -> String {
                 do {
@@ -230,7 +234,7 @@ struct DialectTests {
     @Test("an endpoint that speaks nothing is refused")
     func noDialect() async throws {
         let server = WebSocketServer(configuration: .init(address: .hostname("127.0.0.1", port: 0))) {
-            Endpoint("/x", dialects: []) { (_: WebSocket) in }
+            Endpoint("/x", options: .init(dialects: [])) { (_: WebSocket) in }
         }
         await #expect(throws: WebSocketError.self) { try await server.run() }
     }
@@ -368,7 +372,7 @@ struct DialectTests {
     func bufferedAmount() async throws {
         let release = AsyncStream.makeStream(of: Void.self)
         try await withServer {
-            Endpoint("/deaf", dialects: [.hixie76]) { socket in
+            Endpoint("/deaf", options: .init(dialects: [.hixie76])) { socket in
                 for await _ in release.stream { break }
                 for try await _ in socket.messages {}
             }

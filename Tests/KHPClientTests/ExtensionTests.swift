@@ -35,7 +35,7 @@ struct ExtensionTests {
     )
     func negotiated(_ extended: ExtendedHandshakePolicy) async throws {
         try await withServer {
-            Endpoint("/echo", extensions: [Shouting()]) { socket in
+            Endpoint("/echo", options: .init(extensions: [Shouting()])) { socket in
                 for try await message in socket.messages { try await socket.send(message) }
             }
         } body: { port in
@@ -74,7 +74,11 @@ struct ExtensionTests {
     @Test("who wants chunks gets whole messages as single chunks where an extension needs them whole")
     func chunks() async throws {
         try await withServer {
-            Endpoint("/echo", extensions: [Shouting()], delivery: .chunks, messageHandler: { ChunkEcho() })
+            Endpoint(
+                "/echo",
+                options: .init(extensions: [Shouting()], delivery: .chunks),
+                messageHandler: { ChunkEcho() }
+            )
         } body: { port in
             var configuration = WebSocketClient.Configuration()
             configuration.extensions = [Shouting()]
@@ -113,7 +117,7 @@ struct ExtensionTests {
     func failing() async throws {
         let (codes, tell) = AsyncStream.makeStream(of: WebSocketCloseCode?.self)
         try await withServer {
-            Endpoint("/x", extensions: [Failing()]) { socket in tell.yield(await socket.closed().code) }
+            Endpoint("/x", options: .init(extensions: [Failing()])) { socket in tell.yield(await socket.closed().code) }
         } body: { port in
             var configuration = WebSocketClient.Configuration()
             configuration.extensions = [Failing()]

@@ -197,7 +197,10 @@ struct KaazingGatewayTests {
         try await withServer {
             Endpoint("/old", respond: { _ in .redirect(to: "/echo") })
             if challenges {
-                Endpoint("/echo", authentication: .basic(realm: "desk") { $0 == "joe" && $1 == "welcome" }) { socket in
+                Endpoint(
+                    "/echo",
+                    options: .init(authentication: .basic(realm: "desk") { $0 == "joe" && $1 == "welcome" })
+                ) { socket in
                     for try await message in socket.messages { try await socket.send(message) }
                 }
             } else {

@@ -57,7 +57,7 @@ struct SocketTests {
         try await withServer {
             $0.limits.messages.messageBytes = 100_000_000
         } endpoints: {
-            Endpoint("/count", delivery: .chunks) { socket in
+            Endpoint("/count", options: .init(delivery: .chunks)) { socket in
                 var total = 0
                 var largest = 0
                 for try await chunk in socket.chunks {

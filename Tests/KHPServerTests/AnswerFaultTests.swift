@@ -63,7 +63,7 @@ struct AnswerFaultTests {
         try await withServer {
             $0.logger = Logger(label: "test") { _ in log }
         } endpoints: {
-            Endpoint("/x", dialects: Dialect.all, subprotocols: ["stomp"], respond: { _ in answer() }) {
+            Endpoint("/x", options: .init(dialects: Dialect.all, subprotocols: ["stomp"]), respond: { _ in answer() }) {
                 (_: WebSocket) in
             }
         } body: { port in

@@ -103,7 +103,9 @@ struct ClientAddressTests {
             $0.limits.wrongAnswersPerAddress = 1
             $0.limits.pendingHandshakesPerAddress = 2
         } endpoints: {
-            Endpoint("/desk", authentication: .basic(realm: "desk") { $1 == "welcome" }) { (_: WebSocket) in }
+            Endpoint("/desk", options: .init(authentication: .basic(realm: "desk") { $1 == "welcome" })) {
+                (_: WebSocket) in
+            }
         } body: { port in
             func ask(_ password: String, for client: String, extra: String = "") async throws -> String {
                 try await offThread {

@@ -68,7 +68,7 @@ struct HandshakeResponseTests {
     @Test("respond sees both requests, their queries, fields, body and subprotocols")
     func request() async throws {
         try await withServer {
-            Endpoint("/x", subprotocols: ["b"]) { request in
+            Endpoint("/x", options: .init(subprotocols: ["b"])) { request in
                 #expect(request.path == "/x")
                 #expect(request.query == "q=1")
                 #expect(request.layer == .extended)

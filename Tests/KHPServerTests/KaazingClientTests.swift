@@ -34,7 +34,8 @@ struct KaazingClientTests {
         let idle = NamedExtension("x-kaazing-idle-timeout")
         let ping = NamedExtension("x-kaazing-ping-pong")
         try await withServer {
-            Endpoint("/echo", subprotocols: ["chat.v2", "chat.v1"], extensions: [idle, ping]) { socket in
+            Endpoint("/echo", options: .init(subprotocols: ["chat.v2", "chat.v1"], extensions: [idle, ping])) {
+                socket in
                 for try await message in socket.messages { try await socket.send(message) }
             }
         } body: { port in
@@ -53,7 +54,9 @@ struct KaazingClientTests {
         try await withServer {
             Endpoint(
                 "/desk",
-                authentication: .basic(realm: "desk", application: true) { $0 == "joe" && $1 == "welcome" }
+                options: .init(
+                    authentication: .basic(realm: "desk", application: true) { $0 == "joe" && $1 == "welcome" }
+                )
             ) { socket in
                 for try await message in socket.messages { try await socket.send(message) }
             }
@@ -112,7 +115,7 @@ struct KaazingClientTests {
 
     private func echoAsSpecified() -> Endpoint {
         var endpoint = TestSupport.echo()
-        endpoint.kaazingLegacy = false
+        endpoint.options.kaazingLegacy = false
         return endpoint
     }
 
@@ -175,9 +178,11 @@ struct KaazingClientTests {
         try await withServer {
             Endpoint(
                 "/desk",
-                authentication: .basic(realm: "desk", application: true, challengeAt: .opening) {
-                    $0 == "joe" && $1 == "welcome"
-                }
+                options: .init(
+                    authentication: .basic(realm: "desk", application: true, challengeAt: .opening) {
+                        $0 == "joe" && $1 == "welcome"
+                    }
+                )
             ) { (_: WebSocket) in }
         } body: { port in
             let asked = "GET /desk/;e/cookies?.krn=1&.kl=Y HTTP/1.1\r\nHost: a\r\n"

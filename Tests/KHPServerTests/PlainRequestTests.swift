@@ -29,8 +29,8 @@ struct PlainRequestTests {
     func refused(_ row: (request: String, status: Int, contains: String)) async throws {
         try await withServer {
             echo()
-            Endpoint("/only-extended", extendedHandshake: .required) { (_: WebSocket) in }
-            Endpoint("/guarded", origins: .sameOrigin) { (_: WebSocket) in }
+            Endpoint("/only-extended", options: .init(extendedHandshake: .required)) { (_: WebSocket) in }
+            Endpoint("/guarded", options: .init(origins: .sameOrigin)) { (_: WebSocket) in }
         } body: { port in
             let client = try await RawClient.connect(port)
             try await client.send(row.request + "GET /admin HTTP/1.1\r\nHost: a\r\n\r\n")

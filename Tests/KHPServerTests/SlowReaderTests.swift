@@ -17,7 +17,7 @@ struct SlowReaderTests {
             $0.timeouts.close = .milliseconds(400)
             $0.gracefulShutdownTimeout = .seconds(20)
         } endpoints: {
-            Endpoint("/feed", dialects: [dialect]) { socket in
+            Endpoint("/feed", options: .init(dialects: [dialect])) { socket in
                 let text = String(repeating: "x", count: Self.piece)
                 for _ in 0..<Self.pieces { try await socket.send(text) }
                 let info = try await socket.close()

@@ -105,7 +105,7 @@ struct WireRequestTests {
         let request = openingRequest("/guarded", extra: "@").replacing("Version: 13", with: "Version: 8")
         let origins = try OriginPolicy.allowing(["http://good.example"])
         try await withServer {
-            Endpoint("/guarded", origins: origins) { (_: WebSocket) in }
+            Endpoint("/guarded", options: .init(origins: origins)) { (_: WebSocket) in }
         } body: { port in
             for (lines, status) in [
                 ("Origin: http://good.example\r\n", 101), ("Sec-WebSocket-Origin: http://good.example\r\n", 101),

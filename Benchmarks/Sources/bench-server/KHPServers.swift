@@ -22,12 +22,12 @@ func serveKHP(_ taking: Taking, port: Int, on group: MultiThreadedEventLoopGroup
         switch taking {
         case .handler:
             Endpoint("/", messageHandler: { Echo() })
-            Endpoint("/deflate", extensions: [PerMessageDeflate()], messageHandler: { Echo() })
+            Endpoint("/deflate", options: .init(extensions: [PerMessageDeflate()]), messageHandler: { Echo() })
         case .sequence:
             Endpoint("/") { socket in
                 for try await message in socket.messages { try await socket.send(message) }
             }
-            Endpoint("/deflate", extensions: [PerMessageDeflate()]) { socket in
+            Endpoint("/deflate", options: .init(extensions: [PerMessageDeflate()])) { socket in
                 for try await message in socket.messages { try await socket.send(message) }
             }
         }

@@ -36,7 +36,7 @@ struct BenchStream {
         limits.messages.messageBytes = (mebibytes + 1) << 20
         limits.messages.fragments = .max
         let server = WebSocketServer(configuration: .init(address: .hostname("127.0.0.1", port: 0))) {
-            Endpoint("/", extensions: extensions, limits: limits, delivery: .chunks) { socket in
+            Endpoint("/", options: .init(extensions: extensions, limits: limits, delivery: .chunks)) { socket in
                 var count = 0
                 for try await chunk in socket.chunks {
                     count += chunk.bytes.readableBytes

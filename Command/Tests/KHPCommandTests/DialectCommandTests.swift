@@ -97,7 +97,7 @@ extension EndToEndTests {
     func roomWithoutBinary() async throws {
         let room = Room()
         try await withServer {
-            Endpoint("/room", dialects: [.rfc6455, .whatwg2010]) { try await room.broadcast($0) }
+            Endpoint("/room", options: .init(dialects: [.rfc6455, .whatwg2010])) { try await room.broadcast($0) }
         } body: { port in
             let url = "ws://127.0.0.1:\(port)/room"
             var configuration = WebSocketClient.Configuration()

@@ -6,13 +6,15 @@ import NIOCore
 /// ```swift
 /// Endpoint(
 ///     "/trades",
-///     authentication: ServerAuthentication(
-///         realm: "desk",
-///         schemes: [
-///             .digest(password: { user in await password(of: user) }),
-///             .bearer(verify: principal),
-///         ],
-///         sessionLifetime: .seconds(8 * 3600)
+///     options: .init(
+///         authentication: ServerAuthentication(
+///             realm: "desk",
+///             schemes: [
+///                 .digest(password: { user in await password(of: user) }),
+///                 .bearer(verify: principal),
+///             ],
+///             sessionLifetime: .seconds(8 * 3600)
+///         )
 ///     )
 /// ) { socket in
 ///     let name = socket.negotiated.principal ?? "nobody"

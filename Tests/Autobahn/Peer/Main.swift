@@ -60,7 +60,7 @@ struct Main {
         configuration.limits.messages = messages
         configuration.keepAlive = keepAlive
         let server = WebSocketServer(configuration: configuration) {
-            Endpoint("/", extensions: [PerMessageDeflate()], messageHandler: { Echo() })
+            Endpoint("/", options: .init(extensions: [PerMessageDeflate()]), messageHandler: { Echo() })
         }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await server.run() }

@@ -279,7 +279,10 @@ struct ProxyChallengeTests {
                 }
             }
         } endpoints: {
-            Endpoint("/echo", authentication: .basic(realm: "gate") { user, password in password == "server-canary" }) {
+            Endpoint(
+                "/echo",
+                options: .init(authentication: .basic(realm: "gate") { user, password in password == "server-canary" })
+            ) {
                 socket in
                 for try await message in socket.messages { try await socket.send(message) }
             }

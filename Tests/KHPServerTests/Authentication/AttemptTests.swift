@@ -78,11 +78,13 @@ struct AttemptTests {
         } endpoints: {
             Endpoint(
                 "/desk",
-                authentication: .basic(realm: "desk") {
-                    // The first few are under way until the right one has come.
-                    await rightOne.passed()
-                    return await desk.check($1, for: .milliseconds(10))
-                }
+                options: .init(
+                    authentication: .basic(realm: "desk") {
+                        // The first few are under way until the right one has come.
+                        await rightOne.passed()
+                        return await desk.check($1, for: .milliseconds(10))
+                    }
+                )
             ) { (_: WebSocket) in }
         } body: { port in
             let wrong = try (0..<150).map { _ in try BlockingSocket.connect(port) }
@@ -111,7 +113,10 @@ struct AttemptTests {
         try await withServer {
             $0.limits.wrongAnswersPerAddress = 3
         } endpoints: {
-            Endpoint("/desk", authentication: .basic(realm: "desk") { await desk.check($1, for: .milliseconds(5)) }) {
+            Endpoint(
+                "/desk",
+                options: .init(authentication: .basic(realm: "desk") { await desk.check($1, for: .milliseconds(5)) })
+            ) {
                 (_: WebSocket) in
             }
         } body: { port in
@@ -133,11 +138,13 @@ struct AttemptTests {
         } endpoints: {
             Endpoint(
                 "/desk",
-                authentication: .basic(realm: "desk") { _, password in
-                    desk.counts.withLock { $0.checked += 1 }
-                    if password == "first" { for await _ in release { break } }
-                    return password == "welcome"
-                }
+                options: .init(
+                    authentication: .basic(realm: "desk") { _, password in
+                        desk.counts.withLock { $0.checked += 1 }
+                        if password == "first" { for await _ in release { break } }
+                        return password == "welcome"
+                    }
+                )
             ) { (_: WebSocket) in }
         } body: { port in
             let first = try BlockingSocket.connect(port)

@@ -29,7 +29,9 @@ struct AuthenticationTests {
         try await withServer {
             Endpoint(
                 "/desk",
-                authentication: .basic(realm: "desk", challengeAt: place) { $0 == "joe" && $1 == "wélcome" }
+                options: .init(
+                    authentication: .basic(realm: "desk", challengeAt: place) { $0 == "joe" && $1 == "wélcome" }
+                )
             ) { socket in
                 principal.withLock { $0 = socket.negotiated.principal }
             }
@@ -46,10 +48,12 @@ struct AuthenticationTests {
         try await withServer {
             Endpoint(
                 "/desk",
-                authentication: .basic(realm: "desk", application: true) { _, _ in
-                    asked.withLock { $0 += 1 }
-                    return false
-                }
+                options: .init(
+                    authentication: .basic(realm: "desk", application: true) { _, _ in
+                        asked.withLock { $0 += 1 }
+                        return false
+                    }
+                )
             ) { (_: WebSocket) in }
         } body: { port in
             await #expect { try await self.connect(port, user: "joe", password: "wrong") } throws: { error in
@@ -62,7 +66,9 @@ struct AuthenticationTests {
     @Test("the third wrong answer is answered 403 (D18)")
     func attempts() async throws {
         try await withServer {
-            Endpoint("/desk", authentication: .basic(realm: "desk") { _, _ in false }) { (_: WebSocket) in }
+            Endpoint("/desk", options: .init(authentication: .basic(realm: "desk") { _, _ in false })) {
+                (_: WebSocket) in
+            }
         } body: { port in
             let count = Mutex(0)
             var configuration = WebSocketClient.Configuration()

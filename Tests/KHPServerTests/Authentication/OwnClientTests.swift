@@ -26,11 +26,13 @@ struct OwnClientTests {
         let endpoints = cases.map { path, schemes, _ in
             Endpoint(
                 path,
-                authentication: ServerAuthentication(
-                    realm: "desk \"one\"",
-                    schemes: schemes,
-                    application: true,
-                    challengeAt: place
+                options: .init(
+                    authentication: ServerAuthentication(
+                        realm: "desk \"one\"",
+                        schemes: schemes,
+                        application: true,
+                        challengeAt: place
+                    )
                 )
             ) { try await $0.send($0.negotiated.principal ?? "nobody") }
         }
@@ -54,7 +56,9 @@ struct OwnClientTests {
     @Test("a wrong password is refused and sent once only", arguments: [ExtendedHandshakePolicy.required, .off])
     func wrong(_ extended: ExtendedHandshakePolicy) async throws {
         try await withServer {
-            Endpoint("/desk", authentication: .digest(realm: "desk") { _ in "welcome" }) { (_: WebSocket) in }
+            Endpoint("/desk", options: .init(authentication: .digest(realm: "desk") { _ in "welcome" })) {
+                (_: WebSocket) in
+            }
         } body: { port in
             var configuration = WebSocketClient.Configuration()
             configuration.extended.policy = extended
@@ -72,7 +76,8 @@ struct OwnClientTests {
         // So short that each nonce is too old when it comes back, unless within the same microsecond.
         let nonces = DigestNonceOptions(lifetime: .zero)
         try await withServer {
-            Endpoint("/desk", authentication: .digest(realm: "desk", nonces: nonces) { _ in "welcome" }) {
+            Endpoint("/desk", options: .init(authentication: .digest(realm: "desk", nonces: nonces) { _ in "welcome" }))
+            {
                 (_: WebSocket) in
             }
         } body: { port in

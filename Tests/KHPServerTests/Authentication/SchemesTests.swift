@@ -31,12 +31,14 @@ struct SchemesTests {
         try await withServer {
             Endpoint(
                 "/desk",
-                authentication: ServerAuthentication(
-                    realm: "the \"desk\"",
-                    schemes: schemes,
-                    application: application,
-                    challengeAt: place,
-                    nonces: nonces
+                options: .init(
+                    authentication: ServerAuthentication(
+                        realm: "the \"desk\"",
+                        schemes: schemes,
+                        application: application,
+                        challengeAt: place,
+                        nonces: nonces
+                    )
                 ),
                 respond: respond
             ) { socket in
@@ -261,7 +263,7 @@ struct SchemesTests {
             sessionLifetime: .milliseconds(300)
         ) { $1 == "welcome" }
         try await withServer {
-            Endpoint("/desk", authentication: authentication) { socket in
+            Endpoint("/desk", options: .init(authentication: authentication)) { socket in
                 for try await message in socket.messages { try await socket.send(message) }
             }
         } body: { port in
@@ -304,7 +306,7 @@ struct SchemesTests {
     )
     func invalid(_ authentication: ServerAuthentication) async throws {
         let server = WebSocketServer(configuration: .init(address: .hostname("127.0.0.1", port: 0))) {
-            Endpoint("/", authentication: authentication) { (_: WebSocket) in }
+            Endpoint("/", options: .init(authentication: authentication)) { (_: WebSocket) in }
         }
         let error = await #expect(throws: WebSocketError.self) { try await server.run() }
         #expect(error?.code == .invalidArgument)

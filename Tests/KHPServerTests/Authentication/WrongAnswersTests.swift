@@ -43,7 +43,7 @@ struct WrongAnswersTests {
             $0.limits.wrongAnswersPerAddress = 2
             $0.timeouts.wrongAnswerWindow = .seconds(1)
         } endpoints: {
-            Endpoint("/desk", authentication: .basic(realm: "desk") { $1 == "welcome" }) { socket in
+            Endpoint("/desk", options: .init(authentication: .basic(realm: "desk") { $1 == "welcome" })) { socket in
                 for try await message in socket.messages { try await socket.send(message) }
             }
             echo()
@@ -85,7 +85,9 @@ struct WrongAnswersTests {
         try await withServer {
             $0.limits.wrongAnswersPerAddress = 1
         } endpoints: {
-            Endpoint("/desk", authentication: .basic(realm: "desk") { _, _ in false }) { (_: WebSocket) in }
+            Endpoint("/desk", options: .init(authentication: .basic(realm: "desk") { _, _ in false })) {
+                (_: WebSocket) in
+            }
         } body: { port in
             let client = try await ExtendedRawClient.open(port, "/desk")
             #expect(try await client.request(authorization: "Basic am9lOmE=").status == 401)

@@ -14,7 +14,7 @@ struct DemoDialects: Sendable {
     func run() async throws -> Int {
         let server = WebSocketServer(configuration: .init(address: .hostname("127.0.0.1", port: 0))) {
             for dialect in Dialect.all {
-                Endpoint("/\(dialect)", dialects: [dialect], messageHandler: { Echo() })
+                Endpoint("/\(dialect)", options: .init(dialects: [dialect]), messageHandler: { Echo() })
             }
         }
         return try await withThrowingTaskGroup(of: Void.self) { group in

@@ -33,9 +33,11 @@ struct DemoServers: Sendable {
         return WebSocketServer(configuration: configuration) {
             Endpoint(
                 "/echo",
-                subprotocols: [subprotocol],
-                extensions: [UppercaseExtension(), PerMessageDeflate()],
-                authentication: authentication,
+                options: .init(
+                    subprotocols: [subprotocol],
+                    extensions: [UppercaseExtension(), PerMessageDeflate()],
+                    authentication: authentication
+                ),
                 messageHandler: { Echo() }
             )
         }

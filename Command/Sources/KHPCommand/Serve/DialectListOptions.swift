@@ -33,8 +33,8 @@ struct DialectListOptions: ParsableArguments {
     func apply(to endpoints: [Endpoint]) -> [Endpoint] {
         endpoints.map { endpoint in
             var endpoint = endpoint
-            endpoint.dialects = self.dialects
-            endpoint.answersBeforeKeys = self.answersBeforeKeys
+            endpoint.options.dialects = self.dialects
+            endpoint.options.answersBeforeKeys = self.answersBeforeKeys
             return endpoint
         }
     }

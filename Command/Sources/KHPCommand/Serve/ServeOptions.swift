@@ -156,12 +156,12 @@ struct EndpointOptions: ParsableArguments {
             }
         return routes.map { route in
             var endpoint = route.endpoint()
-            endpoint.subprotocols = self.subprotocols
-            endpoint.extensions = extensions
-            endpoint.authentication = authentication[route.path]
-            endpoint.origins = origins
-            endpoint.extendedHandshake = extended
-            endpoint.kaazingLegacy = self.kaazingLegacy == .on
+            endpoint.options.subprotocols = self.subprotocols
+            endpoint.options.extensions = extensions
+            endpoint.options.authentication = authentication[route.path]
+            endpoint.options.origins = origins
+            endpoint.options.extendedHandshake = extended
+            endpoint.options.kaazingLegacy = self.kaazingLegacy == .on
             return endpoint
         }
     }

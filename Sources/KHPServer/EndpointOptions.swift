@@ -1,0 +1,83 @@
+// Everything that an endpoint can do, in one value: a result builder can set it where the endpoint is made.
+
+public import KHPProtocol
+
+extension Endpoint {
+    /// The rules of an endpoint for its clients, and the bounds of their connections.
+    ///
+    /// ```swift
+    /// Endpoint(
+    ///     "/quotes",
+    ///     options: .init(extensions: [PerMessageDeflate()])
+    /// ) { socket in
+    ///     try await socket.send(
+    ///         .text("a secret beside what others say"),
+    ///         options: .uncompressed
+    ///     )
+    ///     try await socket.send("a quote")
+    /// }
+    /// ```
+    public struct Options: Sendable {
+        /// The wire dialects that are served. RFC 6455 alone by default, with and without TLS, since clients of the
+        /// others do not mask their messages.
+        ///
+        /// A request is taken for the first in the list that opens as it does: one with two keys is ``Dialect/hixie76``
+        /// or ``Dialect/whatwg2010``, whichever stands first, since nothing else tells them apart (D1).
+        public var dialects: [Dialect]
+        /// Sends the 101 to a request with two keys before the eight bytes behind the request have come. nginx passes
+        /// them on only then. Off by default.
+        public var answersBeforeKeys: Bool
+        /// The subprotocols that are spoken, in order of preference.
+        public var subprotocols: [String]
+        /// Serves a client of ``Dialect/whatwg2010`` that asks for subprotocols, none of which is spoken here, without
+        /// one; off by default. Its text has the server refuse such a client; in the other dialects the socket opens
+        /// without one anyway.
+        public var servesWithoutSubprotocol: Bool
+        /// The extensions that are supported.
+        public var extensions: [any WebSocketExtension]
+        /// Requires authentication. `nil` accepts every client.
+        public var authentication: ServerAuthentication?
+        /// The pages that may open sockets here.
+        public var origins: OriginPolicy
+        /// The part that the endpoint takes in the extended handshake.
+        public var extendedHandshake: ServerExtendedHandshake
+        /// Speaks to deployed Kaazing clients as they expect it; on by default, since other clients do not notice.
+        /// Clients whose opening query holds `.kl=Y` get balancer messages and an empty message behind each extended
+        /// response, those that have `.kv=10.05` there only the latter.
+        ///
+        /// To such a client a redirect is a balancer message, messages go out unfragmented, and the path of its extended
+        /// request does not count; `GET <path>/;e/cookies` is answered as their Java client needs it.
+        public var kaazingLegacy: Bool
+        /// The bounds of handshakes and connections here; `nil` takes the server's.
+        public var limits: Limits?
+        /// Delivers messages whole or in chunks.
+        public var delivery: MessageDelivery
+
+        /// Options that differ from the defaults where they are given.
+        public init(
+            dialects: [Dialect] = [.rfc6455],
+            answersBeforeKeys: Bool = false,
+            subprotocols: [String] = [],
+            servesWithoutSubprotocol: Bool = false,
+            extensions: [any WebSocketExtension] = [],
+            authentication: ServerAuthentication? = nil,
+            origins: OriginPolicy = .any,
+            extendedHandshake: ServerExtendedHandshake = .optional,
+            kaazingLegacy: Bool = true,
+            limits: Limits? = nil,
+            delivery: MessageDelivery = .messages
+        ) {
+            self.dialects = dialects
+            self.answersBeforeKeys = answersBeforeKeys
+            self.subprotocols = subprotocols
+            self.servesWithoutSubprotocol = servesWithoutSubprotocol
+            self.extensions = extensions
+            self.authentication = authentication
+            self.origins = origins
+            self.extendedHandshake = extendedHandshake
+            self.kaazingLegacy = kaazingLegacy
+            self.limits = limits
+            self.delivery = delivery
+        }
+    }
+}
