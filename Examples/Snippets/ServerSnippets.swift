@@ -89,7 +89,7 @@ func answers() -> Endpoint {
             guard request.extended != nil else {
                 return .refuse(400, "This needs the extended handshake.")
             }
-            guard request.extendedQuery != "closed" else {
+            guard request.extendedQuery.text != "closed" else {
                 return .redirect(to: "/archive", status: 307)
             }
             guard let body = request.body else { return .complete() }
@@ -185,4 +185,11 @@ func plainHTTP() -> WebSocketServer.Configuration {
         return .text("fine\n")
     }
     return configuration
+}
+
+func rooms() -> Endpoint {
+    Endpoint("/rooms/{id}") { socket, request in
+        let id = try request.parameters.require("id", as: Int.self)
+        try await socket.send("Welcome to room \(id).")
+    }
 }

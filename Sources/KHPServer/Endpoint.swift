@@ -18,12 +18,18 @@ public struct Endpoint: Sendable {
     /// The application of an open socket.
     enum Application: Sendable {
         case task(@Sendable (WebSocket) async throws -> Void)
+        case requestTask(@Sendable (WebSocket, HandshakeRequest) async throws -> Void)
         case handler(@Sendable () -> any MessageHandler)
         case none
     }
 
     /// The path, as in the request line without its query. Begins with `/`; compared byte for byte, percent-encoding as
     /// sent.
+    ///
+    /// A segment `{name}` takes any text but an empty one, and `{name...}` at the end takes the rest of the path, slashes
+    /// included; ``HandshakeRequest/parameters`` has both with percent-encoding undone. Where two endpoints match, text
+    /// goes before `{name}` and that before `{name...}`, segment by segment. Two that leave this open are an error when
+    /// the server starts. `/{path...}` serves what no other endpoint does.
     public var path: String
     /// The rules for clients, and the bounds of their connections.
     public var options: Options
@@ -47,6 +53,28 @@ public struct Endpoint: Sendable {
         self.options = options
         self.respond = respond
         self.application = .task(handler)
+    }
+
+    /// An endpoint whose handler sees the request too: parameters of the path, headers, query, cookies, principal.
+    ///
+    /// ```swift
+    /// Endpoint("/rooms/{id}") { socket, request in
+    ///     let id = try request.parameters.require("id", as: Int.self)
+    ///     try await socket.send("Welcome to room \(id).")
+    /// }
+    /// ```
+    ///
+    /// Otherwise it is as with a handler of the socket alone.
+    public init(
+        _ path: String,
+        options: Options = Options(),
+        respond: (@Sendable (HandshakeRequest) async -> HandshakeResponse)? = nil,
+        handler: @escaping @Sendable (WebSocket, HandshakeRequest) async throws -> Void
+    ) {
+        self.path = path
+        self.options = options
+        self.respond = respond
+        self.application = .requestTask(handler)
     }
 
     /// An endpoint whose messages are handled on the event loop, without a task: `messageHandler` makes a handler for

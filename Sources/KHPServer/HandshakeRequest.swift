@@ -1,26 +1,36 @@
 public import HTTPTypes
 public import KHPProtocol
+public import Logging
 public import NIOCore
 public import NIOSSL
 
-/// The request that an endpoint's `respond` closure answers, with all that came before it.
+/// The request of a client, as `respond` and an endpoint's handler see it: the opening handshake's, with the extended
+/// one's where the client takes part in that.
 public struct HandshakeRequest: Sendable {
     /// The handshake that this request belongs to.
     public let layer: HandshakeLayer
-    /// The path of the endpoint; the same in both handshakes.
+    /// The path as in the request line; the same in both handshakes (D14).
     public var path: String { self.openingRequest.path }
-    /// The query of the opening request, without the question mark.
-    public var query: String? { self.openingRequest.query }
+    /// The parameters that the endpoint's path names.
+    public let parameters: PathParameters
+    /// The query of the opening request.
+    public var query: RequestQuery { RequestQuery(self.openingRequest.query) }
     /// The query of the extended request; it may differ from the opening's.
-    public var extendedQuery: String? { self.extendedRequest?.query }
+    public var extendedQuery: RequestQuery { RequestQuery(self.extendedRequest?.query) }
+    /// The headers of the opening request. Made anew at each use.
+    public var headers: HTTPFields { self.openingRequest.head.fields.httpFields }
+    /// The cookies of the opening request; those of the extended one do not count (D14).
+    public var cookies: RequestCookies { RequestCookies(self.openingRequest.head.fields.all("Cookie")) }
     /// The request of the opening handshake. Origin and Cookie count only here.
     public var opening: HTTPRequest { Self.request(self.openingRequest.head) }
     /// The request of the extended handshake; `nil` in the opening.
     public var extended: HTTPRequest? { self.extendedRequest.map { Self.request($0.head) } }
     /// The application's subprotocols that the client asked for in either handshake, in its order.
-    public var subprotocols: [String]
+    public var subprotocols: [String] { self.extendedRequest?.subprotocols ?? self.openingRequest.subprotocols }
     /// The extensions that this request asks for.
-    public var extensions: [ExtensionOffer]
+    public var extensions: [ExtensionOffer] {
+        self.extendedRequest?.extensionOffers ?? self.openingRequest.extensionOffers
+    }
     /// The value of the Authorization field, the extended request's first.
     public var authorization: String? {
         guard let extendedRequest else { return self.openingRequest.authorization }
@@ -28,23 +38,25 @@ public struct HandshakeRequest: Sendable {
     }
     /// The user that the client proved to be, where the endpoint has `authentication`.
     public internal(set) var principal: String?
-    /// The entity of the extended request, where it has one.
+    /// The body of the extended request, where it has one.
     public var body: ByteBuffer? { self.extendedRequest.flatMap { $0.body.readableBytes > 0 ? $0.body : nil } }
-    /// The peer's address, as `host:port`.
-    public let peer: String
+    /// The peer's address; `nil` for one that has none.
+    public let peer: SocketAddress?
     /// The certificate that the client proved to hold, where TLS asked for one.
     public let clientCertificate: NIOSSLCertificate?
     /// Counts the requests on this connection that reached this point, from 1: above 1 after a challenge.
     public let attempt: Int
+    /// The server's logger with the connection's number and peer as metadata. Logs nothing where the server has none.
+    public let logger: Logger
+
+    let openingRequest: OpeningRequest
+    let extendedRequest: ExtendedRequest?
 
     func with(principal: String?) -> HandshakeRequest {
         var request = self
         request.principal = principal
         return request
     }
-
-    let openingRequest: OpeningRequest
-    let extendedRequest: ExtendedRequest?
 
     static func request(_ head: RequestHead) -> HTTPRequest {
         HTTPRequest(
@@ -53,6 +65,57 @@ public struct HandshakeRequest: Sendable {
             authority: head.fields.first("host"),
             path: head.originForm,
             headerFields: head.fields.httpFields
+        )
+    }
+}
+
+extension HandshakeRequest {
+    /// A request as a client would make it, for tests of a `respond` closure or a handler.
+    ///
+    /// - Parameters:
+    ///   - path: the path of the request line.
+    ///   - query: the query without its question mark.
+    ///   - headers: headers beside those that open a WebSocket; a Host among them takes the place of `example.com`.
+    ///   - parameters: the parameters that the endpoint's path would name.
+    ///   - principal: the user that the client has proved to be.
+    ///   - peer: the peer's address.
+    /// - Throws: ``WebSocketError/Code/invalidArgument`` for a request that no server would take.
+    public init(
+        path: String,
+        query: String? = nil,
+        headers: HTTPFields = HTTPFields(),
+        parameters: [String: String] = [:],
+        principal: String? = nil,
+        peer: SocketAddress? = nil
+    ) throws(WebSocketError) {
+        var text = "GET \(path)\(query.map { "?" + $0 } ?? "") HTTP/1.1\r\n"
+        if !headers.contains(where: { $0.name.canonicalName == "host" }) { text += "Host: example.com\r\n" }
+        text += "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+        text += "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+        for field in headers { text += "\(field.name.rawName): \(field.value)\r\n" }
+        var bytes = ByteBuffer(string: text + "\r\n")
+        var server = OpeningServer(limits: Limits())
+        let opening: OpeningRequest?
+        do throws(Refusal) {
+            opening = try server.receive(&bytes)
+        } catch {
+            throw WebSocketError(.invalidArgument, error.explanation)
+        }
+        guard let opening, bytes.readableBytes == 0 else {
+            throw WebSocketError(.invalidArgument, "The request ends before its headers do.")
+        }
+        var found = PathParameters()
+        for (name, value) in parameters { found.append(name, value) }
+        self.init(
+            layer: .opening,
+            parameters: found,
+            principal: principal,
+            peer: peer,
+            clientCertificate: nil,
+            attempt: 1,
+            logger: ServerState.silent,
+            openingRequest: opening,
+            extendedRequest: nil
         )
     }
 }

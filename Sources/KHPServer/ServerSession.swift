@@ -150,22 +150,32 @@ final class ServerSession: ConnectionDelegate {
 
     /// The request as the application sees it; `nil` for one that it does not see.
     private func request(_ question: ServerQuestion) -> HandshakeRequest? {
-        let opening: OpeningRequest
-        let extended: ExtendedRequest?
         switch question.subject {
-        case .opening(let request): (opening, extended) = (request, nil)
-        case .extended(let request): (opening, extended) = (request.opening, request)
-        case .preflight: return nil
+        case .opening(let opening):
+            self.request(opening, nil, question.parameters, question.principal, question.attempt)
+        case .extended(let extended):
+            self.request(extended.opening, extended, question.parameters, question.principal, question.attempt)
+        case .preflight:
+            nil
         }
+    }
+
+    private func request(
+        _ opening: OpeningRequest,
+        _ extended: ExtendedRequest?,
+        _ parameters: PathParameters,
+        _ principal: String?,
+        _ attempt: Int
+    ) -> HandshakeRequest {
         let tls = try? self.channel.pipeline.syncOperations.handler(type: NIOSSLHandler.self)
         return HandshakeRequest(
             layer: extended == nil ? .opening : .extended,
-            subprotocols: extended?.subprotocols ?? opening.subprotocols,
-            extensions: extended?.extensionOffers ?? opening.extensionOffers,
-            principal: question.principal,
-            peer: self.peer,
+            parameters: parameters,
+            principal: principal,
+            peer: self.channel.remoteAddress,
             clientCertificate: tls?.peerCertificate,
-            attempt: question.attempt,
+            attempt: attempt,
+            logger: self.server.logger(id: self.entry.id, peer: self.peer),
             openingRequest: opening,
             extendedRequest: extended
         )
@@ -194,41 +204,59 @@ final class ServerSession: ConnectionDelegate {
     // MARK: Open
 
     private func opened(_ negotiation: HandshakeSummary, on handler: ConnectionHandler) {
-        guard let endpoint = self.decisions.endpoint else {
-            return assertionFailure("A connection opens without an endpoint.")
+        guard let accepted = self.decisions.opened() else {
+            return assertionFailure("A connection opens that no endpoint has accepted.")
         }
-        switch self.server.served(endpoint).application {
+        switch self.server.served(accepted.match.endpoint).application {
         case .handler(let make):
             let application = make()
             handler.deliver(to: .handler(application))
             self.server.opened(self.entry)
             application.opened(EventLoopSocket(handler))
         case .task(let run):
-            let inbox = Inbox(limits: handler.connection.configuration.limits)
-            handler.connection.holdsClose = true
-            handler.deliver(to: .inbox(inbox))
-            let socket = WebSocket(
-                handler: handler,
-                inbox: inbox,
-                negotiated: negotiation,
-                address: self.channel.remoteAddress
+            self.start(run, negotiation, on: handler)
+        case .requestTask(let run):
+            let request = self.request(
+                accepted.opening,
+                accepted.extended,
+                accepted.match.parameters,
+                self.decisions.principal,
+                self.decisions.attempts
             )
-            let server = self.server
-            let entry = self.entry
-            let task = Task(executorPreference: handler.executor) {
-                do {
-                    try await socket.withOwner(run)
-                    _ = try? await socket.close()
-                } catch {
-                    server.handlerFailed(error)
-                    _ = try? await socket.close(code: .internalError)
-                }
-                server.taskEnded(entry)
-            }
-            server.opened(entry, task: task)
+            self.start({ try await run($0, request) }, negotiation, on: handler)
         case .none:
             self.server.opened(self.entry)
             handler.close(code: .normalClosure, reason: "")
         }
+    }
+
+    /// Runs the application's task for an open socket.
+    private func start(
+        _ run: @escaping @Sendable (WebSocket) async throws -> Void,
+        _ negotiation: HandshakeSummary,
+        on handler: ConnectionHandler
+    ) {
+        let inbox = Inbox(limits: handler.connection.configuration.limits)
+        handler.connection.holdsClose = true
+        handler.deliver(to: .inbox(inbox))
+        let socket = WebSocket(
+            handler: handler,
+            inbox: inbox,
+            negotiated: negotiation,
+            address: self.channel.remoteAddress
+        )
+        let server = self.server
+        let entry = self.entry
+        let task = Task(executorPreference: handler.executor) {
+            do {
+                try await socket.withOwner(run)
+                _ = try? await socket.close()
+            } catch {
+                server.handlerFailed(error)
+                _ = try? await socket.close(code: .internalError)
+            }
+            server.taskEnded(entry)
+        }
+        server.opened(entry, task: task)
     }
 }

@@ -254,6 +254,16 @@ final class ServerState: Sendable {
 
     // MARK: Telling
 
+    static let silent = Logger(label: "khp.server") { _ in SwiftLogNoOpLogHandler() }
+
+    /// The logger that the application is given for one connection.
+    func logger(id: UInt64, peer: String) -> Logger {
+        guard var logger = self.configuration.logger else { return Self.silent }
+        logger[metadataKey: "connection"] = "\(id)"
+        logger[metadataKey: "peer"] = "\(peer)"
+        return logger
+    }
+
     func observe(_ event: ConnectionEvent, id: UInt64, peer: SocketAddress?) {
         guard let observer = self.configuration.observe else { return }
         observer(event, ConnectionInfo(id: id, role: .server, peer: peer?.peerName ?? ""))

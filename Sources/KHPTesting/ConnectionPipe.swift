@@ -124,7 +124,7 @@ public final class ConnectionPipe {
         settings.limits.messages = server.messages
         settings.delivery = server.delivery
         let endpoint = try EndpointConfiguration(server.values(in: client.dialect), index: 0)
-        let endpoints = try EndpointSet([], fallback: endpoint, isSecure: plan.url.isSecure)
+        let endpoints = try EndpointSet([endpoint], isSecure: plan.url.isSecure)
         self.decisions = ServerDecisions(endpoints)
         self.clientSide = DrivenConnection(connection, now: now)
         let isSecure = plan.url.isSecure
@@ -247,7 +247,7 @@ public final class ConnectionPipe {
 
 extension ConnectionPipe.Server {
     fileprivate func values(in dialect: Dialect) -> EndpointConfiguration.Values {
-        var values = EndpointConfiguration.Values(path: "/")
+        var values = EndpointConfiguration.Values(path: "/{path...}")
         values.dialects = [dialect]
         values.subprotocols = self.subprotocols
         values.extensions = self.extensions

@@ -33,7 +33,7 @@ struct RedirectTests {
         try await withServer {
             Endpoint("/a") { _ in .redirect(to: "/b") }
             Endpoint("/b") { _ in .redirect(to: "/a") }
-            Endpoint("/more") { request in .redirect(to: "/more?\((request.query ?? "") + "x")") }
+            Endpoint("/more") { request in .redirect(to: "/more?\((request.query.text ?? "") + "x")") }
         } body: { port in
             func code(_ path: String, _ policy: RedirectPolicy = .always) async -> WebSocketError.Code? {
                 var configuration = WebSocketClient.Configuration()

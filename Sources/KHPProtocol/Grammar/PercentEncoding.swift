@@ -1,5 +1,5 @@
 /// Percent-encoding in paths and queries (RFC 3986 section 2).
-enum PercentEncoding {
+package enum PercentEncoding {
     /// The treatment of a character that is not allowed as it is.
     enum Invalid {
         /// It is refused: for URLs that a person wrote.
@@ -93,5 +93,27 @@ enum PercentEncoding {
         case 0x21, 0x24, 0x26...0x2C, 0x3B, 0x3D, Bytes.colon, 0x40, Bytes.slash: true
         default: isUnreserved(byte)
         }
+    }
+
+    /// Percent-encoding undone.
+    /// - Returns: `nil` where a percent sign is not followed by two digits, or the bytes are no UTF-8.
+    package static func decoded(_ text: Substring) -> String? {
+        guard text.utf8.contains(UInt8(ascii: "%")) else { return String(text) }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(text.utf8.count)
+        var rest = text.utf8[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard let high = rest.popFirst().flatMap({ Bytes.hexValue($0) }),
+                let low = rest.popFirst().flatMap({ Bytes.hexValue($0) })
+            else {
+                return nil
+            }
+            bytes.append(high << 4 | low)
+        }
+        return String(validating: bytes, as: UTF8.self)
     }
 }

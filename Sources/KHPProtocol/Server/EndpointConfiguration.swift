@@ -35,15 +35,14 @@ package final class EndpointConfiguration: Sendable {
     }
 
     package let values: Values
+    let pattern: EndpointPattern
     /// The endpoint's place in the list that it was made from.
     package let index: Int
 
     /// Checks the values.
     /// - Throws: ``WebSocketError/Code/invalidArgument`` for values that nothing could be served with.
     package init(_ values: Values, index: Int) throws(WebSocketError) {
-        guard values.path.hasPrefix("/") else {
-            throw WebSocketError(.invalidArgument, "The endpoint path \(quoted(values.path)) does not begin with /.")
-        }
+        self.pattern = try EndpointPattern(values.path)
         guard !values.dialects.isEmpty else {
             throw WebSocketError(.invalidArgument, "The endpoint at \(values.path) speaks no dialect.")
         }
@@ -71,35 +70,4 @@ package final class EndpointConfiguration: Sendable {
         plan.principal = principal
         return plan
     }
-}
-
-/// The endpoints of one listener, with the rules that hold for all of them. A path is one dictionary look-up.
-package final class EndpointSet: Sendable {
-    private let byPath: [String: EndpointConfiguration]
-    /// Serves every path that no endpoint has.
-    private let fallback: EndpointConfiguration?
-    let hosts: HostPolicy
-    let isSecure: Bool
-
-    /// - Throws: ``WebSocketError/Code/invalidArgument`` where two endpoints have one path.
-    package init(
-        _ endpoints: [EndpointConfiguration],
-        fallback: EndpointConfiguration? = nil,
-        hosts: HostPolicy = .any,
-        isSecure: Bool
-    ) throws(WebSocketError) {
-        var byPath: [String: EndpointConfiguration] = [:]
-        for endpoint in endpoints {
-            let path = endpoint.values.path
-            guard byPath.updateValue(endpoint, forKey: path) == nil else {
-                throw WebSocketError(.invalidArgument, "There are two endpoints at \(path).")
-            }
-        }
-        self.byPath = byPath
-        self.fallback = fallback
-        self.hosts = hosts
-        self.isSecure = isSecure
-    }
-
-    package func endpoint(at path: String) -> EndpointConfiguration? { self.byPath[path] ?? self.fallback }
 }

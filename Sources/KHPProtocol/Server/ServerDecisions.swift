@@ -9,6 +9,8 @@
 //   accepted   bug                    bug                  ask, complete            bug
 //   over       bug                    bug                  bug                      left alone: the connection has ended
 //
+// It is over too once the socket is open.
+//
 // Bugs are ours, never a peer's: the connection hands over one request at a time.
 
 import HTTPTypes
@@ -36,13 +38,22 @@ package struct ServerDecisions {
         indirect case asking(ServerQuestion)
         indirect case answeringPlain(CheckedRequest)
         /// The 101 of the opening is sent.
-        case accepted(EndpointConfiguration)
+        case accepted(Accepted)
         case over
+    }
+
+    /// The requests of a client that an endpoint has accepted.
+    package struct Accepted: Sendable {
+        package let match: EndpointMatch
+        package let opening: OpeningRequest
+        /// The last request of the extended handshake.
+        package var extended: ExtendedRequest?
     }
 
     private let endpoints: EndpointSet
     private var state = State.reading
-    private var attempts = 0
+    /// Counts the questions.
+    package private(set) var attempts = 0
     /// The name of the client, where it has proved it.
     package private(set) var principal: String?
     private var confirmation: DigestConfirmation?
@@ -51,9 +62,11 @@ package struct ServerDecisions {
         self.endpoints = endpoints
     }
 
-    /// The endpoint that has accepted the connection.
-    package var endpoint: EndpointConfiguration? {
-        if case .accepted(let endpoint) = self.state { endpoint } else { nil }
+    /// The socket is open: hands over the requests that led to it, and keeps them no longer.
+    package mutating func opened() -> Accepted? {
+        guard case .accepted(let accepted) = self.state else { return nil }
+        self.state = .over
+        return accepted
     }
 
     /// `true` while credentials are checked: those of a client that has gone need not be.
@@ -88,10 +101,14 @@ package struct ServerDecisions {
         if let refusal = self.refusal(of: request.head, at: request.authority, admits: admits) {
             return self.refuse(refusal, on: &connection, now: now)
         }
-        guard let endpoint = self.endpoints.endpoint(at: request.path) else {
-            return self.refuse(.notFound(), on: &connection, now: now)
+        let match: EndpointMatch
+        do throws(Refusal) {
+            guard let found = try self.endpoints.match(request.path) else { throw .notFound() }
+            match = found
+        } catch {
+            return self.refuse(error, on: &connection, now: now)
         }
-        let values = endpoint.values
+        let values = match.endpoint.values
         guard request.dialect(among: values.dialects) != nil else {
             return self.refuse(.dialectNotServed(values.dialects), on: &connection, now: now)
         }
@@ -108,14 +125,14 @@ package struct ServerDecisions {
         let asksForCredentials = values.authenticatesIn.map { !extended || $0 == .opening } ?? false
         let asksApplication = !extended && values.asksApplication
         guard asksForCredentials || asksApplication else {
-            return self.accept(request, at: endpoint, extended: extended, nil, on: &connection, now: now)
+            return self.accept(request, at: match, extended: extended, nil, on: &connection, now: now)
         }
-        return self.ask(.opening(request), at: endpoint, asksForCredentials, asksApplication)
+        return self.ask(.opening(request), at: match, asksForCredentials, asksApplication)
     }
 
     private mutating func accept(
         _ request: OpeningRequest,
-        at endpoint: EndpointConfiguration,
+        at match: EndpointMatch,
         extended: Bool,
         _ response: HandshakeResponse?,
         on connection: inout Connection,
@@ -128,8 +145,8 @@ package struct ServerDecisions {
             response = confirmed
             self.confirmation = nil
         }
-        self.state = .accepted(endpoint)
-        let plan = endpoint.plan(extended: extended, principal: self.principal)
+        self.state = .accepted(Accepted(match: match, opening: request))
+        let plan = match.endpoint.plan(extended: extended, principal: self.principal)
         connection.acceptOpening(request, plan, response: response, now: now)
         return .nothing
     }
@@ -151,10 +168,13 @@ package struct ServerDecisions {
 
     /// Decides about an extended request.
     package mutating func decide(_ request: ExtendedRequest) -> Next {
-        guard case .accepted(let endpoint) = self.state else { return Self.bug("an extended request out of turn") }
-        let asksForCredentials = endpoint.values.authenticatesIn == .extended
-        guard asksForCredentials || endpoint.values.asksApplication else { return .completeAfterRead }
-        return self.ask(.extended(request), at: endpoint, asksForCredentials, endpoint.values.asksApplication)
+        guard case .accepted(var accepted) = self.state else { return Self.bug("an extended request out of turn") }
+        accepted.extended = request
+        self.state = .accepted(accepted)
+        let values = accepted.match.endpoint.values
+        let asksForCredentials = values.authenticatesIn == .extended
+        guard asksForCredentials || values.asksApplication else { return .completeAfterRead }
+        return self.ask(.extended(request), at: accepted.match, asksForCredentials, values.asksApplication)
     }
 
     /// Completes the extended handshake, nobody having to be asked.
@@ -177,11 +197,11 @@ package struct ServerDecisions {
         if let refusal = self.refusal(of: plain.head, at: plain.authority, admits: admits) {
             return self.refuse(refusal, on: &connection, now: now)
         }
-        if let preflight = CookiePreflight(plain), let endpoint = self.endpoints.endpoint(at: preflight.path),
-            endpoint.values.kaazingLegacy
+        if let preflight = CookiePreflight(plain), let match = try? self.endpoints.match(preflight.path),
+            match.endpoint.values.kaazingLegacy
         {
             // Where the endpoint challenges in the opening handshake, it does so here already.
-            return self.ask(.preflight(preflight), at: endpoint, endpoint.values.authenticatesIn == .opening, false)
+            return self.ask(.preflight(preflight), at: match, match.endpoint.values.authenticatesIn == .opening, false)
         }
         self.state = .answeringPlain(plain)
         return .plain(plain)
@@ -214,14 +234,15 @@ package struct ServerDecisions {
 
     private mutating func ask(
         _ subject: ServerQuestion.Subject,
-        at endpoint: EndpointConfiguration,
+        at match: EndpointMatch,
         _ asksForCredentials: Bool,
         _ asksApplication: Bool
     ) -> Next {
         self.attempts += 1
         let question = ServerQuestion(
             subject: subject,
-            endpoint: endpoint,
+            endpoint: match.endpoint,
+            parameters: match.parameters,
             asksForCredentials: asksForCredentials,
             asksApplication: asksApplication,
             attempt: self.attempts,
@@ -255,6 +276,7 @@ package struct ServerDecisions {
         on connection: inout Connection,
         now: NIODeadline
     ) -> Next {
+        let match = EndpointMatch(endpoint: question.endpoint, parameters: question.parameters)
         switch question.subject {
         case .opening(let request):
             if response.completes {
@@ -262,7 +284,7 @@ package struct ServerDecisions {
                     request.offersExtendedHandshake && question.endpoint.values.extendedHandshake != .off
                 return self.accept(
                     request,
-                    at: question.endpoint,
+                    at: match,
                     extended: extended,
                     response,
                     on: &connection,
@@ -282,13 +304,15 @@ package struct ServerDecisions {
             self.state = .over
             connection.refuseOpening(response, now: now)
             return .nothing
-        case .extended:
+        case .extended(let request):
             var response = response
             if response.completes, let confirmation = self.confirmation {
                 let body = response.status == 201 ? response.body : ByteBuffer()
                 response.headers[.authenticationInfo] = confirmation.authenticationInfo(entity: body)
             }
-            if response.next == nil { self.state = .accepted(question.endpoint) }
+            if response.next == nil {
+                self.state = .accepted(Accepted(match: match, opening: request.opening, extended: request))
+            }
             connection.answerExtended(response, principal: self.principal, now: now)
             return response.next.map { .wait($0) } ?? .nothing
         }

@@ -29,6 +29,7 @@ package struct ServerQuestion: Sendable {
 
     package let subject: Subject
     package let endpoint: EndpointConfiguration
+    package let parameters: PathParameters
     /// `true` where the client has to prove who it is first.
     package let asksForCredentials: Bool
     /// `true` where the application answers, once the client is admitted.

@@ -1,0 +1,69 @@
+// The endpoints of one listener, with the rules that hold for all of them: finds the endpoint of a path.
+
+/// An endpoint that serves a request, with the parameters of the request's path.
+package struct EndpointMatch: Sendable {
+    package let endpoint: EndpointConfiguration
+    package let parameters: PathParameters
+}
+
+/// A path without parameters is one dictionary look-up, however many patterns there are.
+package final class EndpointSet: Sendable {
+    private let literals: [String: EndpointConfiguration]
+    /// The more exact first.
+    private let patterns: [EndpointConfiguration]
+    let hosts: HostPolicy
+    let isSecure: Bool
+
+    /// - Throws: ``WebSocketError/Code/invalidArgument`` where two endpoints have one path, or a request could go to either
+    ///   of two.
+    package init(
+        _ endpoints: [EndpointConfiguration],
+        hosts: HostPolicy = .any,
+        isSecure: Bool
+    ) throws(WebSocketError) {
+        var literals: [String: EndpointConfiguration] = [:]
+        var patterns: [EndpointConfiguration] = []
+        for endpoint in endpoints {
+            let path = endpoint.values.path
+            guard !endpoint.pattern.isLiteral else {
+                guard literals.updateValue(endpoint, forKey: path) == nil else {
+                    throw WebSocketError(.invalidArgument, "There are two endpoints at \(path).")
+                }
+                continue
+            }
+            for other in patterns where endpoint.pattern.order(to: other.pattern) == EndpointPattern.Order.none {
+                throw WebSocketError(
+                    .invalidArgument,
+                    "A request could go to \(other.values.path) or to \(path); make one of them more exact."
+                )
+            }
+            patterns.append(endpoint)
+        }
+        self.literals = literals
+        self.patterns = patterns.sorted { EndpointPattern.sorted($0.pattern, $1.pattern) }
+        self.hosts = hosts
+        self.isSecure = isSecure
+    }
+
+    /// The endpoint of a path, as it stands in the request line.
+    /// - Throws: 400 for a parameter that is no UTF-8.
+    package func match(_ path: String) throws(Refusal) -> EndpointMatch? {
+        if let endpoint = self.literals[path] {
+            return EndpointMatch(endpoint: endpoint, parameters: PathParameters())
+        }
+        guard !self.patterns.isEmpty else { return nil }
+        let segments = EndpointPattern.segments(of: path)
+        for endpoint in self.patterns {
+            if let parameters = try endpoint.pattern.match(segments, of: path) {
+                return EndpointMatch(endpoint: endpoint, parameters: parameters)
+            }
+        }
+        return nil
+    }
+
+    /// The endpoint of a path, `nil` also where a parameter is no UTF-8.
+    func endpoint(at path: String) -> EndpointConfiguration? {
+        guard let match = try? self.match(path) else { return nil }
+        return match.endpoint
+    }
+}
