@@ -48,12 +48,14 @@ extension WebSocketServer {
         /// otherwise here, one of them that guesses passwords locks all of them out for a while.
         public var clientAddress = ClientAddress.peer
         /// The time that a graceful shutdown gives connections to close, with all that was sent before, and handlers to
-        /// return; then it drops the connections and cancels the handlers' tasks.
+        /// return; then it drops the connections and cancels the handlers' tasks. A handler that ignores its cancellation
+        /// for a second is left behind, and the log says how many are.
         public var gracefulShutdownTimeout: Duration = .seconds(10)
-        /// Answers requests that are no WebSocket requests; without one they get 404, 405 or 426. It sees only requests
+        /// Answers requests that are no WebSocket requests. Without a handler, and where it returns `nil`, they get the
+        /// server's own 404, 405 or 426. It sees only requests
         /// that HTTP has nothing against (RFC 9112 sections 3.2 and 6.3) and, where `allowedHosts` is set, that name one
         /// of them; content is not read. The status of its response is 200 to 999, or it becomes 500.
-        public var httpHandler: (@Sendable (HTTPRequest) async -> HandshakeResponse)?
+        public var httpHandler: (@Sendable (HTTPRequest) async -> HandshakeResponse?)?
         /// Where to log: the address and wrong credentials at `info`; refusals for want of room and addresses with too
         /// many wrong answers at `notice`; handlers that throw and answers that cannot be sent at `error`; failed
         /// handshakes at `debug`. Credentials never appear.

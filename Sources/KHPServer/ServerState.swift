@@ -252,6 +252,18 @@ final class ServerState: Sendable {
         for task in tasks { task.cancel() }
     }
 
+    /// Ends the drain, though some handlers have not returned.
+    func giveUpWaiting() {
+        let (drained, left) = self.registry.withLock { registry in
+            defer { registry.drained = [] }
+            return (registry.drained, registry.entries.count)
+        }
+        if left > 0 {
+            self.log(.error, "handlers have not returned in spite of cancellation", ["count": "\(left)"])
+        }
+        for continuation in drained { continuation.resume() }
+    }
+
     // MARK: Telling
 
     static let silent = Logger(label: "khp.server") { _ in SwiftLogNoOpLogHandler() }

@@ -76,10 +76,10 @@ public final class WebSocketServer: Service, Sendable {
         try await self.bound.wait()
     }
 
-    /// The port that the server is bound to; waits until it is.
+    /// The port that the server is bound to, `nil` for a Unix domain socket; waits until it is bound.
     /// - Throws: what kept the server from listening.
-    public func boundPort() async throws -> Int {
-        try await self.boundAddress().port ?? 0
+    public func boundPort() async throws -> Int? {
+        try await self.boundAddress().port
     }
 
     private func listen(_ state: ServerState) async throws -> any Channel {
@@ -173,13 +173,14 @@ public final class WebSocketServer: Service, Sendable {
 
     private func drain(_ state: ServerState) async {
         let limit = self.configuration.gracefulShutdownTimeout
-        await withTaskGroup(of: Void.self) { group in
-            // The task may be cancelled already; draining goes on all the same, bounded.
-            let timer = self.eventLoopGroup.any().scheduleTask(in: TimeAmount(limit)) { state.force() }
-            group.addTask { await state.drain() }
-            await group.waitForAll()
-            timer.cancel()
-        }
+        let eventLoop = self.eventLoopGroup.any()
+        // The task may be cancelled already; draining goes on all the same, bounded.
+        let timer = eventLoop.scheduleTask(in: TimeAmount(limit)) { state.force() }
+        // A handler that ignores its cancellation would keep this, and the service group, for ever.
+        let last = eventLoop.scheduleTask(in: TimeAmount(limit) + .seconds(1)) { state.giveUpWaiting() }
+        await state.drain()
+        timer.cancel()
+        last.cancel()
     }
 }
 

@@ -59,6 +59,19 @@ struct PlainRequestTests {
         }
     }
 
+    @Test("an HTTP handler may leave a request to the server", arguments: [("/", 404), ("/echo", 426)])
+    func left(path: String, status: Int) async throws {
+        try await withServer {
+            $0.httpHandler = { _ in nil }
+        } endpoints: {
+            echo()
+        } body: { port in
+            let client = try await RawClient.connect(port)
+            try await client.send("GET \(path) HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(String(buffer: try await client.receiveAll()).hasPrefix("HTTP/1.1 \(status) "))
+        }
+    }
+
     @Test("frames glued to the opening request are delivered once, in order (threat A6)")
     func glued() async throws {
         try await withServer {

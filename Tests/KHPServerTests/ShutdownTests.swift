@@ -47,6 +47,28 @@ struct ShutdownTests {
         #expect(rest.readableBytesView.suffix(4).elementsEqual([0x88, 0x02, 0x03, 0xE9]))
         #expect(ContinuousClock.now - began < .seconds(5))
     }
+
+    @Test("a handler that ignores its cancellation does not keep the server")
+    func deaf() async throws {
+        var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: 0))
+        configuration.gracefulShutdownTimeout = .milliseconds(50)
+        let (endless, release) = AsyncStream<Void>.makeStream()
+        let server = WebSocketServer(configuration: configuration) {
+            Endpoint("/deaf") { socket in
+                try await socket.send("here")
+                // A task of its own is not cancelled with the handler's.
+                await Task { for await _ in endless {} }.value
+            }
+        }
+        let run = Task { try await server.run() }
+        let port = try #require(try await server.boundPort())
+        let socket = try await WebSocketClient().connect(to: "ws://127.0.0.1:\(port)/deaf")
+        var messages = socket.messages.makeAsyncIterator()
+        #expect(try await messages.next() == .text("here"))
+        run.cancel()
+        try await run.value
+        release.finish()
+    }
 }
 
 @Suite("Starting")

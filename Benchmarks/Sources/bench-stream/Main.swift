@@ -51,7 +51,7 @@ struct BenchStream {
         configuration.limits.messages = limits.messages
         configuration.delivery = .chunks
         configuration.extensions = extensions
-        let port = try await server.boundPort()
+        let port = try await server.boundPort() ?? 0
         try await WebSocketClient(configuration: configuration)
             .withConnection(to: "ws://127.0.0.1:\(port)/") { socket in
                 let before = self.kibibytes("VmRSS:")

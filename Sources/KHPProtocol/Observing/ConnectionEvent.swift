@@ -79,7 +79,8 @@ public struct TLSInfo: Sendable {
 
 /// Which connection an event belongs to.
 public struct ConnectionInfo: Sendable {
-    /// Counts connections of this process from 1.
+    /// Counts the connections of one server, or of all clients of the process, from 1. 0 for a connect that fails before
+    /// its first connection.
     public var id: UInt64
     /// Which side we are.
     public var role: Role

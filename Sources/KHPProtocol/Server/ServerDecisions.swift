@@ -207,13 +207,14 @@ package struct ServerDecisions {
         return .plain(plain)
     }
 
-    /// Answers an ordinary HTTP request with the application's response.
+    /// Answers an ordinary HTTP request with the application's response; `nil` leaves it to the server.
     package mutating func replyPlain(
-        _ response: HandshakeResponse,
+        _ response: HandshakeResponse?,
         on connection: inout Connection,
         now: NIODeadline
     ) {
         guard case .answeringPlain(let plain) = self.state else { return }
+        guard let response else { return self.refusePlain(on: &connection, now: now) }
         self.state = .over
         connection.refuseOpening(response, method: plain.head.method, now: now)
     }
