@@ -18,7 +18,7 @@ let url = "ws://127.0.0.1:\(try await server.boundAddress().port ?? 0)/echo"
 var configuration = WebSocketClient.Configuration()
 configuration.extensions = [Numbering(from: 100)]
 configuration.observe = { event, _ in
-    if case .frameSent(let frame) = event, frame.kind == "text" { print("on the wire:", String(buffer: frame.payload)) }
+    if case .frameSent(let frame) = event, frame.kind == .text { print("on the wire:", String(buffer: frame.payload)) }
 }
 
 try await WebSocketClient(configuration: configuration).withConnection(to: url) { socket in

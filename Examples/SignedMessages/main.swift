@@ -24,7 +24,7 @@ var configuration = WebSocketClient.Configuration()
 configuration.extensions = [Signing(key: key), PerMessageDeflate()]
 configuration.requiredExtensions = ["x-signed"]
 configuration.observe = { event, _ in
-    if case .frameSent(let frame) = event, frame.kind == "binary" {
+    if case .frameSent(let frame) = event, frame.kind == .binary {
         print("signed: \(frame.bytes) bytes, compressed: \(frame.wireBytes < frame.bytes)")
     }
 }

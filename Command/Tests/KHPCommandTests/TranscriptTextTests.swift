@@ -52,7 +52,7 @@ struct TranscriptTextTests {
             action: .close,
             body: ByteBuffer(string: entity)
         )
-        let steps = try Self.steps([event, .frameSent(FrameInfo(kind: "text", payload: ByteBuffer(string: entity)))])
+        let steps = try Self.steps([event, .frameSent(FrameInfo(kind: .text, payload: ByteBuffer(string: entity)))])
         #expect(
             steps == [
                 .does(.server, .message(.binary, ByteBuffer(string: head + entity))),
@@ -64,7 +64,7 @@ struct TranscriptTextTests {
     @Test("bytes that are no text are read again as well")
     func bytes() throws {
         let bytes = ByteBuffer(bytes: Array(0...255) + [0x0D, 0x0A])
-        for (kind, message) in [("binary", MessageKind.binary)] {
+        for (kind, message) in [(FrameInfo.Kind.binary, MessageKind.binary)] {
             let steps = try Self.steps([.frameReceived(FrameInfo(kind: kind, payload: bytes))])
             #expect(steps == [.does(.server, .message(message, bytes))])
         }

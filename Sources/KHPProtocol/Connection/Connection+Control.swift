@@ -14,7 +14,7 @@ extension Connection {
         switch event {
         case .ping(let payload):
             if self.isObserved {
-                self.actions.append(.event(.frameReceived(FrameInfo(kind: "ping", payload: payload))))
+                self.actions.append(.event(.frameReceived(FrameInfo(kind: .ping, payload: payload))))
             }
             guard self.link.closing.canSend else { return nil }
             // Only the latest ping need be answered (RFC 6455 section 5.5.3): a peer that pings and does not read must
@@ -23,7 +23,7 @@ extension Connection {
             self.answerPendingPing()
         case .pong(let payload):
             if self.isObserved {
-                self.actions.append(.event(.frameReceived(FrameInfo(kind: "pong", payload: payload))))
+                self.actions.append(.event(.frameReceived(FrameInfo(kind: .pong, payload: payload))))
             }
             guard let answer = self.keepAlive?.pongReceived(payload, now) else { return nil }
             return .pong(number: answer.number, payload: payload, roundTrip: answer.roundTrip)
@@ -83,7 +83,7 @@ extension Connection {
     mutating func writePong(_ payload: ByteBuffer) {
         let mask = self.link.nextMask()
         self.link.codec.writePong(payload, mask: mask, into: &self.output)
-        if self.isObserved { self.actions.append(.event(.frameSent(FrameInfo(kind: "pong", payload: payload)))) }
+        if self.isObserved { self.actions.append(.event(.frameSent(FrameInfo(kind: .pong, payload: payload)))) }
     }
 
     /// Queues a pong that answers nothing (RFC 6455 section 5.5.3).
@@ -118,7 +118,7 @@ extension Connection {
     mutating func writePing(_ payload: ByteBuffer) {
         let mask = self.link.nextMask()
         self.link.codec.writePing(payload, mask: mask, into: &self.output)
-        if self.isObserved { self.actions.append(.event(.frameSent(FrameInfo(kind: "ping", payload: payload)))) }
+        if self.isObserved { self.actions.append(.event(.frameSent(FrameInfo(kind: .ping, payload: payload)))) }
     }
 
     private func checkControl(_ payload: ByteBuffer) throws(WebSocketError) {

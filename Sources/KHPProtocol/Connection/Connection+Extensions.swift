@@ -171,7 +171,7 @@ extension Connection {
             }
         }
         if self.isObserved {
-            var info = FrameInfo(kind: kind == .text ? "text" : "binary", payload: payload)
+            var info = FrameInfo(kind: FrameInfo.Kind(kind), payload: payload)
             if let wireBytes { info.wireBytes = wireBytes }
             self.actions.append(.event(.frameReceived(info)))
         }

@@ -272,7 +272,7 @@ extension Connection {
             if self.idleSince != nil { self.idleSince = now }
             self.sentPayload &+= text.utf8.count
             if self.isObserved {
-                self.actions.append(.event(.frameSent(FrameInfo(kind: "text", payload: ByteBuffer(string: text)))))
+                self.actions.append(.event(.frameSent(FrameInfo(kind: .text, payload: ByteBuffer(string: text)))))
             }
         case .binary(let bytes):
             try self.write(.binary, bytes, now: now)
@@ -304,8 +304,8 @@ extension Connection {
         if self.idleSince != nil { self.idleSince = now }
         self.sentPayload &+= payload.readableBytes
         if self.isObserved {
-            let name = isFirst ? (kind == .text ? "text" : "binary") : "continuation"
-            var info = FrameInfo(kind: name, payload: plain ?? payload)
+            let frame = isFirst ? FrameInfo.Kind(kind) : .continuation
+            var info = FrameInfo(kind: frame, payload: plain ?? payload)
             info.wireBytes = payload.readableBytes
             self.actions.append(.event(.frameSent(info)))
         }
@@ -345,12 +345,12 @@ extension Connection {
     mutating func observeClose(_ code: WebSocketCloseCode?, _ reason: String) {
         var bytes = ByteBuffer()
         ClosePayload(code: code, reason: reason).write(into: &bytes)
-        self.actions.append(.event(.frameReceived(FrameInfo(kind: "close", payload: bytes))))
+        self.actions.append(.event(.frameReceived(FrameInfo(kind: .close, payload: bytes))))
     }
 
     /// A piece of a message, past the observer.
     mutating func observed(_ chunk: MessageChunk, wireBytes: Int) -> ConnectionAction? {
-        let kind = chunk.isFirst ? (chunk.kind == .text ? "text" : "binary") : "continuation"
+        let kind = chunk.isFirst ? FrameInfo.Kind(chunk.kind) : .continuation
         var info = FrameInfo(kind: kind, payload: chunk.bytes)
         info.wireBytes = wireBytes
         self.actions.append(.event(.frameReceived(info)))

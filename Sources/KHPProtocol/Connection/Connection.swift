@@ -394,7 +394,7 @@ package struct Connection {
         if self.isObserved, result == .written {
             var bytes = ByteBuffer()
             if self.link.codec.abilities.contains(.closeCodes) { payload.write(into: &bytes) }
-            self.actions.append(.event(.frameSent(FrameInfo(kind: "close", payload: bytes))))
+            self.actions.append(.event(.frameSent(FrameInfo(kind: .close, payload: bytes))))
         }
         return result
     }

@@ -46,8 +46,31 @@ public enum ConnectionEvent: Sendable {
 
 /// A frame, a whole message, or a piece of one that is sent or delivered in pieces, as an observer sees it.
 public struct FrameInfo: Sendable {
-    /// `text`, `binary`, `ping`, `pong` or `close`; `continuation` for each piece of a message but the first.
-    public var kind: String
+    /// The kinds of frames (RFC 6455 section 11.8). An older dialect's frames have the kind that means the same.
+    public enum Kind: String, Sendable, Hashable, CaseIterable, CustomStringConvertible {
+        /// A text message, or its first piece.
+        case text
+        /// A binary message, or its first piece.
+        case binary
+        /// Each piece of a message but the first.
+        case continuation
+        /// A ping.
+        case ping
+        /// A pong.
+        case pong
+        /// A close frame.
+        case close
+
+        package init(_ kind: MessageKind) {
+            self = kind == .text ? .text : .binary
+        }
+
+        /// The kind's name.
+        public var description: String { self.rawValue }
+    }
+
+    /// The kind of frame.
+    public var kind: Kind
     /// The payload's length in bytes.
     public var bytes: Int
     /// The unmasked payload, before compression and the like (sent) or after (received).
@@ -55,7 +78,7 @@ public struct FrameInfo: Sendable {
     /// How many bytes it takes in frames: fewer than `bytes` where it is compressed.
     public var wireBytes: Int
 
-    package init(kind: String, payload: ByteBuffer) {
+    package init(kind: Kind, payload: ByteBuffer) {
         self.kind = kind
         self.bytes = payload.readableBytes
         self.payload = payload

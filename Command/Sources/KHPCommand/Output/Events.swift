@@ -129,7 +129,7 @@ enum Events {
         case .open(let negotiation): return made("open") { fill(&$0, negotiation) }
         case .frameSent(let frame) where frame.isMessage:
             return made("sent") {
-                $0.set("kind", frame.kind)
+                $0.set("kind", frame.kind.rawValue)
                 $0.set("bytes", frame.bytes)
             }
         case .pong(let roundTrip): return made("pong") { $0.set("rtt", roundTrip.jsonSeconds) }

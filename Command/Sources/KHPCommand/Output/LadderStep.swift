@@ -100,7 +100,7 @@ struct LadderStep: Sendable, Equatable {
 
     /// Code and reason of a close frame (RFC 6455 section 5.5.1).
     private static func closeWords(_ frame: FrameInfo, _ bytes: [UInt8]) -> String? {
-        guard frame.kind == "close", bytes.count >= 2 else { return nil }
+        guard frame.kind == .close, bytes.count >= 2 else { return nil }
         let code = UInt16(bytes[0]) << 8 | UInt16(bytes[1])
         return "\(code)" + (bytes.count > 2 ? " " + TerminalText.preview(Array(bytes.dropFirst(2))) : "")
     }

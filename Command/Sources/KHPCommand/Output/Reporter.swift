@@ -143,9 +143,9 @@ final class Reporter: Sendable {
 
 extension FrameInfo {
     /// `true` for a frame with data of the application, `false` for a control frame.
-    var isMessage: Bool { kind == "text" || kind == "binary" }
+    var isMessage: Bool { kind == .text || kind == .binary }
 
     var message: WebSocketMessage {
-        kind == "text" ? .text(String(buffer: payload)) : .binary(payload)
+        kind == .text ? .text(String(buffer: payload)) : .binary(payload)
     }
 }

@@ -125,14 +125,14 @@ struct TranscriptText: Sendable {
     private static func frame(_ side: String, _ frame: FrameInfo, in dialect: Dialect) -> String {
         let bytes = Array(frame.payload.readableBytesView)
         switch frame.kind {
-        case "text", "binary":
+        case .text, .binary:
             if bytes.isEmpty { return "\(side) \(frame.kind)\n" }
             // In the old dialects a frame of text ends with a byte that no text holds.
             if dialect == .rfc6455 || String(validating: bytes, as: UTF8.self) != nil {
                 return "\(side) \(frame.kind)\n" + TranscriptEscape.lines(frame.payload)
             }
             return raw(side, frame, in: dialect)
-        case "close":
+        case .close:
             // The format's close frames have a code and no reason.
             if dialect != .rfc6455 { return "\(side) close\n" }
             guard bytes.count == 2 else { return raw(side, close: bytes) }
@@ -145,7 +145,7 @@ struct TranscriptText: Sendable {
     private static func raw(_ side: String, _ frame: FrameInfo, in dialect: Dialect) -> String {
         let writer = DialectFrameWriter(dialect)
         var bytes = ByteBuffer()
-        if frame.kind == "binary" {
+        if frame.kind == .binary {
             writer.writeBinary(frame.payload, into: &bytes)
         } else {
             frame.payload.withUnsafeReadableBytes { writer.writeText($0, into: &bytes) }
