@@ -32,7 +32,7 @@ extension ConnectionHandler {
         self.closeInfo = info
         self.tellState()
         self.flushNow()
-        self.timer.cancel()
+        self.endTimer()
         self.stall = nil
         self.delegate?.perform(.closed(info), on: self)
         self.delegate = nil

@@ -19,7 +19,7 @@ extension ConnectionDelegate {
     package func inputEnded(_ handler: ConnectionHandler) {}
 }
 
-package final class ConnectionHandler: ChannelInboundHandler {
+package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
     package typealias InboundIn = ByteBuffer
     package typealias OutboundOut = ByteBuffer
 
@@ -35,7 +35,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
     // of, and `isTaken` keeps it out.
     @exclusivity(unchecked) package var connection: Connection
     var isTaken = false
-    /// Whether a task has said something other than a message in this burst.
+    /// True when a task has said something other than a message in this burst.
     private var hasMoreToDo = false
     var drivenAt = NIODeadline.uptimeNanoseconds(0)
     package let executor: ConnectionExecutor
@@ -58,7 +58,11 @@ package final class ConnectionHandler: ChannelInboundHandler {
     var isInputOver = false
     var hasStarted = false
     private var isFlushScheduled = false
-    let timer = DeadlineTimer()
+    /// The deadlines of the event loop, from the first deadline on.
+    private var deadlines: LoopDeadlines?
+    var heapPlace = -1
+    /// When it is to be woken.
+    private var wakesAt = NIODeadline.distantFuture
     /// How often the deadline's timer has fired.
     package private(set) var wakeUps = 0
     /// Not to be woken before this time, since a deadline has stayed in the past: a fault of ours, which must not spin.
@@ -75,7 +79,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
     /// Set while what was sent is still leaving behind an end that nothing of the peer's confirms.
     var isLeaving = false
     var stateWatch: StateWatch?
-    /// What had been sent when nothing was buffered, as far as anybody looked.
+    /// The payload that had been sent when nothing was buffered, as far as anybody looked.
     var payloadThatLeft = 0
 
     package init(
@@ -207,7 +211,7 @@ package final class ConnectionHandler: ChannelInboundHandler {
         if !self.hasEnded { self.finish(self.connection.abandoned(now: .now())) }
     }
 
-    /// Whether the application has taken the socket.
+    /// True once the application has taken the socket.
     package var isDelivering: Bool { if case .none = self.sink { false } else { true } }
 
     /// Where messages go from now on. An inbox holds the answer to the peer's close frame back until the application
@@ -328,14 +332,23 @@ package final class ConnectionHandler: ChannelInboundHandler {
         guard var deadline = self.connection.deadline else { return }
         if let stall { deadline = min(deadline, stall.lookedAt + self.connection.stallLook) }
         if let restsUntil { deadline = max(deadline, restsUntil) }
-        self.timer.wake(at: deadline, on: self.eventLoop, handler: self)
+        // A deadline that has moved ahead is found out when this one comes.
+        if self.wakesAt <= deadline { return }
+        self.wakesAt = deadline
+        let deadlines = self.deadlines ?? .of(self.eventLoop)
+        self.deadlines = deadlines
+        deadlines.wake(self, at: deadline)
     }
 
-    func timerFired() {
+    func endTimer() {
+        self.deadlines?.forget(self)
+        self.wakesAt = .distantFuture
+    }
+
+    func timerFired(now: NIODeadline) {
+        self.wakesAt = .distantFuture
         guard !self.hasEnded else { return }
-        let now = NIODeadline.now()
         self.wakeUps &+= 1
-        self.timer.fired()
         self.restsUntil = nil
         self.lookAtStall(now: now)
         if self.isPaused { self.connection.readingIsPaused(now: now) }

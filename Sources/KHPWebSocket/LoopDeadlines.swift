@@ -1,0 +1,84 @@
+// One callback of an event loop for the deadlines of all its connections.
+//
+// A deadline moves with every byte; the callback does not, and neither does the connection's place here: one that is woken
+// early finds out and waits anew, so that a busy connection schedules nothing. A callback stays where the connection that
+// asked for it has ended: it finds nothing to do and is set for the next one, which costs less than one for each.
+
+import NIOCore
+import NIOPosix
+
+final class LoopDeadlines {
+    /// The most that are woken in one turn of the loop: the rest waits behind what the loop has to read and write.
+    private static let mostAtOnce = 128
+    private static let nextTurn = TimeAmount.milliseconds(1)
+
+    private let eventLoop: any EventLoop
+    private var heap = DeadlineHeap<ConnectionHandler>()
+    private var callback: NIOScheduledCallback?
+    private var firesAt = NIODeadline.distantFuture
+    private var isFiring = false
+    /// How often the callback was scheduled.
+    private(set) var schedules = 0
+
+    /// The deadlines of a loop; called on it. Its thread keeps them.
+    static func of(_ eventLoop: any EventLoop) -> LoopDeadlines {
+        if let known = self.ofThread.currentValue, known.eventLoop === eventLoop { return known }
+        let made = LoopDeadlines(eventLoop: eventLoop)
+        self.ofThread.currentValue = made
+        return made
+    }
+
+    /// Where a thread runs several loops, as embedded ones are, those of the latest: connections hold on to their own.
+    /// Unchecked: each thread has a value of its own.
+    nonisolated(unsafe) private static let ofThread = ThreadSpecificVariable<LoopDeadlines>()
+
+    init(eventLoop: any EventLoop) {
+        self.eventLoop = eventLoop
+    }
+
+    /// How many connections wait.
+    var count: Int { self.heap.count }
+
+    /// Wakes a connection once, at `deadline` or soon after it, never before, instead of when it was to be woken so far.
+    func wake(_ handler: ConnectionHandler, at deadline: NIODeadline) {
+        self.heap.set(handler, to: deadline)
+        if !self.isFiring { self.arm() }
+    }
+
+    /// Wakes a connection no more.
+    func forget(_ handler: ConnectionHandler) {
+        self.heap.remove(handler)
+    }
+
+    private func arm(notBefore time: NIODeadline = .uptimeNanoseconds(0)) {
+        guard let earliest = self.heap.earliest else { return }
+        let due = max(earliest, time)
+        guard due < self.firesAt else { return }
+        self.callback?.cancel()
+        self.firesAt = due
+        self.schedules &+= 1
+        // It throws only where the loop is shut down, and then nothing waits any more.
+        self.callback = try? self.eventLoop.scheduleCallback(at: due, handler: Wake(deadlines: self))
+    }
+
+    private func fired() {
+        self.callback = nil
+        self.firesAt = .distantFuture
+        self.isFiring = true
+        let now = NIODeadline.now()
+        var left = Self.mostAtOnce
+        while left > 0, let handler = self.heap.popFirst(until: now) {
+            left -= 1
+            handler.timerFired(now: now)
+        }
+        self.isFiring = false
+        if left > 0 { self.arm() } else { self.arm(notBefore: now + Self.nextTurn) }
+    }
+
+    private struct Wake: NIOScheduledCallbackHandler, @unchecked Sendable {
+        // Unchecked: scheduled, cancelled and fired on the event loop only.
+        let deadlines: LoopDeadlines
+
+        func handleScheduledCallback(eventLoop: some EventLoop) { self.deadlines.fired() }
+    }
+}
