@@ -18,6 +18,8 @@ final class ServerState: Sendable {
     /// A connection's place. Unchecked: what changes is touched under the registry's lock only.
     final class Entry: @unchecked Sendable {
         let id: UInt64
+        /// Its place in the registry's list, or `-1` once it has left.
+        fileprivate var place = -1
         fileprivate var address: AddressKey?
         fileprivate var handler: NIOLoopBound<ConnectionHandler>?
         fileprivate var isPending = true
@@ -31,7 +33,8 @@ final class ServerState: Sendable {
     }
 
     private struct Registry: ~Copyable {
-        var entries: [UInt64: Entry] = [:]
+        /// In no order: each knows its place, so that entering and leaving cost no search and no hash.
+        var entries: [Entry] = []
         var nextID: UInt64 = 0
         var pending = 0
         var pendingByAddress: [AddressKey: Int] = [:]
@@ -45,6 +48,21 @@ final class ServerState: Sendable {
             guard count < most else { return false }
             self.pendingByAddress.updateValue(count + 1, forKey: key)
             return true
+        }
+
+        mutating func add(_ entry: Entry) {
+            entry.place = self.entries.count
+            self.entries.append(entry)
+        }
+
+        mutating func remove(_ entry: Entry) {
+            let place = entry.place
+            guard place >= 0 else { return }
+            entry.place = -1
+            let last = self.entries.removeLast()
+            guard last !== entry else { return }
+            last.place = place
+            self.entries[place] = last
         }
 
         mutating func leavePending(_ entry: Entry) {
@@ -131,7 +149,7 @@ final class ServerState: Sendable {
             registry.pending += 1
             registry.nextID += 1
             let entry = Entry(id: registry.nextID, address: key)
-            registry.entries.updateValue(entry, forKey: entry.id)
+            registry.add(entry)
             return entry
         }
     }
@@ -205,7 +223,7 @@ final class ServerState: Sendable {
         let drained: [CheckedContinuation<Void, Never>] = self.registry.withLock { registry in
             change(entry)
             if entry.hasEnded { registry.leavePending(entry) }
-            if entry.hasEnded && entry.task == nil { registry.entries.removeValue(forKey: entry.id) }
+            if entry.hasEnded && entry.task == nil { registry.remove(entry) }
             guard registry.entries.isEmpty else { return [] }
             defer { registry.drained = [] }
             return registry.drained
@@ -220,7 +238,7 @@ final class ServerState: Sendable {
     func drain() async {
         let handlers = self.registry.withLock { registry in
             registry.isDraining = true
-            return registry.entries.values.compactMap(\.handler)
+            return registry.entries.compactMap(\.handler)
         }
         for bound in handlers { Self.sendAway(bound) }
         await withCheckedContinuation { continuation in
@@ -246,7 +264,7 @@ final class ServerState: Sendable {
     /// Drops what is left, and cancels its tasks.
     func force() {
         let (handlers, tasks) = self.registry.withLock { registry in
-            (registry.entries.values.compactMap(\.handler), registry.entries.values.compactMap(\.task))
+            (registry.entries.compactMap(\.handler), registry.entries.compactMap(\.task))
         }
         for bound in handlers { bound.eventLoop.execute { bound.value.abort() } }
         for task in tasks { task.cancel() }

@@ -1,6 +1,7 @@
 // Sec-WebSocket-Key and Sec-WebSocket-Accept, RFC 6455 sections 4.1 and 4.2.2.
 
 import COpenSSL
+import Synchronization
 
 package enum AcceptKey {
     /// RFC 6455 section 1.3.
@@ -9,6 +10,25 @@ package enum AcceptKey {
     /// The algorithm, fetched once: looking it up by name costs more than the digest. It lives as long as the process,
     /// and OpenSSL's method objects may be used from any thread.
     nonisolated(unsafe) private static let sha1 = EVP_MD_fetch(nil, "SHA1", nil)
+
+    /// A context of the digest, which serves again: making one costs as much as the digest. It lives as long as the
+    /// process.
+    private struct Context: ~Copyable, @unchecked Sendable {
+        // Unchecked: reached through the mutex alone.
+        private let pointer = EVP_MD_CTX_new()
+
+        deinit { EVP_MD_CTX_free(self.pointer) }
+
+        /// - Returns: `true` when `digest` has been written.
+        func digest(_ input: UnsafeRawBufferPointer, into digest: UnsafeMutablePointer<UInt8>) -> Bool {
+            var written: UInt32 = 0
+            return EVP_DigestInit_ex2(self.pointer, AcceptKey.sha1, nil) == 1
+                && EVP_DigestUpdate(self.pointer, input.baseAddress, input.count) == 1
+                && EVP_DigestFinal_ex(self.pointer, digest, &written) == 1 && written == 20
+        }
+    }
+
+    private static let context = Mutex(Context())
 
     /// The Sec-WebSocket-Accept value for a Sec-WebSocket-Key value: base64(SHA-1(key + GUID)).
     ///
@@ -20,11 +40,11 @@ package enum AcceptKey {
             UnsafeMutableRawBufferPointer(rebasing: input[key.utf8.count...])
                 .copyMemory(from: UnsafeRawBufferPointer(start: suffix.utf8Start, count: suffix.utf8CodeUnitCount))
             return withUnsafeTemporaryAllocation(byteCount: 20, alignment: 1) { digest in
-                var written: UInt32 = 0
-                let pointer = digest.baseAddress?.assumingMemoryBound(to: UInt8.self)
-                guard EVP_Digest(input.baseAddress, length, pointer, &written, sha1, nil) == 1, written == 20 else {
-                    return ""
-                }
+                guard let pointer = digest.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return "" }
+                let input = UnsafeRawBufferPointer(input)
+                // Another event loop may use the context at this moment: no one waits for it.
+                let isDigested = Self.context.withLockIfAvailable { $0.digest(input, into: pointer) }
+                guard isDigested ?? Context().digest(input, into: pointer) else { return "" }
                 return Base64.encode(UnsafeRawBufferPointer(digest))
             }
         }
