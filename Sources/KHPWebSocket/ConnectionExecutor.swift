@@ -6,13 +6,14 @@
 package import NIOCore
 
 package final class ConnectionExecutor: TaskExecutor, @unchecked Sendable {
-    // Unchecked: `ready` and `isInBurst` are touched on `eventLoop` only; every path checks or is on it already.
+    // Unchecked: what changes is touched on `eventLoop` only; every path checks or is on it already. The runtime's check
+    // of each access would cost more than the access, and none is left open across a call.
     package let eventLoop: any EventLoop
-    /// Made for the first job: a connection without tasks needs none.
-    private var ready: CircularBuffer<UnownedJob>?
-    private var isInBurst = false
-    /// `true` when `ready` holds a job; read in every burst, mostly without one.
-    private var hasReady = false
+    /// The first job that became ready in the burst: most often the only one, the connection's own task.
+    @exclusivity(unchecked) private var first: UnownedJob?
+    /// Those behind it; made for the first of them.
+    @exclusivity(unchecked) private var rest: CircularBuffer<UnownedJob>?
+    @exclusivity(unchecked) private var isInBurst = false
 
     package init(eventLoop: any EventLoop) {
         self.eventLoop = eventLoop
@@ -20,12 +21,14 @@ package final class ConnectionExecutor: TaskExecutor, @unchecked Sendable {
 
     package func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
-        if self.eventLoop.inEventLoop && self.isInBurst {
-            if self.ready == nil { self.ready = CircularBuffer(initialCapacity: 2) }
-            self.ready?.append(job)
-            self.hasReady = true
+        guard self.eventLoop.inEventLoop && self.isInBurst else {
+            return self.eventLoop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+        }
+        if self.first == nil, self.rest == nil {
+            self.first = job
         } else {
-            self.eventLoop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+            self.rest = self.rest ?? CircularBuffer(initialCapacity: 2)
+            self.rest?.append(job)
         }
     }
 
@@ -33,16 +36,16 @@ package final class ConnectionExecutor: TaskExecutor, @unchecked Sendable {
         self.isInBurst = true
     }
 
-    /// Runs the jobs that became ready in the burst. A job that makes itself ready again and again is handed to the
-    /// loop after a bounded number of turns, so that it cannot starve other connections.
-    /// - Returns: `true` when a job ran.
+    /// Runs what became ready in the burst. A job that makes itself ready again and again is handed to the loop after
+    /// a bounded number of turns, so that it cannot starve other connections.
+    /// - Returns: whether anything ran.
     package func endBurst() -> Bool {
-        guard self.hasReady else {
+        guard self.first != nil else {
             self.isInBurst = false
             return false
         }
         var turns = 0
-        while turns < 64, let job = self.ready?.popFirst() {
+        while turns < 64, let job = self.next() {
             turns += 1
             job.runSynchronously(on: self.asUnownedTaskExecutor())
         }
@@ -53,9 +56,18 @@ package final class ConnectionExecutor: TaskExecutor, @unchecked Sendable {
     /// Ends the burst without running anything now; the event loop's next turn does.
     package func abandonBurst() {
         self.isInBurst = false
-        self.hasReady = false
-        while let job = self.ready?.popFirst() {
+        while let job = self.next() {
             self.eventLoop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
         }
+    }
+
+    private func next() -> UnownedJob? {
+        if let job = self.first {
+            self.first = nil
+            return job
+        }
+        guard let job = self.rest?.popFirst() else { return nil }
+        if self.rest?.isEmpty == true { self.rest = nil }
+        return job
     }
 }

@@ -10,7 +10,7 @@ package final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandle
     package typealias InboundOut = ByteBuffer
     package typealias OutboundOut = ByteBuffer
 
-    /// What whoever dials has to decide on.
+    /// A decision that the dialling side has to take.
     package enum Step: Sendable {
         /// A 407: ``answer(_:deadline:)`` where the connection stays open, otherwise through a fresh one.
         case challenge(HandshakeResponse, staysOpen: Bool)
@@ -36,7 +36,7 @@ package final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandle
     private var state = State.connecting
     private var timer: Scheduled<Void>?
     private var context: ChannelHandlerContext?
-    /// What came through the tunnel before there was anyone to take it: what is behind the proxy's answer, and at most
+    /// Bytes that came through the tunnel before anyone could take them: those behind the proxy's answer, and at most
     /// what one turn of reading brings (threat A17).
     private var held = ByteBuffer()
     private var inputHasEnded = false
@@ -242,7 +242,7 @@ package final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandle
         return handler
     }
 
-    /// What watches the connection stays above TLS.
+    /// The handler that watches the connection stays above TLS.
     private func moveTap(_ pipeline: ChannelPipeline.SynchronousOperations) throws {
         guard let context = try? pipeline.context(name: Dialer.tapName),
             let tap = context.handler as? any ChannelHandler & RemovableChannelHandler
