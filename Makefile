@@ -7,7 +7,7 @@ LINTED := $(wildcard Package.swift Sources Tests Command Examples Benchmarks/Pac
 SECONDS := 60
 TARGETS :=
 
-.PHONY: help setup build demo khp test interop autobahn sanitize fuzz examples lint format bench docs clean
+.PHONY: help setup build demo khp test interop autobahn sanitize fuzz examples lint format bench bench-check docs clean
 
 help:
 	@echo "make demo      two servers, a client and its journey through both handshakes"
@@ -20,6 +20,7 @@ help:
 	@echo "make examples  each example, built and run"
 	@echo "make lint      formatting and style; 'make format' mends most of it"
 	@echo "make bench     ratios to NIOWebSocket, instructions per operation"
+	@echo "make bench-check  fails where a figure of Benchmarks/bounds.txt has grown"
 	@echo "make docs      the documentation, as a DocC archive in .build/docs"
 	@echo "make build, make setup, make clean"
 
@@ -70,6 +71,9 @@ format:
 
 bench: setup
 	cd Benchmarks && ./run.sh
+
+bench-check: setup
+	cd Benchmarks && ./run.sh check
 
 docs: setup
 	scripts/docs.sh

@@ -6,6 +6,7 @@
 #   ./run.sh instructions       servers under load, in instructions for each operation (needs valgrind)
 #   ./run.sh growth [WORD ...]  inputs that a peer controls, in instructions at n and 4n (needs valgrind)
 #   ./run.sh memory             what a connection and a very large message take (Linux)
+#   ./run.sh check              fails where a figure that repeats has passed its bound in bounds.txt (needs valgrind)
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -193,6 +194,46 @@ count_growth() {
     echo $(((counts[1] - counts[0]) / 2))
 }
 
+# count_allocations SERVER LOAD OPERATIONS: of the server's whole life.
+count_allocations() {
+    start_server valgrind --tool=memcheck --leak-check=no --undef-value-errors=no "$work/bench-server" \
+        "$(program "$1" "$2")"
+    run_load "$1" "$2" --count "$3" >/dev/null
+    sleep 0.3
+    stop_server
+    awk '/total heap usage/ { gsub(",", "", $5); print $5 }' "$work/server.err"
+}
+
+# Each row of bounds.txt, counted as the tables are.
+check() {
+    if ! command -v valgrind >/dev/null; then
+        say "run: no valgrind here, so nothing is checked (apt install valgrind)"
+        return 0
+    fi
+    strip -g -o "$work/bench-server" "$bin/bench-server"
+    local what name server bound load counts few many first second failed=0
+    printf '| per operation | server | counted | bound |\n|---|---|---:|---:|\n'
+    while IFS='|' read -r what name server bound <&3; do
+        [[ -n $what && $what != \#* ]] || continue
+        load=
+        for entry in "${loads[@]}"; do
+            if [ "${entry%%|*}" = "$name" ]; then IFS='|' read -r _ load counts <<<"$entry"; fi
+        done
+        [ -n "$load" ] || { say "run: bounds.txt: there is no load '$name'"; return 1; }
+        read -r few many <<<"$counts"
+        first=$("count_$what" "$server" "$load" "$few")
+        second=$("count_$what" "$server" "$load" "$many")
+        awk -v what="$what" -v name="$name" -v server="$server" -v bound="$bound" \
+            -v counted="$(awk -v a="$first" -v b="$second" -v n=$((many - few)) 'BEGIN { print (b - a) / n }')" 'BEGIN {
+            printf "| %s, %s | %s | %.*f | %s |%s\n", what, name, server, (counted < 100 ? 2 : 0), counted, bound, \
+                counted > bound + 0 ? " **over**" : ""
+            exit (counted > bound + 0)
+        }' || failed=1
+    done 3<bounds.txt
+    [ "$failed" = 0 ] || say "run: a bound is passed: mend that, or move the bound and say why"
+    return "$failed"
+}
+
 growth() {
     if ! command -v valgrind >/dev/null; then
         say "run: no valgrind here, so no growth is measured (apt install valgrind)"
@@ -259,7 +300,11 @@ memory() {
 }
 
 say "run: building"
-swift build -c release >&2
+if [ "${1:-}" = check ]; then
+    for product in bench-server bench-load; do swift build -c release --product "$product" >&2; done
+else
+    swift build -c release >&2
+fi
 mkdir -p "$work"
 case ${1:-all} in
     micro) micro ;;
@@ -267,6 +312,7 @@ case ${1:-all} in
     instructions) instructions ;;
     growth) growth "${@:2}" ;;
     memory) memory ;;
+    check) check ;;
     all)
         micro
         under_load
@@ -274,7 +320,7 @@ case ${1:-all} in
         memory
         ;;
     *)
-        say "usage: run.sh [micro|load|instructions|growth [WORD ...]|memory]"
+        say "usage: run.sh [micro|load|instructions|growth [WORD ...]|memory|check]"
         exit 64
         ;;
 esac
