@@ -36,7 +36,7 @@ let client = WebSocketClient(configuration: configuration)
 for _ in 1...2 {
     let socket = try await client.connect(to: url)
     for try await message in socket.messages { print("server says:", message) }
-    let end = await socket.closed()
+    let end = try await socket.closed()
     print("closed with \(end.code?.rawValue ?? 0): \(end.reason)")
 }
 

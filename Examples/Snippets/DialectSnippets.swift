@@ -3,6 +3,7 @@
 
 import KHPClient
 import KHPServer
+import NIOCore
 
 func oldEndpoint() -> Endpoint {
     Endpoint(
@@ -17,6 +18,18 @@ func oldClient() -> WebSocketClient {
     var configuration = WebSocketClient.Configuration()
     configuration.dialect = .hixie76
     return WebSocketClient(configuration: configuration)
+}
+
+func asking(_ socket: WebSocket) async throws {
+    try await socket.send("Which time is it?")
+    print(try await socket.receive())
+}
+
+func oneKind(_ socket: WebSocket) async throws {
+    for try await text in socket.texts { try await socket.send(text) }
+    for try await bytes in socket.binaries(unexpected: .skip) {
+        print(bytes.readableBytes)
+    }
 }
 
 func watching(_ socket: WebSocket) async {

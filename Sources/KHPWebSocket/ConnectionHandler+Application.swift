@@ -1,4 +1,4 @@
-// What the application says and asks, on the event loop: sending, pings, closing, and the waits of its tasks.
+// The application's side of a connection, on the event loop: sending, pings, closing, and the waits of its tasks.
 
 package import KHPProtocol
 package import NIOCore
@@ -110,7 +110,7 @@ extension ConnectionHandler {
         // Small messages of one turn leave together; large ones leave at once, so that writability tells the truth.
         if pending >= 32_768 {
             self.flushNow()
-            // What observers are told waits for a drive, and holds the payload until then.
+            // An observer's event waits for a drive, and holds the payload until then.
             if self.connection.isObserved { self.flushSoon() }
         } else {
             self.scheduleFlush()
@@ -196,13 +196,46 @@ extension ConnectionHandler {
         self.flushSoon()
     }
 
-    package func whenClosed(_ wait: Wait, _ continuation: UnsafeContinuation<CloseInfo, Never>) {
+    /// Tells how the socket ended, once it has.
+    package func whenClosed(_ continuation: UnsafeContinuation<CloseInfo, Never>) {
+        if let info = self.closeInfo, !self.isLeaving {
+            continuation.resume(returning: info)
+        } else {
+            self.closeWaiters.append(.always(continuation))
+        }
+    }
+
+    /// Tells how the socket ended, once it has; `nil` to a task that is cancelled first.
+    package func whenClosed(_ wait: Wait, _ continuation: UnsafeContinuation<CloseInfo?, Never>) {
         if let info = self.closeInfo, !self.isLeaving {
             continuation.resume(returning: info)
         } else if wait.isGivenUp {
-            continuation.resume(returning: Self.notClosedYet)
+            continuation.resume(returning: nil)
         } else {
-            self.closeWaiters.append((wait, continuation))
+            self.closeWaiters.append(.unless(wait, continuation))
+        }
+    }
+
+    /// A task that waits for the socket's end.
+    enum CloseWaiter {
+        /// Whatever becomes of the task.
+        case always(UnsafeContinuation<CloseInfo, Never>)
+        /// Until the task is cancelled.
+        case unless(Wait, UnsafeContinuation<CloseInfo?, Never>)
+
+        func tell(_ info: CloseInfo) {
+            switch self {
+            case .always(let continuation): continuation.resume(returning: info)
+            case .unless(_, let continuation): continuation.resume(returning: info)
+            }
+        }
+
+        func isGivenUp(with wait: Wait) -> Bool {
+            if case .unless(let own, _) = self { own === wait } else { false }
+        }
+
+        func giveUp() {
+            if case .unless(_, let continuation) = self { continuation.resume(returning: nil) }
         }
     }
 
@@ -212,19 +245,10 @@ extension ConnectionHandler {
             self.blockedSenders.remove(at: index).continuation.resume(throwing: CancellationError())
         } else if let index = self.pings.firstIndex(where: { $0.wait === wait }) {
             self.pings.remove(at: index).continuation.resume(throwing: CancellationError())
-        } else if let index = self.closeWaiters.firstIndex(where: { $0.wait === wait }) {
-            self.closeWaiters.remove(at: index).continuation.resume(returning: Self.notClosedYet)
+        } else if let index = self.closeWaiters.firstIndex(where: { $0.isGivenUp(with: wait) }) {
+            self.closeWaiters.remove(at: index).giveUp()
         }
     }
-
-    /// What those get who no longer wait for the end.
-    private static let notClosedYet = CloseInfo(
-        code: nil,
-        reason: "",
-        clean: false,
-        initiator: .local,
-        error: WebSocketError(.cancelled, "The wait for the socket's end was cancelled.")
-    )
 
     package var channel: (any Channel)? { self.context?.channel }
 }

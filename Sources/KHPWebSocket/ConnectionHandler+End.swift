@@ -80,7 +80,7 @@ extension ConnectionHandler {
         guard let info = self.closeInfo else { return }
         let waiters = self.closeWaiters
         self.closeWaiters = []
-        for waiter in waiters { waiter.continuation.resume(returning: info) }
+        for waiter in waiters { waiter.tell(info) }
     }
 
     /// In hixie-75 nothing of the peer's confirms an end: it is one when all that was sent has left.

@@ -74,7 +74,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
     package var endPatience = EndPatience()
     var blockedSenders: [BlockedSender] = []
     var pings: [SentPing] = []
-    var closeWaiters: [(wait: Wait, continuation: UnsafeContinuation<CloseInfo, Never>)] = []
+    var closeWaiters: [CloseWaiter] = []
     package internal(set) var closeInfo: CloseInfo?
     /// Set while what was sent is still leaving behind an end that nothing of the peer's confirms.
     var isLeaving = false

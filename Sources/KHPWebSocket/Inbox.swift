@@ -11,22 +11,27 @@ package final class Inbox: Sendable {
         var items = MessageQueue()
         var bytes = 0
         var isPaused = false
-        /// Whether the consumer has taken a message and not come back for the next.
+        /// True while the consumer has taken a message and not come back for the next.
         var isProcessing = false
-        /// Whether the event loop waits for the consumer to come back and find nothing.
+        /// True while the event loop waits for the consumer to come back and find nothing.
         var tellsWhenIdle = false
         var end: CloseInfo?
         /// True once the connection has ended; behind what it still hands on there is `end`.
         var isOver = false
         /// True once messages were dropped, because this side closes and nobody takes them.
         var hasLost = false
-        /// Whether somebody was told of the end.
+        /// True once somebody was told of the end.
         var endWasSeen = false
-        var consumer: UnsafeContinuation<MessageChunk?, any Error>?
+        var consumer: UnsafeContinuation<Received, Never>?
+        /// The pieces of the message that is arriving, where whole messages are taken of a socket that delivers pieces.
+        var partial: ReceivedMessage?
         /// The task in which the socket lives, and whether it is the consumer that waits.
         var owner: Int?
         var isConsumerOwner = false
     }
+
+    /// The result of a wait: typed, which a continuation that throws is not.
+    private typealias Received = Result<MessageChunk?, WebSocketError>
 
     private let state = Mutex(State())
     private let highMessages: Int
@@ -55,7 +60,7 @@ package final class Inbox: Sendable {
         isLast: Bool = true,
         isClosing: Bool
     ) -> Bool {
-        var consumer: UnsafeContinuation<MessageChunk?, any Error>?
+        var consumer: UnsafeContinuation<Received, Never>?
         let pause = self.state.withLock { state in
             if let waiting = state.consumer {
                 consumer = waiting
@@ -72,7 +77,7 @@ package final class Inbox: Sendable {
             if state.items.count >= self.highMessages || state.bytes >= self.highBytes { state.isPaused = true }
             return state.isPaused && !isClosing
         }
-        consumer?.resume(returning: MessageChunk(kind: kind, bytes: bytes, isFirst: isFirst, isLast: isLast))
+        consumer?.resume(returning: .success(MessageChunk(kind: kind, bytes: bytes, isFirst: isFirst, isLast: isLast)))
         return pause
     }
 
@@ -85,7 +90,7 @@ package final class Inbox: Sendable {
             defer { state.consumer = nil }
             return state.consumer
         }
-        Self.resume(consumer, atEnd: info)
+        consumer?.resume(returning: Self.received(atEnd: info))
     }
 
     /// Event loop: the connection has ended, and what had arrived before will still be pushed.
@@ -111,18 +116,38 @@ package final class Inbox: Sendable {
     /// True once messages were dropped that came after this side had begun to close.
     package var hasLost: Bool { self.state.withLock { $0.hasLost } }
 
-    /// Whether a consumer, or whoever waited for it, has met the end.
+    /// True once a consumer, or whoever waited for it, has met the end.
     package var endWasSeen: Bool { self.state.withLock { $0.endWasSeen } }
 
     /// Somebody else has met the end.
     package func noteEndSeen() { self.state.withLock { $0.endWasSeen = true } }
 
-    private static func resume(_ consumer: UnsafeContinuation<MessageChunk?, any Error>?, atEnd info: CloseInfo) {
-        guard let consumer else { return }
-        if let error = info.error { consumer.resume(throwing: error) } else { consumer.resume(returning: nil) }
+    private static func received(atEnd info: CloseInfo) -> Received {
+        if let error = info.error { .failure(error) } else { .success(nil) }
     }
 
-    /// What a consumer finds.
+    /// The error of whoever asks for one more message behind the last.
+    package var closedError: WebSocketError {
+        self.state.withLock { state in
+            state.end.map { .closed($0) } ?? WebSocketError(.closed, "The socket is closed.", phase: .closing)
+        }
+    }
+
+    /// Consumer: adds a piece to the message that is arriving.
+    /// - Returns: the message, where that was the last piece. The connection holds it to the message limit.
+    package func join(_ chunk: MessageChunk) -> ReceivedMessage? {
+        self.state.withLock { state in
+            // A consumer of pieces may have left in the middle of a message: the next one begins anew.
+            if chunk.isFirst || state.partial == nil {
+                state.partial = ReceivedMessage(kind: chunk.kind, bytes: chunk.bytes)
+            } else {
+                state.partial?.bytes.writeImmutableBuffer(chunk.bytes)
+            }
+            return chunk.isLast ? state.partial.take() : nil
+        }
+    }
+
+    /// The result of a look into the queue.
     package enum Found {
         /// The next item; with `drained`, reading may go on.
         case item(MessageChunk, drained: Bool)
@@ -170,7 +195,7 @@ package final class Inbox: Sendable {
         }
     }
 
-    /// What tells the current task from all others that live: its address, which is only ever compared.
+    /// The mark that tells the current task from all others that live: its address, which is only ever compared.
     private static var currentTask: Int? {
         withUnsafeCurrentTask { $0.map { unsafeBitCast($0, to: Int.self) } }
     }
@@ -179,26 +204,29 @@ package final class Inbox: Sendable {
         let consumer = self.state.withLock { state in
             state.isConsumerOwner == isOwner ? state.consumer.take() : nil
         }
-        consumer?.resume(throwing: CancellationError())
+        consumer?.resume(returning: .failure(Self.cancelled))
     }
+
+    /// The typed form of `CancellationError`.
+    private static let cancelled = WebSocketError(.cancelled, "The task that takes the messages was cancelled.")
 
     /// Consumer: waits for the next item; `nil` after a clean close.
     /// - Parameter drained: called when reading may go on.
-    /// - Throws: the error that ended the connection, or `CancellationError`.
-    nonisolated(nonsending) package func wait(drained: () -> Void) async throws -> MessageChunk? {
+    /// - Throws: the error that ended the connection, or ``WebSocketError/Code/cancelled``.
+    nonisolated(nonsending) package func wait(drained: () -> Void) async throws(WebSocketError) -> MessageChunk? {
         let task = Self.currentTask
         if task != nil, task == self.state.withLock({ $0.owner }) {
-            return try await self.suspend(isOwner: true, drained: drained)
+            return try await self.suspend(isOwner: true, drained: drained).get()
         }
         return try await withTaskCancellationHandler {
-            try await self.suspend(isOwner: false, drained: drained)
+            await self.suspend(isOwner: false, drained: drained)
         } onCancel: {
             self.cancel(isOwner: false)
-        }
+        }.get()
     }
 
-    nonisolated(nonsending) private func suspend(isOwner: Bool, drained: () -> Void) async throws -> MessageChunk? {
-        try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<MessageChunk?, any Error>) in
+    nonisolated(nonsending) private func suspend(isOwner: Bool, drained: () -> Void) async -> Received {
+        await withUnsafeContinuation { (continuation: UnsafeContinuation<Received, Never>) in
             enum Now { case item(MessageChunk, drained: Bool), end(CloseInfo), cancelled, second, wait }
             let now: Now = self.state.withLock { state in
                 if let (item, drained) = self.take(&state) { return .item(item, drained: drained) }
@@ -216,16 +244,15 @@ package final class Inbox: Sendable {
             switch now {
             case .item(let item, let isDrained):
                 if isDrained { drained() }
-                continuation.resume(returning: item)
-            case .end(let info): Self.resume(continuation, atEnd: info)
-            case .cancelled: continuation.resume(throwing: CancellationError())
+                continuation.resume(returning: .success(item))
+            case .end(let info): continuation.resume(returning: Self.received(atEnd: info))
+            case .cancelled: continuation.resume(returning: .failure(Self.cancelled))
             case .second:
-                continuation.resume(
-                    throwing: WebSocketError(
-                        .invalidArgument,
-                        "The messages of a socket have one consumer; a second task is already waiting."
-                    )
+                let error = WebSocketError(
+                    .invalidArgument,
+                    "The messages of a socket have one consumer; a second task is already waiting."
                 )
+                continuation.resume(returning: .failure(error))
             case .wait: break
             }
         }

@@ -12,7 +12,7 @@ public import NIOCore
 /// It can be used from any task. Messages are taken by one consumer; sending is ordered per caller, and each message is
 /// whole whoever else sends at the same time.
 public final class WebSocket: Sendable {
-    /// What both handshakes agreed on.
+    /// The outcome of both handshakes.
     public let negotiated: HandshakeSummary
     /// The peer's address, as `host:port`.
     public var peer: String { self.address?.peerName ?? "" }
@@ -40,8 +40,13 @@ public final class WebSocket: Sendable {
     /// Runs `body` in the task in which the socket lives, where waiting for messages costs least.
     nonisolated(nonsending) package func withOwner<Result>(
         _ body: (WebSocket) async throws -> Result
-    ) async rethrows -> Result {
-        try await self.inbox.owned { try await body(self) }
+    ) async throws -> Result {
+        do {
+            return try await self.inbox.owned { try await body(self) }
+        } catch let error as WebSocketError where error.code == .cancelled && Task.isCancelled {
+            // A sequence has one type of error, and the task ends with the one that says so everywhere.
+            throw CancellationError()
+        }
     }
 
     // MARK: Receiving
@@ -51,11 +56,57 @@ public final class WebSocket: Sendable {
     /// behind by more than the inbound limits.
     ///
     /// There is one consumer at a time: a second one that waits gets ``WebSocketError/Code/invalidArgument``. One that
-    /// stops, or is cancelled, can be followed by another.
+    /// stops, or is cancelled, can be followed by another. The sequence throws nothing but ``WebSocketError``, so a
+    /// cancelled task gets ``WebSocketError/Code/cancelled`` from it, where methods throw `CancellationError`.
     public var messages: WebSocketMessages { WebSocketMessages(socket: self) }
 
     /// The pieces of messages as they arrive, for a socket configured with ``MessageDelivery/chunks``.
     public var chunks: WebSocketChunks { WebSocketChunks(socket: self) }
+
+    /// The next message, for those who ask and then wait for the answer: ``messages`` without a loop.
+    ///
+    /// A task that is cancelled takes no message; the next call does.
+    /// - Throws: ``WebSocketError/Code/closed`` after a clean close, the ``WebSocketError`` that ended the connection
+    ///   otherwise, and `CancellationError` when the task is cancelled while it waits.
+    nonisolated(nonsending) public func receive() async throws -> WebSocketMessage {
+        do throws(WebSocketError) {
+            if let message = try await self.nextMessage() { return message }
+        } catch {
+            if error.code == .cancelled, Task.isCancelled { throw CancellationError() }
+            throw error
+        }
+        throw self.inbox.closedError
+    }
+
+    /// The next message; `nil` after a clean close.
+    nonisolated(nonsending) func nextMessage() async throws(WebSocketError) -> WebSocketMessage? {
+        if let message = self.takeMessage() { return message }
+        return try await self.waitForMessage()
+    }
+
+    /// The next message, if it is there whole.
+    @usableFromInline
+    func takeMessage() -> WebSocketMessage? {
+        while let item = self.takeItem() {
+            if let message = self.message(in: item) { return message }
+        }
+        return nil
+    }
+
+    /// Waits for the next message; `nil` after a clean close.
+    @usableFromInline
+    nonisolated(nonsending) func waitForMessage() async throws(WebSocketError) -> WebSocketMessage? {
+        while let item = try await self.waitForItem() {
+            if let message = self.message(in: item) ?? self.takeMessage() { return message }
+        }
+        return nil
+    }
+
+    /// The message that ends with `item`. Pieces, on a socket configured for them, are joined up to the message limit.
+    private func message(in item: MessageChunk) -> WebSocketMessage? {
+        if item.isFirst && item.isLast { return ReceivedMessage(kind: item.kind, bytes: item.bytes).message }
+        return self.inbox.join(item)?.message
+    }
 
     /// The next message or piece, if there is one now; otherwise `waitForItem`. What needs no waiting is kept out of
     /// asynchronous functions, since calling one costs as much as decoding a frame.
@@ -73,7 +124,7 @@ public final class WebSocket: Sendable {
     }
 
     /// Waits for the next message or piece; `nil` after a clean close.
-    nonisolated(nonsending) func waitForItem() async throws -> MessageChunk? {
+    nonisolated(nonsending) func waitForItem() async throws(WebSocketError) -> MessageChunk? {
         try await self.inbox.wait { self.onEventLoop { $0.caughtUp(isIdle: false) } }
     }
 
@@ -103,7 +154,7 @@ public final class WebSocket: Sendable {
     @inlinable
     @inline(__always)
     nonisolated(nonsending) public func send(_ message: WebSocketMessage) async throws {
-        // What needs no waiting needs no asynchronous call either.
+        // A message that need not wait needs no asynchronous call either.
         switch try self.sendHere(message) {
         case .sent: return
         case .notNow: try await self.sendLater(message)
@@ -255,24 +306,22 @@ public final class WebSocket: Sendable {
                 "The close reason has \(reason.utf8.count) bytes of UTF-8; at most 123 fit a close frame."
             )
         }
-        return await withUnsafeContinuation { continuation in
-            self.onEventLoop {
-                $0.close(code: code, reason: reason)
-                $0.resumeReading()
-                $0.whenClosed(Wait(), continuation)
-            }
+        return await self.end {
+            $0.close(code: code, reason: reason)
+            $0.resumeReading()
         }
     }
 
-    /// Waits until the socket has closed, whoever closes it: also while messages that had arrived are still to be taken. A
-    /// cancelled task gets an answer at once, with an error of
-    /// the code ``WebSocketError/Code/cancelled``.
-    nonisolated(nonsending) public func closed() async -> CloseInfo {
+    /// Waits until the socket has closed, whoever closes it: also while messages that had arrived are still to be taken.
+    /// - Returns: how it ended.
+    /// - Throws: `CancellationError` when the task is cancelled while it waits; the socket goes on.
+    nonisolated(nonsending) public func closed() async throws(CancellationError) -> CloseInfo {
         let end = await self.waiting { wait in
             await withUnsafeContinuation { continuation in
                 self.onEventLoop { $0.whenClosed(wait, continuation) }
             }
         }
+        guard let end else { throw CancellationError() }
         if self.inbox.isOver { self.inbox.noteEndSeen() }
         return end
     }
@@ -280,11 +329,21 @@ public final class WebSocket: Sendable {
     /// Waits until the socket has closed; a task that is cancelled closes it with 1001, and waits for that.
     nonisolated(nonsending) package func closedOrLeft() async -> CloseInfo {
         await withTaskCancellationHandler {
-            await withUnsafeContinuation { continuation in
-                self.onEventLoop { $0.whenClosed(Wait(), continuation) }
-            }
+            await self.end { _ in }
         } onCancel: {
             self.onEventLoop { $0.abandoned() }
+        }
+    }
+
+    /// Does something, and waits for the socket's end whatever becomes of the task.
+    nonisolated(nonsending) private func end(_ first: @escaping @Sendable (ConnectionHandler) -> Void) async
+        -> CloseInfo
+    {
+        await withUnsafeContinuation { continuation in
+            self.onEventLoop {
+                first($0)
+                $0.whenClosed(continuation)
+            }
         }
     }
 
@@ -294,7 +353,7 @@ public final class WebSocket: Sendable {
     /// True once messages that came after this side had begun to close found no room, and were dropped.
     package var hasLostMessages: Bool { self.inbox.hasLost }
 
-    /// Whether it has ended, and ``messages``, ``chunks`` or ``closed()`` said so.
+    /// True once it has ended, and ``messages``, ``chunks`` or ``closed()`` said so.
     package var endWasSeen: Bool { self.inbox.endWasSeen }
 
     /// Drops the connection at once, without a closing handshake.
@@ -312,6 +371,6 @@ public final class WebSocket: Sendable {
 }
 
 extension WebSocket: CustomReflectable {
-    /// What was negotiated. The rest changes on the event loop, and is not to be looked at from elsewhere.
+    /// The negotiation alone. The rest changes on the event loop, and is not to be looked at from elsewhere.
     public var customMirror: Mirror { Mirror(self, children: ["negotiated": self.negotiated]) }
 }

@@ -3,10 +3,12 @@
 public import KHPProtocol
 public import NIOCore
 
-/// The messages of a socket, in order, with back-pressure.
+/// The messages of a socket, in order, with back-pressure; see ``WebSocket/messages``.
 public struct WebSocketMessages: AsyncSequence, Sendable {
     /// A whole message.
     public typealias Element = WebSocketMessage
+    /// How the connection ended where it did not end cleanly, and ``WebSocketError/Code/cancelled`` for a cancelled task.
+    public typealias Failure = WebSocketError
 
     @usableFromInline let socket: WebSocket
 
@@ -21,8 +23,6 @@ public struct WebSocketMessages: AsyncSequence, Sendable {
     /// Takes messages one by one.
     public struct Iterator: AsyncIteratorProtocol {
         @usableFromInline let socket: WebSocket
-        /// The chunks of the message that is arriving, on a socket configured for chunks.
-        @usableFromInline var partial: (kind: MessageKind, bytes: ByteBuffer)?
 
         @usableFromInline
         init(socket: WebSocket) {
@@ -31,7 +31,7 @@ public struct WebSocketMessages: AsyncSequence, Sendable {
 
         /// The next message, or `nil` after a clean close.
         @inlinable
-        nonisolated(nonsending) public mutating func next() async throws -> WebSocketMessage? {
+        nonisolated(nonsending) public mutating func next() async throws(WebSocketError) -> WebSocketMessage? {
             try await self.next(isolation: #isolation)
         }
 
@@ -43,51 +43,19 @@ public struct WebSocketMessages: AsyncSequence, Sendable {
         @inline(__always)
         nonisolated(nonsending) public mutating func next(
             isolation actor: (any Actor)?
-        ) async throws(any Error) -> WebSocketMessage? {
-            if let message = self.takeMessage() { return message }
-            return try await self.waitForMessage()
-        }
-
-        @usableFromInline
-        mutating func takeMessage() -> WebSocketMessage? {
-            while let item = self.socket.takeItem() {
-                if let message = self.message(in: item) { return message }
-            }
-            return nil
-        }
-
-        @usableFromInline
-        nonisolated(nonsending) mutating func waitForMessage() async throws -> WebSocketMessage? {
-            while let item = try await self.socket.waitForItem() {
-                if let message = self.message(in: item) ?? self.takeMessage() { return message }
-            }
-            return nil
-        }
-
-        private mutating func message(in item: MessageChunk) -> WebSocketMessage? {
-            if item.isFirst && item.isLast { return ReceivedMessage(kind: item.kind, bytes: item.bytes).message }
-            return self.join(item)
-        }
-
-        /// A socket configured for chunks still answers here: the pieces are joined up to the limit.
-        private mutating func join(_ chunk: MessageChunk) -> WebSocketMessage? {
-            if var partial = self.partial {
-                partial.bytes.writeImmutableBuffer(chunk.bytes)
-                self.partial = partial
-            } else {
-                self.partial = (chunk.kind, chunk.bytes)
-            }
-            guard chunk.isLast, let whole = self.partial else { return nil }
-            self.partial = nil
-            return ReceivedMessage(kind: whole.kind, bytes: whole.bytes).message
+        ) async throws(WebSocketError) -> WebSocketMessage? {
+            if let message = self.socket.takeMessage() { return message }
+            return try await self.socket.waitForMessage()
         }
     }
 }
 
-/// The pieces of the messages of a socket, in order, with back-pressure.
+/// The pieces of the messages of a socket, in order, with back-pressure; see ``WebSocket/chunks``.
 public struct WebSocketChunks: AsyncSequence, Sendable {
     /// A piece of a message.
     public typealias Element = MessageChunk
+    /// As for ``WebSocketMessages``.
+    public typealias Failure = WebSocketError
 
     let socket: WebSocket
 
@@ -99,7 +67,7 @@ public struct WebSocketChunks: AsyncSequence, Sendable {
         let socket: WebSocket
 
         /// The next piece, or `nil` after a clean close. A whole message, where one was assembled, is one piece.
-        nonisolated(nonsending) public mutating func next() async throws -> MessageChunk? {
+        nonisolated(nonsending) public mutating func next() async throws(WebSocketError) -> MessageChunk? {
             if let piece = self.socket.takeItem() { return piece }
             return try await self.socket.waitForItem()
         }
@@ -107,7 +75,7 @@ public struct WebSocketChunks: AsyncSequence, Sendable {
         /// The next piece, or `nil` after a clean close.
         nonisolated(nonsending) public mutating func next(
             isolation actor: (any Actor)?
-        ) async throws(any Error) -> MessageChunk? {
+        ) async throws(WebSocketError) -> MessageChunk? {
             try await self.next()
         }
     }

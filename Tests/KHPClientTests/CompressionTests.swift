@@ -150,7 +150,7 @@ struct CompressionTests {
             let bytes = ByteBuffer(repeating: 0, count: 128 << 20)
             let before = Self.resetPeak()
             try? await socket.send(.binary(bytes))
-            let info = await socket.closed()
+            let info = try await socket.closed()
             #expect(info.code == .messageTooBig)
             guard let before, let peak = Self.peak() else { return }
             #expect(peak - before < 24 << 20, "it took \((peak - before) >> 20) MiB")

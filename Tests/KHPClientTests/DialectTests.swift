@@ -74,7 +74,7 @@ struct DialectTests {
                 count += 1
             }
             #expect(count == 100)
-            let info = await socket.closed()
+            let info = try await socket.closed()
             #expect(info.clean)
             #expect(info.initiator == .peer)
             for await info in ends {
@@ -277,7 +277,7 @@ struct DialectTests {
             var received = socket.messages.makeAsyncIterator()
             #expect(try await received.next() == .text("A"))
             if ends { #expect(try await received.next() == nil) } else { try await socket.close() }
-            let info = await socket.closed()
+            let info = try await socket.closed()
             #expect(info.error == nil)
             #expect(info.clean)
         }

@@ -117,7 +117,7 @@ struct ExtensionTests {
     func failing() async throws {
         let (codes, tell) = AsyncStream.makeStream(of: WebSocketCloseCode?.self)
         try await withServer {
-            Endpoint("/x", options: .init(extensions: [Failing()])) { socket in tell.yield(await socket.closed().code) }
+            Endpoint("/x", options: .init(extensions: [Failing()])) { socket in tell.yield(try await socket.closed().code) }
         } body: { port in
             var configuration = WebSocketClient.Configuration()
             configuration.extensions = [Failing()]
@@ -126,7 +126,7 @@ struct ExtensionTests {
             )
             let began = ContinuousClock.now
             await #expect(throws: WebSocketError.self) { try await socket.send("hello") }
-            #expect(await socket.closed().code == WebSocketCloseCode(rawValue: 4002))
+            #expect(try await socket.closed().code == WebSocketCloseCode(rawValue: 4002))
             for await code in codes {
                 #expect(code == WebSocketCloseCode(rawValue: 4002))
                 break

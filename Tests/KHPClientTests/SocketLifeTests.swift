@@ -27,7 +27,7 @@ struct SocketLifeTests {
             var received: [WebSocketMessage] = []
             for try await message in socket.messages { received.append(message) }
             #expect(received == [.text("1"), .text("2"), .text("3")])
-            let end = await socket.closed()
+            let end = try await socket.closed()
             #expect(end.clean && end.code == .goingAway && end.reason == "enough" && end.error == nil)
             #expect(end.initiator == .peer)
             #expect(await socket.state == .closed(wasClean: true))
@@ -53,7 +53,7 @@ struct SocketLifeTests {
         } body: { port in
             let socket = try await Self.connect(port)
             await #expect { for try await _ in socket.messages {} } throws: { ($0 as? WebSocketError)?.code == .closed }
-            let end = await socket.closed()
+            let end = try await socket.closed()
             #expect(!end.clean && end.error != nil)
             #expect(await socket.state == .closed(wasClean: false))
             await #expect(throws: WebSocketError.self) { try await socket.send("too late") }

@@ -140,7 +140,7 @@ struct BoundsTests {
             echo()
         } body: { port in
             let socket = try await WebSocketClient().connect(to: "ws://127.0.0.1:\(port)/echo")
-            let info = await socket.closed()
+            let info = try await socket.closed()
             #expect(info.code == .goingAway)
             #expect(info.clean)
         }

@@ -19,7 +19,7 @@ struct ShutdownTests {
         // The server has seen the pending connection once it has answered one that came later.
         _ = try await WebSocketClient().withConnection(to: "ws://127.0.0.1:\(port)/echo") { try await $0.ping() }
         run.cancel()
-        let info = await socket.closed()
+        let info = try await socket.closed()
         #expect(info.code == .goingAway)
         #expect(info.clean)
         #expect(info.initiator == .peer)

@@ -40,7 +40,7 @@ struct UnreadEndTests {
             // A feed that only sends.
             Endpoint("/feed") { socket in
                 try await socket.send("hello")
-                let info = await socket.closed()
+                let info = try await socket.closed()
                 var began: ContinuousClock.Instant?
                 for await instant in ends {
                     began = instant

@@ -34,7 +34,7 @@ struct TransportEndTests {
         } body: { served in
             try await served.fill()
             let began = ContinuousClock.now
-            let info = await served.socket.closed()
+            let info = try await served.socket.closed()
             let waited = ContinuousClock.now - began
             #expect(info.error?.code == .timeout)
             #expect(waited > .milliseconds(600))
@@ -76,7 +76,7 @@ struct TransportEndTests {
             let began = ContinuousClock.now
             // A frame that breaks the rules: our close frame lies behind what the client does not take.
             try await served.client.send([0x83, 0x80, 0, 0, 0, 0])
-            #expect(await served.socket.closed().code == .protocolError)
+            #expect(try await served.socket.closed().code == .protocolError)
             try await served.channel.closeFuture.get()
             let waited = ContinuousClock.now - began
             #expect(waited >= .milliseconds(200))
@@ -91,7 +91,7 @@ struct TransportEndTests {
             try await served.client.stayAfterEnd()
             let began = ContinuousClock.now
             try await served.client.send([0x83, 0x80, 0, 0, 0, 0])
-            #expect(await served.socket.closed().code == .protocolError)
+            #expect(try await served.socket.closed().code == .protocolError)
             try await served.channel.closeFuture.get()
             let waited = ContinuousClock.now - began
             #expect(waited >= .milliseconds(200))
@@ -134,7 +134,7 @@ struct TransportEndTests {
             #expect(bytes.count < 150_000)
             try await served.client.send(bytes)
             if isReset { try await served.client.reset() } else { try await served.client.close() }
-            let info = await served.socket.closed()
+            let info = try await served.socket.closed()
             #expect(info.initiator == .peer)
             #expect(served.inbox.queued.bytes <= 2 * megabyte)
             try await served.channel.closeFuture.get()

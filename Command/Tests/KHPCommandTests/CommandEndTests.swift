@@ -16,7 +16,7 @@ extension EndToEndTests {
         try await withServer {
             Endpoint("/ticks") { socket in
                 for number in 0..<lines { try await socket.send("line \(number)") }
-                _ = await socket.closed()
+                _ = try await socket.closed()
             }
         } body: { port in
             try await body("ws://127.0.0.1:\(port)/ticks")

@@ -61,7 +61,7 @@ extension EndToEndTests {
     func entitiesShown() async throws {
         try await withServer {
             Endpoint("/no", respond: { _ in .refuse(403, "no desk\nask there\n") })
-            Endpoint("/new", respond: { _ in .created("the desk\nis yours\n") }, handler: { _ = await $0.closed() })
+            Endpoint("/new", respond: { _ in .created("the desk\nis yours\n") }, handler: { _ = try await $0.closed() })
         } body: { port in
             for options in [[], ["--json"]] {
                 let refused = try await RunningCommand.run(["connect", "ws://127.0.0.1:\(port)/no"] + options)

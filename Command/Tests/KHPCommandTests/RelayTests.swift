@@ -137,7 +137,7 @@ struct RelayTests {
                 var received = ByteBuffer()
                 for try await case .binary(let bytes) in socket.messages { received.writeImmutableBuffer(bytes) }
                 #expect(String(buffer: received) == "bye")
-                let info = await socket.closed()
+                let info = try await socket.closed()
                 #expect(info.code == .normalClosure)
             }
         }
@@ -157,7 +157,7 @@ struct RelayTests {
                 var received = 0
                 for try await message in socket.messages { received += message.byteCount }
                 #expect(received == count)
-                let info = await socket.closed()
+                let info = try await socket.closed()
                 #expect(info.code == .normalClosure)
                 #expect(info.clean)
             }
@@ -177,7 +177,7 @@ struct RelayTests {
                 let socket = try await WebSocketClient().connect(to: "ws://127.0.0.1:\(port)/tcp")
                 try await socket.send("x")
                 for try await _ in socket.messages {}
-                let info = await socket.closed()
+                let info = try await socket.closed()
                 #expect(info.code == .badGateway)
                 #expect(info.clean)
             }
@@ -195,7 +195,7 @@ struct RelayTests {
                 let sender = Task {
                     while true { try await socket.send(ByteBuffer(repeating: 1, count: 65_536)) }
                 }
-                let info = await socket.closed()
+                let info = try await socket.closed()
                 #expect(info.code == .badGateway)
                 _ = try? await sender.value
             }
@@ -212,7 +212,7 @@ struct RelayTests {
         }
         try await self.relaying(to: port) { port in
             let socket = try await WebSocketClient().connect(to: "ws://127.0.0.1:\(port)/tcp")
-            #expect(await socket.closed().code == .badGateway)
+            #expect(try await socket.closed().code == .badGateway)
         }
     }
 
@@ -244,7 +244,7 @@ struct RelayTests {
                 let sender = Task {
                     while true { try await socket.send(ByteBuffer(repeating: 1, count: 65_536)) }
                 }
-                #expect(await socket.closed().code == .badGateway)
+                #expect(try await socket.closed().code == .badGateway)
                 for await _ in done {}
                 _ = try? await sender.value
                 #expect(ContinuousClock.now - began < .seconds(5 * Sanitizer.patience))

@@ -276,7 +276,7 @@ struct SchemesTests {
                 let began = ContinuousClock.now
                 // Traffic does not extend it.
                 try await socket.send("hello")
-                let end = await socket.closed()
+                let end = try await socket.closed()
                 #expect(end.code == .policyViolation && end.clean)
                 #expect(end.reason == "the session is over; authenticate again")
                 #expect(ContinuousClock.now - began > .milliseconds(200))

@@ -77,7 +77,7 @@ struct Conversation: Sendable {
                 switch step {
                 case .received:
                     // Whatever ended it, how it closed says all.
-                    return await socket.closed()
+                    return try await socket.closed()
                 case .sent(.failure(let error)) where Self.isMistake(error):
                     _ = try? await socket.close()
                     throw CommandFailure(any: error)
@@ -95,7 +95,7 @@ struct Conversation: Sendable {
                     )
                 }
             }
-            return await socket.closed()
+            return try await socket.closed()
         }
     }
 

@@ -38,8 +38,8 @@ struct Relay: Sendable {
             group.addTask { await Self.toSocket(stream, socket) }
             group.addTask {
                 // Nobody waits for a stream on behalf of a peer that is gone. One that has closed is owed its bytes.
-                let end = await socket.closed()
-                if !end.clean, !Task.isCancelled { stream.reset() }
+                guard let end = try? await socket.closed() else { return }
+                if !end.clean { stream.reset() }
             }
             await Self.toStream(socket, stream)
             group.cancelAll()
@@ -60,7 +60,7 @@ struct Relay: Sendable {
                 )
             }
             group.addTask {
-                if await socket.closed().clean { return nil }
+                if try await socket.closed().clean { return nil }
                 throw BackendStream.Failure.abandoned
             }
             for try await stream in group {
@@ -78,7 +78,7 @@ struct Relay: Sendable {
                 case .binary(let bytes): try await stream.write(bytes)
                 }
             }
-            let end = await socket.closed()
+            let end = try await socket.closed()
             if end.saysNoFailure, !socket.hasLostMessages { try await stream.finish() }
         } catch let failure as BackendStream.Failure {
             await say(failure, socket)
