@@ -151,7 +151,7 @@ let package = Package(
         ),
         .testTarget(
             name: "KHPWebSocketTests",
-            dependencies: ["KHPProtocol", "KHPWebSocket", "TestSupport", nioCore, nioPosix],
+            dependencies: ["KHPProtocol", "KHPWebSocket", "TestSupport", nioCore, nioPosix, nioEmbedded],
             swiftSettings: settings
         ),
         .testTarget(
