@@ -25,8 +25,7 @@ package final class Inbox: Sendable {
         var consumer: UnsafeContinuation<Received, Never>?
         /// The pieces of the message that is arriving, where whole messages are taken of a socket that delivers pieces.
         var partial: ReceivedMessage?
-        /// The task in which the socket lives, and whether it is the consumer that waits.
-        var owner: Int?
+        /// Whether the consumer that waits is the task in which the socket lives.
         var isConsumerOwner = false
     }
 
@@ -34,6 +33,8 @@ package final class Inbox: Sendable {
     private typealias Received = Result<MessageChunk?, WebSocketError>
 
     private let state = Mutex(State())
+    /// The task in which the socket lives; 0 for none.
+    private let owner = Atomic(0)
     private let highMessages: Int
     private let highBytes: Int
     private let highWhileClosing: Int
@@ -186,8 +187,8 @@ package final class Inbox: Sendable {
     /// Runs `body`, the task in which the socket lives. Waiting within it needs no cancellation handler each time, which
     /// costs as much as ten small messages: the one installed here does for all.
     nonisolated(nonsending) package func owned<Result>(_ body: () async throws -> Result) async rethrows -> Result {
-        self.state.withLock { $0.owner = Self.currentTask }
-        defer { self.state.withLock { $0.owner = nil } }
+        self.owner.store(Self.currentTask ?? 0, ordering: .relaxed)
+        defer { self.owner.store(0, ordering: .relaxed) }
         return try await withTaskCancellationHandler {
             try await body()
         } onCancel: {
@@ -213,9 +214,10 @@ package final class Inbox: Sendable {
     /// Consumer: waits for the next item; `nil` after a clean close.
     /// - Parameter drained: called when reading may go on.
     /// - Throws: the error that ended the connection, or ``WebSocketError/Code/cancelled``.
+    @inline(__always)
     nonisolated(nonsending) package func wait(drained: () -> Void) async throws(WebSocketError) -> MessageChunk? {
-        let task = Self.currentTask
-        if task != nil, task == self.state.withLock({ $0.owner }) {
+        // Only the owner itself can find its own mark, so no order with other memory is needed.
+        if let task = Self.currentTask, task == self.owner.load(ordering: .relaxed) {
             return try await self.suspend(isOwner: true, drained: drained).get()
         }
         return try await withTaskCancellationHandler {
@@ -225,6 +227,7 @@ package final class Inbox: Sendable {
         }.get()
     }
 
+    @inline(__always)
     nonisolated(nonsending) private func suspend(isOwner: Bool, drained: () -> Void) async -> Received {
         await withUnsafeContinuation { (continuation: UnsafeContinuation<Received, Never>) in
             enum Now { case item(MessageChunk, drained: Bool), end(CloseInfo), cancelled, second, wait }

@@ -124,6 +124,7 @@ public final class WebSocket: Sendable {
     }
 
     /// Waits for the next message or piece; `nil` after a clean close.
+    @inline(__always)
     nonisolated(nonsending) func waitForItem() async throws(WebSocketError) -> MessageChunk? {
         try await self.inbox.wait { self.onEventLoop { $0.caughtUp(isIdle: false) } }
     }
