@@ -61,6 +61,8 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
     /// The deadlines of the event loop, from the first deadline on.
     private var deadlines: LoopDeadlines?
     var heapPlace = -1
+    /// The memory that use leaves behind, and the channel's. Unchecked: no access of it calls anything.
+    @exclusivity(unchecked) var memory: UsedMemory
     /// When it is to be woken.
     private var wakesAt = NIODeadline.distantFuture
     /// How often the deadline's timer has fired.
@@ -93,6 +95,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
         self.eventLoop = eventLoop
         self.executor = ConnectionExecutor(eventLoop: eventLoop)
         self.usesTLS = usesTLS
+        self.memory = UsedMemory(isPooled: !usesTLS)
     }
 
     // MARK: Channel events
@@ -124,7 +127,9 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
             self.executor.beginBurst()
         }
         let now = NIODeadline.now()
-        self.connection.receive(self.unwrapInboundIn(data), now: now)
+        let bytes = self.unwrapInboundIn(data)
+        self.memory.note(bytes)
+        self.connection.receive(bytes, now: now)
         self.drive(now: now)
     }
 
@@ -136,6 +141,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
             if haveTasksRun, self.hasMoreToDo || self.connection.isObserved { self.drive() }
         }
         self.flush()
+        self.noteUse()
         // Only here, where the channel is about to read again: most pauses are over by then.
         if self.isPaused, !self.connection.isClosing { self.setChannelReading(false) }
         context.fireChannelReadComplete()
@@ -281,13 +287,13 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
     func flushNow() {
         guard let context = self.context else { return }
         if self.stall != nil { self.lookAtStall(now: .now()) }
-        var wrote = false
-        while let buffer = self.connection.output.next() {
+        guard var buffer = self.connection.output.next() else { return }
+        while let following = self.connection.output.next() {
             context.write(self.wrapOutboundOut(buffer), promise: nil)
-            wrote = true
+            buffer = following
         }
-        guard wrote else { return }
-        context.flush()
+        context.writeAndFlush(self.wrapOutboundOut(buffer), promise: nil)
+        self.noteUse()
         // Bytes that were added, and left at once, say nothing about the peer.
         if self.stall != nil { self.stall?.bytes = self.unwrittenBytes }
         if self.connection.takeAnsweredPing() { self.followAnswer(context) }
@@ -335,13 +341,31 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
         // A deadline that has moved ahead is found out when this one comes.
         if self.wakesAt <= deadline { return }
         self.wakesAt = deadline
-        let deadlines = self.deadlines ?? .of(self.eventLoop)
+        self.loopDeadlines.wake(self, at: deadline)
+    }
+
+    private var loopDeadlines: LoopDeadlines {
+        if let deadlines = self.deadlines { return deadlines }
+        let deadlines = LoopDeadlines.of(self.eventLoop)
         self.deadlines = deadlines
-        deadlines.wake(self, at: deadline)
+        return deadlines
+    }
+
+    /// Something was read or written: the loop looks later on if that was the last, and then has unused memory released.
+    @inline(__always)
+    private func noteUse() {
+        self.memory.isBusy = true
+        if self.memory.place < 0 { self.joinBusy() }
+    }
+
+    @inline(never)
+    private func joinBusy() {
+        if !self.hasEnded { self.loopDeadlines.busy.add(self) }
     }
 
     func endTimer() {
         self.deadlines?.forget(self)
+        self.deadlines?.busy.remove(self)
         self.wakesAt = .distantFuture
     }
 

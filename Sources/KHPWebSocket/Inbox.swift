@@ -220,7 +220,14 @@ package final class Inbox: Sendable {
         if let task = Self.currentTask, task == self.owner.load(ordering: .relaxed) {
             return try await self.suspend(isOwner: true, drained: drained).get()
         }
-        return try await withTaskCancellationHandler {
+        return try await self.waitUnowned(drained: drained)
+    }
+
+    /// A wait of any other task. Apart, so that the owner's frame stays small.
+    @inline(never)
+    nonisolated(nonsending) private func waitUnowned(drained: () -> Void) async throws(WebSocketError) -> MessageChunk?
+    {
+        try await withTaskCancellationHandler {
             await self.suspend(isOwner: false, drained: drained)
         } onCancel: {
             self.cancel(isOwner: false)

@@ -13,6 +13,8 @@ final class LoopDeadlines {
     private static let nextTurn = TimeAmount.milliseconds(1)
 
     private let eventLoop: any EventLoop
+    /// Those of its connections that were in use lately.
+    let busy: BusyConnections
     private var heap = DeadlineHeap<ConnectionHandler>()
     private var callback: NIOScheduledCallback?
     private var firesAt = NIODeadline.distantFuture
@@ -34,6 +36,7 @@ final class LoopDeadlines {
 
     init(eventLoop: any EventLoop) {
         self.eventLoop = eventLoop
+        self.busy = BusyConnections(eventLoop: eventLoop)
     }
 
     /// How many connections wait.

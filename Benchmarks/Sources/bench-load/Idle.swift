@@ -34,7 +34,9 @@ struct IdleLoad {
     /// - Returns: bytes of memory for each connection.
     func run() -> Int {
         // The server's one-time memory is there when the counting begins; all connections stay to the end.
-        let first = (0..<100).map { _ in self.connect() }
+        // Memory that used ones give back serves those that come later: as many are needed before the counting to see it.
+        let uncounted = self.options.state == .used ? self.options.connections : 100
+        let first = (0..<uncounted).map { _ in self.connect() }
         self.settle()
         let before = residentBytes(of: self.options.pid)
         let rest = (0..<self.options.connections).map { _ in self.connect() }
@@ -43,9 +45,9 @@ struct IdleLoad {
         return withExtendedLifetime((first, rest)) { (after - before) / self.options.connections }
     }
 
-    /// The server may still be at work on the last connection.
+    /// The server may still be at work on the last connection; one that was used is idle some seconds later.
     private func settle() {
-        usleep(500_000)
+        usleep(self.options.state == .used ? 5_000_000 : 500_000)
     }
 
     private func connect() -> Connection {

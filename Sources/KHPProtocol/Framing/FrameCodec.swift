@@ -88,6 +88,11 @@ package struct FrameCodec {
         }
     }
 
+    /// Lets go of memory for the payloads to come.
+    package mutating func releaseSpare() {
+        self.reader.releaseSpare()
+    }
+
     /// A codec that goes on from here without a trace in this one.
     package func copy() -> FrameCodec {
         var copy = self

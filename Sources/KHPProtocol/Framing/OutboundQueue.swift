@@ -20,6 +20,14 @@ package struct OutboundQueue {
 
     package var isEmpty: Bool { self.pendingBytes == 0 }
 
+    /// Lets go of memory, if nothing waits to be written.
+    package mutating func releaseSpare() {
+        guard self.isEmpty else { return }
+        self.current = ByteBuffer()
+        self.isCurrentTaken = false
+        self.queued = nil
+    }
+
     /// Appends to the gathered bytes in place.
     @inline(__always)
     package mutating func write(_ body: (inout ByteBuffer) -> Void) {

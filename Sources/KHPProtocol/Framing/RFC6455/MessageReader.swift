@@ -93,6 +93,11 @@ package struct MessageReader {
         self.mode = mode
     }
 
+    /// Lets go of the block for small payloads; what was handed out keeps it for as long as it needs it.
+    package mutating func releaseSpare() {
+        self.arena = PayloadArena()
+    }
+
     /// `true` once a close frame or a violation has ended the reading.
     package var isFinished: Bool { self.state == .finished }
 

@@ -1,0 +1,122 @@
+// Memory that use leaves with a connection. While messages come it serves the next one; of ten thousand connections most are
+// idle, and with them it would be most of what the process takes.
+
+import KHPProtocol
+import NIOCore
+
+/// The memory of one connection that is to be released once nothing comes.
+struct UsedMemory {
+    /// Its place in the loop's list, or `-1` outside of it. The list alone writes it.
+    var place = -1
+    /// `true` when something has come since the loop looked last.
+    var isBusy = false
+    /// `true` where what is received comes from the channel's pool, and not through TLS.
+    private let isPooled: Bool
+    /// The first buffer of the channel's pool, which the pool never lets go of. Held here it is never read into again: it
+    /// stays as small as it is, and the pool makes others, which it can be told to drop.
+    private var first = ByteBuffer()
+    /// `true` once the pool has made others.
+    private var hasOthers = false
+
+    init(isPooled: Bool) {
+        self.isPooled = isPooled
+    }
+
+    /// Bytes have been received.
+    @inline(__always)
+    mutating func note(_ bytes: ByteBuffer) {
+        guard self.isPooled, !self.hasOthers else { return }
+        if self.first.capacity == 0 { self.first = bytes } else { self.hasOthers = true }
+    }
+
+    /// - Returns: whether the pool has others to drop.
+    mutating func takeOthers() -> Bool {
+        defer { self.hasOthers = false }
+        return self.hasOthers
+    }
+
+    /// Has the channel's pool drop all buffers but the first.
+    static func releasePool(of channel: any Channel) {
+        guard let options = channel.syncOptions else { return }
+        do {
+            let reads = try options.getOption(.maxMessagesPerRead)
+            // The pool keeps as many buffers as are read at a time, the oldest of them.
+            try options.setOption(.maxMessagesPerRead, value: 1)
+            try options.setOption(.maxMessagesPerRead, value: reads)
+            // Its next one is of the first size again.
+            try options.setOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator())
+        } catch {
+            // A channel that has closed, or has no such pool, has nothing to drop.
+        }
+    }
+}
+
+/// The connections of an event loop that were in use lately.
+final class BusyConnections {
+    /// A connection is idle when nothing has come for this long; it is noticed within as much again.
+    static let pause = TimeAmount.seconds(2)
+
+    private let eventLoop: any EventLoop
+    private var list: [ConnectionHandler] = []
+    private var isScheduled = false
+
+    init(eventLoop: any EventLoop) {
+        self.eventLoop = eventLoop
+    }
+
+    var count: Int { self.list.count }
+
+    func add(_ handler: ConnectionHandler) {
+        handler.memory.place = self.list.count
+        self.list.append(handler)
+        self.schedule()
+    }
+
+    func remove(_ handler: ConnectionHandler) {
+        let place = handler.memory.place
+        guard place >= 0 else { return }
+        handler.memory.place = -1
+        let last = self.list.removeLast()
+        guard last !== handler else { return }
+        last.memory.place = place
+        self.list[place] = last
+    }
+
+    private func schedule() {
+        if self.isScheduled || self.list.isEmpty { return }
+        self.isScheduled = true
+        // It throws only where the loop is shut down, and with it all connections.
+        _ = try? self.eventLoop.scheduleCallback(in: Self.pause, handler: Look(busy: self))
+    }
+
+    private func look() {
+        self.isScheduled = false
+        // From behind: whoever takes the place of one that leaves has been looked at.
+        for place in self.list.indices.reversed() {
+            let handler = self.list[place]
+            if handler.memory.isBusy {
+                handler.memory.isBusy = false
+            } else {
+                self.remove(handler)
+                handler.releaseMemory()
+            }
+        }
+        self.schedule()
+    }
+
+    private struct Look: NIOScheduledCallbackHandler, @unchecked Sendable {
+        // Unchecked: scheduled and fired on the event loop only.
+        let busy: BusyConnections
+
+        func handleScheduledCallback(eventLoop: some EventLoop) { self.busy.look() }
+    }
+}
+
+extension ConnectionHandler {
+    /// The connection is idle: gives back what only the next message would need.
+    func releaseMemory() {
+        guard !self.hasEnded, let channel = self.context?.channel else { return }
+        self.connection.releaseSpare()
+        if self.memory.takeOthers() { UsedMemory.releasePool(of: channel) }
+    }
+}
