@@ -11,7 +11,7 @@ package final class ConnectionExecutor: TaskExecutor, @unchecked Sendable {
     package let eventLoop: any EventLoop
     /// The first job that became ready in the burst: most often the only one, the connection's own task.
     @exclusivity(unchecked) private var first: UnownedJob?
-    /// Those behind it; made for the first of them.
+    /// The jobs behind it; made for the first of them.
     @exclusivity(unchecked) private var rest: CircularBuffer<UnownedJob>?
     @exclusivity(unchecked) private var isInBurst = false
 

@@ -25,7 +25,7 @@ package final class Inbox: Sendable {
         var consumer: UnsafeContinuation<Received, Never>?
         /// The pieces of the message that is arriving, where whole messages are taken of a socket that delivers pieces.
         var partial: ReceivedMessage?
-        /// Whether the consumer that waits is the task in which the socket lives.
+        /// True where the consumer that waits is the task in which the socket lives.
         var isConsumerOwner = false
     }
 

@@ -13,7 +13,7 @@ final class LoopDeadlines {
     private static let nextTurn = TimeAmount.milliseconds(1)
 
     private let eventLoop: any EventLoop
-    /// Those of its connections that were in use lately.
+    /// The connections that were in use lately.
     let busy: BusyConnections
     private var heap = DeadlineHeap<ConnectionHandler>()
     private var callback: NIOScheduledCallback?

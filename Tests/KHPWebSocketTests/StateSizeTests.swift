@@ -1,8 +1,9 @@
 // The bytes that each connection carries, against bounds: ten thousand idle ones are this many times ten thousand.
 
 import KHPProtocol
-@testable import KHPWebSocket
 import Testing
+
+@testable import KHPWebSocket
 
 @Suite("Sizes of state")
 struct StateSizeTests {

@@ -122,7 +122,11 @@ struct TunnelHandlerTests {
         let recorder = Recorder()
         _ = try proxy.handler.enter(tls: nil) { channel in
             ConnectionHandler(
-                connection: Connection(server: ConnectionConfiguration(ConnectionSettings()), isSecure: false, now: .now()),
+                connection: Connection(
+                    server: ConnectionConfiguration(ConnectionSettings()),
+                    isSecure: false,
+                    now: .now()
+                ),
                 delegate: recorder,
                 eventLoop: channel.eventLoop,
                 usesTLS: false
