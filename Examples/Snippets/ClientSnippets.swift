@@ -43,6 +43,8 @@ func failing(_ client: WebSocketClient, url: String) async throws {
     } catch let error as WebSocketError {
         switch error.code {
         case .authenticationFailed: print("Wrong user or password.")
+        case .connectFailed where error.detail == .nameNotResolved:
+            print("There is no such host.")
         case .timeout, .connectFailed:
             print("Try again later: \(error.message)")
         default: print(error)
