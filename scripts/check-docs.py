@@ -4,6 +4,7 @@
   - each Swift block of README.md, of the DocC catalogs and of the doc comments in Sources stands, line for line, in a
     file under Examples, which CI compiles (imports may stand apart). A block after `<!-- not compiled -->` is exempt;
   - no line of a code block is wider than 76 columns, so that no page scrolls sideways;
+  - each Swift name in code voice occurs in the sources;
   - the table of status codes names the codes and actions of Specs/status-codes.json;
   - the table of limits names the members and defaults of the limits and times of a client and a server;
   - the README's figures stand in Benchmarks/README.md; it stays short; its links and those of other pages lead to files.
@@ -162,6 +163,21 @@ def check_limits():
         problem(LIMITS, 1, f"the table does not have {place}.{name}")
 
 
+def check_names():
+    names = set()
+    for folder in ("Sources", "Command/Sources", "Examples"):
+        for path in ROOT.glob(f"{folder}/**/*.swift"):
+            names.update(re.findall(r"\w+", path.read_text()))
+    for path in [README, *CATALOGS, ROOT / "Examples/README.md"]:
+        fenced = False
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            fenced ^= line.startswith("```")
+            for voiced in [] if fenced else re.findall(r"(?<!`)`([^`/]+)`(?!`)", line):
+                for name in re.findall(r"\b(?:[a-z]+[A-Z]|[A-Z][a-z]+[A-Z])\w*", voiced):
+                    if name not in names:
+                        problem(path, number, f"no source has the name {name}")
+
+
 def check_readme():
     measured = set(re.findall(r"\d[\d,.]*\d", BENCHMARKS.read_text()))
     for number, cells in rows(README, "server, instructions per operation"):
@@ -188,6 +204,7 @@ def check_links():
 count = check_blocks()
 check_status_table()
 check_limits()
+check_names()
 check_readme()
 check_links()
 for line in problems:
