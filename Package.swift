@@ -74,7 +74,7 @@ let package = Package(
         ),
         .target(
             name: "KHPTesting",
-            dependencies: ["KHPProtocol", nioCore, httpTypes],
+            dependencies: ["KHPProtocol", "COpenSSL", nioCore, httpTypes],
             swiftSettings: settings
         ),
         example("EchoServer", ["KHPServer", logging]),

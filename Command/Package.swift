@@ -47,14 +47,13 @@ let package = Package(
         .target(
             name: "KHPCommand",
             dependencies: [
-                library("KHPProtocol"), library("KHPClient"), library("KHPServer"),
+                library("KHPProtocol"), library("KHPClient"), library("KHPServer"), library("KHPTesting"),
                 nioCore, nioPosix, nioSSL, httpTypes, argumentParser,
                 .product(name: "NIOExtras", package: "swift-nio-extras"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
-            packageAccess: false,
-            swiftSettings: insideLibrary
+            swiftSettings: settings
         ),
         .executableTarget(name: "khp", dependencies: ["KHPCommand"], swiftSettings: settings),
         // The library's helpers for tests, by a link: they are no product of it.

@@ -352,7 +352,10 @@ public final class WebSocket: Sendable {
     package var hasEnded: Bool { self.inbox.isOver }
 
     /// True once messages that came after this side had begun to close found no room, and were dropped.
-    package var hasLostMessages: Bool { self.inbox.hasLost }
+    ///
+    /// A relay looks at it once ``closed()`` has returned: after a loss, the stream behind it must not end as if all had
+    /// arrived.
+    public var hasLostMessages: Bool { self.inbox.hasLost }
 
     /// True once it has ended, and ``messages``, ``chunks`` or ``closed()`` said so.
     package var endWasSeen: Bool { self.inbox.endWasSeen }

@@ -36,6 +36,11 @@ struct FieldArgument: ExpressibleByArgument, Sendable, Equatable {
     }
 }
 
+extension String {
+    /// True where the text holds no control character of ASCII.
+    var isPrintable: Bool { self.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F } }
+}
+
 extension Substring {
     /// Without the spaces and tabs at both ends.
     func trimmingSpaces() -> Substring {

@@ -19,9 +19,9 @@ enum ExtensionArgument {
     }
 
     private static func parse(_ text: String, role: Role) throws(CommandFailure) -> any WebSocketExtension {
-        guard let offers = try? parseExtensions([text]), offers.count == 1, let offer = offers.first else {
+        guard let offer = try? ExtensionOffer(text) else {
             throw .usage(
-                "`\(TerminalText.escaped(text))` of --extension is no extension; write NAME or 'NAME; PARAM=VALUE'"
+                "--extension: cannot parse `\(TerminalText.escaped(text))`; expected NAME or 'NAME; PARAM=VALUE'"
             )
         }
         // Its promise is the timeout: without one every offer would be declined.
@@ -41,7 +41,7 @@ enum ExtensionArgument {
     /// Reports a request of x-kaazing-http-revalidate: the person who runs khp decides about it.
     private static func reportRevalidation(_ request: KaazingHTTPRevalidate.Request) {
         let scheme = request.socket.isSecure ? "https" : "http"
-        let url = TerminalText.escaped(Redaction.shown("\(scheme)://\(request.socket.authority)\(request.path)"))
+        let url = TerminalText.escaped(Redaction.redacted("\(scheme)://\(request.socket.authority)\(request.path)"))
         Output.shared.line("khp: the server asks to re-validate the session at \(url)", to: .standardError)
     }
 }

@@ -39,10 +39,10 @@ struct HashCommand: AsyncParsableCommand {
             throw ValidationError("`--token` and `--digest` make two kinds of lines; ask for one")
         }
         if token, algorithm != nil { throw ValidationError("`--token` has no algorithm") }
-        if let digest, !digest.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7F }) {
+        if let digest, !digest.isPrintable {
             throw ValidationError("the realm of `--digest` holds a control character")
         }
-        if digest == nil { _ = try passwordAlgorithm() } else { _ = try digestAlgorithm() }
+        _ = digest == nil ? try self.passwordAlgorithm().rawValue : try self.digestAlgorithm().rawValue
     }
 
     func run() async throws {
@@ -53,33 +53,29 @@ struct HashCommand: AsyncParsableCommand {
         guard let user, !user.isEmpty else {
             throw CommandFailure.usage("there is no name; type `khp hash NAME`")
         }
-        guard !user.contains(":"), user.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7F }) else {
+        guard !user.contains(":"), user.isPrintable else {
             throw CommandFailure.usage("a name holds neither colons nor control characters")
         }
-        Output.shared.line("\(user):\(token ? Self.makeToken() : try secret(of: user, isTerminal))")
+        Output.shared.line(try self.line(of: user, isTerminal).text)
     }
 
-    /// The text behind the name.
-    private func secret(of user: String, _ isTerminal: Bool) throws -> String {
-        let password = try askPassword(isTerminal)
-        guard !password.isEmpty else { throw CommandFailure.usage("the password is empty") }
-        if let digest {
-            let algorithm = try digestAlgorithm()
-            let key = algorithm.key(user: user, realm: digest, password: password)
-            // MD5 is what a line without an algorithm means, here and in Apache's htdigest (D22).
-            let middle = algorithm == .md5 ? digest : "\(digest):\(algorithm.rawValue)"
-            return "\(middle):\(key)"
-        }
+    private func line(of user: String, _ isTerminal: Bool) throws -> UsersFile.Line {
         do {
-            return try PasswordHash.make(password, algorithm: passwordAlgorithm())
-        } catch {
+            if self.token { return try UsersFile.Line.token(user: user) }
+            let password = try self.askPassword(isTerminal)
+            guard !password.isEmpty else { throw CommandFailure.usage("the password is empty") }
+            guard let realm = self.digest else {
+                return try .password(password, user: user, algorithm: self.passwordAlgorithm())
+            }
+            return try .digest(password: password, user: user, realm: realm, algorithm: self.digestAlgorithm())
+        } catch let error as WebSocketError {
             throw CommandFailure(any: error)
         }
     }
 
-    private func passwordAlgorithm() throws -> PasswordHash.Algorithm {
+    private func passwordAlgorithm() throws -> UsersFile.PasswordAlgorithm {
         guard let algorithm else { return .bcrypt }
-        guard let known = PasswordHash.Algorithm(rawValue: algorithm) else {
+        guard let known = UsersFile.PasswordAlgorithm(rawValue: algorithm) else {
             throw ValidationError(
                 "`--algorithm \(algorithm)` is none for passwords; there are bcrypt, sha512 and sha256"
             )
@@ -95,22 +91,6 @@ struct HashCommand: AsyncParsableCommand {
             )
         }
         return known
-    }
-
-    /// As RFC 6750 writes tokens, in the alphabet that is safe in URLs and in shells.
-    private static func makeToken() -> String {
-        var generator = SystemRandomNumberGenerator()
-        let bytes = (0..<32).map { _ in generator.next() as UInt8 }
-        return String(
-            Base64.encode(bytes).compactMap { character -> Character? in
-                switch character {
-                case "+": "-"
-                case "/": "_"
-                case "=": nil
-                default: character
-                }
-            }
-        )
     }
 
     private func askPassword(_ isTerminal: Bool) throws -> String {

@@ -109,13 +109,4 @@ struct CredentialTests {
     func noLogin(text: String) {
         #expect(throws: CommandFailure.self) { try Login(argument: text, option: "--user") }
     }
-
-    @Test("the certificate of the demo is PEM, and a new one each time")
-    func certificate() throws {
-        let first = try EphemeralCertificate()
-        let text = String(decoding: first.certificate, as: UTF8.self)
-        #expect(text.hasPrefix("-----BEGIN CERTIFICATE-----"))
-        #expect(String(decoding: first.privateKey, as: UTF8.self).hasPrefix("-----BEGIN PRIVATE KEY-----"))
-        #expect(try EphemeralCertificate().privateKey != first.privateKey)
-    }
 }

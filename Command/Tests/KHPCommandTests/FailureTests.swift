@@ -183,7 +183,11 @@ struct FailureTests {
         let lost = WebSocketError(.connectFailed, "The connection failed: connection reset by the peer.", phase: .tls)
         #expect(!CommandFailure(lost).sentence.contains("listening"))
         let tls = CommandFailure(
-            WebSocketError(.tlsFailed, "TLS failed: the server's certificate could not be verified.")
+            WebSocketError(
+                .tlsFailed,
+                "TLS failed: the server's certificate could not be verified.",
+                detail: .untrustedCertificate
+            )
         )
         #expect(tls.sentence.hasPrefix("TLS failed: the server's certificate could not be verified; --cacert"))
     }

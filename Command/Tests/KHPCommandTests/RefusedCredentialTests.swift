@@ -42,6 +42,7 @@ extension EndToEndTests {
             var error = WebSocketError(
                 .authenticationFailed,
                 "The server asks for Basic credentials, and there are none to give it.",
+                detail: .noCredentials,
                 url: url,
                 phase: .extended
             )

@@ -15,6 +15,19 @@ public enum Credentials: Sendable, Hashable {
     /// A whole value of Authorization for any scheme, such as `Bearer mF_9.B5f-4.1JqM`.
     case authorization(String)
 
+    /// Checks that these credentials can be sent.
+    ///
+    /// - Throws: ``WebSocketError/Code/invalidArgument`` for a user with a colon, for control characters, and for a token
+    ///   that is empty or that the scheme Bearer cannot carry. The message repeats nothing of the credentials.
+    public func validate() throws(WebSocketError) {
+        switch self {
+        case .basic(let user, let password), .digest(let user, let password), .login(let user, let password):
+            _ = try BasicCredentials(user: user, password: password)
+        case .bearer, .token, .authorization:
+            _ = try self.authorizationValue()
+        }
+    }
+
     /// User and password, where these are the credentials.
     package var login: (user: String, password: String)? {
         switch self {

@@ -1,11 +1,13 @@
 // The extensions of our own by their names, for what is configured in text: the command, transcripts.
 
-package enum BuiltInExtensions {
+/// The extensions that come with the library, by their names in Sec-WebSocket-Extensions: for an application whose
+/// configuration is text.
+public enum BuiltInExtensions {
     /// The extension that an element of Sec-WebSocket-Extensions stands for; `nil` for a name that is not ours.
     ///
     /// - Parameter revalidate: what to do when a server asks for it; without it x-kaazing-http-revalidate is unknown.
     /// - Throws: `invalidArgument` for parameters that the extension does not know.
-    package static func make(
+    public static func make(
         _ element: ExtensionOffer,
         role: Role,
         revalidate: (@Sendable (KaazingHTTPRevalidate.Request) -> Void)? = nil

@@ -84,6 +84,22 @@ public struct ExtensionOffer: Sendable, Hashable, CustomStringConvertible {
         self.parameters = parameters
     }
 
+    /// Reads one element of Sec-WebSocket-Extensions, such as `x-example; level=1`, as configuration has it.
+    ///
+    /// - Throws: ``WebSocketError/Code/invalidArgument`` where the text is not one element (RFC 6455 section 9.1).
+    public init(_ text: String) throws(WebSocketError) {
+        let elements: [ExtensionOffer]
+        do throws(GrammarError) {
+            elements = try parseExtensions([text])
+        } catch {
+            throw WebSocketError(.invalidArgument, "\(quoted(text)) is no extension: \(error.message).")
+        }
+        guard elements.count == 1, let element = elements.first else {
+            throw WebSocketError(.invalidArgument, "\(quoted(text)) is not one extension.")
+        }
+        self = element
+    }
+
     /// The element in header form: `x-example; level=1`.
     public var description: String {
         self.parameters.isEmpty ? self.name : "\(self.name); \(self.parameters)"

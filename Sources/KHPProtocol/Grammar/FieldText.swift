@@ -8,7 +8,11 @@
 
 package import HTTPTypes
 
-package enum FieldText {
+/// Reads text that holds bytes which are no UTF-8.
+///
+/// The library keeps each such byte of a peer's field or head as a Unicode scalar of its own, U+10FF80 to U+10FFFF, so that
+/// no byte is lost. An application that shows such text replaces these scalars.
+public enum FieldText {
     /// A byte from 0x80 on stands as this scalar plus its value.
     private static let base: UInt32 = 0x10FF00
     /// The first byte of each of these scalars in UTF-8.
@@ -41,7 +45,7 @@ package enum FieldText {
     }
 
     /// The text as a person reads it: as ISO-8859-1 unless all of its bytes are UTF-8.
-    package static func readable(_ text: String) -> String {
+    public static func readable(_ text: String) -> String {
         guard text.utf8.contains(Self.lead), text.unicodeScalars.contains(where: { Self.rawByte($0) != nil }) else {
             return text
         }
@@ -55,7 +59,7 @@ package enum FieldText {
     }
 
     /// The byte that a scalar stands for; `nil` for all that stand for themselves.
-    package static func rawByte(_ scalar: Unicode.Scalar) -> UInt8? {
+    public static func rawByte(_ scalar: Unicode.Scalar) -> UInt8? {
         (Self.base + 0x80...Self.base + 0xFF).contains(scalar.value)
             ? UInt8(truncatingIfNeeded: scalar.value - Self.base) : nil
     }

@@ -117,8 +117,8 @@ extension Redaction {
         return output
     }
 
-    /// One of them.
-    package static func subprotocol(_ name: String) -> String {
+    /// A subprotocol's name without the token that some clients send in it, such as `bearer.…`.
+    public static func subprotocol(_ name: String) -> String {
         let bytes = Array(name.utf8)
         // The word that announces a token: `bearer.`, `auth-`, `…authorization.k8s.io.`.
         var start = 0

@@ -4,9 +4,20 @@
 import HTTPTypes
 import NIOCore
 
-package enum Redaction {
-    /// The mark in the place of a credential.
-    package static let mark = "•••"
+/// Hides credentials in text that is logged or shown.
+///
+/// The library passes all that it shows through it: descriptions, errors, the heads that observers get. An application that
+/// logs a URL or a peer's text itself does the same, with ``redacted(_:)``.
+public enum Redaction {
+    /// Stands in the place of a credential.
+    public static let mark = "•••"
+
+    /// The text with the user information of each URL in it hidden, and the value of each parameter whose name says that it
+    /// is a credential, such as `token`, `password` or `api_key`: in queries, and in paths behind a semicolon. In queries,
+    /// a long value without a name is hidden too. All else stays readable.
+    ///
+    /// - Parameter text: a URL, a request target, or any text with such in it.
+    public static func redacted(_ text: String) -> String { Self.shown(text) }
 
     static func line(_ name: String, _ value: String) -> String {
         "\(name): \(Self.value(of: name, value))\r\n"

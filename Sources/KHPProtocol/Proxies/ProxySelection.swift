@@ -12,11 +12,14 @@ public struct ProxySelection: Sendable {
         self.choose = choose
     }
 
-    /// This selection with something done to each proxy that it chooses.
-    package func map(_ change: @escaping @Sendable (Proxy) throws(WebSocketError) -> Proxy) -> ProxySelection {
+    /// This selection with user and password for each proxy that it chooses, in the place of those that the proxy's URL
+    /// holds.
+    ///
+    /// ``proxy(for:)`` throws where the proxy cannot carry them.
+    public func authenticated(user: String, password: String) -> ProxySelection {
         ProxySelection(checked: { url throws(WebSocketError) in
             guard let proxy = try self.choose(url) else { return nil }
-            return try change(proxy)
+            return try proxy.authenticated(user: user, password: password)
         })
     }
 

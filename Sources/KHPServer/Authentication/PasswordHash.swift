@@ -13,27 +13,7 @@ package import KHPProtocol
 ///
 /// Both take tens of milliseconds on purpose: call them off the event loops.
 package enum PasswordHash {
-    package enum Algorithm: String, CaseIterable, Sendable {
-        case bcrypt
-        case sha512
-        case sha256
-
-        fileprivate var prefix: String {
-            switch self {
-            case .bcrypt: "$2b$"
-            case .sha512: "$6$"
-            case .sha256: "$5$"
-            }
-        }
-
-        /// bcrypt counts powers of two; SHA-crypt counts rounds.
-        fileprivate var cost: UInt {
-            switch self {
-            case .bcrypt: 10
-            case .sha512, .sha256: 100_000
-            }
-        }
-    }
+    package typealias Algorithm = UsersFile.PasswordAlgorithm
 
     /// `true` when this system can make and verify them.
     static var isAvailable: Bool {
@@ -165,4 +145,22 @@ package enum PasswordHash {
     #else
         private static func hashed(_ password: String, setting: String) -> String? { nil }
     #endif
+}
+
+extension UsersFile.PasswordAlgorithm {
+    fileprivate var prefix: String {
+        switch self {
+        case .bcrypt: "$2b$"
+        case .sha512: "$6$"
+        case .sha256: "$5$"
+        }
+    }
+
+    /// bcrypt counts powers of two; SHA-crypt counts rounds.
+    fileprivate var cost: UInt {
+        switch self {
+        case .bcrypt: 10
+        case .sha512, .sha256: 100_000
+        }
+    }
 }

@@ -65,8 +65,12 @@ async def _(bench, code):
 async def _(bench):
     server = await bench.serve("--route", "/all=broadcast")
     clients = [await server.client() for _ in range(3)]
-    for client in clients:
+    for here, client in enumerate(clients):
         await client.complete("/all")
+        # A 101 comes before the member does: the next step is for when this client gets what it sends itself.
+        await client.send_text(f"member {here}")
+        for member in clients[: here + 1]:
+            equal(await member.text(), f"member {here}", "the newest member")
     await clients[0].send_text("hello")
     await clients[0].send_frame(BINARY, b"\x01\x02")
     for client in clients[1:]:
@@ -85,8 +89,11 @@ async def _(bench):
 async def _(bench):
     server = await bench.serve("--route", "/chat=chat")
     ann, ben = await server.client(), await server.client()
-    await ann.complete("/chat")
-    await ben.complete("/chat")
+    # A 101 comes before the member does: who speaks between the two is not heard.
+    for here, client in enumerate([ann, ben], 1):
+        await client.complete("/chat")
+        while f"there are {here} here" not in await client.text():
+            pass
     await ann.send_text("good morning")
     for _ in range(5):
         if "good morning" in await ben.text():

@@ -36,7 +36,7 @@ final class CommandChallengeHandler: ChallengeHandler {
         user = login?.name
         password = login?.password
         token = options.token
-        guard token == nil || (try? Credentials.token(token ?? "").authorizationValue()) != nil else {
+        guard token == nil || (try? Credentials.token(token ?? "").validate()) != nil else {
             throw .usage("`--token` cannot be empty or hold control characters")
         }
         netrc = try options.netrc.map { path throws(CommandFailure) in

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import KHPClient
+import KHPTesting
 
 /// `khp connect`: a WebSocket between the terminal, a pipe or a script, and a server.
 struct ConnectCommand: AsyncParsableCommand {
@@ -71,10 +72,10 @@ struct ConnectCommand: AsyncParsableCommand {
             ? .lines(InputQueue(), isInteractive: isInteractive)
             : .list(OutgoingSource.Pending(try given.map { try $0.message() }))
         let transcript = try outputs.saveTranscript.map { path throws(CommandFailure) in
-            try TranscriptWriter(path: path, fields: transcriptFields(typed.url))
+            try TranscriptWriter(path: path, head: self.transcriptHead(typed.url))
         }
         let ladder = try outputs.saveLadder.map { path throws(CommandFailure) in
-            try SavedLadder(path: path, title: "khp connect \(Redaction.shown(typed.url))")
+            try SavedLadder(path: path, title: "khp connect \(Redaction.redacted(typed.url))")
         }
         var configuration = try configuration(typed.login)
         if let path = outputs.pcap {
@@ -105,21 +106,18 @@ struct ConnectCommand: AsyncParsableCommand {
         try await session.run()
     }
 
-    /// What a player needs to have the client say the same.
-    private func transcriptFields(_ url: String) -> [(name: String, value: String?)] {
-        func list(_ values: [String]) -> String? { values.isEmpty ? nil : values.joined(separator: ", ") }
-        let url = TranscriptText.playable(Redaction.shown(url))
-        return [
-            ("title", "a conversation with \(url)"), ("roles", "client"), ("client", url),
-            ("dialect", dialect.dialect == .rfc6455 ? nil : dialect.dialect.name), ("client.origin", handshake.origin),
-            ("client.subprotocols", TranscriptText.playable(subprotocols: handshake.subprotocols)),
-            ("client.extensions", list(handshake.offers)),
-            ("client.extended", handshake.extended == .preferred ? nil : handshake.extended.rawValue),
-            ("client.kaazing-legacy", handshake.kaazingLegacy ? "yes" : nil),
-            ("client.method", handshake.extendedMethod == "GET" ? nil : handshake.extendedMethod),
-            ("client.redirects", route.redirectPolicy == .always ? nil : route.redirectPolicy.rawValue),
-            ("client.follow-308", route.follow308 ? "yes" : nil),
-        ]
+    private func transcriptHead(_ url: String) -> TranscriptRecorder.Head {
+        var head = TranscriptRecorder.Head(url: url)
+        head.dialect = self.dialect.dialect
+        head.origin = self.handshake.origin
+        head.subprotocols = self.handshake.subprotocols
+        head.extensions = self.handshake.offers
+        head.extendedHandshake = self.handshake.extended
+        head.kaazingLegacy = self.handshake.kaazingLegacy
+        head.extendedMethod = self.handshake.extendedMethod
+        head.redirectPolicy = self.route.redirectPolicy
+        head.followsPermanentRedirects = self.route.follow308
+        return head
     }
 
     private func configuration(_ login: Login?) throws -> WebSocketClient.Configuration {

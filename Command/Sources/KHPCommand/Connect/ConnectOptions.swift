@@ -5,8 +5,8 @@ public import KHPClient
 import NIOCore
 import NIOSSL
 
-extension ExtendedHandshakePolicy: ExpressibleByArgument {}
-extension RedirectPolicy: ExpressibleByArgument {}
+extension ExtendedHandshakePolicy: @retroactive ExpressibleByArgument {}
+extension RedirectPolicy: @retroactive ExpressibleByArgument {}
 
 /// The options on messages to send, and on when to stop.
 struct MessageOptions: ParsableArguments {

@@ -1,7 +1,7 @@
 public import ArgumentParser
 public import KHPClient
 
-extension Dialect: ExpressibleByArgument {
+extension Dialect: @retroactive ExpressibleByArgument {
     /// By its name.
     public init?(argument: String) {
         self.init(name: argument)

@@ -1,7 +1,6 @@
 import Foundation
 import HTTPTypes
 import KHPProtocol
-import KHPWebSocket
 import NIOCore
 
 /// From the library's errors to exit statuses (the contract and D16) and to one sentence for a person.
@@ -102,7 +101,7 @@ extension CommandFailure {
         if !error.redirects.isEmpty {
             text += " (after " + error.redirects.map(\.description).joined(separator: ", ") + ")"
         }
-        if let hint = hint(error, offered) { text += "; " + hint }
+        if let advice = Advice.sentence(for: error, offered: offered) { text += "; " + advice }
         return text
     }
 
@@ -133,7 +132,7 @@ extension CommandFailure {
         // A line that only repeats the status line explains nothing.
         let lines = text.split { $0.isNewline }.map { $0.trimmingSpaces() }
         guard let line = lines.first(where: { !$0.isEmpty && $0 != response.description }) else { return nil }
-        return Redaction.shown(String(line))
+        return Redaction.redacted(String(line))
     }
 
     /// A refusal's whole entity, unless the sentence says all of it (KHP-E20).
@@ -145,49 +144,6 @@ extension CommandFailure {
         if said.isEmpty { return nil }
         if let line = explainingLine(response), said == [line], line.count <= longestExplanation { return nil }
         return shown
-    }
-
-    private static func hint(_ error: WebSocketError, _ offered: Bool) -> String? {
-        switch error.code {
-        case .openingRefused where error.response?.status == 400 && offered:
-            "--extended off asks without x-kaazing-handshake, which some servers do not take"
-        case .proxyAuthenticationRequired where error.phase != .connect: nil
-        case .proxyAuthenticationRequired where error.message.contains("refused"): "are name and password right?"
-        case .proxyAuthenticationRequired: "--proxy-user NAME:PASSWORD gives credentials"
-        case .proxyInvalid: "does --proxy name the kind of proxy that listens there?"
-        case .connectFailed where error.message.contains("resolved"): "is the name right?"
-        case .connectFailed where error.message.contains("proxy"): "--no-proxy connects without it"
-        case .connectFailed where error.message.contains("cannot be reached"): nil
-        case .connectFailed where error.message.contains("does it speak TLS?"): nil
-        case .connectFailed where error.phase == .tls || error.phase == .opening || error.phase == .extended: nil
-        case .connectFailed: error.url.map { "is a server listening at \($0.host) port \($0.port)?" }
-        case .tlsFailed where error.message.contains("proxy"):
-            "--proxy-cacert FILE trusts another authority, --proxy-insecure trusts anyone"
-        case .tlsFailed where error.message.contains("could not be verified"):
-            "--cacert FILE trusts another authority, --insecure trusts anyone"
-        case .timeout: "--timeout and --wait allow for more time"
-        case .extendedRequired: "without --extended required a plain WebSocket would do"
-        case .redirectRefused where error.message.contains("TLS"): "--allow-downgrade allows it"
-        case .redirectRefused where error.message.contains("308"), .openingRefused where error.response?.status == 308,
-            .extendedRefused where error.response?.status == 308:
-            "--follow-308 allows it"
-        case .redirectRefused where error.message.contains("policy"): "--redirect-policy allows more"
-        case .tooManyRedirects: "--max-redirects allows more"
-        case .authenticationFailed where error.message.contains("refused"): "are name and password, or token, right?"
-        case .authenticationFailed where !error.message.contains("there are none"): nil
-        case .authenticationFailed where hasLeftOrigin(error):
-            "--user and --token are for the URL given alone; --netrc FILE answers Basic and Digest of other servers"
-        case .authenticationFailed:
-            "--user NAME:PASSWORD or --netrc FILE answers Basic and Digest, --token TOKEN answers Bearer and Token"
-        case .messageTooBig: "--max-message-size allows larger ones"
-        default: nil
-        }
-    }
-
-    /// Returns `true` when redirects led to another origin than the given URL's, whose credentials stay behind (D20).
-    private static func hasLeftOrigin(_ error: WebSocketError) -> Bool {
-        guard let url = error.url, let first = error.redirects.first else { return false }
-        return !url.isSameOrigin(as: first.from)
     }
 
     /// Begins in lower case, unless the first word is an abbreviation or a name in quotes.

@@ -57,8 +57,10 @@ struct ProxyOptions: ParsableArguments {
         if noProxy { return }
         let login = try login()
         guard let proxy else {
+            // A variable that is no proxy is told of when it is needed.
             let environment = ProxySelection.environment(ProcessInfo.processInfo.environment)
-            configuration.proxy = login.map { Self.adding($0, to: environment) } ?? environment
+            configuration.proxy =
+                login.map { environment.authenticated(user: $0.user, password: $0.password) } ?? environment
             return
         }
         do throws(WebSocketError) {
@@ -82,7 +84,7 @@ struct ProxyOptions: ParsableArguments {
                 "`--proxy-user` names no password, KHP_PROXY_PASSWORD is not set, and there is no terminal to ask at"
             )
         }
-        guard (try? BasicCredentials(user: user, password: password)) != nil else {
+        guard (try? Credentials.basic(user: user, password: password).validate()) != nil else {
             throw .usage("`--proxy-user` cannot hold control characters")
         }
         return (user, password)
@@ -94,16 +96,6 @@ struct ProxyOptions: ParsableArguments {
         let signals = Signals { PasswordPrompt.leaveInterrupted(by: $0) }
         defer { withExtendedLifetime(signals) {} }
         return PasswordPrompt.ask("Password of \(TerminalText.escaped(user)) for the proxy: ", echo: false)
-    }
-
-    /// The environment's proxies, with these credentials. What the environment has wrong is told when it is needed.
-    private static func adding(
-        _ login: (user: String, password: String),
-        to environment: ProxySelection
-    ) -> ProxySelection {
-        environment.map { proxy throws(WebSocketError) in
-            try proxy.authenticated(user: login.user, password: login.password)
-        }
     }
 }
 

@@ -11,7 +11,7 @@ struct Login: Sendable, Equatable {
     private init(name: String, password: String?) throws(GrammarFault) {
         guard !name.isEmpty || password?.isEmpty == false else { throw .empty }
         guard !name.contains(":") else { throw .colon }
-        guard (try? BasicCredentials(user: name, password: password ?? "")) != nil else { throw .control }
+        guard (try? Credentials.basic(user: name, password: password ?? "").validate()) != nil else { throw .control }
         self.name = name
         self.password = password
     }

@@ -1,5 +1,6 @@
 import Foundation
 import KHPClient
+import KHPTesting
 import NIOCore
 import NIOSSL
 import Synchronization
@@ -7,12 +8,16 @@ import Synchronization
 /// The client's way through the demo: each step is printed as it happens and checked.
 struct DemoJourney: Sendable {
     private let servers: DemoServers
-    private let certificate: EphemeralCertificate
+    private let certificate: SelfSignedCertificate
     private let steps: DemoSteps
 
     init(trace: Bool) throws {
-        certificate = try EphemeralCertificate()
-        servers = DemoServers(certificate: certificate, secure: try DemoServers.makeSecure(certificate))
+        do throws(SelfSignedCertificate.Failure) {
+            certificate = try SelfSignedCertificate()
+        } catch {
+            throw CommandFailure(.fault, code: "internal", "libcrypto could not make a certificate")
+        }
+        servers = DemoServers(secure: try DemoServers.makeSecure(certificate))
         steps = DemoSteps(trace: trace)
     }
 

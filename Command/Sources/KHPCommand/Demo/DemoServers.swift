@@ -1,4 +1,5 @@
 import KHPServer
+import KHPTesting
 import NIOCore
 import NIOSSL
 import ServiceLifecycle
@@ -14,7 +15,7 @@ struct DemoServers: Sendable {
     let redirector: WebSocketServer
     let secure: WebSocketServer
 
-    init(certificate: EphemeralCertificate, secure: WebSocketServer) {
+    init(secure: WebSocketServer) {
         self.secure = secure
         redirector = WebSocketServer(configuration: .init(address: .hostname("127.0.0.1", port: 0))) {
             Endpoint("/old", respond: { _ in .redirect(to: await Self.target(secure)) })
@@ -22,7 +23,7 @@ struct DemoServers: Sendable {
     }
 
     /// The server that the journey ends at.
-    static func makeSecure(_ certificate: EphemeralCertificate) throws -> WebSocketServer {
+    static func makeSecure(_ certificate: SelfSignedCertificate) throws -> WebSocketServer {
         var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: 0))
         configuration.tls = .makeServerConfiguration(
             certificateChain: try NIOSSLCertificate.fromPEMBytes(certificate.certificate).map { .certificate($0) },

@@ -1,5 +1,5 @@
+import Foundation
 import KHPProtocol
-import KHPWebSocket
 import NIOCore
 
 /// The JSON events of the contract: names and keys are fixed, fields that do not apply are absent.
@@ -64,7 +64,7 @@ enum Events {
             object.set("bytes", text.utf8.count)
         case .binary(let bytes):
             object.set("kind", "binary")
-            object.set("base64", Base64.encode(bytes.readableBytesView))
+            object.set("base64", Data(bytes.readableBytesView).base64EncodedString())
             object.set("bytes", bytes.readableBytes)
         }
         return object
@@ -186,7 +186,7 @@ extension JSONObject {
         if let text = String(validating: body.readableBytesView, as: UTF8.self) {
             set("body", text)
         } else {
-            set("base64", Base64.encode(body.readableBytesView))
+            set("base64", Data(body.readableBytesView).base64EncodedString())
         }
     }
 }

@@ -1,5 +1,4 @@
 import KHPProtocol
-import KHPWebSocket
 import NIOCore
 import Synchronization
 

@@ -1,8 +1,8 @@
 public import ArgumentParser
 public import KHPServer
 
-extension ServerAuthentication.Place: ExpressibleByArgument {}
-extension ForwardingField: ExpressibleByArgument {}
+extension ServerAuthentication.Place: @retroactive ExpressibleByArgument {}
+extension ForwardingField: @retroactive ExpressibleByArgument {}
 
 /// The options of access.
 struct AccessOptions: ParsableArguments {

@@ -24,7 +24,7 @@ struct AuthenticatedPath: Sendable, Equatable {
             return .failure(.usage("`--auth \(text)` names no scheme; there are basic, digest, bearer and token"))
         }
         let realm = parts.count > 1 ? String(parts[1]) : nil
-        guard realm?.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7F }) ?? true else {
+        guard realm?.isPrintable ?? true else {
             return .failure(.usage("the realm of `--auth` holds a control character"))
         }
         return .success(AuthenticatedPath(path: String(text[..<equals]), scheme: scheme, realm: realm))

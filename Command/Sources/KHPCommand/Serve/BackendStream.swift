@@ -2,9 +2,9 @@
 // the other side takes nothing for too long. And an end that lost something never looks like an orderly one.
 
 import KHPProtocol
-import KHPWebSocket
 import NIOCore
 import NIOPosix
+import Synchronization
 
 #if canImport(Glibc)
     import Glibc
@@ -48,58 +48,36 @@ final class BackendStream: Sendable {
         -> BackendStream
     {
         let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
-        let deadline = NIODeadline.now() + limit
-        let addresses = (try? await HostResolver.resolve(host, port: port, until: deadline, on: eventLoop)) ?? []
-        for (index, address) in addresses.enumerated() {
-            try Task.checkCancellation()
-            let left = deadline - .now()
-            guard left > .nanoseconds(0) else { break }
-            let share = TimeAmount.nanoseconds(left.nanoseconds / Int64(addresses.count - index))
-            do {
-                return try await self.connect(to: address, within: share, patience: patience, on: eventLoop)
-            } catch is CancellationError {
-                throw CancellationError()
-            } catch {
-                continue
-            }
-        }
-        try Task.checkCancellation()
-        throw Failure.unreachable
-    }
-
-    private static func connect(
-        to address: SocketAddress,
-        within limit: TimeAmount,
-        patience: TimeAmount,
-        on eventLoop: any EventLoop
-    ) async throws -> BackendStream {
-        let made = NIOLoopBoundBox.makeEmptyBox(valueType: BackendHandler.self, eventLoop: eventLoop)
         let connected = ClientBootstrap(group: eventLoop)
             .connectTimeout(limit)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .noticingVanishedPeers(SocketLiveness(stalledWrite: .seconds(20)))
+            .noticingVanishedPeers(stalledWrite: patience)
             .channelOption(.allowRemoteHalfClosure, value: true)
             .channelOption(.autoRead, value: false)
             // Before the connection is there: a peer that speaks or ends it at once is heard all the same.
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    let handler = BackendHandler(patience: patience)
-                    try channel.pipeline.syncOperations.addHandler(handler)
-                    made.value = handler
+                    try channel.pipeline.syncOperations.addHandler(BackendHandler(patience: patience))
                 }
             }
-            .connect(to: address)
-            .flatMapThrowing { _ in
-                guard let handler = made.value else { throw Failure.unreachable }
-                return BackendStream(handler, on: eventLoop)
+            .connect(host: host, port: port)
+            // Several addresses may have been tried at once: the handler is that of the channel that connected first.
+            .flatMapThrowing { channel in
+                BackendStream(try channel.pipeline.syncOperations.handler(type: BackendHandler.self), on: eventLoop)
             }
         let promise = eventLoop.makePromise(of: BackendStream.self)
-        // One that comes after a cancellation is let go, and so is its connection.
+        // A connection that is made after a cancellation is let go with its stream.
         connected.cascade(to: promise)
-        return try await withTaskCancellationHandler {
-            try await promise.futureResult.get()
-        } onCancel: {
-            promise.fail(CancellationError())
+        do {
+            return try await withTaskCancellationHandler {
+                try await promise.futureResult.get()
+            } onCancel: {
+                promise.fail(CancellationError())
+            }
+        } catch is CancellationError {
+            throw CancellationError()
+        } catch {
+            throw Failure.unreachable
         }
     }
 
@@ -142,6 +120,39 @@ final class BackendStream: Sendable {
     private func onEventLoop(_ body: @escaping @Sendable (BackendHandler) -> Void) {
         let handler = self.handler
         self.eventLoop.execute { body(handler.value) }
+    }
+}
+
+/// A task's wait on the event loop, by which it is found again when the task is cancelled.
+private final class Wait: Sendable {
+    private let givenUp = Atomic(false)
+
+    /// True where the task was cancelled, perhaps before the event loop knew of the wait.
+    var isGivenUp: Bool { self.givenUp.load(ordering: .acquiring) }
+
+    func giveUp() { self.givenUp.store(true, ordering: .releasing) }
+}
+
+extension ClientBootstrap {
+    /// TCP's own way to notice a peer that has vanished: the kernel probes a silent peer after a minute, and gives up on one
+    /// that acknowledges nothing for twice as long as a write may stall.
+    fileprivate func noticingVanishedPeers(stalledWrite: TimeAmount) -> ClientBootstrap {
+        let (idle, interval, probes) = (60, 15, 4)
+        var bootstrap = self.channelOption(.socketOption(.so_keepalive), value: 1)
+        func tcp(_ name: CInt, _ value: Int) {
+            bootstrap = bootstrap.channelOption(.tcpOption(.init(rawValue: name)), value: value)
+        }
+        #if os(Linux)
+            tcp(TCP_KEEPIDLE, idle)
+            // The kernel counts milliseconds in 31 bits.
+            let stalled = Int(clamping: stalledWrite.nanoseconds / 500_000)
+            tcp(TCP_USER_TIMEOUT, min(max((idle + probes * interval) * 1000, stalled), Int(Int32.max)))
+        #elseif canImport(Darwin)
+            tcp(TCP_KEEPALIVE, idle)
+        #endif
+        tcp(TCP_KEEPINTVL, interval)
+        tcp(TCP_KEEPCNT, probes)
+        return bootstrap
     }
 }
 

@@ -1,6 +1,5 @@
 import KHPProtocol
 import KHPServer
-import KHPWebSocket
 import NIOCore
 
 /// The route `tcp:HOST:PORT`: messages become bytes of a stream, bytes become binary messages.
@@ -19,7 +18,7 @@ struct Relay: Sendable {
     let host: String
     let port: Int
     /// How long the stream may take nothing of what is written to it: as long as a peer may.
-    var patience = Timeouts().stalledWrite
+    var patience = WebSocketServer.Timeouts().stalledWrite
 
     /// How long it may take to connect, the resolution of the name included.
     private static let connectLimit = TimeAmount.seconds(10)

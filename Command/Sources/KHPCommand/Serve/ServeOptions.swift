@@ -4,7 +4,7 @@ import Logging
 import NIOCore
 import NIOSSL
 
-extension ServerExtendedHandshake: ExpressibleByArgument {}
+extension ServerExtendedHandshake: @retroactive ExpressibleByArgument {}
 
 /// A choice that reads better than a flag and its negation.
 enum OnOff: String, ExpressibleByArgument, CaseIterable {

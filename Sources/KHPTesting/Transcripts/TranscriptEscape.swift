@@ -68,5 +68,8 @@ enum TranscriptEscape {
         return out
     }
 
-    private static func hex(_ byte: UInt8) -> String { "\\x" + TerminalText.hex([byte]) }
+    /// Two hexadecimal digits.
+    static func digits(_ byte: UInt8) -> String { (byte < 0x10 ? "0" : "") + String(byte, radix: 16) }
+
+    private static func hex(_ byte: UInt8) -> String { "\\x" + Self.digits(byte) }
 }

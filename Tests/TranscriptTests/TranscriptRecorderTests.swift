@@ -1,16 +1,14 @@
-import Foundation
 import KHPProtocol
-import KHPTesting
 import NIOCore
 import Testing
 
-@testable import KHPCommand
+@testable import KHPTesting
 
-/// The file of `--save-transcript` reads as a transcript, and plays against the client that it shows.
-struct TranscriptTextTests {
+// A recorded conversation reads as a transcript, and plays against the client that said it.
+struct TranscriptRecorderTests {
     @Test("heads: constants in the place of what is random; a wrong accept value stays")
     func heads() {
-        var text = TranscriptText()
+        var text = TranscriptRecorder()
         let request = "GET / HTTP/1.1\r\nHost: a\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
         #expect(
             text.step(for: .openingRequest(head: request))
@@ -30,7 +28,7 @@ struct TranscriptTextTests {
 
     /// The steps that are written of these events, read again.
     private static func steps(_ events: [ConnectionEvent]) throws -> [Transcript.Action] {
-        var text = TranscriptText()
+        var text = TranscriptRecorder()
         let steps = events.map { text.step(for: $0) }.joined()
         return try Transcript("title: x\n\n" + steps, name: "x").steps.map(\.action)
     }
@@ -89,34 +87,21 @@ struct TranscriptTextTests {
 
     @Test("the fields at its head stay lines of their own")
     func fieldsOfTheHead() throws {
-        let text = TranscriptText.fields([("title", "a\nb: c\n\nS eof"), ("client", "ws://h/\r\nroles: server")])
+        let text = TranscriptRecorder.Head.lines([
+            ("title", "a\nb: c\n\nS eof"), ("client", "ws://h/\r\nroles: server"),
+        ])
         #expect(text.split(separator: "\n", omittingEmptySubsequences: false).count == 4)
         let transcript = try Transcript(text, name: "x")
         #expect(transcript.steps.isEmpty)
         #expect(transcript.fields.map(\.name) == ["title", "client"])
     }
-}
 
-extension EndToEndTests {
-    @Test("a saved conversation plays at every split")
-    func plays() async throws {
-        let file = FileManager.default.temporaryDirectory.appendingPathComponent("khp-\(UUID().uuidString).khp")
-        defer { try? FileManager.default.removeItem(at: file) }
-        let binary = FileManager.default.temporaryDirectory.appendingPathComponent("khp-\(UUID().uuidString).bin")
-        defer { try? FileManager.default.removeItem(at: binary) }
-        try Data("two\n\nlines\n".utf8).write(to: binary)
-        _ = try await RunningCommand.serving([
-            "--route", "/a=redirect:/b", "--route", "/b=echo", "--subprotocol", "amqp",
-        ]) { port in
-            let ended = try await RunningCommand.run([
-                "connect", "--subprotocol", "amqp", "--extension", "x-a; level=1", "--save-transcript", file.path,
-                "--message", "hello\nthere", "--binary", binary.path, "--count", "2", "ws://127.0.0.1:\(port)/a",
-            ])
-            #expect(ended.status == 0)
-        }
-        let transcript = try Transcript(String(contentsOf: file, encoding: .utf8), name: "saved")
-        #expect(transcript.roles == [.client])
-        #expect(transcript.steps.count > 10)
-        try transcript.playAtEverySplit(against: .client)
+    @Test("a self-signed certificate is PEM, and a new one each time")
+    func certificate() throws {
+        let first = try SelfSignedCertificate()
+        let text = String(decoding: first.certificate, as: UTF8.self)
+        #expect(text.hasPrefix("-----BEGIN CERTIFICATE-----"))
+        #expect(String(decoding: first.privateKey, as: UTF8.self).hasPrefix("-----BEGIN PRIVATE KEY-----"))
+        #expect(try SelfSignedCertificate().privateKey != first.privateKey)
     }
 }

@@ -1,31 +1,37 @@
+// A TLS server on loopback without files: tests and demonstrations make its certificate when they start.
+
 import COpenSSL
 
-/// A certificate made on the spot for `localhost`, with its key, in memory only: the demo's TLS server uses it and the
-/// demo's client trusts it and nothing else.
+/// A certificate made on the spot for `localhost`, with its key, in memory only. A test's TLS server uses it, and its
+/// client trusts it and nothing else.
 ///
-/// P-256, self-signed, for localhost, 127.0.0.1 and ::1, valid for a day.
-struct EphemeralCertificate: Sendable {
+/// The key is P-256. The certificate is self-signed, names localhost, 127.0.0.1 and ::1, and is valid for a day.
+public struct SelfSignedCertificate: Sendable {
     /// The certificate as PEM.
-    let certificate: [UInt8]
+    public let certificate: [UInt8]
     /// The private key as PEM (PKCS #8).
-    let privateKey: [UInt8]
+    public let privateKey: [UInt8]
 
-    init() throws(CommandFailure) {
-        guard let made = Self.make() else {
-            throw CommandFailure(.closedOtherwise, code: "internal", "libcrypto could not make a certificate")
-        }
-        (certificate, privateKey) = made
+    /// libcrypto could not make a certificate.
+    public struct Failure: Error {}
+
+    /// Makes a certificate with a fresh key.
+    ///
+    /// - Throws: ``Failure`` when libcrypto fails, as it may without memory.
+    public init() throws(Failure) {
+        guard let made = Self.make() else { throw Failure() }
+        (self.certificate, self.privateKey) = made
     }
 
     private static func make() -> (certificate: [UInt8], privateKey: [UInt8])? {
-        guard let key = makeKey() else { return nil }
+        guard let key = Self.makeKey() else { return nil }
         defer { EVP_PKEY_free(key) }
         guard let certificate = X509_new() else { return nil }
         defer { X509_free(certificate) }
-        guard fill(certificate, key: key) else { return nil }
+        guard Self.fill(certificate, key: key) else { return nil }
         guard
-            let certificatePEM = pem({ PEM_write_bio_X509($0, certificate) }),
-            let keyPEM = pem({ PEM_write_bio_PrivateKey($0, key, nil, nil, 0, nil, nil) })
+            let certificatePEM = Self.pem({ PEM_write_bio_X509($0, certificate) }),
+            let keyPEM = Self.pem({ PEM_write_bio_PrivateKey($0, key, nil, nil, 0, nil, nil) })
         else { return nil }
         return (certificatePEM, keyPEM)
     }
@@ -53,8 +59,8 @@ struct EphemeralCertificate: Sendable {
             let name = X509_get_subject_name(certificate),
             X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, "localhost", -1, -1, 0) == 1,
             X509_set_issuer_name(certificate, name) == 1,
-            add(NID_basic_constraints, "critical,CA:TRUE", to: certificate),
-            add(NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1,IP:::1", to: certificate)
+            Self.add(NID_basic_constraints, "critical,CA:TRUE", to: certificate),
+            Self.add(NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1,IP:::1", to: certificate)
         else { return false }
         return X509_sign(certificate, key, EVP_sha256()) > 0
     }
