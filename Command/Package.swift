@@ -25,6 +25,7 @@ let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
@@ -50,7 +51,7 @@ let package = Package(
                 library("KHPProtocol"), library("KHPClient"), library("KHPServer"), library("KHPTesting"),
                 nioCore, nioPosix, nioSSL, httpTypes, argumentParser,
                 .product(name: "NIOExtras", package: "swift-nio-extras"),
-                .product(name: "Logging", package: "swift-log"),
+                logging,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings
@@ -72,7 +73,7 @@ let package = Package(
             dependencies: [
                 "KHPCommand", "khp", "CommandTestSupport",
                 library("KHPProtocol"), library("KHPClient"), library("KHPServer"), library("KHPTesting"),
-                nioCore, nioPosix, nioSSL, httpTypes, argumentParser,
+                nioCore, nioPosix, nioSSL, httpTypes, argumentParser, logging,
             ],
             packageAccess: false,
             swiftSettings: insideLibrary

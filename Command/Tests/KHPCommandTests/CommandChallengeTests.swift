@@ -16,7 +16,7 @@ struct CommandChallengeTests {
     }
 
     private func handler(_ arguments: [String]) throws -> CommandChallengeHandler {
-        try CommandChallengeHandler(options: try CredentialOptions.parse(arguments), mayAsk: false)
+        try CommandChallengeHandler(options: try CredentialOptions.parse(arguments), in: .alone())
     }
 
     private func request(

@@ -14,7 +14,7 @@ struct FailureTests {
     @Test(
         "D16: errors before the socket is open",
         arguments: [
-            (WebSocketError(.invalidURL, "x"), CommandStatus.usage), (WebSocketError(.invalidArgument, "x"), .usage),
+            (WebSocketError(.invalidURL, "x"), Ending.usage), (WebSocketError(.invalidArgument, "x"), .usage),
             (WebSocketError(.connectFailed, "x", phase: .connect), .connectFailed),
             (WebSocketError(.tlsFailed, "x", phase: .tls), .connectFailed),
             (WebSocketError(.connectFailed, "reset", phase: .opening), .connectFailed),
@@ -46,7 +46,7 @@ struct FailureTests {
             (WebSocketError(.cancelled, "x"), .interrupted),
         ]
     )
-    func statusBeforeOpen(error: WebSocketError, status: CommandStatus) {
+    func statusBeforeOpen(error: WebSocketError, status: Ending) {
         #expect(CommandFailure(error).status == status)
     }
 
@@ -58,7 +58,7 @@ struct FailureTests {
     @Test(
         "how an open connection ends",
         arguments: [
-            (CloseInfo(code: .normalClosure, reason: "", clean: true, initiator: .peer), CommandStatus?.none),
+            (CloseInfo(code: .normalClosure, reason: "", clean: true, initiator: .peer), Ending?.none),
             (CloseInfo(code: .goingAway, reason: "", clean: true, initiator: .local), nil),
             (CloseInfo(code: nil, reason: "", clean: true, initiator: .peer), nil),
             (CloseInfo(code: .internalError, reason: "", clean: true, initiator: .peer), .closedOtherwise),
@@ -112,7 +112,7 @@ struct FailureTests {
             ),
         ]
     )
-    func ending(info: CloseInfo, status: CommandStatus?) {
+    func ending(info: CloseInfo, status: Ending?) {
         #expect(CommandFailure(info)?.status == status)
     }
 

@@ -84,7 +84,10 @@ struct OutputTests {
     @Test("colours only on a terminal and unless NO_COLOR is set")
     func colours() {
         #expect(Style(isEnabled: true)("x", .red) == "\u{1B}[31mx\u{1B}[0m")
-        #expect(!Style(descriptor: -1, environment: [:]).isEnabled)
+        #expect(!Style(isTerminal: false, environment: [:]).isEnabled)
+        #expect(Style(isTerminal: true, environment: [:]).isEnabled)
+        #expect(!Style(isTerminal: true, environment: ["NO_COLOR": "1"]).isEnabled)
+        #expect(!Style(isTerminal: true, environment: ["TERM": "dumb"]).isEnabled)
     }
 }
 

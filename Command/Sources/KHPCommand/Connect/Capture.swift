@@ -15,8 +15,6 @@ final class Capture: Sendable {
     /// How long the end of the command waits for the ends of connections, which belong to the capture as well.
     private static let patience = DispatchTimeInterval.seconds(1)
 
-    private static let current = Mutex<Capture?>(nil)
-
     private struct State {
         var waiting = 0
         var hasEnded = false
@@ -24,13 +22,15 @@ final class Capture: Sendable {
     }
 
     private let path: String
+    private let console: Console
     private let descriptor: Int32
     private let queue = DispatchQueue(label: "khp.capture")
     private let connections = DispatchGroup()
     private let state = Mutex(State())
 
     /// Creates the file, or empties it.
-    init(path: String) throws(CommandFailure) {
+    init(path: String, console: Console) throws(CommandFailure) {
+        self.console = console
         self.path = path
         self.descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         guard self.descriptor >= 0 else {
@@ -40,7 +40,6 @@ final class Capture: Sendable {
         var status = stat()
         if fstat(self.descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG { fchmod(self.descriptor, 0o600) }
         self.write(NIOWritePCAPHandler.pcapFileHeader)
-        Self.current.withLock { $0 = self }
     }
 
     /// Makes the handler that records a connection about to begin.
@@ -50,15 +49,14 @@ final class Capture: Sendable {
         return NIOWritePCAPHandler(mode: .client) { self.write($0) }
     }
 
-    /// Writes what is left, at the end of the command; does nothing where there is no capture.
+    /// Writes what is left, at the end of the command.
     /// - Returns: whether all of it could be written.
     @discardableResult
-    static func finish() -> Bool {
-        guard let capture = current.withLock({ $0.take() }) else { return true }
-        _ = capture.connections.wait(timeout: .now() + patience)
-        return capture.queue.sync {
-            close(capture.descriptor)
-            return capture.state.withLock { state in
+    func finish() -> Bool {
+        _ = self.connections.wait(timeout: .now() + Self.patience)
+        return self.queue.sync {
+            close(self.descriptor)
+            return self.state.withLock { state in
                 state.hasEnded = true
                 return !state.hasFailed
             }
@@ -92,7 +90,7 @@ final class Capture: Sendable {
             return true
         }
         guard isFirst else { return }
-        Output.shared.line("khp: warning: the capture in `\(self.path)` ends here: \(reason)", to: .standardError)
+        self.console.report(.warning("the capture in `\(self.path)` ends here: \(reason)"))
     }
 
     /// - Returns: the number of the error, or 0.

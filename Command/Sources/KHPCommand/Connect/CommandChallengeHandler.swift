@@ -17,20 +17,21 @@ final class CommandChallengeHandler: ChallengeHandler {
         var typed: [String: Credentials] = [:]
         /// The challenges that a person did not answer, by round and place: a response may hold several.
         var declined: Set<String> = []
-        var hasWarned = false
     }
 
     private let user: String?
     private let password: String?
     private let token: String?
     private let netrc: Netrc?
-    private let mayAsk: Bool
+    private let console: Console
+    private let person: Person?
+    private let environment: [String: String]
     private let state = Mutex(State())
 
     /// - Parameters:
     ///   - login: what the URL holds, where `--user` is not given.
-    ///   - mayAsk: whether a person can be asked at the terminal.
-    init(options: CredentialOptions, login: Login? = nil, mayAsk: Bool) throws(CommandFailure) {
+    ///   - surroundings: where the environment is, and the person who may be asked.
+    init(options: CredentialOptions, login: Login? = nil, in surroundings: Surroundings) throws(CommandFailure) {
         let login =
             try options.user.map { text throws(CommandFailure) in try Login(argument: text, option: "--user") } ?? login
         user = login?.name
@@ -43,9 +44,11 @@ final class CommandChallengeHandler: ChallengeHandler {
             try Netrc(try FileArgument.text(path, option: "--netrc"), name: path)
         }
         for note in netrc?.notes ?? [] {
-            Output.shared.line("khp: note: \(TerminalText.escaped(note))", to: .standardError)
+            surroundings.console.report(.note("khp: note: \(TerminalText.escaped(note))"))
         }
-        self.mayAsk = mayAsk && PasswordPrompt.isPossible
+        self.console = surroundings.console
+        self.person = surroundings.person.canBeAsked ? surroundings.person : nil
+        self.environment = surroundings.environment
     }
 
     func respond(to request: ChallengeRequest) async -> Credentials? {
@@ -55,7 +58,6 @@ final class CommandChallengeHandler: ChallengeHandler {
             return await login(request)
         case let scheme where scheme == "bearer" || scheme == "token":
             guard let token, request.url.isSameOrigin(as: request.originalURL) else { return nil }
-            warnWithoutTLS(request, "token")
             return scheme == "bearer" ? .bearer(token) : .token(token)
         default:
             return nil
@@ -78,7 +80,6 @@ final class CommandChallengeHandler: ChallengeHandler {
             found = answer ?? refused
         }
         guard let found else { return nil }
-        if found != refused, request.scheme.lowercased() == "basic" { warnWithoutTLS(request, "password") }
         state.withLock { $0.sent[key] = found }
         return found
     }
@@ -96,7 +97,7 @@ final class CommandChallengeHandler: ChallengeHandler {
         if let user, request.url.isSameOrigin(as: request.originalURL) {
             let password =
                 password ?? netrc?.password(of: user, at: request.url.host)
-                ?? ProcessInfo.processInfo.environment["KHP_PASSWORD"]
+                ?? self.environment["KHP_PASSWORD"]
             return password.map { .login(user: user, password: $0) }
         }
         let entry = netrc?.entry(
@@ -108,33 +109,17 @@ final class CommandChallengeHandler: ChallengeHandler {
     }
 
     private func ask(_ request: ChallengeRequest, again: Bool) async -> Credentials? {
-        guard mayAsk else { return nil }
+        guard let person = self.person else { return nil }
         let realm = request.realm.map { " \"\(TerminalText.escaped($0))\"" } ?? ""
         let given = request.url.isSameOrigin(as: request.originalURL) ? user : nil
         let place = TerminalText.escaped(request.url.authority)
         return try? await NIOThreadPool.singleton.runIfActive { () -> Credentials? in
-            Output.shared.flush()
-            if again { Output.shared.line("The server refused that. Once more:", to: .standardError) }
-            Output.shared.flush()
-            guard let user = given ?? PasswordPrompt.ask("Name for \(place)\(realm): ", echo: true), !user.isEmpty,
-                let password = PasswordPrompt.ask("Password of \(user) for \(place)\(realm): ", echo: false)
+            if again { self.console.report(.note("The server refused that. Once more:")) }
+            self.console.flush()
+            guard let user = given ?? person.ask("Name for \(place)\(realm): ", echo: true), !user.isEmpty,
+                let password = person.ask("Password of \(user) for \(place)\(realm): ", echo: false)
             else { return nil }
             return .login(user: user, password: password)
-        }
-    }
-
-    /// D21: allowed, with one warning.
-    private func warnWithoutTLS(_ request: ChallengeRequest, _ secret: String) {
-        guard !request.url.isSecure else { return }
-        let isFirst = state.withLock { state in
-            defer { state.hasWarned = true }
-            return !state.hasWarned
-        }
-        if isFirst {
-            Output.shared.line(
-                "khp: warning: the \(secret) travels to \(request.url.authority) without TLS, readable on the way",
-                to: .standardError
-            )
         }
     }
 }

@@ -4,7 +4,7 @@ import KHPClient
 import KHPTesting
 
 /// `khp connect`: a WebSocket between the terminal, a pipe or a script, and a server.
-struct ConnectCommand: AsyncParsableCommand {
+struct ConnectCommand: SurroundedCommand {
     static let configuration = CommandConfiguration(
         commandName: "connect",
         abstract: "Send lines as messages and print the messages that come back.",
@@ -23,12 +23,7 @@ struct ConnectCommand: AsyncParsableCommand {
               khp connect --pcap trades.pcap --message hello wss://example.com/trades
               khp connect --save-ladder trades.svg --count 1 wss://example.com/trades
 
-            EXIT STATUS
-              0 closed cleanly       1 closed otherwise     2 usage
-              3 no connection, TLS   4 opening handshake    5 extended handshake
-              6 redirect refused     7 timeout              8 authentication
-              9 protocol violation  70 a fault of ours      74 output not writable
-              130, 143 interrupted or terminated, at once by a second signal
+            \(Ending.help(for: .connect))
             """
     )
 
@@ -43,7 +38,8 @@ struct ConnectCommand: AsyncParsableCommand {
     @OptionGroup(title: "TLS") var tls: TLSOptions
     @OptionGroup(title: "PROXY") var proxy: ProxyOptions
     @OptionGroup(title: "PLACE") var target: TargetOptions
-    @OptionGroup(title: "OUTPUT") var outputs: OutputOptions
+    @OptionGroup(title: "OUTPUT") var reporting: ReportingOptions
+    @OptionGroup(title: "FILES") var files: FileOptions
 
     @Option(help: ArgumentHelp("Largest message to take, in bytes.", valueName: "bytes"))
     var maxMessageSize = 1 << 20
@@ -53,57 +49,79 @@ struct ConnectCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard maxMessageSize > 0 else { throw ValidationError("`--max-message-size` needs a number from 1") }
-        if target.unixSocket != nil, outputs.pcap != nil {
+        if target.unixSocket != nil, files.pcap != nil {
             throw ValidationError("`--pcap` records TCP, which `--unix-socket` does not use")
         }
     }
 
-    func run() async throws {
-        let typed = try TypedURL(url)
+    func renderers(_ console: Console, _ environment: [String: String]) -> [any Renderer] {
+        self.reporting.renderers(console, environment)
+    }
+
+    func run(in surroundings: Surroundings) async throws {
+        let console = surroundings.console
+        let typed = try TypedURL(self.url)
         if typed.login != nil {
-            Output.shared.line(typed.note(isOverridden: credentials.user != nil), to: .standardError)
+            console.report(.note(typed.note(isOverridden: self.credentials.user != nil)))
         }
-        let given = messages.inOrder
+        let given = self.messages.inOrder
         let isInteractive =
-            given.isEmpty && isatty(0) == 1
-            && (Output.shared.isTerminal(.standardOutput) || Output.shared.isTerminal(.standardError))
+            given.isEmpty && isatty(0) == 1 && (console.terminals.output || console.terminals.errors)
         let source: OutgoingSource =
             given.isEmpty
             ? .lines(InputQueue(), isInteractive: isInteractive)
             : .list(OutgoingSource.Pending(try given.map { try $0.message() }))
-        let transcript = try outputs.saveTranscript.map { path throws(CommandFailure) in
-            try TranscriptWriter(path: path, head: self.transcriptHead(typed.url))
-        }
-        let ladder = try outputs.saveLadder.map { path throws(CommandFailure) in
-            try SavedLadder(path: path, title: "khp connect \(Redaction.redacted(typed.url))")
-        }
-        var configuration = try configuration(typed.login)
-        if let path = outputs.pcap {
-            let capture = try Capture(path: path)
-            configuration.makeTap = { capture.tap($0) }
-        }
-        var reporting = outputs.reporting
-        reporting.extensions = configuration.extensions.map(\.name)
-        let reporter = Reporter(options: reporting)
-        if reporter.isActive || transcript != nil || ladder != nil {
-            configuration.observe = { event, info in
-                reporter.observe(event, info)
-                transcript?.observe(event)
-                ladder?.observe(event)
-            }
-        }
         let session = ConnectSession(
             url: typed.url,
-            subprotocols: handshake.subprotocols,
-            client: WebSocketClient(configuration: configuration),
+            subprotocols: self.handshake.subprotocols,
+            client: WebSocketClient(configuration: try self.configuration(typed, surroundings)),
             source: source,
-            count: messages.count,
-            listens: messages.listen,
-            timeout: route.timeout.duration,
-            reconnects: route.reconnect,
-            printer: MessagePrinter(json: outputs.json, output: .shared, isInteractive: isInteractive)
+            count: self.messages.count,
+            listens: self.messages.listen,
+            timeout: self.route.timeout.duration,
+            reconnects: self.route.reconnect,
+            watcher: Watcher(console: console, json: self.reporting.json, isInteractive: isInteractive),
+            surroundings: surroundings
         )
         try await session.run()
+    }
+
+    /// Shows and records what was asked for.
+    private func observe(
+        _ configuration: inout WebSocketClient.Configuration,
+        _ url: String,
+        _ surroundings: Surroundings
+    ) throws {
+        let console = surroundings.console
+        let transcript = try self.files.saveTranscript.map { path throws(CommandFailure) in
+            try TranscriptWriter(path: path, head: self.transcriptHead(url))
+        }
+        let ladder = try self.files.saveLadder.map { path throws(CommandFailure) in
+            let title = "khp connect \(Redaction.redacted(url))"
+            return try SavedLadder(path: path, title: title, console: console)
+        }
+        if let ladder { surroundings.shutdown.register { _ in ladder.finish() } }
+        if let path = self.files.pcap {
+            let capture = try Capture(path: path, console: console)
+            surroundings.shutdown.register { _ in capture.finish() }
+            configuration.makeTap = { capture.tap($0) }
+        }
+        let shows = self.reporting.showsConnections
+        guard shows || transcript != nil || ladder != nil else { return }
+        let offered = configuration.extensions.map(\.name)
+        configuration.observe = { event, info in
+            if shows { console.report(.connection(event, info)) }
+            if case .open(let negotiation) = event { Self.remark(on: negotiation, offered, console) }
+            transcript?.observe(event)
+            ladder?.observe(event)
+        }
+    }
+
+    /// An extension that was asked for and not agreed on shall not go unnoticed.
+    private static func remark(on negotiation: HandshakeSummary, _ offered: [String], _ console: Console) {
+        let missing = offered.filter { name in !negotiation.extensions.contains { $0.name == name } }
+        guard !missing.isEmpty else { return }
+        console.report(.remark("asked for, not agreed on: " + missing.joined(separator: ", ")))
     }
 
     private func transcriptHead(_ url: String) -> TranscriptRecorder.Head {
@@ -120,40 +138,33 @@ struct ConnectCommand: AsyncParsableCommand {
         return head
     }
 
-    private func configuration(_ login: Login?) throws -> WebSocketClient.Configuration {
+    private func configuration(_ typed: TypedURL, _ surroundings: Surroundings) throws
+        -> WebSocketClient.Configuration
+    {
         var configuration = WebSocketClient.Configuration()
-        try handshake.apply(to: &configuration)
-        dialect.apply(to: &configuration)
-        route.apply(to: &configuration)
-        let isSecure = ["wss:", "https:"].contains { url.lowercased().hasPrefix($0) }
-        configuration.tls = try tls.configuration(isNeeded: isSecure)
-        try proxy.apply(to: &configuration)
-        try target.apply(to: &configuration)
-        configuration.limits.messages.messageBytes = maxMessageSize
-        configuration.keepAlive.pingInterval = pingInterval.duration > .zero ? pingInterval.duration : nil
+        configuration.logger = WarningLog.logger(surroundings.console)
+        try self.handshake.apply(to: &configuration, console: surroundings.console)
+        self.dialect.apply(to: &configuration)
+        self.route.apply(to: &configuration)
+        let isSecure = ["wss:", "https:"].contains { self.url.lowercased().hasPrefix($0) }
+        configuration.tls = try self.tls.configuration(isNeeded: isSecure)
+        try self.proxy.apply(to: &configuration, in: surroundings)
+        try self.target.apply(to: &configuration)
+        configuration.limits.messages.messageBytes = self.maxMessageSize
+        configuration.keepAlive.pingInterval =
+            self.pingInterval.duration > .zero ? self.pingInterval.duration : nil
         configuration.challengeHandler = try CommandChallengeHandler(
-            options: credentials,
-            login: login,
-            mayAsk: isatty(2) == 1 || isatty(1) == 1
+            options: self.credentials,
+            login: typed.login,
+            in: surroundings
         )
+        try self.observe(&configuration, typed.url, surroundings)
         return configuration
     }
 }
 
-/// What is shown, and how.
-struct OutputOptions: ParsableArguments {
-    @Flag(
-        name: [.customShort("v"), .customLong("verbose")],
-        help: "Show the steps of the connection on standard error."
-    )
-    var verbose = false
-
-    @Flag(help: "Show every head and frame of every layer as well.")
-    var trace = false
-
-    @Flag(help: "Write one JSON object per line to standard output.")
-    var json = false
-
+/// The files that a conversation is saved to.
+struct FileOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Save the conversation in the format of Specs/transcripts, credentials hidden.",
@@ -178,8 +189,4 @@ struct OutputOptions: ParsableArguments {
         )
     )
     var pcap: String?
-
-    var reporting: Reporter.Options {
-        Reporter.Options(json: json, verbose: verbose, trace: trace)
-    }
 }

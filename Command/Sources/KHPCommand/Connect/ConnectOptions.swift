@@ -119,14 +119,15 @@ struct HandshakeOptions: ParsableArguments {
         return self.extensions + (self.compress && !isNamed ? ["permessage-deflate"] : [])
     }
 
-    func apply(to configuration: inout WebSocketClient.Configuration) throws {
+    func apply(to configuration: inout WebSocketClient.Configuration, console: Console) throws {
         guard self.extensionsAt != .extended || self.extended != .off else {
             throw CommandFailure.usage("--extensions-at extended asks nowhere where --extended is off")
         }
         configuration.extensions = try ExtensionArgument.extensions(
             self.extensions,
             compress: self.compress,
-            role: .client
+            role: .client,
+            console: console
         )
         .map { self.extensionsAt?.placing($0) ?? $0 }
         for name in self.requiredExtensions where !configuration.extensions.contains(where: { $0.name == name }) {

@@ -16,42 +16,56 @@ struct ConnectSession: Sendable {
     let listens: Bool
     let timeout: Duration
     let reconnects: Bool
-    let printer: MessagePrinter
+    let watcher: Watcher
+    let surroundings: Surroundings
 
     /// Ends when the conversation is over.
     /// - Throws: ``CommandFailure`` unless it closed cleanly.
     func run() async throws {
+        let (console, shutdown) = (self.surroundings.console, self.surroundings.shutdown)
         let interruption = Interruption()
-        let signals = Signals { interruption.interrupt(.signal($0)) }
-        defer { withExtendedLifetime(signals) {} }
-        self.printer.output.onLoss { loss in
+        console.onLoss { loss in
             interruption.interrupt(.outputLost(loss))
             Task {
                 try await Task.sleep(for: Self.farewell)
-                Khp.leave(for: loss)
+                shutdown.leave(for: loss)
             }
         }
-        self.printer.output.watchReader()
-        let reception = Reception(count: self.count)
-        let prompt = Prompt()
-        let input = InputStart()
-        let policy = policy
+        console.watchReader()
         do {
-            try await interruption.cancelling {
-                try await self.client.withReconnection(to: self.url, subprotocols: self.subprotocols, policy: policy) {
-                    socket in
-                    self.printer.opened(socket.negotiated)
-                    if input.isDue() { self.startInput() }
-                    try await self.converse(over: socket, reception, prompt, policy, interruption)
+            let signals = shutdown.signals()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                defer { group.cancelAll() }
+                group.addTask {
+                    for await number in signals { interruption.interrupt(.signal(number)) }
                 }
+                try await self.connect(interruption)
             }
         } catch is Over {
             // As it was wanted.
         } catch {
-            if case .outputLost(let loss)? = interruption.cause { Khp.leave(for: loss) }
+            if case .outputLost(let loss)? = interruption.cause { shutdown.leave(for: loss) }
             throw self.failure(error, interruption)
         }
-        if case .outputLost(let loss)? = interruption.cause { Khp.leave(for: loss) }
+        if case .outputLost(let loss)? = interruption.cause { shutdown.leave(for: loss) }
+    }
+
+    private func connect(_ interruption: Interruption) async throws {
+        let reception = Reception(count: self.count)
+        let prompt = Prompt()
+        let input = InputStart()
+        try await interruption.cancelling {
+            guard self.reconnects else {
+                return try await self.client.withConnection(to: self.url, subprotocols: self.subprotocols) { socket in
+                    try await self.converse(over: socket, reception, prompt, nil, interruption, input)
+                }
+            }
+            let policy = self.policy
+            try await self.client.withReconnection(to: self.url, subprotocols: self.subprotocols, policy: policy) {
+                socket in
+                try await self.converse(over: socket, reception, prompt, policy, interruption, input)
+            }
+        }
     }
 
     /// Thrown where somebody wanted the end, so that no connection follows.
@@ -65,13 +79,13 @@ struct ConnectSession: Sendable {
         return failure
     }
 
-    /// The library's policy; without `--reconnect` one that never does.
+    /// The library's policy, which tells of each retry.
     private var policy: ReconnectPolicy {
         var policy = ReconnectPolicy()
-        policy.attempts = self.reconnects ? nil : 0
-        let printer = printer
+        policy.attempts = nil
+        let watcher = self.watcher
         policy.observe = { attempt in
-            printer.note(
+            watcher.note(
                 "khp: \(CommandFailure(attempt.cause).sentence) (connecting again in "
                     + "\(Ladder.fixed(attempt.delay.seconds, digits: 1)) s)"
             )
@@ -84,9 +98,12 @@ struct ConnectSession: Sendable {
         over socket: WebSocket,
         _ reception: Reception,
         _ prompt: Prompt,
-        _ policy: ReconnectPolicy,
-        _ interruption: Interruption
+        _ policy: ReconnectPolicy?,
+        _ interruption: Interruption,
+        _ input: InputStart
     ) async throws {
+        self.watcher.opened(socket.negotiated)
+        if input.isDue() { self.startInput() }
         let conversation = Conversation(
             socket: socket,
             source: self.source,
@@ -94,23 +111,28 @@ struct ConnectSession: Sendable {
             prompt: prompt,
             listens: self.listens,
             timeout: self.timeout,
-            printer: self.printer
+            console: self.surroundings.console
         )
         let close: @Sendable () -> Void = { Task { _ = try? await socket.close(code: .goingAway) } }
-        let info = try await interruption.doing(close) { try await conversation.run() }
-        self.printer.close(info)
+        let info = try await interruption.closing(close) { try await conversation.run() }
+        self.surroundings.console.report(.closed(info))
         // The end was seen, so the library connects again.
         let isOver = interruption.cause != nil || prompt.hasClosed
-        if self.reconnects, !isOver, policy.allows(info) { return }
+        if let policy, !isOver, policy.allows(info) { return }
         if let ending = ending(info, reception, prompt, interruption) { throw ending }
         if isOver { throw Over() }
-        self.printer.ended(info)
+        self.watcher.ended(info)
     }
 
     private func startInput() {
         guard case .lines(let queue, let isInteractive) = self.source else { return }
         if isInteractive {
-            StandardInput.editLines(into: queue, prompt: "> ", output: self.printer.output)
+            StandardInput.editLines(
+                into: queue,
+                prompt: "> ",
+                console: self.surroundings.console,
+                terminal: self.surroundings.terminal
+            )
         } else {
             StandardInput.readLines(into: queue)
         }
@@ -125,7 +147,7 @@ struct ConnectSession: Sendable {
     ) -> CommandFailure? {
         if let failure = CommandFailure(info) {
             guard prompt.hasClosed, failure.status != .protocolViolation else { return failure }
-            if !info.clean { self.printer.note("the server did not answer the close") }
+            if !info.clean { self.watcher.note("the server did not answer the close") }
             return nil
         }
         if interruption.cause != nil || prompt.hasClosed { return nil }

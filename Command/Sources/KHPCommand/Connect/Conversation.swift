@@ -52,7 +52,7 @@ struct Conversation: Sendable {
     /// True where it stays when everything has been sent.
     let listens: Bool
     let timeout: Duration
-    let printer: MessagePrinter
+    let console: Console
 
     private enum Step: Sendable {
         case received(Result<Void, any Error>)
@@ -86,7 +86,7 @@ struct Conversation: Sendable {
                 // All came in time, and how it closes says the rest.
                 case .tooLate where reception.missing == nil: break
                 case .tooLate:
-                    if let info = try? await socket.close() { printer.close(info) }
+                    if let info = try? await socket.close() { self.console.report(.closed(info)) }
                     throw CommandFailure(
                         .timeout,
                         code: "timeout",
@@ -116,7 +116,7 @@ struct Conversation: Sendable {
 
     private func receive() async throws {
         for try await message in socket.messages {
-            await printer.print(message)
+            await self.console.write(.message(message))
             if reception.add() {
                 try await socket.close()
                 return
@@ -166,20 +166,20 @@ struct Conversation: Sendable {
             try await socket.send(text)
         case .sendUnknown(let text):
             try await socket.send(text)
-            if prompt.takeHint() { printer.note(InteractiveCommand.unknownHint) }
+            if prompt.takeHint() { self.console.report(.note(InteractiveCommand.unknownHint)) }
         case .ping where socket.negotiated.dialect != .rfc6455:
-            printer.note("\(socket.negotiated.dialect) has no pings")
+            self.console.report(.note("\(socket.negotiated.dialect) has no pings"))
         case .ping(let text):
             let roundTrip = try await socket.ping(text.isEmpty ? nil : ByteBuffer(string: text))
-            printer.note("pong after \(Ladder.interval(roundTrip.seconds).dropFirst())")
+            self.console.report(.note("pong after \(Ladder.interval(roundTrip.seconds).dropFirst())"))
         case .close(let code, let reason):
             prompt.noteClose()
             try await socket.close(code: WebSocketCloseCode(rawValue: code), reason: reason)
             return false
         case .help:
-            printer.note(InteractiveCommand.summary)
+            self.console.report(.note(InteractiveCommand.summary))
         case .mistake(let text):
-            printer.note(text)
+            self.console.report(.note(text))
         }
         return true
     }

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// The effect of an interrupt at the moment: cancel a connect, close an open socket, or nothing yet.
+/// The way in which an interrupt ends the command, by its stage: cancel a connect, close an open socket, nothing yet.
 final class Interruption: Sendable {
     /// Why somebody or something wants the command to end.
     enum Cause: Sendable, Equatable {
@@ -10,9 +10,27 @@ final class Interruption: Sendable {
         case outputLost(OutputLoss)
     }
 
+    /// The stage of the command, with the way to end it.
+    enum Stage: Sendable {
+        /// Nothing to end yet, or no longer.
+        case idle
+        /// A connect is under way: it is cancelled.
+        case connecting(cancel: @Sendable () -> Void)
+        /// A socket is open: it is closed.
+        case open(close: @Sendable () -> Void)
+
+        fileprivate func end() {
+            switch self {
+            case .idle: break
+            case .connecting(let cancel): cancel()
+            case .open(let close): close()
+            }
+        }
+    }
+
     private struct State {
         var cause: Cause?
-        var action: (@Sendable () -> Void)?
+        var stage = Stage.idle
     }
 
     private let state = Mutex(State())
@@ -20,37 +38,43 @@ final class Interruption: Sendable {
     /// The first one; `nil` where there was none.
     var cause: Cause? { self.state.withLock { $0.cause } }
 
-    /// Sets what an interrupt does from now on; does it at once when there was one already.
-    func set(_ action: (@Sendable () -> Void)?) {
-        let isInterrupted = state.withLock { state in
-            state.action = action
-            return state.cause != nil
+    /// Enters a stage; ends it at once when there was an interrupt already.
+    /// - Returns: the stage before.
+    @discardableResult
+    func enter(_ stage: Stage) -> Stage {
+        let (before, isInterrupted) = self.state.withLock { state in
+            defer { state.stage = stage }
+            return (state.stage, state.cause != nil)
         }
-        if isInterrupted { action?() }
+        if isInterrupted { stage.end() }
+        return before
     }
 
-    /// Has an interrupt do something else while a body runs.
-    func doing<R>(_ action: @escaping @Sendable () -> Void, _ body: () async throws -> R) async rethrows -> R {
-        let before = self.state.withLock { $0.action }
-        set(action)
-        defer { self.state.withLock { $0.action = before } }
+    /// An interrupt closes this socket while the body runs, and afterwards does again what it did before.
+    func closing<R>(_ close: @escaping @Sendable () -> Void, _ body: () async throws -> R) async rethrows -> R {
+        let before = self.enter(.open(close: close))
+        defer { self.enter(before) }
         return try await body()
     }
 
     /// For the signals, and for an output that is lost.
     func interrupt(_ cause: Cause) {
-        let action = state.withLock { state in
+        let stage = self.state.withLock { state in
             state.cause = state.cause ?? cause
-            return state.action
+            return state.stage
         }
-        action?()
+        stage.end()
     }
 
-    /// Runs a body in a task that an interrupt cancels.
+    /// Runs a body in a task that an interrupt cancels, as the caller's own cancellation does.
     func cancelling<R: Sendable>(_ body: @escaping @Sendable () async throws -> R) async throws -> R {
         let task = Task { try await body() }
-        set { task.cancel() }
-        defer { set(nil) }
-        return try await task.value
+        self.enter(.connecting { task.cancel() })
+        defer { self.enter(.idle) }
+        return try await withTaskCancellationHandler {
+            try await task.value
+        } onCancel: {
+            task.cancel()
+        }
     }
 }

@@ -45,20 +45,20 @@ struct ProxyOptions: ParsableArguments {
     }
 
     /// Nothing of what is wrong is repeated: it may be a part of a password.
-    func apply(to configuration: inout WebSocketClient.Configuration) throws {
+    func apply(to configuration: inout WebSocketClient.Configuration, in surroundings: Surroundings) throws {
         if proxyInsecure { configuration.proxyTLS.certificateVerification = .none }
         if let proxyCacert {
             configuration.proxyTLS.trustRoots = .certificates(
                 try PEM.certificates(proxyCacert, option: "--proxy-cacert")
             )
-        } else if !proxyInsecure, let roots = EnvironmentRoots(ProcessInfo.processInfo.environment) {
+        } else if !proxyInsecure, let roots = EnvironmentRoots(surroundings.environment) {
             configuration.proxyTLS.trustRoots = try roots.roots(isNeeded: false)
         }
         if noProxy { return }
-        let login = try login()
+        let login = try self.login(in: surroundings)
         guard let proxy else {
             // A variable that is no proxy is told of when it is needed.
-            let environment = ProxySelection.environment(ProcessInfo.processInfo.environment)
+            let environment = ProxySelection.environment(surroundings.environment)
             configuration.proxy =
                 login.map { environment.authenticated(user: $0.user, password: $0.password) } ?? environment
             return
@@ -72,13 +72,14 @@ struct ProxyOptions: ParsableArguments {
         }
     }
 
-    private func login() throws(CommandFailure) -> (user: String, password: String)? {
+    /// A missing password is asked for before anything is connected to: a SOCKS proxy is told at once whether there is one.
+    private func login(in surroundings: Surroundings) throws(CommandFailure) -> (user: String, password: String)? {
         guard let proxyUser else { return nil }
         let typed = try Login(argument: proxyUser, option: "--proxy-user")
         let user = typed.name
         guard
-            let password = typed.password ?? ProcessInfo.processInfo.environment["KHP_PROXY_PASSWORD"]
-                ?? Self.askPassword(of: user)
+            let password = typed.password ?? surroundings.environment["KHP_PROXY_PASSWORD"]
+                ?? Self.ask(surroundings, user)
         else {
             throw .usage(
                 "`--proxy-user` names no password, KHP_PROXY_PASSWORD is not set, and there is no terminal to ask at"
@@ -90,12 +91,10 @@ struct ProxyOptions: ParsableArguments {
         return (user, password)
     }
 
-    /// Asked for before anything is connected to: a SOCKS proxy is told at once whether there is one.
-    private static func askPassword(of user: String) -> String? {
-        guard isatty(2) == 1 || isatty(1) == 1 else { return nil }
-        let signals = Signals { PasswordPrompt.leaveInterrupted(by: $0) }
-        defer { withExtendedLifetime(signals) {} }
-        return PasswordPrompt.ask("Password of \(TerminalText.escaped(user)) for the proxy: ", echo: false)
+    private static func ask(_ surroundings: Surroundings, _ user: String) -> String? {
+        guard surroundings.person.canBeAsked else { return nil }
+        surroundings.shutdown.trap()
+        return surroundings.person.ask("Password of \(TerminalText.escaped(user)) for the proxy: ", echo: false)
     }
 }
 

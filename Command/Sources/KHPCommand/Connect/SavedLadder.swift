@@ -6,9 +6,8 @@ import Synchronization
 ///
 /// A diagram is whole or nothing, so it is written however the command ends: by ``finish()``.
 final class SavedLadder: Sendable {
-    private static let current = Mutex<SavedLadder?>(nil)
-
     private let path: String
+    private let console: Console
     private let title: String
     private let isPage: Bool
     private let file: FileHandle
@@ -16,7 +15,8 @@ final class SavedLadder: Sendable {
 
     /// Creates the file, or empties it; readable by its owner alone, as it holds what was said.
     /// - Parameter title: what stands above the diagram, without secrets.
-    init(path: String, title: String) throws(CommandFailure) {
+    init(path: String, title: String, console: Console) throws(CommandFailure) {
+        self.console = console
         let name = path.lowercased()
         self.isPage = name.hasSuffix(".html") || name.hasSuffix(".htm")
         guard self.isPage || name.hasSuffix(".svg") else {
@@ -29,24 +29,17 @@ final class SavedLadder: Sendable {
         self.path = path
         self.title = title
         self.file = file
-        Self.current.withLock { $0 = self }
     }
 
     /// Takes an event; called on an event loop.
     func observe(_ event: ConnectionEvent) {
-        let now = Clock.elapsed.seconds
+        let now = self.console.elapsed.seconds
         self.diagram.withLock { $0.add(event, at: now) }
     }
 
-    /// Writes the file, at the end of the command; does nothing where none is to be written.
+    /// Writes the file, at the end of the command.
     /// - Returns: whether it could be written.
-    @discardableResult
-    static func finish() -> Bool {
-        guard let ladder = current.withLock({ $0.take() }) else { return true }
-        return ladder.write()
-    }
-
-    private func write() -> Bool {
+    func finish() -> Bool {
         let diagram = diagram.withLock { $0 }
         let text =
             self.isPage ? LadderDrawing.html(diagram, title: self.title) : LadderDrawing.svg(diagram, title: self.title)
@@ -56,7 +49,7 @@ final class SavedLadder: Sendable {
             return true
         } catch {
             let shown = TerminalText.escaped(self.path)
-            Output.shared.line("khp: the file `\(shown)` of --save-ladder cannot be written", to: .standardError)
+            self.console.report(.note("khp: the file `\(shown)` of --save-ladder cannot be written"))
             return false
         }
     }

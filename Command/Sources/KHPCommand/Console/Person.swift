@@ -1,55 +1,69 @@
 import Foundation
 import Synchronization
 
-/// Asks a person at the terminal, for a password without echo. Blocking: call it off the pools.
+/// The person at the terminal, who can be asked: for a password without echo. Blocking: call it off the pools.
 ///
 /// Speaks to `/dev/tty`, so that it works while standard input and output are files or pipes.
-enum PasswordPrompt {
+final class Person: Sendable {
+    private let path: String
+    private let isWatching: Bool
+    private let terminal: TerminalMode
+    private let shutdown: Shutdown
     /// The terminal that somebody is being asked at.
-    private static let asked = Mutex<Int32?>(nil)
+    private let asked = Mutex<Int32?>(nil)
 
-    /// `true` when there is a terminal to ask at.
-    static var isPossible: Bool {
-        let descriptor = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)
+    /// - Parameters:
+    ///   - isWatching: whether a terminal shows what is written.
+    ///   - path: the terminal.
+    init(isWatching: Bool, terminal: TerminalMode, shutdown: Shutdown, path: String = "/dev/tty") {
+        self.path = path
+        self.isWatching = isWatching
+        self.terminal = terminal
+        self.shutdown = shutdown
+    }
+
+    /// `true` when somebody watches and there is a terminal to ask at.
+    var canBeAsked: Bool {
+        guard self.isWatching else { return false }
+        let descriptor = self.openTerminal()
         guard descriptor >= 0 else { return false }
         close(descriptor)
         return true
     }
 
+    private func openTerminal() -> Int32 { open(self.path, O_RDWR | O_CLOEXEC | O_NOCTTY) }
+
     /// Asks, and returns the line that was typed; `nil` when there is no terminal or the input ended.
-    static func ask(_ question: String, echo: Bool) -> String? {
-        let descriptor = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)
+    func ask(_ question: String, echo: Bool) -> String? {
+        let descriptor = self.openTerminal()
         guard descriptor >= 0 else { return nil }
-        asked.withLock { $0 = descriptor }
+        self.asked.withLock { $0 = descriptor }
         defer {
-            asked.withLock { $0 = nil }
+            self.asked.withLock { $0 = nil }
             close(descriptor)
         }
-        guard !echo else {
-            say(question, descriptor)
-            return readLine(descriptor)
-        }
-        return TerminalMode.withoutEcho(descriptor) {
-            // Only now: what is typed at once would be shown, and thrown away with the change of mode.
-            say(question, descriptor)
-            defer { say("\n", descriptor) }
-            return readLine(descriptor)
+        return self.shutdown.interrupting({ self.interrupted() }) {
+            guard !echo else {
+                Self.say(question, descriptor)
+                return Self.readLine(descriptor)
+            }
+            return self.terminal.withoutEcho(descriptor) {
+                // Only now: what is typed at once would be shown, and thrown away with the change of mode.
+                Self.say(question, descriptor)
+                defer { Self.say("\n", descriptor) }
+                return Self.readLine(descriptor)
+            }
         }
     }
 
     /// Ends the line of a prompt that an interrupt has come to, and has what is typed shown again.
-    static func interrupted() {
-        let isAsking = asked.withLock { descriptor in
+    private func interrupted() {
+        let isAsking = self.asked.withLock { descriptor in
             guard let terminal = descriptor.take() else { return false }
-            say("\n", terminal)
+            Self.say("\n", terminal)
             return true
         }
-        if isAsking { TerminalMode.restore() }
-    }
-
-    /// For interrupts where there is nothing but the prompt: ends the command.
-    static func leaveInterrupted(by number: Int32) {
-        Khp.end(with: .interrupted(by: number))
+        if isAsking { self.terminal.restore() }
     }
 
     private static func say(_ text: String, _ descriptor: Int32) {

@@ -22,31 +22,25 @@ enum StandardInput {
         }
     }
 
-    /// Lines that a person edits at the terminal; the prompt is drawn through `output`.
-    static func editLines(into queue: InputQueue, prompt: String, output: Output) {
-        guard TerminalMode.enterKeyByKey(0) else { return readLines(into: queue) }
-        let screen: Int32 = output.isTerminal(.standardOutput) ? 1 : 2
+    /// Lines that a person edits at the terminal; the prompt is drawn through the console.
+    static func editLines(into queue: InputQueue, prompt: String, console: Console, terminal: TerminalMode) {
+        guard terminal.enterKeyByKey(0) else { return self.readLines(into: queue) }
         Thread.detachNewThread {
             var editor = LineEditor()
-            output.setPrompt(editor.rendered(prompt: prompt, columns: TerminalMode.columns(screen)))
-            reading: while let chunk = read(0) {
+            console.setPrompt(editor.rendered(prompt: prompt, columns: console.columns))
+            reading: while let chunk = self.read(0) {
                 for effect in editor.feed(chunk) {
                     switch effect {
                     case .redraw: break
                     case .line(let line):
-                        // The line that was sent stays on the screen.
-                        output.setPrompt(nil)
-                        output.line(
-                            prompt + TerminalText.escaped(line),
-                            to: screen == 1 ? .standardOutput : .standardError
-                        )
+                        console.keepTyped(prompt + TerminalText.escaped(line))
                         queue.put(.success(line))
                     case .end: break reading
                     }
                 }
-                output.setPrompt(editor.rendered(prompt: prompt, columns: TerminalMode.columns(screen)))
+                console.setPrompt(editor.rendered(prompt: prompt, columns: console.columns))
             }
-            output.setPrompt(nil)
+            console.setPrompt(nil)
             queue.end()
         }
     }

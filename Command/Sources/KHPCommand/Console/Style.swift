@@ -1,5 +1,3 @@
-import Foundation
-
 /// Colours, where they are wanted: on a terminal that knows them, and unless NO_COLOR is set.
 struct Style: Sendable {
     enum Colour: String, Sendable {
@@ -20,10 +18,10 @@ struct Style: Sendable {
         self.isEnabled = isEnabled
     }
 
-    /// The style for a file descriptor under an environment.
-    init(descriptor: Int32, environment: [String: String] = ProcessInfo.processInfo.environment) {
+    /// The style for a stream under an environment.
+    init(isTerminal: Bool, environment: [String: String]) {
         let refused = !(environment["NO_COLOR"] ?? "").isEmpty || environment["TERM"] == "dumb"
-        self.init(isEnabled: !refused && isatty(descriptor) == 1)
+        self.init(isEnabled: !refused && isTerminal)
     }
 
     func callAsFunction(_ text: String, _ colour: Colour) -> String {

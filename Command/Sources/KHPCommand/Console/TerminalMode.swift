@@ -2,7 +2,7 @@ import Foundation
 import Synchronization
 
 /// Changes of the terminal's mode, and the promise to undo them however the process ends.
-enum TerminalMode {
+final class TerminalMode: Sendable {
     private struct Saved {
         var descriptor: Int32
         var mode: termios
@@ -10,13 +10,13 @@ enum TerminalMode {
         var discards: Bool
     }
 
-    private static let saved = Mutex<Saved?>(nil)
+    private let saved = Mutex<Saved?>(nil)
 
     /// Turns off echo and line assembly, so that the line editor sees each key; Ctrl-C still interrupts. Returns false
     /// when the descriptor is no terminal.
-    static func enterKeyByKey(_ descriptor: Int32) -> Bool {
+    func enterKeyByKey(_ descriptor: Int32) -> Bool {
         // Keys that were typed ahead count.
-        change(descriptor, discards: false) { mode in
+        self.change(descriptor, discards: false) { mode in
             mode.c_lflag &= ~tcflag_t(ECHO | ICANON | IEXTEN)
             mode.c_iflag &= ~tcflag_t(IXON)
             withUnsafeMutableBytes(of: &mode.c_cc) { characters in
@@ -27,25 +27,25 @@ enum TerminalMode {
     }
 
     /// Runs the body while what is typed is not shown.
-    static func withoutEcho<R>(_ descriptor: Int32, _ body: () -> R) -> R {
-        let changed = change(descriptor, discards: true) { mode in
+    func withoutEcho<R>(_ descriptor: Int32, _ body: () -> R) -> R {
+        let changed = self.change(descriptor, discards: true) { mode in
             mode.c_lflag &= ~tcflag_t(ECHO)
         }
-        defer { if changed { restore() } }
+        defer { if changed { self.restore() } }
         return body()
     }
 
     /// Puts the terminal back as it was. Harmless when nothing was changed.
-    static func restore() {
-        saved.withLock { saved in
+    func restore() {
+        self.saved.withLock { saved in
             guard var undo = saved else { return }
             tcsetattr(undo.descriptor, undo.discards ? TCSAFLUSH : TCSADRAIN, &undo.mode)
             saved = nil
         }
     }
 
-    private static func change(_ descriptor: Int32, discards: Bool, _ edit: (inout termios) -> Void) -> Bool {
-        saved.withLock { saved in
+    private func change(_ descriptor: Int32, discards: Bool, _ edit: (inout termios) -> Void) -> Bool {
+        self.saved.withLock { saved in
             var mode = termios()
             guard isatty(descriptor) == 1, tcgetattr(descriptor, &mode) == 0 else { return false }
             if saved == nil { saved = Saved(descriptor: descriptor, mode: mode, discards: discards) }

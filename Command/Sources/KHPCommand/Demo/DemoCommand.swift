@@ -1,8 +1,7 @@
 import ArgumentParser
-import KHPClient
 
 /// `khp demo`: the whole stack on loopback, in one process, in a few seconds.
-struct DemoCommand: AsyncParsableCommand {
+struct DemoCommand: SurroundedCommand {
     static let configuration = CommandConfiguration(
         commandName: "demo",
         abstract: "Show the whole journey on loopback ports: redirect, challenge, extension, messages, close.",
@@ -13,39 +12,55 @@ struct DemoCommand: AsyncParsableCommand {
 
             EXAMPLE
               khp demo --trace
+
+            \(Ending.help(for: .demo))
             """
     )
 
     @Flag(help: "Show every head as well.")
     var trace = false
 
-    func run() async throws {
-        let journey = try DemoJourney(trace: self.trace)
+    func run(in surroundings: Surroundings) async throws {
+        let steps = DemoSteps(
+            trace: self.trace,
+            style: Style(isTerminal: surroundings.console.terminals.output, environment: surroundings.environment),
+            console: surroundings.console
+        )
         do {
-            let dialects = DemoDialects(trace: self.trace)
-            let passed = try await Self.withinTime { try await journey.run() + dialects.run() }
-            Output.shared.line("demo: all \(passed) steps passed")
+            try await Self.withinTime {
+                try await DemoJourney(steps: steps).run()
+                try await DemoDialects(steps: steps).run()
+            }
+            surroundings.console.report(.result("demo: all \(try steps.finish()) steps passed"))
+        } catch let failure as CommandFailure {
+            throw failure
         } catch {
-            throw CommandFailure(
-                .closedOtherwise,
-                code: "demo-failed",
-                "the demo failed: " + CommandFailure(any: error).sentence
-            )
+            let reason = (error as? DemoFailure)?.sentence ?? CommandFailure(any: error).sentence
+            throw CommandFailure(.closedOtherwise, code: "demo-failed", "the demo failed: \(reason)")
         }
     }
 
     /// Far more than it takes, so that a demo that hangs says so.
     private static let limit = Duration.seconds(20)
 
-    private static func withinTime(_ body: @escaping @Sendable () async throws -> Int) async throws -> Int {
-        let work = Task { try await body() }
-        let alarm = Task {
-            try await Task.sleep(for: limit)
-            Output.shared.line("khp: the demo failed: it took longer than \(limit)", to: .standardError)
-            Output.shared.flush()
-            work.cancel()
+    private static func withinTime(_ body: @escaping @Sendable () async throws -> Void) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            defer { group.cancelAll() }
+            group.addTask { try await body() }
+            group.addTask {
+                try await Task.sleep(for: Self.limit)
+                throw DemoFailure("it took longer than \(Self.limit)")
+            }
+            try await group.next()
         }
-        defer { alarm.cancel() }
-        return try await work.value
+    }
+}
+
+/// A step of the demo that did not pass.
+struct DemoFailure: Error {
+    var sentence: String
+
+    init(_ sentence: String) {
+        self.sentence = sentence
     }
 }

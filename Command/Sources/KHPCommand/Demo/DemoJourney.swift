@@ -11,20 +11,19 @@ struct DemoJourney: Sendable {
     private let certificate: SelfSignedCertificate
     private let steps: DemoSteps
 
-    init(trace: Bool) throws {
+    init(steps: DemoSteps) throws {
         do throws(SelfSignedCertificate.Failure) {
             certificate = try SelfSignedCertificate()
         } catch {
             throw CommandFailure(.fault, code: "internal", "libcrypto could not make a certificate")
         }
         servers = DemoServers(secure: try DemoServers.makeSecure(certificate))
-        steps = DemoSteps(trace: trace)
+        self.steps = steps
     }
 
-    /// - Returns: how many steps passed.
-    func run() async throws -> Int {
+    func run() async throws {
         let configuration = try configuration()
-        return try await servers.serving { url in
+        try await servers.serving { url in
             let client = WebSocketClient(configuration: configuration)
             let socket = try await client.connect(to: url, subprotocols: [DemoServers.subprotocol])
             try check(socket.negotiated)
@@ -37,9 +36,8 @@ struct DemoJourney: Sendable {
             let roundTrip = try await socket.ping()
             steps.passed(.app, .received, "pong after \(Ladder.interval(roundTrip.seconds).dropFirst())")
             let info = try await socket.close()
-            guard info.clean, info.code == .normalClosure else { throw failure(LadderStep.closing(info)) }
+            guard info.clean, info.code == .normalClosure else { throw DemoFailure(LadderStep.closing(info)) }
             steps.passed(.app, .sent, LadderStep.closing(info))
-            return steps.count
         }
     }
 
@@ -80,16 +78,14 @@ struct DemoJourney: Sendable {
         try await socket.send(message)
         steps.note(.app, .sent, "\(kind) \(message.size) bytes")
         let answer = try await messages.next()
-        guard answer == expected else { throw failure("the echo of the \(kind) message differs from what was sent") }
+        guard answer == expected else {
+            throw DemoFailure("the echo of the \(kind) message differs from what was sent")
+        }
         steps.passed(.app, .received, "\(kind) \(expected.size) bytes, the same")
     }
 
     private func expect(_ condition: Bool, _ what: String) throws {
-        guard condition else { throw failure("not so: \(what)") }
-    }
-
-    private func failure(_ sentence: String) -> CommandFailure {
-        CommandFailure(.closedOtherwise, code: "demo-failed", sentence)
+        guard condition else { throw DemoFailure("not so: \(what)") }
     }
 }
 
@@ -99,59 +95,5 @@ extension WebSocketMessage {
         case .text(let text): text.utf8.count
         case .binary(let bytes): bytes.readableBytes
         }
-    }
-}
-
-/// Prints the demo's steps and counts those that passed.
-final class DemoSteps: Sendable {
-    private struct State {
-        var ladder = Ladder(style: Style(descriptor: Output.Stream.standardOutput.rawValue))
-        var count = 0
-    }
-
-    private let state = Mutex(State())
-    private let trace: Bool
-
-    init(trace: Bool) {
-        self.trace = trace
-    }
-
-    var count: Int { state.withLock { $0.count } }
-
-    /// Takes what the client's observer tells; each step of the handshakes counts.
-    func observe(_ event: ConnectionEvent) {
-        switch event {
-        case .pong, .closed, .failed, .frameSent, .frameReceived: return
-        default: break
-        }
-        for step in LadderStep.steps(of: event, trace: false) {
-            print(step.layer, step.direction, step.text, detail: step.detail, counts: true)
-        }
-    }
-
-    /// A step that was checked.
-    func passed(_ layer: Ladder.Layer, _ direction: Ladder.Direction, _ text: String) {
-        print(layer, direction, text, detail: nil, counts: true)
-    }
-
-    /// A line that is half of a step.
-    func note(_ layer: Ladder.Layer, _ direction: Ladder.Direction, _ text: String) {
-        print(layer, direction, text, detail: nil, counts: false)
-    }
-
-    private func print(
-        _ layer: Ladder.Layer,
-        _ direction: Ladder.Direction,
-        _ text: String,
-        detail: String?,
-        counts: Bool
-    ) {
-        let lines = state.withLock { state in
-            if counts { state.count += 1 }
-            let line = state.ladder.step(layer, direction, text, at: Clock.elapsed.seconds)
-            guard trace, let detail else { return [line] }
-            return [line] + state.ladder.detail(detail)
-        }
-        for line in lines { Output.shared.line(line) }
     }
 }

@@ -4,7 +4,7 @@ import KHPProtocol
 import KHPServer
 
 /// `khp hash`: a line for `khp serve --users`.
-struct HashCommand: AsyncParsableCommand {
+struct HashCommand: SurroundedCommand {
     static let configuration = CommandConfiguration(
         commandName: "hash",
         abstract: "Make a line for `khp serve --users` from a name and a password.",
@@ -17,6 +17,8 @@ struct HashCommand: AsyncParsableCommand {
               khp serve --route /desk=echo --auth /desk=basic --users users
               khp hash --digest desk joe >> users
               khp hash --token robot >> users
+
+            \(Ending.help(for: .hash))
             """
     )
 
@@ -45,24 +47,25 @@ struct HashCommand: AsyncParsableCommand {
         _ = digest == nil ? try self.passwordAlgorithm().rawValue : try self.digestAlgorithm().rawValue
     }
 
-    func run() async throws {
+    func run(in surroundings: Surroundings) async throws {
         let isTerminal = isatty(0) == 1
-        let signals = Signals { PasswordPrompt.leaveInterrupted(by: $0) }
-        defer { withExtendedLifetime(signals) {} }
-        let user = name ?? (isTerminal ? PasswordPrompt.ask("Name: ", echo: true) : readLine(strippingNewline: true))
+        surroundings.shutdown.trap()
+        let person = surroundings.person
+        let user = name ?? (isTerminal ? person.ask("Name: ", echo: true) : readLine(strippingNewline: true))
         guard let user, !user.isEmpty else {
             throw CommandFailure.usage("there is no name; type `khp hash NAME`")
         }
         guard !user.contains(":"), user.isPrintable else {
             throw CommandFailure.usage("a name holds neither colons nor control characters")
         }
-        Output.shared.line(try self.line(of: user, isTerminal).text)
+        surroundings.console.report(.result(try self.line(of: user, isTerminal ? person : nil).text))
     }
 
-    private func line(of user: String, _ isTerminal: Bool) throws -> UsersFile.Line {
+    /// - Parameter person: whoever can be asked; without one, standard input holds the password.
+    private func line(of user: String, _ person: Person?) throws -> UsersFile.Line {
         do {
             if self.token { return try UsersFile.Line.token(user: user) }
-            let password = try self.askPassword(isTerminal)
+            let password = try self.askPassword(person)
             guard !password.isEmpty else { throw CommandFailure.usage("the password is empty") }
             guard let realm = self.digest else {
                 return try .password(password, user: user, algorithm: self.passwordAlgorithm())
@@ -93,15 +96,15 @@ struct HashCommand: AsyncParsableCommand {
         return known
     }
 
-    private func askPassword(_ isTerminal: Bool) throws -> String {
-        guard isTerminal else {
+    private func askPassword(_ person: Person?) throws -> String {
+        guard let person else {
             guard let line = readLine(strippingNewline: true) else {
                 throw CommandFailure.usage("there is no password on standard input and no terminal to ask at")
             }
             return line
         }
-        guard let first = PasswordPrompt.ask("Password: ", echo: false),
-            let second = PasswordPrompt.ask("Once more: ", echo: false)
+        guard let first = person.ask("Password: ", echo: false),
+            let second = person.ask("Once more: ", echo: false)
         else { throw CommandFailure.usage("no password was typed") }
         guard first == second else { throw CommandFailure.usage("the two passwords differ; run `khp hash` again") }
         return first

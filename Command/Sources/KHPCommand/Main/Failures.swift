@@ -8,7 +8,7 @@ extension CommandFailure {
     /// - Parameter offered: whether x-kaazing-handshake was asked for, and could be left out.
     init(_ error: WebSocketError, offered: Bool = false) {
         self.init(
-            Self.status(of: error),
+            Ending(error),
             code: error.code.description,
             Self.sentence(error, offered),
             url: error.url?.redacted,
@@ -41,57 +41,15 @@ extension CommandFailure {
         if info.clean, isNormal { return nil }
         // The hixie dialects may just end.
         if info.code == nil, info.error == nil { return nil }
-        if let error = info.error, !info.clean || Self.status(ofOpen: error) != .closedOtherwise {
+        if let error = info.error, !info.clean || Ending(ofOpen: error) != .closedOtherwise {
             self.init(error)
-            status = Self.status(ofOpen: error)
+            status = Ending(ofOpen: error)
             if status == .closedOtherwise {
                 sentence = "the connection was lost: " + Self.plain(error.message)
             }
             return
         }
         self.init(.closedOtherwise, code: "closed", "the connection was " + LadderStep.closing(info))
-    }
-
-    /// Once a socket was open, a lost connection is a close; nothing counts as a failed connect any more.
-    private static func status(ofOpen error: WebSocketError) -> CommandStatus {
-        let status = status(of: error)
-        return status == .protocolViolation || status == .timeout ? status : .closedOtherwise
-    }
-
-    static func status(of error: WebSocketError) -> CommandStatus {
-        switch error.code {
-        case .invalidArgument, .invalidURL: .usage
-        // 3 only before the first byte of a response: a stream that is reset later ends the handshake that it was in.
-        case .connectFailed where error.phase == .extended, .tlsFailed where error.phase == .extended: .extendedFailed
-        case .connectFailed, .tlsFailed, .proxyRefused, .proxyInvalid: .connectFailed
-        case .timeout: .timeout
-        case .openingRefused where error.response?.status == 401: .authenticationFailed
-        case .openingRefused, .openingInvalid: .openingFailed
-        case .extendedRefused where error.response?.status == 401: .authenticationFailed
-        case .extensionRequired: error.phase == .opening ? .openingFailed : .extendedFailed
-        case .extendedRequired, .extendedRefused, .extendedInvalid, .redirectMethod: .extendedFailed
-        case .redirectRefused, .tooManyRedirects, .redirectLoop: .redirectRefused
-        case .authenticationFailed: .authenticationFailed
-        // D16: a 407 in a handshake is one of its failures; a proxy's own comes before the handshakes.
-        case .proxyAuthenticationRequired where error.phase == .extended: .extendedFailed
-        case .proxyAuthenticationRequired where error.phase == .opening: .openingFailed
-        case .proxyAuthenticationRequired: .authenticationFailed
-        case .cancelled: .interrupted
-        case .closedDuringHandshake where error.phase == nil: .openingFailed
-        case .closedDuringHandshake, .protocolViolation, .messageTooBig, .limitExceeded: violation(error.phase)
-        default: .closedOtherwise
-        }
-    }
-
-    /// A violation, a limit or an end of stream counts for the stage in which it happened (D16).
-    private static func violation(_ phase: WebSocketError.Phase?) -> CommandStatus {
-        switch phase {
-        case .connect, .tls: .connectFailed
-        case .opening: .openingFailed
-        case .extended: .extendedFailed
-        case .open, .closing: .protocolViolation
-        case nil: .protocolViolation
-        }
     }
 
     /// The failure, the server's words about it, and the advice, in one sentence.

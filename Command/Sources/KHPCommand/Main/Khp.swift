@@ -1,11 +1,12 @@
+// The command's root: from the words that were typed to the command that runs, in its surroundings.
+
 import ArgumentParser
 import Foundation
-import Synchronization
 
 /// The command: `khp demo`, `khp connect`, `khp serve`, `khp hash`.
 ///
 /// Standard output carries payloads or JSON; everything else goes to standard error. Mistakes in what was typed end
-/// with 2, the others as ``CommandStatus`` says.
+/// with 2, the others as ``Ending`` says.
 struct Khp: AsyncParsableCommand {
     static let version = "0.1.0"
 
@@ -24,24 +25,38 @@ struct Khp: AsyncParsableCommand {
         subcommands: [DemoCommand.self, ConnectCommand.self, ServeCommand.self, HashCommand.self]
     )
 
-    static func main() async {
-        // A reader that goes away shows as an error of `write`, which is handled there.
-        signal(SIGPIPE, SIG_IGN)
-        StandardDescriptors.fill()
-        _ = Clock.start
-        Output.shared.onLoss { loss in
-            Thread.detachNewThread { leave(for: loss) }
+    /// Runs what was typed.
+    /// - Returns: the failure that the command ends with; `nil` where it ends well.
+    static func run(_ typed: [String], in surroundings: Surroundings) async -> CommandFailure? {
+        let console = surroundings.console
+        let parsed: any ParsableCommand
+        do {
+            parsed = try self.parseAsRoot(self.arguments(typed))
+        } catch {
+            // The mistake may be in the option itself: the word alone says that somebody reads JSON.
+            if typed.contains("--json") {
+                console.use(ReportingOptions.renderers(json: true, console, surroundings.environment), whenFull: .wait)
+            }
+            return self.failure(ofParsing: error, console)
         }
         do {
-            var command = try parseAsRoot(arguments(Array(CommandLine.arguments.dropFirst())))
-            if var command = command as? any AsyncParsableCommand {
+            if let command = parsed as? any SurroundedCommand {
+                console.use(
+                    command.renderers(console, surroundings.environment),
+                    whenFull: command.whenFull
+                )
+                try await command.run(in: surroundings)
+            } else if var command = parsed as? any AsyncParsableCommand {
                 try await command.run()
             } else {
+                var command = parsed
                 try command.run()
             }
-            leave(0)
+            return nil
+        } catch let error as CommandFailure {
+            return error
         } catch {
-            leave(report(error))
+            return self.failure(ofParsing: error, console)
         }
     }
 
@@ -52,95 +67,21 @@ struct Khp: AsyncParsableCommand {
         return isConnect ? ["connect"] + typed : typed
     }
 
-    /// Says what went wrong, and returns the exit status.
-    private static func report(_ error: any Error) -> Int32 {
-        if let failure = error as? CommandFailure {
-            report(failure)
-            return failure.status.rawValue
+    /// Help and version are results, and no failure. ArgumentParser says 64 and prints the usage for a mistake; the contract
+    /// is 2 and one sentence.
+    private static func failure(ofParsing error: any Error, _ console: Console) -> CommandFailure? {
+        if let failure = error as? CommandFailure { return failure }
+        guard self.exitCode(for: error) != .success else {
+            console.report(.result(self.fullMessage(for: error)))
+            return nil
         }
-        if let exit = error as? ExitCode { return exit.rawValue }
-        let message = fullMessage(for: error)
-        guard exitCode(for: error) != .success else {
-            Output.shared.line(message)
-            return 0
-        }
-        // ArgumentParser says 64 and prints the usage; the contract is 2 and one sentence.
-        report(.usage(Self.message(for: error).asSentence))
-        return CommandStatus.usage.rawValue
+        return .usage(self.message(for: error).asSentence)
     }
-
-    /// The sentence on standard error and, with `--json`, the event on standard output.
-    private static func report(_ failure: CommandFailure) {
-        let isJSON = CommandLine.arguments.contains("--json")
-        if isJSON { Output.shared.line(Events.error(failure).line) }
-        Output.shared.line("khp: \(failure.sentence)", to: .standardError)
-        guard !isJSON, let entity = failure.entity else { return }
-        for line in entity.lines(forTerminal: Output.shared.isTerminal(.standardError)) {
-            Output.shared.line(line, to: .standardError)
-        }
-    }
-
-    // MARK: Leaving
-
-    private static let isLeaving = Atomic<Bool>(false)
-
-    /// Ends the command from wherever it is.
-    static func end(with failure: CommandFailure) -> Never {
-        claimEnd()
-        report(failure)
-        finish(failure.status.rawValue)
-    }
-
-    /// Ends it because of a standard output that takes nothing any more.
-    static func leave(for loss: OutputLoss) -> Never {
-        guard let failure = loss.failure else { leave(0) }
-        end(with: failure)
-    }
-
-    private static func leave(_ status: Int32) -> Never {
-        claimEnd()
-        // The lines that are still queued may fail as well; a server's output is for whoever wants it.
-        if status == 0, !Output.shared.isDropping, let failure = Output.shared.loss?.failure {
-            report(failure)
-            finish(failure.status.rawValue)
-        }
-        finish(status)
-    }
-
-    /// One thread ends the process; another one that wants to waits for that.
-    private static func claimEnd() {
-        guard isLeaving.exchange(true, ordering: .sequentiallyConsistent) else { return }
-        while true { sleep(60) }
-    }
-
-    private static func finish(_ status: Int32) -> Never {
-        Output.shared.setPrompt(nil)
-        // A file that was asked for is an output as well.
-        let areWritten = [Capture.finish(), SavedLadder.finish()].allSatisfy { $0 }
-        Output.shared.finish()
-        TerminalMode.restore()
-        Foundation.exit(status == 0 && !areWritten ? CommandStatus.output.rawValue : status)
-    }
-
-    /// Ends the process whatever it is doing, an output that blocks included.
-    static func leaveAtOnce(_ status: Int32) -> Never {
-        TerminalMode.restore()
-        Capture.finish()
-        SavedLadder.finish()
-        _exit(status)
-    }
-}
-
-/// Time since the command started, for `"t"` and the ladder.
-enum Clock {
-    static let start = ContinuousClock.now
-
-    static var elapsed: Duration { ContinuousClock.now - start }
 }
 
 extension String {
     /// On one line, for `khp: …`.
     var asSentence: String {
-        split { $0.isNewline }.map { $0.trimmingSpaces() }.joined(separator: "; ")
+        self.split { $0.isNewline }.map { $0.trimmingSpaces() }.joined(separator: "; ")
     }
 }

@@ -1,7 +1,36 @@
+// From a process to a command: makes the surroundings, and ends the process with the command's ending.
+
+import Foundation
+
 /// The whole command, from what was typed to the exit status.
 public enum Program {
     /// Runs the command with the arguments of this process, and ends the process.
     public static func main() async {
-        await Khp.main()
+        // A reader that goes away shows as an error of `write`, which is handled there.
+        signal(SIGPIPE, SIG_IGN)
+        StandardDescriptors.fill()
+        let start = ContinuousClock.now
+        let console = Console { ContinuousClock.now - start }
+        let shutdown = Shutdown(console: console)
+        let terminal = TerminalMode()
+        shutdown.register { _ in
+            terminal.restore()
+            return true
+        }
+        console.onLoss { loss in
+            Thread.detachNewThread { shutdown.leave(for: loss) }
+        }
+        let surroundings = Surroundings(
+            console: console,
+            shutdown: shutdown,
+            terminal: terminal,
+            person: Person(
+                isWatching: console.terminals.output || console.terminals.errors,
+                terminal: terminal,
+                shutdown: shutdown
+            ),
+            environment: ProcessInfo.processInfo.environment
+        )
+        shutdown.leave(await Khp.run(Array(CommandLine.arguments.dropFirst()), in: surroundings))
     }
 }

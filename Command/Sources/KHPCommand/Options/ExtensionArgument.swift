@@ -7,10 +7,11 @@ enum ExtensionArgument {
     static func extensions(
         _ texts: [String],
         compress: Bool,
-        role: Role
+        role: Role,
+        console: Console
     ) throws(CommandFailure) -> [any WebSocketExtension] {
         var extensions: [any WebSocketExtension] = []
-        for text in texts { extensions.append(try parse(text, role: role)) }
+        for text in texts { extensions.append(try parse(text, role: role, console)) }
         // Whoever names its parameters has asked for it already.
         if compress, !extensions.contains(where: { $0.name == "permessage-deflate" }) {
             extensions.append(PerMessageDeflate())
@@ -18,7 +19,9 @@ enum ExtensionArgument {
         return extensions
     }
 
-    private static func parse(_ text: String, role: Role) throws(CommandFailure) -> any WebSocketExtension {
+    private static func parse(_ text: String, role: Role, _ console: Console) throws(CommandFailure)
+        -> any WebSocketExtension
+    {
         guard let offer = try? ExtensionOffer(text) else {
             throw .usage(
                 "--extension: cannot parse `\(TerminalText.escaped(text))`; expected NAME or 'NAME; PARAM=VALUE'"
@@ -29,7 +32,11 @@ enum ExtensionArgument {
             throw .usage("--extension 'x-kaazing-idle-timeout; timeout=MILLISECONDS' says what the server promises")
         }
         do throws(WebSocketError) {
-            if let known = try BuiltInExtensions.make(offer, role: role, revalidate: { reportRevalidation($0) }) {
+            if let known = try BuiltInExtensions.make(
+                offer,
+                role: role,
+                revalidate: { Self.reportRevalidation($0, console) }
+            ) {
                 return known
             }
         } catch {
@@ -39,9 +46,9 @@ enum ExtensionArgument {
     }
 
     /// Reports a request of x-kaazing-http-revalidate: the person who runs khp decides about it.
-    private static func reportRevalidation(_ request: KaazingHTTPRevalidate.Request) {
+    private static func reportRevalidation(_ request: KaazingHTTPRevalidate.Request, _ console: Console) {
         let scheme = request.socket.isSecure ? "https" : "http"
         let url = TerminalText.escaped(Redaction.redacted("\(scheme)://\(request.socket.authority)\(request.path)"))
-        Output.shared.line("khp: the server asks to re-validate the session at \(url)", to: .standardError)
+        console.report(.note("khp: the server asks to re-validate the session at \(url)"))
     }
 }

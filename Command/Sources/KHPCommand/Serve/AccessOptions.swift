@@ -100,7 +100,7 @@ struct AccessOptions: ParsableArguments {
         }
     }
 
-    func authentication(for routes: [Route]) throws -> [String: ServerAuthentication] {
+    func authentication(for routes: [Route], console: Console) throws -> [String: ServerAuthentication] {
         let asked = try self.paths.map { try AuthenticatedPath.parse($0).get() }
         guard let first = asked.first else {
             let lonely = [
@@ -116,7 +116,7 @@ struct AccessOptions: ParsableArguments {
         guard let users else {
             throw CommandFailure.usage("--auth for \(first.path) needs --users FILE; `khp hash NAME` makes its lines")
         }
-        let file = try self.read(users, for: asked)
+        let file = try self.read(users, for: asked, console)
         let nonces = try nonces()
         var result: [String: ServerAuthentication] = [:]
         for path in Set(asked.map(\.path)) {
@@ -137,7 +137,7 @@ struct AccessOptions: ParsableArguments {
         return result
     }
 
-    private func read(_ users: String, for asked: [AuthenticatedPath]) throws -> UsersFile {
+    private func read(_ users: String, for asked: [AuthenticatedPath], _ console: Console) throws -> UsersFile {
         let text = try FileArgument.text(users, option: "--users")
         // Where nobody asks for tokens, a line that could be one is a password that was not hashed.
         let allowsTokens = asked.contains { $0.scheme == .token || $0.scheme == .bearer }
@@ -149,9 +149,9 @@ struct AccessOptions: ParsableArguments {
                 throw CommandFailure(any: error)
             }
             let warning =
-                "khp: warning: `name:token` lines of \(users) are passed over, as no --auth asks for bearer or token; if "
+                "`name:token` lines of \(users) are passed over, as no --auth asks for bearer or token; if "
                 + "one holds a password, `khp hash` hides it"
-            Output.shared.line(warning, to: .standardError)
+            console.report(.warning(warning))
             return all
         }
     }

@@ -6,7 +6,7 @@ import NIOPosix
 import ServiceLifecycle
 
 /// `khp serve`: a server to develop against.
-struct ServeCommand: AsyncParsableCommand {
+struct ServeCommand: SurroundedCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve",
         abstract: "A server to develop against; serves /echo unless told otherwise.",
@@ -28,6 +28,8 @@ struct ServeCommand: AsyncParsableCommand {
               status:CODE[:BODY]   answers with that status; 101, 201, 204, 205 then echo
               choices:URL,URL      answers 300 with these alternatives
               tcp:HOST:PORT        relays to a byte stream, in binary messages
+
+            \(Ending.help(for: .serve))
             """
     )
 
@@ -40,17 +42,7 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Serve Prometheus metrics at this path of the same port.", valueName: "path"))
     var metrics: String?
 
-    @Flag(
-        name: [.customShort("v"), .customLong("verbose")],
-        help: "Show the steps of each connection on standard error."
-    )
-    var verbose = false
-
-    @Flag(help: "Show every head and frame of every layer as well.")
-    var trace = false
-
-    @Flag(help: "Write one JSON object per line to standard output.")
-    var json = false
+    @OptionGroup(title: "OUTPUT") var reporting: ReportingOptions
 
     func validate() throws {
         if self.listen.host.isEmpty { throw ValidationError("`--host` needs a name or an address") }
@@ -59,74 +51,71 @@ struct ServeCommand: AsyncParsableCommand {
         }
     }
 
-    func run() async throws {
-        Output.shared.dropWhenFull()
-        // Whoever stops reading its events does not stop the server.
-        Output.shared.onLoss(nil)
+    /// Whoever stops reading its events does not stop the server.
+    var whenFull: Console.WhenFull { .drop }
+
+    func renderers(_ console: Console, _ environment: [String: String]) -> [any Renderer] {
+        self.reporting.renderers(console, environment)
+    }
+
+    func run(in surroundings: Surroundings) async throws {
+        let console = surroundings.console
+        console.onLoss(nil)
         let routes = try self.endpoints.routes()
-        let authentication = try self.access.authentication(for: routes)
+        let authentication = try self.access.authentication(for: routes, console: console)
         let built = self.dialects.apply(
-            to: try self.endpoints.build(routes, authentication: authentication, extended: self.endpoints.extended)
+            to: try self.endpoints.build(routes, authentication: authentication, console: console)
         )
-        let configuration = try configuration(paths: Set(routes.map(\.path)))
+        let configuration = try self.configuration(paths: Set(routes.map(\.path)), console)
         let group: any EventLoopGroup =
             self.bounds.threads.map { MultiThreadedEventLoopGroup(numberOfThreads: $0) }
             ?? MultiThreadedEventLoopGroup.singleton
         let server = WebSocketServer(configuration: configuration, eventLoopGroup: group) { built }
         let services = ServiceGroup(
-            configuration: .init(services: [.init(service: server)], logger: Quiet.logger)
+            configuration: .init(services: [.init(service: server)], logger: WarningLog.logger(console))
         )
-        let signals = Signals { _ in Task { await services.triggerGracefulShutdown() } }
-        defer { withExtendedLifetime(signals) {} }
+        let signals = surroundings.shutdown.signals()
         do {
             try await withThrowingTaskGroup(of: Void.self) { tasks in
+                defer { tasks.cancelAll() }
                 tasks.addTask { try await services.run() }
+                tasks.addTask {
+                    for await _ in signals { await services.triggerGracefulShutdown() }
+                }
                 let address = try await server.boundAddress()
-                self.announce(address, secure: configuration.tls != nil)
-                try await tasks.waitForAll()
+                console.report(
+                    .listening(
+                        host: self.listen.host,
+                        port: address.port ?? self.listen.port,
+                        isSecure: configuration.tls != nil
+                    )
+                )
+                // The signals go on until the server has ended.
+                try await tasks.next()
             }
         } catch {
             throw self.failure(error)
         }
     }
 
-    private func configuration(paths: Set<String>) throws -> WebSocketServer.Configuration {
+    private func configuration(paths: Set<String>, _ console: Console) throws -> WebSocketServer.Configuration {
         var configuration = WebSocketServer.Configuration(address: .hostname(self.listen.host, port: self.listen.port))
         configuration.tls = try self.listen.tls()
         self.bounds.apply(to: &configuration)
         try self.access.apply(to: &configuration)
-        let reporter = Reporter(
-            options: Reporter.Options(
-                json: self.json,
-                verbose: self.verbose,
-                trace: self.trace,
-                namesConnections: true,
-                reportsMessages: true
-            )
-        )
+        configuration.logger = WarningLog.logger(console)
+        let shows = self.reporting.showsConnections
         let counters = metrics.map { _ in Metrics() }
         if let metrics, let counters {
             configuration.httpHandler = Metrics.handler(path: metrics, endpoints: paths, counters)
         }
-        if reporter.isActive || counters != nil {
+        if shows || counters != nil {
             configuration.observe = { event, info in
                 counters?.observe(event)
-                reporter.observe(event, info)
+                if shows { console.report(.connection(event, info)) }
             }
         }
         return configuration
-    }
-
-    private func announce(_ address: SocketAddress, secure: Bool) {
-        let port = address.port ?? self.listen.port
-        let host = self.listen.host.contains(":") ? "[\(self.listen.host)]" : self.listen.host
-        Output.shared.line("listening on \(secure ? "wss" : "ws")://\(host):\(port)", to: .standardError)
-        guard self.json else { return }
-        var object = Events.object("listening")
-        object.set("host", self.listen.host)
-        object.set("port", port)
-        object.set("tls", .boolean(secure))
-        Output.shared.line(object.line)
     }
 
     private func failure(_ error: any Error) -> CommandFailure {

@@ -1,6 +1,5 @@
 public import ArgumentParser
 public import KHPServer
-import Logging
 import NIOCore
 import NIOSSL
 
@@ -10,13 +9,6 @@ extension ServerExtendedHandshake: @retroactive ExpressibleByArgument {}
 enum OnOff: String, ExpressibleByArgument, CaseIterable {
     case on
     case off
-}
-
-/// A logger that says nothing: what there is to say, the command says itself.
-enum Quiet {
-    static var logger: Logger {
-        Logger(label: "khp") { _ in SwiftLogNoOpLogHandler() }
-    }
 }
 
 /// Where to listen.
@@ -143,24 +135,29 @@ struct EndpointOptions: ParsableArguments {
     func build(
         _ routes: [Route],
         authentication: [String: ServerAuthentication],
-        extended: ServerExtendedHandshake
+        console: Console
     ) throws -> [Endpoint] {
         let origins = self.origin.isEmpty ? OriginPolicy.any : try OriginPolicy.allowing(self.origin)
-        guard extended != .off || self.extensionsAt != .extended && self.compressAt != .extended else {
+        guard self.extended != .off || self.extensionsAt != .extended && self.compressAt != .extended else {
             throw CommandFailure.usage("--extensions-at extended grants nothing where --extended is off")
         }
-        let extensions = try ExtensionArgument.extensions(extensions, compress: self.compress, role: .server)
-            .map { item in
-                let place = item.name == "permessage-deflate" ? self.compressAt ?? self.extensionsAt : self.extensionsAt
-                return place?.placing(item) ?? item
-            }
+        let extensions = try ExtensionArgument.extensions(
+            extensions,
+            compress: self.compress,
+            role: .server,
+            console: console
+        )
+        .map { item in
+            let place = item.name == "permessage-deflate" ? self.compressAt ?? self.extensionsAt : self.extensionsAt
+            return place?.placing(item) ?? item
+        }
         return routes.map { route in
             var endpoint = route.endpoint()
             endpoint.options.subprotocols = self.subprotocols
             endpoint.options.extensions = extensions
             endpoint.options.authentication = authentication[route.path]
             endpoint.options.origins = origins
-            endpoint.options.extendedHandshake = extended
+            endpoint.options.extendedHandshake = self.extended
             endpoint.options.kaazingLegacy = self.kaazingLegacy == .on
             return endpoint
         }

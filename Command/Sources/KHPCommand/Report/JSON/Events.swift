@@ -5,7 +5,7 @@ import NIOCore
 /// The JSON events of the contract: names and keys are fixed, fields that do not apply are absent.
 enum Events {
     /// An object with its name and its time; with its connection, where there are several.
-    static func object(_ event: String, connection: UInt64? = nil, at time: Duration = Clock.elapsed) -> JSONObject {
+    static func object(_ event: String, connection: UInt64? = nil, at time: Duration = .zero) -> JSONObject {
         var object = JSONObject()
         object.set("event", event)
         object.set("t", time.jsonSeconds)
@@ -14,8 +14,8 @@ enum Events {
     }
 
     /// How the command ended, when it did not end well.
-    static func error(_ failure: CommandFailure) -> JSONObject {
-        var object = object("error")
+    static func error(_ failure: CommandFailure, at time: Duration = .zero) -> JSONObject {
+        var object = Self.object("error", at: time)
         object.set("code", failure.code)
         object.set("message", failure.sentence)
         object.set("url", failure.url)
@@ -53,7 +53,7 @@ enum Events {
         return object
     }
 
-    static func message(_ message: WebSocketMessage, connection: UInt64? = nil, at time: Duration = Clock.elapsed)
+    static func message(_ message: WebSocketMessage, connection: UInt64? = nil, at time: Duration = .zero)
         -> JSONObject
     {
         var object = object("message", connection: connection, at: time)
@@ -70,7 +70,7 @@ enum Events {
         return object
     }
 
-    static func close(_ info: CloseInfo, connection: UInt64? = nil, at time: Duration = Clock.elapsed) -> JSONObject {
+    static func close(_ info: CloseInfo, connection: UInt64? = nil, at time: Duration = .zero) -> JSONObject {
         var object = object("close", connection: connection, at: time)
         // RFC 6455 section 7.1.5: the code of a close that nobody answered is not the one that we sent.
         let isUnanswered = !info.clean && info.initiator == .local && info.error?.code == .closed

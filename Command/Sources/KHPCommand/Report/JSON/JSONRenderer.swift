@@ -1,0 +1,50 @@
+// `--json`: one object per line on standard output, as the contract has it.
+
+import KHPProtocol
+
+struct JSONRenderer: Renderer {
+    func lines(for report: Report, at time: Duration) -> [Line] {
+        guard let object = self.object(for: report, at: time) else { return [] }
+        return [Line(object.line, to: .standardOutput)]
+    }
+
+    private func object(for report: Report, at time: Duration) -> JSONObject? {
+        switch report {
+        case .connection(let event, let info):
+            // A server's connections share the output, so each object names its own.
+            return info.role == .server
+                ? self.served(event, info.id, at: time) : self.connecting(event, at: time)
+        case .message(let message): return Events.message(message, at: time)
+        case .closed(let info): return Events.close(info, at: time)
+        case .listening(let host, let port, let isSecure):
+            var object = Events.object("listening", at: time)
+            object.set("host", host)
+            object.set("port", port)
+            object.set("tls", .boolean(isSecure))
+            return object
+        case .failure(let failure): return Events.error(failure, at: time)
+        case .dropped(let count, from: .standardOutput):
+            var object = Events.object("dropped", at: time)
+            object.set("count", count)
+            return object
+        case .dropped, .result, .remark, .note, .warning: return nil
+        }
+    }
+
+    /// A server's messages are reported from its frames.
+    private func served(_ event: ConnectionEvent, _ id: UInt64, at time: Duration) -> JSONObject? {
+        if case .frameReceived(let frame) = event {
+            return frame.isMessage ? Events.message(frame.message, connection: id, at: time) : nil
+        }
+        return Events.object(for: event, connection: id, at: time)
+    }
+
+    /// The end of a client's connection stands behind its messages, which may not be printed yet; its failure is the
+    /// command's own, and reported with the exit status.
+    private func connecting(_ event: ConnectionEvent, at time: Duration) -> JSONObject? {
+        switch event {
+        case .frameReceived, .closed, .failed: nil
+        default: Events.object(for: event, connection: nil, at: time)
+        }
+    }
+}
