@@ -11,7 +11,7 @@ extension ConnectLoop {
     mutating func dial(_ plan: ClientPlan, to addresses: [SocketAddress]) async throws -> Hop {
         let tls = try plan.url.isSecure ? self.tls(for: plan.url) : nil
         let (stream, steps) = AsyncStream.makeStream(of: ClientSession.Step.self)
-        _ = try self.handler(for: plan, steps: steps)
+        var maker = try self.handler(for: plan, steps: steps)
         let winner: AddressRace.Winner
         do {
             winner = try await self.race(addresses, within: TimeAmount(self.configuration.timeouts.connect))
@@ -19,10 +19,10 @@ extension ConnectLoop {
             throw self.unreachable(lost.reason, plan.url, "The server at \(lost.address.peerName)")
         }
         self.info.peer = winner.address.peerName
+        maker.info = self.info
         do {
-            let maker = try self.handler(for: plan, steps: steps)
-            let handler = try await winner.dialled.take(tls: tls, tap: self.configuration.makeTap) { channel in
-                try maker.make(on: channel)
+            let handler = try await winner.dialled.take(tls: tls, tap: self.configuration.makeTap) { [maker] channel in
+                maker.make(on: channel)
             }
             return Hop(handler, on: winner.dialled.channel, steps: stream, permit: winner.permit)
         } catch {
@@ -44,7 +44,8 @@ extension ConnectLoop {
         }
         do {
             let (stream, steps) = AsyncStream.makeStream(of: ClientSession.Step.self)
-            let (handler, channel) = try await self.tunnel(plan, through: proxy, at: addresses, &permit, steps)
+            let maker = try self.handler(for: plan, steps: steps)
+            let (handler, channel) = try await self.tunnel(plan.url, through: proxy, at: addresses, &permit, maker)
             return Hop(handler, on: channel, steps: stream, permit: permit)
         } catch {
             permit.giveBack()
@@ -63,15 +64,14 @@ extension ConnectLoop {
     }
 
     private mutating func tunnel(
-        _ plan: ClientPlan,
+        _ url: WebSocketURL,
         through proxy: Proxy,
         at addresses: [SocketAddress],
         _ permit: inout ConnectPermit,
-        _ steps: AsyncStream<ClientSession.Step>.Continuation
+        _ maker: HopHandler
     ) async throws -> (NIOLoopBound<ConnectionHandler>, any Channel) {
         var limit = min(self.deadline, .now() + TimeAmount(self.configuration.timeouts.connect))
         let proxyTLS = proxy.kind == .https ? try self.tls(self.configuration.proxyTLS, proxy.host, .proxy) : nil
-        _ = try self.handler(for: plan, steps: steps)
         var authorization = self.authorization(for: proxy)
         var addresses = addresses
         /// The address at which the proxy was reached, and is to be reached again.
@@ -81,7 +81,7 @@ extension ConnectLoop {
         while true {
             let tunnel = try Tunnel(
                 through: proxy,
-                to: plan.url,
+                to: url,
                 authorization: authorization,
                 limits: self.configuration.limits.ofConnection
             )
@@ -90,7 +90,7 @@ extension ConnectLoop {
                 let candidates = known.map { [$0] } ?? addresses
                 winner = try await self.race(candidates, takesPlaces: false, within: limit - .now())
             } catch let lost as AddressRace.Lost {
-                throw failure ?? self.unreachable(lost.reason, proxy, plan.url)
+                throw failure ?? self.unreachable(lost.reason, proxy, url)
             }
             self.info.peer = winner.address.peerName
             let channel = winner.dialled.channel
@@ -103,7 +103,7 @@ extension ConnectLoop {
                         deadline: limit,
                         tap: self.configuration.makeTap
                     )
-                    return try await self.follow(connection, plan, proxy, limit: &limit, &permit, steps)
+                    return try await self.follow(connection, url, proxy, limit: &limit, &permit, maker)
                 } onCancel: {
                     channel.close(promise: nil)
                 }
@@ -123,7 +123,7 @@ extension ConnectLoop {
             } catch {
                 channel.close(promise: nil)
                 if error is WebSocketError || error is CancellationError { throw error }
-                throw self.unreachable(error, proxy, plan.url)
+                throw self.unreachable(error, proxy, url)
             }
         }
     }
@@ -131,11 +131,11 @@ extension ConnectLoop {
     /// From the connected proxy to the handler in its place, or to where a fresh connection is needed.
     private mutating func follow(
         _ connection: ProxyConnection,
-        _ plan: ClientPlan,
+        _ url: WebSocketURL,
         _ proxy: Proxy,
         limit: inout NIODeadline,
         _ permit: inout ConnectPermit,
-        _ steps: AsyncStream<ClientSession.Step>.Continuation
+        _ maker: HopHandler
     ) async throws -> Tunnelled {
         for await step in connection.steps {
             switch step {
@@ -155,12 +155,13 @@ extension ConnectLoop {
                 throw error
             case .established(let head):
                 if let head { try self.attempt.accepted(head, of: proxy) }
-                let tls = try plan.url.isSecure ? self.tls(for: plan.url) : nil
-                // Made now: where somebody was asked meanwhile, the deadline has moved and the count of challenges too.
-                var plan = plan
-                plan.challenges = self.attempt.authenticator.count
-                let maker = try self.handler(for: plan, steps: steps)
-                return .open(try await connection.enter(tls: tls) { try maker.make(on: $0) })
+                let tls = try url.isSecure ? self.tls(for: url) : nil
+                // Where somebody was asked meanwhile, the deadline has moved, and the count of challenges too.
+                var maker = maker
+                maker.deadline = self.deadline
+                maker.client.challenges = self.attempt.authenticator.count
+                maker.info = self.info
+                return .open(try await connection.enter(tls: tls) { [maker] in maker.make(on: $0) })
             }
         }
         try Task.checkCancellation()

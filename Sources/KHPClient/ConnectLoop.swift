@@ -281,9 +281,9 @@ struct ConnectLoop {
         settings.isObserved = configuration.observe != nil
         let connection = ConnectionConfiguration(settings)
         var generator = SystemRandomNumberGenerator()
-        let handler = HopHandler(
-            plan: plan.withKeys(using: &generator),
-            key: AcceptKey.makeKey(using: &generator),
+        let key = AcceptKey.makeKey(using: &generator)
+        return HopHandler(
+            client: try PreparedClient(plan.withKeys(using: &generator), key: key),
             configuration: connection,
             deadline: self.deadline,
             info: self.info,
@@ -292,14 +292,6 @@ struct ConnectLoop {
             observer: configuration.observe,
             makeMessageHandler: self.makeMessageHandler
         )
-        _ = try Connection(
-            client: handler.plan,
-            configuration: connection,
-            key: handler.key,
-            deadline: nil,
-            now: .now()
-        )
-        return handler
     }
 
     /// Fresh randomness: for Digest, and for keys.

@@ -5,24 +5,22 @@ import KHPWebSocket
 import NIOCore
 
 struct HopHandler: Sendable {
-    let plan: ClientPlan
-    /// The key of the opening request.
-    let key: String
+    var client: PreparedClient
     let configuration: ConnectionConfiguration
     /// The end of the whole connect.
-    let deadline: NIODeadline
-    let info: ConnectionInfo
+    var deadline: NIODeadline
+    var info: ConnectionInfo
     let steps: AsyncStream<ClientSession.Step>.Continuation
     let cookies: ConnectCookies
     let observer: (@Sendable (ConnectionEvent, ConnectionInfo) -> Void)?
     /// Makes the taker of the messages on the event loop; `nil` where the socket's owner takes them.
     let makeMessageHandler: (@Sendable () -> any MessageHandler)?
 
-    func make(on channel: any Channel) throws -> ConnectionHandler {
-        let connection = try Connection(
-            client: self.plan,
+    func make(on channel: any Channel) -> ConnectionHandler {
+        let usesTLS = self.client.plan.url.isSecure
+        let connection = Connection(
+            self.client,
             configuration: self.configuration,
-            key: self.key,
             deadline: self.deadline,
             now: .now()
         )
@@ -30,7 +28,7 @@ struct HopHandler: Sendable {
             steps: self.steps,
             channel: channel,
             info: self.info,
-            usesTLS: self.plan.url.isSecure,
+            usesTLS: usesTLS,
             cookies: self.cookies,
             observer: self.observer,
             makeMessageHandler: self.makeMessageHandler
@@ -39,7 +37,7 @@ struct HopHandler: Sendable {
             connection: connection,
             delegate: session,
             eventLoop: channel.eventLoop,
-            usesTLS: self.plan.url.isSecure
+            usesTLS: usesTLS
         )
     }
 }

@@ -119,35 +119,36 @@ final class ClientHandshakes {
     }
 
     func opening(key: String, limits: Limits) throws(WebSocketError) -> OpeningClient {
-        var opening = OpeningClientPlan(
-            url: self.plan.openingURL,
-            key: key,
-            subprotocols: Subprotocols.offered(
-                self.plan.subprotocols,
-                extendedHandshake: self.plan.extendedHandshake != .off
-            ),
-            extensions: try OfferedExtensions(
-                self.plan.extensions.speakable(over: FrameCodec.Abilities(self.plan.dialect))
-            ),
-            origin: self.plan.origin,
-            extraFields: self.plan.headers,
-            // What the caller wrote goes before what was stored.
-            cookies: self.plan.headers[.cookie] == nil ? self.plan.cookies : nil,
-            authorization: self.plan.authorization?.value,
-            version: self.plan.version
-        )
-        opening.dialect = self.plan.dialect
-        opening.keys = self.plan.keys
-        return try OpeningClient(opening, limits: limits)
+        OpeningClient(try self.plan.opening(key: key), limits: limits)
     }
 }
 
 extension Connection {
     /// A client's connection for one hop.
+    /// - Parameter deadline: when the whole connect has to be complete.
+    package init(
+        _ prepared: PreparedClient,
+        configuration: ConnectionConfiguration,
+        masks: any MaskSource = SystemMasks(),
+        deadline: NIODeadline?,
+        now: NIODeadline
+    ) {
+        self.init(role: .client, configuration: configuration, masks: masks, now: now)
+        let plan = prepared.plan
+        if plan.extendedHandshake != .off { self.legacy = KaazingLegacy(query: plan.openingURL.query) }
+        // Where the opening negotiates no extensions, the extended handshake can.
+        if plan.dialect != .rfc6455 { self.link.speak(plan.dialect, configuration: configuration) }
+        let client = ClientHandshakes(plan: plan)
+        client.opening = OpeningClient(prepared.opening, limits: configuration.limits)
+        self.client = client
+        self.totalDeadline = deadline
+    }
+
+    /// A client's connection for one hop, of a plan that is checked now.
     /// - Parameters:
     ///   - key: the Sec-WebSocket-Key; sixteen random bytes in base64. Not used in dialects without one.
     ///   - deadline: when the whole connect has to be complete.
-    /// - Throws: `invalidArgument` for what a caller may have put wrong in the plan.
+    /// - Throws: `invalidArgument` for an error of the caller's in the plan.
     package init(
         client plan: ClientPlan,
         configuration: ConnectionConfiguration,
@@ -156,32 +157,8 @@ extension Connection {
         deadline: NIODeadline?,
         now: NIODeadline
     ) throws(WebSocketError) {
-        self.init(role: .client, configuration: configuration, masks: masks, now: now)
-        if plan.extendedHandshake != .off { self.legacy = KaazingLegacy(query: plan.openingURL.query) }
-        // Where the opening negotiates no extensions, the extended handshake can.
-        if plan.dialect != .rfc6455 { self.link.speak(plan.dialect, configuration: configuration) }
-        for name in plan.requiredExtensions where !plan.extensions.contains(where: { $0.name == name }) {
-            throw WebSocketError(
-                .invalidArgument,
-                "The extension \(quoted(name)) is required, but not among those to ask for."
-            )
-        }
-        let client = ClientHandshakes(plan: plan)
-        if !plan.extensions.isEmpty { client.plan.extensions = plan.extensions.map { $0.forConnection(.client) } }
-        client.opening = try client.opening(key: key, limits: configuration.limits)
-        // R-U2: what is sent later only is checked now as well.
-        let extended = ExtendedClientPlan(
-            url: plan.url,
-            method: plan.method,
-            // Where nothing is said inside, the names are those of the dialect (D42).
-            subprotocols: plan.extendedHandshake == .off ? [] : plan.subprotocols,
-            extraFields: plan.extendedHeaders,
-            authorization: plan.extendedAuthorization?.value,
-            acceptValue: ""
-        )
-        try extended.validate()
-        self.client = client
-        self.totalDeadline = deadline
+        let prepared = try PreparedClient(plan, key: key)
+        self.init(prepared, configuration: configuration, masks: masks, deadline: deadline, now: now)
     }
 
     mutating func startClientOpening() {
@@ -303,7 +280,6 @@ extension Connection {
                 self.client?.openingChallenge = response
                 self.client?.challengedAt = now
                 self.totalDeadline = nil
-                self.openingDeadline = now + self.configuration.waits.challenge
                 self.actions.append(.challenge(response, .opening))
             } else {
                 self.refuse(response, now: now)
@@ -420,8 +396,6 @@ extension Connection {
                 "The TLS handshake was not complete within \(self.configuration.timeouts.connect.words).",
                 now: now
             )
-        case .client where self.client?.challengedAt != nil:
-            self.timedOut("No credentials were given in time.", now: now)
         case .client:
             self.timedOut(
                 "The server did not answer the opening handshake within \(self.configuration.timeouts.opening.words).",

@@ -38,7 +38,6 @@ package final class ConnectionConfiguration: Sendable {
         var limits = settings.limits
         limits.extendedTimeout = self.waits.extended
         limits.challengeReplayTimeout = self.waits.replay
-        limits.challengeHandlerTimeout = self.waits.challenge
         limits.processingTimeout = self.waits.processing
         self.limits = limits
         self.timeouts = settings.timeouts

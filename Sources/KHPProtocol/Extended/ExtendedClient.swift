@@ -11,7 +11,7 @@
 //                 202 → waiting, longer                  table says             has come
 //                 401 → challenged                       else fail timeout,
 //                 others → finished, as the table says   1008
-//   challenged    fail extendedInvalid, 1011 (KHP-E3)    fail timeout, 1008     error closedDuringHandshake
+//   challenged    fail extendedInvalid, 1011 (KHP-E3)    none is set            error closedDuringHandshake
 //   settling      balancer message → finished,           fail timeout, 1008     error closedDuringHandshake
 //                 complete; or as it says
 //   finished      left alone                             nothing                error closedDuringHandshake
@@ -337,7 +337,8 @@ package struct ExtendedClient {
             return self.finish(.challengeAfresh(HandshakeResponse(head: head, body: entity)))
         case .challenge:
             self.state = .challenged
-            self.answerDeadline = now + self.limits.challengeHandlerTimeout
+            // No clock runs while the shell looks for an answer: it keeps that time itself (threat E12).
+            self.answerDeadline = nil
             return .challenge(HandshakeResponse(head: head, body: entity))
         case .redirect:
             return self.finish(.redirect(HandshakeResponse(head: head, body: entity)))
@@ -429,7 +430,6 @@ package struct ExtendedClient {
         }
         let what =
             switch state {
-            case .challenged: "No credentials were given in time."
             case .balancing, .settling: "The server did not send the balancer message of Kaazing's gateways in time."
             default:
                 self.reader.head.map { "The content of the server's \($0.status) did not come in time." }

@@ -73,11 +73,16 @@ package struct OpeningClient {
     private var isOrdinary: Bool
     private var switching: HixieResponse.Reader
 
-    /// - Throws: `invalidArgument` for what cannot be written (threat A7).
+    /// - Throws: `invalidArgument` for a plan that cannot be written (threat A7).
     package init(_ plan: OpeningClientPlan, limits: Limits = Limits()) throws(WebSocketError) {
+        self.init(try PreparedOpening(plan), limits: limits)
+    }
+
+    init(_ prepared: PreparedOpening, limits: Limits) {
+        let plan = prepared.plan
         self.plan = plan
         self.limits = limits
-        requestHead = try plan.makeHead()
+        self.requestHead = prepared.head
         let hasAcceptKey = plan.dialect.opening == .acceptKey
         self.acceptValue = hasAcceptKey ? AcceptKey.accept(for: plan.key) : ""
         self.isOrdinary = hasAcceptKey

@@ -103,3 +103,15 @@ package struct OpeningClientPlan: Sendable {
         return RequestHead(method: "GET", target: self.url.resource, minorVersion: 1, fields: fields)
     }
 }
+
+/// A plan that has been checked, with its request.
+struct PreparedOpening: Sendable {
+    let plan: OpeningClientPlan
+    let head: RequestHead
+
+    /// - Throws: `invalidArgument` for a plan that cannot be written (threat A7).
+    init(_ plan: OpeningClientPlan) throws(WebSocketError) {
+        self.head = try plan.makeHead()
+        self.plan = plan
+    }
+}

@@ -40,9 +40,6 @@ package struct Limits: Sendable, Hashable {
     /// How long a server waits for the replay after it sent a challenge. A person may have to type.
     package var challengeReplayTimeout: TimeAmount = .seconds(60)
 
-    /// How long a client's challenge handler may take: twice as long as servers wait, so that the server decides.
-    package var challengeHandlerTimeout: TimeAmount = .seconds(120)
-
     /// How long a client waits altogether after the first 202 for the final response.
     package var processingTimeout: TimeAmount = .seconds(30)
 

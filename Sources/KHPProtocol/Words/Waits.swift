@@ -9,7 +9,6 @@ struct Waits: Sendable {
     let opening: TimeAmount
     let extended: TimeAmount
     let processing: TimeAmount
-    let challenge: TimeAmount
     let replay: TimeAmount
     let message: TimeAmount?
     let stalledWrite: TimeAmount
@@ -24,7 +23,6 @@ struct Waits: Sendable {
         self.opening = Self.wait(timeouts.opening)
         self.extended = Self.wait(timeouts.extended)
         self.processing = Self.wait(timeouts.wait)
-        self.challenge = Self.wait(timeouts.challenge)
         self.replay = Self.wait(timeouts.replay)
         self.message = timeouts.message.map { Self.wait($0) }
         self.stalledWrite = Self.wait(timeouts.stalledWrite)

@@ -311,10 +311,8 @@ import Testing
     @Test func challengedWaitsForCredentials() throws {
         var client = try Self.started()
         _ = client.receive(Sample.response(401), now: .at(5))
-        #expect(client.deadline == .at(125))
-        var late = client
-        #expect(ClientStep(late.deadlineReached(now: .at(124))) == .none)
-        #expect(ClientStep(late.deadlineReached(now: .at(125))) == .fail(.timeout, close: 1008))
+        // No clock runs here: the time of whoever is asked is ChallengeDialogue's.
+        #expect(client.deadline == nil)
         var early = client
         #expect(ClientStep(early.receive(Sample.switching(), now: .at(6))) == .fail(.extendedInvalid, close: 1011))
         #expect(client.authorize("Basic x", now: .at(50)).text.hasSuffix("\r\nAuthorization: Basic x\r\n\r\n"))

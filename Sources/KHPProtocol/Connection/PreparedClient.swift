@@ -1,0 +1,63 @@
+// A client's plan for one hop that has been checked: whatever a caller may have put wrong was thrown when this was made, so
+// that a connection can be made of it later, on its event loop, without anything that could fail.
+
+import HTTPTypes
+
+package struct PreparedClient: Sendable {
+    /// The plan, with extensions of this connection's own.
+    package private(set) var plan: ClientPlan
+    let opening: PreparedOpening
+
+    /// How many challenges the connect has answered so far, those of proxies among them.
+    package var challenges: Int {
+        get { self.plan.challenges }
+        set { self.plan.challenges = newValue }
+    }
+
+    /// - Parameter key: the Sec-WebSocket-Key; sixteen random bytes in base64. Not used in dialects without one.
+    /// - Throws: `invalidArgument`.
+    package init(_ plan: ClientPlan, key: String) throws(WebSocketError) {
+        for name in plan.requiredExtensions where !plan.extensions.contains(where: { $0.name == name }) {
+            throw WebSocketError(
+                .invalidArgument,
+                "The extension \(quoted(name)) is required, but not among those to ask for."
+            )
+        }
+        var plan = plan
+        if !plan.extensions.isEmpty { plan.extensions = plan.extensions.map { $0.forConnection(.client) } }
+        self.plan = plan
+        self.opening = try plan.opening(key: key)
+        // R-U2: the parts that are sent later only are checked now as well.
+        let extended = ExtendedClientPlan(
+            url: plan.url,
+            method: plan.method,
+            // Where nothing is said inside, the names are those of the dialect (D42).
+            subprotocols: plan.extendedHandshake == .off ? [] : plan.subprotocols,
+            extraFields: plan.extendedHeaders,
+            authorization: plan.extendedAuthorization?.value,
+            acceptValue: ""
+        )
+        try extended.validate()
+    }
+}
+
+extension ClientPlan {
+    /// The opening request of this plan, checked.
+    func opening(key: String) throws(WebSocketError) -> PreparedOpening {
+        var opening = OpeningClientPlan(
+            url: self.openingURL,
+            key: key,
+            subprotocols: Subprotocols.offered(self.subprotocols, extendedHandshake: self.extendedHandshake != .off),
+            extensions: try OfferedExtensions(self.extensions.speakable(over: FrameCodec.Abilities(self.dialect))),
+            origin: self.origin,
+            extraFields: self.headers,
+            // The caller's own field goes before the stored cookies.
+            cookies: self.headers[.cookie] == nil ? self.cookies : nil,
+            authorization: self.authorization?.value,
+            version: self.version
+        )
+        opening.dialect = self.dialect
+        opening.keys = self.keys
+        return try PreparedOpening(opening)
+    }
+}
