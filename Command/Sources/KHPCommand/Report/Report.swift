@@ -51,10 +51,10 @@ struct Line: Sendable, Equatable {
 
 extension FrameInfo {
     /// True for data of the application, as opposed to a control frame.
-    var isMessage: Bool { self.kind == "text" || self.kind == "binary" }
+    var isMessage: Bool { self.kind == .text || self.kind == .binary }
 
     /// The message in it.
     var message: WebSocketMessage {
-        self.kind == "text" ? .text(String(buffer: self.payload)) : .binary(self.payload)
+        self.kind == .text ? .text(String(buffer: self.payload)) : .binary(self.payload)
     }
 }
