@@ -18,8 +18,8 @@ extension Connection {
         if !stack.isEmpty { self.extensions = stack }
     }
 
-    /// Client: what both handshakes agreed on is known. The socket opens, unless an extension is missing that the caller
-    /// cannot do without (RFC 6455 section 7.4.1).
+    /// Client: what both handshakes agreed on is known. The socket opens, unless an extension is missing that the
+    /// caller cannot do without (RFC 6455 section 7.4.1).
     mutating func openIfComplete(_ negotiation: HandshakeSummary, now: NIODeadline) {
         guard let plan = self.client?.plan else { return }
         let missing = plan.requiredExtensions.subtracting(negotiation.extensions.map(\.name))
@@ -39,7 +39,7 @@ extension Connection {
         )
     }
 
-    /// What the opening negotiated is in force from its 101 on. Messages of the extended handshake are not the
+    /// Extensions of the opening are in force from its 101 on. Messages of the extended handshake are not the
     /// application's and pass no extension on their way out; but a peer whose WebSocket compresses all that it sends
     /// compresses these as well.
     mutating func installForHandshake(
@@ -51,7 +51,7 @@ extension Connection {
         self.link.codec.allowedReservedBits = self.extensions?.reservedBits ?? 0
     }
 
-    /// Whether the application gets chunks. Transforms of whole messages need the whole message.
+    /// `true` when the application gets chunks. Transforms of whole messages need the whole message.
     var streamsMessages: Bool {
         self.configuration.delivery == .chunks && self.extensions?.needsWholeMessages != true
     }
@@ -96,7 +96,7 @@ extension Connection {
 
     // MARK: Receiving
 
-    /// What is left of what frame transforms make of a piece.
+    /// The pending output of the frame transforms.
     mutating func nextFromExtensions(now: NIODeadline) -> ConnectionAction? {
         while self.phase.takesMessages, !self.link.codec.isFinished, self.extensions?.isPending == true {
             let event: InboundFrameEvent?
@@ -225,7 +225,7 @@ extension Connection {
         do {
             try self.extensions?.outbound(message, now: now, received: received)
         } catch {
-            // What was to go ahead of it does not go either.
+            // Messages that were to go ahead of it do not go either.
             _ = self.extensions?.takeOutgoing()
             // Others may have counted it as sent: then the peer's state and ours have parted.
             if self.extensions?.messageTransforms != 1 { self.failExtension(error, now: now) }
@@ -307,8 +307,8 @@ extension Connection {
 
     // MARK: What extensions say
 
-    /// Does what hooks have asked for. Messages go not into the middle of one that the application sends in pieces: they
-    /// wait for its end. Where an extension handles messages, none of those pieces is out yet.
+    /// Does the work that hooks have asked for. Never interleaves messages with one that the application sends in
+    /// pieces: they wait for its end. Where an extension handles messages, none of those pieces is out yet.
     mutating func performOutgoing(now: NIODeadline) {
         guard self.extensions?.hasOutgoing == true else { return }
         let isInside = self.streaming != nil && self.extensions?.needsWholeMessages != true

@@ -22,7 +22,7 @@ package struct EndpointPlan: Sendable {
     package var sessionLifetime: TimeAmount?
     /// In place of the listener's; `nil` where the endpoint wants nothing else.
     package var configuration: ConnectionConfiguration?
-    /// Whether a client that asks for the Kaazing legacy exchange gets it (D7).
+    /// `true` when a client that asks for the Kaazing legacy exchange gets it (D7).
     package var kaazingLegacy = true
 
     package init() {}
@@ -159,7 +159,7 @@ extension Connection {
             plan.extended
             ? Subprotocols.extendedHandshake
             : response?.subprotocol ?? Subprotocols.choose(supported: plan.subprotocols, offered: request.subprotocols)
-        // What may be negotiated inside waits for that.
+        // Extensions that may be negotiated inside wait for that.
         let supported = plan.extended ? plan.extensions.filter { $0.layers == [.opening] } : plan.extensions
         let extensions: [NegotiatedExtension]
         do throws(OfferedExtensions.Refused) {

@@ -55,7 +55,7 @@ package struct Connection {
 
     /// Frames, from the 101 on.
     package internal(set) var link: FrameLink
-    /// What was negotiated and has something to do; `nil` on a connection without, which pays for nothing of it.
+    /// The negotiated extensions; `nil` on a connection without any, which then pays nothing for them.
     var extensions: ExtensionStack?
 
     // Open.

@@ -116,7 +116,7 @@ package final class ExtensionStack {
     /// The reserved bits that received frames may have.
     package var reservedBits: UInt8 { self.claims.reduce(into: 0) { $0 |= $1.rawValue } }
 
-    /// Whether messages must be whole before the application gets them, and are sent whole.
+    /// `true` when messages must be whole before the application gets them, and are sent whole.
     package var needsWholeMessages: Bool { self.hooks.contains { $0.transform.handlesMessages } }
 
     /// How many have a hand in messages as a whole.
@@ -220,7 +220,7 @@ package final class ExtensionStack {
         return message
     }
 
-    /// What hooks and messages have left to be sent or done.
+    /// Takes the actions that hooks and messages have left.
     package func takeOutgoing() -> [Outgoing] {
         guard !self.outgoing.isEmpty else { return [] }
         defer { self.outgoing = [] }
@@ -260,14 +260,14 @@ package final class ExtensionStack {
 
     // MARK: Pieces
 
-    /// What frames hold of a message that has reserved bits; nothing may be pending.
+    /// Takes a piece of a message that has reserved bits. Nothing may be pending.
     package func receive(_ piece: MessagePiece) {
         if piece.isFirst { self.message = Inbound() }
         self.message.wireBytes += piece.bytes.readableBytes
         self.pipeline.push(piece)
     }
 
-    /// Whether `next` has something to do without new input.
+    /// `true` when `next` has something to do without new input.
     package var isPending: Bool { self.pipeline.isPending }
 
     /// The bytes that the message delivered last had in its frames.

@@ -3,7 +3,7 @@
 import NIOCore
 
 struct DeflateTransform: CopiedFrameTransform {
-    /// What was agreed on, as this end sees it.
+    /// The negotiated parameters as this end sees them.
     struct Settings {
         var deflater: Deflater.Settings
         /// 9 to 15: zlib's own inflates any window up to its size.
