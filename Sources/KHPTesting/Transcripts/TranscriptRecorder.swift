@@ -13,8 +13,8 @@ public struct TranscriptRecorder: Sendable {
     /// The accept value that belongs to the key of this connection.
     private var accept = ""
     /// The constants of dialects with two keys.
-    private static let keys = ["sec-websocket-key1": Transcript.key1, "sec-websocket-key2": Transcript.key2]
-    private static let keyBytes = "  ==\n  \(Transcript.key3)\n"
+    private static let keys = ["sec-websocket-key1": Transcript.Constants.key1, "sec-websocket-key2": Transcript.Constants.key2]
+    private static let keyBytes = "  ==\n  \(Transcript.Constants.key3)\n"
     private static let answerBytes = "  ==\n  8jKS'y:G*Co,Wxa-\n"
     private var hasTwoKeys = false
     private var isOldDialect = false
@@ -66,15 +66,15 @@ public struct TranscriptRecorder: Sendable {
             guard name == "sec-websocket-key" else { return value }
             self.isOldDialect = false
             self.accept = AcceptKey.accept(for: value)
-            return Transcript.key
+            return Transcript.Constants.key
         }
     }
 
     private func responseHead(_ head: String) -> String {
         Self.indented(head) { name, value in
             switch name {
-            case "date": Transcript.date
-            case "sec-websocket-accept" where value == self.accept: Transcript.accept
+            case "date": Transcript.Constants.date
+            case "sec-websocket-accept" where value == self.accept: Transcript.Constants.accept
             default: value
             }
         }
@@ -148,7 +148,7 @@ public struct TranscriptRecorder: Sendable {
     private static func raw(_ side: String, close payload: [UInt8]) -> String {
         let isMasked = side == "C"
         var frame: [UInt8] = [0x88, (isMasked ? 0x80 : 0) | UInt8(truncatingIfNeeded: payload.count)]
-        let mask = withUnsafeBytes(of: Transcript.mask.bigEndian) { Array($0) }
+        let mask = withUnsafeBytes(of: Transcript.Constants.mask.bigEndian) { Array($0) }
         if isMasked { frame += mask }
         frame += payload.enumerated().map { isMasked ? $1 ^ mask[$0 & 3] : $1 }
         return "\(side) raw \(Self.hex(frame))\n"
