@@ -117,7 +117,9 @@ struct ExtensionTests {
     func failing() async throws {
         let (codes, tell) = AsyncStream.makeStream(of: WebSocketCloseCode?.self)
         try await withServer {
-            Endpoint("/x", options: .init(extensions: [Failing()])) { socket in tell.yield(try await socket.closed().code) }
+            Endpoint("/x", options: .init(extensions: [Failing()])) { socket in
+                tell.yield(try await socket.closed().code)
+            }
         } body: { port in
             var configuration = WebSocketClient.Configuration()
             configuration.extensions = [Failing()]

@@ -13,7 +13,9 @@ struct RequestHandlerTests {
     @Test("in both handshakes", arguments: [ExtendedHandshakePolicy.off, .required])
     func request(_ policy: ExtendedHandshakePolicy) async throws {
         try await withServer { configuration in
-            configuration.logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            // A handler that keeps metadata, unlike the one that logs nothing.
+            configuration.logger = Logger(label: "test") { StreamLogHandler.standardError(label: $0) }
+            configuration.logger?.logLevel = .critical
         } endpoints: {
             Endpoint("/rooms/all") { socket in try await socket.send("all") }
             Endpoint(

@@ -13,7 +13,9 @@ public struct TranscriptRecorder: Sendable {
     /// The accept value that belongs to the key of this connection.
     private var accept = ""
     /// The constants of dialects with two keys.
-    private static let keys = ["sec-websocket-key1": Transcript.Constants.key1, "sec-websocket-key2": Transcript.Constants.key2]
+    private static let keys = [
+        "sec-websocket-key1": Transcript.Constants.key1, "sec-websocket-key2": Transcript.Constants.key2,
+    ]
     private static let keyBytes = "  ==\n  \(Transcript.Constants.key3)\n"
     private static let answerBytes = "  ==\n  8jKS'y:G*Co,Wxa-\n"
     private var hasTwoKeys = false
