@@ -93,7 +93,7 @@ struct RendererTests {
     @Test("JSON: a server's objects name their connection and hold its messages; a client's come from elsewhere")
     func roles() {
         let renderer = JSONRenderer()
-        let frame = ConnectionEvent.frameReceived(FrameInfo(kind: "text", payload: ByteBuffer(string: "hi")))
+        let frame = ConnectionEvent.frameReceived(FrameInfo(kind: .text, payload: ByteBuffer(string: "hi")))
         let closed = ConnectionEvent.closed(CloseInfo(code: .normalClosure, reason: "", clean: true, initiator: .peer))
         #expect(renderer.lines(for: .connection(frame, client), at: .zero).isEmpty)
         #expect(renderer.lines(for: .connection(closed, client), at: .zero).isEmpty)
