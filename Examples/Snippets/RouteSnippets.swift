@@ -25,12 +25,16 @@ func cookies(_ configuration: inout WebSocketClient.Configuration) throws {
     configuration.cookies = .store(store)
 }
 
-func reconnecting(_ client: WebSocketClient) async throws {
+func reconnecting() async throws {
+    var configuration = WebSocketClient.Configuration()
+    configuration.observe = { event, _ in
+        if case .reconnecting(let attempt, let delay, let cause) = event {
+            print("attempt \(attempt) in \(delay): \(cause)")
+        }
+    }
+    let client = WebSocketClient(configuration: configuration)
     var policy = ReconnectPolicy()
     policy.attempts = 20
-    policy.observe = {
-        print("attempt \($0.attempt) in \($0.delay): \($0.cause)")
-    }
     try await client.withReconnection(
         to: "wss://example.com/trades",
         policy: policy

@@ -128,12 +128,12 @@ extension WebSocketClient {
         /// `true` to answer a server that has asked for Digest and then asks for Basic only, or for Digest
         /// with a weaker algorithm. Somebody on the way could have taken the stronger challenge out, so a connect fails
         /// then with ``WebSocketError/Code/authenticationFailed``.
-        public var allowsDowngrade = false
+        public var allowsWeakerScheme = false
         /// Credentials to send without being asked, each to its origin alone. What cannot be sent unasked is refused by
         /// the connect with ``WebSocketError/Code/invalidArgument``.
         public var preemptive: [PreemptiveCredentials] = []
 
-        /// The defaults: nothing unasked, no downgrade.
+        /// The defaults: nothing unasked, no weaker scheme.
         public init() {}
     }
 
@@ -146,7 +146,7 @@ extension WebSocketClient {
         /// `true` to follow 308 as RFC 9110's Permanent Redirect; the specification closes on it.
         public var follows308 = false
         /// `true` when a redirect may lead from wss to ws.
-        public var allowsDowngrade = false
+        public var allowsLeavingTLS = false
         /// Chooses one of the alternatives of a 300, given as the server wrote them, relative or not. `nil` leaves the
         /// choice to the client, which takes the first usable one.
         public var choose: (@Sendable (_ alternatives: [String]) async -> String?)?
@@ -156,7 +156,7 @@ extension WebSocketClient {
         /// ``Timeouts/total``.
         public var permit: (@Sendable (_ step: RedirectStep, _ addresses: [SocketAddress]) async -> Bool)?
 
-        /// The defaults: all targets but a downgrade, five hops.
+        /// The defaults: all targets but from wss to ws, five hops.
         public init() {}
     }
 }

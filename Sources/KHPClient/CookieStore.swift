@@ -41,8 +41,12 @@ public final class CookieStore: Sendable {
     /// The cookies that a request to this URL would carry, in their order.
     /// - Throws: ``WebSocketError/Code/invalidURL``.
     public func cookies(for url: String) throws(WebSocketError) -> [Cookie] {
-        let url = try WebSocketURL(url)
-        return self.jar.withLock { $0.cookies(for: url, now: self.clock()) }
+        self.cookies(for: try WebSocketURL(url))
+    }
+
+    /// The cookies that a request to this URL would carry, in their order.
+    public func cookies(for url: WebSocketURL) -> [Cookie] {
+        self.jar.withLock { $0.cookies(for: url, now: self.clock()) }
     }
 
     /// Keeps cookies, such as ``HandshakeSummary/cookies``. An expired one removes the cookie that it would replace.
@@ -59,7 +63,13 @@ public final class CookieStore: Sendable {
     /// - Throws: ``WebSocketError/Code/invalidURL``.
     @discardableResult
     public func set(_ setCookie: String, from url: String) throws(WebSocketError) -> Bool {
-        let url = try WebSocketURL(url)
+        self.set(setCookie, from: try WebSocketURL(url))
+    }
+
+    /// Does what a Set-Cookie field of that value would do in an answer of that URL.
+    /// - Returns: `true` where the field is one that counts there.
+    @discardableResult
+    public func set(_ setCookie: String, from url: WebSocketURL) -> Bool {
         let now = self.clock()
         guard let field = SetCookie(setCookie), let cookie = Cookie(field, from: url, now: now) else { return false }
         self.jar.withLock { $0.set(cookie, now: now) }

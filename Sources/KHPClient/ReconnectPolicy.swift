@@ -24,20 +24,6 @@ public struct ReconnectPolicy: Sendable {
     /// The longest Retry-After of a 503 or 429 that is honoured. A random pause follows it, so that clients with the
     /// same Retry-After do not come back together.
     public var maximumRetryAfter: Duration = .seconds(300)
-    /// Called with each pause before it begins.
-    public var observe: (@Sendable (_ attempt: ReconnectAttempt) -> Void)?
-
-    /// Time and chance, which tests replace.
-    package var sleep: @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
-    package var random: @Sendable () -> Double = { Double.random(in: 0...1) }
-    package var clock: @Sendable () -> Duration = {
-        let start = Self.start
-        return start.duration(to: .now)
-    }
-    package var wallClock: @Sendable () -> Int64 = { WallClock.now() }
-
-    private static let start = ContinuousClock.now
-
     /// Half a second that doubles up to 30 s, without an end.
     public init() {}
 
@@ -65,20 +51,29 @@ public struct ReconnectPolicy: Sendable {
     }
 
     /// The wait that a server asks for.
-    func retryAfter(_ error: WebSocketError) -> Duration? {
+    /// - Parameter now: seconds since 1970 UTC.
+    func retryAfter(_ error: WebSocketError, now: Int64) -> Duration? {
         guard let response = error.response, response.status == 503 || response.status == 429 else { return nil }
-        return response.retryAfter(now: self.wallClock())
+        return response.retryAfter(now: now)
     }
 }
 
-/// A pause before a client connects again.
-public struct ReconnectAttempt: Sendable {
-    /// Which attempt it will be since the last stable connection; the first is 1.
-    public var attempt: Int
-    /// How long the pause is.
-    public var delay: Duration
-    /// Why there has to be one: why the connect failed, or how the connection ended.
-    public var cause: WebSocketError
+/// Time and chance, for a loop that reconnects.
+package struct ReconnectTime: Sendable {
+    package var sleep: @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
+    /// From 0 to 1.
+    package var random: @Sendable () -> Double = { Double.random(in: 0...1) }
+    /// A time that never goes back.
+    package var clock: @Sendable () -> Duration = {
+        let start = Self.start
+        return start.duration(to: .now)
+    }
+    /// Seconds since 1970 UTC.
+    package var wallClock: @Sendable () -> Int64 = { WallClock.now() }
+
+    private static let start = ContinuousClock.now
+
+    package init() {}
 }
 
 /// The pauses, one after the other. Chance is an argument.

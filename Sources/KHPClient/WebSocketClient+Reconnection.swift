@@ -29,51 +29,87 @@ extension WebSocketClient {
     ///   - policy: when to connect again, and after which pause.
     ///   - body: what to do with each socket.
     /// - Returns: what `body` returns.
-    nonisolated(nonsending) public func withReconnection<Result>(
+    nonisolated(nonsending) public func withReconnection<Value>(
         to url: String,
         subprotocols: [String] = [],
         policy: ReconnectPolicy = ReconnectPolicy(),
-        _ body: (WebSocket) async throws -> Result
-    ) async throws -> Result {
+        _ body: (WebSocket) async throws -> Value
+    ) async throws -> Value {
+        try await self.withReconnection(to: WebSocketURL(url), subprotocols: subprotocols, policy: policy, body)
+    }
+
+    /// As the form that takes a text, at a URL that is parsed already.
+    /// - Parameters:
+    ///   - url: the URL to connect to.
+    ///   - subprotocols: the application's, in order of preference.
+    ///   - policy: when to connect again, and after which pause.
+    ///   - body: what to do with each socket.
+    /// - Returns: what `body` returns.
+    nonisolated(nonsending) public func withReconnection<Value>(
+        to url: WebSocketURL,
+        subprotocols: [String] = [],
+        policy: ReconnectPolicy = ReconnectPolicy(),
+        _ body: (WebSocket) async throws -> Value
+    ) async throws -> Value {
+        try await self.withReconnection(
+            to: url,
+            subprotocols: subprotocols,
+            policy: policy,
+            time: ReconnectTime(),
+            body
+        )
+    }
+
+    /// The same, with another time and chance.
+    nonisolated(nonsending) package func withReconnection<Value>(
+        to url: WebSocketURL,
+        subprotocols: [String] = [],
+        policy: ReconnectPolicy,
+        time: ReconnectTime,
+        _ body: (WebSocket) async throws -> Value
+    ) async throws -> Value {
         var schedule = ReconnectSchedule(policy)
         var earlier = EarlierConnects()
         while true {
             let cause: WebSocketError
-            var returned: Result? = nil
+            var returned: Value? = nil
             switch await self.attempt(url, subprotocols, &earlier) {
             case .failure(let error):
                 guard let error = error as? WebSocketError, policy.allows(error) else { throw error }
                 cause = error
             case .success(let socket):
-                let began = policy.clock()
+                let began = time.clock()
                 switch try await Self.run(body, with: socket, policy) {
                 case .done(let result): return result
                 case .lost(let error, let result):
                     cause = error
                     returned = result
                 }
-                if policy.clock() - began >= policy.stableTime { schedule.reset() }
+                if time.clock() - began >= policy.stableTime { schedule.reset() }
             }
-            let asked = policy.retryAfter(cause)
-            guard let delay = schedule.next(retryAfter: asked, random: policy.random()) else {
+            let asked = policy.retryAfter(cause, now: time.wallClock())
+            guard let delay = schedule.next(retryAfter: asked, random: time.random()) else {
                 // No attempt is left, and the body has returned: an end that it saw is not its failure.
                 if let returned { return returned }
                 throw cause
             }
-            policy.observe?(ReconnectAttempt(attempt: schedule.failures, delay: delay, cause: cause))
+            self.configuration.observe?(
+                .reconnecting(attempt: schedule.failures, delay: delay, cause: cause),
+                earlier.info
+            )
             self.configuration.logger?.info(
                 "connecting again",
                 metadata: ["attempt": "\(schedule.failures)", "delay": "\(delay)", "cause": "\(cause)"]
             )
-            try await policy.sleep(delay)
+            try await time.sleep(delay)
         }
     }
 
     private func attempt(
-        _ url: String,
+        _ url: WebSocketURL,
         _ subprotocols: [String],
         _ earlier: inout EarlierConnects
-    ) async -> Swift.Result<WebSocket, any Error> {
+    ) async -> Result<WebSocket, any Error> {
         do {
             return .success(try await self.connect(to: url, subprotocols: subprotocols, after: &earlier))
         } catch {
@@ -81,17 +117,17 @@ extension WebSocketClient {
         }
     }
 
-    private enum Run<Result> {
-        case done(Result)
+    private enum Run<Value> {
+        case done(Value)
         /// With the body's result, if it returned one.
-        case lost(WebSocketError, Result?)
+        case lost(WebSocketError, Value?)
     }
 
-    nonisolated(nonsending) private static func run<Result>(
-        _ body: (WebSocket) async throws -> Result,
+    nonisolated(nonsending) private static func run<Value>(
+        _ body: (WebSocket) async throws -> Value,
         with socket: WebSocket,
         _ policy: ReconnectPolicy
-    ) async throws -> Run<Result> {
+    ) async throws -> Run<Value> {
         do {
             let result = try await socket.withOwner(body)
             let sawEnd = socket.endWasSeen

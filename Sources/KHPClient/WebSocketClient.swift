@@ -42,11 +42,27 @@ public struct WebSocketClient: Sendable {
     /// - Returns: what `body` returns.
     /// - Throws: ``WebSocketError`` when the socket cannot be opened, `CancellationError` where the task is cancelled
     ///   meanwhile, and what `body` throws. Where that is a `CancellationError`, the socket is closed with 1001.
-    nonisolated(nonsending) public func withConnection<Result>(
+    nonisolated(nonsending) public func withConnection<Value>(
         to url: String,
         subprotocols: [String] = [],
-        _ body: (WebSocket) async throws -> Result
-    ) async throws -> Result {
+        _ body: (WebSocket) async throws -> Value
+    ) async throws -> Value {
+        try await self.withConnection(to: WebSocketURL(url), subprotocols: subprotocols, body)
+    }
+
+    /// Opens a socket at a URL that is parsed already, runs `body` with it, and closes it: with 1000 when `body` returns,
+    /// with 1011 when it throws.
+    /// - Parameters:
+    ///   - url: the URL to connect to.
+    ///   - subprotocols: the application's, in order of preference.
+    ///   - body: what to do with the socket.
+    /// - Returns: what `body` returns.
+    /// - Throws: as the form that takes a text does, but for ``WebSocketError/Code/invalidURL``.
+    nonisolated(nonsending) public func withConnection<Value>(
+        to url: WebSocketURL,
+        subprotocols: [String] = [],
+        _ body: (WebSocket) async throws -> Value
+    ) async throws -> Value {
         let socket = try await self.connect(to: url, subprotocols: subprotocols)
         do {
             let result = try await socket.withOwner(body)
@@ -65,6 +81,16 @@ public struct WebSocketClient: Sendable {
     /// - Throws: ``WebSocketError``; its code says what went wrong, its response what the server answered.
     ///   `CancellationError` where the task is cancelled.
     public func connect(to url: String, subprotocols: [String] = []) async throws -> WebSocket {
+        try await self.connect(to: WebSocketURL(url), subprotocols: subprotocols)
+    }
+
+    /// Opens a socket at a URL that is parsed already. The caller closes it; one that is let go of without being closed is
+    /// closed with 1001.
+    /// - Parameters:
+    ///   - url: the URL to connect to.
+    ///   - subprotocols: the application's, in order of preference.
+    /// - Throws: as the form that takes a text does, but for ``WebSocketError/Code/invalidURL``.
+    public func connect(to url: WebSocketURL, subprotocols: [String] = []) async throws -> WebSocket {
         var earlier = EarlierConnects()
         return try await self.connect(to: url, subprotocols: subprotocols, after: &earlier)
     }
@@ -73,13 +99,18 @@ public struct WebSocketClient: Sendable {
     struct EarlierConnects {
         /// The hops of all of them.
         var hops = 0
-        /// Where permanent redirects have led to (D29).
+        /// The target of the permanent redirects (D29).
         var moved: PermanentMove?
+        /// The connection of the last hop.
+        var info = ConnectionInfo(id: 0, role: .client, peer: "")
     }
 
     /// The same, where other connects came before.
-    func connect(to url: String, subprotocols: [String], after earlier: inout EarlierConnects) async throws -> WebSocket
-    {
+    func connect(
+        to url: WebSocketURL,
+        subprotocols: [String],
+        after earlier: inout EarlierConnects
+    ) async throws -> WebSocket {
         var loop = ConnectLoop(
             configuration: self.configuration,
             gate: self.gate,
@@ -87,7 +118,7 @@ public struct WebSocketClient: Sendable {
             attempt: try self.attempt(url, subprotocols, moved: earlier.moved),
             hops: earlier.hops
         )
-        defer { earlier = EarlierConnects(hops: loop.hops, moved: loop.attempt.moved) }
+        defer { earlier = EarlierConnects(hops: loop.hops, moved: loop.attempt.moved, info: loop.info) }
         return try await loop.run()
     }
 
@@ -106,6 +137,22 @@ public struct WebSocketClient: Sendable {
         subprotocols: [String] = [],
         messageHandler: @escaping @Sendable () -> any MessageHandler
     ) async throws -> CloseInfo {
+        try await self.run(to: WebSocketURL(url), subprotocols: subprotocols, messageHandler: messageHandler)
+    }
+
+    /// As the form that takes a text, at a URL that is parsed already.
+    /// - Parameters:
+    ///   - url: the URL to connect to.
+    ///   - subprotocols: the application's, in order of preference.
+    ///   - messageHandler: makes the handler, on the event loop, when the socket is open.
+    /// - Returns: how the socket closed.
+    /// - Throws: as the form that takes a text does, but for ``WebSocketError/Code/invalidURL``.
+    @discardableResult
+    public func run(
+        to url: WebSocketURL,
+        subprotocols: [String] = [],
+        messageHandler: @escaping @Sendable () -> any MessageHandler
+    ) async throws -> CloseInfo {
         var loop = ConnectLoop(
             configuration: self.configuration,
             gate: self.gate,
@@ -120,12 +167,12 @@ public struct WebSocketClient: Sendable {
     }
 
     private func attempt(
-        _ url: String,
+        _ url: WebSocketURL,
         _ subprotocols: [String],
         moved: PermanentMove? = nil
     ) throws(WebSocketError) -> ConnectAttempt {
         let configuration = self.configuration
-        var plan = ClientPlan(url: try WebSocketURL(url))
+        var plan = ClientPlan(url: url)
         plan.dialect = configuration.dialect
         plan.subprotocols = subprotocols
         plan.extensions = configuration.extensions
@@ -141,12 +188,12 @@ public struct WebSocketClient: Sendable {
             from: plan.url,
             policy: configuration.redirects.policy,
             limit: configuration.redirects.limit,
-            allowsDowngrade: configuration.redirects.allowsDowngrade,
+            allowsLeavingTLS: configuration.redirects.allowsLeavingTLS,
             follows308: configuration.redirects.follows308
         )
         let authenticator = try Authenticator(
             limit: configuration.limits.challengeRounds,
-            allowsDowngrade: configuration.authentication.allowsDowngrade,
+            allowsWeakerScheme: configuration.authentication.allowsWeakerScheme,
             preemptive: configuration.authentication.preemptive
         )
         return ConnectAttempt(

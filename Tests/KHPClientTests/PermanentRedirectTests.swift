@@ -14,8 +14,13 @@ struct PermanentRedirectTests {
     private static var policy: ReconnectPolicy {
         var policy = ReconnectPolicy()
         policy.attempts = 1
-        policy.sleep = { _ in try Task.checkCancellation() }
         return policy
+    }
+
+    private static var time: ReconnectTime {
+        var time = ReconnectTime()
+        time.sleep = { _ in try Task.checkCancellation() }
+        return time
     }
 
     @Test(
@@ -45,7 +50,11 @@ struct PermanentRedirectTests {
                 return !addresses.isEmpty
             }
             let client = WebSocketClient(configuration: configuration)
-            try await client.withReconnection(to: "ws://127.0.0.1:\(port)/a", policy: Self.policy) { socket in
+            try await client.withReconnection(
+                to: try WebSocketURL("ws://127.0.0.1:\(port)/a"),
+                policy: Self.policy,
+                time: Self.time
+            ) { socket in
                 for try await _ in socket.messages {}
             }
             #expect(seen.withLock { $0 } == (isAskedAgain ? ["/a", "/b", "/a", "/b"] : ["/a", "/b", "/b"]))
@@ -74,7 +83,11 @@ struct PermanentRedirectTests {
                 configuration.headers[HTTPField.Name("X-Api-Key")!] = "canary-1"
                 configuration.extended.headers[HTTPField.Name("X-Token")!] = "canary-2"
                 let client = WebSocketClient(configuration: configuration)
-                try await client.withReconnection(to: "ws://127.0.0.1:\(port)/a", policy: Self.policy) { socket in
+                try await client.withReconnection(
+                    to: try WebSocketURL("ws://127.0.0.1:\(port)/a"),
+                    policy: Self.policy,
+                    time: Self.time
+                ) { socket in
                     #expect(socket.negotiated.url.port == other)
                     for try await _ in socket.messages {}
                 }

@@ -126,13 +126,23 @@ struct ReconnectTests {
 
     // MARK: Over sockets, without waiting
 
-    /// A policy that waits for nothing and tells what it would have waited.
-    private func policy(_ pauses: @escaping @Sendable (ReconnectAttempt) -> Void) -> ReconnectPolicy {
-        var policy = ReconnectPolicy()
-        policy.sleep = { _ in try Task.checkCancellation() }
-        policy.random = { 1 }
-        policy.observe = pauses
-        return policy
+    /// Waits for nothing, and draws the longest pause.
+    private var time: ReconnectTime {
+        var time = ReconnectTime()
+        time.sleep = { _ in try Task.checkCancellation() }
+        time.random = { 1 }
+        return time
+    }
+
+    /// A client that tells of each pause.
+    private func client(
+        _ tell: @escaping @Sendable (_ attempt: Int, _ delay: Duration, _ cause: WebSocketError, ConnectionInfo) -> Void
+    ) -> WebSocketClient {
+        var configuration = WebSocketClient.Configuration()
+        configuration.observe = { event, info in
+            if case .reconnecting(let attempt, let delay, let cause) = event { tell(attempt, delay, cause, info) }
+        }
+        return WebSocketClient(configuration: configuration)
     }
 
     @Test("503 with Retry-After, a lost connection, 1012, 1001, then a result: attempts rise, and a stable time resets")
@@ -159,12 +169,10 @@ struct ReconnectTests {
             Endpoint("/x", respond: { respond($0) }, handler: { try await handle($0) })
         } body: { port in
             let seen = Mutex<[(Int, Duration, WebSocketError)]>([])
-            var policy = self.policy { attempt in
-                seen.withLock { $0.append((attempt.attempt, attempt.delay, attempt.cause)) }
-            }
+            var time = self.time
             // Time passes only on the fourth connection: by ten seconds whenever it is asked for.
             let ticks = Mutex(0)
-            policy.clock = {
+            time.clock = {
                 ticks.withLock { ticks in
                     if visits.withLock({ $0 }) == 4 { ticks += 10 }
                     return .seconds(ticks)
@@ -173,12 +181,18 @@ struct ReconnectTests {
             let connecting = Mutex<[Int]>([])
             var configuration = WebSocketClient.Configuration()
             configuration.observe = { event, _ in
-                if case .connecting(_, let attempt, _) = event { connecting.withLock { $0.append(attempt) } }
+                switch event {
+                case .connecting(_, let attempt, _): connecting.withLock { $0.append(attempt) }
+                case .reconnecting(let attempt, let delay, let cause):
+                    seen.withLock { $0.append((attempt, delay, cause)) }
+                default: break
+                }
             }
             let runs = Mutex(0)
             let result = try await WebSocketClient(configuration: configuration).withReconnection(
-                to: "ws://127.0.0.1:\(port)/x",
-                policy: policy
+                to: try WebSocketURL("ws://127.0.0.1:\(port)/x"),
+                policy: ReconnectPolicy(),
+                time: time
             ) { socket -> WebSocketMessage? in
                 runs.withLock { $0 += 1 }
                 for try await message in socket.messages { return message }
@@ -205,37 +219,57 @@ struct ReconnectTests {
             Endpoint("/done") { socket in try await socket.close(code: .normalClosure) }
         } body: { port in
             let count = Mutex(0)
-            let policy = self.policy { _ in count.withLock { $0 += 1 } }
-            let client = WebSocketClient()
+            let policy = ReconnectPolicy()
+            let time = self.time
+            let client = self.client { _, _, _, info in
+                count.withLock { $0 += 1 }
+                #expect(info.id > 0)
+            }
             let base = "ws://127.0.0.1:\(port)"
-            #expect(try await client.withReconnection(to: base + "/x", policy: policy) { _ in 1 } == 1)
+            #expect(
+                try await client.withReconnection(to: try WebSocketURL(base + "/x"), policy: policy, time: time) { _ in
+                    1
+                } == 1
+            )
             await #expect(throws: Mine.self) {
-                try await client.withReconnection(to: base + "/x", policy: policy) { _ in throw Mine() }
+                try await client.withReconnection(to: try WebSocketURL(base + "/x"), policy: policy, time: time) { _ in
+                    throw Mine()
+                }
             }
             await #expect(throws: Mine.self) {
                 // Though the connection has ended in a way that would do.
-                try await client.withReconnection(to: base + "/bye", policy: policy) { socket in
+                try await client.withReconnection(to: try WebSocketURL(base + "/bye"), policy: policy, time: time) {
+                    socket in
                     for try await _ in socket.messages {}
                     throw Mine()
                 }
             }
-            await #expect { try await client.withReconnection(to: base + "/no", policy: policy) { _ in } } throws: {
+            await #expect {
+                try await client.withReconnection(to: try WebSocketURL(base + "/no"), policy: policy, time: time) { _ in
+                }
+            } throws: {
                 ($0 as? WebSocketError)?.response?.status == 403
             }
-            try await client.withReconnection(to: base + "/done", policy: policy) { socket in
+            try await client.withReconnection(to: try WebSocketURL(base + "/done"), policy: policy, time: time) {
+                socket in
                 for try await _ in socket.messages {}
             }
             #expect(count.withLock { $0 } == 0, "none of these is followed by another connect")
             var three = policy
             three.attempts = 3
-            let result = try await client.withReconnection(to: base + "/bye", policy: three) { socket in
+            let result = try await client.withReconnection(
+                to: try WebSocketURL(base + "/bye"),
+                policy: three,
+                time: time
+            ) { socket in
                 for try await _ in socket.messages {}
                 return "the last one's"
             }
             #expect(result == "the last one's")
             #expect(count.withLock { $0 } == 3)
             await #expect {
-                try await client.withReconnection(to: base + "/bye", policy: three) { socket in
+                try await client.withReconnection(to: try WebSocketURL(base + "/bye"), policy: three, time: time) {
+                    socket in
                     for try await _ in socket.messages {}
                     try await socket.send("too late")
                 }
@@ -244,14 +278,18 @@ struct ReconnectTests {
             }
             #expect(count.withLock { $0 } == 6)
             let (pausing, tell) = AsyncStream.makeStream(of: Void.self)
-            var endless = policy
+            var endless = time
             endless.sleep = { _ in
                 tell.yield()
                 try await Task.sleep(for: .seconds(60))
             }
             let waiting = endless
             let task = Task {
-                try await client.withReconnection(to: "ws://127.0.0.1:1/", policy: waiting) { _ in }
+                try await client.withReconnection(
+                    to: try WebSocketURL("ws://127.0.0.1:1/"),
+                    policy: policy,
+                    time: waiting
+                ) { _ in }
             }
             for await _ in pausing { break }
             task.cancel()

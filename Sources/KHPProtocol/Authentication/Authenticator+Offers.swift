@@ -18,7 +18,7 @@ extension Authenticator {
 
         /// Remembers what is offered.
         /// - Returns: the challenges without those of an offer that is weaker than an earlier one.
-        mutating func filter(_ challenges: [Challenge], at slot: Slot, allowsDowngrade: Bool) -> [Challenge] {
+        mutating func filter(_ challenges: [Challenge], at slot: Slot, allowsWeakerScheme: Bool) -> [Challenge] {
             func space(_ challenge: Challenge) -> Space { Space(party: slot.party, realm: challenge.realm) }
             var strongest = 0
             var strongestOfSpace: [Space: Int] = [:]
@@ -32,7 +32,7 @@ extension Authenticator {
                 self.places[slot] = max(self.places[slot] ?? 0, strongest)
                 self.spaces.merge(strongestOfSpace) { max($0, $1) }
             }
-            if allowsDowngrade { return challenges }
+            if allowsWeakerScheme { return challenges }
             return challenges.filter { challenge in
                 guard Self.of(challenge) != nil else { return true }
                 let ofSpace = strongestOfSpace[space(challenge)] ?? 0
@@ -79,7 +79,7 @@ extension Authenticator {
                 ?? "The \(place.party) answered \(response.status) without a challenge, so nothing can be answered."
             throw Self.failure(message, .unusableChallenge, at: place, url)
         }
-        let allowed = self.strengths.filter(challenges, at: slot, allowsDowngrade: self.allowsDowngrade)
+        let allowed = self.strengths.filter(challenges, at: slot, allowsWeakerScheme: self.allowsWeakerScheme)
         guard !allowed.isEmpty else {
             throw Self.failure(
                 "The \(place.party) asks for a weaker scheme than it asked for before; that is not answered, "

@@ -92,7 +92,7 @@ package struct Authenticator: Sendable {
     }
 
     private let limit: Int
-    let allowsDowngrade: Bool
+    let allowsWeakerScheme: Bool
     private var preemptive: [PreemptiveCredentials]
     /// How many challenges were answered, over all hops and layers of the connect.
     package private(set) var count = 0
@@ -107,24 +107,24 @@ package struct Authenticator: Sendable {
 
     /// - Parameters:
     ///   - limit: how many challenges may be answered (D18).
-    ///   - allowsDowngrade: whether a weaker scheme than was offered before may be answered (threat G1).
+    ///   - allowsWeakerScheme: whether a weaker scheme than was offered before may be answered (threat G1).
     ///   - preemptive: what is sent unasked.
     /// - Throws: ``WebSocketError/Code/invalidArgument`` for what cannot be sent unasked, or not at all.
     package init(
         limit: Int = 4,
-        allowsDowngrade: Bool = false,
+        allowsWeakerScheme: Bool = false,
         preemptive: [PreemptiveCredentials]
     ) throws(WebSocketError) {
         for entry in preemptive { _ = try entry.credentials.authorizationValue() }
         self.limit = limit
-        self.allowsDowngrade = allowsDowngrade
+        self.allowsWeakerScheme = allowsWeakerScheme
         self.preemptive = preemptive
     }
 
     /// Nothing is sent unasked.
-    package init(limit: Int = 4, allowsDowngrade: Bool = false) {
+    package init(limit: Int = 4, allowsWeakerScheme: Bool = false) {
         self.limit = limit
-        self.allowsDowngrade = allowsDowngrade
+        self.allowsWeakerScheme = allowsWeakerScheme
         self.preemptive = []
     }
 

@@ -42,6 +42,9 @@ public enum ConnectionEvent: Sendable {
     case closed(CloseInfo)
     /// The connection, or the whole connect, failed before it was open.
     case failed(WebSocketError)
+    /// A client that reconnects pauses for `delay` and connects again then; told of the connection that failed or was
+    /// lost, with the error that this retry is for. `attempt` counts from 1 since the last stable connection.
+    case reconnecting(attempt: Int, delay: Duration, cause: WebSocketError)
 }
 
 /// A frame, a whole message, or a piece of one that is sent or delivered in pieces, as an observer sees it.

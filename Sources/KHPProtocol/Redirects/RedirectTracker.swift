@@ -10,7 +10,7 @@ package struct RedirectTracker: Sendable {
     private let original: WebSocketURL
     private let policy: RedirectPolicy
     private let limit: Int
-    private let allowsDowngrade: Bool
+    private let allowsLeavingTLS: Bool
     private let follows308: Bool
     /// At most one more than the limit.
     private var visits: Set<Visit> = []
@@ -24,13 +24,13 @@ package struct RedirectTracker: Sendable {
         from original: WebSocketURL,
         policy: RedirectPolicy = .always,
         limit: Int = 5,
-        allowsDowngrade: Bool = false,
+        allowsLeavingTLS: Bool = false,
         follows308: Bool = false
     ) {
         self.original = original
         self.policy = policy
         self.limit = limit
-        self.allowsDowngrade = allowsDowngrade
+        self.allowsLeavingTLS = allowsLeavingTLS
         self.follows308 = follows308
     }
 
@@ -145,7 +145,7 @@ package struct RedirectTracker: Sendable {
                 url: current
             )
         }
-        guard self.allowsDowngrade || target.isSecure || !current.isSecure else {
+        guard self.allowsLeavingTLS || target.isSecure || !current.isSecure else {
             throw WebSocketError(
                 .redirectRefused,
                 "The redirect to \(target.redacted) would leave TLS.",

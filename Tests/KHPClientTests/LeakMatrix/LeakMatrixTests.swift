@@ -190,7 +190,7 @@ struct LeakMatrixTests {
         var configuration = WebSocketClient.Configuration()
         configuration.redirects.policy = cell.policy
         configuration.redirects.follows308 = true
-        configuration.redirects.allowsDowngrade = true
+        configuration.redirects.allowsLeavingTLS = true
         configuration.tls.certificateVerification = .none
         configuration.logger = sayings.logger
         configuration.observe = { event, _ in sayings.add(event) }

@@ -97,7 +97,6 @@ struct QueryLeakTests {
         var policy = ReconnectPolicy()
         policy.attempts = 1
         policy.initialDelay = .milliseconds(1)
-        policy.observe = { sayings.add($0) }
         await #expect(throws: WebSocketError.self) {
             try await client.withReconnection(to: "ws://127.0.0.1:1/?\(Self.secret)", policy: policy) { _ in }
         }

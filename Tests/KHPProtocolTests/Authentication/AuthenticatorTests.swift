@@ -150,7 +150,7 @@ struct AuthenticatorTests {
         let error = code { _ = try ask(&authenticator, later) }
         #expect((error == nil) == allowed)
         if !allowed { #expect(error == .authenticationFailed) }
-        var lenient = Authenticator(allowsDowngrade: true)
+        var lenient = Authenticator(allowsWeakerScheme: true)
         _ = try ask(&lenient, first)
         #expect(try !ask(&lenient, later).isEmpty)
     }

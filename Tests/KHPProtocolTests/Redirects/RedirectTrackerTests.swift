@@ -84,7 +84,7 @@ import Testing
         tracker = RedirectTracker(from: start)
         let next = try tracker.follow(status: 302, candidates: ["https://h/x"], from: start)
         #expect(throws: WebSocketError.self) { try tracker.follow(status: 302, candidates: ["ws://h/y"], from: next) }
-        tracker = RedirectTracker(from: secure, allowsDowngrade: true)
+        tracker = RedirectTracker(from: secure, allowsLeavingTLS: true)
         #expect(try tracker.follow(status: 302, candidates: ["http://h/x"], from: secure).isSecure == false)
     }
 
@@ -146,7 +146,7 @@ import Testing
 
     @Test("D12, threat F2: secrets stay behind at another origin, for good")
     func secrets() throws {
-        var tracker = RedirectTracker(from: start, allowsDowngrade: true)
+        var tracker = RedirectTracker(from: start, allowsLeavingTLS: true)
         #expect(tracker.keepsSecrets)
         var current = try tracker.follow(status: 302, candidates: ["/same"], from: start)
         #expect(tracker.keepsSecrets)

@@ -107,14 +107,22 @@ struct ConnectCommand: SurroundedCommand {
             configuration.makeTap = { capture.tap($0) }
         }
         let shows = self.reporting.showsConnections
-        guard shows || transcript != nil || ladder != nil else { return }
+        let tellsRetries = self.route.reconnect
+        guard shows || transcript != nil || ladder != nil || tellsRetries else { return }
         let offered = configuration.extensions.map(\.name)
         configuration.observe = { event, info in
+            if case .reconnecting(_, let delay, let cause) = event { Self.tellRetry(after: delay, cause, console) }
             if shows { console.report(.connection(event, info)) }
             if case .open(let negotiation) = event { Self.remark(on: negotiation, offered, console) }
             transcript?.observe(event)
             ladder?.observe(event)
         }
+    }
+
+    /// Tells that the command connects again, and why.
+    private static func tellRetry(after delay: Duration, _ cause: WebSocketError, _ console: Console) {
+        let seconds = Ladder.fixed(delay.seconds, digits: 1)
+        console.report(.note("khp: \(CommandFailure(cause).sentence) (connecting again in \(seconds) s)"))
     }
 
     /// An extension that was asked for and not agreed on shall not go unnoticed.

@@ -222,7 +222,7 @@ struct RouteOptions: ParsableArguments {
         configuration.redirects.policy = self.redirectPolicy
         configuration.redirects.limit = self.maxRedirects
         configuration.redirects.follows308 = self.follow308
-        configuration.redirects.allowsDowngrade = self.allowDowngrade
+        configuration.redirects.allowsLeavingTLS = self.allowDowngrade
         configuration.timeouts.total = self.timeout.duration
         // The whole connect is the bound that was asked for: no stage ends earlier than that.
         configuration.timeouts.connect = self.timeout.duration

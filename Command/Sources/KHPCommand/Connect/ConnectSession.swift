@@ -83,13 +83,6 @@ struct ConnectSession: Sendable {
     private var policy: ReconnectPolicy {
         var policy = ReconnectPolicy()
         policy.attempts = nil
-        let watcher = self.watcher
-        policy.observe = { attempt in
-            watcher.note(
-                "khp: \(CommandFailure(attempt.cause).sentence) (connecting again in "
-                    + "\(Ladder.fixed(attempt.delay.seconds, digits: 1)) s)"
-            )
-        }
         return policy
     }
 

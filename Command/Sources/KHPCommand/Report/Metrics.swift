@@ -34,7 +34,7 @@ final class Metrics: Sendable {
                 state.closes["code=\"\(code)\",by=\"\(info.initiator.rawValue)\"", default: 0] &+= 1
             case .failed(let error): state.failures["code=\"\(error.code)\"", default: 0] &+= 1
             case .connecting, .openingRequest, .extendedRequest, .challenge, .redirect, .violation, .pong,
-                .kaazingLegacy:
+                .kaazingLegacy, .reconnecting:
                 break
             }
         }

@@ -67,6 +67,8 @@ struct LadderStep: Sendable, Equatable {
             return [LadderStep(.app, direction, Self.closing(info))]
         case .failed(let error):
             return [LadderStep(.app, .none, "failed: " + TerminalText.escaped(error.message))]
+        // The command says it in a line of its own.
+        case .reconnecting: return []
         }
     }
 
