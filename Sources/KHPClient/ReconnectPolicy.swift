@@ -1,6 +1,6 @@
 public import KHPProtocol
 
-/// When ``WebSocketClient/withReconnection(to:subprotocols:policy:_:)`` connects again, and after which pause.
+/// When ``WebSocketClient/withReconnection(to:subprotocols:policy:_:)-(String,_,_,_)`` connects again, and after which pause.
 ///
 /// Pauses grow exponentially up to a cap and are then drawn at random between nothing and that (full jitter), so that
 /// clients that lost the same server do not come back together.

@@ -5,7 +5,10 @@
 public enum BuiltInExtensions {
     /// The extension that an element of Sec-WebSocket-Extensions stands for; `nil` for a name that is not ours.
     ///
-    /// - Parameter revalidate: what to do when a server asks for it; without it x-kaazing-http-revalidate is unknown.
+    /// - Parameters:
+    ///   - element: one extension with its parameters, as Sec-WebSocket-Extensions lists them.
+    ///   - role: the end that negotiates the extension.
+    ///   - revalidate: the request that a server asks for; without it x-kaazing-http-revalidate is unknown.
     /// - Throws: `invalidArgument` for parameters that the extension does not know.
     public static func make(
         _ element: ExtensionOffer,
