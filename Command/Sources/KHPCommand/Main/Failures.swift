@@ -20,7 +20,11 @@ extension CommandFailure {
 
     /// A signal that came before there was anything to close.
     static func interrupted(by number: Int32) -> CommandFailure {
-        CommandFailure(number == SIGTERM ? .terminated : .interrupted, code: "cancelled", "interrupted")
+        CommandFailure(
+            number == SIGTERM ? .terminated : .interrupted,
+            code: "cancelled",
+            "interrupted by a signal before there was a connection to close"
+        )
     }
 
     /// Makes a failure of any error.
