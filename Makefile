@@ -1,7 +1,8 @@
 # What people and CI do with this package. Each target sees to its own set-up.
 SHELL := /bin/bash
 # The command is a package of its own, built beside the library: what both depend on is compiled once.
-COMMAND := --package-path Command --scratch-path .build
+# SwiftPM takes the cached plan of `swift test` for any package that shares the scratch path: hence no caching.
+COMMAND := --package-path Command --scratch-path .build --disable-build-manifest-caching
 LINTED := $(wildcard Package.swift Sources Tests Command Examples Benchmarks/Package.swift Benchmarks/Sources)
 # For fuzz: how long altogether, and which targets (all of them).
 SECONDS := 60
