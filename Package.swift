@@ -84,7 +84,7 @@ let package = Package(
         example("Redirector", ["KHPClient", "KHPServer", nioCore, logging, lifecycle]),
         example("CustomExtension", ["KHPClient", "KHPServer", nioCore]),
         example("SignedMessages", ["KHPClient", "KHPServer", "KHPProtocol", "COpenSSL", nioCore]),
-        // What the documentation shows and no example runs: kept compiling.
+        // Snippets of the documentation that no example runs: kept compiling.
         .target(
             name: "ExampleSnippets",
             dependencies: [

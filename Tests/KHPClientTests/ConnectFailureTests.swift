@@ -55,9 +55,12 @@ struct ConnectFailureTests {
             let total = await self.failure("ws://127.0.0.1:\(port)/") { $0.timeouts.total = .milliseconds(100) }
             #expect(total?.code == .timeout)
         }
+        // Never yields: the endpoint waits until it is cancelled.
+        let (answer, hold) = AsyncStream.makeStream(of: Void.self)
+        defer { hold.finish() }
         try await withServer {
             Endpoint("/x") { _ in
-                try? await Task.sleep(for: .seconds(60))
+                for await _ in answer {}
                 return .complete()
             }
         } body: { port in

@@ -17,7 +17,7 @@ import HTTPTypes
 package import NIOCore
 
 package struct ServerDecisions {
-    /// What the shell does next.
+    /// The next step of the shell.
     package enum Next {
         /// Nothing: the connection has its answer.
         case nothing

@@ -1,4 +1,4 @@
-// What a person at a terminal is told about the connection beside its messages.
+// Notes about the connection, beside its messages, for a person at a terminal.
 
 import KHPClient
 import NIOCore

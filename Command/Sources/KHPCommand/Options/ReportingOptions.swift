@@ -1,4 +1,4 @@
-// What is shown, and how: the same options in every command that has connections.
+// Options for the form and detail of the output: the same in every command that has connections.
 
 import ArgumentParser
 
