@@ -37,6 +37,8 @@ struct ServerUnderTest {
         values.asksApplication = !answers.isEmpty
         let isSecure = transcript["client"]?.hasPrefix("wss:") == true
         do throws(WebSocketError) {
+            let origins = transcript.list("server.origins")
+            if !origins.isEmpty { values.origins = try OriginPolicy.allowing(origins) }
             values.extensions = try transcript.extensions("server.extensions", known: extensions, role: .server)
             let endpoint = try EndpointConfiguration(values, index: 0)
             self.decisions = ServerDecisions(try EndpointSet([endpoint], isSecure: isSecure))
