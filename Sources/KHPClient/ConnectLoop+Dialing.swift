@@ -63,6 +63,11 @@ extension ConnectLoop {
         case again(authorization: String?)
     }
 
+    /// A connection to a proxy that was lost before the proxy could be asked.
+    private struct ProxyUnreached: Error {
+        var reason: WebSocketError
+    }
+
     private mutating func tunnel(
         _ url: WebSocketURL,
         through proxy: Proxy,
@@ -113,17 +118,19 @@ extension ConnectLoop {
                 }
                 known = winner.address
                 channel.close(promise: nil)
-            } catch let error as WebSocketError where error.code == .tlsFailed && error.phase == .connect {
-                // No TLS with one address of the proxy: another may do.
-                channel.close(promise: nil)
-                failure = failure ?? error
-                known = nil
-                addresses.removeAll { $0 == winner.address }
-                if addresses.isEmpty { throw failure ?? error }
             } catch {
                 channel.close(promise: nil)
-                if error is WebSocketError || error is CancellationError { throw error }
-                throw self.unreachable(error, proxy, url)
+                let lost: WebSocketError
+                switch error {
+                case let error as ProxyUnreached: lost = error.reason
+                case is WebSocketError, is CancellationError: throw error
+                default: lost = self.unreachable(error, proxy, url)
+                }
+                // One address of the proxy was lost before anything was asked of it: another may do.
+                failure = failure ?? lost
+                known = nil
+                addresses.removeAll { $0 == winner.address }
+                if addresses.isEmpty { throw failure ?? lost }
             }
         }
     }
@@ -151,6 +158,8 @@ extension ConnectLoop {
                 }
             case .retry:
                 return .again(authorization: self.authorization(for: proxy))
+            case .unreached(let error):
+                throw ProxyUnreached(reason: error)
             case .failed(let error):
                 throw error
             case .established(let head):

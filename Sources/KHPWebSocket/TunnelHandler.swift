@@ -18,6 +18,8 @@ package final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandle
         case established(ResponseHead?)
         /// The kept connection was closed before the proxy answered: the same once more through a fresh one.
         case retry
+        /// The connection was lost before the proxy could be asked: TLS to it did not come up.
+        case unreached(WebSocketError)
         case failed(WebSocketError)
     }
 
@@ -145,7 +147,7 @@ package final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandle
         case .retry:
             self.end(.retry, context)
         case .failed(let error):
-            self.end(.failed(error), context)
+            self.end(self.state == .connecting ? .unreached(error) : .failed(error), context)
         }
     }
 

@@ -53,6 +53,7 @@ struct TunnelHandlerTests {
         case .challenge(let response, let staysOpen): "challenge \(response.status) \(staysOpen)"
         case .established(let head): "established \(head?.status ?? 0)"
         case .retry: "retry"
+        case .unreached(let error): "unreached \(error.code)"
         case .failed(let error): "failed \(error.code)"
         }
     }

@@ -8,6 +8,14 @@ import Synchronization
 import TestSupport
 import Testing
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// Many addresses for one name: none that is silent holds the connect up (RFC 8305).
 @Suite("The race of a host's addresses")
 struct AddressRaceTests {
@@ -233,8 +241,13 @@ struct AddressRaceTests {
         }
     }
 
-    @Test("a proxy's address without TLS gives way to the next (R-P1)")
-    func proxyWithoutTLS() async throws {
+    /// The ways in which an address accepts a connection, and then speaks no TLS.
+    enum NoTLS: String, CaseIterable {
+        case closesAtOnce, resetsAtOnce, closesOnHello, resetsOnHello, saysSomethingElse
+    }
+
+    @Test("a proxy's address without TLS gives way to the next (R-P1)", arguments: NoTLS.allCases)
+    func proxyWithoutTLS(_ way: NoTLS) async throws {
         let authority = try CertificateAuthority.shared.get()
         try await withServer {
             echo()
@@ -243,15 +256,57 @@ struct AddressRaceTests {
                 try await $0.serveConnect()
             } body: { proxyPort, _ in
                 let plain = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-                    .childChannelInitializer { $0.close() }
+                    .childChannelInitializer { channel in
+                        channel.eventLoop.makeCompletedFuture {
+                            try channel.pipeline.syncOperations.addHandler(Stranger(way))
+                        }
+                    }
                     .bind(host: "127.0.0.2", port: proxyPort).get()
                 var configuration = Self.configuration(["127.0.0.2", "127.0.0.1"])
                 configuration.proxy = .proxy(try Proxy("https://proxy.example:\(proxyPort)"))
                 configuration.proxyTLS.trustRoots = try authority.roots()
                 let client = WebSocketClient(configuration: configuration)
                 try await client.withConnection(to: "ws://gw.example.test:\(port)/echo") { _ in }
+                // Alone, it is an error that names the proxy.
+                configuration.lookUp = Self.configuration(["127.0.0.2"]).lookUp
+                let error = try await #require(throws: WebSocketError.self) {
+                    try await WebSocketClient(configuration: configuration).connect(to: "ws://gw.example.test:\(port)/")
+                }
+                #expect(error.phase == .connect, "\(error)")
+                #expect(error.message.contains("proxy.example"), "\(error)")
                 try await plain.close()
             }
+        }
+    }
+
+    /// Accepts a connection, and leaves without a word of TLS.
+    private final class Stranger: ChannelInboundHandler {
+        typealias InboundIn = ByteBuffer
+        typealias OutboundOut = ByteBuffer
+        private let way: NoTLS
+
+        init(_ way: NoTLS) { self.way = way }
+
+        func channelActive(context: ChannelHandlerContext) {
+            switch self.way {
+            case .closesAtOnce, .resetsAtOnce: self.leave(context)
+            case .closesOnHello, .resetsOnHello, .saysSomethingElse: break
+            }
+        }
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            if self.way == .saysSomethingElse {
+                let words = ByteBuffer(string: "220 mail.example.test ready\r\n")
+                context.writeAndFlush(self.wrapOutboundOut(words), promise: nil)
+            }
+            self.leave(context)
+        }
+
+        private func leave(_ context: ChannelHandlerContext) {
+            let resets = self.way == .resetsAtOnce || self.way == .resetsOnHello
+            let provider = context.channel as? any SocketOptionProvider
+            if resets { provider?.setSoLinger(linger(l_onoff: 1, l_linger: 0)).whenComplete { _ in } }
+            context.close(promise: nil)
         }
     }
 }
