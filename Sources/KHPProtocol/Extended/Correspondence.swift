@@ -24,10 +24,10 @@ struct Correspondence {
                 throw Mismatch("its Upgrade is not websocket")
             }
         }
-        if head.status == 101, known.contains(.connection), fields.hasToken("close", in: "Connection") {
+        if head.status == 101, known.contains(.connection), fields.hasToken("close", in: .connection) {
             throw Mismatch("its Connection says close")
         }
-        subprotocol = known.contains(.subprotocol) ? fields.first("Sec-WebSocket-Protocol") : nil
+        subprotocol = known.contains(.subprotocol) ? fields.first(.subprotocol) : nil
         if let subprotocol {
             // x-kaazing-handshake is never among the application's: the handshake does not nest (D14, threat E8).
             guard !known.contains(.repeatedSubprotocol), plan.subprotocols.contains(subprotocol) else {
@@ -40,7 +40,7 @@ struct Correspondence {
         }
         var negotiation = plan.extensions
         do throws(GrammarError) {
-            let answers = try parseExtensions(fields.all("Sec-WebSocket-Extensions"))
+            let answers = try parseExtensions(fields.all(.extensions))
             guard !answers.isEmpty else { throw GrammarError("its Sec-WebSocket-Extensions is empty", at: 0) }
             do throws(OfferedExtensions.Mismatch) {
                 try negotiation.take(answers, layer: .extended)

@@ -52,7 +52,7 @@ package final class ExtendedRequest: Sendable {
 
     /// The credentials with the head of the request that brought them: Digest signs its method and target.
     package var authorized: (value: String, head: RequestHead, body: ByteBuffer)? {
-        if let value = self.head.fields.first("Authorization") { return (value, self.head, self.body) }
+        if let value = self.head.fields.first(.authorization) { return (value, self.head, self.body) }
         guard self.round == 0, let value = self.opening.authorization else { return nil }
         return (value, self.opening.head, ByteBuffer())
     }

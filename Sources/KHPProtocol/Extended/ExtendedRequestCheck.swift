@@ -26,8 +26,8 @@ struct ExtendedRequestCheck {
         guard path == opening.path || self.legacy != .off else {
             throw .badRequest("The path is not that of the opening request.")
         }
-        if known.contains(.host) {
-            guard let host = fields.first("Host"), let authority = try? Authority(host),
+        if known.contains(.host), !self.repeatsHost(fields) {
+            guard let host = fields.first(.host), let authority = try? Authority(host),
                 authority.isSame(as: opening.authority)
             else {
                 throw .badRequest("The Host field names another authority than the opening request's.")
@@ -57,6 +57,13 @@ struct ExtendedRequestCheck {
         )
     }
 
+    /// `true` where Host is written as in the opening request.
+    private func repeatsHost(_ fields: HeadFields) -> Bool {
+        fields.withFirst(.host) { host in
+            self.opening.head.fields.withFirst(.host) { Bytes.equal($0, host) } ?? false
+        } ?? false
+    }
+
     /// Path and query of the target; the whole URI where scheme and authority are the connection's own (D36).
     private func resource(of head: RequestHead) throws(ExtendedRefusal) -> (path: String, query: String?) {
         do throws(Refusal) {
@@ -72,7 +79,7 @@ struct ExtendedRequestCheck {
     ) throws(ExtendedRefusal) -> [ExtensionOffer] {
         var values: [String] = []
         if known.contains(.extensions) {
-            values = fields.all("Sec-WebSocket-Extensions")
+            values = fields.all(.extensions)
         } else if self.legacy != .off {
             values = LegacyFields.extensions.lazy.map { fields.all($0) }.first { !$0.isEmpty } ?? []
         }

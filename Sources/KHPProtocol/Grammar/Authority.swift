@@ -7,7 +7,8 @@ package struct Authority: Sendable, Hashable {
 
     /// The value of a Host field. Throws when it is malformed or holds user information (threat A12).
     package init(_ text: some StringProtocol) throws(GrammarError) {
-        if let common = text.utf8.withContiguousStorageIfAvailable({ Self(common: $0) }), let common {
+        let common = text.utf8.withContiguousStorageIfAvailable { Self(common: UnsafeRawBufferPointer($0)) }
+        if let common, let common {
             self = common
         } else {
             try self.init(bytes: Array(text.utf8)[...])
@@ -16,7 +17,7 @@ package struct Authority: Sendable, Hashable {
 
     /// The fast path: a name in lower case or a dotted address, with or without a port, in one pass. Nearly every
     /// request holds one. `nil` for everything else, right or wrong.
-    private init?(common text: UnsafeBufferPointer<UInt8>) {
+    init?(common text: UnsafeRawBufferPointer) {
         var end = 0
         var label = 0
         hostname: while end < text.count {
@@ -34,7 +35,7 @@ package struct Authority: Sendable, Hashable {
             end += 1
         }
         guard end > label, end - label <= 63, end <= 253 else { return nil }
-        let name = UnsafeBufferPointer(rebasing: text[..<end])
+        let name = UnsafeRawBufferPointer(rebasing: text[..<end])
         // A last label that begins with a digit may make it an address.
         if Bytes.isDigit(text[label]), !Self.isDottedAddress(name) { return nil }
         if end < text.count {
@@ -51,7 +52,7 @@ package struct Authority: Sendable, Hashable {
     }
 
     /// Four numbers of 0 to 255 without leading zeros.
-    private static func isDottedAddress(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
+    private static func isDottedAddress(_ text: UnsafeRawBufferPointer) -> Bool {
         var dots = 0
         var digits = 0
         var value = 0

@@ -28,7 +28,7 @@ struct BodyReader {
     /// - Throws: the fault of the head's framing fields (threat A3).
     init(of head: ResponseHead, limit: Int) throws(GrammarError) {
         self.limit = limit
-        let isChunked = head.fields.contains("Transfer-Encoding")
+        let isChunked = head.fields.contains(.transferEncoding)
         switch (head.status, head.fields.contentLength) {
         case (100...199, _), (204, _), (304, _):
             self.mode = .complete

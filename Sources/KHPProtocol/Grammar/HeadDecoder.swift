@@ -16,6 +16,7 @@ private struct HeadCollector {
     /// The head's bytes once they are complete; the bytes behind them stay in `buffer`.
     mutating func collect(_ buffer: inout ByteBuffer) throws(HeadError) -> ByteBuffer? {
         if let failure { throw failure }
+        guard buffer.readableBytes > 0 else { return nil }
         let isFirst = self.kept.readableBytes == 0
         let previous = self.kept.readableBytes
         if !isFirst {
@@ -65,7 +66,7 @@ private struct HeadCollector {
     }
 
     mutating func takeFields(of head: ByteBuffer) -> HeadFields {
-        HeadFields(storage: head, entries: self.scanner.takeEntries())
+        HeadFields(storage: head, entries: self.scanner.takeEntries(), known: self.scanner.known)
     }
 
     mutating func reset() {

@@ -12,9 +12,11 @@ package struct HeadFields: Sendable {
         var nameEnd: UInt32
         var valueStart: UInt32
         var valueEnd: UInt32
+        var field: KnownField
 
         @inline(__always)
-        init(nameStart: Int, nameEnd: Int, valueStart: Int, valueEnd: Int) {
+        init(_ field: KnownField, nameStart: Int, nameEnd: Int, valueStart: Int, valueEnd: Int) {
+            self.field = field
             self.nameStart = UInt32(truncatingIfNeeded: nameStart)
             self.nameEnd = UInt32(truncatingIfNeeded: nameEnd)
             self.valueStart = UInt32(truncatingIfNeeded: valueStart)
@@ -29,17 +31,21 @@ package struct HeadFields: Sendable {
     private var entries: [Entry]
     /// `true` while the storage holds the fields as they are written, each with its CRLF, and nothing else.
     private var isWritten: Bool
+    /// The fields among them that the handshakes look up.
+    private(set) var known: KnownFields
 
     package init() {
         self.storage = ByteBuffer()
         self.entries = []
         self.isWritten = true
+        self.known = []
     }
 
-    init(storage: ByteBuffer, entries: [Entry]) {
+    init(storage: ByteBuffer, entries: [Entry], known: KnownFields) {
         self.storage = storage
         self.entries = entries
         self.isWritten = false
+        self.known = known
     }
 
     package var count: Int { self.entries.count }
@@ -56,7 +62,13 @@ package struct HeadFields: Sendable {
         self.storage.writeFieldText(value)
         let valueEnd = self.storage.readableBytes
         self.storage.writeStaticString("\r\n")
-        self.entries.append(Entry(nameStart: start, nameEnd: nameEnd, valueStart: valueStart, valueEnd: valueEnd))
+        let field = self.storage.withUnsafeReadableBytes {
+            KnownField(UnsafeRawBufferPointer(rebasing: $0[start..<nameEnd]))
+        }
+        self.known.add(field)
+        self.entries.append(
+            Entry(field, nameStart: start, nameEnd: nameEnd, valueStart: valueStart, valueEnd: valueEnd)
+        )
     }
 
     package mutating func append(contentsOf fields: HTTPFields) {
@@ -68,6 +80,25 @@ package struct HeadFields: Sendable {
     /// The value of the first field of that name.
     package func first(_ name: String) -> String? {
         self.withFirst(name) { FieldText.string($0) }
+    }
+
+    /// The value of the first such field.
+    package func first(_ field: KnownField) -> String? {
+        self.withFirst(field) { FieldText.string($0) }
+    }
+
+    package func contains(_ field: KnownField) -> Bool {
+        self.known.contains(KnownFields(field))
+    }
+
+    /// The values of all such fields, in order.
+    package func all(_ field: KnownField) -> [String] {
+        var values: [String] = []
+        self.forEachValue(of: field) { value in
+            values.append(FieldText.string(value))
+            return true
+        }
+        return values
     }
 
     /// The values of all fields of that name, in order.
@@ -108,6 +139,23 @@ package struct HeadFields: Sendable {
         return found
     }
 
+    /// Returns `true` when the comma lists of all such fields hold `token`, in any case.
+    package func hasToken(_ token: StaticString, in field: KnownField) -> Bool {
+        var found = false
+        let token = UnsafeRawBufferPointer(start: token.utf8Start, count: token.utf8CodeUnitCount)
+        self.forEachValue(of: field) { value in
+            // Most lists have one element.
+            found = Bytes.equalIgnoringCase(value, token)
+            if found { return false }
+            Self.forEachElement(of: value) { element in
+                found = Bytes.equalIgnoringCase(element, token)
+                return !found
+            }
+            return !found
+        }
+        return found
+    }
+
     /// The elements of the comma lists of all fields of that name, for lists without quoted strings; empty elements
     /// are left out (RFC 9110 section 5.6.1.2).
     package func list(_ name: String) -> [String] {
@@ -136,6 +184,34 @@ package struct HeadFields: Sendable {
         } ?? false
     }
 
+    /// Returns `true` when the first such field has exactly this value.
+    @inline(__always)
+    package func value(of field: KnownField, equals expected: StaticString) -> Bool {
+        let expected = UnsafeRawBufferPointer(start: expected.utf8Start, count: expected.utf8CodeUnitCount)
+        return self.withFirst(field) { Bytes.equal($0, expected) } ?? false
+    }
+
+    /// Calls `body` with the bytes of the first such value; `nil` without such a field.
+    @inline(__always)
+    package func withFirst<Result>(
+        _ field: KnownField,
+        _ body: (UnsafeRawBufferPointer) -> Result
+    ) -> Result? {
+        guard self.contains(field), let entry = self.entries.first(where: { $0.field == field }) else { return nil }
+        return self.storage.withUnsafeReadableBytes { body(UnsafeRawBufferPointer(rebasing: $0[entry.value])) }
+    }
+
+    /// Calls `body` with each such value until it returns false.
+    @inline(__always)
+    package func forEachValue(of field: KnownField, _ body: (UnsafeRawBufferPointer) -> Bool) {
+        guard self.contains(field) else { return }
+        self.storage.withUnsafeReadableBytes { bytes in
+            for entry in self.entries where entry.field == field {
+                guard body(UnsafeRawBufferPointer(rebasing: bytes[entry.value])) else { return }
+            }
+        }
+    }
+
     /// Calls `body` with the bytes of the first value with that name; `nil` without such a field.
     package func withFirst<Result>(_ name: String, _ body: (UnsafeRawBufferPointer) -> Result) -> Result? {
         var result: Result?
@@ -155,7 +231,7 @@ package struct HeadFields: Sendable {
     }
 
     package var contentLength: ContentLength {
-        self.withFirst("Content-Length") { digits in
+        self.withFirst(.contentLength) { digits in
             guard !digits.isEmpty, digits.count <= 18 else { return .invalid }
             var length = 0
             for digit in digits {

@@ -31,7 +31,7 @@ struct HeadScanner {
     private var isContinuation = false
     /// Set once some line did: then the head has to be read again without its folds.
     private(set) var hasFolds = false
-    private var singletons = Singletons()
+    private(set) var known: KnownFields = []
 
     init(kind: Kind, limits: HeadLimits) {
         self.kind = kind
@@ -100,7 +100,11 @@ struct HeadScanner {
                 default:
                     self.isContinuation = false
                     if self.entries.count >= self.limits.fieldCount { return .failed(.tooManyFields) }
-                    self.state = .name
+                    if self.skipToLineFeed(bytes, base, end: end) {
+                        self.state = .valueFeed
+                    } else {
+                        self.state = .name
+                    }
                 }
 
             case .valueFeed:
@@ -118,6 +122,20 @@ struct HeadScanner {
         }
         // The head is not complete, so it cannot end within its limit any more.
         return self.position >= self.limits.headBytes ? .failed(.headTooLarge) : .needsMore
+    }
+
+    /// Goes to the line feed of a field line that is there as a whole, as most are. `false` leaves the line to the states,
+    /// which tell what is wrong with it or wait for the rest.
+    @inline(__always)
+    private mutating func skipToLineFeed(_ bytes: UnsafeRawBufferPointer, _ base: UnsafeRawPointer, end: Int) -> Bool {
+        let limit = min(end, self.lineStart + self.limits.lineBytes)
+        let nameEnd = Token.end(in: bytes, from: self.lineStart, to: limit)
+        guard nameEnd < limit, nameEnd > self.lineStart, bytes[nameEnd] == Bytes.colon else { return false }
+        let valueEnd = Self.endOfText(base, from: nameEnd + 1, to: limit)
+        guard valueEnd < limit, valueEnd + 1 < end, bytes[valueEnd] == Bytes.carriageReturn else { return false }
+        self.nameEnd = nameEnd
+        self.position = valueEnd + 1
+        return true
     }
 
     /// A head with each fold replaced by one blank, together with the white space around it (RFC 9112 section 5.2).
@@ -153,11 +171,17 @@ struct HeadScanner {
         while start < end, Bytes.isWhitespace(bytes[start]) { start += 1 }
         while end > start, Bytes.isWhitespace(bytes[end - 1]) { end -= 1 }
         let name = UnsafeRawBufferPointer(rebasing: bytes[self.lineStart..<self.nameEnd])
-        if !self.singletons.admit(name, isRequest: self.kind == .request) {
-            return self.malformed("\(String(decoding: name, as: UTF8.self)) is there twice")
+        let field = KnownField(name)
+        if field != .other {
+            if self.known.contains(KnownFields(field)), field.isSingle(inRequest: self.kind == .request) {
+                return self.malformed("\(String(decoding: name, as: UTF8.self)) is there twice")
+            }
+            self.known.add(field)
         }
         if self.entries.isEmpty { self.entries.reserveCapacity(16) }
-        self.entries.append(.init(nameStart: self.lineStart, nameEnd: self.nameEnd, valueStart: start, valueEnd: end))
+        self.entries.append(
+            .init(field, nameStart: self.lineStart, nameEnd: self.nameEnd, valueStart: start, valueEnd: end)
+        )
         return nil
     }
 
@@ -194,34 +218,5 @@ struct HeadScanner {
             index += 1
         }
         return index
-    }
-}
-
-/// The fields that may be there only once; a second one has been a way to smuggle (threats A3, A9, A12).
-private struct Singletons {
-    private var seen: UInt16 = 0
-
-    /// False when `name` was seen before and must be single.
-    @inline(__always)
-    mutating func admit(_ name: UnsafeRawBufferPointer, isRequest: Bool) -> Bool {
-        let candidate: (bit: UInt16, name: StaticString)
-        switch name.count {
-        case 4: candidate = (1, "Host")
-        case 6: candidate = (2, "Origin")
-        // Several in a response are one where they mean the same (D32).
-        case 8 where isRequest: candidate = (4, "Location")
-        case 12: candidate = (8, "Content-Type")
-        case 13: candidate = (16, "Authorization")
-        case 14: candidate = (32, "Content-Length")
-        case 17: candidate = (64, "Sec-WebSocket-Key")
-        case 20: candidate = (128, "Sec-WebSocket-Accept")
-        case 21 where isRequest: candidate = (256, "Sec-WebSocket-Version")
-        default: return true
-        }
-        let expected = UnsafeRawBufferPointer(start: candidate.name.utf8Start, count: candidate.name.utf8CodeUnitCount)
-        guard Bytes.equalIgnoringCase(name, expected) else { return true }
-        guard self.seen & candidate.bit == 0 else { return false }
-        self.seen |= candidate.bit
-        return true
     }
 }

@@ -34,10 +34,15 @@ package enum AcceptKey {
     ///
     /// Empty, and so equal to no peer's value, where libcrypto refuses SHA-1 by policy.
     package static func accept(for key: String) -> String {
-        let length = key.utf8.count + suffix.utf8CodeUnitCount
+        Bytes.withUTF8(of: key) { self.accept(for: $0) }
+    }
+
+    /// The same for a key as it was sent.
+    static func accept(for key: UnsafeRawBufferPointer) -> String {
+        let length = key.count + suffix.utf8CodeUnitCount
         return withUnsafeTemporaryAllocation(byteCount: length, alignment: 1) { input in
-            Bytes.withUTF8(of: key) { input.copyMemory(from: $0) }
-            UnsafeMutableRawBufferPointer(rebasing: input[key.utf8.count...])
+            input.copyMemory(from: key)
+            UnsafeMutableRawBufferPointer(rebasing: input[key.count...])
                 .copyMemory(from: UnsafeRawBufferPointer(start: suffix.utf8Start, count: suffix.utf8CodeUnitCount))
             return withUnsafeTemporaryAllocation(byteCount: 20, alignment: 1) { digest in
                 guard let pointer = digest.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return "" }
@@ -62,15 +67,18 @@ package enum AcceptKey {
 
     /// Returns `true` for a Sec-WebSocket-Key as RFC 6455 section 4.2.1 has it: base64 of sixteen bytes (threat A9).
     package static func isValidKey(_ key: String) -> Bool {
-        Bytes.withUTF8(of: key) { key in
-            guard key.count == 24, key[22] == Base64.padding, key[23] == Base64.padding else { return false }
-            var last: UInt8 = 0
-            for byte in key[..<22] {
-                guard let digit = Base64.value(byte) else { return false }
-                last = digit
-            }
-            // The last digit has two bits that count.
-            return last & 0x0F == 0
+        Bytes.withUTF8(of: key) { self.isValidKey($0) }
+    }
+
+    /// The same for a key as it was sent.
+    static func isValidKey(_ key: UnsafeRawBufferPointer) -> Bool {
+        guard key.count == 24, key[22] == Base64.padding, key[23] == Base64.padding else { return false }
+        var last: UInt8 = 0
+        for byte in key[..<22] {
+            guard let digit = Base64.value(byte) else { return false }
+            last = digit
         }
+        // The last digit has two bits that count.
+        return last & 0x0F == 0
     }
 }

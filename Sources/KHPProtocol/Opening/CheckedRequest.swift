@@ -6,9 +6,10 @@
 // - ignored: the content itself. A connection ends behind its first answer, so that it need not be read.
 
 /// A request that names its host and its resource, and where its content ends, in one way only.
-package struct CheckedRequest: Sendable {
+///
+/// A class because it goes with the connection through every stage of a handshake; nothing in it ever changes.
+package final class CheckedRequest: Sendable {
     package let head: RequestHead
-    let known: KnownFields
     /// The host that the request names; `nil` for one of HTTP/1.0 without Host.
     package let authority: Authority?
     /// Of the target; it begins with a slash, save for CONNECT and `OPTIONS *`.
@@ -19,39 +20,50 @@ package struct CheckedRequest: Sendable {
     /// Throws the 400 that the request is owed.
     package init(_ head: RequestHead) throws(Refusal) {
         do throws(Refusal) {
-            self = try Self(checking: head)
+            self.authority = try Self.authority(of: head)
+            try Self.checkContent(of: head)
+            (self.path, self.query) = try Self.resource(of: head, at: self.authority)
+            self.head = head
         } catch {
             throw Refusal(error.status, error.explanation, method: head.method)
         }
     }
 
-    private init(checking head: RequestHead) throws(Refusal) {
-        self.head = head
-        known = KnownFields(in: head.fields)
-        self.authority = known.contains(.host) ? try OpeningServer.authority(of: head) : nil
-        guard self.authority != nil || head.minorVersion == 0 else { throw .badRequest("There is no Host field.") }
-        if known.contains(.transferEncoding) { try Self.checkTransferEncoding(of: head, known) }
-        guard !known.contains(.contentLength) || head.fields.contentLength != .invalid else {
-            throw .badRequest("Content-Length is not a number.")
-        }
+    private static func authority(of head: RequestHead) throws(Refusal) -> Authority? {
+        guard head.fields.contains(.host) || head.minorVersion > 0 else { return nil }
+        return try OpeningServer.authority(of: head)
+    }
+
+    private static func resource(
+        of head: RequestHead,
+        at authority: Authority?
+    ) throws(Refusal) -> (path: String, query: String?) {
         switch head.method {
         case "CONNECT":
-            (self.path, self.query) = (head.target, nil)
             guard let target = try? Authority(head.target), target.port != nil else {
                 throw .badRequest("The target of CONNECT is not a host with a port.")
             }
+            return (head.target, nil)
         case "OPTIONS" where head.target == "*":
-            (self.path, self.query) = ("*", nil)
+            return ("*", nil)
         default:
-            (self.path, self.query) = try RequestTarget.resource(head.target, at: self.authority)
+            return try RequestTarget.resource(head.target, at: authority)
+        }
+    }
+
+    private static func checkContent(of head: RequestHead) throws(Refusal) {
+        let fields = head.fields
+        if fields.contains(.transferEncoding) { try Self.checkTransferEncoding(of: head) }
+        guard !fields.contains(.contentLength) || fields.contentLength != .invalid else {
+            throw .badRequest("Content-Length is not a number.")
         }
     }
 
     /// RFC 9112 section 6.1: HTTP/1.0 has no Transfer-Encoding. Beside a Content-Length it smuggles requests. The
     /// content has an end only when chunked is the last coding, and stands there once.
-    private static func checkTransferEncoding(of head: RequestHead, _ known: KnownFields) throws(Refusal) {
+    private static func checkTransferEncoding(of head: RequestHead) throws(Refusal) {
         guard head.minorVersion == 1 else { throw .badRequest("Transfer-Encoding is not allowed in HTTP/1.0.") }
-        guard !known.contains(.contentLength) else {
+        guard !head.fields.contains(.contentLength) else {
             throw .badRequest("Content-Length is not allowed beside Transfer-Encoding.")
         }
         let chunked = head.fields.list("Transfer-Encoding").map { Bytes.lowercasedASCII($0) == "chunked" }

@@ -109,7 +109,7 @@ package struct OpeningClient {
                 }
                 leavesConnectionUsable =
                     plan.dialect.opening == .acceptKey && head.minorVersion == 1 && reader.isWhole
-                    && !head.fields.hasToken("close", in: "Connection")
+                    && !head.fields.hasToken("close", in: .connection)
                 return .response(HandshakeResponse(head: head, body: reader.entity))
             case .answer(let result):
                 guard let answer = input.readBytes(length: 16) else { return nil }
@@ -245,23 +245,23 @@ package struct OpeningClient {
         guard fields.count(of: "Upgrade") == 1, fields.value(of: "Upgrade", equalsIgnoringCase: "websocket") else {
             throw invalid("its 101 does not upgrade to websocket", head)
         }
-        guard fields.hasToken("upgrade", in: "Connection") else {
+        guard fields.hasToken("upgrade", in: .connection) else {
             throw invalid("its 101 has no Connection: Upgrade", head)
         }
         guard !self.acceptValue.isEmpty, fields.value(of: "Sec-WebSocket-Accept", equals: self.acceptValue) else {
             throw invalid("its Sec-WebSocket-Accept does not fit the key", head)
         }
-        let subprotocol = fields.first("Sec-WebSocket-Protocol")
+        let subprotocol = fields.first(.subprotocol)
         if let subprotocol {
             guard fields.count(of: "Sec-WebSocket-Protocol") == 1, self.plan.subprotocols.contains(subprotocol) else {
                 throw invalid("it selected a subprotocol that was not offered", head)
             }
         }
         var extensions = self.plan.extensions
-        if fields.contains("Sec-WebSocket-Extensions") {
+        if fields.contains(.extensions) {
             let answers: [ExtensionOffer]
             do throws(GrammarError) {
-                answers = try parseExtensions(fields.all("Sec-WebSocket-Extensions"))
+                answers = try parseExtensions(fields.all(.extensions))
             } catch {
                 throw invalid(error.message, head)
             }

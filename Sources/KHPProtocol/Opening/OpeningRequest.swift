@@ -5,17 +5,11 @@ package import HTTPTypes
 /// A class because it goes with the connection through every stage, and a copy of all its parts would cost more than
 /// reading the extended request; nothing in it ever changes.
 package final class OpeningRequest: Sendable {
-    package let head: RequestHead
-    /// Of the target, as sent; it begins with a slash.
-    package let path: String
-    /// Of the target without the question mark; `nil` where there is none.
-    package let query: String?
+    private let request: CheckedRequest
     /// The authority in the Host field.
     package let authority: Authority
     /// How it proves that it speaks WebSocket; which dialect that means is the endpoint's to say (D1).
     package let opening: Dialect.Opening
-    /// Sec-WebSocket-Key: base64 of sixteen bytes. Empty in dialects without one.
-    package let key: String
     /// The numbers in its two keys, in dialects that have them.
     package let numbers: Numbers?
     /// 13, or 8 which differs in nothing but that Origin has a second name; 0 in dialects before.
@@ -29,31 +23,37 @@ package final class OpeningRequest: Sendable {
     package let spellsUpgradeOldStyle: Bool
 
     init(
-        head: RequestHead,
-        path: String,
-        query: String?,
+        _ request: CheckedRequest,
         authority: Authority,
         opening: Dialect.Opening = .acceptKey,
-        key: String,
         numbers: Numbers? = nil,
         version: Int,
         subprotocols: [String],
         offersExtendedHandshake: Bool,
         extensionOffers: [ExtensionOffer]
     ) {
-        self.head = head
-        self.path = path
-        self.query = query
+        self.request = request
         self.authority = authority
         self.opening = opening
-        self.key = key
         self.numbers = numbers
         self.version = version
         self.subprotocols = subprotocols
         self.offersExtendedHandshake = offersExtendedHandshake
         self.extensionOffers = extensionOffers
-        self.spellsUpgradeOldStyle = head.fields.value(of: "Upgrade", equals: "WebSocket")
+        self.spellsUpgradeOldStyle = request.head.fields.value(of: .upgrade, equals: "WebSocket")
     }
+
+    package var head: RequestHead { self.request.head }
+    /// Of the target, as sent; it begins with a slash.
+    package var path: String { self.request.path }
+    /// Of the target without the question mark; `nil` where there is none.
+    package var query: String? { self.request.query }
+
+    /// Sec-WebSocket-Key: base64 of sixteen bytes. Empty in dialects without one.
+    package var key: String { self.opening == .acceptKey ? self.head.fields.first(.key) ?? "" : "" }
+
+    /// The Sec-WebSocket-Accept that answers the key.
+    package var acceptValue: String { self.head.fields.withFirst(.key) { AcceptKey.accept(for: $0) } ?? "" }
 
     /// Two keys' numbers (W10-6).
     package struct Numbers: Sendable, Equatable {
@@ -72,11 +72,11 @@ package final class OpeningRequest: Sendable {
     /// Where the request comes from, if a browser or its like sent it.
     package var origin: String? {
         // Version 8 has two names for it; where both are there, both say the same.
-        self.head.fields.first("Origin") ?? (self.version == 8 ? self.head.fields.first("Sec-WebSocket-Origin") : nil)
+        self.head.fields.first(.origin) ?? (self.version == 8 ? self.head.fields.first("Sec-WebSocket-Origin") : nil)
     }
 
     /// A secret: never to be shown.
-    package var authorization: String? { self.head.fields.first("Authorization") }
+    package var authorization: String? { self.head.fields.first(.authorization) }
 }
 
 extension OpeningRequest: CustomReflectable {

@@ -9,13 +9,12 @@ extension OpeningServer {
     /// is refused as a request without a version. D1: by its fields.
     static func oldOpening(
         of head: RequestHead,
-        _ known: KnownFields,
         among dialects: [Dialect]
     ) throws(Refusal) -> Dialect.Opening? {
-        let isNumbered = known.contains(.numberedKey)
-        guard isNumbered || dialects.count > 1 || dialects.first?.opening != .acceptKey else { return nil }
         let fields = head.fields
-        if fields.contains("Sec-WebSocket-Version") || fields.contains("Sec-WebSocket-Key") {
+        let isNumbered = fields.contains(.numberedKey)
+        guard isNumbered || dialects.contains(where: { $0.opening != .acceptKey }) else { return nil }
+        if fields.contains(.version) || fields.contains(.key) {
             // Threat D8: no client speaks two dialects at once.
             guard !isNumbered else {
                 throw .badRequest("The request has the keys of two dialects.")
@@ -34,7 +33,7 @@ extension OpeningServer {
     ) throws(Refusal) -> OpeningRequest {
         let head = request.head
         let fields = head.fields
-        guard !request.known.contains(.transferEncoding) else { throw .badRequest("Transfer-Encoding is not allowed.") }
+        guard !fields.contains(.transferEncoding) else { throw .badRequest("Transfer-Encoding is not allowed.") }
         // Some clients count the eight bytes behind the head as content.
         let length = fields.contentLength
         guard length == .absent || length == .bytes(0) || opening == .twoKeys && length == .bytes(8) else {
@@ -46,12 +45,12 @@ extension OpeningServer {
         guard fields.count(of: "Upgrade") == 1, fields.value(of: "Upgrade", equalsIgnoringCase: "websocket") else {
             throw .badRequest("The request has no Upgrade: WebSocket.")
         }
-        guard fields.hasToken("upgrade", in: "Connection") else {
+        guard fields.hasToken("upgrade", in: .connection) else {
             throw .badRequest("The request has no Connection: Upgrade.")
         }
         guard let authority = request.authority else { throw .badRequest("There is no Host field.") }
         guard head.target.utf8.first == Bytes.slash else { throw .badRequest("The request target is no path.") }
-        guard fields.contains("Origin") else {
+        guard fields.contains(.origin) else {
             throw .badRequest("The request has no Origin, which its dialect requires.")
         }
         let numbers = opening == .twoKeys ? try numbers(in: fields) : nil
@@ -59,12 +58,9 @@ extension OpeningServer {
         let offered = subprotocols.count
         subprotocols.removeAll { $0 == Subprotocols.extendedHandshake }
         return OpeningRequest(
-            head: head,
-            path: request.path,
-            query: request.query,
+            request,
             authority: authority,
             opening: opening,
-            key: "",
             numbers: numbers,
             version: 0,
             subprotocols: subprotocols,

@@ -39,7 +39,7 @@ package struct OpeningServer {
 
     /// Returns `true` when a request wants a WebSocket, valid or not: it names the protocol in Upgrade.
     package static func isWebSocketRequest(_ head: RequestHead) -> Bool {
-        head.fields.hasToken("websocket", in: "Upgrade")
+        head.fields.hasToken("websocket", in: .upgrade)
     }
 
     /// The last two parts of ``receive(_:)``.
@@ -61,13 +61,12 @@ package struct OpeningServer {
     ) throws(Refusal) -> OpeningRequest {
         let head = request.head
         let fields = head.fields
-        let known = request.known
-        if let opening = try oldOpening(of: head, known, among: dialects) {
+        if let opening = try oldOpening(of: head, among: dialects) {
             return try checkOld(request, opening)
         }
         // A WebSocket request has no content, and a field that frames one can smuggle a request (threat A3).
-        guard !known.contains(.transferEncoding) else { throw .badRequest("Transfer-Encoding is not allowed.") }
-        guard !known.contains(.contentLength) || fields.contentLength == .bytes(0) else {
+        guard !fields.contains(.transferEncoding) else { throw .badRequest("Transfer-Encoding is not allowed.") }
+        guard !fields.contains(.contentLength) || fields.contentLength == .bytes(0) else {
             throw .badRequest("Content is not allowed.")
         }
         guard head.method == "GET" else { throw .methodNotAllowed(head.method) }
@@ -75,17 +74,17 @@ package struct OpeningServer {
             throw .upgradeRequired("This is a WebSocket endpoint, and the request has no Upgrade: websocket.")
         }
         guard head.minorVersion == 1 else { throw Refusal(505, "A WebSocket is opened with HTTP/1.1.") }
-        guard fields.hasToken("upgrade", in: "Connection") else {
+        guard fields.hasToken("upgrade", in: .connection) else {
             throw .badRequest("The request has no Connection: Upgrade.")
         }
         guard let authority = request.authority else { throw .badRequest("There is no Host field.") }
         let version = try version(of: fields)
         if version == 8 { try checkOrigins(in: fields) }
-        guard let key = fields.first("Sec-WebSocket-Key"), AcceptKey.isValidKey(key) else {
+        guard fields.withFirst(.key, { AcceptKey.isValidKey($0) }) == true else {
             throw .badRequest("Sec-WebSocket-Key is not the base64 of sixteen bytes.")
         }
         var subprotocols: [String] = []
-        guard !known.contains(.subprotocol) || Subprotocols.parse(fields, into: &subprotocols) else {
+        guard !fields.contains(.subprotocol) || Subprotocols.parse(fields, into: &subprotocols) else {
             throw .badRequest("Sec-WebSocket-Protocol is not a list of tokens.")
         }
         if subprotocols.isEmpty, KaazingLegacy(query: request.query) != .off {
@@ -94,25 +93,21 @@ package struct OpeningServer {
                 throw .badRequest("\(name) is not a list of tokens.")
             }
         }
-        let offered = subprotocols.count
-        subprotocols.removeAll { $0 == Subprotocols.extendedHandshake }
+        let offersExtendedHandshake = Subprotocols.takeExtendedHandshake(from: &subprotocols)
         var offers: [ExtensionOffer] = []
-        if known.contains(.extensions) {
+        if fields.contains(.extensions) {
             do throws(GrammarError) {
-                offers = try parseExtensions(fields.all("Sec-WebSocket-Extensions"))
+                offers = try parseExtensions(fields.all(.extensions))
             } catch {
                 throw .badRequest("\(error.message).")
             }
         }
         return OpeningRequest(
-            head: head,
-            path: request.path,
-            query: request.query,
+            request,
             authority: authority,
-            key: key,
             version: version,
             subprotocols: subprotocols,
-            offersExtendedHandshake: subprotocols.count < offered,
+            offersExtendedHandshake: offersExtendedHandshake,
             extensionOffers: offers
         )
     }
@@ -130,7 +125,7 @@ package struct OpeningServer {
         server: String
     ) -> Acceptance {
         Acceptance(
-            acceptValue: acceptValue ?? AcceptKey.accept(for: request.key),
+            acceptValue: acceptValue ?? request.acceptValue,
             negotiated: Agreement(subprotocol: subprotocol, extensions: extensions),
             echoesOldUpgrade: request.spellsUpgradeOldStyle,
             date: date,
@@ -140,7 +135,8 @@ package struct OpeningServer {
 
     /// Host must be there once (the decoder sees to "once") and be a host with or without a port (threat A12).
     static func authority(of head: RequestHead) throws(Refusal) -> Authority {
-        guard let host = head.fields.first("Host") else { throw .badRequest("There is no Host field.") }
+        if let common = head.fields.withFirst(.host, { Authority(common: $0) }), let common { return common }
+        guard let host = head.fields.first(.host) else { throw .badRequest("There is no Host field.") }
         do throws(GrammarError) {
             return try Authority(host)
         } catch {
@@ -155,18 +151,16 @@ package struct OpeningServer {
         guard fields.count(of: "Sec-WebSocket-Origin") == 1 else {
             throw .badRequest("Sec-WebSocket-Origin is there twice.")
         }
-        guard let origin = fields.first("Origin"), !fields.value(of: "Sec-WebSocket-Origin", equals: origin) else {
+        guard let origin = fields.first(.origin), !fields.value(of: "Sec-WebSocket-Origin", equals: origin) else {
             return
         }
         throw .badRequest("Origin and Sec-WebSocket-Origin name two origins.")
     }
 
     private static func version(of fields: HeadFields) throws(Refusal) -> Int {
-        switch fields.first("Sec-WebSocket-Version") {
-        case "13": return 13
-        case "8": return 8
-        case nil: throw .upgradeRequired("The request has no Sec-WebSocket-Version.")
-        default: throw .upgradeRequired("The Sec-WebSocket-Version is not one that this server speaks.")
-        }
+        if fields.value(of: .version, equals: "13") { return 13 }
+        if fields.value(of: .version, equals: "8") { return 8 }
+        guard fields.contains(.version) else { throw .upgradeRequired("The request has no Sec-WebSocket-Version.") }
+        throw .upgradeRequired("The Sec-WebSocket-Version is not one that this server speaks.")
     }
 }

@@ -12,6 +12,7 @@ enum RequestTarget {
         at authority: Authority?,
         schemes: [String] = ["http", "https"]
     ) throws(Refusal) -> (path: String, query: String?) {
+        if Self.isPlainPath(text) { return (text, nil) }
         var target = Substring(text)
         if target.utf8.first == UInt8(ascii: "?"), KaazingLegacy(query: String(target.dropFirst())) != .off {
             // Kaazing's Java client leaves an empty path out (D7).
@@ -33,6 +34,15 @@ enum RequestTarget {
             throw .badRequest("The request target has a fragment.")
         }
         return splitTarget(target)
+    }
+
+    /// `true` for a path without query and fragment, as most targets are.
+    private static func isPlainPath(_ text: String) -> Bool {
+        Bytes.withUTF8(of: text) { bytes in
+            guard bytes.first == Bytes.slash else { return false }
+            for byte in bytes where byte == UInt8(ascii: "?") || byte == UInt8(ascii: "#") { return false }
+            return true
+        }
     }
 
     /// A checked target as a path with its query, without the scheme and authority that it may begin with; every other

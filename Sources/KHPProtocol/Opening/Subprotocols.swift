@@ -58,9 +58,20 @@ package enum Subprotocols {
     /// elements, and so empty fields, are ignored (deployed clients send them). `false`: some element is no token.
     package static func parse(
         _ fields: HeadFields,
-        named field: String = "Sec-WebSocket-Protocol",
         into names: inout [String]
     ) -> Bool {
+        var isValid = true
+        var list = DistinctNames(names)
+        fields.forEachValue(of: .subprotocol) { value in
+            isValid = parse(value, into: &list)
+            return isValid
+        }
+        names = list.names
+        return isValid
+    }
+
+    /// The same under another name of the field.
+    static func parse(_ fields: HeadFields, named field: String, into names: inout [String]) -> Bool {
         var isValid = true
         var list = DistinctNames(names)
         fields.forEachValue(of: field) { value in
@@ -69,6 +80,14 @@ package enum Subprotocols {
         }
         names = list.names
         return isValid
+    }
+
+    /// Leaves the application's own names in a list, in their order.
+    /// - Returns: whether x-kaazing-handshake was among them.
+    static func takeExtendedHandshake(from names: inout [String]) -> Bool {
+        guard let place = names.firstIndex(of: Self.extendedHandshake) else { return false }
+        names.remove(at: place)
+        return true
     }
 
     private static func parse(_ value: UnsafeRawBufferPointer, into names: inout DistinctNames) -> Bool {

@@ -164,7 +164,7 @@ struct ConnectTunnel: Sendable {
 
     /// Returns `true` when the proxy keeps the connection open behind this answer (RFC 9112 section 9.3).
     private static func staysOpen(_ head: ResponseHead) -> Bool {
-        head.minorVersion == 1 && !head.fields.hasToken("close", in: "Connection")
+        head.minorVersion == 1 && !head.fields.hasToken("close", in: .connection)
             && !head.fields.hasToken("close", in: "Proxy-Connection")
     }
 

@@ -19,11 +19,11 @@ package struct CookiePreflight: Sendable {
         else { return nil }
         let base = request.path.dropLast(Self.suffix.utf8.count)
         self.path = base.isEmpty ? "/" : String(base)
-        self.credentials = head.fields.first("Authorization").map { PresentedCredentials(value: $0, head: head) }
+        self.credentials = head.fields.first(.authorization).map { PresentedCredentials(value: $0, head: head) }
         // The client's HTTP stack has the cookies, its socket has not: so it asks to be told them. A page in a browser
         // is not told: it would learn of cookies that are kept from scripts.
         let isPage = ["Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Mode"].contains { head.fields.contains($0) }
-        self.cookies = isPage ? "" : head.fields.all("Cookie").joined(separator: "; ")
+        self.cookies = isPage ? "" : head.fields.all(.cookie).joined(separator: "; ")
     }
 
     private static let suffix = "/;e/cookies"

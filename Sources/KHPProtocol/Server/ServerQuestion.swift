@@ -56,7 +56,7 @@ package struct ServerQuestion: Sendable {
     package var confirms: Bool {
         switch self.subject {
         case .opening: true
-        case .extended(let request): request.head.fields.first("Authorization") != nil
+        case .extended(let request): request.head.fields.first(.authorization) != nil
         case .preflight: false
         }
     }

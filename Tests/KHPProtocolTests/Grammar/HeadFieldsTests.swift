@@ -36,6 +36,69 @@ import Testing
         #expect(fields.hasToken(token, in: name) == expected)
     }
 
+    static let knownNames: [(KnownField, String)] = [
+        (.host, "Host"), (.expect, "Expect"), (.origin, "Origin"), (.cookie, "Cookie"), (.upgrade, "Upgrade"),
+        (.location, "Location"), (.connection, "Connection"), (.contentType, "Content-Type"),
+        (.authorization, "Authorization"), (.contentLength, "Content-Length"),
+        (.transferEncoding, "Transfer-Encoding"), (.key, "Sec-WebSocket-Key"), (.accept, "Sec-WebSocket-Accept"),
+        (.version, "Sec-WebSocket-Version"), (.subprotocol, "Sec-WebSocket-Protocol"),
+        (.extensions, "Sec-WebSocket-Extensions"), (.numberedKey, "Sec-WebSocket-Key1"),
+        (.numberedKey, "Sec-WebSocket-Key2"),
+    ]
+
+    @Test(arguments: Self.knownNames)
+    func knownFieldsAreToldApartInAnyCase(field: KnownField, name: String) throws {
+        for spelling in [name, name.lowercased(), name.uppercased()] {
+            for fields in try [Self.appended(spelling), Self.decoded(spelling)] {
+                #expect(fields.contains(field))
+                #expect(fields.first(field) == "value")
+                #expect(fields.all(field) == ["value"])
+            }
+        }
+    }
+
+    /// Each byte of a name is changed, also to those that differ from it in nothing but the bit of the case.
+    @Test(arguments: Self.knownNames)
+    func namesThatAreAlmostKnownAreNot(field: KnownField, name: String) throws {
+        let bytes = Array(name.utf8)
+        for index in bytes.indices where field != .numberedKey || index < bytes.count - 1 {
+            for other in [bytes[index] ^ 0x01, bytes[index] ^ 0x10, UInt8(ascii: "~"), UInt8(ascii: "^")] {
+                var changed = bytes
+                changed[index] = other
+                let text = String(decoding: changed, as: UTF8.self)
+                guard Token.isToken(text) else { continue }
+                for fields in try [Self.appended(text), Self.decoded(text)] {
+                    #expect(!fields.contains(field), "\(text)")
+                    #expect(fields.first(field) == nil)
+                }
+            }
+        }
+    }
+
+    private static func appended(_ name: String) -> HeadFields {
+        var fields = HeadFields()
+        fields.append("X-First", "1")
+        fields.append(name, "value")
+        return fields
+    }
+
+    private static func decoded(_ name: String) throws -> HeadFields {
+        var input = ByteBuffer(string: "GET / HTTP/1.1\r\nX-First: 1\r\n\(name): value\r\n\r\n")
+        var decoder = RequestHeadDecoder(limits: .opening)
+        return try #require(try decoder.decode(&input)).fields
+    }
+
+    @Test(arguments: [
+        ("upgrade", true), ("UPGRADE, h2c", true), (" ,websocket,\tUpgrade ", true), ("upgrades", false),
+        ("keep-alive", false), ("", false),
+    ])
+    func knownFieldHasToken(value: String, expected: Bool) {
+        var fields = HeadFields()
+        fields.append("Connection", "x")
+        fields.append("connection", value)
+        #expect(fields.hasToken("upgrade", in: .connection) == expected)
+    }
+
     @Test func writesWhatWasAppended() {
         var buffer = ByteBuffer()
         ResponseHead(status: 101, reason: "OK", fields: self.fields).write(into: &buffer)
