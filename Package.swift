@@ -86,12 +86,12 @@ let package = Package(
         example("SignedMessages", ["KHPClient", "KHPServer", "KHPProtocol", "COpenSSL", nioCore]),
         // Snippets of the documentation that no example runs: kept compiling.
         .target(
-            name: "ExampleSnippets",
+            name: "ExamplePages",
             dependencies: [
                 "KHPClient", "KHPServer", "KHPTesting", nioCore, nioSSL, httpTypes, logging, lifecycle,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
-            path: "Examples/Snippets",
+            path: "Examples/Pages",
             swiftSettings: settings
         ),
         .testTarget(
