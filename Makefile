@@ -1,8 +1,11 @@
 # What people and CI do with this package. Each target sees to its own set-up.
 SHELL := /bin/bash
-# The command is a package of its own, built beside the library: what both depend on is compiled once.
+# The command and the examples are packages of their own, built beside the library: what all of them depend on is
+# compiled once.
 # SwiftPM takes the cached plan of `swift test` for any package that shares the scratch path: hence no caching.
-COMMAND := --package-path Command --scratch-path .build --disable-build-manifest-caching
+BESIDE := --scratch-path .build --disable-build-manifest-caching
+COMMAND := --package-path Command $(BESIDE)
+EXAMPLES := --package-path Examples $(BESIDE)
 LINTED := $(wildcard Package.swift Sources Tests Command Examples Benchmarks/Package.swift Benchmarks/Sources)
 # For fuzz: how long altogether, and which targets (all of them).
 SECONDS := 60
@@ -44,13 +47,13 @@ khp: setup
 test: setup
 	swift test --no-parallel
 	swift test --no-parallel $(COMMAND)
+	swift test --no-parallel $(EXAMPLES)
 
 interop:
 	@scripts/setup.sh --interop
 	swift build $(COMMAND) --product khp
 	PATH="$$PWD/.build/python/bin:$$PATH" Tests/Interop/run.sh
-	swift build --product frame-judge
-	PATH="$$PWD/.build/python/bin:$$PATH" Tests/Differential/compare.py
+	PATH="$$PWD/.build/python/bin:$$PATH" Tests/Differential/run.sh
 
 autobahn: setup
 	Tests/Autobahn/run.sh
@@ -61,7 +64,8 @@ sanitize: setup
 fuzz: setup
 	Tests/Fuzz/run.sh $(SECONDS) $(TARGETS)
 
-examples: build
+examples: setup
+	swift build $(EXAMPLES)
 	Examples/run.sh
 
 lint:
@@ -80,4 +84,4 @@ docs: setup
 	scripts/docs.sh
 
 clean:
-	rm -rf .build Benchmarks/.build Tests/Fuzz/.build
+	rm -rf .build Benchmarks/.build Command/.build Examples/.build Tests/*/.build

@@ -18,16 +18,6 @@ let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-htt
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 
-/// An example: one screen of code in its folder, built and run by CI.
-func example(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .executableTarget(
-        name: "Example\(name)",
-        dependencies: dependencies,
-        path: "Examples/\(name)",
-        swiftSettings: settings
-    )
-}
-
 let package = Package(
     name: "swift-khp",
     platforms: [.macOS(.v15)],
@@ -75,48 +65,6 @@ let package = Package(
         .target(
             name: "KHPTesting",
             dependencies: ["KHPProtocol", "COpenSSL", nioCore, httpTypes],
-            swiftSettings: settings
-        ),
-        example("EchoServer", ["KHPServer", logging]),
-        example("EchoClient", ["KHPClient"]),
-        example("BasicLogin", ["KHPClient", "KHPServer", nioCore]),
-        example("DigestLogin", ["KHPClient", "KHPServer", nioCore]),
-        example("Redirector", ["KHPClient", "KHPServer", nioCore, logging, lifecycle]),
-        example("CustomExtension", ["KHPClient", "KHPServer", nioCore]),
-        example("SignedMessages", ["KHPClient", "KHPServer", "KHPProtocol", "COpenSSL", nioCore]),
-        // Snippets of the documentation that no example runs: kept compiling.
-        .target(
-            name: "ExamplePages",
-            dependencies: [
-                "KHPClient", "KHPServer", "KHPTesting", nioCore, nioSSL, httpTypes, logging, lifecycle,
-                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
-            ],
-            path: "Examples/Pages",
-            swiftSettings: settings
-        ),
-        .testTarget(
-            name: "ExampleTests",
-            dependencies: [
-                "ExampleCustomExtension", "ExampleSignedMessages", "KHPClient", "KHPProtocol", "KHPTesting", nioCore,
-                nioPosix,
-            ],
-            path: "Examples/Tests",
-            swiftSettings: settings
-        ),
-        // Our side of Autobahn|Testsuite, for `make autobahn`.
-        .executableTarget(
-            name: "autobahn-peer",
-            dependencies: ["KHPClient", "KHPServer", "KHPProtocol", nioCore],
-            path: "Tests/Autobahn/Peer",
-            swiftSettings: settings
-        ),
-        // Verdicts of decoders on streams of frames, for `make interop`.
-        .executableTarget(
-            name: "frame-judge",
-            dependencies: [
-                "KHPProtocol", nioCore, nioEmbedded, .product(name: "NIOWebSocket", package: "swift-nio"),
-            ],
-            path: "Tests/Differential/Judge",
             swiftSettings: settings
         ),
         .target(

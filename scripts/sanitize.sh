@@ -24,9 +24,9 @@ for sanitizer in $which; do
     scratch=.build/sanitize/$sanitizer
     mkdir -p "$scratch"
     echo "== $sanitizer: building"
-    for package in . Command; do
+    for package in . Command Examples; do
         swift build --package-path "$package" --build-tests --sanitize="$sanitizer" --scratch-path "$scratch" \
-            >"$scratch/build.log" 2>&1 || { tail -n 40 "$scratch/build.log"; exit 1; }
+            --disable-build-manifest-caching >"$scratch/build.log" 2>&1 || { tail -n 40 "$scratch/build.log"; exit 1; }
     done
     preloaded=
     if [ "$sanitizer" = thread ] && [ "$(uname -s)" = Linux ]; then
@@ -38,9 +38,10 @@ for sanitizer in $which; do
         log=$scratch/test-$round.log
         result=0
         : >"$log"
-        for package in . Command; do
+        for package in . Command Examples; do
             LD_PRELOAD=$preloaded swift test --package-path "$package" --skip-build --no-parallel \
-                --sanitize="$sanitizer" --scratch-path "$scratch" ${filter:+--filter "$filter"} >>"$log" 2>&1 || result=$?
+                --sanitize="$sanitizer" --scratch-path "$scratch" --disable-build-manifest-caching \
+                ${filter:+--filter "$filter"} >>"$log" 2>&1 || result=$?
         done
         reports=$(grep -cE 'WARNING: ThreadSanitizer|ERROR: (Address|Leak)Sanitizer' "$log" || true)
         grep -E 'Test run with|^SUMMARY: |✘ Test ' "$log" | sort | uniq -c || true

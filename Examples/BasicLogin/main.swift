@@ -1,7 +1,7 @@
 // A login with Basic inside the WebSocket: the extended handshake is answered with 401, and the client replays it with
 // credentials on the same socket. Server and client share this process; over a network use TLS, since Basic is readable.
 //
-//     swift run ExampleBasicLogin
+//     swift run --package-path Examples ExampleBasicLogin
 
 import KHPClient
 import KHPServer

@@ -1,7 +1,7 @@
 // An extension of one's own (Numbering.swift), negotiated in the extended handshake. The applications at both ends see
 // nothing of it; an observer shows what is on the wire.
 //
-//     swift run ExampleCustomExtension
+//     swift run --package-path Examples ExampleCustomExtension
 
 import KHPClient
 import KHPServer

@@ -1,7 +1,7 @@
 // A login with Digest over keys from a users file: the password neither comes over the wire nor is known to the server.
 // A session lasts a second here; then the server closes it, and whoever connects again has to log in again.
 //
-//     swift run ExampleDigestLogin
+//     swift run --package-path Examples ExampleDigestLogin
 
 import KHPClient
 import KHPServer

@@ -1,6 +1,6 @@
 // An echo client: sends a few messages, prints what comes back, and closes.
 //
-//     swift run ExampleEchoClient [URL]         without it ws://127.0.0.1:8080/echo
+//     swift run --package-path Examples ExampleEchoClient [URL]         without it ws://127.0.0.1:8080/echo
 //
 // It says as well what was agreed on. Against ExampleEchoServer that includes the extended handshake; against a plain
 // WebSocket server the same code works without it.

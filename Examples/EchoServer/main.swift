@@ -1,6 +1,6 @@
 // An echo server: every message goes back to whoever sent it.
 //
-//     swift run ExampleEchoServer [PORT]        without it 8080; 0 takes a free one
+//     swift run --package-path Examples ExampleEchoServer [PORT]        without it 8080; 0 takes a free one
 //
 // Talk to it with ExampleEchoClient, with `khp connect ws://127.0.0.1:8080/echo`, or from a browser. The logger tells
 // where it listens.

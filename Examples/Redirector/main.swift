@@ -1,7 +1,7 @@
 // Two servers; the first sends its clients to the second by a 302 inside the WebSocket, before it is open. The client
 // follows by itself and tells where it arrived. A service group runs both servers and shuts them down together.
 //
-//     swift run ExampleRedirector
+//     swift run --package-path Examples ExampleRedirector
 
 import KHPClient
 import KHPServer

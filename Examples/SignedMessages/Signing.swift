@@ -1,7 +1,7 @@
 // The extension `x-signed; algorithm=hmac-sha256`: each message carries a number and an HMAC over direction, number,
 // kind and content. Who does not have the key can neither change a message nor play one again nor leave one out.
 
-import COpenSSL
+import CExampleCrypto
 import KHPProtocol
 import NIOCore
 

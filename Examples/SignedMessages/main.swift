@@ -1,7 +1,7 @@
 // Signed messages (Signing.swift): negotiated in the extended handshake, compressed below, and nothing without them at
 // either end. A message that somebody on the way has changed ends the connection; Examples/Tests shows that it does.
 //
-//     swift run ExampleSignedMessages
+//     swift run --package-path Examples ExampleSignedMessages
 
 import KHPClient
 import KHPServer

@@ -10,7 +10,8 @@ cases='*'
 
 mode=debug
 [ "${1:-}" = --short ] || mode=release
-swift build -c "$mode" --product autobahn-peer
+swift build --package-path Tests/Autobahn --scratch-path .build --disable-build-manifest-caching -c "$mode" \
+    --product autobahn-peer
 python3 Tests/Autobahn/install.py .build/autobahn
 for role in server client extended; do
     python3 -u Tests/Autobahn/suite.py "$role" --cases "$cases" --peer ".build/$mode/autobahn-peer"
