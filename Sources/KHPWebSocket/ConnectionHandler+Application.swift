@@ -111,7 +111,7 @@ extension ConnectionHandler {
         if pending >= 32_768 {
             self.flushNow()
             // An observer's event waits for a drive, and holds the payload until then.
-            if self.connection.isObserved { self.flushSoon() }
+            if self.isObserved { self.flushSoon() }
         } else {
             self.scheduleFlush()
         }
@@ -163,7 +163,7 @@ extension ConnectionHandler {
 
     func pongReceived(_ number: UInt64, _ payload: ByteBuffer, _ roundTrip: TimeAmount) {
         let duration = Duration.nanoseconds(roundTrip.nanoseconds)
-        if self.connection.isObserved { self.delegate?.perform(.event(.pong(roundTrip: duration)), on: self) }
+        if self.isObserved { self.delegate?.perform(.event(.pong(roundTrip: duration)), on: self) }
         if case .handler(let handler) = self.sink {
             handler.pongReceived(payload, after: duration, on: EventLoopSocket(self))
         }

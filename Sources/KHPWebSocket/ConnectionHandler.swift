@@ -40,7 +40,8 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
     var drivenAt = NIODeadline.uptimeNanoseconds(0)
     package let executor: ConnectionExecutor
     package let eventLoop: any EventLoop
-    var sink = Sink.none
+    // Unchecked, as are those below: none of them is ever held over a call, for which the runtime would look each time.
+    @exclusivity(unchecked) var sink = Sink.none
 
     var delegate: (any ConnectionDelegate)?
     let usesTLS: Bool
@@ -53,34 +54,41 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
     private var isChannelReading = true
     /// As the channel told last: asking it costs more.
     var isChannelWritable = true
+    /// `true` while the channel is given what there is to write. Many a large message fills it and leaves at once: only
+    /// the end of that counts.
+    private var isWriting = false
+    private var hasWritabilityMoved = false
     var hasEnded = false
     /// Set once the peer has ended its stream of TCP.
     var isInputOver = false
     var hasStarted = false
     private var isFlushScheduled = false
     /// The deadlines of the event loop, from the first deadline on.
-    private var deadlines: LoopDeadlines?
+    @exclusivity(unchecked) private var deadlines: LoopDeadlines?
     var heapPlace = -1
     /// The memory that use leaves behind, and the channel's. Unchecked: no access of it calls anything.
     @exclusivity(unchecked) var memory: UsedMemory
     /// When it is to be woken.
-    private var wakesAt = NIODeadline.distantFuture
+    @exclusivity(unchecked) private var wakesAt = NIODeadline.distantFuture
+    /// A connection that is busy is woken once in this time, and looks for its deadline then instead of after each read:
+    /// none can come before. Zero where that cannot be told.
+    private var busyLook = TimeAmount.zero
     /// How often the deadline's timer has fired.
     package private(set) var wakeUps = 0
     /// Not to be woken before this time, since a deadline has stayed in the past: a fault of ours, which must not spin.
-    private var restsUntil: NIODeadline?
+    @exclusivity(unchecked) private var restsUntil: NIODeadline?
     /// The bytes that the channel had not written when the peer was last looked at, and when that was; while it does
     /// not keep up.
-    var stall: (bytes: Int, lookedAt: NIODeadline)?
+    @exclusivity(unchecked) var stall: (bytes: Int, lookedAt: NIODeadline)?
     /// How long the end of the transport waits for what is still to be written, and for a peer that is still sending.
     package var endPatience = EndPatience()
-    var blockedSenders: [BlockedSender] = []
+    @exclusivity(unchecked) var blockedSenders: [BlockedSender] = []
     var pings: [SentPing] = []
     var closeWaiters: [CloseWaiter] = []
     package internal(set) var closeInfo: CloseInfo?
     /// Set while what was sent is still leaving behind an end that nothing of the peer's confirms.
     var isLeaving = false
-    var stateWatch: StateWatch?
+    @exclusivity(unchecked) var stateWatch: StateWatch?
     /// The payload that had been sent when nothing was buffered, as far as anybody looked.
     var payloadThatLeft = 0
 
@@ -138,29 +146,37 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
             let haveTasksRun = self.executor.endBurst()
             self.isBursting = false
             // Sending a message leaves nothing else to do.
-            if haveTasksRun, self.hasMoreToDo || self.connection.isObserved { self.drive() }
+            if haveTasksRun, self.hasMoreToDo || self.isObserved { self.drive() }
         }
-        self.flush()
+        self.write(to: context)
         self.noteUse()
         // Only here, where the channel is about to read again: most pauses are over by then.
         if self.isPaused, !self.connection.isClosing { self.setChannelReading(false) }
-        context.fireChannelReadComplete()
+        // Nothing stands behind this handler that could want to know.
     }
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if self.isWriting {
+            self.hasWritabilityMoved = true
+        } else {
+            self.writabilityMoved(to: context.channel.isWritable)
+        }
+        context.fireChannelWritabilityChanged()
+    }
+
+    private func writabilityMoved(to isWritable: Bool) {
         let now = NIODeadline.now()
-        self.isChannelWritable = context.channel.isWritable
-        self.connection.setCongested(!self.isChannelWritable, now: now)
+        self.isChannelWritable = isWritable
+        self.connection.setCongested(!isWritable, now: now)
         // Each episode of congestion is measured for itself.
-        self.stall = self.isChannelWritable ? nil : (self.unwrittenBytes, now)
+        self.stall = isWritable ? nil : (self.unwrittenBytes, now)
         if !self.hasEnded { self.updateTimer() }
-        if self.isChannelWritable { self.resumeSenders() }
+        if isWritable { self.resumeSenders() }
         if case .handler = self.sink {
             // A synchronous handler cannot wait to send, so the peer that does not read is not read from either.
-            if context.channel.isWritable { self.resumeReading() } else { self.pauseReading() }
+            if isWritable { self.resumeReading() } else { self.pauseReading() }
         }
         if !self.connection.output.isEmpty { self.flushSoon() }
-        context.fireChannelWritabilityChanged()
     }
 
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -217,6 +233,9 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
         if !self.hasEnded { self.finish(self.connection.abandoned(now: .now())) }
     }
 
+    /// Read from where it lies: of a computed property the compiler takes a copy of the whole connection.
+    var isObserved: Bool { self.connection.configuration.isObserved }
+
     /// True once the application has taken the socket.
     package var isDelivering: Bool { if case .none = self.sink { false } else { true } }
 
@@ -235,6 +254,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
         self.isDriving = true
         self.hasMoreToDo = false
         self.drivenAt = now
+        var mustLook = false
         driving: while !self.hasEnded {
             self.isTaken = true
             let action = self.connection.next(now: now, isPaused: self.isPaused)
@@ -259,6 +279,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
                     break
                 }
             case .peerClosing?:
+                mustLook = true
                 if case .inbox(let inbox) = self.sink, inbox.isBusy() { break }
                 self.connection.answerHeldClose(now: now)
             case .pong(let number, let payload, let roundTrip)?:
@@ -266,6 +287,10 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
             case .closed(let info)?:
                 self.finish(info)
             case let action?:
+                mustLook = true
+                if case .opened(let negotiated) = action {
+                    self.busyLook = negotiated.extensions.isEmpty ? self.connection.configuration.shortestWait : .zero
+                }
                 self.delegate?.perform(action, on: self)
             case nil:
                 break driving
@@ -276,7 +301,9 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
         self.readWhileClosing()
         if !self.blockedSenders.isEmpty { self.endWaitsOfSenders() }
         if self.stateWatch != nil { self.tellState() }
-        if !self.hasEnded { self.updateTimer() }
+        if !self.hasEnded, mustLook || self.wakesAt > now + self.busyLook || self.connection.isClosing {
+            self.updateTimer(soon: self.busyLook > .zero ? now + self.busyLook : .distantFuture)
+        }
     }
 
     /// Writes what the connection has to say, in one flush; inside a read burst the flush waits for its end.
@@ -285,18 +312,31 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
     }
 
     func flushNow() {
-        guard let context = self.context else { return }
+        if let context = self.context { self.write(to: context) }
+    }
+
+    private func write(to context: ChannelHandlerContext) {
         if self.stall != nil { self.lookAtStall(now: .now()) }
         guard var buffer = self.connection.output.next() else { return }
+        self.isWriting = true
         while let following = self.connection.output.next() {
             context.write(self.wrapOutboundOut(buffer), promise: nil)
             buffer = following
         }
         context.writeAndFlush(self.wrapOutboundOut(buffer), promise: nil)
+        self.isWriting = false
         self.noteUse()
+        if self.hasWritabilityMoved { self.noteWritability(context) }
         // Bytes that were added, and left at once, say nothing about the peer.
         if self.stall != nil { self.stall?.bytes = self.unwrittenBytes }
         if self.connection.takeAnsweredPing() { self.followAnswer(context) }
+    }
+
+    @inline(never)
+    private func noteWritability(_ context: ChannelHandlerContext) {
+        self.hasWritabilityMoved = false
+        let isWritable = context.channel.isWritable
+        if isWritable != self.isChannelWritable { self.writabilityMoved(to: isWritable) }
     }
 
     /// After something was said outside a read burst: one flush for all that is said in this turn of the loop.
@@ -334,8 +374,11 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
 
     // MARK: Deadlines
 
-    func updateTimer() {
+    /// Sees to it that the connection is woken at its deadline.
+    /// - Parameter soon: when to look again at the latest, for a deadline that may come nearer meanwhile.
+    func updateTimer(soon: NIODeadline = .distantFuture) {
         guard var deadline = self.connection.deadline else { return }
+        deadline = min(deadline, soon)
         if let stall { deadline = min(deadline, stall.lookedAt + self.connection.stallLook) }
         if let restsUntil { deadline = max(deadline, restsUntil) }
         // A deadline that has moved ahead is found out when this one comes.

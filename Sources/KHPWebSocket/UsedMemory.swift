@@ -12,11 +12,12 @@ struct UsedMemory {
     var isBusy = false
     /// `true` where what is received comes from the channel's pool, and not through TLS.
     private let isPooled: Bool
-    /// The first buffer of the channel's pool, which the pool never lets go of. Held here it is never read into again: it
-    /// stays as small as it is, and the pool makes others, which it can be told to drop.
+    /// The first buffer of the channel's pool, which the pool never lets go of and makes larger where reads are large.
+    /// Held here from the time on when it is full it is never read into again: it stays as small as it is, and the pool
+    /// makes others, which it can be told to drop.
     private var first = ByteBuffer()
-    /// `true` once the pool has made others.
-    private var hasOthers = false
+    /// The size in which the pool makes its first buffer.
+    private static let firstBytes = 2048
 
     init(isPooled: Bool) {
         self.isPooled = isPooled
@@ -25,18 +26,24 @@ struct UsedMemory {
     /// Bytes have been received.
     @inline(__always)
     mutating func note(_ bytes: ByteBuffer) {
-        guard self.isPooled, !self.hasOthers else { return }
-        if self.first.capacity == 0 { self.first = bytes } else { self.hasOthers = true }
+        if bytes.writableBytes == 0 { self.keep(bytes) }
     }
 
-    /// - Returns: whether the pool has others to drop.
-    mutating func takeOthers() -> Bool {
-        defer { self.hasOthers = false }
-        return self.hasOthers
+    @inline(never)
+    private mutating func keep(_ bytes: ByteBuffer) {
+        guard self.isPooled, self.first.capacity == 0, bytes.storageCapacity <= Self.firstBytes else { return }
+        self.first = bytes
+    }
+
+    /// Has the channel's pool drop all buffers but the first, which is read into again.
+    mutating func releasePool(of channel: any Channel) {
+        guard self.isPooled else { return }
+        Self.releasePool(of: channel)
+        self.first = ByteBuffer()
     }
 
     /// Has the channel's pool drop all buffers but the first.
-    static func releasePool(of channel: any Channel) {
+    private static func releasePool(of channel: any Channel) {
         guard let options = channel.syncOptions else { return }
         do {
             let reads = try options.getOption(.maxMessagesPerRead)
@@ -117,6 +124,6 @@ extension ConnectionHandler {
     func releaseMemory() {
         guard !self.hasEnded, let channel = self.context?.channel else { return }
         self.connection.releaseSpare()
-        if self.memory.takeOthers() { UsedMemory.releasePool(of: channel) }
+        self.memory.releasePool(of: channel)
     }
 }

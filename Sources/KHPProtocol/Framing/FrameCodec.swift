@@ -184,8 +184,10 @@ package struct FrameCodec {
             let payload = ByteBuffer(string: text)
             return try former.write(.text, payload, isFirst: true, isLast: true, into: &output)
         }
-        let writer = self.writer
-        output.write { writer.write(text, mask: mask, into: &$0) }
+        var text = text
+        text.withUTF8 { bytes in
+            self.writer.write(.text, bytes: UnsafeRawBufferPointer(bytes), mask: mask, into: &output)
+        }
     }
 
     /// Writes a message or a piece of one as one frame.
@@ -203,17 +205,15 @@ package struct FrameCodec {
         if let former {
             return try former.write(kind, payload, isFirst: isFirst, isLast: isLast, into: &output)
         }
-        let writer = self.writer
         let opcode: Opcode = isFirst ? (kind == .text ? .text : .binary) : .continuation
-        guard self.role == .server, payload.readableBytes >= OutboundQueue.gatherThreshold else {
-            output.write {
-                writer.write(opcode, payload: payload, fin: isLast, rsv: reservedBits, mask: mask, into: &$0)
+        let length = payload.readableBytes
+        guard self.role == .server, length >= OutboundQueue.gatherThreshold else {
+            payload.withUnsafeReadableBytes { bytes in
+                self.writer.write(opcode, bytes: bytes, fin: isLast, rsv: reservedBits, mask: mask, into: &output)
             }
             return
         }
-        output.write {
-            writer.writeHeader(opcode, length: payload.readableBytes, fin: isLast, rsv: reservedBits, into: &$0)
-        }
+        self.writer.writeHeader(opcode, length: length, fin: isLast, rsv: reservedBits, into: &output)
         output.append(payload)
     }
 

@@ -1,6 +1,8 @@
 // The settings of a connection, prepared once for a client, a listener or an endpoint and shared by all its connections:
 // a copy for each would take more room than an open connection needs for itself.
 
+package import NIOCore
+
 /// The settings of a connection, to be filled in and prepared by ``ConnectionConfiguration/init(_:)``.
 package struct ConnectionSettings: Sendable {
     package var limits = Limits()
@@ -47,6 +49,9 @@ package final class ConnectionConfiguration: Sendable {
         self.serverName = settings.serverName
         self.dialects = settings.dialects
     }
+
+    /// How near a deadline of an open socket without extensions is ever set, while it neither closes nor stalls.
+    package var shortestWait: TimeAmount { self.waits.shortest }
 
     /// This configuration with an endpoint's own limits and delivery; itself where those are the same.
     package func with(limits: Limits?, delivery: MessageDelivery) -> ConnectionConfiguration {

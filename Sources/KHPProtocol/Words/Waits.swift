@@ -17,6 +17,9 @@ struct Waits: Sendable {
     let ping: TimeAmount?
     let pong: TimeAmount
     let idle: TimeAmount?
+    /// The shortest of those that begin with a message or a ping: no other deadline of an open socket is ever set nearer,
+    /// while it neither closes nor stalls and has no extensions.
+    let shortest: TimeAmount
 
     init(_ timeouts: Timeouts, _ keepAlive: KeepAliveConfiguration) {
         self.connect = Self.wait(timeouts.connect)
@@ -31,6 +34,7 @@ struct Waits: Sendable {
         self.ping = keepAlive.pingInterval.map { Self.wait($0) }
         self.pong = Self.wait(keepAlive.pongTimeout)
         self.idle = keepAlive.idleTimeout.map { Self.wait($0) }
+        self.shortest = [self.message, self.ping, self.idle].compactMap { $0 }.reduce(self.pong, min)
     }
 
     /// A deadline that is set lies ahead, however short a wait somebody has configured: one that is due when it is set

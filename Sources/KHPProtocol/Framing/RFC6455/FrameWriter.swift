@@ -45,24 +45,32 @@ package struct FrameWriter: Sendable {
         mask: UInt32 = 0,
         into output: inout ByteBuffer
     ) {
-        let room = FrameBits.largestHeader &+ bytes.count
-        if output.writableBytes < room { output.reserveCapacity(minimumWritableBytes: room) }
-        let end = output.writerIndex
-        let size = output.withVeryUnsafeMutableBytes { memory -> Int in
-            guard let start = memory.baseAddress else { return 0 }
-            let first = Self.firstByte(opcode, fin: fin, rsv: rsv)
-            let size = self.header(first, length: bytes.count, mask: mask, at: start + end)
-            if let source = bytes.baseAddress {
-                let target = start + (end &+ size)
-                if self.masks {
-                    Masking.copy(from: source, to: target, count: bytes.count, key: MaskingKey(networkOrder: mask))
-                } else {
-                    target.copyMemory(from: source, byteCount: bytes.count)
-                }
-            }
-            return size &+ bytes.count
+        output.writeWithUnsafeMutableBytes(minimumWritableBytes: FrameBits.largestHeader &+ bytes.count) { target in
+            guard let start = target.baseAddress else { return 0 }
+            return self.frame(Self.firstByte(opcode, fin: fin, rsv: rsv), bytes, mask: mask, at: start)
         }
-        output.moveWriterIndex(forwardBy: size)
+    }
+
+    /// Appends a whole frame with the payload at `bytes` to the bytes that wait to be written.
+    @inline(__always)
+    func write(
+        _ opcode: Opcode,
+        bytes: UnsafeRawBufferPointer,
+        fin: Bool = true,
+        rsv: UInt8 = 0,
+        mask: UInt32,
+        into output: inout OutboundQueue
+    ) {
+        output.write(atMost: FrameBits.largestHeader &+ bytes.count) { target in
+            self.frame(Self.firstByte(opcode, fin: fin, rsv: rsv), bytes, mask: mask, at: target)
+        }
+    }
+
+    /// The same with only the header of a frame whose payload of `length` bytes follows as it is.
+    func writeHeader(_ opcode: Opcode, length: Int, fin: Bool, rsv: UInt8, into output: inout OutboundQueue) {
+        output.write(atMost: FrameBits.largestHeader) { target in
+            self.header(Self.firstByte(opcode, fin: fin, rsv: rsv), length: length, mask: 0, at: target)
+        }
     }
 
     /// Appends only the header of a frame whose payload of `length` bytes is written next to it: as it is by a server
@@ -120,6 +128,25 @@ package struct FrameWriter: Sendable {
     @inline(__always)
     private static func firstByte(_ opcode: Opcode, fin: Bool, rsv: UInt8) -> UInt8 {
         (fin ? FrameBits.final : 0) | (rsv & FrameBits.reserved) | opcode.rawValue
+    }
+
+    /// Writes a frame and returns its size. `target` has room for the largest header and the payload.
+    @inline(__always)
+    private func frame(
+        _ first: UInt8,
+        _ bytes: UnsafeRawBufferPointer,
+        mask: UInt32,
+        at target: UnsafeMutableRawPointer
+    ) -> Int {
+        let size = self.header(first, length: bytes.count, mask: mask, at: target)
+        guard let source = bytes.baseAddress else { return size }
+        if self.masks {
+            let key = MaskingKey(networkOrder: mask)
+            Masking.copy(from: source, to: target + size, count: bytes.count, key: key)
+        } else {
+            (target + size).copyMemory(from: source, byteCount: bytes.count)
+        }
+        return size &+ bytes.count
     }
 
     /// Writes a header and returns its size. `target` has room for the largest.

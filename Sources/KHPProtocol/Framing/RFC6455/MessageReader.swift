@@ -303,6 +303,10 @@ package struct MessageReader {
 
     /// Appends the next `count` bytes to the message. The buffer doubles as bytes arrive, never ahead of them.
     private mutating func assemble(_ count: Int, _ key: MaskingKey, _ input: inout ByteBuffer) {
+        // A buffer that grows from nothing is made twice.
+        if self.message.buffer.capacity == 0 {
+            self.message.buffer = ByteBufferAllocator().buffer(capacity: count)
+        }
         input.withUnsafeReadableBytes { bytes in
             guard let start = bytes.baseAddress else { return }
             self.message.buffer.append(start, count: count, key: key)
