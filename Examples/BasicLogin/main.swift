@@ -8,13 +8,14 @@ import KHPServer
 import NIOCore
 
 /// Stands for a look-up in a database that holds password hashes.
-@Sendable func lookUp(user: String, password: String) async -> Bool {
-    user == "joe" && password == "welcome"
+@Sendable func lookUp(user: String, password: String) async -> Principal? {
+    guard user == "joe", password == "welcome" else { return nil }
+    return Principal(user, roles: ["trader"])
 }
 
 let server = WebSocketServer(configuration: .init(address: .hostname("127.0.0.1", port: 0))) {
-    Endpoint("/desk", options: .init(authentication: .basic(realm: "desk", verify: lookUp))) { socket in
-        try await socket.send("Welcome, \(socket.negotiated.principal ?? "nobody")!")
+    Endpoint("/desk", options: .init(authentication: .init(realm: "desk", .basic(verify: lookUp)))) { socket in
+        try await socket.send("Welcome, \(socket.negotiated.principal?.name ?? "nobody")!")
         for try await _ in socket.messages {}
     }
 }

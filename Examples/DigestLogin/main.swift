@@ -13,12 +13,12 @@ let users = try UsersFile("joe:desk:SHA-256:\(key)", name: "users")
 
 let authentication = ServerAuthentication(
     realm: "desk",
-    schemes: [users.digest(realm: "desk")],
+    users.digest(realm: "desk"),
     sessionLifetime: .seconds(1)
 )
 let server = WebSocketServer(configuration: .init(address: .hostname("127.0.0.1", port: 0))) {
     Endpoint("/desk", options: .init(authentication: authentication)) { socket in
-        try await socket.send("Welcome, \(socket.negotiated.principal ?? "nobody")!")
+        try await socket.send("Welcome, \(socket.negotiated.principal?.name ?? "nobody")!")
         for try await _ in socket.messages {}
     }
 }

@@ -22,7 +22,7 @@ func smallest() async throws {
     try await server.run()
 }
 
-func endpoints(isMember: @escaping @Sendable (String, String) async -> Bool) async throws {
+func endpoints(lookUp: @escaping @Sendable (String, String) async -> Principal?) async throws {
     let server = WebSocketServer(
         configuration: .init(address: .hostname("127.0.0.1", port: 8080))
     ) {
@@ -35,10 +35,10 @@ func endpoints(isMember: @escaping @Sendable (String, String) async -> Bool) asy
             "/trades",
             options: .init(
                 subprotocols: ["amqp"],
-                authentication: .basic(realm: "desk", verify: isMember)
+                authentication: .init(realm: "desk", .basic(verify: lookUp))
             )
         ) { socket in
-            let name = socket.negotiated.principal ?? "nobody"
+            let name = socket.negotiated.principal?.name ?? "nobody"
             try await socket.send("Welcome, \(name)!")
         }
         Endpoint("/old") { _ in .redirect(to: "/trades") }
@@ -48,7 +48,7 @@ func endpoints(isMember: @escaping @Sendable (String, String) async -> Bool) asy
 
 func authenticated(
     lookUp: @escaping @Sendable (_ user: String) async -> String?,
-    principal: @escaping @Sendable (_ token: String) async -> String?
+    principal: @escaping @Sendable (_ token: String) async -> Principal?
 ) -> Endpoint {
     @Sendable func password(of user: String) async -> String? {
         await lookUp(user)
@@ -57,26 +57,45 @@ func authenticated(
         Endpoint(
             "/trades",
             options: .init(
-                authentication: ServerAuthentication(
+                authentication: .init(
                     realm: "desk",
-                    schemes: [
-                        .digest(password: { user in await password(of: user) }),
-                        .bearer(verify: principal),
-                    ],
+                    .digest(password: { user in await password(of: user) }),
+                    .bearer(verify: principal),
                     sessionLifetime: .seconds(8 * 3600)
                 )
             )
         ) { socket in
-            let name = socket.negotiated.principal ?? "nobody"
+            let name = socket.negotiated.principal?.name ?? "nobody"
             try await socket.send("Welcome, \(name)!")
         }
+}
+
+struct Session {
+    var user: String
+    var endsAt: Int64
+}
+
+protocol Sessions: Sendable {
+    func find(_ token: String) async -> Session?
+}
+
+func principals(_ sessions: any Sessions) -> AuthenticationScheme {
+    AuthenticationScheme.bearer { token in
+        guard let session = await sessions.find(token) else { return nil }
+        return Principal(
+            session.user,
+            roles: ["trader"],
+            expires: session.endsAt
+        )
+    }
 }
 
 func usersFile(_ text: String, key: [UInt8]) throws -> ServerAuthentication {
     let users = try UsersFile(text, name: "users")
     let authentication = ServerAuthentication(
         realm: "desk",
-        schemes: [users.digest(realm: "desk"), users.basic],
+        users.digest(realm: "desk"),
+        users.basic,
         nonces: DigestNonceOptions(key: key)
     )
     return authentication

@@ -37,7 +37,7 @@ public struct HandshakeRequest: Sendable {
         return extendedRequest.authorization
     }
     /// The user that the client proved to be, where the endpoint has `authentication`.
-    public internal(set) var principal: String?
+    public internal(set) var principal: Principal?
     /// The body of the extended request, where it has one.
     public var body: ByteBuffer? { self.extendedRequest.flatMap { $0.body.readableBytes > 0 ? $0.body : nil } }
     /// The peer's address; `nil` for one that has none.
@@ -52,7 +52,7 @@ public struct HandshakeRequest: Sendable {
     let openingRequest: OpeningRequest
     let extendedRequest: ExtendedRequest?
 
-    func with(principal: String?) -> HandshakeRequest {
+    func with(principal: Principal?) -> HandshakeRequest {
         var request = self
         request.principal = principal
         return request
@@ -85,7 +85,7 @@ extension HandshakeRequest {
         query: String? = nil,
         headers: HTTPFields = HTTPFields(),
         parameters: [String: String] = [:],
-        principal: String? = nil,
+        principal: Principal? = nil,
         peer: SocketAddress? = nil
     ) throws(WebSocketError) {
         var text = "GET \(path)\(query.map { "?" + $0 } ?? "") HTTP/1.1\r\n"

@@ -132,17 +132,21 @@ final class ServerSession: ConnectionDelegate {
         let confirms = question.confirms
         let usual = question.usualResponse
         self.run(on: handler) {
-            var principal: Principal
+            let client: Admitted
             switch await admission.decide(presented, confirms: confirms) {
             case .refused(let response): return ServerReply(response)
-            case .admitted(let admitted): principal = admitted
+            case .admitted(let admitted): client = admitted
             }
-            if !question.asksForCredentials { principal.name = question.principal }
             var response = usual
             if question.asksApplication, let respond = served.respond, let request {
-                response = await respond(request.with(principal: principal.name))
+                response = await respond(request.with(principal: client.principal ?? question.principal))
             }
-            return ServerReply(response, principal: principal.name, confirmation: principal.confirmation)
+            return ServerReply(
+                response,
+                principal: client.principal,
+                sessionEnd: client.sessionEnd,
+                confirmation: client.confirmation
+            )
         } then: { session, reply in
             session.decisions.reply(reply, on: &handler.connection, now: .now())
         }
@@ -164,7 +168,7 @@ final class ServerSession: ConnectionDelegate {
         _ opening: OpeningRequest,
         _ extended: ExtendedRequest?,
         _ parameters: PathParameters,
-        _ principal: String?,
+        _ principal: Principal?,
         _ attempt: Int
     ) -> HandshakeRequest {
         let tls = try? self.channel.pipeline.syncOperations.handler(type: NIOSSLHandler.self)
@@ -203,10 +207,12 @@ final class ServerSession: ConnectionDelegate {
 
     // MARK: Open
 
-    private func opened(_ negotiation: HandshakeSummary, on handler: ConnectionHandler) {
-        guard let accepted = self.decisions.opened() else {
+    private func opened(_ summary: HandshakeSummary, on handler: ConnectionHandler) {
+        guard let accepted = self.decisions.opened(on: &handler.connection) else {
             return assertionFailure("A connection opens that no endpoint has accepted.")
         }
+        var negotiation = summary
+        negotiation.principal = self.decisions.principal
         switch self.server.served(accepted.match.endpoint).application {
         case .handler(let make):
             let application = make()

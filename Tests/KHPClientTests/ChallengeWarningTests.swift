@@ -39,7 +39,10 @@ struct ChallengeWarningTests {
         }
         let client = WebSocketClient(configuration: configuration)
         try await withServer {
-            Endpoint("/desk", options: .init(authentication: .basic(realm: "desk") { $1 == "right" })) {
+            Endpoint(
+                "/desk",
+                options: .init(authentication: .init(realm: "desk", .basic { $1 == "right" ? Principal($0) : nil }))
+            ) {
                 (_: WebSocket) in
             }
         } body: { port in

@@ -277,7 +277,12 @@ struct ClientAuthenticationTests {
             }
         } body: { other in
             try await withServer {
-                Endpoint("/desk", options: .init(authentication: .basic(realm: "desk") { $1 == "welcome" })) { _ in
+                Endpoint(
+                    "/desk",
+                    options: .init(
+                        authentication: .init(realm: "desk", .basic { $1 == "welcome" ? Principal($0) : nil })
+                    )
+                ) { _ in
                     .redirect(to: "ws://127.0.0.1:\(other)/elsewhere")
                 } handler: { _ in
                 }

@@ -9,7 +9,10 @@ import Testing
 struct DescriptionTests {
     @Test("dump shows what was configured and agreed on, and nothing that changes meanwhile")
     func dumps() async throws {
-        let authentication = ServerAuthentication.basic(realm: "trades") { $0 == "joe" && $1 == "secret" }
+        let authentication = ServerAuthentication(
+            realm: "trades",
+            .basic { $0 == "joe" && $1 == "secret" ? Principal($0) : nil }
+        )
         let endpoint = Endpoint(
             "/echo",
             options: .init(extensions: [PerMessageDeflate()], authentication: authentication)

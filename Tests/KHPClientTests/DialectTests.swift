@@ -93,7 +93,10 @@ struct DialectTests {
                 "/new",
                 options: .init(
                     dialects: [dialect],
-                    authentication: .basic(realm: "desk") { $0 == "joe" && $1 == "welcome" }
+                    authentication: .init(
+                        realm: "desk",
+                        .basic { $0 == "joe" && $1 == "welcome" ? Principal($0) : nil }
+                    )
                 )
             ) {
                 try await $0.send("welcome")

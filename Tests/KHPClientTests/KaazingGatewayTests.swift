@@ -199,7 +199,12 @@ struct KaazingGatewayTests {
             if challenges {
                 Endpoint(
                     "/echo",
-                    options: .init(authentication: .basic(realm: "desk") { $0 == "joe" && $1 == "welcome" })
+                    options: .init(
+                        authentication: .init(
+                            realm: "desk",
+                            .basic { $0 == "joe" && $1 == "welcome" ? Principal($0) : nil }
+                        )
+                    )
                 ) { socket in
                     for try await message in socket.messages { try await socket.send(message) }
                 }

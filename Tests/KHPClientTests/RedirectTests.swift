@@ -70,7 +70,7 @@ struct RedirectTests {
             echo("/b")
         } body: { other in
             try await withServer {
-                Endpoint("/a", options: .init(authentication: .basic(realm: "desk") { _, _ in true })) { _ in
+                Endpoint("/a", options: .init(authentication: .init(realm: "desk", .basic { _, _ in "joe" }))) { _ in
                     .redirect(to: "ws://127.0.0.1:\(other)/b")
                 } handler: { _ in
                 }

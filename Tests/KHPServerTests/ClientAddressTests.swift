@@ -103,7 +103,10 @@ struct ClientAddressTests {
             $0.limits.wrongAnswersPerAddress = 1
             $0.limits.pendingHandshakesPerAddress = 2
         } endpoints: {
-            Endpoint("/desk", options: .init(authentication: .basic(realm: "desk") { $1 == "welcome" })) {
+            Endpoint(
+                "/desk",
+                options: .init(authentication: .init(realm: "desk", .basic { $1 == "welcome" ? Principal($0) : nil }))
+            ) {
                 (_: WebSocket) in
             }
         } body: { port in

@@ -55,7 +55,11 @@ struct KaazingClientTests {
             Endpoint(
                 "/desk",
                 options: .init(
-                    authentication: .basic(realm: "desk", application: true) { $0 == "joe" && $1 == "welcome" }
+                    authentication: .init(
+                        realm: "desk",
+                        .basic { $0 == "joe" && $1 == "welcome" ? Principal($0) : nil },
+                        application: true
+                    )
                 )
             ) { socket in
                 for try await message in socket.messages { try await socket.send(message) }
@@ -179,9 +183,12 @@ struct KaazingClientTests {
             Endpoint(
                 "/desk",
                 options: .init(
-                    authentication: .basic(realm: "desk", application: true, challengeAt: .opening) {
-                        $0 == "joe" && $1 == "welcome"
-                    }
+                    authentication: .init(
+                        realm: "desk",
+                        .basic { $0 == "joe" && $1 == "welcome" ? Principal($0) : nil },
+                        application: true,
+                        challengeAt: .opening
+                    )
                 )
             ) { (_: WebSocket) in }
         } body: { port in

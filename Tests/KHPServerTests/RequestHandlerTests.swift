@@ -20,7 +20,7 @@ struct RequestHandlerTests {
             Endpoint("/rooms/all") { socket in try await socket.send("all") }
             Endpoint(
                 "/rooms/{id}",
-                options: .init(authentication: .basic(realm: "desk") { $1 == "welcome" })
+                options: .init(authentication: .init(realm: "desk", .basic { $1 == "welcome" ? Principal($0) : nil }))
             ) { socket, request in
                 let id = try request.parameters.require("id", as: Int.self)
                 #expect(request.layer == (policy == .off ? .opening : .extended))
@@ -31,7 +31,7 @@ struct RequestHandlerTests {
                 #expect(request.cookies["session"] == "4711")
                 #expect(request.cookies["other"] == nil)
                 #expect(request.peer?.ipAddress == "127.0.0.1")
-                #expect(request.principal == "joe")
+                #expect(request.principal == Principal("joe", realm: "desk"))
                 #expect(request.logger[metadataKey: "connection"] != nil)
                 try await socket.send("room \(id)")
             }

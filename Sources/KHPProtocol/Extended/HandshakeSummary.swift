@@ -24,7 +24,7 @@ public struct HandshakeSummary: Sendable {
     /// The same as fields, before they are dated.
     package var setCookies: [SetCookie] = []
     /// The user that the peer proved to be, on a server whose endpoint asks for credentials.
-    public var principal: String?
+    public var principal: Principal?
 
     package init(
         url: WebSocketURL,
@@ -46,7 +46,7 @@ public struct HandshakeSummary: Sendable {
         self.response = response
         self.redirects = redirects
         self.challenges = challenges
-        self.principal = principal
+        self.principal = principal.map { Principal($0) }
         self.setCookies = setCookies
     }
 }

@@ -54,18 +54,22 @@ package struct ServerDecisions {
     private var state = State.reading
     /// Counts the questions.
     package private(set) var attempts = 0
-    /// The name of the client, where it has proved it.
-    package private(set) var principal: String?
+    /// The client, where it has proved who it is.
+    package private(set) var principal: Principal?
+    /// The end of that proof.
+    private var sessionEnd: NIODeadline?
     private var confirmation: DigestConfirmation?
 
     package init(_ endpoints: EndpointSet) {
         self.endpoints = endpoints
     }
 
-    /// The socket is open: hands over the requests that led to it, and keeps them no longer.
-    package mutating func opened() -> Accepted? {
+    /// The socket is open: hands over the requests that led to it, and keeps them no longer. A proof that ends before
+    /// the session does ends it.
+    package mutating func opened(on connection: inout Connection) -> Accepted? {
         guard case .accepted(let accepted) = self.state else { return nil }
         self.state = .over
+        if let sessionEnd { connection.endSession(by: sessionEnd) }
         return accepted
     }
 
@@ -146,7 +150,7 @@ package struct ServerDecisions {
             self.confirmation = nil
         }
         self.state = .accepted(Accepted(match: match, opening: request))
-        let plan = match.endpoint.plan(extended: extended, principal: self.principal)
+        let plan = match.endpoint.plan(extended: extended, principal: self.principal?.name)
         connection.acceptOpening(request, plan, response: response, now: now)
         return .nothing
     }
@@ -179,7 +183,7 @@ package struct ServerDecisions {
 
     /// Completes the extended handshake, nobody having to be asked.
     package mutating func completeExtended(on connection: inout Connection, now: NIODeadline) {
-        connection.answerExtended(.complete(), principal: self.principal, now: now)
+        connection.answerExtended(.complete(), principal: self.principal?.name, now: now)
     }
 
     // MARK: Plain requests
@@ -256,7 +260,10 @@ package struct ServerDecisions {
     /// Takes the reply to the question.
     package mutating func reply(_ reply: ServerReply, on connection: inout Connection, now: NIODeadline) -> Next {
         guard case .asking(let question) = self.state else { return .nothing }
-        self.principal = reply.principal
+        if question.asksForCredentials {
+            self.principal = reply.principal
+            self.sessionEnd = reply.sessionEnd
+        }
         self.confirmation = reply.confirmation
         return self.answer(question, reply.response, on: &connection, now: now)
     }
@@ -314,7 +321,7 @@ package struct ServerDecisions {
             if response.next == nil {
                 self.state = .accepted(Accepted(match: match, opening: request.opening, extended: request))
             }
-            connection.answerExtended(response, principal: self.principal, now: now)
+            connection.answerExtended(response, principal: self.principal?.name, now: now)
             return response.next.map { .wait($0) } ?? .nothing
         }
     }
@@ -322,5 +329,12 @@ package struct ServerDecisions {
     private static func bug(_ message: StaticString) -> Next {
         assertionFailure("The server's decisions were given \(message).")
         return .nothing
+    }
+}
+
+extension Connection {
+    /// Ends the open session at `deadline`, unless its lifetime ends it earlier.
+    fileprivate mutating func endSession(by deadline: NIODeadline) {
+        self.sessionEnd = min(self.sessionEnd ?? deadline, deadline)
     }
 }

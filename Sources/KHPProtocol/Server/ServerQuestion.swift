@@ -36,8 +36,8 @@ package struct ServerQuestion: Sendable {
     package let asksApplication: Bool
     /// Counts the questions of one connection, from 1.
     package let attempt: Int
-    /// The client's name, where it has proved that before.
-    package let principal: String?
+    /// The client, where it has proved before who it is.
+    package let principal: Principal?
 
     /// The credentials that the request brings.
     package var presented: PresentedCredentials? {
@@ -73,18 +73,22 @@ package struct ServerQuestion: Sendable {
 /// The answer to a ``ServerQuestion``.
 package struct ServerReply: Sendable {
     package var response: HandshakeResponse
-    /// The name of a client that has been admitted.
-    package var principal: String?
+    /// A client that has been asked for credentials and admitted.
+    package var principal: Principal?
+    /// The end of its proof, and so of the session.
+    package var sessionEnd: NIODeadline?
     /// Proves to a client that has answered a Digest challenge that its key is known here too.
     package var confirmation: DigestConfirmation?
 
     package init(
         _ response: HandshakeResponse,
-        principal: String? = nil,
+        principal: Principal? = nil,
+        sessionEnd: NIODeadline? = nil,
         confirmation: DigestConfirmation? = nil
     ) {
         self.response = response
         self.principal = principal
+        self.sessionEnd = sessionEnd
         self.confirmation = confirmation
     }
 }

@@ -7,9 +7,11 @@ import KHPWebSocket
 import Logging
 import NIOCore
 
-/// Somebody who may come in; without a name where the endpoint asks for none.
-struct Principal: Sendable {
-    var name: String?
+/// A client that may come in; without a principal where the endpoint asks for none.
+struct Admitted: Sendable {
+    var principal: Principal?
+    /// The end of its proof on the clock of the event loops.
+    var sessionEnd: NIODeadline?
     /// For the answer to this very request.
     var confirmation: DigestConfirmation?
 }
@@ -17,7 +19,7 @@ struct Principal: Sendable {
 /// The decision about one request.
 struct Admission: Sendable {
     enum Outcome: Sendable {
-        case admitted(Principal)
+        case admitted(Admitted)
         case refused(HandshakeResponse)
     }
 
@@ -39,7 +41,7 @@ struct Admission: Sendable {
 
     /// - Parameter confirms: `true` where the response can hold the confirmation of Digest.
     func decide(_ credentials: PresentedCredentials?, confirms: Bool) async -> Outcome {
-        guard let gate else { return .admitted(Principal()) }
+        guard let gate else { return .admitted(Admitted()) }
         let verdict: AuthenticationGate.Verdict
         if let credentials {
             // Counted before anything is computed: neither guessing nor the hashes that it costs go on beyond the
@@ -58,8 +60,14 @@ struct Admission: Sendable {
             }
             verdict = .absent
         }
-        if case .right(let name, let confirmation) = verdict {
-            return .admitted(Principal(name: name, confirmation: confirms ? confirmation : nil))
+        if case .right(let principal, let confirmation) = verdict {
+            let end = principal.expires.map { NIODeadline.now() + TimeOfDay.untilSecond($0) }
+            let admitted = Admitted(
+                principal: principal,
+                sessionEnd: end,
+                confirmation: confirms ? confirmation : nil
+            )
+            return .admitted(admitted)
         }
         var fields = HTTPFields()
         fields[values: .wwwAuthenticate] = gate.challenges(after: verdict)

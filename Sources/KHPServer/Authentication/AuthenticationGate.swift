@@ -5,17 +5,9 @@ import KHPProtocol
 import NIOCore
 import Synchronization
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Darwin)
-    import Darwin
-#endif
-
 final class AuthenticationGate: Sendable {
     enum Verdict: Sendable {
-        case right(String, DigestConfirmation? = nil)
+        case right(Principal, DigestConfirmation? = nil)
         /// Right, for a nonce that is used no more.
         case stale
         /// In lower case, the scheme that was tried.
@@ -80,11 +72,11 @@ final class AuthenticationGate: Sendable {
         var scanner = FieldScanner(credentials.value)
         let name = scanner.token().map { Bytes.lowercasedASCII($0) } ?? ""
         guard let scheme = self.schemes.first(where: { $0.name == name }) else { return .wrong(scheme: name) }
-        let principal: String?
+        let principal: Principal?
         switch scheme.kind {
         case .basic(let verify):
             guard let given = BasicCredentials(authorization: credentials.value) else { return .wrong(scheme: name) }
-            principal = await verify(given.user, given.password) ? given.user : nil
+            principal = await verify(given.user, given.password)
         case .digest(let scheme):
             return await self.judge(credentials, scheme)
         case .bearer(let verify):
@@ -96,7 +88,15 @@ final class AuthenticationGate: Sendable {
         case .custom(_, let verify):
             principal = await verify(credentials.value)
         }
-        return principal.map { .right($0) } ?? .wrong(scheme: name)
+        return self.verdict(principal, scheme: name)
+    }
+
+    /// A principal comes in unless its proof has ended, with the realm that it was asked for.
+    private func verdict(_ principal: Principal?, _ confirmation: DigestConfirmation? = nil, scheme: String) -> Verdict
+    {
+        guard var principal, !principal.hasExpired else { return .wrong(scheme: scheme) }
+        if principal.realm == nil { principal.realm = self.realm }
+        return .right(principal, confirmation)
     }
 
     private func judge(_ credentials: PresentedCredentials, _ scheme: AuthenticationScheme.Digest) async -> Verdict {
@@ -115,10 +115,11 @@ final class AuthenticationGate: Sendable {
         // exist.
         let found = await scheme.key(user ?? given.user, self.realm, algorithm)
         let key = user == nil ? nil : found
-        let now = Self.microseconds()
+        let now = TimeOfDay.microseconds()
         let verdict = self.counts.withLock { digest.judge(claim, key: key, counts: &$0, now: now) }
         switch verdict {
-        case .right(let confirmation): return .right(user ?? given.user, confirmation)
+        case .right(let confirmation):
+            return self.verdict(await scheme.principal(user ?? given.user), confirmation, scheme: "digest")
         case .stale: return .stale
         case .wrong: return .wrong(scheme: "digest")
         }
@@ -144,7 +145,7 @@ final class AuthenticationGate: Sendable {
             case .digest:
                 // In a box: ThreadSanitizer reads at the address of an argument, and an empty struct has none.
                 var generator: any RandomNumberGenerator = SystemRandomNumberGenerator()
-                let now = Self.microseconds()
+                let now = TimeOfDay.microseconds()
                 values += self.digest?.challenges(isStale: verdict.isStale, now: now, using: &generator) ?? []
             case .bearer:
                 // RFC 6750 section 3.1: no error code unless a token was sent.
@@ -157,13 +158,6 @@ final class AuthenticationGate: Sendable {
             }
         }
         return self.isApplication ? values.map { "Application \($0)" } : values
-    }
-
-    /// Since 1970.
-    private static func microseconds() -> UInt64 {
-        var time = timespec()
-        guard clock_gettime(CLOCK_REALTIME, &time) == 0, time.tv_sec >= 0 else { return 0 }
-        return UInt64(time.tv_sec) &* 1_000_000 &+ UInt64(time.tv_nsec / 1000)
     }
 }
 

@@ -2,31 +2,35 @@ public import KHPProtocol
 
 /// A way for clients to prove who they are; ``ServerAuthentication`` takes one or more.
 ///
-/// The closures run in a task of the connection, which is cancelled when the connection ends first. What takes long
+/// Each yields a `Principal`: a name, with roles, claims and an end of the proof where the application knows them.
+///
+/// The closures run in a task of the connection, which is cancelled when the connection ends first. Work that takes long
 /// without waiting, such as a password hash, belongs off the event loops: ``UsersFile`` sees to that by itself.
 public struct AuthenticationScheme: Sendable {
     enum Kind: Sendable {
-        case basic(@Sendable (_ user: String, _ password: String) async -> Bool)
+        case basic(@Sendable (_ user: String, _ password: String) async -> Principal?)
         case digest(Digest)
-        case bearer(@Sendable (_ token: String) async -> String?)
-        case token(@Sendable (_ token: String) async -> String?)
-        case custom(challenge: String, @Sendable (_ authorization: String) async -> String?)
+        case bearer(@Sendable (_ token: String) async -> Principal?)
+        case token(@Sendable (_ token: String) async -> Principal?)
+        case custom(challenge: String, @Sendable (_ authorization: String) async -> Principal?)
     }
 
     struct Digest: Sendable {
         var algorithms: [DigestAlgorithm]
         var integrity: Bool
         var hashedUser: (@Sendable (_ hash: String, _ realm: String, _ algorithm: DigestAlgorithm) async -> String?)?
+        var principal: @Sendable (_ user: String) async -> Principal?
         var key: @Sendable (_ user: String, _ realm: String, _ algorithm: DigestAlgorithm) async -> String?
     }
 
     let kind: Kind
 
     /// Basic (RFC 7617), in UTF-8. Without TLS anyone on the way can read the password.
-    /// - Parameter verify: whether user and password belong together. Compare in constant time, or check a password
-    ///   hash.
+    ///
+    /// - Parameter verify: returns the principal where user and password belong together, otherwise `nil`. Compare in
+    ///   constant time, or check a password hash.
     public static func basic(
-        verify: @escaping @Sendable (_ user: String, _ password: String) async -> Bool
+        verify: @escaping @Sendable (_ user: String, _ password: String) async -> Principal?
     ) -> AuthenticationScheme {
         AuthenticationScheme(kind: .basic(verify))
     }
@@ -35,9 +39,10 @@ public struct AuthenticationScheme: Sendable {
     ///
     /// - Parameters:
     ///   - algorithms: one challenge is sent for each, the strongest first.
-    ///   - integrity: offers auth-int besides auth, so that a client may sign the entity of its extended request.
+    ///   - integrity: offers auth-int besides auth, so that a client may sign the body of its extended request.
     ///   - hashedUser: the name of the user whose H(user:realm) this is; `nil` where there is none. Where it is given,
     ///     challenges say `userhash=true`, and clients may hide user names (section 3.4.4).
+    ///   - principal: returns the principal of a user who has proved to know the key; `nil` lets the user not in.
     ///   - key: H(user:realm:password) in lower-case hexadecimal, as ``DigestAlgorithm/key(user:realm:password:)``
     ///     makes it; `nil` where there is no such user. The algorithm is never a `-sess` form.
     public static func digest(
@@ -46,11 +51,17 @@ public struct AuthenticationScheme: Sendable {
         hashedUser: (
             @Sendable (_ hash: String, _ realm: String, _ algorithm: DigestAlgorithm) async -> String?
         )? = nil,
+        principal: @escaping @Sendable (_ user: String) async -> Principal? = { Principal($0) },
         key: @escaping @Sendable (_ user: String, _ realm: String, _ algorithm: DigestAlgorithm) async -> String?
     ) -> AuthenticationScheme {
-        AuthenticationScheme(
-            kind: .digest(Digest(algorithms: algorithms, integrity: integrity, hashedUser: hashedUser, key: key))
+        let digest = Digest(
+            algorithms: algorithms,
+            integrity: integrity,
+            hashedUser: hashedUser,
+            principal: principal,
+            key: key
         )
+        return AuthenticationScheme(kind: .digest(digest))
     }
 
     /// Digest (RFC 7616) over passwords that are known here.
@@ -58,13 +69,15 @@ public struct AuthenticationScheme: Sendable {
     /// - Parameters:
     ///   - algorithms: one challenge is sent for each, the strongest first.
     ///   - integrity: offers auth-int besides auth.
+    ///   - principal: returns the principal of a user who has proved to know the password; `nil` lets the user not in.
     ///   - password: the password of a user, `nil` where there is no such user.
     public static func digest(
         algorithms: [DigestAlgorithm] = [.sha256, .md5],
         integrity: Bool = false,
+        principal: @escaping @Sendable (_ user: String) async -> Principal? = { Principal($0) },
         password: @escaping @Sendable (_ user: String) async -> String?
     ) -> AuthenticationScheme {
-        .digest(algorithms: algorithms, integrity: integrity) { user, realm, algorithm in
+        .digest(algorithms: algorithms, integrity: integrity, principal: principal) { user, realm, algorithm in
             // One hash whether there is such a user or not.
             let known = await password(user)
             let key = algorithm.key(user: user, realm: realm, password: known ?? "")
@@ -73,16 +86,22 @@ public struct AuthenticationScheme: Sendable {
     }
 
     /// Bearer (RFC 6750).
-    /// - Parameter verify: who the token belongs to, `nil` where it is none. Compare in constant time, or look up a
-    ///   hash.
-    public static func bearer(verify: @escaping @Sendable (_ token: String) async -> String?) -> AuthenticationScheme {
+    ///
+    /// - Parameter verify: returns the principal that the token belongs to, `nil` where it is none. Compare in constant
+    ///   time, or look up a hash.
+    public static func bearer(
+        verify: @escaping @Sendable (_ token: String) async -> Principal?
+    ) -> AuthenticationScheme {
         AuthenticationScheme(kind: .bearer(verify))
     }
 
     /// Kaazing's Token: like Bearer, with any text as the token.
-    /// - Parameter verify: who the token belongs to, `nil` where it is none. Compare in constant time, or look up a
-    ///   hash.
-    public static func token(verify: @escaping @Sendable (_ token: String) async -> String?) -> AuthenticationScheme {
+    ///
+    /// - Parameter verify: returns the principal that the token belongs to, `nil` where it is none. Compare in constant
+    ///   time, or look up a hash.
+    public static func token(
+        verify: @escaping @Sendable (_ token: String) async -> Principal?
+    ) -> AuthenticationScheme {
         AuthenticationScheme(kind: .token(verify))
     }
 
@@ -91,11 +110,11 @@ public struct AuthenticationScheme: Sendable {
     /// - Parameters:
     ///   - challenge: the challenge as it is sent, such as `Negotiate` or `Ticket realm="desk"`. It begins with the
     ///     scheme's name, a token.
-    ///   - verify: who the value of Authorization proves, `nil` where it proves nobody. Called for values that begin
-    ///     with the scheme's name.
+    ///   - verify: returns the principal that the value of Authorization proves, `nil` where it proves none. Called for
+    ///     values that begin with the scheme's name.
     public static func custom(
         challenge: String,
-        verify: @escaping @Sendable (_ authorization: String) async -> String?
+        verify: @escaping @Sendable (_ authorization: String) async -> Principal?
     ) -> AuthenticationScheme {
         AuthenticationScheme(kind: .custom(challenge: challenge, verify))
     }

@@ -7,17 +7,15 @@ import NIOCore
 /// Endpoint(
 ///     "/trades",
 ///     options: .init(
-///         authentication: ServerAuthentication(
+///         authentication: .init(
 ///             realm: "desk",
-///             schemes: [
-///                 .digest(password: { user in await password(of: user) }),
-///                 .bearer(verify: principal),
-///             ],
+///             .digest(password: { user in await password(of: user) }),
+///             .bearer(verify: principal),
 ///             sessionLifetime: .seconds(8 * 3600)
 ///         )
 ///     )
 /// ) { socket in
-///     let name = socket.negotiated.principal ?? "nobody"
+///     let name = socket.negotiated.principal?.name ?? "nobody"
 ///     try await socket.send("Welcome, \(name)!")
 /// }
 /// ```
@@ -40,20 +38,42 @@ public struct ServerAuthentication: Sendable {
     /// Where the challenge is made.
     public let place: Place
     /// How long a socket may stay open before it is closed with 1008, so that the client has to authenticate again;
-    /// `nil` never does that.
+    /// `nil` never does that. A principal that expires earlier ends it earlier.
     public let sessionLifetime: Duration?
     let gate: AuthenticationGate
 
-    /// One or more schemes.
+    /// One scheme or more.
     ///
     /// - Parameters:
     ///   - realm: what the credentials are for.
-    ///   - schemes: at least one, and no two of the same name; otherwise the server does not start.
-    ///   - application: challenges with Kaazing's `Application ` before each scheme, so that a browser does not answer
-    ///     in the application's place.
+    ///   - scheme: a way to prove who one is.
+    ///   - others: further ways, no two of the same name; otherwise the server does not start.
+    ///   - application: challenges with Kaazing's `Application ` before each scheme, as Kaazing clients expect, so that a
+    ///     browser does not answer in the application's place.
     ///   - place: where to challenge those who take part in the extended handshake.
     ///   - sessionLifetime: how long a socket may stay open.
     ///   - nonces: the nonces of Digest; set a key where several servers share the work.
+    public init(
+        realm: String,
+        _ scheme: AuthenticationScheme,
+        _ others: AuthenticationScheme...,
+        application: Bool = false,
+        challengeAt place: Place = .extended,
+        sessionLifetime: Duration? = nil,
+        nonces: DigestNonceOptions = DigestNonceOptions()
+    ) {
+        self.init(
+            realm: realm,
+            schemes: [scheme] + others,
+            application: application,
+            challengeAt: place,
+            sessionLifetime: sessionLifetime,
+            nonces: nonces
+        )
+    }
+
+    /// The schemes of a list that is made elsewhere; otherwise as with those that are written out. An empty list is an
+    /// error when the server starts.
     public init(
         realm: String,
         schemes: [AuthenticationScheme],
@@ -66,100 +86,5 @@ public struct ServerAuthentication: Sendable {
         self.place = place
         self.sessionLifetime = sessionLifetime
         self.gate = AuthenticationGate(realm: realm, schemes: schemes, isApplication: application, nonces: nonces)
-    }
-
-    /// Basic (RFC 7617) alone.
-    /// - Parameters:
-    ///   - realm: what the credentials are for.
-    ///   - application: challenges with `Application Basic`, as Kaazing clients expect, so that a browser does not
-    ///     answer in the application's place.
-    ///   - place: where to challenge those who take part in the extended handshake.
-    ///   - sessionLifetime: how long a socket may stay open.
-    ///   - verify: whether user and password belong together. Compare in constant time, or check a password hash.
-    public static func basic(
-        realm: String,
-        application: Bool = false,
-        challengeAt place: Place = .extended,
-        sessionLifetime: Duration? = nil,
-        verify: @escaping @Sendable (_ user: String, _ password: String) async -> Bool
-    ) -> ServerAuthentication {
-        ServerAuthentication(
-            realm: realm,
-            schemes: [.basic(verify: verify)],
-            application: application,
-            challengeAt: place,
-            sessionLifetime: sessionLifetime
-        )
-    }
-
-    /// Digest (RFC 7616) alone.
-    /// - Parameters:
-    ///   - realm: what the credentials are for.
-    ///   - algorithms: one challenge is sent for each.
-    ///   - application: challenges with `Application Digest`.
-    ///   - place: where to challenge those who take part in the extended handshake.
-    ///   - sessionLifetime: how long a socket may stay open.
-    ///   - nonces: how nonces are made and remembered.
-    ///   - password: the password of a user, `nil` where there is no such user.
-    public static func digest(
-        realm: String,
-        algorithms: [DigestAlgorithm] = [.sha256, .md5],
-        application: Bool = false,
-        challengeAt place: Place = .extended,
-        sessionLifetime: Duration? = nil,
-        nonces: DigestNonceOptions = DigestNonceOptions(),
-        password: @escaping @Sendable (_ user: String) async -> String?
-    ) -> ServerAuthentication {
-        ServerAuthentication(
-            realm: realm,
-            schemes: [.digest(algorithms: algorithms, password: password)],
-            application: application,
-            challengeAt: place,
-            sessionLifetime: sessionLifetime,
-            nonces: nonces
-        )
-    }
-
-    /// Bearer (RFC 6750) alone.
-    /// - Parameters:
-    ///   - realm: what the credentials are for.
-    ///   - place: where to challenge those who take part in the extended handshake.
-    ///   - sessionLifetime: how long a socket may stay open.
-    ///   - verify: who the token belongs to, `nil` where it is none. Compare in constant time, or look up a hash.
-    public static func bearer(
-        realm: String,
-        challengeAt place: Place = .extended,
-        sessionLifetime: Duration? = nil,
-        verify: @escaping @Sendable (_ token: String) async -> String?
-    ) -> ServerAuthentication {
-        ServerAuthentication(
-            realm: realm,
-            schemes: [.bearer(verify: verify)],
-            challengeAt: place,
-            sessionLifetime: sessionLifetime
-        )
-    }
-
-    /// Kaazing's Token alone.
-    /// - Parameters:
-    ///   - realm: what the credentials are for.
-    ///   - application: challenges with `Application Token`, as Kaazing clients expect.
-    ///   - place: where to challenge those who take part in the extended handshake.
-    ///   - sessionLifetime: how long a socket may stay open.
-    ///   - verify: who the token belongs to, `nil` where it is none. Compare in constant time, or look up a hash.
-    public static func token(
-        realm: String,
-        application: Bool = false,
-        challengeAt place: Place = .extended,
-        sessionLifetime: Duration? = nil,
-        verify: @escaping @Sendable (_ token: String) async -> String?
-    ) -> ServerAuthentication {
-        ServerAuthentication(
-            realm: realm,
-            schemes: [.token(verify: verify)],
-            application: application,
-            challengeAt: place,
-            sessionLifetime: sessionLifetime
-        )
     }
 }

@@ -198,13 +198,15 @@ public struct UsersFile: Sendable {
     // MARK: Schemes
 
     /// Basic with the passwords of the file.
-    public var basic: AuthenticationScheme { .basic(verify: self.verify) }
+    public var basic: AuthenticationScheme {
+        .basic { user, password in await self.verify(user: user, password: password) ? Principal(user) : nil }
+    }
 
     /// Token with the tokens of the file.
-    public var token: AuthenticationScheme { .token { self.user(token: $0) } }
+    public var token: AuthenticationScheme { .token { self.user(token: $0).map { Principal($0) } } }
 
     /// Bearer with the tokens of the file.
-    public var bearer: AuthenticationScheme { .bearer { self.user(token: $0) } }
+    public var bearer: AuthenticationScheme { .bearer { self.user(token: $0).map { Principal($0) } } }
 
     /// Digest with the keys of the file for a realm, in the algorithms that ``digestAlgorithms(realm:)`` tells. User
     /// names may be hashed.

@@ -281,7 +281,12 @@ struct ProxyChallengeTests {
         } endpoints: {
             Endpoint(
                 "/echo",
-                options: .init(authentication: .basic(realm: "gate") { user, password in password == "server-canary" })
+                options: .init(
+                    authentication: .init(
+                        realm: "gate",
+                        .basic { user, password in password == "server-canary" ? Principal(user) : nil }
+                    )
+                )
             ) {
                 socket in
                 for try await message in socket.messages { try await socket.send(message) }

@@ -75,7 +75,7 @@ import Testing
             )
             let next = decisions.decide(request, on: &connection, now: .at(0)) { row.admits }
             #expect(Step(next) == .nothing)
-            let opened = decisions.hasOpened()
+            let opened = decisions.hasOpened(&connection)
             #expect(!opened)
         }
     }
@@ -87,7 +87,10 @@ import Testing
             (.redirect(to: "/b"), .nothing, false), (.processing { .complete() }, .wait, false),
         ]
         for row in rows {
-            var decisions = try Self.decisions { $0.asksApplication = true }
+            var decisions = try Self.decisions {
+                $0.asksApplication = true
+                $0.authenticatesIn = .opening
+            }
             var connection = Self.connection()
             let request = try Sample.opening(replacing: Self.plain)
             _ = decisions.decide(request, on: &connection, now: .at(0))
@@ -97,20 +100,55 @@ import Testing
             if row.expected == .wait {
                 #expect(Step(decisions.reply(after: .complete(), on: &connection, now: .at(0))) == .nothing)
             }
-            #expect(decisions.hasOpened() == (row.opens || row.expected == .wait))
+            #expect(decisions.hasOpened(&connection) == (row.opens || row.expected == .wait))
             #expect(decisions.principal == "joe")
         }
+        try self.nothingBehindTheEnd()
+    }
+
+    private func nothingBehindTheEnd() throws {
         var ended = try Self.decisions { $0.asksApplication = true }
         var connection = Self.connection()
         let request = try Sample.opening(replacing: Self.plain)
         _ = ended.decide(request, on: &connection, now: .at(0))
         ended.ended()
         #expect(Step(ended.reply(ServerReply(.complete()), on: &connection, now: .at(0))) == .nothing)
-        let opened = ended.hasOpened()
+        let opened = ended.hasOpened(&connection)
         #expect(!opened)
+    }
+
+    @Test("a session ends with its lifetime or with the client's proof, whichever is first")
+    func sessionEnd() throws {
+        let rows: [(lifetime: Int64?, proof: Double?, end: Double?)] = [
+            (nil, nil, nil), (5, nil, 5), (nil, 3, 3), (5, 3, 3), (5, 7, 5), (nil, 0, 0),
+        ]
+        for row in rows {
+            var decisions = try Self.decisions {
+                $0.authenticatesIn = .opening
+                $0.sessionLifetime = row.lifetime.map { .seconds($0) }
+            }
+            var connection = Self.connection()
+            connection.transportUp(now: .at(0))
+            connection.start(now: .at(0))
+            connection.receive(ByteBuffer(string: Sample.openingLines("/trades", replacing: Self.plain)), now: .at(0))
+            guard case .decideOpening(let request)? = connection.next(now: .at(0)) else {
+                Issue.record("no opening request")
+                continue
+            }
+            _ = decisions.decide(request, on: &connection, now: .at(0))
+            let reply = ServerReply(.complete(), principal: "joe", sessionEnd: row.proof.map { .at($0) })
+            _ = decisions.reply(reply, on: &connection, now: .at(0))
+            let opened = decisions.hasOpened(&connection)
+            #expect(opened)
+            // Later deadlines are those of the pings.
+            let end = connection.deadline.flatMap { $0 < .at(10) ? $0 : nil }
+            #expect(end == row.end.map { .at($0) }, "\(row)")
+        }
     }
 }
 
 extension ServerDecisions {
-    fileprivate mutating func hasOpened() -> Bool { self.opened().map { _ in true } ?? false }
+    fileprivate mutating func hasOpened(_ connection: inout Connection) -> Bool {
+        self.opened(on: &connection).map { _ in true } ?? false
+    }
 }

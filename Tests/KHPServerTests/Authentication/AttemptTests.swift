@@ -79,11 +79,14 @@ struct AttemptTests {
             Endpoint(
                 "/desk",
                 options: .init(
-                    authentication: .basic(realm: "desk") {
-                        // The first few are under way until the right one has come.
-                        await rightOne.passed()
-                        return await desk.check($1, for: .milliseconds(10))
-                    }
+                    authentication: .init(
+                        realm: "desk",
+                        .basic {
+                            // The first few are under way until the right one has come.
+                            await rightOne.passed()
+                            return await desk.check($1, for: .milliseconds(10)) ? Principal($0) : nil
+                        }
+                    )
                 )
             ) { (_: WebSocket) in }
         } body: { port in
@@ -115,7 +118,12 @@ struct AttemptTests {
         } endpoints: {
             Endpoint(
                 "/desk",
-                options: .init(authentication: .basic(realm: "desk") { await desk.check($1, for: .milliseconds(5)) })
+                options: .init(
+                    authentication: .init(
+                        realm: "desk",
+                        .basic { await desk.check($1, for: .milliseconds(5)) ? Principal($0) : nil }
+                    )
+                )
             ) {
                 (_: WebSocket) in
             }
@@ -139,11 +147,14 @@ struct AttemptTests {
             Endpoint(
                 "/desk",
                 options: .init(
-                    authentication: .basic(realm: "desk") { _, password in
-                        desk.counts.withLock { $0.checked += 1 }
-                        if password == "first" { for await _ in release { break } }
-                        return password == "welcome"
-                    }
+                    authentication: .init(
+                        realm: "desk",
+                        .basic { user, password in
+                            desk.counts.withLock { $0.checked += 1 }
+                            if password == "first" { for await _ in release { break } }
+                            return password == "welcome" ? Principal(user) : nil
+                        }
+                    )
                 )
             ) { (_: WebSocket) in }
         } body: { port in

@@ -30,10 +30,14 @@ struct AuthenticationTests {
             Endpoint(
                 "/desk",
                 options: .init(
-                    authentication: .basic(realm: "desk", challengeAt: place) { $0 == "joe" && $1 == "wélcome" }
+                    authentication: .init(
+                        realm: "desk",
+                        .basic { $0 == "joe" && $1 == "wélcome" ? Principal($0) : nil },
+                        challengeAt: place
+                    )
                 )
             ) { socket in
-                principal.withLock { $0 = socket.negotiated.principal }
+                principal.withLock { $0 = socket.negotiated.principal?.name }
             }
         } body: { port in
             let negotiated = try await self.connect(port, user: "joe", password: "wélcome", extended: extended)
@@ -49,10 +53,14 @@ struct AuthenticationTests {
             Endpoint(
                 "/desk",
                 options: .init(
-                    authentication: .basic(realm: "desk", application: true) { _, _ in
-                        asked.withLock { $0 += 1 }
-                        return false
-                    }
+                    authentication: .init(
+                        realm: "desk",
+                        .basic { _, _ in
+                            asked.withLock { $0 += 1 }
+                            return nil
+                        },
+                        application: true
+                    )
                 )
             ) { (_: WebSocket) in }
         } body: { port in
@@ -66,7 +74,7 @@ struct AuthenticationTests {
     @Test("the third wrong answer is answered 403 (D18)")
     func attempts() async throws {
         try await withServer {
-            Endpoint("/desk", options: .init(authentication: .basic(realm: "desk") { _, _ in false })) {
+            Endpoint("/desk", options: .init(authentication: .init(realm: "desk", .basic { _, _ in nil }))) {
                 (_: WebSocket) in
             }
         } body: { port in

@@ -19,7 +19,7 @@ struct OwnClientTests {
         let cases: [(path: String, schemes: [AuthenticationScheme], handler: any ChallengeHandler)] = [
             ("/md5", [digest([.md5])], login), ("/sha256", [digest([.sha256])], login),
             ("/sha512", [digest([.sha512_256])], login), ("/session", [digest([.sha256Session])], login),
-            ("/all", [.basic { _, _ in false }, digest([.md5, .sha256, .sha512_256])], login),
+            ("/all", [.basic { _, _ in nil }, digest([.md5, .sha256, .sha512_256])], login),
             ("/bearer", [.bearer { $0 == "abc" ? "Jäsøn" : nil }], TokenChallengeHandler(token: "abc")),
             ("/token", [.token { $0 == "abc" ? "Jäsøn" : nil }], TokenChallengeHandler(token: "abc")),
         ]
@@ -34,7 +34,7 @@ struct OwnClientTests {
                         challengeAt: place
                     )
                 )
-            ) { try await $0.send($0.negotiated.principal ?? "nobody") }
+            ) { try await $0.send($0.negotiated.principal?.name ?? "nobody") }
         }
         try await withServer {
             endpoints
@@ -56,7 +56,7 @@ struct OwnClientTests {
     @Test("a wrong password is refused and sent once only", arguments: [ExtendedHandshakePolicy.required, .off])
     func wrong(_ extended: ExtendedHandshakePolicy) async throws {
         try await withServer {
-            Endpoint("/desk", options: .init(authentication: .digest(realm: "desk") { _ in "welcome" })) {
+            Endpoint("/desk", options: .init(authentication: .init(realm: "desk", .digest { _ in "welcome" }))) {
                 (_: WebSocket) in
             }
         } body: { port in
@@ -76,8 +76,10 @@ struct OwnClientTests {
         // So short that each nonce is too old when it comes back, unless within the same microsecond.
         let nonces = DigestNonceOptions(lifetime: .zero)
         try await withServer {
-            Endpoint("/desk", options: .init(authentication: .digest(realm: "desk", nonces: nonces) { _ in "welcome" }))
-            {
+            Endpoint(
+                "/desk",
+                options: .init(authentication: .init(realm: "desk", .digest { _ in "welcome" }, nonces: nonces))
+            ) {
                 (_: WebSocket) in
             }
         } body: { port in

@@ -42,7 +42,7 @@ struct SchemesTests {
                 ),
                 respond: respond
             ) { socket in
-                principals?.add(socket.negotiated.principal)
+                principals?.add(socket.negotiated.principal?.name)
             }
         } body: {
             try await body($0)
@@ -75,7 +75,7 @@ struct SchemesTests {
     @Test("a 401 lists all schemes, the strongest first, each in a field of its own")
     func order() async throws {
         let schemes: [AuthenticationScheme] = [
-            .basic { _, _ in false }, .token { _ in nil }, Self.digest, .bearer { _ in nil },
+            .basic { _, _ in nil }, .token { _ in nil }, Self.digest, .bearer { _ in nil },
             .custom(challenge: "Negotiate") { _ in nil },
         ]
         try await withDesk(schemes, application: true) { port in
@@ -125,7 +125,7 @@ struct SchemesTests {
     func digestInside() async throws {
         let seen = Mutex<String?>(nil)
         try await withDesk([Self.digest]) { request in
-            seen.withLock { $0 = request.principal }
+            seen.withLock { $0 = request.principal?.name }
             return .created("terms")
         } body: { port in
             let client = try await ExtendedRawClient.open(port, "/desk")
@@ -258,10 +258,11 @@ struct SchemesTests {
 
     @Test("a session ends after its lifetime with 1008, and the next one is challenged anew")
     func lifetime() async throws {
-        let authentication = ServerAuthentication.basic(
+        let authentication = ServerAuthentication(
             realm: "desk",
+            .basic { $1 == "welcome" ? Principal($0) : nil },
             sessionLifetime: .milliseconds(300)
-        ) { $1 == "welcome" }
+        )
         try await withServer {
             Endpoint("/desk", options: .init(authentication: authentication)) { socket in
                 for try await message in socket.messages { try await socket.send(message) }
@@ -291,10 +292,10 @@ struct SchemesTests {
         "authentication that would let nobody in does not start",
         arguments: [
             ServerAuthentication(realm: "a", schemes: []),
-            ServerAuthentication(realm: "a", schemes: [.basic { _, _ in true }, .basic { _, _ in true }]),
+            ServerAuthentication(realm: "a", schemes: [.basic { _, _ in "joe" }, .basic { _, _ in "joe" }]),
             ServerAuthentication(realm: "a", schemes: [.custom(challenge: "=") { _ in nil }]),
             ServerAuthentication(realm: "a", schemes: [.custom(challenge: "Own a=\"\r\nb\"") { _ in nil }]),
-            ServerAuthentication(realm: "a\r\nb", schemes: [.basic { _, _ in true }]),
+            ServerAuthentication(realm: "a\r\nb", schemes: [.basic { _, _ in "joe" }]),
             ServerAuthentication(realm: "a", schemes: [.digest(algorithms: [], password: { _ in nil })]),
             ServerAuthentication(realm: "a", schemes: [.digest(algorithms: [.md5, .md5], password: { _ in nil })]),
             ServerAuthentication(

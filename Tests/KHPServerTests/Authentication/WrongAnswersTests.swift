@@ -43,7 +43,10 @@ struct WrongAnswersTests {
             $0.limits.wrongAnswersPerAddress = 2
             $0.timeouts.wrongAnswerWindow = .seconds(1)
         } endpoints: {
-            Endpoint("/desk", options: .init(authentication: .basic(realm: "desk") { $1 == "welcome" })) { socket in
+            Endpoint(
+                "/desk",
+                options: .init(authentication: .init(realm: "desk", .basic { $1 == "welcome" ? Principal($0) : nil }))
+            ) { socket in
                 for try await message in socket.messages { try await socket.send(message) }
             }
             echo()
@@ -85,7 +88,7 @@ struct WrongAnswersTests {
         try await withServer {
             $0.limits.wrongAnswersPerAddress = 1
         } endpoints: {
-            Endpoint("/desk", options: .init(authentication: .basic(realm: "desk") { _, _ in false })) {
+            Endpoint("/desk", options: .init(authentication: .init(realm: "desk", .basic { _, _ in nil }))) {
                 (_: WebSocket) in
             }
         } body: { port in

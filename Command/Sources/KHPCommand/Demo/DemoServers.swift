@@ -30,7 +30,10 @@ struct DemoServers: Sendable {
             privateKey: .privateKey(try NIOSSLPrivateKey(bytes: certificate.privateKey, format: .pem))
         )
         configuration.limits.messages.messageBytes = 2 << 20
-        let authentication = ServerAuthentication.digest(realm: realm) { $0 == Self.user ? Self.password : nil }
+        let authentication = ServerAuthentication(
+            realm: realm,
+            .digest { $0 == Self.user ? Self.password : nil }
+        )
         return WebSocketServer(configuration: configuration) {
             Endpoint(
                 "/echo",

@@ -56,7 +56,7 @@ final class Room: Sendable {
     /// - Returns: the name that it had last.
     @discardableResult
     private func attend(_ socket: WebSocket, _ body: (_ id: Int) async throws -> Void) async throws -> String {
-        let principal = socket.negotiated.principal.map { TerminalText.escaped($0) }
+        let principal = socket.negotiated.principal.map { TerminalText.escaped($0.name) }
         let id = self.state.withLock { $0.enter(principal) }
         return try await withThrowingTaskGroup(of: Void.self) { group in
             defer {

@@ -175,7 +175,7 @@ enum Events {
         object.set("dialect", negotiation.dialect.name)
         object.set("redirects", negotiation.redirects.count)
         object.set("challenges", negotiation.challenges)
-        object.set("principal", negotiation.principal)
+        object.set("principal", negotiation.principal?.name)
     }
 }
 
