@@ -50,9 +50,9 @@ final class ClientSession: ConnectionDelegate {
 
     func perform(_ action: ConnectionAction, on handler: ConnectionHandler) {
         switch action {
-        case .established(let head):
+        case .client(.established(let head)):
             self.steps.yield(.established(head))
-        case .challenge(let response, let layer):
+        case .client(.challenge(let response, let layer)):
             self.steps.yield(.challenge(response, layer))
         case .opened(var negotiation):
             self.cookies.keep(of: &negotiation)
@@ -63,7 +63,7 @@ final class ClientSession: ConnectionDelegate {
             let socket = WebSocket(handler: handler, inbox: inbox, negotiated: negotiation, address: address)
             self.steps.yield(.opened(socket))
             application?.opened(EventLoopSocket(handler))
-        case .hopEnded(let outcome):
+        case .client(.hopEnded(let outcome)):
             self.steps.yield(.ended(outcome))
         case .failed(let error):
             self.steps.yield(.failed(error))
@@ -72,7 +72,9 @@ final class ClientSession: ConnectionDelegate {
             self.steps.finish()
         case .event(let event):
             self.observer?(event, self.info)
-        case .message, .chunk, .peerClosing, .pong, .decideOpening, .decideExtended, .plainRequest:
+        case .server:
+            assertionFailure("a client's connection asks what only a server decides")
+        case .message, .chunk, .peerClosing, .pong:
             break
         }
     }

@@ -37,14 +37,14 @@ final class ServerSession: ConnectionDelegate {
 
     func perform(_ action: ConnectionAction, on handler: ConnectionHandler) {
         switch action {
-        case .decideOpening(let request):
+        case .server(.decideOpening(let request)):
             let next = self.decisions.decide(request, on: &handler.connection, now: .now()) {
                 self.admits(request.head)
             }
             self.follow(next, on: handler)
-        case .decideExtended(let request):
+        case .server(.decideExtended(let request)):
             self.follow(self.decisions.decide(request), on: handler)
-        case .plainRequest(let request):
+        case .server(.plainRequest(let request)):
             let next = self.decisions.decide(request, on: &handler.connection, now: .now()) {
                 self.admits(request.head)
             }
@@ -66,7 +66,9 @@ final class ServerSession: ConnectionDelegate {
             self.decisions.ended()
             self.asking?.cancel()
             self.asking = nil
-        case .message, .chunk, .peerClosing, .pong, .challenge, .hopEnded, .established:
+        case .client:
+            assertionFailure("a server's connection asks what only a client decides")
+        case .message, .chunk, .peerClosing, .pong:
             break
         }
     }
@@ -243,7 +245,7 @@ final class ServerSession: ConnectionDelegate {
         on handler: ConnectionHandler
     ) {
         let inbox = Inbox(limits: handler.connection.configuration.limits)
-        handler.connection.holdsClose = true
+        handler.connection.socket.holdsClose = true
         handler.deliver(to: .inbox(inbox))
         let socket = WebSocket(
             handler: handler,

@@ -88,16 +88,16 @@ final class DrivenConnection {
                 if chunk.isFirst { self.partial.clear() }
                 self.partial.writeImmutableBuffer(chunk.bytes)
                 if chunk.isLast { self.received.append((chunk.kind, self.partial)) }
-            case .decideOpening(let request): self.openingRequest = request
-            case .decideExtended(let request): self.extendedRequest = request
-            case .plainRequest(let request): self.plainRequest = request
+            case .server(.decideOpening(let request)): self.openingRequest = request
+            case .server(.decideExtended(let request)): self.extendedRequest = request
+            case .server(.plainRequest(let request)): self.plainRequest = request
             case .failed(let error): self.failure = self.failure ?? error
-            case .challenge(let response, let layer): self.challenge = (response, layer)
+            case .client(.challenge(let response, let layer)): self.challenge = (response, layer)
             case .opened(let negotiation): self.opened = negotiation
-            case .hopEnded(let outcome): self.hop = outcome
+            case .client(.hopEnded(let outcome)): self.hop = outcome
             case .closed(let info): self.closed = info
             case .peerClosing: self.connection.answerHeldClose(now: self.now)
-            case .established(let head): self.established = head
+            case .client(.established(let head)): self.established = head
             case .event, .pong: break
             }
         }

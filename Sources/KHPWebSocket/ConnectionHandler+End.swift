@@ -86,7 +86,7 @@ extension ConnectionHandler {
     /// In hixie-75 nothing of the peer's confirms an end: it is one when all that was sent has left.
     private func leavesBehindTheEnd(_ info: CloseInfo) -> Bool {
         self.connection.link.codec.abilities.contains(.nothingElseEnds) && info.clean && self.hasStarted
-            && !self.connection.hasStalled
+            && !self.connection.socket.hasStalled
             && self.context?.channel.isActive == true && self.unwrittenBytes > 0
     }
 
@@ -157,7 +157,7 @@ extension ConnectionHandler {
         let channel = context.channel
         // TLS that was never established has nothing to flush and nobody to say goodbye to.
         if !self.hasStarted { return context.close(promise: nil) }
-        if self.connection.hasStalled { return Self.cut(channel) }
+        if self.connection.socket.hasStalled { return Self.cut(channel) }
         if !lingering, !self.usesTLS, self.unwrittenBytes == 0 { return context.close(promise: nil) }
         self.boundFlush(on: channel)
         self.setChannelReading(true)

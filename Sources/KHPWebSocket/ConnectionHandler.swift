@@ -242,7 +242,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
     /// Where messages go from now on. An inbox holds the answer to the peer's close frame back until the application
     /// has taken what came before it.
     package func deliver(to sink: Sink) {
-        if case .inbox = sink { self.connection.holdsClose = true }
+        if case .inbox = sink { self.connection.socket.holdsClose = true }
         self.sink = sink
     }
 
@@ -445,7 +445,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
     /// The application has caught up.
     package func caughtUp(isIdle: Bool) {
         if self.hasEnded { return self.deliverUnread() }
-        if isIdle, self.connection.heldClose != nil {
+        if isIdle, self.connection.socket.heldClose != nil {
             self.connection.answerHeldClose(now: .now())
             self.flushSoon()
         }

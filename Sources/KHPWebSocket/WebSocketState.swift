@@ -53,7 +53,7 @@ extension ConnectionHandler {
 
     var state: WebSocketState {
         if let info = self.closeInfo { return .closed(wasClean: info.clean) }
-        return self.connection.isClosing || self.connection.heldClose != nil ? .closing : .open
+        return self.connection.isClosing || self.connection.socket.heldClose != nil ? .closing : .open
     }
 
     func watch(_ continuation: AsyncStream<WebSocketState>.Continuation) {
@@ -87,7 +87,7 @@ extension ConnectionHandler {
     var bufferedAmount: Int {
         let inChannel = (try? self.channel?.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
         let raw = self.connection.output.pendingBytes + inChannel
-        if raw == 0 { self.payloadThatLeft = self.connection.sentPayload }
-        return min(raw, self.connection.sentPayload &- self.payloadThatLeft)
+        if raw == 0 { self.payloadThatLeft = self.connection.socket.sentPayload }
+        return min(raw, self.connection.socket.sentPayload &- self.payloadThatLeft)
     }
 }

@@ -60,12 +60,12 @@ private final class Accepting: ConnectionDelegate {
 
     func perform(_ action: ConnectionAction, on handler: ConnectionHandler) {
         switch action {
-        case .decideOpening(let request):
+        case .server(.decideOpening(let request)):
             handler.connection.acceptOpening(request, self.plan, now: .now())
             handler.proceed()
         case .opened(let negotiation):
             let inbox = Inbox(limits: handler.connection.configuration.limits)
-            handler.connection.holdsClose = true
+            handler.connection.socket.holdsClose = true
             handler.deliver(to: .inbox(inbox))
             let socket = WebSocket(handler: handler, inbox: inbox, negotiated: negotiation, address: nil)
             let bound = NIOLoopBound(handler, eventLoop: handler.eventLoop)

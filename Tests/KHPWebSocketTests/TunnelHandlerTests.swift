@@ -146,7 +146,7 @@ struct TunnelHandlerTests {
         func connected(_ handler: ConnectionHandler) {}
 
         func perform(_ action: ConnectionAction, on handler: ConnectionHandler) {
-            if case .decideOpening(let request) = action { self.path = request.path }
+            if case .server(.decideOpening(let request)) = action { self.path = request.path }
         }
     }
 }

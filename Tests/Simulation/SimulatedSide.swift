@@ -69,28 +69,28 @@ struct SimulatedSide {
             self.connection.answerHeldClose(now: now)
         case .pong(let number, _, _):
             self.pongs.append(number)
-        case .decideOpening(let request):
+        case .server(.decideOpening(let request)):
             if self.openingRequest != nil { self.broken.append("two opening requests wait") }
             self.openingRequest = request
-        case .decideExtended(let request):
+        case .server(.decideExtended(let request)):
             if self.extendedRequest != nil { self.broken.append("two extended requests wait") }
             self.extendedRequest = request
-        case .plainRequest(let request):
+        case .server(.plainRequest(let request)):
             self.plainRequest = request
         case .failed(let error):
             if self.failure != nil { self.broken.append("it fails twice: \(error)") }
             if self.opened != nil { self.broken.append("the handshake fails after the socket is open: \(error)") }
             self.failure = error
-        case .established:
+        case .client(.established):
             break
-        case .challenge(_, let layer):
+        case .client(.challenge(_, let layer)):
             if self.challenge != nil { self.broken.append("two challenges wait") }
             self.challenge = layer
         case .opened(let negotiation):
             if self.opened != nil { self.broken.append("it opens twice") }
             if self.failure != nil { self.broken.append("it opens after it failed") }
             self.opened = negotiation
-        case .hopEnded(let outcome):
+        case .client(.hopEnded(let outcome)):
             if self.hop != nil { self.broken.append("the hop ends twice") }
             self.hop = outcome
         case .closed(let info):

@@ -54,12 +54,12 @@ enum Handshakes {
             }
             while let action = server.next(now: now) {
                 switch action {
-                case .decideOpening(let request):
+                case .server(.decideOpening(let request)):
                     var plan = EndpointPlan()
                     plan.extended = request.offersExtendedHandshake
                     plan.subprotocols = ["amqp"]
                     server.acceptOpening(request, plan, now: now)
-                case .decideExtended:
+                case .server(.decideExtended):
                     server.answerExtended(HandshakeResponse(status: 101), principal: nil, now: now)
                 case .opened: opened += 1
                 default: break

@@ -1,127 +1,7 @@
-// The client's handshakes: the opening request and its answer, then the extended request inside the WebSocket.
+// The client's opening handshake: the request, its answer, and the replay of one that was challenged.
 
-package import HTTPTypes
+import HTTPTypes
 package import NIOCore
-
-/// The plan of one hop of a client.
-package struct ClientPlan: Sendable {
-    package var url: WebSocketURL
-    package var dialect = Dialect.rfc6455
-    /// The keys of dialects that have two.
-    package var keys: HixieKeys?
-    /// The application's subprotocols, without x-kaazing-handshake.
-    package var subprotocols: [String] = []
-    package var extensions: [any WebSocketExtension] = []
-    /// The names of those without which the socket does not open.
-    package var requiredExtensions: Set<String> = []
-    package var extendedHandshake = ExtendedHandshakePolicy.preferred
-    /// `true` to ask for the Kaazing legacy exchange (D7).
-    package var kaazingLegacy = false
-    package var method = "GET"
-    /// `true` when 308 counts as a redirect (D4).
-    package var followsPermanentRedirect = false
-    package var body: ByteBuffer?
-    package var origin: String?
-    /// The caller's fields that may go to this hop's origin.
-    package var headers = HTTPFields()
-    /// The value of Cookie, from the client's store.
-    package var cookies: String?
-    /// `true` when cookies that the server sets count.
-    package var takesCookies = false
-    /// The value of Sec-WebSocket-Version: 13, or 8 or 7 after a 426 that wants one of these.
-    package var version = 13
-    package var extendedHeaders = HTTPFields()
-    /// For the opening request: the answer to its 401, or what is sent unasked.
-    package var authorization: RequestAuthorization?
-    /// For the extended request: what is sent unasked.
-    package var extendedAuthorization: RequestAuthorization?
-    /// The redirects on the way here.
-    package var redirects: [RedirectStep] = []
-    package var challenges = 0
-
-    package init(url: WebSocketURL) {
-        self.url = url
-    }
-
-    /// With fresh keys, where its dialect has any.
-    package func withKeys(using generator: inout some RandomNumberGenerator) -> ClientPlan {
-        guard self.dialect.opening == .twoKeys else { return self }
-        var plan = self
-        plan.keys = HixieKeys(using: &generator)
-        return plan
-    }
-}
-
-extension ClientPlan {
-    /// The URL of the opening request: with `.kl=Y` where the Kaazing legacy exchange is asked for, on every hop (D7).
-    /// A caller's own URL can ask for it as well.
-    var openingURL: WebSocketURL {
-        self.kaazingLegacy && self.extendedHandshake != .off ? self.url.askingForKaazingLegacy : self.url
-    }
-}
-
-/// The parts of an opening request that change when it is sent once more, behind its 401.
-package struct OpeningReplay: Sendable {
-    let authorization: RequestAuthorization
-    /// For the extended request.
-    let extended: RequestAuthorization?
-    /// The value of Cookie: the 401 may have set some (D44).
-    package var cookies: String?
-    /// How many challenges the connect has answered with this one.
-    let challenges: Int
-
-    package init(
-        authorization: RequestAuthorization,
-        extended: RequestAuthorization? = nil,
-        cookies: String? = nil,
-        challenges: Int
-    ) {
-        self.authorization = authorization
-        self.extended = extended
-        self.cookies = cookies
-        self.challenges = challenges
-    }
-}
-
-/// The machines of a client's two handshakes. A class, since an open connection has no use for so much.
-final class ClientHandshakes {
-    var plan: ClientPlan
-    var opening: OpeningClient?
-    var extended: ExtendedClient?
-    var result: OpeningResult?
-    /// When the challenge was handed to the shell; the whole connect is paused meanwhile.
-    var challengedAt: NIODeadline?
-    /// The 401 that the opening request on this connection replays, or waits to.
-    var openingChallenge: HandshakeResponse?
-    /// `true` when the server spoke without being asked: then it is asked nothing more.
-    var isSpoiled = false
-    /// True once the wait for the content of an opening response is bounded.
-    var awaitsContent = false
-    /// The proof that the answer to the last extended request owes.
-    var proof: DigestProof?
-
-    init(plan: ClientPlan) {
-        self.plan = plan
-    }
-
-    /// Goes on from the same place, for ``Connection/copy()``.
-    func copy() -> ClientHandshakes {
-        let copy = ClientHandshakes(plan: self.plan)
-        copy.opening = self.opening
-        copy.extended = self.extended
-        copy.result = self.result
-        copy.challengedAt = self.challengedAt
-        copy.openingChallenge = self.openingChallenge
-        copy.isSpoiled = self.isSpoiled
-        copy.awaitsContent = self.awaitsContent
-        copy.proof = self.proof
-        return copy
-    }
-
-    func opening(key: String, limits: Limits) throws(WebSocketError) -> OpeningClient {
-        OpeningClient(try self.plan.opening(key: key), limits: limits)
-    }
-}
 
 extension Connection {
     /// A client's connection for one hop.
@@ -133,15 +13,12 @@ extension Connection {
         deadline: NIODeadline?,
         now: NIODeadline
     ) {
-        self.init(role: .client, configuration: configuration, masks: masks, now: now)
+        let client = ClientHandshake(prepared, limits: configuration.limits, connectDeadline: deadline)
+        self.init(client: client, configuration: configuration, masks: masks, now: now)
         let plan = prepared.plan
         if plan.extendedHandshake != .off { self.legacy = KaazingLegacy(query: plan.openingURL.query) }
         // Where the opening negotiates no extensions, the extended handshake can.
         if plan.dialect != .rfc6455 { self.link.speak(plan.dialect, configuration: configuration) }
-        let client = ClientHandshakes(plan: plan)
-        client.opening = OpeningClient(prepared.opening, limits: configuration.limits)
-        self.client = client
-        self.totalDeadline = deadline
     }
 
     /// A client's connection for one hop, of a plan that is checked now.
@@ -161,9 +38,9 @@ extension Connection {
         self.init(prepared, configuration: configuration, masks: masks, deadline: deadline, now: now)
     }
 
-    mutating func startClientOpening() {
-        guard let head = self.client?.opening?.requestHead else { return }
-        let tail = self.client?.opening?.requestTail ?? []
+    mutating func sendOpening(_ opening: ClientHandshake.Opening) {
+        let head = opening.machine.requestHead
+        let tail = opening.machine.requestTail
         self.output.write { buffer in
             head.write(into: &buffer)
             buffer.writeBytes(tail)
@@ -171,19 +48,12 @@ extension Connection {
         if self.isObserved { self.actions.append(.event(.openingRequest(head: head.redactedText))) }
     }
 
-    mutating func advanceClientOpening(now: NIODeadline) {
-        if self.client?.challengedAt != nil {
-            // Nothing was asked: what comes now belongs to nothing that will be.
-            if self.inbound.readableBytes > 0 { self.client?.isSpoiled = true }
-            self.inbound.moveReaderIndex(to: self.inbound.writerIndex)
-            return
-        }
+    mutating func advance(_ opening: ClientHandshake.Opening, of client: ClientHandshake, now: NIODeadline) {
         do throws(WebSocketError) {
-            guard let outcome = try self.client?.opening?.receive(&self.inbound) else {
-                self.boundContent(now: now)
-                return
+            guard let outcome = try opening.machine.receive(&self.inbound) else {
+                return client.boundContent(of: opening, until: now + Limits.Fixed.contentWait)
             }
-            self.take(outcome, now: now)
+            self.take(outcome, opening, client, now: now)
         } catch {
             if self.isObserved, let response = error.response {
                 self.actions.append(
@@ -194,42 +64,36 @@ extension Connection {
         }
     }
 
-    /// D28: the wait for the content of a refusal begins with its head.
-    private mutating func boundContent(now: NIODeadline) {
-        guard self.client?.awaitsContent == false, self.client?.opening?.awaitsContent == true else { return }
-        self.client?.awaitsContent = true
-        let bound = now + Limits.Fixed.contentWait
-        self.openingDeadline = self.openingDeadline.map { min($0, bound) } ?? bound
-    }
-
     /// The time is over: an answer whose head is there counts with what came of its content (D28).
     /// - Returns: whether there was one.
-    mutating func settleAnswer(now: NIODeadline) -> Bool {
-        switch self.phase {
-        case .opening where self.client?.opening?.awaitsContent == true:
-            self.clientOpeningStreamEnded(now: now)
+    mutating func settleAnswer(of client: ClientHandshake, now: NIODeadline) -> Bool {
+        switch client.state {
+        case .opening(let opening) where opening.machine.awaitsContent:
+            self.streamEnded(in: opening, of: client, now: now)
             return true
-        case .extended:
-            guard let action = self.client?.extended?.settle(now: now) else { return false }
-            self.perform(action, now: now)
+        case .extended(let extended):
+            guard let action = extended.machine.settle(now: now) else { return false }
+            self.perform(action, in: extended, now: now)
             return true
-        default:
+        case .connecting, .opening, .challenged:
             return false
         }
     }
 
-    mutating func clientOpeningStreamEnded(now: NIODeadline) {
-        if let challenge = self.client?.openingChallenge, self.client?.opening?.hasHeardNothing == true {
+    mutating func streamEnded(in opening: ClientHandshake.Opening, of client: ClientHandshake, now: NIODeadline) {
+        if let challenge = opening.challenge, opening.machine.hasHeardNothing {
             // Servers drop idle connections when they like; that says nothing about the credentials.
             self.failure = nil
-            self.actions.append(.hopEnded(HopOutcome(kind: .replayLost, layer: .opening, response: challenge)))
+            self.actions.append(
+                .client(.hopEnded(HopOutcome(kind: .replayLost, layer: .opening, response: challenge)))
+            )
             self.end(clean: false)
             return
         }
-        let question = self.client?.opening?.tlsQuestion
+        let question = opening.machine.tlsQuestion
         do throws(WebSocketError) {
-            if let outcome = try self.client?.opening?.inputClosed() {
-                self.take(outcome, now: now)
+            if let outcome = try opening.machine.inputClosed() {
+                self.take(outcome, opening, client, now: now)
             } else {
                 self.end(clean: false)
             }
@@ -244,18 +108,19 @@ extension Connection {
         }
     }
 
-    private mutating func take(_ outcome: OpeningClient.Outcome, now: NIODeadline) {
-        self.openingDeadline = nil
-        let isReusable = self.client?.opening?.leavesConnectionUsable ?? false
-        self.client?.opening = nil
-        self.client?.awaitsContent = false
+    private mutating func take(
+        _ outcome: OpeningClient.Outcome,
+        _ opening: ClientHandshake.Opening,
+        _ client: ClientHandshake,
+        now: NIODeadline
+    ) {
         switch outcome {
         case .accepted(let result):
             if self.isObserved {
                 self.actions.append(.event(.openingResponse(head: result.head.redactedText, status: 101)))
             }
             do throws(WebSocketError) {
-                try self.client?.plan.authorization?.proof?.check(result.head.fields.all("Authentication-Info"))
+                try client.plan.authorization?.proof?.check(result.head.fields.all("Authentication-Info"))
             } catch {
                 var error = error
                 error.response = HandshakeResponse(head: result.head)
@@ -264,11 +129,10 @@ extension Connection {
                 return
             }
             self.link.isUp = true
-            self.client?.result = result
             if result.selectsExtendedHandshake {
-                self.startExtended(result, now: now)
+                self.startExtended(result, client, now: now)
             } else {
-                self.openPlain(result, now: now)
+                self.openPlain(result, client.plan, now: now)
             }
         case .response(let response):
             if self.isObserved {
@@ -276,13 +140,12 @@ extension Connection {
                     .event(.openingResponse(head: response.redactedHead, status: response.status))
                 )
             }
+            let isReusable = opening.machine.leavesConnectionUsable
             if response.status == 401, isReusable, self.inbound.readableBytes == 0, !self.isInputClosed {
-                self.client?.openingChallenge = response
-                self.client?.challengedAt = now
-                self.totalDeadline = nil
-                self.actions.append(.challenge(response, .opening))
+                client.challenge(response)
+                self.actions.append(.client(.challenge(response, .opening)))
             } else {
-                self.refuse(response, now: now)
+                self.refuse(response, client.plan, now: now)
             }
         }
     }
@@ -299,28 +162,28 @@ extension Connection {
         deadline: NIODeadline,
         now: NIODeadline
     ) -> Bool {
-        guard self.phase == .opening, let client = self.client, client.challengedAt != nil else { return false }
-        client.plan.authorization = replay.authorization
-        client.plan.extendedAuthorization = replay.extended
-        client.plan.cookies = replay.cookies
-        guard !client.isSpoiled, self.inbound.readableBytes == 0, !self.isInputClosed,
-            let opening = try? client.opening(key: key, limits: self.configuration.limits)
-        else {
+        guard let client = self.stage.client, case .challenged(let challenged) = client.state else { return false }
+        let opening =
+            self.inbound.readableBytes > 0 || self.isInputClosed
+            ? nil
+            : client.replay(
+                replay,
+                of: challenged,
+                key: key,
+                limits: self.configuration.limits,
+                connectDeadline: deadline,
+                answerDeadline: now + self.configuration.waits.opening
+            )
+        guard let opening else {
             self.end(clean: false)
             return false
         }
-        client.opening = opening
-        client.challengedAt = nil
-        client.plan.challenges = replay.challenges
-        self.totalDeadline = deadline
-        self.openingDeadline = now + self.configuration.waits.opening
-        self.startClientOpening()
+        self.sendOpening(opening)
         return true
     }
 
     /// KHP-O4: without x-kaazing-handshake there is no extended handshake.
-    private mutating func openPlain(_ result: OpeningResult, now: NIODeadline) {
-        guard let plan = self.client?.plan else { return }
+    private mutating func openPlain(_ result: OpeningResult, _ plan: ClientPlan, now: NIODeadline) {
         if plan.extendedHandshake == .required {
             self.fail(
                 WebSocketError(
@@ -345,11 +208,11 @@ extension Connection {
             // H69-5, W10-11: the connection stands.
             setCookies: plan.takesCookies ? setCookies(in: result.head) : []
         )
-        self.openIfComplete(negotiation, now: now)
+        self.openIfComplete(negotiation, plan, now: now)
     }
 
     /// A final response to the opening other than 101.
-    private mutating func refuse(_ response: HandshakeResponse, now: NIODeadline) {
+    private mutating func refuse(_ response: HandshakeResponse, _ plan: ClientPlan, now: NIODeadline) {
         let kind: HopOutcome.Kind? =
             switch response.status {
             case 300: .choose
@@ -359,12 +222,12 @@ extension Connection {
             default: nil
             }
         if let kind {
-            self.actions.append(.hopEnded(HopOutcome(kind: kind, layer: .opening, response: response)))
+            self.actions.append(.client(.hopEnded(HopOutcome(kind: kind, layer: .opening, response: response))))
             self.leave(nil, now: now)
             return
         }
         let reason = response.reason.isEmpty ? "" : " \(response.reason)"
-        let doubt = self.doubt(about: response)
+        let doubt = Self.doubt(about: response, plan)
         let error =
             response.status == 407
             ? WebSocketError(
@@ -383,26 +246,8 @@ extension Connection {
     }
 
     /// A server that takes an offer of a subprotocol that it does not know for a bad request cannot say so.
-    private func doubt(about response: HandshakeResponse) -> String {
-        guard response.status == 400, let plan = self.client?.plan, plan.extendedHandshake != .off else { return "" }
+    private static func doubt(about response: HandshakeResponse, _ plan: ClientPlan) -> String {
+        guard response.status == 400, plan.extendedHandshake != .off else { return "" }
         return "; it may not take the offer of \(Subprotocols.extendedHandshake)"
-    }
-
-    mutating func openingTimedOut(now: NIODeadline) {
-        if self.role == .client, self.settleAnswer(now: now) { return }
-        switch self.role {
-        case .client where self.phase == .idle:
-            self.timedOut(
-                "The TLS handshake was not complete within \(self.configuration.timeouts.connect.words).",
-                now: now
-            )
-        case .client:
-            self.timedOut(
-                "The server did not answer the opening handshake within \(self.configuration.timeouts.opening.words).",
-                now: now
-            )
-        case .server:
-            self.serverOpeningTimedOut(now: now)
-        }
     }
 }

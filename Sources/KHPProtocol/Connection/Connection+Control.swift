@@ -3,7 +3,7 @@
 package import NIOCore
 
 extension Connection {
-    /// A control frame, in the open phase and during the extended handshake.
+    /// A control frame, while open and during the extended handshake.
     mutating func control(_ event: InboundFrameEvent, now: NIODeadline) -> ConnectionAction? {
         if case .close(let code, let reason) = event { return self.closeReceived(code, reason, now: now) }
         // The close frame is the last that counts, so it cannot be one of too many.
@@ -17,15 +17,13 @@ extension Connection {
                 self.actions.append(.event(.frameReceived(FrameInfo(kind: .ping, payload: payload))))
             }
             guard self.link.closing.canSend else { return nil }
-            // Only the latest ping need be answered (RFC 6455 section 5.5.3): a peer that pings and does not read must
-            // not fill our memory (threat B9).
-            self.pendingPong = payload
+            self.socket.pinged(payload)
             self.answerPendingPing()
         case .pong(let payload):
             if self.isObserved {
                 self.actions.append(.event(.frameReceived(FrameInfo(kind: .pong, payload: payload))))
             }
-            guard let answer = self.keepAlive?.pongReceived(payload, now) else { return nil }
+            guard let answer = self.socket.keepAlive?.pongReceived(payload, now) else { return nil }
             return .pong(number: answer.number, payload: payload, roundTrip: answer.roundTrip)
         case .dropped:
             self.reportDropped()
@@ -51,14 +49,14 @@ extension Connection {
         _ reason: String,
         now: NIODeadline
     ) -> ConnectionAction? {
-        guard self.holdsClose, self.phase == .open, self.link.closing.canSend else {
+        guard self.socket.holdsClose, self.stage.isOpen, self.link.closing.canSend else {
             self.peerClosed(code, reason, now: now)
             return nil
         }
         // It may have been seen ahead of the messages before it: then its time runs already.
-        let until = self.heldClose?.until ?? now + self.configuration.waits.closeHold
-        self.ahead = nil
-        self.heldClose = (ClosePayload(code: code, reason: reason), until)
+        let until = self.socket.heldClose?.until ?? now + self.configuration.waits.closeHold
+        self.socket.ahead = nil
+        self.socket.heldClose = (ClosePayload(code: code, reason: reason), until)
         return .peerClosing
     }
 
@@ -66,19 +64,13 @@ extension Connection {
 
     /// Answers the latest ping, once all that was said before has left.
     mutating func answerPendingPing() {
-        guard self.congestedSince == nil, !self.isBacklogged, let payload = self.pendingPong else { return }
-        self.pendingPong = nil
-        guard self.link.closing.canSend else { return }
-        self.hasAnsweredPing = true
+        guard let payload = self.socket.takePong(), self.link.closing.canSend else { return }
+        self.socket.pingAnswered()
         self.writePong(payload)
     }
 
     /// True when a ping was answered since the last call: then it is to be known when that has left (``setBacklogged(_:)``).
-    package mutating func takeAnsweredPing() -> Bool {
-        guard self.hasAnsweredPing else { return false }
-        self.hasAnsweredPing = false
-        return true
-    }
+    package mutating func takeAnsweredPing() -> Bool { self.socket.takeAnsweredPing() }
 
     mutating func writePong(_ payload: ByteBuffer) {
         let mask = self.link.nextMask()
@@ -104,10 +96,10 @@ extension Connection {
         try self.checkControl(payload ?? ByteBuffer())
         let number: UInt64?
         if let payload {
-            number = self.keepAlive?.noteSent(payload, now)
+            number = self.socket.keepAlive?.noteSent(payload, now)
             self.writePing(payload)
         } else {
-            let payload = self.keepAlive?.ping(now)
+            let payload = self.socket.keepAlive?.ping(now)
             number = payload?.getInteger(at: 0)
             if let payload { self.writePing(payload) }
         }
@@ -122,7 +114,7 @@ extension Connection {
     }
 
     private func checkControl(_ payload: ByteBuffer) throws(WebSocketError) {
-        guard self.phase == .open, self.link.closing.canSend else { throw self.closedError }
+        guard self.stage.isOpen, self.link.closing.canSend else { throw self.closedError }
         try self.link.codec.checkPing()
         let limit = Limits.Fixed.controlPayloadBytes
         guard payload.readableBytes <= limit else {

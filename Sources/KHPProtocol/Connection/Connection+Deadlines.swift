@@ -15,43 +15,22 @@ extension Connection {
     }
 
     private var earliestDeadline: NIODeadline? {
-        var earliest = self.link.closing.deadline
-        func consider(_ other: NIODeadline?) {
-            guard let other else { return }
-            if let known = earliest, known <= other { return }
-            earliest = other
+        let closing = self.link.closing.deadline
+        let own: NIODeadline?
+        switch self.stage {
+        case .handshake(let handshake): own = handshake.deadline
+        case .open: own = self.socket.deadline(self.link.closing, self.configuration.waits)
+        case .leaving: own = nil
+        case .unread, .ended: return nil
         }
-        switch self.phase {
-        case .idle, .opening, .deciding, .awaitingKey:
-            consider(self.openingDeadline)
-            consider(self.totalDeadline)
-        case .extended:
-            consider(self.client?.extended?.deadline)
-            consider(self.server?.extended?.deadline)
-            consider(self.totalDeadline)
-        case .open:
-            // Behind both close frames the closing handshake's own deadline is all that counts.
-            guard self.link.closing.canReceive else { break }
-            if let congestedSince { consider(congestedSince + self.configuration.waits.stalledWrite) }
-            // Behind our close frame, that and the peer's stall.
-            guard self.link.closing.canSend else { break }
-            consider(self.keepAlive?.deadline)
-            consider(self.heldClose?.until)
-            consider(self.sessionEnd)
-            if let idleSince, let idle = self.configuration.waits.idle { consider(idleSince + idle) }
-            consider(self.extensions?.deadline)
-        case .leaving:
-            break
-        case .unread, .ended:
-            return nil
-        }
-        return earliest
+        guard let own, let closing else { return own ?? closing }
+        return min(own, closing)
     }
 
     /// `deadline` has come. Afterwards it lies ahead, or there is none.
     package mutating func timeReached(now: NIODeadline) {
         self.actOnTime(now: now)
-        assert(self.earliestDeadline.map { $0 > now } ?? true, "a deadline stays in the past, in \(self.phase)")
+        assert(self.earliestDeadline.map { $0 > now } ?? true, "a deadline stays in the past, in \(self.stage)")
     }
 
     private mutating func actOnTime(now: NIODeadline) {
@@ -59,52 +38,83 @@ extension Connection {
             self.perform(self.link.closing.deadlineReached(now: now), now: now)
             return
         }
-        if let deadline = self.totalDeadline, deadline <= now, self.phase != .open, self.phase != .leaving {
-            if self.settleAnswer(now: now) { return }
+        switch self.stage {
+        case .handshake(.client(let client)): self.timeReached(in: client, now: now)
+        case .handshake(.server(let server)): self.timeReached(in: server, now: now)
+        case .open: self.openTimeReached(now: now)
+        case .leaving, .unread, .ended: break
+        }
+    }
+
+    private mutating func timeReached(in client: ClientHandshake, now: NIODeadline) {
+        if let deadline = client.connectDeadline, deadline <= now {
+            if self.settleAnswer(of: client, now: now) { return }
             self.timedOut("The connect was not complete within \(self.configuration.timeouts.total.words).", now: now)
             return
         }
-        switch self.phase {
-        case .idle, .opening, .deciding, .awaitingKey:
-            guard let deadline = self.openingDeadline, deadline <= now else { return }
-            self.openingTimedOut(now: now)
-        case .extended:
-            self.extendedTimeReached(now: now)
-        case .open:
-            self.openTimeReached(now: now)
-        case .leaving, .unread, .ended:
+        switch client.state {
+        case .connecting where client.isAnswerLate(now):
+            self.timedOut(
+                "The TLS handshake was not complete within \(self.configuration.timeouts.connect.words).",
+                now: now
+            )
+        case .opening where client.isAnswerLate(now):
+            if self.settleAnswer(of: client, now: now) { return }
+            self.timedOut(
+                "The server did not answer the opening handshake within \(self.configuration.timeouts.opening.words).",
+                now: now
+            )
+        case .extended(let extended):
+            self.perform(extended.machine.deadlineReached(now: now), in: extended, now: now)
+        case .connecting, .opening, .challenged:
             break
         }
     }
 
+    private mutating func timeReached(in server: ServerHandshake, now: NIODeadline) {
+        guard let deadline = server.deadline, deadline <= now else { return }
+        switch server.state {
+        case .connecting:
+            self.end(clean: false)
+        case .reading(let reading):
+            // Where nothing was asked, nothing is answered.
+            if reading.machine.isIdle { return self.end(clean: false) }
+            self.refuseOpening(Refusal(408, "The request was not complete in time."), now: now)
+        case .deciding:
+            // As inside, the status tells which side is late: a client may try again where it was the endpoint.
+            self.refuseOpening(Refusal(503, "The endpoint did not answer in time."), now: now)
+        case .awaitingKey(let awaited):
+            self.awaitedTooLong(awaited, of: server, now: now)
+        case .extended(let extended):
+            let action = extended.machine.deadlineReached(date: self.configuration.date(), now: now)
+            self.perform(action, in: extended, now: now)
+        }
+    }
+
     private mutating func openTimeReached(now: NIODeadline) {
-        guard self.link.closing.canReceive else { return }
-        if let congestedSince, congestedSince + self.configuration.waits.stalledWrite <= now {
-            self.hasStalled = true
-            self.drop("The peer did not take any bytes for too long.", now: now)
-            return
-        }
-        guard self.link.closing.canSend else { return }
-        if let heldClose, heldClose.until <= now { return self.answerHeldClose(now: now) }
-        if let sessionEnd, sessionEnd <= now {
-            self.sessionEnd = nil
-            self.close(code: .policyViolation, reason: Self.sessionIsOver, now: now)
-            return
-        }
-        if let idleSince, let idle = self.configuration.waits.idle, idleSince + idle <= now {
-            self.close(code: .goingAway, reason: "idle for too long", now: now)
-            return
-        }
-        if let deadline = self.extensions?.deadline, deadline <= now {
+        var due = self.socket.due(self.link.closing, self.configuration.waits, now: now)
+        if case .extensions = due {
             self.extensionsTimeReached(now: now)
-            guard self.phase == .open, self.link.closing.canSend else { return }
+            guard self.stage.isOpen, self.link.closing.canSend else { return }
+            due = .keepAlive
         }
+        switch due {
+        case .stalledWrite: self.drop("The peer did not take any bytes for too long.", now: now)
+        case .heldClose: self.answerHeldClose(now: now)
+        case .session: self.close(code: .policyViolation, reason: Self.sessionIsOver, now: now)
+        case .idle: self.close(code: .goingAway, reason: "idle for too long", now: now)
+        case .keepAlive: self.keepAliveTimeReached(now: now)
+        case .extensions, nil: break
+        }
+    }
+
+    private mutating func keepAliveTimeReached(now: NIODeadline) {
         // A message that was unfinished after some read may have been completed by one that left nothing behind.
-        self.keepAlive?.unfinishedMessage(self.link.codec.unfinishedMessage, now)
-        switch self.keepAlive?.expired(now) {
+        self.socket.keepAlive?.unfinishedMessage(self.link.codec.unfinishedMessage, now)
+        switch self.socket.keepAlive?.expired(now) {
         case .sendPing(let payload): self.writePing(payload)
         case .messageTooSlow: self.drop("A message was not complete in time.", now: now)
-        case .timedOut, .idle: self.drop("The peer did not answer a ping in time.", now: now)
+        case .timedOut: self.drop("The peer did not answer a ping in time.", now: now)
         case nil: break
         }
     }
@@ -124,9 +134,9 @@ extension Connection {
     /// Tells that the peer does, or does not, keep up with what is written.
     package mutating func setCongested(_ isCongested: Bool, now: NIODeadline) {
         if isCongested {
-            if self.congestedSince == nil { self.congestedSince = now }
+            self.socket.congested(now)
         } else {
-            self.congestedSince = nil
+            self.socket.decongested()
             self.link.closing.writesProgressed(now: now)
             self.answerPendingPing()
         }
@@ -134,13 +144,13 @@ extension Connection {
 
     /// Tells that the network has yet to take some of what was written: answers to pings wait for that.
     package mutating func setBacklogged(_ isBacklogged: Bool) {
-        self.isBacklogged = isBacklogged
+        self.socket.setBacklogged(isBacklogged)
         self.answerPendingPing()
     }
 
     /// Some of what was written has left: a slow peer is not a stalled one.
     package mutating func writesProgressed(now: NIODeadline) {
-        if self.congestedSince != nil { self.congestedSince = now }
+        self.socket.writesProgressed(now)
         self.link.closing.writesProgressed(now: now)
     }
 
@@ -154,6 +164,6 @@ extension Connection {
     /// Nothing is read from the peer, since the application does not keep up: its silence is our doing. To be said before
     /// `timeReached`, whenever it is so then.
     package mutating func readingIsPaused(now: NIODeadline) {
-        self.keepAlive?.readingIsPaused(now)
+        self.socket.keepAlive?.readingIsPaused(now)
     }
 }

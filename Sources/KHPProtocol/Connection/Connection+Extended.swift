@@ -7,17 +7,14 @@ extension Connection {
     // MARK: Both roles
 
     mutating func advanceExtended(now: NIODeadline) {
-        let date = self.role == .server ? self.configuration.date() : ""
         do throws(FrameViolation) {
-            while self.phase == .extended, let event = try self.nextHandshakeEvent() {
+            while case .handshake(let handshake) = self.stage, handshake.isExtended,
+                let event = try self.nextHandshakeEvent()
+            {
                 switch event {
                 case .message(_, let payload, _):
                     self.observeLegacy(payload, isEnd: false)
-                    if let action = self.client?.extended?.receive(payload, now: now) {
-                        self.perform(action, now: now)
-                    } else if let action = self.server?.extended?.receive(payload, date: date, now: now) {
-                        self.perform(action, now: now)
-                    }
+                    self.take(payload, in: handshake, now: now)
                     self.observeLegacy(payload, isEnd: true)
                 case .close(let code, let reason):
                     self.closedDuringExtended(code, reason, now: now)
@@ -30,6 +27,19 @@ extension Connection {
             }
         } catch {
             self.violatedDuringExtended(error, now: now)
+        }
+    }
+
+    /// A message of the extended handshake.
+    private mutating func take(_ payload: ByteBuffer, in handshake: Handshake, now: NIODeadline) {
+        switch handshake {
+        case .client(let client):
+            guard case .extended(let extended) = client.state else { return }
+            self.perform(extended.machine.receive(payload, now: now), in: extended, now: now)
+        case .server(let server):
+            guard case .extended(let extended) = server.state else { return }
+            let date = self.configuration.date()
+            self.perform(extended.machine.receive(payload, date: date, now: now), in: extended, now: now)
         }
     }
 
@@ -51,12 +61,11 @@ extension Connection {
         _ reason: String,
         now: NIODeadline
     ) {
-        if let action = self.client?.extended?.settle(now: now) {
-            self.perform(action, now: now)
+        if let client = self.stage.client, self.settleAnswer(of: client, now: now) {
             self.peerClosed(code, reason, now: now)
             return
         }
-        self.phase = .leaving
+        self.becomeLeaving()
         if self.role == .client {
             let words = code.map { " with \($0)" } ?? ""
             let error = self.located(
@@ -88,17 +97,18 @@ extension Connection {
             )
         )
         self.failure = error
-        self.phase = .leaving
+        self.becomeLeaving()
         self.actions.append(.failed(error))
         self.shouldLinger = self.role == .server
         // Close frames of a handshake carry no reason.
         self.perform(self.link.closing.fail(ClosePayload(code: violation.closeCode), now: now), now: now)
     }
 
-    mutating func extendedStreamEnded(now: NIODeadline) {
-        if let action = self.client?.extended?.settle(now: now) {
-            self.perform(action, now: now)
-        } else if self.role == .client {
+    /// Client: the peer's stream ends in the middle.
+    mutating func streamEnded(in extended: ClientHandshake.Extended, now: NIODeadline) {
+        if let action = extended.machine.settle(now: now) {
+            self.perform(action, in: extended, now: now)
+        } else {
             let error =
                 self.failure
                 ?? WebSocketError(
@@ -110,13 +120,5 @@ extension Connection {
         }
         self.perform(self.link.closing.inputClosed(), now: now)
         self.end(clean: false)
-    }
-
-    mutating func extendedTimeReached(now: NIODeadline) {
-        if let action = self.client?.extended?.deadlineReached(now: now) {
-            self.perform(action, now: now)
-        } else if let action = self.server?.extended?.deadlineReached(date: self.configuration.date(), now: now) {
-            self.perform(action, now: now)
-        }
     }
 }

@@ -5,8 +5,8 @@ package import NIOCore
 
 extension Connection {
     /// KHP-E1: x-kaazing-handshake was chosen, so the extended handshake is mandatory.
-    mutating func startExtended(_ result: OpeningResult, now: NIODeadline) {
-        guard let plan = self.client?.plan else { return }
+    mutating func startExtended(_ result: OpeningResult, _ client: ClientHandshake, now: NIODeadline) {
+        let plan = client.plan
         let extended = ExtendedClientPlan(
             url: plan.url,
             method: plan.method,
@@ -21,11 +21,9 @@ extension Connection {
         )
         var machine = ExtendedClient(extended, limits: self.configuration.limits)
         let request = machine.begin(now: now)
-        self.client?.extended = machine
-        self.client?.proof = plan.extendedAuthorization?.proof
-        self.phase = .extended
+        client.extend(machine, opened: result)
         self.installForHandshake(result.extensions.negotiated, from: plan.extensions, now: now)
-        self.actions.append(.established(result.head))
+        self.actions.append(.client(.established(result.head)))
         if let request { self.sendExtendedRequest(request) }
     }
 
@@ -44,22 +42,25 @@ extension Connection {
         deadline: NIODeadline,
         now: NIODeadline
     ) {
-        guard self.phase == .extended, self.client?.challengedAt != nil else { return }
-        self.client?.challengedAt = nil
-        self.client?.proof = authorization.proof
-        self.client?.plan.challenges = challenges
-        self.totalDeadline = deadline
-        guard let request = self.client?.extended?.authorize(authorization.value, now: now) else { return }
-        self.sendExtendedRequest(request)
+        guard let client = self.stage.client, case .extended(let extended) = client.state, extended.isChallenged
+        else { return }
+        let request = client.replay(
+            authorization,
+            in: extended,
+            challenges: challenges,
+            connectDeadline: deadline,
+            now: now
+        )
+        if let request { self.sendExtendedRequest(request) }
     }
 
-    mutating func perform(_ action: ExtendedClient.Action, now: NIODeadline) {
+    mutating func perform(_ action: ExtendedClient.Action, in extended: ClientHandshake.Extended, now: NIODeadline) {
         switch action {
         case .none:
             break
         case .complete(let result):
             if !self.legacy.hasBalancer { self.observe(result.response, .complete) }
-            self.completeExtended(result, now: now)
+            self.complete(extended, result, now: now)
         case .settled(let result):
             self.observe(result.response, .complete)
         case .sendRequest(let request):
@@ -67,7 +68,8 @@ extension Connection {
         case .balanced(let target):
             // It stands for the 302 that a gateway sends to those who know nothing of its balancer (D7).
             let response = HandshakeResponse(status: 302, headers: [.location: target])
-            self.actions.append(.hopEnded(HopOutcome(kind: .balancer, layer: .extended, response: response)))
+            let outcome = HopOutcome(kind: .balancer, layer: .extended, response: response)
+            self.actions.append(.client(.hopEnded(outcome)))
             self.leave(.normalClosure, now: now)
         case .waiting(let response, _):
             self.observe(response, .wait)
@@ -78,9 +80,8 @@ extension Connection {
             self.observe(response, .sendBody)
         case .challenge(let response):
             self.observe(response, .challenge)
-            self.client?.challengedAt = now
-            self.totalDeadline = nil
-            self.actions.append(.challenge(response, .extended))
+            self.stage.client?.challenge(extended)
+            self.actions.append(.client(.challenge(response, .extended)))
         case .challengeAfresh(let response):
             self.hopEnded(.challenge, response, .challenge, now: now)
         case .redirect(let response):
@@ -108,9 +109,15 @@ extension Connection {
         }
     }
 
-    private mutating func completeExtended(_ result: ExtendedResult, now: NIODeadline) {
-        guard let plan = self.client?.plan else { return }
-        if let proof = self.client?.proof {
+    private mutating func complete(
+        _ extended: ClientHandshake.Extended,
+        _ result: ExtendedResult,
+        now: NIODeadline
+    ) {
+        guard let plan = self.stage.client?.plan else {
+            return assertionFailure("the handshake completes outside of its stage")
+        }
+        if let proof = extended.proof {
             do throws(WebSocketError) {
                 try proof.check(result.head.fields.all("Authentication-Info"), entity: result.entity)
             } catch {
@@ -124,9 +131,7 @@ extension Connection {
         // Threat G15, W10-11: those of the two answers that opened the socket, and of no other.
         let setCookies =
             plan.takesCookies
-            ? (self.client?.result).map {
-                KHPProtocol.setCookies(in: $0.head) + KHPProtocol.setCookies(in: result.head)
-            } : nil
+            ? KHPProtocol.setCookies(in: extended.opened.head) + KHPProtocol.setCookies(in: result.head) : []
         let negotiation = HandshakeSummary(
             url: plan.url,
             dialect: self.link.codec.dialect,
@@ -136,9 +141,9 @@ extension Connection {
             response: result.response,
             redirects: plan.redirects,
             challenges: plan.challenges,
-            setCookies: setCookies ?? []
+            setCookies: setCookies
         )
-        self.openIfComplete(negotiation, now: now)
+        self.openIfComplete(negotiation, plan, now: now)
     }
 
     private mutating func hopEnded(
@@ -148,7 +153,7 @@ extension Connection {
         now: NIODeadline
     ) {
         self.observe(response, action)
-        self.actions.append(.hopEnded(HopOutcome(kind: kind, layer: .extended, response: response)))
+        self.actions.append(.client(.hopEnded(HopOutcome(kind: kind, layer: .extended, response: response))))
         self.leave(.normalClosure, now: now)
     }
 

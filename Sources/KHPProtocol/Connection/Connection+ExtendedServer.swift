@@ -3,45 +3,52 @@
 package import NIOCore
 
 extension Connection {
-    mutating func startExtendedServer(_ request: OpeningRequest, acceptValue: String, now: NIODeadline) {
-        let url = self.url(of: request)
-        let negotiated = self.server?.openingExtensions ?? []
-        self.server?.extended = ExtendedServer(
+    mutating func startExtended(
+        _ request: OpeningRequest,
+        _ plan: EndpointPlan,
+        acceptValue: String,
+        negotiated: [NegotiatedExtension] = [],
+        of server: ServerHandshake,
+        now: NIODeadline
+    ) {
+        let machine = ExtendedServer(
             opening: request,
             acceptValue: acceptValue,
             negotiatedExtensions: negotiated,
             server: self.configuration.serverName,
             legacy: self.legacy,
-            url: url,
+            url: request.url(isSecure: server.isSecure),
             limits: self.configuration.limits,
             now: now
         )
-        self.phase = .extended
+        server.extend(
+            ServerHandshake.Extended(machine, opening: request, plan: plan, openingExtensions: negotiated)
+        )
         // D7: the client says nothing before it knows that it is at the right place.
         if self.legacy.hasBalancer { self.sendLegacy(.noBalancer) }
     }
 
-    /// The shell's answer to the last extended request.
+    /// The shell's answer to the last extended request. One that comes late, when the connection has ended by itself, is
+    /// left alone.
     package mutating func answerExtended(_ response: HandshakeResponse, principal: String?, now: NIODeadline) {
         self.takeEarlyMessages(now: now)
-        guard self.phase == .extended, let request = self.server?.asked else { return }
-        self.server?.plan.principal = principal
+        guard let extended = self.extendedServer, let request = extended.request else { return }
+        extended.principal = principal
         var response = response
         var negotiated = Agreement()
         if response.completes {
-            let subprotocols = self.server?.plan.subprotocols ?? []
             do throws(OfferedExtensions.Refused) {
                 negotiated = Agreement(
                     subprotocol: response.subprotocol
-                        ?? Subprotocols.choose(supported: subprotocols, offered: request.subprotocols),
+                        ?? Subprotocols.choose(supported: extended.plan.subprotocols, offered: request.subprotocols),
                     extensions: try OfferedExtensions.choose(
                         from: request.extensionOffers,
-                        supported: (self.server?.plan.extensions ?? []).speakable(
+                        supported: extended.plan.extensions.speakable(
                             over: self.link.codec.abilities,
                             asked: request.extensionOffers
                         ),
                         layer: .extended,
-                        beside: self.server?.openingExtensions ?? []
+                        beside: extended.openingExtensions
                     )
                 )
             } catch {
@@ -49,39 +56,41 @@ extension Connection {
             }
         }
         let date = self.configuration.date()
-        let action = self.server?.extended?.respond(response, negotiated: negotiated, date: date, now: now)
-        if let action {
-            if let fault = self.server?.extended?.fault { self.reportFaultyAnswer(fault, phase: .extended) }
-            self.perform(action, now: now)
-        }
+        let action = extended.machine.respond(response, negotiated: negotiated, date: date, now: now)
+        if let fault = extended.machine.fault { self.reportFaultyAnswer(fault, phase: .extended) }
+        self.perform(action, in: extended, now: now)
+    }
+
+    private var extendedServer: ServerHandshake.Extended? {
+        guard let server = self.stage.server, case .extended(let extended) = server.state else { return nil }
+        return extended
     }
 
     /// Takes all that came behind the request, and so before the answer to it, however quick that is: messages are too
     /// early, control frames are served (KHP-E3, D33).
     private mutating func takeEarlyMessages(now: NIODeadline) {
-        while self.phase == .extended {
+        while self.extendedServer != nil {
             let before = self.inbound.readableBytes
             self.advanceExtended(now: now)
             if self.inbound.readableBytes == before { break }
         }
-        guard self.phase == .extended, self.link.codec.hasBegunMessage(self.inbound),
-            let action = self.server?.extended?.receiveTooEarly(date: self.configuration.date())
-        else { return }
-        self.perform(action, now: now)
+        guard let extended = self.extendedServer, self.link.codec.hasBegunMessage(self.inbound) else { return }
+        let action = extended.machine.receiveTooEarly(date: self.configuration.date())
+        self.perform(action, in: extended, now: now)
     }
 
-    mutating func perform(_ action: ExtendedServer.Action, now: NIODeadline) {
+    mutating func perform(_ action: ExtendedServer.Action, in extended: ServerHandshake.Extended, now: NIODeadline) {
         switch action {
         case .none:
             break
         case .request(let request):
             if self.isObserved { self.actions.append(.event(.extendedRequest(head: request.head.redactedText))) }
-            self.server?.asked = request
-            self.actions.append(.decideExtended(request))
+            extended.request = request
+            self.actions.append(.server(.decideExtended(request)))
         case .sendContinue(let message):
-            self.sendExtendedAnswer(message)
+            self.send(message, in: extended)
         case .refuse(let message, let close, let explanation):
-            if let message { self.sendExtendedAnswer(message) }
+            if let message { self.send(message, in: extended) }
             self.shouldLinger = true
             let isLate = close == .policyViolation
             self.fail(
@@ -95,16 +104,16 @@ extension Connection {
                 now: now
             )
         case .send(let message, let next):
-            self.sendExtendedAnswer(message)
+            self.send(message, in: extended)
             switch next {
             case .open(let negotiated):
                 if self.legacy.hasBalancer { self.sendLegacy(.noBalancer) }
-                self.completeExtended(negotiated, now: now)
+                self.complete(extended, negotiated, now: now)
             case .balance(let message):
                 self.sendLegacy(message)
                 self.leave(.normalClosure, now: now)
             case .waitForReplay:
-                self.server?.challenges += 1
+                extended.challenges += 1
             case .waitForAnswer:
                 break
             case .close(let code):
@@ -113,29 +122,35 @@ extension Connection {
         }
     }
 
-    private mutating func completeExtended(_ negotiated: Agreement, now: NIODeadline) {
-        guard let request = self.server?.request else { return }
-        let extensions = self.server?.plan.extensions ?? []
+    private mutating func complete(
+        _ extended: ServerHandshake.Extended,
+        _ negotiated: Agreement,
+        now: NIODeadline
+    ) {
+        guard let server = self.stage.server else {
+            return assertionFailure("the handshake completes outside of its stage")
+        }
         self.open(
             HandshakeSummary(
-                url: self.url(of: request),
+                url: extended.opening.url(isSecure: server.isSecure),
                 dialect: self.link.codec.dialect,
                 subprotocol: negotiated.subprotocol,
-                extensions: (self.server?.openingExtensions ?? []) + negotiated.extensions,
-                status: self.server?.lastStatus,
+                extensions: extended.openingExtensions + negotiated.extensions,
+                status: extended.lastStatus,
                 response: nil,
-                challenges: self.server?.challenges ?? 0,
-                principal: self.server?.plan.principal
+                challenges: extended.challenges,
+                principal: extended.principal
             ),
-            extensions: extensions,
+            extensions: extended.plan.extensions,
+            sessionLifetime: extended.plan.sessionLifetime,
             now: now
         )
     }
 
-    private mutating func sendExtendedAnswer(_ message: WrittenResponse) {
+    private mutating func send(_ message: WrittenResponse, in extended: ServerHandshake.Extended) {
         self.writeHandshakeMessage(message.bytes)
         let status = message.status
-        self.server?.lastStatus = status
+        extended.lastStatus = status
         // D7: the empty message behind each response, whatever it says.
         defer { if self.legacy.hasTerminator { self.sendLegacy(.endOfResponse) } }
         guard self.isObserved else { return }

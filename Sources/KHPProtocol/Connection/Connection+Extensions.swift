@@ -12,16 +12,15 @@ extension Connection {
         now: NIODeadline
     ) {
         guard !negotiated.isEmpty else { return }
-        let stack = self.extensions.take() ?? ExtensionStack(role: self.role, now: now)
+        let stack = self.socket.extensions.take() ?? ExtensionStack(role: self.role, now: now)
         stack.add(negotiated.filter { $0.layer == .opening }, from: extensions)
         stack.add(negotiated.filter { $0.layer == .extended }, from: extensions)
-        if !stack.isEmpty { self.extensions = stack }
+        if !stack.isEmpty { self.socket.extensions = stack }
     }
 
     /// Client: what both handshakes agreed on is known. The socket opens, unless an extension is missing that the
     /// caller cannot do without (RFC 6455 section 7.4.1).
-    mutating func openIfComplete(_ negotiation: HandshakeSummary, now: NIODeadline) {
-        guard let plan = self.client?.plan else { return }
+    mutating func openIfComplete(_ negotiation: HandshakeSummary, _ plan: ClientPlan, now: NIODeadline) {
         let missing = plan.requiredExtensions.subtracting(negotiation.extensions.map(\.name))
         guard !missing.isEmpty else { return self.open(negotiation, extensions: plan.extensions, now: now) }
         let names = plan.extensions.map(\.name).filter { missing.contains($0) }.joined(separator: ", ")
@@ -48,19 +47,17 @@ extension Connection {
         now: NIODeadline
     ) {
         self.install(negotiated, from: extensions, now: now)
-        self.link.codec.allowedReservedBits = self.extensions?.reservedBits ?? 0
+        self.link.codec.allowedReservedBits = self.socket.extensions?.reservedBits ?? 0
     }
 
     /// `true` when the application gets chunks. Transforms of whole messages need the whole message.
     var streamsMessages: Bool {
-        self.configuration.delivery == .chunks && self.extensions?.needsWholeMessages != true
+        self.configuration.delivery == .chunks && self.socket.extensions?.needsWholeMessages != true
     }
-
-    private var lastReceived: NIODeadline { self.keepAlive?.lastReceived ?? .uptimeNanoseconds(0) }
 
     mutating func extensionsOpened(at url: WebSocketURL, now: NIODeadline) {
         do {
-            try self.extensions?.opened(url: url, now: now)
+            try self.socket.extensions?.opened(url: url, now: now)
         } catch {
             return self.failExtension(error, now: now)
         }
@@ -68,9 +65,9 @@ extension Connection {
     }
 
     mutating func extensionsTimeReached(now: NIODeadline) {
-        let received = self.lastReceived
+        let received = self.socket.lastReceived
         do {
-            try self.extensions?.deadlineReached(now: now, received: received)
+            try self.socket.extensions?.deadlineReached(now: now, received: received)
         } catch {
             return self.failExtension(error, now: now)
         }
@@ -98,23 +95,23 @@ extension Connection {
 
     /// The pending output of the frame transforms.
     mutating func nextFromExtensions(now: NIODeadline) -> ConnectionAction? {
-        while self.phase.takesMessages, !self.link.codec.isFinished, self.extensions?.isPending == true {
+        while self.stage.takesMessages, !self.link.codec.isFinished, self.socket.extensions?.isPending == true {
             let event: InboundFrameEvent?
             let streams = self.streamsMessages
             let limit = self.configuration.limits.messages.messageBytes
             do throws(ExtensionStack.Failure) {
-                event = try self.extensions?.next(limit: limit, streams: streams)
+                event = try self.socket.extensions?.next(limit: limit, streams: streams)
             } catch {
                 self.fail(error, now: now)
                 return nil
             }
             switch event {
             case .message(let kind, let payload, _):
-                if let action = self.delivered(kind, payload, self.extensions?.wireBytes, now: now) { return action }
+                if let action = self.delivered(kind, payload, self.socket.extensions?.wireBytes, now: now) { return action }
             case .chunk(let kind, let payload, let isFirst, let isLast, _):
                 let chunk = MessageChunk(kind: kind, bytes: payload, isFirst: isFirst, isLast: isLast)
                 guard self.isObserved else { return .chunk(chunk) }
-                let wireBytes = self.extensions?.takeWireBytes() ?? 0
+                let wireBytes = self.socket.extensions?.takeWireBytes() ?? 0
                 return self.observed(chunk, wireBytes: wireBytes)
             default: return nil
             }
@@ -124,7 +121,7 @@ extension Connection {
 
     /// Takes a piece with reserved bits, as frames hold it.
     mutating func pass(_ piece: MessagePiece, now: NIODeadline) -> ConnectionAction? {
-        self.extensions?.receive(piece)
+        self.socket.extensions?.receive(piece)
         return self.nextFromExtensions(now: now)
     }
 
@@ -145,15 +142,15 @@ extension Connection {
         now: NIODeadline
     ) -> ConnectionAction? {
         var result: ConnectionAction? = .message(kind: kind, payload: payload)
-        if self.extensions?.needsWholeMessages == true {
+        if self.socket.extensions?.needsWholeMessages == true {
             let message: WebSocketMessage =
                 switch kind {
                 case .text: .text(String(buffer: payload))
                 case .binary: .binary(payload)
                 }
-            let received = self.lastReceived
+            let received = self.socket.lastReceived
             do {
-                switch try self.extensions?.inbound(message, now: now, received: received) {
+                switch try self.socket.extensions?.inbound(message, now: now, received: received) {
                 case .text(let text): result = .message(kind: .text, payload: ByteBuffer(string: text))
                 case .binary(let bytes): result = .message(kind: .binary, payload: bytes)
                 case nil: result = nil
@@ -187,12 +184,12 @@ extension Connection {
     /// The next event of the extended handshake, whose messages a peer may have sent through what the opening
     /// negotiated.
     mutating func nextHandshakeEvent() throws(FrameViolation) -> InboundFrameEvent? {
-        guard self.extensions != nil else { return try self.link.codec.next(&self.inbound) }
+        guard self.socket.extensions != nil else { return try self.link.codec.next(&self.inbound) }
         while true {
-            if self.extensions?.isPending == true {
+            if self.socket.extensions?.isPending == true {
                 let limit = Limits.extendedHandshakeMessages.messageBytes
                 do throws(ExtensionStack.Failure) {
-                    if let event = try self.extensions?.next(limit: limit, streams: false) { return event }
+                    if let event = try self.socket.extensions?.next(limit: limit, streams: false) { return event }
                 } catch {
                     throw error.violation
                 }
@@ -200,10 +197,10 @@ extension Connection {
             guard let event = try self.link.codec.next(&self.inbound) else { return nil }
             switch event {
             case .message(let kind, let payload, let reserved) where reserved != 0:
-                self.extensions?.receive(MessagePiece(kind, payload, reservedBits: .init(rawValue: reserved)))
+                self.socket.extensions?.receive(MessagePiece(kind, payload, reservedBits: .init(rawValue: reserved)))
             case .chunk(let kind, let payload, let isFirst, let isLast, let reserved):
                 let bits = ReservedBits(rawValue: reserved)
-                self.extensions?.receive(
+                self.socket.extensions?.receive(
                     MessagePiece(kind, payload, reservedBits: bits, isFirst: isFirst, isLast: isLast)
                 )
             default: return event
@@ -218,21 +215,21 @@ extension Connection {
         options: SendOptions = [],
         now: NIODeadline
     ) throws(WebSocketError) {
-        guard self.extensions?.needsWholeMessages == true else {
+        guard self.socket.extensions?.needsWholeMessages == true else {
             return try self.writeThroughFrames(message, options, now: now)
         }
-        let received = self.lastReceived
+        let received = self.socket.lastReceived
         do {
-            try self.extensions?.outbound(message, now: now, received: received)
+            try self.socket.extensions?.outbound(message, now: now, received: received)
         } catch {
             // Messages that were to go ahead of it do not go either.
-            _ = self.extensions?.takeOutgoing()
+            _ = self.socket.extensions?.takeOutgoing()
             // Others may have counted it as sent: then the peer's state and ours have parted.
-            if self.extensions?.messageTransforms != 1 { self.failExtension(error, now: now) }
+            if self.socket.extensions?.messageTransforms != 1 { self.failExtension(error, now: now) }
             throw (error as? WebSocketError)
                 ?? WebSocketError(.extensionFailed, "An extension refused the message: \(error).", phase: .open)
         }
-        for outgoing in self.extensions?.takeOutgoing() ?? [] { try self.perform(outgoing, options, now: now) }
+        for outgoing in self.socket.extensions?.takeOutgoing() ?? [] { try self.perform(outgoing, options, now: now) }
     }
 
     mutating func sendThroughExtensions(
@@ -241,7 +238,7 @@ extension Connection {
         options: SendOptions = [],
         now: NIODeadline
     ) throws(WebSocketError) {
-        guard self.extensions?.needsWholeMessages == true else {
+        guard self.socket.extensions?.needsWholeMessages == true else {
             return try self.write(MessagePiece(kind, payload, options: options), now: now)
         }
         let message: WebSocketMessage = kind == .text ? .text(String(buffer: payload)) : .binary(payload)
@@ -257,7 +254,7 @@ extension Connection {
         now: NIODeadline
     ) throws(WebSocketError) -> Int {
         try self.checkSending()
-        if self.extensions == nil {
+        if self.socket.extensions == nil {
             try self.write(message, now: now)
         } else {
             try self.sendThroughExtensions(message, options: options, now: now)
@@ -270,8 +267,8 @@ extension Connection {
         _ options: SendOptions,
         now: NIODeadline
     ) throws(WebSocketError) {
-        guard self.extensions?.transformsFrames == true else {
-            self.extensions?.sent(now: now)
+        guard self.socket.extensions?.transformsFrames == true else {
+            self.socket.extensions?.sent(now: now)
             return try self.write(message, now: now)
         }
         switch message {
@@ -284,7 +281,7 @@ extension Connection {
     mutating func write(_ piece: MessagePiece, now: NIODeadline) throws(WebSocketError) {
         let frame: ExtensionStack.Frame?
         do {
-            frame = try self.extensions?.encode(piece)
+            frame = try self.socket.extensions?.encode(piece)
         } catch {
             // The peer's state and ours may have parted: nothing more can be said.
             let known = error as? WebSocketError
@@ -292,7 +289,7 @@ extension Connection {
             throw known
                 ?? WebSocketError(.extensionFailed, "An extension refused the message: \(error).", phase: .open)
         }
-        self.extensions?.sent(now: now)
+        self.socket.extensions?.sent(now: now)
         guard let frame else { return }
         try self.write(
             piece.kind,
@@ -310,10 +307,10 @@ extension Connection {
     /// Does the work that hooks have asked for. Never interleaves messages with one that the application sends in
     /// pieces: they wait for its end. Where an extension handles messages, none of those pieces is out yet.
     mutating func performOutgoing(now: NIODeadline) {
-        guard self.extensions?.hasOutgoing == true else { return }
-        let isInside = self.streaming != nil && self.extensions?.needsWholeMessages != true
+        guard self.socket.extensions?.hasOutgoing == true else { return }
+        let isInside = self.socket.stream != nil && self.socket.extensions?.needsWholeMessages != true
         var waiting: [ExtensionStack.Outgoing] = []
-        for outgoing in self.extensions?.takeOutgoing() ?? [] {
+        for outgoing in self.socket.extensions?.takeOutgoing() ?? [] {
             if case .message = outgoing, isInside {
                 waiting.append(outgoing)
                 continue
@@ -326,7 +323,7 @@ extension Connection {
             let sentence = "An extension sends more than can wait for the end of a message that is sent in pieces."
             return self.failExtension(WebSocketError(.limitExceeded, sentence, phase: .open), now: now)
         }
-        self.extensions?.putBack(waiting)
+        self.socket.extensions?.putBack(waiting)
     }
 
     /// How many messages of extensions may wait: what needs more should not be sent in pieces, or not by the clock.
@@ -337,7 +334,7 @@ extension Connection {
         _ options: SendOptions,
         now: NIODeadline
     ) throws(WebSocketError) {
-        guard self.phase == .open, self.link.closing.canSend else { return }
+        guard self.stage.isOpen, self.link.closing.canSend else { return }
         switch outgoing {
         case .message(let message): try self.writeThroughFrames(message, options, now: now)
         // The older dialects have none.

@@ -7,42 +7,39 @@ extension Connection {
     /// The transport's failure as the stage of the connection has it.
     func placed(_ error: WebSocketError) -> WebSocketError {
         var error = self.located(error)
-        let stage = self.stage
-        guard self.role == .client, self.isAnswered else {
-            error.phase = error.phase ?? stage
+        let phase = self.errorPhase
+        guard self.isAnswered else {
+            error.phase = error.phase ?? phase
             return error
         }
-        error.phase = stage
+        error.phase = phase
         let prefix = "The connection failed"
         guard error.code == .connectFailed else { return error }
         error.code = .closedDuringHandshake
         error.detail = nil
         if error.message.hasPrefix(prefix) {
-            error.message = "\(prefix) during the \(stage) handshake\(error.message.dropFirst(prefix.count))"
+            error.message = "\(prefix) during the \(phase) handshake\(error.message.dropFirst(prefix.count))"
         }
         return error
     }
 
     /// True while a client has not heard a byte of the answer to its opening: whoever ends TLS then, without its close
     /// notification, may not have liked what TLS was shown, which TLS 1.3 tells behind its handshake alone.
-    package var awaitsFirstByte: Bool { self.role == .client && self.phase == .opening && !self.isAnswered }
-
-    /// True from the first byte of an answer to the end of our handshake.
-    private var isAnswered: Bool {
-        switch self.phase {
-        case .extended: true
-        case .opening:
-            self.inbound.readableBytes > 0 || self.client?.openingChallenge != nil
-                || self.client?.opening?.hasHeardNothing == false
-        default: false
-        }
+    package var awaitsFirstByte: Bool {
+        guard let client = self.stage.client, case .opening = client.state else { return false }
+        return !self.isAnswered
     }
 
-    private var stage: WebSocketError.Phase {
-        switch self.phase {
-        case .idle: .tls
-        case .opening, .deciding, .awaitingKey: .opening
-        case .extended: .extended
+    /// Client: true from the first byte of an answer to the end of our handshake.
+    private var isAnswered: Bool {
+        self.stage.client?.isAnswered(hasUnreadBytes: self.inbound.readableBytes > 0) ?? false
+    }
+
+    /// The stage as errors name it.
+    var errorPhase: WebSocketError.Phase {
+        switch self.stage {
+        case .handshake(let handshake):
+            handshake.isConnecting ? .tls : handshake.isExtended ? .extended : .opening
         case .open: self.link.closing.canSend ? .open : .closing
         case .leaving, .unread, .ended: .closing
         }

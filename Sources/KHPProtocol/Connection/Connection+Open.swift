@@ -7,17 +7,12 @@ extension Connection {
     mutating func open(
         _ negotiated: consuming HandshakeSummary,
         extensions: [any WebSocketExtension],
+        sessionLifetime: TimeAmount? = nil,
         now: NIODeadline
     ) {
-        self.phase = .open
-        self.wasOpen = true
-        self.openingDeadline = nil
-        self.totalDeadline = nil
-        self.client?.extended = nil
-        if let lifetime = self.server?.plan.sessionLifetime { self.sessionEnd = now + lifetime }
-        self.server = nil
+        self.becomeOpen()
         if !negotiated.extensions.isEmpty {
-            let isNoneInForce = self.extensions == nil
+            let isNoneInForce = self.socket.extensions == nil
             self.install(
                 negotiated.extensions.filter { isNoneInForce || $0.layer == .extended },
                 from: extensions,
@@ -32,65 +27,69 @@ extension Connection {
             agreesOnBinary: negotiated.status != nil
         )
         self.link.codec.toleratesLongLength = self.role == .server && self.legacy != .off
-        self.link.codec.allowedReservedBits = self.extensions?.reservedBits ?? 0
+        self.link.codec.allowedReservedBits = self.socket.extensions?.reservedBits ?? 0
         let waits = self.configuration.waits
-        self.keepAlive = KeepAlive(
-            pingInterval: self.link.codec.abilities.contains(.pings) ? waits.ping : nil,
-            pongTimeout: waits.pong,
-            messageTimeout: streams ? nil : waits.message,
+        self.socket.open(
+            waits,
+            keepAlive: KeepAlive(
+                pingInterval: self.link.codec.abilities.contains(.pings) ? waits.ping : nil,
+                pongTimeout: waits.pong,
+                messageTimeout: streams ? nil : waits.message,
+                now: now
+            ),
+            sessionLifetime: sessionLifetime,
             now: now
         )
-        if waits.idle != nil { self.idleSince = now }
         if self.isObserved { self.actions.append(.event(.open(copy negotiated))) }
-        let url = self.extensions == nil ? nil : negotiated.url
+        let url = self.socket.extensions == nil ? nil : negotiated.url
         // KHP-E13: not before now, and only once.
         self.actions.append(.opened(negotiated))
         if let url { self.extensionsOpened(at: url, now: now) }
     }
 
     mutating func nextWhileOpen(now: NIODeadline) -> ConnectionAction? {
-        if self.extensions != nil, let action = self.nextFromExtensions(now: now) { return action }
-        guard self.inbound.readableBytes > 0, self.phase.takesMessages else { return nil }
+        if self.socket.extensions != nil, let action = self.nextFromExtensions(now: now) { return action }
+        guard self.inbound.readableBytes > 0, self.stage.takesMessages else { return nil }
         do throws(FrameViolation) {
             while let event = try self.link.codec.next(&self.inbound) {
                 switch event {
                 case .message(let kind, let payload, let reserved):
-                    if self.idleSince != nil { self.idleSince = now }
+                    self.socket.dataMoved(now)
                     if reserved != 0 {
                         let piece = MessagePiece(kind, payload, reservedBits: ReservedBits(rawValue: reserved))
                         if let action = self.pass(piece, now: now) { return action }
-                        if !self.phase.takesMessages { return nil }
+                        if !self.stage.takesMessages { return nil }
                         continue
                     }
-                    if self.extensions == nil && !self.isObserved { return .message(kind: kind, payload: payload) }
+                    if self.socket.extensions == nil && !self.isObserved { return .message(kind: kind, payload: payload) }
                     if let action = self.delivered(kind, payload, now: now) { return action }
-                    if !self.phase.takesMessages { return nil }
+                    if !self.stage.takesMessages { return nil }
                 case .chunk(let kind, let payload, let isFirst, let isLast, let reserved):
-                    if self.idleSince != nil { self.idleSince = now }
+                    self.socket.dataMoved(now)
                     if reserved != 0 {
                         let bits = ReservedBits(rawValue: reserved)
                         let piece = MessagePiece(kind, payload, reservedBits: bits, isFirst: isFirst, isLast: isLast)
                         if let action = self.pass(piece, now: now) { return action }
-                        if !self.phase.takesMessages { return nil }
+                        if !self.stage.takesMessages { return nil }
                         continue
                     }
                     let chunk = MessageChunk(kind: kind, bytes: payload, isFirst: isFirst, isLast: isLast)
                     return self.isObserved ? self.observed(chunk, wireBytes: payload.readableBytes) : .chunk(chunk)
                 case .ping, .pong, .close, .dropped:
                     if let action = self.control(event, now: now) { return action }
-                    if !self.phase.takesMessages { return nil }
+                    if !self.stage.takesMessages { return nil }
                 }
             }
         } catch {
             self.violated(error, now: now)
         }
-        self.keepAlive?.unfinishedMessage(self.link.codec.unfinishedMessage, now)
+        self.socket.keepAlive?.unfinishedMessage(self.link.codec.unfinishedMessage, now)
         return nil
     }
 
     /// Fails an open connection (RFC 6455 section 7.1.7).
     mutating func violated(_ violation: FrameViolation, now: NIODeadline) {
-        guard self.phase.takesMessages else { return self.violatedDuringExtended(violation, now: now) }
+        guard self.stage.takesMessages else { return self.violatedDuringExtended(violation, now: now) }
         let code: WebSocketError.Code =
             switch violation.closeCode {
             case .messageTooBig: .messageTooBig
@@ -118,7 +117,7 @@ extension Connection {
     @discardableResult
     package mutating func send(_ message: WebSocketMessage, now: NIODeadline) throws(WebSocketError) -> Int {
         try self.checkSending()
-        if self.extensions == nil {
+        if self.socket.extensions == nil {
             try self.write(message, now: now)
         } else {
             try self.sendThroughExtensions(message, now: now)
@@ -135,7 +134,7 @@ extension Connection {
         now: NIODeadline
     ) throws(WebSocketError) -> Int {
         try self.checkSending()
-        if self.extensions == nil {
+        if self.socket.extensions == nil {
             try self.write(kind, payload, now: now)
         } else {
             try self.sendThroughExtensions(kind, payload, now: now)
@@ -165,25 +164,25 @@ extension Connection {
         if chunk.isFirst {
             try self.checkSending()
             try self.link.codec.checkStreaming(chunk.kind)
-            self.streaming = StreamingState(kind: chunk.kind, hasBegun: false, options: options)
+            self.socket.stream = OpenSocket.Stream(kind: chunk.kind, hasBegun: false, options: options)
             if chunk.bytes.readableBytes == 0, !chunk.isLast { return }
-        } else if !self.link.closing.canSend || self.phase != .open {
+        } else if !self.link.closing.canSend || !self.stage.isOpen {
             throw self.closedError
         }
-        guard var state = self.streaming else {
+        guard var state = self.socket.stream else {
             throw WebSocketError(.invalidArgument, "The message that this belongs to has ended.", phase: .open)
         }
         guard chunk.bytes.readableBytes > 0 || chunk.isLast else { return }
-        if self.extensions?.needsWholeMessages == true
+        if self.socket.extensions?.needsWholeMessages == true
             || self.legacy != .off && self.link.codec.abilities.contains(.fragments)
         {
             return try self.collect(chunk, state, now: now)
         }
         let isFirst = !state.hasBegun
         state.hasBegun = true
-        self.extensions?.sent(now: now)
-        if self.extensions?.transformsFrames == true {
-            self.streaming = chunk.isLast ? nil : state
+        self.socket.extensions?.sent(now: now)
+        if self.socket.extensions?.transformsFrames == true {
+            self.socket.stream = chunk.isLast ? nil : state
             try self.write(
                 MessagePiece(
                     state.kind,
@@ -196,7 +195,7 @@ extension Connection {
             )
         } else {
             try self.write(state.kind, chunk.bytes, isFirst: isFirst, isLast: chunk.isLast, now: now)
-            self.streaming = chunk.isLast ? nil : state
+            self.socket.stream = chunk.isLast ? nil : state
         }
     }
 
@@ -205,44 +204,44 @@ extension Connection {
     /// and nothing of it was sent.
     private mutating func collect(
         _ chunk: MessageChunk,
-        _ state: StreamingState,
+        _ state: OpenSocket.Stream,
         now: NIODeadline
     ) throws(WebSocketError) {
         var state = state
         let limit = self.configuration.limits.messages.messageBytes
         guard chunk.bytes.readableBytes <= limit - state.collected.readableBytes else {
-            self.streaming = nil
+            self.socket.stream = nil
             throw WebSocketError(
                 .messageTooBig,
                 "What was negotiated takes whole messages only, so a streamed one is limited to \(limit) bytes.",
                 phase: .open
             )
         }
-        self.streaming = nil
+        self.socket.stream = nil
         state.collected.writeImmutableBuffer(chunk.bytes)
         if chunk.isLast {
-            if self.extensions == nil {
+            if self.socket.extensions == nil {
                 try self.write(state.kind, state.collected, now: now)
             } else {
                 try self.sendThroughExtensions(state.kind, state.collected, options: state.options, now: now)
             }
         } else {
-            self.streaming = state
+            self.socket.stream = state
         }
     }
 
     /// Gives up a message that is being sent in pieces, if nothing of it has gone out.
     /// - Returns: whether that was so; otherwise the connection can only be closed.
     package mutating func takeBackStream(now: NIODeadline) -> Bool {
-        guard self.phase == .open, self.streaming?.hasBegun != true else { return false }
-        self.streaming = nil
+        guard self.stage.isOpen, self.socket.stream?.hasBegun != true else { return false }
+        self.socket.stream = nil
         self.performOutgoing(now: now)
         return true
     }
 
     func checkSending() throws(WebSocketError) {
-        guard self.phase == .open, self.link.closing.canSend else { throw self.closedError }
-        guard self.streaming == nil else {
+        guard self.stage.isOpen, self.link.closing.canSend else { throw self.closedError }
+        guard self.socket.stream == nil else {
             throw WebSocketError(
                 .invalidArgument,
                 "A message is being streamed; wait for its end before sending another.",
@@ -254,7 +253,7 @@ extension Connection {
     /// Adds what the connection knows and the place of the error does not.
     func located(_ error: WebSocketError) -> WebSocketError {
         var error = error
-        if error.url == nil { error.url = self.client?.plan.url }
+        if error.url == nil { error.url = self.connectedURL?.url }
         return error
     }
 
@@ -269,8 +268,8 @@ extension Connection {
         case .text(let text):
             let mask = self.link.nextMask()
             try self.link.codec.write(text, mask: mask, into: &self.output)
-            if self.idleSince != nil { self.idleSince = now }
-            self.sentPayload &+= text.utf8.count
+            self.socket.dataMoved(now)
+            self.socket.sentPayload &+= text.utf8.count
             if self.isObserved {
                 self.actions.append(.event(.frameSent(FrameInfo(kind: .text, payload: ByteBuffer(string: text)))))
             }
@@ -301,8 +300,8 @@ extension Connection {
             mask: mask,
             into: &self.output
         )
-        if self.idleSince != nil { self.idleSince = now }
-        self.sentPayload &+= payload.readableBytes
+        self.socket.dataMoved(now)
+        self.socket.sentPayload &+= payload.readableBytes
         if self.isObserved {
             let frame = isFirst ? FrameInfo.Kind(kind) : .continuation
             var info = FrameInfo(kind: frame, payload: plain ?? payload)
@@ -313,29 +312,29 @@ extension Connection {
 
     /// The application has taken all that came before the peer's close frame, or will not.
     package mutating func answerHeldClose(now: NIODeadline) {
-        guard let payload = self.heldClose?.payload else { return }
-        self.heldClose = nil
+        guard let payload = self.socket.heldClose?.payload else { return }
+        self.socket.heldClose = nil
         self.peerClosed(payload.code, payload.reason, now: now)
         // Nothing more comes, and what has come is not to be read for the sake of the end.
-        guard self.isInputClosed, self.phase == .open else { return }
+        guard self.isInputClosed, self.stage.isOpen else { return }
         self.perform(self.link.closing.inputClosed(), now: now)
         self.end(clean: self.link.closing.isClean)
     }
 
     /// Begins the closing handshake; in a handshake, gives it up.
     package mutating func close(code: WebSocketCloseCode, reason: String, now: NIODeadline) {
-        switch self.phase {
-        case .open where self.heldClose != nil:
+        switch self.stage {
+        case .open where self.socket.heldClose != nil:
             self.answerHeldClose(now: now)
         case .open:
             self.perform(self.link.closing.close(ClosePayload(code: code, reason: reason), now: now), now: now)
-        case .extended:
+        case .handshake(let handshake) where handshake.isExtended:
             self.fail(
                 WebSocketError(.closed, "The connection was closed before it was open."),
                 close: code,
                 now: now
             )
-        case .idle, .opening, .deciding, .awaitingKey:
+        case .handshake:
             self.end(clean: false)
         case .leaving, .unread, .ended:
             break

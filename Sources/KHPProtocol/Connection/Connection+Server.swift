@@ -1,76 +1,7 @@
-// The server's handshakes: a request is read and checked here; whether and how it is answered is the shell's decision.
+// The server's opening handshake: a request is read and checked here; the shell decides how it is answered.
 
 import HTTPTypes
 package import NIOCore
-
-/// An endpoint's settings for a valid opening request that it accepts.
-package struct EndpointPlan: Sendable {
-    /// Supported dialects, in order of preference. The first whose opening matches the request is used (D1).
-    package var dialects: [Dialect] = [.rfc6455]
-    /// `true` when the head of a 101 goes out before the eight bytes behind the request have come: some proxies pass
-    /// them on only then.
-    package var answersBeforeKeys = false
-    /// `true` when x-kaazing-handshake is chosen; the rest is then negotiated inside.
-    package var extended = false
-    package var subprotocols: [String] = []
-    package var extensions: [any WebSocketExtension] = []
-    /// Opens the socket without a subprotocol where none of those that the client asks for is spoken here, though its
-    /// dialect has the server refuse it then (D40).
-    package var servesWithoutSubprotocol = false
-    package var principal: String?
-    /// How long the open socket may last; `nil` for ever.
-    package var sessionLifetime: TimeAmount?
-    /// In place of the listener's; `nil` where the endpoint wants nothing else.
-    package var configuration: ConnectionConfiguration?
-    /// `true` when a client that asks for the Kaazing legacy exchange gets it (D7).
-    package var kaazingLegacy = true
-
-    package init() {}
-
-    /// With the extensions as one connection negotiates them.
-    func forConnection() -> EndpointPlan {
-        guard !self.extensions.isEmpty else { return self }
-        var plan = self
-        plan.extensions = self.extensions.map { $0.forConnection(.server) }
-        return plan
-    }
-}
-
-/// The machines of a server's two handshakes. A class, since an open connection has no use for so much.
-final class ServerHandshakes {
-    let isSecure: Bool
-    var opening: OpeningServer
-    var request: OpeningRequest?
-    var plan = EndpointPlan()
-    /// The extensions that the opening negotiated beside x-kaazing-handshake.
-    var openingExtensions: [NegotiatedExtension] = []
-    var extended: ExtendedServer?
-    /// The extended request that waits for its answer.
-    var asked: ExtendedRequest?
-    var lastStatus = 0
-    var challenges = 0
-    /// The 101 of a dialect that needs eight bytes more for it.
-    var awaiting: AwaitedKey?
-
-    init(isSecure: Bool, opening: OpeningServer) {
-        self.isSecure = isSecure
-        self.opening = opening
-    }
-
-    /// Goes on from the same place, for ``Connection/copy()``.
-    func copy() -> ServerHandshakes {
-        let copy = ServerHandshakes(isSecure: self.isSecure, opening: self.opening)
-        copy.request = self.request
-        copy.plan = self.plan
-        copy.openingExtensions = self.openingExtensions
-        copy.extended = self.extended
-        copy.asked = self.asked
-        copy.lastStatus = self.lastStatus
-        copy.challenges = self.challenges
-        copy.awaiting = self.awaiting
-        return copy
-    }
-}
 
 extension Connection {
     /// A server's connection.
@@ -80,24 +11,23 @@ extension Connection {
         masks: any MaskSource = SystemMasks(),
         now: NIODeadline
     ) {
-        self.init(role: .server, configuration: configuration, masks: masks, now: now)
-        self.server = ServerHandshakes(isSecure: isSecure, opening: OpeningServer(limits: configuration.limits))
+        let server = ServerHandshake(isSecure: isSecure)
+        self.init(server: server, configuration: configuration, masks: masks, now: now)
     }
 
-    mutating func advanceServerOpening(now: NIODeadline) {
+    mutating func advance(_ reading: ServerHandshake.Reading, of server: ServerHandshake, now: NIODeadline) {
         do throws(Refusal) {
-            guard let head = try self.server?.opening.receiveHead(&self.inbound) else { return }
+            guard let head = try reading.machine.receiveHead(&self.inbound) else { return }
             if self.isObserved { self.actions.append(.event(.openingRequest(head: head.redactedText))) }
             let checked = try CheckedRequest(head)
             guard OpeningServer.isWebSocketRequest(head) else {
-                self.phase = .deciding
-                self.actions.append(.plainRequest(checked))
+                server.decide(nil)
+                self.actions.append(.server(.plainRequest(checked)))
                 return
             }
             let request = try OpeningServer.check(checked, dialects: self.configuration.dialects, isUpgrade: true)
-            self.server?.request = request
-            self.phase = .deciding
-            self.actions.append(.decideOpening(request))
+            server.decide(request)
+            self.actions.append(.server(.decideOpening(request)))
         } catch {
             self.refuseOpening(error, now: now)
         }
@@ -109,24 +39,9 @@ extension Connection {
         self.refuseOpening(Refusal(400, "Too much was sent ahead of the answer."), now: now)
     }
 
-    mutating func serverOpeningTimedOut(now: NIODeadline) {
-        if self.phase == .awaitingKey { return self.awaitedTooLong(now: now) }
-        guard self.phase != .idle, self.server?.opening.isIdle == false || self.phase == .deciding else {
-            // Nothing was asked, so nothing is answered.
-            self.end(clean: false)
-            return
-        }
-        // As inside, the status tells which side is late: a client may try again where it was the endpoint.
-        let refusal =
-            self.phase == .deciding
-            ? Refusal(503, "The endpoint did not answer in time.")
-            : Refusal(408, "The request was not complete in time.")
-        self.refuseOpening(refusal, now: now)
-    }
-
     // MARK: Answers of the shell to the opening request
 
-    /// 101.
+    /// 101. An answer that comes late, when the connection has ended by itself, is left alone.
     ///
     /// - Parameter response: the application's, where it has been asked.
     package mutating func acceptOpening(
@@ -135,8 +50,8 @@ extension Connection {
         response: HandshakeResponse? = nil,
         now: NIODeadline
     ) {
+        guard let server = self.stage.server, server.isDeciding else { return }
         let plan = plan.forConnection()
-        guard self.phase == .deciding else { return }
         guard let dialect = request.dialect(among: plan.dialects) else {
             return self.refuseOpening(.dialectNotServed(plan.dialects), now: now)
         }
@@ -152,7 +67,7 @@ extension Connection {
         if plan.kaazingLegacy { self.legacy = KaazingLegacy(query: request.query) }
         self.link.codec.toleratesLongLength = self.legacy != .off
         guard dialect.opening == .acceptKey else {
-            return self.accept(request, plan, response: response, in: dialect, now: now)
+            return self.accept(request, plan, response: response, in: dialect, of: server, now: now)
         }
         let acceptValue = AcceptKey.accept(for: request.key)
         let subprotocol =
@@ -185,17 +100,21 @@ extension Connection {
             self.actions.append(.event(.openingResponse(head: acceptance.head.redactedText, status: 101)))
         }
         self.link.isUp = true
-        self.openingDeadline = nil
-        self.server?.plan = plan
         if plan.extended {
-            self.server?.openingExtensions = extensions
             self.installForHandshake(extensions, from: supported, now: now)
-            self.startExtendedServer(request, acceptValue: acceptValue, now: now)
+            self.startExtended(
+                request,
+                plan,
+                acceptValue: acceptValue,
+                negotiated: extensions,
+                of: server,
+                now: now
+            )
         } else {
             // Made where it goes, as it is not small.
             self.open(
                 HandshakeSummary(
-                    url: self.url(of: request),
+                    url: request.url(isSecure: server.isSecure),
                     dialect: self.link.codec.dialect,
                     subprotocol: subprotocol,
                     extensions: extensions,
@@ -204,6 +123,7 @@ extension Connection {
                     principal: plan.principal
                 ),
                 extensions: plan.extensions,
+                sessionLifetime: plan.sessionLifetime,
                 now: now
             )
         }
@@ -217,12 +137,12 @@ extension Connection {
         _ response: HandshakeResponse,
         now: NIODeadline
     ) -> Bool {
-        guard self.phase == .deciding, StatusAction.namesAnotherPlace(response.status),
+        guard let server = self.stage.server, server.isDeciding, StatusAction.namesAnotherPlace(response.status),
             KaazingLegacy(query: request.query).hasBalancer, request.subprotocols.isEmpty,
             !request.offersExtendedHandshake,
             let message = KaazingLegacyMessage.balancing(
                 choices(of: response).first,
-                at: self.url(of: request),
+                at: request.url(isSecure: server.isSecure),
                 query: request.query
             )
         else { return false }
@@ -237,7 +157,6 @@ extension Connection {
             self.actions.append(.event(.openingResponse(head: acceptance.head.redactedText, status: 101)))
         }
         self.link.isUp = true
-        self.openingDeadline = nil
         self.sendLegacy(message)
         self.leave(.normalClosure, now: now)
         return true
@@ -254,13 +173,13 @@ extension Connection {
         method: String = "GET",
         now: NIODeadline
     ) {
-        guard self.phase == .deciding || self.phase == .opening else { return }
+        guard let server = self.stage.server, server.takesResponse else { return }
         let fault = AnswerFault.of(
             status: response.status,
             reason: response.reason,
             fields: response.headers,
             isFinal: true,
-            isHandshake: self.server?.request != nil
+            isHandshake: server.openingRequest != nil
         )
         if let fault = response.fault ?? fault { return self.refuseFaultyAnswer(fault, method: method, now: now) }
         var bytes = ByteBuffer()
@@ -283,13 +202,10 @@ extension Connection {
     mutating func reportFaultyAnswer(_ fault: String, phase: WebSocketError.Phase) {
         self.actions.append(.failed(self.located(WebSocketError(.invalidArgument, fault, phase: phase))))
     }
+}
 
-    func url(of request: OpeningRequest) -> WebSocketURL {
-        WebSocketURL(
-            isSecure: self.server?.isSecure == true,
-            authority: request.authority,
-            path: request.path,
-            query: request.query
-        )
+extension OpeningRequest {
+    func url(isSecure: Bool) -> WebSocketURL {
+        WebSocketURL(isSecure: isSecure, authority: self.authority, path: self.path, query: self.query)
     }
 }

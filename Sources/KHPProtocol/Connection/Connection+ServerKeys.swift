@@ -19,6 +19,7 @@ extension Connection {
         _ plan: EndpointPlan,
         response: HandshakeResponse?,
         in dialect: Dialect,
+        of server: ServerHandshake,
         now: NIODeadline
     ) {
         let subprotocol =
@@ -33,12 +34,11 @@ extension Connection {
         let head = OpeningServer.acceptance(
             of: request,
             in: dialect,
-            location: self.url(of: request),
+            location: request.url(isSecure: server.isSecure),
             subprotocol: subprotocol,
             fields: response?.headers ?? HTTPFields()
         )
         self.link.speak(dialect, configuration: self.configuration)
-        self.server?.plan = plan
         var awaited = AwaitedKey(
             request: request,
             plan: plan,
@@ -50,39 +50,34 @@ extension Connection {
             self.output.write { head.write(into: &$0) }
             awaited.isHeadSent = true
         }
-        guard dialect.opening == .twoKeys else { return self.accepted(awaited, now: now) }
-        self.server?.awaiting = awaited
-        self.phase = .awaitingKey
+        guard dialect.opening == .twoKeys else { return self.accepted(awaited, of: server, now: now) }
+        server.awaitKey(awaited)
     }
 
     /// W10-7: the bytes come late, or with the first frames behind them. The opening's deadline bounds them (threat D5).
-    mutating func advanceAwaitingKey(now: NIODeadline) {
-        guard let awaited = self.server?.awaiting, let numbers = awaited.request.numbers,
-            let key3 = self.inbound.readBytes(length: 8)
-        else { return }
-        self.server?.awaiting = nil
+    mutating func advance(_ awaited: AwaitedKey, of server: ServerHandshake, now: NIODeadline) {
+        guard let numbers = awaited.request.numbers, let key3 = self.inbound.readBytes(length: 8) else { return }
         guard let answer = HixieKeys.answer(numbers.first, numbers.second, key3) else {
-            self.phase = .deciding
+            server.decide(awaited.request)
             return self.refuseOpening(Refusal(500, "This server cannot compute MD5."), now: now)
         }
         self.output.write { buffer in
             if !awaited.isHeadSent { awaited.head.write(into: &buffer) }
             buffer.writeBytes(answer)
         }
-        self.accepted(awaited, now: now)
+        self.accepted(awaited, of: server, now: now)
     }
 
-    private mutating func accepted(_ awaited: AwaitedKey, now: NIODeadline) {
+    private mutating func accepted(_ awaited: AwaitedKey, of server: ServerHandshake, now: NIODeadline) {
         if self.isObserved {
             self.actions.append(.event(.openingResponse(head: awaited.head.redactedText, status: 101)))
         }
         self.link.isUp = true
-        self.openingDeadline = nil
         guard !awaited.plan.extended else {
-            return self.startExtendedServer(awaited.request, acceptValue: "", now: now)
+            return self.startExtended(awaited.request, awaited.plan, acceptValue: "", of: server, now: now)
         }
         let negotiation = HandshakeSummary(
-            url: self.url(of: awaited.request),
+            url: awaited.request.url(isSecure: server.isSecure),
             dialect: self.link.codec.dialect,
             subprotocol: awaited.subprotocol,
             extensions: [],
@@ -90,12 +85,17 @@ extension Connection {
             response: nil,
             principal: awaited.plan.principal
         )
-        self.open(negotiation, extensions: [], now: now)
+        self.open(
+            negotiation,
+            extensions: [],
+            sessionLifetime: awaited.plan.sessionLifetime,
+            now: now
+        )
     }
 
-    mutating func awaitedTooLong(now: NIODeadline) {
-        guard self.server?.awaiting?.isHeadSent == false else { return self.end(clean: false) }
-        self.phase = .deciding
+    mutating func awaitedTooLong(_ awaited: AwaitedKey, of server: ServerHandshake, now: NIODeadline) {
+        guard !awaited.isHeadSent else { return self.end(clean: false) }
+        server.decide(awaited.request)
         self.refuseOpening(Refusal(408, "The eight bytes behind the request did not come in time."), now: now)
     }
 }

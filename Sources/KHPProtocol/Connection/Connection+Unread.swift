@@ -11,49 +11,41 @@
 package import NIOCore
 
 extension Connection {
-    /// The contents of the bytes that nobody has taken.
-    struct Ahead {
-        /// The peer's close frame, the last that counts.
-        var close: ClosePayload?
-        /// True when the stream ends in the middle of a message.
-        var endsInside: Bool
-    }
-
     /// The peer's stream has ended, and the application does not take what it said before.
     mutating func streamEndedUnread(now: NIODeadline) {
-        if self.heldClose == nil, self.ahead == nil {
+        if self.socket.heldClose == nil, self.socket.ahead == nil {
             let ahead = self.lookAhead()
-            self.ahead = ahead
+            self.socket.ahead = ahead
             if let close = ahead.close {
                 // The peer has closed in order: how its stream ended then is no news.
                 self.failure = nil
-                self.heldClose = (close, now + self.configuration.waits.closeHold)
+                self.socket.heldClose = (close, now + self.configuration.waits.closeHold)
             }
         }
         // A peer that has ended its own stream may still read answers.
-        if self.holdsClose, self.heldClose != nil, !self.isTransportGone { return }
-        if self.ahead == nil { self.ahead = Ahead(close: nil, endsInside: false) }
+        if self.socket.holdsClose, self.socket.heldClose != nil, !self.isTransportGone { return }
+        if self.socket.ahead == nil { self.socket.ahead = OpenSocket.Ahead(close: nil, endsInside: false) }
         self.streamEnded(now: now)
     }
 
     /// Reads ahead with a copy of the reader, which drops all that it finds: nothing is inflated, nothing is kept.
-    private func lookAhead() -> Ahead {
+    private func lookAhead() -> OpenSocket.Ahead {
         var reader = self.link.codec.copy()
         var bytes = self.inbound
         do {
             while let event = try reader.next(&bytes) {
                 if case .close(let code, let reason) = event {
-                    return Ahead(close: ClosePayload(code: code, reason: reason), endsInside: false)
+                    return OpenSocket.Ahead(close: ClosePayload(code: code, reason: reason), endsInside: false)
                 }
             }
         } catch {
             // Whoever reads up to there is told.
         }
-        return Ahead(close: nil, endsInside: reader.unfinishedMessage != nil)
+        return OpenSocket.Ahead(close: nil, endsInside: reader.unfinishedMessage != nil)
     }
 
     /// True while messages are left that had arrived before the end.
-    package var hasUnread: Bool { self.phase == .unread }
+    package var hasUnread: Bool { self.stage.isUnread }
 
     /// The failure so far, if there is one; an unread message may turn out to be none.
     package var lastFailure: WebSocketError? { self.failure }
@@ -61,7 +53,7 @@ extension Connection {
     /// Behind `closed`: the next message or chunk of what had arrived, `nil` behind the last one. Nothing is answered any
     /// more, and observers are told nothing.
     package mutating func nextUnread(now: NIODeadline) -> ConnectionAction? {
-        while self.phase == .unread {
+        while self.stage.isUnread {
             let before = self.inbound.readableBytes
             let action = self.actions.popFirst() ?? self.nextWhileOpen(now: now)
             switch action {
@@ -78,16 +70,14 @@ extension Connection {
 
     /// Nobody will take what is left.
     package mutating func dropUnread() {
-        guard self.phase == .unread else { return }
-        self.phase = .ended
-        self.forgetReceived()
+        guard self.stage.isUnread else { return }
+        self.becomeEnded()
     }
 
     /// Lets go of what was received, and of what would handle it.
     mutating func forgetReceived() {
         self.inbound = ByteBuffer()
-        self.extensions?.closed()
-        self.extensions = nil
+        self.socket.forgetExtensions()
     }
 
     /// Adds bytes behind those that are still there.

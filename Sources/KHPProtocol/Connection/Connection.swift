@@ -1,104 +1,84 @@
-// Composes opening → extended → open → closing for one transport connection, in either role. Sans-I/O: bytes, events
+// Drives one connection through its stages, in either role: opening → extended → open → closing. Sans-I/O: bytes, events
 // and the time in; actions, bytes and "wake me at" out.
 //
-//   idle ── start ──▶ opening ── 101 ──▶ extended ── completes ──▶ open ── close ──▶ ended
-//                        │  └─ plain WebSocket ──────────────────▲                    ▲
-//                        └──────── refusal, redirect, failure ── leaving ─────────────┘
+//   handshake ── both handshakes complete ──▶ open ── both close frames, or the end of the stream ──▶ ended
+//       │  └─ a response that opens nothing, given up before frames ──────────────────────────────────▲ ▲
+//       └──── refusal, redirect, violation, deadline ──▶ leaving ── closing handshake, or the end ──────┘ │
+//   open ── the stream ends while the application takes nothing ──▶ unread ── all is taken ───────────────┘
 //
-// Where the peer leaves while the application takes nothing, `unread` stands for `ended` until all is taken.
+// Stages × events (the states of `handshake` have tables of their own in ``ClientHandshake`` and ``ServerHandshake``):
+//              bytes                  end of the stream          deadline               close()        send, ping
+//   handshake  of its state           ended; client: failed,     failed timeout,        opening: ended refused
+//                                     or the response so far     leaving                inside: failed
+//   open       messages, pongs,       ended; paused: unread      ping, or closed by     close frame    frames
+//              the closing handshake                             the bound that passed
+//   leaving    dropped up to the      ended                      ended                  left alone     refused
+//              peer's close frame
+//   unread     left alone             left alone                 none is set            left alone     refused
+//   ended      dropped                left alone                 none is set            left alone     refused
 //
-// Three kinds of invalid: a call that makes no sense in a phase is our own bug and does nothing; a violation of the
-// peer ends in `leaving` with an error and a close code; what the specifications say to ignore is ignored where it is
-// read (a second close frame, data after a close).
+// An answer of the shell counts in the state of the handshake that asked for it. It may come late, when the connection
+// has ended by itself meanwhile: then it is left alone.
+//
+// A violation of the peer ends in `leaving` with an error and a close code; what the specifications say to ignore is
+// ignored where it is read (a second close frame, data after a close).
 
 package import NIOCore
 
 package struct Connection {
-    enum Phase: Equatable {
-        /// The transport is not up, or the client has not started.
-        case idle
-        case opening
-        /// Server: the shell decides about the opening request.
-        case deciding
-        /// Server: the opening is accepted, and the eight bytes behind the request are awaited (W10-7).
-        case awaitingKey
-        case extended
-        case open
-        /// The handshake has failed or was answered otherwise; the closing handshake runs, or the stream is drained.
-        case leaving
-        /// It has ended, as far as anybody else is concerned; the application still takes what had arrived.
-        case unread
-        case ended
-
-        /// True while messages are handed out.
-        var takesMessages: Bool { self == .open || self == .unread }
-        /// True once the connection has told its end.
-        var isOver: Bool { self == .unread || self == .ended }
-    }
-
     package let role: Role
     package private(set) var configuration: ConnectionConfiguration
-    package var output = OutboundQueue()
-
-    var phase = Phase.idle
-    var inbound = ByteBuffer()
-    var actions = ActionQueue()
-    var isInputClosed = false
-
-    // Handshakes; freed when the socket opens.
-    var client: ClientHandshakes?
-    var server: ServerHandshakes?
-    var openingDeadline: NIODeadline?
-    var totalDeadline: NIODeadline?
-    /// The part of the Kaazing legacy exchange that is spoken (D7).
-    var legacy = KaazingLegacy.off
-
+    private(set) var stage: Stage
     /// Frames, from the 101 on.
     package internal(set) var link: FrameLink
-    /// The negotiated extensions; `nil` on a connection without any, which then pays nothing for them.
-    var extensions: ExtensionStack?
+    package var socket = OpenSocket()
+    package var output = OutboundQueue()
+    var inbound = ByteBuffer()
+    var actions = ActionQueue()
+    private var stream = PeerStream.open
 
-    // Open.
-    var keepAlive: KeepAlive?
-    var idleSince: NIODeadline?
-    /// Server: when whoever authenticated has to do so again.
-    var sessionEnd: NIODeadline?
-    var congestedSince: NIODeadline?
-    /// True while the network has not taken all that was written before.
-    var isBacklogged = false
-    /// The answer to the peer's latest ping, which waits until all that was said before has left.
-    var pendingPong: ByteBuffer?
-    /// True when a ping was answered since the shell looked last (``takeAnsweredPing()``).
-    var hasAnsweredPing = false
-    var streaming: StreamingState?
-    /// Bytes of payload that the application has sent since the socket opened; it may wrap.
-    package internal(set) var sentPayload = 0
-    /// `true` when the answer to the peer's close frame waits, within bounds, until the application has taken the
-    /// messages before it: its answers to them can then still be sent (RFC 6455 section 5.5.1 allows the delay).
-    package var holdsClose = false
-    package internal(set) var heldClose: (payload: ClosePayload, until: NIODeadline)?
-    /// The contents of the bytes that nobody had taken when the peer's stream ended.
-    var ahead: Ahead?
-    var isTransportGone = false
-    /// True when the end came because the peer took no bytes: what is still to be written will not be taken either.
-    package internal(set) var hasStalled = false
-    var wasOpen = false
+    /// The part of the Kaazing legacy exchange that is spoken (D7).
+    var legacy = KaazingLegacy.off
+    /// Client: the URL that errors name.
+    let connectedURL: ConnectedURL?
     var failure: WebSocketError?
     package internal(set) var shouldLinger = false
 
-    struct StreamingState {
-        var kind: MessageKind
-        var hasBegun: Bool
-        var options: SendOptions
-        /// A message that is collected to go out whole: the peer knows no fragments (D7), or an extension works on
-        /// whole messages.
-        var collected = ByteBuffer()
+    /// The peer's half of the transport.
+    private enum PeerStream {
+        case open
+        /// Nothing more comes; what we write may still arrive.
+        case ended
+        /// Nothing goes either way.
+        case gone
     }
 
-    init(role: Role, configuration: ConnectionConfiguration, masks: any MaskSource, now: NIODeadline) {
-        self.role = role
+    /// A client's connection, before the transport is up.
+    init(
+        client: ClientHandshake,
+        configuration: ConnectionConfiguration,
+        masks: any MaskSource,
+        now: NIODeadline
+    ) {
+        self.role = .client
         self.configuration = configuration
-        self.link = FrameLink(role: role, configuration: configuration, masks: masks, now: now)
+        self.link = FrameLink(role: .client, configuration: configuration, masks: masks, now: now)
+        self.connectedURL = ConnectedURL(client.plan.url)
+        self.stage = .handshake(.client(client))
+    }
+
+    /// A server's connection, before the transport is up.
+    init(
+        server: ServerHandshake,
+        configuration: ConnectionConfiguration,
+        masks: any MaskSource,
+        now: NIODeadline
+    ) {
+        self.role = .server
+        self.configuration = configuration
+        self.link = FrameLink(role: .server, configuration: configuration, masks: masks, now: now)
+        self.connectedURL = nil
+        self.stage = .handshake(.server(server))
     }
 
     /// Bytes that were received and not yet taken in, and bytes that wait to be written.
@@ -112,10 +92,9 @@ package struct Connection {
     /// A connection that goes on from here without a trace in this one, for tests that play many ends of one beginning.
     package func copy() -> Connection {
         var copy = self
-        copy.client = self.client?.copy()
-        copy.server = self.server?.copy()
+        if case .handshake(let handshake) = self.stage { copy.stage = .handshake(handshake.copy()) }
         copy.link = self.link.copy()
-        copy.extensions = self.extensions?.copy()
+        copy.socket = self.socket.copy()
         return copy
     }
 
@@ -131,18 +110,24 @@ package struct Connection {
     /// TCP is up; TLS may still be negotiating. For a server the bound on the opening handshake begins; for a client
     /// that on TLS.
     package mutating func transportUp(now: NIODeadline) {
-        guard self.phase == .idle, self.openingDeadline == nil else { return }
-        self.openingDeadline =
-            now + (self.role == .server ? self.configuration.waits.opening : self.configuration.waits.connect)
+        let waits = self.configuration.waits
+        switch self.stage {
+        case .handshake(.client(let client)): client.transportUp(until: now + waits.connect)
+        case .handshake(.server(let server)): server.transportUp(until: now + waits.opening)
+        case .open, .leaving, .unread, .ended: break
+        }
     }
 
     /// The transport is ready for bytes.
     package mutating func start(now: NIODeadline) {
-        guard self.phase == .idle else { return }
-        self.phase = .opening
-        if self.role == .client {
-            self.openingDeadline = now + self.configuration.waits.opening
-            self.startClientOpening()
+        switch self.stage {
+        case .handshake(.client(let client)):
+            let opening = client.start(until: now + self.configuration.waits.opening)
+            if let opening { self.sendOpening(opening) }
+        case .handshake(.server(let server)):
+            server.start(limits: self.configuration.limits)
+        case .open, .leaving, .unread, .ended:
+            break
         }
     }
 
@@ -153,35 +138,39 @@ package struct Connection {
         } else {
             self.join(bytes)
         }
-        self.keepAlive?.bytesReceived(now)
+        self.socket.keepAlive?.bytesReceived(now)
     }
 
     /// The peer has ended its stream in good order.
     package mutating func inputClosed(now: NIODeadline) {
-        self.isInputClosed = true
+        if case .open = self.stream { self.stream = .ended }
     }
 
     /// The transport has failed; `next` tells of the end, behind what had arrived before.
     package mutating func transportFailed(_ error: WebSocketError, now: NIODeadline) {
-        guard !self.phase.isOver else { return }
+        guard !self.stage.isOver else { return }
         // How the stream ends after both close frames is no news: many peers simply drop it.
-        if self.failure == nil, !self.link.closing.isClean, self.heldClose == nil, !self.link.endsAnyhow {
+        if self.failure == nil, !self.link.closing.isClean, self.socket.heldClose == nil,
+            !self.link.mayPeerDropStream
+        {
             self.failure = self.placed(error)
         }
-        self.isInputClosed = true
-        self.isTransportGone = true
-        if self.phase != .open { self.streamEnded(now: now) }
+        self.stream = .gone
+        if !self.stage.isOpen { self.streamEnded(now: now) }
     }
 
     /// The transport is gone.
-    package mutating func transportEnded(now: NIODeadline) {
-        self.isInputClosed = true
-        self.isTransportGone = true
-    }
+    package mutating func transportEnded(now: NIODeadline) { self.stream = .gone }
+
+    /// True once nothing more comes from the peer.
+    var isInputClosed: Bool { if case .open = self.stream { false } else { true } }
+
+    /// True once nothing that we write can arrive.
+    var isTransportGone: Bool { if case .gone = self.stream { true } else { false } }
 
     /// The report when the transport is gone and nothing else was reported.
     package mutating func abandoned(now: NIODeadline) -> CloseInfo {
-        self.phase = .ended
+        self.stage = .ended
         self.forgetReceived()
         return self.closeInfo(clean: false)
     }
@@ -192,17 +181,17 @@ package struct Connection {
     /// - Parameter isPaused: whether the application takes no messages now; everything else goes on.
     package mutating func next(now: NIODeadline, isPaused: Bool = false) -> ConnectionAction? {
         // The path of every message comes first; the rest is kept out of its way.
-        if self.phase == .open, self.actions.isEmpty {
+        if self.stage.isOpen, self.actions.isEmpty {
             if isPaused, self.link.closing.canSend {
                 if !self.isInputClosed { return nil }
             } else if self.inbound.readableBytes > 0 {
                 if let action = self.nextWhileOpen(now: now) { return action }
-            } else if !self.isInputClosed, self.extensions == nil {
+            } else if !self.isInputClosed, self.socket.extensions == nil {
                 self.releaseInbound()
                 return nil
             }
         }
-        return self.nextAnyhow(now: now, isPaused: isPaused)
+        return self.nextOfAnyStage(now: now, isPaused: isPaused)
     }
 
     /// Lets go of memory whose bytes have been taken: an idle connection keeps none, and the channel reads into it
@@ -213,47 +202,109 @@ package struct Connection {
     }
 
     @inline(never)
-    private mutating func nextAnyhow(now: NIODeadline, isPaused: Bool) -> ConnectionAction? {
+    private mutating func nextOfAnyStage(now: NIODeadline, isPaused: Bool) -> ConnectionAction? {
         while true {
             if let action = self.actions.popFirst() { return action }
-            if isPaused, self.phase == .open, self.link.closing.canSend {
+            if isPaused, self.stage.isOpen, self.link.closing.canSend {
                 if self.isInputClosed { self.streamEndedUnread(now: now) }
                 if self.actions.isEmpty { return nil }
                 continue
             }
             self.releaseInbound()
             let before = self.inbound.readableBytes
-            let phase = self.phase
-            switch phase {
+            let hasMoved: Bool
+            switch self.stage {
+            case .handshake(let handshake):
+                hasMoved = self.advance(handshake, now: now)
             case .open:
                 if let action = self.nextWhileOpen(now: now) { return action }
-            case .opening:
-                if self.role == .client {
-                    self.advanceClientOpening(now: now)
-                } else {
-                    self.advanceServerOpening(now: now)
-                }
-            case .extended:
-                self.advanceExtended(now: now)
-            case .deciding:
-                self.boundEarlyData(now: now)
-            case .awaitingKey:
-                self.advanceAwaitingKey(now: now)
+                hasMoved = !self.stage.isOpen
             case .leaving:
                 self.advanceLeaving(now: now)
-            case .idle, .ended:
-                self.inbound.moveReaderIndex(to: self.inbound.writerIndex)
+                hasMoved = !self.stage.isLeaving
+            case .ended:
+                self.dropInbound()
+                hasMoved = false
             case .unread:
                 return nil
             }
-            // Progress is bytes consumed, a phase left or an action made; without any of them there is no more to do.
-            if self.phase == phase && self.actions.isEmpty && self.inbound.readableBytes == before {
-                guard self.isInputClosed, self.phase != .ended, self.phase != .deciding else { return nil }
-                if self.heldClose != nil, !self.isTransportGone { return nil }
+            // Progress is bytes consumed, a state left or an action made; without any of them there is no more to do.
+            if !hasMoved, self.actions.isEmpty, self.inbound.readableBytes == before {
+                guard self.isInputClosed, !self.waitsWithoutInput else { return nil }
+                if self.socket.heldClose != nil, !self.isTransportGone { return nil }
                 self.streamEnded(now: now)
                 if self.actions.isEmpty { return nil }
             }
         }
+    }
+
+    /// True where the end of the peer's stream changes nothing: the shell decides, or all is told.
+    private var waitsWithoutInput: Bool {
+        switch self.stage {
+        case .handshake(.server(let server)): server.isDeciding
+        case .ended: true
+        case .handshake(.client), .open, .leaving, .unread: false
+        }
+    }
+
+    /// - Returns: `true` when the handshake has come to another state, or to its end.
+    private mutating func advance(_ handshake: Handshake, now: NIODeadline) -> Bool {
+        let before = handshake.transitions
+        switch handshake {
+        case .client(let client): self.advance(client, now: now)
+        case .server(let server): self.advance(server, now: now)
+        }
+        guard case .handshake = self.stage else { return true }
+        return handshake.transitions != before
+    }
+
+    private mutating func advance(_ client: ClientHandshake, now: NIODeadline) {
+        switch client.state {
+        case .connecting:
+            assert(self.inbound.readableBytes == 0, "bytes came before the transport was ready")
+            self.dropInbound()
+        case .opening(let opening): self.advance(opening, of: client, now: now)
+        case .challenged(let challenged):
+            // Nothing was asked: what comes now belongs to nothing that will be.
+            if self.inbound.readableBytes > 0 { challenged.hasUnexpectedBytes = true }
+            self.dropInbound()
+        case .extended: self.advanceExtended(now: now)
+        }
+    }
+
+    private mutating func advance(_ server: ServerHandshake, now: NIODeadline) {
+        switch server.state {
+        case .connecting:
+            assert(self.inbound.readableBytes == 0, "bytes came before the transport was ready")
+            self.dropInbound()
+        case .reading(let reading): self.advance(reading, of: server, now: now)
+        case .deciding: self.boundEarlyData(now: now)
+        case .awaitingKey(let awaited): self.advance(awaited, of: server, now: now)
+        case .extended: self.advanceExtended(now: now)
+        }
+    }
+
+    private mutating func dropInbound() { self.inbound.moveReaderIndex(to: self.inbound.writerIndex) }
+
+    // MARK: Stages
+
+    /// Both handshakes are complete, and their state goes.
+    mutating func becomeOpen() { self.stage = .open }
+
+    /// Nothing opens any more.
+    mutating func becomeLeaving() { self.stage = .leaving }
+
+    /// The end is told. Where messages are left that nobody has taken, these can still be taken.
+    private mutating func becomeOver() {
+        let isUnread = self.stage.isOpen && self.socket.ahead != nil && !self.link.codec.isFinished
+        self.stage = isUnread ? .unread : .ended
+        if !isUnread { self.forgetReceived() }
+    }
+
+    /// All that was left has been taken, or will not be.
+    mutating func becomeEnded() {
+        self.stage = .ended
+        self.forgetReceived()
     }
 
     // MARK: Leaving
@@ -261,18 +312,18 @@ package struct Connection {
     /// Fails the connection for something that went wrong before it was open: tells at once, then closes.
     mutating func fail(_ error: WebSocketError, close code: WebSocketCloseCode?, reason: String = "", now: NIODeadline)
     {
-        guard !self.phase.isOver else { return }
+        guard !self.stage.isOver else { return }
         let error = self.located(error)
         if self.failure == nil { self.failure = error }
-        let wasLeaving = self.phase == .leaving
-        self.phase = .leaving
+        let wasLeaving = self.stage.isLeaving
+        self.becomeLeaving()
         if !wasLeaving { self.actions.append(.failed(error)) }
         self.leave(code, reason: reason, now: now)
     }
 
     /// Begins the closing handshake where frames are spoken; ends the stream where they are not.
     mutating func leave(_ code: WebSocketCloseCode?, reason: String = "", now: NIODeadline) {
-        self.phase = .leaving
+        self.becomeLeaving()
         if let code, self.link.isUp, !self.isInputClosed {
             self.perform(self.link.closing.close(ClosePayload(code: code, reason: reason), now: now), now: now)
         } else {
@@ -282,21 +333,12 @@ package struct Connection {
     }
 
     mutating func timedOut(_ message: String, now: NIODeadline) {
-        let phase: WebSocketError.Phase =
-            switch self.phase {
-            case .idle: .tls
-            case .extended: .extended
-            default: .opening
-            }
-        self.fail(WebSocketError(.timeout, message, phase: phase), close: .policyViolation, now: now)
+        self.fail(WebSocketError(.timeout, message, phase: self.errorPhase), close: .policyViolation, now: now)
     }
 
     /// After a failure only the closing handshake counts; everything else is drained.
     mutating func advanceLeaving(now: NIODeadline) {
-        guard self.link.isUp, !self.link.codec.isFinished else {
-            self.inbound.moveReaderIndex(to: self.inbound.writerIndex)
-            return
-        }
+        guard self.link.isUp, !self.link.codec.isFinished else { return self.dropInbound() }
         do throws(FrameViolation) {
             while let event = try self.link.codec.next(&self.inbound) {
                 if case .close(let code, let reason) = event {
@@ -308,28 +350,26 @@ package struct Connection {
         }
     }
 
-    /// The peer's close frame, in any phase.
+    /// The peer's close frame, in any stage.
     mutating func peerClosed(_ code: WebSocketCloseCode?, _ reason: String, now: NIODeadline) {
         if self.isObserved { self.observeClose(code, reason) }
         self.perform(self.link.closing.received(ClosePayload(code: code, reason: reason), now: now), now: now)
     }
 
-    private var maySimplyEnd: Bool {
-        let isInside = self.ahead?.endsInside ?? (self.link.codec.unfinishedMessage != nil)
-        return self.link.maySimplyEnd(insideMessage: isInside)
+    private var mayEndWithoutClose: Bool {
+        let isInside = self.socket.ahead?.endsInside ?? (self.link.codec.unfinishedMessage != nil)
+        return self.link.mayEndWithoutClose(insideMessage: isInside)
     }
 
     /// The end of the peer's stream, once everything before it has been taken.
     mutating func streamEnded(now: NIODeadline) {
-        switch self.phase {
-        case .opening where self.role == .client:
-            self.clientOpeningStreamEnded(now: now)
-        case .extended:
-            self.extendedStreamEnded(now: now)
+        switch self.stage {
+        case .handshake(let handshake):
+            self.streamEnded(in: handshake, now: now)
         case .open:
             self.answerHeldClose(now: now)
-            if self.phase.isOver { return }
-            if self.failure == nil, !self.link.closing.isClean, !self.maySimplyEnd {
+            if self.stage.isOver { return }
+            if self.failure == nil, !self.link.closing.isClean, !self.mayEndWithoutClose {
                 self.failure = WebSocketError(
                     .closed,
                     "The peer ended the connection without a closing handshake.",
@@ -342,11 +382,26 @@ package struct Connection {
         case .leaving:
             self.perform(self.link.closing.inputClosed(), now: now)
             self.end(clean: self.link.closing.isClean)
-        case .idle, .opening, .deciding, .awaitingKey:
-            if self.role == .client, let failure { self.actions.append(.failed(failure)) }
-            self.end(clean: false)
         case .unread, .ended:
             break
+        }
+    }
+
+    private mutating func streamEnded(in handshake: Handshake, now: NIODeadline) {
+        switch handshake {
+        case .client(let client):
+            switch client.state {
+            case .connecting:
+                if let failure { self.actions.append(.failed(failure)) }
+                self.end(clean: false)
+            case .challenged:
+                self.end(clean: false)
+            case .opening(let opening): self.streamEnded(in: opening, of: client, now: now)
+            case .extended(let extended): self.streamEnded(in: extended, now: now)
+            }
+        case .server(let server):
+            if case .extended = server.state { self.perform(self.link.closing.inputClosed(), now: now) }
+            self.end(clean: false)
         }
     }
 
@@ -355,7 +410,7 @@ package struct Connection {
         case .none:
             break
         case .send(let payload):
-            self.idleSince = nil
+            self.socket.stopIdleTime()
             guard case .none(let isClean) = self.writeClose(payload, isLast: false) else { return }
             // H69-8: the peer's last bytes must not destroy ours.
             if self.link.codec.abilities.contains(.nothingElseEnds) { self.shouldLinger = true }
@@ -369,21 +424,16 @@ package struct Connection {
     }
 
     mutating func end(clean: Bool) {
-        guard !self.phase.isOver else { return }
-        self.phase = self.phase == .open && self.ahead != nil && !self.link.codec.isFinished ? .unread : .ended
-        self.openingDeadline = nil
-        self.totalDeadline = nil
-        self.keepAlive = nil
-        self.client = nil
-        self.server = nil
-        if self.phase == .ended { self.forgetReceived() }
+        guard !self.stage.isOver else { return }
+        self.becomeOver()
+        self.socket.keepAlive = nil
         let info = self.closeInfo(clean: clean)
-        if self.isObserved, self.wasOpen { self.actions.append(.event(.closed(info))) }
+        if self.isObserved, self.socket.hasOpened { self.actions.append(.event(.closed(info))) }
         self.actions.append(.closed(info))
     }
 
     func closeInfo(clean: Bool) -> CloseInfo {
-        self.link.closeInfo(clean: clean, failure: self.failure, wasOpen: self.wasOpen)
+        self.link.closeInfo(clean: clean, failure: self.failure, wasOpen: self.socket.hasOpened)
     }
 
     // MARK: Writing frames

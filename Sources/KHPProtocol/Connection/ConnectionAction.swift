@@ -13,27 +13,39 @@ package enum ConnectionAction {
     case peerClosing
     /// A pong answered our ping of this number, and all before it.
     indirect case pong(number: UInt64, payload: ByteBuffer, roundTrip: TimeAmount)
-    /// Server: a valid opening request arrived; call `answerOpening`.
-    indirect case decideOpening(OpeningRequest)
-    /// Server: a valid extended request arrived; call `answerExtended`.
-    indirect case decideExtended(ExtendedRequest)
-    /// Server: the request is no WebSocket request; an ordinary HTTP handler may answer it through `answerPlain`.
-    indirect case plainRequest(CheckedRequest)
+    /// A question of the client's handshakes.
+    indirect case client(ClientStep)
+    /// A question of the server's handshakes.
+    indirect case server(ServerStep)
     /// The handshake has failed; the connection closes behind this.
     indirect case failed(WebSocketError)
-    /// Client: the opening handshake is complete and the extended one begins: no longer CONNECTING (R-C1).
-    indirect case established(ResponseHead)
-    /// Client: a 401 wants credentials, and the connection waits for them. In the extended handshake call
-    /// `answerChallenge`, in the opening one `replayOpening`.
-    indirect case challenge(HandshakeResponse, HandshakeLayer)
     /// The socket is open.
     indirect case opened(HandshakeSummary)
-    /// Client: the handshake ended without an open socket, in a way that a fresh connection may mend.
-    indirect case hopEnded(HopOutcome)
     /// The last action. The shell writes the remaining bytes and ends the transport.
     indirect case closed(CloseInfo)
     /// For the observer; only when the connection was told to tell.
     indirect case event(ConnectionEvent)
+}
+
+/// A step of a client's handshakes that its shell takes part in.
+package enum ClientStep: Sendable {
+    /// The opening handshake is complete and the extended one begins: no longer CONNECTING (R-C1).
+    case established(ResponseHead)
+    /// A 401 wants credentials, and the connection waits for them. In the extended handshake call `answerChallenge`, in
+    /// the opening one `replayOpening`.
+    case challenge(HandshakeResponse, HandshakeLayer)
+    /// The handshake ended without an open socket, in a way that a fresh connection may mend.
+    case hopEnded(HopOutcome)
+}
+
+/// A step of a server's handshakes that its shell takes part in.
+package enum ServerStep: Sendable {
+    /// A valid opening request arrived; call `acceptOpening`, `balanceOpening` or `refuseOpening`.
+    case decideOpening(OpeningRequest)
+    /// A valid extended request arrived; call `answerExtended`.
+    case decideExtended(ExtendedRequest)
+    /// The request is no WebSocket request; an ordinary HTTP handler may answer it through `refuseOpening`.
+    case plainRequest(CheckedRequest)
 }
 
 /// How a client's connection ended when it did not open a socket and the cause is an HTTP response.

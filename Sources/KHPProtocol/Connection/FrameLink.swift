@@ -67,11 +67,11 @@ package struct FrameLink {
     mutating func admitsControlFrame(_ now: NIODeadline) -> Bool { self.controlRate.admit(now) }
 
     /// True where it makes no difference how the stream ends: we are closing, and the peer may just drop it.
-    var endsAnyhow: Bool { self.codec.abilities.contains(.plainEnds) && !self.closing.canSend }
+    var mayPeerDropStream: Bool { self.codec.abilities.contains(.plainEnds) && !self.closing.canSend }
 
     /// True where an end of the stream without closing frames is no failure: it is how hixie-75 closes (H69-8), and how
     /// many peers of hixie-76 do. Not in the middle of a message.
-    func maySimplyEnd(insideMessage isInside: Bool) -> Bool {
+    func mayEndWithoutClose(insideMessage isInside: Bool) -> Bool {
         self.codec.abilities.contains(.plainEnds) && (!isInside || !self.closing.canSend)
     }
 

@@ -13,15 +13,12 @@ package struct KeepAlive: Sendable {
         case sendPing(ByteBuffer)
         /// Nothing came for too long: the peer is gone.
         case timedOut
-        /// Nothing came for `idleTimeout`: the connection is no longer wanted.
-        case idle
         /// One message has been unfinished for `messageTimeout`: close with 1008 (threat B8).
         case messageTooSlow
     }
 
     private let pingInterval: TimeAmount?
     private let pongTimeout: TimeAmount
-    private let idleTimeout: TimeAmount?
     private let messageTimeout: TimeAmount?
 
     /// When something last came from the peer, or would have been read if anybody read.
@@ -40,13 +37,11 @@ package struct KeepAlive: Sendable {
     package init(
         pingInterval: TimeAmount?,
         pongTimeout: TimeAmount,
-        idleTimeout: TimeAmount? = nil,
         messageTimeout: TimeAmount? = nil,
         now: NIODeadline
     ) {
         self.pingInterval = pingInterval
         self.pongTimeout = pongTimeout
-        self.idleTimeout = idleTimeout
         self.messageTimeout = messageTimeout
         self.lastReceived = now
         self.quietSince = now
@@ -55,22 +50,13 @@ package struct KeepAlive: Sendable {
     /// When to call `expired`; `nil`: never. It moves later while bytes arrive, so a timer set for an earlier value may
     /// simply fire and be set again; `ping` and an unfinished message can move it earlier, so look again after those.
     package var deadline: NIODeadline? {
-        var earliest = self.pingDeadline
-        // No list of them: this is asked after every read.
-        func consider(_ candidate: NIODeadline?) {
-            guard let candidate else { return }
-            earliest = earliest.map { min($0, candidate) } ?? candidate
-        }
-        consider(self.idleDeadline)
-        consider(self.messageDeadline)
-        return earliest
+        guard let pingDeadline, let messageDeadline else { return self.pingDeadline ?? self.messageDeadline }
+        return min(pingDeadline, messageDeadline)
     }
 
     private var pingDeadline: NIODeadline? {
         self.silentSince.map { $0 + self.pongTimeout } ?? self.pingInterval.map { self.quietSince + $0 }
     }
-
-    private var idleDeadline: NIODeadline? { self.idleTimeout.map { self.lastReceived + $0 } }
 
     private var messageDeadline: NIODeadline? {
         guard let messageTimeout, let unfinished else { return nil }
@@ -106,7 +92,6 @@ package struct KeepAlive: Sendable {
     /// The action due at `now`, or `nil` when the deadline has moved.
     package mutating func expired(_ now: NIODeadline) -> Event? {
         defer { self.isReadingPaused = false }
-        if let idleDeadline, now >= idleDeadline { return .idle }
         if let messageDeadline, now >= messageDeadline { return .messageTooSlow }
         guard let pingDeadline, now >= pingDeadline else { return nil }
         return self.silentSince == nil ? .sendPing(self.ping(now)) : .timedOut

@@ -141,8 +141,8 @@ struct ClientRun {
         while closed == nil, let action = connection.next(now: now) {
             switch action {
             case .failed(let error): failure = failure ?? error
-            case .hopEnded(let outcome): hop = outcome
-            case .challenge(let response, let layer): challenge = (response, layer)
+            case .client(.hopEnded(let outcome)): hop = outcome
+            case .client(.challenge(let response, let layer)): challenge = (response, layer)
             case .opened(let negotiation): opened = negotiation
             case .closed(let info): closed = info
             default: break

@@ -84,10 +84,10 @@ struct DeadlineTests {
             open.connection.setCongested(true, now: open.now)
             open.receive(open.frame(0x88, [3, 232]))
         case .held, .heldStalled, .heldAfterEnd:
-            open.connection.holdsClose = true
+            open.connection.socket.holdsClose = true
             if state == .heldStalled { open.connection.setCongested(true, now: open.now) }
             open.receive(open.frame(0x88, [3, 232]))
-            #expect(open.connection.heldClose != nil)
+            #expect(open.connection.socket.heldClose != nil)
             if state == .heldAfterEnd { open.endInput() }
         case .stalled:
             open.connection.setCongested(true, now: open.now)

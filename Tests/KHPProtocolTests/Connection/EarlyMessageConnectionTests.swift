@@ -82,12 +82,12 @@ struct EarlyMessageConnectionTests {
         func drive() {
             while let action = connection.next(now: now) {
                 switch action {
-                case .decideOpening(let request):
+                case .server(.decideOpening(let request)):
                     var plan = EndpointPlan()
                     plan.dialects = [row.dialect]
                     plan.extended = true
                     connection.acceptOpening(request, plan, now: now)
-                case .decideExtended:
+                case .server(.decideExtended):
                     connection.answerExtended(answer, principal: nil, now: now)
                 case .opened:
                     isOpen = true

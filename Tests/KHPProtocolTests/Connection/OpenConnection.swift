@@ -57,7 +57,7 @@ struct OpenConnection {
             self.connection.receive(ByteBuffer(string: request), now: Self.start)
             var asked: OpeningRequest?
             while let action = self.connection.next(now: Self.start) {
-                if case .decideOpening(let request) = action { asked = request }
+                if case .server(.decideOpening(let request)) = action { asked = request }
             }
             let opening = try #require(asked)
             var plan = EndpointPlan()

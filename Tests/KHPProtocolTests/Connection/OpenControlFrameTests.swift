@@ -137,7 +137,7 @@ struct OpenControlFrameTests {
     @Test("the answer to the peer's close is held back for the time that was set", arguments: [Role.client, .server])
     func held(_ role: Role) throws {
         var open = try OpenConnection(role) { $0.timeouts.closeHold = .seconds(3) }
-        open.connection.holdsClose = true
+        open.connection.socket.holdsClose = true
         open.receive(open.frame(0x88, [3, 232]))
         open.advance(by: .milliseconds(2999))
         #expect(open.written().isEmpty)

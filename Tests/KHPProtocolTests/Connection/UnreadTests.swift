@@ -26,7 +26,7 @@ struct UnreadTests {
         _ bytes: (OpenConnection) -> [UInt8]
     ) throws -> OpenConnection {
         var open = try OpenConnection(role, dialect: dialect)
-        open.connection.holdsClose = holdsClose
+        open.connection.socket.holdsClose = holdsClose
         open.isPaused = true
         open.receive(bytes(open))
         #expect(open.messages.isEmpty && open.closed == nil)

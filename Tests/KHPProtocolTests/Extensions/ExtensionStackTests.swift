@@ -323,8 +323,8 @@ struct ExtensionStackTests {
         writer.write(.binary, payload: head, mask: 0x1234_5678, into: &request)
         while let action = connection.next(now: now) {
             switch action {
-            case .decideOpening(let request): connection.acceptOpening(request, plan, now: now)
-            case .decideExtended:
+            case .server(.decideOpening(let request)): connection.acceptOpening(request, plan, now: now)
+            case .server(.decideExtended):
                 connection.answerExtended(HandshakeResponse(status: 101), principal: nil, now: now)
             default: break
             }
@@ -332,7 +332,7 @@ struct ExtensionStackTests {
         _ = connection.output.next()
         connection.receive(request, now: now)
         while let action = connection.next(now: now) {
-            if case .decideExtended = action {
+            if case .server(.decideExtended) = action {
                 connection.answerExtended(HandshakeResponse(status: 101), principal: nil, now: now)
             }
         }

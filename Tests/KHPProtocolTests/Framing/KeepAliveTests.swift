@@ -10,8 +10,8 @@ struct KeepAliveTests {
         self.start + .seconds(seconds) + .milliseconds(milliseconds)
     }
 
-    private func keepAlive(idle: TimeAmount? = nil) -> KeepAlive {
-        KeepAlive(pingInterval: .seconds(20), pongTimeout: .seconds(20), idleTimeout: idle, now: self.start)
+    private func keepAlive() -> KeepAlive {
+        KeepAlive(pingInterval: .seconds(20), pongTimeout: .seconds(20), now: self.start)
     }
 
     @Test func pingsAfterSilenceAndGivesUpAfterMore() {
@@ -93,14 +93,6 @@ struct KeepAliveTests {
         #expect(answered(ByteBuffer()) == [])
         #expect(answered(same) == [5, 6])
         #expect(answered(same) == [])
-    }
-
-    @Test func idleTimeout() {
-        var machine = self.keepAlive(idle: .seconds(15))
-        #expect(machine.deadline == self.at(15))
-        machine.bytesReceived(self.at(10))
-        #expect(machine.expired(self.at(24, 999)) == nil)
-        #expect(machine.expired(self.at(25)) == .idle)
     }
 
     /// Threat B8: a message that trickles in is given up, however alive the connection is; others start the time anew.

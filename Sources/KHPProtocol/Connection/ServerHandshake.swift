@@ -1,0 +1,148 @@
+// A server's two handshakes, from the first byte to the open socket. A class, since an open connection has no use for so
+// much: it is freed when the socket opens, or when the request is answered otherwise.
+//
+//   connecting ── transport and TLS are up ──▶ reading ── whole request ──▶ deciding ── accepted ──▶ the socket opens
+//                                                                          │  ▲  │ └─ with x-kaazing-handshake
+//                             hixie-76, the text of 2010: eight bytes more ▼  │  └───────────▶ extended ──▶ it opens
+//                                                                    awaitingKey
+//
+// States × events, beside the failure and the end of the stream, which end each of them:
+//                bytes                             the shell's answer             the deadline
+//   connecting   none can come                     our own bug                    the end
+//   reading      the request, piece by piece       our own bug                    408; the end where nothing was said
+//   deciding     kept, up to 16 KiB                101, or a response and the end  503
+//   awaitingKey  the eight bytes: 101              too late, left alone           408; the end where the head is out
+//   extended     messages of ``ExtendedServer``    to ``ExtendedServer``          as its own table has it
+
+import NIOCore
+
+final class ServerHandshake {
+    enum State {
+        /// The transport, or TLS over it, is not up yet.
+        case connecting
+        case reading(Reading)
+        /// The shell looks for the answer to this request; `nil` for one of ordinary HTTP.
+        case deciding(OpeningRequest?)
+        /// The opening is accepted, and the eight bytes behind the request are awaited (W10-7).
+        case awaitingKey(AwaitedKey)
+        /// Frames are spoken, and the extended handshake in them.
+        case extended(Extended)
+    }
+
+    final class Reading {
+        var machine: OpeningServer
+
+        init(_ machine: OpeningServer) { self.machine = machine }
+    }
+
+    final class Extended {
+        var machine: ExtendedServer
+        let opening: OpeningRequest
+        let plan: EndpointPlan
+        /// The extensions that the opening negotiated beside x-kaazing-handshake.
+        let openingExtensions: [NegotiatedExtension]
+        /// The name of the client, where it has proved that.
+        var principal: String?
+        /// The extended request that waits for its answer.
+        var request: ExtendedRequest?
+        var lastStatus = 0
+        var challenges = 0
+
+        init(
+            _ machine: ExtendedServer,
+            opening: OpeningRequest,
+            plan: EndpointPlan,
+            openingExtensions: [NegotiatedExtension]
+        ) {
+            self.machine = machine
+            self.opening = opening
+            self.plan = plan
+            self.openingExtensions = openingExtensions
+            self.principal = plan.principal
+        }
+    }
+
+    let isSecure: Bool
+    private(set) var state = State.connecting { didSet { self.transitions &+= 1 } }
+    /// Counts the changes of ``state``.
+    private(set) var transitions = 0
+    /// The end of the opening handshake.
+    private var openingDeadline: NIODeadline?
+
+    init(isSecure: Bool) { self.isSecure = isSecure }
+
+    private init(copying other: ServerHandshake) {
+        self.isSecure = other.isSecure
+        self.openingDeadline = other.openingDeadline
+        self.state =
+            switch other.state {
+            case .reading(let reading): .reading(Reading(reading.machine))
+            case .extended(let extended): .extended(extended.copy())
+            case .connecting, .deciding, .awaitingKey: other.state
+            }
+    }
+
+    /// Goes on from the same place, for ``Connection/copy()``.
+    func copy() -> ServerHandshake { ServerHandshake(copying: self) }
+
+    // MARK: States
+
+    /// True while the shell may answer the opening request, or has to refuse one that it cannot read.
+    var takesResponse: Bool {
+        switch self.state {
+        case .reading, .deciding: true
+        case .connecting, .awaitingKey, .extended: false
+        }
+    }
+
+    /// The opening request that waits for its answer.
+    var openingRequest: OpeningRequest? { if case .deciding(let request) = self.state { request } else { nil } }
+
+    var isDeciding: Bool { if case .deciding = self.state { true } else { false } }
+
+    /// When something has to have happened.
+    var deadline: NIODeadline? {
+        if case .extended(let extended) = self.state { extended.machine.deadline } else { self.openingDeadline }
+    }
+
+    // MARK: Transitions
+
+    /// TCP is up: the bound on the opening handshake, TLS included, begins.
+    func transportUp(until deadline: NIODeadline) {
+        guard case .connecting = self.state, self.openingDeadline == nil else { return }
+        self.openingDeadline = deadline
+    }
+
+    func start(limits: Limits) {
+        guard case .connecting = self.state else { return }
+        self.state = .reading(Reading(OpeningServer(limits: limits)))
+    }
+
+    /// The shell decides.
+    /// - Parameter request: `nil` for one of ordinary HTTP.
+    func decide(_ request: OpeningRequest?) { self.state = .deciding(request) }
+
+    func awaitKey(_ awaited: AwaitedKey) { self.state = .awaitingKey(awaited) }
+
+    /// x-kaazing-handshake is chosen.
+    func extend(_ extended: Extended) {
+        self.openingDeadline = nil
+        self.state = .extended(extended)
+    }
+}
+
+extension ServerHandshake.Extended {
+    fileprivate func copy() -> ServerHandshake.Extended {
+        let copy = ServerHandshake.Extended(
+            self.machine,
+            opening: self.opening,
+            plan: self.plan,
+            openingExtensions: self.openingExtensions
+        )
+        copy.principal = self.principal
+        copy.request = self.request
+        copy.lastStatus = self.lastStatus
+        copy.challenges = self.challenges
+        return copy
+    }
+}
