@@ -60,8 +60,8 @@ private final class Accepting: ConnectionDelegate {
 
     func perform(_ action: ConnectionAction, on handler: ConnectionHandler) {
         switch action {
-        case .server(.decideOpening(let request)):
-            handler.connection.acceptOpening(request, self.plan, now: .now())
+        case .server(.decideOpening):
+            handler.connection.acceptOpening(self.plan, now: .now())
             handler.proceed()
         case .opened(let negotiation):
             let inbox = Inbox(limits: handler.connection.configuration.limits)

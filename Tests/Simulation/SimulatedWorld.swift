@@ -257,7 +257,7 @@ struct SimulatedWorld {
         self.openingAnswers += 1
         self.note("server answers \(status)")
         if status == 101 {
-            self.server.connection.acceptOpening(request, self.scenario.endpoint(for: request), now: self.now)
+            self.server.connection.acceptOpening(self.scenario.endpoint(for: request), now: self.now)
         } else {
             self.server.connection.refuseOpening(Self.answer(status), now: self.now)
         }

@@ -58,7 +58,7 @@ enum Handshakes {
                     var plan = EndpointPlan()
                     plan.extended = request.offersExtendedHandshake
                     plan.subprotocols = ["amqp"]
-                    server.acceptOpening(request, plan, now: now)
+                    server.acceptOpening(plan, now: now)
                 case .server(.decideExtended):
                     server.answerExtended(HandshakeResponse(status: 101), principal: nil, now: now)
                 case .opened: opened += 1

@@ -107,7 +107,9 @@ extension Connection {
             }
             switch event {
             case .message(let kind, let payload, _):
-                if let action = self.delivered(kind, payload, self.socket.extensions?.wireBytes, now: now) { return action }
+                if let action = self.delivered(kind, payload, self.socket.extensions?.wireBytes, now: now) {
+                    return action
+                }
             case .chunk(let kind, let payload, let isFirst, let isLast, _):
                 let chunk = MessageChunk(kind: kind, bytes: payload, isFirst: isFirst, isLast: isLast)
                 guard self.isObserved else { return .chunk(chunk) }

@@ -61,7 +61,9 @@ extension Connection {
                         if !self.stage.takesMessages { return nil }
                         continue
                     }
-                    if self.socket.extensions == nil && !self.isObserved { return .message(kind: kind, payload: payload) }
+                    if self.socket.extensions == nil && !self.isObserved {
+                        return .message(kind: kind, payload: payload)
+                    }
                     if let action = self.delivered(kind, payload, now: now) { return action }
                     if !self.stage.takesMessages { return nil }
                 case .chunk(let kind, let payload, let isFirst, let isLast, let reserved):

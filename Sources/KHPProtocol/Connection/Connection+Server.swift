@@ -45,12 +45,11 @@ extension Connection {
     ///
     /// - Parameter response: the application's, where it has been asked.
     package mutating func acceptOpening(
-        _ request: OpeningRequest,
         _ plan: EndpointPlan,
         response: HandshakeResponse? = nil,
         now: NIODeadline
     ) {
-        guard let server = self.stage.server, server.isDeciding else { return }
+        guard let server = self.stage.server, let request = server.openingRequest else { return }
         let plan = plan.forConnection()
         guard let dialect = request.dialect(among: plan.dialects) else {
             return self.refuseOpening(.dialectNotServed(plan.dialects), now: now)
@@ -132,12 +131,9 @@ extension Connection {
     /// A redirect for a client that asks for the Kaazing legacy exchange and offers no subprotocol: 101, then the
     /// balancer message, then 1000 (D7).
     /// - Returns: `false` where this is none, with nothing done.
-    package mutating func balanceOpening(
-        _ request: OpeningRequest,
-        _ response: HandshakeResponse,
-        now: NIODeadline
-    ) -> Bool {
-        guard let server = self.stage.server, server.isDeciding, StatusAction.namesAnotherPlace(response.status),
+    package mutating func balanceOpening(_ response: HandshakeResponse, now: NIODeadline) -> Bool {
+        guard let server = self.stage.server, let request = server.openingRequest,
+            StatusAction.namesAnotherPlace(response.status),
             KaazingLegacy(query: request.query).hasBalancer, request.subprotocols.isEmpty,
             !request.offersExtendedHandshake,
             let message = KaazingLegacyMessage.balancing(

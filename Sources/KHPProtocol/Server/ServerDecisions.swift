@@ -151,7 +151,7 @@ package struct ServerDecisions {
         }
         self.state = .accepted(Accepted(match: match, opening: request))
         let plan = match.endpoint.plan(extended: extended, principal: self.principal?.name)
-        connection.acceptOpening(request, plan, response: response, now: now)
+        connection.acceptOpening(plan, response: response, now: now)
         return .nothing
     }
 
@@ -302,7 +302,7 @@ package struct ServerDecisions {
             // A 202 makes sense inside a connection only; it is not sent, and what follows it is the answer.
             if let next = response.next { return .wait(next) }
             self.state = .over
-            if question.endpoint.values.kaazingLegacy, connection.balanceOpening(request, response, now: now) {
+            if question.endpoint.values.kaazingLegacy, connection.balanceOpening(response, now: now) {
                 return .nothing
             }
             connection.refuseOpening(response, now: now)

@@ -82,11 +82,11 @@ struct EarlyMessageConnectionTests {
         func drive() {
             while let action = connection.next(now: now) {
                 switch action {
-                case .server(.decideOpening(let request)):
+                case .server(.decideOpening):
                     var plan = EndpointPlan()
                     plan.dialects = [row.dialect]
                     plan.extended = true
-                    connection.acceptOpening(request, plan, now: now)
+                    connection.acceptOpening(plan, now: now)
                 case .server(.decideExtended):
                     connection.answerExtended(answer, principal: nil, now: now)
                 case .opened:

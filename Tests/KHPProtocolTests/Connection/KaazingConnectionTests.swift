@@ -16,13 +16,13 @@ struct KaazingConnectionTests {
         connection.transportUp(now: Self.now)
         connection.start(now: Self.now)
         connection.receive(ByteBuffer(string: Sample.openingLines(target)), now: Self.now)
-        guard case .server(.decideOpening(let opening))? = connection.next(now: Self.now) else {
+        guard case .server(.decideOpening)? = connection.next(now: Self.now) else {
             throw WebSocketError(.invalidArgument, "no opening request")
         }
         var plan = EndpointPlan()
         plan.extended = true
         plan.kaazingLegacy = legacy
-        connection.acceptOpening(opening, plan, now: Self.now)
+        connection.acceptOpening(plan, now: Self.now)
         connection.receive(Self.frame(0x82, ByteBuffer(string: "GET /trades HTTP/1.1\r\n\r\n")), now: Self.now)
         guard case .server(.decideExtended)? = connection.next(now: Self.now) else {
             throw WebSocketError(.invalidArgument, "no extended request")

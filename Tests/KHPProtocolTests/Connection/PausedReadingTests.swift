@@ -13,10 +13,10 @@ struct PausedReadingTests {
             "GET /x HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         connection.receive(ByteBuffer(string: request), now: now)
-        guard case .server(.decideOpening(let opening))? = connection.next(now: now, isPaused: false) else {
+        guard case .server(.decideOpening)? = connection.next(now: now, isPaused: false) else {
             throw WebSocketError(.invalidArgument, "no request")
         }
-        connection.acceptOpening(opening, EndpointPlan(), now: now)
+        connection.acceptOpening(EndpointPlan(), now: now)
         while connection.next(now: now, isPaused: false) != nil {}
         while connection.output.next() != nil {}
         return connection

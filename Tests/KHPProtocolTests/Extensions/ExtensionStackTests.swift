@@ -323,7 +323,7 @@ struct ExtensionStackTests {
         writer.write(.binary, payload: head, mask: 0x1234_5678, into: &request)
         while let action = connection.next(now: now) {
             switch action {
-            case .server(.decideOpening(let request)): connection.acceptOpening(request, plan, now: now)
+            case .server(.decideOpening): connection.acceptOpening(plan, now: now)
             case .server(.decideExtended):
                 connection.answerExtended(HandshakeResponse(status: 101), principal: nil, now: now)
             default: break

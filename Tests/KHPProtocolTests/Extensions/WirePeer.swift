@@ -44,10 +44,10 @@ struct WirePeer {
                     + "Sec-WebSocket-Extensions: \(offer)\r\n\r\n"
             )
         )
-        let request = try #require(driven.openingRequest)
+        #expect(driven.openingRequest != nil)
         var plan = EndpointPlan()
         plan.extensions = extensions
-        driven.connection.acceptOpening(request, plan, now: driven.now)
+        driven.connection.acceptOpening(plan, now: driven.now)
         driven.run()
         var peer = WirePeer(driven: driven, role: .server)
         peer.readHead()
