@@ -90,6 +90,9 @@ package struct OpenSocket {
         if waits.idle != nil { self.idleSince = now }
     }
 
+    /// Ends the session then, unless its lifetime ends it earlier.
+    mutating func endSession(by deadline: NIODeadline) { self.sessionEnd = min(self.sessionEnd ?? deadline, deadline) }
+
     /// The end: lets go of what handles messages.
     mutating func forgetExtensions() {
         self.extensions?.closed()

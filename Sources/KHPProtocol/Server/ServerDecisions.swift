@@ -69,7 +69,7 @@ package struct ServerDecisions {
     package mutating func opened(on connection: inout Connection) -> Accepted? {
         guard case .accepted(let accepted) = self.state else { return nil }
         self.state = .over
-        if let sessionEnd { connection.endSession(by: sessionEnd) }
+        if let sessionEnd { connection.socket.endSession(by: sessionEnd) }
         return accepted
     }
 
@@ -329,12 +329,5 @@ package struct ServerDecisions {
     private static func bug(_ message: StaticString) -> Next {
         assertionFailure("The server's decisions were given \(message).")
         return .nothing
-    }
-}
-
-extension Connection {
-    /// Ends the open session at `deadline`, unless its lifetime ends it earlier.
-    fileprivate mutating func endSession(by deadline: NIODeadline) {
-        self.sessionEnd = min(self.sessionEnd ?? deadline, deadline)
     }
 }
