@@ -131,7 +131,7 @@ import Testing
             connection.transportUp(now: .at(0))
             connection.start(now: .at(0))
             connection.receive(ByteBuffer(string: Sample.openingLines("/trades", replacing: Self.plain)), now: .at(0))
-            guard case .decideOpening(let request)? = connection.next(now: .at(0)) else {
+            guard case .server(.decideOpening(let request))? = connection.next(now: .at(0)) else {
                 Issue.record("no opening request")
                 continue
             }
