@@ -301,7 +301,8 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
         self.readWhileClosing()
         if !self.blockedSenders.isEmpty { self.endWaitsOfSenders() }
         if self.stateWatch != nil { self.tellState() }
-        if !self.hasEnded, mustLook || self.wakesAt > now + self.busyLook || self.connection.isClosing {
+        let isClosing = self.connection.isClosing || self.connection.socket.heldClose != nil
+        if !self.hasEnded, mustLook || isClosing || self.wakesAt > now + self.busyLook {
             self.updateTimer(soon: self.busyLook > .zero ? now + self.busyLook : .distantFuture)
         }
     }
