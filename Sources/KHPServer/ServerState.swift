@@ -33,58 +33,70 @@ final class ServerState: Sendable {
     }
 
     private struct Registry: ~Copyable {
-        /// In no order: each knows its place, so that entering and leaving cost no search and no hash.
+        /// First those in a handshake, then the others; in no order otherwise. Each knows its place, so that entering,
+        /// opening and leaving cost no search and no hash.
         var entries: [Entry] = []
         var nextID: UInt64 = 0
+        /// How many are in a handshake.
         var pending = 0
-        var pendingByAddress: [AddressKey: Int] = [:]
+        var addresses: PendingAddresses
         var turnedAway = 0
         var isDraining = false
         var drained: [CheckedContinuation<Void, Never>] = []
 
-        /// Counts one more pending connection of an address, unless there are as many as may be.
-        mutating func count(pendingOf key: AddressKey, most: Int) -> Bool {
-            let count = self.pendingByAddress[key] ?? 0
-            guard count < most else { return false }
-            self.pendingByAddress.updateValue(count + 1, forKey: key)
-            return true
+        init(pendingPerAddress: Int) {
+            self.addresses = PendingAddresses(most: pendingPerAddress)
         }
 
+        /// Counts one more pending connection of an address, unless there are as many as may be.
+        mutating func admit(_ key: AddressKey) -> Bool {
+            let pending = self.entries[..<self.pending]
+            return self.addresses.admit(key, pending: self.pending) { pending.compactMap(\.address) }
+        }
+
+        /// Adds one that is in a handshake.
         mutating func add(_ entry: Entry) {
             entry.place = self.entries.count
             self.entries.append(entry)
+            self.move(entry, to: self.pending)
+            self.pending += 1
         }
 
         mutating func remove(_ entry: Entry) {
-            let place = entry.place
-            guard place >= 0 else { return }
+            guard entry.place >= 0 else { return }
+            self.move(entry, to: self.entries.count - 1)
+            self.entries.removeLast()
             entry.place = -1
-            let last = self.entries.removeLast()
-            guard last !== entry else { return }
-            last.place = place
-            self.entries[place] = last
         }
 
         mutating func leavePending(_ entry: Entry) {
             guard entry.isPending else { return }
             entry.isPending = false
             self.pending -= 1
-            guard let key = entry.address, let count = self.pendingByAddress[key] else { return }
-            if count > 1 {
-                self.pendingByAddress.updateValue(count - 1, forKey: key)
-            } else {
-                self.pendingByAddress.removeValue(forKey: key)
-            }
+            self.move(entry, to: self.pending)
+            self.addresses.leave(entry.address, pending: self.pending)
+        }
+
+        /// Changes places with the one that is there.
+        private mutating func move(_ entry: Entry, to place: Int) {
+            guard entry.place != place else { return }
+            let other = self.entries[place]
+            self.entries[place] = entry
+            self.entries[entry.place] = other
+            other.place = entry.place
+            entry.place = place
         }
     }
 
-    private let registry = Mutex(Registry())
+    private let registry: Mutex<Registry>
     private let clients: ClientAddressRule
     /// Lets so many of those who present credentials be looked at.
     let attempts: AttemptGate
 
     init(configuration: WebSocketServer.Configuration, endpoints: [Endpoint]) throws {
         self.configuration = configuration
+        let pendingPerAddress = configuration.limits.pendingHandshakesPerAddress
+        self.registry = Mutex(Registry(pendingPerAddress: pendingPerAddress))
         self.clients = try ClientAddressRule(configuration.clientAddress)
         self.attempts = AttemptGate(
             AttemptTurns(
@@ -144,15 +156,17 @@ final class ServerState: Sendable {
         return self.registry.withLock { registry in
             guard !registry.isDraining, registry.entries.count < limits.connections,
                 registry.pending < limits.pendingHandshakes,
-                key.map({ registry.count(pendingOf: $0, most: limits.pendingHandshakesPerAddress) }) ?? true
+                key.map({ registry.admit($0) }) ?? true
             else { return nil }
-            registry.pending += 1
             registry.nextID += 1
             let entry = Entry(id: registry.nextID, address: key)
             registry.add(entry)
             return entry
         }
     }
+
+    /// `true` where proxies name the addresses of their clients.
+    var isForwarding: Bool { self.clients.isForwarding }
 
     /// The address that made the request `head`: the peer's, unless that is a trusted proxy which names another one.
     func client(of head: RequestHead, peer: SocketAddress?) -> SocketAddress? {
@@ -162,12 +176,10 @@ final class ServerState: Sendable {
     /// Counts a pending connection of a proxy's for its client.
     /// - Returns: whether there are not too many of the same address already.
     func count(_ entry: Entry, for client: SocketAddress?) -> Bool {
-        guard self.clients.isForwarding else { return true }
         let key = AddressKey(client)
-        let most = self.configuration.limits.pendingHandshakesPerAddress
         return self.registry.withLock { registry in
             guard let key, entry.isPending, entry.address == nil else { return true }
-            guard registry.count(pendingOf: key, most: most) else { return false }
+            guard registry.admit(key) else { return false }
             entry.address = key
             return true
         }
