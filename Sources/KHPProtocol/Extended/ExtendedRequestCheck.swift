@@ -36,21 +36,16 @@ struct ExtendedRequestCheck {
         if isStrict, let name = Self.refusedField(in: fields) {
             throw .badRequest("The field \(name) is not allowed in an extended request.")
         }
-        var subprotocols = opening.subprotocols
-        if known.contains(.subprotocol) {
-            guard Subprotocols.parse(fields, into: &subprotocols) else {
-                throw .badRequest("Sec-WebSocket-Protocol is not a list of tokens.")
-            }
-            if subprotocols.count > opening.subprotocols.count {
-                subprotocols.removeAll { $0 == Subprotocols.extendedHandshake }
-            }
+        var offer = Subprotocols.Offer(names: opening.subprotocols)
+        guard !known.contains(.subprotocol) || offer.read(fields) else {
+            throw .badRequest("Sec-WebSocket-Protocol is not a list of tokens.")
         }
         return ExtendedRequest(
             opening: opening,
             head: head,
             path: opening.path,
             query: query,
-            subprotocols: subprotocols,
+            subprotocols: offer.names,
             extensionOffers: try extensionOffers(in: fields, known),
             body: body,
             round: round

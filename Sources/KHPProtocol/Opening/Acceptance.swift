@@ -21,7 +21,7 @@ package struct Acceptance: Sendable {
         echoesOldUpgrade: Bool = false,
         date: String,
         server: String,
-        fields: HTTPFields = [:]
+        fields: HTTPFields = HTTPFields()
     ) {
         self.acceptValue = acceptValue
         self.negotiated = negotiated
@@ -37,7 +37,7 @@ package struct Acceptance: Sendable {
             self.head.write(into: &buffer)
             return
         }
-        let extensions = self.negotiated.extensions.map(\.description)
+        let extensions = self.negotiated.extensions.isEmpty ? [] : self.negotiated.extensions.map(\.description)
         var capacity = 256 + self.date.utf8.count + self.acceptValue.utf8.count + self.server.utf8.count
         capacity += self.negotiated.subprotocol?.utf8.count ?? 0
         for item in extensions { capacity += item.utf8.count + 28 }

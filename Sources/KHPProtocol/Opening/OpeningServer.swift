@@ -83,17 +83,16 @@ package struct OpeningServer {
         guard fields.withFirst(.key, { AcceptKey.isValidKey($0) }) == true else {
             throw .badRequest("Sec-WebSocket-Key is not the base64 of sixteen bytes.")
         }
-        var subprotocols: [String] = []
-        guard !fields.contains(.subprotocol) || Subprotocols.parse(fields, into: &subprotocols) else {
+        var offer = Subprotocols.Offer()
+        guard !fields.contains(.subprotocol) || offer.read(fields) else {
             throw .badRequest("Sec-WebSocket-Protocol is not a list of tokens.")
         }
-        if subprotocols.isEmpty, KaazingLegacy(query: request.query) != .off {
+        if offer.isEmpty, KaazingLegacy(query: request.query) != .off {
             // D7: old Kaazing clients name the field as the drafts did.
-            for name in LegacyFields.subprotocol where !Subprotocols.parse(fields, named: name, into: &subprotocols) {
+            for name in LegacyFields.subprotocol where !offer.read(fields, named: name) {
                 throw .badRequest("\(name) is not a list of tokens.")
             }
         }
-        let offersExtendedHandshake = Subprotocols.takeExtendedHandshake(from: &subprotocols)
         var offers: [ExtensionOffer] = []
         if fields.contains(.extensions) {
             do throws(GrammarError) {
@@ -106,8 +105,8 @@ package struct OpeningServer {
             request,
             authority: authority,
             version: version,
-            subprotocols: subprotocols,
-            offersExtendedHandshake: offersExtendedHandshake,
+            subprotocols: offer.names,
+            offersExtendedHandshake: offer.offersExtendedHandshake,
             extensionOffers: offers
         )
     }

@@ -56,41 +56,59 @@ package enum Subprotocols {
 
     /// Reads all Sec-WebSocket-Protocol fields of a head into `names`, which keeps the first of equal names. Empty
     /// elements, and so empty fields, are ignored (deployed clients send them). `false`: some element is no token.
-    package static func parse(
-        _ fields: HeadFields,
-        into names: inout [String]
+    package static func parse(_ fields: HeadFields, into names: inout [String]) -> Bool {
+        var offer = Offer(names: names, offersExtendedHandshake: false)
+        let isValid = offer.read(fields)
+        names = offer.names
+        if offer.offersExtendedHandshake { names.append(Self.extendedHandshake) }
+        return isValid
+    }
+
+    /// The subprotocols that a request offers.
+    struct Offer {
+        /// The application's own, the first of equal ones.
+        private(set) var names: [String]
+        private(set) var offersExtendedHandshake: Bool
+
+        init(names: [String] = [], offersExtendedHandshake: Bool = false) {
+            self.names = names
+            self.offersExtendedHandshake = offersExtendedHandshake
+        }
+
+        var isEmpty: Bool { self.names.isEmpty && !self.offersExtendedHandshake }
+
+        /// Adds those of all Sec-WebSocket-Protocol fields. `false`: some element is no token.
+        mutating func read(_ fields: HeadFields) -> Bool {
+            var isValid = true
+            var list = DistinctNames(self.names)
+            fields.forEachValue(of: .subprotocol) { value in
+                isValid = Subprotocols.parse(value, into: &list, &self.offersExtendedHandshake)
+                return isValid
+            }
+            self.names = list.names
+            return isValid
+        }
+
+        /// The same under another name of the field.
+        mutating func read(_ fields: HeadFields, named field: String) -> Bool {
+            var isValid = true
+            var list = DistinctNames(self.names)
+            fields.forEachValue(of: field) { value in
+                isValid = Subprotocols.parse(value, into: &list, &self.offersExtendedHandshake)
+                return isValid
+            }
+            self.names = list.names
+            return isValid
+        }
+    }
+
+    private static func parse(
+        _ value: UnsafeRawBufferPointer,
+        into names: inout DistinctNames,
+        _ offersExtendedHandshake: inout Bool
     ) -> Bool {
-        var isValid = true
-        var list = DistinctNames(names)
-        fields.forEachValue(of: .subprotocol) { value in
-            isValid = parse(value, into: &list)
-            return isValid
-        }
-        names = list.names
-        return isValid
-    }
-
-    /// The same under another name of the field.
-    static func parse(_ fields: HeadFields, named field: String, into names: inout [String]) -> Bool {
-        var isValid = true
-        var list = DistinctNames(names)
-        fields.forEachValue(of: field) { value in
-            isValid = parse(value, into: &list)
-            return isValid
-        }
-        names = list.names
-        return isValid
-    }
-
-    /// Leaves the application's own names in a list, in their order.
-    /// - Returns: whether x-kaazing-handshake was among them.
-    static func takeExtendedHandshake(from names: inout [String]) -> Bool {
-        guard let place = names.firstIndex(of: Self.extendedHandshake) else { return false }
-        names.remove(at: place)
-        return true
-    }
-
-    private static func parse(_ value: UnsafeRawBufferPointer, into names: inout DistinctNames) -> Bool {
+        let extended: StaticString = "x-kaazing-handshake"
+        let extendedHandshake = UnsafeRawBufferPointer(start: extended.utf8Start, count: extended.utf8CodeUnitCount)
         var position = 0
         while position < value.count {
             if Bytes.isWhitespace(value[position]) || value[position] == Bytes.comma {
@@ -103,7 +121,7 @@ package enum Subprotocols {
             position = end
             while position < value.count, Bytes.isWhitespace(value[position]) { position += 1 }
             guard position == value.count || value[position] == Bytes.comma else { return false }
-            names.append(name)
+            if Bytes.equal(name, extendedHandshake) { offersExtendedHandshake = true } else { names.append(name) }
         }
         return true
     }

@@ -38,6 +38,10 @@ package final class EndpointConfiguration: Sendable {
     let pattern: EndpointPattern
     /// The endpoint's place in the list that it was made from.
     package let index: Int
+    /// The plan of a connection without x-kaazing-handshake; each connection has its own, made of this.
+    private let plainPlan: EndpointPlan
+    /// The same for one with x-kaazing-handshake.
+    private let extendedPlan: EndpointPlan
 
     /// Checks the values.
     /// - Throws: ``WebSocketError/Code/invalidArgument`` for values that nothing could be served with.
@@ -53,20 +57,27 @@ package final class EndpointConfiguration: Sendable {
         _ = try OfferedExtensions(values.extensions)
         self.values = values
         self.index = index
+        self.plainPlan = Self.plan(values, extended: false)
+        self.extendedPlan = Self.plan(values, extended: true)
+    }
+
+    private static func plan(_ values: Values, extended: Bool) -> EndpointPlan {
+        var plan = EndpointPlan()
+        plan.dialects = values.dialects
+        plan.answersBeforeKeys = values.answersBeforeKeys
+        plan.extended = extended
+        plan.subprotocols = values.subprotocols
+        plan.servesWithoutSubprotocol = values.servesWithoutSubprotocol
+        plan.extensions = values.extensions
+        plan.sessionLifetime = values.sessionLifetime
+        plan.configuration = values.connection
+        plan.kaazingLegacy = values.kaazingLegacy
+        return plan
     }
 
     /// The plan of one connection.
     func plan(extended: Bool, principal: String?) -> EndpointPlan {
-        var plan = EndpointPlan()
-        plan.dialects = self.values.dialects
-        plan.answersBeforeKeys = self.values.answersBeforeKeys
-        plan.extended = extended
-        plan.subprotocols = self.values.subprotocols
-        plan.servesWithoutSubprotocol = self.values.servesWithoutSubprotocol
-        plan.extensions = self.values.extensions
-        plan.sessionLifetime = self.values.sessionLifetime
-        plan.configuration = self.values.connection
-        plan.kaazingLegacy = self.values.kaazingLegacy
+        var plan = extended ? self.extendedPlan : self.plainPlan
         plan.principal = principal
         return plan
     }

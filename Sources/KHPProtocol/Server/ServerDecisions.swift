@@ -74,9 +74,13 @@ package struct ServerDecisions {
     }
 
     /// `true` while credentials are checked: those of a client that has gone need not be.
+    ///
+    /// Mutating in form only: for a plain getter the compiler copies all of this out of the object that holds it.
     package var checksCredentials: Bool {
-        guard case .asking(let question) = self.state else { return false }
-        return question.asksForCredentials && question.presented != nil
+        mutating get {
+            guard case .asking(let question) = self.state else { return false }
+            return question.asksForCredentials && question.presented != nil
+        }
     }
 
     /// `true` while a question waits for its reply.
@@ -112,22 +116,24 @@ package struct ServerDecisions {
         } catch {
             return self.refuse(error, on: &connection, now: now)
         }
-        let values = match.endpoint.values
-        guard request.dialect(among: values.dialects) != nil else {
-            return self.refuse(.dialectNotServed(values.dialects), on: &connection, now: now)
+        // Not the values as a whole: a copy of them costs more than all that is looked at.
+        let endpoint = match.endpoint
+        guard request.dialect(among: endpoint.values.dialects) != nil else {
+            return self.refuse(.dialectNotServed(endpoint.values.dialects), on: &connection, now: now)
         }
-        guard values.origins.allows(request.origin, at: request.authority, isSecure: self.endpoints.isSecure) else {
+        guard endpoint.values.origins.allows(request.origin, at: request.authority, isSecure: self.endpoints.isSecure)
+        else {
             return self.refuse(.originRefused(), on: &connection, now: now)
         }
-        let extended = request.offersExtendedHandshake && values.extendedHandshake != .off
-        if !extended, values.extendedHandshake == .required {
+        let extended = request.offersExtendedHandshake && endpoint.values.extendedHandshake != .off
+        if !extended, endpoint.values.extendedHandshake == .required {
             // KHP-O5
             let refusal = Refusal(400, "This endpoint requires the subprotocol x-kaazing-handshake.")
             return self.refuse(refusal, on: &connection, now: now)
         }
         // D24: a client that takes no part in the extended handshake is asked, and answered, here.
-        let asksForCredentials = values.authenticatesIn.map { !extended || $0 == .opening } ?? false
-        let asksApplication = !extended && values.asksApplication
+        let asksForCredentials = endpoint.values.authenticatesIn.map { !extended || $0 == .opening } ?? false
+        let asksApplication = !extended && endpoint.values.asksApplication
         guard asksForCredentials || asksApplication else {
             return self.accept(request, at: match, extended: extended, nil, on: &connection, now: now)
         }
@@ -175,10 +181,11 @@ package struct ServerDecisions {
         guard case .accepted(var accepted) = self.state else { return Self.bug("an extended request out of turn") }
         accepted.extended = request
         self.state = .accepted(accepted)
-        let values = accepted.match.endpoint.values
-        let asksForCredentials = values.authenticatesIn == .extended
-        guard asksForCredentials || values.asksApplication else { return .completeAfterRead }
-        return self.ask(.extended(request), at: accepted.match, asksForCredentials, values.asksApplication)
+        let endpoint = accepted.match.endpoint
+        let asksForCredentials = endpoint.values.authenticatesIn == .extended
+        let asksApplication = endpoint.values.asksApplication
+        guard asksForCredentials || asksApplication else { return .completeAfterRead }
+        return self.ask(.extended(request), at: accepted.match, asksForCredentials, asksApplication)
     }
 
     /// Completes the extended handshake, nobody having to be asked.
