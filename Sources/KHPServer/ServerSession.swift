@@ -12,11 +12,13 @@ final class ServerSession: ConnectionDelegate {
     private let server: ServerState
     private let channel: any Channel
     private let entry: ServerState.Entry
-    private var decisions: ServerDecisions
+    /// Unchecked, as the task below: on the connection's event loop only, and the decisions call nothing that comes back
+    /// here but ``admits(_:)``, which looks at neither.
+    @exclusivity(unchecked) private var decisions: ServerDecisions
     /// The task of the question that waits for its reply.
-    private var asking: Task<Void, Never>?
-    /// The address that limits count by: the peer's, or the one that a trusted proxy has named.
-    private var client: SocketAddress?
+    @exclusivity(unchecked) private var asking: Task<Void, Never>?
+    /// The address that a trusted proxy has named.
+    private var forwarded: SocketAddress?
 
     init(server: ServerState, channel: any Channel, entry: ServerState.Entry) {
         self.server = server
@@ -24,6 +26,9 @@ final class ServerSession: ConnectionDelegate {
         self.entry = entry
         self.decisions = ServerDecisions(server.endpoints)
     }
+
+    /// The address that limits count by.
+    private var client: SocketAddress? { self.forwarded ?? self.channel.remoteAddress }
 
     private var peer: String { self.channel.remoteAddress?.peerName ?? "" }
 
@@ -49,8 +54,8 @@ final class ServerSession: ConnectionDelegate {
                 self.admits(request.head)
             }
             self.follow(next, on: handler)
-        case .opened(let negotiation):
-            self.opened(negotiation, on: handler)
+        case .opened:
+            self.opened(action, on: handler)
         case .event(let event):
             self.observe(event)
         case .failed(let error):
@@ -73,6 +78,8 @@ final class ServerSession: ConnectionDelegate {
         }
     }
 
+    func channelClosed() { self.server.closed(self.entry) }
+
     private func observe(_ event: ConnectionEvent) {
         self.server.observe(event, id: self.entry.id, peer: self.channel.remoteAddress)
     }
@@ -84,7 +91,8 @@ final class ServerSession: ConnectionDelegate {
 
     /// Tells if there is room for one more connection of the client that made the request.
     private func admits(_ head: RequestHead) -> Bool {
-        self.client = self.server.client(of: head, peer: self.channel.remoteAddress)
+        guard self.server.isForwarding else { return true }
+        self.forwarded = self.server.client(of: head, peer: self.channel.remoteAddress)
         return self.server.count(self.entry, for: self.client)
     }
 
@@ -93,37 +101,34 @@ final class ServerSession: ConnectionDelegate {
     private func follow(_ next: ServerDecisions.Next, on handler: ConnectionHandler) {
         switch next {
         case .nothing:
-            handler.proceed()
+            break
         case .ask(let question):
             self.ask(question, on: handler)
         case .completeAfterRead:
-            let bound = NIOLoopBound((self, handler), eventLoop: handler.eventLoop)
-            handler.eventLoop.execute {
-                let (session, handler) = bound.value
-                session.decisions.completeExtended(on: &handler.connection, now: .now())
-                handler.proceed()
-            }
+            handler.tellOnceAllIsRead()
         case .wait(let next):
             // The 202 that it follows goes out meanwhile.
-            handler.proceed()
             self.run(on: handler) {
                 await next()
-            } then: { session, response in
-                session.decisions.reply(after: response, on: &handler.connection, now: .now())
+            } then: { session, response, connection, now in
+                session.decisions.reply(after: response, on: &connection, now: now)
             }
         case .plain(let plain):
             guard let answer = self.server.configuration.httpHandler else {
-                self.decisions.refusePlain(on: &handler.connection, now: .now())
-                return handler.proceed()
+                return self.decisions.refusePlain(on: &handler.connection, now: .now())
             }
             let request = HandshakeRequest.request(plain.head)
             self.run(on: handler) {
                 await answer(request)
-            } then: { session, response in
-                session.decisions.replyPlain(response, on: &handler.connection, now: .now())
+            } then: { session, response, connection, now in
+                session.decisions.replyPlain(response, on: &connection, now: now)
                 return .nothing
             }
         }
+    }
+
+    func allIsRead(_ handler: ConnectionHandler) {
+        handler.tell { self.decisions.completeExtended(on: &$0, now: $1) }
     }
 
     private func ask(_ question: ServerQuestion, on handler: ConnectionHandler) {
@@ -149,8 +154,8 @@ final class ServerSession: ConnectionDelegate {
                 sessionEnd: client.sessionEnd,
                 confirmation: client.confirmation
             )
-        } then: { session, reply in
-            session.decisions.reply(reply, on: &handler.connection, now: .now())
+        } then: { session, reply, connection, now in
+            session.decisions.reply(reply, on: &connection, now: now)
         }
     }
 
@@ -192,7 +197,7 @@ final class ServerSession: ConnectionDelegate {
     private func run<Value: Sendable>(
         on handler: ConnectionHandler,
         _ body: @escaping @Sendable () async -> Value,
-        then: @escaping (ServerSession, Value) -> ServerDecisions.Next
+        then: @escaping (ServerSession, Value, inout Connection, NIODeadline) -> ServerDecisions.Next
     ) {
         let bound = NIOLoopBound((self, handler, then), eventLoop: handler.eventLoop)
         let eventLoop = handler.eventLoop
@@ -202,19 +207,19 @@ final class ServerSession: ConnectionDelegate {
                 let (session, handler, then) = bound.value
                 guard session.decisions.awaitsReply else { return }
                 session.asking = nil
-                session.follow(then(session, value), on: handler)
+                let next = handler.tell { then(session, value, &$0, $1) }
+                session.follow(next, on: handler)
             }
         }
     }
 
     // MARK: Open
 
-    private func opened(_ summary: HandshakeSummary, on handler: ConnectionHandler) {
+    /// - Parameter action: `opened`; its summary is looked at only where the application has a use for it.
+    private func opened(_ action: ConnectionAction, on handler: ConnectionHandler) {
         guard let accepted = self.decisions.opened(on: &handler.connection) else {
             return assertionFailure("A connection opens that no endpoint has accepted.")
         }
-        var negotiation = summary
-        negotiation.principal = self.decisions.principal
         switch self.server.served(accepted.match.endpoint).application {
         case .handler(let make):
             let application = make()
@@ -222,7 +227,7 @@ final class ServerSession: ConnectionDelegate {
             self.server.opened(self.entry)
             application.opened(EventLoopSocket(handler))
         case .task(let run):
-            self.start(run, negotiation, on: handler)
+            self.start(run, action, on: handler)
         case .requestTask(let run):
             let request = self.request(
                 accepted.opening,
@@ -231,7 +236,7 @@ final class ServerSession: ConnectionDelegate {
                 self.decisions.principal,
                 self.decisions.attempts
             )
-            self.start({ try await run($0, request) }, negotiation, on: handler)
+            self.start({ try await run($0, request) }, action, on: handler)
         case .none:
             self.server.opened(self.entry)
             handler.close(code: .normalClosure, reason: "")
@@ -241,9 +246,11 @@ final class ServerSession: ConnectionDelegate {
     /// Runs the application's task for an open socket.
     private func start(
         _ run: @escaping @Sendable (WebSocket) async throws -> Void,
-        _ negotiation: HandshakeSummary,
+        _ action: ConnectionAction,
         on handler: ConnectionHandler
     ) {
+        guard case .opened(var negotiation) = action else { return }
+        negotiation.principal = self.decisions.principal
         let inbox = Inbox(limits: handler.connection.configuration.limits)
         handler.connection.socket.holdsClose = true
         handler.deliver(to: .inbox(inbox))

@@ -144,8 +144,6 @@ public final class WebSocketServer: Service, Sendable {
             channel.close(promise: nil)
             return false
         }
-        // However a connection ends for those who use it, its place is taken for as long as its descriptor is.
-        channel.closeFuture.whenComplete { _ in state.closed(entry) }
         let session = ServerSession(server: state, channel: channel, entry: entry)
         let handler = ConnectionHandler(
             connection: Connection(server: state.connection, isSecure: tls != nil, now: .now()),
@@ -163,9 +161,12 @@ public final class WebSocketServer: Service, Sendable {
                 try channel.syncOptions?.setOption(.writeBufferWaterMark, value: .init(low: low, high: high))
             }
             if let tls { try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls)) }
-            try channel.pipeline.syncOperations.addHandler(handler)
+            // With a name, since one is made up otherwise.
+            try channel.pipeline.syncOperations.addHandler(handler, name: "khp")
             return true
         } catch {
+            // The handler tells of the end of the channel, and it is in none.
+            state.closed(entry)
             channel.close(promise: nil)
             return false
         }

@@ -26,7 +26,8 @@ package struct EndPatience: Sendable {
 }
 
 extension ConnectionHandler {
-    func finish(_ info: CloseInfo) {
+    /// - Parameter action: the action that tells of this end, where there is one.
+    func finish(_ info: CloseInfo, _ action: ConnectionAction? = nil) {
         guard !self.hasEnded else { return }
         self.hasEnded = true
         self.closeInfo = info
@@ -34,8 +35,7 @@ extension ConnectionHandler {
         self.flushNow()
         self.endTimer()
         self.stall = nil
-        self.delegate?.perform(.closed(info), on: self)
-        self.delegate = nil
+        self.delegate?.perform(action ?? .closed(info), on: self)
         let wasPaused = self.isPaused
         switch self.sink {
         case .inbox(let inbox) where self.connection.hasUnread:
@@ -61,23 +61,27 @@ extension ConnectionHandler {
         case .none:
             self.connection.dropUnread()
         }
-        let failure = WebSocketError.closed(info)
-        self.endWaitsOfSenders(failure)
-        let pings = self.pings
-        self.pings = []
-        for ping in pings { ping.continuation.resume(throwing: failure) }
+        if !self.blockedSenders.isEmpty || !self.pings.isEmpty { self.failWaits(.closed(info)) }
         self.isLeaving = self.leavesBehindTheEnd(info)
         if !self.isLeaving { self.tellClosed() }
         if self.isBursting {
             // The end of this burst may never be told: a channel that closes while it reads completes no read.
             self.isBursting = false
-            self.executor.abandonBurst()
+            self.tasks?.abandonBurst()
         }
         self.endTransport(lingering: self.connection.shouldLinger)
     }
 
+    @inline(never)
+    private func failWaits(_ failure: WebSocketError) {
+        self.endWaitsOfSenders(failure)
+        let pings = self.pings
+        self.pings = []
+        for ping in pings { ping.continuation.resume(throwing: failure) }
+    }
+
     private func tellClosed() {
-        guard let info = self.closeInfo else { return }
+        guard !self.closeWaiters.isEmpty, let info = self.closeInfo else { return }
         let waiters = self.closeWaiters
         self.closeWaiters = []
         for waiter in waiters { waiter.tell(info) }

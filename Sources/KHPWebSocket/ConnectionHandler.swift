@@ -13,10 +13,16 @@ package protocol ConnectionDelegate: AnyObject {
     func perform(_ action: ConnectionAction, on handler: ConnectionHandler)
     /// The peer says nothing any more; it may still read.
     func inputEnded(_ handler: ConnectionHandler)
+    /// All that had arrived has been taken, as ``ConnectionHandler/tellOnceAllIsRead()`` asked for.
+    func allIsRead(_ handler: ConnectionHandler)
+    /// The last call: the channel is closed, and its descriptor is given back.
+    func channelClosed()
 }
 
 extension ConnectionDelegate {
     package func inputEnded(_ handler: ConnectionHandler) {}
+    package func allIsRead(_ handler: ConnectionHandler) {}
+    package func channelClosed() {}
 }
 
 package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
@@ -38,14 +44,15 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
     /// True when a task has said something other than a message in this burst.
     private var hasMoreToDo = false
     var drivenAt = NIODeadline.uptimeNanoseconds(0)
-    package let executor: ConnectionExecutor
+    /// Runs the tasks of this connection, from the first of them on.
+    @exclusivity(unchecked) var tasks: ConnectionExecutor?
     package let eventLoop: any EventLoop
     // Unchecked, as are those below: none of them is ever held over a call, for which the runtime would look each time.
     @exclusivity(unchecked) var sink = Sink.none
 
-    var delegate: (any ConnectionDelegate)?
+    @exclusivity(unchecked) var delegate: (any ConnectionDelegate)?
     let usesTLS: Bool
-    var context: ChannelHandlerContext?
+    @exclusivity(unchecked) var context: ChannelHandlerContext?
     var isBursting = false
     var isDriving = false
     /// Set when the transport goes while `drive` runs, which then ends the connection.
@@ -62,6 +69,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
     /// Set once the peer has ended its stream of TCP.
     var isInputOver = false
     var hasStarted = false
+    private var isReadEndAwaited = false
     private var isFlushScheduled = false
     /// The deadlines of the event loop, from the first deadline on.
     @exclusivity(unchecked) private var deadlines: LoopDeadlines?
@@ -84,8 +92,8 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
     package var endPatience = EndPatience()
     @exclusivity(unchecked) var blockedSenders: [BlockedSender] = []
     var pings: [SentPing] = []
-    var closeWaiters: [CloseWaiter] = []
-    package internal(set) var closeInfo: CloseInfo?
+    @exclusivity(unchecked) var closeWaiters: [CloseWaiter] = []
+    @exclusivity(unchecked) package internal(set) var closeInfo: CloseInfo?
     /// Set while what was sent is still leaving behind an end that nothing of the peer's confirms.
     var isLeaving = false
     @exclusivity(unchecked) var stateWatch: StateWatch?
@@ -101,9 +109,17 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
         self.connection = connection
         self.delegate = delegate
         self.eventLoop = eventLoop
-        self.executor = ConnectionExecutor(eventLoop: eventLoop)
         self.usesTLS = usesTLS
         self.memory = UsedMemory(isPooled: !usesTLS)
+    }
+
+    /// Where tasks of this connection run: on its event loop, behind the read that is going on.
+    package var executor: ConnectionExecutor {
+        if let tasks { return tasks }
+        let tasks = ConnectionExecutor(eventLoop: self.eventLoop)
+        if self.isBursting { tasks.beginBurst() }
+        self.tasks = tasks
+        return tasks
     }
 
     // MARK: Channel events
@@ -116,6 +132,8 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
     package func handlerRemoved(context: ChannelHandlerContext) {
         self.transportEnded()
         self.context = nil
+        let delegate = self.delegate.take()
+        delegate?.channelClosed()
     }
 
     package func channelActive(context: ChannelHandlerContext) {
@@ -132,7 +150,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
         if self.hasEnded { return }
         if !self.isBursting {
             self.isBursting = true
-            self.executor.beginBurst()
+            self.tasks?.beginBurst()
         }
         let now = NIODeadline.now()
         let bytes = self.unwrapInboundIn(data)
@@ -142,8 +160,9 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
     }
 
     package func channelReadComplete(context: ChannelHandlerContext) {
+        if self.isReadEndAwaited { self.readEnded() }
         if self.isBursting {
-            let haveTasksRun = self.executor.endBurst()
+            let haveTasksRun = self.tasks?.endBurst() ?? false
             self.isBursting = false
             // Sending a message leaves nothing else to do.
             if haveTasksRun, self.hasMoreToDo || self.isObserved { self.drive() }
@@ -285,7 +304,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
             case .pong(let number, let payload, let roundTrip)?:
                 self.pongReceived(number, payload, roundTrip)
             case .closed(let info)?:
-                self.finish(info)
+                self.finish(info, action)
             case let action?:
                 mustLook = true
                 if case .opened(let negotiated) = action {
@@ -367,10 +386,19 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
         return answer
     }
 
-    /// After an answer of the session: go on from where the connection waited.
-    package func proceed() {
-        self.drive()
-        self.flush()
+    /// Calls the delegate's `allIsRead` behind the read that is going on, or in the next turn of the loop.
+    package func tellOnceAllIsRead() {
+        self.isReadEndAwaited = true
+        if self.isBursting { return }
+        let bound = NIOLoopBound(self, eventLoop: self.eventLoop)
+        self.eventLoop.execute { bound.value.readEnded() }
+    }
+
+    @inline(never)
+    private func readEnded() {
+        guard self.isReadEndAwaited else { return }
+        self.isReadEndAwaited = false
+        self.delegate?.allIsRead(self)
     }
 
     // MARK: Deadlines

@@ -15,8 +15,9 @@ final class LoopDeadlines {
     private let eventLoop: any EventLoop
     /// The connections that were in use lately.
     let busy: BusyConnections
-    private var heap = DeadlineHeap<ConnectionHandler>()
-    private var callback: NIOScheduledCallback?
+    // Unchecked: all of it happens on the loop's thread, and no access lasts through a call that comes back here.
+    @exclusivity(unchecked) private var heap = DeadlineHeap<ConnectionHandler>()
+    @exclusivity(unchecked) private var callback: NIOScheduledCallback?
     private var firesAt = NIODeadline.distantFuture
     private var isFiring = false
     /// How often the callback was scheduled.

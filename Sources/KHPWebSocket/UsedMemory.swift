@@ -64,7 +64,8 @@ final class BusyConnections {
     static let pause = TimeAmount.seconds(2)
 
     private let eventLoop: any EventLoop
-    private var list: [ConnectionHandler] = []
+    /// Unchecked: on the loop's thread only, and no access lasts through a call.
+    @exclusivity(unchecked) private var list: [ConnectionHandler] = []
     private var isScheduled = false
 
     init(eventLoop: any EventLoop) {

@@ -62,7 +62,6 @@ private final class Accepting: ConnectionDelegate {
         switch action {
         case .server(.decideOpening):
             handler.connection.acceptOpening(self.plan, now: .now())
-            handler.proceed()
         case .opened(let negotiation):
             let inbox = Inbox(limits: handler.connection.configuration.limits)
             handler.connection.socket.holdsClose = true
