@@ -141,19 +141,7 @@ package struct HeadFields: Sendable {
 
     /// Returns `true` when the comma lists of all such fields hold `token`, in any case.
     package func hasToken(_ token: StaticString, in field: KnownField) -> Bool {
-        var found = false
-        let token = UnsafeRawBufferPointer(start: token.utf8Start, count: token.utf8CodeUnitCount)
-        self.forEachValue(of: field) { value in
-            // Most lists have one element.
-            found = Bytes.equalIgnoringCase(value, token)
-            if found { return false }
-            Self.forEachElement(of: value) { element in
-                found = Bytes.equalIgnoringCase(element, token)
-                return !found
-            }
-            return !found
-        }
-        return found
+        self.withValues { $0.hasToken(token, in: field) }
     }
 
     /// The elements of the comma lists of all fields of that name, for lists without quoted strings; empty elements
@@ -184,13 +172,6 @@ package struct HeadFields: Sendable {
         } ?? false
     }
 
-    /// Returns `true` when the first such field has exactly this value.
-    @inline(__always)
-    package func value(of field: KnownField, equals expected: StaticString) -> Bool {
-        let expected = UnsafeRawBufferPointer(start: expected.utf8Start, count: expected.utf8CodeUnitCount)
-        return self.withFirst(field) { Bytes.equal($0, expected) } ?? false
-    }
-
     /// Calls `body` with the bytes of the first such value; `nil` without such a field.
     @inline(__always)
     package func withFirst<Result>(
@@ -199,6 +180,55 @@ package struct HeadFields: Sendable {
     ) -> Result? {
         guard self.contains(field), let entry = self.entries.first(where: { $0.field == field }) else { return nil }
         return self.storage.withUnsafeReadableBytes { body(UnsafeRawBufferPointer(rebasing: $0[entry.value])) }
+    }
+
+    /// Looks at several values at once: a look-up alone costs more than comparing the value that it finds.
+    @inline(__always)
+    func withValues<Result>(_ body: (Values) -> Result) -> Result {
+        self.storage.withUnsafeReadableBytes { body(Values(bytes: $0, entries: self.entries, known: self.known)) }
+    }
+
+    /// The values of a head's fields, as bytes.
+    struct Values {
+        fileprivate let bytes: UnsafeRawBufferPointer
+        fileprivate let entries: [Entry]
+        fileprivate let known: KnownFields
+
+        /// The first value of a field.
+        @inline(__always)
+        subscript(_ field: KnownField) -> UnsafeRawBufferPointer? {
+            guard self.known.contains(KnownFields(field)), let entry = self.entries.first(where: { $0.field == field })
+            else { return nil }
+            return UnsafeRawBufferPointer(rebasing: self.bytes[entry.value])
+        }
+
+        /// Returns `true` when the first such field has exactly this value.
+        @inline(__always)
+        func value(of field: KnownField, equals expected: StaticString) -> Bool {
+            guard let value = self[field] else { return false }
+            return Bytes.equal(
+                value,
+                UnsafeRawBufferPointer(start: expected.utf8Start, count: expected.utf8CodeUnitCount)
+            )
+        }
+
+        /// Returns `true` when the comma lists of all such fields hold `token`, in any case.
+        func hasToken(_ token: StaticString, in field: KnownField) -> Bool {
+            guard self.known.contains(KnownFields(field)) else { return false }
+            let token = UnsafeRawBufferPointer(start: token.utf8Start, count: token.utf8CodeUnitCount)
+            for entry in self.entries where entry.field == field {
+                let value = UnsafeRawBufferPointer(rebasing: self.bytes[entry.value])
+                // Most lists have one element.
+                if Bytes.equalIgnoringCase(value, token) { return true }
+                var isFound = false
+                HeadFields.forEachElement(of: value) { element in
+                    isFound = Bytes.equalIgnoringCase(element, token)
+                    return !isFound
+                }
+                if isFound { return true }
+            }
+            return false
+        }
     }
 
     /// Calls `body` with each such value until it returns false.

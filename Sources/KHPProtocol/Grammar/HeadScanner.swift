@@ -109,7 +109,7 @@ struct HeadScanner {
 
             case .valueFeed:
                 guard bytes[self.position] == Bytes.lineFeed else { return .failed(self.bareReturn()) }
-                if !self.isContinuation, let error = self.addField(bytes, valueEnd: self.position - 1) {
+                if !self.isContinuation, let error = self.addField(base, valueEnd: self.position - 1) {
                     return .failed(error)
                 }
                 self.nextLine()
@@ -165,15 +165,17 @@ struct HeadScanner {
         self.state = .fieldStart
     }
 
-    private mutating func addField(_ bytes: UnsafeRawBufferPointer, valueEnd: Int) -> HeadError? {
+    /// - Parameter base: the head's first byte; the line from `lineStart` to `valueEnd` has been read.
+    @inline(__always)
+    private mutating func addField(_ base: UnsafeRawPointer, valueEnd: Int) -> HeadError? {
         var start = self.nameEnd + 1
         var end = valueEnd
-        while start < end, Bytes.isWhitespace(bytes[start]) { start += 1 }
-        while end > start, Bytes.isWhitespace(bytes[end - 1]) { end -= 1 }
-        let name = UnsafeRawBufferPointer(rebasing: bytes[self.lineStart..<self.nameEnd])
-        let field = KnownField(name)
+        while start < end, Bytes.isWhitespace(base.load(fromByteOffset: start, as: UInt8.self)) { start += 1 }
+        while end > start, Bytes.isWhitespace(base.load(fromByteOffset: end - 1, as: UInt8.self)) { end -= 1 }
+        let field = KnownField(base + self.lineStart, count: self.nameEnd - self.lineStart)
         if field != .other {
             if self.known.contains(KnownFields(field)), field.isSingle(inRequest: self.kind == .request) {
+                let name = UnsafeRawBufferPointer(start: base + self.lineStart, count: self.nameEnd - self.lineStart)
                 return self.malformed("\(String(decoding: name, as: UTF8.self)) is there twice")
             }
             self.known.add(field)

@@ -12,62 +12,68 @@ package enum KnownField: UInt8, Sendable {
     /// The field of that name, which is a token.
     @inline(__always)
     init(_ name: UnsafeRawBufferPointer) {
-        guard let (field, spelling) = Self.candidate(name) else {
+        guard let base = name.baseAddress else {
             self = .other
             return
         }
-        let expected = UnsafeRawBufferPointer(start: spelling.utf8Start, count: spelling.utf8CodeUnitCount)
-        let compared = field == .numberedKey ? UnsafeRawBufferPointer(rebasing: name.dropLast()) : name
-        self = Self.isSame(compared, expected) ? field : .other
+        self.init(base, count: name.count)
+    }
+
+    /// The same for so many bytes from a pointer on.
+    @inline(__always)
+    init(_ name: UnsafeRawPointer, count: Int) {
+        guard let (field, spelling) = Self.candidate(name, count) else {
+            self = .other
+            return
+        }
+        // The name without its number, as no two of these differ in more.
+        let length = field == .numberedKey ? count - 1 : count
+        self = Self.isSame(name, UnsafeRawPointer(spelling.utf8Start), count: length) ? field : .other
     }
 
     /// The only field that the name can be, by its length and, where several are as long, by its first letter.
     @inline(__always)
-    private static func candidate(_ name: UnsafeRawBufferPointer) -> (KnownField, StaticString)? {
-        switch name.count {
-        case 4: (.host, "host")
+    private static func candidate(_ name: UnsafeRawPointer, _ count: Int) -> (KnownField, StaticString)? {
+        func first() -> UInt8 { name.load(as: UInt8.self) | 0x20 }
+        switch count {
+        case 4: return (.host, "host")
         case 6:
-            switch name[0] | 0x20 {
-            case 0x65: (.expect, "expect")
-            case 0x6F: (.origin, "origin")
-            default: (.cookie, "cookie")
+            switch first() {
+            case 0x65: return (.expect, "expect")
+            case 0x6F: return (.origin, "origin")
+            default: return (.cookie, "cookie")
             }
-        case 7: (.upgrade, "upgrade")
-        case 8: (.location, "location")
-        case 10: (.connection, "connection")
-        case 12: (.contentType, "content-type")
-        case 13: (.authorization, "authorization")
-        case 14: (.contentLength, "content-length")
-        case 17: name[0] | 0x20 == 0x74 ? (.transferEncoding, "transfer-encoding") : (.key, "sec-websocket-key")
-        // Whatever the number: this is its name without it.
-        case 18: (.numberedKey, "sec-websocket-key")
-        case 20: (.accept, "sec-websocket-accept")
-        case 21: (.version, "sec-websocket-version")
-        case 22: (.subprotocol, "sec-websocket-protocol")
-        case 24: (.extensions, "sec-websocket-extensions")
-        default: nil
+        case 7: return (.upgrade, "upgrade")
+        case 8: return (.location, "location")
+        case 10: return (.connection, "connection")
+        case 12: return (.contentType, "content-type")
+        case 13: return (.authorization, "authorization")
+        case 14: return (.contentLength, "content-length")
+        case 17: return first() == 0x74 ? (.transferEncoding, "transfer-encoding") : (.key, "sec-websocket-key")
+        case 18: return (.numberedKey, "sec-websocket-key")
+        case 20: return (.accept, "sec-websocket-accept")
+        case 21: return (.version, "sec-websocket-version")
+        case 22: return (.subprotocol, "sec-websocket-protocol")
+        case 24: return (.extensions, "sec-websocket-extensions")
+        default: return nil
         }
     }
 
-    /// Equality without regard to case, of a token and letters in lower case with hyphens. No other byte of a token
-    /// becomes one of them by the bit that tells the cases apart.
+    /// Equality without regard to case, of a token and of at least four letters in lower case with hyphens. No other byte
+    /// of a token becomes one of them by the bit that tells the cases apart.
     @inline(__always)
-    private static func isSame(_ token: UnsafeRawBufferPointer, _ expected: UnsafeRawBufferPointer) -> Bool {
-        guard token.count == expected.count, let left = token.baseAddress, let right = expected.baseAddress else {
-            return false
-        }
-        let count = token.count
+    private static func isSame(_ token: UnsafeRawPointer, _ expected: UnsafeRawPointer, count: Int) -> Bool {
         guard count >= 8 else {
             // Four bytes and, overlapping them, the last four.
-            guard count >= 4 else { return false }
-            return isSame(left, right, at: 0, as: UInt32.self) && isSame(left, right, at: count - 4, as: UInt32.self)
+            return isSame(token, expected, at: 0, as: UInt32.self)
+                && isSame(token, expected, at: count - 4, as: UInt32.self)
         }
         var index = 0
         while index < count - 8 {
-            guard isSame(left, right, at: index, as: UInt64.self) else { return false }
+            guard isSame(token, expected, at: index, as: UInt64.self) else { return false }
             index += 8
         }
-        return isSame(left, right, at: count - 8, as: UInt64.self)
+        return isSame(token, expected, at: count - 8, as: UInt64.self)
     }
 
     @inline(__always)

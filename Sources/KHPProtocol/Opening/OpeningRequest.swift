@@ -28,6 +28,7 @@ package final class OpeningRequest: Sendable {
         opening: Dialect.Opening = .acceptKey,
         numbers: Numbers? = nil,
         version: Int,
+        spellsUpgradeOldStyle: Bool,
         subprotocols: [String],
         offersExtendedHandshake: Bool,
         extensionOffers: [ExtensionOffer]
@@ -40,7 +41,7 @@ package final class OpeningRequest: Sendable {
         self.subprotocols = subprotocols
         self.offersExtendedHandshake = offersExtendedHandshake
         self.extensionOffers = extensionOffers
-        self.spellsUpgradeOldStyle = request.head.fields.value(of: .upgrade, equals: "WebSocket")
+        self.spellsUpgradeOldStyle = spellsUpgradeOldStyle
     }
 
     package var head: RequestHead { self.request.head }

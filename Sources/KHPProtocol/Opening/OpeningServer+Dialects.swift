@@ -63,6 +63,7 @@ extension OpeningServer {
             opening: opening,
             numbers: numbers,
             version: 0,
+            spellsUpgradeOldStyle: fields.withValues { $0.value(of: .upgrade, equals: "WebSocket") },
             subprotocols: subprotocols,
             offersExtendedHandshake: subprotocols.count < offered,
             extensionOffers: []

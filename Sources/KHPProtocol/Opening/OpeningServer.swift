@@ -74,13 +74,20 @@ package struct OpeningServer {
             throw .upgradeRequired("This is a WebSocket endpoint, and the request has no Upgrade: websocket.")
         }
         guard head.minorVersion == 1 else { throw Refusal(505, "A WebSocket is opened with HTTP/1.1.") }
-        guard fields.hasToken("upgrade", in: .connection) else {
+        let marks = Marks(of: fields)
+        guard marks.upgradesConnection else {
             throw .badRequest("The request has no Connection: Upgrade.")
         }
         guard let authority = request.authority else { throw .badRequest("There is no Host field.") }
-        let version = try version(of: fields)
+        guard let version = marks.version else {
+            throw .upgradeRequired(
+                fields.contains(.version)
+                    ? "The Sec-WebSocket-Version is not one that this server speaks."
+                    : "The request has no Sec-WebSocket-Version."
+            )
+        }
         if version == 8 { try checkOrigins(in: fields) }
-        guard fields.withFirst(.key, { AcceptKey.isValidKey($0) }) == true else {
+        guard marks.hasValidKey else {
             throw .badRequest("Sec-WebSocket-Key is not the base64 of sixteen bytes.")
         }
         var offer = Subprotocols.Offer()
@@ -105,6 +112,7 @@ package struct OpeningServer {
             request,
             authority: authority,
             version: version,
+            spellsUpgradeOldStyle: marks.spellsUpgradeOldStyle,
             subprotocols: offer.names,
             offersExtendedHandshake: offer.offersExtendedHandshake,
             extensionOffers: offers
@@ -156,10 +164,24 @@ package struct OpeningServer {
         throw .badRequest("Origin and Sec-WebSocket-Origin name two origins.")
     }
 
-    private static func version(of fields: HeadFields) throws(Refusal) -> Int {
-        if fields.value(of: .version, equals: "13") { return 13 }
-        if fields.value(of: .version, equals: "8") { return 8 }
-        guard fields.contains(.version) else { throw .upgradeRequired("The request has no Sec-WebSocket-Version.") }
-        throw .upgradeRequired("The Sec-WebSocket-Version is not one that this server speaks.")
+    /// The answers to all that is asked of a request's fixed fields.
+    private struct Marks {
+        var upgradesConnection: Bool
+        /// `nil` for one that is missing or not spoken here.
+        var version: Int?
+        var hasValidKey: Bool
+        var spellsUpgradeOldStyle: Bool
+
+        init(of fields: HeadFields) {
+            self = fields.withValues { Self($0) }
+        }
+
+        private init(_ values: HeadFields.Values) {
+            self.upgradesConnection = values.hasToken("upgrade", in: .connection)
+            self.hasValidKey = values[.key].map { AcceptKey.isValidKey($0) } ?? false
+            self.spellsUpgradeOldStyle = values.value(of: .upgrade, equals: "WebSocket")
+            self.version =
+                values.value(of: .version, equals: "13") ? 13 : values.value(of: .version, equals: "8") ? 8 : nil
+        }
     }
 }
