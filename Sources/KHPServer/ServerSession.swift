@@ -44,14 +44,14 @@ final class ServerSession: ConnectionDelegate {
         switch action {
         case .server(.decideOpening(let request)):
             let next = self.decisions.decide(request, on: &handler.connection, now: .now()) {
-                self.admits(request.head)
+                self.admits { request.head }
             }
             self.follow(next, on: handler)
         case .server(.decideExtended(let request)):
             self.follow(self.decisions.decide(request), on: handler)
         case .server(.plainRequest(let request)):
             let next = self.decisions.decide(request, on: &handler.connection, now: .now()) {
-                self.admits(request.head)
+                self.admits { request.head }
             }
             self.follow(next, on: handler)
         case .opened:
@@ -90,9 +90,9 @@ final class ServerSession: ConnectionDelegate {
     }
 
     /// Tells if there is room for one more connection of the client that made the request.
-    private func admits(_ head: RequestHead) -> Bool {
+    private func admits(_ head: () -> RequestHead) -> Bool {
         guard self.server.isForwarding else { return true }
-        self.forwarded = self.server.client(of: head, peer: self.channel.remoteAddress)
+        self.forwarded = self.server.client(of: head(), peer: self.channel.remoteAddress)
         return self.server.count(self.entry, for: self.client)
     }
 

@@ -307,8 +307,8 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
                 self.finish(info, action)
             case let action?:
                 mustLook = true
-                if case .opened(let negotiated) = action {
-                    self.busyLook = negotiated.extensions.isEmpty ? self.connection.configuration.shortestWait : .zero
+                if case .opened = action {
+                    self.busyLook = self.connection.hasExtensions ? .zero : self.connection.configuration.shortestWait
                 }
                 self.delegate?.perform(action, on: self)
             case nil:

@@ -90,9 +90,9 @@ func withServedSocket(
     let group = MultiThreadedEventLoopGroup.singleton
     let opened = group.any().makePromise(of: Opened.self)
     let accepted = group.any().makePromise(of: (any Channel).self)
-    var plan = EndpointPlan()
+    var plan = EndpointPlan.Values()
     plan.extensions = extensions
-    let agreed = plan
+    let agreed = EndpointPlan(plan)
     let listener = try await ServerBootstrap(group: group)
         .childChannelOption(.allowRemoteHalfClosure, value: true)
         .childChannelOption(.socketOption(.so_sndbuf), value: 8192)

@@ -76,11 +76,11 @@ struct SimulatedScenario {
     }
 
     func endpoint(for request: OpeningRequest) -> EndpointPlan {
-        var plan = EndpointPlan()
+        var plan = EndpointPlan.Values()
         plan.dialects = [self.dialect]
         plan.extended = request.offersExtendedHandshake && self.serverExtended
         plan.subprotocols = ["amqp"]
         if self.compresses { plan.extensions = [PerMessageDeflate()] }
-        return plan
+        return EndpointPlan(plan)
     }
 }

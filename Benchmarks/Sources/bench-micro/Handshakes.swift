@@ -55,10 +55,10 @@ enum Handshakes {
             while let action = server.next(now: now) {
                 switch action {
                 case .server(.decideOpening(let request)):
-                    var plan = EndpointPlan()
+                    var plan = EndpointPlan.Values()
                     plan.extended = request.offersExtendedHandshake
                     plan.subprotocols = ["amqp"]
-                    server.acceptOpening(plan, now: now)
+                    server.acceptOpening(EndpointPlan(plan), now: now)
                 case .server(.decideExtended):
                     server.answerExtended(HandshakeResponse(status: 101), principal: nil, now: now)
                 case .opened: opened += 1

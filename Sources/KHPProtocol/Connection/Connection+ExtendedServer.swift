@@ -5,7 +5,7 @@ package import NIOCore
 extension Connection {
     mutating func startExtended(
         _ request: OpeningRequest,
-        _ plan: EndpointPlan,
+        _ accepted: AcceptedPlan,
         acceptValue: String,
         negotiated: [NegotiatedExtension] = [],
         of server: ServerHandshake,
@@ -22,7 +22,7 @@ extension Connection {
             now: now
         )
         server.extend(
-            ServerHandshake.Extended(machine, opening: request, plan: plan, openingExtensions: negotiated)
+            ServerHandshake.Extended(machine, opening: request, accepted: accepted, openingExtensions: negotiated)
         )
         // D7: the client says nothing before it knows that it is at the right place.
         if self.legacy.hasBalancer { self.sendLegacy(.noBalancer) }
@@ -33,17 +33,20 @@ extension Connection {
     package mutating func answerExtended(_ response: HandshakeResponse, principal: String?, now: NIODeadline) {
         self.takeEarlyMessages(now: now)
         guard let extended = self.extendedServer, let request = extended.request else { return }
-        extended.principal = principal
+        extended.accepted.principal = principal
         var response = response
         var negotiated = Agreement()
         if response.completes {
             do throws(OfferedExtensions.Refused) {
                 negotiated = Agreement(
                     subprotocol: response.subprotocol
-                        ?? Subprotocols.choose(supported: extended.plan.subprotocols, offered: request.subprotocols),
+                        ?? Subprotocols.choose(
+                            supported: extended.accepted.plan.values.subprotocols,
+                            offered: request.subprotocols
+                        ),
                     extensions: try OfferedExtensions.choose(
                         from: request.extensionOffers,
-                        supported: extended.plan.extensions.speakable(
+                        supported: extended.accepted.extensions.speakable(
                             over: self.link.codec.abilities,
                             asked: request.extensionOffers
                         ),
@@ -130,19 +133,26 @@ extension Connection {
         guard let server = self.stage.server else {
             return assertionFailure("the handshake completes outside of its stage")
         }
+        let extensions =
+            negotiated.extensions.isEmpty
+            ? extended.openingExtensions : extended.openingExtensions + negotiated.extensions
         self.open(
-            HandshakeSummary(
-                url: extended.opening.url(isSecure: server.isSecure),
-                dialect: self.link.codec.dialect,
-                subprotocol: negotiated.subprotocol,
-                extensions: extended.openingExtensions + negotiated.extensions,
-                status: extended.lastStatus,
-                response: nil,
-                challenges: extended.challenges,
-                principal: extended.principal
+            .opened(
+                HandshakeSummary(
+                    url: extended.opening.url(isSecure: server.isSecure),
+                    dialect: self.link.codec.dialect,
+                    subprotocol: negotiated.subprotocol,
+                    extensions: extensions,
+                    status: extended.lastStatus,
+                    response: nil,
+                    challenges: extended.challenges,
+                    principal: extended.accepted.principal
+                )
             ),
-            extensions: extended.plan.extensions,
-            sessionLifetime: extended.plan.sessionLifetime,
+            negotiated: extensions,
+            isExtended: true,
+            extensions: extended.accepted.extensions,
+            sessionLifetime: extended.accepted.plan.values.sessionLifetime,
             now: now
         )
     }

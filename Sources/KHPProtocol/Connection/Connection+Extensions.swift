@@ -22,7 +22,15 @@ extension Connection {
     /// caller cannot do without (RFC 6455 section 7.4.1).
     mutating func openIfComplete(_ negotiation: HandshakeSummary, _ plan: ClientPlan, now: NIODeadline) {
         let missing = plan.requiredExtensions.subtracting(negotiation.extensions.map(\.name))
-        guard !missing.isEmpty else { return self.open(negotiation, extensions: plan.extensions, now: now) }
+        guard !missing.isEmpty else {
+            return self.open(
+                .opened(negotiation),
+                negotiated: negotiation.extensions,
+                isExtended: negotiation.status != nil,
+                extensions: plan.extensions,
+                now: now
+            )
+        }
         let names = plan.extensions.map(\.name).filter { missing.contains($0) }.joined(separator: ", ")
         self.fail(
             WebSocketError(

@@ -4,17 +4,24 @@ package import NIOCore
 
 extension Connection {
     /// Both handshakes are complete: whatever comes now is the application's.
+    ///
+    /// - Parameters:
+    ///   - action: `opened`; made by the caller, as a copy of its summary is not small.
+    ///   - negotiated: the extensions that the summary names.
+    ///   - isExtended: `true` behind an extended handshake.
     mutating func open(
-        _ negotiated: consuming HandshakeSummary,
+        _ action: ConnectionAction,
+        negotiated: [NegotiatedExtension],
+        isExtended: Bool = false,
         extensions: [any WebSocketExtension],
         sessionLifetime: TimeAmount? = nil,
         now: NIODeadline
     ) {
         self.becomeOpen()
-        if !negotiated.extensions.isEmpty {
+        if !negotiated.isEmpty {
             let isNoneInForce = self.socket.extensions == nil
             self.install(
-                negotiated.extensions.filter { isNoneInForce || $0.layer == .extended },
+                negotiated.filter { isNoneInForce || $0.layer == .extended },
                 from: extensions,
                 now: now
             )
@@ -24,7 +31,7 @@ extension Connection {
         self.link.open(
             configuration: self.configuration,
             mode: streams ? .streaming : .whole,
-            agreesOnBinary: negotiated.status != nil
+            agreesOnBinary: isExtended
         )
         self.link.codec.toleratesLongLength = self.role == .server && self.legacy != .off
         self.link.codec.allowedReservedBits = self.socket.extensions?.reservedBits ?? 0
@@ -40,11 +47,17 @@ extension Connection {
             sessionLifetime: sessionLifetime,
             now: now
         )
-        if self.isObserved { self.actions.append(.event(.open(copy negotiated))) }
-        let url = self.socket.extensions == nil ? nil : negotiated.url
+        if self.isObserved, case .opened(let summary) = action { self.actions.append(.event(.open(summary))) }
         // KHP-E13: not before now, and only once.
-        self.actions.append(.opened(negotiated))
-        if let url { self.extensionsOpened(at: url, now: now) }
+        self.actions.append(action)
+        if self.socket.extensions != nil, case .opened(let summary) = action {
+            self.extensionsOpened(at: summary.url, now: now)
+        }
+    }
+
+    /// `true` where extensions are in force. Mutating in form only, as ``deadline`` is.
+    package var hasExtensions: Bool {
+        mutating get { self.socket.extensions != nil }
     }
 
     mutating func nextWhileOpen(now: NIODeadline) -> ConnectionAction? {

@@ -43,16 +43,18 @@ extension Connection {
 
     /// 101. An answer that comes late, when the connection has ended by itself, is left alone.
     ///
-    /// - Parameter response: the application's, where it has been asked.
+    /// - Parameters:
+    ///   - principal: the name of the client, where it has proved that.
+    ///   - response: the application's, where it has been asked.
     package mutating func acceptOpening(
         _ plan: EndpointPlan,
+        principal: String? = nil,
         response: HandshakeResponse? = nil,
         now: NIODeadline
     ) {
         guard let server = self.stage.server, let request = server.openingRequest else { return }
-        let plan = plan.forConnection()
-        guard let dialect = request.dialect(among: plan.dialects) else {
-            return self.refuseOpening(.dialectNotServed(plan.dialects), now: now)
+        guard let place = plan.values.dialects.firstIndex(where: { $0.opening == request.opening }) else {
+            return self.refuseOpening(.dialectNotServed(plan.values.dialects), now: now)
         }
         if let response {
             let fault = AnswerFault.of(
@@ -62,19 +64,29 @@ extension Connection {
             )
             if let fault = response.fault ?? fault { return self.refuseFaultyAnswer(fault, now: now) }
         }
-        if let configuration = plan.configuration { self.adopt(configuration) }
-        if plan.kaazingLegacy { self.legacy = KaazingLegacy(query: request.query) }
+        if let configuration = plan.values.configuration { self.adopt(configuration) }
+        if plan.values.kaazingLegacy { self.legacy = KaazingLegacy(query: request.query) }
         self.link.codec.toleratesLongLength = self.legacy != .off
-        guard dialect.opening == .acceptKey else {
-            return self.accept(request, plan, response: response, in: dialect, of: server, now: now)
+        let own = plan.extensionsForConnection()
+        guard request.opening == .acceptKey else {
+            let accepted = AcceptedPlan(plan: plan, extensions: own, principal: principal)
+            return self.accept(
+                request,
+                accepted,
+                response: response,
+                in: plan.values.dialects[place],
+                of: server,
+                now: now
+            )
         }
-        let acceptValue = AcceptKey.accept(for: request.key)
+        let acceptValue = request.acceptValue
         let subprotocol =
-            plan.extended
+            plan.values.extended
             ? Subprotocols.extendedHandshake
-            : response?.subprotocol ?? Subprotocols.choose(supported: plan.subprotocols, offered: request.subprotocols)
+            : response?.subprotocol
+                ?? Subprotocols.choose(supported: plan.values.subprotocols, offered: request.subprotocols)
         // Extensions that may be negotiated inside wait for that.
-        let supported = plan.extended ? plan.extensions.filter { $0.layers == [.opening] } : plan.extensions
+        let supported = plan.values.extended ? own.filter { $0.layers == [.opening] } : own
         let extensions: [NegotiatedExtension]
         do throws(OfferedExtensions.Refused) {
             extensions = try OfferedExtensions.choose(
@@ -85,44 +97,46 @@ extension Connection {
         } catch {
             return self.refuseOpening(Refusal(error.status, error.sentence), now: now)
         }
-        var acceptance = OpeningServer.acceptance(
+        let acceptance = OpeningServer.acceptance(
             of: request,
             acceptValue: acceptValue,
             subprotocol: subprotocol,
             extensions: extensions,
             date: self.configuration.date(),
-            server: self.configuration.serverName
+            server: self.configuration.serverName,
+            fields: response?.headers
         )
-        if let response { acceptance.fields = response.headers }
         self.output.write { acceptance.write(into: &$0) }
         if self.isObserved {
             self.actions.append(.event(.openingResponse(head: acceptance.head.redactedText, status: 101)))
         }
         self.link.isUp = true
-        if plan.extended {
+        if plan.values.extended {
             self.installForHandshake(extensions, from: supported, now: now)
             self.startExtended(
                 request,
-                plan,
+                AcceptedPlan(plan: plan, extensions: own, principal: principal),
                 acceptValue: acceptValue,
                 negotiated: extensions,
                 of: server,
                 now: now
             )
         } else {
-            // Made where it goes, as it is not small.
             self.open(
-                HandshakeSummary(
-                    url: request.url(isSecure: server.isSecure),
-                    dialect: self.link.codec.dialect,
-                    subprotocol: subprotocol,
-                    extensions: extensions,
-                    status: nil,
-                    response: nil,
-                    principal: plan.principal
+                .opened(
+                    HandshakeSummary(
+                        url: request.url(isSecure: server.isSecure),
+                        dialect: self.link.codec.dialect,
+                        subprotocol: subprotocol,
+                        extensions: extensions,
+                        status: nil,
+                        response: nil,
+                        principal: principal
+                    )
                 ),
-                extensions: plan.extensions,
-                sessionLifetime: plan.sessionLifetime,
+                negotiated: extensions,
+                extensions: own,
+                sessionLifetime: plan.values.sessionLifetime,
                 now: now
             )
         }

@@ -7,7 +7,7 @@ import NIOCore
 /// The 101 that waits for the eight bytes behind its request.
 struct AwaitedKey {
     var request: OpeningRequest
-    var plan: EndpointPlan
+    var accepted: AcceptedPlan
     var head: ResponseHead
     var subprotocol: String?
     var isHeadSent: Bool
@@ -16,20 +16,22 @@ struct AwaitedKey {
 extension Connection {
     mutating func accept(
         _ request: OpeningRequest,
-        _ plan: EndpointPlan,
+        _ accepted: AcceptedPlan,
         response: HandshakeResponse?,
         in dialect: Dialect,
         of server: ServerHandshake,
         now: NIODeadline
     ) {
+        let values = accepted.plan.values
         let subprotocol =
-            plan.extended
+            values.extended
             ? Subprotocols.extendedHandshake
-            : response?.subprotocol ?? Subprotocols.choose(supported: plan.subprotocols, offered: request.subprotocols)
+            : response?.subprotocol
+                ?? Subprotocols.choose(supported: values.subprotocols, offered: request.subprotocols)
         // D40
         guard
             dialect != .whatwg2010 || subprotocol != nil || request.subprotocols.isEmpty
-                || plan.servesWithoutSubprotocol
+                || values.servesWithoutSubprotocol
         else { return self.refuseOpening(.noSubprotocol(), now: now) }
         let head = OpeningServer.acceptance(
             of: request,
@@ -41,12 +43,12 @@ extension Connection {
         self.link.speak(dialect, configuration: self.configuration)
         var awaited = AwaitedKey(
             request: request,
-            plan: plan,
+            accepted: accepted,
             head: head,
             subprotocol: subprotocol,
             isHeadSent: false
         )
-        if plan.answersBeforeKeys || dialect.opening == .invariant {
+        if values.answersBeforeKeys || dialect.opening == .invariant {
             self.output.write { head.write(into: &$0) }
             awaited.isHeadSent = true
         }
@@ -73,22 +75,24 @@ extension Connection {
             self.actions.append(.event(.openingResponse(head: awaited.head.redactedText, status: 101)))
         }
         self.link.isUp = true
-        guard !awaited.plan.extended else {
-            return self.startExtended(awaited.request, awaited.plan, acceptValue: "", of: server, now: now)
+        guard !awaited.accepted.plan.values.extended else {
+            return self.startExtended(awaited.request, awaited.accepted, acceptValue: "", of: server, now: now)
         }
-        let negotiation = HandshakeSummary(
-            url: awaited.request.url(isSecure: server.isSecure),
-            dialect: self.link.codec.dialect,
-            subprotocol: awaited.subprotocol,
-            extensions: [],
-            status: nil,
-            response: nil,
-            principal: awaited.plan.principal
-        )
         self.open(
-            negotiation,
+            .opened(
+                HandshakeSummary(
+                    url: awaited.request.url(isSecure: server.isSecure),
+                    dialect: self.link.codec.dialect,
+                    subprotocol: awaited.subprotocol,
+                    extensions: [],
+                    status: nil,
+                    response: nil,
+                    principal: awaited.accepted.principal
+                )
+            ),
+            negotiated: [],
             extensions: [],
-            sessionLifetime: awaited.plan.sessionLifetime,
+            sessionLifetime: awaited.accepted.plan.values.sessionLifetime,
             now: now
         )
     }

@@ -16,7 +16,7 @@ package enum ConnectionAction {
     /// A question of the client's handshakes.
     indirect case client(ClientStep)
     /// A question of the server's handshakes.
-    indirect case server(ServerStep)
+    case server(ServerStep)
     /// The handshake has failed; the connection closes behind this.
     indirect case failed(WebSocketError)
     /// The socket is open.
@@ -38,7 +38,7 @@ package enum ClientStep: Sendable {
     case hopEnded(HopOutcome)
 }
 
-/// A step of a server's handshakes that its shell takes part in.
+/// A step of a server's handshakes that its shell takes part in. Each holds one object, so that it needs no box.
 package enum ServerStep: Sendable {
     /// A valid opening request arrived; call `acceptOpening`, `balanceOpening` or `refuseOpening`.
     case decideOpening(OpeningRequest)

@@ -46,13 +46,7 @@ package struct FrameLink {
     /// The socket opens: what comes now is the application's.
     /// - Parameter agreesOnBinary: as in ``FrameCodec``.
     mutating func open(configuration: ConnectionConfiguration, mode: MessageReader.Mode, agreesOnBinary: Bool) {
-        self.codec = FrameCodec(
-            self.codec.dialect,
-            role: self.role,
-            limits: configuration.limits.messages,
-            mode: mode,
-            agreesOnBinary: agreesOnBinary
-        )
+        self.codec.begin(limits: configuration.limits.messages, mode: mode, agreesOnBinary: agreesOnBinary)
         self.closing = ClosingHandshake(role: self.closingRole, timeout: configuration.waits.close)
     }
 
@@ -83,28 +77,35 @@ package struct FrameLink {
     func closeInfo(clean: Bool, failure: WebSocketError?, wasOpen: Bool) -> CloseInfo {
         let outcome = self.closing.outcome
         let abilities = self.codec.abilities
-        var info = CloseInfo(
-            code: nil,
-            reason: "",
-            clean: clean,
-            initiator: outcome.isLocal ? .local : .peer,
-            error: failure
-        )
-        if abilities.contains(.closeCodes) {
-            let sent = outcome.isUnanswered ? nil : outcome.sent
-            info.code = clean ? (outcome.code == .noStatus ? nil : outcome.code) : sent?.code ?? .abnormal
-            info.reason = clean ? outcome.reason : sent?.reason ?? ""
+        var code: WebSocketCloseCode?
+        var reason = ""
+        var isClean = clean
+        if !abilities.contains(.closeCodes) {
+            isClean = abilities.contains(.nothingElseEnds) ? failure == nil : self.closing.isClean
+        } else if clean {
+            code = outcome.code == .noStatus ? nil : outcome.code
+            reason = outcome.reason
+        } else if !outcome.isUnanswered, let sent = outcome.sent {
+            code = sent.code ?? .abnormal
+            reason = sent.reason
         } else {
-            info.clean = abilities.contains(.nothingElseEnds) ? failure == nil : self.closing.isClean
+            code = .abnormal
         }
-        if failure == nil, !info.clean, wasOpen, !abilities.contains(.plainEnds) {
-            info.error = WebSocketError(
+        var error = failure
+        if failure == nil, !isClean, wasOpen, !abilities.contains(.plainEnds) {
+            error = WebSocketError(
                 .closed,
                 "The connection ended before the closing handshake was complete.",
-                closeCode: info.code,
+                closeCode: code,
                 phase: .closing
             )
         }
-        return info
+        return CloseInfo(
+            code: code,
+            reason: reason,
+            clean: isClean,
+            initiator: outcome.isLocal ? .local : .peer,
+            error: error
+        )
     }
 }

@@ -38,11 +38,9 @@ final class ServerHandshake {
     final class Extended {
         var machine: ExtendedServer
         let opening: OpeningRequest
-        let plan: EndpointPlan
+        var accepted: AcceptedPlan
         /// The extensions that the opening negotiated beside x-kaazing-handshake.
         let openingExtensions: [NegotiatedExtension]
-        /// The name of the client, where it has proved that.
-        var principal: String?
         /// The extended request that waits for its answer.
         var request: ExtendedRequest?
         var lastStatus = 0
@@ -51,14 +49,13 @@ final class ServerHandshake {
         init(
             _ machine: ExtendedServer,
             opening: OpeningRequest,
-            plan: EndpointPlan,
+            accepted: AcceptedPlan,
             openingExtensions: [NegotiatedExtension]
         ) {
             self.machine = machine
             self.opening = opening
-            self.plan = plan
+            self.accepted = accepted
             self.openingExtensions = openingExtensions
-            self.principal = plan.principal
         }
     }
 
@@ -136,10 +133,9 @@ extension ServerHandshake.Extended {
         let copy = ServerHandshake.Extended(
             self.machine,
             opening: self.opening,
-            plan: self.plan,
+            accepted: self.accepted,
             openingExtensions: self.openingExtensions
         )
-        copy.principal = self.principal
         copy.request = self.request
         copy.lastStatus = self.lastStatus
         copy.challenges = self.challenges

@@ -78,13 +78,22 @@ package struct FrameCodec {
         self.reader = MessageReader(role: role, limits: limits, mode: mode)
         self.writer = FrameWriter(role: role)
         self.abilities = Abilities(dialect)
+        self.former = Self.former(dialect, role: role, agreesOnBinary: agreesOnBinary)
+    }
+
+    private static func former(_ dialect: Dialect, role: Role, agreesOnBinary: Bool) -> (any FormerCodec)? {
         switch dialect.framing {
-        case .rfc6455:
-            break
-        case .hixie:
-            self.former = HixieCodec(dialect, role: role, hasBinary: agreesOnBinary)
-        case .whatwg2010:
-            self.former = WHATWGCodec(dialect, role: role)
+        case .rfc6455: nil
+        case .hixie: HixieCodec(dialect, role: role, hasBinary: agreesOnBinary)
+        case .whatwg2010: WHATWGCodec(dialect, role: role)
+        }
+    }
+
+    /// Reads anew, in the same dialect.
+    mutating func begin(limits: MessageLimits, mode: MessageReader.Mode, agreesOnBinary: Bool) {
+        self.reader = MessageReader(role: self.role, limits: limits, mode: mode)
+        if self.former != nil {
+            self.former = Self.former(self.dialect, role: self.role, agreesOnBinary: agreesOnBinary)
         }
     }
 

@@ -5,6 +5,7 @@
 // - the client's violation: a ``Refusal`` with the answer that is owed, then the connection is closed (threat A4);
 // - ignored: every field that the protocol does not know, empty list elements, subprotocols named twice.
 
+package import HTTPTypes
 package import NIOCore
 
 package struct OpeningServer {
@@ -123,20 +124,23 @@ package struct OpeningServer {
     ///
     /// - Parameters:
     ///   - acceptValue: from ``AcceptKey/accept(for:)``, if the caller has it already.
+    ///   - fields: the application's own.
     package static func acceptance(
         of request: OpeningRequest,
         acceptValue: String? = nil,
         subprotocol: String?,
         extensions: [NegotiatedExtension] = [],
         date: String,
-        server: String
+        server: String,
+        fields: HTTPFields? = nil
     ) -> Acceptance {
         Acceptance(
             acceptValue: acceptValue ?? request.acceptValue,
             negotiated: Agreement(subprotocol: subprotocol, extensions: extensions),
             echoesOldUpgrade: request.spellsUpgradeOldStyle,
             date: date,
-            server: server
+            server: server,
+            fields: fields ?? HTTPFields()
         )
     }
 

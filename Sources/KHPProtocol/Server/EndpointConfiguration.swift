@@ -38,10 +38,10 @@ package final class EndpointConfiguration: Sendable {
     let pattern: EndpointPattern
     /// The endpoint's place in the list that it was made from.
     package let index: Int
-    /// The plan of a connection without x-kaazing-handshake; each connection has its own, made of this.
-    private let plainPlan: EndpointPlan
-    /// The same for one with x-kaazing-handshake.
-    private let extendedPlan: EndpointPlan
+    /// The plan of its connections without x-kaazing-handshake.
+    let plainPlan: EndpointPlan
+    /// The same with x-kaazing-handshake.
+    let extendedPlan: EndpointPlan
 
     /// Checks the values.
     /// - Throws: ``WebSocketError/Code/invalidArgument`` for values that nothing could be served with.
@@ -62,7 +62,7 @@ package final class EndpointConfiguration: Sendable {
     }
 
     private static func plan(_ values: Values, extended: Bool) -> EndpointPlan {
-        var plan = EndpointPlan()
+        var plan = EndpointPlan.Values()
         plan.dialects = values.dialects
         plan.answersBeforeKeys = values.answersBeforeKeys
         plan.extended = extended
@@ -72,13 +72,6 @@ package final class EndpointConfiguration: Sendable {
         plan.sessionLifetime = values.sessionLifetime
         plan.configuration = values.connection
         plan.kaazingLegacy = values.kaazingLegacy
-        return plan
-    }
-
-    /// The plan of one connection.
-    func plan(extended: Bool, principal: String?) -> EndpointPlan {
-        var plan = extended ? self.extendedPlan : self.plainPlan
-        plan.principal = principal
-        return plan
+        return EndpointPlan(plan)
     }
 }

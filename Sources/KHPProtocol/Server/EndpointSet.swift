@@ -9,6 +9,8 @@ package struct EndpointMatch: Sendable {
 /// A path without parameters is one dictionary look-up, however many patterns there are.
 package final class EndpointSet: Sendable {
     private let literals: [String: EndpointConfiguration]
+    /// The same where there are few: comparing them one by one costs less than hashing the path.
+    private let fewLiterals: [EndpointConfiguration]
     /// The more exact first.
     private let patterns: [EndpointConfiguration]
     let hosts: HostPolicy
@@ -40,6 +42,7 @@ package final class EndpointSet: Sendable {
             patterns.append(endpoint)
         }
         self.literals = literals
+        self.fewLiterals = literals.count <= 4 ? Array(literals.values) : []
         self.patterns = patterns.sorted { EndpointPattern.sorted($0.pattern, $1.pattern) }
         self.hosts = hosts
         self.isSecure = isSecure
@@ -48,7 +51,7 @@ package final class EndpointSet: Sendable {
     /// The endpoint of a path, as it stands in the request line.
     /// - Throws: 400 for a parameter that is no UTF-8.
     package func match(_ path: String) throws(Refusal) -> EndpointMatch? {
-        if let endpoint = self.literals[path] {
+        if let endpoint = self.literal(path) {
             return EndpointMatch(endpoint: endpoint, parameters: PathParameters())
         }
         guard !self.patterns.isEmpty else { return nil }
@@ -59,6 +62,11 @@ package final class EndpointSet: Sendable {
             }
         }
         return nil
+    }
+
+    private func literal(_ path: String) -> EndpointConfiguration? {
+        if self.fewLiterals.isEmpty { return self.literals[path] }
+        return self.fewLiterals.first { $0.values.path == path }
     }
 
     /// The endpoint of a path, `nil` also where a parameter is no UTF-8.

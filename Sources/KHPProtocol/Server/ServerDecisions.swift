@@ -118,7 +118,7 @@ package struct ServerDecisions {
         }
         // Not the values as a whole: a copy of them costs more than all that is looked at.
         let endpoint = match.endpoint
-        guard request.dialect(among: endpoint.values.dialects) != nil else {
+        guard endpoint.values.dialects.contains(where: { $0.opening == request.opening }) else {
             return self.refuse(.dialectNotServed(endpoint.values.dialects), on: &connection, now: now)
         }
         guard endpoint.values.origins.allows(request.origin, at: request.authority, isSecure: self.endpoints.isSecure)
@@ -156,8 +156,12 @@ package struct ServerDecisions {
             self.confirmation = nil
         }
         self.state = .accepted(Accepted(match: match, opening: request))
-        let plan = match.endpoint.plan(extended: extended, principal: self.principal?.name)
-        connection.acceptOpening(plan, response: response, now: now)
+        connection.acceptOpening(
+            extended ? match.endpoint.extendedPlan : match.endpoint.plainPlan,
+            principal: self.principal?.name,
+            response: response,
+            now: now
+        )
         return .nothing
     }
 

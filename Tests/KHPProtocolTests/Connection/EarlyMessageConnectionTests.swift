@@ -83,10 +83,10 @@ struct EarlyMessageConnectionTests {
             while let action = connection.next(now: now) {
                 switch action {
                 case .server(.decideOpening):
-                    var plan = EndpointPlan()
+                    var plan = EndpointPlan.Values()
                     plan.dialects = [row.dialect]
                     plan.extended = true
-                    connection.acceptOpening(plan, now: now)
+                    connection.acceptOpening(EndpointPlan(plan), now: now)
                 case .server(.decideExtended):
                     connection.answerExtended(answer, principal: nil, now: now)
                 case .opened:

@@ -19,10 +19,10 @@ struct KaazingConnectionTests {
         guard case .server(.decideOpening)? = connection.next(now: Self.now) else {
             throw WebSocketError(.invalidArgument, "no opening request")
         }
-        var plan = EndpointPlan()
+        var plan = EndpointPlan.Values()
         plan.extended = true
         plan.kaazingLegacy = legacy
-        connection.acceptOpening(plan, now: Self.now)
+        connection.acceptOpening(EndpointPlan(plan), now: Self.now)
         connection.receive(Self.frame(0x82, ByteBuffer(string: "GET /trades HTTP/1.1\r\n\r\n")), now: Self.now)
         guard case .server(.decideExtended)? = connection.next(now: Self.now) else {
             throw WebSocketError(.invalidArgument, "no extended request")

@@ -60,11 +60,11 @@ struct OpenConnection {
                 if case .server(.decideOpening) = action { isAsked = true }
             }
             #expect(isAsked)
-            var plan = EndpointPlan()
+            var plan = EndpointPlan.Values()
             plan.dialects = [dialect]
             plan.extensions = extensions
             plan.sessionLifetime = sessionLifetime
-            self.connection.acceptOpening(plan, now: Self.start)
+            self.connection.acceptOpening(EndpointPlan(plan), now: Self.start)
         } else {
             var plan = ClientPlan(url: try WebSocketURL("ws://example.com/trades"))
             plan.extendedHandshake = .off

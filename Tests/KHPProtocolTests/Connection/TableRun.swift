@@ -110,10 +110,10 @@ struct TableRun {
         + "Sec-WebSocket-Key2: 1_ tx7X d  <  nw  334J702) 7]o}` 0\r\n\r\n"
 
     private mutating func accept(dialects: [Dialect] = [.rfc6455], extended: Bool) {
-        var plan = EndpointPlan()
+        var plan = EndpointPlan.Values()
         plan.dialects = dialects
         plan.extended = extended
-        self.connection.acceptOpening(plan, now: self.now)
+        self.connection.acceptOpening(EndpointPlan(plan), now: self.now)
     }
 
     private mutating func feed(_ text: String) { self.receive(Array(text.utf8)) }

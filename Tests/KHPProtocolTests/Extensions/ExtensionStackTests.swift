@@ -314,7 +314,7 @@ struct ExtensionStackTests {
         var connection = Connection(server: ConnectionConfiguration(), isSecure: false, now: now)
         connection.start(now: now)
         connection.receive(ByteBuffer(string: opening), now: now)
-        var plan = EndpointPlan()
+        var plan = EndpointPlan.Values()
         plan.extended = true
         plan.extensions = extensions
         let writer = FrameWriter(role: .client)
@@ -323,7 +323,7 @@ struct ExtensionStackTests {
         writer.write(.binary, payload: head, mask: 0x1234_5678, into: &request)
         while let action = connection.next(now: now) {
             switch action {
-            case .server(.decideOpening): connection.acceptOpening(plan, now: now)
+            case .server(.decideOpening): connection.acceptOpening(EndpointPlan(plan), now: now)
             case .server(.decideExtended):
                 connection.answerExtended(HandshakeResponse(status: 101), principal: nil, now: now)
             default: break

@@ -45,9 +45,9 @@ struct WirePeer {
             )
         )
         #expect(driven.openingRequest != nil)
-        var plan = EndpointPlan()
+        var plan = EndpointPlan.Values()
         plan.extensions = extensions
-        driven.connection.acceptOpening(plan, now: driven.now)
+        driven.connection.acceptOpening(EndpointPlan(plan), now: driven.now)
         driven.run()
         var peer = WirePeer(driven: driven, role: .server)
         peer.readHead()
