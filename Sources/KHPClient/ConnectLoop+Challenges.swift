@@ -98,7 +98,7 @@ extension ConnectLoop {
     }
 
     mutating func warnWithoutTLS(_ plan: ClientPlan) {
-        if let value = (plan.authorization ?? plan.extendedAuthorization)?.value { self.warnWithoutTLS(value) }
+        if let value = (plan.authorization ?? plan.extended.authorization)?.value { self.warnWithoutTLS(value) }
     }
 }
 

@@ -177,13 +177,13 @@ public struct WebSocketClient: Sendable {
         plan.subprotocols = subprotocols
         plan.extensions = configuration.extensions
         plan.requiredExtensions = configuration.requiredExtensions
-        plan.extendedHandshake = configuration.extended.policy
-        plan.kaazingLegacy = configuration.extended.kaazingLegacy
-        plan.method = configuration.extended.method
-        plan.body = configuration.extended.body
+        plan.extended.policy = configuration.extended.policy
+        plan.extended.kaazingLegacy = configuration.extended.kaazingLegacy
+        plan.extended.method = configuration.extended.method
+        plan.extended.body = configuration.extended.body
         plan.origin = configuration.origin
         plan.headers = configuration.headers
-        plan.extendedHeaders = configuration.extended.headers
+        plan.extended.headers = configuration.extended.headers
         let redirects = RedirectTracker(
             from: plan.url,
             policy: configuration.redirects.policy,

@@ -106,8 +106,8 @@ public final class ConnectionPipe {
         plan.subprotocols = client.subprotocols
         plan.extensions = client.extensions
         plan.requiredExtensions = client.requiredExtensions
-        plan.extendedHandshake = client.extendedHandshake
-        plan.extendedHeaders = client.extendedHeaders
+        plan.extended.policy = client.extendedHandshake
+        plan.extended.headers = client.extendedHeaders
         var settings = ConnectionSettings()
         settings.date = { Transcript.Constants.date }
         settings.limits.messages = client.messages

@@ -69,8 +69,8 @@ struct SimulatedScenario {
         var plan = ClientPlan(url: try WebSocketURL("ws://sim.example/room?a=b"))
         plan.dialect = self.dialect
         plan.subprotocols = generator.once(in: 2) ? ["amqp"] : []
-        plan.extendedHandshake = self.clientExtended
-        plan.kaazingLegacy = self.isLegacy && self.clientExtended != .off
+        plan.extended.policy = self.clientExtended
+        plan.extended.kaazingLegacy = self.isLegacy && self.clientExtended != .off
         if self.compresses { plan.extensions = [PerMessageDeflate()] }
         return plan.withKeys(using: &generator)
     }

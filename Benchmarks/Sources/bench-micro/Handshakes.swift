@@ -30,7 +30,7 @@ enum Handshakes {
     private static func handshake(_ policy: ExtendedHandshakePolicy) -> Int {
         let now = NIODeadline.uptimeNanoseconds(1)
         var plan = Self.plan
-        plan.extendedHandshake = policy
+        plan.extended.policy = policy
         let configuration = Self.configuration
         guard
             var client = try? Connection(

@@ -64,17 +64,17 @@ package struct ConnectAttempt: Sendable {
         }
         plan.redirects = self.trail
         plan.challenges = self.authenticator.count
-        plan.followsPermanentRedirect = self.follows308
+        plan.extended.followsPermanentRedirect = self.follows308
         if !self.redirects.keepsSecrets {
             // D12: what the caller added belongs to the origin that the caller named; once left, it stays behind for
             // the rest of the chain (threat F2).
             plan.headers = HTTPFields()
-            plan.extendedHeaders = HTTPFields()
+            plan.extended.headers = HTTPFields()
         }
         if self.hasSeenOther || !self.redirects.keepsSecrets {
             // The body is the caller's for the origin that the caller named, as much as a field is.
-            plan.method = "GET"
-            plan.body = nil
+            plan.extended.method = "GET"
+            plan.extended.body = nil
         }
         if let version = self.version, version.origin == self.url.origin { plan.version = version.number }
         return plan
@@ -88,7 +88,7 @@ package struct ConnectAttempt: Sendable {
         var plan = self.plan
         plan.authorization =
             self.authorization(of: answer, in: .opening) ?? self.authorization(.opening, clientNonce: clientNonce())
-        plan.extendedAuthorization =
+        plan.extended.authorization =
             self.authorization(of: answer, in: .extended) ?? self.authorization(.extended, clientNonce: clientNonce())
         return plan
     }
@@ -137,7 +137,9 @@ package struct ConnectAttempt: Sendable {
         }
         if outcome.kind == .upgrade { return try self.upgrade(outcome, cookies, cookiesSent) }
         let candidates = choice.map { [$0] } ?? choices(of: outcome.response, at: self.url)
-        guard self.template.kaazingLegacy else { return try self.step(outcome, to: candidates, cookies, cookiesSent) }
+        guard self.template.extended.kaazingLegacy else {
+            return try self.step(outcome, to: candidates, cookies, cookiesSent)
+        }
         // The opening asks for the exchange anew at each hop: a `.kl=Y` that a balancer returns makes no other
         // resource, for the application and for loops (D7).
         let url = self.url
@@ -159,7 +161,7 @@ package struct ConnectAttempt: Sendable {
         let status = outcome.response.status
         // Neither a balancer nor a step up to TLS answers what was asked.
         let isAnswer = outcome.layer == .extended && (outcome.kind == .redirect || outcome.kind == .choose)
-        let method = isAnswer ? self.plan.method : "GET"
+        let method = isAnswer ? self.plan.extended.method : "GET"
         do throws(WebSocketError) {
             let target = try self.redirects.follow(
                 status: outcome.kind == .upgrade ? 302 : outcome.response.status,
@@ -178,7 +180,7 @@ package struct ConnectAttempt: Sendable {
                 self.departed.insert(from.origin)
             }
             // D41; after a 303 of the opening as well the resource asked for is another one.
-            if RedirectMethod.becomesGET(status, after: status == 303 ? self.plan.method : method) {
+            if RedirectMethod.becomesGET(status, after: status == 303 ? self.plan.extended.method : method) {
                 self.hasSeenOther = true
             }
             self.url = target
@@ -271,7 +273,11 @@ package struct ConnectAttempt: Sendable {
         return switch layer {
         case .proxy, .opening: Authenticator.Target(method: "GET", uri: plan.openingURL.resource)
         case .extended:
-            Authenticator.Target(method: plan.method, uri: plan.url.resource, entity: plan.body ?? ByteBuffer())
+            Authenticator.Target(
+                method: plan.extended.method,
+                uri: plan.url.resource,
+                entity: plan.extended.body ?? ByteBuffer()
+            )
         }
     }
 

@@ -168,7 +168,7 @@ final class ClientHandshake {
         answerDeadline: NIODeadline
     ) -> Opening? {
         self.plan.authorization = replay.authorization
-        self.plan.extendedAuthorization = replay.extended
+        self.plan.extended.authorization = replay.extended
         self.plan.cookies = replay.cookies
         guard !challenged.hasUnexpectedBytes, let request = try? self.plan.opening(key: key) else { return nil }
         self.plan.challenges = replay.challenges
@@ -182,7 +182,7 @@ final class ClientHandshake {
     /// x-kaazing-handshake was chosen.
     func extend(_ machine: ExtendedClient, opened: OpeningResult) {
         self.answerDeadline = nil
-        self.state = .extended(Extended(machine, opened: opened, proof: self.plan.extendedAuthorization?.proof))
+        self.state = .extended(Extended(machine, opened: opened, proof: self.plan.extended.authorization?.proof))
     }
 
     /// A 401 inside. No time passes while the shell looks for credentials.

@@ -14,13 +14,7 @@ package struct ClientPlan: Sendable {
     package var extensions: [any WebSocketExtension] = []
     /// The names of those without which the socket does not open.
     package var requiredExtensions: Set<String> = []
-    package var extendedHandshake = ExtendedHandshakePolicy.preferred
-    /// `true` to ask for the Kaazing legacy exchange (D7).
-    package var kaazingLegacy = false
-    package var method = "GET"
-    /// `true` when 308 counts as a redirect (D4).
-    package var followsPermanentRedirect = false
-    package var body: ByteBuffer?
+    package var extended = Extended()
     package var origin: String?
     /// The caller's fields that may go to this hop's origin.
     package var headers = HTTPFields()
@@ -30,14 +24,27 @@ package struct ClientPlan: Sendable {
     package var takesCookies = false
     /// The value of Sec-WebSocket-Version: 13, or 8 or 7 after a 426 that wants one of these.
     package var version = 13
-    package var extendedHeaders = HTTPFields()
     /// For the opening request: the answer to its 401, or what is sent unasked.
     package var authorization: RequestAuthorization?
-    /// For the extended request: what is sent unasked.
-    package var extendedAuthorization: RequestAuthorization?
     /// The redirects on the way here.
     package var redirects: [RedirectStep] = []
     package var challenges = 0
+
+    /// The extended handshake of the hop.
+    package struct Extended: Sendable {
+        package var policy = ExtendedHandshakePolicy.preferred
+        /// `true` to ask for the Kaazing legacy exchange (D7).
+        package var kaazingLegacy = false
+        package var method = "GET"
+        package var headers = HTTPFields()
+        package var body: ByteBuffer?
+        /// Credentials that are sent unasked.
+        package var authorization: RequestAuthorization?
+        /// `true` when 308 counts as a redirect (D4).
+        package var followsPermanentRedirect = false
+
+        package init() {}
+    }
 
     package init(url: WebSocketURL) {
         self.url = url
@@ -56,7 +63,7 @@ extension ClientPlan {
     /// The URL of the opening request: with `.kl=Y` where the Kaazing legacy exchange is asked for, on every hop (D7).
     /// A caller's own URL can ask for it as well.
     var openingURL: WebSocketURL {
-        self.kaazingLegacy && self.extendedHandshake != .off ? self.url.askingForKaazingLegacy : self.url
+        self.extended.kaazingLegacy && self.extended.policy != .off ? self.url.askingForKaazingLegacy : self.url
     }
 }
 

@@ -16,7 +16,7 @@ extension Connection {
         let client = ClientHandshake(prepared, limits: configuration.limits, connectDeadline: deadline)
         self.init(client: client, configuration: configuration, masks: masks, now: now)
         let plan = prepared.plan
-        if plan.extendedHandshake != .off { self.legacy = KaazingLegacy(query: plan.openingURL.query) }
+        if plan.extended.policy != .off { self.legacy = KaazingLegacy(query: plan.openingURL.query) }
         // Where the opening negotiates no extensions, the extended handshake can.
         if plan.dialect != .rfc6455 { self.link.speak(plan.dialect, configuration: configuration) }
     }
@@ -184,7 +184,7 @@ extension Connection {
 
     /// KHP-O4: without x-kaazing-handshake there is no extended handshake.
     private mutating func openPlain(_ result: OpeningResult, _ plan: ClientPlan, now: NIODeadline) {
-        if plan.extendedHandshake == .required {
+        if plan.extended.policy == .required {
             self.fail(
                 WebSocketError(
                     .extendedRequired,
@@ -247,7 +247,7 @@ extension Connection {
 
     /// A server that takes an offer of a subprotocol that it does not know for a bad request cannot say so.
     private static func doubt(about response: HandshakeResponse, _ plan: ClientPlan) -> String {
-        guard response.status == 400, plan.extendedHandshake != .off else { return "" }
+        guard response.status == 400, plan.extended.policy != .off else { return "" }
         return "; it may not take the offer of \(Subprotocols.extendedHandshake)"
     }
 }

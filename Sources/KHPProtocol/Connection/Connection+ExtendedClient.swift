@@ -9,17 +9,21 @@ extension Connection {
         let plan = client.plan
         let extended = ExtendedClientPlan(
             url: plan.url,
-            method: plan.method,
+            method: plan.extended.method,
             subprotocols: plan.subprotocols,
             extensions: result.extensions,
-            extraFields: plan.extendedHeaders,
-            body: plan.body,
-            authorization: plan.extendedAuthorization?.value,
+            extraFields: plan.extended.headers,
+            body: plan.extended.body,
+            authorization: plan.extended.authorization?.value,
             acceptValue: result.acceptValue,
-            followsPermanentRedirect: plan.followsPermanentRedirect,
+            followsPermanentRedirect: plan.extended.followsPermanentRedirect,
             legacy: self.legacy
         )
-        var machine = ExtendedClient(extended, limits: self.configuration.limits)
+        var machine = ExtendedClient(
+            extended,
+            limits: self.configuration.limits,
+            waits: self.configuration.waits.handshake
+        )
         let request = machine.begin(now: now)
         client.extend(machine, opened: result)
         self.installForHandshake(result.extensions.negotiated, from: plan.extensions, now: now)

@@ -19,6 +19,7 @@ extension Connection {
             legacy: self.legacy,
             url: request.url(isSecure: server.isSecure),
             limits: self.configuration.limits,
+            waits: self.configuration.waits.handshake,
             now: now
         )
         server.extend(

@@ -30,11 +30,11 @@ package struct PreparedClient: Sendable {
         // R-U2: the parts that are sent later only are checked now as well.
         let extended = ExtendedClientPlan(
             url: plan.url,
-            method: plan.method,
+            method: plan.extended.method,
             // Where nothing is said inside, the names are those of the dialect (D42).
-            subprotocols: plan.extendedHandshake == .off ? [] : plan.subprotocols,
-            extraFields: plan.extendedHeaders,
-            authorization: plan.extendedAuthorization?.value,
+            subprotocols: plan.extended.policy == .off ? [] : plan.subprotocols,
+            extraFields: plan.extended.headers,
+            authorization: plan.extended.authorization?.value,
             acceptValue: ""
         )
         try extended.validate()
@@ -47,7 +47,7 @@ extension ClientPlan {
         var opening = OpeningClientPlan(
             url: self.openingURL,
             key: key,
-            subprotocols: Subprotocols.offered(self.subprotocols, extendedHandshake: self.extendedHandshake != .off),
+            subprotocols: Subprotocols.offered(self.subprotocols, extendedHandshake: self.extended.policy != .off),
             extensions: try OfferedExtensions(self.extensions.speakable(over: FrameCodec.Abilities(self.dialect))),
             origin: self.origin,
             extraFields: self.headers,

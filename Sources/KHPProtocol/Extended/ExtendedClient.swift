@@ -104,6 +104,7 @@ package struct ExtendedClient {
 
     private let plan: ExtendedClientPlan
     private let limits: Limits
+    private let waits: HandshakeWaits
     private var reader: ExtendedResponseReader
     /// In place of ``reader`` where responses end as deployed gateways end them.
     private var legacyReader: LegacyResponseReader?
@@ -130,9 +131,14 @@ package struct ExtendedClient {
         return earliest
     }
 
-    package init(_ plan: ExtendedClientPlan, limits: Limits = Limits()) {
+    package init(
+        _ plan: ExtendedClientPlan,
+        limits: Limits = Limits(),
+        waits: HandshakeWaits = HandshakeWaits()
+    ) {
         self.plan = plan
         self.limits = limits
+        self.waits = waits
         self.reader = ExtendedResponseReader(limits: limits, method: plan.method)
         if plan.legacy.hasTerminator { self.legacyReader = LegacyResponseReader(limits: limits, method: plan.method) }
     }
@@ -141,7 +147,7 @@ package struct ExtendedClient {
     package mutating func begin(now: NIODeadline) -> ByteBuffer? {
         guard self.plan.legacy.hasBalancer else { return self.start(now: now) }
         self.state = .balancing
-        self.answerDeadline = now + self.limits.extendedTimeout
+        self.answerDeadline = now + self.waits.extended
         return nil
     }
 
@@ -157,7 +163,7 @@ package struct ExtendedClient {
 
     private mutating func request(authorization: String?, now: NIODeadline) -> ByteBuffer {
         // D15: waiting for the balancer does not extend the wait for the answer.
-        if self.state != .balancing { self.answerDeadline = now + self.limits.extendedTimeout }
+        if self.state != .balancing { self.answerDeadline = now + self.waits.extended }
         self.state = .waiting
         self.body = self.plan.body == nil ? .none : .heldBack
         self.bodyDue = self.plan.body == nil ? nil : now + Limits.Fixed.continueWait
@@ -377,7 +383,7 @@ package struct ExtendedClient {
             return self.fail(.limitExceeded, "it is one 202 too many", head, entity, close: .policyViolation)
         }
         // The wait runs from the first 202; later ones do not stretch it (D15).
-        let until = self.processingDeadline ?? now + self.limits.processingTimeout
+        let until = self.processingDeadline ?? now + self.waits.processing
         self.processingDeadline = until
         self.answerDeadline = until
         return .waiting(HandshakeResponse(head: head, body: entity), until: until)

@@ -49,26 +49,34 @@ package struct ExtendedServer {
     }
 
     private enum State {
-        case receiving
-        case answering
+        case receiving(ExtendedRequestReader)
+        case answering(Question)
         case finished
+    }
+
+    /// The request that waits for its answer.
+    private struct Question {
+        let request: ExtendedRequest
+        /// True where it brings credentials, which a challenge calls wrong.
+        let carriesCredentials: Bool
+        /// The end of the wait behind the first 202.
+        var processingDeadline: NIODeadline?
     }
 
     private let check: ExtendedRequestCheck
     private let acceptValue: String
     private let server: String
     private let limits: Limits
+    private let waits: HandshakeWaits
     private let legacy: KaazingLegacy
     private let url: WebSocketURL?
-    private var reader: ExtendedRequestReader
-    private var state = State.receiving
-    private var request: ExtendedRequest?
+    private var state: State
+    /// The method of the last request.
+    private var method = "GET"
     private var round = 0
-    private var carriedCredentials = false
     private var wrongAnswers = 0
     private var hasBeenStale = false
     private var processingResponses = 0
-    private var processingDeadline: NIODeadline?
 
     /// The fault of the endpoint's last answer, which was replaced by a 500.
     package private(set) var fault: String?
@@ -95,6 +103,7 @@ package struct ExtendedServer {
         legacy: KaazingLegacy = .off,
         url: WebSocketURL? = nil,
         limits: Limits = Limits(),
+        waits: HandshakeWaits = HandshakeWaits(),
         now: NIODeadline
     ) {
         self.check = ExtendedRequestCheck(
@@ -109,8 +118,9 @@ package struct ExtendedServer {
         self.acceptValue = acceptValue
         self.server = server
         self.limits = limits
-        self.reader = ExtendedRequestReader(limits: limits)
-        self.deadline = now + limits.extendedTimeout
+        self.waits = waits
+        self.state = .receiving(ExtendedRequestReader(limits: limits))
+        self.deadline = now + waits.extended
     }
 
     /// Takes one whole message, text or binary alike.
@@ -121,9 +131,11 @@ package struct ExtendedServer {
         case .answering:
             // KHP-E3: the client's next message is the application's, and that only after the answer.
             return self.receiveTooEarly(date: date)
-        case .receiving:
+        case .receiving(var reader):
+            // While it reads, its buffers have one owner.
+            self.state = .finished
             do throws(ExtendedRefusal) {
-                return try self.receivePiece(payload, now: now)
+                return try self.receive(payload, with: &reader, now: now)
             } catch {
                 return self.refuse(error, date: date)
             }
@@ -136,23 +148,28 @@ package struct ExtendedServer {
         return self.refuse(.noRequest("A message came before the answer to the extended request."), date: date)
     }
 
-    private mutating func receivePiece(_ payload: ByteBuffer, now: NIODeadline) throws(ExtendedRefusal) -> Action {
-        switch try self.reader.receive(payload) {
+    private mutating func receive(
+        _ payload: ByteBuffer,
+        with reader: inout ExtendedRequestReader,
+        now: NIODeadline
+    ) throws(ExtendedRefusal) -> Action {
+        switch try reader.receive(payload) {
         case .needsMore:
+            self.state = .receiving(reader)
             return .none
         case .expectsContinue:
+            self.state = .receiving(reader)
             let bytes = ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n")
             return .sendContinue(WrittenResponse(status: 100, bytes: bytes))
         case .request(let head, let known, let body):
             let request = try self.check.check(head, known, body: body, round: self.round)
-            self.state = .answering
-            self.request = request
-            self.carriedCredentials = self.round > 0 || known.contains(.authorization)
+            let carriesCredentials = self.round > 0 || known.contains(.authorization)
+            self.state = .answering(Question(request: request, carriesCredentials: carriesCredentials))
+            self.method = request.method
             // D17: the handshake timeout holds before the first request, which may not extend it, and for the answer
             // to every later one.
-            if self.round > 0 { self.deadline = now + self.limits.extendedTimeout }
+            if self.round > 0 { self.deadline = now + self.waits.extended }
             self.round += 1
-            self.processingDeadline = nil
             return .request(request)
         }
     }
@@ -166,8 +183,10 @@ package struct ExtendedServer {
         date: String,
         now: NIODeadline
     ) -> Action {
-        guard case .answering = self.state else { return .none }
-        if let fault = fault(of: answer, negotiated) { return self.finish(fault: fault, date: date) }
+        guard case .answering(var question) = self.state else { return .none }
+        if let fault = Self.fault(of: answer, negotiated, to: question.request) {
+            return self.finish(fault: fault, date: date)
+        }
         switch answer.status {
         case _ where answer.completes:
             return self.complete(answer, negotiated, date: date)
@@ -178,12 +197,13 @@ package struct ExtendedServer {
                 let late = Refusal(503, "The endpoint took too long to decide.")
                 return self.finish(late.response, close: .normalClosure, date: date)
             }
-            let until = self.processingDeadline ?? now + self.limits.processingTimeout
-            self.processingDeadline = until
+            let until = question.processingDeadline ?? now + self.waits.processing
+            question.processingDeadline = until
+            self.state = .answering(question)
             self.deadline = until
             return .send(self.message(answer, date: date), then: .waitForAnswer(until: until))
         case 401:
-            return self.challenge(answer, date: date, now: now)
+            return self.challenge(answer, to: question, date: date, now: now)
         case let status where self.legacy.hasBalancer && StatusAction.namesAnotherPlace(status):
             return self.balance(answer, date: date)
         default:
@@ -193,10 +213,14 @@ package struct ExtendedServer {
 
     /// Why the endpoint's answer cannot be sent. Our own answers correspond to the request, whatever an endpoint says
     /// (KHP-E10, KHP-E14).
-    private func fault(of answer: HandshakeResponse, _ negotiated: Agreement) -> String? {
+    private static func fault(
+        of answer: HandshakeResponse,
+        _ negotiated: Agreement,
+        to request: ExtendedRequest
+    ) -> String? {
         let own = AnswerFault.of(status: answer.status, reason: answer.reason, fields: answer.headers, isFinal: false)
         if let fault = answer.fault ?? own { return fault }
-        guard answer.completes, let request else { return nil }
+        guard answer.completes else { return nil }
         let offers = request.extensionOffers
         if let item = negotiated.extensions.first(where: { item in !offers.contains { $0.name == item.name } }) {
             return "The extension \(item.name) is not one that the client asks for."
@@ -250,11 +274,16 @@ package struct ExtendedServer {
         return .send(acceptance(Agreement(), [:], date: date), then: .balance(message))
     }
 
-    private mutating func challenge(_ answer: HandshakeResponse, date: String, now: NIODeadline) -> Action {
+    private mutating func challenge(
+        _ answer: HandshakeResponse,
+        to question: Question,
+        date: String,
+        now: NIODeadline
+    ) -> Action {
         if answer.isStale, !self.hasBeenStale {
             // Right credentials and an old nonce are no guess. Once: a fresh one cannot be old again (threat E10).
             self.hasBeenStale = true
-        } else if self.carriedCredentials {
+        } else if question.carriesCredentials {
             self.wrongAnswers += 1
             if self.wrongAnswers >= self.limits.wrongAnswers {
                 // D18
@@ -265,9 +294,8 @@ package struct ExtendedServer {
                 )
             }
         }
-        self.state = .receiving
-        self.reader = ExtendedRequestReader(limits: self.limits)
-        let until = now + self.limits.challengeReplayTimeout
+        self.state = .receiving(ExtendedRequestReader(limits: self.limits))
+        let until = now + self.waits.replay
         self.deadline = until
         return .send(self.message(answer, date: date), then: .waitForReplay(until: until))
     }
@@ -275,7 +303,7 @@ package struct ExtendedServer {
     /// The deadline passed (D6, D15). A request that waits for its answer gets one all the same (KHP-E7).
     package mutating func deadlineReached(date: String, now: NIODeadline) -> Action {
         guard let deadline, now >= deadline else { return .none }
-        let isAnswerOwed = self.state == .answering
+        let isAnswerOwed = if case .answering = self.state { true } else { false }
         self.finish()
         let explanation =
             isAnswerOwed
@@ -307,6 +335,6 @@ package struct ExtendedServer {
         _ negotiated: Agreement = Agreement(),
         date: String
     ) -> WrittenResponse {
-        answer.written(date: date, method: self.request?.method ?? "GET", negotiated: negotiated)
+        answer.written(date: date, method: self.method, negotiated: negotiated)
     }
 }

@@ -36,12 +36,7 @@ package final class ConnectionConfiguration: Sendable {
     package init(_ settings: ConnectionSettings = ConnectionSettings()) {
         self.settings = settings
         self.waits = Waits(settings.timeouts, settings.keepAlive)
-        // The machines of the handshakes find their bounds in time beside those in size.
-        var limits = settings.limits
-        limits.extendedTimeout = self.waits.extended
-        limits.challengeReplayTimeout = self.waits.replay
-        limits.processingTimeout = self.waits.processing
-        self.limits = limits
+        self.limits = settings.limits
         self.timeouts = settings.timeouts
         self.delivery = settings.delivery
         self.isObserved = settings.isObserved

@@ -31,18 +31,6 @@ package struct Limits: Sendable, Hashable {
 
     // MARK: Handshakes
 
-    // The machines of the handshakes find their bounds in time here; `Timeouts` sets them.
-
-    /// Longest time from the opening's 101 to a complete extended request (server), or from the extended request to
-    /// its final response (client). Absolute as well: neither pings nor fragments extend it.
-    package var extendedTimeout: TimeAmount = .seconds(10)
-
-    /// How long a server waits for the replay after it sent a challenge. A person may have to type.
-    package var challengeReplayTimeout: TimeAmount = .seconds(60)
-
-    /// How long a client waits altogether after the first 202 for the final response.
-    package var processingTimeout: TimeAmount = .seconds(30)
-
     /// Most challenges that a client answers in one connect. One for each layer and one mistyped password.
     package var challengeRounds = 4
 

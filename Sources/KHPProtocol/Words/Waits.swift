@@ -1,15 +1,13 @@
 // The bounds in time as the machines count them.
 
-import NIOCore
+package import NIOCore
 
 /// ``Timeouts`` and ``KeepAliveConfiguration`` in nanoseconds. Converted once for all connections that share settings:
 /// a `Duration` is 128 bits wide, and converting a dozen of them costs more than reading a request.
 struct Waits: Sendable {
     let connect: TimeAmount
     let opening: TimeAmount
-    let extended: TimeAmount
-    let processing: TimeAmount
-    let replay: TimeAmount
+    let handshake: HandshakeWaits
     let message: TimeAmount?
     let stalledWrite: TimeAmount
     let closeHold: TimeAmount
@@ -24,9 +22,11 @@ struct Waits: Sendable {
     init(_ timeouts: Timeouts, _ keepAlive: KeepAliveConfiguration) {
         self.connect = Self.wait(timeouts.connect)
         self.opening = Self.wait(timeouts.opening)
-        self.extended = Self.wait(timeouts.extended)
-        self.processing = Self.wait(timeouts.wait)
-        self.replay = Self.wait(timeouts.replay)
+        self.handshake = HandshakeWaits(
+            extended: Self.wait(timeouts.extended),
+            replay: Self.wait(timeouts.replay),
+            processing: Self.wait(timeouts.wait)
+        )
         self.message = timeouts.message.map { Self.wait($0) }
         self.stalledWrite = Self.wait(timeouts.stalledWrite)
         self.closeHold = Self.wait(timeouts.closeHold)
@@ -40,6 +40,27 @@ struct Waits: Sendable {
     /// A deadline that is set lies ahead, however short a wait somebody has configured: one that is due when it is set
     /// would be set again and again.
     private static func wait(_ duration: Duration) -> TimeAmount { max(TimeAmount(duration), .milliseconds(1)) }
+}
+
+/// The bounds in time of the machines of the extended handshake.
+package struct HandshakeWaits: Sendable {
+    /// From the opening's 101 to a complete extended request (server), or from the extended request to its final response
+    /// (client). Absolute: neither pings nor fragments extend it (D15).
+    package var extended: TimeAmount
+    /// Server: from a challenge to the replay (D17). A person may have to type.
+    package var replay: TimeAmount
+    /// From the first 202 to the final response, altogether.
+    package var processing: TimeAmount
+
+    package init(
+        extended: TimeAmount = .seconds(10),
+        replay: TimeAmount = .seconds(60),
+        processing: TimeAmount = .seconds(30)
+    ) {
+        self.extended = extended
+        self.replay = replay
+        self.processing = processing
+    }
 }
 
 extension Duration {

@@ -41,17 +41,17 @@ struct ClientUnderTest {
             plan.origin = transcript["client.origin"]
             plan.subprotocols = transcript.list("client.subprotocols")
             plan.extensions = try transcript.extensions("client.extensions", known: extensions, role: .client)
-            plan.method = transcript["client.method"] ?? plan.method
-            plan.body = transcript["client.body"].map { ByteBuffer(string: $0) }
-            plan.extendedHandshake =
+            plan.extended.method = transcript["client.method"] ?? plan.extended.method
+            plan.extended.body = transcript["client.body"].map { ByteBuffer(string: $0) }
+            plan.extended.policy =
                 transcript["client.extended"].flatMap(ExtendedHandshakePolicy.init) ?? .preferred
-            plan.kaazingLegacy = transcript["client.kaazing-legacy"] == "yes"
+            plan.extended.kaazingLegacy = transcript["client.kaazing-legacy"] == "yes"
             for field in transcript.fields where field.name == "client.extended-header" {
                 let parts = field.value.split(separator: ":", maxSplits: 1).map { String($0.trimmingSpaces) }
                 guard parts.count == 2, let name = HTTPField.Name(parts[0]) else {
                     throw WebSocketError(.invalidArgument, "\(field.value) is no field")
                 }
-                plan.extendedHeaders.append(HTTPField(name: name, value: parts[1]))
+                plan.extended.headers.append(HTTPField(name: name, value: parts[1]))
             }
             var settings = settings
             if let wait = transcript["client.wait"].flatMap(Double.init) { settings.timeouts.wait = .seconds(wait) }

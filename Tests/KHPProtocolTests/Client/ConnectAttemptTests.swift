@@ -12,11 +12,11 @@ struct ConnectAttemptTests {
         _ configure: (inout ClientPlan) -> Void = { _ in }
     ) throws -> ConnectAttempt {
         var plan = ClientPlan(url: try WebSocketURL(url))
-        plan.method = "POST"
-        plan.body = ByteBuffer(string: "canary")
+        plan.extended.method = "POST"
+        plan.extended.body = ByteBuffer(string: "canary")
         plan.origin = "http://page.example"
         plan.headers[.cookie] = "canary"
-        plan.extendedHeaders[.userAgent] = "canary"
+        plan.extended.headers[.userAgent] = "canary"
         configure(&plan)
         return ConnectAttempt(
             plan,
@@ -45,13 +45,13 @@ struct ConnectAttemptTests {
     func sameOrigin(_ status: Int) throws {
         var attempt = try self.attempt()
         _ = try attempt.follow(self.outcome(status, [.location: "/b"]))
-        #expect(attempt.plan.method == "GET")
-        #expect(attempt.plan.body == nil)
+        #expect(attempt.plan.extended.method == "GET")
+        #expect(attempt.plan.extended.body == nil)
         #expect(attempt.plan.headers[.cookie] == "canary")
         #expect(attempt.presentsClientCertificate)
         // A 307 after it finds a GET.
         _ = try attempt.follow(self.outcome(307, [.location: "/c"]))
-        #expect(attempt.plan.method == "GET")
+        #expect(attempt.plan.extended.method == "GET")
         #expect(attempt.cookieScope == .all)
     }
 
@@ -60,7 +60,7 @@ struct ConnectAttemptTests {
         for status in [300, 301, 302, 303, 307] {
             var attempt = try self.attempt()
             _ = try attempt.follow(self.outcome(status, [.location: "/b"], .opening))
-            #expect(attempt.plan.method == (status == 303 ? "GET" : "POST"))
+            #expect(attempt.plan.extended.method == (status == 303 ? "GET" : "POST"))
         }
     }
 
@@ -69,7 +69,7 @@ struct ConnectAttemptTests {
         arguments: [("PUT", 301), ("PUT", 302), ("POST", 300), ("POST", 307), ("HEAD", 307), ("DELETE", 308)]
     )
     func stops(_ method: String, _ status: Int) throws {
-        var attempt = try self.attempt(follows308: true) { $0.method = method }
+        var attempt = try self.attempt(follows308: true) { $0.extended.method = method }
         let error = #expect(throws: WebSocketError.self) {
             try attempt.follow(self.outcome(status, [.location: "http://b.example/x?token=canary"]))
         }
@@ -82,10 +82,10 @@ struct ConnectAttemptTests {
 
     @Test("neither a balancer nor a step up to TLS is about the method (D41)")
     func noAnswers() throws {
-        var attempt = try self.attempt { $0.method = "PUT" }
+        var attempt = try self.attempt { $0.extended.method = "PUT" }
         let balanced = HandshakeResponse(status: 302, reason: "", headers: [.location: "ws://a.example/b"])
         _ = try attempt.follow(HopOutcome(kind: .balancer, layer: .extended, response: balanced))
-        #expect(attempt.plan.method == "PUT")
+        #expect(attempt.plan.extended.method == "PUT")
         let step = try attempt.follow(self.outcome(426, [.upgrade: "TLS/1.3"]))
         #expect(step?.to.isSecure == true)
     }
@@ -102,7 +102,7 @@ struct ConnectAttemptTests {
     )
     func permanentMoves(_ row: ([Int], String?), _ layer: HandshakeLayer) throws {
         let (statuses, path) = row
-        var attempt = try self.attempt(follows308: true) { $0.method = "GET" }
+        var attempt = try self.attempt(follows308: true) { $0.extended.method = "GET" }
         for (index, status) in statuses.enumerated() {
             _ = try attempt.follow(self.outcome(status, [.location: "/\(index + 1)"], layer))
         }
@@ -144,9 +144,9 @@ struct ConnectAttemptTests {
         _ = try attempt.follow(self.outcome(302, [.location: other]))
         func check() {
             let plan = attempt.plan
-            #expect(plan.method == "GET")
-            #expect(plan.body == nil)
-            #expect(plan.headers.isEmpty && plan.extendedHeaders.isEmpty)
+            #expect(plan.extended.method == "GET")
+            #expect(plan.extended.body == nil)
+            #expect(plan.headers.isEmpty && plan.extended.headers.isEmpty)
             #expect(plan.origin == "http://page.example")
             #expect(!attempt.presentsClientCertificate)
         }
@@ -169,19 +169,19 @@ struct ConnectAttemptTests {
                 try attempt.follow(self.outcome(302, fields, layer))
             }
             #expect(error?.code == .redirectRefused)
-            var choosing = try self.attempt { $0.method = "GET" }
+            var choosing = try self.attempt { $0.extended.method = "GET" }
             #expect(try choosing.follow(self.outcome(300, fields, layer))?.to.path == "/b")
         }
     }
 
     @Test("308 by option, in both handshakes (D4)", arguments: [HandshakeLayer.opening, .extended])
     func permanent(_ layer: HandshakeLayer) throws {
-        var attempt = try self.attempt { $0.method = "GET" }
+        var attempt = try self.attempt { $0.extended.method = "GET" }
         let error = #expect(throws: WebSocketError.self) {
             try attempt.follow(self.outcome(308, [.location: "/b"], layer))
         }
         #expect(error?.code == (layer == .opening ? .openingRefused : .extendedRefused))
-        var following = try self.attempt(follows308: true) { $0.method = "GET" }
+        var following = try self.attempt(follows308: true) { $0.extended.method = "GET" }
         #expect(try following.follow(self.outcome(308, [.location: "/b"], layer))?.to.path == "/b")
         // KHP-E15: after another method neither 307 nor 308.
         var posting = try self.attempt(follows308: true)

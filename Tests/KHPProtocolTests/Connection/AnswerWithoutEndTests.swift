@@ -161,7 +161,7 @@ struct AnswerWithoutEndTests {
             (400, ExtendedHandshakePolicy.preferred, true), (400, .required, true), (400, .off, false),
             (403, .preferred, false),
         ] {
-            var run = try ClientRun { $0.extendedHandshake = policy }
+            var run = try ClientRun { $0.extended.policy = policy }
             run.feed("HTTP/1.1 \(status) X\r\nContent-Length: 0\r\n\r\n")
             #expect(run.failure?.message.contains("x-kaazing-handshake") == isTold)
         }

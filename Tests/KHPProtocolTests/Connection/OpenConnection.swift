@@ -67,7 +67,7 @@ struct OpenConnection {
             self.connection.acceptOpening(EndpointPlan(plan), now: Self.start)
         } else {
             var plan = ClientPlan(url: try WebSocketURL("ws://example.com/trades"))
-            plan.extendedHandshake = .off
+            plan.extended.policy = .off
             plan.extensions = extensions
             self.connection = try Connection(
                 client: plan,

@@ -66,7 +66,7 @@ struct WirePeer {
         settings.limits = limits
         settings.delivery = delivery
         var plan = ClientPlan(url: try WebSocketURL("ws://example.com/"))
-        plan.extendedHandshake = .off
+        plan.extended.policy = .off
         plan.extensions = extensions
         let connection = try Connection(
             client: plan,

@@ -115,7 +115,7 @@ extension GrowthRow {
                 guard let url = try? WebSocketURL("ws://h/") else { return }
                 var plan = ClientPlan(url: url)
                 plan.dialect = .hixie75
-                plan.extendedHandshake = .off
+                plan.extended.policy = .off
                 let now = NIODeadline.uptimeNanoseconds(0)
                 guard
                     var connection = try? Connection(
