@@ -1,3 +1,4 @@
+import ArgumentParser
 import KHPProtocol
 import Testing
 
@@ -24,7 +25,7 @@ struct ArgumentTests {
         ]
     )
     func routes(text: String, expected: Route) throws {
-        #expect(try Route.parse(text).get() == expected)
+        #expect(try Route(argument: text) == expected)
     }
 
     @Test(
@@ -35,7 +36,7 @@ struct ArgumentTests {
         ]
     )
     func noRoutes(text: String) {
-        #expect(throws: CommandFailure.self) { try Route.parse(text).get() }
+        #expect(throws: ValidationError.self) { try Route(argument: text) }
     }
 
     @Test(
@@ -49,12 +50,12 @@ struct ArgumentTests {
         ]
     )
     func authentication(text: String, path: AuthenticatedPath) throws {
-        #expect(try AuthenticatedPath.parse(text).get() == path)
+        #expect(try AuthenticatedPath(argument: text) == path)
     }
 
     @Test("no authentication", arguments: ["/a=ntlm", "/a=", "/a", "a=basic", "/a=basic:a\r\nb"])
     func noAuthentication(text: String) {
-        #expect(throws: CommandFailure.self) { try AuthenticatedPath.parse(text).get() }
+        #expect(throws: ValidationError.self) { try AuthenticatedPath(argument: text) }
     }
 
     @Test(
@@ -87,11 +88,89 @@ struct ArgumentTests {
         }
     }
 
-    @Test("seconds and fields")
+    @Test(
+        "seconds: fractions, and nothing for the types that allow it",
+        arguments: [
+            ("0.5", Duration.milliseconds(500), true), ("30", .seconds(30), true), ("0", .zero, false),
+            ("-1", nil, false), ("soon", nil, false), ("inf", nil, false), ("1e7", nil, false), ("", nil, false),
+        ]
+    )
+    func seconds(text: String, duration: Duration?, isPositive: Bool) {
+        #expect((try? Seconds(argument: text))?.duration == duration)
+        #expect((try? PositiveSeconds(argument: text))?.duration == (isPositive ? duration : nil))
+    }
+
+    @Test(
+        "sizes: bytes, or a binary unit",
+        arguments: [
+            ("1", 1), ("65536", 65_536), ("64KiB", 65_536), ("1MiB", 1 << 20), ("2GiB", 2 << 30), ("0", nil),
+            ("-1", nil), ("1MB", nil), ("MiB", nil), ("1.5MiB", nil), ("1 MiB", nil), ("9999999999GiB", nil),
+        ] as [(String, Int?)]
+    )
+    func sizes(text: String, bytes: Int?) {
+        #expect((try? ByteCount(argument: text))?.value == bytes)
+    }
+
+    @Test(
+        "counts",
+        arguments: [("1", 1), ("10000", 10_000), ("0", nil), ("-1", nil), ("many", nil)] as [(String, Int?)]
+    )
+    func counts(text: String, value: Int?) {
+        #expect((try? PositiveCount(argument: text))?.value == value)
+    }
+
+    @Test("messages of --message and --binary keep the order in which they were typed")
+    func order() throws {
+        let options = try MessageOptions.parse(["--binary", "a", "--message", "b", "--binary", "c", "--message", "d"])
+        let order = options.inOrder.map { argument in
+            switch argument.content {
+            case .text(let text): text
+            case .file(let name): name
+            }
+        }
+        #expect(order == ["a", "b", "c", "d"])
+    }
+
+    @Test("--compress adds an extension, unless --extension names it: then its parameters count")
+    func compression() throws {
+        func typed(_ words: [String]) throws -> [String] { try NegotiationOptions.parse(words).extensions.map(\.text) }
+        #expect(try typed(["--compress", "--extension", "x-a"]) == ["x-a", "permessage-deflate"])
+        let named = "permessage-deflate; server_max_window_bits=9"
+        #expect(try typed(["--compress", "--extension", named]) == [named])
+        #expect(try typed([]) == [])
+    }
+
+    @Test(
+        "a value that cannot be used is a mistake with a reason",
+        arguments: [
+            (["connect", "ws://a/", "--timeout", "0"], "more than 0 seconds"),
+            (["connect", "ws://a/", "--count", "0"], "a number from 1"),
+            (["connect", "ws://a/", "--max-redirects=-1"], "a number from 0"),
+            (["connect", "ws://a/", "--max-message-size", "1MB"], "64KiB or 1MiB"),
+            (["serve", "--route", "/a=dance"], "names no action"), (["serve", "--auth", "/a=ntlm"], "names no scheme"),
+            (["serve", "--route", "/a=echo", "--route", "/a=chat"], "two routes for /a"),
+            (["serve", "--port", "70000"], "from 0 to 65535"), (["serve", "--threads", "0"], "from 1 to 1024"),
+            (["hash", "--algorithm", "rot13", "joe"], "there are bcrypt"),
+            (["hash", "--algorithm", "md5", "joe"], "is none for passwords"),
+            (["hash", "--digest", "desk", "--algorithm", "bcrypt", "joe"], "is none for digest"),
+        ]
+    )
+    func reasons(words: [String], reason: String) async {
+        let failure = await Khp.run(words, in: .alone())
+        #expect(failure?.status == .usage)
+        #expect(failure?.sentence.contains(reason) == true, "\(failure?.sentence ?? "no failure")")
+    }
+
+    @Test("a login that cannot be used is told of without it", arguments: ["--user", "--proxy-user"])
+    func hiddenLogin(option: String) async {
+        let failure = await Khp.run(["connect", "ws://a/", "--message", "x", option, "jo\u{1}e:canary"], in: .alone())
+        #expect(failure?.status == .usage)
+        #expect(failure?.sentence.contains("\(option) cannot hold control characters") == true)
+        #expect(failure?.sentence.contains("canary") == false)
+    }
+
+    @Test("fields")
     func values() {
-        #expect(Seconds(argument: "0.5")?.duration == .milliseconds(500))
-        #expect(Seconds(argument: "-1") == nil)
-        #expect(Seconds(argument: "soon") == nil)
         #expect(FieldArgument(argument: "X-Name:  a: b ")?.value == "a: b")
         #expect(FieldArgument(argument: "none") == nil)
         #expect(FieldArgument(argument: ": x") == nil)

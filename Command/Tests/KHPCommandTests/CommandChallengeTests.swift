@@ -108,4 +108,12 @@ struct CommandChallengeTests {
     func mistakes(arguments: [String]) throws {
         #expect(throws: CommandFailure.self) { try handler(arguments) }
     }
+
+    @Test("refused credentials are given again where there is nobody to ask: the library tells of the refusal")
+    func refused() async throws {
+        let handler = try handler(["--user", "joe:wrong"])
+        var again = request("Digest", round: 2)
+        again.previousWasRefused = true
+        #expect(await handler.respond(to: again) == .login(user: "joe", password: "wrong"))
+    }
 }

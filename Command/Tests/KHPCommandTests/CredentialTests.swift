@@ -100,13 +100,13 @@ struct CredentialTests {
             as [(String, String, String?)]
     )
     func login(text: String, name: String, password: String?) throws {
-        let login = try Login(argument: text, option: "--user")
+        let login = try LoginArgument(argument: text).login(of: "--user")
         #expect(login.name == name)
         #expect(login.password == password)
     }
 
     @Test("no --user", arguments: ["", ":", "jo\u{1}e", "joe:\u{7F}"])
     func noLogin(text: String) {
-        #expect(throws: CommandFailure.self) { try Login(argument: text, option: "--user") }
+        #expect(throws: CommandFailure.self) { try LoginArgument(argument: text).login(of: "--user") }
     }
 }

@@ -32,25 +32,26 @@ struct ConnectCommand: SurroundedCommand {
 
     @OptionGroup(title: "MESSAGES") var messages: MessageOptions
     @OptionGroup(title: "HANDSHAKES") var handshake: HandshakeOptions
+    @OptionGroup(title: "SUBPROTOCOLS AND EXTENSIONS") var negotiation: NegotiationOptions
     @OptionGroup(title: "DIALECT") var dialect: DialectOptions
     @OptionGroup(title: "CREDENTIALS") var credentials: CredentialOptions
     @OptionGroup(title: "REDIRECTS AND TIME") var route: RouteOptions
     @OptionGroup(title: "TLS") var tls: TLSOptions
     @OptionGroup(title: "PROXY") var proxy: ProxyOptions
     @OptionGroup(title: "PLACE") var target: TargetOptions
+    @OptionGroup(title: "BOUNDS") var limits: LimitOptions
     @OptionGroup(title: "OUTPUT") var reporting: ReportingOptions
     @OptionGroup(title: "FILES") var files: FileOptions
 
-    @Option(help: ArgumentHelp("Largest message to take, in bytes.", valueName: "bytes"))
-    var maxMessageSize = 1 << 20
-
-    @Option(help: ArgumentHelp("Seconds of silence before a ping; 0 sends none.", valueName: "seconds"))
+    @Option(
+        help: ArgumentHelp("Seconds of silence before a ping; 0 sends none. (default: 20)", valueName: "seconds"),
+        transform: Seconds.init(argument:)
+    )
     var pingInterval = Seconds(20)
 
     func validate() throws {
-        guard maxMessageSize > 0 else { throw ValidationError("`--max-message-size` needs a number from 1") }
-        if target.unixSocket != nil, files.pcap != nil {
-            throw ValidationError("`--pcap` records TCP, which `--unix-socket` does not use")
+        if self.target.unixSocket != nil, self.files.pcap != nil {
+            throw ValidationError("--pcap records TCP, which --unix-socket does not use")
         }
     }
 
@@ -73,10 +74,10 @@ struct ConnectCommand: SurroundedCommand {
             : .list(OutgoingSource.Pending(try given.map { try $0.message() }))
         let session = ConnectSession(
             url: typed.url,
-            subprotocols: self.handshake.subprotocols,
+            subprotocols: self.negotiation.subprotocols,
             client: WebSocketClient(configuration: try self.configuration(typed, surroundings)),
             source: source,
-            count: self.messages.count,
+            count: self.messages.count?.value,
             listens: self.messages.listen,
             timeout: self.route.timeout.duration,
             reconnects: self.route.reconnect,
@@ -136,8 +137,8 @@ struct ConnectCommand: SurroundedCommand {
         var head = TranscriptRecorder.Head(url: url)
         head.dialect = self.dialect.dialect
         head.origin = self.handshake.origin
-        head.subprotocols = self.handshake.subprotocols
-        head.extensions = self.handshake.offers
+        head.subprotocols = self.negotiation.subprotocols
+        head.extensions = self.negotiation.extensions.map(\.text)
         head.extendedHandshake = self.handshake.extended
         head.kaazingLegacy = self.handshake.kaazingLegacy
         head.extendedMethod = self.handshake.extendedMethod
@@ -151,14 +152,14 @@ struct ConnectCommand: SurroundedCommand {
     {
         var configuration = WebSocketClient.Configuration()
         configuration.logger = WarningLog.logger(surroundings.console)
-        try self.handshake.apply(to: &configuration, console: surroundings.console)
+        try self.handshake.apply(to: &configuration, self.negotiation, console: surroundings.console)
         self.dialect.apply(to: &configuration)
         self.route.apply(to: &configuration)
         let isSecure = ["wss:", "https:"].contains { self.url.lowercased().hasPrefix($0) }
         configuration.tls = try self.tls.configuration(isNeeded: isSecure)
         try self.proxy.apply(to: &configuration, in: surroundings)
         try self.target.apply(to: &configuration)
-        configuration.limits.messages.messageBytes = self.maxMessageSize
+        configuration.limits.messages.messageBytes = self.limits.maxMessageSize.value
         configuration.keepAlive.pingInterval =
             self.pingInterval.duration > .zero ? self.pingInterval.duration : nil
         configuration.challengeHandler = try CommandChallengeHandler(

@@ -26,54 +26,25 @@ struct MessageOptions: ParsableArguments {
     )
     var files: [OutgoingArgument] = []
 
-    @Option(help: "Close with 1000 after this many messages were received.")
-    var count: Int?
+    @Option(
+        help: ArgumentHelp("Close with 1000 after this many messages were received.", valueName: "n"),
+        transform: PositiveCount.init(argument:)
+    )
+    var count: PositiveCount?
 
     @Flag(help: "After the end of input stay and receive until the peer closes.")
     var listen = false
 
     /// All of them in the order in which they were given.
-    var inOrder: [OutgoingArgument] { (self.texts + self.files).sorted { $0.order < $1.order } }
-
-    func validate() throws {
-        if let count, count < 1 { throw ValidationError("`--count` needs a number from 1") }
-    }
+    var inOrder: [OutgoingArgument] { (self.texts + self.files).sorted { $0.readAt < $1.readAt } }
 }
 
 /// The options of both handshakes.
 struct HandshakeOptions: ParsableArguments {
     @Option(
-        name: .customLong("subprotocol"),
-        help: ArgumentHelp("An application subprotocol, most preferred first; repeatable.", valueName: "name")
-    )
-    var subprotocols: [String] = []
-
-    @Option(
-        name: .customLong("extension"),
-        help: ArgumentHelp(
-            "An extension to ask for, such as 'x-name; level=1'; repeatable. One that khp does not know is offered "
-                + "and reported, never applied. Known are permessage-deflate, x-kaazing-idle-timeout, "
-                + "x-kaazing-ping-pong and x-kaazing-http-revalidate.",
-            valueName: "extension"
-        )
-    )
-    var extensions: [String] = []
-
-    @Flag(help: "Offer permessage-deflate: compressed messages. Where --extension names it, its parameters count.")
-    var compress = false
-
-    @Option(
-        help: ArgumentHelp(
-            "Ask for extensions in this handshake alone. None: in the opening and, for what is not agreed on, inside.",
-            valueName: "opening|extended"
-        )
-    )
-    var extensionsAt: ExtensionPlace?
-
-    @Option(
         name: .customLong("require-extension"),
         help: ArgumentHelp(
-            "Fail, and close with 1010, unless this one of them is agreed on; repeatable.",
+            "Fail, and close with 1010, unless this extension is agreed on; repeatable.",
             valueName: "name"
         )
     )
@@ -113,23 +84,15 @@ struct HandshakeOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The Origin field.", valueName: "url"))
     var origin: String?
 
-    /// The extensions as they are typed.
-    var offers: [String] {
-        let isNamed = self.extensions.contains { $0.prefix { $0 != ";" }.trimmingSpaces() == "permessage-deflate" }
-        return self.extensions + (self.compress && !isNamed ? ["permessage-deflate"] : [])
-    }
-
-    func apply(to configuration: inout WebSocketClient.Configuration, console: Console) throws {
-        guard self.extensionsAt != .extended || self.extended != .off else {
+    func apply(
+        to configuration: inout WebSocketClient.Configuration,
+        _ negotiation: NegotiationOptions,
+        console: Console
+    ) throws {
+        guard negotiation.extensionsAt != .extended || self.extended != .off else {
             throw CommandFailure.usage("--extensions-at extended asks nowhere where --extended is off")
         }
-        configuration.extensions = try ExtensionArgument.extensions(
-            self.extensions,
-            compress: self.compress,
-            role: .client,
-            console: console
-        )
-        .map { self.extensionsAt?.placing($0) ?? $0 }
+        configuration.extensions = try negotiation.make(.client, console: console)
         for name in self.requiredExtensions where !configuration.extensions.contains(where: { $0.name == name }) {
             throw CommandFailure.usage(
                 "--require-extension \(TerminalText.escaped(name)) needs an --extension of that name, or --compress"
@@ -150,7 +113,7 @@ struct HandshakeOptions: ParsableArguments {
         configuration.headers = try Self.fields(self.headers)
         configuration.extended.headers = try Self.fields(self.extendedHeaders)
         if let origin, origin != "null", (try? OriginPolicy.allowing([origin])) == nil {
-            throw CommandFailure.usage("`--origin` needs an origin such as https://example.com")
+            throw CommandFailure.usage("--origin needs an origin such as https://example.com")
         }
         configuration.origin = origin
     }
@@ -179,7 +142,7 @@ struct CredentialOptions: ParsableArguments {
             valueName: "name[:password]"
         )
     )
-    var user: String?
+    var user: LoginArgument?
 
     @Option(
         help: ArgumentHelp("A token for Bearer and Token challenges of the URL's origin.", valueName: "token")
@@ -192,7 +155,10 @@ struct CredentialOptions: ParsableArguments {
 
 /// Where to go on, and for how long.
 struct RouteOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("How many redirects to follow.", valueName: "n"))
+    @Option(
+        help: ArgumentHelp("How many redirects to follow. (default: 5)", valueName: "n"),
+        transform: { try Number.read($0, in: 0...Int.max) }
+    )
     var maxRedirects = 5
 
     @Option(help: ArgumentHelp("Which targets to follow, compared with the URL given.", valueName: "policy"))
@@ -204,19 +170,20 @@ struct RouteOptions: ParsableArguments {
     @Flag(help: "Follow a redirect from wss to ws.")
     var allowDowngrade = false
 
-    @Option(help: ArgumentHelp("Seconds for the whole connect, and for --count.", valueName: "seconds"))
-    var timeout = Seconds(30)
+    @Option(
+        help: ArgumentHelp("Seconds for the whole connect, and for --count. (default: 30)", valueName: "seconds"),
+        transform: PositiveSeconds.init(argument:)
+    )
+    var timeout = PositiveSeconds.thirty
 
-    @Option(help: ArgumentHelp("Longest wait after a 202, in seconds.", valueName: "seconds"))
+    @Option(
+        help: ArgumentHelp("Longest wait after a 202, in seconds. (default: 30)", valueName: "seconds"),
+        transform: Seconds.init(argument:)
+    )
     var wait = Seconds(30)
 
     @Flag(help: "Connect again when the connection is lost, after pauses that grow to 30 s.")
     var reconnect = false
-
-    func validate() throws {
-        guard self.maxRedirects >= 0 else { throw ValidationError("`--max-redirects` cannot be negative") }
-        guard self.timeout.duration > .zero else { throw ValidationError("`--timeout` needs more than 0 seconds") }
-    }
 
     func apply(to configuration: inout WebSocketClient.Configuration) {
         configuration.redirects.policy = self.redirectPolicy

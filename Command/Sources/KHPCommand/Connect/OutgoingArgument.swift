@@ -3,25 +3,19 @@ import KHPClient
 import NIOCore
 import Synchronization
 
-/// A message given as an option. Remembers its place, because `--message` and `--binary` are sent in the order given
-/// and the parser keeps options of different names apart.
+/// A message given as an option. Remembers when the parser read it, because `--message` and `--binary` are sent in the
+/// order given and the parser, which reads one word after the other, keeps options of different names apart.
 struct OutgoingArgument: Sendable {
     enum Content: Sendable {
         case text(String)
         case file(String)
     }
 
-    private static let counter = Mutex(0)
-
     let content: Content
-    let order: Int
+    let readAt = ContinuousClock.now
 
     init(_ content: Content) {
         self.content = content
-        self.order = Self.counter.withLock { counter in
-            counter += 1
-            return counter
-        }
     }
 
     /// The message; reads the file.

@@ -22,7 +22,7 @@ struct ProxyOptions: ParsableArguments {
             valueName: "name[:password]"
         )
     )
-    var proxyUser: String?
+    var proxyUser: LoginArgument?
 
     @Flag(name: .customLong("no-proxy"), help: "Connect directly, whatever the environment says.")
     var noProxy = false
@@ -40,7 +40,7 @@ struct ProxyOptions: ParsableArguments {
 
     func validate() throws {
         if noProxy, proxy != nil || proxyUser != nil {
-            throw ValidationError("`--no-proxy` does not go together with `--proxy` and `--proxy-user`")
+            throw ValidationError("--no-proxy does not go together with --proxy and --proxy-user")
         }
     }
 
@@ -68,25 +68,25 @@ struct ProxyOptions: ParsableArguments {
             if let login { proxy = try proxy.authenticated(user: login.user, password: login.password) }
             configuration.proxy = .proxy(proxy)
         } catch {
-            throw CommandFailure.usage("`--proxy`: \(error.message)".droppingStop)
+            throw CommandFailure.usage("--proxy: \(error.message)".droppingStop)
         }
     }
 
     /// A missing password is asked for before anything is connected to: a SOCKS proxy is told at once whether there is one.
     private func login(in surroundings: Surroundings) throws(CommandFailure) -> (user: String, password: String)? {
         guard let proxyUser else { return nil }
-        let typed = try Login(argument: proxyUser, option: "--proxy-user")
+        let typed = try proxyUser.login(of: "--proxy-user")
         let user = typed.name
         guard
             let password = typed.password ?? surroundings.environment["KHP_PROXY_PASSWORD"]
                 ?? Self.ask(surroundings, user)
         else {
             throw .usage(
-                "`--proxy-user` names no password, KHP_PROXY_PASSWORD is not set, and there is no terminal to ask at"
+                "--proxy-user names no password, KHP_PROXY_PASSWORD is not set, and there is no terminal to ask at"
             )
         }
         guard (try? Credentials.basic(user: user, password: password).validate()) != nil else {
-            throw .usage("`--proxy-user` cannot hold control characters")
+            throw .usage("--proxy-user cannot hold control characters")
         }
         return (user, password)
     }

@@ -18,7 +18,7 @@ struct TargetOptions: ParsableArguments {
 
     func validate() throws {
         if self.connectTo != nil, self.unixSocket != nil {
-            throw ValidationError("`--connect-to` and `--unix-socket` name two places to dial; give one")
+            throw ValidationError("--connect-to and --unix-socket name two places to dial; give one")
         }
         _ = try self.target()
     }
@@ -29,14 +29,14 @@ struct TargetOptions: ParsableArguments {
 
     private func target() throws -> WebSocketClient.ConnectTarget? {
         if let unixSocket {
-            guard !unixSocket.isEmpty else { throw ValidationError("`--unix-socket` needs the path of a socket") }
+            guard !unixSocket.isEmpty else { throw ValidationError("--unix-socket needs the path of a socket") }
             return .unixDomainSocket(path: unixSocket)
         }
         guard let connectTo else { return nil }
         guard let place = try? WebSocketURL("ws://\(connectTo)"), place.resource == "/",
             connectTo.contains(/:[0-9]+$/)
         else {
-            throw ValidationError("`--connect-to` needs a host and a port, such as 127.0.0.1:8443 or [::1]:8443")
+            throw ValidationError("--connect-to needs a host and a port, such as 127.0.0.1:8443 or [::1]:8443")
         }
         return .host(place.host, port: place.port)
     }

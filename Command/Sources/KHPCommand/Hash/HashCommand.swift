@@ -33,25 +33,37 @@ struct HashCommand: SurroundedCommand {
     @Flag(help: "Make a line for bearer and token, with 256 random bits.")
     var token = false
 
-    @Option(help: "bcrypt, sha512 or sha256 (default: bcrypt); with --digest SHA-512-256, SHA-256 or MD5 (SHA-256).")
-    var algorithm: String?
+    @Option(
+        help: "bcrypt, sha512 or sha256 (default: bcrypt); with --digest SHA-512-256, SHA-256 or MD5 (SHA-256).",
+        transform: AlgorithmArgument.init(argument:)
+    )
+    var algorithm: AlgorithmArgument?
 
     func validate() throws {
-        if token, digest != nil {
-            throw ValidationError("`--token` and `--digest` make two kinds of lines; ask for one")
+        if self.token, self.digest != nil {
+            throw ValidationError("--token and --digest make two kinds of lines; ask for one")
         }
-        if token, algorithm != nil { throw ValidationError("`--token` has no algorithm") }
-        if let digest, !digest.isPrintable {
-            throw ValidationError("the realm of `--digest` holds a control character")
+        if let digest, !digest.isPrintable { throw ValidationError("the realm of --digest holds a control character") }
+        switch self.algorithm {
+        case nil: break
+        case _ where self.token: throw ValidationError("--token has no algorithm")
+        case .password(let algorithm) where self.digest != nil:
+            throw ValidationError(
+                "--algorithm \(algorithm.rawValue) is none for digest; there are SHA-512-256, SHA-256 and MD5"
+            )
+        case .digest(let algorithm) where self.digest == nil:
+            throw ValidationError(
+                "--algorithm \(algorithm.rawValue) is none for passwords; there are bcrypt, sha512 and sha256"
+            )
+        case .password, .digest: break
         }
-        _ = digest == nil ? try self.passwordAlgorithm().rawValue : try self.digestAlgorithm().rawValue
     }
 
     func run(in surroundings: Surroundings) async throws {
         let isTerminal = isatty(0) == 1
         surroundings.shutdown.trap()
         let person = surroundings.person
-        let user = name ?? (isTerminal ? person.ask("Name: ", echo: true) : readLine(strippingNewline: true))
+        let user = self.name ?? (isTerminal ? person.ask("Name: ", echo: true) : readLine(strippingNewline: true))
         guard let user, !user.isEmpty else {
             throw CommandFailure.usage("there is no name; type `khp hash NAME`")
         }
@@ -68,32 +80,17 @@ struct HashCommand: SurroundedCommand {
             let password = try self.askPassword(person)
             guard !password.isEmpty else { throw CommandFailure.usage("the password is empty") }
             guard let realm = self.digest else {
-                return try .password(password, user: user, algorithm: self.passwordAlgorithm())
+                return try .password(password, user: user, algorithm: self.algorithm?.ofPassword ?? .bcrypt)
             }
-            return try .digest(password: password, user: user, realm: realm, algorithm: self.digestAlgorithm())
+            return try .digest(
+                password: password,
+                user: user,
+                realm: realm,
+                algorithm: self.algorithm?.ofDigest ?? .sha256
+            )
         } catch let error as WebSocketError {
             throw CommandFailure(any: error)
         }
-    }
-
-    private func passwordAlgorithm() throws -> UsersFile.PasswordAlgorithm {
-        guard let algorithm else { return .bcrypt }
-        guard let known = UsersFile.PasswordAlgorithm(rawValue: algorithm) else {
-            throw ValidationError(
-                "`--algorithm \(algorithm)` is none for passwords; there are bcrypt, sha512 and sha256"
-            )
-        }
-        return known
-    }
-
-    private func digestAlgorithm() throws -> DigestAlgorithm {
-        guard let algorithm else { return .sha256 }
-        guard let known = DigestAlgorithm(name: algorithm), !known.isSession else {
-            throw ValidationError(
-                "`--algorithm \(algorithm)` is none for digest; there are SHA-512-256, SHA-256 and MD5"
-            )
-        }
-        return known
     }
 
     private func askPassword(_ person: Person?) throws -> String {
@@ -108,5 +105,29 @@ struct HashCommand: SurroundedCommand {
         else { throw CommandFailure.usage("no password was typed") }
         guard first == second else { throw CommandFailure.usage("the two passwords differ; run `khp hash` again") }
         return first
+    }
+}
+
+/// The algorithm of a line: of a password's hash, or of a key for digest.
+enum AlgorithmArgument: Sendable, Equatable {
+    case password(UsersFile.PasswordAlgorithm)
+    case digest(DigestAlgorithm)
+
+    init(argument: String) throws {
+        if let algorithm = UsersFile.PasswordAlgorithm(rawValue: argument) {
+            self = .password(algorithm)
+        } else if let algorithm = DigestAlgorithm(name: argument), !algorithm.isSession {
+            self = .digest(algorithm)
+        } else {
+            throw ValidationError("there are bcrypt, sha512 and sha256; for digest SHA-512-256, SHA-256 and MD5")
+        }
+    }
+
+    fileprivate var ofPassword: UsersFile.PasswordAlgorithm? {
+        if case .password(let algorithm) = self { algorithm } else { nil }
+    }
+
+    fileprivate var ofDigest: DigestAlgorithm? {
+        if case .digest(let algorithm) = self { algorithm } else { nil }
     }
 }

@@ -1,28 +1,6 @@
 import ArgumentParser
 import Foundation
 
-/// A span of time as it is typed: seconds, fractions allowed (D22).
-struct Seconds: ExpressibleByArgument, Sendable, Equatable {
-    var duration: Duration
-
-    init(_ seconds: Double) {
-        duration = .seconds(seconds)
-    }
-
-    init?(argument: String) {
-        guard let value = Double(argument), value.isFinite, value >= 0, value <= 1_000_000 else { return nil }
-        duration = .seconds(value)
-    }
-
-    var defaultValueDescription: String {
-        let value = duration.seconds
-        return value == value.rounded() ? String(Int(value)) : String(value)
-    }
-
-    /// The same as nanoseconds.
-    var nanoseconds: Int64 { Int64(duration.seconds * 1e9) }
-}
-
 /// A field as it is typed: `Name: value`.
 struct FieldArgument: ExpressibleByArgument, Sendable, Equatable {
     var name: String
@@ -30,9 +8,9 @@ struct FieldArgument: ExpressibleByArgument, Sendable, Equatable {
 
     init?(argument: String) {
         guard let colon = argument.firstIndex(of: ":") else { return nil }
-        name = String(argument[..<colon])
-        value = String(argument[argument.index(after: colon)...].trimmingSpaces())
-        guard !name.isEmpty else { return nil }
+        self.name = String(argument[..<colon])
+        self.value = String(argument[argument.index(after: colon)...].trimmingSpaces())
+        guard !self.name.isEmpty else { return nil }
     }
 }
 
@@ -63,7 +41,7 @@ enum FileArgument {
     }
 
     static func text(_ path: String, option: String) throws(CommandFailure) -> String {
-        guard let text = String(validating: try bytes(path, option: option), as: UTF8.self) else {
+        guard let text = String(validating: try self.bytes(path, option: option), as: UTF8.self) else {
             throw .usage("the file `\(path)` of \(option) is not UTF-8")
         }
         return text

@@ -1,39 +1,38 @@
+import ArgumentParser
 import KHPProtocol
 
 /// An extension as it is typed: `name; param=value`. One that khp knows is applied; any other is named and does
 /// nothing.
-enum ExtensionArgument {
-    /// The extensions of `--extension`, in their order, and that of `--compress`.
-    static func extensions(
-        _ texts: [String],
-        compress: Bool,
-        role: Role,
-        console: Console
-    ) throws(CommandFailure) -> [any WebSocketExtension] {
-        var extensions: [any WebSocketExtension] = []
-        for text in texts { extensions.append(try parse(text, role: role, console)) }
-        // Whoever names its parameters has asked for it already.
-        if compress, !extensions.contains(where: { $0.name == "permessage-deflate" }) {
-            extensions.append(PerMessageDeflate())
+struct ExtensionArgument: Sendable {
+    /// The text as it was typed.
+    let text: String
+    let offer: ExtensionOffer
+
+    /// The extension of `--compress`.
+    static let compression = ExtensionArgument(offer: ExtensionOffer(name: "permessage-deflate"))
+
+    init(argument: String) throws {
+        guard let offer = try? ExtensionOffer(argument) else {
+            throw ValidationError("an extension is NAME or 'NAME; PARAM=VALUE'")
         }
-        return extensions
+        self.text = argument
+        self.offer = offer
     }
 
-    private static func parse(_ text: String, role: Role, _ console: Console) throws(CommandFailure)
-        -> any WebSocketExtension
-    {
-        guard let offer = try? ExtensionOffer(text) else {
-            throw .usage(
-                "--extension: cannot parse `\(TerminalText.escaped(text))`; expected NAME or 'NAME; PARAM=VALUE'"
-            )
-        }
+    private init(offer: ExtensionOffer) {
+        self.text = offer.name
+        self.offer = offer
+    }
+
+    /// The extension for one end.
+    func make(_ role: Role, console: Console) throws(CommandFailure) -> any WebSocketExtension {
         // Its promise is the timeout: without one every offer would be declined.
-        if role == .server, offer.name == "x-kaazing-idle-timeout", offer.parameters.isEmpty {
+        if role == .server, self.offer.name == "x-kaazing-idle-timeout", self.offer.parameters.isEmpty {
             throw .usage("--extension 'x-kaazing-idle-timeout; timeout=MILLISECONDS' says what the server promises")
         }
         do throws(WebSocketError) {
             if let known = try BuiltInExtensions.make(
-                offer,
+                self.offer,
                 role: role,
                 revalidate: { Self.reportRevalidation($0, console) }
             ) {
@@ -42,7 +41,7 @@ enum ExtensionArgument {
         } catch {
             throw .usage("--extension: " + TerminalText.escaped(error.message))
         }
-        return NamedExtension(offer.name, parameters: offer.parameters)
+        return NamedExtension(self.offer.name, parameters: self.offer.parameters)
     }
 
     /// Reports a request of x-kaazing-http-revalidate: the person who runs khp decides about it.

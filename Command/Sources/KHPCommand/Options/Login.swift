@@ -1,3 +1,4 @@
+import ArgumentParser
 import Foundation
 import KHPProtocol
 
@@ -33,14 +34,10 @@ struct Login: Sendable, Equatable {
         }
     }
 
-    /// - Parameter option: its name, for the mistake.
-    init(argument: String, option: String) throws(CommandFailure) {
-        let parts = argument.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map { String($0) }
-        do throws(GrammarFault) {
-            try self.init(name: parts.first ?? "", password: parts.count > 1 ? parts[1] : nil)
-        } catch {
-            throw .usage("`\(option)` \(error.words)")
-        }
+    /// A name, and behind a colon a password.
+    fileprivate init(typed: String) throws(GrammarFault) {
+        let parts = typed.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map { String($0) }
+        try self.init(name: parts.first ?? "", password: parts.count > 1 ? parts[1] : nil)
     }
 
     /// The user information of a URL, percent-encoded (RFC 3986 section 3.2.1).
@@ -58,6 +55,28 @@ struct Login: Sendable, Equatable {
     }
 }
 
+/// The value of `--user` and `--proxy-user`. One that is no login is kept with its fault: the parser would show the value
+/// that it refuses, which may hold a password.
+struct LoginArgument: ExpressibleByArgument, Sendable {
+    private let result: Result<Login, Login.GrammarFault>
+
+    init(argument: String) {
+        do throws(Login.GrammarFault) {
+            self.result = .success(try Login(typed: argument))
+        } catch {
+            self.result = .failure(error)
+        }
+    }
+
+    /// - Parameter option: its name, for the mistake.
+    func login(of option: String) throws(CommandFailure) -> Login {
+        switch self.result {
+        case .success(let login): return login
+        case .failure(let fault): throw .usage("\(option) \(fault.words)")
+        }
+    }
+}
+
 /// A URL as it is typed, which may hold credentials, and what is left of it without them: WebSocket URLs hold none
 /// (RFC 6455 section 3), and nothing that is shown may.
 struct TypedURL: Sendable, Equatable {
@@ -65,14 +84,14 @@ struct TypedURL: Sendable, Equatable {
     var login: Login?
 
     init(_ text: String) throws(CommandFailure) {
-        url = text
+        self.url = text
         guard let slashes = text.range(of: "://") else { return }
         let end = text[slashes.upperBound...].firstIndex { "/?#".contains($0) } ?? text.endIndex
         // As browsers read it: a password may hold an at sign.
         guard let at = text[slashes.upperBound..<end].lastIndex(of: "@") else { return }
         let information = text[slashes.upperBound..<at]
-        url.removeSubrange(slashes.upperBound...at)
-        if !information.isEmpty { login = try Login(information: information) }
+        self.url.removeSubrange(slashes.upperBound...at)
+        if !information.isEmpty { self.login = try Login(information: information) }
     }
 
     /// The note about the credentials in it.

@@ -11,9 +11,10 @@ struct AccessOptions: ParsableArguments {
         help: ArgumentHelp(
             "Ask for credentials there: basic, digest, bearer or token; repeatable, also for several schemes of one path.",
             valueName: "path=scheme[:realm]"
-        )
+        ),
+        transform: AuthenticatedPath.init(argument:)
     )
-    var paths: [String] = []
+    var paths: [AuthenticatedPath] = []
 
     @Flag(help: "Challenge with Kaazing's prefix, such as `Application Basic`, which browsers leave to the page.")
     var application = false
@@ -34,9 +35,10 @@ struct AccessOptions: ParsableArguments {
         help: ArgumentHelp(
             "Close a socket with 1008 so many seconds after it opened, so that the client authenticates again.",
             valueName: "seconds"
-        )
+        ),
+        transform: PositiveSeconds.init(argument:)
     )
-    var sessionLifetime: Seconds?
+    var sessionLifetime: PositiveSeconds?
 
     @Option(
         help: ArgumentHelp(
@@ -94,18 +96,11 @@ struct AccessOptions: ParsableArguments {
         }
     }
 
-    func validate() throws {
-        if let sessionLifetime, sessionLifetime.duration <= .zero {
-            throw ValidationError("`--session-lifetime` needs more than 0 seconds")
-        }
-    }
-
     func authentication(for routes: [Route], console: Console) throws -> [String: ServerAuthentication] {
-        let asked = try self.paths.map { try AuthenticatedPath.parse($0).get() }
-        guard let first = asked.first else {
+        guard let first = self.paths.first else {
             let lonely = [
                 ("--application", self.application), ("--session-lifetime", self.sessionLifetime != nil),
-                ("--nonce-key", self.nonceKey != nil), ("--users", users != nil),
+                ("--nonce-key", self.nonceKey != nil), ("--users", self.users != nil),
                 ("--challenge-at", self.challengeAt != nil),
             ]
             if let option = lonely.first(where: \.1)?.0 {
@@ -116,15 +111,15 @@ struct AccessOptions: ParsableArguments {
         guard let users else {
             throw CommandFailure.usage("--auth for \(first.path) needs --users FILE; `khp hash NAME` makes its lines")
         }
-        let file = try self.read(users, for: asked, console)
-        let nonces = try nonces()
+        let file = try self.read(users, console)
+        let nonces = try self.nonces()
         var result: [String: ServerAuthentication] = [:]
-        for path in Set(asked.map(\.path)) {
+        for path in Set(self.paths.map(\.path)) {
             guard routes.contains(where: { $0.path == path }) else {
                 throw CommandFailure.usage("--auth names \(path), and there is no --route for that path")
             }
-            let here = asked.filter { $0.path == path }
-            let realm = try realm(of: here)
+            let here = self.paths.filter { $0.path == path }
+            let realm = try self.realm(of: here)
             result[path] = ServerAuthentication(
                 realm: realm,
                 schemes: try self.schemes(here, realm, file, users),
@@ -137,10 +132,10 @@ struct AccessOptions: ParsableArguments {
         return result
     }
 
-    private func read(_ users: String, for asked: [AuthenticatedPath], _ console: Console) throws -> UsersFile {
+    private func read(_ users: String, _ console: Console) throws -> UsersFile {
         let text = try FileArgument.text(users, option: "--users")
         // Where nobody asks for tokens, a line that could be one is a password that was not hashed.
-        let allowsTokens = asked.contains { $0.scheme == .token || $0.scheme == .bearer }
+        let allowsTokens = self.paths.contains { $0.scheme == .token || $0.scheme == .bearer }
         do {
             return try UsersFile(text, name: users, allowsTokens: allowsTokens)
         } catch {

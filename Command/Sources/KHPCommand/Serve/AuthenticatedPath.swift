@@ -1,3 +1,5 @@
+import ArgumentParser
+
 /// A scheme for a path of `khp serve`: one `--auth PATH=SCHEME[:REALM]`.
 struct AuthenticatedPath: Sendable, Equatable {
     enum Scheme: String, Sendable, CaseIterable {
@@ -15,18 +17,22 @@ struct AuthenticatedPath: Sendable, Equatable {
     /// The realm of credentials when none was given.
     static let defaultRealm = "khp"
 
-    static func parse(_ text: String) -> Result<AuthenticatedPath, CommandFailure> {
-        guard text.hasPrefix("/"), let equals = text.firstIndex(of: "=") else {
-            return .failure(.usage("`--auth \(text)` is not PATH=SCHEME[:REALM] with a path that begins with `/`"))
+    init(path: String, scheme: Scheme, realm: String?) {
+        self.path = path
+        self.scheme = scheme
+        self.realm = realm
+    }
+
+    init(argument: String) throws {
+        guard argument.hasPrefix("/"), let equals = argument.firstIndex(of: "=") else {
+            throw ValidationError("it is not PATH=SCHEME[:REALM] with a path that begins with `/`")
         }
-        let parts = text[text.index(after: equals)...].split(separator: ":", maxSplits: 1)
+        let parts = argument[argument.index(after: equals)...].split(separator: ":", maxSplits: 1)
         guard let scheme = parts.first.flatMap({ Scheme(rawValue: String($0)) }) else {
-            return .failure(.usage("`--auth \(text)` names no scheme; there are basic, digest, bearer and token"))
+            throw ValidationError("it names no scheme; there are basic, digest, bearer and token")
         }
         let realm = parts.count > 1 ? String(parts[1]) : nil
-        guard realm?.isPrintable ?? true else {
-            return .failure(.usage("the realm of `--auth` holds a control character"))
-        }
-        return .success(AuthenticatedPath(path: String(text[..<equals]), scheme: scheme, realm: realm))
+        guard realm?.isPrintable ?? true else { throw ValidationError("the realm holds a control character") }
+        self.init(path: String(argument[..<equals]), scheme: scheme, realm: realm)
     }
 }

@@ -1,7 +1,7 @@
 import ArgumentParser
 
 /// The action of a path of `khp serve`: one `--route PATH=ACTION`.
-struct Route: ExpressibleByArgument, Sendable, Equatable {
+struct Route: Sendable, Equatable {
     enum Action: Sendable, Equatable {
         case echo
         case broadcast
@@ -20,41 +20,32 @@ struct Route: ExpressibleByArgument, Sendable, Equatable {
         self.action = action
     }
 
-    init?(argument: String) {
-        guard case .success(let route) = Self.parse(argument) else { return nil }
-        self = route
-    }
-
-    /// The same with the reason why it is none.
-    static func parse(_ text: String) -> Result<Route, CommandFailure> {
-        guard text.hasPrefix("/"), let equals = text.firstIndex(of: "=") else {
-            return .failure(.usage("`--route \(text)` is not PATH=ACTION with a path that begins with `/`"))
+    init(argument: String) throws {
+        guard argument.hasPrefix("/"), let equals = argument.firstIndex(of: "=") else {
+            throw ValidationError("a route is PATH=ACTION with a path that begins with `/`")
         }
-        let path = String(text[..<equals])
-        let action = text[text.index(after: equals)...]
-        let colon = action.firstIndex(of: ":")
-        let argument = colon.map { String(action[action.index(after: $0)...]) } ?? ""
-        let name = colon.map { action[..<$0] } ?? action
-        let parsed: Action?
-        switch name {
-        case "echo" where colon == nil: parsed = .echo
-        case "broadcast" where colon == nil: parsed = .broadcast
-        case "chat" where colon == nil: parsed = .chat
-        case "redirect": parsed = redirect(argument)
-        case "status": parsed = status(argument)
-        case "choices": parsed = choices(argument)
-        case "tcp": parsed = relay(argument)
-        default: parsed = nil
-        }
-        guard let parsed else {
-            return .failure(
-                .usage(
-                    "`--route \(text)` names no action; there are echo, broadcast, chat, redirect:[CODE:]URL, "
-                        + "status:CODE[:BODY], choices:URL,URL and tcp:HOST:PORT"
-                )
+        guard let action = Self.action(argument[argument.index(after: equals)...]) else {
+            throw ValidationError(
+                "it names no action; there are echo, broadcast, chat, redirect:[CODE:]URL, status:CODE[:BODY], "
+                    + "choices:URL,URL and tcp:HOST:PORT"
             )
         }
-        return .success(Route(path: path, action: parsed))
+        self.init(path: String(argument[..<equals]), action: action)
+    }
+
+    private static func action(_ text: Substring) -> Action? {
+        let colon = text.firstIndex(of: ":")
+        let argument = colon.map { String(text[text.index(after: $0)...]) } ?? ""
+        return switch colon.map({ text[..<$0] }) ?? text {
+        case "echo" where colon == nil: .echo
+        case "broadcast" where colon == nil: .broadcast
+        case "chat" where colon == nil: .chat
+        case "redirect": self.redirect(argument)
+        case "status": self.status(argument)
+        case "choices": self.choices(argument)
+        case "tcp": self.relay(argument)
+        default: nil
+        }
     }
 
     private static func redirect(_ text: String) -> Action? {

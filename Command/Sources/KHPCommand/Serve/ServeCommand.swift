@@ -35,6 +35,7 @@ struct ServeCommand: SurroundedCommand {
 
     @OptionGroup(title: "ADDRESS") var listen: ListenOptions
     @OptionGroup(title: "ENDPOINTS") var endpoints: EndpointOptions
+    @OptionGroup(title: "SUBPROTOCOLS AND EXTENSIONS") var negotiation: NegotiationOptions
     @OptionGroup(title: "DIALECTS") var dialects: DialectListOptions
     @OptionGroup(title: "ACCESS") var access: AccessOptions
     @OptionGroup(title: "BOUNDS") var bounds: BoundOptions
@@ -45,9 +46,8 @@ struct ServeCommand: SurroundedCommand {
     @OptionGroup(title: "OUTPUT") var reporting: ReportingOptions
 
     func validate() throws {
-        if self.listen.host.isEmpty { throw ValidationError("`--host` needs a name or an address") }
         if let metrics, !metrics.hasPrefix("/") {
-            throw ValidationError("`--metrics` needs a path that begins with `/`")
+            throw ValidationError("--metrics needs a path that begins with `/`")
         }
     }
 
@@ -61,10 +61,10 @@ struct ServeCommand: SurroundedCommand {
     func run(in surroundings: Surroundings) async throws {
         let console = surroundings.console
         console.onLoss(nil)
-        let routes = try self.endpoints.routes()
+        let routes = self.endpoints.routes
         let authentication = try self.access.authentication(for: routes, console: console)
         let built = self.dialects.apply(
-            to: try self.endpoints.build(routes, authentication: authentication, console: console)
+            to: try self.endpoints.build(authentication: authentication, self.negotiation, console: console)
         )
         let configuration = try self.configuration(paths: Set(routes.map(\.path)), console)
         let group: any EventLoopGroup =

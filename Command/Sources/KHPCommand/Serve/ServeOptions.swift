@@ -16,7 +16,10 @@ struct ListenOptions: ParsableArguments {
     @Option(help: "The address to listen on.")
     var host = "127.0.0.1"
 
-    @Option(help: "The port; 0 takes a free one.")
+    @Option(
+        help: ArgumentHelp("The port; 0 takes a free one. (default: 8080)", valueName: "port"),
+        transform: { try Number.read($0, in: 0...65_535) }
+    )
     var port = 8080
 
     @Option(help: ArgumentHelp("The certificate and its chain, PEM: serves wss.", valueName: "file"))
@@ -29,11 +32,11 @@ struct ListenOptions: ParsableArguments {
     var clientCa: String?
 
     func validate() throws {
-        guard (0...65535).contains(self.port) else { throw ValidationError("`--port` is a number from 0 to 65535") }
+        if self.host.isEmpty { throw ValidationError("--host needs a name or an address") }
     }
 
     func tls() throws -> TLSConfiguration? {
-        guard (tlsCert == nil) == (tlsKey == nil) else {
+        guard (self.tlsCert == nil) == (self.tlsKey == nil) else {
             throw CommandFailure.usage("--tls-cert and --tls-key belong together; one of them is missing")
         }
         guard let tlsCert, let tlsKey else {
@@ -57,50 +60,15 @@ struct ListenOptions: ParsableArguments {
 struct EndpointOptions: ParsableArguments {
     @Option(
         name: .customLong("route"),
-        help: ArgumentHelp("What a path does; repeatable. None: /echo=echo.", valueName: "path=action")
+        help: ArgumentHelp("What a path does; repeatable. None: /echo=echo.", valueName: "path=action"),
+        transform: Route.init(argument:)
     )
-    var routeTexts: [String] = []
-
-    @Option(
-        name: .customLong("subprotocol"),
-        help: ArgumentHelp(
-            "A subprotocol that every route speaks, most preferred first; repeatable.",
-            valueName: "name"
-        )
-    )
-    var subprotocols: [String] = []
-
-    @Option(
-        name: .customLong("extension"),
-        help: ArgumentHelp(
-            "An extension to accept, such as 'x-name; level=1'; repeatable. One that khp does not know is accepted "
-                + "and reported, and does nothing. Known are permessage-deflate, x-kaazing-ping-pong and "
-                + "'x-kaazing-idle-timeout; timeout=MILLISECONDS'.",
-            valueName: "extension"
-        )
-    )
-    var extensions: [String] = []
-
-    @Flag(
-        help: """
-            Accept permessage-deflate: compressed messages, for up to 71 KiB a connection. Where --extension names it, \
-            its parameters count.
-            """
-    )
-    var compress = false
+    var typedRoutes: [Route] = []
 
     @Option(
         help: ArgumentHelp(
-            "Grant extensions in this handshake alone. None: inside to those who offer x-kaazing-handshake, in the opening "
-                + "to others.",
-            valueName: "opening|extended"
-        )
-    )
-    var extensionsAt: ExtensionPlace?
-
-    @Option(
-        help: ArgumentHelp(
-            "The same for compression alone. A browser's WebSocket can compress only what its opening agreed on.",
+            "The same as --extensions-at for compression alone. A browser's WebSocket can compress only what its opening "
+                + "agreed on.",
             valueName: "opening|extended"
         )
     )
@@ -120,40 +88,29 @@ struct EndpointOptions: ParsableArguments {
     @Option(help: ArgumentHelp("An allowed origin; repeatable. None: any.", valueName: "url"))
     var origin: [String] = []
 
-    func routes() throws -> [Route] {
-        guard !self.routeTexts.isEmpty else { return [Route(path: "/echo", action: .echo)] }
+    func validate() throws {
         var paths: Set<String> = []
-        return try self.routeTexts.map { text in
-            let route = try Route.parse(text).get()
-            guard paths.insert(route.path).inserted else {
-                throw CommandFailure.usage("there are two routes for \(route.path)")
-            }
-            return route
+        for route in self.typedRoutes where !paths.insert(route.path).inserted {
+            throw ValidationError("there are two routes for \(route.path)")
         }
     }
 
+    /// The routes that were typed, or the one that is there without any.
+    var routes: [Route] { self.typedRoutes.isEmpty ? [Route(path: "/echo", action: .echo)] : self.typedRoutes }
+
     func build(
-        _ routes: [Route],
         authentication: [String: ServerAuthentication],
+        _ negotiation: NegotiationOptions,
         console: Console
     ) throws -> [Endpoint] {
         let origins = self.origin.isEmpty ? OriginPolicy.any : try OriginPolicy.allowing(self.origin)
-        guard self.extended != .off || self.extensionsAt != .extended && self.compressAt != .extended else {
+        guard self.extended != .off || negotiation.extensionsAt != .extended && self.compressAt != .extended else {
             throw CommandFailure.usage("--extensions-at extended grants nothing where --extended is off")
         }
-        let extensions = try ExtensionArgument.extensions(
-            extensions,
-            compress: self.compress,
-            role: .server,
-            console: console
-        )
-        .map { item in
-            let place = item.name == "permessage-deflate" ? self.compressAt ?? self.extensionsAt : self.extensionsAt
-            return place?.placing(item) ?? item
-        }
-        return routes.map { route in
+        let extensions = try negotiation.make(.server, compressionPlace: self.compressAt, console: console)
+        return self.routes.map { route in
             var endpoint = route.endpoint()
-            endpoint.options.subprotocols = self.subprotocols
+            endpoint.options.subprotocols = negotiation.subprotocols
             endpoint.options.extensions = extensions
             endpoint.options.authentication = authentication[route.path]
             endpoint.options.origins = origins
@@ -166,41 +123,41 @@ struct EndpointOptions: ParsableArguments {
 
 /// Bounds in size, number and time.
 struct BoundOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Largest message to take, in bytes.", valueName: "bytes"))
-    var maxMessageSize = 1 << 20
+    @OptionGroup var limits: LimitOptions
 
-    @Option(help: ArgumentHelp("Seconds for each of the two handshakes.", valueName: "seconds"))
-    var handshakeTimeout = Seconds(10)
+    @Option(
+        help: ArgumentHelp("Seconds for each of the two handshakes. (default: 10)", valueName: "seconds"),
+        transform: PositiveSeconds.init(argument:)
+    )
+    var handshakeTimeout = PositiveSeconds.ten
 
-    @Option(help: ArgumentHelp("Close after this many seconds without a message.", valueName: "seconds"))
-    var idleTimeout: Seconds?
+    @Option(
+        help: ArgumentHelp("Close after this many seconds without a message.", valueName: "seconds"),
+        transform: PositiveSeconds.init(argument:)
+    )
+    var idleTimeout: PositiveSeconds?
 
-    @Option(help: ArgumentHelp("Most connections at a time.", valueName: "n"))
-    var maxConnections = 10_000
+    @Option(
+        help: ArgumentHelp("Most connections at a time. (default: 10000)", valueName: "n"),
+        transform: PositiveCount.init(argument:)
+    )
+    var maxConnections = PositiveCount.tenThousand
 
-    @Option(help: ArgumentHelp("Event loop threads. None: one per core.", valueName: "n"))
+    @Option(
+        help: ArgumentHelp("Event loop threads, at most 1024. None: one per core.", valueName: "n"),
+        transform: { try Number.read($0, in: 1...1024) }
+    )
     var threads: Int?
 
-    @Option(help: ArgumentHelp("Seconds that a shutdown may take.", valueName: "seconds"))
+    @Option(
+        help: ArgumentHelp("Seconds that a shutdown may take. (default: 10)", valueName: "seconds"),
+        transform: Seconds.init(argument:)
+    )
     var drain = Seconds(10)
 
-    func validate() throws {
-        if self.maxMessageSize < 1 { throw ValidationError("`--max-message-size` needs a number from 1") }
-        if self.maxConnections < 1 { throw ValidationError("`--max-connections` needs a number from 1") }
-        if let threads, !(1...1024).contains(threads) {
-            throw ValidationError("`--threads` is a number from 1 to 1024")
-        }
-        if self.handshakeTimeout.duration <= .zero {
-            throw ValidationError("`--handshake-timeout` needs more than 0 seconds")
-        }
-        if let idleTimeout, idleTimeout.duration <= .zero {
-            throw ValidationError("`--idle-timeout` needs more than 0 seconds")
-        }
-    }
-
     func apply(to configuration: inout WebSocketServer.Configuration) {
-        configuration.limits.messages.messageBytes = self.maxMessageSize
-        configuration.limits.connections = self.maxConnections
+        configuration.limits.messages.messageBytes = self.limits.maxMessageSize.value
+        configuration.limits.connections = self.maxConnections.value
         configuration.timeouts.opening = self.handshakeTimeout.duration
         configuration.timeouts.extended = self.handshakeTimeout.duration
         configuration.keepAlive.idleTimeout = self.idleTimeout?.duration
