@@ -75,14 +75,15 @@ struct ConnectCommand: SurroundedCommand {
         let session = ConnectSession(
             url: typed.url,
             subprotocols: self.negotiation.subprotocols,
-            client: WebSocketClient(configuration: try self.configuration(typed, surroundings)),
+            sockets: ClientSockets(client: WebSocketClient(configuration: try self.configuration(typed, surroundings))),
             source: source,
             count: self.messages.count?.value,
             listens: self.messages.listen,
             timeout: self.route.timeout.duration,
             reconnects: self.route.reconnect,
             watcher: Watcher(console: console, json: self.reporting.json, isInteractive: isInteractive),
-            surroundings: surroundings
+            surroundings: surroundings,
+            time: .real
         )
         try await session.run()
     }

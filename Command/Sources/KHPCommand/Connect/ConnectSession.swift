@@ -3,13 +3,13 @@ import KHPClient
 import Synchronization
 
 /// One run of `khp connect`: connect, converse, and with `--reconnect` again, until there is a reason to end.
-struct ConnectSession: Sendable {
+struct ConnectSession<Sockets: SocketSource>: Sendable {
     /// How long the closing handshake may take when nobody is there to see it.
-    private static let farewell = Duration.milliseconds(250)
+    private static var farewell: Duration { .milliseconds(250) }
 
     let url: String
     let subprotocols: [String]
-    let client: WebSocketClient
+    let sockets: Sockets
     let source: OutgoingSource
     let count: Int?
     /// True where it stays when everything has been sent.
@@ -18,16 +18,17 @@ struct ConnectSession: Sendable {
     let reconnects: Bool
     let watcher: Watcher
     let surroundings: Surroundings
+    let time: CommandTime
 
     /// Ends when the conversation is over.
     /// - Throws: ``CommandFailure`` unless it closed cleanly.
     func run() async throws {
-        let (console, shutdown) = (self.surroundings.console, self.surroundings.shutdown)
+        let (console, shutdown, time) = (self.surroundings.console, self.surroundings.shutdown, self.time)
         let interruption = Interruption()
         console.onLoss { loss in
             interruption.interrupt(.outputLost(loss))
             Task {
-                try await Task.sleep(for: Self.farewell)
+                try await time.sleep(time.now() + Self.farewell)
                 shutdown.leave(for: loss)
             }
         }
@@ -56,23 +57,20 @@ struct ConnectSession: Sendable {
         let input = InputStart()
         try await interruption.cancelling {
             guard self.reconnects else {
-                return try await self.client.withConnection(to: self.url, subprotocols: self.subprotocols) { socket in
+                return try await self.sockets.withConnection(to: self.url, subprotocols: self.subprotocols) { socket in
                     try await self.converse(over: socket, reception, prompt, nil, interruption, input)
                 }
             }
             let policy = self.policy
-            try await self.client.withReconnection(to: self.url, subprotocols: self.subprotocols, policy: policy) {
+            try await self.sockets.withReconnection(to: self.url, subprotocols: self.subprotocols, policy: policy) {
                 socket in
                 try await self.converse(over: socket, reception, prompt, policy, interruption, input)
             }
         }
     }
 
-    /// Thrown where somebody wanted the end, so that no connection follows.
-    private struct Over: Error {}
-
     private func failure(_ error: any Error, _ interruption: Interruption) -> CommandFailure {
-        var failure = CommandFailure(any: error, offered: self.client.configuration.extended.policy == .preferred)
+        var failure = CommandFailure(any: error, offered: self.sockets.offersExtendedHandshake)
         if failure.status == .interrupted, case .signal(SIGTERM)? = interruption.cause { failure.status = .terminated }
         // A text that is no URL may hold a password, and is not shown.
         failure.url = failure.url ?? (try? WebSocketURL(self.url))?.redacted
@@ -88,7 +86,7 @@ struct ConnectSession: Sendable {
 
     /// One open socket, to its end.
     private func converse(
-        over socket: WebSocket,
+        over socket: Sockets.Socket,
         _ reception: Reception,
         _ prompt: Prompt,
         _ policy: ReconnectPolicy?,
@@ -104,15 +102,16 @@ struct ConnectSession: Sendable {
             prompt: prompt,
             listens: self.listens,
             timeout: self.timeout,
-            console: self.surroundings.console
+            console: self.surroundings.console,
+            time: self.time
         )
-        let close: @Sendable () -> Void = { Task { _ = try? await socket.close(code: .goingAway) } }
+        let close: @Sendable () -> Void = { Task { _ = try? await socket.close(code: .goingAway, reason: "") } }
         let info = try await interruption.closing(close) { try await conversation.run() }
         self.surroundings.console.report(.closed(info))
         // The end was seen, so the library connects again.
         let isOver = interruption.cause != nil || prompt.hasClosed
         if let policy, !isOver, policy.allows(info) { return }
-        if let ending = ending(info, reception, prompt, interruption) { throw ending }
+        if let ending = self.ending(info, reception, prompt, interruption) { throw ending }
         if isOver { throw Over() }
         self.watcher.ended(info)
     }
@@ -151,12 +150,15 @@ struct ConnectSession: Sendable {
     }
 }
 
+/// Thrown where somebody wanted the end, so that no connection follows.
+private struct Over: Error {}
+
 /// Standard input is read from the first open socket on, once.
 private final class InputStart: Sendable {
     private let hasBegun = Mutex(false)
 
     func isDue() -> Bool {
-        hasBegun.withLock { hasBegun in
+        self.hasBegun.withLock { hasBegun in
             defer { hasBegun = true }
             return !hasBegun
         }

@@ -7,7 +7,7 @@ import Synchronization
 final class Reception: Sendable {
     private struct State {
         var received = 0
-        var last = ContinuousClock.now
+        var last = Duration.zero
     }
 
     let count: Int?
@@ -17,35 +17,36 @@ final class Reception: Sendable {
         self.count = count
     }
 
-    /// Counts a message; whether it was the last one wanted.
-    func add() -> Bool {
-        state.withLock { state in
+    /// Counts a message that came at this time.
+    /// - Returns: `true` when it was the last one wanted.
+    func add(at time: Duration) -> Bool {
+        self.state.withLock { state in
             state.received += 1
-            state.last = .now
-            return state.received == count
+            state.last = time
+            return state.received == self.count
         }
     }
 
     /// When the last message came.
-    var last: ContinuousClock.Instant { state.withLock { $0.last } }
+    var last: Duration { self.state.withLock { $0.last } }
 
     /// `1 of 3 messages`, when fewer came than `--count` wants.
     var missing: String? {
-        guard let count else { return nil }
-        let received = state.withLock { $0.received }
+        guard let count = self.count else { return nil }
+        let received = self.state.withLock { $0.received }
         return received < count ? "\(received) of \(count) messages" : nil
     }
 }
 
 /// The life of one open socket: messages out, messages in, and the close.
-struct Conversation: Sendable {
+struct Conversation<Socket: ConversationSocket>: Sendable {
     /// After the end of input, how long nothing must have come before we close: servers that answer from a queue of
     /// their own may drop what they have not answered when a close arrives.
-    private static let quiet = Duration.milliseconds(100)
+    static var quiet: Duration { .milliseconds(100) }
     /// And for how long at most a talkative server is heard out.
-    private static let longestQuietWait = Duration.seconds(2)
+    static var longestQuietWait: Duration { .seconds(2) }
 
-    let socket: WebSocket
+    let socket: Socket
     let source: OutgoingSource
     let reception: Reception
     let prompt: Prompt
@@ -53,6 +54,7 @@ struct Conversation: Sendable {
     let listens: Bool
     let timeout: Duration
     let console: Console
+    let time: CommandTime
 
     private enum Step: Sendable {
         case received(Result<Void, any Error>)
@@ -63,12 +65,13 @@ struct Conversation: Sendable {
     /// Ends when the socket has closed.
     /// - Throws: ``CommandFailure`` for what cannot be sent, and when `--count` is not reached in time.
     func run() async throws -> CloseInfo {
-        try await withThrowingTaskGroup(of: Step.self) { group in
-            group.addTask { .received(await result { try await receive() }) }
-            group.addTask { .sent(await result { try await send() }) }
-            if reception.count != nil {
+        let deadline = self.time.now() + self.timeout
+        return try await withThrowingTaskGroup(of: Step.self) { group in
+            group.addTask { .received(await self.result { try await self.receive() }) }
+            group.addTask { .sent(await self.result { try await self.send() }) }
+            if self.reception.count != nil {
                 group.addTask {
-                    try? await Task.sleep(for: timeout)
+                    try? await self.time.sleep(deadline)
                     return .tooLate
                 }
             }
@@ -77,25 +80,25 @@ struct Conversation: Sendable {
                 switch step {
                 case .received:
                     // Whatever ended it, how it closed says all.
-                    return try await socket.closed()
+                    return try await self.socket.closed()
                 case .sent(.failure(let error)) where Self.isMistake(error):
-                    _ = try? await socket.close()
+                    _ = try? await self.socket.close()
                     throw CommandFailure(any: error)
                 // The socket has closed, which the messages' end tells as well.
                 case .sent: break
                 // All came in time, and how it closes says the rest.
-                case .tooLate where reception.missing == nil: break
+                case .tooLate where self.reception.missing == nil: break
                 case .tooLate:
-                    if let info = try? await socket.close() { self.console.report(.closed(info)) }
+                    if let info = try? await self.socket.close() { self.console.report(.closed(info)) }
                     throw CommandFailure(
                         .timeout,
                         code: "timeout",
-                        "only \(reception.missing ?? "some messages") came within "
-                            + "\(Ladder.fixed(timeout.seconds, digits: 1)) s; --timeout allows for more time"
+                        "only \(self.reception.missing ?? "some messages") came within "
+                            + "\(Ladder.fixed(self.timeout.seconds, digits: 1)) s; --timeout allows for more time"
                     )
                 }
             }
-            return try await socket.closed()
+            return try await self.socket.closed()
         }
     }
 
@@ -115,10 +118,10 @@ struct Conversation: Sendable {
     // MARK: In
 
     private func receive() async throws {
-        for try await message in socket.messages {
+        for try await message in self.socket.messages {
             await self.console.write(.message(message))
-            if reception.add() {
-                try await socket.close()
+            if self.reception.add(at: self.time.now()) {
+                try await self.socket.close()
                 return
             }
         }
@@ -127,54 +130,54 @@ struct Conversation: Sendable {
     // MARK: Out
 
     private func send() async throws {
-        switch source {
+        switch self.source {
         case .list(let pending):
             while let message = pending.next() {
-                try await socket.send(message)
+                try await self.socket.send(message)
             }
-            try await finish(afterQuiet: true)
+            try await self.finish(afterQuiet: true)
         case .lines(let queue, isInteractive: false):
             while let line = try await queue.next() {
-                try await socket.send(line)
+                try await self.socket.send(.text(line))
             }
-            try await finish(afterQuiet: true)
+            try await self.finish(afterQuiet: true)
         case .lines(let queue, isInteractive: true):
             while let line = try await queue.next() {
-                guard try await perform(InteractiveCommand(line)) else { return }
+                guard try await self.perform(InteractiveCommand(line)) else { return }
             }
-            try await finish(afterQuiet: false)
+            try await self.finish(afterQuiet: false)
         }
     }
 
     /// The end of input closes, unless messages are being counted or listened for.
     private func finish(afterQuiet: Bool) async throws {
-        guard reception.count == nil, !listens else { return }
-        let end = ContinuousClock.now
+        guard self.reception.count == nil, !self.listens else { return }
+        let end = self.time.now()
         while afterQuiet {
-            let now = ContinuousClock.now
-            let since = max(end, reception.last)
+            let now = self.time.now()
+            let since = max(end, self.reception.last)
             if now - since >= Self.quiet || now - end >= Self.longestQuietWait { break }
-            try await Task.sleep(until: since + Self.quiet, clock: .continuous)
+            try await self.time.sleep(since + Self.quiet)
         }
-        try await socket.close()
+        try await self.socket.close()
     }
 
     /// - Returns: whether to go on.
     private func perform(_ command: InteractiveCommand) async throws -> Bool {
         switch command {
         case .send(let text):
-            try await socket.send(text)
+            try await self.socket.send(.text(text))
         case .sendUnknown(let text):
-            try await socket.send(text)
-            if prompt.takeHint() { self.console.report(.note(InteractiveCommand.unknownHint)) }
-        case .ping where socket.negotiated.dialect != .rfc6455:
-            self.console.report(.note("\(socket.negotiated.dialect) has no pings"))
+            try await self.socket.send(.text(text))
+            if self.prompt.takeHint() { self.console.report(.note(InteractiveCommand.unknownHint)) }
+        case .ping where self.socket.negotiated.dialect != .rfc6455:
+            self.console.report(.note("\(self.socket.negotiated.dialect) has no pings"))
         case .ping(let text):
-            let roundTrip = try await socket.ping(text.isEmpty ? nil : ByteBuffer(string: text))
+            let roundTrip = try await self.socket.ping(text.isEmpty ? nil : ByteBuffer(string: text))
             self.console.report(.note("pong after \(Ladder.interval(roundTrip.seconds).dropFirst())"))
         case .close(let code, let reason):
-            prompt.noteClose()
-            try await socket.close(code: WebSocketCloseCode(rawValue: code), reason: reason)
+            self.prompt.noteClose()
+            try await self.socket.close(code: WebSocketCloseCode(rawValue: code), reason: reason)
             return false
         case .help:
             self.console.report(.note(InteractiveCommand.summary))

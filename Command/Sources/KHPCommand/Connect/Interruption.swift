@@ -68,8 +68,14 @@ final class Interruption: Sendable {
 
     /// Runs a body in a task that an interrupt cancels, as the caller's own cancellation does.
     func cancelling<R: Sendable>(_ body: @escaping @Sendable () async throws -> R) async throws -> R {
-        let task = Task { try await body() }
+        // It begins once the stage is entered: a body that is quick enters stages of its own.
+        let (entered, entry) = AsyncStream.makeStream(of: Void.self)
+        let task = Task {
+            for await _ in entered {}
+            return try await body()
+        }
         self.enter(.connecting { task.cancel() })
+        entry.finish()
         defer { self.enter(.idle) }
         return try await withTaskCancellationHandler {
             try await task.value
