@@ -1,6 +1,8 @@
+import CommandTestSupport
 import HTTPTypes
 import KHPClient
 import KHPServer
+import KHPTesting
 import NIOCore
 import Testing
 
@@ -77,6 +79,43 @@ struct ReporterTests {
         #expect(step?.text == "GET /\\x07 HTTP/1.1")
     }
 
+    @Test("each event counts in its series, and nowhere else")
+    func series() throws {
+        let error = WebSocketError(.timeout, "It took too long.")
+        let summary = try ConnectionPipe().open().server
+        let rows: [(ConnectionEvent, [String])] = [
+            (.connected(peer: "p", tls: nil), ["khp_connections_total 1"]),
+            (
+                .openingResponse(head: "", status: 101),
+                ["khp_handshake_responses_total{layer=\"opening\",status=\"101\"} 1"]
+            ),
+            (
+                .extendedResponse(head: "", status: 401, action: .challenge, body: ByteBuffer()),
+                ["khp_handshake_responses_total{layer=\"extended\",status=\"401\"} 1"]
+            ),
+            (.open(summary), ["khp_websockets_open 1"]),
+            (
+                .closed(CloseInfo(code: .normalClosure, reason: "", clean: true, initiator: .peer)),
+                ["khp_closes_total{code=\"1000\",by=\"peer\"} 1", "khp_websockets_open -1"]
+            ),
+            (
+                .closed(CloseInfo(code: nil, reason: "", clean: true, initiator: .local)),
+                ["khp_closes_total{code=\"none\",by=\"local\"} 1", "khp_websockets_open -1"]
+            ),
+            (.failed(error), ["khp_failures_total{code=\"timeout\"} 1"]),
+            (.openingRequest(head: ""), []), (.extendedRequest(head: ""), []), (.violation(error), []),
+            (.pong(roundTrip: .zero), []), (.reconnecting(attempt: 2, delay: .zero, cause: error), []),
+        ]
+        for (event, lines) in rows {
+            let metrics = Metrics()
+            metrics.observe(event)
+            let counts = metrics.text.split(separator: "\n").map(String.init).filter {
+                !$0.hasPrefix("#") && !$0.hasSuffix(" 0")
+            }
+            #expect(counts.sorted() == lines.sorted(), "\(event)")
+        }
+    }
+
     @Test("metrics count by label, in the exposition format")
     func metrics() {
         let metrics = Metrics()
@@ -90,15 +129,35 @@ struct ReporterTests {
         #expect(text.contains("khp_handshake_responses_total{layer=\"opening\",status=\"404\"} 1\n"))
     }
 
-    @Test("what is no WebSocket request: metrics, 426 on an endpoint, 404, 405")
-    func metricsHandler() async {
-        let handler = Metrics.handler(path: "/metrics", endpoints: ["/echo"], Metrics())
-        func status(_ method: HTTPRequest.Method, _ path: String) async -> Int {
-            await handler(HTTPRequest(method: method, scheme: nil, authority: nil, path: path)).status
+    @Test("what is no WebSocket request: metrics at their path, elsewhere the server's own answer")
+    func metricsHandler() async throws {
+        let metrics = Metrics()
+        let handler = metrics.handler(path: "/metrics")
+        func status(_ method: HTTPRequest.Method, _ path: String) async -> Int? {
+            await handler(HTTPRequest(method: method, scheme: nil, authority: nil, path: path))?.status
         }
         #expect(await status(.get, "/metrics?x") == 200)
-        #expect(await status(.get, "/echo") == 426)
-        #expect(await status(.get, "/none") == 404)
+        #expect(await status(.head, "/metrics") == 200)
         #expect(await status(.post, "/metrics") == 405)
+        #expect(await status(.get, "/echo") == nil)
+        #expect(await status(.post, "/none") == nil)
+        // The server's own, with such a handler.
+        try await withServer {
+            $0.httpHandler = handler
+        } endpoints: {
+            Endpoint("/echo", messageHandler: { Echo() })
+        } body: { port in
+            for (request, status) in [
+                ("GET /metrics", 200), ("POST /metrics", 405), ("GET /echo", 426), ("GET /none", 404),
+            ] {
+                let answer = try await offThread {
+                    let socket = try BlockingSocket.connect(port)
+                    defer { socket.close() }
+                    try socket.send("\(request) HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+                    return try socket.receiveHead()
+                }
+                #expect(answer.hasPrefix("HTTP/1.1 \(status) "), "\(request): \(answer)")
+            }
+        }
     }
 }

@@ -66,7 +66,7 @@ struct ServeCommand: SurroundedCommand {
         let built = self.dialects.apply(
             to: try self.endpoints.build(authentication: authentication, self.negotiation, console: console)
         )
-        let configuration = try self.configuration(paths: Set(routes.map(\.path)), console)
+        let configuration = try self.configuration(console)
         let group: any EventLoopGroup =
             self.bounds.threads.map { MultiThreadedEventLoopGroup(numberOfThreads: $0) }
             ?? MultiThreadedEventLoopGroup.singleton
@@ -98,16 +98,16 @@ struct ServeCommand: SurroundedCommand {
         }
     }
 
-    private func configuration(paths: Set<String>, _ console: Console) throws -> WebSocketServer.Configuration {
+    private func configuration(_ console: Console) throws -> WebSocketServer.Configuration {
         var configuration = WebSocketServer.Configuration(address: .hostname(self.listen.host, port: self.listen.port))
         configuration.tls = try self.listen.tls()
         self.bounds.apply(to: &configuration)
         try self.access.apply(to: &configuration)
         configuration.logger = WarningLog.logger(console)
         let shows = self.reporting.showsConnections
-        let counters = metrics.map { _ in Metrics() }
+        let counters = self.metrics.map { _ in Metrics() }
         if let metrics, let counters {
-            configuration.httpHandler = Metrics.handler(path: metrics, endpoints: paths, counters)
+            configuration.httpHandler = counters.handler(path: metrics)
         }
         if shows || counters != nil {
             configuration.observe = { event, info in
