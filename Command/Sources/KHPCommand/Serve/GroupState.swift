@@ -1,10 +1,10 @@
-// The state of a room: who is there, what waits for whom, who waits for whom, and since when. Touched under the room's lock;
-// each change returns whom it wakes, which happens outside of it.
+// The state of a group: who is there, what waits for whom, who waits for whom, and since when. Touched under the group's
+// lock; each change returns whom it wakes, which happens outside of it. Time is an argument.
 
 import KHPServer
 import NIOCore
 
-struct RoomState {
+struct GroupState {
     /// How long members that take nothing may hold the others up, unless told otherwise.
     static let patience = Duration.seconds(5)
 
@@ -20,46 +20,50 @@ struct RoomState {
     /// Bytes that wait for one member before the senders do; the last message goes beyond.
     static let queuedBytes = 1024 * 1024
 
+    /// Takes the next message of a member; `nil` once it is a member no longer.
+    typealias Taker = @Sendable (WebSocketMessage?) -> Void
+    /// Learns that a member leaves, or with `true` that it is dropped.
+    typealias Watcher = @Sendable (_ isDropped: Bool) -> Void
+    /// Goes on with sending.
+    typealias Sender = @Sendable () -> Void
+
     private struct Member {
-        var name: String
         var queue = CircularBuffer<WebSocketMessage>()
         var bytes = 0
         /// When something of the queue was last taken.
-        var tookAt = ContinuousClock.now
+        var tookAt: ContinuousClock.Instant
         /// The member's own task, while there is nothing to send.
-        var taker: CheckedContinuation<WebSocketMessage?, Never>?
+        var taker: Taker?
         /// Waits to learn that the member is dropped.
-        var watcher: CheckedContinuation<Bool, Never>?
+        var watcher: Watcher?
 
         var isFull: Bool { self.queue.count >= queuedMessages || self.bytes >= queuedBytes }
     }
 
     /// All that go on after a change, each with its value.
     struct Woken {
-        fileprivate var takers: [(CheckedContinuation<WebSocketMessage?, Never>, WebSocketMessage?)] = []
-        fileprivate var senders: [CheckedContinuation<Void, Never>] = []
-        fileprivate var watchers: [(CheckedContinuation<Bool, Never>, Bool)] = []
+        fileprivate var takers: [(Taker, WebSocketMessage?)] = []
+        fileprivate var senders: [Sender] = []
+        fileprivate var watchers: [(Watcher, Bool)] = []
 
         func resume() {
-            for (taker, message) in self.takers { taker.resume(returning: message) }
-            for sender in self.senders { sender.resume() }
-            for (watcher, isDropped) in self.watchers { watcher.resume(returning: isDropped) }
+            for (taker, message) in self.takers { taker(message) }
+            for sender in self.senders { sender() }
+            for (watcher, isDropped) in self.watchers { watcher(isDropped) }
         }
     }
 
     private let patience: Duration
     private var members: [Int: Member] = [:]
-    /// The last names of those that are members no longer, until they are forgotten.
-    private var dropped: [Int: String] = [:]
     private var lastMember = 0
     /// How many queues are full. While one is, nobody puts anything into any.
     private var fullQueues = 0
-    private var senders: [UInt64: CheckedContinuation<Void, Never>] = [:]
+    private var senders: [UInt64: Sender] = [:]
     private var lastTicket: UInt64 = 0
     /// Since when senders have been held up, and how long they may be.
     private var hold: (since: ContinuousClock.Instant, until: ContinuousClock.Instant)?
     /// The time that dropped members have cost the others, as it was when the last one was dropped; it wears off.
-    private var cost = (length: Duration.zero, at: ContinuousClock.Instant.now)
+    private var cost: (length: Duration, at: ContinuousClock.Instant)?
 
     init(patience: Duration) {
         self.patience = patience
@@ -69,22 +73,10 @@ struct RoomState {
 
     var count: Int { self.members.count }
 
-    func name(_ id: Int) -> String { self.members[id]?.name ?? self.dropped[id] ?? "somebody" }
-
-    /// Its task has ended: nobody will ask for its name.
-    mutating func forget(_ id: Int) { self.dropped[id] = nil }
-
-    mutating func enter(_ name: String?) -> Int {
+    mutating func enter(now: ContinuousClock.Instant) -> Int {
         self.lastMember += 1
-        self.members[self.lastMember] = Member(name: name ?? "guest-\(self.lastMember)")
+        self.members[self.lastMember] = Member(tookAt: now)
         return self.lastMember
-    }
-
-    /// - Returns: false where somebody has that name.
-    mutating func rename(_ id: Int, _ name: String) -> Bool {
-        guard !name.isEmpty, !self.members.values.contains(where: { $0.name == name }) else { return false }
-        self.members[id]?.name = name
-        return true
     }
 
     mutating func leave(_ id: Int) -> Woken { self.remove(id, isDropped: false) }
@@ -92,7 +84,6 @@ struct RoomState {
     private mutating func remove(_ id: Int, isDropped: Bool) -> Woken {
         var woken = Woken()
         guard let member = self.members.removeValue(forKey: id) else { return woken }
-        self.dropped[id] = member.name
         if member.isFull { self.fullQueues -= 1 }
         if let taker = member.taker { woken.takers.append((taker, nil)) }
         if let watcher = member.watcher { woken.watchers.append((watcher, isDropped)) }
@@ -102,8 +93,9 @@ struct RoomState {
 
     mutating func take(
         _ id: Int,
-        _ taker: CheckedContinuation<WebSocketMessage?, Never>,
-        isCancelled: Bool
+        now: ContinuousClock.Instant,
+        isCancelled: Bool = false,
+        _ taker: @escaping Taker
     ) -> Woken {
         var woken = Woken()
         // Out of the dictionary and back, so that the queue is not copied.
@@ -114,7 +106,7 @@ struct RoomState {
         let wasFull = member.isFull
         if let message = member.queue.popFirst() {
             member.bytes -= message.byteCount
-            member.tookAt = .now
+            member.tookAt = now
             woken.takers.append((taker, message))
         } else {
             member.taker = taker
@@ -125,7 +117,7 @@ struct RoomState {
         return woken
     }
 
-    mutating func watch(_ id: Int, _ watcher: CheckedContinuation<Bool, Never>, isCancelled: Bool) -> Woken {
+    mutating func watch(_ id: Int, isCancelled: Bool = false, _ watcher: @escaping Watcher) -> Woken {
         var woken = Woken()
         if isCancelled || self.members[id] == nil {
             woken.watchers.append((watcher, false))
@@ -143,7 +135,7 @@ struct RoomState {
     ) {
         var woken = Woken()
         if self.fullQueues > 0 {
-            let hold = self.hold ?? (now, now + max(patience - self.debt(now), min(patience, Self.grace)))
+            let hold = self.hold ?? (now, now + max(self.patience - self.debt(now), min(self.patience, Self.grace)))
             self.hold = hold
             return (hold.until, woken)
         }
@@ -169,7 +161,7 @@ struct RoomState {
         return self.lastTicket
     }
 
-    mutating func wait(_ ticket: UInt64, _ sender: CheckedContinuation<Void, Never>, isCancelled: Bool) -> Woken {
+    mutating func wait(_ ticket: UInt64, isCancelled: Bool = false, _ sender: @escaping Sender) -> Woken {
         var woken = Woken()
         if isCancelled || self.fullQueues == 0 {
             woken.senders.append(sender)
@@ -197,7 +189,8 @@ struct RoomState {
 
     /// The time that dropped members have cost of late.
     private func debt(_ now: ContinuousClock.Instant) -> Duration {
-        max(self.cost.length - patience * ((now - self.cost.at) / Self.memory), .zero)
+        guard let cost else { return .zero }
+        return max(cost.length - self.patience * ((now - cost.at) / Self.memory), .zero)
     }
 
     /// Once the others have been held up for too long, drops those whose queues are full, and those who are about to be the

@@ -7,21 +7,21 @@ extension Route {
     func endpoint() -> Endpoint {
         switch action {
         case .echo:
-            return Endpoint(path, messageHandler: { Echo() })
+            return Endpoint(self.path, messageHandler: { Echo() })
         case .broadcast:
-            let room = Room()
-            return Endpoint(path) { socket in try await room.broadcast(socket) }
+            let group = WebSocketGroup()
+            return Endpoint(self.path) { socket in try await group.broadcast(socket) }
         case .chat:
-            let room = Room()
-            return Endpoint(path) { socket in try await room.chat(socket) }
+            let chat = ChatRoute()
+            return Endpoint(self.path) { socket in try await chat.chat(socket) }
         case .relay(let host, let port):
-            return Endpoint(path) { socket in try await Relay(host: host, port: port).run(socket) }
+            return Endpoint(self.path) { socket in try await Relay(host: host, port: port).run(socket) }
         case .redirect(let status, let target):
-            return Endpoint(path, respond: { _ in .redirect(to: target, status: status) })
+            return Endpoint(self.path, respond: { _ in .redirect(to: target, status: status) })
         case .choices(let urls):
-            return Endpoint(path, respond: { _ in .choices(urls) })
+            return Endpoint(self.path, respond: { _ in .choices(urls) })
         case .status(let status, let body):
-            return Endpoint(path, respond: { Self.answer(status, body, $0.layer) }, messageHandler: { Echo() })
+            return Endpoint(self.path, respond: { Self.answer(status, body, $0.layer) }, messageHandler: { Echo() })
         }
     }
 
