@@ -60,7 +60,7 @@ package enum GoingPeer {
                     let key = head.split(separator: "\r\n").first { $0.hasPrefix("Sec-WebSocket-Key: ") }
                     let lines = [
                         "HTTP/1.1 101 X", "Upgrade: websocket", "Connection: Upgrade",
-                        "Sec-WebSocket-Accept: \(AcceptKey.accept(for: String(key?.dropFirst(19) ?? "")))",
+                        "Sec-WebSocket-Accept: \(acceptValue(for: String(key?.dropFirst(19) ?? "")))",
                         "Sec-WebSocket-Protocol: x-kaazing-handshake",
                     ]
                     try await outbound.write(ByteBuffer(string: lines.joined(separator: "\r\n") + "\r\n\r\n"))

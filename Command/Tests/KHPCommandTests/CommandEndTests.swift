@@ -36,9 +36,9 @@ extension EndToEndTests {
         ]
     )
     func readerLeaves(options: [String], lines: Int) async throws {
-        try await withTicker(lines) { url in
+        try await self.withTicker(lines) { url in
             let (process, pipes) = try RunningCommand.start(["connect"] + options + [url])
-            for _ in 0..<3 { #expect(!readLine(pipes.output).isEmpty) }
+            for _ in 0..<3 { #expect(!self.readLine(pipes.output).isEmpty) }
             let began = ContinuousClock.now
             try pipes.output.fileHandleForReading.close()
             process.waitUntilExit()
@@ -52,12 +52,12 @@ extension EndToEndTests {
     #if os(Linux)
         @Test("an output that cannot be written ends it with 74 and one sentence", arguments: [[], ["--json"]])
         func fullDisk(options: [String]) async throws {
-            try await withTicker(1) { url in
-                let (status, errors) = try run(["connect", "--listen"] + options + [url], "/dev/full")
+            try await self.withTicker(1) { url in
+                let (status, errors) = try self.run(["connect", "--listen"] + options + [url], "/dev/full")
                 #expect(status == 74)
                 #expect(errors == "khp: standard output cannot be written: No space left on device\n")
             }
-            #expect(try run(["--version"], "/dev/full").status == 74)
+            #expect(try self.run(["--version"], "/dev/full").status == 74)
         }
 
         /// Runs to the end with a file as its standard output.
@@ -78,7 +78,7 @@ extension EndToEndTests {
 
     @Test("without a standard output, what belongs there goes to no socket")
     func closedOutput() async throws {
-        try await withTicker(1) { url in
+        try await self.withTicker(1) { url in
             let process = Process()
             process.executableURL = URL(fileURLWithPath: "/bin/sh")
             process.arguments = [
@@ -92,11 +92,11 @@ extension EndToEndTests {
 
     @Test("a second signal ends it with 128 and its number", arguments: [SIGINT, SIGTERM])
     func secondSignal(number: Int32) async throws {
-        try await withSilentServer { port in
+        try await self.withSilentServer { port in
             let (process, pipes) = try RunningCommand.start(["connect", "--listen", "ws://127.0.0.1:\(port)/"])
-            #expect(readLine(pipes.output) == "ready")
+            #expect(self.readLine(pipes.output) == "ready")
             kill(process.processIdentifier, number)
-            #expect(readLine(pipes.output) == "seen")
+            #expect(self.readLine(pipes.output) == "seen")
             kill(process.processIdentifier, number)
             process.waitUntilExit()
             #expect(process.terminationReason == .exit)
@@ -106,7 +106,7 @@ extension EndToEndTests {
 
     @Test("--count: once all came its time limit counts no more")
     func countReached() async throws {
-        try await withSilentServer(answersClose: true) { port in
+        try await self.withSilentServer(answersClose: true) { port in
             let ended = try await RunningCommand.run([
                 "connect", "--json", "--count", "1", "--timeout", "0.4", "ws://127.0.0.1:\(port)/",
             ])
@@ -162,22 +162,23 @@ extension EndToEndTests {
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             var bytes = unwrapInboundIn(data)
-            guard !isOpen else {
+            guard !self.isOpen else {
                 // RFC 6455 section 5.5.1: 88 02 03E8 closes with 1000.
-                let answer: [UInt8] = answersClose ? [0x88, 0x02, 0x03, 0xE8] : Self.text("seen")
+                let answer: [UInt8] = self.answersClose ? [0x88, 0x02, 0x03, 0xE8] : Self.text("seen")
                 context.writeAndFlush(NIOAny(ByteBuffer(bytes: answer)), promise: nil)
-                guard answersClose else { return }
+                guard self.answersClose else { return }
                 // Well behind the time limit of the test.
                 let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
                 context.eventLoop.scheduleTask(in: .milliseconds(800)) { bound.value.close(promise: nil) }
                 return
             }
-            head += bytes.readString(length: bytes.readableBytes) ?? ""
-            guard head.hasSuffix("\r\n\r\n"), let line = head.split(separator: "Sec-WebSocket-Key: ").last else {
+            self.head += bytes.readString(length: bytes.readableBytes) ?? ""
+            guard self.head.hasSuffix("\r\n\r\n"), let line = self.head.split(separator: "Sec-WebSocket-Key: ").last
+            else {
                 return
             }
-            isOpen = true
-            let accept = AcceptKey.accept(for: String(line.prefix { !$0.isNewline }))
+            self.isOpen = true
+            let accept = acceptValue(for: String(line.prefix { !$0.isNewline }))
             let response =
                 "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                 + "Sec-WebSocket-Accept: \(accept)\r\n\r\n"

@@ -11,7 +11,7 @@ extension EndToEndTests {
     func urlAlone() async throws {
         let users = FileManager.default.temporaryDirectory.appendingPathComponent("khp-users-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: users) }
-        try Data("joe:\(try PasswordHash.make("can@ary", algorithm: .bcrypt))\n".utf8).write(to: users)
+        try Data((try UsersFile.Line.password("can@ary", user: "joe").text + "\n").utf8).write(to: users)
         let routes = ["--route", "/b=echo", "--auth", "/b=basic:desk", "--users", users.path]
         _ = try await RunningCommand.serving(routes) { port in
             let ended = try await RunningCommand.run(
@@ -33,7 +33,7 @@ extension EndToEndTests {
         let users = FileManager.default.temporaryDirectory.appendingPathComponent("khp-users-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: users) }
         let key = DigestAlgorithm.sha256.key(user: "joe", realm: "desk", password: "welcome")
-        let lines = "joe:\(try PasswordHash.make("welcome", algorithm: .bcrypt))\njoe:desk:SHA-256:\(key)\nbot:gold-1\n"
+        let lines = "\(try UsersFile.Line.password("welcome", user: "joe").text)\njoe:desk:SHA-256:\(key)\nbot:gold-1\n"
         try Data(lines.utf8).write(to: users)
         let schemes = [("basic", "Basic"), ("digest", "Digest"), ("token", "Token")]
         let routes = schemes.flatMap { ["--route", "/\($0.0)=echo", "--auth", "/\($0.0)=\($0.0):desk"] }

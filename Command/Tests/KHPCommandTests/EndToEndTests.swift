@@ -26,7 +26,7 @@ struct EndToEndTests {
     func journey() async throws {
         let users = FileManager.default.temporaryDirectory.appendingPathComponent("khp-users-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: users) }
-        try Data("joe:\(try PasswordHash.make("welcome", algorithm: .bcrypt))\n".utf8).write(to: users)
+        try Data((try UsersFile.Line.password("welcome", user: "joe").text + "\n").utf8).write(to: users)
         let routes = [
             "--route", "/a=redirect:/b", "--route", "/b=echo", "--auth", "/b=basic:desk", "--users", users.path,
         ]
@@ -77,7 +77,7 @@ struct EndToEndTests {
             let key = algorithm.key(user: "joe", realm: "the: desk", password: "welcome")
             return "joe:the: desk:\(algorithm.rawValue):\(key)\n"
         }
-        let lines = keys.joined() + "joe:\(try PasswordHash.make("welcome", algorithm: .bcrypt))\nrobot:mF_9.B5f\n"
+        let lines = keys.joined() + "\(try UsersFile.Line.password("welcome", user: "joe").text)\nrobot:mF_9.B5f\n"
         try Data(lines.utf8).write(to: users)
         let options = [
             "--route", "/a=echo", "--route", "/t=echo", "--auth", "/a=basic", "--auth", "/a=digest:the: desk", "--auth",
@@ -341,7 +341,17 @@ struct EndToEndTests {
     func hash() async throws {
         let ended = try await RunningCommand.run(["hash", "joe", "--algorithm", "sha256"], input: "welcome\n")
         #expect(ended.status == 0)
-        #expect(try UsersFile(ended.output, name: "users").isRight(user: "joe", password: "welcome"))
+        let users = FileManager.default.temporaryDirectory.appendingPathComponent("khp-users-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: users) }
+        try Data(ended.output.utf8).write(to: users)
+        let routes = ["--route", "/a=echo", "--auth", "/a=basic", "--users", users.path]
+        _ = try await RunningCommand.serving(routes) { port in
+            for (password, status) in [("welcome", 0), ("wrong", 8)] as [(String, Int32)] {
+                let url = "ws://joe:\(password)@127.0.0.1:\(port)/a"
+                let connected = try await RunningCommand.run(["connect", "--message", "hi", url])
+                #expect(connected.status == status, "\(connected.errors)")
+            }
+        }
         #expect(try await RunningCommand.run(["hash", "j:oe"], input: "x\n").status == 2)
     }
 

@@ -1,4 +1,5 @@
 import CommandTestSupport
+import Foundation
 import KHPProtocol
 import KHPServer
 import Testing
@@ -13,7 +14,7 @@ struct ProxyCommandTests {
             echo()
         } body: { port in
             try await withProxy {
-                try await $0.serveConnect(credentials: "Basic " + Base64.encode("joe:canary-5e".utf8))
+                try await $0.serveConnect(credentials: "Basic " + Data("joe:canary-5e".utf8).base64EncodedString())
             } body: { proxyPort, log in
                 let ended = try await RunningCommand.run([
                     "connect", "--proxy", "http://joe:wrong@127.0.0.1:\(proxyPort)", "--proxy-user", "joe:canary-5e",
@@ -25,7 +26,7 @@ struct ProxyCommandTests {
                 #expect(ended.event("message")?["text"] as? String == "hello")
                 #expect(ended.errors.contains("through http://•••@127.0.0.1:\(proxyPort)"))
                 let shown = ended.output + ended.errors
-                #expect(!shown.contains("canary") && !shown.contains(Base64.encode("joe:canary-5e".utf8)))
+                #expect(!shown.contains("canary") && !shown.contains(Data("joe:canary-5e".utf8).base64EncodedString()))
                 #expect(log.asked.count == 2)
             }
         }
@@ -37,7 +38,7 @@ struct ProxyCommandTests {
             echo()
         } body: { port in
             try await withProxy {
-                try await $0.serveConnect(credentials: "Basic " + Base64.encode("joe:canary:5e".utf8))
+                try await $0.serveConnect(credentials: "Basic " + Data("joe:canary:5e".utf8).base64EncodedString())
             } body: { proxyPort, _ in
                 let ended = try await RunningCommand.run(
                     [

@@ -58,8 +58,8 @@ extension EndToEndTests {
         let users = FileManager.default.temporaryDirectory.appendingPathComponent("khp-users-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: users) }
         let key = DigestAlgorithm.sha256.key(user: "joe", realm: "desk", password: "welcome")
-        let hash = try PasswordHash.make("welcome", algorithm: .bcrypt)
-        try Data("joe:desk:SHA-256:\(key)\njoe:\(hash)\n".utf8).write(to: users)
+        let line = try UsersFile.Line.password("welcome", user: "joe").text
+        try Data("joe:desk:SHA-256:\(key)\n\(line)\n".utf8).write(to: users)
         let options = [
             "--route", "/a=echo", "--auth", "/a=basic:desk", "--auth", "/a=digest:desk", "--users", users.path,
         ]

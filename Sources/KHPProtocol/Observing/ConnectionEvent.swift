@@ -81,7 +81,8 @@ public struct FrameInfo: Sendable {
     /// How many bytes it takes in frames: fewer than `bytes` where it is compressed.
     public var wireBytes: Int
 
-    package init(kind: Kind, payload: ByteBuffer) {
+    /// Creates a frame that took as many bytes on the wire as its payload has, as a test of an observer does.
+    public init(kind: Kind, payload: ByteBuffer) {
         self.kind = kind
         self.bytes = payload.readableBytes
         self.payload = payload
@@ -113,7 +114,8 @@ public struct ConnectionInfo: Sendable {
     /// The peer's address, as `host:port`; empty before there is one.
     public var peer: String
 
-    package init(id: UInt64, role: Role, peer: String) {
+    /// Creates the description of a connection, as a test of an observer does.
+    public init(id: UInt64, role: Role, peer: String) {
         self.id = id
         self.role = role
         self.peer = peer

@@ -12,7 +12,8 @@ public struct RedirectStep: Sendable, Equatable, CustomStringConvertible {
     /// The handshake in which the answer came.
     public var layer: HandshakeLayer
 
-    package init(from: WebSocketURL, to: WebSocketURL, status: Int, layer: HandshakeLayer) {
+    /// Creates a redirect, as a test of what is done with redirects does.
+    public init(from: WebSocketURL, to: WebSocketURL, status: Int, layer: HandshakeLayer) {
         self.from = from
         self.to = to
         self.status = status
