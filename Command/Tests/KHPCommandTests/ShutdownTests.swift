@@ -1,3 +1,4 @@
+import ArgumentParser
 import Foundation
 import Synchronization
 import Testing
@@ -77,17 +78,31 @@ struct EndingTests {
         #expect(lines.allSatisfy { $0.count <= 80 })
     }
 
-    @Test("the documentation's table is this one")
+    @Test(
+        "the help that a person sees holds them",
+        arguments: [
+            (DemoCommand.self, .demo), (ConnectCommand.self, .connect), (ServeCommand.self, .serve),
+            (HashCommand.self, .hash),
+        ] as [(any ParsableCommand.Type, Ending.Command)]
+    )
+    func shownHelp(type: any ParsableCommand.Type, command: Ending.Command) {
+        let shown = type.helpMessage(columns: 80)
+        for line in Ending.help(for: command).split(separator: "\n") { #expect(shown.contains(line), "\(line)") }
+    }
+
+    @Test("the documentation's table is this one, for all commands")
     func documentation() throws {
         let root = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../..")
         let page = try String(
             contentsOf: root.appending(path: "Documentation/swift-khp.docc/Command.md"),
             encoding: .utf8
         )
-        let rows = Ending.allCases.compactMap { ending in
-            ending.words(for: .connect).map { "| \(ending.rawValue) | \($0) |\n" }
+        let head = Ending.Command.allCases.map { " `\($0)` |" }.joined()
+        let rows = Ending.allCases.map { ending in
+            "| \(ending.rawValue) |" + Ending.Command.allCases.map { " \(ending.words(for: $0) ?? "–") |" }.joined()
+                + "\n"
         }
-        #expect(page.contains(rows.joined()))
+        #expect(page.contains("| exit status |\(head)\n|---|---|---|---|---|\n" + rows.joined()))
     }
 
     @Test("connect may end in every way; the contract's numbers")
