@@ -44,12 +44,12 @@ struct CommandChallengeTests {
             ("Bearer", .bearer("gold")), ("TOKEN", .token("gold")), ("Negotiate", nil),
         ]
         for (scheme, credentials) in expected {
-            #expect(await handler.respond(to: request(scheme)) == credentials)
-            #expect(await handler.respond(to: request(scheme, at: other)) == nil)
-            #expect(await handler.respond(to: request(scheme, layer: .proxy)) == nil)
+            #expect(await handler.respond(to: self.request(scheme)) == credentials)
+            #expect(await handler.respond(to: self.request(scheme, at: self.other)) == nil)
+            #expect(await handler.respond(to: self.request(scheme, layer: .proxy)) == nil)
         }
         let none = try self.handler([])
-        for (scheme, _) in expected { #expect(await none.respond(to: request(scheme)) == nil) }
+        for (scheme, _) in expected { #expect(await none.respond(to: self.request(scheme)) == nil) }
     }
 
     @Test("--netrc answers Digest too, for the hosts that it names")
@@ -58,8 +58,10 @@ struct CommandChallengeTests {
         try Data("machine other.example login ann password secret\n".utf8).write(to: file)
         defer { try? FileManager.default.removeItem(at: file) }
         let handler = try handler(["--netrc", file.path])
-        #expect(await handler.respond(to: request("Digest", at: other)) == .login(user: "ann", password: "secret"))
-        #expect(await handler.respond(to: request("Digest")) == nil)
+        #expect(
+            await handler.respond(to: self.request("Digest", at: self.other)) == .login(user: "ann", password: "secret")
+        )
+        #expect(await handler.respond(to: self.request("Digest")) == nil)
     }
 
     @Test("--user NAME takes the password of that name from --netrc, and of no other name")
@@ -79,7 +81,7 @@ struct CommandChallengeTests {
         ]
         for (user, credentials) in expected {
             let handler = try handler(["--user", user, "--netrc", file.path])
-            #expect(await handler.respond(to: request("Basic")) == credentials, "\(user)")
+            #expect(await handler.respond(to: self.request("Basic")) == credentials, "\(user)")
         }
     }
 
@@ -91,12 +93,14 @@ struct CommandChallengeTests {
         )
         defer { try? FileManager.default.removeItem(at: file) }
         let handler = try handler(["--netrc", file.path])
-        #expect(await handler.respond(to: request("Digest")) == .login(user: "eve", password: "any"))
-        #expect(await handler.respond(to: request("Digest", at: other)) == nil)
+        #expect(await handler.respond(to: self.request("Digest")) == .login(user: "eve", password: "any"))
+        #expect(await handler.respond(to: self.request("Digest", at: self.other)) == nil)
         // The same host at another port is another origin.
-        #expect(await handler.respond(to: request("Basic", at: try WebSocketURL("wss://desk.example:8443/"))) == nil)
+        #expect(
+            await handler.respond(to: self.request("Basic", at: try WebSocketURL("wss://desk.example:8443/"))) == nil
+        )
         let named = try WebSocketURL("wss://third.example/")
-        #expect(await handler.respond(to: request("Digest", at: named)) == .login(user: "ann", password: "named"))
+        #expect(await handler.respond(to: self.request("Digest", at: named)) == .login(user: "ann", password: "named"))
     }
 
     @Test(
@@ -106,13 +110,13 @@ struct CommandChallengeTests {
         ]
     )
     func mistakes(arguments: [String]) throws {
-        #expect(throws: CommandFailure.self) { try handler(arguments) }
+        #expect(throws: CommandFailure.self) { try self.handler(arguments) }
     }
 
     @Test("refused credentials are given again where there is nobody to ask: the library tells of the refusal")
     func refused() async throws {
         let handler = try handler(["--user", "joe:wrong"])
-        var again = request("Digest", round: 2)
+        var again = self.request("Digest", round: 2)
         again.previousWasRefused = true
         #expect(await handler.respond(to: again) == .login(user: "joe", password: "wrong"))
     }

@@ -95,14 +95,14 @@ struct RendererTests {
         let renderer = JSONRenderer()
         let frame = ConnectionEvent.frameReceived(FrameInfo(kind: .text, payload: ByteBuffer(string: "hi")))
         let closed = ConnectionEvent.closed(CloseInfo(code: .normalClosure, reason: "", clean: true, initiator: .peer))
-        #expect(renderer.lines(for: .connection(frame, client), at: .zero).isEmpty)
-        #expect(renderer.lines(for: .connection(closed, client), at: .zero).isEmpty)
+        #expect(renderer.lines(for: .connection(frame, self.client), at: .zero).isEmpty)
+        #expect(renderer.lines(for: .connection(closed, self.client), at: .zero).isEmpty)
         let line = Line(
             #"{"event":"message","t":0.0,"connection":7,"kind":"text","text":"hi","bytes":2}"#,
             to: .standardOutput
         )
-        #expect(renderer.lines(for: .connection(frame, server), at: .zero) == [line])
-        #expect(renderer.lines(for: .connection(closed, server), at: .zero).count == 1)
+        #expect(renderer.lines(for: .connection(frame, self.server), at: .zero) == [line])
+        #expect(renderer.lines(for: .connection(closed, self.server), at: .zero).count == 1)
     }
 
     @Test("ladder: heads with --trace alone, remarks, nothing of notes")
@@ -110,7 +110,7 @@ struct RendererTests {
         let event = ConnectionEvent.openingRequest(head: "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         for (trace, count) in [(false, 1), (true, 3)] {
             var renderer = LadderRenderer(trace: trace, style: Style(isEnabled: false))
-            #expect(renderer.lines(for: .connection(event, client), at: .zero).count == count)
+            #expect(renderer.lines(for: .connection(event, self.client), at: .zero).count == count)
             #expect(renderer.lines(for: .remark("asked"), at: .zero).first?.stream == .standardError)
             #expect(renderer.lines(for: .note("x"), at: .zero).isEmpty)
         }

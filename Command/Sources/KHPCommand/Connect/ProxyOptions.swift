@@ -39,22 +39,22 @@ struct ProxyOptions: ParsableArguments {
     var proxyInsecure = false
 
     func validate() throws {
-        if noProxy, proxy != nil || proxyUser != nil {
+        if self.noProxy, self.proxy != nil || self.proxyUser != nil {
             throw ValidationError("--no-proxy does not go together with --proxy and --proxy-user")
         }
     }
 
     /// Nothing of what is wrong is repeated: it may be a part of a password.
     func apply(to configuration: inout WebSocketClient.Configuration, in surroundings: Surroundings) throws {
-        if proxyInsecure { configuration.proxyTLS.certificateVerification = .none }
+        if self.proxyInsecure { configuration.proxyTLS.certificateVerification = .none }
         if let proxyCacert {
             configuration.proxyTLS.trustRoots = .certificates(
                 try PEM.certificates(proxyCacert, option: "--proxy-cacert")
             )
-        } else if !proxyInsecure, let roots = EnvironmentRoots(surroundings.environment) {
+        } else if !self.proxyInsecure, let roots = EnvironmentRoots(surroundings.environment) {
             configuration.proxyTLS.trustRoots = try roots.roots(isNeeded: false)
         }
-        if noProxy { return }
+        if self.noProxy { return }
         let login = try self.login(in: surroundings)
         guard let proxy else {
             // A variable that is no proxy is told of when it is needed.

@@ -20,7 +20,7 @@ final class TranscriptWriter: Sendable {
             let file = FileHandle(forWritingAtPath: path)
         else { throw .usage("the file `\(path)` of --save-transcript cannot be written") }
         try? file.write(contentsOf: Array(head.text.utf8))
-        state = Mutex(State(file: file))
+        self.state = Mutex(State(file: file))
     }
 
     /// Takes an event; called on an event loop.

@@ -17,7 +17,7 @@ struct DemoServers: Sendable {
 
     init(secure: WebSocketServer) {
         self.secure = secure
-        redirector = WebSocketServer(configuration: .init(address: .hostname("127.0.0.1", port: 0))) {
+        self.redirector = WebSocketServer(configuration: .init(address: .hostname("127.0.0.1", port: 0))) {
             Endpoint("/old", respond: { _ in .redirect(to: await Self.target(secure)) })
         }
     }

@@ -14,7 +14,7 @@ extension CommandFailure {
             url: error.url?.redacted,
             httpStatus: error.response?.status
         )
-        redirects = error.redirects
+        self.redirects = error.redirects
         entity = Self.entity(error.response)
     }
 
@@ -47,8 +47,8 @@ extension CommandFailure {
         if info.code == nil, info.error == nil { return nil }
         if let error = info.error, !info.clean || Ending(ofOpen: error) != .closedOtherwise {
             self.init(error)
-            status = Ending(ofOpen: error)
-            if status == .closedOtherwise {
+            self.status = Ending(ofOpen: error)
+            if self.status == .closedOtherwise {
                 sentence = "the connection was lost: " + Self.plain(error.message)
             }
             return

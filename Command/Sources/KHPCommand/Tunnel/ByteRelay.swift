@@ -26,7 +26,7 @@ struct Relay: Sendable {
     func run(_ socket: WebSocket) async throws {
         let stream: BackendStream
         do {
-            stream = try await connect(for: socket)
+            stream = try await self.connect(for: socket)
         } catch {
             try await socket.close(code: .badGateway, reason: "the stream behind this path does not answer")
             return

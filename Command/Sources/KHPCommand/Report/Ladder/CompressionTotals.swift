@@ -7,14 +7,14 @@ struct CompressionTotals: Equatable {
         var wireBytes = 0
 
         mutating func count(_ frame: FrameInfo) {
-            bytes += frame.bytes
-            wireBytes += frame.wireBytes
+            self.bytes += frame.bytes
+            self.wireBytes += frame.wireBytes
         }
 
         func words(_ name: String) -> String {
-            guard bytes > 0 else { return "\(name) nothing" }
-            let saved = 100 - (Double(wireBytes) / Double(bytes) * 100).rounded(.up)
-            return "\(name) \(bytes) bytes in \(wireBytes) (\(Int(saved)) % saved)"
+            guard self.bytes > 0 else { return "\(name) nothing" }
+            let saved = 100 - (Double(self.wireBytes) / Double(self.bytes) * 100).rounded(.up)
+            return "\(name) \(self.bytes) bytes in \(self.wireBytes) (\(Int(saved)) % saved)"
         }
     }
 
@@ -25,16 +25,16 @@ struct CompressionTotals: Equatable {
     mutating func count(_ event: ConnectionEvent) {
         switch event {
         case .open(let negotiation):
-            isInUse = negotiation.extensions.contains { $0.name == "permessage-deflate" }
-        case .frameSent(let frame) where !frame.isControl: sent.count(frame)
-        case .frameReceived(let frame) where !frame.isControl: received.count(frame)
+            self.isInUse = negotiation.extensions.contains { $0.name == "permessage-deflate" }
+        case .frameSent(let frame) where !frame.isControl: self.sent.count(frame)
+        case .frameReceived(let frame) where !frame.isControl: self.received.count(frame)
         default: break
         }
     }
 
     /// One line for the end of the connection; `nil` where nothing was to be compressed.
     var summary: String? {
-        isInUse ? "compression: \(sent.words("sent")), \(received.words("received"))" : nil
+        self.isInUse ? "compression: \(self.sent.words("sent")), \(self.received.words("received"))" : nil
     }
 }
 
