@@ -239,6 +239,8 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
         self.hasStarted = true
         self.delegate?.connected(self)
         self.connection.start(now: .now())
+        // A server has nothing to say before it is asked.
+        guard self.connection.role == .client else { return self.updateTimer() }
         self.drive()
         self.flush()
     }

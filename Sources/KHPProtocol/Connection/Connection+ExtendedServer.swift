@@ -11,19 +11,24 @@ extension Connection {
         of server: ServerHandshake,
         now: NIODeadline
     ) {
-        let machine = ExtendedServer(
-            opening: request,
-            acceptValue: acceptValue,
-            negotiatedExtensions: negotiated,
-            server: self.configuration.serverName,
-            legacy: self.legacy,
-            url: request.url(isSecure: server.isSecure),
-            limits: self.configuration.limits,
-            waits: self.configuration.waits.handshake,
-            now: now
-        )
         server.extend(
-            ServerHandshake.Extended(machine, opening: request, accepted: accepted, openingExtensions: negotiated)
+            ServerHandshake.Extended(
+                // Made where it goes, as a copy of it costs as much as its request.
+                ExtendedServer(
+                    opening: request,
+                    acceptValue: acceptValue,
+                    negotiatedExtensions: negotiated,
+                    server: self.configuration.serverName,
+                    legacy: self.legacy,
+                    url: request.url(isSecure: server.isSecure),
+                    limits: self.configuration.limits,
+                    waits: self.configuration.waits.handshake,
+                    now: now
+                ),
+                opening: request,
+                accepted: accepted,
+                openingExtensions: negotiated
+            )
         )
         // D7: the client says nothing before it knows that it is at the right place.
         if self.legacy.hasBalancer { self.sendLegacy(.noBalancer) }
@@ -73,7 +78,7 @@ extension Connection {
     /// Takes all that came behind the request, and so before the answer to it, however quick that is: messages are too
     /// early, control frames are served (KHP-E3, D33).
     private mutating func takeEarlyMessages(now: NIODeadline) {
-        while self.extendedServer != nil {
+        while self.inbound.readableBytes > 0, self.extendedServer != nil {
             let before = self.inbound.readableBytes
             self.advanceExtended(now: now)
             if self.inbound.readableBytes == before { break }

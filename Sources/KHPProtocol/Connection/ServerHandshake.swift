@@ -17,6 +17,7 @@
 import NIOCore
 
 final class ServerHandshake {
+    /// One word, as it is looked at often: what a state holds is an object or in a box.
     enum State {
         /// The transport, or TLS over it, is not up yet.
         case connecting
@@ -24,19 +25,20 @@ final class ServerHandshake {
         /// The shell looks for the answer to this request; `nil` for one of ordinary HTTP.
         case deciding(OpeningRequest?)
         /// The opening is accepted, and the eight bytes behind the request are awaited (W10-7).
-        case awaitingKey(AwaitedKey)
+        indirect case awaitingKey(AwaitedKey)
         /// Frames are spoken, and the extended handshake in them.
         case extended(Extended)
     }
 
     final class Reading {
-        var machine: OpeningServer
+        // Unchecked, as the one below: the machines call nothing that comes back here.
+        @exclusivity(unchecked) var machine: OpeningServer
 
         init(_ machine: OpeningServer) { self.machine = machine }
     }
 
     final class Extended {
-        var machine: ExtendedServer
+        @exclusivity(unchecked) var machine: ExtendedServer
         let opening: OpeningRequest
         var accepted: AcceptedPlan
         /// The extensions that the opening negotiated beside x-kaazing-handshake.

@@ -26,6 +26,8 @@ public struct HandshakeSummary: Sendable {
     /// The user that the peer proved to be, on a server whose endpoint asks for credentials.
     public var principal: Principal?
 
+    // Inlined, so that it is made where it goes and not copied there.
+    @inline(__always)
     package init(
         url: WebSocketURL,
         dialect: Dialect,
