@@ -27,6 +27,7 @@ struct StateSizeTests {
         Row(FrameCodec.self, 224), Row(OutboundQueue.self, 96), Row(KeepAlive.self, 112), Row(ActionQueue.self, 48),
         Row(OpeningServer.self, 192), Row(ExtendedServer.self, 696), Row(OpeningClient.self, 992),
         Row(ExtendedClient.self, 880), Row(ClientPlan.self, 648),
+        Row(ServerHandshake.State.self, 9), Row(KHPProtocol.ServerStep.self, 9),
     ]
 
     @Test("each state stays within its bound", arguments: rows)
