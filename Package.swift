@@ -70,7 +70,9 @@ let package = Package(
         ),
         .target(
             name: "TestSupport",
-            dependencies: ["KHPProtocol", "KHPTesting", "KHPServer", "COpenSSL", nioCore, nioPosix, nioSSL],
+            dependencies: [
+                "KHPProtocol", "KHPTesting", "KHPServer", "COpenSSL", nioCore, nioPosix, nioSSL, logging,
+            ],
             path: "Tests/TestSupport",
             swiftSettings: settings
         ),

@@ -197,7 +197,7 @@ func plainHTTP() -> WebSocketServer.Configuration {
     var configuration = WebSocketServer.Configuration(
         address: .hostname("127.0.0.1", port: 8080)
     )
-    configuration.httpHandler = { request in
+    configuration.respondToHTTP = { request in
         guard request.path == "/health" else {
             return .text("not here\n", status: 404)
         }
@@ -211,4 +211,48 @@ func rooms() -> Endpoint {
         let id = try request.parameters.require("id", as: Int.self)
         try await socket.send("Welcome to room \(id).")
     }
+}
+
+struct Account {
+    var orders: Int
+}
+
+protocol Depot: Sendable {
+    func account(of principal: Principal?) async throws -> Account
+    func giveBack(_ account: Account) async
+}
+
+func orders(_ depot: any Depot) -> Endpoint {
+    Endpoint(
+        "/orders",
+        context: { request in try await depot.account(of: request.principal) },
+        release: { account in await depot.giveBack(account) }
+    ) { socket, request, account in
+        try await socket.send("\(account.orders) orders are open.")
+    }
+}
+
+func built(
+    _ configuration: WebSocketServer.Configuration,
+    echo: Endpoint,
+    rooms: [String],
+    chat: (String) -> Endpoint,
+    inspector: Endpoint,
+    isDebugging: Bool
+) async throws {
+    let server = WebSocketServer(configuration: configuration) {
+        echo
+        for room in rooms { chat(room) }
+        if isDebugging { inspector }
+    }
+    try await server.run()
+}
+
+func patient(key: [UInt8]) -> Endpoint.Options {
+    var options = Endpoint.Options()
+    options.timeouts = Endpoint.Timeouts()
+    options.timeouts?.processing = .seconds(120)
+    options.keepAlive = KeepAliveConfiguration()
+    options.keepAlive?.idleTimeout = .seconds(600)
+    return options
 }

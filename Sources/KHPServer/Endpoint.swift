@@ -19,6 +19,8 @@ public struct Endpoint: Sendable {
     enum Application: Sendable {
         case task(@Sendable (WebSocket) async throws -> Void)
         case requestTask(@Sendable (WebSocket, HandshakeRequest) async throws -> Void)
+        /// Makes the value that the task takes, for each handshake.
+        case contextTask(@Sendable (HandshakeRequest) async throws -> HandshakeContext)
         case handler(@Sendable () -> any MessageHandler)
         case none
     }
@@ -33,8 +35,11 @@ public struct Endpoint: Sendable {
     public var path: String
     /// The rules for clients, and the bounds of their connections.
     public var options: Options
-    /// Answers a handshake, once the client is authenticated where it has to be; `nil` completes each.
-    public var respond: (@Sendable (HandshakeRequest) async -> HandshakeResponse)?
+    /// Responds to a handshake, once the client is authenticated where it has to be; `nil` completes each.
+    ///
+    /// A `HandshakeResponse` that it throws is sent, unless it would open the socket. Any other error becomes a 500, and a
+    /// line of the server's log says which.
+    public var respond: (@Sendable (HandshakeRequest) async throws -> HandshakeResponse)?
 
     let application: Application
 
@@ -46,7 +51,7 @@ public struct Endpoint: Sendable {
     public init(
         _ path: String,
         options: Options = Options(),
-        respond: (@Sendable (HandshakeRequest) async -> HandshakeResponse)? = nil,
+        respond: (@Sendable (HandshakeRequest) async throws -> HandshakeResponse)? = nil,
         handler: @escaping @Sendable (WebSocket) async throws -> Void
     ) {
         self.path = path
@@ -68,7 +73,7 @@ public struct Endpoint: Sendable {
     public init(
         _ path: String,
         options: Options = Options(),
-        respond: (@Sendable (HandshakeRequest) async -> HandshakeResponse)? = nil,
+        respond: (@Sendable (HandshakeRequest) async throws -> HandshakeResponse)? = nil,
         handler: @escaping @Sendable (WebSocket, HandshakeRequest) async throws -> Void
     ) {
         self.path = path
@@ -77,12 +82,61 @@ public struct Endpoint: Sendable {
         self.application = .requestTask(handler)
     }
 
+    /// An endpoint whose handler takes a value that was made for its handshake: a user from a database, a connection to
+    /// another server, a place in a room.
+    ///
+    /// ```swift
+    /// Endpoint(
+    ///     "/orders",
+    ///     context: { request in try await depot.account(of: request.principal) },
+    ///     release: { account in await depot.giveBack(account) }
+    /// ) { socket, request, account in
+    ///     try await socket.send("\(account.orders) orders are open.")
+    /// }
+    /// ```
+    ///
+    /// Each value is released exactly once: when the handler has returned or thrown, or when no socket opens after all,
+    /// since `respond` refuses, the client goes, time is over, or the server shuts down. A shutdown waits for `release`
+    /// as it does for handlers.
+    ///
+    /// - Parameters:
+    ///   - path: the path; see ``path``.
+    ///   - options: the rules for clients.
+    ///   - context: makes the value for a handshake, once the client is authenticated where it has to be, before
+    ///     `respond` is called; anew for each request of a client that is challenged. Errors that it throws are answered
+    ///     as those of ``respond``. Its task is cancelled when the connection ends first.
+    ///   - release: lets go of a value.
+    ///   - respond: responds to the handshake; see ``respond``.
+    ///   - handler: the application of an open socket.
+    public init<Context: Sendable>(
+        _ path: String,
+        options: Options = Options(),
+        context: @escaping @Sendable (_ request: HandshakeRequest) async throws -> Context,
+        release: @escaping @Sendable (_ context: Context) async -> Void = { _ in },
+        respond: (@Sendable (HandshakeRequest) async throws -> HandshakeResponse)? = nil,
+        handler:
+            @escaping @Sendable (_ socket: WebSocket, _ request: HandshakeRequest, _ context: Context) async throws ->
+            Void
+    ) {
+        self.path = path
+        self.options = options
+        self.respond = respond
+        self.application = .contextTask { request in
+            let value = try await context(request)
+            return HandshakeContext {
+                try await handler($0, $1, value)
+            } release: {
+                await release(value)
+            }
+        }
+    }
+
     /// An endpoint whose messages are handled on the event loop, without a task: `messageHandler` makes a handler for
     /// each socket.
     public init(
         _ path: String,
         options: Options = Options(),
-        respond: (@Sendable (HandshakeRequest) async -> HandshakeResponse)? = nil,
+        respond: (@Sendable (HandshakeRequest) async throws -> HandshakeResponse)? = nil,
         messageHandler: @escaping @Sendable () -> any MessageHandler
     ) {
         self.path = path
@@ -96,25 +150,12 @@ public struct Endpoint: Sendable {
     public init(
         _ path: String,
         options: Options = Options(),
-        respond: @escaping @Sendable (HandshakeRequest) async -> HandshakeResponse
+        respond: @escaping @Sendable (HandshakeRequest) async throws -> HandshakeResponse
     ) {
         self.path = path
         self.options = options
         self.respond = respond
         self.application = .none
-    }
-}
-
-/// The part of an endpoint that the server's shell does itself, beside its ``EndpointConfiguration``.
-final class ServedEndpoint: Sendable {
-    let gate: AuthenticationGate?
-    let respond: (@Sendable (HandshakeRequest) async -> HandshakeResponse)?
-    let application: Endpoint.Application
-
-    init(_ endpoint: Endpoint) {
-        self.gate = endpoint.options.authentication?.gate
-        self.respond = endpoint.respond
-        self.application = endpoint.application
     }
 }
 
@@ -132,32 +173,19 @@ extension Endpoint {
         values.extendedHandshake = options.extendedHandshake
         values.kaazingLegacy = options.kaazingLegacy
         values.authenticatesIn = options.authentication.map { $0.place == .opening ? .opening : .extended }
-        values.asksApplication = self.respond != nil
+        values.asksApplication = self.respond != nil || self.makesContext
         values.sessionLifetime = options.authentication?.sessionLifetime.map { TimeAmount($0) }
         values.connection = listener.with(
             limits: options.limits.map { $0.applied(to: listener.limits) },
+            timeouts: options.timeouts.map { $0.applied(to: listener.timeouts) },
+            keepAlive: options.keepAlive,
             delivery: options.delivery
         )
         try options.authentication?.gate.validate()
         return try EndpointConfiguration(values, index: index)
     }
-}
 
-/// Builds the list of a server's endpoints.
-@resultBuilder
-public enum EndpointBuilder {
-    /// One endpoint.
-    public static func buildExpression(_ endpoint: Endpoint) -> [Endpoint] { [endpoint] }
-    /// A list of endpoints.
-    public static func buildExpression(_ endpoints: [Endpoint]) -> [Endpoint] { endpoints }
-    /// All of a block.
-    public static func buildBlock(_ parts: [Endpoint]...) -> [Endpoint] { parts.flatMap { $0 } }
-    /// A condition.
-    public static func buildOptional(_ part: [Endpoint]?) -> [Endpoint] { part ?? [] }
-    /// A condition.
-    public static func buildEither(first part: [Endpoint]) -> [Endpoint] { part }
-    /// A condition.
-    public static func buildEither(second part: [Endpoint]) -> [Endpoint] { part }
-    /// A loop.
-    public static func buildArray(_ parts: [[Endpoint]]) -> [Endpoint] { parts.flatMap { $0 } }
+    private var makesContext: Bool {
+        if case .contextTask = self.application { true } else { false }
+    }
 }

@@ -50,6 +50,10 @@ extension Endpoint {
         public var kaazingLegacy: Bool
         /// The bounds of handshakes and connections here; `nil` takes the server's.
         public var limits: Limits?
+        /// The bounds on their time; `nil` takes the server's.
+        public var timeouts: Timeouts?
+        /// Pings and idle time; `nil` takes the server's.
+        public var keepAlive: KeepAliveConfiguration?
         /// Delivers messages whole or in chunks.
         public var delivery: MessageDelivery
 
@@ -65,6 +69,8 @@ extension Endpoint {
             extendedHandshake: ServerExtendedHandshake = .optional,
             kaazingLegacy: Bool = true,
             limits: Limits? = nil,
+            timeouts: Timeouts? = nil,
+            keepAlive: KeepAliveConfiguration? = nil,
             delivery: MessageDelivery = .messages
         ) {
             self.dialects = dialects
@@ -77,6 +83,8 @@ extension Endpoint {
             self.extendedHandshake = extendedHandshake
             self.kaazingLegacy = kaazingLegacy
             self.limits = limits
+            self.timeouts = timeouts
+            self.keepAlive = keepAlive
             self.delivery = delivery
         }
     }

@@ -51,13 +51,15 @@ extension WebSocketServer {
         /// return; then it drops the connections and cancels the handlers' tasks. A handler that ignores its cancellation
         /// for a second is left behind, and the log says how many are.
         public var gracefulShutdownTimeout: Duration = .seconds(10)
-        /// Answers requests that are no WebSocket requests. Without a handler, and where it returns `nil`, they get the
-        /// server's own 404, 405 or 426. It sees only requests
-        /// that HTTP has nothing against (RFC 9112 sections 3.2 and 6.3) and, where `allowedHosts` is set, that name one
-        /// of them; content is not read. The status of its response is 200 to 999, or it becomes 500.
-        public var httpHandler: (@Sendable (HTTPRequest) async -> HandshakeResponse?)?
+        /// Responds to requests that are no WebSocket requests. Without it, and where it returns `nil`, they get the
+        /// server's own 404, 405 or 426. Errors that it throws are answered as those of an endpoint's `respond`.
+        ///
+        /// It sees only requests that HTTP has nothing against (RFC 9112 sections 3.2 and 6.3) and, where `allowedHosts`
+        /// is set, that name one of them; their body is not read. The status of its response is 200 to 999, or it becomes
+        /// 500.
+        public var respondToHTTP: (@Sendable (_ request: HTTPRequest) async throws -> HandshakeResponse?)?
         /// Where to log: the address and wrong credentials at `info`; refusals for want of room and addresses with too
-        /// many wrong answers at `notice`; handlers that throw and answers that cannot be sent at `error`; failed
+        /// many wrong answers at `notice`; closures that throw and answers that cannot be sent at `error`; failed
         /// handshakes at `debug`. Credentials never appear.
         public var logger: Logger?
         /// Called with each step of each connection, on its event loop: must be quick and must not block.

@@ -106,14 +106,8 @@ extension WebSocketServer {
         var ofConnection: KHPProtocol.Timeouts {
             var timeouts = KHPProtocol.Timeouts()
             timeouts.opening = self.opening
-            timeouts.extended = self.extended
-            timeouts.wait = self.processing
-            timeouts.replay = self.replay
-            timeouts.message = self.message
             timeouts.stalledWrite = self.stalledWrite
-            timeouts.closeHold = self.closeHold
-            timeouts.close = self.close
-            return timeouts
+            return Endpoint.Timeouts(self).applied(to: timeouts)
         }
     }
 }
@@ -159,6 +153,52 @@ extension Endpoint {
             limits.inboundQueueMessages = self.inboundQueueMessages
             limits.inboundQueueBytes = self.inboundQueueBytes
             return limits
+        }
+    }
+}
+
+extension Endpoint {
+    /// Bounds on the time that a handshake and a connection at an endpoint take, instead of those in
+    /// ``WebSocketServer/Timeouts``.
+    public struct Timeouts: Sendable, Hashable {
+        /// The extended handshake: from the 101 of the opening to the complete request. Absolute: data, pings and
+        /// fragments do not extend it.
+        public var extended: Duration = .seconds(10)
+        /// The wait for the endpoint's final response, from its first 202 on; 503 goes out when it is over.
+        public var processing: Duration = .seconds(30)
+        /// The wait for the client's answer to a 401. A person may have to type.
+        public var replay: Duration = .seconds(60)
+        /// One message from its first byte to its last, where it is delivered whole; `nil` sets no bound.
+        public var message: Duration? = .seconds(180)
+        /// The answer to the client's close frame waits this long for the application to take, and perhaps answer, the
+        /// messages before it. It goes out as soon as the application has.
+        public var closeHold: Duration = .seconds(2)
+        /// The closing handshake: the wait for the client's close frame and the end of its stream.
+        public var close: Duration = .seconds(10)
+
+        /// The defaults.
+        public init() {}
+
+        /// The times of a server, to change some of them for an endpoint.
+        public init(_ server: WebSocketServer.Timeouts) {
+            self.extended = server.extended
+            self.processing = server.processing
+            self.replay = server.replay
+            self.message = server.message
+            self.closeHold = server.closeHold
+            self.close = server.close
+        }
+
+        /// The server's times with those of an endpoint.
+        func applied(to server: KHPProtocol.Timeouts) -> KHPProtocol.Timeouts {
+            var timeouts = server
+            timeouts.extended = self.extended
+            timeouts.wait = self.processing
+            timeouts.replay = self.replay
+            timeouts.message = self.message
+            timeouts.closeHold = self.closeHold
+            timeouts.close = self.close
+            return timeouts
         }
     }
 }

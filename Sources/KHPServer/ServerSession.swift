@@ -17,6 +17,8 @@ final class ServerSession: ConnectionDelegate {
     @exclusivity(unchecked) private var decisions: ServerDecisions
     /// The task of the question that waits for its reply.
     @exclusivity(unchecked) private var asking: Task<Void, Never>?
+    /// The value that the endpoint has made for a handshake which may open the socket still.
+    private var context: HandshakeContext?
     /// The address that a trusted proxy has named.
     private var forwarded: SocketAddress?
 
@@ -71,6 +73,7 @@ final class ServerSession: ConnectionDelegate {
             self.decisions.ended()
             self.asking?.cancel()
             self.asking = nil
+            self.dropContext()
         case .client:
             assertionFailure("a server's connection asks what only a client decides")
         case .message, .chunk, .peerClosing, .pong:
@@ -108,18 +111,19 @@ final class ServerSession: ConnectionDelegate {
             handler.tellOnceAllIsRead()
         case .wait(let next):
             // The 202 that it follows goes out meanwhile.
-            self.run(on: handler) {
-                await next()
-            } then: { session, response, connection, now in
-                session.decisions.reply(after: response, on: &connection, now: now)
-            }
+            self.wait(for: next, on: handler)
         case .plain(let plain):
-            guard let answer = self.server.configuration.httpHandler else {
+            guard let respond = self.server.configuration.respondToHTTP else {
                 return self.decisions.refusePlain(on: &handler.connection, now: .now())
             }
             let request = HandshakeRequest.request(plain.head)
+            let server = self.server
             self.run(on: handler) {
-                await answer(request)
+                await HandshakeResponse.of {
+                    try await respond(request)
+                } report: {
+                    server.closureFailed($0)
+                }
             } then: { session, response, connection, now in
                 session.decisions.replyPlain(response, on: &connection, now: now)
                 return .nothing
@@ -131,6 +135,12 @@ final class ServerSession: ConnectionDelegate {
         handler.tell { self.decisions.completeExtended(on: &$0, now: $1) }
     }
 
+    /// The answer to a question, with the value that was made for it.
+    private struct Answer: Sendable {
+        var reply: ServerReply
+        var context: HandshakeContext?
+    }
+
     private func ask(_ question: ServerQuestion, on handler: ConnectionHandler) {
         let served = self.server.served(question.endpoint)
         let admission = Admission(question.asksForCredentials ? served.gate : nil, self.server, self.client)
@@ -138,25 +148,71 @@ final class ServerSession: ConnectionDelegate {
         let presented = question.presented
         let confirms = question.confirms
         let usual = question.usualResponse
-        self.run(on: handler) {
+        let server = self.server
+        let entry = self.entry
+        // Whoever is asked may make a value that has to be released before the server is gone.
+        let makesContext = question.asksApplication && served.makesContext
+        if makesContext { server.hold(entry) }
+        self.run(on: handler) { () -> Answer in
             let client: Admitted
             switch await admission.decide(presented, confirms: confirms) {
-            case .refused(let response): return ServerReply(response)
+            case .refused(let response):
+                if makesContext { server.letGo(entry) }
+                return Answer(reply: ServerReply(response))
             case .admitted(let admitted): client = admitted
             }
             var response = usual
-            if question.asksApplication, let respond = served.respond, let request {
-                response = await respond(request.with(principal: client.principal ?? question.principal))
+            var context: HandshakeContext?
+            if question.asksApplication, let request {
+                let request = request.with(principal: client.principal ?? question.principal)
+                (response, context) = await served.reply(to: request, usual: usual) { server.closureFailed($0) }
             }
-            return ServerReply(
+            if makesContext, context == nil { server.letGo(entry) }
+            let reply = ServerReply(
                 response,
                 principal: client.principal,
                 sessionEnd: client.sessionEnd,
                 confirmation: client.confirmation
             )
-        } then: { session, reply, connection, now in
-            session.decisions.reply(reply, on: &connection, now: now)
+            return Answer(reply: reply, context: context)
+        } then: { session, answer, connection, now in
+            session.dropContext()
+            session.context = answer.context
+            return session.decisions.reply(answer.reply, on: &connection, now: now)
+        } tooLate: { session, answer in
+            session.context = answer.context
+            session.dropContext()
         }
+    }
+
+    /// Waits for the response that follows a 202.
+    private func wait(
+        for next: @escaping @Sendable () async throws -> HandshakeResponse,
+        on handler: ConnectionHandler
+    ) {
+        // The 202 may have been the last that could be said.
+        guard self.decisions.awaitsReply else { return }
+        let server = self.server
+        let entry = self.entry
+        let context = self.context
+        self.run(on: handler) { () -> HandshakeResponse in
+            let response =
+                await HandshakeResponse.of(next) { server.closureFailed($0) } ?? HandshakeResponse(status: 500)
+            if let context, !response.mayOpen { await server.release(context, of: entry) }
+            return response
+        } then: { session, response, connection, now in
+            if !response.mayOpen { session.context = nil }
+            return session.decisions.reply(after: response, on: &connection, now: now)
+        }
+    }
+
+    /// Lets go of the handshake's context, as no socket opens for it.
+    private func dropContext() {
+        guard let context = self.context else { return }
+        self.context = nil
+        let server = self.server
+        let entry = self.entry
+        Task { await server.release(context, of: entry) }
     }
 
     /// The request as the application sees it; `nil` for one that it does not see.
@@ -169,6 +225,17 @@ final class ServerSession: ConnectionDelegate {
         case .preflight:
             nil
         }
+    }
+
+    /// The request that has opened the socket.
+    private func request(_ accepted: ServerDecisions.Accepted) -> HandshakeRequest {
+        self.request(
+            accepted.opening,
+            accepted.extended,
+            accepted.match.parameters,
+            self.decisions.principal,
+            self.decisions.attempts
+        )
     }
 
     private func request(
@@ -192,20 +259,21 @@ final class ServerSession: ConnectionDelegate {
         )
     }
 
-    /// Runs the application's part of an answer in a task. What follows happens on the event loop, unless the connection
-    /// has ended meanwhile: then the task was cancelled.
+    /// Runs the application's part of an answer in a task. What follows happens on the event loop: `then`, or `tooLate`
+    /// where the connection has ended meanwhile and the task was cancelled.
     private func run<Value: Sendable>(
         on handler: ConnectionHandler,
         _ body: @escaping @Sendable () async -> Value,
-        then: @escaping (ServerSession, Value, inout Connection, NIODeadline) -> ServerDecisions.Next
+        then: @escaping (ServerSession, Value, inout Connection, NIODeadline) -> ServerDecisions.Next,
+        tooLate: @escaping (ServerSession, Value) -> Void = { _, _ in }
     ) {
-        let bound = NIOLoopBound((self, handler, then), eventLoop: handler.eventLoop)
+        let bound = NIOLoopBound((self, handler, then, tooLate), eventLoop: handler.eventLoop)
         let eventLoop = handler.eventLoop
         self.asking = Task(executorPreference: handler.executor) {
             let value = await body()
             eventLoop.execute {
-                let (session, handler, then) = bound.value
-                guard session.decisions.awaitsReply else { return }
+                let (session, handler, then, tooLate) = bound.value
+                guard session.decisions.awaitsReply else { return tooLate(session, value) }
                 session.asking = nil
                 let next = handler.tell { then(session, value, &$0, $1) }
                 session.follow(next, on: handler)
@@ -229,17 +297,37 @@ final class ServerSession: ConnectionDelegate {
         case .task(let run):
             self.start(run, action, on: handler)
         case .requestTask(let run):
-            let request = self.request(
-                accepted.opening,
-                accepted.extended,
-                accepted.match.parameters,
-                self.decisions.principal,
-                self.decisions.attempts
-            )
+            let request = self.request(accepted)
             self.start({ try await run($0, request) }, action, on: handler)
+        case .contextTask:
+            guard let context = self.context else {
+                handler.close(code: .internalError, reason: "")
+                return assertionFailure("A connection opens without the context of its endpoint.")
+            }
+            self.context = nil
+            self.start(self.task(with: context, for: self.request(accepted)), action, on: handler)
         case .none:
             self.server.opened(self.entry)
             handler.close(code: .normalClosure, reason: "")
+        }
+    }
+
+    /// The application's task with the value that was made for it, which is released behind it.
+    private func task(
+        with context: HandshakeContext,
+        for request: HandshakeRequest
+    ) -> @Sendable (WebSocket) async throws -> Void {
+        let server = self.server
+        let entry = self.entry
+        return { socket in
+            let result: Result<Void, any Error>
+            do {
+                result = .success(try await context.run(socket, request))
+            } catch {
+                result = .failure(error)
+            }
+            await server.release(context, of: entry)
+            try result.get()
         }
     }
 

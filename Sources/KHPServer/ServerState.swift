@@ -25,6 +25,8 @@ final class ServerState: Sendable {
         fileprivate var isPending = true
         fileprivate var hasEnded = false
         fileprivate var task: Task<Void, Never>?
+        /// The contexts of its handshakes that are being made or have to be released.
+        fileprivate var contexts = 0
 
         fileprivate init(id: UInt64, address: AddressKey?) {
             self.id = id
@@ -230,12 +232,23 @@ final class ServerState: Sendable {
         self.remove(entry) { $0.task = nil }
     }
 
-    /// A connection is gone once its channel is closed and its task has returned.
+    /// A connection's endpoint is asked for a context, which has to be released before the connection is gone.
+    func hold(_ entry: Entry) { self.registry.withLock { _ in entry.contexts += 1 } }
+
+    /// There is no such context, or none any more.
+    func letGo(_ entry: Entry) { self.remove(entry) { $0.contexts -= 1 } }
+
+    /// Releases a context of a connection, unless that has been done.
+    func release(_ context: HandshakeContext, of entry: Entry) async {
+        if await context.release() { self.letGo(entry) }
+    }
+
+    /// A connection is gone once its channel is closed, its task has returned and its contexts are released.
     private func remove(_ entry: Entry, _ change: (Entry) -> Void) {
         let drained: [CheckedContinuation<Void, Never>] = self.registry.withLock { registry in
             change(entry)
             if entry.hasEnded { registry.leavePending(entry) }
-            if entry.hasEnded && entry.task == nil { registry.remove(entry) }
+            if entry.hasEnded && entry.task == nil && entry.contexts == 0 { registry.remove(entry) }
             guard registry.entries.isEmpty else { return [] }
             defer { registry.drained = [] }
             return registry.drained
@@ -317,6 +330,13 @@ final class ServerState: Sendable {
         _ metadata: @autoclosure () -> Logger.Metadata
     ) {
         self.configuration.logger?.log(level: level, message(), metadata: metadata())
+    }
+
+    /// A closure of the application has thrown while a handshake or an HTTP request waited for it.
+    func closureFailed(_ error: any Error) {
+        // A response that is thrown is the application's answer; a task is cancelled once nobody waits for it.
+        if error is HandshakeResponse || Task.isCancelled { return }
+        self.log(.error, "a closure of the application threw; the client gets a 500", ["error": "\(error)"])
     }
 
     func handlerFailed(_ error: any Error) {

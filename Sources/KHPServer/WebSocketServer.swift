@@ -31,14 +31,23 @@ public final class WebSocketServer: Service, Sendable {
     private let bound = BoundAddress()
 
     /// A server with these endpoints.
-    public init(
+    public convenience init(
         configuration: Configuration,
         eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
         @EndpointBuilder endpoints: () -> [Endpoint]
     ) {
+        self.init(configuration: configuration, eventLoopGroup: eventLoopGroup, endpoints: endpoints())
+    }
+
+    /// A server with the endpoints of a list that is made elsewhere.
+    public init(
+        configuration: Configuration,
+        eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
+        endpoints: [Endpoint]
+    ) {
         self.configuration = configuration
         self.eventLoopGroup = eventLoopGroup
-        self.endpoints = endpoints()
+        self.endpoints = endpoints
     }
 
     /// Serves until the task is cancelled or the service group shuts down, then drains.

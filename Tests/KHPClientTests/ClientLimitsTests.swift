@@ -23,4 +23,28 @@ struct ClientLimitsTests {
         for (index, row) in rows.enumerated() { #expect(limits.ofConnection[keyPath: row.1] == 1000 + index) }
         #expect(limits.ofConnection.messages.messageBytes == 1)
     }
+
+    @Test("each time, and no member is left out")
+    func timeouts() {
+        var timeouts = WebSocketClient.Timeouts()
+        typealias Row = (
+            name: String, WritableKeyPath<WebSocketClient.Timeouts, Duration>, KeyPath<KHPProtocol.Timeouts, Duration>
+        )
+        let rows: [Row] = [
+            ("total", \.total, \.total), ("connect", \.connect, \.connect), ("opening", \.opening, \.opening),
+            ("extended", \.extended, \.extended), ("processing", \.processing, \.wait),
+            ("challenge", \.challenge, \.challenge), ("stalledWrite", \.stalledWrite, \.stalledWrite),
+            ("closeHold", \.closeHold, \.closeHold), ("close", \.close, \.close),
+        ]
+        for (index, row) in rows.enumerated() { timeouts[keyPath: row.1] = .seconds(1000 + index) }
+        for (index, row) in rows.enumerated() {
+            #expect(timeouts.ofConnection[keyPath: row.2] == .seconds(1000 + index), "\(row.name)")
+        }
+        timeouts.message = nil
+        #expect(timeouts.ofConnection.message == nil)
+        timeouts.message = .seconds(7)
+        #expect(timeouts.ofConnection.message == .seconds(7))
+        let members = Set(Mirror(reflecting: timeouts).children.compactMap(\.label))
+        #expect(members == Set(rows.map(\.name)).union(["message"]))
+    }
 }

@@ -120,7 +120,7 @@ struct AnswerFaultTests {
         let log = Log()
         try await withServer {
             $0.logger = Logger(label: "test") { _ in log }
-            $0.httpHandler = { _ in .text("X-Injected", status: status) }
+            $0.respondToHTTP = { _ in .text("X-Injected", status: status) }
         } endpoints: {
             echo()
         } body: { port in
@@ -136,7 +136,7 @@ struct AnswerFaultTests {
     @Test("a 401 of an HTTP handler may be one without a challenge")
     func handlerWithoutChallenge() async throws {
         try await withServer {
-            $0.httpHandler = { _ in .text("no", status: 401) }
+            $0.respondToHTTP = { _ in .text("no", status: 401) }
         } endpoints: {
             echo()
         } body: { port in

@@ -23,7 +23,7 @@ struct BoundsTests {
     func lateEndpoint(asksForUpgrade: Bool) async throws {
         try await withServer {
             $0.timeouts.opening = .milliseconds(200)
-            $0.httpHandler = { _ in
+            $0.respondToHTTP = { _ in
                 // Ends with the connection, which cancels it.
                 try? await Task.sleep(for: .seconds(60))
                 return .text("late")

@@ -47,7 +47,7 @@ struct PlainRequestTests {
     @Test("an HTTP handler answers what is no WebSocket request")
     func handler() async throws {
         try await withServer {
-            $0.httpHandler = { request in .text("you asked for \(request.path ?? "")\n") }
+            $0.respondToHTTP = { request in .text("you asked for \(request.path ?? "")\n") }
         } endpoints: {
             echo()
         } body: { port in
@@ -62,7 +62,7 @@ struct PlainRequestTests {
     @Test("an HTTP handler may leave a request to the server", arguments: [("/", 404), ("/echo", 426)])
     func left(path: String, status: Int) async throws {
         try await withServer {
-            $0.httpHandler = { _ in nil }
+            $0.respondToHTTP = { _ in nil }
         } endpoints: {
             echo()
         } body: { port in

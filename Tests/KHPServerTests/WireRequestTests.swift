@@ -18,7 +18,7 @@ struct WireRequestTests {
     func table() async throws {
         let asked = Mutex<[String]>([])
         try await withServer {
-            $0.httpHandler = { request in
+            $0.respondToHTTP = { request in
                 asked.withLock { $0.append("handler \(request.path ?? "")") }
                 return .text("handled\n")
             }
@@ -88,7 +88,7 @@ struct WireRequestTests {
     func hosts() async throws {
         try await withServer {
             $0.allowedHosts = ["good.example"]
-            $0.httpHandler = { _ in .text("handled\n") }
+            $0.respondToHTTP = { _ in .text("handled\n") }
         } endpoints: {
             echo()
         } body: { port in

@@ -143,7 +143,7 @@ struct ReporterTests {
         #expect(await status(.post, "/none") == nil)
         // The server's own, with such a handler.
         try await withServer {
-            $0.httpHandler = handler
+            $0.respondToHTTP = handler
         } endpoints: {
             Endpoint("/echo", messageHandler: { Echo() })
         } body: { port in

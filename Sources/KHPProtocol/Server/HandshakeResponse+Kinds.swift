@@ -31,8 +31,10 @@ extension HandshakeResponse {
 
     /// 202 now, and another response once `next` returns. Three in a row are possible, a fourth becomes a 503; the
     /// client waits a bounded time, 30 s in all by default. The task of `next` is cancelled when the connection ends
-    /// first.
-    public static func processing(then next: @escaping @Sendable () async -> HandshakeResponse) -> HandshakeResponse {
+    /// first. Errors that `next` throws are answered as those of `respond`.
+    public static func processing(
+        then next: @escaping @Sendable () async throws -> HandshakeResponse
+    ) -> HandshakeResponse {
         var response = HandshakeResponse(status: 202)
         response.next = next
         return response
@@ -87,6 +89,16 @@ extension HandshakeResponse {
         contentType: String = "text/plain; charset=utf-8"
     ) -> HandshakeResponse {
         HandshakeResponse(status: status, headers: [.contentType: contentType], body: ByteBuffer(string: text))
+    }
+
+    /// The response to a request whose application has thrown: one that was thrown itself, as long as it opens no
+    /// WebSocket, otherwise a 500 that tells nothing of the error.
+    package init(thrown error: any Error) {
+        guard let response = error as? HandshakeResponse, !response.completes, response.next == nil else {
+            self.init(status: 500)
+            return
+        }
+        self = response
     }
 
     /// Tells if the WebSocket opens with this response.

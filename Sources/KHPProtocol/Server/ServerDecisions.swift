@@ -27,7 +27,7 @@ package struct ServerDecisions {
         /// the answer (D33).
         case completeAfterRead
         /// Run the closure, then call ``reply(_:on:now:)`` with its response: it follows a 202.
-        case wait(@Sendable () async -> HandshakeResponse)
+        case wait(@Sendable () async throws -> HandshakeResponse)
         /// Answer an ordinary HTTP request: with ``replyPlain(_:on:now:)``, or ``refusePlain(on:now:)`` for the
         /// server's own answer.
         case plain(CheckedRequest)

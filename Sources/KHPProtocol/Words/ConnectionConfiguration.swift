@@ -48,11 +48,20 @@ package final class ConnectionConfiguration: Sendable {
     /// How near a deadline of an open socket without extensions is ever set, while it neither closes nor stalls.
     package var shortestWait: TimeAmount { self.waits.shortest }
 
-    /// This configuration with an endpoint's own limits and delivery; itself where those are the same.
-    package func with(limits: Limits?, delivery: MessageDelivery) -> ConnectionConfiguration {
-        guard limits != nil || delivery != self.delivery else { return self }
+    package var keepAlive: KeepAliveConfiguration { self.settings.keepAlive }
+
+    /// This configuration with an endpoint's own bounds and delivery; itself where those are the same.
+    package func with(
+        limits: Limits? = nil,
+        timeouts: Timeouts? = nil,
+        keepAlive: KeepAliveConfiguration? = nil,
+        delivery: MessageDelivery
+    ) -> ConnectionConfiguration {
+        guard limits != nil || timeouts != nil || keepAlive != nil || delivery != self.delivery else { return self }
         var settings = self.settings
         if let limits { settings.limits = limits }
+        if let timeouts { settings.timeouts = timeouts }
+        if let keepAlive { settings.keepAlive = keepAlive }
         settings.delivery = delivery
         return ConnectionConfiguration(settings)
     }

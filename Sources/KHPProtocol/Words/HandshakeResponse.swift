@@ -74,7 +74,7 @@ extension HandshakeResponse: CustomReflectable {
 extension HandshakeResponse {
     private struct Aside {
         var subprotocol: String?
-        var next: (@Sendable () async -> HandshakeResponse)?
+        var next: (@Sendable () async throws -> HandshakeResponse)?
         var isStale = false
         var fault: String?
     }
@@ -98,7 +98,7 @@ extension HandshakeResponse {
     }
 
     /// Makes the response that follows a 202.
-    package var next: (@Sendable () async -> HandshakeResponse)? {
+    package var next: (@Sendable () async throws -> HandshakeResponse)? {
         get { self.asideBox?.aside.next }
         set { self.aside.next = newValue }
     }

@@ -107,7 +107,7 @@ struct ServeCommand: SurroundedCommand {
         let shows = self.reporting.showsConnections
         let counters = self.metrics.map { _ in Metrics() }
         if let metrics, let counters {
-            configuration.httpHandler = counters.handler(path: metrics)
+            configuration.respondToHTTP = counters.handler(path: metrics)
         }
         if shows || counters != nil {
             configuration.observe = { event, info in
