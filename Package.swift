@@ -65,7 +65,9 @@ let package = Package(
         ),
         .target(
             name: "KHPTesting",
-            dependencies: ["KHPProtocol", "COpenSSL", nioCore, httpTypes],
+            dependencies: [
+                "KHPProtocol", "KHPWebSocket", "KHPClient", "KHPServer", "COpenSSL", nioCore, httpTypes,
+            ],
             swiftSettings: settings
         ),
         .target(

@@ -65,7 +65,8 @@ let package = Package(
             name: "ExampleTests",
             dependencies: [
                 "ExampleCustomExtension", "ExampleSignedMessages",
-                library("KHPClient"), library("KHPProtocol"), library("KHPTesting"), nioCore, nioPosix,
+                library("KHPClient"), library("KHPServer"), library("KHPProtocol"), library("KHPTesting"), nioCore,
+                nioPosix,
             ],
             path: "Tests",
             swiftSettings: settings

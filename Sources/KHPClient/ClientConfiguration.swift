@@ -81,6 +81,8 @@ extension WebSocketClient {
         /// where these are TLS, it is removed from the pipeline for the handshake and added again above it. It has to
         /// pass on all that it sees unchanged.
         public var makeTap: (@Sendable (_ channel: any Channel) -> (any ChannelHandler & RemovableChannelHandler))?
+        /// Makes a connection in place of dialling one; `nil`, but in tests of endpoints.
+        package var dialInstead: (@Sendable (_ eventLoop: any EventLoop) async throws -> Dialled)?
         /// Finds the addresses of a name; the system's resolver, but in tests.
         package var lookUp: HostResolver.LookUp = HostResolver.systemLookUp
 

@@ -32,6 +32,29 @@ extension ConnectLoop {
         }
     }
 
+    /// Takes a connection that is made elsewhere.
+    func take(
+        _ plan: ClientPlan,
+        from dial: @Sendable (any EventLoop) async throws -> Dialled
+    ) async throws -> Hop {
+        let places = ConnectPlace.through(proxyTo: plan.url.host)
+        guard let permit = await self.gate.permit(for: places, until: self.deadline, on: self.eventLoop) else {
+            try Task.checkCancellation()
+            throw self.notComplete()
+        }
+        do {
+            let (stream, steps) = AsyncStream.makeStream(of: ClientSession.Step.self)
+            let maker = try self.handler(for: plan, steps: steps)
+            let dialled = try await dial(self.eventLoop)
+            let handler = try await dialled.take(tls: nil, tap: self.configuration.makeTap) { maker.make(on: $0) }
+            return Hop(handler, on: dialled.channel, steps: stream, permit: permit)
+        } catch {
+            permit.giveBack()
+            if error is WebSocketError { throw error }
+            throw self.unreachable(error, plan.url, "The endpoint")
+        }
+    }
+
     // MARK: Through a proxy
 
     /// Connects through one of the proxy's addresses.

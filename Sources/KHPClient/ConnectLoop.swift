@@ -133,13 +133,18 @@ struct ConnectLoop {
                 metadata: ["dialect": "\(plan.dialect)", "origin": "\(plan.url.origin)"]
             )
         }
-        let addresses = try await self.addresses(of: plan.url, through: proxy)
-        let hop =
-            if let proxy {
-                try await self.dial(plan, through: proxy, at: addresses)
-            } else {
-                try await self.dial(plan, to: addresses)
-            }
+        let hop: Hop
+        if let dial = self.configuration.dialInstead {
+            hop = try await self.take(plan, from: dial)
+        } else {
+            let addresses = try await self.addresses(of: plan.url, through: proxy)
+            hop =
+                if let proxy {
+                    try await self.dial(plan, through: proxy, at: addresses)
+                } else {
+                    try await self.dial(plan, to: addresses)
+                }
+        }
         return try await withTaskCancellationHandler {
             try await self.follow(hop)
         } onCancel: {

@@ -258,6 +258,18 @@ final class ServerState: Sendable {
 
     // MARK: Shutdown
 
+    /// Drains, and forces what is left after the graceful shutdown's time.
+    func drain(on eventLoop: any EventLoop) async {
+        let limit = TimeAmount(self.configuration.gracefulShutdownTimeout)
+        // The task may be cancelled already; draining goes on all the same, bounded.
+        let timer = eventLoop.scheduleTask(in: limit) { self.force() }
+        // A handler that ignores its cancellation would keep this, and the service group, for ever.
+        let last = eventLoop.scheduleTask(in: limit + .seconds(1)) { self.giveUpWaiting() }
+        await self.drain()
+        timer.cancel()
+        last.cancel()
+    }
+
     /// Stops new connections and closes all with 1001, those in a handshake too; returns when all channels are closed
     /// and all tasks have returned.
     func drain() async {

@@ -76,7 +76,7 @@ public final class WebSocketServer: Service, Sendable {
         } onCancelOrGracefulShutdown: {
             listener.close(promise: nil)
         }
-        await self.drain(state)
+        await state.drain(on: self.eventLoopGroup.any())
     }
 
     /// The address that the server is bound to; waits until it is.
@@ -137,7 +137,7 @@ public final class WebSocketServer: Service, Sendable {
 
     /// Sets an accepted connection up.
     /// - Returns: whether it is to be registered; otherwise it has been closed.
-    private static func setUp(
+    static func setUp(
         _ channel: any Channel,
         state: ServerState,
         tls: NIOSSLContext?
@@ -179,18 +179,6 @@ public final class WebSocketServer: Service, Sendable {
             channel.close(promise: nil)
             return false
         }
-    }
-
-    private func drain(_ state: ServerState) async {
-        let limit = self.configuration.gracefulShutdownTimeout
-        let eventLoop = self.eventLoopGroup.any()
-        // The task may be cancelled already; draining goes on all the same, bounded.
-        let timer = eventLoop.scheduleTask(in: TimeAmount(limit)) { state.force() }
-        // A handler that ignores its cancellation would keep this, and the service group, for ever.
-        let last = eventLoop.scheduleTask(in: TimeAmount(limit) + .seconds(1)) { state.giveUpWaiting() }
-        await state.drain()
-        timer.cancel()
-        last.cancel()
     }
 }
 

@@ -15,6 +15,14 @@ package import NIOCore
 package struct Dialled: Sendable {
     package let channel: any Channel
 
+    init(channel: any Channel) { self.channel = channel }
+
+    /// A connection that nobody has dialled, such as one in memory. Called on its event loop before it is up.
+    package init(taking channel: any Channel) throws {
+        try channel.pipeline.syncOperations.addHandler(HoldingHandler())
+        self.channel = channel
+    }
+
     /// Puts the connection's handler in place, behind TLS where `tls` is given.
     /// - Returns: the handler.
     package func take(

@@ -9,15 +9,18 @@ import Testing
 struct ServerTimeoutsTests {
     private typealias Server = WritableKeyPath<WebSocketServer.Timeouts, Duration>
     private typealias Own = WritableKeyPath<Endpoint.Timeouts, Duration>
+    private typealias Row = (name: String, server: Server, own: Own?, core: KeyPath<KHPProtocol.Timeouts, Duration>)
 
     /// The server's times that connections read, with the endpoint's where it can have its own.
-    private static let rows:
-        [(name: String, server: Server, own: Own?, core: KeyPath<KHPProtocol.Timeouts, Duration>)] = [
+    private static func rows() -> [Row] {
+        [
             ("opening", \.opening, nil, \.opening), ("extended", \.extended, \.extended, \.extended),
             ("processing", \.processing, \.processing, \.wait), ("replay", \.replay, \.replay, \.replay),
-            ("stalledWrite", \.stalledWrite, nil, \.stalledWrite), ("closeHold", \.closeHold, \.closeHold, \.closeHold),
-            ("close", \.close, \.close, \.close),
+            ("stalledWrite", \.stalledWrite, nil, \.stalledWrite),
+            ("closeHold", \.closeHold, \.closeHold, \.closeHold), ("close", \.close, \.close, \.close),
         ]
+    }
+
     /// Members that no row can have: one that may be `nil`, and one that the server itself reads.
     private static let others: Set<String> = ["message", "wrongAnswerWindow"]
 
@@ -38,13 +41,13 @@ struct ServerTimeoutsTests {
     func timeouts() throws {
         var server = WebSocketServer.Timeouts()
         var own = Endpoint.Timeouts()
-        for (index, row) in Self.rows.enumerated() {
+        for (index, row) in Self.rows().enumerated() {
             server[keyPath: row.server] = .seconds(100 + index)
             if let path = row.own { own[keyPath: path] = .seconds(200 + index) }
         }
         server.message = nil
         own.message = .seconds(7)
-        for (index, row) in Self.rows.enumerated() {
+        for (index, row) in Self.rows().enumerated() {
             #expect(try Self.times(server, nil)[keyPath: row.core] == .seconds(100 + index), "\(row.name)")
             let expected = (row.own == nil ? 100 : 200) + index
             #expect(try Self.times(server, own)[keyPath: row.core] == .seconds(expected), "\(row.name)")
@@ -58,9 +61,9 @@ struct ServerTimeoutsTests {
     @Test("no member is left out")
     func complete() {
         let server = Set(Mirror(reflecting: WebSocketServer.Timeouts()).children.compactMap(\.label))
-        #expect(server == Set(Self.rows.map(\.name)).union(Self.others))
+        #expect(server == Set(Self.rows().map(\.name)).union(Self.others))
         let own = Set(Mirror(reflecting: Endpoint.Timeouts()).children.compactMap(\.label))
-        #expect(own == Set(Self.rows.filter { $0.own != nil }.map(\.name)).union(["message"]))
+        #expect(own == Set(Self.rows().filter { $0.own != nil }.map(\.name)).union(["message"]))
     }
 
     @Test("an endpoint's keep-alive goes before the server's")
