@@ -24,14 +24,14 @@ let url = "ws://127.0.0.1:\(try await server.boundAddress().port ?? 0)/desk"
 
 // The same credentials whenever the server asks. A closure in their place can look at the realm, or ask a person.
 var configuration = WebSocketClient.Configuration()
-configuration.challengeHandler = BasicChallengeHandler(user: "joe", password: "welcome")
+configuration.authentication.challengeHandler = BasicChallengeHandler(user: "joe", password: "welcome")
 try await WebSocketClient(configuration: configuration).withConnection(to: url) { socket in
     for try await message in socket.messages.prefix(1) { print("server says:", message) }
     print("challenges answered:", socket.negotiated.challenges)
 }
 
 // Wrong credentials are refused; the error says so in words and in a code that can be switched on.
-configuration.challengeHandler = BasicChallengeHandler(user: "joe", password: "guess")
+configuration.authentication.challengeHandler = BasicChallengeHandler(user: "joe", password: "guess")
 do {
     try await WebSocketClient(configuration: configuration).withConnection(to: url) { _ in }
 } catch let error as WebSocketError where error.code == .authenticationFailed {

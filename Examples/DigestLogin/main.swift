@@ -26,7 +26,7 @@ let running = Task { try await server.run() }
 let url = "ws://127.0.0.1:\(try await server.boundAddress().port ?? 0)/desk"
 
 var configuration = WebSocketClient.Configuration()
-configuration.challengeHandler = LoginChallengeHandler(user: "joe", password: "welcome")
+configuration.authentication.challengeHandler = LoginChallengeHandler(user: "joe", password: "welcome")
 configuration.observe = { event, _ in
     if case .challenge(let scheme, let realm, let layer, _) = event {
         print("asked for \(scheme) in \(realm ?? "no realm"), in the \(layer) handshake")

@@ -57,10 +57,11 @@ func failing(_ client: WebSocketClient, url: String) async throws {
 
 func credentials(ask: @escaping @Sendable (_ realm: String) async -> String) -> WebSocketClient {
     var configuration = WebSocketClient.Configuration()
-    configuration.challengeHandler = LoginChallengeHandler { request in
+    let login = LoginChallengeHandler { request in
         guard !request.isRedirectedToAnotherOrigin else { return nil }
         return (user: "joe", password: await ask(request.realm ?? "the server"))
     }
+    configuration.authentication.challengeHandler = login
     return WebSocketClient(configuration: configuration)
 }
 
@@ -79,7 +80,7 @@ func credentialsByLocation(
         TokenChallengeHandler(currentToken),
         for: "wss://api.example.com"
     )
-    configuration.challengeHandler = dispatch
+    configuration.authentication.challengeHandler = dispatch
     return WebSocketClient(configuration: configuration)
 }
 

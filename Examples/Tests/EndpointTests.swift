@@ -32,7 +32,7 @@ struct EndpointTests {
             }
         }
         var configuration = WebSocketClient.Configuration()
-        configuration.challengeHandler = TokenChallengeHandler(token: "guess")
+        configuration.authentication.challengeHandler = TokenChallengeHandler(token: "guess")
         let client = pipe.client(configuration)
         let error = await #expect(throws: WebSocketError.self) {
             try await client.connect(to: "ws://example.com/desk")

@@ -33,10 +33,7 @@ extension WebSocketClient {
         public var headers = HTTPFields()
         /// The Origin field, such as `https://example.com`; needed only to stand in for a page.
         public var origin: String?
-        /// Answers challenges (401 in either handshake, 407 of a proxy). Without one a challenge fails the connect with
-        /// ``WebSocketError/Code/authenticationFailed``.
-        public var challengeHandler: (any ChallengeHandler)?
-        /// The schemes to answer, and the credentials to send unasked.
+        /// How challenges are answered, and the credentials to send unasked.
         public var authentication = Authentication()
         /// Which redirects to follow.
         public var redirects = Redirects()
@@ -127,6 +124,9 @@ extension WebSocketClient {
 
     /// How a client authenticates itself.
     public struct Authentication: Sendable {
+        /// Answers challenges (401 in either handshake, 407 of a proxy). Without one a challenge fails the connect with
+        /// ``WebSocketError/Code/authenticationFailed``.
+        public var challengeHandler: (any ChallengeHandler)?
         /// `true` to answer a server that has asked for Digest and then asks for Basic only, or for Digest
         /// with a weaker algorithm. Somebody on the way could have taken the stronger challenge out, so a connect fails
         /// then with ``WebSocketError/Code/authenticationFailed``.
@@ -135,14 +135,17 @@ extension WebSocketClient {
         /// the connect with ``WebSocketError/Code/invalidArgument``.
         public var preemptive: [PreemptiveCredentials] = []
 
-        /// The defaults: nothing unasked, no weaker scheme.
+        /// The defaults: no challenge is answered, nothing is sent unasked, no weaker scheme.
         public init() {}
     }
 
     /// The redirects that a client follows: 300, 301, 302, 303 and 307, in either handshake.
     public struct Redirects: Sendable {
+        /// A rule for the targets of redirects.
+        public typealias Policy = RedirectPolicy
+
         /// Which targets are acceptable, compared with the URL that was given.
-        public var policy = RedirectPolicy.always
+        public var policy = Policy.always
         /// How many redirects one connect may follow, over both handshakes.
         public var limit = 5
         /// `true` to follow 308 as RFC 9110's Permanent Redirect; the specification closes on it.

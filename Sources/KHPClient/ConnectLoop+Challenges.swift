@@ -8,7 +8,7 @@ import NIOCore
 extension ConnectLoop {
     /// Gets the answer to a 401 of this hop, from the known login or from the handler.
     mutating func answer(_ response: HandshakeResponse, in layer: HandshakeLayer) async throws -> ChallengeAnswer {
-        let handler = self.configuration.challengeHandler
+        let handler = self.configuration.authentication.challengeHandler
         let dialogue = self.attempt.dialogue(
             about: response,
             in: layer,
@@ -25,8 +25,8 @@ extension ConnectLoop {
     mutating func answer(_ response: HandshakeResponse, of proxy: Proxy) async throws -> ChallengeAnswer {
         let handler: (any ChallengeHandler)? =
             proxy.hasCredentials
-            ? OwnCredentials(proxy: proxy, next: self.configuration.challengeHandler)
-            : self.configuration.challengeHandler
+            ? OwnCredentials(proxy: proxy, next: self.configuration.authentication.challengeHandler)
+            : self.configuration.authentication.challengeHandler
         let dialogue = self.attempt.dialogue(
             about: response,
             of: proxy,

@@ -34,7 +34,7 @@ struct ChallengeWarningTests {
         let count = Counter.Count()
         var configuration = WebSocketClient.Configuration()
         configuration.logger = Logger(label: "test") { _ in Counter(count) }
-        configuration.challengeHandler = BasicChallengeHandler { request in
+        configuration.authentication.challengeHandler = BasicChallengeHandler { request in
             .basic(user: "joe", password: request.round < 3 ? "wrong \(request.round)" : "right")
         }
         let client = WebSocketClient(configuration: configuration)

@@ -19,7 +19,7 @@ struct ClientAuthenticationTests {
     ) -> WebSocketClient {
         var configuration = WebSocketClient.Configuration()
         configuration.extended.policy = .off
-        configuration.challengeHandler = handler
+        configuration.authentication.challengeHandler = handler
         configuration.timeouts.close = .milliseconds(200)
         configure(&configuration)
         return WebSocketClient(configuration: configuration)

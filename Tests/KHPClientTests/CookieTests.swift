@@ -92,7 +92,7 @@ struct CookieTests {
             let store = CookieStore()
             var configuration = WebSocketClient.Configuration()
             configuration.cookies = .store(store)
-            configuration.challengeHandler = BasicChallengeHandler(user: "joe", password: "x")
+            configuration.authentication.challengeHandler = BasicChallengeHandler(user: "joe", password: "x")
             for extended in [ExtendedHandshakePolicy.required, .off] {
                 #expect(store.all().isEmpty)
                 configuration.extended.policy = extended

@@ -24,7 +24,7 @@ struct DescriptionTests {
         } body: { port in
             var configuration = WebSocketClient.Configuration()
             configuration.extensions = [PerMessageDeflate()]
-            configuration.challengeHandler = BasicChallengeHandler(user: "joe", password: "secret")
+            configuration.authentication.challengeHandler = BasicChallengeHandler(user: "joe", password: "secret")
             let client = WebSocketClient(configuration: configuration)
             try await client.withConnection(to: "ws://127.0.0.1:\(port)/echo") { socket in
                 let text = String(repeating: "again ", count: 100)

@@ -122,7 +122,7 @@ struct DialectCookieTests {
             let store = CookieStore()
             var configuration = DialectTests.configuration(dialect, .off)
             configuration.cookies = .store(store)
-            configuration.challengeHandler = BasicChallengeHandler(user: "joe", password: "x")
+            configuration.authentication.challengeHandler = BasicChallengeHandler(user: "joe", password: "x")
             let client = WebSocketClient(configuration: configuration)
             try await client.withConnection(to: "ws://127.0.0.1:\(port)/redirect") {
                 #expect($0.negotiated.redirects.count == 1)

@@ -104,7 +104,9 @@ struct DialectTests {
         } body: { port in
             for extended in [ExtendedHandshakePolicy.required, .off] {
                 var configuration = Self.configuration(dialect, extended)
-                configuration.challengeHandler = BasicChallengeHandler { _ in .basic(user: "joe", password: "welcome") }
+                configuration.authentication.challengeHandler = BasicChallengeHandler { _ in
+                    .basic(user: "joe", password: "welcome")
+                }
                 let client = WebSocketClient(configuration: configuration)
                 try await client.withConnection(to: "ws://127.0.0.1:\(port)/old") { socket in
                     let layer: HandshakeLayer = extended == .off ? .opening : .extended

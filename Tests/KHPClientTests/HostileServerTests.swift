@@ -46,7 +46,7 @@ struct HostileServerTests {
         configuration.timeouts.total = .seconds(20 * Sanitizer.patience)
         configuration.timeouts.close = .milliseconds(200)
         configuration.extensions = [NamedExtension("x-one"), PerMessageDeflate()]
-        configuration.challengeHandler = LoginChallengeHandler(user: "joe", password: "welcome")
+        configuration.authentication.challengeHandler = LoginChallengeHandler(user: "joe", password: "welcome")
         // A spoiled Location may be anywhere.
         configuration.redirects.policy = .sameOrigin
         let client = WebSocketClient(configuration: configuration)

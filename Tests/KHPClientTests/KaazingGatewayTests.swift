@@ -56,7 +56,7 @@ struct KaazingGatewayTests {
             return service
         } body: { port in
             let client = self.client(legacy: row.legacy) {
-                $0.challengeHandler = BasicChallengeHandler(user: "joe", password: "welcome")
+                $0.authentication.challengeHandler = BasicChallengeHandler(user: "joe", password: "welcome")
             }
             try await client.withConnection(to: "ws://127.0.0.1:\(port)/echo") { socket in
                 #expect(socket.negotiated.challenges == 1)
@@ -80,7 +80,7 @@ struct KaazingGatewayTests {
                 return service
             } body: { port in
                 let client = self.client(legacy: legacy) {
-                    $0.challengeHandler = BasicChallengeHandler(user: "joe", password: "welcome")
+                    $0.authentication.challengeHandler = BasicChallengeHandler(user: "joe", password: "welcome")
                     $0.headers = [.init("X-Desk")!: "7", .cookie: "secret=1"]
                     $0.extended.headers = [.init("X-Api-Key")!: "secret"]
                 }
@@ -213,7 +213,7 @@ struct KaazingGatewayTests {
             }
         } body: { port in
             let client = self.client(legacy: true) {
-                $0.challengeHandler = BasicChallengeHandler(user: "joe", password: "welcome")
+                $0.authentication.challengeHandler = BasicChallengeHandler(user: "joe", password: "welcome")
             }
             try await client.withConnection(to: "ws://127.0.0.1:\(port)/old") { socket in
                 #expect(socket.negotiated.url.resource == "/echo")

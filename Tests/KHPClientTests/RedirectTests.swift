@@ -79,7 +79,7 @@ struct RedirectTests {
                 configuration.extended.policy = extended
                 configuration.headers[HTTPField.Name("X-Api-Key")!] = "canary-1"
                 configuration.extended.headers[HTTPField.Name("X-Token")!] = "canary-2"
-                configuration.challengeHandler = BasicChallengeHandler(user: "joe", password: "canary-3")
+                configuration.authentication.challengeHandler = BasicChallengeHandler(user: "joe", password: "canary-3")
                 let client = WebSocketClient(configuration: configuration)
                 try await client.withConnection(to: "ws://127.0.0.1:\(port)/a") {
                     #expect($0.negotiated.url.port == other)
@@ -140,7 +140,7 @@ struct RedirectTests {
             configuration.redirects.permit = { step, _ in step.to.path != "/c" }
             await #expect { try await WebSocketClient(configuration: configuration).connect(to: url) } throws: {
                 let error = $0 as? WebSocketError
-                return error?.code == .redirectRefused && error?.redirects.count == 2
+                return error?.code == .redirectRefused && error?.detail == .notPermitted && error?.redirects.count == 2
             }
             // One that never answers does not hold the connect for longer than it may take.
             configuration.timeouts.total = .milliseconds(300)

@@ -10,7 +10,7 @@ struct SessionCookieTests {
         var configuration = WebSocketClient.Configuration()
         configuration.extended.policy = .off
         configuration.cookies = .store(store)
-        configuration.challengeHandler = LoginChallengeHandler(user: "joe", password: "welcome")
+        configuration.authentication.challengeHandler = LoginChallengeHandler(user: "joe", password: "welcome")
         return WebSocketClient(configuration: configuration)
     }
 

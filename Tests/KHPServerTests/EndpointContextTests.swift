@@ -129,7 +129,7 @@ struct EndpointContextTests {
         } body: { port in
             var configuration = WebSocketClient.Configuration()
             configuration.extended.policy = policy
-            configuration.challengeHandler = BasicChallengeHandler(user: "joe", password: "welcome")
+            configuration.authentication.challengeHandler = BasicChallengeHandler(user: "joe", password: "welcome")
             let connecting = Task { [configuration] in
                 let url = "ws://127.0.0.1:\(port)/x"
                 _ = try await WebSocketClient(configuration: configuration).connect(to: url).closed()
@@ -170,7 +170,7 @@ struct EndpointContextTests {
             for (user, policy) in [("joe", ExtendedHandshakePolicy.off), ("ann", .off), ("ann", .required)] {
                 var configuration = WebSocketClient.Configuration()
                 configuration.extended.policy = policy
-                configuration.challengeHandler = BasicChallengeHandler(user: user, password: "")
+                configuration.authentication.challengeHandler = BasicChallengeHandler(user: user, password: "")
                 let client = WebSocketClient(configuration: configuration)
                 do {
                     let socket = try await client.connect(to: "ws://127.0.0.1:\(port)/x")

@@ -51,12 +51,12 @@ struct EndpointPipeTests {
         #expect(await Self.status(plain, "/closed") == 409)
         #expect(await Self.status(plain, "/desk") == 401)
         let guess = Self.client(pipe, policy) {
-            $0.challengeHandler = BasicChallengeHandler(user: "joe", password: "x")
+            $0.authentication.challengeHandler = BasicChallengeHandler(user: "joe", password: "x")
         }
         #expect(await Self.status(guess, "/desk") == 401)
         let right = Self.client(pipe, policy) {
             $0.origin = "https://example.com"
-            $0.challengeHandler = BasicChallengeHandler(user: "joe", password: "welcome")
+            $0.authentication.challengeHandler = BasicChallengeHandler(user: "joe", password: "welcome")
         }
         for (path, greeting) in [("/page", "page"), ("/desk", "joe"), ("/old", "slow"), ("/slow", "slow")] {
             try await right.withConnection(to: "ws://example.com\(path)") { socket in

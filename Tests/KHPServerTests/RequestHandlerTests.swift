@@ -40,7 +40,7 @@ struct RequestHandlerTests {
             configuration.extended.policy = policy
             configuration.headers[.userAgent] = "test"
             configuration.headers[.cookie] = "a=b; session=4711"
-            configuration.challengeHandler = LoginChallengeHandler(user: "joe", password: "welcome")
+            configuration.authentication.challengeHandler = LoginChallengeHandler(user: "joe", password: "welcome")
             let client = WebSocketClient(configuration: configuration)
             for (path, answer) in [("/rooms/7?since=a+b", "room 7"), ("/rooms/all", "all")] {
                 try await client.withConnection(to: "ws://127.0.0.1:\(port)\(path)") { socket in

@@ -69,7 +69,7 @@ struct StatusTableTests {
     ) async throws -> HandshakeSummary {
         var configuration = WebSocketClient.Configuration()
         configuration.extended.policy = .required
-        configuration.challengeHandler = BasicChallengeHandler(user: "joe", password: "welcome")
+        configuration.authentication.challengeHandler = BasicChallengeHandler(user: "joe", password: "welcome")
         configuration.observe = { event, _ in trace.observe(event) }
         configure(&configuration)
         let client = WebSocketClient(configuration: configuration)

@@ -11,7 +11,7 @@
 ///     TokenChallengeHandler(currentToken),
 ///     for: "wss://api.example.com"
 /// )
-/// configuration.challengeHandler = dispatch
+/// configuration.authentication.challengeHandler = dispatch
 /// ```
 ///
 /// The most specific registration answers alone: where its handler gives up, no other one is asked. A handler with

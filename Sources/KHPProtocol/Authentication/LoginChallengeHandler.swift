@@ -3,10 +3,11 @@
 /// Of several challenges the strongest is answered: Digest with SHA-512-256, SHA-256, MD5, then Basic.
 ///
 /// ```swift
-/// configuration.challengeHandler = LoginChallengeHandler { request in
+/// let login = LoginChallengeHandler { request in
 ///     guard !request.isRedirectedToAnotherOrigin else { return nil }
 ///     return (user: "joe", password: await ask(request.realm ?? "the server"))
 /// }
+/// configuration.authentication.challengeHandler = login
 /// ```
 public struct LoginChallengeHandler: ChallengeHandler {
     private let login: @Sendable (ChallengeRequest) async -> (user: String, password: String)?

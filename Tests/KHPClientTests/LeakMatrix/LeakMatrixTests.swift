@@ -206,7 +206,10 @@ struct LeakMatrixTests {
             configuration.extended.body = ByteBuffer(string: "\(mark)-body")
             if 301...303 ~= cell.status { configuration.extended.method = "POST" }
         case .openingBasic, .extendedBasic, .openingDigest, .extendedDigest, .foreignRealm:
-            configuration.challengeHandler = LoginChallengeHandler(user: "\(mark)-name", password: "\(mark)-secret")
+            configuration.authentication.challengeHandler = LoginChallengeHandler(
+                user: "\(mark)-name",
+                password: "\(mark)-secret"
+            )
             try store.set("session=\(mark)-cookie; Path=/", from: url)
         case .preemptive:
             configuration.authentication.preemptive = [

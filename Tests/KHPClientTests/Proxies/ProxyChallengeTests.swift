@@ -201,7 +201,7 @@ struct ProxyChallengeTests {
             } body: { proxyPort, log in
                 let asked = Mutex<[ChallengeRequest]>([])
                 var configuration = try Self.configuration("http://joe:wrong-canary@127.0.0.1:\(proxyPort)")
-                configuration.challengeHandler = BasicChallengeHandler { request in
+                configuration.authentication.challengeHandler = BasicChallengeHandler { request in
                     asked.withLock { $0.append(request) }
                     return .basic(user: "joe", password: "canary")
                 }
@@ -213,7 +213,7 @@ struct ProxyChallengeTests {
                 #expect(request.round == 2)
                 #expect(log.connections == 1)
 
-                configuration.challengeHandler = nil
+                configuration.authentication.challengeHandler = nil
                 let refused = try await #require(throws: WebSocketError.self) {
                     try await WebSocketClient(configuration: configuration).connect(to: url)
                 }
@@ -230,7 +230,7 @@ struct ProxyChallengeTests {
                 #expect(none.code == .proxyAuthenticationRequired)
 
                 let count = Mutex(0)
-                configuration.challengeHandler = BasicChallengeHandler { _ in
+                configuration.authentication.challengeHandler = BasicChallengeHandler { _ in
                     let number = count.withLock { count in
                         count += 1
                         return count
@@ -257,7 +257,7 @@ struct ProxyChallengeTests {
                 var configuration = try Self.configuration("http://127.0.0.1:\(proxyPort)")
                 configuration.timeouts.connect = .milliseconds(400)
                 configuration.timeouts.total = .milliseconds(600)
-                configuration.challengeHandler = BasicChallengeHandler { _ in
+                configuration.authentication.challengeHandler = BasicChallengeHandler { _ in
                     // Longer than either bound: a person.
                     try? await Task.sleep(for: .milliseconds(900))
                     return .basic(user: "joe", password: "canary")
@@ -301,7 +301,10 @@ struct ProxyChallengeTests {
                     }
                 } body: { proxyPort, log in
                     var configuration = try Self.configuration("\(proxyKind)://joe:proxy-canary@127.0.0.1:\(proxyPort)")
-                    configuration.challengeHandler = BasicChallengeHandler(user: "ann", password: "server-canary")
+                    configuration.authentication.challengeHandler = BasicChallengeHandler(
+                        user: "ann",
+                        password: "server-canary"
+                    )
                     let seen = Mutex("")
                     configuration.observe = { event, info in
                         seen.withLock {

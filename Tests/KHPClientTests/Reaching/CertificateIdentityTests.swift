@@ -206,6 +206,7 @@ struct CertificateIdentityTests {
             try await withTLSListener(tls) { listener in
                 let error = try await Self.outcome(Self.name, port: listener.port)
                 #expect(error.code == .tlsFailed)
+                #expect(error.detail == .outdatedCertificate)
                 let date = try #require(error.message.split(separator: words).dropFirst().first, "\(error)")
                 #expect(date.contains(/^20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC/), "\(error)")
                 #expect(listener.said.isEmpty)
@@ -217,6 +218,7 @@ struct CertificateIdentityTests {
                     }
                 }
                 #expect(proxied.message.contains(words), "\(proxied)")
+                #expect(proxied.detail == .outdatedCertificate)
             }
         }
     }

@@ -14,7 +14,7 @@ struct AuthenticationTests {
     ) async throws -> HandshakeSummary {
         var configuration = WebSocketClient.Configuration()
         configuration.extended.policy = extended
-        configuration.challengeHandler = BasicChallengeHandler(user: user, password: password)
+        configuration.authentication.challengeHandler = BasicChallengeHandler(user: user, password: password)
         let client = WebSocketClient(configuration: configuration)
         return try await client.withConnection(to: "ws://127.0.0.1:\(port)/desk") { $0.negotiated }
     }
@@ -80,7 +80,7 @@ struct AuthenticationTests {
         } body: { port in
             let count = Mutex(0)
             var configuration = WebSocketClient.Configuration()
-            configuration.challengeHandler = BasicChallengeHandler { _ in
+            configuration.authentication.challengeHandler = BasicChallengeHandler { _ in
                 let number = count.withLock { count in
                     count += 1
                     return count

@@ -42,7 +42,7 @@ struct OwnClientTests {
             for (path, _, handler) in cases {
                 var configuration = WebSocketClient.Configuration()
                 configuration.extended.policy = extended
-                configuration.challengeHandler = handler
+                configuration.authentication.challengeHandler = handler
                 let client = WebSocketClient(configuration: configuration)
                 let url = "ws://127.0.0.1:\(port)\(path)?since=%2f1"
                 try await client.withConnection(to: url) { socket in
@@ -62,7 +62,7 @@ struct OwnClientTests {
         } body: { port in
             var configuration = WebSocketClient.Configuration()
             configuration.extended.policy = extended
-            configuration.challengeHandler = LoginChallengeHandler(user: "joe", password: "guess")
+            configuration.authentication.challengeHandler = LoginChallengeHandler(user: "joe", password: "guess")
             let client = WebSocketClient(configuration: configuration)
             let error = await #expect(throws: WebSocketError.self) {
                 try await client.connect(to: "ws://127.0.0.1:\(port)/desk")
@@ -85,7 +85,7 @@ struct OwnClientTests {
         } body: { port in
             var configuration = WebSocketClient.Configuration()
             let asked = Count()
-            configuration.challengeHandler = LoginChallengeHandler { _ in
+            configuration.authentication.challengeHandler = LoginChallengeHandler { _ in
                 asked.add()
                 return (user: "joe", password: "welcome")
             }

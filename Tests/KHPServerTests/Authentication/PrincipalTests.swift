@@ -59,7 +59,7 @@ struct PrincipalTests {
         } body: { port in
             var configuration = WebSocketClient.Configuration()
             configuration.extended.policy = policy
-            configuration.challengeHandler = handler
+            configuration.authentication.challengeHandler = handler
             let socket = try await WebSocketClient(configuration: configuration).connect(to: "ws://127.0.0.1:\(port)/")
             _ = try await socket.closed()
         }
@@ -121,7 +121,7 @@ struct PrincipalTests {
         } body: { port in
             var configuration = WebSocketClient.Configuration()
             configuration.extended.policy = policy
-            configuration.challengeHandler = Self.token
+            configuration.authentication.challengeHandler = Self.token
             let socket = try await WebSocketClient(configuration: configuration).connect(to: "ws://127.0.0.1:\(port)/")
             let end = try await socket.closed()
             #expect(end.code == .policyViolation && end.clean)

@@ -271,7 +271,7 @@ struct SchemesTests {
             for extended in [ExtendedHandshakePolicy.required, .off] {
                 var configuration = WebSocketClient.Configuration()
                 configuration.extended.policy = extended
-                configuration.challengeHandler = BasicChallengeHandler(user: "joe", password: "welcome")
+                configuration.authentication.challengeHandler = BasicChallengeHandler(user: "joe", password: "welcome")
                 let client = WebSocketClient(configuration: configuration)
                 let socket = try await client.connect(to: "ws://127.0.0.1:\(port)/desk")
                 let began = ContinuousClock.now

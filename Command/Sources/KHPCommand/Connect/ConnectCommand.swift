@@ -163,7 +163,7 @@ struct ConnectCommand: SurroundedCommand {
         configuration.limits.messages.messageBytes = self.limits.maxMessageSize.value
         configuration.keepAlive.pingInterval =
             self.pingInterval.duration > .zero ? self.pingInterval.duration : nil
-        configuration.challengeHandler = try CommandChallengeHandler(
+        configuration.authentication.challengeHandler = try CommandChallengeHandler(
             options: self.credentials,
             login: typed.login,
             in: surroundings

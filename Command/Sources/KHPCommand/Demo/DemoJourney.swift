@@ -47,7 +47,7 @@ struct DemoJourney: Sendable {
         configuration.extensions = [UppercaseExtension(), PerMessageDeflate()]
         configuration.limits.messages.messageBytes = 2 << 20
         // The credentials are meant for the server behind the redirect.
-        configuration.challengeHandler = LoginChallengeHandler { request in
+        configuration.authentication.challengeHandler = LoginChallengeHandler { request in
             request.realm == DemoServers.realm && request.scheme == "Digest" && request.url.isSecure
                 ? (user: DemoServers.user, password: DemoServers.password) : nil
         }
