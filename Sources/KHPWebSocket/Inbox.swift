@@ -22,17 +22,28 @@ package final class Inbox: Sendable {
         var hasLost = false
         /// True once somebody was told of the end.
         var endWasSeen = false
-        var consumer: UnsafeContinuation<Received, Never>?
+        var consumer: UnsafeContinuation<Arrival, Never>?
         /// The pieces of the message that is arriving, where whole messages are taken of a socket that delivers pieces.
         var partial: ReceivedMessage?
         /// True where the consumer that waits is the task in which the socket lives.
         var isConsumerOwner = false
     }
 
-    /// The result of a wait: typed, which a continuation that throws is not.
-    private typealias Received = Result<MessageChunk?, WebSocketError>
+    /// The result of a wait. Without the error that may be behind it, which is many times as large: the memory of a task
+    /// that waits is most of what its connection takes.
+    package enum Arrival: Sendable {
+        case item(MessageChunk)
+        /// The connection has ended, and all was taken.
+        case end
+        /// The waiting task was cancelled.
+        case cancelled
+        /// Another task waits already.
+        case second
+    }
 
     private let state = Mutex(State())
+    /// True while something may be queued: where it is not, a consumer need not look before it waits.
+    private let mayHaveItems = Atomic(false)
     /// The task in which the socket lives; 0 for none.
     private let owner = Atomic(0)
     private let highMessages: Int
@@ -61,7 +72,7 @@ package final class Inbox: Sendable {
         isLast: Bool = true,
         isClosing: Bool
     ) -> Bool {
-        var consumer: UnsafeContinuation<Received, Never>?
+        var consumer: UnsafeContinuation<Arrival, Never>?
         let pause = self.state.withLock { state in
             if let waiting = state.consumer {
                 consumer = waiting
@@ -75,10 +86,11 @@ package final class Inbox: Sendable {
             }
             state.bytes += bytes.readableBytes
             state.items.append(MessageChunk(kind: kind, bytes: bytes, isFirst: isFirst, isLast: isLast))
+            self.mayHaveItems.store(true, ordering: .relaxed)
             if state.items.count >= self.highMessages || state.bytes >= self.highBytes { state.isPaused = true }
             return state.isPaused && !isClosing
         }
-        consumer?.resume(returning: .success(MessageChunk(kind: kind, bytes: bytes, isFirst: isFirst, isLast: isLast)))
+        consumer?.resume(returning: .item(MessageChunk(kind: kind, bytes: bytes, isFirst: isFirst, isLast: isLast)))
         return pause
     }
 
@@ -91,7 +103,7 @@ package final class Inbox: Sendable {
             defer { state.consumer = nil }
             return state.consumer
         }
-        consumer?.resume(returning: Self.received(atEnd: info))
+        consumer?.resume(returning: .end)
     }
 
     /// Event loop: the connection has ended, and what had arrived before will still be pushed.
@@ -122,10 +134,6 @@ package final class Inbox: Sendable {
 
     /// Somebody else has met the end.
     package func noteEndSeen() { self.state.withLock { $0.endWasSeen = true } }
-
-    private static func received(atEnd info: CloseInfo) -> Received {
-        if let error = info.error { .failure(error) } else { .success(nil) }
-    }
 
     /// The error of whoever asks for one more message behind the last.
     package var closedError: WebSocketError {
@@ -159,6 +167,12 @@ package final class Inbox: Sendable {
     }
 
     /// Consumer: the next item, if there is one now.
+    @inline(__always)
+    package func takeQueued() -> Found? {
+        self.mayHaveItems.load(ordering: .relaxed) ? self.take() : nil
+    }
+
+    /// Consumer: the next item, or why there is none.
     package func take() -> Found {
         self.state.withLock { state in
             if let (item, drained) = self.take(&state) { return .item(item, drained: drained) }
@@ -172,7 +186,10 @@ package final class Inbox: Sendable {
     /// The first item, and whether reading may go on now that it is gone.
     @inline(__always)
     private func take(_ state: inout State) -> (item: MessageChunk, drained: Bool)? {
-        guard let item = state.items.popFirst() else { return nil }
+        guard let item = state.items.popFirst() else {
+            self.mayHaveItems.store(false, ordering: .relaxed)
+            return nil
+        }
         state.bytes -= item.bytes.readableBytes
         state.isProcessing = true
         guard state.isPaused, state.items.count * 2 <= self.highMessages, state.bytes * 2 <= self.highBytes else {
@@ -205,66 +222,87 @@ package final class Inbox: Sendable {
         let consumer = self.state.withLock { state in
             state.isConsumerOwner == isOwner ? state.consumer.take() : nil
         }
-        consumer?.resume(returning: .failure(Self.cancelled))
+        consumer?.resume(returning: .cancelled)
     }
 
-    /// The typed form of `CancellationError`.
-    private static let cancelled = WebSocketError(.cancelled, "The task that takes the messages was cancelled.")
-
-    /// Consumer: waits for the next item; `nil` after a clean close.
-    /// - Parameter drained: called when reading may go on.
+    /// The item of a wait that is over; `nil` after a clean close.
     /// - Throws: the error that ended the connection, or ``WebSocketError/Code/cancelled``.
+    package func item(of arrival: Arrival) throws(WebSocketError) -> MessageChunk? {
+        switch arrival {
+        case .item(let item):
+            return item
+        case .end:
+            if let error = self.state.withLock({ $0.end?.error }) { throw error }
+            return nil
+        case .cancelled:
+            // The typed form of `CancellationError`.
+            throw WebSocketError(.cancelled, "The task that takes the messages was cancelled.")
+        case .second:
+            throw WebSocketError(
+                .invalidArgument,
+                "The messages of a socket have one consumer; a second task is already waiting."
+            )
+        }
+    }
+
+    /// Consumer: waits for the next item.
+    /// - Parameter tell: called when reading may go on, with `false`, or when the event loop waits to be told that
+    ///   nothing is left, with `true`.
     @inline(__always)
-    nonisolated(nonsending) package func wait(drained: () -> Void) async throws(WebSocketError) -> MessageChunk? {
+    nonisolated(nonsending) package func wait(_ tell: (_ isIdle: Bool) -> Void) async -> Arrival {
         // Only the owner itself can find its own mark, so no order with other memory is needed.
         if let task = Self.currentTask, task == self.owner.load(ordering: .relaxed) {
-            return try await self.suspend(isOwner: true, drained: drained).get()
+            return await self.suspend(isOwner: true, tell)
         }
-        return try await self.waitUnowned(drained: drained)
+        return await self.waitUnowned(tell)
     }
 
     /// A wait of any other task. Apart, so that the owner's frame stays small.
     @inline(never)
-    nonisolated(nonsending) private func waitUnowned(drained: () -> Void) async throws(WebSocketError) -> MessageChunk?
-    {
-        try await withTaskCancellationHandler {
-            await self.suspend(isOwner: false, drained: drained)
+    nonisolated(nonsending) private func waitUnowned(_ tell: (_ isIdle: Bool) -> Void) async -> Arrival {
+        await withTaskCancellationHandler {
+            await self.suspend(isOwner: false, tell)
         } onCancel: {
             self.cancel(isOwner: false)
-        }.get()
+        }
     }
 
     @inline(__always)
-    nonisolated(nonsending) private func suspend(isOwner: Bool, drained: () -> Void) async -> Received {
-        await withUnsafeContinuation { (continuation: UnsafeContinuation<Received, Never>) in
-            enum Now { case item(MessageChunk, drained: Bool), end(CloseInfo), cancelled, second, wait }
-            let now: Now = self.state.withLock { state in
-                if let (item, drained) = self.take(&state) { return .item(item, drained: drained) }
-                if let end = state.end {
-                    state.endWasSeen = true
-                    return .end(end)
-                }
-                // Checked under the lock: a cancellation after this finds the consumer.
-                if Task.isCancelled { return .cancelled }
-                if state.consumer != nil { return .second }
-                state.consumer = continuation
-                state.isConsumerOwner = isOwner
-                return .wait
+    nonisolated(nonsending) private func suspend(isOwner: Bool, _ tell: (_ isIdle: Bool) -> Void) async -> Arrival {
+        await withUnsafeContinuation { (continuation: UnsafeContinuation<Arrival, Never>) in
+            self.enter(continuation, isOwner: isOwner, tell)
+        }
+    }
+
+    /// Has the consumer wait, or go on at once.
+    @inline(never)
+    private func enter(
+        _ continuation: UnsafeContinuation<Arrival, Never>,
+        isOwner: Bool,
+        _ tell: (_ isIdle: Bool) -> Void
+    ) {
+        enum Now { case go(Arrival, drained: Bool), wait(isAwaited: Bool) }
+        let now: Now = self.state.withLock { state in
+            if let (item, drained) = self.take(&state) { return .go(.item(item), drained: drained) }
+            if state.end != nil {
+                state.endWasSeen = true
+                return .go(.end, drained: false)
             }
-            switch now {
-            case .item(let item, let isDrained):
-                if isDrained { drained() }
-                continuation.resume(returning: .success(item))
-            case .end(let info): continuation.resume(returning: Self.received(atEnd: info))
-            case .cancelled: continuation.resume(returning: .failure(Self.cancelled))
-            case .second:
-                let error = WebSocketError(
-                    .invalidArgument,
-                    "The messages of a socket have one consumer; a second task is already waiting."
-                )
-                continuation.resume(returning: .failure(error))
-            case .wait: break
-            }
+            // Checked under the lock: a cancellation after this finds the consumer.
+            if Task.isCancelled { return .go(.cancelled, drained: false) }
+            if state.consumer != nil { return .go(.second, drained: false) }
+            state.consumer = continuation
+            state.isConsumerOwner = isOwner
+            state.isProcessing = false
+            defer { state.tellsWhenIdle = false }
+            return .wait(isAwaited: state.tellsWhenIdle)
+        }
+        switch now {
+        case .go(let arrival, let drained):
+            if drained { tell(false) }
+            continuation.resume(returning: arrival)
+        case .wait(let isAwaited):
+            if isAwaited { tell(true) }
         }
     }
 }

@@ -81,7 +81,27 @@ public final class WebSocket: Sendable {
     /// The next message; `nil` after a clean close.
     nonisolated(nonsending) func nextMessage() async throws(WebSocketError) -> WebSocketMessage? {
         if let message = self.takeMessage() { return message }
-        return try await self.waitForMessage()
+        return try self.message(of: await self.waitForMessage())
+    }
+
+    /// The result of a wait for a message, without the error that may be behind it.
+    @usableFromInline
+    enum Arrival: Sendable {
+        case message(WebSocketMessage)
+        case end
+        case cancelled
+        case second
+    }
+
+    @usableFromInline
+    func message(of arrival: Arrival) throws(WebSocketError) -> WebSocketMessage? {
+        switch arrival {
+        case .message(let message): return message
+        case .end: _ = try self.inbox.item(of: .end)
+        case .cancelled: _ = try self.inbox.item(of: .cancelled)
+        case .second: _ = try self.inbox.item(of: .second)
+        }
+        return nil
     }
 
     /// The next message, if it is there whole.
@@ -95,11 +115,16 @@ public final class WebSocket: Sendable {
 
     /// Waits for the next message; `nil` after a clean close.
     @usableFromInline
-    nonisolated(nonsending) func waitForMessage() async throws(WebSocketError) -> WebSocketMessage? {
-        while let item = try await self.waitForItem() {
-            if let message = self.message(in: item) ?? self.takeMessage() { return message }
+    nonisolated(nonsending) func waitForMessage() async -> Arrival {
+        while true {
+            switch await self.inbox.wait({ isIdle in self.onEventLoop { $0.caughtUp(isIdle: isIdle) } }) {
+            case .item(let item):
+                if let message = self.message(in: item) ?? self.takeMessage() { return .message(message) }
+            case .end: return .end
+            case .cancelled: return .cancelled
+            case .second: return .second
+            }
         }
-        return nil
     }
 
     /// The message that ends with `item`. Pieces, on a socket configured for them, are joined up to the message limit.
@@ -111,22 +136,22 @@ public final class WebSocket: Sendable {
     /// The next message or piece, if there is one now; otherwise `waitForItem`. What needs no waiting is kept out of
     /// asynchronous functions, since calling one costs as much as decoding a frame.
     func takeItem() -> MessageChunk? {
-        switch self.inbox.take() {
+        switch self.inbox.takeQueued() {
         case .item(let item, let drained):
             if drained { self.onEventLoop { $0.caughtUp(isIdle: false) } }
             return item
         case .nothing(let isAwaited):
             if isAwaited { self.onEventLoop { $0.caughtUp(isIdle: true) } }
             return nil
-        case .end:
+        case .end, nil:
             return nil
         }
     }
 
     /// Waits for the next message or piece; `nil` after a clean close.
-    @inline(__always)
     nonisolated(nonsending) func waitForItem() async throws(WebSocketError) -> MessageChunk? {
-        try await self.inbox.wait { self.onEventLoop { $0.caughtUp(isIdle: false) } }
+        let arrival = await self.inbox.wait { isIdle in self.onEventLoop { $0.caughtUp(isIdle: isIdle) } }
+        return try self.inbox.item(of: arrival)
     }
 
     // MARK: Sending

@@ -45,7 +45,7 @@ public struct WebSocketMessages: AsyncSequence, Sendable {
             isolation actor: (any Actor)?
         ) async throws(WebSocketError) -> WebSocketMessage? {
             if let message = self.socket.takeMessage() { return message }
-            return try await self.socket.waitForMessage()
+            return try self.socket.message(of: await self.socket.waitForMessage())
         }
     }
 }

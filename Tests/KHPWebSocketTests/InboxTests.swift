@@ -58,7 +58,7 @@ struct InboxTests {
         let inbox = Self.inbox()
         let messages = Task { () async throws -> [Int] in
             var sizes: [Int] = []
-            while let item = try await inbox.wait(drained: {}) { sizes.append(item.bytes.readableBytes) }
+            while let item = try inbox.item(of: await inbox.wait { _ in }) { sizes.append(item.bytes.readableBytes) }
             return sizes
         }
         for size in 1...3 { _ = inbox.push(.binary, Self.bytes(size), isClosing: false) }
@@ -74,9 +74,9 @@ struct InboxTests {
         _ = inbox.push(.text, Self.bytes(1), isClosing: false)
         inbox.finish(Self.end(WebSocketError(.protocolViolation, "broken")))
         #expect(inbox.isFinished && !inbox.endWasSeen)
-        #expect(try await inbox.wait(drained: {})?.bytes.readableBytes == 1)
+        #expect(try inbox.item(of: await inbox.wait { _ in })?.bytes.readableBytes == 1)
         for _ in 0..<2 {
-            let error = await #expect(throws: WebSocketError.self) { try await inbox.wait(drained: {}) }
+            let error = await #expect(throws: WebSocketError.self) { try inbox.item(of: await inbox.wait { _ in }) }
             #expect(error?.code == .protocolViolation)
         }
         #expect(inbox.endWasSeen)
@@ -89,7 +89,7 @@ struct InboxTests {
             for _ in 0..<2 {
                 group.addTask {
                     do throws(WebSocketError) {
-                        #expect(try await inbox.wait(drained: {}) == nil)
+                        #expect(try inbox.item(of: await inbox.wait { _ in }) == nil)
                         return nil
                     } catch {
                         return error.code
