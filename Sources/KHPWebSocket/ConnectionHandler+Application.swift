@@ -72,6 +72,7 @@ extension ConnectionHandler {
         try self.send { connection, now throws(WebSocketError) in try connection.send(message, now: now) }
     }
 
+    @inline(__always)
     package func sendMessage(_ kind: MessageKind, _ payload: ByteBuffer) throws(WebSocketError) {
         try self.send { connection, now throws(WebSocketError) in try connection.send(kind, payload, now: now) }
     }

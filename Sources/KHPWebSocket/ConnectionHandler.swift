@@ -58,7 +58,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
     /// Set when the transport goes while `drive` runs, which then ends the connection.
     private var isAbandoned = false
     var isPaused = false
-    private var isChannelReading = true
+    var isChannelReading = true
     /// As the channel told last: asking it costs more.
     var isChannelWritable = true
     /// `true` while the channel is given what there is to write. Many a large message fills it and leaves at once: only
@@ -180,7 +180,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
         } else {
             self.writabilityMoved(to: context.channel.isWritable)
         }
-        context.fireChannelWritabilityChanged()
+        // Nothing stands behind this handler that could want to know.
     }
 
     private func writabilityMoved(to isWritable: Bool) {
@@ -277,6 +277,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
         self.drivenAt = now
         var mustLook = false
         driving: while !self.hasEnded {
+            if self.takePlainMessages(now: now) { break }
             self.isTaken = true
             let action = self.connection.next(now: now, isPaused: self.isPaused)
             self.isTaken = false
@@ -326,6 +327,27 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
         if !self.hasEnded, mustLook || isClosing || self.wakesAt > now + self.busyLook {
             self.updateTimer(soon: self.busyLook > .zero ? now + self.busyLook : .distantFuture)
         }
+    }
+
+    /// The path of nearly every message, without an action for each.
+    /// - Returns: `true` where nothing else is left to do.
+    @inline(__always)
+    private func takePlainMessages(now: NIODeadline) -> Bool {
+        var kind = MessageKind.binary
+        switch self.sink {
+        case .handler(let handler):
+            while !self.isPaused, !self.hasEnded {
+                guard let payload = self.connection.nextPlain(&kind, now: now) else { break }
+                handler.received(ReceivedMessage(kind: kind, bytes: consume payload), on: EventLoopSocket(self))
+            }
+        case .inbox(let inbox):
+            while !self.isPaused, !self.hasEnded, let payload = self.connection.nextPlain(&kind, now: now) {
+                if inbox.push(kind, payload, isClosing: self.connection.isClosing) { self.pauseReading() }
+            }
+        case .none:
+            return false
+        }
+        return !self.isPaused && !self.hasEnded && self.connection.isAtRest()
     }
 
     /// Writes what the connection has to say, in one flush; inside a read burst the flush waits for its end.
@@ -458,42 +480,5 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
         }
         self.drive()
         self.flush()
-    }
-
-    // MARK: Back-pressure
-
-    package func pauseReading() {
-        self.isPaused = true
-    }
-
-    /// Messages that the application does not take must not keep the peer's close frame from being read.
-    private func readWhileClosing() {
-        guard self.isPaused, !self.hasEnded, self.connection.isClosing else { return }
-        self.isPaused = false
-        self.setChannelReading(true)
-    }
-
-    /// The application has caught up.
-    package func caughtUp(isIdle: Bool) {
-        if self.hasEnded { return self.deliverUnread() }
-        if isIdle, self.connection.socket.heldClose != nil {
-            self.connection.answerHeldClose(now: .now())
-            self.flushSoon()
-        }
-        self.resumeReading()
-    }
-
-    package func resumeReading() {
-        guard self.isPaused, !self.hasEnded else { return }
-        self.isPaused = false
-        self.drive()
-        self.flush()
-        if !self.isPaused { self.setChannelReading(true) }
-    }
-
-    func setChannelReading(_ isReading: Bool) {
-        guard self.isChannelReading != isReading else { return }
-        self.isChannelReading = isReading
-        try? self.context?.channel.syncOptions?.setOption(.autoRead, value: isReading)
     }
 }

@@ -81,6 +81,7 @@ private final class Accepting: ConnectionDelegate {
 func withServedSocket(
     extensions: [any WebSocketExtension] = [],
     offer: String? = nil,
+    sessionLifetime: TimeAmount? = nil,
     _ configure: (inout ConnectionSettings) -> Void = { _ in },
     body: (ServedSocket) async throws -> Void
 ) async throws {
@@ -92,6 +93,7 @@ func withServedSocket(
     let accepted = group.any().makePromise(of: (any Channel).self)
     var plan = EndpointPlan.Values()
     plan.extensions = extensions
+    plan.sessionLifetime = sessionLifetime
     let agreed = EndpointPlan(plan)
     let listener = try await ServerBootstrap(group: group)
         .childChannelOption(.allowRemoteHalfClosure, value: true)

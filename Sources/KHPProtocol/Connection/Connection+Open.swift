@@ -33,6 +33,8 @@ extension Connection {
             mode: streams ? .streaming : .whole,
             agreesOnBinary: isExtended
         )
+        self.link.isPlain =
+            self.socket.extensions == nil && !self.isObserved && self.link.codec.readsWholeMessages
         self.link.codec.toleratesLongLength = self.role == .server && self.legacy != .off
         self.link.codec.allowedReservedBits = self.socket.extensions?.reservedBits ?? 0
         let waits = self.configuration.waits
@@ -254,15 +256,18 @@ extension Connection {
         return true
     }
 
+    @inline(__always)
     func checkSending() throws(WebSocketError) {
         guard self.stage.isOpen, self.link.closing.canSend else { throw self.closedError }
-        guard self.socket.stream == nil else {
-            throw WebSocketError(
-                .invalidArgument,
-                "A message is being streamed; wait for its end before sending another.",
-                phase: .open
-            )
-        }
+        guard self.socket.stream == nil else { throw Self.streams }
+    }
+
+    private static var streams: WebSocketError {
+        WebSocketError(
+            .invalidArgument,
+            "A message is being streamed; wait for its end before sending another.",
+            phase: .open
+        )
     }
 
     /// Adds what the connection knows and the place of the error does not.

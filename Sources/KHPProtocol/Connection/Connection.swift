@@ -27,13 +27,19 @@ package import NIOCore
 
 package struct Connection {
     package let role: Role
+    // Here, where there is room for it.
+    package internal(set) var shouldLinger = false
     package private(set) var configuration: ConnectionConfiguration
     private(set) var stage: Stage
     /// Frames, from the 101 on.
     package internal(set) var link: FrameLink
     package var socket = OpenSocket()
     package var output = OutboundQueue()
+    /// The bytes that were received and not taken in yet.
     var inbound = ByteBuffer()
+    /// The place of index 0 of `inbound` in memory, once it was asked for. Bytes come and move in ``receive(_:now:)`` alone,
+    /// and where none are left this is not used.
+    private var inboundOrigin: UnsafeRawPointer?
     var actions = ActionQueue()
     private var stream = PeerStream.open
 
@@ -42,7 +48,6 @@ package struct Connection {
     /// Client: the URL that errors name.
     let connectedURL: ConnectedURL?
     var failure: WebSocketError?
-    package internal(set) var shouldLinger = false
 
     /// The peer's half of the transport.
     private enum PeerStream {
@@ -138,6 +143,7 @@ package struct Connection {
         } else {
             self.join(bytes)
         }
+        self.inboundOrigin = nil
         self.socket.keepAlive?.bytesReceived(now)
     }
 
@@ -163,10 +169,14 @@ package struct Connection {
     package mutating func transportEnded(now: NIODeadline) { self.stream = .gone }
 
     /// True once nothing more comes from the peer.
-    var isInputClosed: Bool { if case .open = self.stream { false } else { true } }
+    var isInputClosed: Bool {
+        if case .open = self.stream { false } else { true }
+    }
 
     /// True once nothing that we write can arrive.
-    var isTransportGone: Bool { if case .gone = self.stream { true } else { false } }
+    var isTransportGone: Bool {
+        if case .gone = self.stream { true } else { false }
+    }
 
     /// The report when the transport is gone and nothing else was reported.
     package mutating func abandoned(now: NIODeadline) -> CloseInfo {
@@ -176,6 +186,38 @@ package struct Connection {
     }
 
     // MARK: Actions
+
+    /// The next message, where nothing stands between the wire and the application and one whole frame holds it: the path of
+    /// nearly every message. `nil`, with nothing done, in every other case; ``next(now:isPaused:)`` tells what to do then.
+    /// - Parameter kind: is set to the message's. Apart from the payload, so that nothing of the result is counted twice.
+    package mutating func nextPlain(_ kind: inout MessageKind, now: NIODeadline) -> ByteBuffer? {
+        guard self.inbound.readableBytes > 0, self.link.codec.mayTakeWhole,
+            let origin = self.inboundOrigin ?? self.findOrigin(), self.stage.isOpen, self.actions.isEmpty
+        else { return nil }
+        let start = origin + self.inbound.readerIndex
+        guard let message = self.link.codec.whole(at: start, &self.inbound) else { return nil }
+        self.socket.dataMoved(now)
+        kind = message.kind
+        return message.payload
+    }
+
+    /// True where nothing is to be done until more comes, after ``nextPlain(_:now:)`` has found no more.
+    package mutating func isAtRest() -> Bool {
+        guard self.inbound.readableBytes == 0, self.link.isPlain, self.stage.isOpen, self.actions.isEmpty,
+            !self.isInputClosed
+        else { return false }
+        self.releaseInbound()
+        return true
+    }
+
+    /// Asks the buffer where its bytes lie, which costs as much as decoding a frame.
+    @inline(never)
+    private mutating func findOrigin() -> UnsafeRawPointer? {
+        guard self.link.isPlain else { return nil }
+        let index = self.inbound.readerIndex
+        self.inboundOrigin = self.inbound.withUnsafeReadableBytes { $0.baseAddress.map { $0 - index } }
+        return self.inboundOrigin
+    }
 
     /// The next thing to do, or `nil` when the connection waits for bytes, time or an answer.
     /// - Parameter isPaused: whether the application takes no messages now; everything else goes on.

@@ -147,6 +147,20 @@ package struct FrameCodec {
         return try self.nextOfFormer(&input)
     }
 
+    /// As ``MessageReader/whole(at:_:)``; only where ``mayTakeWhole``.
+    @inline(__always)
+    mutating func whole(at start: UnsafeRawPointer, _ input: inout ByteBuffer) -> MessageReader.WholeMessage? {
+        self.reader.whole(at: start, &input)
+    }
+
+    /// True where the next frame may be a whole message.
+    var mayTakeWhole: Bool {
+        @inline(__always) get { self.reader.takesWhole }
+    }
+
+    /// True where messages are frames of RFC 6455 and wanted whole.
+    var readsWholeMessages: Bool { self.former == nil && self.reader.mode == .whole }
+
     @inline(never)
     private mutating func nextOfFormer(_ input: inout ByteBuffer) throws(FrameViolation) -> InboundFrameEvent? {
         guard let former, !self.isFinished else {

@@ -84,7 +84,7 @@ package struct OutboundQueue {
         let wanted = min(max(Self.firstBytes, isFull ? self.block.capacity &* 2 : self.block.capacity), Self.mostKept)
         if isFull || self.block.capacity < needed || self.block.modifyIfUniquelyOwned({ _ in true }) == nil {
             self.block = ByteBufferAllocator().buffer(capacity: max(wanted, needed))
-            // The whole block counts as readable, so that slices can be taken anywhere; only written bytes ever are.
+            // The whole block counts as readable, so that any part of it can be handed out; only written bytes ever are.
             self.block.moveWriterIndex(to: self.block.capacity)
             self.memory = self.block.withVeryUnsafeMutableBytes { $0.baseAddress }
         }
@@ -131,7 +131,9 @@ package struct OutboundQueue {
     private mutating func takeGathered() -> ByteBuffer? {
         let count = self.gatheredBytes
         guard count > 0 else { return nil }
-        let gathered = self.block.getSlice(at: Int(self.start), length: count)
+        var gathered = self.block
+        gathered.moveWriterIndex(to: Int(self.end))
+        gathered.moveReaderIndex(to: Int(self.start))
         self.start = self.end
         if Int(self.limit) &- Int(self.end) < count { self.limit = 0 }
         if self.end > Self.mostKept {

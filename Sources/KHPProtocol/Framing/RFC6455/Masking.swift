@@ -39,66 +39,70 @@ package enum Masking {
         count: Int,
         key: MaskingKey
     ) {
-        if count >= 8 {
-            copyWide(from: source, to: target, count: count, key: key.littleEndian)
+        if count >= 16 {
+            copyVectors(from: source, to: target, count: count, key: key.littleEndian)
+        } else if count >= 8 {
+            copyWords(from: source, to: target, count: count, key: key.littleEndian)
         } else {
             copyNarrow(from: source, to: target, count: count, key: key.littleEndian)
         }
     }
 
-    /// Eight bytes or more. The last step may overlap those before: writing the same bytes twice costs less than a
-    /// loop over the rest.
+    // The last step of those below may overlap the one before: writing the same bytes twice costs less than a loop over
+    // the rest. Steps of 8 and 16 keep the key where it is, so only the bytes before the last step rotate it.
+
     @inline(__always)
-    private static func copyWide(
-        from source: UnsafeRawPointer,
-        to target: UnsafeMutableRawPointer,
-        count: Int,
-        key: UInt32
-    ) {
+    private static func keys(_ key: UInt32, count: Int) -> (wide: UInt64, last: UInt64) {
         let wide = UInt64(key) | UInt64(key) << 32
         let bits = UInt64(truncatingIfNeeded: count & 3) &* 8
-        // Steps of 8 and 16 keep the key where it is, so only the bytes before the last step rotate it.
-        let lastKey = ((wide &>> bits) | (wide &<< (64 &- bits))).littleEndian
-        if count < 16 {
-            let word = source.loadUnaligned(as: UInt64.self) ^ wide.littleEndian
-            let last = source.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self) ^ lastKey
-            target.storeBytes(of: word, as: UInt64.self)
-            target.storeBytes(of: last, toByteOffset: count &- 8, as: UInt64.self)
-            return
-        }
-        let vector = SIMD2<UInt64>(repeating: wide.littleEndian)
-        let last = count &- 16
-        var offset = count < 64 ? 0 : copyVectors(from: source, to: target, count: count, key: wide.littleEndian)
-        while offset < last {
-            let words = source.loadUnaligned(fromByteOffset: offset, as: SIMD2<UInt64>.self) ^ vector
-            target.storeBytes(of: words, toByteOffset: offset, as: SIMD2<UInt64>.self)
-            offset &+= 16
-        }
-        let words = source.loadUnaligned(fromByteOffset: last, as: SIMD2<UInt64>.self) ^ SIMD2(repeating: lastKey)
-        target.storeBytes(of: words, toByteOffset: last, as: SIMD2<UInt64>.self)
+        return (wide.littleEndian, ((wide &>> bits) | (wide &<< (64 &- bits))).littleEndian)
     }
 
-    /// As many blocks of 64 bytes as there are; returns how many bytes that was.
+    /// Sixteen bytes or more. Not inlined, since the registers that it needs are of more use to its callers.
     @inline(never)
     private static func copyVectors(
         from source: UnsafeRawPointer,
         to target: UnsafeMutableRawPointer,
         count: Int,
-        key: UInt64
-    ) -> Int {
-        let vector = SIMD8<UInt64>(repeating: key)
-        let end = count & ~63
+        key: UInt32
+    ) {
+        let keys = self.keys(key, count: count)
+        let last = count &- 16
         var offset = 0
+        let blocks = SIMD8<UInt64>(repeating: keys.wide)
+        let end = count & ~63
         while offset < end {
-            let block = source.loadUnaligned(fromByteOffset: offset, as: SIMD8<UInt64>.self)
-            target.storeBytes(of: block ^ vector, toByteOffset: offset, as: SIMD8<UInt64>.self)
+            let block = source.loadUnaligned(fromByteOffset: offset, as: SIMD8<UInt64>.self) ^ blocks
+            target.storeBytes(of: block, toByteOffset: offset, as: SIMD8<UInt64>.self)
             offset &+= 64
         }
-        return offset
+        let vector = SIMD2<UInt64>(repeating: keys.wide)
+        while offset < last {
+            let words = source.loadUnaligned(fromByteOffset: offset, as: SIMD2<UInt64>.self) ^ vector
+            target.storeBytes(of: words, toByteOffset: offset, as: SIMD2<UInt64>.self)
+            offset &+= 16
+        }
+        let words = source.loadUnaligned(fromByteOffset: last, as: SIMD2<UInt64>.self) ^ SIMD2(repeating: keys.last)
+        target.storeBytes(of: words, toByteOffset: last, as: SIMD2<UInt64>.self)
+    }
+
+    /// Eight bytes to fifteen.
+    @inline(__always)
+    private static func copyWords(
+        from source: UnsafeRawPointer,
+        to target: UnsafeMutableRawPointer,
+        count: Int,
+        key: UInt32
+    ) {
+        let keys = self.keys(key, count: count)
+        let word = source.loadUnaligned(as: UInt64.self) ^ keys.wide
+        let last = source.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self) ^ keys.last
+        target.storeBytes(of: word, as: UInt64.self)
+        target.storeBytes(of: last, toByteOffset: count &- 8, as: UInt64.self)
     }
 
     /// Fewer than eight bytes.
-    @inline(__always)
+    @inline(never)
     private static func copyNarrow(
         from source: UnsafeRawPointer,
         to target: UnsafeMutableRawPointer,

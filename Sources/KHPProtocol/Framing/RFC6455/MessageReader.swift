@@ -119,7 +119,7 @@ package struct MessageReader {
     /// frame and a whole control frame stay in `input` until they are complete (at most 131 bytes).
     package mutating func next(_ input: inout ByteBuffer) throws(FrameViolation) -> InboundFrameEvent? {
         guard input.readableBytes > 0 else { return nil }
-        if self.state == .start && self.mode == .whole, let message = self.whole(&input) { return message }
+        if self.takesWhole, let message = self.whole(&input) { return message }
         do {
             return try self.read(&input)
         } catch {
@@ -146,35 +146,45 @@ package struct MessageReader {
     /// Takes such a message; `nil`, with nothing done, if `input` does not begin with one.
     @inline(__always)
     private mutating func whole(_ input: inout ByteBuffer) -> InboundFrameEvent? {
-        var payload: ByteBuffer?
-        let found = input.withUnsafeReadableBytes { bytes -> WholeFrame? in
-            guard let frame = WholeFrame(bytes, masked: self.expectsMask, reservedBits: self.allowedReservedBits),
-                frame.length <= self.limits.messageBytes,
-                let start = bytes.baseAddress
-            else { return nil }
-            let source = start + frame.headerSize
-            guard self.expectsMask else { return self.isText(source, frame) ? frame : nil }
-            if frame.length <= PayloadArena.largestShared, let room = self.arena.take(frame.length) {
-                Masking.copy(from: source, to: room.target, count: frame.length, key: frame.key)
-                payload = self.arena.slice(at: room.offset, count: frame.length)
-                return self.isText(room.target, frame) ? frame : nil
-            }
-            let separate = PayloadArena.separate(source, count: frame.length, key: frame.key)
-            payload = separate
-            let isValid = separate.withUnsafeReadableBytes { bytes in
-                bytes.baseAddress.map { self.isText($0, frame) } ?? true
-            }
-            return isValid ? frame : nil
+        let start = input.withUnsafeReadableBytes { $0.baseAddress }
+        guard let start, let message = self.whole(at: start, &input) else { return nil }
+        return .message(kind: message.kind, payload: message.payload, rsv: message.rsv)
+    }
+
+    /// A message that was there at once, in one frame.
+    package struct WholeMessage {
+        package var payload: ByteBuffer
+        package var kind: MessageKind
+        package var rsv: UInt8
+    }
+
+    /// The same for a caller that knows where the readable bytes begin: asking the buffer costs as much as the rest.
+    /// Only to be called where ``takesWhole``.
+    @inline(__always)
+    mutating func whole(at start: UnsafeRawPointer, _ input: inout ByteBuffer) -> WholeMessage? {
+        let bytes = UnsafeRawBufferPointer(start: start, count: input.readableBytes)
+        guard let frame = WholeFrame(bytes, masked: self.expectsMask, reservedBits: self.allowedReservedBits),
+            frame.length <= self.limits.messageBytes
+        else { return nil }
+        let rsv = frame.first & FrameBits.reserved
+        let source = start + frame.headerSize
+        guard self.expectsMask else {
+            guard self.isText(source, frame) else { return nil }
+            input.moveReaderIndex(forwardBy: frame.headerSize)
+            let payload = input.readSlice(length: frame.length) ?? ByteBuffer()
+            return WholeMessage(payload: payload, kind: frame.kind, rsv: rsv)
         }
-        guard let found else { return nil }
-        let rsv = found.first & FrameBits.reserved
-        if let payload {
-            input.moveReaderIndex(forwardBy: found.headerSize &+ found.length)
-            return .message(kind: found.kind, payload: payload, rsv: rsv)
+        let unmasked = self.arena.unmask(source, count: frame.length, key: frame.key)
+        if frame.length > 0 {
+            guard let text = unmasked.start, self.isText(text, frame) else { return nil }
         }
-        input.moveReaderIndex(forwardBy: found.headerSize)
-        let slice = input.readSlice(length: found.length) ?? ByteBuffer()
-        return .message(kind: found.kind, payload: slice, rsv: rsv)
+        input.moveReaderIndex(forwardBy: frame.headerSize &+ frame.length)
+        return WholeMessage(payload: unmasked.payload, kind: frame.kind, rsv: rsv)
+    }
+
+    /// True where the next frame may be a whole message.
+    var takesWhole: Bool {
+        @inline(__always) get { self.state == .start && self.mode == .whole }
     }
 
     /// Returns `true` when the payload is valid for its frame. Bytes that an extension has to transform may be

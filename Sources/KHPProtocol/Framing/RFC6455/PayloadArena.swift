@@ -32,10 +32,10 @@ package struct PayloadArena {
     /// Bytes that the arena keeps alive.
     package var retainedBytes: Int { self.memory == nil ? 0 : Self.blockBytes }
 
-    /// Room for `count` bytes, at most `largestShared`, to be written before the next call; `slice` makes a buffer of
-    /// them. `nil`: the payload is worth its own allocation.
+    /// Room for `count` bytes, at most `largestShared`, to be written before the next call. `nil`: the payload is worth
+    /// its own allocation.
     @inline(__always)
-    mutating func take(_ count: Int) -> (target: UnsafeMutableRawPointer, offset: Int)? {
+    private mutating func take(_ count: Int) -> (target: UnsafeMutableRawPointer, offset: Int)? {
         if let memory {
             let offset = memory.load(as: Int.self)
             if Self.blockBytes &- offset >= count {
@@ -44,12 +44,6 @@ package struct PayloadArena {
             }
         }
         return self.takeFromNew(count)
-    }
-
-    /// The buffer over bytes that were taken.
-    @inline(__always)
-    func slice(at offset: Int, count: Int) -> ByteBuffer {
-        self.block.getSlice(at: offset, length: count) ?? ByteBuffer()
     }
 
     @inline(never)
@@ -69,18 +63,31 @@ package struct PayloadArena {
         return memory.map { ($0 + Self.noteBytes, Self.noteBytes) }
     }
 
+    /// A buffer with the first `count` bytes at `source`, XORed with `key`, and where they lie in it.
+    @inline(never)
+    mutating func unmask(
+        _ source: UnsafeRawPointer,
+        count: Int,
+        key: MaskingKey
+    ) -> (payload: ByteBuffer, start: UnsafeRawPointer?) {
+        if count <= Self.largestShared, let room = self.take(count) {
+            Masking.copy(from: source, to: room.target, count: count, key: key)
+            if let payload = self.block.getSlice(at: room.offset, length: count) {
+                return (payload, UnsafeRawPointer(room.target))
+            }
+        }
+        let payload = Self.separate(source, count: count, key: key)
+        return (payload, payload.withUnsafeReadableBytes { $0.baseAddress })
+    }
+
     /// A buffer with the first `count` bytes at `source`, XORed with `key`.
     package mutating func copy(_ source: UnsafeRawPointer, count: Int, key: MaskingKey) -> ByteBuffer {
-        guard count <= Self.largestShared, let room = self.take(count) else {
-            return Self.separate(source, count: count, key: key)
-        }
-        Masking.copy(from: source, to: room.target, count: count, key: key)
-        return self.slice(at: room.offset, count: count)
+        self.unmask(source, count: count, key: key).payload
     }
 
     /// The same in a buffer of its own.
     @inline(never)
-    static func separate(_ source: UnsafeRawPointer, count: Int, key: MaskingKey) -> ByteBuffer {
+    private static func separate(_ source: UnsafeRawPointer, count: Int, key: MaskingKey) -> ByteBuffer {
         var buffer = ByteBufferAllocator().buffer(capacity: count)
         buffer.withVeryUnsafeMutableBytes { memory in
             guard let target = memory.baseAddress, memory.count >= count else { return }
