@@ -226,7 +226,7 @@ check() {
         awk -v what="$what" -v name="$name" -v server="$server" -v bound="$bound" \
             -v counted="$(awk -v a="$first" -v b="$second" -v n=$((many - few)) 'BEGIN { print (b - a) / n }')" 'BEGIN {
             printf "| %s, %s | %s | %.*f | %s |%s\n", what, name, server, (counted < 100 ? 2 : 0), counted, bound, \
-                counted > bound + 0 ? " **over**" : ""
+                (counted > bound + 0 ? " **over**" : "")
             exit (counted > bound + 0)
         }' || failed=1
     done 3<bounds.txt
