@@ -91,7 +91,9 @@ struct ClientAuthenticationTests {
         try await withScriptedServer { heads in
             heads.last?.value("Authorization") == nil ? challenge : .upgrade()
         } body: { port, heard in
-            try await client().withConnection(to: "ws://127.0.0.1:\(port)/a") { #expect($0.negotiated.challenges == 1) }
+            try await self.client().withConnection(to: "ws://127.0.0.1:\(port)/a") {
+                #expect($0.negotiated.challenges == 1)
+            }
             #expect(heard.all.map(\.connection) == [0, 1])
             #expect(heard.all[1].value("Authorization")?.contains("nc=00000001") == true)
         }
@@ -111,7 +113,7 @@ struct ClientAuthenticationTests {
             default: .upgrade()
             }
         } body: { port, heard in
-            try await client(handler).withConnection(to: "ws://127.0.0.1:\(port)/a") {
+            try await self.client(handler).withConnection(to: "ws://127.0.0.1:\(port)/a") {
                 #expect($0.negotiated.challenges == 1)
             }
             #expect(heard.all.map(\.connection) == [0, 0, 1])
@@ -123,7 +125,7 @@ struct ClientAuthenticationTests {
         try await withScriptedServer { heads in
             heads.count == 1 ? .text(refusal("401 Unauthorized", Self.digest)) : .close
         } body: { port, heard in
-            #expect(await failure(client(), port)?.code == .closedDuringHandshake)
+            #expect(await self.failure(self.client(), port)?.code == .closedDuringHandshake)
             #expect(heard.all.map(\.connection) == [0, 0, 1])
         }
     }
@@ -138,7 +140,7 @@ struct ClientAuthenticationTests {
         try await withScriptedServer { heads in
             heads.count == 1 ? .textThenClose(refusal("401 Unauthorized", Self.digest)) : .upgrade()
         } body: { port, heard in
-            try await client(handler).withConnection(to: "ws://127.0.0.1:\(port)/a") {
+            try await self.client(handler).withConnection(to: "ws://127.0.0.1:\(port)/a") {
                 #expect($0.negotiated.challenges == 1)
             }
             #expect(heard.all.map(\.connection) == [0, 1])
@@ -194,7 +196,7 @@ struct ClientAuthenticationTests {
                 refusal("401 Unauthorized", Self.digest.replacing("n1", with: "n\(heads.count)") + stale)
             )
         } body: { port, heard in
-            let error = await failure(client(handler), port)
+            let error = await self.failure(self.client(handler), port)
             #expect(error?.code == .authenticationFailed)
             #expect(error?.response?.status == 401)
             #expect(heard.all.count == 5)
@@ -227,7 +229,7 @@ struct ClientAuthenticationTests {
                 ? .text(refusal("401 Unauthorized", Self.digest))
                 : .upgrade(["Authentication-Info: rspauth=\"\(String(repeating: "0", count: 64))\", qop=auth"])
         } body: { port, _ in
-            let error = await failure(client(), port)
+            let error = await self.failure(self.client(), port)
             #expect(error?.code == .authenticationFailed)
             #expect(error?.phase == .opening)
             #expect(error?.message.contains("rspauth") == true)
@@ -258,7 +260,7 @@ struct ClientAuthenticationTests {
                 let client = self.client {
                     $0.authentication.preemptive = [PreemptiveCredentials(.token("gold"), origin: origin)]
                 }
-                #expect(await failure(client, port)?.code == .authenticationFailed)
+                #expect(await self.failure(client, port)?.code == .authenticationFailed)
                 #expect(heard.all.map { $0.value("Authorization")?.prefix(6) } == ["Token ", "Digest", nil])
             }
             #expect(elsewhere.all.count == 2)
@@ -302,7 +304,7 @@ struct ClientAuthenticationTests {
         #expect(seen.withLock { $0 } == ["none"])
         let wrong = try PreemptiveCredentials(.login(user: "a", password: "b"), origin: "ws://h")
         let unusable = self.client(nil) { $0.authentication.preemptive = [wrong] }
-        #expect(await failure(unusable, 1)?.code == .invalidArgument)
+        #expect(await self.failure(unusable, 1)?.code == .invalidArgument)
     }
 
     // MARK: Secrets

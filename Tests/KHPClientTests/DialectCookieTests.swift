@@ -12,12 +12,12 @@ struct DialectCookieTests {
     private final class Seen: Sendable {
         private let fields = Mutex<[String]>([])
 
-        var all: [String] { fields.withLock { $0 } }
+        var all: [String] { self.fields.withLock { $0 } }
 
         /// The Cookie field of an opening, and `-` for none.
         func note(_ request: HandshakeRequest) {
             guard request.layer == .opening else { return }
-            fields.withLock { $0.append("\(request.path) \(request.opening.headerFields[.cookie] ?? "-")") }
+            self.fields.withLock { $0.append("\(request.path) \(request.opening.headerFields[.cookie] ?? "-")") }
         }
     }
 

@@ -31,9 +31,9 @@ import Testing
         var play: ImprovisedPlay
 
         /// `true` when the keys are answered behind this read, and not behind the first.
-        var isAnsweredEarly: Bool { name == "hixie-76-early-answer.khp" && read == 1 }
+        var isAnsweredEarly: Bool { self.name == "hixie-76-early-answer.khp" && self.read == 1 }
         /// `true` when an open connection is pinged: in the old dialects one may be silent for ever.
-        var hasPings: Bool { dialect == .rfc6455 }
+        var hasPings: Bool { self.dialect == .rfc6455 }
     }
 
     static func stages(_ role: Role) throws -> [Stage] {

@@ -112,7 +112,7 @@ struct AuthenticatorTests {
     )
     func order(challenges: [String], expected: [String]) throws {
         var authenticator = Authenticator()
-        let requests = try ask(&authenticator, challenges)
+        let requests = try self.ask(&authenticator, challenges)
         let found = requests.map { request in
             request.scheme == "Digest" ? "Digest \(request.parameters["algorithm"] ?? "MD5")" : request.scheme
         }
@@ -130,7 +130,7 @@ struct AuthenticatorTests {
     )
     func nothingToAnswer(challenges: [String], words: String) {
         var authenticator = Authenticator()
-        let error = #expect(throws: WebSocketError.self) { try ask(&authenticator, challenges) }
+        let error = #expect(throws: WebSocketError.self) { try self.ask(&authenticator, challenges) }
         #expect(error?.code == .authenticationFailed)
         #expect(error?.message.contains(words) == true)
     }
@@ -146,25 +146,25 @@ struct AuthenticatorTests {
     )
     func downgrade(first: [String], later: [String], allowed: Bool) throws {
         var authenticator = Authenticator()
-        _ = try ask(&authenticator, first)
-        let error = code { _ = try ask(&authenticator, later) }
+        _ = try self.ask(&authenticator, first)
+        let error = self.code { _ = try self.ask(&authenticator, later) }
         #expect((error == nil) == allowed)
         if !allowed { #expect(error == .authenticationFailed) }
         var lenient = Authenticator(allowsWeakerScheme: true)
-        _ = try ask(&lenient, first)
-        #expect(try !ask(&lenient, later).isEmpty)
+        _ = try self.ask(&lenient, first)
+        #expect(try !self.ask(&lenient, later).isEmpty)
     }
 
     @Test("Threat G1: a weaker challenge is left out where another scheme stays; another place has its own history")
     func downgradeElsewhere() throws {
         var authenticator = Authenticator()
-        _ = try ask(&authenticator, [Self.sha256])
-        #expect(try ask(&authenticator, [Self.basic, "Bearer"]).map(\.scheme) == ["Bearer"])
+        _ = try self.ask(&authenticator, [Self.sha256])
+        #expect(try self.ask(&authenticator, [Self.basic, "Bearer"]).map(\.scheme) == ["Bearer"])
         // The same realm in the other handshake counts, another realm there does not.
-        #expect(code { _ = try ask(&authenticator, [Self.basic], at: opening) } == .authenticationFailed)
-        #expect(try ask(&authenticator, ["Basic realm=other"], at: opening).count == 1)
-        #expect(try ask(&authenticator, [Self.basic], at: .origin(other, .extended)).count == 1)
-        #expect(try ask(&authenticator, [Self.basic], at: proxy, 407).count == 1)
+        #expect(self.code { _ = try self.ask(&authenticator, [Self.basic], at: self.opening) } == .authenticationFailed)
+        #expect(try self.ask(&authenticator, ["Basic realm=other"], at: self.opening).count == 1)
+        #expect(try self.ask(&authenticator, [Self.basic], at: .origin(self.other, .extended)).count == 1)
+        #expect(try self.ask(&authenticator, [Self.basic], at: self.proxy, 407).count == 1)
     }
 
     // MARK: Rounds and refusals
@@ -173,13 +173,13 @@ struct AuthenticatorTests {
     func limit() throws {
         var authenticator = Authenticator()
         for round in 1...4 {
-            let requests = try ask(&authenticator, ["Basic realm=\"realm \(round)\""])
+            let requests = try self.ask(&authenticator, ["Basic realm=\"realm \(round)\""])
             #expect(requests.first?.round == round)
             #expect(requests.first?.previousWasRefused == (round > 1))
-            try answer(&authenticator, .basic(user: "joe", password: "\(round)"), requests.first)
+            try self.answer(&authenticator, .basic(user: "joe", password: "\(round)"), requests.first)
         }
         let error = #expect(throws: WebSocketError.self) {
-            try ask(&authenticator, [Self.basic], at: .origin(other, .opening))
+            try self.ask(&authenticator, [Self.basic], at: .origin(self.other, .opening))
         }
         #expect(error?.code == .authenticationFailed)
         #expect(error?.phase == .opening)
@@ -189,14 +189,16 @@ struct AuthenticatorTests {
     @Test("a proxy's errors are of their own")
     func proxies() throws {
         var authenticator = Authenticator(limit: 0)
-        let error = #expect(throws: WebSocketError.self) { try ask(&authenticator, [Self.basic], at: proxy, 407) }
+        let error = #expect(throws: WebSocketError.self) {
+            try self.ask(&authenticator, [Self.basic], at: self.proxy, 407)
+        }
         #expect(error?.code == .proxyAuthenticationRequired)
         #expect(error?.phase == .connect)
         var other = Authenticator()
-        let requests = try ask(&other, [Self.md5], at: proxy, 407)
+        let requests = try self.ask(&other, [Self.md5], at: self.proxy, 407)
         #expect(requests.first?.proxy == "proxy:3128")
         #expect(requests.first?.layer == .proxy)
-        try answer(&other, login, requests.first, at: proxy)
+        try self.answer(&other, self.login, requests.first, at: self.proxy)
         #expect((other.count, other.serverCount) == (1, 0))
     }
 
@@ -210,27 +212,27 @@ struct AuthenticatorTests {
     )
     func refusedTwice(challenges: [String], again: Credentials) throws {
         var authenticator = Authenticator()
-        let first = try ask(&authenticator, challenges)
-        try answer(&authenticator, login, first.first)
-        let second = try ask(&authenticator, [challenges[0].replacing("n1", with: "n2")])
+        let first = try self.ask(&authenticator, challenges)
+        try self.answer(&authenticator, self.login, first.first)
+        let second = try self.ask(&authenticator, [challenges[0].replacing("n1", with: "n2")])
         #expect(second.first?.previousWasRefused == true)
-        #expect(authenticator.isRefused(again, at: extended))
-        let error = #expect(throws: WebSocketError.self) { try answer(&authenticator, again, second.first) }
+        #expect(authenticator.isRefused(again, at: self.extended))
+        let error = #expect(throws: WebSocketError.self) { try self.answer(&authenticator, again, second.first) }
         #expect(error?.code == .authenticationFailed)
         #expect(error?.description.contains("welcome") == false)
-        #expect(!authenticator.isRefused(again, at: opening))
+        #expect(!authenticator.isRefused(again, at: self.opening))
         #expect(authenticator.count == 1)
-        try answer(&authenticator, .login(user: "joe", password: "other"), second.first)
+        try self.answer(&authenticator, .login(user: "joe", password: "other"), second.first)
     }
 
     @Test("tokens are not sent twice either")
     func refusedTokens() throws {
         var authenticator = Authenticator()
-        try answer(&authenticator, .bearer("t"), try ask(&authenticator, ["Bearer"]).first)
-        _ = try ask(&authenticator, ["Bearer"])
-        #expect(authenticator.isRefused(.bearer("t"), at: extended))
-        #expect(authenticator.isRefused(.authorization("Bearer t"), at: extended))
-        #expect(!authenticator.isRefused(.token("t"), at: extended))
+        try self.answer(&authenticator, .bearer("t"), try self.ask(&authenticator, ["Bearer"]).first)
+        _ = try self.ask(&authenticator, ["Bearer"])
+        #expect(authenticator.isRefused(.bearer("t"), at: self.extended))
+        #expect(authenticator.isRefused(.authorization("Bearer t"), at: self.extended))
+        #expect(!authenticator.isRefused(.token("t"), at: self.extended))
     }
 
     @Test(
@@ -246,10 +248,10 @@ struct AuthenticatorTests {
     )
     func misfits(challenge: String, credentials: Credentials) throws {
         var authenticator = Authenticator()
-        let requests = try ask(&authenticator, [challenge])
-        #expect(code { try answer(&authenticator, credentials, requests.first) } == .invalidArgument)
+        let requests = try self.ask(&authenticator, [challenge])
+        #expect(self.code { try self.answer(&authenticator, credentials, requests.first) } == .invalidArgument)
         #expect(authenticator.count == 0)
-        #expect(authenticator.authorization(at: extended, target: target, clientNonce: "c") == nil)
+        #expect(authenticator.authorization(at: self.extended, target: self.target, clientNonce: "c") == nil)
     }
 
     @Test(
@@ -266,9 +268,9 @@ struct AuthenticatorTests {
     )
     func plain(challenge: String, credentials: Credentials, value: String) throws {
         var authenticator = Authenticator()
-        let request = try ask(&authenticator, [challenge]).first
+        let request = try self.ask(&authenticator, [challenge]).first
         #expect(request?.scheme == String(value.prefix { $0 != " " }))
-        #expect(try answer(&authenticator, credentials, request) == value)
+        #expect(try self.answer(&authenticator, credentials, request) == value)
     }
 
     // MARK: stale, counts, nextnonce
@@ -276,21 +278,24 @@ struct AuthenticatorTests {
     @Test("stale: the new nonce without asking, no refusal, bounded by the rounds (threat E10)")
     func stale() throws {
         var authenticator = Authenticator()
-        try answer(&authenticator, login, try ask(&authenticator, [Self.sha256]).first)
+        try self.answer(&authenticator, self.login, try self.ask(&authenticator, [Self.sha256]).first)
         for number in 2...4 {
             let renewed = Self.sha256.replacing("n1", with: "n\(number)") + ", stale=true"
-            guard case .answer(let value, let request) = try challenged(&authenticator, [Self.md5, renewed]) else {
+            guard case .answer(let value, let request) = try self.challenged(&authenticator, [Self.md5, renewed]) else {
                 Issue.record("asked again")
                 return
             }
             #expect(request.round == number)
-            let sent = try parameters(value)
+            let sent = try self.parameters(value)
             #expect(sent["nonce"] == "n\(number)")
             #expect(sent["nc"] == "00000001")
             #expect(sent["algorithm"] == "SHA-256")
         }
-        #expect(!authenticator.isRefused(login, at: extended))
-        #expect(code { _ = try challenged(&authenticator, [Self.sha256 + ", stale=true"]) } == .authenticationFailed)
+        #expect(!authenticator.isRefused(self.login, at: self.extended))
+        #expect(
+            self.code { _ = try self.challenged(&authenticator, [Self.sha256 + ", stale=true"]) }
+                == .authenticationFailed
+        )
     }
 
     @Test(
@@ -302,28 +307,33 @@ struct AuthenticatorTests {
     )
     func notStale(challenge: String) throws {
         var authenticator = Authenticator()
-        try answer(&authenticator, login, try ask(&authenticator, [Self.md5]).first)
-        #expect(try ask(&authenticator, [challenge]).first?.previousWasRefused == true)
+        try self.answer(&authenticator, self.login, try self.ask(&authenticator, [Self.md5]).first)
+        #expect(try self.ask(&authenticator, [challenge]).first?.previousWasRefused == true)
         var fresh = Authenticator()
-        #expect(try ask(&fresh, [challenge]).first?.previousWasRefused == false)
+        #expect(try self.ask(&fresh, [challenge]).first?.previousWasRefused == false)
     }
 
     @Test("a later request of the place counts the nonce on, and no other place gets it (threats G8, G9)")
     func countsOn() throws {
         var authenticator = Authenticator()
-        try answer(&authenticator, login, try ask(&authenticator, [Self.md5], at: opening).first, at: opening)
-        try authenticator.accepted(HandshakeResponse(status: 101, reason: ""), at: opening)
+        try self.answer(
+            &authenticator,
+            self.login,
+            try self.ask(&authenticator, [Self.md5], at: self.opening).first,
+            at: self.opening
+        )
+        try authenticator.accepted(HandshakeResponse(status: 101, reason: ""), at: self.opening)
         let next = Authenticator.Target(method: "GET", uri: "/b")
-        let sent = try parameters(authenticator.authorization(at: opening, target: next, clientNonce: "d"))
+        let sent = try self.parameters(authenticator.authorization(at: self.opening, target: next, clientNonce: "d"))
         #expect(sent["nc"] == "00000002")
         #expect(sent["uri"] == "/b")
         #expect(sent["cnonce"] == "d")
-        #expect(authenticator.authorization(at: extended, target: next, clientNonce: "d") == nil)
-        #expect(authenticator.authorization(at: .origin(other, .opening), target: next, clientNonce: "d") == nil)
-        #expect(authenticator.authorization(at: proxy, target: next, clientNonce: "d") == nil)
+        #expect(authenticator.authorization(at: self.extended, target: next, clientNonce: "d") == nil)
+        #expect(authenticator.authorization(at: .origin(self.other, .opening), target: next, clientNonce: "d") == nil)
+        #expect(authenticator.authorization(at: self.proxy, target: next, clientNonce: "d") == nil)
         // The other handshake asks with the same nonce: no count comes twice.
-        let inside = try answer(&authenticator, login, try ask(&authenticator, [Self.md5]).first)
-        #expect(try parameters(inside)["nc"] == "00000003")
+        let inside = try self.answer(&authenticator, self.login, try self.ask(&authenticator, [Self.md5]).first)
+        #expect(try self.parameters(inside)["nc"] == "00000003")
     }
 
     @Test("what came along unasked is refused only where the same realm and scheme ask again")
@@ -332,42 +342,44 @@ struct AuthenticatorTests {
             (Self.md5.replacing("n1", with: "n2"), true), ("Digest realm=other, nonce=n2, qop=auth", false),
         ] {
             var authenticator = Authenticator()
-            try answer(&authenticator, login, try ask(&authenticator, [Self.md5]).first)
-            try authenticator.accepted(HandshakeResponse(status: 302, reason: ""), at: extended)
-            #expect(authenticator.authorization(at: extended, target: target, clientNonce: "d") != nil)
-            _ = try ask(&authenticator, [challenge])
-            #expect(authenticator.isRefused(login, at: extended) == refused)
+            try self.answer(&authenticator, self.login, try self.ask(&authenticator, [Self.md5]).first)
+            try authenticator.accepted(HandshakeResponse(status: 302, reason: ""), at: self.extended)
+            #expect(authenticator.authorization(at: self.extended, target: self.target, clientNonce: "d") != nil)
+            _ = try self.ask(&authenticator, [challenge])
+            #expect(authenticator.isRefused(self.login, at: self.extended) == refused)
         }
     }
 
     @Test("nextnonce is taken, a wrong rspauth is not (threat G14)")
     func authenticationInfo() throws {
         var authenticator = Authenticator()
-        let value = try answer(&authenticator, login, try ask(&authenticator, [Self.md5]).first)
+        let value = try self.answer(&authenticator, self.login, try self.ask(&authenticator, [Self.md5]).first)
         var fields = HTTPFields()
         fields[.authenticationInfo] = "nextnonce=\"n9\""
         var wrong = authenticator
-        try authenticator.accepted(HandshakeResponse(status: 101, reason: "", headers: fields), at: extended)
-        let sent = try parameters(authenticator.authorization(at: extended, target: target, clientNonce: "d"))
+        try authenticator.accepted(HandshakeResponse(status: 101, reason: "", headers: fields), at: self.extended)
+        let sent = try self.parameters(
+            authenticator.authorization(at: self.extended, target: self.target, clientNonce: "d")
+        )
         #expect(sent["nonce"] == "n9")
         #expect(sent["nc"] == "00000001")
-        fields[.authenticationInfo] = "rspauth=\"\(try parameters(value)["response"] ?? "")\""
+        fields[.authenticationInfo] = "rspauth=\"\(try self.parameters(value)["response"] ?? "")\""
         let error = #expect(throws: WebSocketError.self) {
-            try wrong.accepted(HandshakeResponse(status: 302, reason: "", headers: fields), at: extended)
+            try wrong.accepted(HandshakeResponse(status: 302, reason: "", headers: fields), at: self.extended)
         }
         #expect(error?.code == .authenticationFailed)
     }
 
     @Test("D12, threat F2: what was left is forgotten, and stays refused where it was")
     func left() throws {
-        let entry = PreemptiveCredentials(.token("t"), origin: url)
+        let entry = PreemptiveCredentials(.token("t"), origin: self.url)
         var authenticator = try Authenticator(preemptive: [entry])
-        try answer(&authenticator, login, try ask(&authenticator, [Self.md5]).first)
-        authenticator.left(url)
-        #expect(authenticator.authorization(at: extended, target: target, clientNonce: "d") == nil)
-        #expect(authenticator.authorization(at: opening, target: target, clientNonce: "d") == nil)
-        #expect(authenticator.proof(at: extended) == nil)
-        #expect(try ask(&authenticator, [Self.md5]).count == 1)
+        try self.answer(&authenticator, self.login, try self.ask(&authenticator, [Self.md5]).first)
+        authenticator.left(self.url)
+        #expect(authenticator.authorization(at: self.extended, target: self.target, clientNonce: "d") == nil)
+        #expect(authenticator.authorization(at: self.opening, target: self.target, clientNonce: "d") == nil)
+        #expect(authenticator.proof(at: self.extended) == nil)
+        #expect(try self.ask(&authenticator, [Self.md5]).count == 1)
     }
 
     // MARK: Unasked
@@ -376,21 +388,21 @@ struct AuthenticatorTests {
     func preemptive() throws {
         let entry = try PreemptiveCredentials(.basic(user: "joe", password: "welcome"), origin: "http://h/other")
         var authenticator = try Authenticator(preemptive: [entry])
-        for place in [opening, extended] {
-            let value = authenticator.authorization(at: place, target: target, clientNonce: "c")
+        for place in [self.opening, self.extended] {
+            let value = authenticator.authorization(at: place, target: self.target, clientNonce: "c")
             #expect(value == "Basic am9lOndlbGNvbWU=")
         }
         let secure = try WebSocketURL("wss://h/a")
-        for place in [proxy, .origin(other, .opening), .origin(secure, .opening)] {
-            #expect(authenticator.authorization(at: place, target: target, clientNonce: "c") == nil)
+        for place in [self.proxy, .origin(self.other, .opening), .origin(secure, .opening)] {
+            #expect(authenticator.authorization(at: place, target: self.target, clientNonce: "c") == nil)
         }
         // Digest is asked for: the same login may answer that.
         var digest = authenticator
-        #expect(try ask(&digest, [Self.md5]).first?.previousWasRefused == false)
-        #expect(!digest.isRefused(login, at: extended))
-        _ = try ask(&authenticator, [Self.basic])
-        #expect(authenticator.isRefused(login, at: extended))
-        #expect(authenticator.authorization(at: extended, target: target, clientNonce: "c") == nil)
+        #expect(try self.ask(&digest, [Self.md5]).first?.previousWasRefused == false)
+        #expect(!digest.isRefused(self.login, at: self.extended))
+        _ = try self.ask(&authenticator, [Self.basic])
+        #expect(authenticator.isRefused(self.login, at: self.extended))
+        #expect(authenticator.authorization(at: self.extended, target: self.target, clientNonce: "c") == nil)
     }
 
     @Test(
@@ -401,14 +413,18 @@ struct AuthenticatorTests {
         ]
     )
     func notPreemptive(credentials: Credentials) throws {
-        let entry = PreemptiveCredentials(credentials, origin: url)
-        #expect(code { _ = try Authenticator(preemptive: [entry]) } == .invalidArgument)
+        let entry = PreemptiveCredentials(credentials, origin: self.url)
+        #expect(self.code { _ = try Authenticator(preemptive: [entry]) } == .invalidArgument)
     }
 
     @Test("never shown")
     func descriptions() throws {
-        var authenticator = try Authenticator(preemptive: [PreemptiveCredentials(.token("CANARY"), origin: url)])
-        try answer(&authenticator, .login(user: "u", password: "CANARY"), try ask(&authenticator, [Self.basic]).first)
+        var authenticator = try Authenticator(preemptive: [PreemptiveCredentials(.token("CANARY"), origin: self.url)])
+        try self.answer(
+            &authenticator,
+            .login(user: "u", password: "CANARY"),
+            try self.ask(&authenticator, [Self.basic]).first
+        )
         var text = "\(authenticator)\(String(reflecting: authenticator))"
         dump(authenticator, to: &text)
         #expect(!text.contains("CANARY"))

@@ -23,18 +23,18 @@ struct ClientRun {
     init(total: Double = 30, configure: (inout ClientPlan) -> Void = { _ in }) throws {
         var plan = ClientPlan(url: try Sample.url())
         configure(&plan)
-        now = .at(0)
-        connection = try Connection(
+        self.now = .at(0)
+        self.connection = try Connection(
             client: plan,
             configuration: ConnectionConfiguration(),
             key: Sample.key,
             masks: Mask(),
             deadline: .at(total),
-            now: now
+            now: self.now
         )
-        connection.transportUp(now: now)
-        connection.start(now: now)
-        run()
+        self.connection.transportUp(now: self.now)
+        self.connection.start(now: self.now)
+        self.run()
     }
 
     /// One whose extended request is out, at second 0.
@@ -52,11 +52,11 @@ struct ClientRun {
     }
 
     /// True while nothing is decided.
-    var isWaiting: Bool { failure == nil && hop == nil && closed == nil }
+    var isWaiting: Bool { self.failure == nil && self.hop == nil && self.closed == nil }
 
     /// The code of the close frame that it has sent, with a mask of zero.
     var closeCode: UInt16? {
-        var bytes = written
+        var bytes = self.written
         while let first: UInt8 = bytes.readInteger(), let second: UInt8 = bytes.readInteger() {
             var length = Int(second & 0x7F)
             if length == 126 { length = bytes.readInteger(as: UInt16.self).map(Int.init) ?? 0 }
@@ -68,13 +68,13 @@ struct ClientRun {
     }
 
     mutating func feed(_ bytes: ByteBuffer) {
-        guard closed == nil else { return }
-        written.clear()
-        connection.receive(bytes, now: now)
-        run()
+        guard self.closed == nil else { return }
+        self.written.clear()
+        self.connection.receive(bytes, now: self.now)
+        self.run()
     }
 
-    mutating func feed(_ text: String) { feed(ByteBuffer(string: text)) }
+    mutating func feed(_ text: String) { self.feed(ByteBuffer(string: text)) }
 
     /// The server says this in one binary message.
     mutating func say(_ text: String) {
@@ -85,69 +85,69 @@ struct ClientRun {
             frame.writeMultipleIntegers(UInt8(126), UInt16(text.utf8.count))
         }
         frame.writeString(text)
-        feed(frame)
+        self.feed(frame)
     }
 
     mutating func close() {
-        connection.close(code: .normalClosure, reason: "", now: now)
-        run()
+        self.connection.close(code: .normalClosure, reason: "", now: self.now)
+        self.run()
     }
 
     mutating func endInput() {
-        connection.inputClosed(now: now)
-        run()
+        self.connection.inputClosed(now: self.now)
+        self.run()
     }
 
     mutating func endTransport() {
-        connection.transportEnded(now: now)
-        run()
+        self.connection.transportEnded(now: self.now)
+        self.run()
     }
 
     /// The stream is reset, as the shell has it.
     mutating func reset() {
         let reset = WebSocketError(.connectFailed, "The connection failed: connection reset by the peer.")
-        connection.transportFailed(reset, now: now)
-        run()
-        endTransport()
+        self.connection.transportFailed(reset, now: self.now)
+        self.run()
+        self.endTransport()
     }
 
     mutating func answerOpening(_ authorization: String, cookies: String? = nil) -> Bool {
-        written.clear()
-        let isSent = connection.replayOpening(
+        self.written.clear()
+        let isSent = self.connection.replayOpening(
             OpeningReplay(authorization: RequestAuthorization(authorization), cookies: cookies, challenges: 1),
             key: Sample.key,
             deadline: .at(60),
-            now: now
+            now: self.now
         )
-        run()
+        self.run()
         return isSent
     }
 
     /// Lets the clock run to this second, with a stop at each deadline: none of them may stay in the past.
     mutating func advance(to second: Double) {
-        while closed == nil, let deadline = connection.deadline, deadline <= .at(second) {
-            now = max(now, deadline)
-            connection.timeReached(now: now)
-            run()
-            if let next = connection.deadline, next <= now {
+        while self.closed == nil, let deadline = self.connection.deadline, deadline <= .at(second) {
+            self.now = max(self.now, deadline)
+            self.connection.timeReached(now: self.now)
+            self.run()
+            if let next = self.connection.deadline, next <= self.now {
                 Issue.record("a deadline stays in the past")
                 break
             }
         }
-        now = .at(second)
+        self.now = .at(second)
     }
 
     private mutating func run() {
-        while closed == nil, let action = connection.next(now: now) {
+        while self.closed == nil, let action = self.connection.next(now: self.now) {
             switch action {
-            case .failed(let error): failure = failure ?? error
-            case .client(.hopEnded(let outcome)): hop = outcome
-            case .client(.challenge(let response, let layer)): challenge = (response, layer)
-            case .opened(let negotiation): opened = negotiation
-            case .closed(let info): closed = info
+            case .failed(let error): self.failure = self.failure ?? error
+            case .client(.hopEnded(let outcome)): self.hop = outcome
+            case .client(.challenge(let response, let layer)): self.challenge = (response, layer)
+            case .opened(let negotiation): self.opened = negotiation
+            case .closed(let info): self.closed = info
             default: break
             }
         }
-        while let bytes = connection.output.next() { written.writeImmutableBuffer(bytes) }
+        while let bytes = self.connection.output.next() { self.written.writeImmutableBuffer(bytes) }
     }
 }

@@ -21,48 +21,48 @@ import Testing
         var completed: ExtendedResult?
 
         mutating func run() {
-            toServer(client.start(now: .at(0)))
+            self.toServer(self.client.start(now: .at(0)))
         }
 
         private mutating func toServer(_ message: ByteBuffer) {
-            for part in message.cut(at: cuts.filter { $0 < message.readableBytes }) {
-                switch server.receive(part, date: Sample.date, now: .at(1)) {
+            for part in message.cut(at: self.cuts.filter { $0 < message.readableBytes }) {
+                switch self.server.receive(part, date: Sample.date, now: .at(1)) {
                 case .none: break
                 case .request(let request):
-                    requests.append(request)
-                    answer()
-                case .sendContinue(let message): toClient(message.bytes)
+                    self.requests.append(request)
+                    self.answer()
+                case .sendContinue(let message): self.toClient(message.bytes)
                 case .refuse(let message, _, _):
-                    if let message { toClient(message.bytes) }
+                    if let message { self.toClient(message.bytes) }
                 case .send: Issue.record("nothing to send yet")
                 }
             }
         }
 
         private mutating func answer() {
-            guard !answers.isEmpty else { return }
+            guard !self.answers.isEmpty else { return }
             guard
-                case .send(let message, let next) = server.respond(
-                    answers.removeFirst(),
+                case .send(let message, let next) = self.server.respond(
+                    self.answers.removeFirst(),
                     negotiated: negotiated,
                     date: Sample.date,
                     now: .at(1)
                 )
             else { return }
-            if case .open(let negotiated) = next { opened = negotiated }
-            toClient(message.bytes)
-            if case .waitForAnswer = next { answer() }
+            if case .open(let negotiated) = next { self.opened = negotiated }
+            self.toClient(message.bytes)
+            if case .waitForAnswer = next { self.answer() }
         }
 
         private mutating func toClient(_ message: ByteBuffer) {
-            for part in message.cut(at: cuts.filter { $0 < message.readableBytes }) {
-                let action = client.receive(part, now: .at(1))
+            for part in message.cut(at: self.cuts.filter { $0 < message.readableBytes }) {
+                let action = self.client.receive(part, now: .at(1))
                 let step = ClientStep(action)
                 if step != .none { result = step }
                 switch action {
-                case .complete(let result): completed = result
-                case .sendBody(let body, _): toServer(body)
-                case .challenge: toServer(client.authorize("Basic am9lOndlbGNvbWU=", now: .at(1)))
+                case .complete(let result): self.completed = result
+                case .sendBody(let body, _): self.toServer(body)
+                case .challenge: self.toServer(self.client.authorize("Basic am9lOndlbGNvbWU=", now: .at(1)))
                 default: break
                 }
             }

@@ -7,7 +7,7 @@ import Testing
     private let start: WebSocketURL
 
     init() throws {
-        start = try WebSocketURL("ws://h/start?x")
+        self.start = try WebSocketURL("ws://h/start?x")
     }
 
     private func code(
@@ -16,12 +16,12 @@ import Testing
         method: String = "GET",
         tracker: RedirectTracker? = nil
     ) -> WebSocketError.Code? {
-        var tracker = tracker ?? RedirectTracker(from: start)
+        var tracker = tracker ?? RedirectTracker(from: self.start)
         do throws(WebSocketError) {
-            _ = try tracker.follow(status: status, candidates: candidates, from: start, method: method)
+            _ = try tracker.follow(status: status, candidates: candidates, from: self.start, method: method)
             return nil
         } catch {
-            #expect(error.url == start)
+            #expect(error.url == self.start)
             #expect(tracker.count == 0)
             return error.code
         }
@@ -30,21 +30,23 @@ import Testing
     @Test("KHP-E15, D4, D5: every status", arguments: 100..<700)
     func statuses(status: Int) {
         let expected: WebSocketError.Code? = [300, 301, 302, 303, 307].contains(status) ? nil : .redirectRefused
-        #expect(code(status, ["/next"]) == expected)
-        let follows308 = RedirectTracker(from: start, follows308: true)
-        #expect(code(status, ["/next"], tracker: follows308) == (status == 308 ? nil : expected))
+        #expect(self.code(status, ["/next"]) == expected)
+        let follows308 = RedirectTracker(from: self.start, follows308: true)
+        #expect(self.code(status, ["/next"], tracker: follows308) == (status == 308 ? nil : expected))
     }
 
     @Test("307 if and only if the method was GET (threat F12); the others by D41")
     func methods() {
-        #expect(code(302, ["/next"], method: "PUT") == .redirectMethod)
-        #expect(code(301, ["/next"], method: "HEAD") == nil)
-        #expect(code(300, ["/next"], method: "POST") == .redirectMethod)
-        #expect(code(303, ["/next"], method: "DELETE") == nil)
-        #expect(code(307, ["/next"], method: "POST") == .redirectMethod)
-        #expect(code(302, ["/next"], method: "POST") == nil)
-        #expect(code(303, ["/next"], method: "POST") == nil)
-        #expect(code(308, ["/n"], method: "PUT", tracker: .init(from: start, follows308: true)) == .redirectMethod)
+        #expect(self.code(302, ["/next"], method: "PUT") == .redirectMethod)
+        #expect(self.code(301, ["/next"], method: "HEAD") == nil)
+        #expect(self.code(300, ["/next"], method: "POST") == .redirectMethod)
+        #expect(self.code(303, ["/next"], method: "DELETE") == nil)
+        #expect(self.code(307, ["/next"], method: "POST") == .redirectMethod)
+        #expect(self.code(302, ["/next"], method: "POST") == nil)
+        #expect(self.code(303, ["/next"], method: "POST") == nil)
+        #expect(
+            self.code(308, ["/n"], method: "PUT", tracker: .init(from: self.start, follows308: true)) == .redirectMethod
+        )
     }
 
     @Test(
@@ -56,20 +58,20 @@ import Testing
         ] as [[String]]
     )
     func unusable(candidates: [String]) {
-        #expect(code(302, candidates) == .redirectRefused)
+        #expect(self.code(302, candidates) == .redirectRefused)
     }
 
     @Test("300: the first usable choice")
     func choices() throws {
-        var tracker = RedirectTracker(from: start, policy: .sameOrigin)
+        var tracker = RedirectTracker(from: self.start, policy: .sameOrigin)
         let target = try tracker.follow(
             status: 300,
             candidates: ["ftp://h/", "ws://other/", "/start?x", "/good", "/better"],
-            from: start
+            from: self.start
         )
         #expect(target.path == "/good")
-        #expect(code(300, []) == .redirectRefused)
-        #expect(code(300, ["/start?x"]) == .redirectLoop)
+        #expect(self.code(300, []) == .redirectRefused)
+        #expect(self.code(300, ["/start?x"]) == .redirectLoop)
     }
 
     @Test("Threat F4: never from wss to ws unless allowed")
@@ -81,8 +83,8 @@ import Testing
         }
         #expect(error?.code == .redirectRefused)
         // Nor in a later hop of a chain that began without TLS.
-        tracker = RedirectTracker(from: start)
-        let next = try tracker.follow(status: 302, candidates: ["https://h/x"], from: start)
+        tracker = RedirectTracker(from: self.start)
+        let next = try tracker.follow(status: 302, candidates: ["https://h/x"], from: self.start)
         #expect(throws: WebSocketError.self) { try tracker.follow(status: 302, candidates: ["ws://h/y"], from: next) }
         tracker = RedirectTracker(from: secure, allowsLeavingTLS: true)
         #expect(try tracker.follow(status: 302, candidates: ["http://h/x"], from: secure).isSecure == false)
@@ -90,8 +92,8 @@ import Testing
 
     @Test("KHP-E15, threat F7: five redirects, counted once over everything")
     func limit() throws {
-        var tracker = RedirectTracker(from: start)
-        var current = start
+        var tracker = RedirectTracker(from: self.start)
+        var current = self.start
         for hop in 1...5 {
             current = try tracker.follow(status: 302, candidates: ["/\(hop)"], from: current)
         }
@@ -100,8 +102,8 @@ import Testing
             try tracker.follow(status: 301, candidates: ["/6"], from: current)
         }
         #expect(error?.code == .tooManyRedirects)
-        var none = RedirectTracker(from: start, limit: 0)
-        #expect(throws: WebSocketError.self) { try none.follow(status: 302, candidates: ["/"], from: start) }
+        var none = RedirectTracker(from: self.start, limit: 0)
+        #expect(throws: WebSocketError.self) { try none.follow(status: 302, candidates: ["/"], from: self.start) }
     }
 
     @Test(
@@ -112,8 +114,8 @@ import Testing
         ]
     )
     func loops(hops: [String]) throws {
-        var tracker = RedirectTracker(from: start)
-        var current = start
+        var tracker = RedirectTracker(from: self.start)
+        var current = self.start
         for hop in hops.dropLast() { current = try tracker.follow(status: 302, candidates: [hop], from: current) }
         let error = #expect(throws: WebSocketError.self) {
             try tracker.follow(status: 302, candidates: [hops[hops.count - 1]], from: current)
@@ -123,8 +125,8 @@ import Testing
 
     @Test("coming back with other credentials is no loop, coming back again is")
     func credentials() throws {
-        var tracker = RedirectTracker(from: start)
-        let login = try tracker.follow(status: 302, candidates: ["/login"], from: start, credentialsState: 0)
+        var tracker = RedirectTracker(from: self.start)
+        let login = try tracker.follow(status: 302, candidates: ["/login"], from: self.start, credentialsState: 0)
         let back = try tracker.follow(status: 302, candidates: ["/start?x"], from: login, credentialsState: 1)
         let again = try tracker.follow(status: 302, candidates: ["/again"], from: back, credentialsState: 1)
         let error = #expect(throws: WebSocketError.self) {
@@ -135,20 +137,32 @@ import Testing
 
     @Test("coming back with a cookie that the answer set is no loop, coming back with the same one is (D44)")
     func cookiesOfTheAnswer() throws {
-        var tracker = RedirectTracker(from: start)
+        var tracker = RedirectTracker(from: self.start)
         // The request went out without any; by now there is one.
-        _ = try tracker.follow(status: 302, candidates: ["/start?x"], from: start, cookies: { _ in 7 }, cookiesSent: 0)
+        _ = try tracker.follow(
+            status: 302,
+            candidates: ["/start?x"],
+            from: self.start,
+            cookies: { _ in 7 },
+            cookiesSent: 0
+        )
         let error = #expect(throws: WebSocketError.self) {
-            try tracker.follow(status: 302, candidates: ["/start?x"], from: start, cookies: { _ in 7 }, cookiesSent: 7)
+            try tracker.follow(
+                status: 302,
+                candidates: ["/start?x"],
+                from: self.start,
+                cookies: { _ in 7 },
+                cookiesSent: 7
+            )
         }
         #expect(error?.code == .redirectLoop)
     }
 
     @Test("D12, threat F2: secrets stay behind at another origin, for good")
     func secrets() throws {
-        var tracker = RedirectTracker(from: start, allowsLeavingTLS: true)
+        var tracker = RedirectTracker(from: self.start, allowsLeavingTLS: true)
         #expect(tracker.keepsSecrets)
-        var current = try tracker.follow(status: 302, candidates: ["/same"], from: start)
+        var current = try tracker.follow(status: 302, candidates: ["/same"], from: self.start)
         #expect(tracker.keepsSecrets)
         current = try tracker.follow(status: 302, candidates: ["wss://h/secure"], from: current)
         #expect(!tracker.keepsSecrets)
@@ -199,12 +213,12 @@ import Testing
     }
 
     @Test func locationOnlyForOthers() {
-        #expect(choices(of: response(302, location: "/a", type: "text/uri-list", "ws://b/")) == ["/a"])
-        #expect(choices(of: response(302)) == [])
+        #expect(choices(of: self.response(302, location: "/a", type: "text/uri-list", "ws://b/")) == ["/a"])
+        #expect(choices(of: self.response(302)) == [])
     }
 
     @Test func order() {
-        let all = response(
+        let all = self.response(
             location: "/a",
             links: ["</b>; rel=alternate, </c>; rel=\"next Alternate\"; title=\"x, y>\"", "</d>; rel=next"],
             type: "text/uri-list",
@@ -224,21 +238,21 @@ import Testing
         ("text/html", "<a href=/a>", []), ("text/plain", "<a href=\"/a\">", []), ("", "", []),
     ])
     func entities(type: String, entity: String, expected: [String]) {
-        #expect(choices(of: response(type: type.isEmpty ? nil : type, entity)) == expected)
+        #expect(choices(of: self.response(type: type.isEmpty ? nil : type, entity)) == expected)
     }
 
     @Test(arguments: ["", "<", "</a", "/a; rel=alternate", "</a>; rel=\"alternate", "</a>", "<\"", "</a>; rel"])
     func brokenLinks(link: String) {
-        #expect(choices(of: response(links: [link])) == [])
+        #expect(choices(of: self.response(links: [link])) == [])
     }
 
     @Test("many choices are cut, in linear time")
     func floods() {
         let start = ContinuousClock.now
         let lines = (0..<6000).map { "ws://h/\($0)" }.joined(separator: "\n")
-        #expect(choices(of: response(type: "text/uri-list", lines)).count == 32)
-        _ = choices(of: response(type: "text/html", String(repeating: "href='", count: 10000)))
-        _ = choices(of: response(type: "text/html", String(repeating: "href=", count: 10000)))
+        #expect(choices(of: self.response(type: "text/uri-list", lines)).count == 32)
+        _ = choices(of: self.response(type: "text/html", String(repeating: "href='", count: 10000)))
+        _ = choices(of: self.response(type: "text/html", String(repeating: "href=", count: 10000)))
         #expect(start.duration(to: .now) < .seconds(3))
     }
 }

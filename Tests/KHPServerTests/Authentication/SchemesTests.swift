@@ -78,9 +78,9 @@ struct SchemesTests {
             .basic { _, _ in nil }, .token { _ in nil }, Self.digest, .bearer { _ in nil },
             .custom(challenge: "Negotiate") { _ in nil },
         ]
-        try await withDesk(schemes, application: true) { port in
+        try await self.withDesk(schemes, application: true) { port in
             let client = try await ExtendedRawClient.open(port, "/desk")
-            let responses = [try await open(port), try await client.request()]
+            let responses = [try await self.open(port), try await client.request()]
             await client.drop()
             for response in responses {
                 #expect(response.status == 401)
@@ -100,9 +100,9 @@ struct SchemesTests {
     )
     func digestInOpening(_ algorithm: DigestAlgorithm) async throws {
         let principals = Principals()
-        try await withDesk([Self.digest], principals: principals) { port in
-            var answer = try answer(try await open(port), algorithm)
-            let opened = try await open(port, authorization: answer.value)
+        try await self.withDesk([Self.digest], principals: principals) { port in
+            var answer = try answer(try await self.open(port), algorithm)
+            let opened = try await self.open(port, authorization: answer.value)
             #expect(opened.status == 101)
             let proof = answer.exchange.responseAuthentication(key: answer.key)
             var names: [String] = []
@@ -110,13 +110,13 @@ struct SchemesTests {
             #expect(names.first == "Authentication-Info", "in its place in the alphabet")
             #expect(opened.fields.first("Authentication-Info")?.contains("rspauth=\"\(proof)\"") == true)
 
-            let replayed = try await open(port, authorization: answer.value)
+            let replayed = try await self.open(port, authorization: answer.value)
             #expect(replayed.status == 401)
             let challenges = try parseChallenges(fieldValues: replayed.fields.all("WWW-Authenticate"))
             #expect(challenges.allSatisfy { $0["stale"] == "true" })
             answer.count = 2
-            #expect(try await open(port, "/desk?other", authorization: answer.value).status == 401, "threat G6")
-            #expect(try await open(port, authorization: answer.value).status == 101)
+            #expect(try await self.open(port, "/desk?other", authorization: answer.value).status == 401, "threat G6")
+            #expect(try await self.open(port, authorization: answer.value).status == 101)
         }
         #expect(principals.names == ["joe", "joe"])
     }
@@ -124,7 +124,7 @@ struct SchemesTests {
     @Test("Digest inside: the replay completes on the same socket, and the server proves itself")
     func digestInside() async throws {
         let seen = Mutex<String?>(nil)
-        try await withDesk([Self.digest]) { request in
+        try await self.withDesk([Self.digest]) { request in
             seen.withLock { $0 = request.principal?.name }
             return .created("terms")
         } body: { port in
@@ -144,8 +144,8 @@ struct SchemesTests {
     @Test("credentials in the opening satisfy a challenge inside, verified against the opening's own target")
     func openingSatisfies() async throws {
         let principals = Principals()
-        try await withDesk([Self.digest], principals: principals) { port in
-            let answer = try answer(try await open(port, "/desk?opening"), uri: "/desk?opening")
+        try await self.withDesk([Self.digest], principals: principals) { port in
+            let answer = try answer(try await self.open(port, "/desk?opening"), uri: "/desk?opening")
             let client = try await ExtendedRawClient.open(
                 port,
                 "/desk?opening",
@@ -167,7 +167,7 @@ struct SchemesTests {
 
     @Test("an old nonce with right credentials is no wrong answer, once (D18, threat E10)")
     func staleIsNotWrong() async throws {
-        try await withDesk([Self.digest]) { port in
+        try await self.withDesk([Self.digest]) { port in
             let client = try await ExtendedRawClient.open(port, "/desk")
             var answer = try answer(try await client.request())
             answer.overwritten["nonce"] = "\"of a server that is gone\""
@@ -181,7 +181,7 @@ struct SchemesTests {
     @Test("the third wrong answer is 403, whatever the scheme (D18)")
     func threeWrong() async throws {
         let schemes: [AuthenticationScheme] = [Self.digest, .bearer { _ in nil }, .token { _ in nil }]
-        try await withDesk(schemes) { port in
+        try await self.withDesk(schemes) { port in
             let client = try await ExtendedRawClient.open(port, "/desk")
             var answer = try answer(try await client.request())
             answer.password = "guess"
@@ -210,8 +210,8 @@ struct SchemesTests {
             .bearer { $0 == "mF_9.B5f-4.1JqM" ? "robot" : nil }, .token { $0 == "any thing: at all" ? "thing" : nil },
             .custom(challenge: "Negotiate") { $0 == "Negotiate YII=" ? "kerberos" : nil },
         ]
-        try await withDesk(schemes, principals: principals) { port in
-            let status = try await open(port, authorization: authorization).status
+        try await self.withDesk(schemes, principals: principals) { port in
+            let status = try await self.open(port, authorization: authorization).status
             #expect(status == (user == nil ? 401 : 101))
         }
         #expect(principals.names == (user == nil ? [] : [user]))
@@ -224,10 +224,10 @@ struct SchemesTests {
             (DigestNonceOptions(key: key), DigestNonceOptions(key: key), 101),
             (DigestNonceOptions(key: key), DigestNonceOptions(key: Array("another, and as long".utf8)), 401),
         ] {
-            try await withDesk([Self.digest], nonces: one) { first in
-                try await withDesk([Self.digest], nonces: two) { second in
-                    let answer = try answer(try await open(first))
-                    let response = try await open(second, authorization: answer.value)
+            try await self.withDesk([Self.digest], nonces: one) { first in
+                try await self.withDesk([Self.digest], nonces: two) { second in
+                    let answer = try answer(try await self.open(first))
+                    let response = try await self.open(second, authorization: answer.value)
                     #expect(response.status == status)
                     if status == 401 {
                         #expect(response.fields.all("WWW-Authenticate").allSatisfy { $0.contains("stale=true") })
@@ -242,16 +242,16 @@ struct SchemesTests {
         let key = DigestAlgorithm.sha512_256.key(user: "joe", realm: "the \"desk\"", password: "welcome")
         let file = try UsersFile("joe:the \"desk\":SHA-512-256:\(key)", name: "users")
         let principals = Principals()
-        try await withDesk([file.digest(realm: "the \"desk\"", integrity: true)], principals: principals) { port in
-            let challenged = try await open(port)
+        try await self.withDesk([file.digest(realm: "the \"desk\"", integrity: true)], principals: principals) { port in
+            let challenged = try await self.open(port)
             #expect(challenged.fields.first("WWW-Authenticate")?.contains("userhash=true") == true)
             var answer = try answer(challenged, .sha512_256)
             let hash = DigestKey.userHash(user: "joe", realm: "the \"desk\"", algorithm: .sha512_256)
             answer.overwritten = ["username": "\"\(hash)\"", "userhash": "true"]
-            #expect(try await open(port, authorization: answer.value).status == 101)
+            #expect(try await self.open(port, authorization: answer.value).status == 101)
             answer.overwritten = ["username": "\"\(hash.reversed())\"", "userhash": "true"]
             answer.count = 2
-            #expect(try await open(port, authorization: answer.value).status == 401)
+            #expect(try await self.open(port, authorization: answer.value).status == 401)
         }
         #expect(principals.names == ["joe"])
     }
