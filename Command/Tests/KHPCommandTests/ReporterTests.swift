@@ -93,14 +93,14 @@ struct ReporterTests {
                 .extendedResponse(head: "", status: 401, action: .challenge, body: ByteBuffer()),
                 ["khp_handshake_responses_total{layer=\"extended\",status=\"401\"} 1"]
             ),
-            (.open(summary), ["khp_websockets_open 1"]),
+            (.open(summary), ["khp_connections_open 1"]),
             (
                 .closed(CloseInfo(code: .normalClosure, reason: "", clean: true, initiator: .peer)),
-                ["khp_closes_total{code=\"1000\",by=\"peer\"} 1", "khp_websockets_open -1"]
+                ["khp_closes_total{code=\"1000\",by=\"peer\"} 1", "khp_connections_open -1"]
             ),
             (
                 .closed(CloseInfo(code: nil, reason: "", clean: true, initiator: .local)),
-                ["khp_closes_total{code=\"none\",by=\"local\"} 1", "khp_websockets_open -1"]
+                ["khp_closes_total{code=\"none\",by=\"local\"} 1", "khp_connections_open -1"]
             ),
             (.failed(error), ["khp_failures_total{code=\"timeout\"} 1"]),
             (.openingRequest(head: ""), []), (.extendedRequest(head: ""), []), (.violation(error), []),

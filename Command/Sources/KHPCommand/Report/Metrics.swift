@@ -20,7 +20,7 @@ final class Metrics: Sendable {
         var words: (name: String, help: String) {
             switch self {
             case .connections: ("khp_connections_total", "Connections accepted.")
-            case .open: ("khp_websockets_open", "WebSockets that are open.")
+            case .open: ("khp_connections_open", "WebSockets that are open.")
             case .handshakes: ("khp_handshake_responses_total", "Responses of handshakes.")
             case .frames: ("khp_frames_total", "Messages and control frames.")
             case .bytes: ("khp_payload_bytes_total", "Payload bytes of messages.")
