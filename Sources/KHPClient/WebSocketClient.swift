@@ -161,7 +161,7 @@ public struct WebSocketClient: Sendable {
             makeMessageHandler: messageHandler
         )
         let socket = try await loop.run()
-        let end = await socket.closedOrLeft()
+        let end = await socket.closedOrCancelled()
         try Task.checkCancellation()
         return end
     }

@@ -1,7 +1,7 @@
 // Sets accepted connections up and hands them to the listener, without the chain of futures by which SwiftNIO's
 // bootstrap does so: that costs as much as reading and answering the request.
 //
-//   listener ── Acceptor ── (the bootstrap's handler, passed by) ── Exit ── listener, which registers the connection
+//   listener ── Acceptor ── (the bootstrap's handler, passed by) ── ListenerTail ── listener, which registers it
 
 import NIOCore
 
@@ -17,7 +17,7 @@ final class Acceptor: ChannelInboundHandler {
     typealias InboundIn = any Channel
 
     /// The last handler: it passes everything on to the listener's channel.
-    private final class Exit: ChannelInboundHandler {
+    private final class ListenerTail: ChannelInboundHandler {
         typealias InboundIn = any Channel
         private(set) var context: ChannelHandlerContext?
 
@@ -29,8 +29,8 @@ final class Acceptor: ChannelInboundHandler {
     private let setUp: @Sendable (any Channel) -> Bool
     /// Called when nothing can be accepted for a while.
     private let cannotAccept: @Sendable (IOError) -> Void
-    private let exit = Exit()
-    private var hasExit = false
+    private let tail = ListenerTail()
+    private var hasTail = false
     private var isWaiting = false
 
     /// How long to wait for descriptors or memory. Nothing tells when there are some again.
@@ -62,29 +62,29 @@ final class Acceptor: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let accepted = self.unwrapInboundIn(data)
-        if !self.hasExit {
+        if !self.hasTail {
             // Only now are all other handlers there for certain.
             do {
-                try context.pipeline.syncOperations.addHandler(self.exit)
-                self.hasExit = true
+                try context.pipeline.syncOperations.addHandler(self.tail)
+                self.hasTail = true
             } catch {
                 return accepted.close(promise: nil)
             }
         }
         let eventLoop = accepted.eventLoop
         if eventLoop === context.eventLoop {
-            if self.setUp(accepted) { self.exit.context?.fireChannelRead(data) }
+            if self.setUp(accepted) { self.tail.context?.fireChannelRead(data) }
             return
         }
         let setUp = self.setUp
-        let bound = NIOLoopBound((self.exit, data), eventLoop: context.eventLoop)
+        let bound = NIOLoopBound((self.tail, data), eventLoop: context.eventLoop)
         let listenerLoop = context.eventLoop
         eventLoop.execute {
             guard setUp(accepted) else { return }
             listenerLoop.execute {
-                let (exit, data) = bound.value
+                let (tail, data) = bound.value
                 // The listener may have closed meanwhile.
-                guard let context = exit.context, context.channel.isActive else { return accepted.close(promise: nil) }
+                guard let context = tail.context, context.channel.isActive else { return accepted.close(promise: nil) }
                 context.fireChannelRead(data)
             }
         }

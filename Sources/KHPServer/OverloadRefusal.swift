@@ -7,7 +7,7 @@ import NIOCore
 
 /// Writes a 503 without reading a request, half-closes, and discards what comes until the peer is done or a second has
 /// passed: closing at once would reset the stream and could destroy the answer on its way.
-final class TurnAway: ChannelInboundHandler {
+final class OverloadRefusal: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 

@@ -188,7 +188,7 @@ final class ServerState: Sendable {
     }
 
     /// Tells if there is room to turn one more away with an answer; its end is told to ``turnedAway()``.
-    func mayTurnAway() -> Bool {
+    func mayRefuseForOverload() -> Bool {
         self.registry.withLock { registry in
             guard registry.turnedAway < Limits.Fixed.turnedAway else { return false }
             registry.turnedAway += 1

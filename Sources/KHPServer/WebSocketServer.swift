@@ -146,9 +146,9 @@ public final class WebSocketServer: Service, Sendable {
             state.log(.notice, "connection refused: too many", ["peer": "\(channel.remoteAddress?.peerName ?? "")"])
             // A connection that cannot be served costs nothing more: no head is read, no TLS is negotiated, and few of
             // them live at a time.
-            if tls == nil, state.mayTurnAway() {
+            if tls == nil, state.mayRefuseForOverload() {
                 channel.closeFuture.whenComplete { _ in state.turnedAway() }
-                if (try? channel.pipeline.syncOperations.addHandler(TurnAway())) != nil { return true }
+                if (try? channel.pipeline.syncOperations.addHandler(OverloadRefusal())) != nil { return true }
             }
             channel.close(promise: nil)
             return false

@@ -6,16 +6,15 @@ package import NIOCore
 extension ConnectionHandler {
     package var isWritable: Bool { !self.hasEnded && self.isChannelWritable }
 
-    /// A task that has something to say, and waits until the peer keeps up before it is said. What throws has not been
-    /// said, then or later.
+    /// A task that waits to send until the peer keeps up. An operation that throws has sent nothing, then or later.
     struct BlockedSender {
-        let wait: Wait
-        let say: Saying
+        let wait: TaskWait
+        let send: SendOperation
         let continuation: UnsafeContinuation<Void, any Error>
 
-        func speak(on handler: ConnectionHandler) {
+        func perform(on handler: ConnectionHandler) {
             do throws(WebSocketError) {
-                try self.say(handler)
+                try self.send(handler)
                 self.continuation.resume()
             } catch {
                 self.continuation.resume(throwing: error)
@@ -23,19 +22,19 @@ extension ConnectionHandler {
         }
     }
 
-    package typealias Saying = @Sendable (ConnectionHandler) throws(WebSocketError) -> Void
+    package typealias SendOperation = @Sendable (ConnectionHandler) throws(WebSocketError) -> Void
 
-    /// Says something as soon as the peer keeps up.
+    /// Sends as soon as the peer keeps up.
     package func whenWritable(
-        _ wait: Wait,
+        _ wait: TaskWait,
         _ continuation: UnsafeContinuation<Void, any Error>,
-        say: @escaping Saying
+        send: @escaping SendOperation
     ) {
-        let sender = BlockedSender(wait: wait, say: say, continuation: continuation)
+        let sender = BlockedSender(wait: wait, send: send, continuation: continuation)
         if let info = self.closeInfo {
             continuation.resume(throwing: WebSocketError.closed(info))
         } else if self.isWritable || self.connection.isClosing {
-            sender.speak(on: self)
+            sender.perform(on: self)
         } else if wait.isGivenUp {
             continuation.resume(throwing: CancellationError())
         } else {
@@ -48,12 +47,12 @@ extension ConnectionHandler {
         guard !self.blockedSenders.isEmpty else { return }
         var senders = self.blockedSenders[...]
         self.blockedSenders = []
-        while self.isWritable, let sender = senders.popFirst() { sender.speak(on: self) }
+        while self.isWritable, let sender = senders.popFirst() { sender.perform(on: self) }
         self.blockedSenders = Array(senders) + self.blockedSenders
         if let info = self.closeInfo { self.endWaitsOfSenders(WebSocketError.closed(info)) }
     }
 
-    /// How many tasks wait to say something.
+    /// How many tasks wait to send.
     package var waitingSenders: Int { self.blockedSenders.count }
 
     /// Nothing can be said any more, so nobody waits to.
@@ -94,16 +93,16 @@ extension ConnectionHandler {
         _ body: (inout Connection, NIODeadline) throws(WebSocketError) -> Int
     ) throws(WebSocketError) {
         if self.hasEnded, let info = self.closeInfo { throw WebSocketError.closed(info) }
-        if self.isTaken {
+        if self.isConnectionInUse {
             throw WebSocketError(.invalidArgument, "An extension cannot send while it handles a message.", phase: .open)
         }
-        self.isTaken = true
+        self.isConnectionInUse = true
         let pending: Int
         do throws(WebSocketError) {
             pending = try body(&self.connection, self.isDriving || self.isBursting ? self.drivenAt : .now())
-            self.isTaken = false
+            self.isConnectionInUse = false
         } catch {
-            self.isTaken = false
+            self.isConnectionInUse = false
             // An extension that failed has ended the connection, and nobody else says so.
             self.flushSoon()
             throw error
@@ -124,13 +123,13 @@ extension ConnectionHandler {
     struct SentPing {
         let number: UInt64
         let sent: NIODeadline
-        let wait: Wait
+        let wait: TaskWait
         let continuation: UnsafeContinuation<Duration, any Error>
     }
 
     package func sendPing(
         _ payload: ByteBuffer?,
-        _ wait: Wait,
+        _ wait: TaskWait,
         _ continuation: UnsafeContinuation<Duration, any Error>
     ) {
         if wait.isGivenUp { return continuation.resume(throwing: CancellationError()) }
@@ -187,7 +186,7 @@ extension ConnectionHandler {
     /// Begins the closing handshake; `closed` tells how it ended.
     package func close(code: WebSocketCloseCode, reason: String) {
         guard self.closeInfo == nil else { return }
-        if self.isTaken {
+        if self.isConnectionInUse {
             let bound = NIOLoopBound(self, eventLoop: self.eventLoop)
             return self.eventLoop.execute { bound.value.close(code: code, reason: reason) }
         }
@@ -207,7 +206,7 @@ extension ConnectionHandler {
     }
 
     /// Tells how the socket ended, once it has; `nil` to a task that is cancelled first.
-    package func whenClosed(_ wait: Wait, _ continuation: UnsafeContinuation<CloseInfo?, Never>) {
+    package func whenClosed(_ wait: TaskWait, _ continuation: UnsafeContinuation<CloseInfo?, Never>) {
         if let info = self.closeInfo, !self.isLeaving {
             continuation.resume(returning: info)
         } else if wait.isGivenUp {
@@ -222,7 +221,7 @@ extension ConnectionHandler {
         /// Whatever becomes of the task.
         case always(UnsafeContinuation<CloseInfo, Never>)
         /// Until the task is cancelled.
-        case unless(Wait, UnsafeContinuation<CloseInfo?, Never>)
+        case unless(TaskWait, UnsafeContinuation<CloseInfo?, Never>)
 
         func tell(_ info: CloseInfo) {
             switch self {
@@ -231,7 +230,7 @@ extension ConnectionHandler {
             }
         }
 
-        func isGivenUp(with wait: Wait) -> Bool {
+        func isGivenUp(with wait: TaskWait) -> Bool {
             if case .unless(let own, _) = self { own === wait } else { false }
         }
 
@@ -241,7 +240,7 @@ extension ConnectionHandler {
     }
 
     /// A task that waited was cancelled.
-    package func giveUp(_ wait: Wait) {
+    package func giveUp(_ wait: TaskWait) {
         if let index = self.blockedSenders.firstIndex(where: { $0.wait === wait }) {
             self.blockedSenders.remove(at: index).continuation.resume(throwing: CancellationError())
         } else if let index = self.pings.firstIndex(where: { $0.wait === wait }) {

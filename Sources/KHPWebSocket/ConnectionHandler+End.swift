@@ -14,7 +14,7 @@ import NIOSSL
 #endif
 
 /// How long the end of a transport may take, whatever the peer does.
-package struct EndPatience: Sendable {
+package struct EndTimeouts: Sendable {
     /// For a peer that takes none of what was written. Then the connection is reset, so that the peer sees that
     /// something is missing.
     package var flush = TimeAmount.seconds(10)
@@ -111,8 +111,8 @@ extension ConnectionHandler {
     // MARK: What had arrived
 
     private func nextUnread() -> ConnectionAction? {
-        self.isTaken = true
-        defer { self.isTaken = false }
+        self.isConnectionInUse = true
+        defer { self.isConnectionInUse = false }
         return self.connection.nextUnread(now: .now())
     }
 
@@ -180,7 +180,7 @@ extension ConnectionHandler {
     private func boundFlush(on channel: any Channel) {
         let bound = NIOLoopBound(self, eventLoop: channel.eventLoop)
         let unwritten = self.unwrittenBytes
-        let limit = channel.eventLoop.scheduleTask(in: self.endPatience.flush) {
+        let limit = channel.eventLoop.scheduleTask(in: self.endTimeouts.flush) {
             let left = bound.value.unwrittenBytes
             if left > 0, left < unwritten { bound.value.boundFlush(on: channel) } else { Self.cut(channel) }
         }
@@ -192,7 +192,7 @@ extension ConnectionHandler {
     private func boundGoodbye(on channel: any Channel, lingering: Bool) {
         guard channel.isActive, self.usesTLS || lingering else { return }
         if self.usesTLS, self.isInputOver { return Self.cut(channel) }
-        let patience = self.usesTLS ? self.endPatience.goodbye : self.endPatience.linger
+        let patience = self.usesTLS ? self.endTimeouts.goodbye : self.endTimeouts.linger
         let limit = channel.eventLoop.scheduleTask(in: patience) { Self.cut(channel) }
         channel.closeFuture.whenComplete { _ in limit.cancel() }
     }

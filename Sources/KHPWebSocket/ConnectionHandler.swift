@@ -38,9 +38,9 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
 
     // Unchecked, since the runtime's check of each access costs more than decoding a frame. It holds because nothing
     // that the connection calls comes back here: only an extension could, through an `EventLoopSocket` that it got hold
-    // of, and `isTaken` keeps it out.
+    // of, and `isConnectionInUse` keeps it out.
     @exclusivity(unchecked) package var connection: Connection
-    var isTaken = false
+    var isConnectionInUse = false
     /// True when a task has said something other than a message in this burst.
     private var hasMoreToDo = false
     var drivenAt = NIODeadline.uptimeNanoseconds(0)
@@ -89,7 +89,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
     /// not keep up.
     @exclusivity(unchecked) var stall: (bytes: Int, lookedAt: NIODeadline)?
     /// How long the end of the transport waits for what is still to be written, and for a peer that is still sending.
-    package var endPatience = EndPatience()
+    package var endTimeouts = EndTimeouts()
     @exclusivity(unchecked) var blockedSenders: [BlockedSender] = []
     var pings: [SentPing] = []
     @exclusivity(unchecked) var closeWaiters: [CloseWaiter] = []
@@ -278,9 +278,9 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
         var mustLook = false
         driving: while !self.hasEnded {
             if self.takePlainMessages(now: now) { break }
-            self.isTaken = true
+            self.isConnectionInUse = true
             let action = self.connection.next(now: now, isPaused: self.isPaused)
-            self.isTaken = false
+            self.isConnectionInUse = false
             switch action {
             case .message(let kind, let payload)?:
                 switch self.sink {

@@ -157,7 +157,7 @@ package final class Inbox: Sendable {
     }
 
     /// The result of a look into the queue.
-    package enum Found {
+    package enum TakeResult {
         /// The next item; with `drained`, reading may go on.
         case item(MessageChunk, drained: Bool)
         /// Nothing now: `wait`. With `isAwaited`, the event loop waits to be told that nothing is left.
@@ -168,12 +168,12 @@ package final class Inbox: Sendable {
 
     /// Consumer: the next item, if there is one now.
     @inline(__always)
-    package func takeQueued() -> Found? {
+    package func takeQueued() -> TakeResult? {
         self.mayHaveItems.load(ordering: .relaxed) ? self.take() : nil
     }
 
     /// Consumer: the next item, or why there is none.
-    package func take() -> Found {
+    package func take() -> TakeResult {
         self.state.withLock { state in
             if let (item, drained) = self.take(&state) { return .item(item, drained: drained) }
             if state.end != nil { return .end }

@@ -181,7 +181,7 @@ public final class WebSocket: Sendable {
     @inline(__always)
     nonisolated(nonsending) public func send(_ message: WebSocketMessage) async throws {
         // A message that need not wait needs no asynchronous call either.
-        switch try self.sendHere(message) {
+        switch try self.sendAtOnce(message) {
         case .sent: return
         case .notNow: try await self.sendLater(message)
         }
@@ -190,7 +190,9 @@ public final class WebSocket: Sendable {
     /// Sends a message with options, such as not to compress it.
     /// - Throws: as the plain form.
     nonisolated(nonsending) public func send(_ message: WebSocketMessage, options: SendOptions) async throws {
-        try await self.say { handler throws(WebSocketError) in try handler.sendMessage(message, options: options) }
+        try await self.sendWhenWritable { handler throws(WebSocketError) in
+            try handler.sendMessage(message, options: options)
+        }
     }
 
     @usableFromInline
@@ -201,7 +203,7 @@ public final class WebSocket: Sendable {
     }
 
     @usableFromInline
-    func sendHere(_ message: WebSocketMessage) throws -> Sending {
+    func sendAtOnce(_ message: WebSocketMessage) throws -> Sending {
         guard self.eventLoop.inEventLoop, self.handler.isWritable else { return .notNow }
         try self.handler.sendMessage(message)
         return .sent
@@ -209,7 +211,7 @@ public final class WebSocket: Sendable {
 
     @usableFromInline
     nonisolated(nonsending) func sendLater(_ message: WebSocketMessage) async throws {
-        try await self.say { handler throws(WebSocketError) in try handler.sendMessage(message) }
+        try await self.sendWhenWritable { handler throws(WebSocketError) in try handler.sendMessage(message) }
     }
 
     /// Sends one message in pieces, so that it is never whole in memory.
@@ -249,24 +251,28 @@ public final class WebSocket: Sendable {
     }
 
     nonisolated(nonsending) func sendChunk(_ chunk: MessageChunk, options: SendOptions = []) async throws {
-        try await self.say { handler throws(WebSocketError) in try handler.sendChunk(chunk, options: options) }
+        try await self.sendWhenWritable { handler throws(WebSocketError) in
+            try handler.sendChunk(chunk, options: options)
+        }
     }
 
-    /// Says something, once the peer keeps up.
-    nonisolated(nonsending) private func say(_ body: @escaping ConnectionHandler.Saying) async throws {
+    /// Sends once the peer keeps up.
+    nonisolated(nonsending) private func sendWhenWritable(_ body: @escaping ConnectionHandler.SendOperation)
+        async throws
+    {
         if self.eventLoop.inEventLoop, self.handler.isWritable { return try body(self.handler) }
         try await self.waiting { wait in
             try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Void, any Error>) in
-                self.onEventLoop { $0.whenWritable(wait, continuation, say: body) }
+                self.onEventLoop { $0.whenWritable(wait, continuation, send: body) }
             }
         }
     }
 
     /// A wait that ends when the task is cancelled.
     nonisolated(nonsending) private func waiting<Result>(
-        _ body: nonisolated(nonsending) (Wait) async throws -> Result
+        _ body: nonisolated(nonsending) (TaskWait) async throws -> Result
     ) async rethrows -> Result {
-        let wait = Wait()
+        let wait = TaskWait()
         return try await withTaskCancellationHandler {
             try await body(wait)
         } onCancel: {
@@ -298,7 +304,7 @@ public final class WebSocket: Sendable {
     /// - Throws: as ``send(_:)-(WebSocketMessage)``, and ``WebSocketError/Code/invalidArgument`` for a longer payload and in
     ///   the dialects before RFC 6455.
     nonisolated(nonsending) public func pong(_ payload: ByteBuffer = ByteBuffer()) async throws {
-        try await self.say { handler throws(WebSocketError) in try handler.sendPong(payload) }
+        try await self.sendWhenWritable { handler throws(WebSocketError) in try handler.sendPong(payload) }
     }
 
     // MARK: Closing
@@ -353,7 +359,7 @@ public final class WebSocket: Sendable {
     }
 
     /// Waits until the socket has closed; a task that is cancelled closes it with 1001, and waits for that.
-    nonisolated(nonsending) package func closedOrLeft() async -> CloseInfo {
+    nonisolated(nonsending) package func closedOrCancelled() async -> CloseInfo {
         await withTaskCancellationHandler {
             await self.end { _ in }
         } onCancel: {

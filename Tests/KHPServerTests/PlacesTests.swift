@@ -140,7 +140,7 @@ struct PlacesTests {
 
     @Test("who is turned away and does not leave is dropped after a second")
     func turnAway() throws {
-        let channel = EmbeddedChannel(handlers: [HalfClosing(), TurnAway()])
+        let channel = EmbeddedChannel(handlers: [HalfClosing(), OverloadRefusal()])
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
         let answer = try #require(try channel.readOutbound(as: ByteBuffer.self))
         #expect(String(buffer: answer).hasPrefix("HTTP/1.1 503 "))

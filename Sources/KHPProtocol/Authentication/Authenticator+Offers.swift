@@ -47,7 +47,7 @@ extension Authenticator {
     /// The challenges of a response that can be answered, in the order in which to try them.
     mutating func offers(
         in response: HandshakeResponse,
-        at place: Place,
+        at place: Challenger,
         _ url: WebSocketURL
     ) throws(WebSocketError) -> [Challenge] {
         let slot = Slot(place)

@@ -18,7 +18,7 @@ package import NIOCore
 
 package struct Authenticator: Sendable {
     /// The party that asks.
-    package enum Place: Hashable, Sendable {
+    package enum Challenger: Hashable, Sendable {
         /// The origin of this URL, in one of its handshakes.
         case origin(WebSocketURL, HandshakeLayer)
         /// The proxy of this host and port.
@@ -53,7 +53,7 @@ package struct Authenticator: Sendable {
         var party: String
         var layer: HandshakeLayer
 
-        init(_ place: Place) {
+        init(_ place: Challenger) {
             switch place {
             case .origin(let url, let layer): (self.party, self.layer) = (url.origin, layer)
             case .proxy(let authority): (self.party, self.layer) = ("proxy " + authority, .proxy)
@@ -138,7 +138,7 @@ package struct Authenticator: Sendable {
     /// - Throws: `authenticationFailed` or `proxyAuthenticationRequired` when nothing can be answered.
     package mutating func challenged(
         by response: HandshakeResponse,
-        at place: Place,
+        at place: Challenger,
         url: WebSocketURL,
         originalURL: WebSocketURL,
         target: Target,
@@ -232,7 +232,7 @@ package struct Authenticator: Sendable {
     package mutating func answer(
         _ credentials: Credentials,
         to request: ChallengeRequest,
-        at place: Place,
+        at place: Challenger,
         target: Target,
         clientNonce: String
     ) throws(WebSocketError) -> String {
@@ -271,7 +271,7 @@ package struct Authenticator: Sendable {
     }
 
     /// Returns `true` when these were refused there: another challenge may still be answered with other credentials.
-    package func isRefused(_ credentials: Credentials, at place: Place) -> Bool {
+    package func isRefused(_ credentials: Credentials, at place: Challenger) -> Bool {
         self.refused.contains(Refusal(slot: Slot(place), identity: credentials.identity))
     }
 
@@ -284,7 +284,7 @@ package struct Authenticator: Sendable {
         for login: (user: String, password: String),
         at space: Space,
         _ request: ChallengeRequest,
-        _ place: Place
+        _ place: Challenger
     ) throws(WebSocketError) -> DigestSession {
         let challenge: DigestChallenge
         do throws(DigestChallenge.Unusable) {
@@ -304,7 +304,7 @@ package struct Authenticator: Sendable {
 
     /// The credentials of a fresh request: the login that its place has asked for, with Digest's nonce counted on, or
     /// credentials that are sent unasked.
-    package mutating func authorization(at place: Place, target: Target, clientNonce: String) -> String? {
+    package mutating func authorization(at place: Challenger, target: Target, clientNonce: String) -> String? {
         let slot = Slot(place)
         if let space = self.current[slot] {
             return self.send(space, at: slot, target: target, clientNonce: clientNonce, wasAsked: false)
@@ -363,19 +363,19 @@ package struct Authenticator: Sendable {
     }
 
     /// The proof that the answer to the last request there owes (threat G14).
-    package func proof(at place: Place) -> DigestProof? { self.sent[Slot(place)]?.digest?.proof }
+    package func proof(at place: Challenger) -> DigestProof? { self.sent[Slot(place)]?.digest?.proof }
 
     /// An answer without a challenge came: the credentials were accepted. Checks the server's own proof, and takes its
     /// nonce for next time.
     /// - Throws: `authenticationFailed` when its rspauth is wrong (threat G14).
-    package mutating func accepted(_ response: HandshakeResponse, at place: Place) throws(WebSocketError) {
+    package mutating func accepted(_ response: HandshakeResponse, at place: Challenger) throws(WebSocketError) {
         let name: HTTPField.Name =
             Slot(place).layer == .proxy ? .proxyAuthenticationInfo : .authenticationInfo
         try self.accepted(response.headers.texts(name), response.body, at: place)
     }
 
     /// As ``accepted(_:at:)``, for an answer that has no content.
-    package mutating func accepted(_ head: ResponseHead, at place: Place) throws(WebSocketError) {
+    package mutating func accepted(_ head: ResponseHead, at place: Challenger) throws(WebSocketError) {
         guard self.sent[Slot(place)] != nil else { return }
         let name = Slot(place).layer == .proxy ? "Proxy-Authentication-Info" : "Authentication-Info"
         try self.accepted(head.fields.all(name), ByteBuffer(), at: place)
@@ -384,7 +384,7 @@ package struct Authenticator: Sendable {
     private mutating func accepted(
         _ values: [String],
         _ entity: ByteBuffer,
-        at place: Place
+        at place: Challenger
     ) throws(WebSocketError) {
         guard let sent = self.sent.removeValue(forKey: Slot(place)), let digest = sent.digest else { return }
         guard let next = try digest.proof.check(values, entity: entity), let space = sent.space else { return }
@@ -425,14 +425,14 @@ package struct Authenticator: Sendable {
     static func failure(
         _ message: String,
         _ detail: WebSocketError.Detail?,
-        at place: Place,
+        at place: Challenger,
         _ url: WebSocketURL
     ) -> WebSocketError {
         WebSocketError(place.failureCode, message, detail: detail, url: url, phase: place.phase)
     }
 }
 
-extension Authenticator.Place {
+extension Authenticator.Challenger {
     /// The party's name in an error.
     var party: String {
         switch self {

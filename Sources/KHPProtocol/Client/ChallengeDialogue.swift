@@ -37,7 +37,7 @@ package struct ChallengeDialogue: Sendable {
 
     /// Where a challenge was met: who asks, and for which request.
     struct Position: Sendable {
-        let place: Authenticator.Place
+        let place: Authenticator.Challenger
         let target: Authenticator.Target
         let url: WebSocketURL
         let originalURL: WebSocketURL
@@ -215,7 +215,7 @@ package struct ChallengeAnswer: Sendable {
     /// The challenge that it answers.
     package let request: ChallengeRequest
     /// The place that it is for; it goes nowhere else (threats G8, G9).
-    let place: Authenticator.Place
+    let place: Authenticator.Challenger
     package let authorization: RequestAuthorization
     /// How many challenges the connect has answered with this one.
     package let count: Int

@@ -16,7 +16,7 @@ package struct ConnectAttempt: Sendable {
     /// The origins that the chain has left: what is theirs stays behind, also where it comes back (threat F2).
     private var departed: Set<String> = []
     /// After a 303: from then on a GET without a body.
-    private var hasSeenOther = false
+    private var hasFollowed303 = false
     /// The version that an origin wants instead of 13.
     private var version: (origin: String, number: Int)?
     private var dialects: DialectChoice
@@ -71,7 +71,7 @@ package struct ConnectAttempt: Sendable {
             plan.headers = HTTPFields()
             plan.extended.headers = HTTPFields()
         }
-        if self.hasSeenOther || !self.redirects.keepsSecrets {
+        if self.hasFollowed303 || !self.redirects.keepsSecrets {
             // The body is the caller's for the origin that the caller named, as much as a field is.
             plan.extended.method = "GET"
             plan.extended.body = nil
@@ -181,7 +181,7 @@ package struct ConnectAttempt: Sendable {
             }
             // D41; after a 303 of the opening as well the resource asked for is another one.
             if RedirectMethod.becomesGET(status, after: status == 303 ? self.plan.extended.method : method) {
-                self.hasSeenOther = true
+                self.hasFollowed303 = true
             }
             self.url = target
             let step = RedirectStep(from: from, to: target, status: status, layer: outcome.layer)
@@ -265,7 +265,7 @@ package struct ConnectAttempt: Sendable {
     // MARK: Challenges
 
     /// The place of a handshake of this hop.
-    package func place(_ layer: HandshakeLayer) -> Authenticator.Place { .origin(self.url, layer) }
+    package func place(_ layer: HandshakeLayer) -> Authenticator.Challenger { .origin(self.url, layer) }
 
     /// The request of a handshake of this hop, as Digest signs it.
     package func target(_ layer: HandshakeLayer) -> Authenticator.Target {
@@ -308,7 +308,7 @@ package struct ConnectAttempt: Sendable {
 
     private func dialogue(
         about response: HandshakeResponse,
-        _ place: Authenticator.Place,
+        _ place: Authenticator.Challenger,
         _ target: Authenticator.Target,
         _ hasHandler: Bool,
         _ patience: Duration,
@@ -356,7 +356,7 @@ package struct ConnectAttempt: Sendable {
 
     // MARK: Proxies
 
-    private static func place(_ proxy: Proxy) -> Authenticator.Place { .proxy(authority: proxy.authority) }
+    private static func place(_ proxy: Proxy) -> Authenticator.Challenger { .proxy(authority: proxy.authority) }
 
     /// Digest signs host and port of a CONNECT (RFC 7616 section 3.4.6, RFC 9112 section 3.2.3).
     private func target(through proxy: Proxy) -> Authenticator.Target {

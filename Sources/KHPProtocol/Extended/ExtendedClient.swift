@@ -360,8 +360,8 @@ package struct ExtendedClient {
     }
 
     private mutating func complete(_ head: ResponseHead, _ known: KnownFields, _ entity: ByteBuffer) -> Action {
-        do throws(Correspondence.Mismatch) {
-            let agreed = try Correspondence(of: head, known, to: self.plan)
+        do throws(ExtendedResponseCheck.Mismatch) {
+            let agreed = try ExtendedResponseCheck(of: head, known, to: self.plan)
             let result = ExtendedResult(
                 head: head,
                 entity: entity,

@@ -1,6 +1,6 @@
 // A completing response has to correspond to the request (KHP-E10, KHP-E11, KHP-E14, D31).
 
-struct Correspondence {
+struct ExtendedResponseCheck {
     struct Mismatch: Error {
         let message: String
 

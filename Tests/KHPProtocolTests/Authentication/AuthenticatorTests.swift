@@ -4,7 +4,7 @@ import Testing
 
 @Suite("The client's authentication engine")
 struct AuthenticatorTests {
-    private typealias Place = Authenticator.Place
+    private typealias Place = Authenticator.Challenger
 
     private let url: WebSocketURL
     private let other: WebSocketURL

@@ -143,7 +143,7 @@ import Testing
         #expect(ClientStep(client.receive(Sample.response(100), now: .at(3))) == .sendBody("hello"))
     }
 
-    // MARK: Correspondence (KHP-E10, KHP-E11, KHP-E14)
+    // MARK: ExtendedResponseCheck (KHP-E10, KHP-E11, KHP-E14)
 
     @Test func reportsWhatWasAgreed() throws {
         var plan = try Sample.clientPlan(

@@ -62,7 +62,7 @@ struct ErrorDetailTests {
     ) throws -> WebSocketError? {
         let url = try WebSocketURL("ws://a.example/refused")
         var authenticator = Authenticator(limit: limit)
-        let place = Authenticator.Place.origin(url, layer)
+        let place = Authenticator.Challenger.origin(url, layer)
         let target = Authenticator.Target(method: "GET", uri: "/refused")
         var answers = answers
         do {

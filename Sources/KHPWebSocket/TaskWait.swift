@@ -2,7 +2,7 @@
 
 import Synchronization
 
-package final class Wait: Sendable {
+package final class TaskWait: Sendable {
     private let givenUp = Atomic(false)
 
     package init() {}
