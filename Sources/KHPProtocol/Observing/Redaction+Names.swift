@@ -34,9 +34,15 @@ package enum SecretName {
         return name.withUnsafeBufferPointer { Self.isSecret($0) }
     }
 
+    /// Judges the name with capitals as the beginnings of words, and without: the names of fields are the same in every
+    /// case, Set-CookiE as well (RFC 9110 section 5.1).
+    private static func isSecret(_ name: UnsafeBufferPointer<UInt8>) -> Bool {
+        Self.isSecret(name, cutsAtCapitals: true) || Self.isSecret(name, cutsAtCapitals: false)
+    }
+
     /// Cuts the name into its words: parts between characters that are no letters or digits, and from each capital
     /// behind a small letter on; api_key, api-key and apiKey are one name.
-    private static func isSecret(_ name: UnsafeBufferPointer<UInt8>) -> Bool {
+    private static func isSecret(_ name: UnsafeBufferPointer<UInt8>, cutsAtCapitals: Bool) -> Bool {
         withUnsafeTemporaryAllocation(of: UInt8.self, capacity: name.count) { letters in
             var count = 0
             var last = 0..<0
@@ -54,7 +60,7 @@ package enum SecretName {
             for byte in name {
                 let isLetter = Bytes.isLetter(byte)
                 if isLetter || Bytes.isDigit(byte) {
-                    let isCapital = isLetter && byte & 0x20 == 0
+                    let isCapital = cutsAtCapitals && isLetter && byte & 0x20 == 0
                     if isCapital, Bytes.isLetter(previous), previous & 0x20 != 0, endWord() { return true }
                     letters[count] = Bytes.lowercased(byte)
                     count += 1

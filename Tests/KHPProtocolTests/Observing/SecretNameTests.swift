@@ -10,7 +10,8 @@ struct SecretNameTests {
         arguments: [
             "X-Auth-Key", "Authentication", "X-Jwt", "X-Access-Key", "Ocp-Apim-Subscription-Key", "X-Api-Key",
             "Api-Key",
-            "apikey", "X-ApiKey", "X-Functions-Key", "X-Goog-Api-Key", "X-Auth-Token", "X-Access-Token", "X-Csrf-Token",
+            "Set-CookiE", "AuthorizatioN", "pROXY-aUTHORIZATION", "apikey", "X-ApiKey", "X-Functions-Key",
+            "X-Goog-Api-Key", "X-Auth-Token", "X-Access-Token", "X-Csrf-Token",
             "X-Amz-Security-Token", "Private-Token", "Token", "X-Secret", "Client-Secret", "X-Shared-Secret",
             "X-Password",
             "Passwd", "X-Signature", "X-Hub-Signature-256", "Signature", "X-Session-Id", "Session", "X-Credential",
