@@ -11,7 +11,7 @@ LINTED := $(wildcard Package.swift Sources Tests Command Examples Benchmarks/Pac
 SECONDS := 60
 TARGETS :=
 
-.PHONY: help setup build demo khp test interop autobahn sanitize fuzz examples lint format bench bench-check docs clean
+.PHONY: help setup build demo khp test interop autobahn sanitize fuzz examples lint format bench bench-check soak docs clean
 
 help:
 	@echo "make demo      two servers, a client and its journey through both handshakes"
@@ -25,6 +25,7 @@ help:
 	@echo "make lint      formatting and style; 'make format' mends most of it"
 	@echo "make bench     ratios to NIOWebSocket, instructions per operation"
 	@echo "make bench-check  fails where a figure of Benchmarks/bounds.txt has grown"
+	@echo "make soak      10,000 connections through proxies that break them, for half an hour"
 	@echo "make docs      the documentation, as a DocC archive in .build/docs"
 	@echo "make build, make setup, make clean"
 
@@ -79,6 +80,9 @@ bench: setup
 
 bench-check: setup
 	cd Benchmarks && ./run.sh check
+
+soak: setup
+	cd Benchmarks && ./run.sh soak
 
 docs: setup
 	scripts/docs.sh

@@ -31,6 +31,8 @@ let package = Package(
         .package(name: "swift-khp", path: ".."),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.5.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.5.0"),
     ],
     targets: [
         .systemLibrary(name: "CBenchZlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
@@ -71,6 +73,20 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
-        .executableTarget(name: "bench-load", dependencies: ["CBenchZlib"], swiftSettings: settings),
+        .target(name: "BenchMeters", swiftSettings: settings),
+        .executableTarget(name: "bench-load", dependencies: ["BenchMeters", "CBenchZlib"], swiftSettings: settings),
+        .executableTarget(
+            name: "bench-scale",
+            dependencies: [
+                .product(name: "KHPClient", package: "swift-khp"),
+                .product(name: "KHPServer", package: "swift-khp"),
+                .product(name: "KHPTesting", package: "swift-khp"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                "BenchMeters", nioCore, nioPosix,
+            ],
+            swiftSettings: settings
+        ),
     ]
 )

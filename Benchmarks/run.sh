@@ -6,6 +6,8 @@
 #   ./run.sh instructions       servers under load, in instructions for each operation (needs valgrind)
 #   ./run.sh growth [WORD ...]  inputs that a peer controls, in instructions at n and 4n (needs valgrind)
 #   ./run.sh memory             what a connection and a very large message take (Linux)
+#   ./run.sh scale              18,000 connections and their drain, 100,000 in memory, latencies, a flood over the limits
+#   ./run.sh soak [SECONDS]     10,000 connections that come and go through proxies that break them: half an hour
 #   ./run.sh check              fails where a figure that repeats has passed its bound in bounds.txt (needs valgrind);
 #                               KHP_BENCH_MARGIN=10 allows ten percent more, for another machine than the bounds' own
 set -euo pipefail
@@ -301,6 +303,62 @@ memory() {
     printf '\n'
 }
 
+scale() {
+    local name words row
+    say "run: scale: connections that stay"
+    printf '## Connections that stay\n\n| connections | KiB each | µs of processor time for an opening | for an echo |\n'
+    printf '|---:|---:|---:|---:|\n'
+    start_server "$bin/bench-scale" serve
+    "$bin/bench-scale" hold "$port" --pid "$server_pid"
+    stop_server
+    say "run: scale: in memory"
+    printf '\n## In memory, both ends in one process\n\n| connections | KiB each | µs of processor time for an opening '
+    printf '| for an echo |\n|---:|---:|---:|---:|\n'
+    "$bin/bench-scale" pipes
+    say "run: scale: latencies"
+    printf '\n## Latency of an echo of 125 B in µs, 2,000 messages a second\n\n| server | connections '
+    printf '| p50 | p99 | p99.9 | most |\n|---|---:|---:|---:|---:|---:|\n'
+    for words in 1 100 5000; do
+        # As many rounds as it takes to see the machine's own unrest.
+        for _ in 1 2 3; do
+            for name in khp-sync nio-websocket; do
+                start_server "$bin/bench-server" "$name"
+                row=$("$bin/bench-scale" latency "$port" --connections "$words")
+                stop_server
+                printf '| %s | %s | %s |\n' "$name" "$words" "$row"
+            done
+        done
+    done
+    say "run: scale: over the limits"
+    printf '\n## 250 good connections at a server for 500, and 2,000 that ask again each second\n\n'
+    printf '| | p50 | p99 | p99.9 | most | KiB | |\n|---|---:|---:|---:|---:|---:|---|\n'
+    start_server "$bin/bench-scale" serve --limit 500
+    "$bin/bench-scale" shed "$port" --pid "$server_pid" --connections 250 --flood 2000
+    stop_server
+    printf '\n'
+}
+
+# soak SECONDS: two proxies, as each has two descriptors for a connection.
+soak() {
+    local ports=() proxies=() number status=0
+    start_server "$bin/bench-scale" serve
+    for number in 1 2; do
+        "$bin/bench-scale" proxy 0 --to "$port" --seed "$number" >"$work/proxy$number.out" &
+        proxies+=($!)
+    done
+    for number in 1 2; do
+        until grep -q '^listening' "$work/proxy$number.out"; do sleep 0.1; done
+        ports+=("$(awk '/^listening/ { print $2 }' "$work/proxy$number.out")")
+    done
+    say "run: soak: $1 seconds"
+    printf '## %s s of conversations through proxies that break connections\n\n' "$1"
+    "$bin/bench-scale" chaos "${ports[0]},${ports[1]}" --pid "$server_pid" \
+        --connections "${KHP_SOAK_CONNECTIONS:-10000}" --seconds "$1" || status=$?
+    kill "${proxies[@]}"
+    stop_server
+    return "$status"
+}
+
 say "run: building"
 if [ "${1:-}" = check ]; then
     for product in bench-server bench-load; do swift build -c release --product "$product" >&2; done
@@ -315,6 +373,8 @@ case ${1:-all} in
     growth) growth "${@:2}" ;;
     memory) memory ;;
     check) check ;;
+    scale) scale ;;
+    soak) soak "${2:-1800}" ;;
     all)
         micro
         under_load
@@ -322,7 +382,7 @@ case ${1:-all} in
         memory
         ;;
     *)
-        say "usage: run.sh [micro|load|instructions|growth [WORD ...]|memory|check]"
+        say "usage: run.sh [micro|load|instructions|growth [WORD ...]|memory|scale|soak [SECONDS]|check]"
         exit 64
         ;;
 esac

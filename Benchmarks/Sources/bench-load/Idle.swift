@@ -1,5 +1,7 @@
 // The load that is none: many connections, brought to some state and left there, and what they cost a server in memory.
 
+import BenchMeters
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)
@@ -83,17 +85,4 @@ struct IdleLoad {
             }
         }
     }
-}
-
-/// The anonymous memory of a process that is in RAM; 0 where that cannot be told.
-func residentBytes(of pid: Int?) -> Int {
-    guard let pid, let file = fopen("/proc/\(pid)/status", "r") else { return 0 }
-    defer { fclose(file) }
-    var line = [CChar](repeating: 0, count: 256)
-    while fgets(&line, CInt(line.count), file) != nil {
-        let text = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        guard text.hasPrefix("RssAnon:") else { continue }
-        return (Int(text.filter(\.isNumber)) ?? 0) * 1024
-    }
-    return 0
 }

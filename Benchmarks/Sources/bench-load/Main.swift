@@ -1,6 +1,8 @@
 // The load: a closed loop over plain POSIX sockets, so that it costs little beside the servers and no stack under test
 // measures itself. Every byte that comes back is compared.
 
+import BenchMeters
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)
@@ -116,32 +118,4 @@ protocol Rounds {
     /// Does one round.
     /// - Returns: how many operations it was.
     func round() -> Int
-}
-
-func monotonicSeconds() -> Double {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
-}
-
-/// The processor time of a process, all its threads together; 0 where it cannot be told.
-func cpuSeconds(of pid: Int?) -> Double {
-    #if os(Linux)
-        guard let pid, let directory = opendir("/proc/\(pid)/task") else { return 0 }
-        defer { closedir(directory) }
-        var nanoseconds = 0.0
-        while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            guard Int(name) != nil, let file = fopen("/proc/\(pid)/task/\(name)/schedstat", "r") else { continue }
-            defer { fclose(file) }
-            var line = [CChar](repeating: 0, count: 128)
-            guard fgets(&line, CInt(line.count), file) != nil else { continue }
-            nanoseconds += strtod(line, nil)
-        }
-        return nanoseconds / 1e9
-    #else
-        return 0
-    #endif
 }
