@@ -10,8 +10,15 @@ LINTED := $(wildcard Package.swift Sources Tests Command Examples Benchmarks/Pac
 # For fuzz: how long altogether, and which targets (all of them).
 SECONDS := 60
 TARGETS :=
+# For mutate: how many mutants are drawn, by which seed, of which part; --keep spares those that were killed before.
+COUNT := 300
+SEED := 1
+ONLY :=
+KEEP :=
+MUTATE := swift run --package-path Tests/Mutations --scratch-path .build/mutations/tool khp-mutate
 
-.PHONY: help setup build demo khp test interop autobahn sanitize fuzz examples lint format bench bench-check soak docs clean
+.PHONY: help setup build demo khp test interop autobahn sanitize fuzz mutate mutate-threats examples lint format \
+	bench bench-check soak docs clean
 
 help:
 	@echo "make demo      two servers, a client and its journey through both handshakes"
@@ -21,6 +28,7 @@ help:
 	@echo "make autobahn  all of Autobahn|Testsuite, in both roles: more than an hour"
 	@echo "make sanitize  all tests under the thread and the address sanitizer: half an hour or more"
 	@echo "make fuzz      libFuzzer on what peers' bytes reach, SECONDS=60 of it altogether"
+	@echo "make mutate    one guard at a time weakened, COUNT=300 of them: which test notices?"
 	@echo "make examples  each example, built and run"
 	@echo "make lint      formatting and style; 'make format' mends most of it"
 	@echo "make bench     ratios to NIOWebSocket, instructions per operation"
@@ -64,6 +72,12 @@ sanitize: setup
 
 fuzz: setup
 	Tests/Fuzz/run.sh $(SECONDS) $(TARGETS)
+
+mutate: setup
+	$(MUTATE) run --count $(COUNT) --seed $(SEED) $(if $(ONLY),--only "$(ONLY)") $(KEEP)
+
+mutate-threats: setup
+	$(MUTATE) threats
 
 examples: setup
 	swift build $(EXAMPLES)

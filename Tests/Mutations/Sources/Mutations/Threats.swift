@@ -1,0 +1,128 @@
+// Shows for each row of Specs/threats.md a mutant of its guard and the test of that row that goes red.
+
+package import Foundation
+
+/// The rows of Specs/threats.md and the guards that keep them.
+package struct Threats {
+    struct Row {
+        var id: String
+        var threat: String
+        var keptIn: [String]
+        var tests: Set<String>
+    }
+
+    /// A line of `guards.txt`.
+    private struct Guard {
+        var place: String
+        var kind: String
+        var text: String
+
+        func matches(_ mutant: Mutant) -> Bool {
+            mutant.id.contains(self.place) && (self.kind.isEmpty || mutant.kind.rawValue == self.kind)
+                && (self.text.isEmpty || mutant.before.contains(self.text))
+        }
+    }
+
+    let rows: [Row]
+    /// The guards of `guards.txt`, by threat.
+    private let guards: [String: [Guard]]
+    private let root: URL
+
+    package init(root: URL) throws {
+        self.root = root
+        let page = try String(contentsOf: root.appending(path: "Specs/threats.md"), encoding: .utf8)
+        self.rows = page.split(separator: "\n").compactMap { line in
+            let cells = line.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
+            guard cells.count == 5, cells[0].wholeMatch(of: /[A-I][0-9]+/) != nil else { return nil }
+            var tests = Set(cells[4].matches(of: /`([A-Za-z0-9]+Tests)`/).map { String($0.1) })
+            if cells[4].contains(".khp`") { tests.insert("TranscriptTests") }
+            return Row(
+                id: cells[0],
+                threat: cells[1],
+                keptIn: cells[3].matches(of: /`([A-Za-z0-9\/.]+)`/).map { String($0.1) },
+                tests: tests
+            )
+        }
+        let table = try String(contentsOf: root.appending(path: "Tests/Mutations/guards.txt"), encoding: .utf8)
+        var guards: [String: [Guard]] = [:]
+        for line in table.split(separator: "\n") where !line.hasPrefix("#") {
+            let cells = line.split(separator: "|", omittingEmptySubsequences: false)
+                .map { $0.trimmingCharacters(in: .whitespaces) }
+            guard cells.count >= 4 else { throw Failure("guards.txt: \(line)") }
+            guards[cells[0], default: []].append(
+                Guard(place: cells[1], kind: cells[2], text: cells[3...].joined(separator: " | "))
+            )
+        }
+        self.guards = guards
+    }
+
+    /// The mutants of a row's guard: those that `guards.txt` names, then those beside a comment that cites the threat,
+    /// then those of the types that keep the bound.
+    package func candidates(_ id: String, among mutants: [Mutant]) -> [Mutant] {
+        let named = (self.guards[id] ?? []).flatMap { line in mutants.filter(line.matches).prefix(8) }
+        guard let row = self.rows.first(where: { $0.id == id }) else { return [] }
+        var near: [(distance: Int, mutant: Mutant)] = []
+        for (file, here) in Dictionary(grouping: mutants, by: \.file) {
+            guard let text = try? String(contentsOf: self.root.appending(path: file), encoding: .utf8) else { continue }
+            for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+                guard line.contains("threat"),
+                    line.split(whereSeparator: { !$0.isLetter && !$0.isNumber }).contains(Substring(id))
+                else { continue }
+                near += here.compactMap {
+                    let distance = $0.lines.lowerBound - (index + 1)
+                    return (-1...12).contains(distance) ? (abs(distance), $0) : nil
+                }
+            }
+        }
+        let types = row.keptIn.flatMap { type in mutants.filter { $0.id.contains(".swift \(type).") } }
+        return named + near.sorted { ($0.distance, $0.mutant.id) < ($1.distance, $1.mutant.id) }.map(\.mutant)
+            + types.prefix(40)
+    }
+
+    /// Tries each row's mutants against its own tests until one goes red.
+    package func page(_ trial: Trial, mutants: [Mutant], only: Set<String>) throws -> Page {
+        var lines: [String] = []
+        var green: [String] = []
+        let transcripts = Set(
+            trial.suites.all.filter { $0.name.hasPrefix("TranscriptTests.") }.map(\.shortName)
+        )
+        for row in self.rows where only.isEmpty || only.contains(row.id) {
+            var tests = row.tests
+            if tests.remove("TranscriptTests") != nil { tests.formUnion(transcripts) }
+            var shown: String?
+            for mutant in self.candidates(row.id, among: mutants).prefix(40) {
+                let verdict = try trial.verdict(on: mutant, only: tests)
+                guard verdict.isNoticed else { continue }
+                shown =
+                    "| threat \(row.id) | `\(mutant.id)` | \(Report.code(mutant.before)) → \(Report.code(mutant.after)) |"
+                    + " \(Report.plain(verdict.by)) |"
+                break
+            }
+            if let shown { lines.append(shown) } else { green.append(row.id) }
+            say(shown ?? "| \(row.id) | stays green |")
+        }
+        return Page(lines: lines, green: green)
+    }
+
+    /// The lines of Specs/guards.md, and the ids of the rows that stayed green.
+    package struct Page {
+        var lines: [String]
+        package var green: [String]
+
+        package func write(to root: URL) throws {
+            let text = """
+                # Guards
+
+                `make mutate-threats` writes this page: for each threat of [threats.md](threats.md) a mutant of a guard that
+                keeps its bound, and the test of the row that goes red with it. [Mutations](../Tests/Mutations/README.md)
+                tells how.
+
+                | threat | mutant | change | red |
+                |---|---|---|---|
+
+                """
+            try Data((text + self.lines.joined(separator: "\n") + "\n").utf8)
+                .write(to: root.appending(path: "Specs/guards.md"))
+        }
+    }
+}

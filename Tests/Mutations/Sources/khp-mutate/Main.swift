@@ -1,0 +1,124 @@
+// `khp-mutate`: see Tests/Mutations/README.md.
+
+import Foundation
+import Mutations
+
+@main
+struct Main {
+    static func main() {
+        do {
+            try Self.run(Array(CommandLine.arguments.dropFirst()))
+        } catch {
+            say("khp-mutate: \(error)")
+            exit(1)
+        }
+    }
+
+    private static let usage = """
+        khp-mutate run [--count N] [--seed S] [--only TEXT] [--budget SECONDS] [--keep | --resume]
+            draws N mutants by the seed and tries each; TEXT is part of their ids.
+            --budget: of tests for one mutant, 25
+            --keep: those that earlier runs have killed count as killed
+            --resume: those that earlier runs have tried are not tried again
+        khp-mutate threats [ID...]   writes Specs/guards.md, or tries the rows named
+        khp-mutate list [TEXT]       prints the mutants
+        """
+
+    private static func run(_ arguments: [String]) throws {
+        var arguments = arguments
+        let root = URL(fileURLWithPath: FileManager.default.currentDirectoryPath)
+        func option(_ name: String) -> String? {
+            guard let index = arguments.firstIndex(of: name), index + 1 < arguments.count else { return nil }
+            defer { arguments.removeSubrange(index...index + 1) }
+            return arguments[index + 1]
+        }
+        guard let command = arguments.first else {
+            say(Self.usage)
+            return
+        }
+        arguments.removeFirst()
+        var package = try ScratchPackage(root: root)
+        try package.write()
+        if command == "list" {
+            for mutant in package.mutants where arguments.allSatisfy({ mutant.id.contains($0) }) {
+                say(
+                    "\(mutant.number) \(mutant.id), line \(mutant.lines.lowerBound): \(mutant.before) → \(mutant.after)"
+                )
+            }
+            say("\(package.mutants.count) mutants")
+            return
+        }
+        try package.compile(withCommand: command == "threats")
+        var trial = Trial(suites: try Suites(of: package))
+        if let budget = option("--budget").flatMap(Double.init) { trial.budget = budget }
+        switch command {
+        case "run":
+            let count = option("--count").flatMap(Int.init) ?? 300
+            let seed = option("--seed").flatMap(UInt64.init) ?? 1
+            let part = option("--only") ?? ""
+            let kept: Kept =
+                arguments.contains("--resume") ? .all : arguments.contains("--keep") ? .killed : .none
+            try Self.runDrawn(package, trial, count: count, seed: seed, part: part, kept: kept)
+        case "threats":
+            let threats = try Threats(root: root)
+            let page = try threats.page(trial, mutants: package.mutants, only: Set(arguments))
+            if arguments.isEmpty { try page.write(to: root) }
+            if !page.green.isEmpty {
+                throw Failure("no test of their row goes red: \(page.green.joined(separator: ", "))")
+            }
+        default: say(Self.usage)
+        }
+    }
+
+    /// The verdicts of earlier runs that count.
+    private enum Kept {
+        case none, killed, all
+    }
+
+    private static func runDrawn(
+        _ package: ScratchPackage,
+        _ trial: Trial,
+        count: Int,
+        seed: UInt64,
+        part: String,
+        kept: Kept
+    ) throws {
+        let drawn = package.mutants
+            .filter { part.isEmpty ? !$0.file.hasPrefix("Command") : $0.id.contains(part) }
+            .sorted { drawnRank($0.id, seed: seed) < drawnRank($1.id, seed: seed) }
+            .prefix(count)
+        let file = package.folder.appending(path: "verdicts.json")
+        var known: [String: Verdict] = [:]
+        if let data = try? Data(contentsOf: file) {
+            known = (try? JSONDecoder().decode([String: Verdict].self, from: data)) ?? [:]
+        }
+        var entries: [(mutant: Mutant, verdict: Verdict)] = []
+        for mutant in drawn {
+            let verdict: Verdict
+            if let old = known[mutant.id], kept == .all || kept == .killed && old.isNoticed {
+                verdict = old
+            } else {
+                verdict = try trial.verdict(on: mutant)
+                known[mutant.id] = verdict
+                try JSONEncoder().encode(known).write(to: file)
+                say(
+                    "\(entries.count + 1) \(verdict.outcome.rawValue) \(mutant.id), line \(mutant.lines.lowerBound):"
+                        + " \(mutant.before) → \(mutant.after): \(verdict.by) (\(Int(verdict.seconds * 10)) ds)"
+                )
+            }
+            entries.append((mutant, verdict))
+        }
+        let report = Report(entries, root: package.root)
+        try Data(report.text.utf8).write(to: package.folder.appending(path: "report.md"))
+        say(report.scores)
+        for (mutant, verdict) in report.unexplained {
+            say(
+                "\(verdict.outcome.rawValue): \(mutant.id), line \(mutant.lines.lowerBound): \(mutant.before) → \(mutant.after)"
+            )
+        }
+        let seconds = entries.reduce(0) { $0 + $1.verdict.seconds }
+        say("seed \(seed), \(entries.count) of \(package.mutants.count) mutants in \(Int(seconds)) s")
+        if report.score < 0.9 { throw Failure("fewer than nine in ten mutants are noticed") }
+        if !report.unexplained.isEmpty { throw Failure("survivors that survivors.md does not explain") }
+    }
+}
