@@ -52,10 +52,10 @@ public final class ScriptedPeerHandler: ChannelInboundHandler {
     private func begin(_ context: ChannelHandlerContext) {
         guard !self.hasBegun else { return }
         self.hasBegun = true
-        self.say(self.peer.start(), context)
+        self.write(self.peer.start(), context)
     }
 
-    /// Listens, and says what is to be said to it. What comes behind the script's end ends the stream.
+    /// Plays the script on. Bytes behind the script's end end the stream.
     public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard self.failure == nil else { return }
         if self.peer.isFinished {
@@ -64,7 +64,7 @@ public final class ScriptedPeerHandler: ChannelInboundHandler {
             return
         }
         do {
-            self.say(try self.peer.receive(self.unwrapInboundIn(data)), context)
+            self.write(try self.peer.receive(self.unwrapInboundIn(data)), context)
         } catch {
             self.failure = error
             context.close(promise: nil)
@@ -87,7 +87,7 @@ public final class ScriptedPeerHandler: ChannelInboundHandler {
         context.close(promise: nil)
     }
 
-    private func say(_ outputs: [ScriptedPeer.Output], _ context: ChannelHandlerContext) {
+    private func write(_ outputs: [ScriptedPeer.Output], _ context: ChannelHandlerContext) {
         for output in outputs {
             switch output {
             case .send(let bytes): context.writeAndFlush(self.wrapOutboundOut(bytes), promise: nil)

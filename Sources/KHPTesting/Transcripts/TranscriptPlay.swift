@@ -158,7 +158,7 @@ struct TranscriptPlay {
         case .ends:
             self.endIsTold = true
             // Where there is no closing frame, the end of the stream is the application's close.
-            if self.script.transcript.dialect.closing == .none { _ = try self.say(.close(.noStatus), line) }
+            if self.script.transcript.dialect.closing == .none { _ = try self.act(.close(.noStatus), line) }
             guard self.with({ $0.hasEnded }) else { throw self.error(line, "the stream has not ended") }
         case .wait(let amount):
             try self.expectSilence(line)
@@ -181,7 +181,7 @@ struct TranscriptPlay {
     ) throws(TranscriptError) {
         while self.with({ $0.output.readableBytes }) < bytes.readableBytes {
             if self.proceed() { continue }
-            guard try self.say(deed, line) else { break }
+            guard try self.act(deed, line) else { break }
         }
         let said = self.with { $0.output.readSlice(length: min($0.output.readableBytes, bytes.readableBytes)) }
         guard let said, said == bytes else {
@@ -205,8 +205,10 @@ struct TranscriptPlay {
         }
     }
 
-    /// After completion: what the application of the side under test does.
-    private mutating func say(_ deed: Transcript.Event, _ line: Int) throws(TranscriptError) -> Bool {
+    /// Lets the application of the side under test send or close, once the handshakes are over.
+    ///
+    /// - Returns: `false` where it has nothing to do or nothing came of it.
+    private mutating func act(_ deed: Transcript.Event, _ line: Int) throws(TranscriptError) -> Bool {
         let outcome: Result<Bool, WebSocketError> = self.with { driven in
             guard driven.opened != nil, !driven.hasEnded else { return .success(false) }
             do throws(WebSocketError) {
@@ -224,7 +226,7 @@ struct TranscriptPlay {
         }
         switch outcome {
         case .success(let said): return said
-        case .failure(let error): throw self.error(line, "the application cannot say this: \(error)")
+        case .failure(let error): throw self.error(line, "the application cannot do this: \(error)")
         }
     }
 
