@@ -33,6 +33,7 @@ let package = Package(
             name: "khp-fuzz",
             dependencies: [
                 .product(name: "KHPProtocol", package: "swift-khp"),
+                .product(name: "KHPServer", package: "swift-khp"),
                 .product(name: "KHPTesting", package: "swift-khp"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "NIOCore", package: "swift-nio"),

@@ -11,7 +11,8 @@ struct FuzzTarget: Sendable {
     static let all: [FuzzTarget] = [
         .requestHeads, .responseHeads, .urls, .challenges, .extensions, .cookies, .choices,
         .frames, .oldFrames, .inflate, .controlMessages,
-        .extendedRequests, .extendedResponses, .tunnels, .clients, .servers,
+        .extendedRequests, .extendedResponses, .tunnels, .identities, .routes, .forwarding,
+        .logins, .redaction, .users, .scripts, .clients, .servers,
     ]
 }
 

@@ -10,16 +10,20 @@ import NIOCore
 struct Seeds {
     /// All transcripts by name, in order.
     let transcripts: [Transcript]
+    /// Their texts.
+    let texts: [[UInt8]]
     private let vectors: URL
 
     init() throws {
         let specifications = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../../../Specs")
         self.vectors = specifications.appending(path: "vectors")
         let folder = specifications.appending(path: "transcripts")
-        self.transcripts = try FileManager.default.contentsOfDirectory(atPath: folder.path)
-            .filter { $0.hasSuffix(".khp") }.sorted().map { name in
-                try Transcript(String(contentsOf: folder.appending(path: name), encoding: .utf8), name: name)
-            }
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).filter { $0.hasSuffix(".khp") }
+        let read = try names.sorted().map { name in
+            (name, try String(contentsOf: folder.appending(path: name), encoding: .utf8))
+        }
+        self.transcripts = try read.map { name, text in try Transcript(text, name: name) }
+        self.texts = read.map { _, text in Array(text.utf8) }
     }
 
     /// The heads on the wire that one side says, and those in its messages.
