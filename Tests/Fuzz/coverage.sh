@@ -20,6 +20,8 @@ tools=$(dirname "$(readlink -f "$(command -v swift)")")
 profiles=$scratch/profiles
 rm -rf "$profiles"
 mkdir -p "$profiles"
+# Of runs that replay nothing.
+export LLVM_PROFILE_FILE=$profiles/others.raw
 for target in $("$program" list); do
     seeds=$scratch/seeds/$target
     rm -rf "$seeds"
