@@ -30,7 +30,12 @@ extension WebSocketClient {
         ///
         /// Fields of the handshake's own, such as Host, Connection and Sec-WebSocket-*, are refused by the connect with
         /// ``WebSocketError/Code/invalidArgument``.
-        public var headers = HTTPFields()
+        public var headers: HTTPFields {
+            get { self.callerFields.fields }
+            set { self.callerFields.fields = newValue }
+        }
+        /// Kept so that a dump of the configuration shows no credentials.
+        private var callerFields = CallerFields()
         /// The Origin field, such as `https://example.com`; needed only to stand in for a page.
         public var origin: String?
         /// How challenges are answered, and the credentials to send unasked.
@@ -108,7 +113,12 @@ extension WebSocketClient {
         ///
         /// A header that ``Configuration/headers`` may not hold is refused here too, but for Host: it may stand here
         /// once, and names the host and port of the URL.
-        public var headers = HTTPFields()
+        public var headers: HTTPFields {
+            get { self.callerFields.fields }
+            set { self.callerFields.fields = newValue }
+        }
+        /// Kept so that a dump of the configuration shows no credentials.
+        private var callerFields = CallerFields()
         /// Speaks to a Kaazing gateway as Kaazing's own clients do: asks with `.kl=Y` in the query of each opening
         /// request, waits for the balancer messages, and takes a response as complete when an empty message ends it. A
         /// gateway's balancer then sends the client where it wants it, within ``Configuration/redirects``.

@@ -35,7 +35,12 @@ public final class ConnectionPipe {
         /// The client's policy on the extended handshake.
         public var extendedHandshake: ExtendedHandshakePolicy
         /// Further fields of its extended request.
-        public var extendedHeaders = HTTPFields()
+        public var extendedHeaders: HTTPFields {
+            get { self.callerFields.fields }
+            set { self.callerFields.fields = newValue }
+        }
+        /// Kept so that a dump shows no credentials.
+        private var callerFields = CallerFields()
         /// Bounds on the messages that it receives.
         public var messages = MessageLimits()
         /// The delivery of messages: whole, or in chunks that the pipe puts together again.

@@ -89,3 +89,13 @@ package struct OpeningReplay: Sendable {
         self.challenges = challenges
     }
 }
+
+extension ClientPlan: CustomReflectable {
+    /// Shows none of the fields, cookies and credentials.
+    package var customMirror: Mirror { Mirror(self, children: ["url": self.url, "dialect": self.dialect]) }
+}
+
+extension ClientPlan.Extended: CustomReflectable {
+    /// Shows none of the fields and credentials.
+    package var customMirror: Mirror { Mirror(self, children: ["policy": self.policy, "method": self.method]) }
+}

@@ -113,3 +113,8 @@ extension TextWriter {
         self.write("\r\n")
     }
 }
+
+extension ExtendedClientPlan: CustomReflectable {
+    /// Shows none of the fields and credentials.
+    package var customMirror: Mirror { Mirror(self, children: ["url": self.url, "method": self.method]) }
+}

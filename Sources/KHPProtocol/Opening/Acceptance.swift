@@ -78,3 +78,8 @@ package struct Acceptance: Sendable {
         return head
     }
 }
+
+extension Acceptance: CustomReflectable {
+    /// Shows none of the fields.
+    package var customMirror: Mirror { Mirror(self, children: ["negotiated": self.negotiated]) }
+}

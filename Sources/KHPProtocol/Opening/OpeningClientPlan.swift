@@ -115,3 +115,8 @@ struct PreparedOpening: Sendable {
         self.plan = plan
     }
 }
+
+extension OpeningClientPlan: CustomReflectable {
+    /// Shows none of the fields, cookies and credentials.
+    package var customMirror: Mirror { Mirror(self, children: ["url": self.url, "dialect": self.dialect]) }
+}

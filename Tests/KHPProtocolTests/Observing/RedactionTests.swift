@@ -1,5 +1,6 @@
 // URLs, targets, fields and heads are shown without the credentials in them (threat G12).
 
+import HTTPTypes
 import Testing
 
 @testable import KHPProtocol
@@ -96,6 +97,35 @@ struct RedactionTests {
         #expect(shown.contains("wss://h/a?token=•••&.kl=Y"))
         // The URL itself can be read in full.
         #expect("\(url)" == "wss://h/a?token=canary&.kl=Y")
+    }
+
+    @Test("the plans of a client and of an answer show no field that a caller has set, and no credential")
+    func plans() throws {
+        let fields: HTTPFields = [.authorization: "Bearer canary", .cookie: "a=canary"]
+        let url = try WebSocketURL("wss://h/a?token=canary")
+        var plan = ClientPlan(url: url)
+        plan.headers = fields
+        plan.cookies = "a=canary"
+        plan.extended.headers = fields
+        let opening = OpeningClientPlan(
+            url: url,
+            key: "k",
+            extraFields: fields,
+            cookies: "a=canary",
+            authorization: "canary"
+        )
+        let extended = ExtendedClientPlan(url: url, extraFields: fields, authorization: "canary", acceptValue: "")
+        let agreement = Agreement()
+        let answer = Acceptance(acceptValue: "", negotiated: agreement, date: "", server: "", fields: fields)
+        let caller = CallerFields(fields)
+        var shown = ""
+        let values: [Any] = [plan, plan.extended, opening, extended, answer, caller]
+        for value in values {
+            dump(value, to: &shown)
+            shown += String(reflecting: value) + "\(value)" + "\([value])"
+        }
+        #expect(!shown.contains("canary"), "\(shown)")
+        #expect("\(caller)" == "Authorization: Bearer •••\nCookie: •••")
     }
 
     @Test("the stand-in may be as long as what it hides")
