@@ -1,5 +1,6 @@
 // Secrets that are found in any bytes, in every spelling.
 
+import Foundation
 import KHPClient
 import Logging
 import NIOCore
@@ -19,9 +20,11 @@ enum Canary {
     /// Stands in a recording where a client certificate was shown.
     static let certificate = "\n\(mark)-certificate\n"
 
+    private static let spellings = Self.spellings(of: Self.mark)
+
     /// As it is, in hexadecimal, percent-encoded, and in base64 from each of the three places it can begin at there.
-    private static let spellings: [[UInt8]] = {
-        let bytes = Array(Self.mark.utf8)
+    static func spellings(of text: String) -> [[UInt8]] {
+        let bytes = Array(text.utf8)
         func hex(_ bytes: [UInt8], _ upper: Bool, _ before: String = "") -> [UInt8] {
             Array(bytes.map { before + ($0 < 16 ? "0" : "") + String($0, radix: 16, uppercase: upper) }.joined().utf8)
         }
@@ -34,7 +37,7 @@ enum Canary {
             spellings.append(Array(text[start..<end]))
         }
         return spellings
-    }()
+    }
 
     private static func base64(_ bytes: [UInt8]) -> String {
         let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
@@ -49,6 +52,18 @@ enum Canary {
     static func isIn(_ text: String) -> Bool { self.isIn(ByteBuffer(string: text)) }
 
     static func isIn(_ bytes: ByteBuffer) -> Bool { self.spellings.contains { Self.contains(bytes, $0) } }
+
+    /// The text around the first of these secrets, or around a mark, in any spelling; `nil` where there is none.
+    static func found(in bytes: ByteBuffer, _ secrets: [[[UInt8]]] = []) -> String? {
+        for needle in Self.spellings + secrets.flatMap({ $0 }) where Self.contains(bytes, needle) {
+            let text = String(buffer: bytes)
+            let around = text.range(of: String(decoding: needle, as: UTF8.self)).map { range in
+                text[..<range.lowerBound].suffix(120) + text[range] + text[range.upperBound...].prefix(60)
+            }
+            return around.map { String($0) } ?? "bytes of a secret"
+        }
+        return nil
+    }
 
     static func contains(_ bytes: ByteBuffer, _ needle: [UInt8]) -> Bool {
         bytes.withUnsafeReadableBytes { hay in
