@@ -12,26 +12,56 @@ package final class CertificateAuthority: @unchecked Sendable {
 
     package struct Failure: Error {}
 
+    /// An extension of a certificate, its value as openssl writes it.
+    package enum Extension: Sendable {
+        case subjectAltName(String)
+        case basicConstraints(String)
+        case keyUsage(String)
+        case extendedKeyUsage(String)
+        case nameConstraints(String)
+        /// A comment: an extension that verifiers do not know.
+        case comment(String)
+
+        fileprivate var pair: (identifier: Int32, value: String) {
+            switch self {
+            case .subjectAltName(let value): (NID_subject_alt_name, value)
+            case .basicConstraints(let value): (NID_basic_constraints, value)
+            case .keyUsage(let value): (NID_key_usage, value)
+            case .extendedKeyUsage(let value): (NID_ext_key_usage, value)
+            case .nameConstraints(let value): (NID_name_constraints, value)
+            case .comment(let value): (NID_netscape_comment, value)
+            }
+        }
+    }
+
     /// One for the whole run.
     package static let shared = Result { try CertificateAuthority() }
 
-    /// - Parameter name: its CN, by which a verifier finds it.
-    package init(named name: String = "authority") throws {
+    /// - Parameters:
+    ///   - name: its CN, by which a verifier finds it.
+    ///   - superior: the authority that signs it; none for a root.
+    ///   - extensions: instead of one that makes it an authority.
+    package init(
+        named name: String = "authority",
+        under superior: CertificateAuthority? = nil,
+        from: Int = -86_400,
+        to: Int = 86_400,
+        extensions: [Extension] = [.basicConstraints("critical,CA:TRUE")]
+    ) throws {
         guard let key = Self.makeKey(), let leafKey = Self.makeKey(),
             let certificate = Self.make(
                 key: key,
-                issuer: nil,
-                signer: key,
+                issuer: superior?.certificate,
                 commonName: name,
-                from: -86_400,
-                to: 86_400
+                from: from,
+                to: to
             )
         else { throw Failure() }
         self.key = key
         self.leafKey = leafKey
         self.certificate = certificate
-        guard Self.add(NID_basic_constraints, "critical,CA:TRUE", to: certificate),
-            X509_sign(certificate, key, EVP_sha256()) > 0
+        guard extensions.allSatisfy({ Self.add($0.pair.identifier, $0.pair.value, to: certificate) }),
+            X509_sign(certificate, superior?.key ?? key, EVP_sha256()) > 0
         else { throw Failure() }
     }
 
@@ -54,31 +84,52 @@ package final class CertificateAuthority: @unchecked Sendable {
         return bytes
     }
 
+    /// The authority's own certificate, for a chain that leads to its superior.
+    package func source() throws -> NIOSSLCertificateSource {
+        guard let certificate = try NIOSSLCertificate.fromPEMBytes(try self.pem()).first else { throw Failure() }
+        return .certificate(certificate)
+    }
+
+    /// The authority's own certificate with its key, as if it were a server's.
+    package func own() throws -> Issued {
+        guard let keyPEM = Self.pem({ PEM_write_bio_PrivateKey($0, self.key, nil, nil, 0, nil, nil) }) else {
+            throw Failure()
+        }
+        return Issued(
+            chain: [try self.source()],
+            key: .privateKey(try NIOSSLPrivateKey(bytes: keyPEM, format: .pem)),
+            pem: try self.pem(),
+            keyPEM: keyPEM
+        )
+    }
+
     /// Signs a certificate.
     /// - Parameters:
     ///   - names: the subjectAltName as openssl writes it, `DNS:a.example,IP:192.0.2.1`; `nil` for none.
     ///   - commonName: the CN of the subject.
     ///   - from: when it begins to be valid, in seconds from now.
     ///   - to: when it ends, in seconds from now.
+    ///   - extensions: beside the names.
     package func issue(
         _ names: String?,
         commonName: String = "leaf",
         from: Int = -3600,
-        to: Int = 86_400
+        to: Int = 86_400,
+        extensions: [Extension] = []
     ) throws -> Issued {
         guard
             let leaf = Self.make(
                 key: self.leafKey,
                 issuer: self.certificate,
-                signer: self.key,
                 commonName: commonName,
                 from: from,
                 to: to
             )
         else { throw Failure() }
         defer { X509_free(leaf) }
-        if let names, !Self.add(NID_subject_alt_name, names, to: leaf) { throw Failure() }
-        guard X509_sign(leaf, self.key, EVP_sha256()) > 0,
+        let all = (names.map { [.subjectAltName($0)] } ?? []) + extensions
+        guard all.allSatisfy({ Self.add($0.pair.identifier, $0.pair.value, to: leaf) }),
+            X509_sign(leaf, self.key, EVP_sha256()) > 0,
             let pem = Self.pem({ PEM_write_bio_X509($0, leaf) }),
             let keyPEM = Self.pem({ PEM_write_bio_PrivateKey($0, self.leafKey, nil, nil, 0, nil, nil) })
         else { throw Failure() }
@@ -117,7 +168,6 @@ package final class CertificateAuthority: @unchecked Sendable {
     private static func make(
         key: OpaquePointer,
         issuer: OpaquePointer?,
-        signer: OpaquePointer,
         commonName: String,
         from: Int,
         to: Int
