@@ -87,6 +87,8 @@ struct ConnectTunnel: Sendable {
                 }
                 if let action = self.take(head, &input) { return action }
             case .entity(let head, var reader):
+                // While it reads, its buffer has one owner.
+                self.state = .done
                 let isBroken = Self.isBroken(&reader, &input)
                 guard isBroken || reader.isComplete else {
                     self.state = .entity(head, reader)

@@ -22,6 +22,8 @@ package struct Tunnel: Sendable {
         case connect(ConnectTunnel)
         case socks5(Socks5Tunnel)
         case socks4(Socks4Tunnel)
+        /// It is at work, and has its buffers to itself: with a second owner each read would copy them.
+        case atWork
     }
 
     private var machine: Machine
@@ -54,14 +56,16 @@ package struct Tunnel: Sendable {
         case .connect(let tunnel): return tunnel.start()
         case .socks5(let tunnel): return tunnel.start()
         case .socks4(let tunnel): return tunnel.start()
+        case .atWork: return .wait
         }
     }
 
     package mutating func receive(_ bytes: ByteBuffer) -> TunnelAction {
-        switch self.machine {
+        switch self.taken() {
         case .connect(var tunnel): return self.take(tunnel.receive(bytes), .connect(tunnel))
         case .socks5(var tunnel): return self.take(tunnel.receive(bytes), .socks5(tunnel))
         case .socks4(var tunnel): return self.take(tunnel.receive(bytes), .socks4(tunnel))
+        case .atWork: return .wait
         }
     }
 
@@ -82,20 +86,28 @@ package struct Tunnel: Sendable {
 
     /// The proxy has ended its stream.
     package mutating func inputEnded() -> TunnelAction {
-        switch self.machine {
+        switch self.taken() {
         case .connect(var tunnel): return self.take(tunnel.inputEnded(), .connect(tunnel))
         case .socks5(var tunnel): return self.take(tunnel.inputEnded(), .socks5(tunnel))
         case .socks4(var tunnel): return self.take(tunnel.inputEnded(), .socks4(tunnel))
+        case .atWork: return .wait
         }
     }
 
     /// Tells the machine that the time is over.
     package mutating func timeReached() -> TunnelAction {
-        switch self.machine {
+        switch self.taken() {
         case .connect(var tunnel): return self.take(tunnel.timeReached(), .connect(tunnel))
         case .socks5(var tunnel): return self.take(tunnel.timeReached(), .socks5(tunnel))
         case .socks4(var tunnel): return self.take(tunnel.timeReached(), .socks4(tunnel))
+        case .atWork: return .wait
         }
+    }
+
+    private mutating func taken() -> Machine {
+        var machine = Machine.atWork
+        swap(&machine, &self.machine)
+        return machine
     }
 
     private mutating func take(_ action: TunnelAction, _ machine: Machine) -> TunnelAction {
