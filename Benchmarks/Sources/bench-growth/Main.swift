@@ -1,5 +1,13 @@
-// Does the work of one input that a peer controls, once, so that callgrind can count it. The rows are those of the
-// tests.
+// Does the work of one input that a peer controls, so that callgrind can count it, or takes its time. The rows are those
+// of the tests.
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
 
 @main
 struct BenchGrowth {
@@ -11,8 +19,28 @@ struct BenchGrowth {
         }
         guard let bytes = arguments.dropFirst().first.flatMap({ Int($0) }) else { return }
         let work = row.prepare(bytes)
+        guard arguments.dropFirst(2).first != "time" else { return print(Self.milliseconds(work)) }
         // The difference of two runs is the work: making its input cancels out, and so does what is done once only.
         let times = arguments.dropFirst(2).first.flatMap { Int($0) } ?? 1
         for _ in 0..<times { work() }
+    }
+
+    /// Processor time of this thread; the least of many runs, since whatever disturbs only adds.
+    private static func milliseconds(_ work: () -> Void) -> Double {
+        func now() -> Double {
+            var time = timespec()
+            clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+            return Double(time.tv_sec) * 1e3 + Double(time.tv_nsec) / 1e6
+        }
+        var least = Double.infinity
+        var spent = 0.0
+        for _ in 0..<50 where spent < 200 {
+            let start = now()
+            work()
+            let time = now() - start
+            least = min(least, time)
+            spent += time
+        }
+        return least
     }
 }

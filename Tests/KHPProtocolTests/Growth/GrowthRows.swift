@@ -22,7 +22,9 @@ struct GrowthRow: Sendable {
     }
 
     /// All of them.
-    static var all: [GrowthRow] { self.shown + self.heads + self.lists + self.urls + self.streams }
+    static var all: [GrowthRow] {
+        self.shown + self.heads + self.lists + self.urls + self.streams + self.fields + self.frames
+    }
 }
 
 /// The text repeated up to a length, behind a beginning.
