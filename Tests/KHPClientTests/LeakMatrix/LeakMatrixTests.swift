@@ -35,6 +35,8 @@ struct LeakMatrixTests {
     /// Where the redirect leads.
     enum Change: CaseIterable {
         case port, host, name, upgrade, downgrade
+        /// To a name below the first, and to the first with a dot behind: both are other hosts.
+        case below, dot
         /// Away and back again.
         case back
         /// Away, and on within the other origin.
@@ -106,7 +108,9 @@ struct LeakMatrixTests {
         // The policies with the secrets that are told in most ways; the others where nothing is refused.
         let policies = secrets == .fields ? RedirectPolicy.allCases : [.always]
         for change in Change.allCases where secrets != .certificate || change != .upgrade {
-            for status in [300, 301, 302, 303, 307, 308, 426] where status != 426 || change == .upgrade {
+            let isName = change == .below || change == .dot
+            for status in [300, 301, 302, 303, 307, 308, 426]
+            where (status != 426 || change == .upgrade) && (!isName || status == 302 || status == 307) {
                 for layer in [HandshakeLayer.opening, .extended] {
                     for policy in policies {
                         let id = "\(secrets)-\(cells.count)"
@@ -132,12 +136,15 @@ struct LeakMatrixTests {
     private func urls(_ cell: Cell, _ hosts: Hosts) -> [String] {
         // TLS from the start where it is to be left, and where there is a certificate to show.
         let isSecure = cell.change == .downgrade || cell.secrets == .certificate
-        let here = "\(isSecure ? "wss" : "ws")://127.0.0.1:\(hosts.port)"
+        let isName = cell.change == .below || cell.change == .dot
+        let here = "\(isSecure ? "wss" : "ws")://\(isName ? "desk.example" : "127.0.0.1"):\(hosts.port)"
         let away =
             switch cell.change {
             case .port, .back, .further: "\(isSecure ? "wss" : "ws")://127.0.0.1:\(hosts.otherPort)"
             case .host: "\(isSecure ? "wss" : "ws")://127.0.0.2:\(hosts.port)"
             case .name: "\(isSecure ? "wss" : "ws")://localhost:\(hosts.port)"
+            case .below: "\(isSecure ? "wss" : "ws")://new.desk.example:\(hosts.port)"
+            case .dot: "\(isSecure ? "wss" : "ws")://desk.example.:\(hosts.port)"
             case .upgrade: "wss://127.0.0.1:\(hosts.port)"
             case .downgrade: "ws://127.0.0.1:\(hosts.port)"
             }
@@ -195,6 +202,9 @@ struct LeakMatrixTests {
         configuration.logger = sayings.logger
         configuration.observe = { event, _ in sayings.add(event) }
         configuration.origin = "http://page.example"
+        configuration.lookUp = { host, port in
+            [try SocketAddress(ipAddress: host.hasPrefix("127.") ? host : "127.0.0.1", port: port)]
+        }
         let store = CookieStore()
         configuration.cookies = .store(store)
         switch cell.secrets {
