@@ -7,6 +7,7 @@
   - each Swift name in code voice occurs in the sources;
   - the table of status codes names the codes and actions of Specs/status-codes.json;
   - the table of limits names the members and defaults of the limits and times of a client and a server;
+  - the tests that SECURITY.md names are there, and README.md and CONTRIBUTING.md lead to it;
   - the README's figures stand in Benchmarks/README.md; it stays short; its links and those of other pages lead to files.
 """
 
@@ -18,6 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
+SECURITY = ROOT / "SECURITY.md"
 BENCHMARKS = ROOT / "Benchmarks/README.md"
 STATUS_CODES = ROOT / "Sources/KHPProtocol/Documentation.docc/StatusCodes.md"
 LIMITS = ROOT / "Sources/KHPWebSocket/Documentation.docc/Limits.md"
@@ -189,6 +191,19 @@ def check_readme():
         problem(README, lines, f"a README has at most {README_LINES} lines; the rest belongs to an article")
 
 
+def check_security():
+    tests = [path.read_text() for folder in ("Tests", "Command/Tests") for path in ROOT.glob(f"{folder}/**/*.swift")]
+    named = set(re.findall(r"\b(?:struct|class|extension) (\w+)", "\n".join(tests)))
+    named |= {path.stem for folder in ("Tests", "Command/Tests") for path in ROOT.glob(f"{folder}/**/*Tests.swift")}
+    for number, line in enumerate(SECURITY.read_text().splitlines(), 1):
+        for name in re.findall(r"`(\w+Tests)`", line):
+            if name not in named:
+                problem(SECURITY, number, f"there is no test {name}")
+    for page in (README, ROOT / "CONTRIBUTING.md"):
+        if "](SECURITY.md)" not in page.read_text():
+            problem(page, 1, "no link leads to SECURITY.md")
+
+
 def check_links():
     pages = [*ROOT.glob("*.md"), *ROOT.glob("Specs/*.md"), *CATALOGS]
     pages += [path for folder in ("Benchmarks", "Examples", "Tests") for path in ROOT.glob(f"{folder}/**/*.md")]
@@ -206,6 +221,7 @@ check_status_table()
 check_limits()
 check_names()
 check_readme()
+check_security()
 check_links()
 for line in problems:
     print(line, file=sys.stderr)
