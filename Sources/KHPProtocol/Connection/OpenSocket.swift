@@ -102,7 +102,7 @@ package struct OpenSocket {
     // MARK: Time
 
     /// When the last byte came.
-    var lastReceived: NIODeadline { self.keepAlive?.lastReceived ?? .uptimeNanoseconds(0) }
+    package var lastReceived: NIODeadline { self.keepAlive?.lastReceived ?? .uptimeNanoseconds(0) }
 
     /// A message, or a piece of one, came or went.
     @inline(__always)

@@ -84,7 +84,7 @@ package struct ExtendedClient {
         case fail(WebSocketError, close: WebSocketCloseCode)
     }
 
-    private enum State {
+    package enum State: String, CaseIterable, Sendable {
         case idle
         case balancing
         case waiting
@@ -110,7 +110,7 @@ package struct ExtendedClient {
     private var legacyReader: LegacyResponseReader?
     /// The outcome that waits for the second balancer message.
     private var settled: ExtendedResult?
-    private var state = State.idle
+    package private(set) var state = State.idle
     private var body = Body.none
     private var balancerMessages = 0
     private var processingResponses = 0

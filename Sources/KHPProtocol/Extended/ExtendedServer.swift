@@ -52,7 +52,20 @@ package struct ExtendedServer {
         case receiving(ExtendedRequestReader)
         case answering(Question)
         case finished
+
+        var name: StateName {
+            switch self {
+            case .receiving: .receiving
+            case .answering: .answering
+            case .finished: .finished
+            }
+        }
     }
+
+    /// The states without what they hold.
+    package enum StateName: String, CaseIterable, Sendable { case receiving, answering, finished }
+
+    package var stateName: StateName { self.state.name }
 
     /// The request that waits for its answer.
     private struct Question {

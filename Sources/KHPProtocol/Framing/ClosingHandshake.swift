@@ -60,7 +60,7 @@ package struct ClosingHandshake: Sendable {
         }
     }
 
-    private enum State {
+    package enum State: String, CaseIterable, Sendable {
         case open
         /// Our close frame is out, the peer's is awaited.
         case closing
@@ -76,7 +76,7 @@ package struct ClosingHandshake: Sendable {
 
     private let role: Role
     private let timeout: TimeAmount
-    private var state = State.open
+    package private(set) var state = State.open
     private var sent: ClosePayload?
     private var received: ClosePayload?
     private var isLocal = false
