@@ -15,9 +15,11 @@ COUNT := 300
 SEED := 1
 ONLY :=
 KEEP :=
+# For simulate: how many.
+SEEDS := 1000000
 MUTATE := swift run --package-path Tests/Mutations --scratch-path .build/mutations/tool khp-mutate
 
-.PHONY: help setup build demo khp test interop autobahn sanitize fuzz mutate mutate-threats examples lint format \
+.PHONY: help setup build demo khp test interop autobahn sanitize fuzz simulate mutate mutate-threats examples lint format \
 	bench bench-check soak docs clean
 
 help:
@@ -28,6 +30,7 @@ help:
 	@echo "make autobahn  all of Autobahn|Testsuite, in both roles: more than an hour"
 	@echo "make sanitize  all tests under the thread and the address sanitizer: half an hour or more"
 	@echo "make fuzz      libFuzzer on what peers' bytes reach, SECONDS=60 of it altogether"
+	@echo "make simulate  both ends of a connection over a simulated wire and clock, SEEDS=1000000 of it"
 	@echo "make mutate    one guard at a time weakened, COUNT=300 of them: which test notices?"
 	@echo "make examples  each example, built and run"
 	@echo "make lint      formatting and style; 'make format' mends most of it"
@@ -69,6 +72,10 @@ autobahn: setup
 
 sanitize: setup
 	scripts/sanitize.sh
+
+# SEEDS=100000 of them; a failing one prints its story and the command that plays it again.
+simulate: setup
+	Tests/Simulation/run.sh --seeds $(SEEDS)
 
 fuzz: setup
 	Tests/Fuzz/run.sh $(SECONDS) $(TARGETS)

@@ -111,6 +111,8 @@ let package = Package(
             name: "SimulationTests",
             dependencies: ["KHPProtocol", nioCore, httpTypes],
             path: "Tests/Simulation",
+            exclude: ["Package.swift", "Program", "README.md", "run.sh"],
+            sources: ["World", "Tests"],
             swiftSettings: settings
         ),
         .testTarget(name: "CitationTests", swiftSettings: settings),

@@ -1,0 +1,166 @@
+// The invariants: each holds after every step of every run, whatever the peer, the network, the clock and the application
+// have done.
+
+import Foundation
+import HTTPTypes
+import KHPProtocol
+import NIOCore
+
+extension World {
+    /// Most bytes that a side may write in one step beside those that it was given to send.
+    private static let mostWritten = 150_000
+    /// One read of the channel.
+    private static let read = 65_536
+
+    func check(_ role: Role, bytes: Int) throws(Violation) {
+        let side = self[role]
+        if let broken = side.broken { throw broken }
+        side.noteStage(self.now)
+        let held = side.connection.bufferedBytes
+        // One message may be incomplete, and one read may have come behind it.
+        if held > self.scenario.messageLimit + 2 * Self.read {
+            throw Violation(.boundedBytes, "the \(role) holds \(held) bytes")
+        }
+        if side.written > Self.mostWritten + 2 * bytes {
+            throw Violation(.boundedWork, "the \(role) writes \(side.written) bytes in a step with \(bytes)")
+        }
+        try self.checkMessages(role)
+        for text in side.observed { try self.checkSecrecy(of: text, "an event of the \(role)") }
+        side.observed.removeAll(keepingCapacity: true)
+    }
+
+    /// A time that a side asks for lies ahead when it is set.
+    func checkDeadline(_ side: Side, wasDue: Bool) throws(Violation) {
+        guard !wasDue, !side.isOver, let deadline = side.connection.deadline, deadline <= self.now else { return }
+        throw Violation(.deadlineAhead, "a deadline of the \(side.role) is due when it is set, in \(side.stage)")
+    }
+
+    // MARK: Messages
+
+    func checkMessages(_ role: Role) throws(Violation) {
+        let side = self[role]
+        let sent = self[Self.other(role)].accepted
+        guard !self[wireTo: role].isTampered else { return }
+        while side.compared < side.received.count {
+            let place = side.compared
+            guard place < sent.count, side.received[place] == sent[place] else {
+                throw Violation(.order, "message \(place + 1) of the \(role) is not what was sent")
+            }
+            side.compared += 1
+        }
+    }
+
+    /// After a clean end on both sides all that was accepted has arrived; so it has at the side that was closed, where its
+    /// peer began and had its close frame answered.
+    func checkEnd() throws(Violation) {
+        guard let first = self.client.closed, let second = self.server.closed else { return }
+        try self.checkSecrecy(of: "\(first)", "the client's end")
+        try self.checkSecrecy(of: "\(second)", "the server's end")
+        guard self.client.opened != nil, self.server.opened != nil else { return }
+        let hasCodes = self.scenario.dialect == .rfc6455
+        for (side, info) in [(self.client, first), (self.server, second)] where hasCodes && !info.clean {
+            guard info.error == nil else { continue }
+            throw Violation(.errorTold, "the \(side.role) ends without both close frames, and no error says so")
+        }
+        let isOrdinary = self.scenario.shortWait == .none && self.scenario.messageLimit > 200_000 && hasCodes
+        if self.isCalm, isOrdinary, let failure = first.error ?? second.error {
+            throw Violation(.calm, "an end is not clean: \(failure)")
+        }
+        for role in Self.roles {
+            let sender = self[role]
+            let receiver = self[Self.other(role)]
+            guard let end = sender.closed, let other = receiver.closed, !self[wireTo: receiver.role].isTampered,
+                !self[wireTo: role].isTampered, self.scenario.dialect != .hixie75
+            else { continue }
+            let bothClean = end.clean && other.clean
+            let wasAnswered = end.clean && end.initiator == .local && other.initiator == .peer && hasCodes
+            guard bothClean || wasAnswered, sender.accepted.count != receiver.received.count else { continue }
+            throw Violation(
+                .nothingLost,
+                "the \(role) ends clean, and \(sender.accepted.count - receiver.received.count) of its messages are lost"
+            )
+        }
+    }
+
+    /// An answer that refuses counts with what came of its content, whether that ends or not (D28).
+    func checkPromise() throws(Violation) {
+        guard let promise = self.promise, promise.isDelivered, !self.client.hasCalledClose else { return }
+        let status =
+            self.client.hop?.response.status ?? self.client.failure?.response?.status
+            ?? self.client.challenge?.response.status
+        guard status != promise.status, self.client.isOver || self.now > promise.until + self.time.slack else { return }
+        throw Violation(.nothingLost, "the answer \(promise.status) is lost, whose content did not end")
+    }
+
+    // MARK: Time
+
+    /// No stage lasts longer than its documented bound; timers that fire late may make it later by as much.
+    func checkAge(_ role: Role) throws(Violation) {
+        let side = self[role]
+        if role == .client { try self.checkPromise() }
+        guard !side.isOver, let (since, bound) = self.bound(of: side) else { return }
+        let end = since + bound + self.time.slack
+        guard end < self.now else { return }
+        let late = (self.now - end).nanoseconds / 1_000_000
+        throw Violation(.boundedTime, "the \(role) is \(side.stage) for \(late) ms longer than it may be")
+    }
+
+    private func bound(of side: Side) -> (since: NIODeadline, bound: TimeAmount)? {
+        func wait(_ duration: Duration) -> TimeAmount { max(TimeAmount(duration), .milliseconds(1)) }
+        let timeouts = self.configuration.timeouts
+        let last = max(side.stageSince, side.lastProgress)
+        // Both close frames have been seen.
+        if side.closing == .closed {
+            return (side.closingSince, min(wait(timeouts.close), ClosingHandshake.serverEndsFirst))
+        }
+        switch side.stage {
+        case .connecting: return (side.stageSince, wait(side.role == .client ? timeouts.connect : timeouts.opening))
+        case .opening: return (side.stageSince, wait(timeouts.opening))
+        case .challenged, .challengedInside: return nil
+        case .reading, .deciding, .decidingPlain, .awaitingKey: return (side.stageSince, wait(timeouts.opening))
+        case .extended where side.role == .server:
+            return (side.stageSince, max(wait(timeouts.extended), wait(timeouts.replay)))
+        case .extended:
+            return (side.stageSince, wait(timeouts.extended) + wait(timeouts.wait))
+        case .decidingInside: return (side.stageSince, wait(timeouts.extended) + wait(timeouts.wait))
+        case .closeHeld: return (side.stageSince, wait(timeouts.closeHold))
+        case .closing: return (last, wait(timeouts.close))
+        case .leaving: return (last, min(wait(timeouts.close), .seconds(2)))
+        case .open: return self.openBound(of: side, wait)
+        case .unread, .ended: return nil
+        }
+    }
+
+    /// An open socket ends when the peer takes nothing, or is silent in spite of a ping.
+    private func openBound(
+        of side: Side,
+        _ wait: (Duration) -> TimeAmount
+    ) -> (since: NIODeadline, bound: TimeAmount)? {
+        if side.isCongested { return (side.lastProgress, wait(self.configuration.timeouts.stalledWrite)) }
+        let keepAlive = self.configuration.keepAlive
+        guard let interval = keepAlive.pingInterval, self.scenario.dialect == .rfc6455, !side.isPaused else {
+            return nil
+        }
+        return (max(side.connection.socket.lastReceived, side.stageSince), wait(interval) + wait(keepAlive.pongTimeout))
+    }
+
+    // MARK: Secrets
+
+    func checkSecrecy(of text: String, _ place: String) throws(Violation) {
+        guard Secrets.isShown(in: text) else { return }
+        throw Violation(.secrecy, "\(place) shows a secret: \(text.prefix(1_000))")
+    }
+
+    /// The host of this hop gets its own secrets and no others.
+    func checkBelonging(_ head: RequestHead, _ place: String) throws(Violation) {
+        let host = Secrets.host(self.caller.attempt.url)
+        let fields = head.fields.httpFields
+        for text in [head.target] + fields.map(\.value) {
+            for (owner, kind) in Secrets.secrets(in: text) where !Secrets.mayGo(kind, from: owner, to: host) {
+                // A balancer carries the query of the opening to its member, as gateways do (D7): the server's own doing.
+                if kind == .token, self.scenario.isLegacy { continue }
+                throw Violation(.secrecy, "\(place) tells host \(host) a \(kind) of host \(owner): \(text.prefix(300))")
+            }
+        }
+    }
+}

@@ -1,0 +1,243 @@
+// One end of a simulated connection: the sans-I/O core, driven as the channel handler drives it, and an application
+// that takes note of everything.
+
+import HTTPTypes
+import KHPProtocol
+import NIOCore
+
+final class Side {
+    let role: Role
+    var connection: Connection
+    /// Messages that `send` accepted, and messages that arrived, in order.
+    private(set) var accepted: [Digest] = []
+    private(set) var received: [Digest] = []
+    /// How many of the received ones have been compared.
+    var compared = 0
+    private(set) var opened: HandshakeSummary?
+    private(set) var established: ResponseHead?
+    private(set) var failure: WebSocketError?
+    private(set) var closed: CloseInfo?
+    private(set) var hop: HopOutcome?
+    /// Decisions that the application owes.
+    var openingRequest: OpeningRequest?
+    var extendedRequest: ExtendedRequest?
+    var plainRequest: CheckedRequest?
+    var challenge: (response: HandshakeResponse, layer: HandshakeLayer)?
+    /// The application takes no messages now, or never again.
+    var isPaused = false
+    var isDeaf = false
+    var isCongested = false
+    /// Writes that never leave.
+    var neverDrains = false
+    var isBacklogged = false
+    /// Set when this side's application has called `close`.
+    var hasCalledClose = false
+    /// Texts that observers have been told since they were looked at last.
+    var observed: [String] = []
+    private var partial = ByteBuffer()
+    /// The pieces so far of a message that goes out in pieces.
+    private var streamed: ByteBuffer?
+    private var pings: Set<UInt64> = []
+    private var lastPong: UInt64 = 0
+    var hasStarted = false
+    // Work and time.
+    private(set) var actions = 0
+    private(set) var written = 0
+    private(set) var broken: Violation?
+    /// The stage, and since when it has been that.
+    private(set) var stage = StageName.connecting
+    private(set) var stageSince = NIODeadline.uptimeNanoseconds(0)
+    /// The state of the closing handshake, and since when.
+    private(set) var closing = ClosingHandshake.State.open
+    private(set) var closingSince = NIODeadline.uptimeNanoseconds(0)
+    /// Bytes that this side has read.
+    var read = 0
+    /// The last sign that the peer takes bytes.
+    var lastProgress = NIODeadline.uptimeNanoseconds(0)
+
+    private let holdsClose: Bool
+    /// Most actions that one step may lead to, beside those for its bytes.
+    private static let mostActions = 2_000
+
+    init(_ role: Role, _ connection: consuming Connection, holdsClose: Bool, now: NIODeadline) {
+        self.role = role
+        self.connection = connection
+        self.holdsClose = holdsClose
+        self.stageSince = now
+        self.lastProgress = now
+    }
+
+    func beginStep() {
+        self.actions = 0
+        self.written = 0
+    }
+
+    func noteStage(_ now: NIODeadline) {
+        let closing = self.connection.closingState
+        if closing != self.closing {
+            self.closing = closing
+            self.closingSince = now
+        }
+        let stage = self.connection.stageName
+        guard stage != self.stage else { return }
+        self.stage = stage
+        self.stageSince = now
+    }
+
+    /// Takes the actions, as the channel handler does after each event.
+    func drive(_ now: NIODeadline, bytes: Int) {
+        while self.closed == nil, let action = self.connection.next(now: now, isPaused: self.isPaused) {
+            self.count(bytes)
+            if self.broken != nil { return }
+            self.take(action, now)
+        }
+        guard self.closed != nil else { return }
+        if let action = self.connection.next(now: now, isPaused: self.isPaused) {
+            self.violate(.once, "an action comes behind the end: \(action)")
+        }
+        // Messages that had arrived before the end stay for the application.
+        while !self.isPaused, let action = self.connection.nextUnread(now: now) {
+            self.count(bytes)
+            if self.broken != nil { return }
+            self.take(action, now)
+        }
+    }
+
+    private func count(_ bytes: Int) {
+        self.actions += 1
+        // An observed message of two bytes makes two actions, a close a few more.
+        if self.actions > Self.mostActions + 2 * bytes {
+            self.violate(.boundedWork, "a step with \(bytes) bytes leads to \(self.actions) actions")
+        }
+    }
+
+    private func violate(_ invariant: Violation.Invariant, _ sentence: String) {
+        if self.broken == nil { self.broken = Violation(invariant, "the \(self.role): \(sentence)") }
+    }
+
+    private func take(_ action: ConnectionAction, _ now: NIODeadline) {
+        switch action {
+        case .message(let kind, let payload):
+            if self.opened == nil { self.violate(.once, "a message comes before the socket is open") }
+            self.received.append(Digest(kind, payload))
+        case .chunk(let chunk):
+            if chunk.isFirst { self.partial = ByteBuffer() }
+            self.partial.writeImmutableBuffer(chunk.bytes)
+            if chunk.isLast {
+                self.received.append(Digest(chunk.kind, self.partial))
+                self.partial = ByteBuffer()
+            }
+        case .peerClosing:
+            // The application takes its time, or its handler has none.
+            if !self.holdsClose { self.connection.answerHeldClose(now: now) }
+        case .pong(let number, _, _):
+            if !self.pings.isEmpty, number <= self.lastPong {
+                self.violate(.once, "the pong of ping \(number) comes again")
+            }
+            self.lastPong = number
+        case .server(.decideOpening(let request)):
+            if self.openingRequest != nil { self.violate(.once, "two opening requests wait") }
+            self.openingRequest = request
+        case .server(.decideExtended(let request)):
+            if self.extendedRequest != nil { self.violate(.once, "two extended requests wait") }
+            self.extendedRequest = request
+        case .server(.plainRequest(let request)):
+            self.plainRequest = request
+        case .failed(let error):
+            self.fail(error)
+        case .client(.established(let head)):
+            if self.established != nil { self.violate(.once, "the opening completes twice") }
+            self.established = head
+        case .client(.challenge(let response, let layer)):
+            if self.challenge != nil { self.violate(.once, "two challenges wait") }
+            self.challenge = (response, layer)
+        case .opened(let negotiation):
+            if self.opened != nil { self.violate(.once, "it opens twice") }
+            if self.failure != nil, self.role == .client { self.violate(.once, "it opens after it failed") }
+            self.opened = negotiation
+            if self.holdsClose { self.connection.socket.holdsClose = true }
+        case .client(.hopEnded(let outcome)):
+            if self.hop != nil { self.violate(.once, "the hop ends twice") }
+            self.hop = outcome
+        case .closed(let info):
+            self.closed = info
+        case .event(let event):
+            self.observed.append("\(event)")
+        }
+    }
+
+    private func fail(_ error: WebSocketError) {
+        if self.role == .client, self.failure != nil { self.violate(.once, "it fails twice: \(error)") }
+        if self.role == .client, self.opened != nil { self.violate(.once, "it fails after it opened: \(error)") }
+        self.failure = error
+        self.observed.append("\(error)")
+    }
+
+    // MARK: The application
+
+    /// - Returns: false where the message was refused: no part of it may arrive.
+    @discardableResult
+    func send(_ kind: MessageKind, _ payload: ByteBuffer, _ now: NIODeadline) -> Bool {
+        do throws(WebSocketError) {
+            if kind == .text {
+                try self.connection.send(.text(String(buffer: payload)), now: now)
+            } else {
+                try self.connection.send(.binary, payload, now: now)
+            }
+            self.accepted.append(Digest(kind, payload))
+            return true
+        } catch {
+            if error.code == .closed, self.connection.stageName == .open {
+                self.violate(.errorTold, "an open socket refuses a message as closed")
+            }
+            return false
+        }
+    }
+
+    /// A piece of a message: the first where none is under way.
+    func sendPiece(_ piece: ByteBuffer, isLast: Bool, _ now: NIODeadline) {
+        let before = self.streamed ?? ByteBuffer()
+        let chunk = MessageChunk(kind: .binary, bytes: piece, isFirst: self.streamed == nil, isLast: isLast)
+        do throws(WebSocketError) {
+            try self.connection.send(chunk, now: now)
+            var whole = before
+            whole.writeImmutableBuffer(piece)
+            self.streamed = isLast ? nil : whole
+            if isLast { self.accepted.append(Digest(.binary, whole)) }
+        } catch {
+            self.streamed = nil
+        }
+    }
+
+    func takeBackStream(_ now: NIODeadline) {
+        guard self.streamed != nil, self.connection.takeBackStream(now: now) else { return }
+        self.streamed = nil
+    }
+
+    func ping(_ now: NIODeadline) {
+        guard let number = try? self.connection.ping(now: now) else { return }
+        if !self.pings.insert(number).inserted { self.violate(.once, "two pings have the number \(number)") }
+    }
+
+    // MARK: The transport
+
+    /// The bytes that the shell writes.
+    func takeOutput() -> ByteBuffer {
+        guard var bytes = self.connection.output.next() else { return ByteBuffer() }
+        while let buffer = self.connection.output.next() { bytes.writeImmutableBuffer(buffer) }
+        self.written += bytes.readableBytes
+        return bytes
+    }
+
+    /// The transport is gone: acts as the handler does then.
+    func transportEnded(_ now: NIODeadline) {
+        guard self.closed == nil else { return }
+        self.connection.transportEnded(now: now)
+        self.drive(now, bytes: self.connection.bufferedBytes)
+        if self.closed == nil { self.closed = self.connection.abandoned(now: now) }
+        self.drive(now, bytes: 0)
+    }
+
+    /// True while the peer may still say something that counts.
+    var isOver: Bool { self.closed != nil }
+}
