@@ -1,4 +1,4 @@
-// What an attacker says: pieces to be slipped in between an honest peer's bytes, and scripts for a peer that is none.
+// The words of an attacker: pieces to be slipped in between an honest peer's bytes, and scripts for a peer that is none.
 
 import KHPProtocol
 
