@@ -133,7 +133,7 @@ final class ServerHandshake {
 extension ServerHandshake.Extended {
     fileprivate func copy() -> ServerHandshake.Extended {
         let copy = ServerHandshake.Extended(
-            self.machine,
+            self.machine.copy(),
             opening: self.opening,
             accepted: self.accepted,
             openingExtensions: self.openingExtensions

@@ -24,7 +24,8 @@ struct ExtendedRefusal: Error {
     }
 }
 
-struct ExtendedRequestReader {
+/// A class, since a copy of its parts would cost as much as reading the request.
+final class ExtendedRequestReader {
     enum Event {
         case needsMore
         /// The client holds the body back until it gets 100.
@@ -36,7 +37,8 @@ struct ExtendedRequestReader {
     private static let prefixLength = 20
 
     private let entityLimit: Int
-    private var decoder: RequestHeadDecoder
+    // Unchecked: the decoder calls nothing that comes back here.
+    @exclusivity(unchecked) private var decoder: RequestHeadDecoder
     private var prefix: [UInt8] = []
     private var messages = 0
     private var head: RequestHead?
@@ -49,7 +51,21 @@ struct ExtendedRequestReader {
         self.decoder = RequestHeadDecoder(limits: limits.extendedHead)
     }
 
-    mutating func receive(_ payload: ByteBuffer) throws(ExtendedRefusal) -> Event {
+    private init(copying other: ExtendedRequestReader) {
+        self.entityLimit = other.entityLimit
+        self.decoder = other.decoder
+        self.prefix = other.prefix
+        self.messages = other.messages
+        self.head = other.head
+        self.known = other.known
+        self.bodyLength = other.bodyLength
+        self.body = other.body
+    }
+
+    /// Goes on from the same place, for ``ExtendedServer/copy()``.
+    func copy() -> ExtendedRequestReader { ExtendedRequestReader(copying: self) }
+
+    func receive(_ payload: ByteBuffer) throws(ExtendedRefusal) -> Event {
         self.messages += 1
         guard self.messages <= Limits.Fixed.extendedMessages else {
             throw ExtendedRefusal(400, "The request comes in too many messages.", close: .policyViolation)
@@ -57,12 +73,12 @@ struct ExtendedRequestReader {
         var rest = payload
         guard let head else {
             guard let head = try self.decodeHead(&rest, of: payload) else { return .needsMore }
-            known = KnownFields(in: head.fields)
+            self.known = KnownFields(in: head.fields)
             self.bodyLength = try self.bodyLength(of: head)
             if self.bodyLength == 0 { return try self.finish(head, rest: rest) }
             self.head = head
             let event = try self.receiveBody(&rest, of: head)
-            if case .needsMore = event, self.body.readableBytes == 0, known.contains(.expect) {
+            if case .needsMore = event, self.body.readableBytes == 0, self.known.contains(.expect) {
                 return .expectsContinue
             }
             return event
@@ -70,7 +86,7 @@ struct ExtendedRequestReader {
         return try self.receiveBody(&rest, of: head)
     }
 
-    private mutating func decodeHead(
+    private func decodeHead(
         _ rest: inout ByteBuffer,
         of payload: ByteBuffer
     ) throws(ExtendedRefusal) -> RequestHead? {
@@ -92,7 +108,7 @@ struct ExtendedRequestReader {
     }
 
     /// D19: bytes that cannot begin a request are refused before the rest of them could arrive.
-    private mutating func checkPrefix(_ payload: ByteBuffer) throws(ExtendedRefusal) {
+    private func checkPrefix(_ payload: ByteBuffer) throws(ExtendedRefusal) {
         guard self.prefix.count < Self.prefixLength else { return }
         self.prefix.append(contentsOf: payload.readableBytesView.prefix(Self.prefixLength - self.prefix.count))
         guard RequestHeadDecoder.canBeginRequest(self.prefix) else {
@@ -100,7 +116,7 @@ struct ExtendedRequestReader {
         }
     }
 
-    private mutating func receiveBody(
+    private func receiveBody(
         _ payload: inout ByteBuffer,
         of head: RequestHead
     ) throws(ExtendedRefusal) -> Event {

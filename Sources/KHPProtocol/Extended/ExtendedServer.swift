@@ -136,6 +136,13 @@ package struct ExtendedServer {
         self.deadline = now + waits.extended
     }
 
+    /// A machine that goes on from here without a trace in this one.
+    package func copy() -> ExtendedServer {
+        var copy = self
+        if case .receiving(let reader) = self.state { copy.state = .receiving(reader.copy()) }
+        return copy
+    }
+
     /// Takes one whole message, text or binary alike.
     package mutating func receive(_ payload: ByteBuffer, date: String, now: NIODeadline) -> Action {
         switch self.state {
@@ -144,11 +151,9 @@ package struct ExtendedServer {
         case .answering:
             // KHP-E3: the client's next message is the application's, and that only after the answer.
             return self.receiveTooEarly(date: date)
-        case .receiving(var reader):
-            // While it reads, its buffers have one owner.
-            self.state = .finished
+        case .receiving(let reader):
             do throws(ExtendedRefusal) {
-                return try self.receive(payload, with: &reader, now: now)
+                return try self.receive(payload, with: reader, now: now)
             } catch {
                 return self.refuse(error, date: date)
             }
@@ -163,15 +168,13 @@ package struct ExtendedServer {
 
     private mutating func receive(
         _ payload: ByteBuffer,
-        with reader: inout ExtendedRequestReader,
+        with reader: ExtendedRequestReader,
         now: NIODeadline
     ) throws(ExtendedRefusal) -> Action {
         switch try reader.receive(payload) {
         case .needsMore:
-            self.state = .receiving(reader)
             return .none
         case .expectsContinue:
-            self.state = .receiving(reader)
             let bytes = ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n")
             return .sendContinue(WrittenResponse(status: 100, bytes: bytes))
         case .request(let head, let known, let body):

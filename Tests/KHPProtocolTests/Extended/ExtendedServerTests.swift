@@ -48,6 +48,20 @@ import Testing
         return (ServerStep(action), message.bytes.text)
     }
 
+    @Test("a copy in the middle of a request reads the rest of it by itself")
+    func copies() throws {
+        var server = try Sample.serverMachine()
+        let text = "GET /trades HTTP/1.1\r\nA: b\r\n\r\n"
+        let parts = ByteBuffer(string: text).cut(at: [20])
+        _ = server.receive(parts[0], date: Sample.date, now: .at(1))
+        for _ in 0..<3 {
+            var copy = server.copy()
+            let action = copy.receive(parts[1], date: Sample.date, now: .at(1))
+            guard case .request(let request) = action else { throw UnexpectedAction(action: "\(action)") }
+            #expect(request.head.fields.first("A") == "b")
+        }
+    }
+
     // MARK: The request
 
     @Test func readsAll() throws {

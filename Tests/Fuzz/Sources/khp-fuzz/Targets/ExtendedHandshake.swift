@@ -57,7 +57,7 @@ extension FuzzTarget {
     }
 
     private static func serve(_ machine: ExtendedServer, _ messages: [ByteBuffer], answer: Int) -> Service {
-        var machine = machine
+        var machine = machine.copy()
         var service = Service()
         var deadline = machine.deadline
         func take(_ action: ExtendedServer.Action) {
