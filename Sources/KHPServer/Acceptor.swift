@@ -14,7 +14,8 @@ import NIOCore
 #endif
 
 final class Acceptor: ChannelInboundHandler {
-    typealias InboundIn = any Channel
+    /// A channel in fact, as ``channel(_:)`` knows.
+    typealias InboundIn = AnyObject
 
     /// The last handler: it passes everything on to the listener's channel.
     private final class ListenerTail: ChannelInboundHandler {
@@ -31,6 +32,8 @@ final class Acceptor: ChannelInboundHandler {
     private let cannotAccept: @Sendable (IOError) -> Void
     private let tail = ListenerTail()
     private var hasTail = false
+    /// Casts an accepted channel, where it is of the type that was accepted last, as all of them are.
+    private var cast: ((AnyObject) -> (any Channel)?)?
     private var isWaiting = false
 
     /// How long to wait for descriptors or memory. Nothing tells when there are some again.
@@ -61,7 +64,9 @@ final class Acceptor: ChannelInboundHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        let accepted = self.unwrapInboundIn(data)
+        guard let accepted = self.channel(self.unwrapInboundIn(data)) else {
+            return assertionFailure("something that is no channel was accepted")
+        }
         if !self.hasTail {
             // Only now are all other handlers there for certain.
             do {
@@ -88,5 +93,18 @@ final class Acceptor: ChannelInboundHandler {
                 context.fireChannelRead(data)
             }
         }
+    }
+
+    /// The object as a channel. A cast to a protocol looks the conformance up each time, which costs more than all that is
+    /// done with it here: it is done once.
+    private func channel(_ object: AnyObject) -> (any Channel)? {
+        if let channel = self.cast?(object) { return channel }
+        guard let channel = object as? any Channel else { return nil }
+        self.cast = Self.cast(as: channel)
+        return channel
+    }
+
+    private static func cast<Accepted: Channel>(as channel: Accepted) -> (AnyObject) -> (any Channel)? {
+        { type(of: $0) == Accepted.self ? unsafeDowncast($0, to: Accepted.self) : nil }
     }
 }
