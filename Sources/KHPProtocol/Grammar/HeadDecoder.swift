@@ -92,7 +92,7 @@ package struct RequestHeadDecoder {
         let start = self.collector.scanner.start
         let (method, target) = bytes.withUnsafeReadableBytes { head in
             (
-                String(decoding: UnsafeRawBufferPointer(rebasing: head[..<start.methodEnd]), as: UTF8.self),
+                Self.method(UnsafeRawBufferPointer(rebasing: head[..<start.methodEnd])),
                 String(
                     decoding: UnsafeRawBufferPointer(rebasing: head[(start.methodEnd + 1)..<start.targetEnd]),
                     as: UTF8.self
@@ -102,6 +102,13 @@ package struct RequestHeadDecoder {
         let fields = self.collector.takeFields(of: bytes)
         self.collector.reset()
         return RequestHead(method: method, target: target, minorVersion: start.minorVersion, fields: fields)
+    }
+
+    @inline(__always)
+    private static func method(_ bytes: UnsafeRawBufferPointer) -> String {
+        // Of nearly every request, and so not made anew for each.
+        let isGet = bytes.count == 3 && bytes[0] == 0x47 && bytes[1] == 0x45 && bytes[2] == 0x54
+        return isGet ? "GET" : String(decoding: bytes, as: UTF8.self)
     }
 
     /// Returns `true` when a request line with a registered method in capitals can begin with `prefix` (D19). An empty

@@ -99,12 +99,12 @@ struct HeadScanner {
                     self.state = .value
                 default:
                     self.isContinuation = false
+                    let start = self.position
+                    if let error = self.takeWholeLines(bytes, base, end: end) { return .failed(error) }
+                    // Behind those that it took, the next line begins as this one did.
+                    if self.position > start { break }
                     if self.entries.count >= self.limits.fieldCount { return .failed(.tooManyFields) }
-                    if self.skipToLineFeed(bytes, base, end: end) {
-                        self.state = .valueFeed
-                    } else {
-                        self.state = .name
-                    }
+                    self.state = .name
                 }
 
             case .valueFeed:
@@ -124,18 +124,30 @@ struct HeadScanner {
         return self.position >= self.limits.headBytes ? .failed(.headTooLarge) : .needsMore
     }
 
-    /// Goes to the line feed of a field line that is there as a whole, as most are. `false` leaves the line to the states,
-    /// which tell what is wrong with it or wait for the rest.
-    @inline(__always)
-    private mutating func skipToLineFeed(_ bytes: UnsafeRawBufferPointer, _ base: UnsafeRawPointer, end: Int) -> Bool {
-        let limit = min(end, self.lineStart + self.limits.lineBytes)
-        let nameEnd = Token.end(in: bytes, from: self.lineStart, to: limit)
-        guard nameEnd < limit, nameEnd > self.lineStart, bytes[nameEnd] == Bytes.colon else { return false }
-        let valueEnd = Self.endOfText(base, from: nameEnd + 1, to: limit)
-        guard valueEnd < limit, valueEnd + 1 < end, bytes[valueEnd] == Bytes.carriageReturn else { return false }
-        self.nameEnd = nameEnd
-        self.position = valueEnd + 1
-        return true
+    /// Takes field lines that are there as a whole, as most are, up to the first other one.
+    private mutating func takeWholeLines(
+        _ bytes: UnsafeRawBufferPointer,
+        _ base: UnsafeRawPointer,
+        end: Int
+    ) -> HeadError? {
+        while self.entries.count < self.limits.fieldCount {
+            let start = self.position
+            let limit = min(end, start + self.limits.lineBytes)
+            let nameEnd = Token.end(in: bytes, from: start, to: limit)
+            guard nameEnd < limit, nameEnd > start, base.load(fromByteOffset: nameEnd, as: UInt8.self) == Bytes.colon
+            else { return nil }
+            let valueEnd = Self.endOfText(base, from: nameEnd + 1, to: limit)
+            guard valueEnd < limit, valueEnd + 1 < end,
+                base.load(fromByteOffset: valueEnd, as: UInt8.self) == Bytes.carriageReturn,
+                base.load(fromByteOffset: valueEnd + 1, as: UInt8.self) == Bytes.lineFeed
+            else { return nil }
+            self.nameEnd = nameEnd
+            if let error = self.addField(base, valueEnd: valueEnd) { return error }
+            self.lineNumber += 1
+            self.lineStart = valueEnd + 2
+            self.position = self.lineStart
+        }
+        return nil
     }
 
     /// A head with each fold replaced by one blank, together with the white space around it (RFC 9112 section 5.2).
