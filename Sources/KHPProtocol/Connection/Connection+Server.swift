@@ -17,10 +17,12 @@ extension Connection {
 
     mutating func advance(_ reading: ServerHandshake.Reading, of server: ServerHandshake, now: NIODeadline) {
         do throws(Refusal) {
-            guard let head = try reading.machine.receiveHead(&self.inbound) else { return }
+            guard var head = try reading.machine.receiveHead(&self.inbound) else { return }
+            // The request lasts through the extended handshake, which the channel is to read into the same memory again.
+            if head.fields.contains(.subprotocol), OpeningServer.offersExtendedHandshake(head) { head.fields.detach() }
             if self.isObserved { self.actions.append(.event(.openingRequest(head: head.redactedText))) }
-            let checked = try CheckedRequest(head)
-            guard OpeningServer.isWebSocketRequest(head) else {
+            let checked = try CheckedRequest(consume head)
+            guard OpeningServer.isWebSocketRequest(checked.head) else {
                 server.decide(nil)
                 self.actions.append(.server(.plainRequest(checked)))
                 return

@@ -52,6 +52,13 @@ package struct HeadFields: Sendable {
 
     package var isEmpty: Bool { self.entries.isEmpty }
 
+    /// Takes memory of its own: a slice of what arrived keeps the channel from reading into that again.
+    package mutating func detach() {
+        var own = ByteBufferAllocator().buffer(capacity: self.storage.readableBytes)
+        _ = self.storage.withUnsafeReadableBytes { own.writeBytes($0) }
+        self.storage = own
+    }
+
     /// Adds a field at the end. The caller has made sure that both are valid (see ``FieldValidation``).
     package mutating func append(_ name: String, _ value: String) {
         let start = self.storage.readableBytes

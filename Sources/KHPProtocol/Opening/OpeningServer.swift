@@ -43,6 +43,11 @@ package struct OpeningServer {
         head.fields.hasToken("websocket", in: .upgrade)
     }
 
+    /// Returns `true` when a request offers x-kaazing-handshake, as RFC 6455 writes lists.
+    static func offersExtendedHandshake(_ head: RequestHead) -> Bool {
+        head.fields.hasToken("x-kaazing-handshake", in: .subprotocol)
+    }
+
     /// The last two parts of ``receive(_:)``.
     package static func check(
         _ head: RequestHead,

@@ -126,6 +126,24 @@ import Testing
         #expect(more != expected)
     }
 
+    @Test("fields that take memory of their own stay the same, and leave the buffer that they came in to others")
+    func detaches() throws {
+        var arrived = ByteBuffer(string: "GET / HTTP/1.1\r\nUpgrade:websocket \r\nA: b\r\n\r\n")
+        var fields: HeadFields
+        do {
+            var input = arrived
+            var decoder = RequestHeadDecoder(limits: .opening)
+            fields = try #require(try decoder.decode(&input)).fields
+        }
+        let before = fields
+        #expect(arrived.modifyIfUniquelyOwned { _ in true } == nil)
+        fields.detach()
+        #expect(fields == before)
+        #expect(fields.first(.upgrade) == "websocket")
+        fields.append("C", "d")
+        #expect(fields.first("C") == "d")
+    }
+
     @Test(arguments: [
         ("0", HeadFields.ContentLength.bytes(0)), ("42", .bytes(42)), ("", .invalid), ("-1", .invalid),
         ("+1", .invalid), ("1, 1", .invalid), ("0x10", .invalid), ("99999999999999999999", .invalid),
