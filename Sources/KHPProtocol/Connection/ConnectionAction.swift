@@ -20,7 +20,7 @@ package enum ConnectionAction {
     /// The handshake has failed; the connection closes behind this.
     indirect case failed(WebSocketError)
     /// The socket is open.
-    indirect case opened(HandshakeSummary)
+    case opened(HandshakeSummary)
     /// The last action. The shell writes the remaining bytes and ends the transport.
     indirect case closed(CloseInfo)
     /// For the observer; only when the connection was told to tell.
