@@ -43,6 +43,20 @@ extension Connection {
         }
     }
 
+    /// One whole message of the extended handshake; never shown to observers as a frame.
+    mutating func writeHandshakeMessage(_ payload: ByteBuffer) {
+        let mask = self.link.nextMask()
+        self.link.codec.writeHandshake(payload, mask: mask, into: &self.output)
+    }
+
+    /// The same for the 101 of the extended handshake.
+    mutating func writeHandshakeMessage(_ acceptance: Acceptance) {
+        let mask = self.link.nextMask()
+        self.link.codec.writeHandshake(atMost: acceptance.capacity, mask: mask, into: &self.output) {
+            acceptance.write(to: &$0)
+        }
+    }
+
     /// Tells observers of the messages that gateways add: a balancer message before its effects, the empty message
     /// behind the response that it ends.
     private mutating func observeLegacy(_ payload: ByteBuffer, isEnd: Bool) {

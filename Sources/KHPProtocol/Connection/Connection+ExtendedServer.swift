@@ -6,7 +6,7 @@ extension Connection {
     mutating func startExtended(
         _ request: OpeningRequest,
         _ accepted: AcceptedPlan,
-        acceptValue: String,
+        acceptValue: AcceptValue,
         negotiated: [NegotiatedExtension] = [],
         of server: ServerHandshake,
         now: NIODeadline
@@ -40,30 +40,36 @@ extension Connection {
         self.takeEarlyMessages(now: now)
         guard let extended = self.extendedServer, let request = extended.request else { return }
         extended.accepted.principal = principal
-        var response = response
-        var negotiated = Agreement()
-        if response.completes {
-            do throws(OfferedExtensions.Refused) {
-                negotiated = Agreement(
-                    subprotocol: response.subprotocol
-                        ?? Subprotocols.choose(
-                            supported: extended.accepted.plan.values.subprotocols,
-                            offered: request.subprotocols
-                        ),
-                    extensions: try OfferedExtensions.choose(
-                        from: request.extensionOffers,
-                        supported: extended.accepted.extensions.speakable(
-                            over: self.link.codec.abilities,
-                            asked: request.extensionOffers
-                        ),
-                        layer: .extended,
-                        beside: extended.openingExtensions
-                    )
+        guard response.completes else { return self.answer(response, Agreement(), in: extended, now: now) }
+        do throws(OfferedExtensions.Refused) {
+            let negotiated = Agreement(
+                subprotocol: response.subprotocol
+                    ?? Subprotocols.choose(
+                        supported: extended.accepted.plan.values.subprotocols,
+                        offered: request.subprotocols
+                    ),
+                extensions: try OfferedExtensions.choose(
+                    from: request.extensionOffers,
+                    supported: extended.accepted.extensions.speakable(
+                        over: self.link.codec.abilities,
+                        asked: request.extensionOffers
+                    ),
+                    layer: .extended,
+                    beside: extended.openingExtensions
                 )
-            } catch {
-                response = Refusal(error.status, error.sentence).response
-            }
+            )
+            self.answer(response, negotiated, in: extended, now: now)
+        } catch {
+            self.answer(Refusal(error.status, error.sentence).response, Agreement(), in: extended, now: now)
         }
+    }
+
+    private mutating func answer(
+        _ response: HandshakeResponse,
+        _ negotiated: Agreement,
+        in extended: ServerHandshake.Extended,
+        now: NIODeadline
+    ) {
         let date = self.configuration.date()
         let action = extended.machine.respond(response, negotiated: negotiated, date: date, now: now)
         if let fault = extended.machine.fault { self.reportFaultyAnswer(fault, phase: .extended) }
@@ -164,7 +170,10 @@ extension Connection {
     }
 
     private mutating func send(_ message: WrittenResponse, in extended: ServerHandshake.Extended) {
-        self.writeHandshakeMessage(message.bytes)
+        switch message.content {
+        case .bytes(let bytes, _): self.writeHandshakeMessage(bytes)
+        case .acceptance(let acceptance): self.writeHandshakeMessage(acceptance)
+        }
         let status = message.status
         extended.lastStatus = status
         // D7: the empty message behind each response, whatever it says.

@@ -108,7 +108,7 @@ extension Connection {
             server: self.configuration.serverName,
             fields: response?.headers
         )
-        self.output.write { acceptance.write(into: &$0) }
+        acceptance.write(into: &self.output)
         if self.isObserved {
             self.actions.append(.event(.openingResponse(head: acceptance.head.redactedText, status: 101)))
         }
@@ -164,7 +164,7 @@ extension Connection {
             date: self.configuration.date(),
             server: self.configuration.serverName
         )
-        self.output.write { acceptance.write(into: &$0) }
+        acceptance.write(into: &self.output)
         if self.isObserved {
             self.actions.append(.event(.openingResponse(head: acceptance.head.redactedText, status: 101)))
         }

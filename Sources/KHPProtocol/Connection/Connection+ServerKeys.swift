@@ -76,7 +76,13 @@ extension Connection {
         }
         self.link.isUp = true
         guard !awaited.accepted.plan.values.extended else {
-            return self.startExtended(awaited.request, awaited.accepted, acceptValue: "", of: server, now: now)
+            return self.startExtended(
+                awaited.request,
+                awaited.accepted,
+                acceptValue: AcceptValue(),
+                of: server,
+                now: now
+            )
         }
         self.open(
             .opened(

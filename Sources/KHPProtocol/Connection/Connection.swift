@@ -490,10 +490,4 @@ package struct Connection {
         }
         return result
     }
-
-    /// One whole message of the extended handshake; never shown to observers as a frame.
-    mutating func writeHandshakeMessage(_ payload: ByteBuffer) {
-        let mask = self.link.nextMask()
-        self.link.codec.writeHandshake(payload, mask: mask, into: &self.output)
-    }
 }

@@ -54,9 +54,12 @@ struct ExtendedRequestCheck {
 
     /// `true` where Host is written as in the opening request.
     private func repeatsHost(_ fields: HeadFields) -> Bool {
-        fields.withFirst(.host) { host in
-            self.opening.head.fields.withFirst(.host) { Bytes.equal($0, host) } ?? false
-        } ?? false
+        fields.withValues { own in
+            self.opening.head.fields.withValues { other in
+                guard let host = own[.host], let opened = other[.host] else { return false }
+                return Bytes.equal(opened, host)
+            }
+        }
     }
 
     /// Path and query of the target; the whole URI where scheme and authority are the connection's own (D36).

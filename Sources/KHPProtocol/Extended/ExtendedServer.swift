@@ -77,7 +77,7 @@ package struct ExtendedServer {
     }
 
     private let check: ExtendedRequestCheck
-    private let acceptValue: String
+    private let acceptValue: AcceptValue
     private let server: String
     private let limits: Limits
     private let waits: HandshakeWaits
@@ -109,7 +109,7 @@ package struct ExtendedServer {
     ///   - now: when the opening's 101 was sent.
     package init(
         opening: OpeningRequest,
-        acceptValue: String,
+        acceptValue: AcceptValue,
         negotiatedExtensions: [NegotiatedExtension] = [],
         server: String,
         isStrict: Bool = false,
@@ -270,9 +270,7 @@ package struct ExtendedServer {
             server: self.server,
             fields: fields
         )
-        var buffer = ByteBufferAllocator().buffer(capacity: 512)
-        acceptance.write(into: &buffer)
-        return WrittenResponse(status: 101, bytes: buffer)
+        return WrittenResponse(acceptance)
     }
 
     /// A redirect as Kaazing's clients know it (D7): they follow none in an extended response, but the second

@@ -247,6 +247,21 @@ package struct FrameCodec {
         output.write { writer.write(.binary, payload: payload, mask: mask, into: &$0) }
     }
 
+    /// The same for a message of at most `most` bytes that `body` writes where it goes.
+    func writeHandshake(
+        atMost most: Int,
+        mask: UInt32,
+        into output: inout OutboundQueue,
+        _ body: (inout TextWriter) -> Void
+    ) {
+        guard self.former == nil, self.role == .server else {
+            var payload = ByteBuffer()
+            payload.writeText(capacity: most, body)
+            return self.writeHandshake(payload, mask: mask, into: &output)
+        }
+        self.writer.write(.binary, atMost: most, into: &output, body)
+    }
+
     /// - Throws: `invalidArgument` where the dialect cannot carry such a message in pieces.
     package func checkStreaming(_ kind: MessageKind) throws(WebSocketError) {
         guard let former, !former.streams(kind) else { return }

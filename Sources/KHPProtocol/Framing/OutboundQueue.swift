@@ -94,6 +94,11 @@ package struct OutboundQueue {
         return self.memory
     }
 
+    /// Appends at most `most` bytes of text that `body` writes where it goes.
+    mutating func writeText(atMost most: Int, _ body: (inout TextWriter) -> Void) {
+        self.write(atMost: most) { TextWriter.write(at: UnsafeMutableRawBufferPointer(start: $0, count: most), body) }
+    }
+
     /// Appends bytes that `body` writes: a head of a handshake, or a frame of a dialect before RFC 6455.
     package mutating func write(_ body: (inout ByteBuffer) -> Void) {
         // Asked for as it is needed: a buffer that grows from nothing is made twice.

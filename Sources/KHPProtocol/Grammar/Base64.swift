@@ -3,16 +3,7 @@
 package enum Base64 {
     static let padding: UInt8 = 0x3D
 
-    @inline(__always)
-    private static func digit(_ value: UInt8) -> UInt8 {
-        switch value & 0x3F {
-        case 0..<26: 0x41 + (value & 0x3F)
-        case 26..<52: 0x61 + (value & 0x3F) - 26
-        case 52..<62: 0x30 + (value & 0x3F) - 52
-        case 62: 0x2B
-        default: 0x2F
-        }
-    }
+    private static let digits: StaticString = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
     static func value(_ digit: UInt8) -> UInt8? {
         switch digit {
@@ -26,21 +17,36 @@ package enum Base64 {
     }
 
     package static func encode(_ bytes: some Collection<UInt8>) -> String {
-        let groups = (bytes.count + 2) / 3
-        return String(unsafeUninitializedCapacity: groups * 4) { output in
-            var written = 0
-            var iterator = bytes.makeIterator()
-            while written + 4 <= output.count, let first = iterator.next() {
-                let second = iterator.next()
-                let third = iterator.next()
-                output[written] = digit(first >> 2)
-                output[written + 1] = digit(first << 4 | (second ?? 0) >> 4)
-                output[written + 2] = second.map { digit($0 << 2 | (third ?? 0) >> 6) } ?? padding
-                output[written + 3] = third.map(digit) ?? padding
-                written += 4
-            }
-            return written
+        bytes.withContiguousStorageIfAvailable { Self.text(of: UnsafeRawBufferPointer($0)) }
+            ?? Array(bytes).withUnsafeBytes { Self.text(of: $0) }
+    }
+
+    private static func text(of bytes: UnsafeRawBufferPointer) -> String {
+        String(unsafeUninitializedCapacity: (bytes.count + 2) / 3 * 4) { output in
+            Self.encode(bytes, to: UnsafeMutableRawBufferPointer(output))
         }
+    }
+
+    /// Writes the digits of `bytes`, with the padding, as far as there is room for them.
+    /// - Returns: how many it has written.
+    @discardableResult
+    static func encode(_ bytes: UnsafeRawBufferPointer, to output: UnsafeMutableRawBufferPointer) -> Int {
+        let digits = Self.digits.utf8Start
+        var index = 0
+        var written = 0
+        while written + 4 <= output.count, index < bytes.count {
+            let left = bytes.count - index
+            let second = left > 1 ? bytes[index + 1] : 0
+            let third = left > 2 ? bytes[index + 2] : 0
+            let group = Int(bytes[index]) << 16 | Int(second) << 8 | Int(third)
+            output[written] = digits[group >> 18]
+            output[written + 1] = digits[group >> 12 & 0x3F]
+            output[written + 2] = left > 1 ? digits[group >> 6 & 0x3F] : Self.padding
+            output[written + 3] = left > 2 ? digits[group & 0x3F] : Self.padding
+            index += 3
+            written += 4
+        }
+        return written
     }
 
     /// The bytes of `string`; nil when it is not exactly what `encode` writes: another alphabet, missing or misplaced

@@ -5,10 +5,19 @@ import NIOCore
 /// Copies strings one behind the other into memory of a buffer.
 struct TextWriter {
     private let memory: UnsafeMutableRawBufferPointer
-    fileprivate var count = 0
+    private var count = 0
 
-    fileprivate init(memory: UnsafeMutableRawBufferPointer) {
+    private init(memory: UnsafeMutableRawBufferPointer) {
         self.memory = memory
+    }
+
+    /// Has `body` write text from the beginning of `memory` on.
+    /// - Returns: how many bytes it has written.
+    @inline(__always)
+    static func write(at memory: UnsafeMutableRawBufferPointer, _ body: (inout TextWriter) -> Void) -> Int {
+        var writer = TextWriter(memory: memory)
+        body(&writer)
+        return writer.count
     }
 
     @inline(__always)
@@ -33,9 +42,10 @@ struct TextWriter {
         self.write("\r\n")
     }
 
-    /// Nothing is written beyond the memory: the caller's count was wrong then, and the head stays without its end.
+    /// Copies bytes. Nothing is written beyond the memory: the caller's count was wrong then, and the head stays without
+    /// its end.
     @inline(__always)
-    private mutating func write(_ bytes: UnsafeRawBufferPointer) {
+    mutating func write(_ bytes: UnsafeRawBufferPointer) {
         guard bytes.count <= self.memory.count - self.count else {
             assertionFailure("the caller reserved too little")
             return
@@ -48,10 +58,6 @@ struct TextWriter {
 extension ByteBuffer {
     /// Appends the text that `body` writes: at most `capacity` bytes.
     mutating func writeText(capacity: Int, _ body: (inout TextWriter) -> Void) {
-        writeWithUnsafeMutableBytes(minimumWritableBytes: capacity) { memory in
-            var writer = TextWriter(memory: memory)
-            body(&writer)
-            return writer.count
-        }
+        writeWithUnsafeMutableBytes(minimumWritableBytes: capacity) { TextWriter.write(at: $0, body) }
     }
 }

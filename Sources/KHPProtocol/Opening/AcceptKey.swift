@@ -34,23 +34,27 @@ package enum AcceptKey {
     ///
     /// Empty, and so equal to no peer's value, where libcrypto refuses SHA-1 by policy.
     package static func accept(for key: String) -> String {
-        Bytes.withUTF8(of: key) { self.accept(for: $0) }
+        Bytes.withUTF8(of: key) { self.accept(for: $0) }.text
     }
 
     /// The same for a key as it was sent.
-    static func accept(for key: UnsafeRawBufferPointer) -> String {
+    static func accept(for key: UnsafeRawBufferPointer) -> AcceptValue {
         let length = key.count + suffix.utf8CodeUnitCount
         return withUnsafeTemporaryAllocation(byteCount: length, alignment: 1) { input in
             input.copyMemory(from: key)
             UnsafeMutableRawBufferPointer(rebasing: input[key.count...])
                 .copyMemory(from: UnsafeRawBufferPointer(start: suffix.utf8Start, count: suffix.utf8CodeUnitCount))
             return withUnsafeTemporaryAllocation(byteCount: 20, alignment: 1) { digest in
-                guard let pointer = digest.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return "" }
+                guard let pointer = digest.baseAddress?.assumingMemoryBound(to: UInt8.self) else {
+                    return AcceptValue()
+                }
                 let input = UnsafeRawBufferPointer(input)
                 // Another event loop may use the context at this moment: no one waits for it.
                 let isDigested = Self.context.withLockIfAvailable { $0.digest(input, into: pointer) }
-                guard isDigested ?? Context().digest(input, into: pointer) else { return "" }
-                return Base64.encode(UnsafeRawBufferPointer(digest))
+                guard isDigested ?? Context().digest(input, into: pointer) else {
+                    return AcceptValue()
+                }
+                return AcceptValue(digest: UnsafeRawBufferPointer(digest))
             }
         }
     }
@@ -80,5 +84,48 @@ package enum AcceptKey {
         }
         // The last digit has two bits that count.
         return last & 0x0F == 0
+    }
+}
+
+/// A value of Sec-WebSocket-Accept, without memory of its own: a server writes it and needs it no more. Empty in dialects
+/// without one, and where libcrypto refuses SHA-1.
+package struct AcceptValue: Sendable {
+    /// Its digits; base 64 of twenty bytes has 28.
+    private var digits: (UInt64, UInt64, UInt64, UInt32) = (0, 0, 0, 0)
+    private static let count = 28
+
+    /// An empty one.
+    package init() {}
+
+    /// The value that a text spells; another text makes an empty one.
+    package init(_ text: String) {
+        Bytes.withUTF8(of: text) { text in
+            guard text.count == Self.count else { return }
+            withUnsafeMutableBytes(of: &self.digits) { $0.copyMemory(from: text) }
+        }
+    }
+
+    /// - Parameter digest: twenty bytes.
+    fileprivate init(digest: UnsafeRawBufferPointer) {
+        _ = withUnsafeMutableBytes(of: &self.digits) { Base64.encode(digest, to: $0) }
+    }
+
+    package var isEmpty: Bool { self.digits.0 == 0 }
+
+    package var text: String {
+        self.isEmpty ? "" : self.withDigits { String(decoding: $0, as: UTF8.self) }
+    }
+
+    @inline(__always)
+    fileprivate func withDigits<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        // The tuple's stride is longer than what it holds.
+        withUnsafeBytes(of: self.digits) { body(UnsafeRawBufferPointer(rebasing: $0[..<Self.count])) }
+    }
+}
+
+extension TextWriter {
+    @inline(__always)
+    mutating func write(_ value: AcceptValue) {
+        value.withDigits { self.write($0) }
     }
 }

@@ -6,20 +6,39 @@ package import NIOCore
 
 /// A response as it goes out, with what its sender need not read back from the bytes.
 package struct WrittenResponse: Sendable {
+    /// A 101 of our own making is written where it goes.
+    enum Content {
+        case bytes(ByteBuffer, bodyLength: Int)
+        case acceptance(Acceptance)
+    }
+
     package let status: Int
-    /// Head and body.
-    package let bytes: ByteBuffer
-    /// The length of the body, at the end of ``bytes``.
-    private let bodyLength: Int
+    let content: Content
 
     init(status: Int, bytes: ByteBuffer, bodyLength: Int = 0) {
         self.status = status
-        self.bytes = bytes
-        self.bodyLength = bodyLength
+        self.content = .bytes(bytes, bodyLength: bodyLength)
+    }
+
+    init(_ acceptance: Acceptance) {
+        self.status = 101
+        self.content = .acceptance(acceptance)
+    }
+
+    /// Head and body.
+    package var bytes: ByteBuffer {
+        switch self.content {
+        case .bytes(let bytes, _): return bytes
+        case .acceptance(let acceptance):
+            var bytes = ByteBuffer()
+            acceptance.write(into: &bytes)
+            return bytes
+        }
     }
 
     var body: ByteBuffer {
-        self.bytes.getSlice(at: self.bytes.writerIndex - self.bodyLength, length: self.bodyLength) ?? ByteBuffer()
+        guard case .bytes(let bytes, let length) = self.content else { return ByteBuffer() }
+        return bytes.getSlice(at: bytes.writerIndex - length, length: length) ?? ByteBuffer()
     }
 }
 

@@ -54,7 +54,9 @@ package final class OpeningRequest: Sendable {
     package var key: String { self.opening == .acceptKey ? self.head.fields.first(.key) ?? "" : "" }
 
     /// The Sec-WebSocket-Accept that answers the key.
-    package var acceptValue: String { self.head.fields.withFirst(.key) { AcceptKey.accept(for: $0) } ?? "" }
+    package var acceptValue: AcceptValue {
+        self.head.fields.withFirst(.key) { AcceptKey.accept(for: $0) } ?? AcceptValue()
+    }
 
     /// Two keys' numbers (W10-6).
     package struct Numbers: Sendable, Equatable {

@@ -128,11 +128,11 @@ package struct OpeningServer {
     /// The 101 to a request (D10).
     ///
     /// - Parameters:
-    ///   - acceptValue: from ``AcceptKey/accept(for:)``, if the caller has it already.
+    ///   - acceptValue: the request's, if the caller has it already.
     ///   - fields: the application's own.
     package static func acceptance(
         of request: OpeningRequest,
-        acceptValue: String? = nil,
+        acceptValue: AcceptValue? = nil,
         subprotocol: String?,
         extensions: [NegotiatedExtension] = [],
         date: String,

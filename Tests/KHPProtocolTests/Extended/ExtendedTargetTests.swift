@@ -9,7 +9,7 @@ struct ExtendedTargetTests {
     private static func action(_ target: String, on url: String, host: String) throws -> ExtendedServer.Action {
         var server = ExtendedServer(
             opening: try Sample.opening(replacing: ["Host": host]),
-            acceptValue: Sample.accept,
+            acceptValue: AcceptValue(Sample.accept),
             server: Sample.server,
             url: try WebSocketURL(url),
             now: .at(0)

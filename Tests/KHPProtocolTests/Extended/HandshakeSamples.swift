@@ -100,7 +100,7 @@ enum Sample {
     ) throws -> ExtendedServer {
         ExtendedServer(
             opening: try opening ?? Self.opening(),
-            acceptValue: accept,
+            acceptValue: AcceptValue(accept),
             negotiatedExtensions: negotiated,
             server: server,
             isStrict: isStrict,

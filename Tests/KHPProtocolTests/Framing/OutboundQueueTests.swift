@@ -52,6 +52,22 @@ struct OutboundQueueTests {
         #expect(queue.next() == nil)
     }
 
+    @Test(
+        "a frame that is written where it goes has the shortest header, however much room there was for its text",
+        arguments: [
+            (0, 0), (125, 125), (126, 125), (126, 126), (300, 0), (300, 280), (65_535, 126), (65_536, 65_535),
+            (70_000, 100),
+        ]
+    )
+    func written(most: Int, count: Int) {
+        var queue = OutboundQueue()
+        self.write(1, 40, to: &queue)
+        let text = String(repeating: "a", count: count)
+        FrameWriter(role: .server).write(.binary, atMost: most, into: &queue) { $0.write(text) }
+        self.write(2, 40, to: &queue)
+        #expect(self.taken(&queue) == self.frame(1, 40) + self.frame(UInt8(ascii: "a"), count) + self.frame(2, 40))
+    }
+
     @Test("a buffer that the channel still holds keeps its bytes, however much is written after it")
     func handedOut() {
         var queue = OutboundQueue()

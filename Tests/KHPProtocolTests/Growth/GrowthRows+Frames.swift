@@ -206,7 +206,7 @@ extension GrowthRow {
             guard let opening = try? OpeningServer.check(request) else { return {} }
             let messages = messages(bytes).map { ByteBuffer(string: $0) }
             return {
-                var server = ExtendedServer(opening: opening, acceptValue: "a", server: "s", now: now)
+                var server = ExtendedServer(opening: opening, acceptValue: AcceptValue(), server: "s", now: now)
                 for message in messages { _ = server.receive(message, date: "", now: now) }
             }
         }

@@ -97,7 +97,7 @@ enum ParserTable {
         (
             "It writes what we say; a peer's text in it was read, and bounded, by another.",
             [
-                "Acceptance", "Agreement", "ByteBuffer", "Deflater", "DialectFrameWriter",
+                "AcceptValue", "Acceptance", "Agreement", "ByteBuffer", "Deflater", "DialectFrameWriter",
                 "DigestConfirmation", "Explanation", "ExtendedClientPlan", "FrameWriter", "HandshakeResponse",
                 "Hexadecimal", "HixieFrameWriter", "OutboundQueue", "Refusal", "RequestHead", "ResponseHead",
                 "TextWriter", "WHATWGFrameWriter", "quoted",

@@ -116,7 +116,7 @@ struct RedactionTests {
         )
         let extended = ExtendedClientPlan(url: url, extraFields: fields, authorization: "canary", acceptValue: "")
         let agreement = Agreement()
-        let answer = Acceptance(acceptValue: "", negotiated: agreement, date: "", server: "", fields: fields)
+        let answer = Acceptance(acceptValue: AcceptValue(), negotiated: agreement, date: "", server: "", fields: fields)
         let caller = CallerFields(fields)
         var shown = ""
         let values: [Any] = [plan, plan.extended, opening, extended, answer, caller]

@@ -10,6 +10,16 @@ import Testing
     ])
     func accept(key: String, value: String) {
         #expect(AcceptKey.accept(for: key) == value)
+        #expect(AcceptValue(value).text == value)
+    }
+
+    @Test(
+        "a text that is no value makes an empty one",
+        arguments: ["", "s3pPLMBiTxaQ9kYGzzhZRbK+xO=", "s3pPLMBiTxaQ9kYGzzhZRbK+xOoo="]
+    )
+    func noValue(text: String) {
+        #expect(AcceptValue(text).isEmpty)
+        #expect(AcceptValue(text).text == "")
     }
 
     @Test func keysAreSixteenRandomBytes() {
@@ -27,8 +37,8 @@ import Testing
         struct Counting: RandomNumberGenerator {
             var value: UInt64 = 0x0706_0504_0302_0100
             mutating func next() -> UInt64 {
-                defer { value &+= 0x0808_0808_0808_0808 }
-                return value.littleEndian
+                defer { self.value &+= 0x0808_0808_0808_0808 }
+                return self.value.littleEndian
             }
         }
         var generator = Counting()

@@ -218,7 +218,7 @@ import Testing
 
     @Test func echoesTheOldSpellingOfUpgrade() throws {
         let request = try Sample.opening(replacing: ["Upgrade": "WebSocket"])
-        var acceptance = OpeningServer.acceptance(
+        let acceptance = OpeningServer.acceptance(
             of: request,
             subprotocol: nil,
             date: Sample.date,
@@ -227,9 +227,15 @@ import Testing
         var written = ByteBuffer()
         acceptance.write(into: &written)
         #expect(written.text.hasSuffix("Server: swift-khp\r\nUpgrade: WebSocket\r\n\r\n"))
-        acceptance.fields = [.init("X-Desk")!: "7", .accept: "a", .upgrade: "h2c", .contentLength: "5"]
+        let itsOwn = OpeningServer.acceptance(
+            of: request,
+            subprotocol: nil,
+            date: Sample.date,
+            server: Sample.server,
+            fields: [.init("X-Desk")!: "7", .accept: "a", .upgrade: "h2c", .contentLength: "5"]
+        )
         var more = ByteBuffer()
-        acceptance.write(into: &more)
+        itsOwn.write(into: &more)
         #expect(
             more.text
                 == [

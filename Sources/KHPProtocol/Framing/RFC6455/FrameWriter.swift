@@ -66,6 +66,24 @@ package struct FrameWriter: Sendable {
         }
     }
 
+    /// Appends a whole frame without a mask, whose payload of at most `most` bytes `body` writes where it goes.
+    func write(
+        _ opcode: Opcode,
+        atMost most: Int,
+        into output: inout OutboundQueue,
+        _ body: (inout TextWriter) -> Void
+    ) {
+        let first = Self.firstByte(opcode, fin: true, rsv: 0)
+        output.write(atMost: FrameBits.largestHeader &+ most) { target in
+            // Written behind a header for so many bytes as there may be. One for fewer may be shorter.
+            let room = self.header(first, length: most, mask: 0, at: target)
+            let count = TextWriter.write(at: UnsafeMutableRawBufferPointer(start: target + room, count: most), body)
+            let size = self.header(first, length: count, mask: 0, at: target)
+            if size != room { (target + size).copyMemory(from: target + room, byteCount: count) }
+            return size &+ count
+        }
+    }
+
     /// The same with only the header of a frame whose payload of `length` bytes follows as it is.
     func writeHeader(_ opcode: Opcode, length: Int, fin: Bool, rsv: UInt8, into output: inout OutboundQueue) {
         output.write(atMost: FrameBits.largestHeader) { target in

@@ -231,7 +231,7 @@ import Testing
     private static func server(_ legacy: KaazingLegacy, _ target: String = "/trades?.kl=Y") throws -> ExtendedServer {
         ExtendedServer(
             opening: try Sample.opening(target),
-            acceptValue: Sample.accept,
+            acceptValue: AcceptValue(Sample.accept),
             server: Sample.server,
             legacy: legacy,
             url: try Sample.url("ws://example.com:8080\(target)"),

@@ -19,7 +19,7 @@ extension FuzzTarget {
         guard let opening = Self.opening(legacy) else { return check(false, "the opening is our own") }
         let machine = ExtendedServer(
             opening: opening,
-            acceptValue: "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+            acceptValue: AcceptValue("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
             server: "fuzz",
             isStrict: isStrict,
             legacy: legacy,
