@@ -7,14 +7,37 @@ import NIOCore
 import TestSupport
 import Testing
 
+/// Says that it is time, this long after the latest message.
+private struct Reminding: WebSocketExtension {
+    let name = "x-remind"
+    let after: TimeAmount
+
+    func makeTransform(role: Role, parameters: ExtensionParameters) -> (any MessageTransform)? {
+        Transform(after: self.after)
+    }
+
+    struct Transform: MessageTransform {
+        let after: TimeAmount
+
+        mutating func inbound(_ message: WebSocketMessage, _ scope: inout ExtensionScope) -> WebSocketMessage? {
+            scope.deadline = scope.now + self.after
+            return message
+        }
+
+        mutating func deadlineReached(_ scope: inout ExtensionScope) { scope.send(.text("time")) }
+    }
+}
+
 @Suite("Deadlines of a connection that has just been busy", .timeLimit(.minutes(1)))
 struct BusyDeadlineTests {
     enum Wait: String, CaseIterable, CustomTestStringConvertible {
-        case close, heldClose, session, pong, message, idle, stalledWrite, answeredPing
+        case close, heldClose, session, pong, message, idle, stalledWrite, answeredPing, ofAnExtension
 
         var testDescription: String { self.rawValue }
 
         var sessionLifetime: TimeAmount? { self == .session ? Self.short : nil }
+
+        var extensions: [any WebSocketExtension] { self == .ofAnExtension ? [Reminding(after: Self.short)] : [] }
 
         private static let short = TimeAmount.milliseconds(150)
 
@@ -31,7 +54,7 @@ struct BusyDeadlineTests {
             case .answeredPing:
                 settings.keepAlive.pingInterval = short
                 settings.keepAlive.pongTimeout = .seconds(10)
-            case .session: break
+            case .session, .ofAnExtension: break
             }
         }
 
@@ -43,14 +66,18 @@ struct BusyDeadlineTests {
             case .pong: try await served.on { try? $0.sendPing(nil) }
             case .message: try await served.client.send(Array(maskedFrame(2, [1, 2, 3]).dropLast()))
             case .stalledWrite: try await served.fill()
-            case .session, .idle, .answeredPing: break
+            case .session, .idle, .answeredPing, .ofAnExtension: break
             }
         }
     }
 
     @Test("each wait ends in its time, whatever the others are", arguments: Wait.allCases)
     func inTime(_ wait: Wait) async throws {
-        try await withServedSocket(sessionLifetime: wait.sessionLifetime) {
+        try await withServedSocket(
+            extensions: wait.extensions,
+            offer: wait.extensions.first?.name,
+            sessionLifetime: wait.sessionLifetime
+        ) {
             wait.configure(&$0)
         } body: { served in
             for byte in 0..<3 {
@@ -68,7 +95,10 @@ struct BusyDeadlineTests {
                 return
             }
             let began = ContinuousClock.now
-            if wait == .heldClose || wait == .session || wait == .idle {
+            if wait == .ofAnExtension {
+                let bytes = try await served.client.receive { serverFrames($0).contains { $0.first == 0x81 } }
+                #expect(serverFrames(bytes).contains { $0.payload == Array("time".utf8) })
+            } else if wait == .heldClose || wait == .session || wait == .idle {
                 // The peer's close frame is answered, or ours comes.
                 let bytes = try await served.client.receive { serverFrames($0).contains { $0.first == 0x88 } }
                 #expect(serverFrames(bytes).contains { $0.first == 0x88 })
