@@ -9,7 +9,7 @@ struct Numbering: WebSocketExtension {
 
     /// Client: the parameters to ask for. Without a `judge` of its own the
     /// extension takes no other answer.
-    func offer() -> ExtensionParameters { ["from": String(from)] }
+    func offer() -> ExtensionParameters { ["from": String(self.from)] }
 
     /// Server: accepts any number, and declines an offer without one.
     func accept(_ offer: ExtensionParameters) -> ExtensionParameters? {
@@ -32,17 +32,17 @@ private struct Numbers: MessageTransform {
 
     mutating func outbound(_ message: WebSocketMessage) throws -> WebSocketMessage? {
         guard case .text(let text) = message else { return message }
-        defer { sent &+= 1 }
-        return .text("\(sent):\(text)")
+        defer { self.sent &+= 1 }
+        return .text("\(self.sent):\(text)")
     }
 
     mutating func inbound(_ message: WebSocketMessage) throws -> WebSocketMessage? {
         guard case .text(let text) = message else { return message }
-        let number = "\(received):".unicodeScalars
+        let number = "\(self.received):".unicodeScalars
         guard text.unicodeScalars.starts(with: number) else {
             throw WebSocketError(.protocolViolation, "A message came out of order.")
         }
-        received &+= 1
+        self.received &+= 1
         return .text(String(text.unicodeScalars.dropFirst(number.count)))
     }
 }

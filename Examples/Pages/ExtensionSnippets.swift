@@ -59,7 +59,7 @@ struct Sealing: WebSocketExtension {
 
     // Client: one offer for each key, most wanted first.
     func offers() -> [ExtensionParameters] {
-        keys.keys.sorted().map { ["key": $0] }
+        self.keys.keys.sorted().map { ["key": $0] }
     }
 
     // Server: accepts with parameters of its own, passes the offer over, or
@@ -68,14 +68,15 @@ struct Sealing: WebSocketExtension {
         guard let key = offer["key"] else {
             return .fail("x-sealed needs a key.")
         }
-        guard keys[key] != nil else { return .decline }
+        guard self.keys[key] != nil else { return .decline }
         let nonce = String(UInt64.random(in: 0 ... .max))
         return .accept(["key": key, "nonce": nonce])
     }
 
     // Client: `false` fails the handshake.
     func judge(_ answer: ExtensionParameters) -> Bool {
-        answer["nonce"] != nil && answer["key"].map { keys[$0] != nil } == true
+        answer["nonce"] != nil
+            && answer["key"].map { self.keys[$0] != nil } == true
     }
 }
 

@@ -182,7 +182,7 @@ struct ClientAuthenticationTests {
         try await withScriptedServer { _ in
             .text(refusal("401 Unauthorized", challenges + "\r\nConnection: close"))
         } body: { port, _ in
-            let error = await failure(client(Slow()) { $0.timeouts.challenge = .milliseconds(450) }, port)
+            let error = await self.failure(self.client(Slow()) { $0.timeouts.challenge = .milliseconds(450) }, port)
             #expect(error?.code == .timeout)
         }
     }
@@ -214,7 +214,7 @@ struct ClientAuthenticationTests {
             heads.last?.value("Authorization")?.hasPrefix("Digest") == true
                 ? .upgrade() : .text(refusal("401 Unauthorized", Self.digest, "WWW-Authenticate: Bearer"))
         } body: { port, heard in
-            try await client(Both()).withConnection(to: "ws://127.0.0.1:\(port)/a") {
+            try await self.client(Both()).withConnection(to: "ws://127.0.0.1:\(port)/a") {
                 #expect($0.negotiated.challenges == 2)
             }
             #expect(heard.all[1].value("Authorization") == "Bearer gold")
@@ -361,7 +361,7 @@ struct ClientAuthenticationTests {
         try await withScriptedServer { _ in
             .text(refusal("401 Unauthorized", challenge))
         } body: { port, heard in
-            let error = try #require(await failure(client, port))
+            let error = try #require(await self.failure(client, port))
             #expect(error.code == .authenticationFailed)
             // It did go out.
             #expect(heard.all.count == 2)

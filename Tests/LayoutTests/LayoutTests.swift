@@ -151,6 +151,14 @@ import Testing
         }
     }
 
+    // MARK: Members
+
+    @Test func instanceMembersAreWrittenWithSelf() {
+        let files = Self.house.map { SelfUses($0) }
+        let members = MemberTable(files)
+        for use in files.flatMap({ $0.uses(of: members) }) { Issue.record("\(use), is written without self") }
+    }
+
     // MARK: The reader itself
 
     @Test func codeIsRead() {
@@ -179,5 +187,48 @@ import Testing
         #expect(file.declarations.first?.storedProperties == 4)
         #expect(!file.words.contains("No"))
         #expect(file.words.contains("Inner"))
+    }
+
+    /// Names whose first letter is m are members, and used where they should have `self.`; all others are used as they
+    /// may be.
+    @Test func membersWithoutSelfAreFound() {
+        let file = SourceFile(
+            path: "Sources/A/a.swift",
+            text: #"""
+                struct A: B {
+                    static let shared = 1
+                    var m1 = 1, m2: Int
+                    let a = shared, b: [Int: String]
+                    var c: Int { m1 + self.b.count }
+                    var text: String {
+                        get { "\(self.m1) \(self.f(["a": "b"]))" }
+                        set { m2 = newValue.count }
+                    }
+                    func f(_ values: [String: String]) -> Int { values.count }
+                    func f1(a: Int, of b: Int) { print(a, b, f: 1, other.m1, shared) }
+                    mutating func g() throws {
+                        let a = 1
+                        if let b = self.b[a], b.isEmpty { print(b) }
+                        guard case .some(let text) = optional, text != "" else { return print(m3()) }
+                        for (b, c) in pairs where b == c { self.c(a, b) }
+                        pairs.forEach { (b, c) in print(b, c, text) }
+                        if pairs.contains(where: { c in c == a }), let c, c > a { print(c) }
+                        let d = a == 1 ? m1 : a
+                        func local() { print("a \(d) of \(m1 + 1)") }
+                        local()
+                    }
+                    func m3() -> Int { 1 }
+                    static func h() { print(a, m1) }
+                }
+                extension A {
+                    var e: Int {
+                        do { return try m3() } catch { return m2 }
+                    }
+                }
+                """#
+        )
+        let uses = SelfUses(file)
+        let found = uses.uses(of: MemberTable([uses])).compactMap { $0.split(separator: " ").dropFirst().first }
+        #expect(found == ["m1", "m2", "m3", "m1", "m1", "m3", "m2"])
     }
 }

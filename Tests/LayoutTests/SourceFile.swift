@@ -26,36 +26,13 @@ struct SourceFile {
 
     /// The code alone: comments are left out, and of a string nothing but its quotes stays. Code within a string's
     /// `\(…)` is left out too.
-    var code: String {
-        var code: [UInt8] = []
-        code.reserveCapacity(self.text.utf8.count)
-        let bytes = Array(self.text.utf8)
-        var index = 0
-        func starts(_ text: StaticString) -> Bool {
-            index + text.utf8CodeUnitCount <= bytes.count
-                && (0..<text.utf8CodeUnitCount).allSatisfy { bytes[index + $0] == text.utf8Start[$0] }
-        }
-        while index < bytes.count {
-            if starts("//") {
-                while index < bytes.count, bytes[index] != UInt8(ascii: "\n") { index += 1 }
-            } else if starts("\"\"\"") {
-                index += 3
-                while index < bytes.count, !starts("\"\"\"") { index += 1 }
-                index += 3
-                code += Array("\"\"".utf8)
-            } else if bytes[index] == UInt8(ascii: "\"") {
-                index += 1
-                while index < bytes.count, bytes[index] != UInt8(ascii: "\""), bytes[index] != UInt8(ascii: "\n") {
-                    index += bytes[index] == UInt8(ascii: "\\") ? 2 : 1
-                }
-                index += 1
-                code += Array("\"\"".utf8)
-            } else {
-                code.append(bytes[index])
-                index += 1
-            }
-        }
-        return String(decoding: code, as: UTF8.self)
+    var code: String { self.code(withInterpolations: false) }
+
+    /// The code, with that of interpolations in parentheses behind their string's quotes or without it.
+    func code(withInterpolations isWhole: Bool) -> String {
+        var reader = CodeReader(bytes: Array(self.text.utf8), isWhole: isWhole)
+        reader.read(until: nil)
+        return String(decoding: reader.code, as: UTF8.self)
     }
 
     /// The comment at the head of the file, before or behind its imports; `nil` when code comes first.
@@ -141,5 +118,75 @@ struct SourceFile {
         // `let a, b, c: Int`
         let names = line.prefix { $0 != ":" && $0 != "=" }
         return names.contains("(") && !names.contains("(set)") ? 1 : 1 + names.count { $0 == "," }
+    }
+}
+
+/// Reads code as `SourceFile.code(withInterpolations:)` has it.
+private struct CodeReader {
+    let bytes: [UInt8]
+    let isWhole: Bool
+    private(set) var code: [UInt8] = []
+    private var index = 0
+
+    init(bytes: [UInt8], isWhole: Bool) {
+        self.bytes = bytes
+        self.isWhole = isWhole
+        self.code.reserveCapacity(bytes.count)
+    }
+
+    private func isNext(_ text: StaticString) -> Bool {
+        self.index + text.utf8CodeUnitCount <= self.bytes.count
+            && (0..<text.utf8CodeUnitCount).allSatisfy { self.bytes[self.index + $0] == text.utf8Start[$0] }
+    }
+
+    /// Reads to the end, or through the parenthesis that closes an interpolation.
+    mutating func read(until isClosed: UInt8?) {
+        var depth = 0
+        while self.index < self.bytes.count {
+            let byte = self.bytes[self.index]
+            if byte == UInt8(ascii: "/"), self.isNext("//") {
+                while self.index < self.bytes.count, self.bytes[self.index] != UInt8(ascii: "\n") { self.index += 1 }
+                continue
+            }
+            if byte == UInt8(ascii: "\"") {
+                self.readString()
+                continue
+            }
+            if byte == UInt8(ascii: "(") { depth += 1 }
+            if byte == UInt8(ascii: ")") { depth -= 1 }
+            self.code.append(byte)
+            self.index += 1
+            if byte == isClosed, depth == 0 { return }
+        }
+    }
+
+    /// Reads a string, quotes included. Strings whose interpolations have a number sign are none of this house's.
+    private mutating func readString() {
+        let isLong = self.isNext("\"\"\"")
+        let isRaw = self.index > 0 && self.bytes[self.index - 1] == UInt8(ascii: "#")
+        self.index += isLong ? 3 : 1
+        self.code += Array("\"\"".utf8)
+        while self.index < self.bytes.count,
+            isLong ? !self.isNext("\"\"\"") : self.bytes[self.index] != UInt8(ascii: "\"")
+        {
+            if self.bytes[self.index] == UInt8(ascii: "\n") {
+                // A string of one line without an end is none.
+                guard isLong else { return }
+                self.code.append(self.bytes[self.index])
+            }
+            guard self.bytes[self.index] == UInt8(ascii: "\\"), !isRaw else {
+                self.index += 1
+                continue
+            }
+            guard self.isNext("\\(") else {
+                self.index += 2
+                continue
+            }
+            self.index += 1
+            let before = self.code.count
+            self.read(until: UInt8(ascii: ")"))
+            if !self.isWhole { self.code.removeSubrange(before...) }
+        }
+        self.index += isLong ? 3 : 1
     }
 }

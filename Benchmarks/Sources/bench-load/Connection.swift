@@ -67,8 +67,8 @@ final class Connection {
 
     /// Receives exactly these bytes.
     func expect(_ bytes: [UInt8]) {
-        if chunk.count < bytes.count { chunk = [UInt8](repeating: 0, count: bytes.count) }
-        let isSame = chunk.withUnsafeMutableBytes { chunk in
+        if self.chunk.count < bytes.count { self.chunk = [UInt8](repeating: 0, count: bytes.count) }
+        let isSame = self.chunk.withUnsafeMutableBytes { chunk in
             guard let start = chunk.baseAddress else { return bytes.isEmpty }
             var count = 0
             while count < bytes.count {
@@ -84,10 +84,10 @@ final class Connection {
     /// Receives the 101 of the opening handshake.
     func expectOpening() {
         self.receive { received in received.suffix(4) == [13, 10, 13, 10] }
-        if !received.starts(with: "HTTP/1.1 101 ".utf8) || received.firstRange(of: Opening.accept) == nil {
-            BenchLoad.fail("bench-load: no 101: \(String(decoding: received, as: UTF8.self))\n")
+        if !self.received.starts(with: "HTTP/1.1 101 ".utf8) || self.received.firstRange(of: Opening.accept) == nil {
+            BenchLoad.fail("bench-load: no 101: \(String(decoding: self.received, as: UTF8.self))\n")
         }
-        received = []
+        self.received = []
     }
 
     /// Receives the frame with the 101 of the extended handshake.

@@ -435,7 +435,7 @@ package struct ExtendedClient {
             return .sendBody(content, nil)
         }
         let what =
-            switch state {
+            switch self.state {
             case .balancing, .settling: "The server did not send the balancer message of Kaazing's gateways in time."
             default:
                 self.reader.head.map { "The content of the server's \($0.status) did not come in time." }

@@ -63,7 +63,7 @@ package struct ExtendedClientPlan: Sendable {
     /// line, subprotocols, extensions, the application's fields, the announcement of a body, Authorization last.
     func writeRequest(authorization: String?) -> ByteBuffer {
         let fields = self.extraFields.filter { authorization == nil || $0.name != .authorization }
-        let offers = extensions.offers(in: .extended).map(\.description)
+        let offers = self.extensions.offers(in: .extended).map(\.description)
         let bodyLength = self.body.map { String($0.readableBytes) }
         var capacity = 192 + self.method.utf8.count + self.url.path.utf8.count + (self.url.query?.utf8.count ?? 0)
         capacity += authorization?.utf8.count ?? 0

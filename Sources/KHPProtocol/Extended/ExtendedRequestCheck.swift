@@ -20,33 +20,33 @@ struct ExtendedRequestCheck {
         round: Int
     ) throws(ExtendedRefusal) -> ExtendedRequest {
         let fields = head.fields
-        let (path, query) = head.target == opening.path ? (opening.path, nil) : try self.resource(of: head)
+        let (path, query) = head.target == self.opening.path ? (self.opening.path, nil) : try self.resource(of: head)
         // D14. Kaazing's clients repeat the path of the first URL after a balancer sent them elsewhere (D7): the
         // opening's path counts then.
-        guard path == opening.path || self.legacy != .off else {
+        guard path == self.opening.path || self.legacy != .off else {
             throw .badRequest("The path is not that of the opening request.")
         }
         if known.contains(.host), !self.repeatsHost(fields) {
             guard let host = fields.first(.host), let authority = try? Authority(host),
-                authority.isSame(as: opening.authority)
+                authority.isSame(as: self.opening.authority)
             else {
                 throw .badRequest("The Host field names another authority than the opening request's.")
             }
         }
-        if isStrict, let name = Self.refusedField(in: fields) {
+        if self.isStrict, let name = Self.refusedField(in: fields) {
             throw .badRequest("The field \(name) is not allowed in an extended request.")
         }
-        var offer = Subprotocols.Offer(names: opening.subprotocols)
+        var offer = Subprotocols.Offer(names: self.opening.subprotocols)
         guard !known.contains(.subprotocol) || offer.read(fields) else {
             throw .badRequest("Sec-WebSocket-Protocol is not a list of tokens.")
         }
         return ExtendedRequest(
-            opening: opening,
+            opening: self.opening,
             head: head,
-            path: opening.path,
+            path: self.opening.path,
             query: query,
             subprotocols: offer.names,
-            extensionOffers: try extensionOffers(in: fields, known),
+            extensionOffers: try self.extensionOffers(in: fields, known),
             body: body,
             round: round
         )

@@ -27,7 +27,7 @@ struct ExtendedResponseCheck {
         if head.status == 101, known.contains(.connection), fields.hasToken("close", in: .connection) {
             throw Mismatch("its Connection says close")
         }
-        subprotocol = known.contains(.subprotocol) ? fields.first(.subprotocol) : nil
+        self.subprotocol = known.contains(.subprotocol) ? fields.first(.subprotocol) : nil
         if let subprotocol {
             // x-kaazing-handshake is never among the application's: the handshake does not nest (D14, threat E8).
             guard !known.contains(.repeatedSubprotocol), plan.subprotocols.contains(subprotocol) else {

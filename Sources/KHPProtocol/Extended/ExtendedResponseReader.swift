@@ -70,7 +70,7 @@ struct ExtendedResponseReader {
         var rest = payload
         if let head { return try self.receiveContent(&rest, of: head) }
         guard let head = try self.decodeHead(&rest, of: payload) else { return .needsMore }
-        known = KnownFields(in: head.fields)
+        self.known = KnownFields(in: head.fields)
         self.head = head
         self.content = try self.content(of: head)
         return try self.receiveContent(&rest, of: head)

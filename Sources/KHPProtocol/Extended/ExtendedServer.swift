@@ -285,7 +285,7 @@ package struct ExtendedServer {
         guard let message else {
             return self.finish(fault: "The answer leads to a URL that cannot be used.", date: date)
         }
-        return .send(acceptance(Agreement(), [:], date: date), then: .balance(message))
+        return .send(self.acceptance(Agreement(), [:], date: date), then: .balance(message))
     }
 
     private mutating func challenge(

@@ -55,7 +55,7 @@ package struct OfferedExtensions: Sendable {
     package mutating func take(_ answers: [ExtensionOffer], layer: HandshakeLayer) throws(Mismatch) {
         for answer in answers {
             guard
-                let index = extensions.firstIndex(where: { $0.name == answer.name && $0.layers.contains(layer) }),
+                let index = self.extensions.firstIndex(where: { $0.name == answer.name && $0.layers.contains(layer) }),
                 !self.asked[index].isEmpty
             else {
                 throw Mismatch(message: "it selected the extension \(answer.name), which was not requested")
@@ -63,14 +63,14 @@ package struct OfferedExtensions: Sendable {
             guard !self.isNegotiated(answer.name) else {
                 throw Mismatch(message: "it selected the extension \(answer.name) a second time")
             }
-            let asked = extensions[index]
-            guard asked.reservedBits.isDisjoint(with: negotiated.reservedBits(in: extensions)) else {
+            let asked = self.extensions[index]
+            guard asked.reservedBits.isDisjoint(with: self.negotiated.reservedBits(in: self.extensions)) else {
                 throw Mismatch(message: "it selected \(answer.name) beside another extension of the same reserved bit")
             }
             guard !answer.parameters.hasDuplicates, asked.judge(answer.parameters) else {
                 throw Mismatch(message: "it selected \(answer), whose parameters are not acceptable")
             }
-            negotiated.append(NegotiatedExtension(name: answer.name, parameters: answer.parameters, layer: layer))
+            self.negotiated.append(NegotiatedExtension(name: answer.name, parameters: answer.parameters, layer: layer))
         }
     }
 

@@ -76,7 +76,7 @@ package struct KeepAlive: Sendable {
     package mutating func readingIsPaused(_ now: NIODeadline) {
         self.lastReceived = now
         if let silentSince { self.quietSince = max(self.quietSince, silentSince) }
-        silentSince = nil
+        self.silentSince = nil
         self.unfinished = nil
         // A ping that `expired` sends now is not judged; one that is sent later is.
         self.isReadingPaused = self.deadline.map { $0 <= now } ?? false

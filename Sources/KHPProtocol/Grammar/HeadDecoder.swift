@@ -40,7 +40,7 @@ private struct HeadCollector {
             }
             return try self.scanner.hasFolds ? self.unfold(head) : head
         case .failed(let error):
-            failure = error
+            self.failure = error
             self.kept = ByteBuffer()
             throw error
         case .needsMore:

@@ -13,14 +13,15 @@ struct StartLine {
 
     /// `request-line = method SP request-target SP HTTP-version`
     mutating func parseRequest(_ line: UnsafeRawBufferPointer) -> HeadError? {
-        methodEnd = Token.end(in: line, from: 0, to: line.count)
-        guard methodEnd > 0, methodEnd < line.count, line[methodEnd] == Bytes.space else {
+        self.methodEnd = Token.end(in: line, from: 0, to: line.count)
+        guard self.methodEnd > 0, self.methodEnd < line.count, line[self.methodEnd] == Bytes.space else {
             return .malformed("the first line is no request line: METHOD, one space, target, one space, HTTP/1.1")
         }
-        var index = methodEnd + 1
+        var index = self.methodEnd + 1
         while index < line.count, line[index] > 0x20, line[index] < 0x7F { index += 1 }
         self.targetEnd = index
-        guard self.targetEnd > methodEnd + 1, self.targetEnd < line.count, line[self.targetEnd] == Bytes.space else {
+        guard self.targetEnd > self.methodEnd + 1, self.targetEnd < line.count, line[self.targetEnd] == Bytes.space
+        else {
             return .malformed("the request line's target is empty or holds a character that is not visible ASCII")
         }
         return self.parseVersion(UnsafeRawBufferPointer(rebasing: line[(self.targetEnd + 1)...]))

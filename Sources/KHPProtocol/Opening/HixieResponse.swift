@@ -106,7 +106,7 @@ enum HixieResponse {
         /// a stray CR or LF fails (H69-3). Names compare in lower case, as all names here do.
         private mutating func fields(_ bytes: UnsafeRawBufferPointer) throws(Invalid) -> HixieResponse {
             while true {
-                if position == self.line {
+                if self.position == self.line {
                     guard self.line < bytes.count else { return try self.incomplete(bytes) }
                     if bytes[self.line] == Bytes.carriageReturn {
                         guard self.line + 1 < bytes.count else { return try self.incomplete(bytes) }
@@ -118,22 +118,22 @@ enum HixieResponse {
                         throw Invalid("it has too many fields")
                     }
                 }
-                if colon == nil {
-                    guard try find(Bytes.colon, in: bytes) else { return try self.incomplete(bytes) }
-                    guard position > self.line else { throw Invalid("it has a field without a name") }
-                    colon = position
-                    position += 1
+                if self.colon == nil {
+                    guard try self.find(Bytes.colon, in: bytes) else { return try self.incomplete(bytes) }
+                    guard self.position > self.line else { throw Invalid("it has a field without a name") }
+                    self.colon = self.position
+                    self.position += 1
                 }
-                guard let colon, try find(Bytes.carriageReturn, in: bytes), position + 1 < bytes.count else {
+                guard let colon, try self.find(Bytes.carriageReturn, in: bytes), self.position + 1 < bytes.count else {
                     return try self.incomplete(bytes)
                 }
-                guard bytes[position + 1] == Bytes.lineFeed else { throw Invalid("it has a stray CR") }
+                guard bytes[self.position + 1] == Bytes.lineFeed else { throw Invalid("it has a stray CR") }
                 let start = bytes[colon + 1] == Bytes.space ? colon + 2 : colon + 1
                 self.head.fields.append(
                     String(decoding: bytes[self.line..<colon], as: UTF8.self),
-                    FieldText.string(UnsafeRawBufferPointer(rebasing: bytes[start..<position]))
+                    FieldText.string(UnsafeRawBufferPointer(rebasing: bytes[start..<self.position]))
                 )
-                self.begin(position + 2)
+                self.begin(self.position + 2)
             }
         }
 

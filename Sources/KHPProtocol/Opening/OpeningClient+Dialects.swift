@@ -44,7 +44,7 @@ extension OpeningClientPlan {
             switch field.name {
             // It is there in any case.
             case .origin: continue
-            case .cookie where cookies != nil, .authorization where authorization != nil: continue
+            case .cookie where self.cookies != nil, .authorization where self.authorization != nil: continue
             default: fields.append((field.name.rawName, field.text))
             }
         }
@@ -90,7 +90,7 @@ extension OpeningClientPlan {
             guard fields.count(of: name) == 1 else { throw .init("its 101 does not have \(name) once") }
             guard fields.value(of: name, equals: expected) else { throw .init("its \(name) is not what was asked for") }
         }
-        return try subprotocol(in: fields)
+        return try self.subprotocol(in: fields)
     }
 
     private func subprotocol(in fields: HeadFields) throws(HixieResponse.Invalid) -> String? {

@@ -93,27 +93,27 @@ package struct OpeningClient {
     /// Takes what has arrived. Bytes behind the response stay in `input` (threat A6).
     package mutating func receive(_ input: inout ByteBuffer) throws(WebSocketError) -> Outcome? {
         while true {
-            switch state {
+            switch self.state {
             case .done:
                 return nil
             case .entity(let head, var reader):
-                state = .done
+                self.state = .done
                 do throws(GrammarError) {
                     try reader.receive(&input)
                 } catch {
                     throw Self.told(error, by: head, reader.entity)
                 }
                 guard reader.isComplete else {
-                    state = .entity(head, reader)
+                    self.state = .entity(head, reader)
                     return nil
                 }
-                leavesConnectionUsable =
-                    plan.dialect.opening == .acceptKey && head.minorVersion == 1 && reader.isWhole
+                self.leavesConnectionUsable =
+                    self.plan.dialect.opening == .acceptKey && head.minorVersion == 1 && reader.isWhole
                     && !head.fields.hasToken("close", in: .connection)
                 return .response(HandshakeResponse(head: head, body: reader.entity))
             case .answer(let result):
                 guard let answer = input.readBytes(length: 16) else { return nil }
-                state = .done
+                self.state = .done
                 // W10-4, threat D6.
                 guard answer == self.plan.keys?.expectedAnswer else {
                     throw self.invalid("its sixteen bytes do not answer the keys", result.head)
@@ -121,39 +121,39 @@ package struct OpeningClient {
                 return .accepted(result)
             case .head where !isOrdinary:
                 guard let outcome = try self.receiveSwitching(&input) else {
-                    if case .answer = state { continue }
+                    if case .answer = self.state { continue }
                     if self.isOrdinary { continue }
                     return nil
                 }
                 return outcome
             case .head:
                 if let question = self.tlsQuestion, Self.looksLikeTLS(input) {
-                    state = .done
+                    self.state = .done
                     throw self.invalid("it is TLS and not HTTP; \(question)", detail: .speaksTLS)
                 }
                 guard let head = try self.decodeHead(&input) else { return nil }
                 switch head.status {
                 case 101 where self.plan.dialect.opening == .acceptKey:
-                    state = .done
+                    self.state = .done
                     return .accepted(try self.check(head))
                 case 101:
-                    state = .done
+                    self.state = .done
                     throw self.invalid("its 101 follows another response", head)
                 case 100...199:
                     self.provisionalResponses += 1
                     guard self.provisionalResponses <= Limits.Fixed.provisionalResponses else {
-                        state = .done
+                        self.state = .done
                         throw self.invalid("it sent too many provisional responses", head)
                     }
                 case 301, 302, 303, 307, 308:
                     // Where they lead says the head; their content is not waited for (threat F11).
-                    state = .done
+                    self.state = .done
                     return .response(HandshakeResponse(head: head))
                 default:
                     do throws(GrammarError) {
-                        state = .entity(head, try BodyReader(of: head, limit: self.limits.bodyBytes))
+                        self.state = .entity(head, try BodyReader(of: head, limit: self.limits.bodyBytes))
                     } catch {
-                        state = .done
+                        self.state = .done
                         throw Self.told(error, by: head)
                     }
                 }
@@ -241,20 +241,20 @@ package struct OpeningClient {
     /// RFC 6455 section 4.1, "the client MUST validate the server's response", items 2 to 6 (threats A8, A10).
     private func check(_ head: ResponseHead) throws(WebSocketError) -> OpeningResult {
         let fields = head.fields
-        guard head.minorVersion == 1 else { throw invalid("its 101 is HTTP/1.0", head) }
+        guard head.minorVersion == 1 else { throw self.invalid("its 101 is HTTP/1.0", head) }
         guard fields.count(of: "Upgrade") == 1, fields.value(of: "Upgrade", equalsIgnoringCase: "websocket") else {
-            throw invalid("its 101 does not upgrade to websocket", head)
+            throw self.invalid("its 101 does not upgrade to websocket", head)
         }
         guard fields.hasToken("upgrade", in: .connection) else {
-            throw invalid("its 101 has no Connection: Upgrade", head)
+            throw self.invalid("its 101 has no Connection: Upgrade", head)
         }
         guard !self.acceptValue.isEmpty, fields.value(of: "Sec-WebSocket-Accept", equals: self.acceptValue) else {
-            throw invalid("its Sec-WebSocket-Accept does not fit the key", head)
+            throw self.invalid("its Sec-WebSocket-Accept does not fit the key", head)
         }
         let subprotocol = fields.first(.subprotocol)
         if let subprotocol {
             guard fields.count(of: "Sec-WebSocket-Protocol") == 1, self.plan.subprotocols.contains(subprotocol) else {
-                throw invalid("it selected a subprotocol that was not offered", head)
+                throw self.invalid("it selected a subprotocol that was not offered", head)
             }
         }
         var extensions = self.plan.extensions
@@ -263,12 +263,12 @@ package struct OpeningClient {
             do throws(GrammarError) {
                 answers = try parseExtensions(fields.all(.extensions))
             } catch {
-                throw invalid(error.message, head)
+                throw self.invalid(error.message, head)
             }
             do throws(OfferedExtensions.Mismatch) {
                 try extensions.take(answers, layer: .opening)
             } catch {
-                throw invalid(error.message, head)
+                throw self.invalid(error.message, head)
             }
         }
         return OpeningResult(

@@ -61,7 +61,7 @@ package struct OpeningClientPlan: Sendable {
 
     /// The request's head in its fixed order. Throws for what an API user may have put in wrong (threat A7).
     func makeHead() throws(WebSocketError) -> RequestHead {
-        try Subprotocols.validate(subprotocols.filter { $0 != Subprotocols.extendedHandshake }, in: self.dialect)
+        try Subprotocols.validate(self.subprotocols.filter { $0 != Subprotocols.extendedHandshake }, in: self.dialect)
         guard self.dialect.opening == .acceptKey else { return try self.makeDialectHead() }
         var fields = HeadFields()
         fields.append("Host", self.url.authority)
@@ -71,10 +71,10 @@ package struct OpeningClientPlan: Sendable {
         if let current = self.dialect.version {
             fields.append("Sec-WebSocket-Version", self.version == 13 ? current : String(self.version))
         }
-        if !subprotocols.isEmpty {
-            fields.append("Sec-WebSocket-Protocol", subprotocols.joined(separator: ", "))
+        if !self.subprotocols.isEmpty {
+            fields.append("Sec-WebSocket-Protocol", self.subprotocols.joined(separator: ", "))
         }
-        let offers = extensions.offers(in: .opening)
+        let offers = self.extensions.offers(in: .opening)
         if !offers.isEmpty {
             fields.append("Sec-WebSocket-Extensions", offers.map(\.description).joined(separator: ", "))
         }
@@ -86,7 +86,8 @@ package struct OpeningClientPlan: Sendable {
         for field in self.extraFields {
             // A field that the plan sets replaces the application's: two of them would be refused.
             switch field.name {
-            case .origin where origin != nil, .cookie where cookies != nil, .authorization where authorization != nil:
+            case .origin where self.origin != nil, .cookie where self.cookies != nil,
+                .authorization where self.authorization != nil:
                 continue
             default:
                 fields.append(field.name.rawName, field.text)

@@ -97,8 +97,8 @@ import Testing
         let handler = BasicChallengeHandler { request in
             request.realm == "desk" ? .basic(user: "a", password: "b") : nil
         }
-        #expect(await handler.respond(to: request(at: self.other)) == .basic(user: "a", password: "b"))
-        #expect(await handler.respond(to: request("Token", at: self.other)) == nil)
+        #expect(await handler.respond(to: self.request(at: self.other)) == .basic(user: "a", password: "b"))
+        #expect(await handler.respond(to: self.request("Token", at: self.other)) == nil)
     }
 
     @Test func requestShowsTheChallenge() throws {

@@ -44,7 +44,7 @@ import Testing
             guard
                 case .send(let message, let next) = self.server.respond(
                     self.answers.removeFirst(),
-                    negotiated: negotiated,
+                    negotiated: self.negotiated,
                     date: Sample.date,
                     now: .at(1)
                 )
@@ -58,7 +58,7 @@ import Testing
             for part in message.cut(at: self.cuts.filter { $0 < message.readableBytes }) {
                 let action = self.client.receive(part, now: .at(1))
                 let step = ClientStep(action)
-                if step != .none { result = step }
+                if step != .none { self.result = step }
                 switch action {
                 case .complete(let result): self.completed = result
                 case .sendBody(let body, _): self.toServer(body)

@@ -33,7 +33,7 @@ import Testing
         ("Sec-WebSocket-Protocol", "c", true), ("Missing", "x", false),
     ])
     func hasToken(name: String, token: String, expected: Bool) {
-        #expect(fields.hasToken(token, in: name) == expected)
+        #expect(self.fields.hasToken(token, in: name) == expected)
     }
 
     static let knownNames: [(KnownField, String)] = [

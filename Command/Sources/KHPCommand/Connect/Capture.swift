@@ -66,7 +66,7 @@ final class Capture: Sendable {
     private func write(_ packets: ByteBuffer) {
         let size = packets.readableBytes
         guard size > 0 else { return }
-        let isInTime: Bool? = state.withLock { state in
+        let isInTime: Bool? = self.state.withLock { state in
             if state.hasEnded { return nil }
             state.waiting += size
             return state.waiting <= Self.limit
@@ -84,7 +84,7 @@ final class Capture: Sendable {
 
     /// A capture that cannot go on ends with what it has; the conversation does not.
     private func end(_ reason: String, hasFailed: Bool) {
-        let isFirst = state.withLock { state in
+        let isFirst = self.state.withLock { state in
             guard !state.hasEnded else { return false }
             (state.hasEnded, state.hasFailed) = (true, hasFailed)
             return true

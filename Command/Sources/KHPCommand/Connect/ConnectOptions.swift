@@ -115,7 +115,7 @@ struct HandshakeOptions: ParsableArguments {
         if let origin, origin != "null", (try? OriginPolicy.allowing([origin])) == nil {
             throw CommandFailure.usage("--origin needs an origin such as https://example.com")
         }
-        configuration.origin = origin
+        configuration.origin = self.origin
     }
 
     private static func fields(_ arguments: [FieldArgument]) throws -> HTTPFields {
@@ -222,7 +222,7 @@ struct TLSOptions: ParsableArguments {
             tls.trustRoots = try roots.roots(isNeeded: isNeeded)
         }
         if self.insecure { tls.certificateVerification = .none }
-        guard (cert == nil) == (key == nil) else {
+        guard (self.cert == nil) == (self.key == nil) else {
             throw CommandFailure.usage("--cert and --key belong together; one of them is missing")
         }
         if let cert, let key {

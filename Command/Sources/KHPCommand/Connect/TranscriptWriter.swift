@@ -25,7 +25,7 @@ final class TranscriptWriter: Sendable {
 
     /// Takes an event; called on an event loop.
     func observe(_ event: ConnectionEvent) {
-        state.withLock { state in
+        self.state.withLock { state in
             let step = state.recorder.step(for: event)
             // A full disk must not end the conversation.
             if !step.isEmpty { try? state.file.write(contentsOf: Array(step.utf8)) }

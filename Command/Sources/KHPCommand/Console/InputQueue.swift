@@ -39,16 +39,16 @@ final class InputQueue: Sendable {
         while true {
             try Task.checkCancellation()
             enum Step { case item(Result<String, CommandFailure>), end, wait }
-            let step: Step = state.withLock { state in
+            let step: Step = self.state.withLock { state in
                 if !state.items.isEmpty { return .item(state.items.removeFirst()) }
                 return state.hasEnded ? .end : .wait
             }
             switch step {
             case .item(let item):
-                room.signal()
+                self.room.signal()
                 return try item.get()
             case .end: return nil
-            case .wait: await waitForItem()
+            case .wait: await self.waitForItem()
             }
         }
     }
@@ -56,7 +56,7 @@ final class InputQueue: Sendable {
     private func waitForItem() async {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                let ready = state.withLock { state in
+                let ready = self.state.withLock { state in
                     if !state.items.isEmpty || state.hasEnded || Task.isCancelled { return true }
                     state.waiter = continuation
                     return false
@@ -69,7 +69,7 @@ final class InputQueue: Sendable {
     }
 
     private func wake(_ change: (inout State) -> Void) {
-        let waiter = state.withLock { state in
+        let waiter = self.state.withLock { state in
             change(&state)
             defer { state.waiter = nil }
             return state.waiter

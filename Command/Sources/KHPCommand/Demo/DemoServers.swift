@@ -57,8 +57,8 @@ struct DemoServers: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { [secure] in try await secure.run() }
             group.addTask { [redirector] in try await redirector.run() }
-            _ = try await secure.boundAddress()
-            let port = try await redirector.boundAddress().port ?? 0
+            _ = try await self.secure.boundAddress()
+            let port = try await self.redirector.boundAddress().port ?? 0
             defer { group.cancelAll() }
             return try await body("ws://127.0.0.1:\(port)/old")
         }

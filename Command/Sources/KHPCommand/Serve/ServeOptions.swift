@@ -40,7 +40,7 @@ struct ListenOptions: ParsableArguments {
             throw CommandFailure.usage("--tls-cert and --tls-key belong together; one of them is missing")
         }
         guard let tlsCert, let tlsKey else {
-            if clientCa != nil { throw CommandFailure.usage("--client-ca needs --tls-cert and --tls-key") }
+            if self.clientCa != nil { throw CommandFailure.usage("--client-ca needs --tls-cert and --tls-key") }
             return nil
         }
         var tls = TLSConfiguration.makeServerConfiguration(

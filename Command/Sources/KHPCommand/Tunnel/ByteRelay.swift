@@ -110,7 +110,7 @@ struct Relay: Sendable {
 extension CloseInfo {
     /// True where the peer has said all that it had to, and ended because of that.
     fileprivate var saysNoFailure: Bool {
-        guard clean else { return false }
+        guard self.clean else { return false }
         guard let code else { return true }
         return code == .normalClosure || code == .goingAway || code.rawValue >= 3000
     }

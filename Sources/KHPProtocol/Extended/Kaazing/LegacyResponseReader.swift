@@ -63,7 +63,7 @@ struct LegacyResponseReader {
             guard heads <= Limits.Fixed.legacyHeads else {
                 throw Failure(code: .limitExceeded, what: "it has too many heads", closeCode: .policyViolation)
             }
-            let head = try decodeHead(&rest)
+            let head = try self.decodeHead(&rest)
             let known = KnownFields(in: head.fields)
             guard head.minorVersion == 1 else { throw .invalid("it is HTTP/1.0") }
             guard !known.contains(.transferEncoding) else { throw .invalid("it has a Transfer-Encoding") }

@@ -215,7 +215,7 @@ final class ZlibPool: Sendable {
     private let idle = Mutex(Idle())
 
     func inflater(windowBits: Int) throws(InflateError) -> Inflater {
-        let known = idle.withLock { idle -> Inflater? in
+        let known = self.idle.withLock { idle -> Inflater? in
             guard let index = idle.inflaters.lastIndex(where: { $0.windowBits == windowBits }) else { return nil }
             return idle.inflaters.remove(at: index)
         }
@@ -224,7 +224,7 @@ final class ZlibPool: Sendable {
     }
 
     func deflater(_ settings: Deflater.Settings) throws(InflateError) -> Deflater {
-        let known = idle.withLock { idle -> Deflater? in
+        let known = self.idle.withLock { idle -> Deflater? in
             guard let index = idle.deflaters.lastIndex(where: { $0.settings == settings }) else { return nil }
             return idle.deflaters.remove(at: index)
         }

@@ -58,9 +58,9 @@ package struct PayloadArena {
         self.block = ByteBufferAllocator().buffer(capacity: Self.blockBytes)
         // The whole block counts as readable, so that slices can be taken anywhere; only written bytes are ever sliced.
         self.block.moveWriterIndex(to: Self.blockBytes)
-        memory = self.block.withVeryUnsafeMutableBytes { $0.baseAddress }
-        memory?.storeBytes(of: Self.noteBytes &+ count, as: Int.self)
-        return memory.map { ($0 + Self.noteBytes, Self.noteBytes) }
+        self.memory = self.block.withVeryUnsafeMutableBytes { $0.baseAddress }
+        self.memory?.storeBytes(of: Self.noteBytes &+ count, as: Int.self)
+        return self.memory.map { ($0 + Self.noteBytes, Self.noteBytes) }
     }
 
     /// A buffer with the first `count` bytes at `source`, XORed with `key`, and where they lie in it.

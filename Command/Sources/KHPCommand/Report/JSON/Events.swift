@@ -184,9 +184,9 @@ extension JSONObject {
     fileprivate mutating func setBody(_ body: ByteBuffer) {
         guard body.readableBytes > 0 else { return }
         if let text = String(validating: body.readableBytesView, as: UTF8.self) {
-            set("body", text)
+            self.set("body", text)
         } else {
-            set("base64", Data(body.readableBytesView).base64EncodedString())
+            self.set("base64", Data(body.readableBytesView).base64EncodedString())
         }
     }
 }

@@ -30,9 +30,9 @@ struct JSONObject: Sendable, Equatable {
         self.members.append(Member(key: key, value: value))
     }
 
-    mutating func set(_ key: String, _ value: String?) { set(key, value.map { JSONValue.string($0) }) }
+    mutating func set(_ key: String, _ value: String?) { self.set(key, value.map { JSONValue.string($0) }) }
 
-    mutating func set(_ key: String, _ value: Int?) { set(key, value.map { JSONValue.integer($0) }) }
+    mutating func set(_ key: String, _ value: Int?) { self.set(key, value.map { JSONValue.integer($0) }) }
 
     /// The object as one line without its line end.
     var line: String {

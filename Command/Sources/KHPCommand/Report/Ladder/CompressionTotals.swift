@@ -39,5 +39,5 @@ struct CompressionTotals: Equatable {
 }
 
 extension FrameInfo {
-    fileprivate var isControl: Bool { kind == .ping || kind == .pong || kind == .close }
+    fileprivate var isControl: Bool { self.kind == .ping || self.kind == .pong || self.kind == .close }
 }

@@ -134,7 +134,7 @@ struct LadderDrawing {
     }
 
     private mutating func draw(_ step: LadderDiagram.Step) {
-        begin = begin ?? self.y
+        self.begin = self.begin ?? self.y
         self.y += 8
         let lines = Self.wrapped(step.text, columns: 92)
         let top = self.y
