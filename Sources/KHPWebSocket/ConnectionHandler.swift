@@ -72,19 +72,19 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
     private var isReadEndAwaited = false
     private var isFlushScheduled = false
     /// The deadlines of the event loop, from the first deadline on.
-    @exclusivity(unchecked) private var deadlines: LoopDeadlines?
+    @exclusivity(unchecked) var deadlines: LoopDeadlines?
     var heapPlace = -1
     /// The memory that use leaves behind, and the channel's. Unchecked: no access of it calls anything.
     @exclusivity(unchecked) var memory: UsedMemory
     /// When it is to be woken.
-    @exclusivity(unchecked) private var wakesAt = NIODeadline.distantFuture
+    @exclusivity(unchecked) var wakesAt = NIODeadline.distantFuture
     /// A connection that is busy is woken once in this time, and looks for its deadline then instead of after each read:
     /// none can come before. Zero where that cannot be told.
-    private var busyLook = TimeAmount.zero
+    var busyLook = TimeAmount.zero
     /// How often the deadline's timer has fired.
-    package private(set) var wakeUps = 0
+    package internal(set) var wakeUps = 0
     /// Not to be woken before this time, since a deadline has stayed in the past: a fault of ours, which must not spin.
-    @exclusivity(unchecked) private var restsUntil: NIODeadline?
+    @exclusivity(unchecked) var restsUntil: NIODeadline?
     /// The bytes that the channel had not written when the peer was last looked at, and when that was; while it does
     /// not keep up.
     @exclusivity(unchecked) var stall: (bytes: Int, lookedAt: NIODeadline)?
@@ -423,62 +423,5 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
         guard self.isReadEndAwaited else { return }
         self.isReadEndAwaited = false
         self.delegate?.allIsRead(self)
-    }
-
-    // MARK: Deadlines
-
-    /// Sees to it that the connection is woken at its deadline.
-    /// - Parameter soon: when to look again at the latest, for a deadline that may come nearer meanwhile.
-    func updateTimer(soon: NIODeadline = .distantFuture) {
-        guard var deadline = self.connection.deadline else { return }
-        deadline = min(deadline, soon)
-        if let stall { deadline = min(deadline, stall.lookedAt + self.connection.stallLook) }
-        if let restsUntil { deadline = max(deadline, restsUntil) }
-        // A deadline that has moved ahead is found out when this one comes.
-        if self.wakesAt <= deadline { return }
-        self.wakesAt = deadline
-        self.loopDeadlines.wake(self, at: deadline)
-    }
-
-    private var loopDeadlines: LoopDeadlines {
-        if let deadlines = self.deadlines { return deadlines }
-        let deadlines = LoopDeadlines.of(self.eventLoop)
-        self.deadlines = deadlines
-        return deadlines
-    }
-
-    /// Something was read or written: the loop looks later on if that was the last, and then has unused memory released.
-    @inline(__always)
-    private func noteUse() {
-        self.memory.isBusy = true
-        if self.memory.place < 0 { self.joinBusy() }
-    }
-
-    @inline(never)
-    private func joinBusy() {
-        if !self.hasEnded { self.loopDeadlines.busy.add(self) }
-    }
-
-    func endTimer() {
-        self.deadlines?.forget(self)
-        self.deadlines?.busy.remove(self)
-        self.wakesAt = .distantFuture
-    }
-
-    func timerFired(now: NIODeadline) {
-        self.wakesAt = .distantFuture
-        guard !self.hasEnded else { return }
-        self.wakeUps &+= 1
-        self.restsUntil = nil
-        self.lookAtStall(now: now)
-        if self.isPaused { self.connection.readingIsPaused(now: now) }
-        guard let deadline = self.connection.deadline, deadline <= now else { return self.updateTimer() }
-        self.connection.timeReached(now: now)
-        if let next = self.connection.deadline, next <= now {
-            assertionFailure("a deadline stays in the past")
-            self.restsUntil = now + .milliseconds(100)
-        }
-        self.drive()
-        self.flush()
     }
 }
