@@ -40,6 +40,8 @@ let package = Package(
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
         // bcrypt and SHA-crypt for the server's users file; macOS has no such crypt.
         .systemLibrary(name: "CCrypt", providers: [.apt(["libcrypt-dev"])]),
+        // Linux's timers; empty elsewhere.
+        .systemLibrary(name: "CTimer"),
         .target(
             name: "KHPProtocol",
             dependencies: [nioCore, httpTypes, "COpenSSL", "CZlib"],
@@ -47,7 +49,7 @@ let package = Package(
         ),
         .target(
             name: "KHPWebSocket",
-            dependencies: ["KHPProtocol", nioCore, nioPosix, nioSSL, logging],
+            dependencies: ["KHPProtocol", "CTimer", nioCore, nioPosix, nioSSL, logging],
             swiftSettings: settings
         ),
         .target(

@@ -33,7 +33,7 @@ extension ConnectionHandler {
 
     @inline(never)
     private func joinBusy() {
-        if !self.hasEnded { self.loopDeadlines.busy.add(self) }
+        if !self.hasEnded { self.loopDeadlines.noteBusy(self) }
     }
 
     func endTimer() {

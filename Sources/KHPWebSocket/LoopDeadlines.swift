@@ -1,26 +1,26 @@
-// One callback of an event loop for the deadlines of all its connections.
+// One timer of an event loop for the deadlines of all its connections.
 //
-// A deadline moves with every byte; the callback does not, and neither does the connection's place here: one that is woken
-// early finds out and waits anew, so that a busy connection schedules nothing. A callback stays where the connection that
-// asked for it has ended: it finds nothing to do and is set for the next one, which costs less than one for each.
+// A deadline moves with every byte; the timer does not, and neither does the connection's place here: one that is woken
+// early finds out and waits anew, so that a busy connection sets nothing. The timer stays where the connection that asked
+// for it has ended: it finds nothing to do and is set for the next one, which costs less than one for each.
 
 import NIOCore
 import NIOPosix
 
-final class LoopDeadlines {
+final class LoopDeadlines: LoopTimerTarget {
     /// The most that are woken in one turn of the loop: the rest waits behind what the loop has to read and write.
     private static let mostAtOnce = 128
     private static let nextTurn = TimeAmount.milliseconds(1)
 
     private let eventLoop: any EventLoop
     /// The connections that were in use lately.
-    let busy: BusyConnections
+    let busy = BusyConnections()
     // Unchecked: all of it happens on the loop's thread, and no access lasts through a call that comes back here.
     @exclusivity(unchecked) private var heap = DeadlineHeap<ConnectionHandler>()
-    @exclusivity(unchecked) private var callback: NIOScheduledCallback?
+    @exclusivity(unchecked) private var timer: LoopTimer?
     private var firesAt = NIODeadline.distantFuture
     private var isFiring = false
-    /// How often the callback was scheduled.
+    /// How often the timer was set.
     private(set) var schedules = 0
 
     /// The deadlines of a loop; called on it. Its thread keeps them.
@@ -37,7 +37,7 @@ final class LoopDeadlines {
 
     init(eventLoop: any EventLoop) {
         self.eventLoop = eventLoop
-        self.busy = BusyConnections(eventLoop: eventLoop)
+        self.timer = LoopTimer(eventLoop: eventLoop, target: self)
     }
 
     /// How many connections wait.
@@ -54,19 +54,21 @@ final class LoopDeadlines {
         self.heap.remove(handler)
     }
 
-    private func arm(notBefore time: NIODeadline = .uptimeNanoseconds(0)) {
-        guard let earliest = self.heap.earliest else { return }
-        let due = max(earliest, time)
-        guard due < self.firesAt else { return }
-        self.callback?.cancel()
-        self.firesAt = due
-        self.schedules &+= 1
-        // It throws only where the loop is shut down, and then nothing waits any more.
-        self.callback = try? self.eventLoop.scheduleCallback(at: due, handler: Wake(deadlines: self))
+    /// A connection is in use, and was not for a while.
+    func noteBusy(_ handler: ConnectionHandler) {
+        self.busy.add(handler)
+        if !self.isFiring { self.arm() }
     }
 
-    private func fired() {
-        self.callback = nil
+    private func arm(notBefore time: NIODeadline = .uptimeNanoseconds(0)) {
+        let due = max(min(self.heap.earliest ?? .distantFuture, self.busy.looksAt), time)
+        guard due < self.firesAt else { return }
+        self.firesAt = due
+        self.schedules &+= 1
+        self.timer?.set(to: due)
+    }
+
+    func timerFired() {
         self.firesAt = .distantFuture
         self.isFiring = true
         let now = NIODeadline.now()
@@ -75,14 +77,8 @@ final class LoopDeadlines {
             left -= 1
             handler.timerFired(now: now)
         }
+        self.busy.look(now: now)
         self.isFiring = false
         if left > 0 { self.arm() } else { self.arm(notBefore: now + Self.nextTurn) }
-    }
-
-    private struct Wake: NIOScheduledCallbackHandler, @unchecked Sendable {
-        // Unchecked: scheduled, cancelled and fired on the event loop only.
-        let deadlines: LoopDeadlines
-
-        func handleScheduledCallback(eventLoop: some EventLoop) { self.deadlines.fired() }
     }
 }

@@ -63,21 +63,17 @@ final class BusyConnections {
     /// A connection is idle when nothing has come for this long; it is noticed within as much again.
     static let pause = TimeAmount.seconds(2)
 
-    private let eventLoop: any EventLoop
     /// Unchecked: on the loop's thread only, and no access lasts through a call.
     @exclusivity(unchecked) private var list: [ConnectionHandler] = []
-    private var isScheduled = false
-
-    init(eventLoop: any EventLoop) {
-        self.eventLoop = eventLoop
-    }
+    /// When to call ``look(now:)``.
+    private(set) var looksAt = NIODeadline.distantFuture
 
     var count: Int { self.list.count }
 
     func add(_ handler: ConnectionHandler) {
         handler.memory.place = self.list.count
         self.list.append(handler)
-        self.schedule()
+        if self.looksAt == .distantFuture { self.looksAt = .now() + Self.pause }
     }
 
     func remove(_ handler: ConnectionHandler) {
@@ -90,15 +86,9 @@ final class BusyConnections {
         self.list[place] = last
     }
 
-    private func schedule() {
-        if self.isScheduled || self.list.isEmpty { return }
-        self.isScheduled = true
-        // It throws only where the loop is shut down, and with it all connections.
-        _ = try? self.eventLoop.scheduleCallback(in: Self.pause, handler: Look(busy: self))
-    }
-
-    private func look() {
-        self.isScheduled = false
+    /// Releases the memory of the connections that have become idle, if it is time for that.
+    func look(now: NIODeadline) {
+        guard self.looksAt <= now else { return }
         // From behind: whoever takes the place of one that leaves has been looked at.
         for place in self.list.indices.reversed() {
             let handler = self.list[place]
@@ -109,14 +99,7 @@ final class BusyConnections {
                 handler.releaseMemory()
             }
         }
-        self.schedule()
-    }
-
-    private struct Look: NIOScheduledCallbackHandler, @unchecked Sendable {
-        // Unchecked: scheduled and fired on the event loop only.
-        let busy: BusyConnections
-
-        func handleScheduledCallback(eventLoop: some EventLoop) { self.busy.look() }
+        self.looksAt = self.list.isEmpty ? .distantFuture : now + Self.pause
     }
 }
 
