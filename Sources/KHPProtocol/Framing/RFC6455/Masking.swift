@@ -67,23 +67,51 @@ package enum Masking {
         key: UInt32
     ) {
         let keys = self.keys(key, count: count)
-        let last = count &- 16
+        if count >= 64 {
+            self.copyBlocks(from: source, to: target, before: count &- 64, key: keys.wide)
+            self.copy(SIMD8<UInt64>.self, at: count &- 64, from: source, to: target, key: keys.last)
+        } else if count >= 32 {
+            self.copy(SIMD4<UInt64>.self, at: 0, from: source, to: target, key: keys.wide)
+            self.copy(SIMD4<UInt64>.self, at: count &- 32, from: source, to: target, key: keys.last)
+        } else {
+            self.copy(SIMD2<UInt64>.self, at: 0, from: source, to: target, key: keys.wide)
+            self.copy(SIMD2<UInt64>.self, at: count &- 16, from: source, to: target, key: keys.last)
+        }
+    }
+
+    /// Copies in steps of 64 bytes, until one ends at `end` or behind it, but less than 64 bytes behind.
+    @inline(__always)
+    private static func copyBlocks(
+        from source: UnsafeRawPointer,
+        to target: UnsafeMutableRawPointer,
+        before end: Int,
+        key: UInt64
+    ) {
         var offset = 0
-        let blocks = SIMD8<UInt64>(repeating: keys.wide)
-        let end = count & ~63
+        // The test of a loop is a tenth of its work, unless a step is large.
+        let largeEnd = end & ~255
+        while offset < largeEnd {
+            for block in 0..<4 {
+                self.copy(SIMD8<UInt64>.self, at: offset &+ block &* 64, from: source, to: target, key: key)
+            }
+            offset &+= 256
+        }
         while offset < end {
-            let block = source.loadUnaligned(fromByteOffset: offset, as: SIMD8<UInt64>.self) ^ blocks
-            target.storeBytes(of: block, toByteOffset: offset, as: SIMD8<UInt64>.self)
+            self.copy(SIMD8<UInt64>.self, at: offset, from: source, to: target, key: key)
             offset &+= 64
         }
-        let vector = SIMD2<UInt64>(repeating: keys.wide)
-        while offset < last {
-            let words = source.loadUnaligned(fromByteOffset: offset, as: SIMD2<UInt64>.self) ^ vector
-            target.storeBytes(of: words, toByteOffset: offset, as: SIMD2<UInt64>.self)
-            offset &+= 16
-        }
-        let words = source.loadUnaligned(fromByteOffset: last, as: SIMD2<UInt64>.self) ^ SIMD2(repeating: keys.last)
-        target.storeBytes(of: words, toByteOffset: last, as: SIMD2<UInt64>.self)
+    }
+
+    @inline(__always)
+    private static func copy<Vector: SIMD>(
+        _: Vector.Type,
+        at offset: Int,
+        from source: UnsafeRawPointer,
+        to target: UnsafeMutableRawPointer,
+        key: UInt64
+    ) where Vector.Scalar == UInt64 {
+        let words = source.loadUnaligned(fromByteOffset: offset, as: Vector.self) ^ Vector(repeating: key)
+        target.storeBytes(of: words, toByteOffset: offset, as: Vector.self)
     }
 
     /// Eight bytes to fifteen.
