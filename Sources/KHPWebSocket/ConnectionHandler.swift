@@ -42,7 +42,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
     @exclusivity(unchecked) package var connection: Connection
     var isConnectionInUse = false
     /// True when a task has said something other than a message in this burst.
-    private var hasMoreToDo = false
+    var hasMoreToDo = false
     var drivenAt = NIODeadline.uptimeNanoseconds(0)
     /// Runs the tasks of this connection, from the first of them on.
     @exclusivity(unchecked) var tasks: ConnectionExecutor?
@@ -155,8 +155,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
         let now = NIODeadline.now()
         let bytes = self.unwrapInboundIn(data)
         self.memory.note(bytes)
-        self.connection.receive(bytes, now: now)
-        self.drive(now: now)
+        self.drive(now: now, with: bytes)
     }
 
     package func channelReadComplete(context: ChannelHandlerContext) {
@@ -271,15 +270,28 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
 
     /// Takes actions until the connection needs more bytes, more time or an answer.
     package func drive(now: NIODeadline = .now()) {
+        self.drive(now: now, isPlainTaken: false)
+    }
+
+    /// - Parameter isPlainTaken: true where plain messages have been taken already.
+    private func drive(now: NIODeadline, isPlainTaken: Bool) {
+        var isPlainTaken = isPlainTaken
+        if self.isDriving { self.hasMoreToDo = true }
         if self.isDriving || self.hasEnded { return }
         self.isDriving = true
         self.hasMoreToDo = false
         self.drivenAt = now
         var mustLook = false
         driving: while !self.hasEnded {
-            if self.takePlainMessages(now: now) { break }
+            if !isPlainTaken, self.isDelivering, !self.isPaused, let bytes = self.connection.takeReceived() {
+                var cursor = PlainCursor(areNew: false)
+                self.takePlainMessages(bytes, &cursor, now: now)
+                self.connection.putBack(bytes, from: cursor)
+                isPlainTaken = cursor.hasBegun && !self.isPaused
+            }
             self.isConnectionInUse = true
-            let action = self.connection.next(now: now, isPaused: self.isPaused)
+            let action = self.connection.next(now: now, isPaused: self.isPaused, isPlainTaken: isPlainTaken)
+            isPlainTaken = false
             self.isConnectionInUse = false
             switch action {
             case .message(let kind, let payload)?:
@@ -329,25 +341,54 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
         }
     }
 
-    /// The path of nearly every message, without an action for each.
-    /// - Returns: `true` where nothing else is left to do.
+    /// Takes what was just read. Of nearly every read nothing is left once the messages in it are handed on.
     @inline(__always)
-    private func takePlainMessages(now: NIODeadline) -> Bool {
+    private func drive(now: NIODeadline, with bytes: ByteBuffer) {
+        var cursor = PlainCursor(areNew: true)
+        if !self.isDriving {
+            self.isDriving = true
+            self.hasMoreToDo = false
+            self.drivenAt = now
+            self.takePlainMessages(bytes, &cursor, now: now)
+            self.isDriving = false
+            // All else that is done to the connection meanwhile has it driven, or says that there is more to do.
+            if cursor.rest == 0, !self.hasMoreToDo, !self.isAbandoned, !self.isPaused,
+                self.wakesAt <= now + self.busyLook
+            {
+                return
+            }
+        }
+        self.driveOn(now: now, with: bytes, cursor)
+    }
+
+    @inline(never)
+    private func driveOn(now: NIODeadline, with bytes: ByteBuffer, _ cursor: PlainCursor) {
+        if cursor.hasBegun {
+            self.connection.putBack(bytes, from: cursor)
+        } else {
+            self.connection.receive(bytes, now: now)
+        }
+        self.drive(now: now, isPlainTaken: cursor.hasBegun && cursor.rest > 0 && !self.isPaused)
+    }
+
+    /// The path of nearly every message, without an action for each.
+    @inline(__always)
+    private func takePlainMessages(_ bytes: ByteBuffer, _ cursor: inout PlainCursor, now: NIODeadline) {
         var kind = MessageKind.binary
         switch self.sink {
         case .handler(let handler):
-            while !self.isPaused, !self.hasEnded {
-                guard let payload = self.connection.nextPlain(&kind, now: now) else { break }
+            while !self.isPaused, let payload = self.connection.nextPlain(bytes, &cursor, &kind, now: now) {
                 handler.received(ReceivedMessage(kind: kind, bytes: consume payload), on: EventLoopSocket(self))
+                if cursor.rest == 0 { break }
             }
         case .inbox(let inbox):
-            while !self.isPaused, !self.hasEnded, let payload = self.connection.nextPlain(&kind, now: now) {
+            while !self.isPaused, let payload = self.connection.nextPlain(bytes, &cursor, &kind, now: now) {
                 if inbox.push(kind, payload, isClosing: self.connection.isClosing) { self.pauseReading() }
+                if cursor.rest == 0 { break }
             }
         case .none:
-            return false
+            break
         }
-        return !self.isPaused && !self.hasEnded && self.connection.isAtRest()
     }
 
     /// Writes what the connection has to say, in one flush; inside a read burst the flush waits for its end.
@@ -361,19 +402,30 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
 
     private func write(to context: ChannelHandlerContext) {
         if self.stall != nil { self.lookAtStall(now: .now()) }
-        guard var buffer = self.connection.output.next() else { return }
+        var isLast = false
+        guard let buffer = self.connection.output.next(isLast: &isLast) else { return }
         self.isWriting = true
-        while let following = self.connection.output.next() {
-            context.write(self.wrapOutboundOut(buffer), promise: nil)
-            buffer = following
+        if isLast {
+            context.writeAndFlush(self.wrapOutboundOut(consume buffer), promise: nil)
+        } else {
+            self.write(consume buffer, andAllBehindTo: context)
         }
-        context.writeAndFlush(self.wrapOutboundOut(buffer), promise: nil)
         self.isWriting = false
         self.noteUse()
         if self.hasWritabilityMoved { self.noteWritability(context) }
         // Bytes that were added, and left at once, say nothing about the peer.
         if self.stall != nil { self.stall?.bytes = self.unwrittenBytes }
         if self.connection.takeAnsweredPing() { self.followAnswer(context) }
+    }
+
+    @inline(never)
+    private func write(_ first: consuming ByteBuffer, andAllBehindTo context: ChannelHandlerContext) {
+        var buffer = first
+        while let following = self.connection.output.next() {
+            context.write(self.wrapOutboundOut(buffer), promise: nil)
+            buffer = following
+        }
+        context.writeAndFlush(self.wrapOutboundOut(buffer), promise: nil)
     }
 
     @inline(never)

@@ -62,11 +62,14 @@ extension Connection {
         mutating get { self.socket.extensions != nil }
     }
 
-    mutating func nextWhileOpen(now: NIODeadline) -> ConnectionAction? {
+    /// - Parameter isPlainTaken: as in ``next(now:isPaused:isPlainTaken:)``.
+    mutating func nextWhileOpen(now: NIODeadline, isPlainTaken: Bool = false) -> ConnectionAction? {
+        var isPlainTaken = isPlainTaken
         if self.socket.extensions != nil, let action = self.nextFromExtensions(now: now) { return action }
         guard self.inbound.readableBytes > 0, self.stage.takesMessages else { return nil }
         do throws(FrameViolation) {
-            while let event = try self.link.codec.next(&self.inbound) {
+            while let event = try self.link.codec.next(&self.inbound, isPlainTaken: isPlainTaken) {
+                isPlainTaken = false
                 switch event {
                 case .message(let kind, let payload, let reserved):
                     self.socket.dataMoved(now)
@@ -146,6 +149,22 @@ extension Connection {
     /// - Returns: how many bytes wait to be written.
     @discardableResult
     package mutating func send(
+        _ kind: MessageKind,
+        _ payload: ByteBuffer,
+        now: NIODeadline
+    ) throws(WebSocketError) -> Int {
+        // Nearly always a small message that nothing stands in the way of; the rest is kept out of its way.
+        guard self.link.isPlain, self.role == .server, self.stage.isOpen, self.link.closing.canSend,
+            self.socket.stream == nil, payload.readableBytes < OutboundQueue.gatherThreshold
+        else { return try self.sendAny(kind, payload, now: now) }
+        payload.withUnsafeReadableBytes { self.link.codec.writePlain(kind, $0, into: &self.output) }
+        self.socket.dataMoved(now)
+        self.socket.sentPayload &+= payload.readableBytes
+        return self.output.pendingBytes
+    }
+
+    @inline(never)
+    private mutating func sendAny(
         _ kind: MessageKind,
         _ payload: ByteBuffer,
         now: NIODeadline

@@ -37,9 +37,6 @@ package struct Connection {
     package var output = OutboundQueue()
     /// The bytes that were received and not taken in yet.
     var inbound = ByteBuffer()
-    /// The place of index 0 of `inbound` in memory, once it was asked for. Bytes come and move in ``receive(_:now:)`` alone,
-    /// and where none are left this is not used.
-    private var inboundOrigin: UnsafeRawPointer?
     var actions = ActionQueue()
     private var stream = PeerStream.open
 
@@ -143,7 +140,6 @@ package struct Connection {
         } else {
             self.join(bytes)
         }
-        self.inboundOrigin = nil
         self.socket.keepAlive?.bytesReceived(now)
     }
 
@@ -187,47 +183,28 @@ package struct Connection {
 
     // MARK: Actions
 
-    /// The next message, where nothing stands between the wire and the application and one whole frame holds it: the path of
-    /// nearly every message. `nil`, with nothing done, in every other case; ``next(now:isPaused:)`` tells what to do then.
-    /// - Parameter kind: is set to the message's. Apart from the payload, so that nothing of the result is counted twice.
-    package mutating func nextPlain(_ kind: inout MessageKind, now: NIODeadline) -> ByteBuffer? {
-        guard self.inbound.readableBytes > 0, self.link.codec.mayTakeWhole,
-            let origin = self.inboundOrigin ?? self.findOrigin(), self.stage.isOpen, self.actions.isEmpty
-        else { return nil }
-        let start = origin + self.inbound.readerIndex
-        guard let message = self.link.codec.whole(at: start, &self.inbound) else { return nil }
-        self.socket.dataMoved(now)
-        kind = message.kind
-        return message.payload
-    }
-
-    /// True where nothing is to be done until more comes, after ``nextPlain(_:now:)`` has found no more.
-    package mutating func isAtRest() -> Bool {
-        guard self.inbound.readableBytes == 0, self.link.isPlain, self.stage.isOpen, self.actions.isEmpty,
-            !self.isInputClosed
-        else { return false }
-        self.releaseInbound()
-        return true
-    }
-
-    /// Asks the buffer where its bytes lie, which costs as much as decoding a frame.
-    @inline(never)
-    private mutating func findOrigin() -> UnsafeRawPointer? {
-        guard self.link.isPlain else { return nil }
-        let index = self.inbound.readerIndex
-        self.inboundOrigin = self.inbound.withUnsafeReadableBytes { $0.baseAddress.map { $0 - index } }
-        return self.inboundOrigin
-    }
-
     /// The next thing to do, or `nil` when the connection waits for bytes, time or an answer.
-    /// - Parameter isPaused: whether the application takes no messages now; everything else goes on.
-    package mutating func next(now: NIODeadline, isPaused: Bool = false) -> ConnectionAction? {
+    /// - Parameters:
+    ///   - isPaused: whether the application takes no messages now; everything else goes on.
+    ///   - isPlainTaken: true behind ``nextPlain(_:_:_:now:)`` that has found no more.
+    package mutating func next(
+        now: NIODeadline,
+        isPaused: Bool = false,
+        isPlainTaken: Bool = false
+    ) -> ConnectionAction? {
         // The path of every message comes first; the rest is kept out of its way.
         if self.stage.isOpen, self.actions.isEmpty {
             if isPaused, self.link.closing.canSend {
                 if !self.isInputClosed { return nil }
             } else if self.inbound.readableBytes > 0 {
-                if let action = self.nextWhileOpen(now: now) { return action }
+                if let action = self.nextWhileOpen(now: now, isPlainTaken: isPlainTaken) { return action }
+                // The part of a message has been taken, and nothing else is to be done.
+                if self.inbound.readableBytes == 0, self.link.isPlain, self.stage.isOpen, self.actions.isEmpty,
+                    !self.isInputClosed
+                {
+                    self.releaseInbound()
+                    return nil
+                }
             } else if !self.isInputClosed, self.socket.extensions == nil {
                 self.releaseInbound()
                 return nil

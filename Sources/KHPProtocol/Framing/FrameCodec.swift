@@ -141,16 +141,26 @@ package struct FrameCodec {
     }
 
     /// The next event in `input`; `nil` where that needs more bytes.
+    /// - Parameter isPlainTaken: as in ``MessageReader/next(_:isPlainTaken:)``.
     @inline(__always)
-    package mutating func next(_ input: inout ByteBuffer) throws(FrameViolation) -> InboundFrameEvent? {
-        guard self.former != nil else { return try self.reader.next(&input) }
+    package mutating func next(
+        _ input: inout ByteBuffer,
+        isPlainTaken: Bool = false
+    ) throws(FrameViolation) -> InboundFrameEvent? {
+        guard self.former != nil else { return try self.reader.next(&input, isPlainTaken: isPlainTaken) }
         return try self.nextOfFormer(&input)
     }
 
-    /// As ``MessageReader/whole(at:_:)``; only where ``mayTakeWhole``.
+    /// As ``MessageReader/plain(_:count:of:_:_:)``; only where ``mayTakeWhole``, and no extension claims reserved bits.
     @inline(__always)
-    mutating func whole(at start: UnsafeRawPointer, _ input: inout ByteBuffer) -> MessageReader.WholeMessage? {
-        self.reader.whole(at: start, &input)
+    mutating func plain(
+        _ start: UnsafeRawPointer,
+        count: Int,
+        of input: ByteBuffer,
+        _ kind: inout MessageKind,
+        _ frameBytes: inout Int
+    ) -> ByteBuffer? {
+        self.reader.plain(start, count: count, of: input, &kind, &frameBytes)
     }
 
     /// True where the next frame may be a whole message.
@@ -238,6 +248,13 @@ package struct FrameCodec {
         }
         self.writer.writeHeader(opcode, length: length, fin: isLast, rsv: reservedBits, into: &output)
         output.append(payload)
+    }
+
+    /// Writes a whole message of RFC 6455 as a server does, of fewer than ``OutboundQueue/gatherThreshold`` bytes and past all
+    /// extensions.
+    @inline(__always)
+    func writePlain(_ kind: MessageKind, _ bytes: UnsafeRawBufferPointer, into output: inout OutboundQueue) {
+        FrameWriter.writeUnmasked(kind == .text ? .text : .binary, bytes, into: &output)
     }
 
     /// Writes one whole message of the extended handshake: binary where the dialect has that from the start.

@@ -16,6 +16,8 @@ package struct OutboundQueue {
     package static let gatherThreshold = 4096
     /// Room for some small messages.
     private static let firstBytes = 1024
+    /// As much room as is made for some larger ones.
+    private static let someFrames = 8192
     /// A burst larger than this is rare: its memory is not kept for the connection's life.
     private static let mostKept = 65_536
     /// Where frames begin: the number before them is how many bytes are used.
@@ -82,8 +84,10 @@ package struct OutboundQueue {
         let needed = Self.noteBytes &+ most
         // A burst that does not fit gets twice the room, and the next one fits.
         let wanted = min(max(Self.firstBytes, isFull ? self.block.capacity &* 2 : self.block.capacity), Self.mostKept)
-        if isFull || self.block.capacity < needed || self.block.modifyIfUniquelyOwned({ _ in true }) == nil {
-            self.block = ByteBufferAllocator().buffer(capacity: max(wanted, needed))
+        // A block for one frame would be begun anew for each.
+        let some = min(needed &* 4, Self.someFrames)
+        if isFull || self.block.capacity < max(needed, some) || self.block.modifyIfUniquelyOwned({ _ in true }) == nil {
+            self.block = ByteBufferAllocator().buffer(capacity: max(wanted, needed, some))
             // The whole block counts as readable, so that any part of it can be handed out; only written bytes ever are.
             self.block.moveWriterIndex(to: self.block.capacity)
             self.memory = self.block.withVeryUnsafeMutableBytes { $0.baseAddress }
@@ -131,6 +135,14 @@ package struct OutboundQueue {
     @inline(__always)
     package mutating func next() -> ByteBuffer? {
         self.queuedBytes > 0 ? self.nextQueued() : self.takeGathered()
+    }
+
+    /// The same for a caller that does something else with the last. Apart from ``isEmpty``, for which the compiler copies
+    /// the queue out of what holds it.
+    package mutating func next(isLast: inout Bool) -> ByteBuffer? {
+        let buffer = self.next()
+        isLast = self.isEmpty
+        return buffer
     }
 
     private mutating func takeGathered() -> ByteBuffer? {

@@ -84,6 +84,31 @@ package struct FrameWriter: Sendable {
         }
     }
 
+    /// Appends a whole frame of a server's, with a payload of at most 65,535 bytes.
+    @inline(__always)
+    static func writeUnmasked(_ opcode: Opcode, _ bytes: UnsafeRawBufferPointer, into output: inout OutboundQueue) {
+        let count = bytes.count
+        let first = FrameBits.final | opcode.rawValue
+        output.write(atMost: FrameBits.largestHeader &+ count) { target in
+            guard let source = bytes.baseAddress else {
+                target.storeBytes(of: UInt16(first).littleEndian, as: UInt16.self)
+                return 2
+            }
+            var size = 2
+            if count <= Limits.Fixed.controlPayloadBytes {
+                let header = UInt16(first) | UInt16(truncatingIfNeeded: count) << 8
+                target.storeBytes(of: header.littleEndian, as: UInt16.self)
+            } else {
+                let length = UInt32(UInt16(truncatingIfNeeded: count).byteSwapped) << 16
+                let header = UInt32(first) | UInt32(FrameBits.length16) << 8 | length
+                target.storeBytes(of: header.littleEndian, as: UInt32.self)
+                size = 4
+            }
+            (target + size).copyMemory(from: source, byteCount: count)
+            return size &+ count
+        }
+    }
+
     /// The same with only the header of a frame whose payload of `length` bytes follows as it is.
     func writeHeader(_ opcode: Opcode, length: Int, fin: Bool, rsv: UInt8, into output: inout OutboundQueue) {
         output.write(atMost: FrameBits.largestHeader) { target in

@@ -117,9 +117,14 @@ package struct MessageReader {
 
     /// The next event in `input`, or `nil` when it needs more bytes. Consumes the bytes it used; the header of a data
     /// frame and a whole control frame stay in `input` until they are complete (at most 131 bytes).
-    package mutating func next(_ input: inout ByteBuffer) throws(FrameViolation) -> InboundFrameEvent? {
+    /// - Parameter isPlainTaken: true where `input` does not begin with a whole message, as
+    ///   ``plain(_:count:of:_:_:)`` has found.
+    package mutating func next(
+        _ input: inout ByteBuffer,
+        isPlainTaken: Bool = false
+    ) throws(FrameViolation) -> InboundFrameEvent? {
         guard input.readableBytes > 0 else { return nil }
-        if self.takesWhole, let message = self.whole(&input) { return message }
+        if !isPlainTaken, self.takesWhole, let message = self.whole(&input) { return message }
         do {
             return try self.read(&input)
         } catch {
@@ -144,42 +149,97 @@ package struct MessageReader {
     // MARK: A message in one frame, all of it there and nothing wrong with it
 
     /// Takes such a message; `nil`, with nothing done, if `input` does not begin with one.
-    @inline(__always)
     private mutating func whole(_ input: inout ByteBuffer) -> InboundFrameEvent? {
         let start = input.withUnsafeReadableBytes { $0.baseAddress }
-        guard let start, let message = self.whole(at: start, &input) else { return nil }
+        guard let start,
+            let message = self.whole(start, count: input.readableBytes, before: input.writerIndex, of: input)
+        else { return nil }
+        input.moveReaderIndex(forwardBy: message.frameBytes)
         return .message(kind: message.kind, payload: message.payload, rsv: message.rsv)
     }
 
     /// A message that was there at once, in one frame.
-    package struct WholeMessage {
-        package var payload: ByteBuffer
-        package var kind: MessageKind
-        package var rsv: UInt8
+    struct WholeMessage {
+        var payload: ByteBuffer
+        /// The size of the frame, header and all: no more than the bytes in which it was found.
+        var frameBytes: Int
+        var kind: MessageKind
+        var rsv: UInt8
     }
 
-    /// The same for a caller that knows where the readable bytes begin: asking the buffer costs as much as the rest.
-    /// Only to be called where ``takesWhole``.
+    /// Takes the payload of the message at the beginning of the `count` bytes at `start`, which are the last of `input`; `nil`,
+    /// with nothing done, if none begins there. For a caller that knows their place: asking the buffer costs as much as the
+    /// rest. Only to be called where ``takesWhole``, and no extension claims reserved bits.
+    /// - Parameter frameBytes: is set to the size of its frame, header and all: no more than `count`.
     @inline(__always)
-    mutating func whole(at start: UnsafeRawPointer, _ input: inout ByteBuffer) -> WholeMessage? {
-        let bytes = UnsafeRawBufferPointer(start: start, count: input.readableBytes)
+    mutating func plain(
+        _ start: UnsafeRawPointer,
+        count: Int,
+        of input: ByteBuffer,
+        _ kind: inout MessageKind,
+        _ frameBytes: inout Int
+    ) -> ByteBuffer? {
+        let bytes = UnsafeRawBufferPointer(start: start, count: count)
+        // Nearly always a small message of a client's; the rest is kept out of its way.
+        guard self.expectsMask, let frame = WholeFrame(bytes, masked: true, reservedBits: 0),
+            frame.length <= self.limits.messageBytes, let room = self.arena.room(for: frame.length)
+        else { return self.anyPlain(start, count: count, of: input, &kind, &frameBytes) }
+        // A frame is whole only where all of it lies within the bytes, and there is room for all of its payload.
+        Masking.copy(from: start + frame.headerSize, to: room.target, count: frame.length, key: frame.key)
+        guard self.isText(room.target, frame),
+            let payload = self.arena.slice(at: room.offset, length: frame.length)
+        else { return nil }
+        kind = frame.kind
+        frameBytes = frame.headerSize &+ frame.length
+        return payload
+    }
+
+    @inline(never)
+    private mutating func anyPlain(
+        _ start: UnsafeRawPointer,
+        count: Int,
+        of input: ByteBuffer,
+        _ kind: inout MessageKind,
+        _ frameBytes: inout Int
+    ) -> ByteBuffer? {
+        guard let message = self.whole(start, count: count, before: input.writerIndex, of: input) else { return nil }
+        kind = message.kind
+        frameBytes = message.frameBytes
+        return message.payload
+    }
+
+    /// Takes the message at the beginning of the `count` bytes at `start`, which lie in `input` before its index `end`; `nil`,
+    /// with nothing done, if none begins there. Only to be called where ``takesWhole``.
+    @inline(never)
+    private mutating func whole(
+        _ start: UnsafeRawPointer,
+        count: Int,
+        before end: Int,
+        of input: ByteBuffer
+    ) -> WholeMessage? {
+        let bytes = UnsafeRawBufferPointer(start: start, count: count)
         guard let frame = WholeFrame(bytes, masked: self.expectsMask, reservedBits: self.allowedReservedBits),
             frame.length <= self.limits.messageBytes
         else { return nil }
-        let rsv = frame.first & FrameBits.reserved
+        // A frame is whole only where all of it lies within the bytes.
         let source = start + frame.headerSize
-        guard self.expectsMask else {
+        let payload: ByteBuffer
+        if self.expectsMask {
+            let unmasked = self.arena.unmask(source, count: frame.length, key: frame.key)
+            if frame.length > 0 {
+                guard let text = unmasked.start, self.isText(text, frame) else { return nil }
+            }
+            payload = unmasked.payload
+        } else {
             guard self.isText(source, frame) else { return nil }
-            input.moveReaderIndex(forwardBy: frame.headerSize)
-            let payload = input.readSlice(length: frame.length) ?? ByteBuffer()
-            return WholeMessage(payload: payload, kind: frame.kind, rsv: rsv)
+            payload = input.getSlice(at: end &- count &+ frame.headerSize, length: frame.length) ?? ByteBuffer()
         }
-        let unmasked = self.arena.unmask(source, count: frame.length, key: frame.key)
-        if frame.length > 0 {
-            guard let text = unmasked.start, self.isText(text, frame) else { return nil }
-        }
-        input.moveReaderIndex(forwardBy: frame.headerSize &+ frame.length)
-        return WholeMessage(payload: unmasked.payload, kind: frame.kind, rsv: rsv)
+        return WholeMessage(
+            payload: payload,
+            frameBytes: frame.headerSize &+ frame.length,
+            kind: frame.kind,
+            rsv: frame.first & FrameBits.reserved
+        )
     }
 
     /// True where the next frame may be a whole message.

@@ -32,10 +32,10 @@ package struct PayloadArena {
     /// Bytes that the arena keeps alive.
     package var retainedBytes: Int { self.memory == nil ? 0 : Self.blockBytes }
 
-    /// Room for `count` bytes, at most `largestShared`, to be written before the next call. `nil`: the payload is worth
-    /// its own allocation.
+    /// Room for `count` bytes, to be written before the next call. `nil`: the payload is worth its own allocation.
     @inline(__always)
-    private mutating func take(_ count: Int) -> (target: UnsafeMutableRawPointer, offset: Int)? {
+    mutating func room(for count: Int) -> (target: UnsafeMutableRawPointer, offset: Int)? {
+        guard count <= Self.largestShared else { return nil }
         if let memory {
             let offset = memory.load(as: Int.self)
             if Self.blockBytes &- offset >= count {
@@ -63,6 +63,10 @@ package struct PayloadArena {
         return self.memory.map { ($0 + Self.noteBytes, Self.noteBytes) }
     }
 
+    /// The payload that was written where there was ``room(for:)``.
+    @inline(__always)
+    func slice(at offset: Int, length: Int) -> ByteBuffer? { self.block.getSlice(at: offset, length: length) }
+
     /// A buffer with the first `count` bytes at `source`, XORed with `key`, and where they lie in it.
     @inline(never)
     mutating func unmask(
@@ -70,9 +74,9 @@ package struct PayloadArena {
         count: Int,
         key: MaskingKey
     ) -> (payload: ByteBuffer, start: UnsafeRawPointer?) {
-        if count <= Self.largestShared, let room = self.take(count) {
+        if let room = self.room(for: count) {
             Masking.copy(from: source, to: room.target, count: count, key: key)
-            if let payload = self.block.getSlice(at: room.offset, length: count) {
+            if let payload = self.slice(at: room.offset, length: count) {
                 return (payload, UnsafeRawPointer(room.target))
             }
         }
