@@ -154,7 +154,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
         }
         let now = NIODeadline.now()
         let bytes = self.unwrapInboundIn(data)
-        self.memory.note(bytes)
+        self.memory.note(bytes, of: context)
         self.drive(now: now, with: bytes)
     }
 

@@ -18,6 +18,10 @@ struct UsedMemory {
     private var first = ByteBuffer()
     /// The size in which the pool makes its first buffer.
     private static let firstBytes = 2048
+    /// The size of the channel's largest reads, unless it is told otherwise.
+    private static let largeBytes = 65_536
+    /// True while reads may be twice as large: a message of that size comes with its header.
+    private var readsMore = false
 
     init(isPooled: Bool) {
         self.isPooled = isPooled
@@ -25,14 +29,21 @@ struct UsedMemory {
 
     /// Bytes have been received.
     @inline(__always)
-    mutating func note(_ bytes: ByteBuffer) {
-        if bytes.writableBytes == 0 { self.keep(bytes) }
+    mutating func note(_ bytes: ByteBuffer, of context: ChannelHandlerContext) {
+        if bytes.writableBytes == 0 { self.noteFull(bytes, of: context) }
     }
 
+    /// A read has filled its buffer.
     @inline(never)
-    private mutating func keep(_ bytes: ByteBuffer) {
-        guard self.isPooled, self.first.capacity == 0, bytes.storageCapacity <= Self.firstBytes else { return }
-        self.first = bytes
+    private mutating func noteFull(_ bytes: ByteBuffer, of context: ChannelHandlerContext) {
+        guard self.isPooled else { return }
+        if self.first.capacity == 0, bytes.storageCapacity <= Self.firstBytes { self.first = bytes }
+        guard bytes.storageCapacity >= Self.largeBytes, !self.readsMore else { return }
+        self.readsMore = true
+        let most = 2 * Self.largeBytes
+        let allocator = AdaptiveRecvByteBufferAllocator(minimum: Self.firstBytes, initial: most, maximum: most)
+        // A channel that has closed reads no more.
+        try? context.channel.syncOptions?.setOption(.recvAllocator, value: allocator)
     }
 
     /// Has the channel's pool drop all buffers but the first, which is read into again.
@@ -40,6 +51,7 @@ struct UsedMemory {
         guard self.isPooled else { return }
         Self.releasePool(of: channel)
         self.first = ByteBuffer()
+        self.readsMore = false
     }
 
     /// Has the channel's pool drop all buffers but the first.

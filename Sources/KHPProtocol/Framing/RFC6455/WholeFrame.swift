@@ -30,11 +30,18 @@ struct WholeFrame {
         var size = masked ? 6 : 2
         if short < FrameBits.length16 {
             self.length = Int(short)
-        } else {
-            guard short == FrameBits.length16, available >= 4 else { return nil }
+        } else if short == FrameBits.length16 {
+            guard available >= 4 else { return nil }
             self.length = Int(UInt16(bigEndian: start.loadUnaligned(fromByteOffset: 2, as: UInt16.self)))
             guard self.length >= Int(FrameBits.length16) else { return nil }
             size &+= 2
+        } else {
+            // The mask bit is as it has not to be, or all of the length's bits are set.
+            guard short == FrameBits.length64, available >= 10 else { return nil }
+            let length = UInt64(bigEndian: start.loadUnaligned(fromByteOffset: 2, as: UInt64.self))
+            guard length > 0xFFFF, length <= UInt64(available) else { return nil }
+            self.length = Int(length)
+            size &+= 8
         }
         guard available >= size &+ self.length else { return nil }
         self.headerSize = size
