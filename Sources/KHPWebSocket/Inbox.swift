@@ -1,10 +1,11 @@
 // Received messages between the event loop and the one task that consumes them: bounded, with back-pressure to the
 // socket, and safe to wait on and to cancel from any thread.
 
-package import KHPProtocol
+public import KHPProtocol
 package import NIOCore
 import Synchronization
 
+@usableFromInline
 package final class Inbox: Sendable {
     private struct State: ~Copyable {
         /// Whole messages are chunks that are first and last.
@@ -27,10 +28,13 @@ package final class Inbox: Sendable {
         var partial: ReceivedMessage?
         /// True where the consumer that waits is the task in which the socket lives.
         var isConsumerOwner = false
+        /// True once that task was cancelled.
+        var isOwnerCancelled = false
     }
 
     /// The result of a wait. Without the error that may be behind it, which is many times as large: the memory of a task
     /// that waits is most of what its connection takes.
+    @usableFromInline
     package enum Arrival: Sendable {
         case item(MessageChunk)
         /// The connection has ended, and all was taken.
@@ -204,6 +208,7 @@ package final class Inbox: Sendable {
     /// Runs `body`, the task in which the socket lives. Waiting within it needs no cancellation handler each time, which
     /// costs as much as ten small messages: the one installed here does for all.
     nonisolated(nonsending) package func owned<Result>(_ body: () async throws -> Result) async rethrows -> Result {
+        self.state.withLock { $0.isOwnerCancelled = false }
         self.owner.store(Self.currentTask ?? 0, ordering: .relaxed)
         defer { self.owner.store(0, ordering: .relaxed) }
         return try await withTaskCancellationHandler {
@@ -220,7 +225,8 @@ package final class Inbox: Sendable {
 
     private func cancel(isOwner: Bool) {
         let consumer = self.state.withLock { state in
-            state.isConsumerOwner == isOwner ? state.consumer.take() : nil
+            if isOwner { state.isOwnerCancelled = true }
+            return state.isConsumerOwner == isOwner ? state.consumer.take() : nil
         }
         consumer?.resume(returning: .cancelled)
     }
@@ -243,6 +249,17 @@ package final class Inbox: Sendable {
                 "The messages of a socket have one consumer; a second task is already waiting."
             )
         }
+    }
+
+    /// The mark of the task in which the socket lives; 0 for none.
+    @inline(__always)
+    var ownerMark: Int { self.owner.load(ordering: .relaxed) }
+
+    /// Consumer: has the task in which the socket lives, which is the current one, wait for the next item.
+    /// - Parameter tell: as in ``wait(_:)``.
+    @inline(__always)
+    func waitAsOwner(_ continuation: UnsafeContinuation<Arrival, Never>, _ tell: (_ isIdle: Bool) -> Void) {
+        self.enter(continuation, isOwner: true, tell)
     }
 
     /// Consumer: waits for the next item.
@@ -289,7 +306,7 @@ package final class Inbox: Sendable {
                 return .go(.end, drained: false)
             }
             // Checked under the lock: a cancellation after this finds the consumer.
-            if Task.isCancelled { return .go(.cancelled, drained: false) }
+            if isOwner ? state.isOwnerCancelled : Task.isCancelled { return .go(.cancelled, drained: false) }
             if state.consumer != nil { return .go(.second, drained: false) }
             state.consumer = continuation
             state.isConsumerOwner = isOwner

@@ -113,17 +113,36 @@ public final class WebSocket: Sendable {
         return nil
     }
 
+    /// True where the task in which the socket lives runs on the socket's event loop, and this is its code: it waits with
+    /// ``enter(_:)`` in a frame of its own, instead of in an asynchronous call's.
+    @usableFromInline
+    var isOwnerRunning: Bool {
+        self.eventLoop.inEventLoop && self.handler.tasks?.isRunning(self.inbox.ownerMark) == true
+    }
+
+    /// Has the task in which the socket lives wait for the next piece or message.
+    @usableFromInline
+    func enter(_ continuation: UnsafeContinuation<Inbox.Arrival, Never>) {
+        self.inbox.waitAsOwner(continuation) { isIdle in self.onEventLoop { $0.caughtUp(isIdle: isIdle) } }
+    }
+
+    /// The end of a wait with ``enter(_:)``: a message, or `nil` where the one that was begun is not complete.
+    @usableFromInline
+    func message(after arrival: Inbox.Arrival) -> Arrival? {
+        switch arrival {
+        case .item(let item): (self.message(in: item) ?? self.takeMessage()).map { .message($0) }
+        case .end: .end
+        case .cancelled: .cancelled
+        case .second: .second
+        }
+    }
+
     /// Waits for the next message; `nil` after a clean close.
     @usableFromInline
     nonisolated(nonsending) func waitForMessage() async -> Arrival {
         while true {
-            switch await self.inbox.wait({ isIdle in self.onEventLoop { $0.caughtUp(isIdle: isIdle) } }) {
-            case .item(let item):
-                if let message = self.message(in: item) ?? self.takeMessage() { return .message(message) }
-            case .end: return .end
-            case .cancelled: return .cancelled
-            case .second: return .second
-            }
+            let arrival = await self.inbox.wait { isIdle in self.onEventLoop { $0.caughtUp(isIdle: isIdle) } }
+            if let result = self.message(after: arrival) { return result }
         }
     }
 
@@ -205,7 +224,11 @@ public final class WebSocket: Sendable {
     @usableFromInline
     func sendAtOnce(_ message: WebSocketMessage) throws -> Sending {
         guard self.eventLoop.inEventLoop, self.handler.isWritable else { return .notNow }
-        try self.handler.sendMessage(message)
+        if case .binary(let bytes) = message {
+            try self.handler.sendMessage(.binary, bytes)
+        } else {
+            try self.handler.sendMessage(message)
+        }
         return .sent
     }
 

@@ -45,6 +45,11 @@ public struct WebSocketMessages: AsyncSequence, Sendable {
             isolation actor: (any Actor)?
         ) async throws(WebSocketError) -> WebSocketMessage? {
             if let message = self.socket.takeMessage() { return message }
+            if self.socket.isOwnerRunning {
+                let socket = self.socket
+                let arrival = await withUnsafeContinuation { socket.enter($0) }
+                if let result = socket.message(after: arrival) { return try socket.message(of: result) }
+            }
             return try self.socket.message(of: await self.socket.waitForMessage())
         }
     }
