@@ -36,6 +36,7 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CBenchZlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
+        .systemLibrary(name: "CBenchMemory"),
         .executableTarget(
             name: "bench-micro",
             dependencies: [
@@ -60,7 +61,7 @@ let package = Package(
             name: "bench-server",
             dependencies: [
                 .product(name: "KHPServer", package: "swift-khp"),
-                "CBenchZlib", nioCore, nioPosix, nioHTTP1, nioWebSocket,
+                "CBenchMemory", "CBenchZlib", nioCore, nioPosix, nioHTTP1, nioWebSocket,
             ],
             swiftSettings: settings
         ),

@@ -274,8 +274,8 @@ memory() {
         say "run: no /proc here, so no memory is measured"
         return 0
     fi
-    local name load count server bytes mode before peak after
-    printf '## Memory for a connection, in KiB\n\n'
+    local name load count server bytes live mode before peak after
+    printf '## Memory for a connection, in KiB: in RAM (in blocks that the server holds)\n\n'
     printf '| state | khp, handler | khp, async | NIOWebSocket |\n|---|---:|---:|---:|\n'
     for entry in "${states[@]}"; do
         IFS='|' read -r name load count <<<"$entry"
@@ -288,9 +288,10 @@ memory() {
             fi
             start_server "$bin/bench-server" "$server"
             # shellcheck disable=SC2086 # words on purpose
-            bytes=$("$bin/bench-load" idle "$port" $load --connections "$count" --pid "$server_pid")
+            read -r bytes live < <("$bin/bench-load" idle "$port" $load --connections "$count" --pid "$server_pid" \
+                --log "$work/server.out")
             stop_server
-            awk -v bytes="$bytes" 'BEGIN { printf " %.1f |", bytes / 1024 }'
+            awk -v bytes="$bytes" -v live="$live" 'BEGIN { printf " %.1f (%.1f) |", bytes / 1024, live / 1024 }'
         done
         printf '\n'
     done

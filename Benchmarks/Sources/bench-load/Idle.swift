@@ -34,17 +34,23 @@ struct IdleLoad {
     }
 
     /// - Returns: bytes of memory for each connection.
-    func run() -> Int {
+    func run() -> ServerMemory {
         // The server's one-time memory is there when the counting begins; all connections stay to the end.
         // Memory that used ones give back serves those that come later: as many are needed before the counting to see it.
         let uncounted = self.options.state == .used ? self.options.connections : 100
         let first = (0..<uncounted).map { _ in self.connect() }
         self.settle()
-        let before = residentBytes(of: self.options.pid)
+        let before = ServerMemory(self.options)
         let rest = (0..<self.options.connections).map { _ in self.connect() }
         self.settle()
-        let after = residentBytes(of: self.options.pid)
-        return withExtendedLifetime((first, rest)) { (after - before) / self.options.connections }
+        let after = ServerMemory(self.options)
+        let count = self.options.connections
+        return withExtendedLifetime((first, rest)) {
+            ServerMemory(
+                resident: (after.resident - before.resident) / count,
+                live: (after.live - before.live) / count
+            )
+        }
     }
 
     /// The server may still be at work on the last connection; one that was used is idle some seconds later.
@@ -85,4 +91,45 @@ struct IdleLoad {
             }
         }
     }
+}
+
+/// The memory of a server in bytes.
+struct ServerMemory {
+    /// In RAM, anonymous: with it what the C library keeps of memory that was given back to it.
+    let resident: Int
+    /// In blocks that the server holds; 0 where that cannot be told.
+    let live: Int
+}
+
+extension ServerMemory {
+    init(_ options: Options) {
+        self.resident = residentBytes(of: options.pid)
+        self.live = liveBytes(options)
+    }
+}
+
+/// Asks a server for the bytes in its blocks, and waits until it has printed them.
+private func liveBytes(_ options: Options) -> Int {
+    guard let pid = options.pid, let log = options.log else { return 0 }
+    let known = lines(of: log).count
+    kill(pid_t(pid), SIGUSR1)
+    for _ in 0..<100 {
+        usleep(20_000)
+        let lines = lines(of: log)
+        if lines.count > known, let last = lines.last { return max(Int(last.dropFirst("live ".count)) ?? 0, 0) }
+    }
+    return 0
+}
+
+/// The lines of what a server has printed, each of them whole, that tell bytes in blocks.
+private func lines(of log: String) -> [String] {
+    guard let file = fopen(log, "r") else { return [] }
+    defer { fclose(file) }
+    var found: [String] = []
+    var line = [CChar](repeating: 0, count: 256)
+    while fgets(&line, CInt(line.count), file) != nil {
+        let text = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        if text.hasPrefix("live "), text.hasSuffix("\n") { found.append(String(text.dropLast())) }
+    }
+    return found
 }

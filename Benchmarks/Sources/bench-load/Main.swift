@@ -26,6 +26,7 @@ struct Options {
     var state = IdleState.open
     var kibibytes = 1
     var pid: Int?
+    var log: String?
 }
 
 @main
@@ -35,14 +36,15 @@ struct BenchLoad {
                bench-load echo PORT --deflate [--no-context] [--size BYTES] [--raw] [common options]
                bench-load handshake PORT [--extended] [--raw] [common options]
                bench-load idle PORT connected|head|extended|open|used [--kib N] [--size BYTES]
-                          [--deflate [--no-context]] --connections N --pid PID
+                          [--deflate [--no-context]] --connections N --pid PID [--log FILE]
 
         common options: --connections N   at the same time (1)
                         --count N         stop after that many messages or handshakes
                         --seconds S       or after that time
                         --pid PID         the server; its CPU time is told as well (Linux)
 
-        Prints "OPERATIONS SECONDS SERVER-CPU-SECONDS"; idle prints the server's memory for a connection in bytes (Linux).
+        Prints "OPERATIONS SECONDS SERVER-CPU-SECONDS"; idle prints the server's memory for a connection in bytes (Linux): what
+        is in RAM, and what of it is in blocks that it holds, where FILE is what bench-server prints (0 otherwise).
 
         """
 
@@ -53,7 +55,9 @@ struct BenchLoad {
         switch options.mode {
         case "echo": rounds = options.isCompressed ? CompressedEchoLoad(options) : EchoLoad(options)
         case "handshake": rounds = HandshakeLoad(options)
-        case "idle": return print(IdleLoad(options).run())
+        case "idle":
+            let memory = IdleLoad(options).run()
+            return print(memory.resident, memory.live)
         default: fail(usage)
         }
         // Connections, buffers and caches are warm before the clock starts, unless the operations are counted.
@@ -96,6 +100,7 @@ struct BenchLoad {
             case "--count": options.count = number()
             case "--seconds": options.seconds = rest.popFirst().flatMap { Double($0) } ?? 1
             case "--pid": options.pid = number()
+            case "--log": options.log = rest.popFirst()
             case "--raw": options.isRaw = true
             case "--extended": options.isExtended = true
             case "--deflate": options.isCompressed = true

@@ -2,6 +2,7 @@
 //
 // Nothing here uses the concurrency runtime's own pool of threads: with it, valgrind could not count instructions.
 
+import CBenchMemory
 import NIOCore
 import NIOPosix
 
@@ -18,7 +19,8 @@ struct BenchServer {
     static let usage = """
         usage: bench-server khp-sync|khp-async|nio-websocket|tcp-echo|tcp-deflate PORT [--threads N]
 
-        Listens on 127.0.0.1:PORT (0: a free port), prints "listening PORT" and echoes until it is stopped.
+        Listens on 127.0.0.1:PORT (0: a free port), prints "listening PORT" and echoes until it is stopped. On SIGUSR1 it
+        prints "live BYTES", the bytes in the blocks that it holds, and -1 where the C library does not tell.
 
         """
 
@@ -41,8 +43,13 @@ struct BenchServer {
         case "tcp-echo": try announce(serveTCPEcho(port: port, on: group))
         default: fail(usage)
         }
-        // The event loops serve; a signal ends the process.
-        while true { pause() }
+        signal(SIGUSR1) { _ in }
+        // The event loops serve; a signal ends the process, or asks.
+        while true {
+            pause()
+            print("live \(bench_live_bytes())")
+            fflush(nil)
+        }
     }
 
     static func announce(_ address: SocketAddress?) {
