@@ -19,6 +19,7 @@ struct AddressRace {
     let bound: TimeAmount
     let limits: Limits
     let liveness: SocketLiveness
+    let hooks: ShellHooks?
     let eventLoop: any EventLoop
 
     /// The connection that was first.
@@ -115,17 +116,23 @@ struct AddressRace {
         }
         do {
             let limit = began + self.bound + (NIODeadline.now() - asked)
-            let dialled = try await Dialer.dial(
-                address,
-                until: min(self.deadline, limit),
-                limits: self.limits,
-                liveness: self.liveness,
-                on: self.eventLoop
-            )
+            let dialled = try await self.dial(address, until: min(self.deadline, limit))
             return .connected(Winner(address: address, dialled: dialled, permit: permit))
         } catch {
             permit.giveBack()
             return .failed(index, error)
         }
+    }
+
+    private func dial(_ address: SocketAddress, until limit: NIODeadline) async throws -> Dialled {
+        if let dial = self.hooks?.dial { return try await dial(address, self.eventLoop) }
+        return try await Dialer.dial(
+            address,
+            until: limit,
+            limits: self.limits,
+            liveness: self.liveness,
+            prepare: self.hooks?.prepare,
+            on: self.eventLoop
+        )
     }
 }

@@ -1,6 +1,7 @@
 // The caller's closures that a connect waits for: handlers of challenges, choices, permissions.
 
 import KHPProtocol
+import KHPWebSocket
 import NIOCore
 
 /// A question to the caller. A closure that does not return must not hold the connect, whatever it waits for (threat
@@ -11,11 +12,18 @@ struct CallerQuestion {
 
     let deadline: NIODeadline
     let eventLoop: any EventLoop
+    var hooks: ShellHooks?
 
     /// - Throws: ``Unanswered`` at the deadline; `CancellationError` when the connect is cancelled first.
     func ask<Answer: Sendable>(_ body: @escaping @Sendable () async -> Answer) async throws -> Answer {
         let answer = self.eventLoop.makePromise(of: Answer.self)
-        let task = answer.completeWithTask { await body() }
+        let hooks = self.hooks
+        hooks?.taskStarts()
+        let task = answer.completeWithTask {
+            defer { hooks?.taskEnds() }
+            await hooks?.taskBegins()
+            return await body()
+        }
         let timer = self.eventLoop.scheduleTask(deadline: self.deadline) { answer.fail(Unanswered()) }
         defer {
             timer.cancel()

@@ -87,6 +87,8 @@ extension WebSocketClient {
         package var dialInstead: (@Sendable (_ eventLoop: any EventLoop) async throws -> Dialled)?
         /// Finds the addresses of a name; the system's resolver, but in tests.
         package var lookUp: HostResolver.LookUp = HostResolver.systemLookUp
+        /// Watches the shell; `nil`, but in tests.
+        package var hooks: ShellHooks?
 
         /// The defaults.
         public init() {}

@@ -39,6 +39,9 @@ final class ConnectGate: Sendable {
     /// How many connections wait for a place.
     var waiting: Int { self.state.withLock { $0.waiters.values.reduce(0) { $0 + $1.count } } }
 
+    /// How many places are taken.
+    var held: Int { self.state.withLock { $0.holders.values.reduce(0, +) } }
+
     /// Waits until there is room at all of these places, which are taken in their order.
     /// - Returns: `nil` when the task was cancelled or `deadline` passed first.
     func permit(

@@ -45,7 +45,11 @@ extension ConnectLoop {
     ) async throws -> ChallengeAnswer {
         var dialogue = dialogue
         let began = NIODeadline.now()
-        let question = CallerQuestion(deadline: dialogue.deadline, eventLoop: self.eventLoop)
+        let question = CallerQuestion(
+            deadline: dialogue.deadline,
+            eventLoop: self.eventLoop,
+            hooks: self.configuration.hooks
+        )
         var step = dialogue.begin(&self.attempt.authenticator, clientNonce: Self.makeNonce())
         while true {
             switch step {

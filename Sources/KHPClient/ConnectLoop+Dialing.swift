@@ -222,6 +222,7 @@ extension ConnectLoop {
             bound: bound,
             limits: self.configuration.limits.ofConnection,
             liveness: SocketLiveness(stalledWrite: self.configuration.timeouts.stalledWrite),
+            hooks: self.configuration.hooks,
             eventLoop: self.eventLoop
         ).run()
     }

@@ -167,7 +167,9 @@ struct ConnectLoop {
     }
 
     /// A question to the caller, who may take the rest of the connect's time.
-    private var question: CallerQuestion { CallerQuestion(deadline: self.deadline, eventLoop: self.eventLoop) }
+    private var question: CallerQuestion {
+        CallerQuestion(deadline: self.deadline, eventLoop: self.eventLoop, hooks: self.configuration.hooks)
+    }
 
     // MARK: The steps of a hop
 

@@ -3,6 +3,7 @@
 
 package import NIOCore
 import NIOPosix
+package import NIOSSL
 
 package struct InMemoryServer: Sendable {
     private let state: ServerState
@@ -15,9 +16,13 @@ package struct InMemoryServer: Sendable {
     }
 
     /// Takes a connection that is not up yet. Called on its event loop. One that is refused is closed.
-    package func accept(_ channel: any Channel) {
-        _ = WebSocketServer.setUp(channel, state: self.state, tls: nil)
+    /// - Parameter tls: the TLS that it speaks first; `nil` for none.
+    package func accept(_ channel: any Channel, tls: NIOSSLContext? = nil) {
+        _ = WebSocketServer.setUp(channel, state: self.state, tls: tls)
     }
+
+    /// How many connections have not gone: their channels, tasks and contexts.
+    package var connections: Int { self.state.connections }
 
     /// Closes all connections, as the end of a server's run does, and waits for their handlers.
     package func drain() async {

@@ -2,6 +2,7 @@
 
 public import HTTPTypes
 public import KHPProtocol
+package import KHPWebSocket
 public import Logging
 public import NIOSSL
 
@@ -64,6 +65,8 @@ extension WebSocketServer {
         public var logger: Logger?
         /// Called with each step of each connection, on its event loop: must be quick and must not block.
         public var observe: (@Sendable (_ event: ConnectionEvent, _ connection: ConnectionInfo) -> Void)?
+        /// Watches the shell; `nil`, but in tests.
+        package var hooks: ShellHooks?
 
         /// A configuration with the defaults.
         public init(address: BindAddress) {

@@ -212,7 +212,13 @@ final class ServerSession: ConnectionDelegate {
         self.context = nil
         let server = self.server
         let entry = self.entry
-        Task { await server.release(context, of: entry) }
+        let hooks = server.configuration.hooks
+        hooks?.taskStarts()
+        Task {
+            await hooks?.taskBegins()
+            await server.release(context, of: entry)
+            hooks?.taskEnds()
+        }
     }
 
     /// The request as the application sees it; `nil` for one that it does not see.
@@ -269,7 +275,11 @@ final class ServerSession: ConnectionDelegate {
     ) {
         let bound = NIOLoopBound((self, handler, then, tooLate), eventLoop: handler.eventLoop)
         let eventLoop = handler.eventLoop
+        let hooks = self.server.configuration.hooks
+        hooks?.taskStarts()
         self.asking = Task(executorPreference: handler.executor) {
+            defer { hooks?.taskEnds() }
+            await hooks?.taskBegins()
             let value = await body()
             eventLoop.execute {
                 let (session, handler, then, tooLate) = bound.value
@@ -350,7 +360,11 @@ final class ServerSession: ConnectionDelegate {
         )
         let server = self.server
         let entry = self.entry
+        let hooks = server.configuration.hooks
+        hooks?.taskStarts()
         let task = Task(executorPreference: handler.executor) {
+            defer { hooks?.taskEnds() }
+            await hooks?.taskBegins()
             do {
                 try await socket.withOwner(run)
                 _ = try? await socket.close()

@@ -256,6 +256,9 @@ final class ServerState: Sendable {
         for continuation in drained { continuation.resume() }
     }
 
+    /// How many connections have a place.
+    var connections: Int { self.registry.withLock { $0.entries.count } }
+
     // MARK: Shutdown
 
     /// Drains, and forces what is left after the graceful shutdown's time.

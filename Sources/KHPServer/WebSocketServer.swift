@@ -162,6 +162,7 @@ public final class WebSocketServer: Service, Sendable {
         )
         state.attach(handler, entry)
         do {
+            try state.configuration.hooks?.prepare?(channel)
             try channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
             let low = state.configuration.limits.sendBufferLowMark
             let high = state.configuration.limits.sendBufferHighMark

@@ -20,6 +20,7 @@ package enum Dialer {
         until deadline: NIODeadline,
         limits: Limits,
         liveness: SocketLiveness,
+        prepare: ShellHooks.Prepare? = nil,
         on eventLoop: any EventLoop
     ) async throws -> Dialled {
         let dialling = Dialling()
@@ -28,6 +29,7 @@ package enum Dialer {
                 .channelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
                         try dialling.set(channel)
+                        try prepare?(channel)
                         try channel.pipeline.syncOperations.addHandler(HoldingHandler())
                     }
                 }
