@@ -46,8 +46,13 @@ extension ConnectLoop {
             let (stream, steps) = AsyncStream.makeStream(of: ClientSession.Step.self)
             let maker = try self.handler(for: plan, steps: steps)
             let dialled = try await dial(self.eventLoop)
-            let handler = try await dialled.take(tls: nil, tap: self.configuration.makeTap) { maker.make(on: $0) }
-            return Hop(handler, on: dialled.channel, steps: stream, permit: permit)
+            do {
+                let handler = try await dialled.take(tls: nil, tap: self.configuration.makeTap) { maker.make(on: $0) }
+                return Hop(handler, on: dialled.channel, steps: stream, permit: permit)
+            } catch {
+                dialled.channel.close(promise: nil)
+                throw error
+            }
         } catch {
             permit.giveBack()
             if error is WebSocketError { throw error }

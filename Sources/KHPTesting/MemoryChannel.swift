@@ -1,17 +1,17 @@
 // A connection in memory: two channels of SwiftNIO on one event loop, each the other's wire. Both ends run the handlers of
 // the product; only the sockets are missing.
 
-import NIOCore
+package import NIOCore
 import Synchronization
 
 /// Unchecked: what changes is touched on the event loop only, but for the two flags that others may ask for.
-final class MemoryChannel: Channel, ChannelCore, @unchecked Sendable {
+package final class MemoryChannel: Channel, ChannelCore, @unchecked Sendable {
     /// The most bytes that one end may write before the other takes some; then it is not writable.
     private static let room = 64 * 1024
 
-    let eventLoop: any EventLoop
-    let localAddress: SocketAddress?
-    let remoteAddress: SocketAddress?
+    package let eventLoop: any EventLoop
+    package let localAddress: SocketAddress?
+    package let remoteAddress: SocketAddress?
 
     private let closePromise: EventLoopPromise<Void>
     private lazy var handlers = ChannelPipeline(channel: self)
@@ -41,7 +41,7 @@ final class MemoryChannel: Channel, ChannelCore, @unchecked Sendable {
     }
 
     /// Two channels that are not up yet.
-    static func pair(
+    package static func pair(
         on eventLoop: any EventLoop,
         client: SocketAddress?
     ) -> (client: MemoryChannel, server: MemoryChannel) {
@@ -64,29 +64,31 @@ final class MemoryChannel: Channel, ChannelCore, @unchecked Sendable {
     }
 
     /// Brings this end up, with the handlers that it has.
-    func open() {
-        guard self.input == .open, !self.isOutputOver else { return }
+    package func open() {
+        // One whose other end has gone already comes up all the same, and then learns of it, as with sockets.
+        guard self.input != .over, !self.isOutputOver else { return }
         self.isUp.store(true, ordering: .releasing)
         self.handlers.fireChannelRegistered()
         self.handlers.fireChannelActive()
+        if self.reading.isAutomatic { self.handlers.read() }
     }
 
     // MARK: Channel
 
-    var allocator: ByteBufferAllocator { ByteBufferAllocator() }
-    var parent: (any Channel)? { nil }
-    var pipeline: ChannelPipeline { self.handlers }
-    var closeFuture: EventLoopFuture<Void> { self.closePromise.futureResult }
-    var isWritable: Bool { self.hasRoom.load(ordering: .acquiring) }
-    var isActive: Bool { self.isUp.load(ordering: .acquiring) }
-    var _channelCore: any ChannelCore { self }
-    var syncOptions: (any NIOSynchronousChannelOptions)? { Options(channel: self) }
+    package var allocator: ByteBufferAllocator { ByteBufferAllocator() }
+    package var parent: (any Channel)? { nil }
+    package var pipeline: ChannelPipeline { self.handlers }
+    package var closeFuture: EventLoopFuture<Void> { self.closePromise.futureResult }
+    package var isWritable: Bool { self.hasRoom.load(ordering: .acquiring) }
+    package var isActive: Bool { self.isUp.load(ordering: .acquiring) }
+    package var _channelCore: any ChannelCore { self }
+    package var syncOptions: (any NIOSynchronousChannelOptions)? { Options(channel: self) }
 
-    func setOption<Option: ChannelOption>(_ option: Option, value: Option.Value) -> EventLoopFuture<Void> {
+    package func setOption<Option: ChannelOption>(_ option: Option, value: Option.Value) -> EventLoopFuture<Void> {
         self.eventLoop.submit { try Options(channel: self).setOption(option, value: value) }
     }
 
-    func getOption<Option: ChannelOption>(_ option: Option) -> EventLoopFuture<Option.Value> {
+    package func getOption<Option: ChannelOption>(_ option: Option) -> EventLoopFuture<Option.Value> {
         self.eventLoop.submit { try Options(channel: self).getOption(option) }
     }
 
@@ -97,7 +99,11 @@ final class MemoryChannel: Channel, ChannelCore, @unchecked Sendable {
             switch (option, value) {
             case (is ChannelOptions.Types.AutoReadOption, let isAutomatic as Bool):
                 self.channel.reading.isAutomatic = isAutomatic
-                if isAutomatic { self.channel.scheduleRead() }
+                if isAutomatic {
+                    self.channel.handlers.read()
+                } else {
+                    self.channel.reading.isAskedFor = false
+                }
             case (is ChannelOptions.Types.AllowRemoteHalfClosureOption, _),
                 (is ChannelOptions.Types.WriteBufferWaterMarkOption, _):
                 // Half closures are always allowed, and the room is what it is.
@@ -112,7 +118,8 @@ final class MemoryChannel: Channel, ChannelCore, @unchecked Sendable {
                 switch option {
                 case is ChannelOptions.Types.AutoReadOption: self.channel.reading.isAutomatic
                 case is ChannelOptions.Types.AllowRemoteHalfClosureOption: true
-                case is ChannelOptions.Types.BufferedWritableBytesOption: self.channel.other?.unread ?? 0
+                case is ChannelOptions.Types.BufferedWritableBytesOption:
+                    self.channel.outbound.reduce(self.channel.other?.unread ?? 0) { $0 + $1.bytes.readableBytes }
                 default: nil
                 }
             guard let value = value as? Option.Value else { throw ChannelError.operationUnsupported }
@@ -122,11 +129,11 @@ final class MemoryChannel: Channel, ChannelCore, @unchecked Sendable {
 
     // MARK: Writing
 
-    func write0(_ data: NIOAny, promise: EventLoopPromise<Void>?) {
+    package func write0(_ data: NIOAny, promise: EventLoopPromise<Void>?) {
         self.outbound.append((self.unwrapData(data, as: ByteBuffer.self), promise))
     }
 
-    func flush0() {
+    package func flush0() {
         let written = self.outbound
         self.outbound = []
         for (bytes, promise) in written {
@@ -163,7 +170,7 @@ final class MemoryChannel: Channel, ChannelCore, @unchecked Sendable {
         self.scheduleRead()
     }
 
-    func read0() {
+    package func read0() {
         self.reading.isAskedFor = true
         self.scheduleRead()
     }
@@ -179,7 +186,8 @@ final class MemoryChannel: Channel, ChannelCore, @unchecked Sendable {
     }
 
     private func readNow() {
-        guard self.isActive, self.reading.isAutomatic || self.reading.isAskedFor else { return }
+        // As with sockets, the end of the stream is seen at once, with all that came before it.
+        guard self.isActive, self.reading.isAskedFor || self.input == .ending else { return }
         if !self.inbound.isEmpty {
             self.reading.isAskedFor = false
             let arrived = self.inbound
@@ -188,8 +196,12 @@ final class MemoryChannel: Channel, ChannelCore, @unchecked Sendable {
             self.other?.setWritable(true)
             for bytes in arrived { self.handlers.fireChannelRead(bytes) }
             self.handlers.fireChannelReadComplete()
+            // Each read passes the handlers, as a socket's does.
+            if self.isActive, self.reading.isAutomatic { self.handlers.read() }
         }
         if self.input == .ending, self.inbound.isEmpty, self.isActive {
+            // Both directions are over: so is the connection, as with sockets.
+            if self.isOutputOver { return self.closeAll() }
             self.input = .over
             self.handlers.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
         }
@@ -197,10 +209,14 @@ final class MemoryChannel: Channel, ChannelCore, @unchecked Sendable {
 
     // MARK: Closing
 
-    func close0(error: any Error, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+    package func close0(error: any Error, mode: CloseMode, promise: EventLoopPromise<Void>?) {
         switch mode {
         case .output:
             guard !self.isOutputOver else { return promise?.fail(ChannelError.outputClosed) ?? () }
+            if self.input == .over {
+                self.closeAll()
+                return promise?.succeed() ?? ()
+            }
             self.isOutputOver = true
             self.other?.inputEnds()
             promise?.succeed()
@@ -239,29 +255,29 @@ final class MemoryChannel: Channel, ChannelCore, @unchecked Sendable {
 
     // MARK: Of no use in memory
 
-    func localAddress0() throws -> SocketAddress {
+    package func localAddress0() throws -> SocketAddress {
         guard let localAddress else { throw ChannelError.operationUnsupported }
         return localAddress
     }
 
-    func remoteAddress0() throws -> SocketAddress {
+    package func remoteAddress0() throws -> SocketAddress {
         guard let remoteAddress else { throw ChannelError.operationUnsupported }
         return remoteAddress
     }
 
-    func register0(promise: EventLoopPromise<Void>?) { promise?.fail(ChannelError.operationUnsupported) }
-    func registerAlreadyConfigured0(promise: EventLoopPromise<Void>?) {
+    package func register0(promise: EventLoopPromise<Void>?) { promise?.fail(ChannelError.operationUnsupported) }
+    package func registerAlreadyConfigured0(promise: EventLoopPromise<Void>?) {
         promise?.fail(ChannelError.operationUnsupported)
     }
-    func bind0(to address: SocketAddress, promise: EventLoopPromise<Void>?) {
+    package func bind0(to address: SocketAddress, promise: EventLoopPromise<Void>?) {
         promise?.fail(ChannelError.operationUnsupported)
     }
-    func connect0(to address: SocketAddress, promise: EventLoopPromise<Void>?) {
+    package func connect0(to address: SocketAddress, promise: EventLoopPromise<Void>?) {
         promise?.fail(ChannelError.operationUnsupported)
     }
-    func triggerUserOutboundEvent0(_ event: Any, promise: EventLoopPromise<Void>?) {
+    package func triggerUserOutboundEvent0(_ event: Any, promise: EventLoopPromise<Void>?) {
         promise?.fail(ChannelError.operationUnsupported)
     }
-    func channelRead0(_ data: NIOAny) {}
-    func errorCaught0(error: any Error) {}
+    package func channelRead0(_ data: NIOAny) {}
+    package func errorCaught0(error: any Error) {}
 }
