@@ -59,7 +59,10 @@ struct Hop: Sendable {
     /// Bounds the closing handshake: a peer that does not answer our close frame holds neither the descriptor nor the
     /// caller for long.
     func endsWithin(_ patience: TimeAmount) {
-        self.channel.eventLoop.scheduleTask(in: patience) { self.channel.close(promise: nil) }
+        let channel = self.channel
+        let limit = channel.eventLoop.scheduleTask(in: patience) { channel.close(promise: nil) }
+        // Otherwise all that belongs to the connection would stay that long.
+        channel.closeFuture.whenComplete { _ in limit.cancel() }
     }
 
     /// Ends a connection that is not open yet. One that is open belongs to whoever gets the socket, who closes it
