@@ -27,6 +27,9 @@ extension TLSConfiguration {
         }
         if tls.verifySignatureAlgorithms == nil { tls.verifySignatureAlgorithms = Self.signatures }
         tls.applicationProtocols = ["http/1.1"]
+        // The library keeps its whole state for this long behind each connection whose peer has not said goodbye, though
+        // the connection is gone; nothing of ours waits longer for that goodbye.
+        tls.shutdownTimeout = min(tls.shutdownTimeout, EndTimeouts().goodbye)
         return tls
     }
 

@@ -1,4 +1,5 @@
 import KHPWebSocket
+import NIOCore
 import NIOSSL
 import Testing
 
@@ -15,6 +16,7 @@ struct TLSDefaultsTests {
             #expect(tls.verifySignatureAlgorithms?.contains(.rsaPkcs1Sha1) == false)
             #expect(tls.applicationProtocols == ["http/1.1"])
             #expect(tls.renegotiationSupport == .none)
+            #expect(tls.shutdownTimeout == .seconds(1))
             _ = try NIOSSLContext(configuration: tls)
         }
         let suites = TLSConfiguration.makeClientConfiguration().decided.cipherSuiteValues
@@ -45,6 +47,8 @@ struct TLSDefaultsTests {
             tls.certificateVerification = verification
             #expect(tls.decidedForServer.certificateVerification == verification)
         }
+        tls.shutdownTimeout = .milliseconds(10)
+        #expect(tls.decided.shutdownTimeout == .milliseconds(10))
         tls.certificateVerification = .fullVerification
         #expect(tls.decidedForServer.certificateVerification == .noHostnameVerification)
         #expect(tls.decided.certificateVerification == .fullVerification)
