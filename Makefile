@@ -19,13 +19,14 @@ KEEP :=
 SEEDS := 1000000
 MUTATE := swift run --package-path Tests/Mutations --scratch-path .build/mutations/tool khp-mutate
 
-.PHONY: help setup build demo khp test interop autobahn sanitize fuzz simulate mutate mutate-threats examples lint format \
-	bench bench-check soak docs clean
+.PHONY: help setup build demo khp test torture interop autobahn sanitize fuzz simulate mutate mutate-threats \
+	examples lint format bench bench-check soak docs clean
 
 help:
 	@echo "make demo      two servers, a client and its journey through both handshakes"
 	@echo "make khp       the command as a release build, at .build/khp"
 	@echo "make test      all tests"
+	@echo "make torture   every operation of the shell fails in turn, over sockets too"
 	@echo "make interop   against software that nobody here wrote"
 	@echo "make autobahn  all of Autobahn|Testsuite, in both roles: more than an hour"
 	@echo "make sanitize  all tests under the thread and the address sanitizer: half an hour or more"
@@ -60,6 +61,9 @@ test: setup
 	swift test --no-parallel
 	swift test --no-parallel $(COMMAND)
 	swift test --no-parallel $(EXAMPLES)
+
+torture: setup
+	KHP_TORTURE=all swift test --no-parallel --filter TortureTests
 
 interop:
 	@scripts/setup.sh --interop

@@ -110,6 +110,15 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(
+            name: "TortureTests",
+            dependencies: [
+                "KHPProtocol", "KHPWebSocket", "KHPClient", "KHPServer", "KHPTesting", "TestSupport", nioCore, nioPosix,
+                nioSSL, logging,
+            ],
+            path: "Tests/Torture",
+            swiftSettings: settings
+        ),
+        .testTarget(
             name: "SimulationTests",
             dependencies: ["KHPProtocol", nioCore, httpTypes],
             path: "Tests/Simulation",

@@ -57,16 +57,24 @@ package final class BlockingSocket: Sendable {
         if let address {
             try self.withAddress(address, 0) { try self.check("bind", bind(socket.descriptor, $0, $1)) }
         }
-        try self.withAddress("127.0.0.1", port) { bytes, size in
+        try socket.connect(to: port)
+        return socket
+    }
+
+    /// A socket that has its descriptor, to be connected later.
+    package static func unconnected() throws -> BlockingSocket { BlockingSocket(descriptor: try self.make(nil)) }
+
+    /// Connects to a loopback port.
+    package func connect(to port: Int) throws {
+        try Self.withAddress("127.0.0.1", port) { bytes, size in
             #if canImport(Darwin)
-                try self.check("connect", Darwin.connect(socket.descriptor, bytes, size))
+                try Self.check("connect", Darwin.connect(self.descriptor, bytes, size))
             #elseif canImport(Musl)
-                try self.check("connect", Musl.connect(socket.descriptor, bytes, size))
+                try Self.check("connect", Musl.connect(self.descriptor, bytes, size))
             #else
-                try self.check("connect", Glibc.connect(socket.descriptor, bytes, size))
+                try Self.check("connect", Glibc.connect(self.descriptor, bytes, size))
             #endif
         }
-        return socket
     }
 
     /// Listens on a free loopback port while `body` runs, and gives the first connection to `serve`.

@@ -1,0 +1,76 @@
+// The same over sockets of this machine, where descriptors are counted as well: some of the operations of each scenario,
+// or all of them.
+
+import Foundation
+import TestSupport
+import Testing
+
+@Suite("Torture over sockets", .serialized)
+struct SocketTortureTests {
+    /// All of them by `make torture`.
+    private static let isComplete = ProcessInfo.processInfo.environment["KHP_TORTURE"] == "all"
+
+    /// The faults at which sockets differ from channels in memory, of these the ones that nobody has to wait for.
+    private static let faults = Fault.all.filter { fault in
+        switch (fault.operation, fault.way) {
+        case (.timer, _), (.connect, .isLate): false
+        case (.connect, _), (.up, .resets), (.read, .resets), (.write, .resets), (.turn, .isCancelled): true
+        default: isComplete
+        }
+    }
+
+    @Test("whichever operation fails, no descriptor is left either", arguments: Scenario.all)
+    func everyFault(_ scenario: Scenario) async {
+        // All that is made once is there before.
+        _ = (TortureRun.connections, TortureRun.callers, TortureSettings.serverContext)
+        await Self.runAlone(scenario, nil)
+        var left = Self.faults
+        var number = 0
+        while !left.isEmpty, number < 200 {
+            number = Self.isComplete ? number + 1 : max(1, number * 3)
+            let faults = left.map { Fault(operation: $0.operation, way: $0.way, number: number) }
+            left = await Self.runTogether(scenario, faults).map { ($0.operation, $0.way) }
+        }
+    }
+
+    /// - Returns: the faults that have happened.
+    private static func runTogether(_ scenario: Scenario, _ faults: [Fault]) async -> [Fault] {
+        let before = Descriptors.sockets()
+        let struck = await withTaskGroup(of: (Fault, TortureReport).self) { group in
+            for fault in faults {
+                group.addTask { (fault, await TortureRun(scenario: scenario, fault: fault).overSockets()) }
+            }
+            var struck: [Fault] = []
+            for await (fault, report) in group {
+                Self.record(report.complaints, scenario, fault)
+                if report.hasStruck { struck.append(fault) }
+            }
+            return struck
+        }
+        // Which of them it was is found out one by one.
+        if await Self.left(since: before) > 0 { for fault in faults { await Self.runAlone(scenario, fault) } }
+        return struck
+    }
+
+    private static func runAlone(_ scenario: Scenario, _ fault: Fault?) async {
+        let before = Descriptors.sockets()
+        var complaints = await TortureRun(scenario: scenario, fault: fault).overSockets().complaints
+        let left = await Self.left(since: before)
+        if left > 0 { complaints.append("leaves \(left) descriptors") }
+        Self.record(complaints, scenario, fault)
+    }
+
+    /// How many descriptors are not given back. They are in the turn behind the one that tells of the end.
+    private static func left(since before: Set<String>) async -> Int {
+        for _ in 0..<200 * Sanitizer.patience where !Descriptors.sockets().isSubset(of: before) {
+            try? await Task.sleep(for: .milliseconds(1))
+        }
+        return Descriptors.sockets().subtracting(before).count
+    }
+
+    private static func record(_ complaints: [String], _ scenario: Scenario, _ fault: Fault?) {
+        guard !complaints.isEmpty else { return }
+        let name = "\(scenario.name), \(fault.map { "\($0)" } ?? "no fault")"
+        Issue.record(Comment(rawValue: "\(name): \(complaints.joined(separator: "; "))"))
+    }
+}

@@ -1,0 +1,161 @@
+// One run: the caller acts, one operation fails, and what is left behind is counted.
+
+import KHPProtocol
+import NIOCore
+import NIOPosix
+import Synchronization
+import TestSupport
+
+@testable import KHPClient
+
+struct TortureReport: Sendable {
+    /// How long the caller waited, and then how long it took until nothing was left.
+    var seconds: (result: Double, rest: Double) = (0, 0)
+    var outcome: Outcome?
+    /// `false` where there were fewer operations than the one that was to fail.
+    var hasStruck = false
+    /// All that is wrong with the run.
+    var complaints: [String] = []
+}
+
+struct TortureRun: Sendable {
+    let scenario: Scenario
+    let fault: Fault?
+    /// Two threads: the connections on one, the callers on the other.
+    static let connections = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    static let callers = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+
+    /// Longer than all waits of a run together.
+    private static let life = TimeAmount.seconds(6 * Int64(Sanitizer.patience))
+    private static let hasty = TimeAmount.milliseconds(2500 * Int64(Sanitizer.patience))
+    private static let atOnce = TimeAmount.milliseconds(200 * Int64(Sanitizer.patience))
+
+    private struct Hung: Error {}
+
+    func inMemory() async -> TortureReport {
+        let plan = FaultPlan(self.fault)
+        do {
+            let world = try MemoryWorld(self.scenario, plan, on: Self.connections.next())
+            var report = await self.run(in: world)
+            if let fault, report.hasStruck, !self.scenario.isNoticed(fault), case .failed(let error)? = report.outcome {
+                report.complaints.append("is not got over: \(error)")
+            }
+            return report
+        } catch {
+            return TortureReport(complaints: ["no world: \(error)"])
+        }
+    }
+
+    func overSockets() async -> TortureReport {
+        let plan = FaultPlan(self.fault)
+        do {
+            let world = try await SocketWorld(self.scenario, plan, on: Self.connections)
+            return await self.run(in: world)
+        } catch {
+            return TortureReport(complaints: ["no world: \(error)"])
+        }
+    }
+
+    func run(in world: any TortureWorld) async -> TortureReport {
+        var report = TortureReport()
+        let began = NIODeadline.now()
+        let outcome = await self.act(in: world)
+        let over = NIODeadline.now()
+        let plan = world.plan
+        report.outcome = outcome
+        report.hasStruck = plan.hasStruck
+        switch outcome {
+        case nil:
+            report.complaints.append("hangs")
+        case .failed(let error)?:
+            let mayBeLate = !TortureSettings(plan, world.watch).isTold
+            if !plan.hasStruck, !mayBeLate { report.complaints.append("fails without a fault: \(error)") }
+            if !(error is WebSocketError || error is CancellationError) {
+                report.complaints.append("throws an error without a type: \(error) (\(type(of: error)))")
+            }
+            if self.isCancellation {
+                if plan.hasStruck, !(error is CancellationError) { report.complaints.append("throws \(error)") }
+            } else if error is CancellationError {
+                report.complaints.append("throws CancellationError to a caller that is not cancelled")
+            }
+        case .value(let value)?:
+            if value != "hi" { report.complaints.append("returns \"\(value)\"") }
+        }
+        report.complaints += await self.leftovers(of: world)
+        report.seconds = (Self.seconds(over - began), Self.seconds(.now() - over))
+        if !report.complaints.isEmpty { report.complaints.append("trail: \(plan.trail)") }
+        return report
+    }
+
+    private static func seconds(_ time: TimeAmount) -> Double { Double(time.nanoseconds) / 1e9 }
+
+    private var isCancellation: Bool { self.fault?.operation == .turn }
+
+    /// The caller's one result; `nil` where there is none in time.
+    private func act(in world: any TortureWorld) async -> Outcome? {
+        let loop = Self.callers.next()
+        let executor = CallerExecutor(on: loop, world.plan)
+        let result = loop.makePromise(of: Outcome.self)
+        let act = self.scenario.act
+        let task = Task(executorPreference: executor) { () -> Outcome in
+            do {
+                return .value(try await act(world))
+            } catch {
+                return .failed(error)
+            }
+        }
+        executor.runs(task)
+        let end = Task { result.succeed(await task.value) }
+        let watchdog = loop.scheduleTask(in: Self.life) { result.fail(Hung()) }
+        defer { watchdog.cancel() }
+        do {
+            let outcome = try await result.futureResult.get()
+            await end.value
+            executor.ended()
+            return outcome
+        } catch {
+            task.cancel()
+            return nil
+        }
+    }
+
+    /// All that is not gone soon after the caller has its result.
+    private func leftovers(of world: any TortureWorld) async -> [String] {
+        // The peer may have to find out first that the caller has gone.
+        var complaints = await Self.complaint(within: Self.hasty) { Self.inUse(of: world) }
+        // With the channels and tasks all goes that waits for them.
+        if complaints.isEmpty { complaints = await Self.complaint(within: Self.atOnce) { Self.left(of: world) } }
+        let began = NIODeadline.now()
+        await world.drain()
+        if NIODeadline.now() - began > Self.hasty { complaints.append("does not drain") }
+        if world.connections != 0, complaints.isEmpty { complaints.append("drains by force") }
+        return complaints
+    }
+
+    private static func complaint(within time: TimeAmount, _ left: () -> [String]) async -> [String] {
+        let limit = NIODeadline.now() + time
+        while true {
+            let left = left()
+            if left.isEmpty { return [] }
+            if NIODeadline.now() > limit { return ["leaves " + left.joined(separator: ", ")] }
+            try? await Task.sleep(for: .milliseconds(1))
+        }
+    }
+
+    private static func inUse(of world: any TortureWorld) -> [String] {
+        Self.named([
+            (world.watch.open, "open channels"), (world.watch.tasks, "tasks"),
+            (world.connections, "places on the server"),
+            (world.client.gate.held, "places of the client's gate"),
+            (world.client.gate.waiting, "waits at the client's gate"),
+        ])
+    }
+
+    private static func left(of world: any TortureWorld) -> [String] {
+        world.watch.left + Self.named([(world.timers, "timers")])
+    }
+
+    private static func named(_ counts: [(count: Int, name: String)]) -> [String] {
+        counts.filter { $0.count != 0 }.map { "\($0.count) \($0.name)" }
+    }
+}

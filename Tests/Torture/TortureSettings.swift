@@ -1,0 +1,128 @@
+// The settings of a run, which do not depend on its wires: times, and the places where operations fail.
+
+import KHPProtocol
+import KHPServer
+import NIOCore
+import NIOSSL
+import TestSupport
+
+@testable import KHPClient
+@testable import KHPWebSocket
+
+struct TortureSettings: Sendable {
+    let plan: FaultPlan
+    let watch: Watch
+    /// The length of each wait of ours.
+    let wait: Duration
+    /// `false` where a wait may pass on a busy machine before all that is right has been done.
+    let isTold: Bool
+
+    init(_ plan: FaultPlan, _ watch: Watch) {
+        self.plan = plan
+        self.watch = watch
+        // A peer that has gone silent is noticed in a moment. Where everybody is told at once, nothing may have to wait.
+        let isTold =
+            switch plan.fault?.way {
+            case .goesSilent?, .stalls?, .isLate?, .ends?, .isCorrupt?: false
+            default: true
+            }
+        self.isTold = isTold
+        self.wait = (isTold ? .seconds(5) : .milliseconds(150)) * Sanitizer.patience
+    }
+
+    /// The wait of TLS for its end, by which its timer is known.
+    static let goodbye = TimeAmount.milliseconds(987)
+
+    private var keepAlive: KeepAliveConfiguration {
+        var keepAlive = KeepAliveConfiguration()
+        keepAlive.pingInterval = self.wait
+        keepAlive.pongTimeout = self.wait
+        keepAlive.idleTimeout = self.wait * 2
+        return keepAlive
+    }
+
+    func client(_ scenario: Scenario, hooks: ShellHooks) -> WebSocketClient.Configuration {
+        var configuration = WebSocketClient.Configuration()
+        configuration.timeouts.total = self.wait * 8
+        configuration.timeouts.connect = self.wait * 2
+        configuration.timeouts.opening = self.wait
+        configuration.timeouts.extended = self.wait
+        configuration.timeouts.processing = self.wait
+        configuration.timeouts.challenge = self.wait
+        configuration.timeouts.message = self.wait
+        configuration.timeouts.stalledWrite = self.wait
+        configuration.timeouts.closeHold = self.wait
+        configuration.timeouts.close = self.wait
+        configuration.keepAlive = self.keepAlive
+        configuration.hooks = hooks
+        if scenario.isSecure, let certificates = try? Certificates.shared.get() {
+            configuration.tls.trustRoots = .file(certificates.authority)
+            configuration.tls.shutdownTimeout = Self.goodbye
+        }
+        scenario.configure(&configuration)
+        return configuration
+    }
+
+    func server(hooks: ShellHooks) -> WebSocketServer.Configuration {
+        var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: 0))
+        configuration.timeouts.opening = self.wait
+        configuration.timeouts.extended = self.wait
+        configuration.timeouts.processing = self.wait
+        configuration.timeouts.replay = self.wait
+        configuration.timeouts.message = self.wait
+        configuration.timeouts.stalledWrite = self.wait
+        configuration.timeouts.closeHold = self.wait
+        configuration.timeouts.close = self.wait
+        configuration.keepAlive = self.keepAlive
+        configuration.gracefulShutdownTimeout = self.wait * 4
+        configuration.hooks = hooks
+        return configuration
+    }
+
+    /// Made once: a context takes longer than a run.
+    static let serverTLS = Result {
+        let certificates = try Certificates.shared.get()
+        var tls = TLSConfiguration.makeServerConfiguration(
+            certificateChain: try NIOSSLCertificate.fromPEMFile(certificates.server).map { .certificate($0) },
+            privateKey: .privateKey(try NIOSSLPrivateKey(file: certificates.serverKey, format: .pem))
+        )
+        tls.shutdownTimeout = TortureSettings.goodbye
+        return tls
+    }
+    static let serverContext = Result {
+        try NIOSSLContext(configuration: TortureSettings.serverTLS.get().decidedForServer)
+    }
+
+    func hooks(
+        prepare: ShellHooks.Prepare? = nil,
+        dial: (@Sendable (SocketAddress, any EventLoop) async throws -> Dialled)? = nil
+    ) -> ShellHooks {
+        let (plan, watch, wait) = (self.plan, self.watch, self.wait)
+        return ShellHooks(
+            prepare: prepare,
+            dial: dial,
+            taskStarts: { watch.taskStarts() },
+            taskBegins: {
+                switch plan.next(.task) {
+                case .isLate?: try? await Task.sleep(for: wait / 3)
+                case .isCancelled?: withUnsafeCurrentTask { $0?.cancel() }
+                default: break
+                }
+            },
+            taskEnds: { watch.taskEnds() }
+        )
+    }
+
+    /// A resolution that may fail.
+    func lookUp(
+        _ addresses: @escaping @Sendable (_ port: Int) throws -> [SocketAddress]
+    ) -> HostResolver.LookUp {
+        { [plan] _, port in
+            switch plan.next(.resolve) {
+            case .fails?: throw HostResolver.Failure.failed("a fault of the test's")
+            case .isEmpty?: []
+            default: try addresses(port)
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+// The surroundings of one run: a server, a client that reaches it, perhaps through a proxy, and the faults on the way. In
+// memory or over sockets of this machine, with the same handlers.
+
+import KHPProtocol
+import KHPServer
+import KHPTesting
+import NIOCore
+import NIOPosix
+import NIOSSL
+import Synchronization
+import TestSupport
+
+@testable import KHPClient
+@testable import KHPWebSocket
+
+protocol TortureWorld: Sendable {
+    var plan: FaultPlan { get }
+    var watch: Watch { get }
+    /// Called on the client's event loop.
+    var client: WebSocketClient { get }
+    /// How many connections the server counts.
+    var connections: Int { get }
+    /// How many timers are set; 0 where that cannot be told.
+    var timers: Int { get }
+
+    func url(_ path: String) -> String
+    /// Ends the server as its graceful shutdown does.
+    func drain() async
+}
+
+/// A server and a client of one run in memory. Each host has two addresses; the port says who is there.
+final class MemoryWorld: TortureWorld {
+    let plan: FaultPlan
+    let watch: Watch
+    let client: WebSocketClient
+    private let loop: CountingLoop
+    private let server: InMemoryServer
+    private let isSecure: Bool
+
+    init(_ scenario: Scenario, _ plan: FaultPlan, on base: any EventLoop) throws {
+        let loop = CountingLoop(on: base, plan)
+        let watch = Watch()
+        let settings = TortureSettings(plan, watch)
+        let server = try InMemoryServer(
+            configuration: settings.server(hooks: settings.hooks()),
+            endpoints: Scenario.endpoints { "ws://second.example/echo" }
+        )
+        let tls = scenario.isSecure ? try TortureSettings.serverContext.get() : nil
+        let hooks = settings.hooks(prepare: nil) { address, eventLoop in
+            switch plan.next(.connect) {
+            case .fails?: throw IOError(errnoCode: 111, reason: "a refusal of the test's")
+            case .isLate?: try await Task.sleep(for: settings.wait)
+            default: break
+            }
+            let port = address.port ?? 0
+            return try await eventLoop.submit {
+                let ends = MemoryChannel.pair(on: eventLoop, client: nil)
+                watch.note(ends.client, "client channel")
+                watch.note(ends.server, "server channel")
+                try ends.client.pipeline.syncOperations.addHandler(FaultHandler(.client, plan, watch))
+                let dialled = try Dialled(taking: ends.client)
+                if port == 3128 || port == 1080 {
+                    try Self.addProxy(to: ends.server, plan, watch, server, tls)
+                } else {
+                    try ends.server.pipeline.syncOperations.addHandler(FaultHandler(.server, plan, watch))
+                    server.accept(ends.server, tls: port == 443 ? tls : nil)
+                }
+                ends.server.open()
+                ends.client.open()
+                return dialled
+            }.get()
+        }
+        var configuration = settings.client(scenario, hooks: hooks)
+        configuration.lookUp = settings.lookUp { port in
+            [
+                try SocketAddress(ipAddress: "192.0.2.1", port: port),
+                try SocketAddress(ipAddress: "192.0.2.2", port: port),
+            ]
+        }
+        self.plan = plan
+        self.watch = watch
+        self.loop = loop
+        self.server = server
+        self.isSecure = scenario.isSecure
+        self.client = WebSocketClient(configuration: configuration, eventLoopGroup: loop)
+    }
+
+    private static func addProxy(
+        to channel: MemoryChannel,
+        _ plan: FaultPlan,
+        _ watch: Watch,
+        _ server: InMemoryServer,
+        _ tls: NIOSSLContext?
+    ) throws {
+        let eventLoop = channel.eventLoop
+        try channel.pipeline.syncOperations.addHandler(
+            ProxyHandler { port, relay in
+                let ends = MemoryChannel.pair(on: eventLoop, client: nil)
+                watch.note(ends.client, "proxy's channel")
+                watch.note(ends.server, "server channel")
+                do {
+                    try ends.client.pipeline.syncOperations.addHandler(relay.value)
+                    try ends.server.pipeline.syncOperations.addHandler(FaultHandler(.server, plan, watch))
+                } catch {
+                    return relay.value.gone()
+                }
+                server.accept(ends.server, tls: port == 443 ? tls : nil)
+                ends.server.open()
+                ends.client.open()
+            }
+        )
+    }
+
+    var connections: Int { self.server.connections }
+    var timers: Int { self.loop.timers }
+
+    func url(_ path: String) -> String { "\(self.isSecure ? "wss" : "ws")://localhost\(path)" }
+
+    func drain() async { await self.server.drain() }
+}
