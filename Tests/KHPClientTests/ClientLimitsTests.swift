@@ -47,4 +47,16 @@ struct ClientLimitsTests {
         let members = Set(Mirror(reflecting: timeouts).children.compactMap(\.label))
         #expect(members == Set(rows.map(\.name)).union(["message"]))
     }
+
+    @Test("the bounds that hold where nobody sets any are those of the documents")
+    func defaults() {
+        // All that a connection has too are the connection's own.
+        #expect(WebSocketClient.Limits().ofConnection == KHPProtocol.Limits())
+        #expect("\(WebSocketClient.Timeouts().ofConnection)" == "\(KHPProtocol.Timeouts())")
+        #expect(WebSocketClient.Redirects().limit == 5)
+        let policy = ReconnectPolicy()
+        #expect(policy.initialDelay == .milliseconds(500) && policy.multiplier == 2)
+        #expect(policy.maximumDelay == .seconds(30) && policy.maximumRetryAfter == .seconds(300))
+        #expect(policy.stableTime == .seconds(10) && policy.attempts == nil)
+    }
 }

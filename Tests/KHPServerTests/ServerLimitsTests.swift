@@ -38,4 +38,25 @@ struct ServerLimitsTests {
         #expect(applied.headBytes == 7 && applied.wrongAnswers == 8)
         #expect(applied.inboundQueueMessages == 9 && applied.messages.messageBytes == 10)
     }
+
+    @Test("the bounds that hold where nobody sets any are those of the documents")
+    func defaults() {
+        let limits = WebSocketServer.Limits()
+        // All that a connection has too are the connection's own.
+        #expect(limits.ofConnection == KHPProtocol.Limits())
+        #expect("\(WebSocketServer.Timeouts().ofConnection)" == "\(KHPProtocol.Timeouts())")
+        #expect(Endpoint.Limits() == Endpoint.Limits(limits))
+        #expect(Endpoint.Timeouts() == Endpoint.Timeouts(WebSocketServer.Timeouts()))
+        #expect(WebSocketServer.Timeouts().wrongAnswerWindow == .seconds(60))
+        let others: [(WritableKeyPath<WebSocketServer.Limits, Int>, Int)] = [
+            (\.wrongAnswersPerAddress, 100), (\.credentialChecksPerAddress, 4), (\.credentialChecks, 32),
+            (\.connections, 10_000), (\.pendingHandshakes, 2_000), (\.pendingHandshakesPerAddress, 256),
+        ]
+        for (path, expected) in others { #expect(limits[keyPath: path] == expected) }
+        let nonces = DigestNonceOptions()
+        #expect(nonces.lifetime == .seconds(300) && nonces.capacity == 65_536)
+        #expect(DigestNonceOptions.minimumKeyBytes == 16)
+        let configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: 0))
+        #expect(configuration.gracefulShutdownTimeout == .seconds(10))
+    }
 }
