@@ -30,6 +30,26 @@ struct SocketTests {
         }
     }
 
+    @Test("a body that throws closes with 1011, one that was cancelled with 1001", arguments: [false, true])
+    func bodyThrows(_ isCancelled: Bool) async throws {
+        struct Failed: Error {}
+        let (codes, tell) = AsyncStream.makeStream(of: UInt16?.self)
+        try await withServer {
+            Endpoint("/x") { socket in tell.yield(try await socket.closed().code?.rawValue) }
+        } body: { port in
+            await #expect(throws: (any Error).self) {
+                try await WebSocketClient().withConnection(to: "ws://127.0.0.1:\(port)/x") { _ in
+                    if isCancelled { throw CancellationError() }
+                    throw Failed()
+                }
+            }
+            for await code in codes {
+                #expect(code == (isCancelled ? 1001 : 1011))
+                break
+            }
+        }
+    }
+
     @Test("a synchronous handler echoes the same")
     func synchronous() async throws {
         final class Echo: MessageHandler {

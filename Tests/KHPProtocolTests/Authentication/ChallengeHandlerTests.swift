@@ -104,6 +104,18 @@ struct LoginAndDispatchTests {
         #expect(error?.message.contains("pw") == false)
     }
 
+    @Test(
+        "an error says which part of a pattern does not belong there",
+        arguments: [
+            ("h/a?b", "a query or a fragment"), ("h/a#b", "a query or a fragment"), ("joe@h", "user and password"),
+            ("a b", "a space"), ("h\\b", "a backslash"), ("h\u{7F}", "a control character"), ("ftp://h", "its scheme"),
+        ]
+    )
+    func reasons(text: String, reason: String) {
+        let error = #expect(throws: WebSocketError.self) { try LocationPattern(text) }
+        #expect(error?.message.contains(reason) == true)
+    }
+
     @Test("the most specific registration answers, alone")
     func dispatch() async throws {
         func handler(_ name: String?) -> TokenChallengeHandler { TokenChallengeHandler { _ in name } }

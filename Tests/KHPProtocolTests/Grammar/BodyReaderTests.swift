@@ -20,7 +20,7 @@ struct BodyReaderTests {
         "blanks around the size, extensions and leading zeros are read",
         arguments: [
             "3\r\nabc\r\n0\r\n\r\n", "3 \r\nabc\r\n0 \r\n\r\n", "3  \t \r\nabc\r\n0\r\n\r\n",
-            "3 ;a=b\r\nabc\r\n0;c\r\n\r\n",
+            "3 ;a=b\r\nabc\r\n0;c\r\n\r\n", "3;\ta=b\r\nabc\r\n0\r\n\r\n",
             "3 ; a = \"b;c\" \r\nabc\r\n0\r\n\r\n", "0000000000000003\r\nabc\r\n0000000000000000\r\n\r\n",
             "000003\r\nabc\r\n00\r\n\r\n", "3\r\nabc\r\n0\r\nTrailer: x\r\n\r\n", "1\r\na\r\n2 \r\nbc\r\n0\r\n\r\n",
         ]
@@ -46,6 +46,7 @@ struct BodyReaderTests {
             "3\nabc\r\n",
             "00000000000000003\r\nabc\r\n", "FFFFFFFFFFFFFFFF\r\n", "8000000000000000\r\n", "10000000000000000\r\n",
             "3\r\nabcd\r\n", "3\u{B}\r\nabc\r\n", ";\r\n", "3 \u{1}\r\nabc\r\n",
+            "3;\u{1}\r\nabc\r\n", "3;a=\u{7F}\r\nabc\r\n",
         ]
     )
     func invalid(_ content: String) {

@@ -69,6 +69,31 @@ import Testing
         )
     }
 
+    @Test(
+        "a field that the plan sets stands once, whatever the application gives",
+        arguments: [Dialect.rfc6455, .hixie76]
+    )
+    func replaces(_ dialect: Dialect) throws {
+        var plan = OpeningClientPlan(
+            url: try Sample.url(),
+            key: Sample.key,
+            origin: "https://page.example",
+            extraFields: [.origin: "https://other.example", .cookie: "old=1", .authorization: "Basic old"],
+            cookies: "a=b",
+            authorization: "Basic eA=="
+        )
+        plan.dialect = dialect
+        if dialect != .rfc6455 {
+            var generator = SeededGenerator(seed: 1)
+            plan.keys = HixieKeys(using: &generator)
+        }
+        let fields = try OpeningClient(plan).requestHead.fields
+        for (name, value) in [("Origin", "https://page.example"), ("Cookie", "a=b"), ("Authorization", "Basic eA==")] {
+            #expect(fields.count(of: name) == 1)
+            #expect(fields.value(of: name, equals: value))
+        }
+    }
+
     @Test func leavesOutWhatIsEmpty() throws {
         let client = try Self.client(subprotocols: [], extensions: [])
         #expect(!client.requestHead.fields.contains("Sec-WebSocket-Protocol"))

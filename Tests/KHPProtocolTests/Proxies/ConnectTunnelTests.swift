@@ -44,6 +44,22 @@ import Testing
         #expect(throws: WebSocketError.self) { try Self.tunnel(authorization: "Basic eA==\r\nX: y") }
     }
 
+    @Test("bytes that nobody asked for, behind a challenge: their connection is not used again", arguments: ["", "x"])
+    func strayBytes(_ stray: String) throws {
+        var tunnel = try Self.tunnel()
+        _ = tunnel.start()
+        let challenge = ByteBuffer(string: "HTTP/1.1 407 X\r\n\(Self.challenge)Content-Length: 0\r\n\r\n")
+        guard case .challenge(_, staysOpen: true) = tunnel.receive(challenge) else {
+            Issue.record("no challenge on an open connection")
+            return
+        }
+        guard case .wait = tunnel.receive(ByteBuffer(string: stray)) else {
+            Issue.record("more than waiting")
+            return
+        }
+        #expect((tunnel.answer("Basic eA==") == nil) == !stray.isEmpty)
+    }
+
     // MARK: Answers
 
     @Test(arguments: [

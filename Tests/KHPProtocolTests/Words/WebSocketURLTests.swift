@@ -220,4 +220,24 @@ import Testing
     func invalid(text: String) {
         #expect(throws: GrammarError.self) { try Authority(text) }
     }
+
+    /// Names in lower case have a way of their own, which is quick. Another letter takes the long one.
+    @Test(
+        "both ways of reading a Host value agree",
+        arguments: [
+            "a", "a.b", "a..b", ".a", "a.", "a-b", "-a", "a_b", "a.1", "a.1.2.3", "1.2.3.a", "a:", "a:1", "a:0",
+            "a:00080", "a:000080", "a:65535", "a:65536", "a:99999", "a:8x", "a:8:9", "a:+1", "a b", "a,b", "a/",
+        ]
+            + [62, 63, 64, 65].flatMap { count in
+                [String(repeating: "a", count: count), "b." + String(repeating: "a", count: count) + ".c"]
+            }
+            + (250...256).map { count in
+                (String(repeating: "a.", count: count / 2) + "aaa").prefix(count).description
+            }
+    )
+    func bothWays(text: String) {
+        let quick = try? Authority(text)
+        let long = try? Authority(text.uppercased())
+        #expect(quick == long)
+    }
 }
