@@ -88,6 +88,8 @@ package struct OpenSocket {
         self.keepAlive = keepAlive
         self.sessionEnd = sessionLifetime.map { now + $0 }
         if waits.idle != nil { self.idleSince = now }
+        // The handshakes have bounds of their own: a stall counts from here.
+        if self.congestedSince != nil { self.congestedSince = now }
     }
 
     /// Ends the session then, unless its lifetime ends it earlier.

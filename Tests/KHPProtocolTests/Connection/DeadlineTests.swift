@@ -171,4 +171,24 @@ struct DeadlineTests {
             }
         }
     }
+
+    @Test("a socket that opens while its peer takes nothing has the whole time for that")
+    func congestedBeforeOpen() throws {
+        var now = NIODeadline.uptimeNanoseconds(1_000_000_000)
+        var settings = ConnectionSettings()
+        settings.timeouts.stalledWrite = .seconds(3)
+        var connection = Connection(server: ConnectionConfiguration(settings), isSecure: false, now: now)
+        connection.transportUp(now: now)
+        connection.start(now: now)
+        connection.receive(ByteBuffer(string: Sample.openingLines("/trades")), now: now)
+        guard case .server(.decideOpening)? = connection.next(now: now) else {
+            Issue.record("no opening request")
+            return
+        }
+        connection.setCongested(true, now: now)
+        now = now + .seconds(5)
+        connection.acceptOpening(EndpointPlan(), now: now)
+        let deadline = connection.deadline
+        #expect(deadline == now + .seconds(3))
+    }
 }
