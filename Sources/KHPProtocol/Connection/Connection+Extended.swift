@@ -62,7 +62,8 @@ extension Connection {
     private mutating func observeLegacy(_ payload: ByteBuffer, isEnd: Bool) {
         guard self.isObserved, self.role == .client else { return }
         if isEnd {
-            guard self.legacy.hasTerminator, payload.readableBytes == 0 else { return }
+            // Nothing is told behind the end.
+            guard self.legacy.hasTerminator, payload.readableBytes == 0, !self.stage.isOver else { return }
             self.actions.append(.event(.kaazingLegacy(.endOfResponse)))
         } else if let message = KaazingLegacyMessage(balancer: payload) {
             self.actions.append(.event(.kaazingLegacy(message)))
