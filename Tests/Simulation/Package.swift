@@ -38,7 +38,7 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
             path: ".",
-            exclude: ["Tests", "run.sh"],
+            exclude: ["README.md", "Tests", "run.sh"],
             sources: ["World", "Program"],
             packageAccess: false,
             swiftSettings: settings + [.unsafeFlags(["-package-name", libraryName])]

@@ -22,7 +22,7 @@ final class Workers: Sendable {
         self.state = Mutex(State(next: seeds.lowerBound))
     }
 
-    /// The results of all runs, in the order of the seeds.
+    /// The visits and the failures of all runs, in the order of the seeds.
     var result: (coverage: Coverage, failures: [Runs.Failure]) {
         self.state.withLock { ($0.coverage, $0.failures.sorted { $0.seed < $1.seed }) }
     }

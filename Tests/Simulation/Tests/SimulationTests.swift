@@ -8,7 +8,7 @@ import Testing
 @Suite("Simulation")
 struct SimulationTests {
     private static let seeds: UInt64 =
-        ProcessInfo.processInfo.environment["KHP_SIMULATION_SEEDS"].flatMap(UInt64.init) ?? 1_000
+        ProcessInfo.processInfo.environment["KHP_SIMULATION_SEEDS"].flatMap(UInt64.init) ?? 1_500
 
     @Test("invariants hold after every step of every seed")
     func seeds() {

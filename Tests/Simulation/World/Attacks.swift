@@ -86,7 +86,7 @@ enum Attacks {
         "GET /room HTTP/1.1\r\nHost: sim.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             + "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
             + "Sec-WebSocket-Protocol: x-kaazing-handshake, amqp\r\n\r\n",
-        "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\n" + String(repeating: "a: b\r\n", count: 120),
+        "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", "", "GET / HTTP/1.1\r\n" + String(repeating: "a: b\r\n", count: 120),
     ]
 
     private static let answersInside = [

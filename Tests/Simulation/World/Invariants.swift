@@ -27,6 +27,8 @@ extension World {
         try self.checkMessages(role)
         for text in side.observed { try self.checkSecrecy(of: text, "an event of the \(role)") }
         side.observed.removeAll(keepingCapacity: true)
+        for action in side.statusActions { self.coverage.visit(action) }
+        side.statusActions.removeAll(keepingCapacity: true)
     }
 
     /// A time that a side asks for lies ahead when it is set.
@@ -40,7 +42,8 @@ extension World {
     func checkMessages(_ role: Role) throws(Violation) {
         let side = self[role]
         let sent = self[Self.other(role)].accepted
-        guard !self[wireTo: role].isTampered else { return }
+        // A peer that was lied to may say what nobody expects.
+        guard !self.toClient.isTampered, !self.toServer.isTampered else { return }
         while side.compared < side.received.count {
             let place = side.compared
             guard place < sent.count, side.received[place] == sent[place] else {
@@ -136,7 +139,9 @@ extension World {
         of side: Side,
         _ wait: (Duration) -> TimeAmount
     ) -> (since: NIODeadline, bound: TimeAmount)? {
-        if side.isCongested { return (side.lastProgress, wait(self.configuration.timeouts.stalledWrite)) }
+        if side.isCongested {
+            return (max(side.lastProgress, side.stageSince), wait(self.configuration.timeouts.stalledWrite))
+        }
         let keepAlive = self.configuration.keepAlive
         guard let interval = keepAlive.pingInterval, self.scenario.dialect == .rfc6455, !side.isPaused else {
             return nil

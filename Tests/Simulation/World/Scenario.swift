@@ -53,7 +53,7 @@ struct Scenario: Sendable {
             (.rfc6455, weight: 7), (.hixie75, weight: 1), (.hixie76, weight: 1), (.whatwg2010, weight: 1),
         ])
         self.policy = generator.pick([(.preferred, weight: 6), (.off, weight: 2), (.required, weight: 1)])
-        self.isLegacy = generator.once(in: 8)
+        self.isLegacy = generator.once(in: 5)
         self.hasBody = generator.once(in: 6)
         self.serverExtends = !generator.once(in: 6)
         self.answersBeforeKeys = generator.once(in: 3)

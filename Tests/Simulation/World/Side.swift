@@ -34,6 +34,8 @@ final class Side {
     var hasCalledClose = false
     /// Texts that observers have been told since they were looked at last.
     var observed: [String] = []
+    /// The actions of the status table that it has been told of.
+    var statusActions: [StatusAction] = []
     private var partial = ByteBuffer()
     /// The pieces so far of a message that goes out in pieces.
     private var streamed: ByteBuffer?
@@ -92,8 +94,10 @@ final class Side {
             self.take(action, now)
         }
         guard self.closed != nil else { return }
-        if let action = self.connection.next(now: now, isPaused: self.isPaused) {
-            self.violate(.once, "an action comes behind the end: \(action)")
+        // The shell asks no more; an observer's event may have been left.
+        switch self.connection.next(now: now, isPaused: self.isPaused) {
+        case nil, .event: break
+        case let action?: self.violate(.once, "an action comes behind the end: \(action)")
         }
         // Messages that had arrived before the end stay for the application.
         while !self.isPaused, let action = self.connection.nextUnread(now: now) {
@@ -162,7 +166,14 @@ final class Side {
         case .closed(let info):
             self.closed = info
         case .event(let event):
-            self.observed.append("\(event)")
+            switch event {
+            // Payloads are the application's own.
+            case .frameReceived, .frameSent: break
+            default: self.observed.append("\(event)")
+            }
+            if case .extendedResponse(_, _, let action, _) = event, self.role == .client {
+                self.statusActions.append(action)
+            }
         }
     }
 

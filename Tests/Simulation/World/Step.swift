@@ -4,7 +4,7 @@
 import KHPProtocol
 
 enum Step: Hashable, Sendable {
-    /// So many bytes, at most, arrive at this side; then the end of the stream, if it is due.
+    /// So many bytes, at most, arrive at this side, or all but so many; then the end of the stream, if it is due.
     case deliver(Role, atMost: Int)
     /// The shell answers what it was asked, if anything.
     case decide
@@ -35,6 +35,13 @@ enum Step: Hashable, Sendable {
                 at: Int.random(in: 0...end, using: &generator)
             )
         }
+        // An attacker from the first byte on.
+        if generator.once(in: 8) {
+            steps.insert(
+                .fault(.takeover, self.role(&generator), amount: Int.random(in: 0..<100_000, using: &generator)),
+                at: Int.random(in: 0...min(2, steps.count), using: &generator)
+            )
+        }
         return steps
     }
 
@@ -63,7 +70,7 @@ enum Step: Hashable, Sendable {
             let event = Event.allCases[Int.random(in: 0..<Event.allCases.count, using: &generator)]
             switch event {
             // These end a run: they are faults.
-            case .bytes, .end, .reset, .gone: return .deliver(role, atMost: 65_536)
+            case .bytes, .end, .reset, .gone: return .poke(role, event)
             case .close where !generator.once(in: 12): return .poke(role, .answer)
             case .garbage where !generator.once(in: 12): return .poke(role, .send)
             case .refuse where !generator.once(in: 6): return .poke(role, .ping)
@@ -75,8 +82,10 @@ enum Step: Hashable, Sendable {
 
     /// The size of one read.
     static func size(_ generator: inout SeededGenerator) -> Int {
-        switch Int.random(in: 0..<12, using: &generator) {
+        switch Int.random(in: 0..<13, using: &generator) {
         case 0: 1
+        // All but the last of them: the keys behind a request of the old dialects are eight bytes.
+        case 12: -Int.random(in: 1...8, using: &generator)
         case 1..<4: Int.random(in: 2...200, using: &generator)
         case 4..<6: 4_096
         default: 65_536

@@ -95,7 +95,6 @@ extension World {
         self.endpoint.insides += 1
         self.endpoint.owesLater = status == 202 && self.endpoint.insides < 6
         self.trace.note(self.now, "the server answers \(status) inside")
-        self.coverage.visit(StatusAction.action(forStatus: status))
         let response = self.response(status)
         for _ in 0..<(self.endpoint.repeats ? 2 : 1) {
             try self.act(.server, .answer) { $0.connection.answerExtended(response, principal: nil, now: self.now) }
@@ -134,6 +133,8 @@ extension World {
         switch event {
         case .bytes, .garbage:
             guard side.isOver else { return event == .garbage ? try self.begin(.garbage, role, side.actions) : () }
+            // The shell reads nothing more, and gives nothing to a connection that has ended.
+            guard !side.connection.hasUnread else { return }
             try self.act(role, event) { $0.connection.receive(ByteBuffer(bytes: [0x81, 0x01, 0x41]), now: self.now) }
         case .end: if side.isOver { try self.act(role, .end) { $0.connection.inputClosed(now: self.now) } }
         case .reset:
@@ -159,7 +160,7 @@ extension World {
 
     private func pokeAnswer(_ role: Role, _ event: Event) throws(Violation) {
         let stage = self[role].connection.stageName
-        guard stage != .challenged, stage != .challengedInside else { return }
+        guard stage != (event == .replay ? .challenged : .challengedInside) else { return }
         let authorization = RequestAuthorization("Basic \(Secrets.of(9, .password))")
         let deadline = self.now + .seconds(30)
         if event == .replay {

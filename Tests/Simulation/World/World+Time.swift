@@ -46,9 +46,9 @@ extension World {
         }
         if let question = self.caller.question { timers.append((question.dialogue.deadline, .challenge)) }
         let due = timers.filter { $0.0 + self.time.timers <= target }
-        // With late timers all that are due fire together, in this order.
-        if self.time.isReversed { return due.first }
-        return due.min { $0.0 < $1.0 }
+        guard let earliest = due.min(by: { $0.0 < $1.0 }), self.time.isReversed else { return due.min { $0.0 < $1.0 } }
+        // Late timers that are due by then fire together, in this order.
+        return due.first { $0.0 <= earliest.0 + self.time.timers }
     }
 
     /// The timer of one side fires, as the channel handler's does.

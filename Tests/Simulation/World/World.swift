@@ -24,7 +24,8 @@ final class World {
     var promise: Promise?
     /// For choices that no step makes.
     var generator: SeededGenerator
-    private let steps: [Step]
+    private let seed: UInt64
+    private let steps: [(number: Int, step: Step)]
     private var messages = 0
 
     struct Promise {
@@ -43,11 +44,11 @@ final class World {
     {
         var generator = SeededGenerator(seed: seed)
         var scenario = Scenario(&generator)
-        let steps = Step.all(of: scenario, using: &generator)
+        let steps = Step.all(of: scenario, using: &generator).enumerated().map { (number: $0.offset, step: $0.element) }
+        self.seed = seed
         for part in without { scenario = scenario.without(part) }
         self.scenario = scenario
-        self.steps =
-            keeping.map { kept in steps.enumerated().filter { kept.contains($0.offset) }.map(\.element) } ?? steps
+        self.steps = keeping.map { kept in steps.filter { kept.contains($0.number) } } ?? steps
         self.generator = generator
         self.trace = Trace(tells: tells)
         let configuration = scenario.configuration
@@ -89,12 +90,13 @@ final class World {
 
     func run() throws(Violation) {
         var left = self.scenario.stepsBeforeStart
-        for (number, step) in self.steps.enumerated() where !self.isOver || self.hasUnread {
+        for (number, step) in self.steps where !self.isOver || self.hasUnread {
             if left == 0 { try self.start() }
             left -= 1
             self.trace.note(self.now, "step \(number): \(step)")
             try self.take(step)
             try self.goOn()
+            try self.stir(number)
         }
         try self.start()
         try self.finish()
@@ -130,6 +132,29 @@ final class World {
         body(side)
         try self.after(role, bytes: bytes + held)
         try self.checkDeadline(side, wasDue: wasDue)
+    }
+
+    /// Stages that few runs come to, and none stays in for long, are met with a fault or an event more often.
+    private func stir(_ number: Int) throws(Violation) {
+        for role in Self.roles {
+            let side = self[role]
+            switch side.connection.stageName {
+            case .challenged, .awaitingKey, .decidingPlain, .unread, .closeHeld: break
+            default:
+                let state = side.connection.extendedClientState
+                guard state == .balancing || state == .settling else { continue }
+            }
+            var generator = SeededGenerator(seed: self.seed &* 0x2545_F491 &+ UInt64(number))
+            guard generator.once(in: 3) else { continue }
+            if Bool.random(using: &generator) {
+                let fault = Fault.allCases[Int.random(in: 0..<Fault.allCases.count, using: &generator)]
+                try self.begin(fault, role, Int.random(in: 0..<100_000, using: &generator))
+            } else {
+                let event = Event.allCases[Int.random(in: 0..<Event.allCases.count, using: &generator)]
+                self.trace.note(self.now, "the \(role) meets \(event) in \(side.connection.stageName)")
+                try self.poke(role, event)
+            }
+        }
     }
 
     private func take(_ step: Step) throws(Violation) {
@@ -230,7 +255,9 @@ final class World {
         // Bytes before the transport is ready would be our own bug.
         guard self[role].hasStarted || self[wireTo: role].pendingBytes == 0 else { return }
         let isTampered = self[wireTo: role].isTampered
-        if count < self[wireTo: role].pendingBytes { self.coverage.visit(self[role], .split) }
+        let pending = self[wireTo: role].pendingBytes
+        let count = count >= 0 ? count : max(pending + count, 1)
+        if count < pending { self.coverage.visit(self[role], .split) }
         let bytes = self[wireTo: role].take(atMost: count)
         if bytes.readableBytes > 0 {
             self.trace.note(self.now, "the \(role) reads \(bytes.readableBytes)")
