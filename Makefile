@@ -10,11 +10,11 @@ LINTED := $(wildcard Package.swift Sources Tests Command Examples Benchmarks/Pac
 # For fuzz: how long altogether, and which targets (all of them).
 SECONDS := 60
 TARGETS :=
-# For mutate: how many mutants are drawn, by which seed, of which part; --keep spares those that were killed before.
+# For mutate: how many mutants are drawn, by which seed, of which part, with which further options.
 COUNT := 300
 SEED := 1
 ONLY :=
-KEEP :=
+WITH :=
 # For simulate: how many.
 SEEDS := 1000000
 MUTATE := swift run --package-path Tests/Mutations --scratch-path .build/mutations/tool khp-mutate
@@ -85,10 +85,10 @@ fuzz: setup
 	Tests/Fuzz/run.sh $(SECONDS) $(TARGETS)
 
 mutate: setup
-	$(MUTATE) run --count $(COUNT) --seed $(SEED) $(if $(ONLY),--only "$(ONLY)") $(KEEP)
+	$(MUTATE) run --count $(COUNT) --seed $(SEED) $(if $(ONLY),--only "$(ONLY)") $(WITH)
 
 mutate-threats: setup
-	$(MUTATE) threats
+	$(MUTATE) threats --command
 
 examples: setup
 	swift build $(EXAMPLES)

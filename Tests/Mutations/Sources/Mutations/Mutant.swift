@@ -47,6 +47,11 @@ package struct Mutant: Codable, Sendable, Hashable {
     package var scope: ClosedRange<Int>
     package var before: String
     package var after: String
+    /// `true` for what keeps something out: the conditions of a `guard` and of an `if` that leaves, limits, times, and
+    /// `throw` and `return` themselves.
+    package var isGuard: Bool
+    /// `true` where the guard lets through more than before, rather than less.
+    package var isWeaker: Bool
 
     /// The folder that its score counts for: `KHPProtocol/Framing`, `KHPServer`.
     package var folder: String {

@@ -231,10 +231,45 @@ final class MutantFinder: SyntaxVisitor {
                     scope: self.lines(scope.node),
                     before: before.map { $0 == node.trimmedDescription ? $0 : "\(Self.brief(node)) [\($0)]" }
                         ?? Self.brief(node),
-                    after: after
+                    after: after,
+                    isGuard: [.doubled, .oneMore, .time, .exit].contains(kind) || Self.way(node) != nil,
+                    isWeaker: Self.isWeaker(kind, Self.way(node))
                 )
             )
         )
+    }
+
+    /// Where a condition decides whether to leave.
+    private enum Way {
+        /// It has to be met to go on.
+        case onward
+        /// It is met to leave.
+        case out
+    }
+
+    private static func way(_ node: Syntax) -> Way? {
+        var current = node
+        while let parent = current.parent, !parent.is(CodeBlockItemSyntax.self) {
+            if parent.is(ConditionElementListSyntax.self) {
+                if parent.parent?.is(GuardStmtSyntax.self) == true { return .onward }
+                guard let body = parent.parent?.as(IfExprSyntax.self)?.body else { return nil }
+                let leaves = body.statements.contains {
+                    $0.item.is(ThrowStmtSyntax.self) || $0.item.is(ReturnStmtSyntax.self)
+                }
+                return leaves ? .out : nil
+            }
+            current = parent
+        }
+        return nil
+    }
+
+    private static func isWeaker(_ kind: Mutant.Kind, _ way: Way?) -> Bool {
+        switch kind {
+        case .met: way == .onward
+        case .unmet: way == .out
+        case .boundary, .connective, .extremum, .doubled, .oneMore, .time, .exit: true
+        case .equality, .negation, .sign, .step: false
+        }
     }
 
     private func lines(_ node: Syntax) -> ClosedRange<Int> {

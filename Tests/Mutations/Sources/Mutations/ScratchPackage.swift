@@ -113,15 +113,24 @@ package struct ScratchPackage {
         }
     }
 
+    /// Takes the copy as the last run has built it, whatever has changed since.
+    package mutating func takeAsBuilt(withCommand: Bool) throws {
+        let data = try Data(contentsOf: self.folder.appending(path: "mutants.json"))
+        self.mutants = try JSONDecoder().decode([Mutant].self, from: data)
+        self.programs = Self.programNames.prefix(withCommand ? 2 : 1).map { self.build.appending(path: "debug/\($0)") }
+    }
+
+    private static let programNames = ["swift-khpPackageTests.xctest", "khp-commandPackageTests.xctest"]
+
     // MARK: Building
 
     /// Builds the tests of the library once, and those of the command. Mutants that do not compile are dropped until all
     /// do.
     package mutating func compile(withCommand: Bool) throws {
-        let library = (path: self.tree.path, flags: [String](), program: "swift-khpPackageTests.xctest")
+        let library = (path: self.tree.path, flags: [String](), program: Self.programNames[0])
         let command = (
             path: self.tree.path + "/Command", flags: ["--disable-build-manifest-caching"],
-            program: "khp-commandPackageTests.xctest"
+            program: Self.programNames[1]
         )
         for round in 1...20 {
             var errors: [(file: String, line: Int)] = []

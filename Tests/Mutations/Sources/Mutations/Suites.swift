@@ -33,10 +33,10 @@ package struct Suite: Codable, Sendable {
         return low < self.reached.count && self.reached[low] == mutant
     }
 
-    /// Suites named like the file first, then the quick ones; suites over sockets last.
+    /// Suites named like the file first; then those that are quick and come by little else; suites over sockets last.
     func rank(_ own: Substring) -> Double {
         let isOwn = self.shortName.hasPrefix(own)
-        return (isOwn ? 0 : self.isDeterministic ? 1_000 : 2_000) + self.seconds
+        return (isOwn ? 0 : self.isDeterministic ? 1_000 : 2_000) + self.seconds + Double(self.reached.count) / 500
     }
 }
 
@@ -47,7 +47,8 @@ package struct Suites {
     private static let readers = ["CitationTests.", "LayoutTests."]
 
     /// Runs each suite alone, and notes the mutants it comes by. Suites that have not changed since are not run again.
-    package init(of package: ScratchPackage) throws {
+    /// - Parameter isAsBuilt: `true` where the programs may be older than the sources of the suites.
+    package init(of package: ScratchPackage, isAsBuilt: Bool) throws {
         let file = package.folder.appending(path: "suites.json")
         let numbering = fingerprint(package.mutants.map(\.id).joined(separator: "\n"))
         struct Stored: Codable {
@@ -77,7 +78,7 @@ package struct Suites {
             for name in names.sorted() where !Self.readers.contains(where: { name.hasPrefix($0) }) {
                 let base = name.split(separator: ".").last.map { String($0.prefix { $0 != "/" }) } ?? name
                 let source = sources[base] ?? 0
-                if let old = known[name], old.fingerprint == source {
+                if let old = known[name], isAsBuilt || old.fingerprint == source {
                     self.all.append(old)
                     continue
                 }

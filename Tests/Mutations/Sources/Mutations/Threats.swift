@@ -59,7 +59,7 @@ package struct Threats {
     /// The mutants of a row's guard: those that `guards.txt` names, then those beside a comment that cites the threat,
     /// then those of the types that keep the bound.
     package func candidates(_ id: String, among mutants: [Mutant]) -> [Mutant] {
-        let named = (self.guards[id] ?? []).flatMap { line in mutants.filter(line.matches).prefix(8) }
+        let named = (self.guards[id] ?? []).flatMap { line in mutants.filter(line.matches).prefix(12) }
         guard let row = self.rows.first(where: { $0.id == id }) else { return [] }
         var near: [(distance: Int, mutant: Mutant)] = []
         for (file, here) in Dictionary(grouping: mutants, by: \.file) {
@@ -75,8 +75,11 @@ package struct Threats {
             }
         }
         let types = row.keptIn.flatMap { type in mutants.filter { $0.id.contains(".swift \(type).") } }
-        return named + near.sorted { ($0.distance, $0.mutant.id) < ($1.distance, $1.mutant.id) }.map(\.mutant)
-            + types.prefix(40)
+        let others =
+            near.sorted { ($0.distance, $0.mutant.id) < ($1.distance, $1.mutant.id) }.map(\.mutant)
+            + types
+        // A guard that is gone or weaker asks more of a test than one that refuses all.
+        return named + others.filter(\.isWeaker) + others.filter { !$0.isWeaker && $0.isGuard }
     }
 
     /// Tries each row's mutants against its own tests until one goes red.
@@ -115,7 +118,8 @@ package struct Threats {
 
                 `make mutate-threats` writes this page: for each threat of [threats.md](threats.md) a mutant of a guard that
                 keeps its bound, and the test of the row that goes red with it. [Mutations](../Tests/Mutations/README.md)
-                tells how.
+                tells how. A threat that is not here has no mutant yet that the tests of its row notice: its guard may be
+                no condition (random masks), or `Tests/Mutations/guards.txt` does not name it.
 
                 | threat | mutant | change | red |
                 |---|---|---|---|

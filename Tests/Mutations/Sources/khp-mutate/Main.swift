@@ -15,12 +15,15 @@ struct Main {
     }
 
     private static let usage = """
-        khp-mutate run [--count N] [--seed S] [--only TEXT] [--budget SECONDS] [--keep | --resume]
-            draws N mutants by the seed and tries each; TEXT is part of their ids.
+        khp-mutate run [--count N] [--seed S] [--all] [--only TEXT] [--budget SECONDS] [--keep | --resume]
+            draws N mutants of guards by the seed and tries each; TEXT is part of their ids.
+            --all: of everything that can be mutated
             --budget: of tests for one mutant, 25
             --keep: those that earlier runs have killed count as killed
             --resume: those that earlier runs have tried are not tried again
-        khp-mutate threats [ID...]   writes Specs/guards.md, or tries the rows named
+        khp-mutate threats [--command] [ID...]
+            writes Specs/guards.md, or tries the rows named; --command builds the tests of the command as well
+        --as-built takes the copy as the last run has built it
         khp-mutate list [TEXT]       prints the mutants
         """
 
@@ -38,7 +41,8 @@ struct Main {
         }
         arguments.removeFirst()
         var package = try ScratchPackage(root: root)
-        try package.write()
+        let isAsBuilt = arguments.contains("--as-built")
+        if !isAsBuilt { try package.write() }
         if command == "list" {
             for mutant in package.mutants where arguments.allSatisfy({ mutant.id.contains($0) }) {
                 say(
@@ -48,8 +52,15 @@ struct Main {
             say("\(package.mutants.count) mutants")
             return
         }
-        try package.compile(withCommand: command == "threats")
-        var trial = Trial(suites: try Suites(of: package))
+        let withCommand = arguments.contains("--command")
+        arguments.removeAll { $0 == "--command" }
+        if isAsBuilt {
+            arguments.removeAll { $0 == "--as-built" }
+            try package.takeAsBuilt(withCommand: withCommand)
+        } else {
+            try package.compile(withCommand: withCommand)
+        }
+        var trial = Trial(suites: try Suites(of: package, isAsBuilt: isAsBuilt))
         if let budget = option("--budget").flatMap(Double.init) { trial.budget = budget }
         switch command {
         case "run":
@@ -58,7 +69,11 @@ struct Main {
             let part = option("--only") ?? ""
             let kept: Kept =
                 arguments.contains("--resume") ? .all : arguments.contains("--keep") ? .killed : .none
-            try Self.runDrawn(package, trial, count: count, seed: seed, part: part, kept: kept)
+            let mutants = package.mutants.filter { mutant in
+                (mutant.isGuard || arguments.contains("--all"))
+                    && (part.isEmpty ? !mutant.file.hasPrefix("Command") : mutant.id.contains(part))
+            }
+            try Self.runDrawn(package, trial, among: mutants, count: count, seed: seed, kept: kept)
         case "threats":
             let threats = try Threats(root: root)
             let page = try threats.page(trial, mutants: package.mutants, only: Set(arguments))
@@ -78,15 +93,12 @@ struct Main {
     private static func runDrawn(
         _ package: ScratchPackage,
         _ trial: Trial,
+        among mutants: [Mutant],
         count: Int,
         seed: UInt64,
-        part: String,
         kept: Kept
     ) throws {
-        let drawn = package.mutants
-            .filter { part.isEmpty ? !$0.file.hasPrefix("Command") : $0.id.contains(part) }
-            .sorted { drawnRank($0.id, seed: seed) < drawnRank($1.id, seed: seed) }
-            .prefix(count)
+        let drawn = mutants.sorted { drawnRank($0.id, seed: seed) < drawnRank($1.id, seed: seed) }.prefix(count)
         let file = package.folder.appending(path: "verdicts.json")
         var known: [String: Verdict] = [:]
         if let data = try? Data(contentsOf: file) {
@@ -117,7 +129,7 @@ struct Main {
             )
         }
         let seconds = entries.reduce(0) { $0 + $1.verdict.seconds }
-        say("seed \(seed), \(entries.count) of \(package.mutants.count) mutants in \(Int(seconds)) s")
+        say("seed \(seed), \(entries.count) of \(mutants.count) mutants in \(Int(seconds)) s")
         if report.score < 0.9 { throw Failure("fewer than nine in ten mutants are noticed") }
         if !report.unexplained.isEmpty { throw Failure("survivors that survivors.md does not explain") }
     }
