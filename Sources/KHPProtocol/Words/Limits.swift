@@ -139,12 +139,6 @@ extension Limits {
         /// Probes without an answer that end a connection.
         package static let keepAliveProbes = 4
 
-        /// Messages that the application may queue on a connection before it is open.
-        package static let pendingMessages = 16
-
-        /// Bytes that the application may queue on a connection before it is open.
-        package static let pendingBytes = 1024 * 1024
-
         /// Bytes of a control frame's payload (RFC 6455 section 5.5).
         package static let controlPayloadBytes = 125
 

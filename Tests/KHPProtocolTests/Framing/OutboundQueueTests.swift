@@ -118,4 +118,14 @@ struct OutboundQueueTests {
         self.write(9, 10, to: &queue)
         #expect(self.taken(&queue) == self.frame(9, 10))
     }
+
+    @Test("a connection does not keep the memory of a large burst for its life")
+    func largeBurst() throws {
+        var queue = OutboundQueue()
+        for _ in 0..<80 { self.write(1, 2000, to: &queue) }
+        _ = self.taken(&queue)
+        self.write(2, 10, to: &queue)
+        let small = queue.next()
+        #expect(try #require(small).storageCapacity <= 65_536)
+    }
 }

@@ -26,7 +26,7 @@ struct ServerIdentityTests {
             ("a.example", "a.example\0.evil.example", false), ("a.example", "a.example ", false),
             ("a.example", " a.example", false), ("xn--bcher-kva.example", "*.example", true),
             ("xn--bcher-kva.example", "xn--*.example", false), ("a_b.example", "a_b.example", true),
-            ("k.example", "\u{212A}.example", false),
+            ("k.example", "\u{212A}.example", false), (".example", "*.example", false), (".a.b", "*.a.b", false),
         ]
     )
     func names(_ host: String, _ name: String, isRight: Bool) {

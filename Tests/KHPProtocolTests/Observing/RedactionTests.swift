@@ -132,4 +132,16 @@ struct RedactionTests {
     func standIn() {
         #expect(Redaction.shown("/?token=abc&b=1") { Array(repeating: 0x78, count: $0.count) } == "/?token=xxx&b=1")
     }
+
+    /// Secrets that only decoding shows, in front of the values, among them and behind the last.
+    @Test(
+        "threat H1: an encoded URL anywhere stops nothing",
+        arguments: [
+            "?a=b ws%3A%2F%2Fjoe%3Acanary%40h/", "ws%3A%2F%2Fjoe%3Acanary%40h/ ?a=b",
+            "?a=b&c=%64 http%3A%2F%2Fh%2F%3Ftoken%3Dcanary", "?a=b %3Ftoken=canary", "?token=%61 @ %3Ftoken%253Dx",
+        ]
+    )
+    func anywhere(_ text: String) {
+        #expect(!Redaction.shown(text).isEmpty)
+    }
 }

@@ -48,6 +48,7 @@ import Testing
     @Test(arguments: [
         "", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25jZQ=", "dGhlIHNhbXBsZSBub25jZR==",
         "dGhlIHNhbXBsZSBub25jZTE=", "dGhlIHNhbXBsZSBub25jZTEy", "dGhlIHNhbXBsZSBub25j", "dGhlIHNhbXBs*SBub25jZQ==",
+        "dGhlIHNhbXBsZSBub25jZQE=", "dGhlIHNhbXBsZSBub25jZQ=A",
     ])
     func refusesOtherKeys(key: String) {
         #expect(!AcceptKey.isValidKey(key))

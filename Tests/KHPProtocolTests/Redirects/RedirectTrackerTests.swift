@@ -235,7 +235,8 @@ import Testing
             ["/a?x=1&y=2", "ws://b/"]
         ),
         ("", "<a href=\"/a\">", ["/a"]), ("text/html", "<a href=\"/a", []), ("text/html", "<a href", []),
-        ("text/html", "<a href=/a>", []), ("text/plain", "<a href=\"/a\">", []), ("", "", []),
+        ("text/html", "<a href=/a>", []), ("text/html", "<a href=/a/b>", []), ("text/plain", "<a href=\"/a\">", []),
+        ("", "", []),
     ])
     func entities(type: String, entity: String, expected: [String]) {
         #expect(choices(of: self.response(type: type.isEmpty ? nil : type, entity)) == expected)

@@ -115,4 +115,11 @@ struct ErrorDetailTests {
         )
         #expect(tooMany?.detail == .credentialsRefused)
     }
+
+    @Test("times in errors are said as people say them")
+    func times() {
+        #expect(Duration.seconds(10).words == "10 s")
+        #expect(Duration.milliseconds(250).words == "0.25 s")
+        #expect(Duration.milliseconds(2500).words == "2.5 s")
+    }
 }

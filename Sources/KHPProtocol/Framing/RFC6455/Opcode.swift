@@ -23,9 +23,6 @@ package enum Opcode: UInt8, Sendable, Hashable {
 package enum FrameBits {
     package static let final: UInt8 = 0x80
     package static let reserved: UInt8 = 0x70
-    package static let reserved1: UInt8 = 0x40
-    package static let reserved2: UInt8 = 0x20
-    package static let reserved3: UInt8 = 0x10
     package static let opcode: UInt8 = 0x0F
     package static let control: UInt8 = 0x08
     package static let masked: UInt8 = 0x80

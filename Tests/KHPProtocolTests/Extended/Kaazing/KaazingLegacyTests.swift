@@ -127,6 +127,17 @@ import Testing
         #expect(ClientStep(client.receive(row.1, now: .at(2))) == row.2, "\(row.0)")
     }
 
+    @Test(
+        "bytes behind the content that was announced are no part of the answer",
+        arguments: [("Content-Length: 2", "abcd"), ("Content-Length: 0", "a"), ("Content-Length: 2", "ab\r\n")]
+    )
+    func bytesBehindContent(_ field: String, _ content: String) throws {
+        var client = try Self.client(before: "response")
+        let answer = ByteBuffer(string: "HTTP/1.1 404 Not Found\r\n\(field)\r\n\r\n\(content)")
+        let first = ClientStep(client.receive(answer, now: .at(1)))
+        #expect(first == Self.invalid || ClientStep(client.receive(Self.end, now: .at(1))) == Self.invalid)
+    }
+
     @Test(arguments: ["balancer", "response", "end", "second balancer"])
     func nothingExtendsTheWait(_ stage: String) throws {
         var client = try Self.client(before: stage)
