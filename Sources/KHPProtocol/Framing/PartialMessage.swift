@@ -55,7 +55,7 @@ struct PartialMessage: Sendable {
         var payload = payload
         if !payload.withUnsafeReadableBytes({ UTF8Validator.isValid($0) }) {
             guard self.repairsText else { throw .invalidText() }
-            payload = ByteBuffer(string: String(buffer: payload))
+            payload = TextRepair.repaired(payload)
         }
         return .message(kind: .text, payload: payload, rsv: 0)
     }

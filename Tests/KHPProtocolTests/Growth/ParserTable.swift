@@ -75,6 +75,7 @@ enum ParserTable {
         "StartLine": ["request head: one line", "status line:"],
         "Subprotocols": ["subprotocols:"],
         "Subprotocols.Offer": ["subprotocols:"],
+        "TextRepair": ["frames of hixie-75: text that is no UTF-8"],
         "Token": ["request: tokens of Connection", "request: a long name"],
         "Tunnel": ["CONNECT:", "SOCKS:"],
         "URIReference": ["a reference of dots"],
