@@ -21,6 +21,11 @@ final class Chaos: Sendable {
 
     func run() async throws {
         let pid = self.options.pid
+        // A server opens the timer of its event loop for its first connection, and keeps it.
+        var generator = SplitMix(state: self.options.seed)
+        for port in self.options.ports { _ = await self.converse(port, &generator) }
+        // By then their connections have gone.
+        try await Task.sleep(for: .seconds(12))
         let start = openDescriptors(of: pid)
         let end = ContinuousClock.now + .seconds(self.options.seconds)
         var warm = 0
