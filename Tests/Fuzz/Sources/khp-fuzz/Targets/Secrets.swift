@@ -88,19 +88,21 @@ extension FuzzTarget {
     } run: { input in
         var input = input
         let allowsTokens = input.flag()
-        let lines = input.lines
+        let text = input.lines.joined(separator: "\n")
         do throws(WebSocketError) {
-            let users = try UsersFile(lines.joined(separator: "\n"), name: "users.txt", allowsTokens: allowsTokens)
+            let users = try UsersFile(text, name: "users.txt", allowsTokens: allowsTokens)
             check(allowsTokens || users.user(token: "token-of-nobody") == nil, "a token is taken where none is allowed")
         } catch {
-            check(error.code == .invalidArgument && error.message.hasPrefix("Line "), "\(error)")
-            // A name may stand in the sentence, a secret must not.
-            for line in lines {
-                let parts = line.split(separator: ":")
-                guard parts.count > 1, let secret = parts.last, secret.utf8.count > 16 else { continue }
-                guard !parts.dropLast().contains(where: { $0.contains(secret) }) else { continue }
-                check(!error.message.contains(secret), "\(error.message) shows \(secret)")
-            }
+            let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+            guard error.code == .invalidArgument, error.message.hasPrefix("Line "),
+                let number = Int(error.message.dropFirst("Line ".count).prefix { $0.isNumber }),
+                lines.indices.contains(number - 1)
+            else { return check(false, "\(error) names no line") }
+            // A name may stand in the sentence, the secret of its line must not.
+            let parts = lines[number - 1].split(separator: ":")
+            guard parts.count > 1, let secret = parts.last, secret.utf8.count > 16 else { return }
+            guard !parts.dropLast().contains(where: { $0.contains(secret) }) else { return }
+            check(!error.message.contains(secret), "\(error.message) shows \(secret)")
         }
     }
 
