@@ -26,6 +26,7 @@ let package = Package(
         .library(name: "KHPProtocol", targets: ["KHPProtocol"]),
         .library(name: "KHPClient", targets: ["KHPClient"]),
         .library(name: "KHPServer", targets: ["KHPServer"]),
+        .library(name: "KHPJSON", targets: ["KHPJSON"]),
         .library(name: "KHPTesting", targets: ["KHPTesting"]),
     ],
     dependencies: [
@@ -65,6 +66,8 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        // The only one that uses Foundation, and its essentials alone.
+        .target(name: "KHPJSON", dependencies: ["KHPProtocol", "KHPWebSocket", nioCore], swiftSettings: settings),
         .target(
             name: "KHPTesting",
             dependencies: [
@@ -107,6 +110,11 @@ let package = Package(
         .testTarget(
             name: "KHPWebSocketTests",
             dependencies: ["KHPProtocol", "KHPWebSocket", "TestSupport", nioCore, nioPosix, nioEmbedded],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "KHPJSONTests",
+            dependencies: ["KHPProtocol", "KHPWebSocket", "KHPServer", "KHPTesting", "KHPJSON", nioCore],
             swiftSettings: settings
         ),
         .testTarget(

@@ -55,7 +55,7 @@ let package = Package(
         .target(
             name: "ExamplePages",
             dependencies: [
-                library("KHPClient"), library("KHPServer"), library("KHPTesting"),
+                library("KHPClient"), library("KHPServer"), library("KHPJSON"), library("KHPTesting"),
                 nioCore, nioSSL, httpTypes, logging, lifecycle, unixSignals,
             ],
             path: "Pages",

@@ -36,14 +36,17 @@ extension WebSocket {
     /// A message of a kind that nobody takes has arrived.
     fileprivate func meets(_ kind: MessageKind, _ unexpected: UnexpectedKind) throws(WebSocketError) {
         guard unexpected == .close else { return }
-        let reason = "\(kind) messages are not taken here"
-        self.onEventLoop { $0.close(code: .unsupportedData, reason: reason) }
-        throw WebSocketError(
-            .closed,
-            "A \(kind) message arrived where none is taken, so the socket was closed.",
-            closeCode: .unsupportedData,
-            phase: .open
+        throw self.refuse(
+            .unsupportedData,
+            reason: "\(kind) messages are not taken here",
+            "A \(kind) message arrived where none is taken, so the socket was closed."
         )
+    }
+
+    /// Closes the socket because of a message that the application does not take, and returns the error for its reader.
+    package func refuse(_ code: WebSocketCloseCode, reason: String, _ message: String) -> WebSocketError {
+        self.onEventLoop { $0.close(code: code, reason: reason) }
+        return WebSocketError(.closed, message, closeCode: code, phase: .open)
     }
 }
 

@@ -10,7 +10,7 @@ public struct WebSocketMessages: AsyncSequence, Sendable {
     /// How the connection ended where it did not end cleanly, and ``WebSocketError/Code/cancelled`` for a cancelled task.
     public typealias Failure = WebSocketError
 
-    @usableFromInline let socket: WebSocket
+    @usableFromInline package let socket: WebSocket
 
     init(socket: WebSocket) {
         self.socket = socket
