@@ -96,6 +96,15 @@ import Testing
         }
     }
 
+    /// Foundation makes a program larger and slower to start; of ours, the module for JSON alone uses it.
+    @Test func foundationStaysInItsModule() {
+        for file in SourceFile.all(in: "Sources") where !file.path.hasPrefix("Sources/KHPJSON/") {
+            for line in file.lines where line.contains("import Foundation") {
+                Issue.record("\(file.path): \(line)")
+            }
+        }
+    }
+
     // MARK: Sizes
 
     @Test func filesAreShort() {
