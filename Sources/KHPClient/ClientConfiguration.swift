@@ -74,6 +74,9 @@ extension WebSocketClient {
         public var logger: Logger?
         /// Called with each step of each connection, on its event loop: must be quick and must not block.
         public var observe: (@Sendable (_ event: ConnectionEvent, _ connection: ConnectionInfo) -> Void)?
+        /// Metrics, traces and the like. Each is told of every connect and may add headers to its requests. None costs a
+        /// connect one comparison, and some cost a message nothing.
+        public var instruments: [any ClientInstrument] = []
         /// Makes a channel handler that watches or records the bytes of a connection, such as swift-nio-extras'
         /// `NIOWritePCAPHandler`. Called for each connection, those of redirects and reconnects too, on its event loop
         /// once TCP is connected; not for other addresses of the host that were tried and given up.

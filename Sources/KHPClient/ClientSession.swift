@@ -20,7 +20,7 @@ final class ClientSession: ConnectionDelegate {
     private let info: ConnectionInfo
     private let usesTLS: Bool
     private let cookies: ConnectCookies
-    private let observer: (@Sendable (ConnectionEvent, ConnectionInfo) -> Void)?
+    private let observer: ConnectObserver
     /// Makes the taker of the messages on the event loop; `nil` where the socket's owner takes them.
     private let makeMessageHandler: (@Sendable () -> any MessageHandler)?
 
@@ -30,7 +30,7 @@ final class ClientSession: ConnectionDelegate {
         info: ConnectionInfo,
         usesTLS: Bool,
         cookies: ConnectCookies,
-        observer: (@Sendable (ConnectionEvent, ConnectionInfo) -> Void)?,
+        observer: ConnectObserver,
         makeMessageHandler: (@Sendable () -> any MessageHandler)?
     ) {
         self.steps = steps
@@ -43,9 +43,9 @@ final class ClientSession: ConnectionDelegate {
     }
 
     func connected(_ handler: ConnectionHandler) {
-        guard let observer else { return }
+        guard handler.connection.isObserved else { return }
         let tls = self.usesTLS ? TLSInfo.of(self.channel) : nil
-        observer(.connected(peer: self.info.peer, tls: tls), self.info)
+        self.observer.observe(.connected(peer: self.info.peer, tls: tls), self.info)
     }
 
     func perform(_ action: ConnectionAction, on handler: ConnectionHandler) {
@@ -71,7 +71,7 @@ final class ClientSession: ConnectionDelegate {
             self.steps.yield(.closed)
             self.steps.finish()
         case .event(let event):
-            self.observer?(event, self.info)
+            self.observer.observe(event, self.info)
         case .server:
             assertionFailure("a client's connection asks what only a server decides")
         case .message, .chunk, .peerClosing, .pong:

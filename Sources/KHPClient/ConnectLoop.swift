@@ -28,6 +28,7 @@ struct ConnectLoop {
     /// True once a warning has told that credentials go without TLS.
     var hasWarned = false
     var info = ConnectionInfo(id: 0, role: .client, peer: "")
+    let observer: ConnectObserver
     /// Makes the taker of the messages on the event loop; `nil` where the socket's owner takes them.
     private let makeMessageHandler: (@Sendable () -> any MessageHandler)?
 
@@ -56,6 +57,7 @@ struct ConnectLoop {
         self.hops = hops
         self.makeMessageHandler = makeMessageHandler
         self.cookies = ConnectCookies(configuration.cookies)
+        self.observer = ConnectObserver(configuration.observe, configuration.instruments, attempt.url)
         self.consent = RedirectConsent(configuration.redirects.permit, pending: attempt.moved?.step)
         self.deadline = .now() + TimeAmount(configuration.timeouts.total)
     }
@@ -107,7 +109,7 @@ struct ConnectLoop {
     }
 
     func observe(_ event: ConnectionEvent) {
-        self.configuration.observe?(event, self.info)
+        self.observer.observe(event, self.info)
     }
 
     // MARK: One hop
@@ -117,6 +119,7 @@ struct ConnectLoop {
         var plan = self.attempt.nextPlan(carrying: answer, clientNonce: Self.makeNonce)
         plan.takesCookies = self.cookies.areTaken
         plan.cookies = self.cookies.header(for: plan.url, scope: self.attempt.cookieScope)
+        self.observer.prepare(&plan, attempt: self.hops, isAtOrigin: self.attempt.isAtOrigin)
         self.warnWithoutTLS(plan)
         self.info = ConnectionInfo(
             id: Self.connections.wrappingAdd(1, ordering: .relaxed).newValue,
@@ -285,7 +288,7 @@ struct ConnectLoop {
         settings.timeouts = configuration.timeouts.ofConnection
         settings.keepAlive = configuration.keepAlive
         settings.delivery = configuration.delivery
-        settings.isObserved = configuration.observe != nil
+        settings.observation = self.observer.observation
         let connection = ConnectionConfiguration(settings)
         var generator = SystemRandomNumberGenerator()
         let key = AcceptKey.makeKey(using: &generator)
@@ -296,7 +299,7 @@ struct ConnectLoop {
             info: self.info,
             steps: steps,
             cookies: self.cookies,
-            observer: configuration.observe,
+            observer: self.observer,
             makeMessageHandler: self.makeMessageHandler
         )
     }

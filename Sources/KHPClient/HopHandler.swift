@@ -12,7 +12,7 @@ struct HopHandler: Sendable {
     var info: ConnectionInfo
     let steps: AsyncStream<ClientSession.Step>.Continuation
     let cookies: ConnectCookies
-    let observer: (@Sendable (ConnectionEvent, ConnectionInfo) -> Void)?
+    let observer: ConnectObserver
     /// Makes the taker of the messages on the event loop; `nil` where the socket's owner takes them.
     let makeMessageHandler: (@Sendable () -> any MessageHandler)?
 

@@ -93,7 +93,7 @@ extension WebSocketClient {
                 if let returned { return returned }
                 throw cause
             }
-            self.configuration.observe?(
+            earlier.observer?.observe(
                 .reconnecting(attempt: schedule.failures, delay: delay, cause: cause),
                 earlier.info
             )

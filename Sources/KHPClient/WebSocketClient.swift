@@ -103,6 +103,8 @@ public struct WebSocketClient: Sendable {
         var moved: PermanentMove?
         /// The connection of the last hop.
         var info = ConnectionInfo(id: 0, role: .client, peer: "")
+        /// Told of the last connect.
+        var observer: ConnectObserver?
     }
 
     /// The same, where other connects came before.
@@ -118,7 +120,14 @@ public struct WebSocketClient: Sendable {
             attempt: try self.attempt(url, subprotocols, moved: earlier.moved),
             hops: earlier.hops
         )
-        defer { earlier = EarlierConnects(hops: loop.hops, moved: loop.attempt.moved, info: loop.info) }
+        defer {
+            earlier = EarlierConnects(
+                hops: loop.hops,
+                moved: loop.attempt.moved,
+                info: loop.info,
+                observer: loop.observer
+            )
+        }
         return try await loop.run()
     }
 

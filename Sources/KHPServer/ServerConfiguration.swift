@@ -65,6 +65,9 @@ extension WebSocketServer {
         public var logger: Logger?
         /// Called with each step of each connection, on its event loop: must be quick and must not block.
         public var observe: (@Sendable (_ event: ConnectionEvent, _ connection: ConnectionInfo) -> Void)?
+        /// Metrics, traces and the like. Each is told of every connection, and may run the application's code in a
+        /// context of its own. None costs a connection one comparison, and some cost a message nothing.
+        public var instruments: [any ServerInstrument] = []
         /// Watches the shell; `nil`, but in tests.
         package var hooks: ShellHooks?
 

@@ -12,6 +12,7 @@ final class ServerSession: ConnectionDelegate {
     private let server: ServerState
     private let channel: any Channel
     private let entry: ServerState.Entry
+    private let instruments: ServerInstruments
     /// Unchecked, as the task below: on the connection's event loop only, and the decisions call nothing that comes back
     /// here but ``admits(_:)``, which looks at neither.
     @exclusivity(unchecked) private var decisions: ServerDecisions
@@ -26,6 +27,10 @@ final class ServerSession: ConnectionDelegate {
         self.server = server
         self.channel = channel
         self.entry = entry
+        self.instruments = ServerInstruments(
+            server.configuration.instruments,
+            ConnectionInfo(id: entry.id, role: .server, peer: channel.remoteAddress?.peerName ?? "")
+        )
         self.decisions = ServerDecisions(server.endpoints)
     }
 
@@ -45,6 +50,9 @@ final class ServerSession: ConnectionDelegate {
     func perform(_ action: ConnectionAction, on handler: ConnectionHandler) {
         switch action {
         case .server(.decideOpening(let request)):
+            if self.server.isObserved, let match = try? self.server.endpoints.match(request.path) {
+                self.observe(.routed(endpoint: match.endpoint.values.path))
+            }
             let next = self.decisions.decide(request, on: &handler.connection, now: .now()) {
                 self.admits { request.head }
             }
@@ -85,6 +93,7 @@ final class ServerSession: ConnectionDelegate {
 
     private func observe(_ event: ConnectionEvent) {
         self.server.observe(event, id: self.entry.id, peer: self.channel.remoteAddress)
+        self.instruments.observe(event)
     }
 
     func inputEnded(_ handler: ConnectionHandler) {
@@ -118,9 +127,10 @@ final class ServerSession: ConnectionDelegate {
             }
             let request = HandshakeRequest.request(plain.head)
             let server = self.server
+            let instruments = self.instruments
             self.run(on: handler) {
                 await HandshakeResponse.of {
-                    try await respond(request)
+                    try await instruments.run { try await respond(request) }
                 } report: {
                     server.closureFailed($0)
                 }
@@ -150,12 +160,13 @@ final class ServerSession: ConnectionDelegate {
         let usual = question.usualResponse
         let server = self.server
         let entry = self.entry
+        let instruments = self.instruments
         // Whoever is asked may make a value that has to be released before the server is gone.
         let makesContext = question.asksApplication && served.makesContext
         if makesContext { server.hold(entry) }
         self.run(on: handler) { () -> Answer in
             let client: Admitted
-            switch await admission.decide(presented, confirms: confirms) {
+            switch await instruments.run({ await admission.decide(presented, confirms: confirms) }) {
             case .refused(let response):
                 if makesContext { server.letGo(entry) }
                 return Answer(reply: ServerReply(response))
@@ -165,7 +176,9 @@ final class ServerSession: ConnectionDelegate {
             var context: HandshakeContext?
             if question.asksApplication, let request {
                 let request = request.with(principal: client.principal ?? question.principal)
-                (response, context) = await served.reply(to: request, usual: usual) { server.closureFailed($0) }
+                (response, context) = await instruments.run {
+                    await served.reply(to: request, usual: usual) { server.closureFailed($0) }
+                }
             }
             if makesContext, context == nil { server.letGo(entry) }
             let reply = ServerReply(
@@ -195,9 +208,11 @@ final class ServerSession: ConnectionDelegate {
         let server = self.server
         let entry = self.entry
         let context = self.context
+        let instruments = self.instruments
         self.run(on: handler) { () -> HandshakeResponse in
-            let response =
+            let response = await instruments.run {
                 await HandshakeResponse.of(next) { server.closureFailed($0) } ?? HandshakeResponse(status: 500)
+            }
             if let context, !response.mayOpen { await server.release(context, of: entry) }
             return response
         } then: { session, response, connection, now in
@@ -360,13 +375,18 @@ final class ServerSession: ConnectionDelegate {
         )
         let server = self.server
         let entry = self.entry
+        let instruments = self.instruments
         let hooks = server.configuration.hooks
         hooks?.taskStarts()
         let task = Task(executorPreference: handler.executor) {
             defer { hooks?.taskEnds() }
             await hooks?.taskBegins()
             do {
-                try await socket.withOwner(run)
+                if instruments.isEmpty {
+                    try await socket.withOwner(run)
+                } else {
+                    try await instruments.run { try await socket.withOwner(run) }
+                }
                 _ = try? await socket.close()
             } catch {
                 server.handlerFailed(error)

@@ -136,14 +136,18 @@ final class ServerState: Sendable {
         settings.limits = configuration.limits.ofConnection
         settings.timeouts = configuration.timeouts.ofConnection
         settings.keepAlive = configuration.keepAlive
-        settings.isObserved = configuration.observe != nil
+        if configuration.observe != nil || configuration.instruments.contains(where: { $0.observesFrames }) {
+            settings.observation = .everything
+        } else if !configuration.instruments.isEmpty {
+            settings.observation = .steps
+        }
         settings.dialects = dialects
         settings.date = DateHeader.now
         return ConnectionConfiguration(settings)
     }
 
     var usesTLS: Bool { self.configuration.tls != nil }
-    var isObserved: Bool { self.configuration.observe != nil }
+    var isObserved: Bool { self.connection.isObserved }
 
     /// The shell's part of an endpoint.
     func served(_ endpoint: EndpointConfiguration) -> ServedEndpoint { self.served[endpoint.index] }

@@ -111,7 +111,7 @@ extension ConnectionHandler {
         if pending >= 32_768 {
             self.flushNow()
             // An observer's event waits for a drive, and holds the payload until then.
-            if self.isObserved { self.flushSoon() }
+            if self.observesFrames { self.flushSoon() }
         } else {
             self.scheduleFlush()
         }

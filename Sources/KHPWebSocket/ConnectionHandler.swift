@@ -164,7 +164,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
             let haveTasksRun = self.tasks?.endBurst() ?? false
             self.isBursting = false
             // Sending a message leaves nothing else to do.
-            if haveTasksRun, self.hasMoreToDo || self.isObserved { self.drive() }
+            if haveTasksRun, self.hasMoreToDo || self.observesFrames { self.drive() }
         }
         self.write(to: context)
         self.noteUse()
@@ -255,6 +255,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
 
     /// Read from where it lies: of a computed property the compiler takes a copy of the whole connection.
     var isObserved: Bool { self.connection.configuration.isObserved }
+    var observesFrames: Bool { self.connection.configuration.observesFrames }
 
     /// True once the application has taken the socket.
     package var isDelivering: Bool { if case .none = self.sink { false } else { true } }

@@ -104,6 +104,9 @@ package struct ConnectAttempt: Sendable {
         return self.redirects.keepsSecrets ? .all : .ownOrigin
     }
 
+    /// `true` until a redirect leaves the origin of the URL that was given.
+    package var isAtOrigin: Bool { self.redirects.keepsSecrets }
+
     /// `true` when the next hop may see the caller's client certificate (threat F1).
     package var presentsClientCertificate: Bool { self.redirects.keepsSecrets }
 

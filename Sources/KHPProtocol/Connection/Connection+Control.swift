@@ -13,14 +13,14 @@ extension Connection {
         }
         switch event {
         case .ping(let payload):
-            if self.isObserved {
+            if self.observesFrames {
                 self.actions.append(.event(.frameReceived(FrameInfo(kind: .ping, payload: payload))))
             }
             guard self.link.closing.canSend else { return nil }
             self.socket.pinged(payload)
             self.answerPendingPing()
         case .pong(let payload):
-            if self.isObserved {
+            if self.observesFrames {
                 self.actions.append(.event(.frameReceived(FrameInfo(kind: .pong, payload: payload))))
             }
             guard let answer = self.socket.keepAlive?.pongReceived(payload, now) else { return nil }
@@ -75,7 +75,7 @@ extension Connection {
     mutating func writePong(_ payload: ByteBuffer) {
         let mask = self.link.nextMask()
         self.link.codec.writePong(payload, mask: mask, into: &self.output)
-        if self.isObserved { self.actions.append(.event(.frameSent(FrameInfo(kind: .pong, payload: payload)))) }
+        if self.observesFrames { self.actions.append(.event(.frameSent(FrameInfo(kind: .pong, payload: payload)))) }
     }
 
     /// Queues a pong that answers nothing (RFC 6455 section 5.5.3).
@@ -110,7 +110,7 @@ extension Connection {
     mutating func writePing(_ payload: ByteBuffer) {
         let mask = self.link.nextMask()
         self.link.codec.writePing(payload, mask: mask, into: &self.output)
-        if self.isObserved { self.actions.append(.event(.frameSent(FrameInfo(kind: .ping, payload: payload)))) }
+        if self.observesFrames { self.actions.append(.event(.frameSent(FrameInfo(kind: .ping, payload: payload)))) }
     }
 
     private func checkControl(_ payload: ByteBuffer) throws(WebSocketError) {

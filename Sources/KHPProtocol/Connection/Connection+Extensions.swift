@@ -120,7 +120,7 @@ extension Connection {
                 }
             case .chunk(let kind, let payload, let isFirst, let isLast, _):
                 let chunk = MessageChunk(kind: kind, bytes: payload, isFirst: isFirst, isLast: isLast)
-                guard self.isObserved else { return .chunk(chunk) }
+                guard self.observesFrames else { return .chunk(chunk) }
                 let wireBytes = self.socket.extensions?.takeWireBytes() ?? 0
                 return self.observed(chunk, wireBytes: wireBytes)
             default: return nil
@@ -177,7 +177,7 @@ extension Connection {
                 return nil
             }
         }
-        if self.isObserved {
+        if self.observesFrames {
             var info = FrameInfo(kind: FrameInfo.Kind(kind), payload: payload)
             if let wireBytes { info.wireBytes = wireBytes }
             self.actions.append(.event(.frameReceived(info)))
@@ -186,7 +186,7 @@ extension Connection {
         if self.configuration.delivery == .chunks, case .message(let kind, let payload) = result {
             result = .chunk(MessageChunk(kind: kind, bytes: payload, isFirst: true, isLast: true))
         }
-        guard self.isObserved || !self.actions.isEmpty else { return result }
+        guard self.observesFrames || !self.actions.isEmpty else { return result }
         if let result { self.actions.append(result) }
         return self.actions.popFirst()
     }

@@ -34,7 +34,7 @@ extension Connection {
             agreesOnBinary: isExtended
         )
         self.link.isPlain =
-            self.socket.extensions == nil && !self.isObserved && self.link.codec.readsWholeMessages
+            self.socket.extensions == nil && !self.observesFrames && self.link.codec.readsWholeMessages
         self.link.codec.toleratesLongLength = self.role == .server && self.legacy != .off
         self.link.codec.allowedReservedBits = self.socket.extensions?.reservedBits ?? 0
         let waits = self.configuration.waits
@@ -79,7 +79,7 @@ extension Connection {
                         if !self.stage.takesMessages { return nil }
                         continue
                     }
-                    if self.socket.extensions == nil && !self.isObserved {
+                    if self.socket.extensions == nil && !self.observesFrames {
                         return .message(kind: kind, payload: payload)
                     }
                     if let action = self.delivered(kind, payload, now: now) { return action }
@@ -94,7 +94,7 @@ extension Connection {
                         continue
                     }
                     let chunk = MessageChunk(kind: kind, bytes: payload, isFirst: isFirst, isLast: isLast)
-                    return self.isObserved ? self.observed(chunk, wireBytes: payload.readableBytes) : .chunk(chunk)
+                    return self.observesFrames ? self.observed(chunk, wireBytes: payload.readableBytes) : .chunk(chunk)
                 case .ping, .pong, .close, .dropped:
                     if let action = self.control(event, now: now) { return action }
                     if !self.stage.takesMessages { return nil }
@@ -309,7 +309,7 @@ extension Connection {
             try self.link.codec.write(text, mask: mask, into: &self.output)
             self.socket.dataMoved(now)
             self.socket.sentPayload &+= text.utf8.count
-            if self.isObserved {
+            if self.observesFrames {
                 self.actions.append(.event(.frameSent(FrameInfo(kind: .text, payload: ByteBuffer(string: text)))))
             }
         case .binary(let bytes):
@@ -341,7 +341,7 @@ extension Connection {
         )
         self.socket.dataMoved(now)
         self.socket.sentPayload &+= payload.readableBytes
-        if self.isObserved {
+        if self.observesFrames {
             let frame = isFirst ? FrameInfo.Kind(kind) : .continuation
             var info = FrameInfo(kind: frame, payload: plain ?? payload)
             info.wireBytes = payload.readableBytes

@@ -101,6 +101,7 @@ package struct Connection {
     }
 
     package var isObserved: Bool { self.configuration.isObserved }
+    package var observesFrames: Bool { self.configuration.observesFrames }
 
     /// `true` once this side has sent its close frame. Mutating in form only, as ``deadline`` is.
     package var isClosing: Bool {
@@ -371,7 +372,7 @@ package struct Connection {
 
     /// The peer's close frame, in any stage.
     mutating func peerClosed(_ code: WebSocketCloseCode?, _ reason: String, now: NIODeadline) {
-        if self.isObserved { self.observeClose(code, reason) }
+        if self.observesFrames { self.observeClose(code, reason) }
         self.perform(self.link.closing.received(ClosePayload(code: code, reason: reason), now: now), now: now)
     }
 
@@ -460,7 +461,7 @@ package struct Connection {
     mutating func writeClose(_ payload: ClosePayload, isLast: Bool) -> FrameCodec.CloseFrame {
         let mask = self.link.nextMask()
         let result = self.link.codec.writeClose(payload, isLast: isLast, mask: mask, into: &self.output)
-        if self.isObserved, result == .written {
+        if self.observesFrames, result == .written {
             var bytes = ByteBuffer()
             if self.link.codec.abilities.contains(.closeCodes) { payload.write(into: &bytes) }
             self.actions.append(.event(.frameSent(FrameInfo(kind: .close, payload: bytes))))

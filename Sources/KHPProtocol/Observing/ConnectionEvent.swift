@@ -15,6 +15,9 @@ public enum ConnectionEvent: Sendable {
     case connected(peer: String, tls: TLSInfo?)
     /// The request of the opening handshake was sent (client) or received (server).
     case openingRequest(head: String)
+    /// A server has found the endpoint of a request of the opening handshake: its path as the application wrote it, such
+    /// as `/rooms/{id}`.
+    case routed(endpoint: String)
     /// The response of the opening handshake.
     case openingResponse(head: String, status: Int)
     /// The request of the extended handshake.
@@ -45,6 +48,16 @@ public enum ConnectionEvent: Sendable {
     /// A client that reconnects pauses for `delay` and connects again then; told of the connection that failed or was
     /// lost, with the error that this retry is for. `attempt` counts from 1 since the last stable connection.
     case reconnecting(attempt: Int, delay: Duration, cause: WebSocketError)
+}
+
+extension ConnectionEvent {
+    /// `true` for a frame, of which there may be very many.
+    public var isFrame: Bool {
+        switch self {
+        case .frameReceived, .frameSent: true
+        default: false
+        }
+    }
 }
 
 /// A frame, a whole message, or a piece of one that is sent or delivered in pieces, as an observer sees it.

@@ -3,14 +3,22 @@
 
 package import NIOCore
 
+/// The events that a connection tells of.
+package enum Observation: Sendable {
+    case nothing
+    /// All but frames, for which each message would have to leave the plain path.
+    case steps
+    case everything
+}
+
 /// The settings of a connection, to be filled in and prepared by ``ConnectionConfiguration/init(_:)``.
 package struct ConnectionSettings: Sendable {
     package var limits = Limits()
     package var timeouts = Timeouts()
     package var keepAlive = KeepAliveConfiguration()
     package var delivery = MessageDelivery.messages
-    /// True where `event` actions are wanted.
-    package var isObserved = false
+    /// The `event` actions that are wanted.
+    package var observation = Observation.nothing
     /// Server: the value of Date, now.
     package var date: @Sendable () -> String = { "Thu, 01 Jan 1970 00:00:00 GMT" }
     /// Server: the value of Server.
@@ -27,7 +35,10 @@ package final class ConnectionConfiguration: Sendable {
     package let timeouts: Timeouts
     let waits: Waits
     package let delivery: MessageDelivery
+    /// True where any events are wanted.
     package let isObserved: Bool
+    /// True where events of frames are wanted too.
+    package let observesFrames: Bool
     let date: @Sendable () -> String
     let serverName: String
     let dialects: [Dialect]
@@ -39,7 +50,8 @@ package final class ConnectionConfiguration: Sendable {
         self.limits = settings.limits
         self.timeouts = settings.timeouts
         self.delivery = settings.delivery
-        self.isObserved = settings.isObserved
+        self.isObserved = settings.observation != .nothing
+        self.observesFrames = settings.observation == .everything
         self.date = settings.date
         self.serverName = settings.serverName
         self.dialects = settings.dialects

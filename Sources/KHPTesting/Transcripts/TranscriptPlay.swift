@@ -30,7 +30,7 @@ struct TranscriptPlay {
         self.expectation = if let field { try TranscriptExpectation(field, in: transcript) } else { nil }
         var settings = ConnectionSettings()
         settings.date = { Transcript.Constants.date }
-        settings.isObserved = isObserved
+        settings.observation = isObserved ? .everything : .nothing
         let now = NIODeadline.uptimeNanoseconds(1_000_000_000)
         switch script.role {
         case .client:

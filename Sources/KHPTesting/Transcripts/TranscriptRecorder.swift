@@ -50,7 +50,7 @@ public struct TranscriptRecorder: Sendable {
             return ""
         case .frameSent(let frame): return Self.frame("C", frame, in: self.dialect)
         case .frameReceived(let frame): return Self.frame("S", frame, in: self.dialect)
-        case .connected, .challenge, .redirect, .violation, .pong, .closed, .failed, .reconnecting: return ""
+        case .connected, .routed, .challenge, .redirect, .violation, .pong, .closed, .failed, .reconnecting: return ""
         }
     }
 

@@ -73,7 +73,7 @@ struct EarlyMessageConnectionTests {
     ) {
         var settings = ConnectionSettings()
         settings.dialects = [row.dialect]
-        settings.isObserved = isObserved
+        settings.observation = isObserved ? .everything : .nothing
         var connection = Connection(server: ConnectionConfiguration(settings), isSecure: false, now: now)
         connection.transportUp(now: now)
         connection.start(now: now)

@@ -17,7 +17,7 @@ struct LastActionTests {
 
         init(_ dialect: Dialect) throws {
             var settings = ConnectionSettings()
-            settings.isObserved = true
+            settings.observation = .everything
             settings.dialects = [dialect]
             let configuration = ConnectionConfiguration(settings)
             var plan = ClientPlan(url: try WebSocketURL("ws://example.com/trades"))

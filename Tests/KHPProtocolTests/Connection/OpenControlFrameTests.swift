@@ -61,7 +61,7 @@ struct OpenControlFrameTests {
     func chunks(_ role: Role) throws {
         var open = try OpenConnection(role) {
             $0.delivery = .chunks
-            $0.isObserved = true
+            $0.observation = .everything
         }
         open.receive(open.frame(0x01, [0x61, 0x62]) + open.frame(0x00, [0x63]) + open.frame(0x80, [0x64]))
         open.receive(open.frame(0x82, [1, 2, 3]))

@@ -155,7 +155,7 @@ struct Scenario: Sendable {
     var configuration: ConnectionConfiguration {
         var settings = ConnectionSettings()
         settings.delivery = self.delivery
-        settings.isObserved = self.isObserved
+        settings.observation = self.isObserved ? .everything : .nothing
         settings.dialects = [self.dialect]
         settings.limits.messages.messageBytes = self.messageLimit
         settings.timeouts = self.timeouts

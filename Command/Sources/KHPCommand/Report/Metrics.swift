@@ -88,8 +88,8 @@ final class Metrics: Sendable {
         case .frameSent(let frame): self.changes(by: frame, .sent)
         case .closed(let info): [(.open, -1), (.closes(code: info.code, by: info.initiator), 1)]
         case .failed(let error): [(.failures(error.code), 1)]
-        case .connecting, .openingRequest, .extendedRequest, .challenge, .redirect, .violation, .pong, .kaazingLegacy,
-            .reconnecting:
+        case .connecting, .openingRequest, .routed, .extendedRequest, .challenge, .redirect, .violation, .pong,
+            .kaazingLegacy, .reconnecting:
             []
         }
     }

@@ -136,7 +136,7 @@ enum Events {
         case .violation(let error): return failed(error, connection: connection, at: time)
         case .closed(let info): return close(info, connection: connection, at: time)
         case .failed(let error): return failed(error, connection: connection, at: time)
-        case .frameSent, .frameReceived, .kaazingLegacy, .reconnecting: return nil
+        case .routed, .frameSent, .frameReceived, .kaazingLegacy, .reconnecting: return nil
         }
     }
 

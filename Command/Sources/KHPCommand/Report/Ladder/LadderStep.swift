@@ -67,8 +67,8 @@ struct LadderStep: Sendable, Equatable {
             return [LadderStep(.app, direction, Self.closing(info))]
         case .failed(let error):
             return [LadderStep(.app, .none, "failed: " + TerminalText.escaped(error.message))]
-        // The command says it in a line of its own.
-        case .reconnecting: return []
+        // The first line of the request names the path, and the command says in a line of its own that it tries again.
+        case .routed, .reconnecting: return []
         }
     }
 
