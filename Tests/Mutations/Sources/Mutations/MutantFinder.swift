@@ -207,24 +207,44 @@ final class MutantFinder: SyntaxVisitor {
         let mayGo =
             owner.is(SwitchCaseSyntax.self) || owner.is(CatchClauseSyntax.self)
             || (owner.is(IfExprSyntax.self) && list.count > 1)
-        if mayGo { self.note(.exit, node, .leftOut, after: "left out") }
+        guard mayGo else { return }
+        if node.as(ReturnStmtSyntax.self).map({ $0.expression == nil }) == true, Self.isLast(node) {
+            // It keeps its number, so that the names of the others stay.
+            _ = self.nextName(.exit, Self.scope(node).name)
+        } else {
+            self.note(.exit, node, .leftOut, after: "left out")
+        }
+    }
+
+    /// True for a statement behind which its function has nothing left to do: leaving it out changes nothing.
+    private static func isLast(_ node: Syntax) -> Bool {
+        var current = node
+        while let parent = current.parent {
+            if let item = current.as(CodeBlockItemSyntax.self),
+                parent.as(CodeBlockItemListSyntax.self)?.last?.id != item.id
+            {
+                return false
+            }
+            if parent.is(ForStmtSyntax.self) || parent.is(WhileStmtSyntax.self) || parent.is(RepeatStmtSyntax.self) {
+                return false
+            }
+            if parent.is(ClosureExprSyntax.self) || parent.is(DeclSyntax.self) { return true }
+            current = parent
+        }
+        return true
     }
 
     // MARK: Notes
 
     private func note(_ kind: Mutant.Kind, _ node: Syntax, _ form: Form, after: String, before: String? = nil) {
         let scope = Self.scope(node)
-        let name = scope.name
-        let key = "\(name) \(kind.rawValue)"
-        let ordinal = self.ordinals[key, default: 0] + 1
-        self.ordinals[key] = ordinal
         self.found.append(
             Found(
                 node: node.id,
                 form: form,
                 mutant: Mutant(
                     number: -1,
-                    id: "\(Mutant.shortened(self.path)) \(name) \(kind.rawValue) \(ordinal)",
+                    id: self.nextName(kind, scope.name),
                     file: self.path,
                     kind: kind,
                     lines: self.lines(node),
@@ -237,6 +257,14 @@ final class MutantFinder: SyntaxVisitor {
                 )
             )
         )
+    }
+
+    /// The name of the next mutant of a kind in a declaration.
+    private func nextName(_ kind: Mutant.Kind, _ scope: String) -> String {
+        let key = "\(scope) \(kind.rawValue)"
+        let ordinal = self.ordinals[key, default: 0] + 1
+        self.ordinals[key] = ordinal
+        return "\(Mutant.shortened(self.path)) \(key) \(ordinal)"
     }
 
     /// Where a condition decides whether to leave.

@@ -29,6 +29,15 @@ struct MutatedSourceTests {
             "switch a { case 1: throw E() default: f() }",
             "switch a { case 1: if !khpMutant(5) { throw E() } default: f() }"
         ),
+        // Where a function ends anyway, a bare return changes nothing.
+        (
+            "func f() { switch a { case 1: return default: g() } }",
+            "func f() { switch a { case 1: return default: g() } }"
+        ),
+        (
+            "func f() { switch a { case 1: return default: g() }; h() }",
+            "func f() { switch a { case 1: if !khpMutant(5) { return } default: g() }; h() }"
+        ),
         ("assert(a < b)", "assert(a < b)"),
         ("enum E: Int { case a = 3 }", "enum E: Int { case a = 3 }"),
     ])
