@@ -40,7 +40,7 @@ struct EndpointPattern: Sendable {
                 segments.append(.literal(String(text)))
                 continue
             }
-            guard text.first == "{", text.last == "}", text.utf8.count > 2 else {
+            guard text.first == "{", text.last == "}" else {
                 throw Self.invalid(path, "has braces that are not around a whole segment")
             }
             var name = text.dropFirst().dropLast()

@@ -106,7 +106,7 @@ extension WebSocketURL {
 
     /// Without any `.kl=Y`: balancers return it, some of them several times.
     package var withoutKaazingLegacy: WebSocketURL {
-        guard let query, KaazingLegacy(query: query) == .full else { return self }
+        guard let query else { return self }
         let rest = query.split(separator: "&", omittingEmptySubsequences: false).filter {
             $0 != KaazingLegacy.parameter
         }
