@@ -109,7 +109,7 @@ let package = Package(
         ),
         .testTarget(
             name: "KHPWebSocketTests",
-            dependencies: ["KHPProtocol", "KHPWebSocket", "TestSupport", nioCore, nioPosix, nioEmbedded],
+            dependencies: ["KHPProtocol", "KHPWebSocket", "TestSupport", nioCore, nioPosix, nioEmbedded, nioSSL],
             swiftSettings: settings
         ),
         .testTarget(

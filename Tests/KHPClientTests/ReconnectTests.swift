@@ -40,6 +40,20 @@ struct ReconnectTests {
     }
 
     @Test(
+        "Retry-After counts with the two statuses that say when to come back",
+        arguments: [(429, 7), (503, 7), (500, nil), (502, nil), (302, nil), (401, nil)] as [(Int, Int?)]
+    )
+    func retryAfter(_ status: Int, _ seconds: Int?) {
+        let response = HandshakeResponse(status: status, headers: [.retryAfter: "7"])
+        let policy = ReconnectPolicy()
+        for code in [WebSocketError.Code.openingRefused, .extendedRefused] {
+            let error = WebSocketError(code, "", response: response)
+            #expect(policy.retryAfter(error, now: 0) == seconds.map { .seconds($0) })
+        }
+        #expect(policy.retryAfter(WebSocketError(.openingRefused, ""), now: 0) == nil)
+    }
+
+    @Test(
         "settings that make no sense end neither in a trap nor in a negative pause",
         arguments: [
             (Duration.seconds(-1), 2.0), (.seconds(1), -5), (.seconds(1), .infinity), (.seconds(1), .nan), (.zero, 2),

@@ -93,6 +93,44 @@ struct RedirectTests {
         #expect(!heads.lowercased().contains("authorization"))
     }
 
+    @Test("a server that redirects inside and never answers our close frame is left after a second")
+    func unansweredClose() async throws {
+        let (ends, tell) = AsyncStream.makeStream(of: Duration.self)
+        try await withServer {
+            echo("/b")
+        } body: { port in
+            try await withRawServer { connection in
+                try await connection.executeThenClose { inbound, outbound in
+                    var reads = inbound.makeAsyncIterator()
+                    var head = ""
+                    while !head.hasSuffix("\r\n\r\n"), let bytes = try await reads.next() {
+                        head += String(buffer: bytes)
+                    }
+                    let key = head.split(separator: "\r\n").first { $0.hasPrefix("Sec-WebSocket-Key: ") }
+                    let answer =
+                        "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+                        + acceptValue(for: String(key?.dropFirst(19) ?? ""))
+                        + "\r\nSec-WebSocket-Protocol: x-kaazing-handshake\r\n\r\n"
+                    try await outbound.write(ByteBuffer(string: answer))
+                    _ = try await reads.next()
+                    let away = "HTTP/1.1 302 Found\r\nLocation: ws://127.0.0.1:\(port)/b\r\n\r\n"
+                    try await outbound.write(ByteBuffer(bytes: [0x82, UInt8(away.utf8.count)] + away.utf8))
+                    let began = ContinuousClock.now
+                    while try await reads.next() != nil {}
+                    tell.yield(ContinuousClock.now - began)
+                }
+            } body: { first in
+                try await WebSocketClient().withConnection(to: "ws://127.0.0.1:\(first)/a") { socket in
+                    #expect(socket.negotiated.url.port == port)
+                    for await waited in ends {
+                        #expect(waited < .seconds(4 * Sanitizer.patience))
+                        break
+                    }
+                }
+            }
+        }
+    }
+
     @Test(
         "308 by option, in both handshakes (D4)",
         arguments: [ExtendedHandshakePolicy.required, .off],

@@ -3,6 +3,7 @@
 import KHPProtocol
 import KHPWebSocket
 import NIOCore
+import Synchronization
 import TestSupport
 import Testing
 
@@ -37,6 +38,108 @@ struct SenderTests {
             #expect(try await self.texts(served).isEmpty)
             try await served.client.send(maskedFrame(8, [3, 232]))
             #expect(try await closing.value.clean)
+        }
+    }
+
+    private final class Flag: Sendable {
+        private let value = Atomic(false)
+        var isSet: Bool { self.value.load(ordering: .acquiring) }
+        func set() { self.value.store(true, ordering: .releasing) }
+    }
+
+    @Test("a task on the socket's own event loop waits as others do")
+    func onTheLoop() async throws {
+        try await withServedSocket { served in
+            try await served.fill()
+            let socket = served.socket
+            let executor = ConnectionExecutor(eventLoop: served.channel.eventLoop)
+            let hasSent = Flag()
+            let sender = Task(executorPreference: executor) {
+                try await socket.send(.text("late"), options: .uncompressed)
+                hasSent.set()
+            }
+            while try await served.on({ $0.waitingSenders }) == 0, !hasSent.isSet {
+                await Task.yield()
+            }
+            #expect(!hasSent.isSet)
+            try await served.client.setReading(true)
+            try await sender.value
+            let closing = Task { try await socket.close() }
+            #expect(try await self.texts(served) == ["late"])
+            try await served.client.send(maskedFrame(8, [3, 232]))
+            _ = try await closing.value
+        }
+    }
+
+    @Test("what is asked of a socket that has ended throws at once")
+    func ended() async throws {
+        try await withServedSocket { served in
+            let socket = served.socket
+            try await served.client.send(maskedFrame(8, [3, 232]))
+            #expect(try await socket.closed().clean)
+            let calls: [(WebSocket) async throws -> Void] = [
+                { _ = try await $0.ping() }, { _ = try await $0.ping(ByteBuffer(string: "a")) },
+                { try await $0.pong() }, { try await $0.send("a") },
+                { try await $0.send(.text("a"), options: .uncompressed) },
+                { try await $0.stream(.text) { _ in } },
+            ]
+            for call in calls {
+                let error = await #expect(throws: WebSocketError.self) { try await call(socket) }
+                #expect(error?.code == .closed)
+            }
+            #expect(try await socket.close().code == .normalClosure)
+        }
+    }
+
+    @Test("a reason of 123 bytes fits a close frame, one of 124 is refused (RFC 6455 section 5.5)")
+    func reasons() async throws {
+        try await withServedSocket { served in
+            let socket = served.socket
+            let reason = String(repeating: "r", count: 123)
+            let error = await #expect(throws: WebSocketError.self) { try await socket.close(reason: reason + "r") }
+            #expect(error?.code == .invalidArgument)
+            let closing = Task { try await socket.close(reason: reason) }
+            let all = try await served.client.receive { serverFrames($0).contains { $0.first == 0x88 } }
+            #expect(serverFrames(all).map(\.payload) == [[3, 232] + Array(reason.utf8)])
+            try await served.client.send(maskedFrame(8, [3, 232]))
+            #expect(try await closing.value.clean)
+        }
+    }
+
+    /// Closes the socket from within the connection's own code, which calls an extension.
+    private final class Closing: WebSocketExtension, Sendable {
+        let name = "x-closing"
+        let handler = Mutex<NIOLoopBound<ConnectionHandler>?>(nil)
+
+        func makeTransform(role: Role, parameters: ExtensionParameters) -> (any MessageTransform)? {
+            Transform(owner: self)
+        }
+
+        struct Transform: MessageTransform {
+            let owner: Closing
+
+            mutating func inbound(_ message: WebSocketMessage) -> WebSocketMessage? {
+                self.owner.handler.withLock { $0 }?.value.close(code: .goingAway, reason: "from within")
+                return message
+            }
+
+            mutating func outbound(_ message: WebSocketMessage) -> WebSocketMessage? { message }
+        }
+    }
+
+    @Test("a socket can be closed from within a call that its connection makes")
+    func closeWithin() async throws {
+        let closing = Closing()
+        try await withServedSocket(extensions: [closing], offer: "x-closing") { served in
+            _ = try await served.on { handler in
+                closing.handler.withLock { $0 = NIOLoopBound(handler, eventLoop: handler.eventLoop) }
+            }
+            try await served.client.send(maskedFrame(1, [0x61]))
+            let all = try await served.client.receive { serverFrames($0).contains { $0.first == 0x88 } }
+            #expect(serverFrames(all).map(\.payload) == [[3, 233] + Array("from within".utf8)])
+            try await served.client.send(maskedFrame(8, [3, 233]))
+            #expect(try await served.socket.closed().clean)
+            _ = closing.handler.withLock { $0.take() }
         }
     }
 

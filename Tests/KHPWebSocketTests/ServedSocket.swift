@@ -79,6 +79,7 @@ private final class Accepting: ConnectionDelegate {
 
 /// Runs `body` with an open socket. Send buffers are small, so that a client that does not read is soon noticed.
 func withServedSocket(
+    dialect: Dialect = .rfc6455,
     extensions: [any WebSocketExtension] = [],
     offer: String? = nil,
     sessionLifetime: TimeAmount? = nil,
@@ -86,12 +87,14 @@ func withServedSocket(
     body: (ServedSocket) async throws -> Void
 ) async throws {
     var settings = ConnectionSettings()
+    settings.dialects = [dialect]
     configure(&settings)
     let shared = ConnectionConfiguration(settings)
     let group = MultiThreadedEventLoopGroup.singleton
     let opened = group.any().makePromise(of: Opened.self)
     let accepted = group.any().makePromise(of: (any Channel).self)
     var plan = EndpointPlan.Values()
+    plan.dialects = [dialect]
     plan.extensions = extensions
     plan.sessionLifetime = sessionLifetime
     let agreed = EndpointPlan(plan)
@@ -116,7 +119,9 @@ func withServedSocket(
     let client = try await RawClient.connect(listener.localAddress?.port ?? 0)
     let channel = try await accepted.futureResult.get()
     let field = offer.map { "Sec-WebSocket-Extensions: \($0)\r\n" } ?? ""
-    try await client.send(openingRequest("/x", extra: field))
+    // Of the older dialects the one without keys.
+    let old = "GET /x HTTP/1.1\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\nHost: a\r\nOrigin: http://a\r\n\r\n"
+    try await client.send(dialect == .hixie75 ? old : openingRequest("/x", extra: field))
     let head = try await client.take { bytes in
         String(buffer: bytes).range(of: "\r\n\r\n").map { String(buffer: bytes)[..<$0.upperBound].utf8.count }
     }

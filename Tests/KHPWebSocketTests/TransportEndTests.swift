@@ -4,6 +4,7 @@
 import KHPProtocol
 import KHPWebSocket
 import NIOCore
+import NIOSSL
 import TestSupport
 import Testing
 
@@ -150,6 +151,47 @@ struct TransportEndTests {
             }
             // A reset may take with it what the system has not handed over.
             #expect(isReset ? taken > 0 : taken == count)
+        }
+    }
+
+    @Test(
+        "in hixie-75 an end is a good one once all has left, and none where the last of it cannot",
+        arguments: [true, false]
+    )
+    func lastFlush(_ isTaken: Bool) async throws {
+        try await withServedSocket(dialect: .hixie75) { served in
+            let count = 3 << 20
+            try await served.client.setReading(false)
+            try await served.socket.send(String(repeating: "a", count: count))
+            let closing = Task { try await served.socket.close() }
+            while try await served.on({ $0.closeInfo == nil }) { await Task.yield() }
+            if isTaken {
+                try await served.client.setReading(true)
+                #expect(try await served.client.receiveAll().readableBytes == count + 2)
+            } else {
+                try await served.client.reset()
+            }
+            let info = try await closing.value
+            #expect(info.clean == isTaken)
+            #expect(info.error?.code == (isTaken ? nil : .timeout))
+        }
+    }
+
+    @Test("TLS that ends without a goodbye leaves time for the answers to what came before")
+    func uncleanShutdown() async throws {
+        try await withServedSocket { served in
+            try await served.client.send(maskedFrame(1, [0x61]) + maskedFrame(8, [3, 232]))
+            while served.inbox.queued.messages == 0 { await Task.yield() }
+            try await served.channel.eventLoop.submit {
+                served.channel.pipeline.fireErrorCaught(NIOSSLError.uncleanShutdown)
+            }.get()
+            var messages = served.socket.messages.makeAsyncIterator()
+            #expect(try await messages.next() == .text("a"))
+            try await served.socket.send("an answer")
+            #expect(try await messages.next() == nil)
+            let frames = serverFrames(try await served.client.receiveAll())
+            #expect(frames.map(\.first) == [0x81, 0x88])
+            #expect(try await served.socket.closed().clean)
         }
     }
 

@@ -145,7 +145,8 @@ extension Connection {
         return self.output.pendingBytes
     }
 
-    /// Queues a message from its bytes.
+    /// Queues a message from its bytes. Before the socket is open, and once it closes, this throws and nothing is kept (threat
+    /// E17).
     /// - Returns: how many bytes wait to be written.
     @discardableResult
     package mutating func send(

@@ -1,12 +1,14 @@
-import KHPClient
 import KHPProtocol
 import KHPServer
+import KHPWebSocket
 import NIOCore
 import NIOPosix
 import NIOSSL
 import Synchronization
 import TestSupport
 import Testing
+
+@testable import KHPClient
 
 #if canImport(Glibc)
     import Glibc
@@ -96,6 +98,38 @@ struct AddressRaceTests {
             }
             #expect(error.code == .connectFailed && error.message.contains("refused"), "\(error)")
         }
+    }
+
+    @Test("once one has answered, no other address is dialled, and none that was is left")
+    func winner() async throws {
+        let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .bind(host: "127.0.0.1", port: 0).get()
+        let dialled = Mutex<[Int]>([])
+        let port = listener.localAddress?.port ?? 0
+        let hooks = ShellHooks(dial: { address, eventLoop in
+            dialled.withLock { $0.append(address.port ?? 0) }
+            // The first is silent until its dialling is cancelled.
+            if address.port == 1 { try await Task.sleep(for: .seconds(60)) }
+            let channel = try await ClientBootstrap(group: eventLoop).connect(host: "127.0.0.1", port: port).get()
+            return try await eventLoop.submit { try Dialled(taking: channel) }.get()
+        })
+        let race = AddressRace(
+            addresses: try (1...4).map { try SocketAddress(ipAddress: "127.0.0.1", port: $0) },
+            gate: ConnectGate(),
+            takesPlaces: false,
+            deadline: .now() + .seconds(20),
+            bound: .milliseconds(200),
+            limits: Limits(),
+            liveness: SocketLiveness(stalledWrite: .seconds(20)),
+            hooks: hooks,
+            eventLoop: MultiThreadedEventLoopGroup.singleton.any()
+        )
+        let winner = try await race.run()
+        #expect(winner.address.port == 2)
+        #expect(dialled.withLock { $0 } == [1, 2])
+        winner.giveUp()
+        #expect(race.gate.held == 0)
+        try await listener.close()
     }
 
     @Test("silent addresses alone end with the connect's time, and give their places back")

@@ -52,7 +52,7 @@ import Testing
             (["Application realm=\"x\""], [challenge("Application", ["realm": "x"])]),
             (["Application, Basic realm=x"], [challenge("Application"), challenge("Basic", ["realm": "x"])]),
             (["Basic realm=\"a"], nil),
-            (["Basic realm=\"a\" x"], nil),
+            (["Basic realm=\"a\" x"], nil), (["Basic realm=\"a\" charset=\"b\""], nil), (["Basic a=b c=d, e=f"], nil),
             (["Basic realm=a, realm=b"], nil),
             (["Basic realm=a, REALM=b"], nil),
             (["=x"], nil),

@@ -5,7 +5,7 @@ import NIOCore
 import Testing
 
 struct ClientRun {
-    private(set) var connection: Connection
+    var connection: Connection
     private(set) var now: NIODeadline
     /// The bytes written since the server last said something.
     private(set) var written = ByteBuffer()

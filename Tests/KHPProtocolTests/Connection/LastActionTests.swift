@@ -68,6 +68,7 @@ struct LastActionTests {
             let word =
                 switch action {
                 case .closed: "closed"
+                case .event(.kaazingLegacy(.endOfResponse)): "end of response"
                 case .event(let event): "event \("\(event)".prefix(20))"
                 default: "another"
                 }
@@ -79,6 +80,8 @@ struct LastActionTests {
     func endOfResponse(_ dialect: Dialect) throws {
         var pair = try Pair(dialect)
         pair.run(dialect)
+        // The empty message behind the response that it ends is told of, once.
+        #expect(pair.told[.client, default: []].count { $0 == "end of response" } == 1)
         for role in Role.allCases {
             let told = pair.told[role] ?? []
             if dialect == .hixie75 { #expect(told.contains("closed"), "\(role): \(told)") }

@@ -27,6 +27,18 @@ struct OpenControlFrameTests {
         #expect(open.closed?.initiator == .local)
     }
 
+    @Test("an answer that has not left holds the next back, and of these only the latest goes out (threat B9)")
+    func backlogged() throws {
+        var open = try OpenConnection(.server)
+        open.connection.setBacklogged(true)
+        for number in 0..<5 as Range<UInt8> { open.receive(open.frame(0x89, [number])) }
+        #expect(open.written().isEmpty)
+        open.connection.setBacklogged(false)
+        open.run()
+        let pongs = open.writtenFrames()
+        #expect(pongs.map(\.first) == [0x8A] && pongs.map(\.payload) == [[4]])
+    }
+
     @Test("a close that is not answered is not shown as the peer's", arguments: [Role.client, .server], [false, true])
     func unanswered(_ role: Role, _ ends: Bool) throws {
         var open = try OpenConnection(role)

@@ -119,6 +119,32 @@ struct UnreadTests {
         #expect(self.rest(&open) == ["one", "two"])
     }
 
+    @Test("the answer that was held back ends no stream that the peer has not ended")
+    func answered() throws {
+        var open = try OpenConnection(.client)
+        open.connection.socket.holdsClose = true
+        open.receive(open.text("one") + open.frame(0x88, Self.close))
+        #expect(open.messages == ["one"] && open.written().isEmpty)
+        open.connection.answerHeldClose(now: open.now)
+        open.run()
+        #expect(open.writtenFrames().map(\.first) == [0x88])
+        // A server ends the stream first.
+        #expect(open.closed == nil)
+        open.endInput()
+        #expect(open.closed?.clean == true)
+    }
+
+    @Test("half a message and the end of the stream, before the connection was looked at", arguments: Role.allCases)
+    func halfAtOnce(_ role: Role) throws {
+        var open = try OpenConnection(role)
+        let header: [UInt8] = role == .server ? [0x82, 0x8A, 0, 0, 0, 0] : [0x82, 0x0A]
+        open.connection.receive(ByteBuffer(bytes: header + [1, 2, 3]), now: open.now)
+        open.connection.inputClosed(now: open.now)
+        open.run()
+        #expect(open.closed?.code == .abnormal)
+        #expect(open.messages.isEmpty)
+    }
+
     @Test("what breaks the rules among them is told to whoever takes them")
     func violation() throws {
         var open = try self.paused(.server) { $0.text("one") + $0.frame(0x83) + $0.text("never") }

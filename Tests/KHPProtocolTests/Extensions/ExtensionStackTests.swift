@@ -399,6 +399,59 @@ struct ExtensionStackTests {
         #expect(got == [message])
     }
 
+    @Test("an answer that no extension can read fails the handshake, in either role", arguments: Role.allCases)
+    func unreadableHandshake(_ role: Role) throws {
+        let now = NIODeadline.uptimeNanoseconds(1_000_000_000)
+        let field = "Sec-WebSocket-Protocol: x-kaazing-handshake\r\nSec-WebSocket-Extensions: permessage-deflate\r\n"
+        var connection: Connection
+        if role == .client {
+            var plan = ClientPlan(url: try WebSocketURL("ws://example.com/"))
+            plan.extensions = [PerMessageDeflate()]
+            connection = try Connection(
+                client: plan,
+                configuration: ConnectionConfiguration(),
+                key: Transcript.Constants.key,
+                deadline: nil,
+                now: now
+            )
+            connection.start(now: now)
+            let accept = AcceptKey.accept(for: Transcript.Constants.key)
+            connection.receive(
+                ByteBuffer(
+                    string: "HTTP/1.1 101 A\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                        + "Sec-WebSocket-Accept: \(accept)\r\n\(field)\r\n"
+                ),
+                now: now
+            )
+        } else {
+            connection = Connection(server: ConnectionConfiguration(), isSecure: false, now: now)
+            connection.transportUp(now: now)
+            connection.start(now: now)
+            connection.receive(
+                ByteBuffer(
+                    string: "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                        + "Sec-WebSocket-Key: \(Transcript.Constants.key)\r\nSec-WebSocket-Version: 13\r\n\(field)\r\n"
+                ),
+                now: now
+            )
+            while connection.next(now: now) != nil {}
+            var plan = EndpointPlan.Values()
+            plan.extended = true
+            plan.extensions = [PerMessageDeflate()]
+            connection.acceptOpening(EndpointPlan(plan), now: now)
+        }
+        while connection.next(now: now) != nil {}
+        while connection.output.next() != nil {}
+        // A block of a type that deflate does not know.
+        let mask: [UInt8] = role == .server ? [0, 0, 0, 0] : []
+        connection.receive(ByteBuffer(bytes: [0xC2, role == .server ? 0x81 : 0x01] + mask + [0x07]), now: now)
+        while connection.next(now: now) != nil {}
+        var written: [UInt8] = []
+        while let bytes = connection.output.next() { written += bytes.readableBytesView }
+        #expect(written.contains(0x88), "\(written)")
+        #expect(connection.lastFailure?.code == .extendedInvalid || connection.lastFailure?.code == .protocolViolation)
+    }
+
     @Test("told of the end, once, and let go", arguments: [true, false])
     func life(isClean: Bool) throws {
         let life = Flipping.Life()

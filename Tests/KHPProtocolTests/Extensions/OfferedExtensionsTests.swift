@@ -62,6 +62,24 @@ import Testing
         #expect(throws: WebSocketError.self) { try OfferedExtensions([NamedExtension("x"), NamedExtension("x")]) }
     }
 
+    private struct OpeningAlone: WebSocketExtension {
+        let name = "x-opening"
+        let layers: Set<HandshakeLayer> = [.opening]
+    }
+
+    @Test(
+        "a server accepts an extension in its own handshakes alone (threat C5)",
+        arguments: [HandshakeLayer.opening, .extended]
+    )
+    func layers(_ layer: HandshakeLayer) throws {
+        let chosen = try OfferedExtensions.choose(
+            from: try parseExtensions(["x-opening, x-example"]),
+            supported: [OpeningAlone(), NamedExtension("x-example")],
+            layer: layer
+        )
+        #expect(chosen.map(\.name) == (layer == .opening ? ["x-opening", "x-example"] : ["x-example"]))
+    }
+
     @Test(
         arguments: [
             ("", []), ("x-unknown", []), ("x-example", ["x-example"]),

@@ -137,6 +137,42 @@ struct DialectFrameTests {
         #expect(reader.unfinishedMessage == nil)
     }
 
+    /// Threat D4: the bound itself is allowed, one byte more is not.
+    @Test(arguments: [Dialect.hixie75, .hixie76, .whatwg2010, .rfc6455], [MessageKind.text, .binary])
+    func aMessageOfTheLimitIsRead(_ dialect: Dialect, _ kind: MessageKind) throws {
+        guard kind == .text || dialect == .hixie76 || dialect == .rfc6455 else { return }
+        var limits = MessageLimits()
+        limits.messageBytes = 300
+        for size in [299, 300, 301] {
+            let payload = ByteBuffer(repeating: 0x61, count: size)
+            var bytes = ByteBuffer()
+            if dialect == .rfc6455 {
+                FrameWriter(role: .server).write(kind == .text ? .text : .binary, payload: payload, into: &bytes)
+            } else if kind == .text {
+                payload.withUnsafeReadableBytes { DialectFrameWriter(dialect).writeText($0, into: &bytes) }
+            } else {
+                DialectFrameWriter(dialect).writeBinary(payload, into: &bytes)
+            }
+            let reader = FrameCodec(dialect, role: .client, limits: limits, agreesOnBinary: true)
+            let expected = size > 300 ? "violation 1009" : "\(kind) \(String(buffer: payload))"
+            #expect(Self.events([bytes.readableBytesView], reader) == [expected])
+            #expect(Self.events(bytes.readableBytesView.map { [$0] }, reader) == [expected])
+        }
+    }
+
+    @Test("a text that holds the byte at which a frame ends is not sent", arguments: [Dialect.hixie75, .hixie76])
+    func endWithinAText(_ dialect: Dialect) throws {
+        var open = try OpenConnection(.server, dialect: dialect)
+        for bytes in [[0xFF], [0x61, 0xFF, 0x00, 0x62]] as [[UInt8]] {
+            let error = #expect(throws: WebSocketError.self) {
+                try open.connection.send(.text, ByteBuffer(bytes: bytes), now: open.now)
+            }
+            #expect(error?.code == .invalidArgument)
+        }
+        try open.connection.send(.text, ByteBuffer(string: "a"), now: open.now)
+        #expect(open.written() == [0x00, 0x61, 0xFF])
+    }
+
     @Test(arguments: [Dialect.hixie75, .hixie76, .whatwg2010])
     func nothingIsReservedForADeclaredLength(_ dialect: Dialect) throws {
         var limits = MessageLimits()

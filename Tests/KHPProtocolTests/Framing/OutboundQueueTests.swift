@@ -119,6 +119,30 @@ struct OutboundQueueTests {
         #expect(self.taken(&queue) == self.frame(9, 10))
     }
 
+    @Test("a large head or old frame is handed on as it is, a small one behind others is gathered")
+    func gathered() {
+        for (count, buffers) in [(4095, 1), (4096, 2)] {
+            var queue = OutboundQueue()
+            // A block with room for all that follows.
+            for _ in 0..<4 { self.write(1, 3000, to: &queue) }
+            _ = self.taken(&queue)
+            self.write(2, 10, to: &queue)
+            queue.write { $0.writeRepeatingByte(3, count: count) }
+            var found = 0
+            while queue.next() != nil { found += 1 }
+            #expect(found == buffers)
+        }
+    }
+
+    @Test("no block is larger than what a connection may keep, however large the burst")
+    func blocks() {
+        var queue = OutboundQueue()
+        for _ in 0..<400 { self.write(1, 1000, to: &queue) }
+        var largest = 0
+        while let buffer = queue.next() { largest = max(largest, buffer.storageCapacity) }
+        #expect(largest <= 65_536)
+    }
+
     @Test("a connection does not keep the memory of a large burst for its life")
     func largeBurst() throws {
         var queue = OutboundQueue()

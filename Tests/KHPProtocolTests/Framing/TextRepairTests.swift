@@ -20,6 +20,18 @@ struct TextRepairTests {
     )
     func vector(_ bytes: [UInt8]) { self.check(bytes) }
 
+    @Test("a text ends where it says, whatever lies behind it in memory")
+    func ends() throws {
+        for first in [0xC3, 0xE2, 0xF1] as [UInt8] {
+            let memory = ByteBuffer(bytes: [0x61, first, 0x80, 0x80, 0x80])
+            for count in 2...4 {
+                let text = try #require(memory.getSlice(at: 0, length: count))
+                let expected = String(decoding: text.readableBytesView, as: UTF8.self)
+                #expect(String(buffer: TextRepair.repaired(text)) == expected)
+            }
+        }
+    }
+
     @Test func anyBytes() {
         var generator = SystemRandomNumberGenerator()
         // The bytes at which characters and their ranges begin and end.

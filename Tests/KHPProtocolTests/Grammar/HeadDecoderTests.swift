@@ -100,7 +100,9 @@ private let opening = """
         arguments: [
             "\nGET / HTTP/1.1\n\n", " GET / HTTP/1.1\n\n", "GET  / HTTP/1.1\n\n", "GET /  HTTP/1.1\n\n",
             "GET / HTTP/1.1 \n\n", "GET /\n\n", "GET\n\n", "GET / http/1.1\n\n", "GET / HTTP/1\n\n",
-            "GET / HTTP/11.1\n\n",
+            "GET / HTTP/11.1\n\n", "GET / XTTP/1.1\n\n", "GET / HXTP/1.1\n\n", "GET / HTXP/1.1\n\n",
+            "GET / HTTX/1.1\n\n", "GET / HTTP.1.1\n\n", "GET / HTTP/x.1\n\n", "GET / HTTP/1/1\n\n",
+            "GET / HTTP/1.x\n\n",
             "GET\t/\tHTTP/1.1\n\n", "G@T / HTTP/1.1\n\n", "GET /\u{e9} HTTP/1.1\n\n", "GET /a b HTTP/1.1\n\n",
             "GET / HTTP/1.1\n Host: a\n\n", "GET / HTTP/1.1\nA: b\n c\n\n", "GET / HTTP/1.1\nA: b\n\tc\n\n",
             "GET / HTTP/1.1\nHost : a\n\n", "GET / HTTP/1.1\n: a\n\n", "GET / HTTP/1.1\nHost\n\n",
@@ -192,6 +194,27 @@ private let opening = """
         #expect(decoder.isEmpty)
         #expect(try decoder.decode(&input) == nil)
         #expect(!decoder.isEmpty)
+    }
+
+    @Test("a read ends where it says, whatever lies behind it in memory", arguments: ["\n", "\r\n", "x\n"])
+    func endsOfReads(_ next: String) throws {
+        // Each cut, and another continuation than the one that the memory holds.
+        let whole = ByteBuffer(bytes: bytes("GET / HTTP/1.1\nHost: a\nA: b\n\n"))
+        for count in 1..<whole.readableBytes {
+            var first = try #require(whole.getSlice(at: whole.readerIndex, length: count))
+            var decoder = RequestHeadDecoder(limits: .opening)
+            guard try decoder.decode(&first) == nil else { continue }
+            let expected = request([Array(whole.readableBytesView.prefix(count))[...] + Array(next.utf8)])
+            var rest = ByteBuffer(string: next)
+            let found: Outcome<RequestHead>
+            do throws(HeadError) {
+                let head = try decoder.decode(&rest)
+                found = head.map { .head($0, consumed: count + next.utf8.count - rest.readableBytes) } ?? .incomplete
+            } catch {
+                found = .failed(error)
+            }
+            #expect(found == expected, "\(count)")
+        }
     }
 
     @Test func staysFailed() {

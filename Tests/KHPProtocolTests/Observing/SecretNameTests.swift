@@ -65,6 +65,8 @@ struct SecretNameTests {
             ("com.example.trading.prices.stream", "com.example.trading.prices.stream"),
             ("ocpp1.6, ocpp2.0.1, soap", "ocpp1.6, ocpp2.0.1, soap"), ("mqtt", "mqtt"), ("", ""),
             ("org.webrtc.janus-protocol", "org.webrtc.janus-protocol"),
+            // Twenty bytes with digits among them can be a token, fewer are a name.
+            ("abcdefghijklmno12345", "•••"), ("abcdefghijklmn12345", "abcdefghijklmn12345"),
         ]
     )
     func subprotocols(_ value: String, _ expected: String) {

@@ -2,9 +2,10 @@
 // conversations are in Specs/transcripts.
 
 import HTTPTypes
-import KHPProtocol
 import NIOCore
 import Testing
+
+@testable import KHPProtocol
 
 @Suite("Openings of the old dialects, client")
 struct DialectOpeningClientTests {
@@ -65,6 +66,31 @@ struct DialectOpeningClientTests {
         default: Issue.record("the outcome depends on how the bytes are cut: \(text)")
         }
         return try outcome.get()
+    }
+
+    @Test("a head of exactly the limit is read, a longer one is not, however it comes", arguments: [0, 1, 2, 3, 4])
+    func headLimit(_ more: Int) {
+        let text = Self.answer(.hixie75, Self.fields(.hixie75))
+        let limits = HeadLimits(lineBytes: 1000, headBytes: text.utf8.count - more, fieldCount: 100)
+        let bytes = Array(text.utf8)
+        for cut in [bytes.count, bytes.count - 1, bytes.count / 2] {
+            var reader = HixieResponse.Reader(isInvariant: true, limits: limits)
+            var length: Int?
+            for end in Set([cut, bytes.count]).sorted() {
+                bytes[..<end].withUnsafeBytes {
+                    if case .switching(_, let count)? = try? reader.read($0) { length = count }
+                }
+            }
+            #expect(length == (more == 0 ? bytes.count : nil), "\(cut)")
+        }
+    }
+
+    @Test("a 101 of an old dialect is the first response or none", arguments: [Dialect.hixie75, .hixie76])
+    func switchingBehindAnother(_ dialect: Dialect) throws {
+        let answer = Self.answer(dialect, Self.fields(dialect))
+        let plan = try Self.plan(dialect)
+        #expect(try Self.accepted(plan, answer) != nil)
+        #expect(Self.error(plan, "HTTP/1.1 100 Continue\r\n\r\n" + answer) == .openingInvalid)
     }
 
     static func accepted(_ plan: OpeningClientPlan, _ text: String) throws -> OpeningResult? {

@@ -35,6 +35,20 @@ struct ResourceTests {
         #expect(String(buffer: extended.start(now: .now())).hasPrefix("GET \(expected) HTTP/1.1\r\n"))
     }
 
+    @Test(
+        "a target that is no path has the whole of a scheme of ours, and the authority of Host",
+        arguments: [
+            ("ws://h/a?b", "/a ?b"), ("WS://h", "/ -"), ("ws://h?b", "/ ?b"), ("http://H:80/a", "/a -"), ("w", nil),
+            ("ws", nil), ("ws:", nil), ("ws:/", nil), ("ws://", nil), ("wsx://h/", nil), ("h", nil), ("http:/", nil),
+            ("http:", nil), ("ws://other/", nil), ("ws://h/#f", nil), ("*", nil), ("", nil), ("/a#f", nil),
+        ] as [(String, String?)]
+    )
+    func targets(_ target: String, _ expected: String?) throws {
+        let host = try Authority("h")
+        let found = try? RequestTarget.resource(target, at: host, schemes: ["ws", "http"])
+        #expect(found.map { "\($0.path) \($0.query.map { "?" + $0 } ?? "-")" } == expected)
+    }
+
     private static let sentence = "example.org's chat protocol"
 
     @Test(

@@ -44,6 +44,23 @@ struct LocationTests {
         #expect(error?.response?.status == status)
     }
 
+    @Test(
+        "a scheme may hold digits and three marks, and is no path then (RFC 3986 section 3.1, threat F9)",
+        arguments: ["a-b://h/", "a+b://h/", "a.b://h/", "a1://h/", "A-1.+b:x", "mailto:x"]
+    )
+    func schemes(_ location: String) {
+        let error = #expect(throws: WebSocketError.self) { try Self.follow([location]) }
+        #expect(error?.code == .redirectRefused)
+    }
+
+    @Test(
+        "what begins with no letter, or has another mark before its colon, is a path",
+        arguments: [("1a:x", "/1a:x"), ("a_b:x", "/a_b:x"), ("-a:x", "/-a:x"), ("./a-b:x", "/a-b:x")]
+    )
+    func colons(_ location: String, _ resource: String) throws {
+        #expect(try Self.follow([location])?.to.resource == resource)
+    }
+
     @Test("those of a 300 are choices", arguments: [["/b", "/c"], ["ftp://h/", "/b"]])
     func choices(_ locations: [String]) throws {
         #expect(try Self.follow(locations, status: 300)?.to.description == "ws://h/b")

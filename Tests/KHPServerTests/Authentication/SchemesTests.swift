@@ -95,6 +95,26 @@ struct SchemesTests {
     }
 
     @Test(
+        "a bearer's token is one word, that of Kaazing's scheme any text",
+        arguments: [
+            ("Bearer abc", "joe"), ("Bearer abc def", nil), ("Bearer abc,", nil), ("Bearer ", nil), ("Bearer", nil),
+            ("bearer  abc", "joe"), ("Token abc", "joe"), ("Token abc def", "jane"), ("Token ", nil),
+        ] as [(String, String?)]
+    )
+    func oneWord(_ authorization: String, _ expected: String?) async throws {
+        let schemes: [AuthenticationScheme] = [
+            .bearer { $0.hasPrefix("abc") ? Principal("joe") : nil },
+            .token { $0 == "abc" ? Principal("joe") : $0 == "abc def" ? Principal("jane") : nil },
+        ]
+        let principals = Principals()
+        try await self.withDesk(schemes, challengeAt: .opening, principals: principals) { port in
+            let head = try await self.open(port, authorization: authorization)
+            #expect((head.status == 101) == (expected != nil), "\(head.status)")
+        }
+        #expect(principals.names == (expected == nil ? [] : [expected]))
+    }
+
+    @Test(
         "Digest in the opening: the answer opens once, and the server proves itself",
         arguments: [DigestAlgorithm.sha256, .md5]
     )

@@ -79,6 +79,25 @@ struct UsersFileTests {
         #expect(taken > (allowsTokens ? 500 : -1))
     }
 
+    @Test(
+        "a text that is no hash costs nothing",
+        arguments: ["", "$", "$6", "$6$", "$2b", "$y$", "$y$j", "$7$CU", "x$y", "$2b$x"]
+    )
+    func noCost(hash: String) {
+        #expect(PasswordHash.cost(of: hash) == 0)
+    }
+
+    @Test("bcrypt takes the 72 bytes that it reads, and no password that is longer")
+    func longest() throws {
+        let most = String(repeating: "a", count: 72)
+        #expect(PasswordHash.verify(most, try PasswordHash.make(most)))
+        #expect(throws: WebSocketError.self) { try PasswordHash.make(most + "a") }
+        #expect(throws: WebSocketError.self) { try PasswordHash.make("a\0b") }
+        let longer = String(repeating: "a", count: 511)
+        #expect(PasswordHash.verify(longer, try PasswordHash.make(longer, algorithm: .sha512)))
+        #expect(throws: WebSocketError.self) { try PasswordHash.make(longer + "a", algorithm: .sha512) }
+    }
+
     private struct SplitMix: RandomNumberGenerator {
         var state: UInt64
 

@@ -220,6 +220,17 @@ import Testing
         #expect(ClientStep(large.receive(ByteBuffer(string: "a"), now: .at(1))) == .fail(.limitExceeded, close: 1009))
     }
 
+    @Test("content of exactly the limit is read, one byte more is not", arguments: [0, 1])
+    func content(_ more: Int) throws {
+        var client = try Self.client(before: "response")
+        let head = ByteBuffer(string: "HTTP/1.1 403 No\r\n\r\n")
+        #expect(ClientStep(client.receive(head, now: .at(1))) == .none)
+        let content = ByteBuffer(repeating: 0x61, count: Limits().bodyBytes + more)
+        _ = client.receive(content, now: .at(1))
+        let step = ClientStep(client.receive(Self.end, now: .at(1)))
+        #expect(step == (more == 0 ? .fail(.extendedRefused, close: 1000) : .fail(.limitExceeded, close: 1009)))
+    }
+
     @Test func aBalancersURLIsBounded() throws {
         var client = try Self.client(before: "balancer")
         let url = "ws://a/" + String(repeating: "a", count: Limits().lineBytes)

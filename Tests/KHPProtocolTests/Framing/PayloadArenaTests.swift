@@ -1,0 +1,35 @@
+// Memory that small payloads share: used again once nobody holds a part of it.
+
+import NIOCore
+import Testing
+
+@testable import KHPProtocol
+
+@Suite("Memory of small payloads")
+struct PayloadArenaTests {
+    @Test("one block serves for ever where nobody keeps a payload")
+    func reuse() throws {
+        var arena = PayloadArena()
+        var blocks: Set<UInt> = []
+        for _ in 0..<10_000 {
+            let found = arena.room(for: 100)
+            let room = try #require(found)
+            blocks.insert(UInt(bitPattern: room.target) - UInt(room.offset))
+        }
+        #expect(blocks.count == 1)
+    }
+
+    @Test("a full block of which a part is held is left; a larger payload gets memory of its own then")
+    func held() throws {
+        for (count, isHeld, isShared) in [(512, true, true), (513, true, false), (513, false, true)] {
+            var arena = PayloadArena()
+            let found = arena.room(for: 1900)
+            let first = try #require(found)
+            let slice = isHeld ? arena.slice(at: first.offset, length: 1900) : nil
+            let next = arena.room(for: count)
+            #expect((next != nil) == isShared)
+            if let next { #expect((next.target == first.target) == !isHeld) }
+            #expect(slice.map { $0.readableBytes == 1900 } ?? true)
+        }
+    }
+}
