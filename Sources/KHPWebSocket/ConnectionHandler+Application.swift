@@ -4,23 +4,14 @@ package import KHPProtocol
 package import NIOCore
 
 extension ConnectionHandler {
-    package var isWritable: Bool { !self.hasEnded && self.isChannelWritable }
-
-    /// A task that waits to send until the peer keeps up. An operation that throws has sent nothing, then or later.
-    struct BlockedSender {
-        let wait: TaskWait
-        let send: SendOperation
-        let continuation: UnsafeContinuation<Void, any Error>
-
-        func perform(on handler: ConnectionHandler) {
-            do throws(WebSocketError) {
-                try self.send(handler)
-                self.continuation.resume()
-            } catch {
-                self.continuation.resume(throwing: error)
-            }
-        }
+    /// Where messages go once the socket is open.
+    package enum Sink {
+        case none
+        case inbox(Inbox)
+        case handler(any MessageHandler)
     }
+
+    package var isWritable: Bool { !self.hasEnded && self.writing.isChannelWritable }
 
     package typealias SendOperation = @Sendable (ConnectionHandler) throws(WebSocketError) -> Void
 
@@ -38,33 +29,26 @@ extension ConnectionHandler {
         } else if wait.isGivenUp {
             continuation.resume(throwing: CancellationError())
         } else {
-            self.blockedSenders.append(sender)
+            self.waits.add(sender)
         }
     }
 
     /// The peer keeps up again: those who wait speak, in their order, as long as it does.
     func resumeSenders() {
-        guard !self.blockedSenders.isEmpty else { return }
-        var senders = self.blockedSenders[...]
-        self.blockedSenders = []
+        guard self.waits.hasSenders else { return }
+        var senders = self.waits.takeSenders()
         while self.isWritable, let sender = senders.popFirst() { sender.perform(on: self) }
-        self.blockedSenders = Array(senders) + self.blockedSenders
-        if let info = self.closeInfo { self.endWaitsOfSenders(WebSocketError.closed(info)) }
+        self.waits.putBack(senders)
+        if let info = self.closeInfo { self.waits.failSenders(.closed(info)) }
     }
 
     /// How many tasks wait to send.
-    package var waitingSenders: Int { self.blockedSenders.count }
+    package var waitingSenders: Int { self.waits.senders.count }
 
     /// Nothing can be said any more, so nobody waits to.
     func endWaitsOfSenders() {
         guard self.connection.isClosing else { return }
-        self.endWaitsOfSenders(self.connection.closedError)
-    }
-
-    func endWaitsOfSenders(_ error: WebSocketError) {
-        let senders = self.blockedSenders
-        self.blockedSenders = []
-        for sender in senders { sender.continuation.resume(throwing: error) }
+        self.waits.failSenders(self.connection.closedError)
     }
 
     package func sendMessage(_ message: WebSocketMessage) throws(WebSocketError) {
@@ -93,16 +77,16 @@ extension ConnectionHandler {
         _ body: (inout Connection, NIODeadline) throws(WebSocketError) -> Int
     ) throws(WebSocketError) {
         if self.hasEnded, let info = self.closeInfo { throw WebSocketError.closed(info) }
-        if self.isConnectionInUse {
+        if self.turn.isConnectionInUse {
             throw WebSocketError(.invalidArgument, "An extension cannot send while it handles a message.", phase: .open)
         }
-        self.isConnectionInUse = true
+        self.turn.isConnectionInUse = true
         let pending: Int
         do throws(WebSocketError) {
-            pending = try body(&self.connection, self.isDriving || self.isBursting ? self.drivenAt : .now())
-            self.isConnectionInUse = false
+            pending = try body(&self.connection, self.turn.now)
+            self.turn.isConnectionInUse = false
         } catch {
-            self.isConnectionInUse = false
+            self.turn.isConnectionInUse = false
             // An extension that failed has ended the connection, and nobody else says so.
             self.flushSoon()
             throw error
@@ -119,14 +103,6 @@ extension ConnectionHandler {
 
     // MARK: Pings and pongs
 
-    /// A ping that a task waits on.
-    struct SentPing {
-        let number: UInt64
-        let sent: NIODeadline
-        let wait: TaskWait
-        let continuation: UnsafeContinuation<Duration, any Error>
-    }
-
     package func sendPing(
         _ payload: ByteBuffer?,
         _ wait: TaskWait,
@@ -140,7 +116,7 @@ extension ConnectionHandler {
         do {
             let now = NIODeadline.now()
             let number = try self.connection.ping(payload, now: now)
-            self.pings.append(SentPing(number: number, sent: now, wait: wait, continuation: continuation))
+            self.waits.add(SentPing(number: number, sent: now, wait: wait, continuation: continuation))
             self.flushSoon()
         } catch {
             continuation.resume(throwing: error)
@@ -167,12 +143,7 @@ extension ConnectionHandler {
         if case .handler(let handler) = self.sink {
             handler.pongReceived(payload, after: duration, on: EventLoopSocket(self))
         }
-        guard !self.pings.isEmpty else { return }
-        let answered = self.pings.filter { $0.number <= number }
-        self.pings.removeAll { $0.number <= number }
-        for ping in answered {
-            ping.continuation.resume(returning: .nanoseconds((self.drivenAt - ping.sent).nanoseconds))
-        }
+        if self.waits.hasPings { self.waits.answerPings(upTo: number, at: self.turn.drivenAt) }
     }
 
     /// Gives up a message that was begun in pieces, if nothing of it has gone out.
@@ -186,69 +157,38 @@ extension ConnectionHandler {
     /// Begins the closing handshake; `closed` tells how it ended.
     package func close(code: WebSocketCloseCode, reason: String) {
         guard self.closeInfo == nil else { return }
-        if self.isConnectionInUse {
+        if self.turn.isConnectionInUse {
             let bound = NIOLoopBound(self, eventLoop: self.eventLoop)
             return self.eventLoop.execute { bound.value.close(code: code, reason: reason) }
         }
         self.connection.close(code: code, reason: reason, now: .now())
-        if !self.blockedSenders.isEmpty { self.endWaitsOfSenders() }
+        if self.waits.hasSenders { self.endWaitsOfSenders() }
         // Whatever the application does not take any more must not keep the closing handshake from being read.
         self.flushSoon()
     }
 
     /// Tells how the socket ended, once it has.
     package func whenClosed(_ continuation: UnsafeContinuation<CloseInfo, Never>) {
-        if let info = self.closeInfo, !self.isLeaving {
+        if let info = self.ending.settled {
             continuation.resume(returning: info)
         } else {
-            self.closeWaiters.append(.always(continuation))
+            self.waits.add(CloseWaiter.always(continuation))
         }
     }
 
     /// Tells how the socket ended, once it has; `nil` to a task that is cancelled first.
     package func whenClosed(_ wait: TaskWait, _ continuation: UnsafeContinuation<CloseInfo?, Never>) {
-        if let info = self.closeInfo, !self.isLeaving {
+        if let info = self.ending.settled {
             continuation.resume(returning: info)
         } else if wait.isGivenUp {
             continuation.resume(returning: nil)
         } else {
-            self.closeWaiters.append(.unless(wait, continuation))
-        }
-    }
-
-    /// A task that waits for the socket's end.
-    enum CloseWaiter {
-        /// Whatever becomes of the task.
-        case always(UnsafeContinuation<CloseInfo, Never>)
-        /// Until the task is cancelled.
-        case unless(TaskWait, UnsafeContinuation<CloseInfo?, Never>)
-
-        func tell(_ info: CloseInfo) {
-            switch self {
-            case .always(let continuation): continuation.resume(returning: info)
-            case .unless(_, let continuation): continuation.resume(returning: info)
-            }
-        }
-
-        func isGivenUp(with wait: TaskWait) -> Bool {
-            if case .unless(let own, _) = self { own === wait } else { false }
-        }
-
-        func giveUp() {
-            if case .unless(_, let continuation) = self { continuation.resume(returning: nil) }
+            self.waits.add(CloseWaiter.unless(wait, continuation))
         }
     }
 
     /// A task that waited was cancelled.
-    package func giveUp(_ wait: TaskWait) {
-        if let index = self.blockedSenders.firstIndex(where: { $0.wait === wait }) {
-            self.blockedSenders.remove(at: index).continuation.resume(throwing: CancellationError())
-        } else if let index = self.pings.firstIndex(where: { $0.wait === wait }) {
-            self.pings.remove(at: index).continuation.resume(throwing: CancellationError())
-        } else if let index = self.closeWaiters.firstIndex(where: { $0.isGivenUp(with: wait) }) {
-            self.closeWaiters.remove(at: index).giveUp()
-        }
-    }
+    package func giveUp(_ wait: TaskWait) { self.waits.giveUp(wait) }
 
     package var channel: (any Channel)? { self.context?.channel }
 }

@@ -4,17 +4,65 @@ import KHPProtocol
 import NIOCore
 
 extension ConnectionHandler {
+    /// When the connection is to be woken.
+    struct Alarm {
+        /// Its place among the loop's deadlines, which alone write it.
+        var place = -1
+        private(set) var wakesAt = NIODeadline.distantFuture
+        /// A connection that is busy is woken once in this time, and looks for its deadline then instead of after each
+        /// read: none can come before. Zero where that cannot be told.
+        private var busyLook = TimeAmount.zero
+        /// Not to be woken before this time, since a deadline has stayed in the past: a fault of ours, which must not
+        /// spin.
+        private var restsUntil: NIODeadline?
+        /// How often the deadline's timer has fired.
+        private(set) var wakeUps = 0
+
+        mutating func lookOnlyEach(_ time: TimeAmount) { self.busyLook = time }
+
+        /// True where it is woken before any deadline that has come nearer since.
+        func isSoon(_ now: NIODeadline) -> Bool { self.wakesAt <= now + self.busyLook }
+
+        /// When a busy connection is to look for its deadline.
+        func nextLook(_ now: NIODeadline) -> NIODeadline {
+            self.busyLook > .zero ? now + self.busyLook : .distantFuture
+        }
+
+        /// - Returns: when to be woken instead of the time set so far; `nil` where that is early enough. A deadline that
+        ///   has moved ahead is found out when this one comes.
+        mutating func set(to deadline: NIODeadline) -> NIODeadline? {
+            let due = self.restsUntil.map { max($0, deadline) } ?? deadline
+            guard due < self.wakesAt else { return nil }
+            self.wakesAt = due
+            return due
+        }
+
+        mutating func fired() {
+            self.wakesAt = .distantFuture
+            self.restsUntil = nil
+            self.wakeUps &+= 1
+        }
+
+        mutating func rest(until time: NIODeadline) { self.restsUntil = time }
+
+        mutating func end() { self.wakesAt = .distantFuture }
+    }
+
+    var heapPlace: Int {
+        get { self.alarm.place }
+        set { self.alarm.place = newValue }
+    }
+
+    /// How often the deadline's timer has fired.
+    package var wakeUps: Int { self.alarm.wakeUps }
+
     /// Sees to it that the connection is woken at its deadline.
     /// - Parameter soon: when to look again at the latest, for a deadline that may come nearer meanwhile.
     func updateTimer(soon: NIODeadline = .distantFuture) {
         guard var deadline = self.connection.deadline else { return }
         deadline = min(deadline, soon)
-        if let stall { deadline = min(deadline, stall.lookedAt + self.connection.stallLook) }
-        if let restsUntil { deadline = max(deadline, restsUntil) }
-        // A deadline that has moved ahead is found out when this one comes.
-        if self.wakesAt <= deadline { return }
-        self.wakesAt = deadline
-        self.loopDeadlines.wake(self, at: deadline)
+        if let stall = self.writing.stall { deadline = min(deadline, stall.lookedAt + self.connection.stallLook) }
+        if let due = self.alarm.set(to: deadline) { self.loopDeadlines.wake(self, at: due) }
     }
 
     private var loopDeadlines: LoopDeadlines {
@@ -39,21 +87,19 @@ extension ConnectionHandler {
     func endTimer() {
         self.deadlines?.forget(self)
         self.deadlines?.busy.remove(self)
-        self.wakesAt = .distantFuture
+        self.alarm.end()
     }
 
     func timerFired(now: NIODeadline) {
-        self.wakesAt = .distantFuture
+        self.alarm.fired()
         guard !self.hasEnded else { return }
-        self.wakeUps &+= 1
-        self.restsUntil = nil
         self.lookAtStall(now: now)
-        if self.isPaused { self.connection.readingIsPaused(now: now) }
+        if self.reading.isPaused { self.connection.readingIsPaused(now: now) }
         guard let deadline = self.connection.deadline, deadline <= now else { return self.updateTimer() }
         self.connection.timeReached(now: now)
         if let next = self.connection.deadline, next <= now {
             assertionFailure("a deadline stays in the past")
-            self.restsUntil = now + .milliseconds(100)
+            self.alarm.rest(until: now + .milliseconds(100))
         }
         self.drive()
         self.flush()

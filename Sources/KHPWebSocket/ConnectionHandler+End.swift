@@ -1,7 +1,7 @@
 // How a connection ends for everybody who has to do with it: whoever waits is told at once, the transport goes as soon as
 // what was written has left, and what had arrived stays for the application.
 
-import KHPProtocol
+package import KHPProtocol
 package import NIOCore
 import NIOSSL
 
@@ -26,17 +26,57 @@ package struct EndTimeouts: Sendable {
 }
 
 extension ConnectionHandler {
+    /// The transport's way from its start to its end.
+    package struct Ending {
+        /// True once bytes can be exchanged.
+        private(set) var hasStarted = false
+        /// True once the peer has ended its stream of TCP.
+        private(set) var isInputOver = false
+        /// How the connection ended, once it has.
+        private(set) var info: CloseInfo?
+        /// True while what was sent is still leaving behind an end that nothing of the peer's confirms.
+        private(set) var isLeaving = false
+        /// How long the end waits for what is still to be written, and for a peer that is still sending.
+        package var timeouts = EndTimeouts()
+
+        /// How the connection ended, once nothing can change that any more.
+        var settled: CloseInfo? { self.isLeaving ? nil : self.info }
+
+        mutating func start() { self.hasStarted = true }
+
+        mutating func inputIsOver() { self.isInputOver = true }
+
+        mutating func end(_ info: CloseInfo) { self.info = info }
+
+        mutating func beginLeaving() { self.isLeaving = true }
+
+        /// All that was sent has left, or never will.
+        mutating func endLeaving(isWhole: Bool) {
+            self.isLeaving = false
+            if isWhole { return }
+            self.info?.clean = false
+            self.info?.error = WebSocketError(
+                .timeout,
+                "The peer did not take all that was sent before the close.",
+                phase: .closing
+            )
+        }
+    }
+
+    package var closeInfo: CloseInfo? { self.ending.info }
+
+    var hasEnded: Bool { self.ending.info != nil }
+
     /// - Parameter action: the action that tells of this end, where there is one.
     func finish(_ info: CloseInfo, _ action: ConnectionAction? = nil) {
         guard !self.hasEnded else { return }
-        self.hasEnded = true
-        self.closeInfo = info
+        self.ending.end(info)
         self.tellState()
         self.flushNow()
         self.endTimer()
-        self.stall = nil
+        self.writing.forgetStall()
         self.delegate?.perform(action ?? .closed(info), on: self)
-        let wasPaused = self.isPaused
+        let wasPaused = self.reading.isPaused
         switch self.sink {
         case .inbox(let inbox) where self.connection.hasUnread:
             inbox.noteOver()
@@ -61,12 +101,11 @@ extension ConnectionHandler {
         case .none:
             self.connection.dropUnread()
         }
-        if !self.blockedSenders.isEmpty || !self.pings.isEmpty { self.failWaits(.closed(info)) }
-        self.isLeaving = self.leavesBehindTheEnd(info)
-        if !self.isLeaving { self.tellClosed() }
-        if self.isBursting {
+        if self.waits.hasSenders || self.waits.hasPings { self.failWaits(.closed(info)) }
+        if self.leavesBehindTheEnd(info) { self.ending.beginLeaving() } else { self.tellClosed() }
+        if self.turn.isBursting {
             // The end of this burst may never be told: a channel that closes while it reads completes no read.
-            self.isBursting = false
+            self.turn.endBurst()
             self.tasks?.abandonBurst()
         }
         self.endTransport(lingering: self.connection.shouldLinger)
@@ -74,45 +113,32 @@ extension ConnectionHandler {
 
     @inline(never)
     private func failWaits(_ failure: WebSocketError) {
-        self.endWaitsOfSenders(failure)
-        let pings = self.pings
-        self.pings = []
-        for ping in pings { ping.continuation.resume(throwing: failure) }
+        self.waits.failSenders(failure)
+        self.waits.failPings(failure)
     }
 
     private func tellClosed() {
-        guard !self.closeWaiters.isEmpty, let info = self.closeInfo else { return }
-        let waiters = self.closeWaiters
-        self.closeWaiters = []
-        for waiter in waiters { waiter.tell(info) }
+        if self.waits.hasCloseWaiters, let info = self.closeInfo { self.waits.tellClosed(info) }
     }
 
     /// In hixie-75 nothing of the peer's confirms an end: it is one when all that was sent has left.
     private func leavesBehindTheEnd(_ info: CloseInfo) -> Bool {
-        self.connection.link.codec.abilities.contains(.nothingElseEnds) && info.clean && self.hasStarted
+        self.connection.link.codec.abilities.contains(.nothingElseEnds) && info.clean && self.ending.hasStarted
             && !self.connection.socket.hasStalled
             && self.context?.channel.isActive == true && self.unwrittenBytes > 0
     }
 
     private func haveLeft(_ isWhole: Bool) {
-        guard self.isLeaving else { return }
-        self.isLeaving = false
-        if !isWhole {
-            self.closeInfo?.clean = false
-            self.closeInfo?.error = WebSocketError(
-                .timeout,
-                "The peer did not take all that was sent before the close.",
-                phase: .closing
-            )
-        }
+        guard self.ending.isLeaving else { return }
+        self.ending.endLeaving(isWhole: isWhole)
         self.tellClosed()
     }
 
     // MARK: What had arrived
 
     private func nextUnread() -> ConnectionAction? {
-        self.isConnectionInUse = true
-        defer { self.isConnectionInUse = false }
+        self.turn.isConnectionInUse = true
+        defer { self.turn.isConnectionInUse = false }
         return self.connection.nextUnread(now: .now())
     }
 
@@ -160,7 +186,7 @@ extension ConnectionHandler {
         guard let context = self.context, context.channel.isActive else { return }
         let channel = context.channel
         // TLS that was never established has nothing to flush and nobody to say goodbye to.
-        if !self.hasStarted { return context.close(promise: nil) }
+        if !self.ending.hasStarted { return context.close(promise: nil) }
         if self.connection.socket.hasStalled { return Self.cut(channel) }
         if !lingering, !self.usesTLS, self.unwrittenBytes == 0 { return context.close(promise: nil) }
         self.boundFlush(on: channel)
@@ -180,7 +206,7 @@ extension ConnectionHandler {
     private func boundFlush(on channel: any Channel) {
         let bound = NIOLoopBound(self, eventLoop: channel.eventLoop)
         let unwritten = self.unwrittenBytes
-        let limit = channel.eventLoop.scheduleTask(in: self.endTimeouts.flush) {
+        let limit = channel.eventLoop.scheduleTask(in: self.ending.timeouts.flush) {
             let left = bound.value.unwrittenBytes
             if left > 0, left < unwritten { bound.value.boundFlush(on: channel) } else { Self.cut(channel) }
         }
@@ -191,15 +217,15 @@ extension ConnectionHandler {
     /// that has ended its stream answers none.
     private func boundGoodbye(on channel: any Channel, lingering: Bool) {
         guard channel.isActive, self.usesTLS || lingering else { return }
-        if self.usesTLS, self.isInputOver { return Self.cut(channel) }
-        let patience = self.usesTLS ? self.endTimeouts.goodbye : self.endTimeouts.linger
+        if self.usesTLS, self.ending.isInputOver { return Self.cut(channel) }
+        let patience = self.usesTLS ? self.ending.timeouts.goodbye : self.ending.timeouts.linger
         let limit = channel.eventLoop.scheduleTask(in: patience) { Self.cut(channel) }
         channel.closeFuture.whenComplete { _ in limit.cancel() }
     }
 
     /// The peer has ended its stream of TCP.
     func inputIsOver(on channel: any Channel) {
-        self.isInputOver = true
+        self.ending.inputIsOver()
         // TLS goes on waiting for a notification that cannot come.
         if self.hasEnded, self.usesTLS, self.unwrittenBytes == 0 { Self.cut(channel) }
     }

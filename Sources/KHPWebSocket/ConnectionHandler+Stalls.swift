@@ -6,10 +6,8 @@ import NIOCore
 extension ConnectionHandler {
     /// A peer that takes some of the written bytes is slow, not stalled.
     func lookAtStall(now: NIODeadline) {
-        guard let stall else { return }
-        let bytes = self.unwrittenBytes
-        if bytes < stall.bytes { self.connection.writesProgressed(now: now) }
-        self.stall = (bytes, now)
+        guard self.writing.stall != nil else { return }
+        if self.writing.look(unwritten: self.unwrittenBytes, now: now) { self.connection.writesProgressed(now: now) }
     }
 
     /// The answer to a ping was written: further ones wait until it has left, and of these only the latest counts.

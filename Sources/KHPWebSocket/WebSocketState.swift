@@ -59,16 +59,16 @@ extension ConnectionHandler {
     func watch(_ continuation: AsyncStream<WebSocketState>.Continuation) {
         continuation.yield(self.state)
         if self.closeInfo != nil { return continuation.finish() }
-        var watch = self.stateWatch ?? StateWatch()
+        var watch = self.waits.states ?? StateWatch()
         self.tellState()
         watch.told = self.state
         watch.continuations.append(continuation)
-        self.stateWatch = watch
+        self.waits.states = watch
     }
 
     /// Tells the watchers when the state has changed.
     func tellState() {
-        guard var watch = self.stateWatch else { return }
+        guard var watch = self.waits.states else { return }
         let state = self.state
         guard state != watch.told else { return }
         watch.told = state
@@ -78,16 +78,15 @@ extension ConnectionHandler {
         }
         if case .closed = state {
             for continuation in watch.continuations { continuation.finish() }
-            self.stateWatch = nil
+            self.waits.states = nil
         } else {
-            self.stateWatch = watch
+            self.waits.states = watch
         }
     }
 
     var bufferedAmount: Int {
         let inChannel = (try? self.channel?.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
         let raw = self.connection.output.pendingBytes + inChannel
-        if raw == 0 { self.payloadThatLeft = self.connection.socket.sentPayload }
-        return min(raw, self.connection.socket.sentPayload &- self.payloadThatLeft)
+        return self.writing.payload(among: raw, sent: self.connection.socket.sentPayload)
     }
 }

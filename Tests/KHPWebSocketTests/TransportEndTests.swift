@@ -73,7 +73,7 @@ struct TransportEndTests {
     func flushing() async throws {
         try await withServedSocket { served in
             try await served.fill()
-            _ = try await served.on { $0.endTimeouts.flush = .milliseconds(200) }
+            _ = try await served.on { $0.ending.timeouts.flush = .milliseconds(200) }
             let began = ContinuousClock.now
             // A frame that breaks the rules: our close frame lies behind what the client does not take.
             try await served.client.send([0x83, 0x80, 0, 0, 0, 0])
@@ -88,7 +88,7 @@ struct TransportEndTests {
     @Test("a peer that was refused and stays is left after a moment")
     func lingering() async throws {
         try await withServedSocket { served in
-            _ = try await served.on { $0.endTimeouts.linger = .milliseconds(200) }
+            _ = try await served.on { $0.ending.timeouts.linger = .milliseconds(200) }
             try await served.client.stayAfterEnd()
             let began = ContinuousClock.now
             try await served.client.send([0x83, 0x80, 0, 0, 0, 0])

@@ -32,7 +32,6 @@ import Testing
     static let wideTypes: [String: String] = [
         "Limits": "a list of bounds, each read by another part; no two change together",
         "Configuration": "the client's settings, one for each decision a user can take",
-        "ConnectionHandler": "owed: its flags are states of one machine",
     ]
 
     static let longestFile = 500

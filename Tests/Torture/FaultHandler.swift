@@ -136,9 +136,9 @@ final class FaultHandler: ChannelDuplexHandler {
         let pipeline = context.pipeline.syncOperations
         if let handler = try? pipeline.handler(type: ConnectionHandler.self) {
             self.isKnown = true
-            handler.endTimeouts.flush = .milliseconds(150)
-            handler.endTimeouts.linger = .milliseconds(60)
-            handler.endTimeouts.goodbye = .milliseconds(60)
+            handler.ending.timeouts.flush = .milliseconds(150)
+            handler.ending.timeouts.linger = .milliseconds(60)
+            handler.ending.timeouts.goodbye = .milliseconds(60)
             self.watch.note(handler, "\(self.side) handler")
         }
     }

@@ -1,0 +1,116 @@
+// The tasks that wait on a connection: to send, for a pong, for the end, for the socket's next state.
+
+import KHPProtocol
+import NIOCore
+
+extension ConnectionHandler {
+    /// Each task that waits is resumed once, by what it waits for, by the socket's end or by its own cancellation.
+    struct Waits {
+        /// In the order in which they speak.
+        private(set) var senders: [BlockedSender] = []
+        private var pings: [SentPing] = []
+        private var closeWaiters: [CloseWaiter] = []
+        var states: StateWatch?
+
+        var hasSenders: Bool { mutating get { !self.senders.isEmpty } }
+        var hasPings: Bool { mutating get { !self.pings.isEmpty } }
+        var hasCloseWaiters: Bool { mutating get { !self.closeWaiters.isEmpty } }
+
+        mutating func add(_ sender: BlockedSender) { self.senders.append(sender) }
+        mutating func add(_ ping: SentPing) { self.pings.append(ping) }
+        mutating func add(_ waiter: CloseWaiter) { self.closeWaiters.append(waiter) }
+
+        mutating func takeSenders() -> ArraySlice<BlockedSender> {
+            defer { self.senders = [] }
+            return self.senders[...]
+        }
+
+        /// They speak before all who have come since.
+        mutating func putBack(_ senders: ArraySlice<BlockedSender>) {
+            self.senders = Array(senders) + self.senders
+        }
+
+        mutating func failSenders(_ error: WebSocketError) {
+            for sender in self.takeSenders() { sender.continuation.resume(throwing: error) }
+        }
+
+        /// A pong has come, which answers all earlier pings too (RFC 6455 section 5.5.3).
+        mutating func answerPings(upTo number: UInt64, at now: NIODeadline) {
+            let answered = self.pings.filter { $0.number <= number }
+            self.pings.removeAll { $0.number <= number }
+            for ping in answered {
+                ping.continuation.resume(returning: .nanoseconds((now - ping.sent).nanoseconds))
+            }
+        }
+
+        mutating func failPings(_ error: WebSocketError) {
+            let pings = self.pings
+            self.pings = []
+            for ping in pings { ping.continuation.resume(throwing: error) }
+        }
+
+        mutating func tellClosed(_ info: CloseInfo) {
+            let waiters = self.closeWaiters
+            self.closeWaiters = []
+            for waiter in waiters { waiter.tell(info) }
+        }
+
+        /// The task that waits there was cancelled.
+        mutating func giveUp(_ wait: TaskWait) {
+            if let index = self.senders.firstIndex(where: { $0.wait === wait }) {
+                self.senders.remove(at: index).continuation.resume(throwing: CancellationError())
+            } else if let index = self.pings.firstIndex(where: { $0.wait === wait }) {
+                self.pings.remove(at: index).continuation.resume(throwing: CancellationError())
+            } else if let index = self.closeWaiters.firstIndex(where: { $0.isGivenUp(with: wait) }) {
+                self.closeWaiters.remove(at: index).giveUp()
+            }
+        }
+    }
+
+    /// A task that waits to send until the peer keeps up. An operation that throws has sent nothing, then or later.
+    struct BlockedSender {
+        let wait: TaskWait
+        let send: SendOperation
+        let continuation: UnsafeContinuation<Void, any Error>
+
+        func perform(on handler: ConnectionHandler) {
+            do throws(WebSocketError) {
+                try self.send(handler)
+                self.continuation.resume()
+            } catch {
+                self.continuation.resume(throwing: error)
+            }
+        }
+    }
+
+    /// A ping that a task waits on.
+    struct SentPing {
+        let number: UInt64
+        let sent: NIODeadline
+        let wait: TaskWait
+        let continuation: UnsafeContinuation<Duration, any Error>
+    }
+
+    /// A task that waits for the socket's end.
+    enum CloseWaiter {
+        /// Whatever becomes of the task.
+        case always(UnsafeContinuation<CloseInfo, Never>)
+        /// Until the task is cancelled.
+        case unless(TaskWait, UnsafeContinuation<CloseInfo?, Never>)
+
+        func tell(_ info: CloseInfo) {
+            switch self {
+            case .always(let continuation): continuation.resume(returning: info)
+            case .unless(_, let continuation): continuation.resume(returning: info)
+            }
+        }
+
+        func isGivenUp(with wait: TaskWait) -> Bool {
+            if case .unless(let own, _) = self { own === wait } else { false }
+        }
+
+        func giveUp() {
+            if case .unless(_, let continuation) = self { continuation.resume(returning: nil) }
+        }
+    }
+}
