@@ -21,7 +21,7 @@ extension ConnectionHandler {
         _ continuation: UnsafeContinuation<Void, any Error>,
         send: @escaping SendOperation
     ) {
-        let sender = BlockedSender(wait: wait, send: send, continuation: continuation)
+        let sender = BlockedSender(wait: wait, action: .send(send, continuation))
         if let info = self.closeInfo {
             continuation.resume(throwing: WebSocketError.closed(info))
         } else if self.isWritable || self.connection.isClosing {
@@ -31,6 +31,15 @@ extension ConnectionHandler {
         } else {
             self.waits.add(sender)
         }
+    }
+
+    /// True where a group's message can go at once: the peer keeps up, or takes no more in any case, and no message is being
+    /// sent in pieces.
+    var canSendNow: Bool { (self.isWritable || self.connection.isClosing) && !self.connection.isStreaming }
+
+    /// Calls `body` in its turn among those who wait to send, or when nothing can be sent any more.
+    func whenSendable(_ body: @escaping @Sendable () -> Void) {
+        self.waits.add(BlockedSender(wait: TaskWait(), action: .tell(body)))
     }
 
     /// The peer keeps up again: those who wait speak, in their order, as long as it does.
@@ -70,6 +79,7 @@ extension ConnectionHandler {
         try self.send { connection, now throws(WebSocketError) in
             try connection.send(chunk, options: options, now: now)
         }
+        if chunk.isLast { self.resumeSenders() }
     }
 
     @inline(__always)
@@ -149,7 +159,9 @@ extension ConnectionHandler {
     /// Gives up a message that was begun in pieces, if nothing of it has gone out.
     package func takeBackStream() -> Bool {
         defer { self.flushSoon() }
-        return self.connection.takeBackStream(now: .now())
+        guard self.connection.takeBackStream(now: .now()) else { return false }
+        self.resumeSenders()
+        return true
     }
 
     // MARK: Closing

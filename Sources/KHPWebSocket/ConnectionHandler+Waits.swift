@@ -31,7 +31,7 @@ extension ConnectionHandler {
         }
 
         mutating func failSenders(_ error: WebSocketError) {
-            for sender in self.takeSenders() { sender.continuation.resume(throwing: error) }
+            for sender in self.takeSenders() { sender.fail(error) }
         }
 
         /// A pong has come, which answers all earlier pings too (RFC 6455 section 5.5.3).
@@ -58,7 +58,7 @@ extension ConnectionHandler {
         /// The task that waits there was cancelled.
         mutating func giveUp(_ wait: TaskWait) {
             if let index = self.senders.firstIndex(where: { $0.wait === wait }) {
-                self.senders.remove(at: index).continuation.resume(throwing: CancellationError())
+                self.senders.remove(at: index).fail(CancellationError())
             } else if let index = self.pings.firstIndex(where: { $0.wait === wait }) {
                 self.pings.remove(at: index).continuation.resume(throwing: CancellationError())
             } else if let index = self.closeWaiters.firstIndex(where: { $0.isGivenUp(with: wait) }) {
@@ -67,18 +67,36 @@ extension ConnectionHandler {
         }
     }
 
-    /// A task that waits to send until the peer keeps up. An operation that throws has sent nothing, then or later.
+    /// The next to speak once the peer keeps up.
     struct BlockedSender {
+        enum Action {
+            /// A task waits for this to be done. An operation that throws has sent nothing, then or later.
+            case send(SendOperation, UnsafeContinuation<Void, any Error>)
+            /// A group sends by itself.
+            case tell(@Sendable () -> Void)
+        }
+
         let wait: TaskWait
-        let send: SendOperation
-        let continuation: UnsafeContinuation<Void, any Error>
+        let action: Action
 
         func perform(on handler: ConnectionHandler) {
-            do throws(WebSocketError) {
-                try self.send(handler)
-                self.continuation.resume()
-            } catch {
-                self.continuation.resume(throwing: error)
+            switch self.action {
+            case .send(let send, let continuation):
+                do throws(WebSocketError) {
+                    try send(handler)
+                    continuation.resume()
+                } catch {
+                    continuation.resume(throwing: error)
+                }
+            case .tell(let body):
+                body()
+            }
+        }
+
+        func fail(_ error: any Error) {
+            switch self.action {
+            case .send(_, let continuation): continuation.resume(throwing: error)
+            case .tell(let body): body()
             }
         }
     }

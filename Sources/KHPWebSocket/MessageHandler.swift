@@ -54,7 +54,7 @@ public struct ReceivedMessage: Sendable {
 
 /// A socket seen from its event loop. Never let it leave that loop.
 public struct EventLoopSocket {
-    private let handler: ConnectionHandler
+    let handler: ConnectionHandler
 
     package init(_ handler: ConnectionHandler) {
         self.handler = handler

@@ -276,6 +276,9 @@ extension Connection {
         return true
     }
 
+    /// True while a message is being sent in pieces: nothing else can be.
+    package var isStreaming: Bool { self.socket.stream != nil }
+
     @inline(__always)
     func checkSending() throws(WebSocketError) {
         guard self.stage.isOpen, self.link.closing.canSend else { throw self.closedError }

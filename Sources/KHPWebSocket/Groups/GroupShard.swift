@@ -1,0 +1,169 @@
+// The members of a group on one event loop: delivery, their queues, and what becomes of those that are slow.
+
+import KHPProtocol
+import NIOCore
+
+/// Unchecked: its members are touched on its event loop only, and the rest never changes.
+final class GroupShard: @unchecked Sendable {
+    /// A member, and what its peer does not take yet.
+    private final class Place {
+        let id: UInt64
+        let handler: ConnectionHandler
+        var topics: Set<String>
+        var queue = CircularBuffer<Publication>()
+        var bytes = 0
+        /// True once the queue has reached its bounds, until it is below them.
+        var isFull = false
+        /// True while the handler is to tell when its peer keeps up again.
+        var isWaiting = false
+        /// Closes a member that takes nothing for too long.
+        var patience: Scheduled<Void>?
+
+        init(id: UInt64, handler: ConnectionHandler, topics: Set<String>) {
+            self.id = id
+            self.handler = handler
+            self.topics = topics
+        }
+    }
+
+    let eventLoop: any EventLoop
+    /// Lives as long as the group: each member and each turn of the event loop holds that.
+    private unowned let group: WebSocketGroup
+    private var places: [UInt64: Place] = [:]
+    private var topics: [String: Set<UInt64>] = [:]
+
+    init(group: WebSocketGroup, eventLoop: any EventLoop) {
+        self.group = group
+        self.eventLoop = eventLoop
+    }
+
+    // MARK: Members
+
+    func add(_ id: UInt64, _ handler: ConnectionHandler, _ topics: Set<String>) {
+        self.places[id] = Place(id: id, handler: handler, topics: topics)
+        for topic in topics { self.topics[topic, default: []].insert(id) }
+    }
+
+    private func subscribe(_ id: UInt64, to topic: String) {
+        guard let place = self.places[id], place.topics.insert(topic).inserted else { return }
+        self.topics[topic, default: []].insert(id)
+    }
+
+    private func unsubscribe(_ id: UInt64, from topic: String) {
+        guard let place = self.places[id], place.topics.remove(topic) != nil else { return }
+        self.leave(topic, id)
+    }
+
+    private func leave(_ topic: String, _ id: UInt64) {
+        self.topics[topic]?.remove(id)
+        if self.topics[topic]?.isEmpty == true { self.topics[topic] = nil }
+    }
+
+    private func remove(_ id: UInt64) {
+        guard let place = self.places.removeValue(forKey: id) else { return }
+        for topic in place.topics { self.leave(topic, id) }
+        place.patience?.cancel()
+        self.group.memberLeft(wasFull: place.isFull)
+    }
+
+    // MARK: Delivery
+
+    /// Takes what waits for this event loop, in a turn of its own.
+    func wake() {
+        let group = self.group
+        self.eventLoop.execute {
+            for item in group.take(self) {
+                switch item {
+                case .publish(let publication): self.deliver(publication)
+                case .subscribe(let id, let topic): self.subscribe(id, to: topic)
+                case .unsubscribe(let id, let topic): self.unsubscribe(id, from: topic)
+                case .leave(let id): self.remove(id)
+                }
+            }
+        }
+    }
+
+    private func deliver(_ publication: Publication) {
+        guard let topic = publication.topic else {
+            for place in self.places.values { self.deliver(publication, to: place) }
+            return
+        }
+        for id in self.topics[topic] ?? [] {
+            if let place = self.places[id] { self.deliver(publication, to: place) }
+        }
+    }
+
+    private func deliver(_ publication: Publication, to place: Place) {
+        guard place.id != publication.except, place.id < publication.number else { return }
+        guard !place.handler.hasEnded else { return self.remove(place.id) }
+        if place.queue.isEmpty, place.handler.canSendNow { return self.send(publication, to: place) }
+        place.queue.append(publication)
+        place.bytes += publication.payload.readableBytes
+        self.checkBounds(of: place)
+        self.waitForRoom(place)
+    }
+
+    private func send(_ publication: Publication, to place: Place) {
+        // One that closes takes nothing any more; a dialect without binary messages, or an extension, refuses this one.
+        try? place.handler.sendMessage(publication.kind, publication.payload)
+    }
+
+    /// The peer of a member takes bytes again, or its own stream has ended.
+    private func drain(_ id: UInt64) {
+        guard let place = self.places[id] else { return }
+        guard !place.handler.hasEnded else { return self.remove(id) }
+        place.isWaiting = false
+        while !place.queue.isEmpty, place.handler.canSendNow {
+            let publication = place.queue.removeFirst()
+            place.bytes -= publication.payload.readableBytes
+            self.send(publication, to: place)
+        }
+        self.checkBounds(of: place)
+        if !place.queue.isEmpty { self.waitForRoom(place) }
+    }
+
+    private func waitForRoom(_ place: Place) {
+        guard !place.isWaiting, self.places[place.id] != nil else { return }
+        place.isWaiting = true
+        let id = place.id
+        let group = self.group
+        place.handler.whenSendable { [weak self] in
+            withExtendedLifetime(group) { self?.drain(id) }
+        }
+    }
+
+    // MARK: Slow members
+
+    private func checkBounds(of place: Place) {
+        let options = self.group.options
+        func isFull() -> Bool { place.queue.count > options.queuedMessages || place.bytes > options.queuedBytes }
+        switch options.slowMembers {
+        case .dropOldest:
+            // The last one stays, however large it is.
+            while isFull(), place.queue.count > 1 { place.bytes -= place.queue.removeFirst().payload.readableBytes }
+        case .close(let code, let reason):
+            if isFull() { self.drop(place, code, reason) }
+        case .wait(let patience):
+            let isFull = place.queue.count >= options.queuedMessages || place.bytes >= options.queuedBytes
+            guard isFull != place.isFull else { return }
+            place.isFull = isFull
+            place.patience?.cancel()
+            place.patience = isFull ? self.drop(place.id, after: patience) : nil
+            self.group.memberMoved(isFull: isFull)
+        }
+    }
+
+    private func drop(_ id: UInt64, after patience: Duration) -> Scheduled<Void> {
+        let group = self.group
+        return self.eventLoop.scheduleTask(in: TimeAmount(patience)) {
+            withExtendedLifetime(group) {
+                if let place = self.places[id] { self.drop(place, .policyViolation, "too slow") }
+            }
+        }
+    }
+
+    private func drop(_ place: Place, _ code: WebSocketCloseCode, _ reason: String) {
+        self.remove(place.id)
+        place.handler.close(code: code, reason: reason)
+    }
+}

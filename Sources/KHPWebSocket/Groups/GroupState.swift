@@ -1,0 +1,130 @@
+// A group's state under its lock: which event loops have members, what waits for them, and which publishers wait.
+
+import NIOCore
+
+struct GroupState {
+    /// The publishers that go on after a change.
+    struct Woken {
+        fileprivate var publishers: [UnsafeContinuation<Void, Never>] = []
+
+        /// Outside of the lock.
+        func resume() { for publisher in self.publishers { publisher.resume() } }
+    }
+
+    /// All that changes or concerns the members of an event loop, in one order.
+    enum Item: Sendable {
+        case publish(Publication)
+        case subscribe(UInt64, String)
+        case unsubscribe(UInt64, String)
+        case leave(UInt64)
+    }
+
+    /// The items for the members of one event loop.
+    private struct Queue {
+        let shard: GroupShard
+        var items: [Item] = []
+        /// How many of them are publications.
+        var publications = 0
+    }
+
+    private(set) var members = 0
+    /// Members whose queue is full.
+    private(set) var fullMembers = 0
+    private var queues: [ObjectIdentifier: Queue] = [:]
+    /// Members and publications are counted together: one gets what has a higher number than itself.
+    private var lastID: UInt64 = 0
+    private var publishers: [UInt64: UnsafeContinuation<Void, Never>] = [:]
+    /// Publishers whose task was cancelled before it waited.
+    private var givenUp: Set<UInt64> = []
+
+    // MARK: Members
+
+    mutating func enter(_ eventLoop: any EventLoop, _ group: WebSocketGroup) -> (id: UInt64, shard: GroupShard) {
+        self.lastID += 1
+        self.members += 1
+        let key = ObjectIdentifier(eventLoop)
+        if let queue = self.queues[key] { return (self.lastID, queue.shard) }
+        let shard = GroupShard(group: group, eventLoop: eventLoop)
+        self.queues[key] = Queue(shard: shard)
+        return (self.lastID, shard)
+    }
+
+    mutating func leave(wasFull: Bool) -> Woken {
+        self.members -= 1
+        return wasFull ? self.moved(isFull: false) : Woken()
+    }
+
+    mutating func moved(isFull: Bool) -> Woken {
+        self.fullMembers += isFull ? 1 : -1
+        return self.fullMembers == 0 ? self.wake() : Woken()
+    }
+
+    // MARK: Publications
+
+    /// Queues one for each event loop, or for none of them: then one is behind.
+    /// - Returns: the shards that are to be woken, or `nil` where it is not queued.
+    mutating func put(_ publication: Publication, most: Int) -> [GroupShard]? {
+        guard self.queues.values.allSatisfy({ $0.publications < most }) else { return nil }
+        var publication = publication
+        self.lastID += 1
+        publication.number = self.lastID
+        var idle: [GroupShard] = []
+        for key in self.queues.keys {
+            self.queues[key]?.publications += 1
+            self.queues[key]?.items.append(.publish(publication))
+            if let queue = self.queues[key], queue.items.count == 1 { idle.append(queue.shard) }
+        }
+        return idle
+    }
+
+    /// Queues a member's change of itself.
+    /// - Returns: true where the shard is to be woken.
+    mutating func put(_ change: Item, for shard: GroupShard) -> Bool {
+        let key = ObjectIdentifier(shard.eventLoop)
+        self.queues[key]?.items.append(change)
+        return self.queues[key]?.items.count == 1
+    }
+
+    mutating func take(_ shard: GroupShard) -> ([Item], Woken) {
+        let key = ObjectIdentifier(shard.eventLoop)
+        guard let items = self.queues[key]?.items else { return ([], Woken()) }
+        self.queues[key]?.items = []
+        self.queues[key]?.publications = 0
+        return (items, self.wake())
+    }
+
+    // MARK: Publishers
+
+    func hasRoom(_ options: WebSocketGroup.Options) -> Bool {
+        if case .wait = options.slowMembers, self.fullMembers > 0 { return false }
+        return self.queues.values.allSatisfy { $0.publications < options.queuedPublications }
+    }
+
+    /// A number for a publisher that is about to wait.
+    mutating func ticket() -> UInt64 {
+        self.lastID += 1
+        return self.lastID
+    }
+
+    /// - Returns: false for one that was cancelled meanwhile.
+    mutating func wait(_ ticket: UInt64, _ publisher: UnsafeContinuation<Void, Never>) -> Bool {
+        guard self.givenUp.remove(ticket) == nil else { return false }
+        self.publishers[ticket] = publisher
+        return true
+    }
+
+    mutating func giveUp(_ ticket: UInt64) -> Woken {
+        guard let publisher = self.publishers.removeValue(forKey: ticket) else {
+            self.givenUp.insert(ticket)
+            return Woken()
+        }
+        return Woken(publishers: [publisher])
+    }
+
+    /// All try again, the first that came first.
+    private mutating func wake() -> Woken {
+        guard !self.publishers.isEmpty else { return Woken() }
+        defer { self.publishers = [:] }
+        return Woken(publishers: self.publishers.sorted { $0.key < $1.key }.map(\.value))
+    }
+}

@@ -1,0 +1,232 @@
+// Messages for many sockets at once: rooms, feeds, broadcasts.
+
+public import KHPProtocol
+import NIOCore
+import Synchronization
+
+/// Sockets that get what is published to them, of all event loops and of either role.
+///
+/// ```swift
+/// let feed = WebSocketGroup()
+/// let endpoint = Endpoint("/feed") { socket in
+///     try await feed.withMember(socket, topics: ["gold"]) { _ in
+///         for try await _ in socket.messages {}
+///     }
+/// }
+/// try await feed.publish("1,912.40", to: "gold")
+/// ```
+///
+/// A message is encoded once, goes to each event loop once, and from there to the members of that loop, which are flushed
+/// together. All members see the messages in one order: that in which `publish` was entered. A member has a bounded queue
+/// for what its peer does not take yet; ``SlowMembers`` says what becomes of one that is full.
+public final class WebSocketGroup: Sendable {
+    /// The treatment of a member whose queue is full.
+    public enum SlowMembers: Sendable, Hashable {
+        /// Drops the oldest messages of its queue.
+        case dropOldest
+        /// Closes its socket, so that the peer knows that it has missed something.
+        case close(code: WebSocketCloseCode = .policyViolation, reason: String = "too slow")
+        /// Has `publish` wait until it has room, and closes it with 1008 once it has taken
+        /// nothing for so long.
+        case wait(atMost: Duration)
+    }
+
+    /// How a group treats its members.
+    public struct Options: Sendable {
+        /// The treatment of a member whose queue is full.
+        public var slowMembers = SlowMembers.close()
+        /// Messages that may wait for one member.
+        public var queuedMessages = 64
+        /// Bytes that may wait for one member; the last message goes beyond.
+        public var queuedBytes = 1024 * 1024
+        /// Messages that may wait for one event loop before a publisher waits for it.
+        public var queuedPublications = 1024
+
+        /// The defaults: slow members are closed, 64 messages or 1 MiB may wait for one.
+        public init() {}
+    }
+
+    /// A socket's place in a group.
+    public struct Member: Sendable {
+        let id: UInt64
+        let shard: GroupShard
+        private let group: WebSocketGroup
+
+        fileprivate init(_ id: UInt64, _ shard: GroupShard, _ group: WebSocketGroup) {
+            self.id = id
+            self.shard = shard
+            self.group = group
+        }
+
+        /// Gets what is published to this topic from now on. In one order with what is published, as the others are.
+        public func subscribe(to topic: String) {
+            self.group.put(.subscribe(self.id, topic), for: self.shard)
+        }
+
+        /// Gets no more of what is published to this topic.
+        public func unsubscribe(from topic: String) {
+            self.group.put(.unsubscribe(self.id, topic), for: self.shard)
+        }
+
+        /// Leaves the group. Messages that wait for the member are dropped.
+        public func leave() {
+            self.group.put(.leave(self.id), for: self.shard)
+        }
+    }
+
+    let options: Options
+    private let state = Mutex(GroupState())
+
+    /// A group without members.
+    public init(options: Options = Options()) {
+        self.options = options
+    }
+
+    /// The members at this moment.
+    public var count: Int { self.state.withLock { $0.members } }
+
+    // MARK: Members
+
+    /// Runs `body` while the socket is a member.
+    /// - Parameters:
+    ///   - socket: the socket. Others may send on it too, each message is whole.
+    ///   - topics: the topics that it is subscribed to from the beginning. What is published to no topic goes to all.
+    ///   - body: has the member's place, for its subscriptions and to leave it out of what it publishes itself.
+    /// - Returns: what `body` returns.
+    nonisolated(nonsending) public func withMember<Value>(
+        _ socket: WebSocket,
+        topics: Set<String> = [],
+        _ body: (Member) async throws -> Value
+    ) async rethrows -> Value {
+        let member = await socket.onHandler { handler in self.add(handler, topics) }
+        defer { member.leave() }
+        return try await body(member)
+    }
+
+    /// Makes a member of the socket of a ``MessageHandler``, until it leaves or closes. On the socket's event loop.
+    public func add(_ socket: EventLoopSocket, topics: Set<String> = []) -> Member {
+        self.add(socket.handler, topics)
+    }
+
+    private func add(_ handler: ConnectionHandler, _ topics: Set<String>) -> Member {
+        handler.eventLoop.preconditionInEventLoop()
+        let (id, shard) = self.state.withLock { $0.enter(handler.eventLoop, self) }
+        shard.add(id, handler, topics)
+        return Member(id, shard, self)
+    }
+
+    func memberLeft(wasFull: Bool) {
+        self.state.withLock { $0.leave(wasFull: wasFull) }.resume()
+    }
+
+    /// A member's queue is full, or has room again.
+    func memberMoved(isFull: Bool) {
+        self.state.withLock { $0.moved(isFull: isFull) }.resume()
+    }
+
+    // MARK: Publishing
+
+    /// Sends a message to all members, or to those that are subscribed to a topic. Returns when it is on its way to their
+    /// event loops; waits while one of them is behind, and for slow members where ``SlowMembers/wait(atMost:)`` says so.
+    ///
+    /// A member whose dialect has no binary messages gets none. One that streams a message of its own gets what is
+    /// published meanwhile behind it.
+    /// - Parameters:
+    ///   - message: the message.
+    ///   - topic: the topic; without one it goes to all members.
+    ///   - member: one that does not get it, such as its author.
+    /// - Throws: `CancellationError` where the task is cancelled while it waits. Then nothing is sent.
+    nonisolated(nonsending) public func publish(
+        _ message: WebSocketMessage,
+        to topic: String? = nil,
+        except member: Member? = nil
+    ) async throws(CancellationError) {
+        let publication = Publication(message, topic: topic, except: member?.id)
+        while !self.put(publication) {
+            try await self.room()
+        }
+    }
+
+    /// Sends a text message; otherwise as the form that takes a message.
+    nonisolated(nonsending) public func publish(
+        _ text: String,
+        to topic: String? = nil,
+        except member: Member? = nil
+    ) async throws(CancellationError) {
+        try await self.publish(.text(text), to: topic, except: member)
+    }
+
+    /// Sends a message unless that means to wait, for code that cannot.
+    /// - Returns: `false` where it would have to wait; nothing is sent then.
+    public func offer(_ message: WebSocketMessage, to topic: String? = nil, except member: Member? = nil) -> Bool {
+        self.put(Publication(message, topic: topic, except: member?.id))
+    }
+
+    private func put(_ publication: Publication) -> Bool {
+        let shards: [GroupShard]? = self.state.withLock { state in
+            if case .wait = self.options.slowMembers, state.fullMembers > 0 { return nil }
+            return state.put(publication, most: self.options.queuedPublications)
+        }
+        guard let shards else { return false }
+        for shard in shards { shard.wake() }
+        return true
+    }
+
+    /// Queues a member's change of itself behind what has been published.
+    fileprivate func put(_ change: GroupState.Item, for shard: GroupShard) {
+        if self.state.withLock({ $0.put(change, for: shard) }) { shard.wake() }
+    }
+
+    /// All that waits for an event loop, which takes it now.
+    func take(_ shard: GroupShard) -> [GroupState.Item] {
+        let (items, woken) = self.state.withLock { $0.take(shard) }
+        woken.resume()
+        return items
+    }
+
+    /// Waits until there is room, or there may be.
+    nonisolated(nonsending) private func room() async throws(CancellationError) {
+        let ticket = self.state.withLock { $0.ticket() }
+        await withTaskCancellationHandler {
+            await withUnsafeContinuation { continuation in
+                let waits = self.state.withLock { state in
+                    let mustWait = !Task.isCancelled && !state.hasRoom(self.options)
+                    return mustWait && state.wait(ticket, continuation)
+                }
+                if !waits { continuation.resume() }
+            }
+        } onCancel: {
+            self.state.withLock { $0.giveUp(ticket) }.resume()
+        }
+        if Task.isCancelled { throw CancellationError() }
+    }
+}
+
+extension WebSocketGroup: CustomReflectable {
+    /// How many members there are. Their state changes on event loops, and is not to be looked at from elsewhere.
+    public var customMirror: Mirror { Mirror(self, children: ["members": self.count]) }
+}
+
+/// A message on its way to the members.
+struct Publication: Sendable {
+    let kind: MessageKind
+    let payload: ByteBuffer
+    let topic: String?
+    /// The member that does not get it.
+    let except: UInt64?
+    /// Its place in the order of a group.
+    var number: UInt64 = 0
+
+    init(_ message: WebSocketMessage, topic: String?, except: UInt64?) {
+        switch message {
+        case .text(let text):
+            self.kind = .text
+            self.payload = ByteBuffer(string: text)
+        case .binary(let bytes):
+            self.kind = .binary
+            self.payload = bytes
+        }
+        self.topic = topic
+        self.except = except
+    }
+}
