@@ -19,7 +19,7 @@ WITH :=
 SEEDS := 1000000
 MUTATE := swift run --package-path Tests/Mutations --scratch-path .build/mutations/tool khp-mutate
 
-.PHONY: help setup build demo khp test torture interop autobahn sanitize fuzz simulate mutate mutate-threats \
+.PHONY: help setup build demo khp test torture interop autobahn sanitize fuzz simulate ecosystem mutate mutate-threats \
 	examples lint format bench bench-check soak docs clean
 
 help:
@@ -33,6 +33,7 @@ help:
 	@echo "make fuzz      libFuzzer on what peers' bytes reach, SECONDS=60 of it altogether"
 	@echo "make simulate  both ends of a connection over a simulated wire and clock, SEEDS=1000000 of it"
 	@echo "make mutate    one guard at a time weakened, COUNT=300 of them: which test notices?"
+	@echo "make ecosystem the modules behind traits, beside packages of others"
 	@echo "make examples  each example, built and run"
 	@echo "make lint      formatting and style; 'make format' mends most of it"
 	@echo "make bench     ratios to NIOWebSocket, instructions per operation"
@@ -89,6 +90,9 @@ mutate: setup
 
 mutate-threats: setup
 	$(MUTATE) threats --command
+
+ecosystem: setup
+	Tests/Ecosystem/run.sh --no-parallel
 
 examples: setup
 	swift build $(EXAMPLES)

@@ -27,7 +27,14 @@ let package = Package(
         .library(name: "KHPClient", targets: ["KHPClient"]),
         .library(name: "KHPServer", targets: ["KHPServer"]),
         .library(name: "KHPJSON", targets: ["KHPJSON"]),
+        .library(name: "KHPMetrics", targets: ["KHPMetrics"]),
+        .library(name: "KHPTracing", targets: ["KHPTracing"]),
         .library(name: "KHPTesting", targets: ["KHPTesting"]),
+    ],
+    // Without them nothing of what they need is resolved or built, and the modules of these names are empty.
+    traits: [
+        .trait(name: "Metrics", description: "KHPMetrics: measures connections with swift-metrics"),
+        .trait(name: "Tracing", description: "KHPTracing: traces handshakes with swift-distributed-tracing"),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.98.0"),
@@ -35,6 +42,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-http-types.git", from: "1.1.0"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.5.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.5.0"),
+        .package(url: "https://github.com/apple/swift-metrics.git", from: "2.5.0"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing.git", from: "1.1.0"),
     ],
     targets: [
         .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]),
@@ -68,6 +77,27 @@ let package = Package(
         ),
         // The only one that uses Foundation, and its essentials alone.
         .target(name: "KHPJSON", dependencies: ["KHPProtocol", "KHPWebSocket", nioCore], swiftSettings: settings),
+        .target(
+            name: "KHPMetrics",
+            dependencies: [
+                "KHPProtocol", "KHPClient", "KHPServer",
+                .product(name: "CoreMetrics", package: "swift-metrics", condition: .when(traits: ["Metrics"])),
+            ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "KHPTracing",
+            dependencies: [
+                "KHPProtocol", "KHPClient", "KHPServer", httpTypes,
+                .product(name: "Tracing", package: "swift-distributed-tracing", condition: .when(traits: ["Tracing"])),
+                .product(
+                    name: "Instrumentation",
+                    package: "swift-distributed-tracing",
+                    condition: .when(traits: ["Tracing"])
+                ),
+            ],
+            swiftSettings: settings
+        ),
         .target(
             name: "KHPTesting",
             dependencies: [

@@ -2,7 +2,7 @@
 """Holds what the documentation says against the sources, so that it cannot fall behind them unnoticed.
 
   - each Swift block of README.md, of the DocC catalogs and of the doc comments in Sources stands, line for line, in a
-    file under Examples, which CI compiles (imports may stand apart). A block after `<!-- not compiled -->` is exempt;
+    file under Examples or Tests/Ecosystem, which CI compiles (imports may stand apart). A block after `<!-- not compiled -->` is exempt;
   - no line of a code block is wider than 76 columns, so that no page scrolls sideways;
   - each Swift name in code voice occurs in the sources;
   - the table of status codes names the codes and actions of Specs/status-codes.json;
@@ -63,7 +63,7 @@ def stands_in(block, source):
 
 
 def check_blocks():
-    sources = [path.read_text().splitlines() for path in sorted(ROOT.glob("Examples/**/*.swift"))]
+    sources = [path.read_text().splitlines() for folder in ("Examples", "Tests/Ecosystem") for path in sorted(ROOT.glob(f"{folder}/**/*.swift"))]
     pages = [README, *CATALOGS, *sorted(ROOT.glob("Examples/**/*.md"))]
     texts = [(path, path.read_text().splitlines()) for path in pages]
     for path in sorted(ROOT.glob("Sources/**/*.swift")):
@@ -79,7 +79,7 @@ def check_blocks():
                 continue
             count += 1
             if not any(stands_in(block, source) for source in sources):
-                problem(path, number, "this Swift block stands in no file under Examples")
+                problem(path, number, "this Swift block stands in no file under Examples or Tests/Ecosystem")
     return count
 
 

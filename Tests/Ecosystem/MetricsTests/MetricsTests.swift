@@ -1,0 +1,162 @@
+// Connections measured with a backend in memory: each label and each set of dimensions, and how many there can be.
+
+import CoreMetrics
+import KHPClient
+import KHPMetrics
+import KHPServer
+import KHPTesting
+import MetricsTestKit
+import Testing
+
+@Suite("Metrics", .timeLimit(.minutes(1)))
+struct MetricsTests {
+    /// Serves, connects, and waits until both ends have told of the end.
+    private func play(
+        _ url: String,
+        server: TestMetrics,
+        client: TestMetrics,
+        countsMessages: Bool = false,
+        subprotocols: [String] = [],
+        _ body: (WebSocket) async throws -> Void = { _ in }
+    ) async throws {
+        var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: 0))
+        configuration.instruments = [ServerMetrics(factory: server, countsMessages: countsMessages)]
+        var options = Endpoint.Options()
+        options.subprotocols = ["trades"]
+        var guarded = Endpoint.Options()
+        guarded.authentication = ServerAuthentication(realm: "desk", .basic { user, _ in Principal(user) })
+        let pipe = try EndpointPipe(
+            configuration: configuration,
+            endpoints: [
+                Endpoint("/rooms/{id}", options: options) { socket in
+                    for try await message in socket.messages { try await socket.send(message) }
+                },
+                Endpoint("/orders", options: guarded) { socket in _ = try await socket.closed() },
+                Endpoint("/old") { request in
+                    request.layer == .opening ? .complete() : .redirect(to: "/rooms/1")
+                },
+                Endpoint("/slow") { request in
+                    request.layer == .opening ? .complete() : .processing { .noContent }
+                },
+            ]
+        )
+        var settings = WebSocketClient.Configuration()
+        settings.instruments = [ClientMetrics(factory: client, countsMessages: countsMessages)]
+        settings.authentication.challengeHandler = BasicChallengeHandler(user: "joe", password: "welcome")
+        do {
+            try await pipe.client(settings).withConnection(to: url, subprotocols: subprotocols, body)
+        } catch {
+            await pipe.shutDown()
+            throw error
+        }
+        await pipe.shutDown()
+    }
+
+    private func value(_ metrics: TestMetrics, _ label: String, _ dimensions: [(String, String)]) -> Double? {
+        (try? metrics.expectMeter(label, dimensions))?.lastValue
+    }
+
+    @Test("a socket: both handshakes, its life, and back to none")
+    func socket() async throws {
+        let server = TestMetrics()
+        let client = TestMetrics()
+        let route = ("http.route", "/rooms/{id}")
+        let host = ("server.address", "example.com")
+        try await self.play("ws://example.com/rooms/7", server: server, client: client, subprotocols: ["trades"]) {
+            socket in
+            #expect(socket.negotiated.subprotocol == "trades")
+            let open = [("websocket.subprotocol", "trades")]
+            #expect(self.value(server, "websocket.server.active_connections", [route] + open) == 1)
+            #expect(self.value(client, "websocket.client.active_connections", [host] + open) == 1)
+            #expect(self.value(server, "websocket.server.pending_handshakes", []) == 0)
+        }
+        let status = ("http.response.status_code", "101")
+        let complete = ("khp.outcome", "complete")
+        #expect(server.counterTotal(label: "websocket.server.connections") == 1)
+        for (metrics, label, dimensions) in [
+            (server, "http.server.request.duration", [("http.request.method", "GET"), route, status]),
+            (server, "khp.server.handshake.duration", [route, status, complete]),
+            (server, "websocket.server.connection.duration", [route, ("websocket.close.code", "1000")]),
+            (client, "websocket.client.connect.duration", [host, ("error.type", "none")]),
+            (client, "http.client.request.duration", [host, status]),
+            (client, "khp.client.handshake.duration", [host, status, complete]),
+            (client, "websocket.client.connection.duration", [host, ("websocket.close.code", "1000")]),
+        ] {
+            let timer = try metrics.expectTimer(label, dimensions)
+            #expect(timer.values.count == 1 && timer.values.allSatisfy { $0 > 0 }, "\(label)")
+        }
+        let open = [("websocket.subprotocol", "trades")]
+        #expect(self.value(server, "websocket.server.active_connections", [route] + open) == 0)
+        #expect(self.value(client, "websocket.client.active_connections", [host] + open) == 0)
+        #expect(server.counters(label: "websocket.server.messages").isEmpty)
+    }
+
+    @Test("challenges, redirects and a 202 count, each response by itself")
+    func journeys() async throws {
+        for (path, label, count) in [
+            ("/orders", "khp.client.challenges", 1), ("/old", "khp.client.redirects", 1), ("/slow", "", 0),
+        ] {
+            let server = TestMetrics()
+            let client = TestMetrics()
+            try await self.play("ws://example.com\(path)", server: server, client: client)
+            if !label.isEmpty { #expect(client.counterTotal(label: label) == Int64(count)) }
+            let outcomes = client.timers(label: "khp.client.handshake.duration")
+                .flatMap { timer in timer.dimensions.filter { $0.0 == "khp.outcome" }.map(\.1) }
+            let expected = [
+                "/orders": ["challenge", "complete"], "/old": ["complete", "redirect"], "/slow": ["complete", "wait"],
+            ]
+            #expect(outcomes.sorted() == expected[path])
+            #expect(client.timers(label: "websocket.client.connect.duration").map(\.values.count) == [1])
+        }
+    }
+
+    @Test("a refusal counts once, with the route `none`")
+    func refusals() async throws {
+        let server = TestMetrics()
+        let client = TestMetrics()
+        await #expect(throws: WebSocketError.self) {
+            try await self.play("ws://example.com/nowhere", server: server, client: client)
+        }
+        let none = ("http.route", "none")
+        let refused = [("http.request.method", "GET"), none, ("http.response.status_code", "404")]
+        #expect(try server.expectTimer("http.server.request.duration", refused).values.count == 1)
+        let failed = [("server.address", "example.com"), ("error.type", "opening-refused")]
+        #expect(try client.expectTimer("websocket.client.connect.duration", failed).values.count == 1)
+        #expect(self.value(server, "websocket.server.pending_handshakes", []) == 0)
+    }
+
+    @Test("messages and their bytes are counted where that was asked for")
+    func messages() async throws {
+        let server = TestMetrics()
+        let client = TestMetrics()
+        try await self.play("ws://example.com/rooms/7", server: server, client: client, countsMessages: true) {
+            socket in
+            for text in ["one", "three"] {
+                try await socket.send(text)
+                _ = try await socket.receive()
+            }
+            _ = try await socket.ping()
+        }
+        for (metrics, role) in [(server, "server"), (client, "client")] {
+            for direction in ["receive", "transmit"] {
+                let dimensions = [("network.io.direction", direction)]
+                #expect(metrics.counterTotal(label: "websocket.\(role).messages", dimensions: dimensions) == 2)
+                #expect(metrics.counterTotal(label: "websocket.\(role).io", dimensions: dimensions) == 8)
+            }
+        }
+    }
+
+    @Test("a thousand close codes and hosts of redirects make few dimensions")
+    func cardinality() async throws {
+        let server = TestMetrics()
+        let client = TestMetrics()
+        for code in stride(from: UInt16(3000), to: 5000, by: 40) {
+            try await self.play("ws://example.com/rooms/\(code)", server: server, client: client) { socket in
+                try await socket.close(code: WebSocketCloseCode(rawValue: code))
+            }
+        }
+        #expect(server.timers(label: "websocket.server.connection.duration").count == 2)
+        #expect(client.timers(label: "websocket.client.connection.duration").count == 2)
+        #expect(server.timers.count == 4)
+    }
+}

@@ -1,0 +1,141 @@
+// Handshakes traced with a tracer in memory: which span is whose child, on both ends, and where a trace context goes.
+
+import InMemoryTracing
+import KHPClient
+import KHPServer
+import KHPTesting
+import KHPTracing
+import Testing
+import Tracing
+
+@Suite("Tracing", .timeLimit(.minutes(1)))
+struct TracingTests {
+    /// Serves and connects in a span of the caller's, all with one tracer.
+    private func play(
+        _ url: String,
+        _ tracer: InMemoryTracer,
+        injectsEverywhere: Bool = false
+    ) async throws {
+        var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: 0))
+        configuration.instruments = [ServerTracing(tracer: tracer)]
+        var guarded = Endpoint.Options()
+        guarded.authentication = ServerAuthentication(
+            realm: "desk",
+            .basic { user, _ in tracer.withSpan("find user") { _ in Principal(user) } }
+        )
+        let pipe = try EndpointPipe(
+            configuration: configuration,
+            endpoints: [
+                Endpoint("/rooms/{id}") { _ in tracer.withSpan("join room") { _ in } },
+                Endpoint("/orders", options: guarded) { _ in },
+                Endpoint("/old") { request in
+                    request.layer == .opening ? .complete() : .redirect(to: "ws://other.example/rooms/1?token=secret")
+                },
+                Endpoint("/slow") { request in
+                    request.layer == .opening ? .complete() : .processing { .noContent }
+                },
+                Endpoint("/broken") { _ in HandshakeResponse(status: 500) },
+            ]
+        )
+        var settings = WebSocketClient.Configuration()
+        settings.instruments = [ClientTracing(tracer: tracer, injectsEverywhere: injectsEverywhere)]
+        settings.authentication.challengeHandler = BasicChallengeHandler(user: "joe", password: "welcome")
+        let client = pipe.client(settings)
+        let result: Result<Void, any Error>
+        do {
+            try await tracer.withSpan("page") { _ in
+                try await client.withConnection(to: url) { _ = try await $0.closed() }
+            }
+            result = .success(())
+        } catch {
+            result = .failure(error)
+        }
+        await pipe.shutDown()
+        try result.get()
+    }
+
+    /// `name < parent's name`, in the order of their starts.
+    private func tree(_ tracer: InMemoryTracer) -> [String] {
+        let spans = tracer.finishedSpans
+        let names = Dictionary(spans.map { ($0.spanID, $0.operationName) }) { first, _ in first }
+        return spans.sorted { $0.startInstant.nanosecondsSinceEpoch < $1.startInstant.nanosecondsSinceEpoch }
+            .map { span in "\(span.operationName) < \(span.parentSpanID.map { names[$0] ?? "?" } ?? "-")" }
+    }
+
+    @Test("one trace from the caller's span to the span that the handler makes")
+    func oneTrace() async throws {
+        let tracer = InMemoryTracer()
+        try await self.play("ws://example.com/rooms/7", tracer)
+        #expect(
+            Set(self.tree(tracer)) == [
+                "page < -", "WEBSOCKET CONNECT example.com < page", "hop < WEBSOCKET CONNECT example.com", "GET < hop",
+                "khp GET < hop", "GET /rooms/{id} < hop", "khp GET /rooms/{id} < hop",
+                "join room < khp GET /rooms/{id}",
+            ]
+        )
+        #expect(tracer.activeSpans.isEmpty)
+        #expect(Set(tracer.finishedSpans.map(\.traceID)).count == 1)
+        let server = try #require(tracer.finishedSpans.first { $0.operationName == "GET /rooms/{id}" })
+        #expect(server.attributes["http.route"]?.toSpanAttribute() == .string("/rooms/{id}"))
+        #expect(server.attributes["http.response.status_code"]?.toSpanAttribute() == .int64(101))
+        #expect(server.kind == .server)
+    }
+
+    @Test("a challenge is answered below the span of its request")
+    func challenges() async throws {
+        let tracer = InMemoryTracer()
+        try await self.play("ws://example.com/orders", tracer)
+        let tree = self.tree(tracer)
+        #expect(tree.filter { $0 == "khp GET /orders < hop" }.count == 2)
+        #expect(tree.filter { $0 == "khp GET < hop" }.count == 2)
+        #expect(tree.contains("find user < khp GET /orders"))
+        let hop = try #require(tracer.finishedSpans.first { $0.operationName == "hop" })
+        #expect(hop.events.map(\.name) == ["challenge"])
+        #expect(tracer.activeSpans.isEmpty)
+    }
+
+    @Test("a redirect to another origin carries no trace context, unless that is asked for", arguments: [false, true])
+    func redirects(injectsEverywhere: Bool) async throws {
+        let tracer = InMemoryTracer()
+        try await self.play("ws://example.com/old", tracer, injectsEverywhere: injectsEverywhere)
+        let tree = self.tree(tracer)
+        #expect(tree.filter { $0 == "hop < WEBSOCKET CONNECT example.com" }.count == 2)
+        #expect(tree.contains("khp GET /old < hop"))
+        #expect(tree.contains("GET /rooms/{id} < \(injectsEverywhere ? "hop" : "-")"))
+        #expect(tracer.activeSpans.isEmpty)
+        for span in tracer.finishedSpans {
+            var text = "\(span.operationName)"
+            span.attributes.forEach { text += " \($0)=\($1)" }
+            for event in span.events { event.attributes.forEach { text += " \($0)=\($1)" } }
+            #expect(!text.contains("secret"), "\(text)")
+        }
+    }
+
+    @Test("a 202 is one span, until the response that follows it")
+    func processing() async throws {
+        let tracer = InMemoryTracer()
+        try await self.play("ws://example.com/slow", tracer)
+        let span = try #require(tracer.finishedSpans.first { $0.operationName == "khp GET /slow" })
+        #expect(span.attributes["http.response.status_code"]?.toSpanAttribute() == .int64(204))
+        #expect(tracer.activeSpans.isEmpty)
+    }
+
+    @Test("failures end their spans with an error")
+    func failures() async throws {
+        for path in ["/broken", "/nowhere"] {
+            let tracer = InMemoryTracer()
+            await #expect(throws: WebSocketError.self) { try await self.play("ws://example.com\(path)", tracer) }
+            let connect = try #require(
+                tracer.finishedSpans.first { $0.operationName == "WEBSOCKET CONNECT example.com" }
+            )
+            #expect(connect.status?.code == .error)
+            #expect(connect.attributes["error.type"] != nil)
+            #expect(tracer.activeSpans.isEmpty, "\(path)")
+        }
+    }
+
+    @Test("a tracer that does nothing costs nothing")
+    func noTracer() {
+        #expect(ServerTracing(tracer: NoOpTracer()).accepted(ConnectionInfo(id: 1, role: .server, peer: "")) == nil)
+    }
+}
