@@ -176,7 +176,7 @@ struct GroupTests {
         }
     }
 
-    @Test("wait: a member that takes nothing for too long is closed, one that closes lets the publisher go on")
+    @Test("wait: a member that holds publishers up too long is closed, one that closes lets them go on")
     func patience() async throws {
         for patience in [Duration.milliseconds(50), .seconds(30)] {
             let group = WebSocketGroup(options: Self.options(.wait(atMost: patience)))
@@ -190,6 +190,41 @@ struct GroupTests {
                     #expect(group.count == (patience > .seconds(1) ? 1 : 0))
                 }
             }
+        }
+    }
+
+    @Test("wait: the time that slow members have cost is taken off the patience with the next ones")
+    func debt() async throws {
+        let group = WebSocketGroup(options: Self.options(.wait(atMost: .milliseconds(800))))
+        var holds: [Duration] = []
+        for _ in 0..<3 {
+            try await withServedSocket { slow in
+                try await slow.fill()
+                try await group.withMember(slow.socket) { _ in
+                    for number in 0..<3 { try await group.publish("\(number)") }
+                    try await Self.settle(slow)
+                    let began = ContinuousClock.now
+                    try await group.publish("3")
+                    holds.append(began.duration(to: .now))
+                }
+            }
+        }
+        #expect(holds[0] >= .milliseconds(800))
+        #expect(holds[1] >= .milliseconds(250) && holds[1] < .milliseconds(800))
+        #expect(holds[2] >= .milliseconds(250) && holds[2] < .milliseconds(800))
+    }
+
+    @Test("wait: one that never publishes but offers has slow members closed too")
+    func offers() async throws {
+        let group = WebSocketGroup(options: Self.options(.wait(atMost: .milliseconds(50))))
+        try await withServedSocket { slow in
+            try await slow.fill()
+            _ = try await slow.on { group.add(EventLoopSocket($0)) }
+            for number in 0..<3 { #expect(group.offer(.text("\(number)"))) }
+            try await Self.settle(slow)
+            #expect(!group.offer(.text("3")))
+            try await group.publish("3")
+            #expect(group.count == 0)
         }
     }
 

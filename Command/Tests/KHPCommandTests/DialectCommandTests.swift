@@ -95,9 +95,9 @@ extension EndToEndTests {
 
     @Test("binary in a group passes by those whose dialect has none, and they stay")
     func roomWithoutBinary() async throws {
-        let group = WebSocketGroup()
+        let room = Room()
         try await withServer {
-            Endpoint("/room", options: .init(dialects: [.rfc6455, .whatwg2010])) { try await group.broadcast($0) }
+            Endpoint("/room", options: .init(dialects: [.rfc6455, .whatwg2010])) { try await room.broadcast($0) }
         } body: { port in
             let url = "ws://127.0.0.1:\(port)/room"
             var configuration = WebSocketClient.Configuration()

@@ -16,8 +16,8 @@ final class GroupShard: @unchecked Sendable {
         var isFull = false
         /// True while the handler is to tell when its peer keeps up again.
         var isWaiting = false
-        /// Closes a member that takes nothing for too long.
-        var patience: Scheduled<Void>?
+        /// When its peer last took something.
+        var tookAt = NIODeadline.now()
 
         init(id: UInt64, handler: ConnectionHandler, topics: Set<String>) {
             self.id = id
@@ -62,7 +62,6 @@ final class GroupShard: @unchecked Sendable {
     private func remove(_ id: UInt64) {
         guard let place = self.places.removeValue(forKey: id) else { return }
         for topic in place.topics { self.leave(topic, id) }
-        place.patience?.cancel()
         self.group.memberLeft(wasFull: place.isFull)
     }
 
@@ -113,6 +112,7 @@ final class GroupShard: @unchecked Sendable {
         guard let place = self.places[id] else { return }
         guard !place.handler.hasEnded else { return self.remove(id) }
         place.isWaiting = false
+        place.tookAt = .now()
         while !place.queue.isEmpty, place.handler.canSendNow {
             let publication = place.queue.removeFirst()
             place.bytes -= publication.payload.readableBytes
@@ -143,21 +143,27 @@ final class GroupShard: @unchecked Sendable {
             while isFull(), place.queue.count > 1 { place.bytes -= place.queue.removeFirst().payload.readableBytes }
         case .close(let code, let reason):
             if isFull() { self.drop(place, code, reason) }
-        case .wait(let patience):
+        case .wait:
             let isFull = place.queue.count >= options.queuedMessages || place.bytes >= options.queuedBytes
             guard isFull != place.isFull else { return }
             place.isFull = isFull
-            place.patience?.cancel()
-            place.patience = isFull ? self.drop(place.id, after: patience) : nil
             self.group.memberMoved(isFull: isFull)
         }
     }
 
-    private func drop(_ id: UInt64, after patience: Duration) -> Scheduled<Void> {
+    func scheduleEnd(of hold: GroupState.Hold) {
         let group = self.group
-        return self.eventLoop.scheduleTask(in: TimeAmount(patience)) {
+        self.eventLoop.scheduleTask(deadline: hold.until) { group.endHold(now: .now()) }
+    }
+
+    /// Drops the members that are full, and those that are about to be: they took nothing for as long, though something is
+    /// there for them.
+    func dropSlow(since: NIODeadline) {
+        let group = self.group
+        self.eventLoop.execute {
             withExtendedLifetime(group) {
-                if let place = self.places[id] { self.drop(place, .policyViolation, "too slow") }
+                let slow = self.places.values.filter { $0.isFull || !$0.queue.isEmpty && $0.tookAt <= since }
+                for place in slow { self.drop(place, .tryAgainLater, "too slow") }
             }
         }
     }

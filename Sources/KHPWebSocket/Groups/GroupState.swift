@@ -27,12 +27,40 @@ struct GroupState {
         var publications = 0
     }
 
+    /// The time for which slow members may hold publishers up.
+    struct Hold {
+        let since: NIODeadline
+        let until: NIODeadline
+        /// The one that ends it.
+        let shard: GroupShard
+    }
+
+    /// The outcome of a publication.
+    enum Outcome {
+        case queued(wake: [GroupShard])
+        /// An event loop has too much before it.
+        case behind
+        /// A member is full. With the hold that this begins.
+        case held(Hold?)
+    }
+
+    /// The time that a member gets even where others have used up the patience: one that takes anything at all needs less.
+    private static let grace = TimeAmount.milliseconds(250)
+
+    /// Time after which what dropped members have cost is forgotten.
+    private static let memory = TimeAmount.seconds(60)
+
     private(set) var members = 0
     /// Members whose queue is full.
     private(set) var fullMembers = 0
     private var queues: [ObjectIdentifier: Queue] = [:]
     /// Members and publications are counted together: one gets what has a higher number than itself.
     private var lastID: UInt64 = 0
+    private var hold: Hold?
+    /// As the last hold had it.
+    private var patience = TimeAmount.zero
+    /// The time that dropped members have cost the others, as it was when the last one was dropped; it wears off.
+    private var cost: (length: TimeAmount, at: NIODeadline)?
     private var publishers: [UInt64: UnsafeContinuation<Void, Never>] = [:]
     /// Publishers whose task was cancelled before it waited.
     private var givenUp: Set<UInt64> = []
@@ -56,15 +84,19 @@ struct GroupState {
 
     mutating func moved(isFull: Bool) -> Woken {
         self.fullMembers += isFull ? 1 : -1
-        return self.fullMembers == 0 ? self.wake() : Woken()
+        guard self.fullMembers == 0 else { return Woken() }
+        self.hold = nil
+        return self.wake()
     }
 
     // MARK: Publications
 
-    /// Queues one for each event loop, or for none of them: then one is behind.
-    /// - Returns: the shards that are to be woken, or `nil` where it is not queued.
-    mutating func put(_ publication: Publication, most: Int) -> [GroupShard]? {
-        guard self.queues.values.allSatisfy({ $0.publications < most }) else { return nil }
+    /// Queues one for each event loop, or for none of them.
+    mutating func put(_ publication: Publication, _ options: WebSocketGroup.Options, now: NIODeadline) -> Outcome {
+        if case .wait(let patience) = options.slowMembers, self.fullMembers > 0 {
+            return .held(self.beginHold(TimeAmount(patience), now: now))
+        }
+        guard self.queues.values.allSatisfy({ $0.publications < options.queuedPublications }) else { return .behind }
         var publication = publication
         self.lastID += 1
         publication.number = self.lastID
@@ -74,7 +106,7 @@ struct GroupState {
             self.queues[key]?.items.append(.publish(publication))
             if let queue = self.queues[key], queue.items.count == 1 { idle.append(queue.shard) }
         }
-        return idle
+        return .queued(wake: idle)
     }
 
     /// Queues a member's change of itself.
@@ -91,6 +123,33 @@ struct GroupState {
         self.queues[key]?.items = []
         self.queues[key]?.publications = 0
         return (items, self.wake())
+    }
+
+    // MARK: Patience
+
+    /// Publishers have to wait for slow members.
+    /// - Returns: the hold, where it begins now.
+    private mutating func beginHold(_ patience: TimeAmount, now: NIODeadline) -> Hold? {
+        guard self.hold == nil, let shard = self.queues.values.first?.shard else { return nil }
+        self.patience = patience
+        let left = max(patience - self.debt(now), min(patience, Self.grace))
+        self.hold = Hold(since: now, until: now + left, shard: shard)
+        return self.hold
+    }
+
+    /// - Returns: the beginning of a hold that is over now, and the shards that have members to drop.
+    mutating func endHold(now: NIODeadline) -> (since: NIODeadline, shards: [GroupShard])? {
+        guard let hold = self.hold, hold.until <= now else { return nil }
+        self.hold = nil
+        self.cost = (self.debt(now) + (now - hold.since), now)
+        return (hold.since, self.queues.values.map(\.shard))
+    }
+
+    /// The time that dropped members have cost of late.
+    private func debt(_ now: NIODeadline) -> TimeAmount {
+        guard let cost else { return .zero }
+        let forgotten = Double(self.patience.nanoseconds) * Double((now - cost.at).nanoseconds)
+        return max(cost.length - .nanoseconds(Int64(forgotten / Double(Self.memory.nanoseconds))), .zero)
     }
 
     // MARK: Publishers

@@ -26,8 +26,10 @@ public final class WebSocketGroup: Sendable {
         case dropOldest
         /// Closes its socket, so that the peer knows that it has missed something.
         case close(code: WebSocketCloseCode = .policyViolation, reason: String = "too slow")
-        /// Has `publish` wait until it has room, and closes it with 1008 once it has taken
-        /// nothing for so long.
+        /// Has `publish` wait until all members have room, so that nobody misses a message and the slowest sets the pace.
+        /// Members that have held the publishers up for so long, all of them together, are closed with 1013. That time is
+        /// taken off the patience with the next ones, down to a quarter of a second, and wears off within a minute: members
+        /// that come only to be slow do not stop a group.
         case wait(atMost: Duration)
     }
 
@@ -163,13 +165,24 @@ public final class WebSocketGroup: Sendable {
     }
 
     private func put(_ publication: Publication) -> Bool {
-        let shards: [GroupShard]? = self.state.withLock { state in
-            if case .wait = self.options.slowMembers, state.fullMembers > 0 { return nil }
-            return state.put(publication, most: self.options.queuedPublications)
+        let outcome = self.state.withLock { $0.put(publication, self.options, now: .now()) }
+        switch outcome {
+        case .queued(let shards):
+            for shard in shards { shard.wake() }
+            return true
+        case .behind:
+            return false
+        case .held(let hold):
+            // The first that is held up sees to it that this ends.
+            if let hold { hold.shard.scheduleEnd(of: hold) }
+            return false
         }
-        guard let shards else { return false }
-        for shard in shards { shard.wake() }
-        return true
+    }
+
+    /// The patience with slow members is over, unless they have become quicker: drops them on all event loops.
+    func endHold(now: NIODeadline) {
+        guard let (since, shards) = self.state.withLock({ $0.endHold(now: now) }) else { return }
+        for shard in shards { shard.dropSlow(since: since) }
     }
 
     /// Queues a member's change of itself behind what has been published.

@@ -5,44 +5,57 @@ import Synchronization
 
 /// The names of the members of a group, and the lines that they say.
 final class ChatRoute: Sendable {
-    private let group = WebSocketGroup()
-    private let names = Mutex<[Int: String]>([:])
+    private let group = Room().group
+    private let names = Mutex(Names())
+
+    private struct Names {
+        var last = 0
+        var members: [Int: String] = [:]
+
+        /// - Returns: the number of one who comes.
+        mutating func add(_ name: String?) -> Int {
+            self.last += 1
+            self.members[self.last] = name ?? "guest-\(self.last)"
+            return self.last
+        }
+    }
 
     /// One member, from its coming to its leaving.
     func chat(_ socket: WebSocket) async throws {
         let principal = socket.negotiated.principal.map { TerminalText.escaped($0.name) }
-        var last = ""
-        try await self.group.attend(socket) { id in
-            self.names.withLock { $0[id] = principal ?? "guest-\(id)" }
-            defer { last = self.names.withLock { $0.removeValue(forKey: id) } ?? "" }
-            let count = self.group.count
-            await self.group.send(.text("* \(self.name(id)) came; there are \(count) here. /nick NAME changes a name"))
-            do {
+        let id = self.names.withLock { $0.add(principal) }
+        do {
+            try await self.group.withMember(socket) { _ in
+                let count = self.group.count
+                try await self.say("* \(self.name(id)) came; there are \(count) here. /nick NAME changes a name")
                 for try await message in socket.messages {
                     guard case .text(let text) = message else { continue }
-                    await self.say(text, id)
+                    try await self.take(text, of: id)
                 }
-            } catch {
-                // A member that is gone without a word is gone all the same.
             }
+        } catch {
+            // A member that is gone without a word is gone all the same.
         }
-        await self.group.send(.text("* \(last) left"))
+        let name = self.names.withLock { $0.members.removeValue(forKey: id) } ?? ""
+        try? await self.say("* \(name) left")
     }
 
-    private func say(_ text: String, _ id: Int) async {
+    private func say(_ line: String) async throws { try await self.group.publish(line) }
+
+    private func take(_ text: String, of id: Int) async throws {
         let name = self.name(id)
-        guard text.hasPrefix("/nick ") else { return await self.group.send(.text("\(name): \(text)")) }
+        guard text.hasPrefix("/nick ") else { return try await self.say("\(name): \(text)") }
         let wanted = TerminalText.escaped(text.dropFirst(6).trimmingSpaces().prefix(32))
-        if self.rename(id, wanted) { await self.group.send(.text("* \(name) is now \(wanted)")) }
+        if self.rename(id, wanted) { try await self.say("* \(name) is now \(wanted)") }
     }
 
-    private func name(_ id: Int) -> String { self.names.withLock { $0[id] } ?? "somebody" }
+    private func name(_ id: Int) -> String { self.names.withLock { $0.members[id] } ?? "somebody" }
 
     /// - Returns: `false` where somebody has that name.
     private func rename(_ id: Int, _ name: String) -> Bool {
         self.names.withLock { names in
-            guard !name.isEmpty, !names.values.contains(name) else { return false }
-            names[id] = name
+            guard !name.isEmpty, !names.members.values.contains(name) else { return false }
+            names.members[id] = name
             return true
         }
     }

@@ -9,8 +9,8 @@ extension Route {
         case .echo:
             return Endpoint(self.path, messageHandler: { Echo() })
         case .broadcast:
-            let group = WebSocketGroup()
-            return Endpoint(self.path) { socket in try await group.broadcast(socket) }
+            let room = Room()
+            return Endpoint(self.path) { socket in try await room.broadcast(socket) }
         case .chat:
             let chat = ChatRoute()
             return Endpoint(self.path) { socket in try await chat.chat(socket) }

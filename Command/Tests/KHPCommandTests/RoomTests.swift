@@ -10,8 +10,8 @@ import Testing
 
 @testable import KHPCommand
 
-@Suite("Groups")
-struct WebSocketGroupTests {
+@Suite("Rooms")
+struct RoomTests {
     /// Members that have opened and read nothing more.
     private func deaf(_ count: Int, at port: Int) async throws -> [BlockingSocket] {
         var members: [BlockingSocket] = []
@@ -29,11 +29,11 @@ struct WebSocketGroupTests {
     @Test("members that do not read stop the others for as long as one of them may, however many", arguments: [1, 4])
     func deafMembers(_ count: Int) async throws {
         let patience = Duration.milliseconds(600)
-        let group = WebSocketGroup(patience: patience)
+        let room = Room(patience: patience)
         try await withServer {
             $0.timeouts.close = .milliseconds(100)
         } endpoints: {
-            Endpoint("/room") { try await group.broadcast($0) }
+            Endpoint("/room") { try await room.broadcast($0) }
         } body: { port in
             let deaf = try await self.deaf(count, at: port)
             let url = "ws://127.0.0.1:\(port)/room"
@@ -74,11 +74,11 @@ struct WebSocketGroupTests {
 
     @Test("a member that was too slow is told so with 1013")
     func tooSlow() async throws {
-        let group = WebSocketGroup(patience: .milliseconds(200))
+        let room = Room(patience: .milliseconds(200))
         try await withServer {
             $0.timeouts.close = .milliseconds(300)
         } endpoints: {
-            Endpoint("/room") { try await group.broadcast($0) }
+            Endpoint("/room") { try await room.broadcast($0) }
         } body: { port in
             let slow = try await self.deaf(1, at: port)
             let speaker = try await WebSocketClient().connect(to: "ws://127.0.0.1:\(port)/room")
@@ -100,9 +100,9 @@ struct WebSocketGroupTests {
 
     @Test("a slow member that does read is served, and gets everything in order")
     func slow() async throws {
-        let group = WebSocketGroup(patience: .seconds(2))
+        let room = Room(patience: .seconds(2))
         try await withServer {
-            Endpoint("/room") { try await group.broadcast($0) }
+            Endpoint("/room") { try await room.broadcast($0) }
         } body: { port in
             let slow = try await self.deaf(1, at: port)[0]
             let speaker = try await WebSocketClient().connect(to: "ws://127.0.0.1:\(port)/room")
