@@ -28,6 +28,12 @@ extension Connection {
         self.streamEnded(now: now)
     }
 
+    /// This side ends at once, where there is no closing handshake: what had arrived and nobody has taken stays.
+    mutating func keepUnread() {
+        guard self.stage.isOpen, self.inbound.readableBytes > 0, self.socket.ahead == nil else { return }
+        self.socket.ahead = OpenSocket.Ahead(close: nil, endsInside: false)
+    }
+
     /// Reads ahead with a copy of the reader, which drops all that it finds: nothing is inflated, nothing is kept.
     private func lookAhead() -> OpenSocket.Ahead {
         var reader = self.link.codec.copy()

@@ -177,8 +177,8 @@ package struct Connection {
 
     /// The report when the transport is gone and nothing else was reported.
     package mutating func abandoned(now: NIODeadline) -> CloseInfo {
-        self.stage = .ended
-        self.forgetReceived()
+        self.becomeEnded()
+        self.socket.heldClose = nil
         return self.closeInfo(clean: false)
     }
 
@@ -318,6 +318,8 @@ package struct Connection {
     private mutating func becomeOver() {
         let isUnread = self.stage.isOpen && self.socket.ahead != nil && !self.link.codec.isFinished
         self.stage = isUnread ? .unread : .ended
+        // Nobody is answered any more, however it ended.
+        self.socket.heldClose = nil
         if !isUnread { self.forgetReceived() }
     }
 
@@ -434,6 +436,7 @@ package struct Connection {
             guard case .none(let isClean) = self.writeClose(payload, isLast: false) else { return }
             // H69-8: the peer's last bytes must not destroy ours.
             if self.link.codec.abilities.contains(.nothingElseEnds) { self.shouldLinger = true }
+            self.keepUnread()
             self.end(clean: isClean)
         case .sendThenDisconnect(let payload):
             _ = self.writeClose(payload, isLast: true)

@@ -145,6 +145,28 @@ struct UnreadTests {
         #expect(open.messages.isEmpty)
     }
 
+    /// Found by seeds 7203 and 10244 of the simulation: an event of the peer's close came behind the end.
+    @Test("a close that is held back goes with an end for another reason", arguments: [Role.client, .server])
+    func heldNoMore(_ role: Role) throws {
+        var open = try OpenConnection(role) { $0.observation = .everything }
+        open.connection.socket.holdsClose = true
+        open.isPaused = true
+        open.receive(open.text("one") + open.frame(0x88, Self.close))
+        open.endInput()
+        #expect(open.connection.socket.heldClose != nil && open.closed == nil)
+        open.connection.setCongested(true, now: open.now)
+        // Both deadlines pass while the machine sleeps, and the stall counts.
+        open.now = open.now + .hours(1)
+        open.connection.timeReached(now: open.now)
+        open.run()
+        #expect(open.closed?.error?.code == .timeout)
+        #expect(open.connection.socket.heldClose == nil)
+        open.connection.answerHeldClose(now: open.now)
+        let behind = open.connection.next(now: open.now)
+        #expect(behind == nil)
+        #expect(self.rest(&open) == ["one"])
+    }
+
     @Test("what breaks the rules among them is told to whoever takes them")
     func violation() throws {
         var open = try self.paused(.server) { $0.text("one") + $0.frame(0x83) + $0.text("never") }
@@ -169,6 +191,17 @@ struct UnreadTests {
         open.endInput()
         #expect(open.closed?.clean == !isCut)
         #expect(self.rest(&open) == (isCut ? ["a"] : ["a", "b"]))
+    }
+
+    /// Found by seed 4398 of the simulation.
+    @Test("in hixie-75 they stay behind our own close, which ends at once")
+    func hixieCloses() throws {
+        var open = try self.paused(.server, dialect: .hixie75) { _ in [0x00, 0x61, 0xFF, 0x00, 0x62, 0xFF, 0x00, 0x63] }
+        open.connection.close(code: .normalClosure, reason: "", now: open.now)
+        open.run()
+        #expect(open.closed?.clean == true)
+        #expect(open.closed?.initiator == .local)
+        #expect(self.rest(&open) == ["a", "b"])
     }
 
     @Test("many small reads before the end take no more than linear time")
