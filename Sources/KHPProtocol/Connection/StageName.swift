@@ -1,6 +1,8 @@
 // The stages of a connection by name, with the states of its handshakes: a simulation counts which of them it has seen.
 // The switches below name each state, so that a new one does not compile before it has a name here.
 
+package import NIOCore
+
 /// A row of the tables of ``Connection``, ``ClientHandshake`` and ``ServerHandshake``.
 package enum StageName: String, CaseIterable, Sendable {
     case connecting
@@ -62,6 +64,8 @@ extension Connection {
 
     /// The state of the closing handshake.
     package var closingState: ClosingHandshake.State { self.link.closing.state }
+    /// The closing handshake's own deadline.
+    package var closingDeadline: NIODeadline? { self.link.closing.deadline }
 
     /// The state of the client's machine of the extended handshake, while it runs.
     package var extendedClientState: ExtendedClient.State? {

@@ -15,7 +15,7 @@ struct Main {
     private var without: Set<Scenario.Part> = []
     private var listsCells = false
     /// So many come to every cell that can be reached.
-    private static let seedsForAllCells: UInt64 = 200_000
+    private static let seedsForAllCells: UInt64 = 20_000
 
     static func main() {
         var main = Main()

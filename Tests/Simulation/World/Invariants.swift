@@ -95,12 +95,30 @@ extension World {
         throw Violation(.nothingLost, "the answer \(promise.status) is lost, whose content did not end")
     }
 
+    /// Messages that had arrived before the end are there for the application, whoever ended: all but those that a
+    /// side's own failure dropped.
+    func checkArrived(_ role: Role) throws(Violation) {
+        let receiver = self[role]
+        guard let end = receiver.closed, receiver.opened != nil, !self[wireTo: role].isTampered,
+            end.error == nil || end.initiator == .peer
+        else { return }
+        let arrived = self[Self.other(role)].messages(inFirst: receiver.read, upTo: self.scenario.messageLimit)
+        guard receiver.received.count < arrived else { return }
+        throw Violation(
+            .nothingLost,
+            "\(arrived) messages have arrived at the \(role), and it takes \(receiver.received.count)"
+        )
+    }
+
     // MARK: Time
 
     /// No stage lasts longer than its documented bound; timers that fire late may make it later by as much.
     func checkAge(_ role: Role) throws(Violation) {
         let side = self[role]
         if role == .client { try self.checkPromise() }
+        if side.closing != .open, side.closing != .over, side.connection.closingDeadline == nil {
+            throw Violation(.boundedTime, "the closing handshake of the \(role) has no deadline, \(side.closing)")
+        }
         guard !side.isOver, let (since, bound) = self.bound(of: side) else { return }
         let end = since + bound + self.time.slack
         guard end < self.now else { return }

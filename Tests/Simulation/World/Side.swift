@@ -13,6 +13,10 @@ final class Side {
     private(set) var received: [Digest] = []
     /// How many of the received ones have been compared.
     var compared = 0
+    /// How many bytes this side had written once each of the accepted ones was out.
+    private(set) var outBehind: [Int] = []
+    private var lengths: [Int] = []
+    private var allWritten = 0
     private(set) var opened: HandshakeSummary?
     private(set) var established: ResponseHead?
     private(set) var failure: WebSocketError?
@@ -88,16 +92,19 @@ final class Side {
 
     /// Takes the actions, as the channel handler does after each event.
     func drive(_ now: NIODeadline, bytes: Int) {
-        while self.closed == nil, let action = self.connection.next(now: now, isPaused: self.isPaused) {
+        while self.closed == nil {
+            // Whoever closes reads on, so that the peer's close frame is met.
+            let takesMessages = !self.isPaused || self.connection.closingState == .closing
+            guard let action = self.connection.next(now: now, isPaused: self.isPaused) else { break }
             self.count(bytes)
+            if !takesMessages, action.isMessage { self.violate(.paused, "it is handed a message in \(self.stage)") }
             if self.broken != nil { return }
             self.take(action, now)
         }
         guard self.closed != nil else { return }
-        // The shell asks no more; an observer's event may have been left.
-        switch self.connection.next(now: now, isPaused: self.isPaused) {
-        case nil, .event: break
-        case let action?: self.violate(.once, "an action comes behind the end: \(action)")
+        // The shell asks no more.
+        if let action = self.connection.next(now: now, isPaused: self.isPaused) {
+            self.violate(.once, "an action comes behind the end: \(action)")
         }
         // Messages that had arrived before the end stay for the application.
         while !self.isPaused, let action = self.connection.nextUnread(now: now) {
@@ -195,7 +202,7 @@ final class Side {
             } else {
                 try self.connection.send(.binary, payload, now: now)
             }
-            self.accepted.append(Digest(kind, payload))
+            self.note(kind, payload)
             return true
         } catch {
             if error.code == .closed, self.connection.stageName == .open {
@@ -203,6 +210,11 @@ final class Side {
             }
             return false
         }
+    }
+
+    private func note(_ kind: MessageKind, _ payload: ByteBuffer) {
+        self.accepted.append(Digest(kind, payload))
+        self.lengths.append(payload.readableBytes)
     }
 
     /// A piece of a message: the first where none is under way.
@@ -214,7 +226,7 @@ final class Side {
             var whole = before
             whole.writeImmutableBuffer(piece)
             self.streamed = isLast ? nil : whole
-            if isLast { self.accepted.append(Digest(.binary, whole)) }
+            if isLast { self.note(.binary, whole) }
         } catch {
             self.streamed = nil
         }
@@ -234,10 +246,18 @@ final class Side {
 
     /// The bytes that the shell writes.
     func takeOutput() -> ByteBuffer {
-        guard var bytes = self.connection.output.next() else { return ByteBuffer() }
+        var bytes = self.connection.output.next() ?? ByteBuffer()
         while let buffer = self.connection.output.next() { bytes.writeImmutableBuffer(buffer) }
         self.written += bytes.readableBytes
+        self.allWritten += bytes.readableBytes
+        while self.outBehind.count < self.accepted.count { self.outBehind.append(self.allWritten) }
         return bytes
+    }
+
+    /// How many of the accepted messages lie whole in the first bytes that this side has written, up to one that is longer
+    /// than the peer takes.
+    func messages(inFirst bytes: Int, upTo limit: Int) -> Int {
+        zip(self.outBehind, self.lengths).prefix { $0 <= bytes && $1 <= limit }.count
     }
 
     /// The transport is gone: acts as the handler does then.
@@ -251,4 +271,13 @@ final class Side {
 
     /// True while the peer may still say something that counts.
     var isOver: Bool { self.closed != nil }
+}
+
+extension ConnectionAction {
+    fileprivate var isMessage: Bool {
+        switch self {
+        case .message, .chunk: true
+        default: false
+        }
+    }
 }

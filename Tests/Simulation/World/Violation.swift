@@ -6,6 +6,7 @@ struct Violation: Error, CustomStringConvertible {
         case boundedWork = "one step does bounded work"
         case boundedBytes = "bytes held are bounded by the limits"
         case once = "each promise settles exactly once"
+        case paused = "an application that takes no messages is handed none"
         case order = "messages that were accepted arrive in order"
         case nothingLost = "an orderly close loses nothing"
         case calm = "where nothing goes wrong both sides close in good order"

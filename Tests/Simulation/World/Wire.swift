@@ -20,6 +20,8 @@ struct Wire {
     private(set) var isCut = false
     /// True once an attacker writes here instead of the honest peer.
     private(set) var isTaken = false
+    /// True where the attacker keeps the connection open, whatever the honest peer does.
+    private var staysOpen = false
     /// True once bytes were added that the peer did not write.
     private(set) var isTampered = false
 
@@ -36,11 +38,12 @@ struct Wire {
     }
 
     /// Bytes of an attacker's.
-    mutating func inject(_ bytes: [UInt8], takesOver: Bool) {
+    mutating func inject(_ bytes: [UInt8], takesOver: Bool, staysOpen: Bool = false) {
         guard self.end == nil else { return }
         self.isTampered = true
         if takesOver {
             self.isTaken = true
+            self.staysOpen = staysOpen
             self.isCut = false
             self.pending = ByteBuffer()
         }
@@ -57,10 +60,17 @@ struct Wire {
     }
 
     mutating func finish(_ end: End) {
-        guard !self.isCut, self.end == nil else { return }
+        guard !self.isCut, !self.staysOpen, self.end == nil else { return }
         self.end = end
         // A reset overtakes the bytes on their way.
         if end == .reset { self.pending = ByteBuffer() }
+    }
+
+    /// The peer ends, and what it had written last never left it.
+    mutating func breakOff(_ end: End) {
+        guard !self.isCut, !self.staysOpen, !self.endIsDelivered else { return }
+        self.pending = ByteBuffer()
+        self.end = end
     }
 
     /// The peer vanishes: nothing more arrives, not even an end.

@@ -27,6 +27,8 @@ extension World {
             self.toClient.finish(.reset)
             self.toServer.finish(.reset)
         case .cut:
+            // The words of an attacker may be lost as well.
+            self.promise = nil
             self.toClient.cut(after: amount % 300)
             self.toServer.cut(after: amount / 300 % 300)
         case .gone:
@@ -60,6 +62,7 @@ extension World {
             try self.deliver(to: role, atMost: 65_536)
         case .takeover:
             guard side.hasStarted else { return }
+            if role == .client { self.promise = nil }
             if role == .client, side.connection.stageName == .opening, side.read == 0,
                 self.scenario.dialect == .rfc6455,
                 self[wireTo: role].end == nil
@@ -68,7 +71,8 @@ extension World {
             }
             self[wireTo: role].inject(
                 Attacks.script(amount, against: role, in: side.connection.stageName),
-                takesOver: true
+                takesOver: true,
+                staysOpen: amount / 3 % 2 == 0
             )
         case .flood:
             side.beginStep()

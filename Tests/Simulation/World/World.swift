@@ -27,6 +27,9 @@ final class World {
     private let seed: UInt64
     private let steps: [(number: Int, step: Step)]
     private var messages = 0
+    /// How many milliseconds there have been bytes on the wire to each side.
+    private var waited: [Role: Int] = [:]
+    var steering: Steering?
 
     struct Promise {
         let status: Int
@@ -46,6 +49,8 @@ final class World {
         var scenario = Scenario(&generator)
         let steps = Step.all(of: scenario, using: &generator).enumerated().map { (number: $0.offset, step: $0.element) }
         self.seed = seed
+        self.steering = Steering(seed)
+        self.steering?.shape(&scenario)
         for part in without { scenario = scenario.without(part) }
         self.scenario = scenario
         self.steps = keeping.map { kept in steps.filter { kept.contains($0.number) } } ?? steps
@@ -90,12 +95,14 @@ final class World {
 
     func run() throws(Violation) {
         var left = self.scenario.stepsBeforeStart
+        try self.steer()
         for (number, step) in self.steps where !self.isOver || self.hasUnread {
             if left == 0 { try self.start() }
             left -= 1
             self.trace.note(self.now, "step \(number): \(step)")
             try self.take(step)
             try self.goOn()
+            try self.steer()
             try self.stir(number)
         }
         try self.start()
@@ -157,7 +164,7 @@ final class World {
         }
     }
 
-    private func take(_ step: Step) throws(Violation) {
+    func take(_ step: Step) throws(Violation) {
         switch step {
         case .deliver(let role, let count): try self.deliver(to: role, atMost: count)
         case .decide: try self.decide()
@@ -178,6 +185,7 @@ final class World {
             try self.resume(role)
         case .pass(let milliseconds):
             if milliseconds > 3_000 { self.isCalm = false }
+            for role in Self.roles { self.noteWait(for: role, milliseconds) }
             try self.advance(by: .milliseconds(Int64(milliseconds)))
         case .poke(let role, let event): try self.poke(role, event)
         case .fault(let fault, let role, let amount): try self.begin(fault, role, amount)
@@ -217,6 +225,7 @@ final class World {
             self[role].isPaused = false
             self[role].drive(self.now, bytes: self[role].connection.bufferedBytes)
             try self.checkMessages(role)
+            try self.checkArrived(role)
         }
         try self.checkEnd()
     }
@@ -256,7 +265,7 @@ final class World {
         guard self[role].hasStarted || self[wireTo: role].pendingBytes == 0 else { return }
         let isTampered = self[wireTo: role].isTampered
         let pending = self[wireTo: role].pendingBytes
-        let count = count >= 0 ? count : max(pending + count, 1)
+        let count = count >= 0 ? count : max(min(pending + count, 65_536), 1)
         if count < pending { self.coverage.visit(self[role], .split) }
         let bytes = self[wireTo: role].take(atMost: count)
         if bytes.readableBytes > 0 {
@@ -309,6 +318,13 @@ final class World {
         side.beginStep()
         if !side.isPaused, side.connection.socket.heldClose != nil { side.connection.answerHeldClose(now: self.now) }
         try self.after(role, bytes: side.connection.bufferedBytes)
+    }
+
+    /// Bytes that lie on the wire for seconds are no calm, however short each pause is.
+    private func noteWait(for role: Role, _ milliseconds: Int) {
+        let waited = self[wireTo: role].pendingBytes > 0 ? (self.waited[role] ?? 0) + milliseconds : 0
+        self.waited[role] = waited
+        if waited > 5_000 { self.isCalm = false }
     }
 
     // MARK: After each event
