@@ -196,6 +196,7 @@ extension ConnectionHandler {
             continuation.resume(returning: nil)
         } else {
             self.waits.add(CloseWaiter.unless(wait, continuation))
+            self.answerCloseThatNobodyHolds()
         }
     }
 

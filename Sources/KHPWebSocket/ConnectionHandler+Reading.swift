@@ -43,6 +43,32 @@ extension ConnectionHandler {
         self.resumeReading()
     }
 
+    /// A task waits for the end, while the answer to the peer's close is held back for messages.
+    func answerCloseThatNobodyHolds() {
+        guard !self.hasEnded, self.connection.socket.heldClose != nil, case .inbox(let inbox) = self.sink else {
+            return
+        }
+        if inbox.isBusy() { return self.waitForConsumer(of: inbox) }
+        self.connection.answerHeldClose(now: .now())
+        self.flushSoon()
+    }
+
+    /// A task waits for the end, and messages for somebody who takes them. Where there is none in a moment, there is none.
+    func waitForConsumer(of inbox: Inbox) {
+        guard inbox.isUntouched, let channel = self.context?.channel else { return }
+        let bound = NIOLoopBound(self, eventLoop: self.eventLoop)
+        let look = self.eventLoop.scheduleTask(in: Self.beginning) {
+            guard bound.value.waits.hasCloseWaiters, inbox.isUntouched else { return }
+            guard !bound.value.hasEnded, bound.value.connection.socket.heldClose != nil else { return }
+            bound.value.connection.answerHeldClose(now: .now())
+            bound.value.flushSoon()
+        }
+        channel.closeFuture.whenComplete { _ in look.cancel() }
+    }
+
+    /// The time that a task which is to take messages has to begin, where another waits for the end.
+    private static let beginning = TimeAmount.milliseconds(100)
+
     package func resumeReading() {
         guard self.reading.isPaused, !self.hasEnded else { return }
         self.reading.resume()

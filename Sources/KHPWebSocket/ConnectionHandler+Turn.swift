@@ -124,8 +124,11 @@ extension ConnectionHandler {
                 }
             case .peerClosing?:
                 mustLook = true
-                if case .inbox(let inbox) = self.sink, inbox.isBusy() { break }
-                self.connection.answerHeldClose(now: now)
+                if case .inbox(let inbox) = self.sink, inbox.isBusy() {
+                    if self.waits.hasCloseWaiters { self.waitForConsumer(of: inbox) }
+                } else {
+                    self.connection.answerHeldClose(now: now)
+                }
             case .pong(let number, let payload, let roundTrip)?:
                 self.pongReceived(number, payload, roundTrip)
             case .closed(let info)?:

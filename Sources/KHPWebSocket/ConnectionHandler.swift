@@ -136,6 +136,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
             self.delegate?.inputEnded(self)
             self.drive()
             self.flush()
+            if self.waits.hasCloseWaiters { self.answerCloseThatNobodyHolds() }
         case let event as TLSUserEvent:
             if case .handshakeCompleted = event { self.start() }
         default:

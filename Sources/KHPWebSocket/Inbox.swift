@@ -14,6 +14,10 @@ package final class Inbox: Sendable {
         var isPaused = false
         /// True while the consumer has taken a message and not come back for the next.
         var isProcessing = false
+        /// The mark of the task that waited for a message last; 0 for none.
+        var lastConsumer = 0
+        /// True while that task waits for the socket's end instead.
+        var isConsumerAway = false
         /// True while the event loop waits for the consumer to come back and find nothing.
         var tellsWhenIdle = false
         var end: CloseInfo?
@@ -113,13 +117,34 @@ package final class Inbox: Sendable {
     /// Event loop: the connection has ended, and what had arrived before will still be pushed.
     package func noteOver() { self.state.withLock { $0.isOver = true } }
 
-    /// Event loop: whether the consumer has messages to take or is at work on one; it then tells when it is done.
+    /// Event loop: whether the consumer has messages to take or is at work on one; it then tells when it is done. One that
+    /// waits for the end takes none.
     package func isBusy() -> Bool {
         self.state.withLock { state in
-            state.tellsWhenIdle = !state.items.isEmpty || state.isProcessing
+            state.tellsWhenIdle = state.isProcessing || !state.items.isEmpty && !state.isConsumerAway
             return state.tellsWhenIdle
         }
     }
+
+    /// True while there are messages to take, and no task is at work on one, or was when it waited last.
+    package var isUntouched: Bool {
+        self.state.withLock { !$0.items.isEmpty && !$0.isProcessing && $0.consumer == nil }
+    }
+
+    /// The current task waits for the end of the socket. Where it is the consumer, it takes no message until it is back,
+    /// and is done with the last.
+    /// - Returns: whether it is, so that its return has to be told by ``isBack()``.
+    package func waitsForEnd() -> Bool {
+        guard let task = Self.currentTask else { return false }
+        return self.state.withLock { state in
+            guard state.lastConsumer == task else { return false }
+            state.isProcessing = false
+            state.isConsumerAway = true
+            return true
+        }
+    }
+
+    package func isBack() { self.state.withLock { $0.isConsumerAway = false } }
 
     /// True once the connection has ended.
     package var isOver: Bool { self.state.withLock { $0.isOver } }
@@ -299,7 +324,9 @@ package final class Inbox: Sendable {
         _ tell: (_ isIdle: Bool) -> Void
     ) {
         enum Now { case go(Arrival, drained: Bool), wait(isAwaited: Bool) }
+        let mark = isOwner ? self.ownerMark : Self.currentTask ?? 0
         let now: Now = self.state.withLock { state in
+            state.lastConsumer = mark
             if let (item, drained) = self.take(&state) { return .go(.item(item), drained: drained) }
             if state.end != nil {
                 state.endWasSeen = true

@@ -368,9 +368,19 @@ public final class WebSocket: Sendable {
     }
 
     /// Waits until the socket has closed, whoever closes it: also while messages that had arrived are still to be taken.
+    ///
+    /// The peer's close is answered once the messages before it have been taken, at the latest after
+    /// `timeouts.closeHold`. A task that has waited for messages and now waits here takes none, so it keeps nobody waiting;
+    /// and where no task has begun to take messages, none is waited for longer than a tenth of a second. Messages that
+    /// nobody has taken stay to be taken behind the end.
+    ///
+    /// Nothing is read from a peer whose messages fill the queue for them, its close frame neither: its end is noticed
+    /// when it ends the stream.
     /// - Returns: how it ended.
     /// - Throws: `CancellationError` when the task is cancelled while it waits; the socket goes on.
     nonisolated(nonsending) public func closed() async throws(CancellationError) -> CloseInfo {
+        let isConsumer = self.inbox.waitsForEnd()
+        defer { if isConsumer { self.inbox.isBack() } }
         let end = await self.waiting { wait in
             await withUnsafeContinuation { continuation in
                 self.onEventLoop { $0.whenClosed(wait, continuation) }
