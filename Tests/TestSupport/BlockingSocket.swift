@@ -65,8 +65,8 @@ package final class BlockingSocket: Sendable {
     package static func unconnected() throws -> BlockingSocket { BlockingSocket(descriptor: try self.make(nil)) }
 
     /// Connects to a loopback port.
-    package func connect(to port: Int) throws {
-        try Self.withAddress("127.0.0.1", port) { bytes, size in
+    package func connect(to port: Int, at address: String = "127.0.0.1") throws {
+        try Self.withAddress(address, port) { bytes, size in
             #if canImport(Darwin)
                 try Self.check("connect", Darwin.connect(self.descriptor, bytes, size))
             #elseif canImport(Musl)
@@ -84,17 +84,7 @@ package final class BlockingSocket: Sendable {
         body: (Int) async throws -> Result
     ) async throws -> (served: Served, result: Result) {
         let listener = BlockingSocket(descriptor: try self.make(receiveBuffer))
-        var port = 0
-        try self.withAddress("127.0.0.1", 0) { try self.check("bind", bind(listener.descriptor, $0, $1)) }
-        try self.check("listen", listen(listener.descriptor, 8))
-        var address = sockaddr_in()
-        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-        try withUnsafeMutablePointer(to: &address) {
-            try $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                try self.check("getsockname", getsockname(listener.descriptor, $0, &size))
-            }
-        }
-        port = Int(UInt16(bigEndian: address.sin_port))
+        let port = try listener.listen(backlog: 8)
         async let served = offThread {
             let accepted = accept(listener.descriptor, nil, nil)
             try self.check("accept", accepted)
@@ -104,6 +94,49 @@ package final class BlockingSocket: Sendable {
         }
         let result = try await body(port)
         return (try await served, result)
+    }
+
+    /// The address of ``withoutRoom(body:)``.
+    package static let fullAddress = "127.0.0.2"
+
+    /// A port of ``fullAddress`` at which a connect hangs while `body` runs: nobody accepts, and the system has no room for one more.
+    /// Linux: others refuse instead.
+    package static func withoutRoom<Result: Sendable>(body: (Int) async throws -> Result) async throws -> Result {
+        let listener = try self.unconnected()
+        let port = try listener.listen(backlog: 0, at: self.fullAddress)
+        var fillers: [BlockingSocket] = []
+        var isFull = false
+        while !isFull, fillers.count < 16 {
+            let filler = try self.unconnected()
+            _ = fcntl(filler.descriptor, F_SETFL, O_NONBLOCK)
+            try? filler.connect(to: port, at: self.fullAddress)
+            var state = pollfd(fd: filler.descriptor, events: Int16(POLLOUT), revents: 0)
+            isFull = poll(&state, 1, 100) == 0
+            fillers.append(filler)
+        }
+        guard isFull else { throw Failure.call("connect, which should hang", errno: 0) }
+        defer { withExtendedLifetime((listener, fillers)) {} }
+        return try await body(port)
+    }
+
+    /// - Returns: the free loopback port.
+    private func listen(backlog: Int32, at address: String = "127.0.0.1") throws -> Int {
+        try Self.withAddress(address, 0) { try Self.check("bind", bind(self.descriptor, $0, $1)) }
+        #if canImport(Darwin)
+            try Self.check("listen", Darwin.listen(self.descriptor, backlog))
+        #elseif canImport(Musl)
+            try Self.check("listen", Musl.listen(self.descriptor, backlog))
+        #else
+            try Self.check("listen", Glibc.listen(self.descriptor, backlog))
+        #endif
+        var address = sockaddr_in()
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        try withUnsafeMutablePointer(to: &address) {
+            try $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                try Self.check("getsockname", getsockname(self.descriptor, $0, &size))
+            }
+        }
+        return Int(UInt16(bigEndian: address.sin_port))
     }
 
     private static func make(_ receiveBuffer: Int32?) throws -> Int32 {
