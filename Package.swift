@@ -154,6 +154,7 @@ let package = Package(
                 nioSSL, logging,
             ],
             path: "Tests/Torture",
+            exclude: ["README.md"],
             swiftSettings: settings
         ),
         .testTarget(

@@ -31,6 +31,7 @@ final class CallerExecutor: TaskExecutor {
             if way == .isCancelled { self.cancelTask() }
             job.runSynchronously(on: self.asUnownedTaskExecutor())
             if way == .isCancelledBehind { self.cancelTask() }
+            if way == .isCancelledLater { self.loop.scheduleTask(in: .milliseconds(20)) { self.cancelTask() } }
         }
     }
 

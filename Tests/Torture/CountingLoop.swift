@@ -5,6 +5,8 @@ import Dispatch
 import NIOCore
 import Synchronization
 
+@testable import KHPWebSocket
+
 final class CountingLoop: EventLoop {
     private struct State {
         var nextID: UInt64 = 0
@@ -38,7 +40,7 @@ final class CountingLoop: EventLoop {
     @discardableResult
     func scheduleTask<T>(in delay: TimeAmount, _ task: @escaping @Sendable () throws -> T) -> Scheduled<T> {
         // Not ours: the library's, which does not cancel it when the channel closes.
-        if delay == TortureSettings.goodbye { return self.schedule(.now() + delay, task) {} }
+        if delay == EndTimeouts().goodbye { return self.schedule(.now() + delay, task) {} }
         return self.scheduleTask(deadline: .now() + delay, task)
     }
 

@@ -1,6 +1,7 @@
 // The one operation of a run that fails, and in which way. Every operation of the shell is counted, so that a run can be
 // repeated with the next one failing, until there is no next one.
 
+import NIOCore
 import Synchronization
 
 enum Side: String, Sendable {
@@ -11,6 +12,8 @@ enum Side: String, Sendable {
 enum Operation: Hashable, Sendable, CustomStringConvertible {
     case resolve
     case connect
+    /// The server's end of a connection becomes active, behind its accept.
+    case register
     /// A channel comes up, and nothing has been said.
     case up(Side)
     /// Bytes that arrive at a side.
@@ -29,6 +32,7 @@ enum Operation: Hashable, Sendable, CustomStringConvertible {
         switch self {
         case .resolve: "resolve"
         case .connect: "connect"
+        case .register: "register"
         case .up(let side): "\(side) up"
         case .read(let side): "\(side) read"
         case .demand(let side): "\(side) demand"
@@ -49,6 +53,8 @@ enum Way: String, Sendable {
     case isEmpty
     /// It takes longer than anybody waits for it.
     case isLate
+    /// It succeeds, and its caller has given it up meanwhile.
+    case crosses
     /// The peer resets the connection.
     case resets
     /// The peer has ended its stream, and nothing of what it said arrives.
@@ -67,6 +73,8 @@ enum Way: String, Sendable {
     case isCancelled
     /// The task is cancelled while it waits behind this operation.
     case isCancelledBehind
+    /// The task is cancelled a while later, when all that the wait needs is in place.
+    case isCancelledLater
 }
 
 struct Fault: Sendable, CustomStringConvertible {
@@ -81,10 +89,10 @@ struct Fault: Sendable, CustomStringConvertible {
     static let all: [(operation: Operation, way: Way)] = {
         var all: [(Operation, Way)] = [
             (.resolve, .fails), (.resolve, .isEmpty),
-            (.connect, .fails), (.connect, .isLate),
+            (.connect, .fails), (.connect, .isLate), (.connect, .crosses), (.register, .isLate),
             (.timer, .isDue),
             (.task, .isLate), (.task, .isCancelled),
-            (.turn, .isCancelled), (.turn, .isCancelledBehind),
+            (.turn, .isCancelled), (.turn, .isCancelledBehind), (.turn, .isCancelledLater),
         ]
         for side in [Side.client, .server] {
             all += [Way.resets, .ends].map { (.up(side), $0) }
@@ -101,7 +109,7 @@ struct Fault: Sendable, CustomStringConvertible {
 final class FaultPlan: Sendable {
     private struct State {
         var counts: [Operation: Int] = [:]
-        var hasStruck = false
+        var struckAt: NIODeadline?
         var trail: [String] = []
     }
 
@@ -119,14 +127,15 @@ final class FaultPlan: Sendable {
             if state.trail.count == 40 { state.trail.removeFirst() }
             state.trail.append("\(operation) \(number)")
             guard let fault, fault.operation == operation, fault.number == number else { return nil }
-            state.hasStruck = true
+            state.struckAt = .now()
             state.trail.append("(\(fault.way.rawValue))")
             return fault.way
         }
     }
 
     /// `true` once the operation that fails has happened.
-    var hasStruck: Bool { self.state.withLock { $0.hasStruck } }
+    var hasStruck: Bool { self.struckAt != nil }
+    var struckAt: NIODeadline? { self.state.withLock { $0.struckAt } }
     /// The last operations, in their order.
     var trail: String { self.state.withLock { $0.trail.joined(separator: ", ") } }
     /// How many operations of a kind there were.

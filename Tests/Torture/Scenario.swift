@@ -4,6 +4,7 @@ import KHPProtocol
 import KHPServer
 import KHPWebSocket
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import KHPClient
@@ -11,6 +12,10 @@ import Testing
 struct Scenario: Sendable, CustomTestStringConvertible {
     var name: String
     var isSecure = false
+    /// The only operation that fails; all of them where there is none.
+    var only: Operation?
+    /// `true` where sockets add nothing, or a peer of the test's has none.
+    var isInMemory = false
     var configure: @Sendable (inout WebSocketClient.Configuration) -> Void = { _ in }
     /// The caller's part.
     /// - Returns: the result that the caller gets where nothing fails.
@@ -21,6 +26,8 @@ struct Scenario: Sendable, CustomTestStringConvertible {
         guard fault.number == 1 else { return true }
         switch (fault.operation, fault.way) {
         case (.connect, .fails): return false
+        // TLS to the proxy is not complete, so nothing has been asked either.
+        case (.read(.client), .resets), (.read(.client), .isCut): return !self.name.contains("TLS to the proxy")
         // Nothing has been asked of the proxy yet.
         case (.up(.client), .resets): return !self.name.contains("through")
         default: return true
@@ -82,6 +89,12 @@ struct Scenario: Sendable, CustomTestStringConvertible {
         Scenario(name: "redirect of the extended handshake", configure: Self.extended, act: Self.echo("/old")),
         Scenario(name: "202", configure: Self.extended, act: Self.echo("/slow")),
         Scenario(name: "through CONNECT", configure: Self.proxy("http://proxy.example:3128"), act: Self.echo("/echo")),
+        Scenario(
+            name: "through CONNECT over TLS to the proxy",
+            isInMemory: true,
+            configure: Self.proxy("https://localhost:3129"),
+            act: Self.echo("/echo")
+        ),
         Scenario(
             name: "through SOCKS 5",
             configure: Self.proxy("socks5://proxy.example:1080"),
@@ -180,6 +193,41 @@ struct Scenario: Sendable, CustomTestStringConvertible {
             }
             return "hi"
         },
+        Scenario(name: "the server drains while somebody comes", isInMemory: true, configure: Self.plain) { world in
+            let socket = try await world.client.connect(to: world.url("/echo"))
+            async let other = try? world.client.connect(to: world.url("/echo"))
+            for _ in 0..<500 where world.connections < 2 { try? await Task.sleep(for: .milliseconds(1)) }
+            let began = ContinuousClock.now
+            await world.drain()
+            // One that never came up has nothing to say, and is not waited for.
+            let isForced = ContinuousClock.now - began > .milliseconds(500) * Sanitizer.patience
+            if isForced, world.plan.fault?.operation == .register { return "a drain by force" }
+            let ends = [try await socket.closed(), try await other?.closed()].compactMap { $0 }
+            guard ends.allSatisfy({ $0.code == .goingAway }) else {
+                throw ends.compactMap(\.error).first ?? WebSocketError(.closed, "\(ends)")
+            }
+            return "hi"
+        },
+        // Whoever waits long is cancelled meanwhile, and is told at once.
+        Scenario(
+            name: "an endpoint thinks behind a 202",
+            only: .turn,
+            isInMemory: true,
+            configure: Self.extended,
+            act: Self.echo("/thinks")
+        ),
+        Scenario(name: "a wait for the end", only: .turn, isInMemory: true, configure: Self.plain) { world in
+            let socket = try await world.client.connect(to: world.url("/sleeps"))
+            do {
+                let end = try await socket.closed()
+                guard end.code == .normalClosure else { throw end.error ?? WebSocketError(.closed, "\(end)") }
+                return "hi"
+            } catch {
+                // Not within the task that is cancelled, which would close with another code.
+                Task { try? await socket.close() }
+                throw error
+            }
+        },
         Scenario(name: "hixie-76", configure: { $0.dialect = .hixie76 }, act: Self.echo("/old-dialects")),
         Scenario(name: "hixie-75", configure: { $0.dialect = .hixie75 }, act: Self.echo("/old-dialects")),
         Scenario(name: "messages to a handler", configure: Self.plain) { world in
@@ -213,6 +261,26 @@ struct Scenario: Sendable, CustomTestStringConvertible {
                 },
                 handler: echo
             ),
+            Endpoint(
+                "/thinks",
+                respond: { _ in
+                    .processing {
+                        try await Task.sleep(for: Self.longWait)
+                        return .complete()
+                    }
+                },
+                handler: echo
+            ),
+            Endpoint("/sleeps", options: .init(limits: Self.narrow)) { socket in
+                // The handler of a server is not cancelled when its socket closes.
+                let sleep = Task { try await Task.sleep(for: Self.longWait) }
+                Task {
+                    _ = try? await socket.closed()
+                    sleep.cancel()
+                }
+                _ = await sleep.result
+                try await socket.close()
+            },
             Endpoint("/late", options: .init(limits: Self.narrow)) { socket in
                 try await Task.sleep(for: .milliseconds(10))
                 for _ in 0..<4 { _ = try await socket.receive() }
@@ -226,6 +294,9 @@ struct Scenario: Sendable, CustomTestStringConvertible {
             Endpoint("/old-dialects", options: .init(dialects: [.hixie76, .hixie75]), handler: echo),
         ]
     }
+
+    /// Longer than anything takes that nobody has to wait for.
+    private static let longWait = Duration.seconds(3) * Sanitizer.patience
 
     private static let narrow: Endpoint.Limits = {
         var limits = Endpoint.Limits()

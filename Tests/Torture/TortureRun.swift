@@ -28,6 +28,8 @@ struct TortureRun: Sendable {
     /// Longer than all waits of a run together.
     private static let life = TimeAmount.seconds(6 * Int64(Sanitizer.patience))
     private static let hasty = TimeAmount.milliseconds(2500 * Int64(Sanitizer.patience))
+    /// Shorter than the long waits of the scenarios.
+    private static let prompt = TimeAmount.milliseconds(1500 * Int64(Sanitizer.patience))
     private static let atOnce = TimeAmount.milliseconds(200 * Int64(Sanitizer.patience))
 
     private struct Hung: Error {}
@@ -80,6 +82,9 @@ struct TortureRun: Sendable {
             }
         case .value(let value)?:
             if value != "hi" { report.complaints.append("returns \"\(value)\"") }
+        }
+        if self.isCancellation, let struckAt = plan.struckAt, over - struckAt > Self.prompt {
+            report.complaints.append("is cancelled, and waits on")
         }
         report.complaints += await self.leftovers(of: world)
         report.seconds = (Self.seconds(over - began), Self.seconds(.now() - over))

@@ -23,15 +23,15 @@ struct TortureSettings: Sendable {
         // A peer that has gone silent is noticed in a moment. Where everybody is told at once, nothing may have to wait.
         let isTold =
             switch plan.fault?.way {
-            case .goesSilent?, .stalls?, .isLate?, .ends?, .isCorrupt?: false
+            case .goesSilent?, .stalls?, .isLate?, .crosses?, .ends?, .isCorrupt?: false
             default: true
             }
         self.isTold = isTold
         self.wait = (isTold ? .seconds(5) : .milliseconds(150)) * Sanitizer.patience
     }
 
-    /// The wait of TLS for its end, by which its timer is known.
-    static let goodbye = TimeAmount.milliseconds(987)
+    /// The wait of TLS for its end. Far longer than anybody should have to wait: the product sets a bound of its own.
+    static let goodbye = TimeAmount.seconds(30)
 
     private var keepAlive: KeepAliveConfiguration {
         var keepAlive = KeepAliveConfiguration()
@@ -55,9 +55,10 @@ struct TortureSettings: Sendable {
         configuration.timeouts.close = self.wait
         configuration.keepAlive = self.keepAlive
         configuration.hooks = hooks
-        if scenario.isSecure, let certificates = try? Certificates.shared.get() {
+        if let certificates = try? Certificates.shared.get() {
             configuration.tls.trustRoots = .file(certificates.authority)
             configuration.tls.shutdownTimeout = Self.goodbye
+            configuration.proxyTLS = configuration.tls
         }
         scenario.configure(&configuration)
         return configuration

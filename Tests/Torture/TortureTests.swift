@@ -52,7 +52,8 @@ private struct Chain: Sendable {
     static var all: [Chain] {
         let only = ProcessInfo.processInfo.environment["KHP_TORTURE_ONLY"]
         let all = Scenario.all.flatMap { scenario in
-            Fault.all.map { Chain(scenario: scenario, operation: $0.operation, way: $0.way) }
+            Fault.all.filter { scenario.only == nil || scenario.only == $0.operation }
+                .map { Chain(scenario: scenario, operation: $0.operation, way: $0.way) }
         }
         guard let only else { return all }
         return all.filter { "\($0.scenario.name) \($0.operation) \($0.way.rawValue)".contains(only) }

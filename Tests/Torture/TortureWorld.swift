@@ -50,6 +50,8 @@ final class MemoryWorld: TortureWorld {
             switch plan.next(.connect) {
             case .fails?: throw IOError(errnoCode: 111, reason: "a refusal of the test's")
             case .isLate?: try await Task.sleep(for: settings.wait)
+            // Longer than the next address waits for its turn.
+            case .crosses?: try? await Task.sleep(for: .milliseconds(600))
             default: break
             }
             let port = address.port ?? 0
@@ -59,13 +61,23 @@ final class MemoryWorld: TortureWorld {
                 watch.note(ends.server, "server channel")
                 try ends.client.pipeline.syncOperations.addHandler(FaultHandler(.client, plan, watch))
                 let dialled = try Dialled(taking: ends.client)
-                if port == 3128 || port == 1080 {
+                if port == 3128 || port == 3129 || port == 1080 {
+                    if port == 3129 {
+                        let context = try TortureSettings.serverContext.get()
+                        try ends.server.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: context))
+                    }
                     try Self.addProxy(to: ends.server, plan, watch, server, tls)
                 } else {
                     try ends.server.pipeline.syncOperations.addHandler(FaultHandler(.server, plan, watch))
                     server.accept(ends.server, tls: port == 443 ? tls : nil)
                 }
-                ends.server.open()
+                if plan.next(.register) == .isLate {
+                    let server = NIOLoopBound(ends.server, eventLoop: eventLoop)
+                    let late = eventLoop.scheduleTask(in: TimeAmount(settings.wait * 8)) { server.value.open() }
+                    ends.server.closeFuture.whenComplete { _ in late.cancel() }
+                } else {
+                    ends.server.open()
+                }
                 ends.client.open()
                 return dialled
             }.get()
