@@ -9,13 +9,18 @@ package struct Report {
 
     package init(_ entries: [(mutant: Mutant, verdict: Verdict)], root: URL) {
         self.entries = entries.sorted { $0.mutant.number < $1.mutant.number }
+        self.reasons = Self.reasons(root)
+    }
+
+    /// Why no test can notice a survivor, by id.
+    package static func reasons(_ root: URL) -> [String: String] {
         let listed = try? String(contentsOf: root.appending(path: "Tests/Mutations/survivors.md"), encoding: .utf8)
         var reasons: [String: String] = [:]
         for line in (listed ?? "").split(separator: "\n") where line.hasPrefix("| `") {
             let cells = line.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
             if cells.count >= 2 { reasons[cells[0].trimmingCharacters(in: ["`"])] = cells[1] }
         }
-        self.reasons = reasons
+        return reasons
     }
 
     /// Survivors that no reason explains.

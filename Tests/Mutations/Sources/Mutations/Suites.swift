@@ -24,19 +24,28 @@ package struct Suite: Codable, Sendable {
     }
 
     func reaches(_ mutant: Int) -> Bool {
+        let place = self.place(of: mutant)
+        return place < self.reached.count && self.reached[place] == mutant
+    }
+
+    /// How many of the mutants that it comes by are before this one.
+    private func place(of mutant: Int) -> Int {
         var low = 0
         var high = self.reached.count
         while low < high {
             let middle = (low + high) / 2
             if self.reached[middle] < mutant { low = middle + 1 } else { high = middle }
         }
-        return low < self.reached.count && self.reached[low] == mutant
+        return low
     }
 
-    /// Suites named like the file first; then those that are quick and come by little else; suites over sockets last.
-    func rank(_ own: Substring) -> Double {
-        let isOwn = self.shortName.hasPrefix(own)
-        return (isOwn ? 0 : self.isDeterministic ? 1_000 : 2_000) + self.seconds + Double(self.reached.count) / 500
+    /// The lower, the sooner it is asked: quick suites that come by little else than the mutant's file, or are named
+    /// like it.
+    /// - Parameter file: the numbers of that file's mutants.
+    func rank(_ own: Substring, _ file: ClosedRange<Int>) -> Double {
+        let inFile = self.place(of: file.upperBound + 1) - self.place(of: file.lowerBound)
+        let share = Double(inFile) / Double(max(self.reached.count, 1))
+        return (self.shortName.hasPrefix(own) ? 0.3 : 1) * self.seconds / (0.02 + share)
     }
 }
 

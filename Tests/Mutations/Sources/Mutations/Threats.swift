@@ -82,18 +82,45 @@ package struct Threats {
         return named + others.filter(\.isWeaker) + others.filter { !$0.isWeaker && $0.isGuard }
     }
 
+    /// The most mutants that are tried for a row: its guard is among the first, or ``guards`` should name it.
+    private static let tries = 16
+
+    /// The lines of the page that stands, by threat, whose mutants are still there.
+    package func known(among mutants: [Mutant]) -> [String: String] {
+        let ids = Set(mutants.map(\.id))
+        let page = try? String(contentsOf: self.root.appending(path: "Specs/guards.md"), encoding: .utf8)
+        var lines: [String: String] = [:]
+        for line in (page ?? "").split(separator: "\n") {
+            guard let match = line.firstMatch(of: /^\| threat ([A-I][0-9]+) \| `([^`]+)` \|/),
+                ids.contains(String(match.2))
+            else { continue }
+            lines[String(match.1)] = String(line)
+        }
+        return lines
+    }
+
     /// Tries each row's mutants against its own tests until one goes red.
-    package func page(_ trial: Trial, mutants: [Mutant], only: Set<String>) throws -> Page {
+    /// - Parameter known: lines of rows that are not tried again.
+    package func page(
+        _ trial: Trial,
+        mutants: [Mutant],
+        only: Set<String>,
+        known: [String: String] = [:]
+    ) throws -> Page {
         var lines: [String] = []
         var green: [String] = []
         let transcripts = Set(
             trial.suites.all.filter { $0.name.hasPrefix("TranscriptTests.") }.map(\.shortName)
         )
         for row in self.rows where only.isEmpty || only.contains(row.id) {
+            if let line = known[row.id] {
+                lines.append(line)
+                continue
+            }
             var tests = row.tests
             if tests.remove("TranscriptTests") != nil { tests.formUnion(transcripts) }
             var shown: String?
-            for mutant in self.candidates(row.id, among: mutants).prefix(40) {
+            for mutant in self.candidates(row.id, among: mutants).prefix(Self.tries) {
                 let verdict = try trial.verdict(on: mutant, only: tests)
                 guard verdict.isNoticed else { continue }
                 shown =

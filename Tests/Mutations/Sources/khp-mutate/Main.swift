@@ -19,10 +19,11 @@ struct Main {
             draws N mutants of guards by the seed and tries each; TEXT is part of their ids.
             --all: of everything that can be mutated
             --budget: of tests for one mutant, 25
-            --keep: those that earlier runs have killed count as killed
+            --keep: those that earlier runs have killed count as killed, survivors with a reason as survivors
             --resume: those that earlier runs have tried are not tried again
-        khp-mutate threats [--command] [ID...]
+        khp-mutate threats [--command] [--keep] [ID...]
             writes Specs/guards.md, or tries the rows named; --command builds the tests of the command as well
+            --keep: the rows of the page stay whose mutants are still there, and are not tried again
         --as-built takes the copy as the last run has built it
         khp-mutate list [TEXT]       prints the mutants
         """
@@ -60,7 +61,7 @@ struct Main {
         } else {
             try package.compile(withCommand: withCommand)
         }
-        var trial = Trial(suites: try Suites(of: package, isAsBuilt: isAsBuilt))
+        var trial = Trial(suites: try Suites(of: package, isAsBuilt: isAsBuilt), mutants: package.mutants)
         if let budget = option("--budget").flatMap(Double.init) { trial.budget = budget }
         switch command {
         case "run":
@@ -76,7 +77,14 @@ struct Main {
             try Self.runDrawn(package, trial, among: mutants, count: count, seed: seed, kept: kept)
         case "threats":
             let threats = try Threats(root: root)
-            let page = try threats.page(trial, mutants: package.mutants, only: Set(arguments))
+            let keeps = arguments.contains("--keep")
+            arguments.removeAll { $0 == "--keep" }
+            let page = try threats.page(
+                trial,
+                mutants: package.mutants,
+                only: Set(arguments),
+                known: keeps ? threats.known(among: package.mutants) : [:]
+            )
             if arguments.isEmpty { try page.write(to: root) }
             if !page.green.isEmpty {
                 throw Failure("no test of their row goes red: \(page.green.joined(separator: ", "))")
@@ -104,10 +112,13 @@ struct Main {
         if let data = try? Data(contentsOf: file) {
             known = (try? JSONDecoder().decode([String: Verdict].self, from: data)) ?? [:]
         }
+        let reasons = Report.reasons(package.root)
         var entries: [(mutant: Mutant, verdict: Verdict)] = []
         for mutant in drawn {
             let verdict: Verdict
-            if let old = known[mutant.id], kept == .all || kept == .killed && old.isNoticed {
+            if let old = known[mutant.id],
+                kept == .all || kept == .killed && (old.isNoticed || reasons[mutant.id] != nil)
+            {
                 verdict = old
             } else {
                 verdict = try trial.verdict(on: mutant)
