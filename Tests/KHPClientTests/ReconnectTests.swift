@@ -159,6 +159,30 @@ struct ReconnectTests {
         return WebSocketClient(configuration: configuration)
     }
 
+    @Test("an error of a body whose socket has ended for good is thrown, and nothing is tried again")
+    func endedForGood() async throws {
+        let visits = Mutex(0)
+        try await withServer {
+            Endpoint("/x") { socket in
+                visits.withLock { $0 += 1 }
+                try await socket.close(code: .policyViolation)
+            }
+        } body: { port in
+            let error = await #expect(throws: WebSocketError.self) {
+                try await WebSocketClient().withReconnection(
+                    to: try WebSocketURL("ws://127.0.0.1:\(port)/x"),
+                    policy: ReconnectPolicy(),
+                    time: self.time
+                ) { socket in
+                    _ = try await socket.closed()
+                    try await socket.send("too late")
+                }
+            }
+            #expect(error?.code == .closed)
+        }
+        #expect(visits.withLock { $0 } == 1)
+    }
+
     @Test("503 with Retry-After, a lost connection, 1012, 1001, then a result: attempts rise, and a stable time resets")
     func journey() async throws {
         let visits = Mutex(0)

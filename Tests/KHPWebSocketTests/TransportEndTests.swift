@@ -1,12 +1,13 @@
 // The transport of a connection that waits, stalls or ends: no CPU while waiting, no descriptor for longer than promised,
 // and nothing that looks like a good end where bytes are missing.
 
-import KHPProtocol
 import KHPWebSocket
 import NIOCore
 import NIOSSL
 import TestSupport
 import Testing
+
+@testable import KHPProtocol
 
 @Suite("Waiting for the peer, and the end of the transport", .timeLimit(.minutes(1)))
 struct TransportEndTests {
@@ -97,6 +98,32 @@ struct TransportEndTests {
             let waited = ContinuousClock.now - began
             #expect(waited >= .milliseconds(200))
             #expect(waited < .milliseconds(900 * Sanitizer.patience))
+        }
+    }
+
+    @Test("what a peer that was refused goes on sending is kept by nobody")
+    func floodBehindTheEnd() async throws {
+        try await withServedSocket { served in
+            _ = try await served.on { $0.ending.timeouts.linger = .seconds(20) }
+            try await served.client.stayAfterEnd()
+            try await served.client.send([0x83, 0x80, 0, 0, 0, 0])
+            #expect(try await served.socket.closed().code == .protocolError)
+            // More than both systems hold: most of it has been read once the last of it is written.
+            try await served.client.send([UInt8](repeating: 0x20, count: 24 << 20))
+            #expect(try await served.on { $0.connection.inbound.readableBytes } == 0)
+        }
+    }
+
+    @Test("text that is no UTF-8 ends the socket with 1007, also where it lies whole in one read (threat B10)")
+    func invalidText() async throws {
+        for payload in [[0xFF], [0xC3, 0x28], [UInt8](repeating: 0x61, count: 300) + [0xED, 0xA0, 0x80]] as [[UInt8]] {
+            try await withServedSocket { served in
+                try await served.client.send(maskedFrame(1, [0x61]) + maskedFrame(1, payload))
+                #expect(try await served.socket.closed().error?.closeCode == .invalidPayload)
+                let frames = serverFrames(try await served.client.receiveAll())
+                #expect(frames.map { Array($0.payload.prefix(2)) } == [[0x03, 0xEF]])
+                #expect(served.inbox.queued.messages == 1)
+            }
         }
     }
 

@@ -36,6 +36,23 @@ struct UsedMemoryTests {
         }
     }
 
+    @Test("a read that fills the largest buffer has the next ones twice as large, until the connection is idle")
+    func readsMore() async throws {
+        try await withServedSocket { served in
+            func readsMore() async throws -> Bool? {
+                try await served.on { handler in
+                    Mirror(reflecting: handler.memory).children.first { $0.label == "readsMore" }?.value as? Bool
+                }
+            }
+            #expect(try await readsMore() == false)
+            try await served.client.send(maskedFrame(2, [UInt8](repeating: 7, count: 1 << 20)))
+            #expect(try await served.socket.receive() == .binary(ByteBuffer(repeating: 7, count: 1 << 20)))
+            #expect(try await readsMore() == true)
+            try await served.on { $0.releaseMemory() }
+            #expect(try await readsMore() == false)
+        }
+    }
+
     @Test("releasing while bytes wait to be written, or a message is half there, takes nothing of them")
     func keeps() async throws {
         try await withServedSocket { served in

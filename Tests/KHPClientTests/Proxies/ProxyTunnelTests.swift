@@ -1,6 +1,7 @@
 // Servers behind proxies of each kind, over real sockets: ws and wss, both handshakes (R-P1, R-C1, threats F13, F14).
 
 import KHPClient
+import KHPProtocol
 import KHPServer
 import NIOCore
 import NIOSSL
@@ -56,6 +57,33 @@ struct ProxyTunnelTests {
             certificateChain: try NIOSSLCertificate.fromPEMFile(certificate).map { .certificate($0) },
             privateKey: .privateKey(try NIOSSLPrivateKey(file: key, format: .pem))
         )
+    }
+
+    @Test("a proxy behind TLS that closes with its challenge is answered on a fresh connection")
+    func challengedBehindTLS() async throws {
+        let certificates = try Certificates.shared.get()
+        let tls = try Self.server(certificates.server, certificates.serverKey)
+        let basic = "Basic " + Base64.encode("joe:canary".utf8)
+        try await withServer {
+            echo()
+        } body: { port in
+            try await withProxy(tls: tls) { client in
+                if client.number > 1 { return try await client.serveConnect(credentials: basic) }
+                _ = try await client.readHead()
+                try await client.write(
+                    "HTTP/1.1 407 X\r\nConnection: close\r\nProxy-Authenticate: Basic realm=\"gate\"\r\n"
+                        + "Content-Length: 0\r\n\r\n"
+                )
+            } body: { proxyPort, log in
+                var configuration = WebSocketClient.Configuration()
+                configuration.proxy = .proxy(try Proxy("https://joe:canary@localhost:\(proxyPort)"))
+                configuration.proxyTLS.trustRoots = .file(certificates.authority)
+                let client = WebSocketClient(configuration: configuration)
+                try await client.withConnection(to: "ws://name.invalid:\(port)/echo") { _ in }
+                #expect(log.connections == 2)
+                #expect(log.asked.map { $0.contains("Proxy-Authorization") } == [false, true])
+            }
+        }
     }
 
     @Test("ws and wss, extended and plain, with a large message", arguments: Kind.allCases, [false, true])

@@ -100,30 +100,59 @@ struct AddressRaceTests {
         }
     }
 
+    /// A race whose addresses are ports, dialled by `dial`.
+    private static func race(
+        _ ports: ClosedRange<Int>,
+        bound: TimeAmount,
+        dial: @escaping @Sendable (SocketAddress, any EventLoop) async throws -> Dialled
+    ) throws -> AddressRace {
+        AddressRace(
+            addresses: try ports.map { try SocketAddress(ipAddress: "127.0.0.1", port: $0) },
+            gate: ConnectGate(),
+            takesPlaces: false,
+            deadline: .now() + .seconds(20),
+            bound: bound,
+            limits: Limits(),
+            liveness: SocketLiveness(stalledWrite: .seconds(20)),
+            hooks: ShellHooks(dial: dial),
+            eventLoop: MultiThreadedEventLoopGroup.singleton.any()
+        )
+    }
+
+    @Test("a connection that was won is not lost where the task is cancelled at that moment")
+    func cancelledWinner() async throws {
+        let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .bind(host: "127.0.0.1", port: 0).get()
+        let port = listener.localAddress?.port ?? 0
+        let (cancellation, cancel) = AsyncStream.makeStream(of: Void.self)
+        let race = try Self.race(1...1, bound: .seconds(10)) { _, eventLoop in
+            let channel = try await ClientBootstrap(group: eventLoop).connect(host: "127.0.0.1", port: port).get()
+            cancel.finish()
+            // Until the task is cancelled, which this attempt is told as well.
+            while !Task.isCancelled { await Task.yield() }
+            return try await eventLoop.submit { try Dialled(taking: channel) }.get()
+        }
+        let task = Task { try await race.run() }
+        for await _ in cancellation {}
+        task.cancel()
+        try await task.value.giveUp()
+        #expect(race.gate.held == 0)
+        try await listener.close()
+    }
+
     @Test("once one has answered, no other address is dialled, and none that was is left")
     func winner() async throws {
         let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .bind(host: "127.0.0.1", port: 0).get()
         let dialled = Mutex<[Int]>([])
         let port = listener.localAddress?.port ?? 0
-        let hooks = ShellHooks(dial: { address, eventLoop in
+        let race = try Self.race(1...4, bound: .milliseconds(200)) { address, eventLoop in
             dialled.withLock { $0.append(address.port ?? 0) }
             // The first is silent until its dialling is cancelled.
             if address.port == 1 { try await Task.sleep(for: .seconds(60)) }
             let channel = try await ClientBootstrap(group: eventLoop).connect(host: "127.0.0.1", port: port).get()
             return try await eventLoop.submit { try Dialled(taking: channel) }.get()
-        })
-        let race = AddressRace(
-            addresses: try (1...4).map { try SocketAddress(ipAddress: "127.0.0.1", port: $0) },
-            gate: ConnectGate(),
-            takesPlaces: false,
-            deadline: .now() + .seconds(20),
-            bound: .milliseconds(200),
-            limits: Limits(),
-            liveness: SocketLiveness(stalledWrite: .seconds(20)),
-            hooks: hooks,
-            eventLoop: MultiThreadedEventLoopGroup.singleton.any()
-        )
+        }
         let winner = try await race.run()
         #expect(winner.address.port == 2)
         #expect(dialled.withLock { $0 } == [1, 2])

@@ -85,6 +85,15 @@ struct DialectOpeningClientTests {
         }
     }
 
+    @Test("the empty line behind the fields is CR LF and nothing else", arguments: [Dialect.hixie75, .hixie76])
+    func emptyLine(_ dialect: Dialect) throws {
+        let whole = Self.answer(dialect, Self.fields(dialect))
+        for end in ["\r\n\rX", "\r\n\r\r", "\r\n\n\n"] {
+            let broken = whole.replacing("\r\n\r\n", with: end)
+            #expect(Self.error(try Self.plan(dialect), broken) == .openingInvalid, "\(end.utf8.map { $0 })")
+        }
+    }
+
     @Test("a 101 of an old dialect is the first response or none", arguments: [Dialect.hixie75, .hixie76])
     func switchingBehindAnother(_ dialect: Dialect) throws {
         let answer = Self.answer(dialect, Self.fields(dialect))
