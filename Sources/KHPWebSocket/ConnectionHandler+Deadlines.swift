@@ -12,16 +12,26 @@ extension ConnectionHandler {
         /// A connection that is busy is woken once in this time, and looks for its deadline then instead of after each
         /// read: none can come before. Zero where that cannot be told.
         private var busyLook = TimeAmount.zero
+        /// From this time on, ``wakesAt`` comes before any deadline that has come nearer.
+        private var isSoonFrom = NIODeadline.distantFuture
         /// Not to be woken before this time, since a deadline has stayed in the past: a fault of ours, which must not
         /// spin.
         private var restsUntil: NIODeadline?
         /// How often the deadline's timer has fired.
         private(set) var wakeUps = 0
 
-        mutating func lookOnlyEach(_ time: TimeAmount) { self.busyLook = time }
+        mutating func lookOnlyEach(_ time: TimeAmount) {
+            self.busyLook = time
+            self.wake(at: self.wakesAt)
+        }
+
+        private mutating func wake(at time: NIODeadline) {
+            self.wakesAt = time
+            self.isSoonFrom = time - self.busyLook
+        }
 
         /// True where it is woken before any deadline that has come nearer since.
-        func isSoon(_ now: NIODeadline) -> Bool { self.wakesAt <= now + self.busyLook }
+        func isSoon(_ now: NIODeadline) -> Bool { self.isSoonFrom <= now }
 
         /// When a busy connection is to look for its deadline.
         func nextLook(_ now: NIODeadline) -> NIODeadline {
@@ -33,19 +43,19 @@ extension ConnectionHandler {
         mutating func set(to deadline: NIODeadline) -> NIODeadline? {
             let due = self.restsUntil.map { max($0, deadline) } ?? deadline
             guard due < self.wakesAt else { return nil }
-            self.wakesAt = due
+            self.wake(at: due)
             return due
         }
 
         mutating func fired() {
-            self.wakesAt = .distantFuture
+            self.wake(at: .distantFuture)
             self.restsUntil = nil
             self.wakeUps &+= 1
         }
 
         mutating func rest(until time: NIODeadline) { self.restsUntil = time }
 
-        mutating func end() { self.wakesAt = .distantFuture }
+        mutating func end() { self.wake(at: .distantFuture) }
     }
 
     var heapPlace: Int {

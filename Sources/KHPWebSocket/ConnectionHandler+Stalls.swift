@@ -12,7 +12,7 @@ extension ConnectionHandler {
 
     /// The answer to a ping was written: further ones wait until it has left, and of these only the latest counts.
     func followAnswer(_ context: ChannelHandlerContext) {
-        guard self.unwrittenBytes > 0 else { return }
+        guard self.connection.takeAnsweredPing(), self.unwrittenBytes > 0 else { return }
         self.connection.setBacklogged(true)
         let bound = NIOLoopBound(self, eventLoop: self.eventLoop)
         let written = context.eventLoop.makePromise(of: Void.self)

@@ -27,7 +27,7 @@ extension ConnectionHandler {
         private(set) var drivenAt = NIODeadline.uptimeNanoseconds(0)
 
         /// The time for what happens in this turn, read from the clock only where nothing runs.
-        @inline(__always) var now: NIODeadline { self.isDriving || self.isBursting ? self.drivenAt : .now() }
+        @inline(__always) var now: NIODeadline { self.isDriving || self.isBursting ? self.drivenAt : .read() }
 
         /// Bytes come.
         /// - Returns: true where a burst begins with them.
@@ -94,10 +94,9 @@ extension ConnectionHandler {
         var mustLook = false
         driving: while !self.hasEnded {
             if !isPlainTaken, self.isDelivering, !self.reading.isPaused, let bytes = self.connection.takeReceived() {
-                var cursor = PlainCursor(areNew: false)
-                self.takePlainMessages(bytes, &cursor, now: now)
+                let cursor = self.takePlainMessages(bytes, areNew: false, now: now)
                 self.connection.putBack(bytes, from: cursor)
-                isPlainTaken = cursor.hasBegun && !self.reading.isPaused
+                isPlainTaken = cursor != nil && !self.reading.isPaused
             }
             self.turn.isConnectionInUse = true
             let action = self.connection.next(now: now, isPaused: self.reading.isPaused, isPlainTaken: isPlainTaken)
@@ -159,12 +158,12 @@ extension ConnectionHandler {
     /// Takes what was just read. Of nearly every read nothing is left once the messages in it are handed on.
     @inline(__always)
     func drive(now: NIODeadline, with bytes: ByteBuffer) {
-        var cursor = PlainCursor(areNew: true)
+        var cursor: PlainCursor?
         if self.turn.beginDrive(at: now) {
-            self.takePlainMessages(bytes, &cursor, now: now)
+            cursor = self.takePlainMessages(bytes, areNew: true, now: now)
             self.turn.endDrive()
             // All else that is done to the connection meanwhile has it driven, or says that there is more to do.
-            if cursor.rest == 0, !self.turn.hasMoreToDo, !self.turn.isAbandoned, !self.reading.isPaused,
+            if cursor?.rest == 0, !self.turn.hasMoreToDo, !self.turn.isAbandoned, !self.reading.isPaused,
                 self.alarm.isSoon(now)
             {
                 return
@@ -174,32 +173,38 @@ extension ConnectionHandler {
     }
 
     @inline(never)
-    private func driveOn(now: NIODeadline, with bytes: ByteBuffer, _ cursor: PlainCursor) {
-        if cursor.hasBegun {
+    private func driveOn(now: NIODeadline, with bytes: ByteBuffer, _ cursor: PlainCursor?) {
+        if cursor != nil {
             self.connection.putBack(bytes, from: cursor)
         } else {
             self.connection.receive(bytes, now: now)
         }
-        self.drive(now: now, isPlainTaken: cursor.hasBegun && cursor.rest > 0 && !self.reading.isPaused)
+        self.drive(now: now, isPlainTaken: (cursor?.rest ?? 0) > 0 && !self.reading.isPaused)
     }
 
     /// The path of nearly every message, without an action for each.
+    /// - Returns: how far they are taken; `nil` where nothing was to be taken that way.
     @inline(__always)
-    private func takePlainMessages(_ bytes: ByteBuffer, _ cursor: inout PlainCursor, now: NIODeadline) {
+    private func takePlainMessages(_ bytes: ByteBuffer, areNew: Bool, now: NIODeadline) -> PlainCursor? {
+        if self.reading.isPaused { return nil }
         var kind = MessageKind.binary
         switch self.sink {
         case .handler(let handler):
-            while !self.reading.isPaused, let payload = self.connection.nextPlain(bytes, &cursor, &kind, now: now) {
+            guard var cursor = self.connection.beginPlain(bytes, areNew: areNew, now: now) else { return nil }
+            while cursor.rest > 0, let payload = self.connection.nextPlain(bytes, &cursor, &kind, now: now) {
                 handler.received(ReceivedMessage(kind: kind, bytes: consume payload), on: EventLoopSocket(self))
-                if cursor.rest == 0 { break }
+                if self.reading.isPaused { break }
             }
+            return cursor
         case .inbox(let inbox):
-            while !self.reading.isPaused, let payload = self.connection.nextPlain(bytes, &cursor, &kind, now: now) {
+            guard var cursor = self.connection.beginPlain(bytes, areNew: areNew, now: now) else { return nil }
+            while cursor.rest > 0, let payload = self.connection.nextPlain(bytes, &cursor, &kind, now: now) {
                 if inbox.push(kind, payload, isClosing: self.connection.isClosing) { self.pauseReading() }
-                if cursor.rest == 0 { break }
+                if self.reading.isPaused { break }
             }
+            return cursor
         case .none:
-            break
+            return nil
         }
     }
 
@@ -225,4 +230,11 @@ extension ConnectionHandler {
     func readEnded() {
         if self.turn.takeReadEnd() { self.delegate?.allIsRead(self) }
     }
+}
+
+extension NIODeadline {
+    /// The clock, for a path of every message that reads it seldom: read within it, its place on the stack would be guarded
+    /// each time.
+    @inline(never)
+    static func read() -> NIODeadline { .now() }
 }

@@ -76,7 +76,7 @@ extension ConnectionHandler {
     }
 
     func write(to context: ChannelHandlerContext) {
-        if self.writing.stall != nil { self.lookAtStall(now: .now()) }
+        if self.writing.stall != nil { self.lookAtStall(now: .read()) }
         var isLast = false
         guard let buffer = self.connection.output.next(isLast: &isLast) else { return }
         self.writing.begin()
@@ -90,7 +90,7 @@ extension ConnectionHandler {
         if hasMoved { self.noteWritability(context) }
         // Bytes that were added, and left at once, say nothing about the peer.
         if self.writing.stall != nil { self.writing.bytesWereAdded(now: self.unwrittenBytes) }
-        if self.connection.takeAnsweredPing() { self.followAnswer(context) }
+        if self.connection.socket.hasAnsweredPing { self.followAnswer(context) }
     }
 
     @inline(never)

@@ -114,7 +114,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
             let haveTasksRun = self.tasks?.endBurst() ?? false
             self.turn.endBurst()
             // Sending a message leaves nothing else to do.
-            if haveTasksRun, self.turn.hasMoreToDo || self.observesFrames { self.drive() }
+            if haveTasksRun, self.turn.hasMoreToDo || self.observesFrames { self.drive(now: .read()) }
         }
         self.write(to: context)
         self.noteUse()

@@ -7,17 +7,15 @@ package struct ActionQueue {
     /// once on the average, however many a peer brings about in one read.
     private var rest: [ConnectionAction?] = []
     private var taken = 0
+    /// Kept beside ``first``, of which it takes longer to tell.
+    package private(set) var isEmpty = true
 
     package init() {}
-
-    @inline(__always)
-    package var isEmpty: Bool {
-        if case nil = self.first { true } else { false }
-    }
 
     package mutating func append(_ action: ConnectionAction) {
         if self.isEmpty {
             self.first = action
+            self.isEmpty = false
         } else {
             self.rest.append(action)
         }
@@ -25,7 +23,7 @@ package struct ActionQueue {
 
     package mutating func popFirst() -> ConnectionAction? {
         let action = self.first.take()
-        if !self.rest.isEmpty { self.advance() }
+        if self.rest.isEmpty { self.isEmpty = true } else { self.advance() }
         return action
     }
 

@@ -155,7 +155,7 @@ extension Connection {
         now: NIODeadline
     ) throws(WebSocketError) -> Int {
         // Nearly always a small message that nothing stands in the way of; the rest is kept out of its way.
-        guard self.link.isPlain, self.role == .server, self.stage.isOpen, self.link.closing.canSend,
+        guard self.link.isPlain, self.role == .server, self.link.closing.canSend,
             self.socket.stream == nil, payload.readableBytes < OutboundQueue.gatherThreshold
         else { return try self.sendAny(kind, payload, now: now) }
         payload.withUnsafeReadableBytes { self.link.codec.writePlain(kind, $0, into: &self.output) }

@@ -9,19 +9,10 @@ package import NIOCore
 /// It knows the buffer's place in memory, which stays good for as long as somebody holds the buffer as it is: who writes into
 /// memory that others hold gets a copy.
 package struct PlainCursor {
-    /// The place of the first byte that is not taken; `nil` until the first message is looked for.
-    fileprivate var next: UnsafeRawPointer?
-    /// How many bytes are not taken; -1 until the first message is looked for.
-    package fileprivate(set) var rest = -1
-    /// True where the bytes come from the network now, false where ``Connection/receive(_:now:)`` has had them.
-    fileprivate let areNew: Bool
-
-    package init(areNew: Bool) {
-        self.areNew = areNew
-    }
-
-    /// True once the first message was looked for.
-    package var hasBegun: Bool { self.rest >= 0 }
+    /// The place of the first byte that is not taken.
+    fileprivate var next: UnsafeRawPointer
+    /// How many bytes are not taken.
+    package fileprivate(set) var rest: Int
 }
 
 extension Connection {
@@ -29,12 +20,24 @@ extension Connection {
     /// ``deadline`` is.
     private var takesPlain: Bool {
         @inline(__always) mutating get {
-            self.link.isPlain && self.link.codec.mayTakeWhole && self.stage.isOpen && self.actions.isEmpty
+            self.link.isPlain && self.link.codec.mayTakeWhole && self.actions.isEmpty
         }
     }
 
+    /// A cursor before the first message in `bytes`; `nil`, with nothing done, where they are to be handed to
+    /// ``receive(_:now:)``.
+    /// - Parameter areNew: true where the bytes come from the network now, false where ``receive(_:now:)`` has had them.
+    package mutating func beginPlain(_ bytes: ByteBuffer, areNew: Bool, now: NIODeadline) -> PlainCursor? {
+        // Bytes that came earlier go first.
+        guard self.takesPlain, self.inbound.readableBytes == 0, !self.isInputClosed,
+            let next = bytes.withUnsafeReadableBytes({ $0.baseAddress })
+        else { return nil }
+        if areNew { self.socket.keepAlive?.bytesReceived(now) }
+        return PlainCursor(next: next, rest: bytes.readableBytes)
+    }
+
     /// The next message in `bytes`, where one whole frame holds it; `nil`, with nothing done, where the bytes that are left are
-    /// to be handed to ``receive(_:now:)``, or to ``putBack(_:from:)`` once the cursor has begun.
+    /// to be handed to ``putBack(_:from:)``.
     /// - Parameters:
     ///   - bytes: the same for one cursor.
     ///   - kind: is set to the message's. Apart from the payload, so that nothing of the result is counted twice.
@@ -47,26 +50,18 @@ extension Connection {
         now: NIODeadline
     ) -> ByteBuffer? {
         guard self.takesPlain else { return nil }
-        if cursor.next == nil {
-            // Bytes that came earlier go first.
-            guard self.inbound.readableBytes == 0, !self.isInputClosed else { return nil }
-            cursor.next = bytes.withUnsafeReadableBytes { $0.baseAddress }
-            cursor.rest = bytes.readableBytes
-            if cursor.areNew { self.socket.keepAlive?.bytesReceived(now) }
-        }
-        guard let next = cursor.next else { return nil }
         var frameBytes = 0
-        guard let payload = self.link.codec.plain(next, count: cursor.rest, of: bytes, &kind, &frameBytes) else {
+        guard let payload = self.link.codec.plain(cursor.next, count: cursor.rest, of: bytes, &kind, &frameBytes) else {
             return nil
         }
         // A frame is whole only within the bytes that are left.
-        cursor.next = next + frameBytes
+        cursor.next += frameBytes
         cursor.rest &-= frameBytes
         self.socket.dataMoved(now)
         return payload
     }
 
-    /// The bytes that ``receive(_:now:)`` has got, for ``nextPlain(_:_:_:now:)``; ``putBack(_:from:)`` follows. `nil` where
+    /// The bytes that ``receive(_:now:)`` has got, for ``beginPlain(_:areNew:now:)``; ``putBack(_:from:)`` follows. `nil` where
     /// nothing is to be taken that way.
     package mutating func takeReceived() -> ByteBuffer? {
         guard self.inbound.readableBytes > 0, self.takesPlain else { return nil }
@@ -76,8 +71,8 @@ extension Connection {
     }
 
     /// The bytes that the cursor has not taken wait for more, or for ``next(now:isPaused:)``.
-    package mutating func putBack(_ bytes: consuming ByteBuffer, from cursor: PlainCursor) {
-        if cursor.hasBegun { bytes.moveReaderIndex(forwardBy: bytes.readableBytes &- cursor.rest) }
+    package mutating func putBack(_ bytes: consuming ByteBuffer, from cursor: PlainCursor?) {
+        if let cursor { bytes.moveReaderIndex(forwardBy: bytes.readableBytes &- cursor.rest) }
         guard bytes.readableBytes > 0 else { return }
         swap(&bytes, &self.inbound)
         // Something that was called for a message may have had more bytes read.

@@ -200,7 +200,7 @@ package struct Connection {
             } else if self.inbound.readableBytes > 0 {
                 if let action = self.nextWhileOpen(now: now, isPlainTaken: isPlainTaken) { return action }
                 // The part of a message has been taken, and nothing else is to be done.
-                if self.inbound.readableBytes == 0, self.link.isPlain, self.stage.isOpen, self.actions.isEmpty,
+                if self.inbound.readableBytes == 0, self.link.isPlain, self.actions.isEmpty,
                     !self.isInputClosed
                 {
                     self.releaseInbound()
@@ -309,15 +309,15 @@ package struct Connection {
     // MARK: Stages
 
     /// Both handshakes are complete, and their state goes.
-    mutating func becomeOpen() { self.stage = .open }
+    mutating func becomeOpen() { self.move(to: .open) }
 
     /// Nothing opens any more.
-    mutating func becomeLeaving() { self.stage = .leaving }
+    mutating func becomeLeaving() { self.move(to: .leaving) }
 
     /// The end is told. Where messages are left that nobody has taken, these can still be taken.
     private mutating func becomeOver() {
         let isUnread = self.stage.isOpen && self.socket.ahead != nil && !self.link.codec.isFinished
-        self.stage = isUnread ? .unread : .ended
+        self.move(to: isUnread ? .unread : .ended)
         // Nobody is answered any more, however it ended.
         self.socket.heldClose = nil
         if !isUnread { self.forgetReceived() }
@@ -325,8 +325,14 @@ package struct Connection {
 
     /// All that was left has been taken, or will not be.
     mutating func becomeEnded() {
-        self.stage = .ended
+        self.move(to: .ended)
         self.forgetReceived()
+    }
+
+    /// Whoever opens the socket says whether messages take the short way; nobody else has any.
+    private mutating func move(to stage: Stage) {
+        self.stage = stage
+        self.link.isPlain = false
     }
 
     // MARK: Leaving

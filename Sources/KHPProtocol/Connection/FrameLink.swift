@@ -13,8 +13,8 @@ package struct FrameLink {
     private var masks: any MaskSource
     /// True from the 101 on.
     var isUp = false
-    /// True where nothing stands between the wire and the application: no extension and no observer, and whole messages
-    /// are wanted.
+    /// True while the socket is open and nothing stands between the wire and the application: no extension and no
+    /// observer of frames, and whole messages are wanted.
     var isPlain = false
 
     /// A link as the handshakes use it.

@@ -62,7 +62,7 @@ package struct OpenSocket {
     /// The answer to the peer's latest ping, which waits until all that was said before has left.
     private var pendingPong: ByteBuffer?
     /// True when a ping was answered since the shell looked last.
-    private var hasAnsweredPing = false
+    package private(set) var hasAnsweredPing = false
 
     // The peer's close.
     /// `true` when the answer to the peer's close frame waits, within bounds, until the application has taken the

@@ -35,7 +35,6 @@ package struct PayloadArena {
     /// Room for `count` bytes, to be written before the next call. `nil`: the payload is worth its own allocation.
     @inline(__always)
     mutating func room(for count: Int) -> (target: UnsafeMutableRawPointer, offset: Int)? {
-        guard count <= Self.largestShared else { return nil }
         if let memory {
             let offset = memory.load(as: Int.self)
             if Self.blockBytes &- offset >= count {
@@ -48,6 +47,7 @@ package struct PayloadArena {
 
     @inline(never)
     private mutating func takeFromNew(_ count: Int) -> (target: UnsafeMutableRawPointer, offset: Int)? {
+        guard count <= Self.largestShared else { return nil }
         if let memory {
             if self.block.modifyIfUniquelyOwned({ _ in true }) != nil {
                 memory.storeBytes(of: Self.noteBytes &+ count, as: Int.self)
@@ -65,7 +65,12 @@ package struct PayloadArena {
 
     /// The payload that was written where there was ``room(for:)``.
     @inline(__always)
-    func slice(at offset: Int, length: Int) -> ByteBuffer? { self.block.getSlice(at: offset, length: length) }
+    mutating func slice(at offset: Int, length: Int) -> ByteBuffer? {
+        // The block's reader stands behind the last payload: reading on costs less than reading anywhere. It stands elsewhere
+        // where the block was begun again, or a copy of the arena has used some of it.
+        if self.block.readerIndex != offset { self.block.moveReaderIndex(to: offset) }
+        return self.block.readSlice(length: length)
+    }
 
     /// A buffer with the first `count` bytes at `source`, XORed with `key`, and where they lie in it.
     @inline(never)
