@@ -88,6 +88,12 @@ struct Steering: Sendable {
         Lead(place: .stage(.server, .deciding), steps: [.decide]),
     ]
 
+    /// A 401 of an attacker's that leaves the connection usable.
+    private static let challenge = Lead(
+        place: .stage(.client, .opening),
+        steps: [.fault(.takeover, .client, amount: 5), .deliver(.client, atMost: 65_536)]
+    )
+
     private static func opened(_ shown: Int = 65_536) -> Lead {
         Lead(place: .stage(.client, .opening), bytes: true, steps: [.deliver(.client, atMost: shown)])
     }
@@ -178,13 +184,20 @@ struct Steering: Sendable {
                 ),
             ]
         } + [
+            // Servers of ours end the connection with a 401; others do not, and the replay may lose it.
+            Path(place: .stage(.client, .challenged), leads: [Self.challenge], shape: { $0.answersChallenges = true }),
             Path(
-                place: .stage(.client, .challenged),
-                leads: Self.toOpening + [Self.opened()],
-                shape: {
-                    $0.openingAnswers = [401]
-                    $0.scheme = 0
-                }
+                place: nil,
+                leads: [
+                    Self.challenge,
+                    Lead(
+                        place: .stage(.client, .challenged),
+                        steps: [
+                            .decide, .decide, .fault(.reset, .client, amount: 0), .deliver(.client, atMost: 65_536),
+                        ]
+                    ),
+                ],
+                shape: { $0.answersChallenges = true }
             ),
             Path(
                 place: .stage(.client, .challengedInside),

@@ -27,7 +27,7 @@ final class World {
     private let seed: UInt64
     private let steps: [(number: Int, step: Step)]
     private var messages = 0
-    /// How many milliseconds there have been bytes on the wire to each side.
+    /// How many milliseconds there have been bytes on the wire to each side, or it has been paused.
     private var waited: [Role: Int] = [:]
     var steering: Steering?
 
@@ -320,9 +320,11 @@ final class World {
         try self.after(role, bytes: side.connection.bufferedBytes)
     }
 
-    /// Bytes that lie on the wire for seconds are no calm, however short each pause is.
+    /// Bytes that lie on the wire for seconds, or before an application that takes none, are no calm, however short each
+    /// pause is.
     private func noteWait(for role: Role, _ milliseconds: Int) {
-        let waited = self[wireTo: role].pendingBytes > 0 ? (self.waited[role] ?? 0) + milliseconds : 0
+        let waits = self[wireTo: role].pendingBytes > 0 || self[role].isPaused
+        let waited = waits ? (self.waited[role] ?? 0) + milliseconds : 0
         self.waited[role] = waited
         if waited > 5_000 { self.isCalm = false }
     }
