@@ -56,7 +56,7 @@ let package = Package(
             name: "ExamplePages",
             dependencies: [
                 library("KHPClient"), library("KHPServer"), library("KHPJSON"), library("KHPTesting"),
-                nioCore, nioSSL, httpTypes, logging, lifecycle, unixSignals,
+                nioCore, nioPosix, nioSSL, httpTypes, logging, lifecycle, unixSignals,
             ],
             path: "Pages",
             swiftSettings: settings

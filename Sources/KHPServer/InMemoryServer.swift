@@ -2,30 +2,27 @@
 // the real one.
 
 package import NIOCore
-import NIOPosix
 package import NIOSSL
 
 package struct InMemoryServer: Sendable {
-    private let state: ServerState
+    private let mount: WebSocketMount
 
     /// - Throws: ``WebSocketError/Code/invalidArgument`` for endpoints that a server would not start with.
     package init(configuration: WebSocketServer.Configuration, endpoints: [Endpoint]) throws {
-        var configuration = configuration
-        configuration.tls = nil
-        self.state = try ServerState(configuration: configuration, endpoints: endpoints)
+        self.mount = try WebSocketMount(configuration: configuration.mount, endpoints: endpoints)
     }
 
     /// Takes a connection that is not up yet. Called on its event loop. One that is refused is closed.
     /// - Parameter tls: the TLS that it speaks first; `nil` for none.
     package func accept(_ channel: any Channel, tls: NIOSSLContext? = nil) {
-        _ = WebSocketServer.setUp(channel, state: self.state, tls: tls)
+        _ = self.mount.state.setUp(channel, tls == nil ? .none : .tls, tls: tls)
     }
 
     /// How many connections have not gone: their channels, tasks and contexts.
-    package var connections: Int { self.state.connections }
+    package var connections: Int { self.mount.connections }
 
     /// Closes all connections, as the end of a server's run does, and waits for their handlers.
     package func drain() async {
-        await self.state.drain(on: MultiThreadedEventLoopGroup.singleton.any())
+        await self.mount.drain()
     }
 }

@@ -1,6 +1,5 @@
 // The end of a connection beyond the limits: an answer that costs nothing, and the end of the stream.
 
-import HTTPTypes
 import KHPProtocol
 import KHPWebSocket
 import NIOCore
@@ -13,8 +12,7 @@ final class OverloadRefusal: ChannelInboundHandler {
 
     func channelActive(context: ChannelHandlerContext) {
         var answer = ByteBuffer()
-        Refusal(503, "There are too many connections.", fields: [.retryAfter: "1"])
-            .write(into: &answer, date: DateHeader.now())
+        Refusal.tooManyConnections().write(into: &answer, date: DateHeader.now())
         let channel = context.channel
         context.writeAndFlush(self.wrapOutboundOut(answer))
             .whenComplete { _ in channel.close(mode: .output, promise: nil) }

@@ -36,40 +36,75 @@ extension WebSocketServer {
         /// `http/1.1`.
         public var tls: TLSConfiguration?
         /// Bounds on the time that handshakes and connections take.
-        public var timeouts = Timeouts()
+        public var timeouts: Timeouts {
+            get { self.mount.timeouts }
+            set { self.mount.timeouts = newValue }
+        }
         /// Bounds on the memory and work that clients can cost; endpoints can have some of their own.
-        public var limits = Limits()
+        public var limits: Limits {
+            get { self.mount.limits }
+            set { self.mount.limits = newValue }
+        }
         /// Pings and idle time.
-        public var keepAlive = KeepAliveConfiguration()
+        public var keepAlive: KeepAliveConfiguration {
+            get { self.mount.keepAlive }
+            set { self.mount.keepAlive = newValue }
+        }
         /// The hosts that requests may name in their Host field; `nil` allows any, others get 421. Each is a name, an IPv4
         /// address or an IPv6 address in brackets, with a port or, for any port, without. A list protects against DNS
         /// rebinding: a listener on a loopback address should have one, such as `["localhost", "127.0.0.1", "[::1]"]`.
-        public var allowedHosts: [String]?
+        public var allowedHosts: [String]? {
+            get { self.mount.allowedHosts }
+            set { self.mount.allowedHosts = newValue }
+        }
         /// The address that the limits per address count by. Behind a proxy all clients come from one address: unless told
         /// otherwise here, one of them that guesses passwords locks all of them out for a while.
-        public var clientAddress = ClientAddress.peer
+        public var clientAddress: ClientAddress {
+            get { self.mount.clientAddress }
+            set { self.mount.clientAddress = newValue }
+        }
         /// The time that a graceful shutdown gives connections to close, with all that was sent before, and handlers to
         /// return; then it drops the connections and cancels the handlers' tasks. A handler that ignores its cancellation
         /// for a second is left behind, and the log says how many are.
-        public var gracefulShutdownTimeout: Duration = .seconds(10)
+        public var gracefulShutdownTimeout: Duration {
+            get { self.mount.gracefulShutdownTimeout }
+            set { self.mount.gracefulShutdownTimeout = newValue }
+        }
         /// Responds to requests that are no WebSocket requests. Without it, and where it returns `nil`, they get the
         /// server's own 404, 405 or 426. Errors that it throws are answered as those of an endpoint's `respond`.
         ///
         /// It sees only requests that HTTP has nothing against (RFC 9112 sections 3.2 and 6.3) and, where `allowedHosts`
         /// is set, that name one of them; their body is not read. The status of its response is 200 to 999, or it becomes
         /// 500.
-        public var respondToHTTP: (@Sendable (_ request: HTTPRequest) async throws -> HandshakeResponse?)?
+        public var respondToHTTP: (@Sendable (_ request: HTTPRequest) async throws -> HandshakeResponse?)? {
+            get { self.mount.respondToHTTP }
+            set { self.mount.respondToHTTP = newValue }
+        }
         /// Where to log: the address and wrong credentials at `info`; refusals for want of room and addresses with too
         /// many wrong answers at `notice`; closures that throw and answers that cannot be sent at `error`; failed
         /// handshakes at `debug`. Credentials never appear.
-        public var logger: Logger?
+        public var logger: Logger? {
+            get { self.mount.logger }
+            set { self.mount.logger = newValue }
+        }
         /// Called with each step of each connection, on its event loop: must be quick and must not block.
-        public var observe: (@Sendable (_ event: ConnectionEvent, _ connection: ConnectionInfo) -> Void)?
+        public var observe: (@Sendable (_ event: ConnectionEvent, _ connection: ConnectionInfo) -> Void)? {
+            get { self.mount.observe }
+            set { self.mount.observe = newValue }
+        }
         /// Metrics, traces and the like. Each is told of every connection, and may run the application's code in a
         /// context of its own. None costs a connection one comparison, and some cost a message nothing.
-        public var instruments: [any ServerInstrument] = []
+        public var instruments: [any ServerInstrument] {
+            get { self.mount.instruments }
+            set { self.mount.instruments = newValue }
+        }
         /// Watches the shell; `nil`, but in tests.
-        package var hooks: ShellHooks?
+        package var hooks: ShellHooks? {
+            get { self.mount.hooks }
+            set { self.mount.hooks = newValue }
+        }
+        /// The settings that have nothing to do with listening.
+        public var mount = WebSocketMount.Configuration()
 
         /// A configuration with the defaults.
         public init(address: BindAddress) {

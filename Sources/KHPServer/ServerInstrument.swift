@@ -46,6 +46,11 @@ struct ServerInstruments: Sendable {
     /// The instruments that are told of frames.
     private let observingFrames: [any ServerConnectionInstrument]
 
+    init() {
+        self.all = []
+        self.observingFrames = []
+    }
+
     init(_ instruments: [any ServerInstrument], _ connection: @autoclosure () -> ConnectionInfo) {
         if instruments.isEmpty {
             self.all = []

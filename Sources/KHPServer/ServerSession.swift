@@ -12,9 +12,15 @@ final class ServerSession: ConnectionDelegate {
     private let server: ServerState
     private let channel: any Channel
     private let entry: ServerState.Entry
-    private let instruments: ServerInstruments
+    /// None until the connection is ours.
+    private var instruments: ServerInstruments
+    private let usesTLS: Bool
+    /// Somebody else's HTTP, which the connection goes to where its request is no endpoint's.
+    private let port: SharedPort?
+    /// `false` while observers know nothing of the connection, since it may yet be somebody else's.
+    private var isAnnounced = false
     /// Unchecked, as the task below: on the connection's event loop only, and the decisions call nothing that comes back
-    /// here but ``admits(_:)``, which looks at neither.
+    /// here but ``roomRefusal(_:)``, which looks at neither.
     @exclusivity(unchecked) private var decisions: ServerDecisions
     /// The task of the question that waits for its reply.
     @exclusivity(unchecked) private var asking: Task<Void, Never>?
@@ -23,14 +29,20 @@ final class ServerSession: ConnectionDelegate {
     /// The address that a trusted proxy has named.
     private var forwarded: SocketAddress?
 
-    init(server: ServerState, channel: any Channel, entry: ServerState.Entry) {
+    init(
+        server: ServerState,
+        channel: any Channel,
+        entry: ServerState.Entry,
+        usesTLS: Bool = false,
+        port: SharedPort? = nil
+    ) {
         self.server = server
         self.channel = channel
         self.entry = entry
-        self.instruments = ServerInstruments(
-            server.configuration.instruments,
-            ConnectionInfo(id: entry.id, role: .server, peer: channel.remoteAddress?.peerName ?? "")
-        )
+        self.usesTLS = usesTLS
+        self.port = port
+        self.isAnnounced = port == nil
+        self.instruments = port == nil ? Self.instruments(server, channel, entry) : ServerInstruments()
         self.decisions = ServerDecisions(server.endpoints)
     }
 
@@ -42,28 +54,54 @@ final class ServerSession: ConnectionDelegate {
     // MARK: ConnectionDelegate
 
     func connected(_ handler: ConnectionHandler) {
+        if self.isAnnounced { self.tellConnected() }
+    }
+
+    private func tellConnected() {
         guard self.server.isObserved else { return }
-        let tls = self.server.usesTLS ? TLSInfo.of(self.channel) : nil
+        let tls = self.usesTLS ? TLSInfo.of(self.channel) : nil
         self.observe(.connected(peer: self.peer, tls: tls))
+    }
+
+    /// The connection of a shared port is ours: observers are told of it.
+    private func announce() {
+        self.isAnnounced = true
+        self.instruments = Self.instruments(self.server, self.channel, self.entry)
+        self.tellConnected()
+    }
+
+    private static func instruments(
+        _ server: ServerState,
+        _ channel: any Channel,
+        _ entry: ServerState.Entry
+    ) -> ServerInstruments {
+        ServerInstruments(
+            server.configuration.instruments,
+            ConnectionInfo(id: entry.id, role: .server, peer: channel.remoteAddress?.peerName ?? "")
+        )
     }
 
     func perform(_ action: ConnectionAction, on handler: ConnectionHandler) {
         switch action {
         case .server(.decideOpening(let request)):
+            self.port?.isOwn()
             if self.server.isObserved, let match = try? self.server.endpoints.match(request.path) {
                 self.observe(.routed(endpoint: match.endpoint.values.path))
             }
             let next = self.decisions.decide(request, on: &handler.connection, now: .now()) {
-                self.admits { request.head }
+                self.roomRefusal { request.head }
             }
             self.follow(next, on: handler)
         case .server(.decideExtended(let request)):
             self.follow(self.decisions.decide(request), on: handler)
         case .server(.plainRequest(let request)):
+            self.port?.isOwn()
             let next = self.decisions.decide(request, on: &handler.connection, now: .now()) {
-                self.admits { request.head }
+                self.roomRefusal { request.head }
             }
             self.follow(next, on: handler)
+        case .server(.handOn(let undecoded)):
+            self.handOn(undecoded.bytes, handler)
         case .opened:
             self.opened(action, on: handler)
         case .event(let event):
@@ -91,7 +129,31 @@ final class ServerSession: ConnectionDelegate {
 
     func channelClosed() { self.server.closed(self.entry) }
 
+    /// The request is no endpoint's: the channel goes on with what comes, as if we had never had it.
+    private func handOn(_ bytes: ByteBuffer, _ handler: ConnectionHandler) {
+        self.server.closed(self.entry)
+        guard let port else {
+            assertionFailure("a request is handed on where there is nobody else")
+            return self.channel.close(promise: nil)
+        }
+        let door = HostDoor(port)
+        do {
+            try handler.standAside(for: door)
+            if port.sharing == .everyRequest {
+                let watch = HostWatch(self.server, port)
+                try self.channel.pipeline.syncOperations.addHandler(watch, position: .before(door))
+                watch.begin(bytes)
+            } else {
+                door.begin(bytes)
+            }
+            door.open()
+        } catch {
+            self.channel.close(promise: nil)
+        }
+    }
+
     private func observe(_ event: ConnectionEvent) {
+        if !self.isAnnounced { self.announce() }
         self.server.observe(event, id: self.entry.id, peer: self.channel.remoteAddress)
         self.instruments.observe(event)
     }
@@ -101,11 +163,12 @@ final class ServerSession: ConnectionDelegate {
         if self.decisions.checksCredentials { self.asking?.cancel() }
     }
 
-    /// Tells if there is room for one more connection of the client that made the request.
-    private func admits(_ head: () -> RequestHead) -> Bool {
-        guard self.server.isForwarding else { return true }
+    /// The refusal where there is no room for one more connection, or for one of the client that made the request.
+    private func roomRefusal(_ head: () -> RequestHead) -> Refusal? {
+        if self.port != nil, !self.server.serve(self.entry) { return .tooManyConnections() }
+        guard self.server.isForwarding else { return nil }
         self.forwarded = self.server.client(of: head(), peer: self.channel.remoteAddress)
-        return self.server.count(self.entry, for: self.client)
+        return self.server.count(self.entry, for: self.client) ? nil : .tooManyPending()
     }
 
     // MARK: Following a decision

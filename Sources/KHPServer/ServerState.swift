@@ -1,4 +1,4 @@
-// The shared state of a listener's connections: the endpoints, the counts that bound them, and the list that a shutdown
+// The shared state of the connections of a listener or a mount: the endpoints, the counts that bound them, and the list that a shutdown
 // goes through.
 
 import KHPProtocol
@@ -8,11 +8,13 @@ import NIOCore
 import Synchronization
 
 final class ServerState: Sendable {
-    let configuration: WebSocketServer.Configuration
+    let configuration: WebSocketMount.Configuration
     /// The endpoints as the handshakes see them; the shell's part of each is at its index in ``served``.
     let endpoints: EndpointSet
     /// The configuration of a connection whose endpoint is not known yet.
     let connection: ConnectionConfiguration
+    /// The same where somebody else's HTTP answers what is no endpoint's.
+    let sharedConnection: ConnectionConfiguration
     private let served: [ServedEndpoint]
 
     /// A connection's place. Unchecked: what changes is touched under the registry's lock only.
@@ -23,6 +25,8 @@ final class ServerState: Sendable {
         fileprivate var address: AddressKey?
         fileprivate var handler: NIOLoopBound<ConnectionHandler>?
         fileprivate var isPending = true
+        /// Set once it counts among the connections: at once, or when its request turns out to be an endpoint's.
+        fileprivate var isServed = false
         fileprivate var hasEnded = false
         fileprivate var task: Task<Void, Never>?
         /// The contexts of its handshakes that are being made or have to be released.
@@ -41,6 +45,8 @@ final class ServerState: Sendable {
         var nextID: UInt64 = 0
         /// How many are in a handshake.
         var pending = 0
+        /// How many are ours for certain; the first request of the others may yet be somebody else's.
+        var served = 0
         var addresses: PendingAddresses
         var turnedAway = 0
         var isDraining = false
@@ -64,11 +70,17 @@ final class ServerState: Sendable {
             self.pending += 1
         }
 
+        mutating func serve(_ entry: Entry) {
+            entry.isServed = true
+            self.served += 1
+        }
+
         mutating func remove(_ entry: Entry) {
             guard entry.place >= 0 else { return }
             self.move(entry, to: self.entries.count - 1)
             self.entries.removeLast()
             entry.place = -1
+            if entry.isServed { self.served -= 1 }
         }
 
         mutating func leavePending(_ entry: Entry) {
@@ -95,7 +107,7 @@ final class ServerState: Sendable {
     /// Lets so many of those who present credentials be looked at.
     let attempts: AttemptGate
 
-    init(configuration: WebSocketServer.Configuration, endpoints: [Endpoint]) throws {
+    init(configuration: WebSocketMount.Configuration, endpoints: [Endpoint]) throws {
         self.configuration = configuration
         let pendingPerAddress = configuration.limits.pendingHandshakesPerAddress
         self.registry = Mutex(Registry(pendingPerAddress: pendingPerAddress))
@@ -112,26 +124,23 @@ final class ServerState: Sendable {
             )
         )
         let dialects = Dialect.all.filter { dialect in endpoints.contains { $0.options.dialects.contains(dialect) } }
-        let connection = Self.connection(configuration, dialects)
-        self.connection = connection
-        self.endpoints = try EndpointSet(
+        var settings = Self.settings(configuration, dialects)
+        let connection = ConnectionConfiguration(settings)
+        let set = try EndpointSet(
             try endpoints.enumerated().map { try $0.element.configuration($0.offset, connection) },
-            hosts: try configuration.allowedHosts.map { try HostPolicy.allowing($0) } ?? .any,
-            isSecure: configuration.tls != nil
+            hosts: try configuration.allowedHosts.map { try HostPolicy.allowing($0) } ?? .any
         )
+        settings.isOwn = { set.owns($0) }
+        self.connection = connection
+        self.sharedConnection = ConnectionConfiguration(settings)
+        self.endpoints = set
         self.served = endpoints.map { ServedEndpoint($0) }
-        if configuration.tls == nil, endpoints.contains(where: { $0.options.dialects != [.rfc6455] }) {
-            // Threat D1
-            configuration.logger?.warning(
-                "clients of dialects before RFC 6455 do not mask what they send; serve them over TLS"
-            )
-        }
     }
 
-    private static func connection(
-        _ configuration: WebSocketServer.Configuration,
+    private static func settings(
+        _ configuration: WebSocketMount.Configuration,
         _ dialects: [Dialect]
-    ) -> ConnectionConfiguration {
+    ) -> ConnectionSettings {
         var settings = ConnectionSettings()
         settings.limits = configuration.limits.ofConnection
         settings.timeouts = configuration.timeouts.ofConnection
@@ -143,10 +152,19 @@ final class ServerState: Sendable {
         }
         settings.dialects = dialects
         settings.date = DateHeader.now
-        return ConnectionConfiguration(settings)
+        return settings
     }
 
-    var usesTLS: Bool { self.configuration.tls != nil }
+    /// Clients come without TLS.
+    func warnOfUnmaskedText() {
+        if self.connection.speaksOldDialects {
+            // Threat D1
+            self.configuration.logger?.warning(
+                "clients of dialects before RFC 6455 do not mask what they send; serve them over TLS"
+            )
+        }
+    }
+
     var isObserved: Bool { self.connection.isObserved }
 
     /// The shell's part of an endpoint.
@@ -155,19 +173,33 @@ final class ServerState: Sendable {
     // MARK: Connections
 
     /// Counts a new connection in, or refuses it (R-C2). It keeps its place until ``closed(_:)``.
-    func enter(_ address: SocketAddress?) -> Entry? {
+    /// - Parameter isShared: whether its first request may turn out to be somebody else's: it counts among those that are
+    ///   in a handshake, and ``serve(_:)`` makes it a connection of ours.
+    func enter(_ address: SocketAddress?, isShared: Bool = false) -> Entry? {
         let limits = self.configuration.limits
         // A proxy tells whom it speaks for with the request, and that one counts.
         let key = self.clients.isTrusted(address) ? nil : AddressKey(address)
         return self.registry.withLock { registry in
-            guard !registry.isDraining, registry.entries.count < limits.connections,
+            guard !registry.isDraining, isShared || registry.served < limits.connections,
                 registry.pending < limits.pendingHandshakes,
                 key.map({ registry.admit($0) }) ?? true
             else { return nil }
             registry.nextID += 1
             let entry = Entry(id: registry.nextID, address: key)
             registry.add(entry)
+            if !isShared { registry.serve(entry) }
             return entry
+        }
+    }
+
+    /// The connection's request is an endpoint's.
+    /// - Returns: whether there is room for one more.
+    func serve(_ entry: Entry) -> Bool {
+        self.registry.withLock { registry in
+            if entry.isServed { return true }
+            guard registry.served < self.configuration.limits.connections else { return false }
+            registry.serve(entry)
+            return true
         }
     }
 
@@ -295,14 +327,8 @@ final class ServerState: Sendable {
         }
     }
 
-    /// Closes with 1001. A handshake is given up: with 1001 where frames are spoken already.
     private static func sendAway(_ bound: NIOLoopBound<ConnectionHandler>) {
-        bound.eventLoop.execute {
-            bound.value.close(code: .goingAway, reason: "")
-            bound.value.resumeReading()
-            // One that is not registered yet has nothing to say, and never would be told that it is over.
-            if let channel = bound.value.channel, !channel.isActive { channel.close(promise: nil) }
-        }
+        bound.eventLoop.execute { bound.value.goAway() }
     }
 
     /// Drops what is left, and cancels its tasks.

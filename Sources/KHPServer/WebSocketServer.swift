@@ -55,11 +55,12 @@ public final class WebSocketServer: Service, Sendable {
     ///   ``WebSocketError/Code/connectFailed`` for an address that cannot be listened on.
     public func run() async throws {
         try self.bound.start()
-        let state: ServerState
+        let mount: WebSocketMount
         let listener: any Channel
         do {
-            state = try ServerState(configuration: self.configuration, endpoints: self.endpoints)
-            listener = try await self.listen(state)
+            mount = try WebSocketMount(configuration: self.configuration.mount, endpoints: self.endpoints)
+            if self.configuration.tls == nil { mount.state.warnOfUnmaskedText() }
+            listener = try await self.listen(mount.state)
         } catch {
             self.bound.settle(.failure(error))
             throw error
@@ -70,13 +71,13 @@ public final class WebSocketServer: Service, Sendable {
             throw error
         }
         self.bound.settle(.success(address))
-        state.log(.info, "listening", ["address": "\(address.peerName)"])
+        mount.state.log(.info, "listening", ["address": "\(address.peerName)"])
         await withTaskCancellationOrGracefulShutdownHandler {
             try? await listener.closeFuture.get()
         } onCancelOrGracefulShutdown: {
             listener.close(promise: nil)
         }
-        await state.drain(on: self.eventLoopGroup.any())
+        await mount.drain()
     }
 
     /// The address that the server is bound to; waits until it is.
@@ -100,16 +101,17 @@ public final class WebSocketServer: Service, Sendable {
             let reason = TransportFailure.reason(error)
             throw WebSocketError(
                 .connectFailed,
-                "The server cannot listen on \(state.configuration.address): \(reason).",
+                "The server cannot listen on \(self.configuration.address): \(reason).",
                 phase: .connect
             )
         }
     }
 
     private func bind(_ state: ServerState) async throws -> any Channel {
-        let tls = try state.configuration.tls.map { configuration in
+        let tls = try self.configuration.tls.map { configuration in
             try NIOSSLContext(configuration: configuration.decidedForServer)
         }
+        let security = tls == nil ? ServerState.Security.none : .tls
         // Accepted sockets inherit TCP_NODELAY from the listener, where the bootstrap sets it.
         let bootstrap = ServerBootstrap(group: self.eventLoopGroup)
             .serverChannelOption(.backlog, value: 4096)
@@ -117,14 +119,14 @@ public final class WebSocketServer: Service, Sendable {
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let acceptor = Acceptor {
-                        Self.setUp($0, state: state, tls: tls)
+                        state.setUp($0, security, tls: tls)
                     } cannotAccept: { error in
                         state.log(.notice, "cannot accept connections", ["error": "\(error)"])
                     }
                     try channel.pipeline.syncOperations.addHandler(acceptor)
                 }
             }
-        switch state.configuration.address {
+        switch self.configuration.address {
         case .hostname(let host, let port):
             return
                 try await bootstrap
@@ -132,53 +134,6 @@ public final class WebSocketServer: Service, Sendable {
                 .bind(host: host, port: port).get()
         case .unixDomainSocket(let path):
             return try await bootstrap.bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
-        }
-    }
-
-    /// Sets an accepted connection up.
-    /// - Returns: whether it is to be registered; otherwise it has been closed.
-    static func setUp(
-        _ channel: any Channel,
-        state: ServerState,
-        tls: NIOSSLContext?
-    ) -> Bool {
-        guard let entry = state.enter(channel.remoteAddress) else {
-            state.log(.notice, "connection refused: too many", ["peer": "\(channel.remoteAddress?.peerName ?? "")"])
-            // A connection that cannot be served costs nothing more: no head is read, no TLS is negotiated, and few of
-            // them live at a time.
-            if tls == nil, state.mayRefuseForOverload() {
-                channel.closeFuture.whenComplete { _ in state.turnedAway() }
-                if (try? channel.pipeline.syncOperations.addHandler(OverloadRefusal())) != nil { return true }
-            }
-            channel.close(promise: nil)
-            return false
-        }
-        let session = ServerSession(server: state, channel: channel, entry: entry)
-        let handler = ConnectionHandler(
-            connection: Connection(server: state.connection, isSecure: tls != nil, now: .now()),
-            delegate: session,
-            eventLoop: channel.eventLoop,
-            usesTLS: tls != nil
-        )
-        state.attach(handler, entry)
-        do {
-            try state.configuration.hooks?.prepare?(channel)
-            try channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
-            let low = state.configuration.limits.sendBufferLowMark
-            let high = state.configuration.limits.sendBufferHighMark
-            if low != 32 * 1024 || high != 64 * 1024 {
-                // Other than SwiftNIO's own.
-                try channel.syncOptions?.setOption(.writeBufferWaterMark, value: .init(low: low, high: high))
-            }
-            if let tls { try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls)) }
-            // With a name, since one is made up otherwise.
-            try channel.pipeline.syncOperations.addHandler(handler, name: "khp")
-            return true
-        } catch {
-            // The handler tells of the end of the channel, and it is in none.
-            state.closed(entry)
-            channel.close(promise: nil)
-            return false
         }
     }
 }

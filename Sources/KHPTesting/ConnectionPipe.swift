@@ -129,7 +129,7 @@ public final class ConnectionPipe {
         settings.limits.messages = server.messages
         settings.delivery = server.delivery
         let endpoint = try EndpointConfiguration(server.values(in: client.dialect), index: 0)
-        let endpoints = try EndpointSet([endpoint], isSecure: plan.url.isSecure)
+        let endpoints = try EndpointSet([endpoint])
         self.decisions = ServerDecisions(endpoints)
         self.clientSide = DrivenConnection(connection, now: now)
         let isSecure = plan.url.isSecure

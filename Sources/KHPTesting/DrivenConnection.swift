@@ -91,6 +91,7 @@ final class DrivenConnection {
             case .server(.decideOpening(let request)): self.openingRequest = request
             case .server(.decideExtended(let request)): self.extendedRequest = request
             case .server(.plainRequest(let request)): self.plainRequest = request
+            case .server(.handOn): assertionFailure("all requests are this server's")
             case .failed(let error): self.failure = self.failure ?? error
             case .client(.challenge(let response, let layer)): self.challenge = (response, layer)
             case .opened(let negotiation): self.opened = negotiation

@@ -175,7 +175,7 @@ extension ConnectionHandler {
     /// Drops the connection without a closing handshake.
     package func abort() {
         guard let channel = self.context?.channel else { return }
-        Self.cut(channel)
+        self.cut(channel)
     }
 
     /// Ends the transport once what was written has left.
@@ -187,7 +187,7 @@ extension ConnectionHandler {
         let channel = context.channel
         // TLS that was never established has nothing to flush and nobody to say goodbye to.
         if !self.ending.hasStarted { return context.close(promise: nil) }
-        if self.connection.socket.hasStalled { return Self.cut(channel) }
+        if self.connection.socket.hasStalled { return self.cut(channel) }
         if !lingering, !self.usesTLS, self.unwrittenBytes == 0 { return context.close(promise: nil) }
         self.boundFlush(on: channel)
         self.setChannelReading(true)
@@ -196,7 +196,7 @@ extension ConnectionHandler {
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         flushed.futureResult.whenComplete { result in
             if case .success = result { bound.value.haveLeft(true) } else { bound.value.haveLeft(false) }
-            channel.close(mode: mode, promise: nil)
+            bound.value.closeTransport(channel, mode: mode)
             bound.value.boundGoodbye(on: channel, lingering: lingering)
         }
         context.writeAndFlush(self.wrapOutboundOut(ByteBuffer()), promise: flushed)
@@ -208,7 +208,7 @@ extension ConnectionHandler {
         let unwritten = self.unwrittenBytes
         let limit = channel.eventLoop.scheduleTask(in: self.ending.timeouts.flush) {
             let left = bound.value.unwrittenBytes
-            if left > 0, left < unwritten { bound.value.boundFlush(on: channel) } else { Self.cut(channel) }
+            if left > 0, left < unwritten { bound.value.boundFlush(on: channel) } else { bound.value.cut(channel) }
         }
         channel.closeFuture.whenComplete { _ in limit.cancel() }
     }
@@ -217,9 +217,10 @@ extension ConnectionHandler {
     /// that has ended its stream answers none.
     private func boundGoodbye(on channel: any Channel, lingering: Bool) {
         guard channel.isActive, self.usesTLS || lingering else { return }
-        if self.usesTLS, self.ending.isInputOver { return Self.cut(channel) }
+        if self.usesTLS, self.ending.isInputOver { return self.cut(channel) }
         let patience = self.usesTLS ? self.ending.timeouts.goodbye : self.ending.timeouts.linger
-        let limit = channel.eventLoop.scheduleTask(in: patience) { Self.cut(channel) }
+        let bound = NIOLoopBound(self, eventLoop: channel.eventLoop)
+        let limit = channel.eventLoop.scheduleTask(in: patience) { bound.value.cut(channel) }
         channel.closeFuture.whenComplete { _ in limit.cancel() }
     }
 
@@ -227,12 +228,12 @@ extension ConnectionHandler {
     func inputIsOver(on channel: any Channel) {
         self.ending.inputIsOver()
         // TLS goes on waiting for a notification that cannot come.
-        if self.hasEnded, self.usesTLS, self.unwrittenBytes == 0 { Self.cut(channel) }
+        if self.hasEnded, self.usesTLS, self.unwrittenBytes == 0 { self.cut(channel) }
     }
 
     /// Ends a transport now. Where bytes are left that the peer has not taken it is reset: an end in good order would say
     /// that nothing is missing, which in a dialect without closing frames nobody could tell.
-    private static func cut(_ channel: any Channel) {
+    private func cut(_ channel: any Channel) {
         if let unwritten = try? channel.syncOptions?.getOption(.bufferedWritableBytes), unwritten > 0,
             let options = channel as? any SocketOptionProvider
         {
@@ -242,7 +243,7 @@ extension ConnectionHandler {
         if let tls = try? channel.pipeline.syncOperations.context(handlerType: NIOSSLHandler.self) {
             tls.close(promise: nil)
         } else {
-            channel.close(promise: nil)
+            self.closeTransport(channel)
         }
     }
 

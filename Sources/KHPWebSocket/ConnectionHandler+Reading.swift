@@ -80,5 +80,7 @@ extension ConnectionHandler {
     func setChannelReading(_ isReading: Bool) {
         guard self.reading.setChannel(isReading) else { return }
         try? self.context?.channel.syncOptions?.setOption(.autoRead, value: isReading)
+        // The channel asks its last handler for a read, which may be somebody else's and keep it to itself.
+        if isReading { self.context?.read() }
     }
 }

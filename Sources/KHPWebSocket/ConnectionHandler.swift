@@ -138,7 +138,9 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
             self.flush()
             if self.waits.hasCloseWaiters { self.answerCloseThatNobodyHolds() }
         case let event as TLSUserEvent:
-            if case .handshakeCompleted = event { self.start() }
+            if case .handshakeCompleted = event { self.transportIsReady() }
+        case is ChannelShouldQuiesceEvent:
+            self.goAway()
         default:
             break
         }
@@ -166,7 +168,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
         if !self.usesTLS { self.start() } else { self.updateTimer() }
     }
 
-    private func start() {
+    func start() {
         self.ending.start()
         self.delegate?.connected(self)
         self.connection.start(now: .now())

@@ -29,7 +29,7 @@ struct ServerTimeoutsTests {
         _ server: WebSocketServer.Timeouts,
         _ own: Endpoint.Timeouts?
     ) throws -> KHPProtocol.Timeouts {
-        var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: 0))
+        var configuration = WebSocketMount.Configuration()
         configuration.timeouts = server
         let endpoint = Endpoint("/x", options: .init(timeouts: own)) { _ in .complete() }
         let state = try ServerState(configuration: configuration, endpoints: [endpoint])
@@ -68,7 +68,7 @@ struct ServerTimeoutsTests {
 
     @Test("an endpoint's keep-alive goes before the server's")
     func keepAlive() throws {
-        var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: 0))
+        var configuration = WebSocketMount.Configuration()
         configuration.keepAlive.pingInterval = .seconds(5)
         var own = KeepAliveConfiguration()
         own.pingInterval = nil

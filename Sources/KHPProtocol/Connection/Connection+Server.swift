@@ -18,6 +18,7 @@ extension Connection {
     mutating func advance(_ reading: ServerHandshake.Reading, of server: ServerHandshake, now: NIODeadline) {
         do throws(Refusal) {
             guard var head = try reading.machine.receiveHead(&self.inbound) else { return }
+            if let isOwn = self.configuration.isOwn, !isOwn(head) { return self.handOn(head.fields.received) }
             // The request lasts through the extended handshake, which the channel is to read into the same memory again.
             if head.fields.contains(.subprotocol), OpeningServer.offersExtendedHandshake(head) { head.fields.detach() }
             if self.isObserved { self.actions.append(.event(.openingRequest(head: head.redactedText))) }
@@ -31,8 +32,21 @@ extension Connection {
             server.decide(request)
             self.actions.append(.server(.decideOpening(request)))
         } catch {
+            // A head that we cannot read names no endpoint of ours, and the other may read it.
+            if self.configuration.isOwn != nil, reading.machine.refused {
+                return self.handOn(reading.machine.takeUndecoded())
+            }
             self.refuseOpening(error, now: now)
         }
+    }
+
+    /// Somebody else is to answer: gives back all that has come.
+    /// - Parameter taken: the bytes that have been read; those behind them follow.
+    private mutating func handOn(_ taken: ByteBuffer) {
+        var bytes = taken
+        if self.inbound.readableBytes > 0 { bytes.writeImmutableBuffer(self.inbound) }
+        self.becomeEnded()
+        self.actions.append(.server(.handOn(UndecodedBytes(bytes))))
     }
 
     /// While the shell decides, what a client sends ahead of the answer is kept, but not much of it (threat A5).

@@ -83,6 +83,9 @@ package struct Connection {
         self.stage = .handshake(.server(server))
     }
 
+    /// Server, in its handshakes: `true` where the client has come by TLS.
+    var isSecure: Bool { self.stage.server?.isSecure ?? false }
+
     /// Bytes that were received and not yet taken in, and bytes that wait to be written.
     package var bufferedBytes: Int { self.inbound.readableBytes + self.output.pendingBytes }
 

@@ -46,6 +46,16 @@ package enum ServerStep: Sendable {
     case decideExtended(ExtendedRequest)
     /// The request is no WebSocket request; an ordinary HTTP handler may answer it through `refuseOpening`.
     case plainRequest(CheckedRequest)
+    /// Somebody else is to answer the request. The last action: the connection has ended, and the transport goes on with
+    /// these bytes, and those to come, as if nobody had read them.
+    case handOn(UndecodedBytes)
+}
+
+/// All that a peer has sent so far.
+package final class UndecodedBytes: Sendable {
+    package let bytes: ByteBuffer
+
+    package init(_ bytes: ByteBuffer) { self.bytes = bytes }
 }
 
 /// How a client's connection ended when it did not open a socket and the cause is an HTTP response.

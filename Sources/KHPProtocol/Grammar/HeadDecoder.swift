@@ -41,7 +41,8 @@ private struct HeadCollector {
             return try self.scanner.hasFolds ? self.unfold(head) : head
         case .failed(let error):
             self.failure = error
-            self.kept = ByteBuffer()
+            // The bytes behind them are in `buffer` still.
+            self.kept.moveWriterIndex(to: self.kept.readerIndex + previous)
             throw error
         case .needsMore:
             if isFirst {
@@ -67,6 +68,12 @@ private struct HeadCollector {
 
     mutating func takeFields(of head: ByteBuffer) -> HeadFields {
         HeadFields(storage: head, entries: self.scanner.takeEntries(), known: self.scanner.known)
+    }
+
+    /// The bytes that were taken for a head that failed.
+    mutating func takeKept() -> ByteBuffer {
+        defer { self.kept = ByteBuffer() }
+        return self.kept
     }
 
     mutating func reset() {
@@ -103,6 +110,10 @@ package struct RequestHeadDecoder {
         self.collector.reset()
         return RequestHead(method: method, target: target, minorVersion: start.minorVersion, fields: fields)
     }
+
+    /// The bytes that were taken of a head that cannot be read, after its error; those behind them were left where they
+    /// are.
+    package mutating func takeUndecoded() -> ByteBuffer { self.collector.takeKept() }
 
     @inline(__always)
     private static func method(_ bytes: UnsafeRawBufferPointer) -> String {

@@ -52,6 +52,9 @@ package struct HeadFields: Sendable {
 
     package var isEmpty: Bool { self.entries.isEmpty }
 
+    /// The whole head as it was received, its blank line included; of no use once a field was added.
+    var received: ByteBuffer { self.storage }
+
     /// Takes memory of its own: a slice of what arrived keeps the channel from reading into that again.
     package mutating func detach() {
         var own = ByteBufferAllocator().buffer(capacity: self.storage.readableBytes)

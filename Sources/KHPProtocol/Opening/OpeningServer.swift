@@ -10,7 +10,8 @@ package import NIOCore
 
 package struct OpeningServer {
     private var decoder: RequestHeadDecoder
-    private var refused = false
+    /// `true` once a head has come that cannot be read.
+    private(set) var refused = false
 
     package init(limits: Limits = Limits()) {
         self.decoder = RequestHeadDecoder(limits: limits.openingHead)
@@ -37,6 +38,9 @@ package struct OpeningServer {
             throw Refusal(error.status, "The head cannot be read: \(error.message).")
         }
     }
+
+    /// The bytes that were taken of a head that cannot be read; those behind it were left in the input.
+    mutating func takeUndecoded() -> ByteBuffer { self.decoder.takeUndecoded() }
 
     /// Returns `true` when a request wants a WebSocket, valid or not: it names the protocol in Upgrade.
     package static func isWebSocketRequest(_ head: RequestHead) -> Bool {

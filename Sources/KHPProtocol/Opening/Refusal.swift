@@ -73,6 +73,11 @@ package struct Refusal: Error, Sendable {
         Refusal(421, "The Host field names no host of this server.", method: method)
     }
 
+    /// 503 where there are as many connections as there may be.
+    package static func tooManyConnections() -> Refusal {
+        Refusal(503, "There are too many connections.", fields: [.retryAfter: "1"])
+    }
+
     /// 503 where one address has as many connections in a handshake as it may.
     package static func tooManyPending() -> Refusal {
         Refusal(503, "There are too many connections from this address.", fields: [.retryAfter: "1"])

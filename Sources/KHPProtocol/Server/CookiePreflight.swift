@@ -26,7 +26,7 @@ package struct CookiePreflight: Sendable {
         self.cookies = isPage ? "" : head.fields.all(.cookie).joined(separator: "; ")
     }
 
-    private static let suffix = "/;e/cookies"
+    static let suffix = "/;e/cookies"
 
     /// 200 with the cookies that the request brought.
     var response: HandshakeResponse {

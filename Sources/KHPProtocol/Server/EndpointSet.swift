@@ -14,14 +14,12 @@ package final class EndpointSet: Sendable {
     /// The more exact first.
     private let patterns: [EndpointConfiguration]
     let hosts: HostPolicy
-    let isSecure: Bool
 
     /// - Throws: ``WebSocketError/Code/invalidArgument`` where two endpoints have one path, or a request could go to either
     ///   of two.
     package init(
         _ endpoints: [EndpointConfiguration],
-        hosts: HostPolicy = .any,
-        isSecure: Bool
+        hosts: HostPolicy = .any
     ) throws(WebSocketError) {
         var literals: [String: EndpointConfiguration] = [:]
         var patterns: [EndpointConfiguration] = []
@@ -45,7 +43,6 @@ package final class EndpointSet: Sendable {
         self.fewLiterals = literals.count <= 4 ? Array(literals.values) : []
         self.patterns = patterns.sorted { EndpointPattern.sorted($0.pattern, $1.pattern) }
         self.hosts = hosts
-        self.isSecure = isSecure
     }
 
     /// The endpoint of a path, as it stands in the request line.
@@ -67,6 +64,27 @@ package final class EndpointSet: Sendable {
     private func literal(_ path: String) -> EndpointConfiguration? {
         if self.fewLiterals.isEmpty { return self.literals[path] }
         return self.fewLiterals.first { $0.values.path == path }
+    }
+
+    /// `true` for a request that is to be answered here, well or ill, and `false` for one that is somebody else's behind
+    /// the same port: it wants no WebSocket, or none of these endpoints. A proxy's request for permission has the Upgrade
+    /// of the page's, which need not be for any of them.
+    package func owns(_ head: RequestHead) -> Bool {
+        let path = Self.path(of: head)
+        if OpeningServer.isWebSocketRequest(head) {
+            // A parameter that is no UTF-8 has an endpoint, which refuses it.
+            do { return try self.match(path) != nil } catch { return true }
+        }
+        guard path.hasSuffix(CookiePreflight.suffix), let request = try? CheckedRequest(head),
+            let preflight = CookiePreflight(request), let endpoint = self.endpoint(at: preflight.path)
+        else { return false }
+        return endpoint.values.kaazingLegacy
+    }
+
+    /// Of any target, a valid one or not.
+    private static func path(of head: RequestHead) -> String {
+        let target = head.originForm
+        return splitTarget(target.utf8.first == UInt8(ascii: "?") ? "/" + target : Substring(target)).path
     }
 
     /// The endpoint of a path, `nil` also where a parameter is no UTF-8.

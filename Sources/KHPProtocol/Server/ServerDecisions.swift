@@ -98,15 +98,16 @@ package struct ServerDecisions {
 
     /// Decides about an opening request.
     ///
-    /// - Parameter admits: tells if the shell has room for one more of this client, once its host is known to be served.
+    /// - Parameter roomRefusal: the refusal where the shell has no room for one more, or for one of this client; asked once
+    ///   the host is known to be served.
     package mutating func decide(
         _ request: OpeningRequest,
         on connection: inout Connection,
         now: NIODeadline,
-        admits: () -> Bool = { true }
+        roomRefusal: () -> Refusal? = { nil }
     ) -> Next {
         guard case .reading = self.state else { return Self.bug("an opening request out of turn") }
-        if let refusal = self.refusal(of: request.head, at: request.authority, admits: admits) {
+        if let refusal = self.refusal(of: request.head, at: request.authority, roomRefusal: roomRefusal) {
             return self.refuse(refusal, on: &connection, now: now)
         }
         let match: EndpointMatch
@@ -121,7 +122,7 @@ package struct ServerDecisions {
         guard endpoint.values.dialects.contains(where: { $0.opening == request.opening }) else {
             return self.refuse(.dialectNotServed(endpoint.values.dialects), on: &connection, now: now)
         }
-        guard endpoint.values.origins.allows(request.origin, at: request.authority, isSecure: self.endpoints.isSecure)
+        guard endpoint.values.origins.allows(request.origin, at: request.authority, isSecure: connection.isSecure)
         else {
             return self.refuse(.originRefused(), on: &connection, now: now)
         }
@@ -173,9 +174,9 @@ package struct ServerDecisions {
 
     /// The refusal of a request that is not served whoever asks: it names another host, or its address has too many
     /// connections in a handshake.
-    private func refusal(of head: RequestHead, at authority: Authority?, admits: () -> Bool) -> Refusal? {
+    private func refusal(of head: RequestHead, at authority: Authority?, roomRefusal: () -> Refusal?) -> Refusal? {
         guard self.endpoints.hosts.allows(authority) else { return .misdirected(method: head.method) }
-        return admits() ? nil : .tooManyPending()
+        return roomRefusal()
     }
 
     // MARK: The extended handshake
@@ -201,15 +202,15 @@ package struct ServerDecisions {
 
     /// Decides about a request that opens no WebSocket.
     ///
-    /// - Parameter admits: as for an opening request.
+    /// - Parameter roomRefusal: as for an opening request.
     package mutating func decide(
         _ plain: CheckedRequest,
         on connection: inout Connection,
         now: NIODeadline,
-        admits: () -> Bool = { true }
+        roomRefusal: () -> Refusal? = { nil }
     ) -> Next {
         guard case .reading = self.state else { return Self.bug("a plain request out of turn") }
-        if let refusal = self.refusal(of: plain.head, at: plain.authority, admits: admits) {
+        if let refusal = self.refusal(of: plain.head, at: plain.authority, roomRefusal: roomRefusal) {
             return self.refuse(refusal, on: &connection, now: now)
         }
         if let preflight = CookiePreflight(plain), let match = try? self.endpoints.match(preflight.path),

@@ -25,6 +25,9 @@ package struct ConnectionSettings: Sendable {
     package var serverName = "swift-khp"
     /// Server: all dialects that some endpoint speaks.
     package var dialects: [Dialect] = [.rfc6455]
+    /// Server: tells its own requests from those that somebody else behind the same port answers; `nil` where all are
+    /// its own.
+    package var isOwn: (@Sendable (RequestHead) -> Bool)?
 
     package init() {}
 }
@@ -42,6 +45,7 @@ package final class ConnectionConfiguration: Sendable {
     let date: @Sendable () -> String
     let serverName: String
     let dialects: [Dialect]
+    let isOwn: (@Sendable (RequestHead) -> Bool)?
     private let settings: ConnectionSettings
 
     package init(_ settings: ConnectionSettings = ConnectionSettings()) {
@@ -55,12 +59,16 @@ package final class ConnectionConfiguration: Sendable {
         self.date = settings.date
         self.serverName = settings.serverName
         self.dialects = settings.dialects
+        self.isOwn = settings.isOwn
     }
 
     /// How near a deadline of an open socket without extensions is ever set, while it neither closes nor stalls.
     package var shortestWait: TimeAmount { self.waits.shortest }
 
     package var keepAlive: KeepAliveConfiguration { self.settings.keepAlive }
+
+    /// `true` where some endpoint speaks a dialect before RFC 6455.
+    package var speaksOldDialects: Bool { self.dialects != [.rfc6455] }
 
     /// This configuration with an endpoint's own bounds and delivery; itself where those are the same.
     package func with(

@@ -41,7 +41,7 @@ struct ServerUnderTest {
             if !origins.isEmpty { values.origins = try OriginPolicy.allowing(origins) }
             values.extensions = try transcript.extensions("server.extensions", known: extensions, role: .server)
             let endpoint = try EndpointConfiguration(values, index: 0)
-            self.decisions = ServerDecisions(try EndpointSet([endpoint], isSecure: isSecure))
+            self.decisions = ServerDecisions(try EndpointSet([endpoint]))
         } catch {
             throw TranscriptError(transcript.name, 1, error.message)
         }

@@ -253,6 +253,7 @@ struct TableRun {
         case .server(.decideOpening): "decideOpening"
         case .server(.decideExtended): "decideExtended"
         case .server(.plainRequest): "plainRequest"
+        case .server(.handOn): "handOn"
         case .opened: "opened"
         case .failed(let error): "failed \(error.code)"
         case .closed(let info): "closed" + (info.code.map { " \($0.rawValue)" } ?? "")

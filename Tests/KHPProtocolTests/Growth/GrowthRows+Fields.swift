@@ -285,7 +285,7 @@ extension GrowthRow {
         let endpoints = patterns.enumerated().compactMap { index, path in
             try? EndpointConfiguration(.init(path: path), index: index)
         }
-        guard let set = try? EndpointSet(endpoints, isSecure: false) else { return {} }
+        guard let set = try? EndpointSet(endpoints) else { return {} }
         return { _ = try? set.match(path) }
     }
 }

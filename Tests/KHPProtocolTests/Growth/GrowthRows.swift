@@ -308,6 +308,17 @@ extension GrowthRow {
         },
     ]
 
+    /// Bytes that pass a connection of somebody else's in reads of 1000.
+    private static func watched(_ bytes: [UInt8]) -> () -> Void {
+        {
+            var connection = SharedConnection(limits: HeadLimits()) { _ in false }
+            for start in stride(from: 0, to: bytes.count, by: 1000) {
+                connection.receive(ByteBuffer(bytes: bytes[start..<min(start + 1000, bytes.count)]))
+                while connection.next() != nil {}
+            }
+        }
+    }
+
     private static let streams: [GrowthRow] = [
         GrowthRow("a chunked entity: one byte a chunk", limit: 76 * 1024) { bytes in
             let start = "HTTP/1.1 401 A\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -321,6 +332,13 @@ extension GrowthRow {
                     _ = try? client.receive(&buffer)
                 }
             }
+        },
+        GrowthRow("a shared connection: one byte a chunk", limit: 76 * 1024) { bytes in
+            let start = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+            return watched(Array(repeated("1\r\nx\r\n", bytes, behind: start).utf8))
+        },
+        GrowthRow("a shared connection: requests at once", limit: 76 * 1024) { bytes in
+            watched(Array(repeated("GET / HTTP/1.1\r\nHost: h\r\n\r\n", bytes, behind: "").utf8))
         },
         GrowthRow("a message in fragments of one byte", limit: 16 * 1024) { bytes in
             return {

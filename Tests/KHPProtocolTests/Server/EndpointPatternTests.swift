@@ -8,8 +8,7 @@ import Testing
         try EndpointSet(
             try paths.enumerated().map {
                 try EndpointConfiguration(EndpointConfiguration.Values(path: $0.element), index: $0.offset)
-            },
-            isSecure: false
+            }
         )
     }
 

@@ -29,7 +29,7 @@ import Testing
         var values = EndpointConfiguration.Values(path: "/trades")
         change(&values)
         let endpoint = try EndpointConfiguration(values, index: 0)
-        return ServerDecisions(try EndpointSet([endpoint], isSecure: false))
+        return ServerDecisions(try EndpointSet([endpoint]))
     }
 
     private static func connection() -> Connection {
@@ -73,7 +73,9 @@ import Testing
                 replacing: Self.plain,
                 adding: ["Origin: http://evil.example"]
             )
-            let next = decisions.decide(request, on: &connection, now: .at(0)) { row.admits }
+            let next = decisions.decide(request, on: &connection, now: .at(0)) {
+                row.admits ? nil : .tooManyPending()
+            }
             #expect(Step(next) == .nothing)
             let opened = decisions.hasOpened(&connection)
             #expect(!opened)

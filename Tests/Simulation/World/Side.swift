@@ -154,6 +154,8 @@ final class Side {
             self.extendedRequest = request
         case .server(.plainRequest(let request)):
             self.plainRequest = request
+        case .server(.handOn):
+            self.violate(.once, "a request is handed on that is the server's own")
         case .failed(let error):
             self.fail(error)
         case .client(.established(let head)):

@@ -67,7 +67,7 @@ extension FuzzTarget {
             guard let endpoint = try? EndpointConfiguration(.init(path: line), index: endpoints.count) else { continue }
             endpoints.append(endpoint)
         }
-        guard let set = try? EndpointSet(endpoints, isSecure: false) else { return }
+        guard let set = try? EndpointSet(endpoints) else { return }
         do throws(Refusal) {
             let match = try set.match(path)
             let fitting = endpoints.filter { Self.fits(path, $0.values.path) }

@@ -1,0 +1,93 @@
+// Stands before somebody else's handlers while they are being set up: keeps what comes in order, and reads no more of it,
+// then lets them have all, and goes.
+//
+//   settingUp ── their pipeline is there ──▶ gone: the handler has left the pipeline
+//       └─── the channel is closed, or the set-up fails ──▶ over
+
+import NIOCore
+
+final class HostDoor: ChannelDuplexHandler, RemovableChannelHandler {
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
+    typealias OutboundIn = IOData
+    typealias OutboundOut = IOData
+
+    private enum Waiting {
+        case bytes(NIOAny)
+        case endOfRead
+        case event(Any)
+    }
+
+    private let port: SharedPort
+    private var waiting: [Waiting] = []
+    private var isSettingUp = true
+    private var isReadWanted = false
+    private var context: ChannelHandlerContext?
+
+    init(_ port: SharedPort) { self.port = port }
+
+    /// Takes what has been read before it was there.
+    func begin(_ bytes: ByteBuffer) { self.waiting.append(.bytes(NIOAny(bytes))) }
+
+    /// Has the pipeline set up; in place already.
+    func open() {
+        guard let context else { return }
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        self.port.setUp(context.channel).whenComplete { result in bound.value.isSetUp(result) }
+    }
+
+    private func isSetUp(_ result: Result<Void, any Error>) {
+        guard self.isSettingUp, let context else { return }
+        self.isSettingUp = false
+        if case .failure = result {
+            self.waiting = []
+            return context.close(promise: nil)
+        }
+        // Only now: the end of the peer's stream might have closed the channel meanwhile.
+        self.port.restore(context.channel)
+        var hasInputEnded = false
+        // Their doings with the first may end all.
+        while !self.waiting.isEmpty, self.context != nil {
+            switch self.waiting.removeFirst() {
+            case .bytes(let bytes): context.fireChannelRead(bytes)
+            case .endOfRead: context.fireChannelReadComplete()
+            case .event(let event):
+                if case .inputClosed? = event as? ChannelEvent { hasInputEnded = true }
+                context.fireUserInboundEventTriggered(event)
+            }
+        }
+        guard self.context != nil else { return }
+        if self.isReadWanted { context.read() }
+        if hasInputEnded, self.port.closesWithInput { context.close(promise: nil) }
+        if self.context != nil { context.pipeline.syncOperations.removeHandler(context: context, promise: nil) }
+    }
+
+    // MARK: Channel events
+
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        if self.isSettingUp { self.waiting.append(.bytes(data)) } else { context.fireChannelRead(data) }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        if self.isSettingUp { self.waiting.append(.endOfRead) } else { context.fireChannelReadComplete() }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if self.isSettingUp { self.waiting.append(.event(event)) } else { context.fireUserInboundEventTriggered(event) }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        self.isSettingUp = false
+        self.waiting = []
+        context.fireChannelInactive()
+    }
+
+    /// No more is read than has been until they can have it: they, or nobody, bound what waits.
+    func read(context: ChannelHandlerContext) {
+        if self.isSettingUp { self.isReadWanted = true } else { context.read() }
+    }
+}

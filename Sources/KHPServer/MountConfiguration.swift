@@ -1,0 +1,41 @@
+// The settings of endpoints, whoever listens for their connections: one member for each decision that their user can take.
+
+public import HTTPTypes
+public import KHPProtocol
+package import KHPWebSocket
+public import Logging
+
+extension WebSocketMount {
+    /// How endpoints behave, and what their clients can cost; endpoints may differ where they say so. Each member is as
+    /// the one of ``WebSocketServer/Configuration`` that has its name.
+    public struct Configuration: Sendable {
+        /// Bounds on the time that handshakes and connections take.
+        public var timeouts = WebSocketServer.Timeouts()
+        /// Bounds on the memory and work that clients can cost. A connection counts among
+        /// ``WebSocketServer/Limits/connections`` once its request is an endpoint's, and among
+        /// ``WebSocketServer/Limits/pendingHandshakes`` from its beginning until then.
+        public var limits = WebSocketServer.Limits()
+        /// Pings and idle time.
+        public var keepAlive = KeepAliveConfiguration()
+        /// The hosts that requests may name; `nil` allows any.
+        public var allowedHosts: [String]?
+        /// The address that the limits per address count by.
+        public var clientAddress = WebSocketServer.ClientAddress.peer
+        /// The time that a graceful shutdown gives connections to close and handlers to return.
+        public var gracefulShutdownTimeout: Duration = .seconds(10)
+        /// Responds to requests that are no WebSocket requests, on connections that are shared with nobody's HTTP.
+        public var respondToHTTP: (@Sendable (_ request: HTTPRequest) async throws -> HandshakeResponse?)?
+        /// Where to log.
+        public var logger: Logger?
+        /// Called with each step of each connection, on its event loop: must be quick and must not block. A connection that
+        /// is handed on to somebody else's HTTP takes no step.
+        public var observe: (@Sendable (_ event: ConnectionEvent, _ connection: ConnectionInfo) -> Void)?
+        /// Metrics, traces and the like.
+        public var instruments: [any ServerInstrument] = []
+        /// Watches the shell; `nil`, but in tests.
+        package var hooks: ShellHooks?
+
+        /// A configuration with the defaults.
+        public init() {}
+    }
+}

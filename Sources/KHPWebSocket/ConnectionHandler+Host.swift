@@ -1,0 +1,54 @@
+// A connection in somebody else's server: the handler leaves it as it is where it is not ours, and obeys that server.
+
+import KHPProtocol
+package import NIOCore
+
+extension ConnectionHandler: RemovableChannelHandler {}
+
+extension ConnectionHandler {
+    /// Leaves the channel, whose bytes are somebody else's from now on; `delegate` is told nothing more. The connection has
+    /// ended with `handOn`.
+    /// - Parameter successor: takes the handler's place.
+    package func standAside(for successor: some ChannelHandler) throws {
+        guard let context = self.context else { throw ChannelError.alreadyClosed }
+        self.ending.end(self.connection.abandoned(now: .now()))
+        self.endTimer()
+        self.delegate = nil
+        let pipeline = context.pipeline.syncOperations
+        try pipeline.addHandler(successor, position: .after(self))
+        pipeline.removeHandler(context: context, promise: nil)
+    }
+
+    /// The server shuts down: closes with 1001. A handshake is given up: with 1001 where frames are spoken already.
+    package func goAway() {
+        self.close(code: .goingAway, reason: "")
+        self.resumeReading()
+        // One that is not registered yet has nothing to say, and never would be told that it is over.
+        if let channel = self.channel, !channel.isActive { self.closeTransport(channel) }
+    }
+
+    /// Takes bytes that were read before the handler was there.
+    /// - Parameter thenEnds: whether the peer has ended its stream behind them.
+    package func take(_ bytes: ByteBuffer, thenEnds: Bool) {
+        guard let context = self.context else { return }
+        self.channelRead(context: context, data: NIOAny(bytes))
+        self.channelReadComplete(context: context)
+        if thenEnds, self.context != nil {
+            self.userInboundEventTriggered(context: context, event: ChannelEvent.inputClosed)
+        }
+    }
+
+    /// Closes without asking the handlers behind this one, which may be somebody else's.
+    func closeTransport(_ channel: any Channel, mode: CloseMode = .all) {
+        if let context = self.context {
+            context.close(mode: mode, promise: nil)
+        } else {
+            channel.close(mode: mode, promise: nil)
+        }
+    }
+
+    /// TLS was negotiated before the handler was there, so that nothing will tell of it.
+    package func transportIsReady() {
+        if !self.ending.hasStarted { self.start() }
+    }
+}
