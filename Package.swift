@@ -30,11 +30,13 @@ let package = Package(
         .library(name: "KHPMetrics", targets: ["KHPMetrics"]),
         .library(name: "KHPTracing", targets: ["KHPTracing"]),
         .library(name: "KHPTesting", targets: ["KHPTesting"]),
+        .library(name: "KHPHummingbird", targets: ["KHPHummingbird"]),
     ],
     // Without them nothing of what they need is resolved or built, and the modules of these names are empty.
     traits: [
         .trait(name: "Metrics", description: "KHPMetrics: measures connections with swift-metrics"),
         .trait(name: "Tracing", description: "KHPTracing: traces handshakes with swift-distributed-tracing"),
+        .trait(name: "Hummingbird", description: "KHPHummingbird: endpoints in an application of hummingbird"),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.98.0"),
@@ -44,6 +46,7 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.5.0"),
         .package(url: "https://github.com/apple/swift-metrics.git", from: "2.5.0"),
         .package(url: "https://github.com/apple/swift-distributed-tracing.git", from: "1.1.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.0"),
     ],
     targets: [
         .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]),
@@ -77,6 +80,18 @@ let package = Package(
         ),
         // The only one that uses Foundation, and its essentials alone.
         .target(name: "KHPJSON", dependencies: ["KHPProtocol", "KHPWebSocket", nioCore], swiftSettings: settings),
+        .target(
+            name: "KHPHummingbird",
+            dependencies: [
+                "KHPServer", nioCore, logging,
+                .product(
+                    name: "HummingbirdCore",
+                    package: "hummingbird",
+                    condition: .when(traits: ["Hummingbird"])
+                ),
+            ],
+            swiftSettings: settings
+        ),
         .target(
             name: "KHPMetrics",
             dependencies: [
