@@ -124,9 +124,8 @@ enum ParserTable {
                 "ExtendedResult", "ExtensionParameters.Parameter", "ExtensionScope", "FrameInfo", "FrameViolation",
                 "GrammarError", "HTTPField", "HandshakeSummary", "HixieResponse.Invalid",
                 "KaazingHTTPRevalidate.Request", "NegotiatedExtension", "OpeningRequest", "PresentedCredentials",
-                "RequestAuthorization", "ServerDecisions", "ServerReply", "TLSInfo", "TunnelFailure", "UndecodedBytes",
-                "WholeFrame",
-                "WrittenResponse",
+                "RequestAuthorization", "ServerDecisions", "ServerReply", "TLSInfo", "TunnelFailure",
+                "WholeFrame", "WrittenResponse",
             ]
         ),
         (
