@@ -17,7 +17,7 @@
     /// | `khp.server.handshake.duration` | timer: each extended request until its response | `http.route`, `http.response.status_code`, `khp.outcome` |
     /// | `websocket.server.active_connections` | meter: open sockets | `http.route`, `websocket.subprotocol` |
     /// | `websocket.server.connection.duration` | timer: the life of an open socket | `http.route`, `websocket.close.code` |
-    /// | `websocket.server.failures` | counter: connections that ended before they were open | `http.route`, `error.type` |
+    /// | `websocket.server.failures` | counter: connections that broke off before they were open; refusals count by their status | `http.route`, `error.type` |
     /// | `websocket.server.messages`, `websocket.server.io` | counters: messages and their payload's bytes, with ``init(factory:countsMessages:)`` | `network.io.direction` |
     ///
     /// A route is the path of an endpoint as the application wrote it, such as `/rooms/{id}`, and `none` for a request that no
