@@ -12,14 +12,14 @@
             var dimensions: [String]
         }
 
-        private struct Made {
+        private struct Kept {
             var timers: [Key: Timer] = [:]
             var meters: [Key: Meter] = [:]
             var counters: [Key: Counter] = [:]
         }
 
         private let factory: any MetricsFactory
-        private let made = Mutex(Made())
+        private let kept = Mutex(Kept())
 
         init(_ factory: any MetricsFactory) {
             self.factory = factory
@@ -30,32 +30,36 @@
         }
 
         func timer(_ label: String, _ dimensions: [(String, String)]) -> Timer {
-            self.made.withLock {
-                let key = Self.key(label, dimensions)
-                if let timer = $0.timers[key] { return timer }
-                let timer = Timer(label: label, dimensions: dimensions, factory: self.factory)
-                $0.timers[key] = timer
-                return timer
+            self.make(\.timers, label, dimensions) {
+                Timer(label: label, dimensions: dimensions, factory: self.factory)
             }
         }
 
         func meter(_ label: String, _ dimensions: [(String, String)]) -> Meter {
-            self.made.withLock {
-                let key = Self.key(label, dimensions)
-                if let meter = $0.meters[key] { return meter }
-                let meter = Meter(label: label, dimensions: dimensions, factory: self.factory)
-                $0.meters[key] = meter
-                return meter
+            self.make(\.meters, label, dimensions) {
+                Meter(label: label, dimensions: dimensions, factory: self.factory)
             }
         }
 
         func counter(_ label: String, _ dimensions: [(String, String)]) -> Counter {
-            self.made.withLock {
+            self.make(\.counters, label, dimensions) {
+                Counter(label: label, dimensions: dimensions, factory: self.factory)
+            }
+        }
+
+        /// The one of these dimensions, made where there is none yet.
+        private func make<Made: Sendable>(
+            _ place: WritableKeyPath<Kept, [Key: Made]>,
+            _ label: String,
+            _ dimensions: [(String, String)],
+            _ create: () -> Made
+        ) -> Made {
+            self.kept.withLock { kept in
                 let key = Self.key(label, dimensions)
-                if let counter = $0.counters[key] { return counter }
-                let counter = Counter(label: label, dimensions: dimensions, factory: self.factory)
-                $0.counters[key] = counter
-                return counter
+                if let made = kept[keyPath: place][key] { return made }
+                let made = create()
+                kept[keyPath: place][key] = made
+                return made
             }
         }
     }
