@@ -20,6 +20,8 @@ let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-htt
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+
 let package = Package(
     name: "khp-command",
     platforms: [.macOS(.v15)],
@@ -35,6 +37,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log.git", from: "1.16.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.0"),
+        .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.0"),
     ],
     targets: [
         .target(
@@ -45,6 +48,15 @@ let package = Package(
                 .product(name: "NIOExtras", package: "swift-nio-extras"),
                 logging,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings
+        ),
+        // The gateway, on the library's public API alone.
+        .target(
+            name: "KHPGateway",
+            dependencies: [
+                library("KHPProtocol"), library("KHPClient"), library("KHPServer"),
+                nioCore, nioPosix, nioSSL, httpTypes, logging, yams,
             ],
             swiftSettings: settings
         ),
@@ -67,6 +79,15 @@ let package = Package(
                 "KHPCommand", "khp", "CommandTestSupport",
                 library("KHPProtocol"), library("KHPClient"), library("KHPServer"), library("KHPTesting"),
                 nioCore, nioPosix, nioSSL, httpTypes, argumentParser, logging,
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "KHPGatewayTests",
+            dependencies: [
+                "KHPGateway", "CommandTestSupport",
+                library("KHPProtocol"), library("KHPServer"), library("KHPTesting"),
+                nioCore, nioPosix, nioSSL, httpTypes, logging,
             ],
             swiftSettings: settings
         ),
