@@ -99,7 +99,8 @@ enum RunningCommand {
         }
     }
 
-    private static func firstLine(_ pipe: Pipe) -> String {
+    /// Reads up to the end of the first line.
+    static func firstLine(_ pipe: Pipe) -> String {
         var line: [UInt8] = []
         while let byte = try? pipe.fileHandleForReading.read(upToCount: 1)?.first, byte != 0x0A { line.append(byte) }
         return String(decoding: line, as: UTF8.self)

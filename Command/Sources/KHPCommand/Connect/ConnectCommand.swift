@@ -31,26 +31,15 @@ struct ConnectCommand: SurroundedCommand {
     var url: String
 
     @OptionGroup(title: "MESSAGES") var messages: MessageOptions
-    @OptionGroup(title: "HANDSHAKES") var handshake: HandshakeOptions
-    @OptionGroup(title: "SUBPROTOCOLS AND EXTENSIONS") var negotiation: NegotiationOptions
-    @OptionGroup(title: "DIALECT") var dialect: DialectOptions
-    @OptionGroup(title: "CREDENTIALS") var credentials: CredentialOptions
-    @OptionGroup(title: "REDIRECTS AND TIME") var route: RouteOptions
-    @OptionGroup(title: "TLS") var tls: TLSOptions
-    @OptionGroup(title: "PROXY") var proxy: ProxyOptions
-    @OptionGroup(title: "PLACE") var target: TargetOptions
-    @OptionGroup(title: "BOUNDS") var limits: LimitOptions
+    @OptionGroup var reaching: ReachingOptions
     @OptionGroup(title: "OUTPUT") var reporting: ReportingOptions
     @OptionGroup(title: "FILES") var files: FileOptions
 
-    @Option(
-        help: ArgumentHelp("Seconds of silence before a ping; 0 sends none. (default: 20)", valueName: "seconds"),
-        transform: Seconds.init(argument:)
-    )
-    var pingInterval = Seconds(20)
+    @Flag(help: "Connect again when the connection is lost, after pauses that grow to 30 s.")
+    var reconnect = false
 
     func validate() throws {
-        if self.target.unixSocket != nil, self.files.pcap != nil {
+        if self.reaching.target.unixSocket != nil, self.files.pcap != nil {
             throw ValidationError("--pcap records TCP, which --unix-socket does not use")
         }
     }
@@ -61,10 +50,7 @@ struct ConnectCommand: SurroundedCommand {
 
     func run(in surroundings: Surroundings) async throws {
         let console = surroundings.console
-        let typed = try TypedURL(self.url)
-        if typed.login != nil {
-            console.report(.note(typed.note(isOverridden: self.credentials.user != nil)))
-        }
+        let typed = try self.reaching.typedURL(self.url, console)
         let given = self.messages.inOrder
         let isInteractive =
             given.isEmpty && isatty(0) == 1 && (console.terminals.output || console.terminals.errors)
@@ -74,13 +60,13 @@ struct ConnectCommand: SurroundedCommand {
             : .list(OutgoingSource.Pending(try given.map { try $0.message() }))
         let session = ConnectSession(
             url: typed.url,
-            subprotocols: self.negotiation.subprotocols,
+            subprotocols: self.reaching.negotiation.subprotocols,
             sockets: ClientSockets(client: WebSocketClient(configuration: try self.configuration(typed, surroundings))),
             source: source,
             count: self.messages.count?.value,
             listens: self.messages.listen,
-            timeout: self.route.timeout.duration,
-            reconnects: self.route.reconnect,
+            timeout: self.reaching.route.timeout.duration,
+            reconnects: self.reconnect,
             watcher: Watcher(console: console, json: self.reporting.json, isInteractive: isInteractive),
             surroundings: surroundings,
             time: .real
@@ -109,7 +95,7 @@ struct ConnectCommand: SurroundedCommand {
             configuration.makeTap = { capture.tap($0) }
         }
         let shows = self.reporting.showsConnections
-        let tellsRetries = self.route.reconnect
+        let tellsRetries = self.reconnect
         guard shows || transcript != nil || ladder != nil || tellsRetries else { return }
         let offered = configuration.extensions.map(\.name)
         configuration.observe = { event, info in
@@ -136,38 +122,23 @@ struct ConnectCommand: SurroundedCommand {
 
     private func transcriptHead(_ url: String) -> TranscriptRecorder.Head {
         var head = TranscriptRecorder.Head(url: url)
-        head.dialect = self.dialect.dialect
-        head.origin = self.handshake.origin
-        head.subprotocols = self.negotiation.subprotocols
-        head.extensions = self.negotiation.extensions.map(\.text)
-        head.extendedHandshake = self.handshake.extended
-        head.kaazingLegacy = self.handshake.kaazingLegacy
-        head.extendedMethod = self.handshake.extendedMethod
-        head.redirectPolicy = self.route.redirectPolicy
-        head.followsPermanentRedirects = self.route.follow308
+        let reaching = self.reaching
+        head.dialect = reaching.dialect.dialect
+        head.origin = reaching.handshake.origin
+        head.subprotocols = reaching.negotiation.subprotocols
+        head.extensions = reaching.negotiation.extensions.map(\.text)
+        head.extendedHandshake = reaching.handshake.extended
+        head.kaazingLegacy = reaching.handshake.kaazingLegacy
+        head.extendedMethod = reaching.handshake.extendedMethod
+        head.redirectPolicy = reaching.route.redirectPolicy
+        head.followsPermanentRedirects = reaching.route.follow308
         return head
     }
 
     private func configuration(_ typed: TypedURL, _ surroundings: Surroundings) throws
         -> WebSocketClient.Configuration
     {
-        var configuration = WebSocketClient.Configuration()
-        configuration.logger = WarningLog.logger(surroundings.console)
-        try self.handshake.apply(to: &configuration, self.negotiation, console: surroundings.console)
-        self.dialect.apply(to: &configuration)
-        self.route.apply(to: &configuration)
-        let isSecure = ["wss:", "https:"].contains { self.url.lowercased().hasPrefix($0) }
-        configuration.tls = try self.tls.configuration(isNeeded: isSecure)
-        try self.proxy.apply(to: &configuration, in: surroundings)
-        try self.target.apply(to: &configuration)
-        configuration.limits.messages.messageBytes = self.limits.maxMessageSize.value
-        configuration.keepAlive.pingInterval =
-            self.pingInterval.duration > .zero ? self.pingInterval.duration : nil
-        configuration.authentication.challengeHandler = try CommandChallengeHandler(
-            options: self.credentials,
-            login: typed.login,
-            in: surroundings
-        )
+        var configuration = try self.reaching.configuration(for: typed, in: surroundings)
         try self.observe(&configuration, typed.url, surroundings)
         return configuration
     }

@@ -182,9 +182,6 @@ struct RouteOptions: ParsableArguments {
     )
     var wait = Seconds(30)
 
-    @Flag(help: "Connect again when the connection is lost, after pauses that grow to 30 s.")
-    var reconnect = false
-
     func apply(to configuration: inout WebSocketClient.Configuration) {
         configuration.redirects.policy = self.redirectPolicy
         configuration.redirects.limit = self.maxRedirects

@@ -28,6 +28,7 @@ enum Ending: Int32, Sendable, CaseIterable {
     enum Command: Sendable, CaseIterable {
         case connect
         case serve
+        case tunnel
         case demo
         case hash
     }
@@ -36,7 +37,7 @@ enum Ending: Int32, Sendable, CaseIterable {
     func words(for command: Command) -> String? {
         switch (self, command) {
         case (.success, .connect): "closed with 1000, 1001 or without a code, in order"
-        case (.success, .serve): "drained after SIGINT or SIGTERM"
+        case (.success, .serve), (.success, .tunnel): "drained after SIGINT or SIGTERM"
         case (.success, .demo): "all steps passed"
         case (.success, .hash): "the line was made"
         case (.closedOtherwise, .connect): "closed with another code, or lost"
@@ -45,7 +46,7 @@ enum Ending: Int32, Sendable, CaseIterable {
         case (.usage, .demo): "an option that cannot be used"
         case (.usage, _): "an option, a URL or a file that cannot be used"
         case (.connectFailed, .connect): "no connection, TLS or a proxy failed"
-        case (.connectFailed, .serve): "cannot listen"
+        case (.connectFailed, .serve), (.connectFailed, .tunnel): "cannot listen"
         case (.openingFailed, .connect): "opening handshake refused or invalid"
         case (.extendedFailed, .connect): "extended handshake failed"
         case (.redirectRefused, .connect): "redirect not followed: policy, limit or loop"
@@ -59,7 +60,8 @@ enum Ending: Int32, Sendable, CaseIterable {
         case (.output, _): "an output that cannot be written; one whose reader left is none"
         case (.interrupted, .connect), (.terminated, .connect):
             "interrupted before there was anything to close, or by a second \(self.signal)"
-        case (.interrupted, .serve), (.terminated, .serve): "a second \(self.signal)"
+        case (.interrupted, .serve), (.terminated, .serve), (.interrupted, .tunnel), (.terminated, .tunnel):
+            "a second \(self.signal)"
         case (.interrupted, _), (.terminated, _): self.signal
         }
     }

@@ -3,7 +3,7 @@
 import ArgumentParser
 import Foundation
 
-/// The command: `khp demo`, `khp connect`, `khp serve`, `khp hash`.
+/// The command: `khp demo`, `khp connect`, `khp serve`, `khp tunnel`, `khp hash`.
 ///
 /// Standard output carries payloads or JSON; everything else goes to standard error. Mistakes in what was typed end
 /// with 2, the others as ``Ending`` says.
@@ -22,7 +22,7 @@ struct Khp: AsyncParsableCommand {
               khp ws://127.0.0.1:8080/echo
             """,
         version: version,
-        subcommands: [DemoCommand.self, ConnectCommand.self, ServeCommand.self, HashCommand.self]
+        subcommands: [DemoCommand.self, ConnectCommand.self, ServeCommand.self, TunnelCommand.self, HashCommand.self]
     )
 
     /// Runs what was typed.

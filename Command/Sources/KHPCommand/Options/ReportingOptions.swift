@@ -19,21 +19,30 @@ struct ReportingOptions: ParsableArguments {
     var showsConnections: Bool { self.json || self.verbose || self.trace }
 
     /// The renderers that these options ask for.
-    func renderers(_ console: Console, _ environment: [String: String]) -> [any Renderer] {
-        Self.renderers(json: self.json, ladder: self.verbose || self.trace, trace: self.trace, console, environment)
+    /// - Parameter isShared: true where connections of a client share the output, as a server's do.
+    func renderers(_ console: Console, _ environment: [String: String], isShared: Bool = false) -> [any Renderer] {
+        Self.renderers(
+            json: self.json,
+            ladder: self.verbose || self.trace,
+            trace: self.trace,
+            isShared: isShared,
+            console,
+            environment
+        )
     }
 
     static func renderers(
         json: Bool,
         ladder: Bool = false,
         trace: Bool = false,
+        isShared: Bool = false,
         _ console: Console,
         _ environment: [String: String]
     ) -> [any Renderer] {
-        var renderers: [any Renderer] = json ? [JSONRenderer()] : []
+        var renderers: [any Renderer] = json ? [JSONRenderer(isShared: isShared)] : []
         if ladder {
             let style = Style(isTerminal: console.terminals.errors, environment: environment)
-            renderers.append(LadderRenderer(trace: trace, style: style))
+            renderers.append(LadderRenderer(trace: trace, style: style, isShared: isShared))
         }
         renderers.append(
             PlainRenderer(

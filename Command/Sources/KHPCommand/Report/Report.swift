@@ -14,6 +14,8 @@ enum Report: Sendable {
     case closed(CloseInfo)
     /// `serve` listens.
     case listening(host: String, port: Int, isSecure: Bool)
+    /// `tunnel` accepts byte streams.
+    case accepting(TunnelAddress)
     /// A line that a command was asked for: it goes to standard output.
     case result(String)
     /// A remark on a connection, for the ladder alone.

@@ -1,5 +1,5 @@
-// The byte stream behind a relay. Every wait on it ends: with bytes, with the stream, with the task that waits, or when
-// the other side takes nothing for too long. And an end that lost something never looks like an orderly one.
+// The byte stream at one end of a relay. Every wait on it ends: with bytes, with the stream, with the task that waits, or
+// when the other side takes nothing for too long. And an end that lost something never looks like an orderly one.
 
 import KHPProtocol
 import NIOCore
@@ -14,7 +14,7 @@ import Synchronization
     import Darwin
 #endif
 
-final class BackendStream: Sendable {
+final class ByteStream: Sendable {
     enum Failure: Error {
         /// The other side broke off.
         case reset
@@ -26,10 +26,10 @@ final class BackendStream: Sendable {
         case unreachable
     }
 
-    private let handler: NIOLoopBound<BackendHandler>
+    private let handler: NIOLoopBound<ByteStreamHandler>
     private let eventLoop: any EventLoop
 
-    private init(_ handler: BackendHandler, on eventLoop: any EventLoop) {
+    private init(_ handler: ByteStreamHandler, on eventLoop: any EventLoop) {
         self.handler = NIOLoopBound(handler, eventLoop: eventLoop)
         self.eventLoop = eventLoop
     }
@@ -45,27 +45,26 @@ final class BackendStream: Sendable {
     ///   - patience: how long the other side may take nothing before the stream fails.
     /// - Throws: ``Failure/unreachable``, or `CancellationError`; neither waits for a connect that is under way.
     static func connect(host: String, port: Int, within limit: TimeAmount, patience: TimeAmount) async throws
-        -> BackendStream
+        -> ByteStream
     {
         let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
         let connected = ClientBootstrap(group: eventLoop)
             .connectTimeout(limit)
-            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .noticingVanishedPeers(stalledWrite: patience)
+            .tcp(options: ByteStream.tcpOptions(stalledWrite: patience))
             .channelOption(.allowRemoteHalfClosure, value: true)
             .channelOption(.autoRead, value: false)
             // Before the connection is there: a peer that speaks or ends it at once is heard all the same.
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(BackendHandler(patience: patience))
+                    try channel.pipeline.syncOperations.addHandler(ByteStreamHandler(patience: patience))
                 }
             }
             .connect(host: host, port: port)
             // Several addresses may have been tried at once: the handler is that of the channel that connected first.
             .flatMapThrowing { channel in
-                BackendStream(try channel.pipeline.syncOperations.handler(type: BackendHandler.self), on: eventLoop)
+                ByteStream(try channel.pipeline.syncOperations.handler(type: ByteStreamHandler.self), on: eventLoop)
             }
-        let promise = eventLoop.makePromise(of: BackendStream.self)
+        let promise = eventLoop.makePromise(of: ByteStream.self)
         // A connection that is made after a cancellation is let go with its stream.
         connected.cascade(to: promise)
         do {
@@ -79,6 +78,18 @@ final class BackendStream: Sendable {
         } catch {
             throw Failure.unreachable
         }
+    }
+
+    /// Takes a channel that was accepted, before its first event: it has half-closure, and reads for nobody.
+    static func accepted(_ channel: any Channel, patience: TimeAmount) throws -> ByteStream {
+        let handler = ByteStreamHandler(patience: patience)
+        try channel.pipeline.syncOperations.addHandler(handler)
+        return ByteStream(handler, on: channel.eventLoop)
+    }
+
+    /// Returns when the stream has failed, and not before.
+    func failed() async throws {
+        try await self.waiting { $0.failed($1, $2) }
     }
 
     /// The next bytes; `nil` once the other side has said all in good order.
@@ -104,7 +115,7 @@ final class BackendStream: Sendable {
     }
 
     private func waiting<Result: Sendable>(
-        _ begin: @escaping @Sendable (BackendHandler, Wait, UnsafeContinuation<Result, any Error>) -> Void
+        _ begin: @escaping @Sendable (ByteStreamHandler, Wait, UnsafeContinuation<Result, any Error>) -> Void
     ) async throws -> Result {
         let wait = Wait()
         return try await withTaskCancellationHandler {
@@ -117,7 +128,7 @@ final class BackendStream: Sendable {
         }
     }
 
-    private func onEventLoop(_ body: @escaping @Sendable (BackendHandler) -> Void) {
+    private func onEventLoop(_ body: @escaping @Sendable (ByteStreamHandler) -> Void) {
         let handler = self.handler
         self.eventLoop.execute { body(handler.value) }
     }
@@ -133,26 +144,32 @@ private final class Wait: Sendable {
     func giveUp() { self.givenUp.store(true, ordering: .releasing) }
 }
 
-extension ClientBootstrap {
-    /// TCP's own way to notice a peer that has vanished: the kernel probes a silent peer after a minute, and gives up on one
-    /// that acknowledges nothing for twice as long as a write may stall.
-    fileprivate func noticingVanishedPeers(stalledWrite: TimeAmount) -> ClientBootstrap {
+extension ByteStream {
+    /// TCP's own ways: small pieces leave at once, and a peer that has vanished is noticed. The kernel probes a silent peer
+    /// after a minute, and gives up on one that acknowledges nothing for twice as long as a write may stall.
+    static func tcpOptions(stalledWrite: TimeAmount) -> [(option: ChannelOptions.Types.SocketOption, value: Int)] {
         let (idle, interval, probes) = (60, 15, 4)
-        var bootstrap = self.channelOption(.socketOption(.so_keepalive), value: 1)
-        func tcp(_ name: CInt, _ value: Int) {
-            bootstrap = bootstrap.channelOption(.tcpOption(.init(rawValue: name)), value: value)
-        }
+        var options: [(option: ChannelOptions.Types.SocketOption, value: Int)] = [
+            (.tcpOption(.tcp_nodelay), 1), (.socketOption(.so_keepalive), 1),
+            (.tcpOption(.init(rawValue: TCP_KEEPINTVL)), interval), (.tcpOption(.init(rawValue: TCP_KEEPCNT)), probes),
+        ]
         #if os(Linux)
-            tcp(TCP_KEEPIDLE, idle)
             // The kernel counts milliseconds in 31 bits.
-            let stalled = Int(clamping: stalledWrite.nanoseconds / 500_000)
-            tcp(TCP_USER_TIMEOUT, min(max((idle + probes * interval) * 1000, stalled), Int(Int32.max)))
+            let stalled = min(Int(stalledWrite.nanoseconds / 500_000), Int(Int32.max))
+            options.append((.tcpOption(.init(rawValue: TCP_KEEPIDLE)), idle))
+            options.append(
+                (.tcpOption(.init(rawValue: TCP_USER_TIMEOUT)), max((idle + probes * interval) * 1000, stalled))
+            )
         #elseif canImport(Darwin)
-            tcp(TCP_KEEPALIVE, idle)
+            options.append((.tcpOption(.init(rawValue: TCP_KEEPALIVE)), idle))
         #endif
-        tcp(TCP_KEEPINTVL, interval)
-        tcp(TCP_KEEPCNT, probes)
-        return bootstrap
+        return options
+    }
+}
+
+extension ClientBootstrap {
+    fileprivate func tcp(options: [(option: ChannelOptions.Types.SocketOption, value: Int)]) -> ClientBootstrap {
+        options.reduce(self) { $0.channelOption($1.option, value: $1.value) }
     }
 }
 
@@ -163,7 +180,7 @@ extension ClientBootstrap {
 /// | open   | more may come                          | waits                          |
 /// | ended  | the other side has said all            | `nil`                          |
 /// | failed | something is missing, here or there    | throws                         |
-private final class BackendHandler: ChannelInboundHandler {
+private final class ByteStreamHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
@@ -172,7 +189,7 @@ private final class BackendHandler: ChannelInboundHandler {
     private enum Input {
         case open
         case ended
-        case failed(BackendStream.Failure)
+        case failed(ByteStream.Failure)
     }
 
     /// How long the other side may say nothing once our end has gone out, before the connection is let go.
@@ -182,10 +199,11 @@ private final class BackendHandler: ChannelInboundHandler {
     private var context: ChannelHandlerContext?
     private var received = CircularBuffer<ByteBuffer>()
     private var input = Input.open
-    private var failure: BackendStream.Failure?
+    private var failure: ByteStream.Failure?
     private var reader: Waiting<ByteBuffer?>?
     private var writer: Waiting<Void>?
     private var finisher: Waiting<Void>?
+    private var watcher: Waiting<Void>?
     private var isFinishing = false
     private var hasSentEnd = false
     private var isDone = false
@@ -215,7 +233,7 @@ private final class BackendHandler: ChannelInboundHandler {
     func write(_ bytes: ByteBuffer, _ wait: Wait, _ continuation: UnsafeContinuation<Void, any Error>) {
         if wait.isGivenUp { return continuation.resume(throwing: CancellationError()) }
         if let failure { return continuation.resume(throwing: failure) }
-        guard let context else { return continuation.resume(throwing: BackendStream.Failure.reset) }
+        guard let context else { return continuation.resume(throwing: ByteStream.Failure.reset) }
         self.writer = (wait, continuation)
         context.writeAndFlush(self.wrapOutboundOut(bytes), promise: nil)
         if context.channel.isWritable { self.resumeWriter() } else { self.watch() }
@@ -224,7 +242,7 @@ private final class BackendHandler: ChannelInboundHandler {
     func finish(_ wait: Wait, _ continuation: UnsafeContinuation<Void, any Error>) {
         if wait.isGivenUp { return continuation.resume(throwing: CancellationError()) }
         if let failure { return continuation.resume(throwing: failure) }
-        guard let context else { return continuation.resume(throwing: BackendStream.Failure.reset) }
+        guard let context else { return continuation.resume(throwing: ByteStream.Failure.reset) }
         self.isFinishing = true
         self.finisher = (wait, continuation)
         self.received.removeAll()
@@ -237,8 +255,17 @@ private final class BackendHandler: ChannelInboundHandler {
         context.writeAndFlush(self.wrapOutboundOut(ByteBuffer()), promise: flushed)
     }
 
+    func failed(_ wait: Wait, _ continuation: UnsafeContinuation<Void, any Error>) {
+        if wait.isGivenUp { return continuation.resume(throwing: CancellationError()) }
+        guard self.failure == nil else { return continuation.resume() }
+        self.watcher = (wait, continuation)
+    }
+
     func giveUp(_ wait: Wait) {
-        if let reader, reader.wait === wait {
+        if let watcher, watcher.wait === wait {
+            self.watcher = nil
+            watcher.continuation.resume(throwing: CancellationError())
+        } else if let reader, reader.wait === wait {
             self.reader = nil
             reader.continuation.resume(throwing: CancellationError())
         } else if let writer, writer.wait === wait {
@@ -257,9 +284,11 @@ private final class BackendHandler: ChannelInboundHandler {
 
     // MARK: Ending
 
-    private func fail(_ failure: BackendStream.Failure) {
+    private func fail(_ failure: ByteStream.Failure) {
         guard self.failure == nil, !self.isDone else { return }
         self.failure = failure
+        self.watcher?.continuation.resume()
+        self.watcher = nil
         if case .open = self.input { self.input = .failed(failure) }
         if self.received.isEmpty, let reader {
             self.reader = nil

@@ -3,6 +3,9 @@
 import KHPProtocol
 
 struct JSONRenderer: Renderer {
+    /// True where connections of a client share the output, as a server's do.
+    var isShared = false
+
     func lines(for report: Report, at time: Duration) -> [Line] {
         guard let object = self.object(for: report, at: time) else { return [] }
         return [Line(object.line, to: .standardOutput)]
@@ -11,8 +14,8 @@ struct JSONRenderer: Renderer {
     private func object(for report: Report, at time: Duration) -> JSONObject? {
         switch report {
         case .connection(let event, let info):
-            // A server's connections share the output, so each object names its own.
-            return info.role == .server
+            // Connections that share the output are named by each object.
+            return self.isShared || info.role == .server
                 ? self.served(event, info.id, at: time) : self.connecting(event, at: time)
         case .message(let message): return Events.message(message, at: time)
         case .closed(let info): return Events.close(info, at: time)
@@ -21,6 +24,16 @@ struct JSONRenderer: Renderer {
             object.set("host", host)
             object.set("port", port)
             object.set("tls", .boolean(isSecure))
+            return object
+        case .accepting(let address):
+            var object = Events.object("listening", at: time)
+            switch address {
+            case .tcp(let host, let port):
+                object.set("host", host)
+                object.set("port", port)
+            case .unix(let path): object.set("path", path)
+            }
+            object.set("tls", .boolean(false))
             return object
         case .failure(let failure): return Events.error(failure, at: time)
         case .dropped(let count, from: .standardOutput):
@@ -31,7 +44,7 @@ struct JSONRenderer: Renderer {
         }
     }
 
-    /// A server's messages are reported from its frames.
+    /// The messages of connections that share the output are reported from their frames.
     private func served(_ event: ConnectionEvent, _ id: UInt64, at time: Duration) -> JSONObject? {
         if case .frameReceived(let frame) = event {
             return frame.isMessage ? Events.message(frame.message, connection: id, at: time) : nil

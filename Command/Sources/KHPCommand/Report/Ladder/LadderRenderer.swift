@@ -5,19 +5,22 @@ import KHPProtocol
 struct LadderRenderer: Renderer {
     /// True where every head and frame is shown as well.
     let trace: Bool
+    /// True where connections of a client share the output, as a server's do.
+    let isShared: Bool
     private var ladder: Ladder
     /// The totals of the connections that are open. Frames of a handshake that failed have nobody to let their count go.
     private var totals: [UInt64: CompressionTotals] = [:]
 
-    init(trace: Bool, style: Style) {
+    init(trace: Bool, style: Style, isShared: Bool = false) {
         self.trace = trace
+        self.isShared = isShared
         self.ladder = Ladder(style: style)
     }
 
     mutating func lines(for report: Report, at time: Duration) -> [Line] {
         switch report {
         case .connection(let event, let info):
-            let id = info.role == .server ? info.id : nil
+            let id = self.isShared || info.role == .server ? info.id : nil
             var lines: [String] = []
             if let summary = self.count(event, info) { lines.append(self.step(summary, id: id, at: time)) }
             for step in LadderStep.steps(of: event, role: info.role, trace: self.trace) {
@@ -26,7 +29,7 @@ struct LadderRenderer: Renderer {
             }
             return lines.map { Line($0, to: .standardError) }
         case .remark(let text): return [Line(self.step(text, id: nil, at: time), to: .standardError)]
-        case .message, .closed, .listening, .result, .note, .warning, .failure, .dropped: return []
+        case .message, .closed, .listening, .accepting, .result, .note, .warning, .failure, .dropped: return []
         }
     }
 

@@ -21,6 +21,7 @@ struct PlainRenderer: Renderer {
                     to: .standardError
                 )
             ]
+        case .accepting(let address): [Line("listening on \(address)", to: .standardError)]
         case .result(let text): [Line(text, to: .standardOutput)]
         case .note(let text): [Line(text, to: .standardError)]
         case .warning(let text): [Line("khp: warning: \(text)", to: .standardError)]

@@ -1,0 +1,93 @@
+import ArgumentParser
+import KHPClient
+import KHPProtocol
+import NIOCore
+
+extension ByteRelay.Messages: ExpressibleByArgument {}
+
+/// `khp tunnel`: a local address, whose every connection goes over a WebSocket of its own.
+struct TunnelCommand: SurroundedCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tunnel",
+        abstract: "Accept TCP or Unix connections and carry each over a WebSocket to URL.",
+        discussion: """
+            For programs that speak TCP alone, in front of a gateway or of `khp serve --route PATH=tcp:HOST:PORT`. The \
+            end of one side is the end of the other, after its bytes. A connect that fails ends the accepted \
+            connection, and standard error says why. SIGTERM and SIGINT drain: no new connections, every WebSocket is \
+            closed with 1001, and the end comes within --drain seconds.
+
+            EXAMPLES
+              khp tunnel --listen 127.0.0.1:5672 --user joe wss://gateway.example.com/amqp
+              khp tunnel --listen unix:/tmp/redis.sock wss://gateway.example.com/redis
+              khp tunnel --listen 127.0.0.1:0 --json --token T wss://gateway.example.com/nats
+
+            \(Ending.help(for: .tunnel))
+            """
+    )
+
+    @Argument(help: "ws:, wss:, http: or https:; NAME:PASSWORD@ before the host counts as --user.")
+    var url: String
+
+    @Option(
+        help: ArgumentHelp(
+            "Accept here: HOST:PORT, [IPv6]:PORT (port 0 takes a free one) or unix:PATH.",
+            valueName: "address"
+        ),
+        transform: TunnelAddress.init(argument:)
+    )
+    var listen: TunnelAddress
+
+    @Option(help: "The messages that bytes become: binary or text. Either kind becomes bytes.")
+    var frames: ByteRelay.Messages = .binary
+
+    @Option(
+        help: ArgumentHelp("Seconds for the end after SIGTERM or SIGINT. (default: 10)", valueName: "seconds"),
+        transform: Seconds.init(argument:)
+    )
+    var drain = Seconds(10)
+
+    @OptionGroup var reaching: ReachingOptions
+    @OptionGroup(title: "OUTPUT") var reporting: ReportingOptions
+
+    /// A reader that stops does not stop the tunnel.
+    var whenFull: Console.WhenFull { .drop }
+
+    func renderers(_ console: Console, _ environment: [String: String]) -> [any Renderer] {
+        self.reporting.renderers(console, environment, isShared: true)
+    }
+
+    func run(in surroundings: Surroundings) async throws {
+        let console = surroundings.console
+        console.onLoss(nil)
+        let typed = try self.reaching.typedURL(self.url, console)
+        do {
+            _ = try WebSocketURL(typed.url)
+        } catch {
+            throw CommandFailure(error)
+        }
+        var configuration = try self.reaching.configuration(for: typed, in: surroundings)
+        if self.reporting.showsConnections {
+            configuration.observe = { event, info in console.report(.connection(event, info)) }
+        }
+        let listener = try await ByteListener.bind(
+            to: self.listen,
+            patience: TimeAmount(configuration.timeouts.stalledWrite)
+        )
+        surroundings.shutdown.register { _ in
+            listener.close()
+            return true
+        }
+        let signals = surroundings.shutdown.signals()
+        console.report(.accepting(listener.address))
+        let tunnel = Tunnel(
+            listener: listener,
+            client: WebSocketClient(configuration: configuration),
+            url: typed.url,
+            subprotocols: self.reaching.negotiation.subprotocols,
+            messages: self.frames,
+            drain: self.drain.duration,
+            console: console
+        )
+        await tunnel.run(until: signals)
+    }
+}
