@@ -19,8 +19,8 @@ public struct Endpoint: Sendable {
     enum Application: Sendable {
         case task(@Sendable (WebSocket) async throws -> Void)
         case requestTask(@Sendable (WebSocket, HandshakeRequest) async throws -> Void)
-        /// Makes the value that the task takes, for each handshake.
-        case contextTask(@Sendable (HandshakeRequest) async throws -> HandshakeContext)
+        /// Makes the value that the task or handler takes, for each handshake.
+        case withContext(@Sendable (HandshakeRequest) async throws -> HandshakeContext)
         case handler(@Sendable () -> any MessageHandler)
         case none
     }
@@ -121,13 +121,9 @@ public struct Endpoint: Sendable {
         self.path = path
         self.options = options
         self.respond = respond
-        self.application = .contextTask { request in
+        self.application = .withContext { request in
             let value = try await context(request)
-            return HandshakeContext {
-                try await handler($0, $1, value)
-            } release: {
-                await release(value)
-            }
+            return HandshakeContext(.task { try await handler($0, $1, value) }) { await release(value) }
         }
     }
 
@@ -143,6 +139,45 @@ public struct Endpoint: Sendable {
         self.options = options
         self.respond = respond
         self.application = .handler(messageHandler)
+    }
+
+    /// An endpoint whose messages are handled on the event loop, with a value that was made for its handshake: a connection
+    /// to another server, for instance, which ``HandshakeRequest/eventLoop`` lets share the socket's event loop.
+    ///
+    /// ```swift
+    /// Endpoint(
+    ///     "/feed",
+    ///     context: { request in try await Upstream.connect(on: request.eventLoop) },
+    ///     release: { upstream in await upstream.close() },
+    ///     messageHandler: { request, upstream in Feed(of: upstream) }
+    /// )
+    /// ```
+    ///
+    /// Each value is released exactly once: when the connection is gone, after the handler was told that the socket has
+    /// closed, or when no socket opens after all. A shutdown waits for `release`.
+    ///
+    /// - Parameters:
+    ///   - path: the path; see ``path``.
+    ///   - options: the rules for clients.
+    ///   - context: makes the value for a handshake; as for ``init(_:options:context:release:respond:handler:)``.
+    ///   - release: lets go of a value.
+    ///   - respond: responds to the handshake; see ``respond``.
+    ///   - messageHandler: makes the handler of an open socket. Called on its event loop.
+    public init<Context: Sendable>(
+        _ path: String,
+        options: Options = Options(),
+        context: @escaping @Sendable (_ request: HandshakeRequest) async throws -> Context,
+        release: @escaping @Sendable (_ context: Context) async -> Void = { _ in },
+        respond: (@Sendable (HandshakeRequest) async throws -> HandshakeResponse)? = nil,
+        messageHandler: @escaping @Sendable (_ request: HandshakeRequest, _ context: Context) -> any MessageHandler
+    ) {
+        self.path = path
+        self.options = options
+        self.respond = respond
+        self.application = .withContext { request in
+            let value = try await context(request)
+            return HandshakeContext(.handler { messageHandler($0, value) }) { await release(value) }
+        }
     }
 
     /// An endpoint that only answers handshakes: redirects, choices, refusals. A response that would complete is
@@ -186,6 +221,6 @@ extension Endpoint {
     }
 
     private var makesContext: Bool {
-        if case .contextTask = self.application { true } else { false }
+        if case .withContext = self.application { true } else { false }
     }
 }

@@ -6,17 +6,25 @@ import Synchronization
 
 /// Holds the value by what can be done with it: run the handler, and let go of it once.
 final class HandshakeContext: Sendable {
-    /// Runs the endpoint's handler with the value.
-    let run: @Sendable (WebSocket, HandshakeRequest) async throws -> Void
+    /// The endpoint's application, with the value.
+    enum Use: Sendable {
+        case task(@Sendable (WebSocket, HandshakeRequest) async throws -> Void)
+        case handler(@Sendable (HandshakeRequest) -> any MessageHandler)
+    }
+
+    let use: Use
     private let letGo: @Sendable () async -> Void
     private let isHeld = Mutex(true)
 
-    init(
-        run: @escaping @Sendable (WebSocket, HandshakeRequest) async throws -> Void,
-        release: @escaping @Sendable () async -> Void
-    ) {
-        self.run = run
+    init(_ use: Use, release: @escaping @Sendable () async -> Void) {
+        self.use = use
         self.letGo = release
+    }
+
+    /// `true` for a value that is let go of with the channel: a handler on the event loop is told of the end before that,
+    /// and no task has an end to wait for.
+    var lastsAsLongAsChannel: Bool {
+        if case .handler = self.use { true } else { false }
     }
 
     /// Lets go of the value, unless that has been done.

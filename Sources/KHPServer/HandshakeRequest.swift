@@ -2,6 +2,7 @@ public import HTTPTypes
 public import KHPProtocol
 public import Logging
 public import NIOCore
+import NIOPosix
 public import NIOSSL
 
 /// The request of a client, as `respond` and an endpoint's handler see it: the opening handshake's, with the extended
@@ -46,9 +47,12 @@ public struct HandshakeRequest: Sendable {
     public let clientCertificate: NIOSSLCertificate?
     /// Counts the requests on this connection that reached this point, from 1: above 1 after a challenge.
     public let attempt: Int
+    /// The connection's event loop: another connection on it costs a message no change of threads. Must not be blocked.
+    public var eventLoop: any EventLoop { self.loop.value }
     /// The server's logger with the connection's number and peer as metadata. Logs nothing where the server has none.
     public let logger: Logger
 
+    let loop: UnseenEventLoop
     let openingRequest: OpeningRequest
     let extendedRequest: ExtendedRequest?
 
@@ -114,8 +118,16 @@ extension HandshakeRequest {
             clientCertificate: nil,
             attempt: 1,
             logger: ServerState.silent,
+            loop: UnseenEventLoop(value: MultiThreadedEventLoopGroup.singleton.any()),
             openingRequest: opening,
             extendedRequest: nil
         )
     }
+}
+
+/// An event loop that is not looked into when a request is printed: from there one comes to every connection of the process.
+struct UnseenEventLoop: Sendable, CustomReflectable {
+    let value: any EventLoop
+
+    var customMirror: Mirror { Mirror(self, children: []) }
 }

@@ -17,7 +17,7 @@ final class ServedEndpoint: Sendable {
 
     /// `true` where handshakes get a value that has to be released.
     var makesContext: Bool {
-        if case .contextTask = self.application { true } else { false }
+        if case .withContext = self.application { true } else { false }
     }
 
     /// Asks the application about a handshake.
@@ -34,7 +34,7 @@ final class ServedEndpoint: Sendable {
         var context: HandshakeContext?
         var response: HandshakeResponse
         do {
-            if case .contextTask(let make) = self.application { context = try await make(request) }
+            if case .withContext(let make) = self.application { context = try await make(request) }
             response = try await self.respond?(request) ?? usual
         } catch {
             report(error)

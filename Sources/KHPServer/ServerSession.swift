@@ -119,7 +119,7 @@ final class ServerSession: ConnectionDelegate {
             self.decisions.ended()
             self.asking?.cancel()
             self.asking = nil
-            self.dropContext()
+            if self.context?.lastsAsLongAsChannel != true { self.dropContext() }
         case .client:
             assertionFailure("a server's connection asks what only a client decides")
         case .message, .chunk, .peerClosing, .pong:
@@ -127,7 +127,10 @@ final class ServerSession: ConnectionDelegate {
         }
     }
 
-    func channelClosed() { self.server.closed(self.entry) }
+    func channelClosed() {
+        self.server.closed(self.entry)
+        self.dropContext()
+    }
 
     /// The request is no endpoint's: the channel goes on with what comes, as if we had never had it.
     private func handOn(_ bytes: ByteBuffer, _ handler: ConnectionHandler) {
@@ -338,6 +341,7 @@ final class ServerSession: ConnectionDelegate {
             clientCertificate: tls?.peerCertificate,
             attempt: attempt,
             logger: self.server.logger(id: self.entry.id, peer: self.peer),
+            loop: UnseenEventLoop(value: self.channel.eventLoop),
             openingRequest: opening,
             extendedRequest: extended
         )
@@ -378,30 +382,41 @@ final class ServerSession: ConnectionDelegate {
         }
         switch self.server.served(accepted.match.endpoint).application {
         case .handler(let make):
-            let application = make()
-            handler.deliver(to: .handler(application))
-            self.server.opened(self.entry)
-            application.opened(EventLoopSocket(handler))
+            self.start(make(), on: handler)
         case .task(let run):
             self.start(run, action, on: handler)
         case .requestTask(let run):
             let request = self.request(accepted)
             self.start({ try await run($0, request) }, action, on: handler)
-        case .contextTask:
+        case .withContext:
             guard let context = self.context else {
                 handler.close(code: .internalError, reason: "")
                 return assertionFailure("A connection opens without the context of its endpoint.")
             }
-            self.context = nil
-            self.start(self.task(with: context, for: self.request(accepted)), action, on: handler)
+            let request = self.request(accepted)
+            switch context.use {
+            case .task(let run):
+                self.context = nil
+                self.start(self.task(run, with: context, for: request), action, on: handler)
+            case .handler(let make):
+                self.start(make(request), on: handler)
+            }
         case .none:
             self.server.opened(self.entry)
             handler.close(code: .normalClosure, reason: "")
         }
     }
 
+    /// Has the application's handler take the messages of an open socket.
+    private func start(_ application: any MessageHandler, on handler: ConnectionHandler) {
+        handler.deliver(to: .handler(application))
+        self.server.opened(self.entry)
+        application.opened(EventLoopSocket(handler))
+    }
+
     /// The application's task with the value that was made for it, which is released behind it.
     private func task(
+        _ run: @escaping @Sendable (WebSocket, HandshakeRequest) async throws -> Void,
         with context: HandshakeContext,
         for request: HandshakeRequest
     ) -> @Sendable (WebSocket) async throws -> Void {
@@ -410,7 +425,7 @@ final class ServerSession: ConnectionDelegate {
         return { socket in
             let result: Result<Void, any Error>
             do {
-                result = .success(try await context.run(socket, request))
+                result = .success(try await run(socket, request))
             } catch {
                 result = .failure(error)
             }

@@ -8,11 +8,24 @@ extension ConnectionHandler {
     struct Reading {
         /// The application takes no messages for now.
         private(set) var isPaused = false
+        /// A handler has asked for the pause, which the end of congestion does not end.
+        private var isPausedByHandler = false
         private var isChannelReading = true
 
         mutating func pause() { self.isPaused = true }
 
-        mutating func resume() { self.isPaused = false }
+        mutating func pauseByHandler() {
+            self.isPausedByHandler = true
+            self.isPaused = true
+        }
+
+        mutating func resume() {
+            self.isPaused = false
+            self.isPausedByHandler = false
+        }
+
+        /// The peer takes what is sent to it again.
+        mutating func congestionEnds() { self.isPaused = self.isPausedByHandler }
 
         /// - Returns: true where the channel is to be told.
         mutating func setChannel(_ isReading: Bool) -> Bool {
@@ -25,6 +38,8 @@ extension ConnectionHandler {
     package func pauseReading() {
         self.reading.pause()
     }
+
+    func pauseReadingByHandler() { self.reading.pauseByHandler() }
 
     /// Messages that the application does not take must not keep the peer's close frame from being read.
     func readWhileClosing() {
@@ -72,6 +87,17 @@ extension ConnectionHandler {
     package func resumeReading() {
         guard self.reading.isPaused, !self.hasEnded else { return }
         self.reading.resume()
+        self.readOn()
+    }
+
+    /// The peer takes what is sent to it again, for whose sake it was not read from.
+    func resumeReadingAfterCongestion() {
+        guard self.reading.isPaused, !self.hasEnded else { return }
+        self.reading.congestionEnds()
+        if !self.reading.isPaused { self.readOn() }
+    }
+
+    private func readOn() {
         self.drive()
         self.flush()
         if !self.reading.isPaused { self.setChannelReading(true) }

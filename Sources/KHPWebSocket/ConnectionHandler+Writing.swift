@@ -115,9 +115,12 @@ extension ConnectionHandler {
         self.writing.moved(to: isWritable, unwritten: isWritable ? 0 : self.unwrittenBytes, now: now)
         if !self.hasEnded { self.updateTimer() }
         if isWritable { self.resumeSenders() }
-        if case .handler = self.sink {
+        if case .handler(let handler) = self.sink {
+            handler.writabilityChanged(on: EventLoopSocket(self))
             // A synchronous handler cannot wait to send, so the peer that does not read is not read from either.
-            if isWritable { self.resumeReading() } else { self.pauseReading() }
+            if !handler.readsFromCongestedPeer {
+                if isWritable { self.resumeReadingAfterCongestion() } else { self.pauseReading() }
+            }
         }
         if !self.connection.output.isEmpty { self.flushSoon() }
     }

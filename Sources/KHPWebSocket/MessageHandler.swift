@@ -6,8 +6,13 @@ public import NIOCore
 /// Takes the messages of one connection on its event loop, without a task or a queue in between.
 ///
 /// Every call comes on the connection's event loop and must return quickly. A peer that does not read what is sent to
-/// it is not read from either, so a handler that answers each message stays within the send buffer's marks.
+/// it is not read from either, so a handler that answers each message stays within the send buffer's marks; see
+/// ``readsFromCongestedPeer``.
 public protocol MessageHandler: AnyObject {
+    /// `true` to have messages of a peer that does not read what is sent to it, for a handler that hands them on rather than
+    /// answers them. Then it must itself stop sending while ``EventLoopSocket/isWritable`` is `false`. `false` unless said
+    /// otherwise.
+    var readsFromCongestedPeer: Bool { get }
     /// The socket is open.
     func opened(_ socket: EventLoopSocket)
     /// A whole message arrived.
@@ -16,17 +21,23 @@ public protocol MessageHandler: AnyObject {
     func received(_ chunk: MessageChunk, on socket: EventLoopSocket)
     /// A pong answered a ping of ``EventLoopSocket/ping(_:)``, or of the socket's own keep-alive.
     func pongReceived(_ payload: ByteBuffer, after roundTrip: Duration, on socket: EventLoopSocket)
+    /// ``EventLoopSocket/isWritable`` has changed.
+    func writabilityChanged(on socket: EventLoopSocket)
     /// The socket has closed; nothing more will be called.
     func closed(_ info: CloseInfo)
 }
 
 extension MessageHandler {
+    /// `false`.
+    public var readsFromCongestedPeer: Bool { false }
     /// Does nothing.
     public func opened(_ socket: EventLoopSocket) {}
     /// Does nothing.
     public func received(_ chunk: MessageChunk, on socket: EventLoopSocket) {}
     /// Does nothing.
     public func pongReceived(_ payload: ByteBuffer, after roundTrip: Duration, on socket: EventLoopSocket) {}
+    /// Does nothing.
+    public func writabilityChanged(on socket: EventLoopSocket) {}
     /// Does nothing.
     public func closed(_ info: CloseInfo) {}
 }
@@ -99,4 +110,15 @@ public struct EventLoopSocket {
 
     /// `false` while more waits to be sent than the high-water mark of the send buffer.
     public var isWritable: Bool { self.handler.isWritable }
+
+    /// Bytes of messages that were sent and have not been handed to the network; as ``WebSocket/bufferedAmount``.
+    public var bufferedAmount: Int { self.handler.bufferedAmount }
+
+    /// Takes no messages until ``resumeReading()``: what the peer sends stays in the network, so that the peer has to wait.
+    /// At most one more read is kept. Its close frame waits with its messages, its end is noticed where the connection
+    /// breaks. Messages that were read already are handed over when the socket ends.
+    public func pauseReading() { self.handler.pauseReadingByHandler() }
+
+    /// Takes messages again.
+    public func resumeReading() { self.handler.resumeReading() }
 }
