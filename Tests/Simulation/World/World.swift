@@ -341,7 +341,8 @@ final class World {
         let isCongested = side.neverDrains || pending > (side.isCongested ? 32 * 1024 : 64 * 1024)
         if isCongested != side.isCongested {
             side.isCongested = isCongested
-            if isCongested { side.lastProgress = self.now }
+            // Room again means that bytes have left, were they lost in a reset.
+            side.lastProgress = self.now
             side.connection.setCongested(isCongested, now: self.now)
             side.drive(self.now, bytes: bytes)
             self.write(from: role)
