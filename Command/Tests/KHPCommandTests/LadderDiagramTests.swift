@@ -57,6 +57,9 @@ struct LadderDiagramTests {
             #expect(svg.contains(text), "\(text)")
         }
         #expect(svg.components(separatedBy: ">GET /a HTTP/1.1<").count == 2)
+        // On hover the whole head is there.
+        #expect(svg.contains("<title>GET /a HTTP/1.1\nHost: desk.example"))
+        #expect(svg.contains("(prefers-color-scheme: dark)"))
         // Two lifelines for each connection.
         #expect(svg.components(separatedBy: "stroke=\"#b8c0cc\"").count == 5)
         let page = LadderDrawing.html(diagram, title: "<title>")

@@ -1,8 +1,8 @@
 /// A sequence diagram as SVG: the client on the left, the server on the right, time downwards, an arrow for what is said
 /// and a box for what is found out. Every connection begins with a band that says whom it is to.
 ///
-/// Self-contained: no script, no style sheet and no font of its own, so that it can be mailed, printed and shown in a
-/// page.
+/// Self-contained: no script, no outside style sheet and no font of its own, so that it can be mailed, printed and shown in
+/// a page. It is dark for a reader whose screen is, and a head is there on hover as well, whole.
 struct LadderDrawing {
     // All in pixels. A monospaced font is 0.6 of its size wide, nearly whichever it is.
     private static let width = 1080
@@ -48,7 +48,11 @@ struct LadderDrawing {
             <meta charset="utf-8">
             <meta name="viewport" content="width=device-width">
             <title>\(name)</title>
-            <style>body { margin: 0; background: #fff } svg { display: block; margin: auto; max-width: 100%; height: auto }</style>
+            <style>
+            body { margin: 0; background: #fff }
+            svg { display: block; margin: auto; max-width: 100%; height: auto }
+            @media screen and (prefers-color-scheme: dark) { body { background: \(darkGround) } }
+            </style>
             </head>
             <body>
             \(svg(diagram, title: title))</body>
@@ -135,6 +139,11 @@ struct LadderDrawing {
 
     private mutating func draw(_ step: LadderDiagram.Step) {
         self.begin = self.begin ?? self.y
+        self.body += "<g>\n"
+        defer { self.body += "</g>\n" }
+        if let detail = step.detail {
+            self.body += "<title>\(Self.tooltip(detail))</title>\n"
+        }
         self.y += 8
         let lines = Self.wrapped(step.text, columns: 92)
         let top = self.y
@@ -241,6 +250,17 @@ struct LadderDrawing {
 
     // MARK: Elements
 
+    /// The ground of a dark screen.
+    private static let darkGround = "#16181d"
+
+    /// The colours for a dark screen in place of those that the elements name; the layers keep theirs.
+    private static let darkStyle = """
+        @media screen and (prefers-color-scheme: dark) { rect[fill='#fff'] { fill: \(darkGround) } \
+        [fill='#111'] { fill: #e8eaed } [fill='#333'], [fill='#444'] { fill: #c4c8cf } \
+        [fill='#555'], [fill='#777'] { fill: #8d95a1 } [fill='#e8edf4'] { fill: #2a3140 } \
+        [fill='#f5f6f8'] { fill: #20242c } [stroke='#b8c0cc'] { stroke: #4a5261 } }
+        """
+
     private var file: String {
         let name = Self.escaped(self.title)
         let font = "ui-monospace, Menlo, Consolas, &quot;DejaVu Sans Mono&quot;, monospace"
@@ -248,6 +268,7 @@ struct LadderDrawing {
             <svg xmlns="http://www.w3.org/2000/svg" width="\(Self.width)" height="\(self.y)" \
             viewBox="0 0 \(Self.width) \(self.y)" role="img" font-family="\(font)">
             <title>\(name)</title>
+            <style>\(Self.darkStyle)</style>
             <rect width="100%" height="100%" fill="#fff"/>
             \(self.lifelines)\(self.body)</svg>
 
@@ -305,6 +326,13 @@ struct LadderDrawing {
             used += width
         }
         return rows + [row]
+    }
+
+    /// A head as it is shown on hover: whole, up to four times as long as a step.
+    private static func tooltip(_ detail: String) -> String {
+        self.cut(detail, 4 * self.longestText).split(omittingEmptySubsequences: false) { $0.isNewline }
+            .map { self.escaped(String($0)) }
+            .joined(separator: "\n")
     }
 
     private static func cut(_ text: String, _ limit: Int) -> String {
