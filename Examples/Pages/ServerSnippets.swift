@@ -232,6 +232,25 @@ func orders(_ depot: any Depot) -> Endpoint {
     }
 }
 
+protocol FeedConnection: Sendable {
+    static func connect(on eventLoop: any EventLoop) async throws -> Self
+    func close() async
+}
+
+func feed<Upstream: FeedConnection>(
+    of type: Upstream.Type,
+    _ Feed: @escaping @Sendable (Upstream) -> any MessageHandler
+) -> Endpoint {
+    Endpoint(
+        "/feed",
+        context: { request in
+            try await Upstream.connect(on: request.eventLoop)
+        },
+        release: { upstream in await upstream.close() },
+        messageHandler: { request, upstream in Feed(upstream) }
+    )
+}
+
 func built(
     _ configuration: WebSocketServer.Configuration,
     echo: Endpoint,

@@ -147,9 +147,11 @@ public struct Endpoint: Sendable {
     /// ```swift
     /// Endpoint(
     ///     "/feed",
-    ///     context: { request in try await Upstream.connect(on: request.eventLoop) },
+    ///     context: { request in
+    ///         try await Upstream.connect(on: request.eventLoop)
+    ///     },
     ///     release: { upstream in await upstream.close() },
-    ///     messageHandler: { request, upstream in Feed(of: upstream) }
+    ///     messageHandler: { request, upstream in Feed(upstream) }
     /// )
     /// ```
     ///
