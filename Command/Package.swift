@@ -89,6 +89,7 @@ let package = Package(
                 library("KHPProtocol"), library("KHPServer"), library("KHPTesting"),
                 nioCore, nioPosix, nioSSL, httpTypes, logging,
             ],
+            exclude: ["SchemaFindings.txt"],
             swiftSettings: settings
         ),
     ]

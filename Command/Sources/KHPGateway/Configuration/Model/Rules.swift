@@ -42,14 +42,20 @@ extension GatewayConfiguration {
     }
 
     package struct Lifetime: Sendable, Equatable {
-        /// `nil` sends no pings.
-        package var pingEvery: Duration? = .seconds(20)
-        /// The time that a ping's answer may take.
-        package var pingTimeout = Duration.seconds(20)
+        /// `nil` sends none.
+        package var ping: Ping? = Ping()
         /// No message either way for so long ends the session; `nil` never.
         package var idle: Duration?
         /// `nil` has no bound.
         package var maximum: Duration?
+
+        package init() {}
+    }
+
+    package struct Ping: Sendable, Equatable {
+        package var every = Duration.seconds(20)
+        /// The time that an answer may take.
+        package var timeout = Duration.seconds(20)
 
         package init() {}
     }

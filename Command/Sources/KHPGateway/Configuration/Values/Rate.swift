@@ -14,5 +14,5 @@ package struct Rate: Sendable, Hashable, CustomStringConvertible {
         return "\(self.count)/\(unit)"
     }
 
-    package static let units: [(name: String, seconds: Int)] = [("s", 1), ("min", 60), ("h", 3600)]
+    package static let units: [(name: String, seconds: Int)] = [("s", 1), ("m", 60), ("h", 3600)]
 }

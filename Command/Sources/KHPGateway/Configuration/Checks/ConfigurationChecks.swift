@@ -1,0 +1,204 @@
+// The checks that need more than one value: names that lead nowhere, bounds that contradict each other, doors that stand
+// open. They come behind the reading of all keys, so that one run tells everything.
+
+struct ConfigurationChecks {
+    let configuration: Configuration
+
+    static func run(_ configuration: Configuration, _ reading: inout Reading) {
+        let checks = ConfigurationChecks(configuration: configuration)
+        checks.listeners(&reading)
+        checks.admin(&reading)
+        checks.realms(&reading)
+        checks.pools(&reading)
+        checks.services(&reading)
+        checks.paths(&reading)
+        checks.unused(&reading)
+    }
+
+    // MARK: Listeners
+
+    private func listeners(_ reading: inout Reading) {
+        var addresses: [ListenAddress: String] = [:]
+        for listener in self.configuration.listeners {
+            let key = "listeners.\(listener.name)"
+            self.address(listener.listen, "\(key).listen", &addresses, &reading)
+            if let url = listener.publicURL, url.lowercased().hasPrefix("ws:"), listener.tls != nil {
+                reading.error("\(key).publicURL", "begins with ws:// and the listener has TLS; write wss://")
+            }
+            self.tls(listener.tls, key, &reading)
+            if listener.trust.isEmpty {
+                if listener.requiresProxyHeader {
+                    reading.error(
+                        "\(key).proxyProtocol",
+                        "needs trust: the addresses of the proxies that send the header"
+                    )
+                }
+                if listener.forwarded != .off {
+                    reading.error("\(key).forwarded", "needs trust: the addresses of the proxies that write the field")
+                }
+            }
+            if listener.trustsClientCommonName, !listener.requiresProxyHeader {
+                reading.error("\(key).trustClientCN", "needs proxyProtocol: required, which carries the name")
+            }
+            for network in listener.trust where network.isEverything {
+                reading.warning(
+                    "\(key).trust",
+                    "\(network.description.shown) believes everybody's word about addresses"
+                )
+            }
+        }
+        if let admin = self.configuration.admin { self.address(admin.listen, "admin.listen", &addresses, &reading) }
+    }
+
+    private func address(
+        _ address: ListenAddress,
+        _ key: String,
+        _ seen: inout [ListenAddress: String],
+        _ reading: inout Reading
+    ) {
+        // A free port, and an address that could not be read.
+        if case .host(_, port: 0) = address { return }
+        if case .unix(path: "") = address { return }
+        if let other = seen[address] {
+            let line = reading.position(of: other).line
+            reading.error(key, "\(address) is the address of \(other) in line \(line) already")
+        } else {
+            seen[address] = key
+        }
+    }
+
+    private func tls(_ tls: Configuration.TLS?, _ key: String, _ reading: inout Reading) {
+        guard let tls else { return }
+        switch (tls.clientAuthentication, tls.clientCA) {
+        case (.none, .some):
+            reading.error("\(key).tls.clientCA", "counts only with clientAuth: optional or required")
+        case (.optional, nil), (.required, nil):
+            reading.error("\(key).tls.clientAuth", "needs clientCA: the authorities of clients' certificates")
+        case (.none, nil), (.optional, .some), (.required, .some): break
+        }
+    }
+
+    private func admin(_ reading: inout Reading) {
+        guard let admin = self.configuration.admin, !admin.listen.isLocal else { return }
+        if admin.tls == nil || admin.token == nil {
+            reading.error(
+                "admin.listen",
+                "\(admin.listen) is reached by other hosts: that needs tls and token; unix:PATH and 127.0.0.1:PORT do not"
+            )
+        }
+    }
+
+    // MARK: Realms
+
+    private func realms(_ reading: inout Reading) {
+        for realm in self.configuration.realms {
+            let key = "realms.\(realm.name)"
+            let names = Set(realm.schemes.map(\.name))
+            if realm.schemes.isEmpty, realm.certificate == nil {
+                reading.error(key, "proves nobody: give it schemes or certificate")
+            }
+            if names.count < realm.schemes.count {
+                reading.error("\(key).schemes", "a scheme stands there twice")
+            }
+            if Set(realm.schemes.map(\.isApplication)).count > 1 {
+                reading.error("\(key).schemes", "mixes application schemes with others; make two realms")
+            }
+            self.secrets(realm, names, key, &reading)
+            if let jwt = realm.jwt { self.jwt(jwt, "\(key).jwt", &reading) }
+            for case .query(let name) in realm.token {
+                reading.warning("\(key).token", "query:\(name) appears in the logs of browsers and proxies")
+            }
+        }
+    }
+
+    /// The files and keys that the schemes of a realm need.
+    private func secrets(
+        _ realm: Configuration.Realm,
+        _ names: Set<Configuration.Scheme.Name>,
+        _ key: String,
+        _ reading: inout Reading
+    ) {
+        let takesTokens = names.contains(.bearer) || names.contains(.token)
+        if !names.isDisjoint(with: [.basic, .digest]), realm.users == nil {
+            reading.error("\(key).schemes", "basic and digest need users: a file that `khp hash` makes")
+        }
+        if takesTokens, realm.users == nil, realm.jwt == nil {
+            reading.error("\(key).schemes", "bearer and token need jwt or users")
+        }
+        if !takesTokens {
+            if realm.jwt != nil {
+                reading.error("\(key).jwt", "needs bearer or token among the schemes")
+            }
+            if realm.token != [.header] {
+                reading.error("\(key).token", "needs bearer or token among the schemes")
+            }
+        }
+        if names.isEmpty, realm.users != nil {
+            reading.warning("\(key).users", "is read by no scheme")
+        }
+        if realm.nonceKeys != nil, !names.contains(.digest) {
+            reading.warning("\(key).nonceKeys", "is used by digest alone, which is not among the schemes")
+        }
+        if realm.groups != nil, realm.users == nil, realm.jwt == nil {
+            reading.warning(
+                "\(key).groups",
+                "gives roles to users, and there are none; certificate.roles is for certificates"
+            )
+        }
+    }
+
+    private func jwt(_ jwt: Configuration.JWT, _ key: String, _ reading: inout Reading) {
+        let symmetric = jwt.algorithms.filter(\.isSymmetric)
+        if !symmetric.isEmpty, symmetric.count < jwt.algorithms.count {
+            reading.error(
+                "\(key).algorithms",
+                "mixes \(symmetric[0].rawValue) with algorithms of public keys: whoever has the public key could sign"
+            )
+        }
+        if Set(jwt.algorithms).count < jwt.algorithms.count {
+            reading.error("\(key).algorithms", "an algorithm stands there twice")
+        }
+    }
+
+    // MARK: Pools
+
+    private func pools(_ reading: inout Reading) {
+        for pool in self.configuration.pools {
+            let key = "pools.\(pool.name)"
+            var urls: Set<String> = []
+            for backend in pool.backends where !urls.insert(backend.url).inserted {
+                reading.error("\(key).backends", "\(backend.url.shown) stands there twice")
+            }
+            if !pool.backends.isEmpty, pool.backends.allSatisfy(\.isBackup) {
+                reading.warning("\(key).backends", "all are backups; one that is none is usual")
+            }
+            if let check = pool.check, check.timeout >= check.every {
+                reading.error("\(key).check.timeout", "is not less than every; a check ends before the next begins")
+            }
+            if let check = pool.check, pool.backends.contains(where: \.isWebSocket),
+                !check.send.isEmpty || !check.expect.isEmpty
+            {
+                reading.error(
+                    "\(key).check",
+                    "send and expect are for byte streams; ws backends are checked by connecting"
+                )
+            }
+            if pool.proxyHeader != .off, pool.backends.contains(where: \.isWebSocket) {
+                reading.error("\(key).proxyProtocol", "is for byte streams; ws and wss backends get Forwarded")
+            }
+            self.backendTLS(pool, "\(key).tls", &reading)
+        }
+    }
+
+    private func backendTLS(_ pool: Configuration.Pool, _ key: String, _ reading: inout Reading) {
+        if (pool.tls.certificate == nil) != (pool.tls.key == nil) {
+            reading.error(key, "certificate and key go together; one is missing")
+        }
+        if !pool.tls.verifies {
+            reading.warning("\(key).verify", "false takes anybody for the broker")
+        }
+        if reading.isWritten(key), !pool.backends.isEmpty, !pool.backends.contains(where: \.isSecure) {
+            reading.warning(key, "counts for tls and wss backends, and the pool has none")
+        }
+    }
+}

@@ -1,0 +1,61 @@
+// One function reads and checks a configuration, for the start, for --check and for a reload: what one takes the others
+// take as well.
+
+/// The result of reading a configuration's file.
+package struct ConfigurationReading: Sendable {
+    /// `nil` where there are errors.
+    package var configuration: GatewayConfiguration?
+    /// Errors and warnings, in the order of the file.
+    package var findings: [Finding]
+
+    package var errors: [Finding] { self.findings.filter { $0.severity == .error } }
+    package var warnings: [Finding] { self.findings.filter { $0.severity == .warning } }
+}
+
+package enum GatewayFile {
+    /// Reads and checks a configuration.
+    ///
+    /// - Parameter file: its path, as findings show it. Paths in it are relative to its folder.
+    package static func read(_ file: String, _ surroundings: ConfigurationSurroundings) -> ConfigurationReading {
+        var reading = Reading(file: file, surroundings: surroundings)
+        let configuration = self.read(&reading)
+        return ConfigurationReading(
+            configuration: reading.hasErrors ? nil : configuration,
+            findings: reading.sorted
+        )
+    }
+
+    private static func read(_ reading: inout Reading) -> GatewayConfiguration? {
+        let bytes: [UInt8]
+        do throws(FileFailure) {
+            bytes = try reading.surroundings.readFile(reading.file, YAMLText.maximumBytes + 1)
+        } catch {
+            reading.error("", "the file \(error.sentence)")
+            return nil
+        }
+        let node: ConfigurationNode
+        do throws(YAMLText.Failure) {
+            node = try YAMLText.read(bytes)
+        } catch {
+            reading.error("", at: error.position, error.sentence)
+            return nil
+        }
+        var draft = FileDraft()
+        draft.instance = reading.surroundings.hostName
+        GatewaySchema.root.read(node, "", into: &draft, &reading)
+        var configuration = draft.configuration
+        configuration.instance = draft.instance ?? reading.surroundings.hostName
+        configuration.services = draft.services.compactMap { $0.finish("services.\($0.service.name)", &reading) }
+        ConfigurationChecks.run(configuration, &reading)
+        self.checkPlainSecrets(configuration, &reading)
+        return configuration
+    }
+
+    /// Secrets that stand in the file itself, while others can read it.
+    private static func checkPlainSecrets(_ configuration: GatewayConfiguration, _ reading: inout Reading) {
+        guard configuration.admin?.token != nil, reading.isPlain("admin.token"),
+            reading.surroundings.isReadableByOthers(reading.file)
+        else { return }
+        reading.warning("admin.token", "stands in a file that others can read; write ${file:PATH} instead")
+    }
+}

@@ -1,0 +1,149 @@
+// One reading of a configuration: its findings, and the places of its keys for whatever is checked when all is read.
+
+/// The world of a configuration, as arguments.
+package struct ConfigurationSurroundings: Sendable {
+    /// The variables of the environment.
+    package var environment: [String: String]
+    /// The name of this machine, for `instance`.
+    package var hostName: String
+    /// The bytes of a file, up to a bound.
+    package var readFile: @Sendable (_ path: String, _ maximumBytes: Int) throws(FileFailure) -> [UInt8]
+    /// Returns `true` where others than the owner can read a file.
+    package var isReadableByOthers: @Sendable (_ path: String) -> Bool
+    /// Seconds since 1970.
+    package var now: @Sendable () -> Int64
+
+    package init(
+        environment: [String: String],
+        hostName: String,
+        readFile: @escaping @Sendable (_ path: String, _ maximumBytes: Int) throws(FileFailure) -> [UInt8],
+        isReadableByOthers: @escaping @Sendable (_ path: String) -> Bool,
+        now: @escaping @Sendable () -> Int64
+    ) {
+        self.environment = environment
+        self.hostName = hostName
+        self.readFile = readFile
+        self.isReadableByOthers = isReadableByOthers
+        self.now = now
+    }
+}
+
+/// A file that cannot be read, as the rest of a sentence: `does not exist`.
+package struct FileFailure: Error, Sendable {
+    package var sentence: String
+
+    package init(_ sentence: String) {
+        self.sentence = sentence
+    }
+}
+
+struct Reading {
+    /// The configuration's file, as it was named.
+    let file: String
+    /// Paths in the file are relative to it.
+    let folder: String
+    let surroundings: ConfigurationSurroundings
+    private(set) var findings: [Finding] = []
+    private var places: [String: Position] = [:]
+    private var plain: Set<String> = []
+
+    init(file: String, surroundings: ConfigurationSurroundings) {
+        self.file = file
+        self.folder = file.lastIndex(of: "/").map { String(file[...$0]) } ?? ""
+        self.surroundings = surroundings
+    }
+
+    var hasErrors: Bool { self.findings.contains { $0.severity == .error } }
+
+    // MARK: Places
+
+    mutating func note(_ key: String, _ position: Position) { self.places[key] = position }
+
+    func isWritten(_ key: String) -> Bool { self.places[key] != nil }
+
+    /// True for a value that stands in the file itself, and comes from nowhere else.
+    func isPlain(_ key: String) -> Bool { self.plain.contains(key) }
+
+    /// The place of a key, or of the nearest one around it that is written.
+    func position(of key: String) -> Position {
+        var key = key[...]
+        while !key.isEmpty {
+            if let place = self.places[String(key)] { return place }
+            key = key.lastIndex(of: ".").map { key[..<$0] } ?? ""
+        }
+        return .start
+    }
+
+    // MARK: Findings
+
+    mutating func error(_ key: String, at position: Position? = nil, _ sentence: String) {
+        self.add(.error, key, at: position, sentence)
+    }
+
+    mutating func warning(_ key: String, at position: Position? = nil, _ sentence: String) {
+        self.add(.warning, key, at: position, sentence)
+    }
+
+    /// About a line of another file.
+    mutating func error(in file: String, line: Int, key: String, _ sentence: String) {
+        self.findings.append(
+            Finding(.error, file: file, position: Position(line: line, column: 1), key: key, sentence: sentence)
+        )
+    }
+
+    /// About a line of another file.
+    mutating func warning(in file: String, line: Int, key: String, _ sentence: String) {
+        self.findings.append(
+            Finding(.warning, file: file, position: Position(line: line, column: 1), key: key, sentence: sentence)
+        )
+    }
+
+    private mutating func add(_ severity: Finding.Severity, _ key: String, at position: Position?, _ sentence: String) {
+        let position = position ?? self.position(of: key)
+        self.findings.append(Finding(severity, file: self.file, position: position, key: key, sentence: sentence))
+    }
+
+    /// In the order of the file; those of other files behind.
+    var sorted: [Finding] {
+        let own = self.findings.filter { $0.file == self.file }.enumerated().sorted {
+            ($0.element.position, $0.offset) < ($1.element.position, $1.offset)
+        }
+        return own.map(\.element) + self.findings.filter { $0.file != self.file }
+    }
+
+    // MARK: Texts
+
+    func path(_ text: String) -> String { text.hasPrefix("/") ? text : self.folder + text }
+
+    /// The text of a value; `nil` after a finding.
+    mutating func text(_ node: ConfigurationNode, _ key: String, expected: String) -> SubstitutedText? {
+        guard case .text(let written) = node.content else {
+            self.error(key, at: node.position, "here stands \(node.kind); it takes \(expected)")
+            return nil
+        }
+        if !written.contains("${") { self.plain.insert(key) }
+        do throws(SubstitutedText.Failure) {
+            return try SubstitutedText(written, environment: self.surroundings.environment) {
+                name throws(SubstitutedText.Failure) in try self.firstLine(name)
+            }
+        } catch {
+            self.error(key, at: node.position, error.sentence)
+            return nil
+        }
+    }
+
+    private func firstLine(_ name: String) throws(SubstitutedText.Failure) -> String {
+        guard !name.isEmpty else { throw SubstitutedText.Failure(sentence: "`${file:}` names no file") }
+        let bytes: [UInt8]
+        do throws(FileFailure) {
+            bytes = try self.surroundings.readFile(self.path(name), 65_536)
+        } catch {
+            throw SubstitutedText.Failure(sentence: "the file \(name.shown) \(error.sentence)")
+        }
+        let line = bytes.prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }
+        guard let text = String(validating: line, as: UTF8.self), !text.isEmpty else {
+            throw SubstitutedText.Failure(sentence: "the first line of \(name.shown) is empty or not UTF-8")
+        }
+        return text
+    }
+}

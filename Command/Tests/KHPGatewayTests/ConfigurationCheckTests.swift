@@ -1,0 +1,246 @@
+import KHPGateway
+import Testing
+
+@Suite("The parts of a gateway's file together")
+struct ConfigurationCheckTests {
+    struct Case: Sendable, CustomTestStringConvertible {
+        var name: String
+        var text: String
+        var findings: [String]
+
+        init(_ name: String, _ text: String, _ findings: String...) {
+            self.name = name
+            self.text = text
+            self.findings = findings
+        }
+
+        var testDescription: String { self.name }
+    }
+
+    private static func realm(_ lines: String) -> String {
+        """
+        version: 1
+        listeners: {a: {listen: 127.0.0.1:0}}
+        realms:
+          r: \(lines)
+        services: {s: {path: /s, type: echo, realm: r}}
+        """
+    }
+
+    private static func pool(_ lines: String) -> String {
+        """
+        version: 1
+        listeners: {a: {listen: 127.0.0.1:0}}
+        pools:
+          p: \(lines)
+        services: {s: {path: /s, pool: p}}
+        """
+    }
+
+    private static func listener(_ lines: String, realm: String = "") -> String {
+        """
+        version: 1
+        listeners:
+          a: \(lines)
+        services: {s: {path: /s, type: echo\(realm)}}
+        """
+    }
+
+    private static func service(_ lines: String) -> String {
+        """
+        version: 1
+        listeners: {a: {listen: 127.0.0.1:0}}
+        pools: {mosquitto: {backends: "tcp://127.0.0.1:1883"}}
+        services:
+          m: {path: /m, pool: mosquitto}
+          s: \(lines)
+        """
+    }
+
+    static let jwt = "keys: k, algorithms: ES256, issuer: i, audience: a"
+
+    static let cases: [Case] = [
+        Case(
+            "one address twice",
+            "version: 1\nlisteners:\n  a: {listen: 127.0.0.1:80}\n  b: {listen: 127.0.0.1:80}\n"
+                + "services: {s: {path: /s, type: echo}}",
+            "4:15: listeners.b.listen: 127.0.0.1:80 is the address of listeners.a.listen in line 3 already"
+        ),
+        Case(
+            "the admin address for others",
+            ConfigurationFixture.minimal("admin: {listen: 0.0.0.0:9090}"),
+            "9:17: admin.listen: 0.0.0.0:9090 is reached by other hosts: that needs tls and token; unix:PATH and "
+                + "127.0.0.1:PORT do not"
+        ),
+        Case(
+            "PROXY from nobody",
+            Self.listener("{listen: 127.0.0.1:0, proxyProtocol: required, forwarded: forwarded}"),
+            "3:43: listeners.a.proxyProtocol: needs trust: the addresses of the proxies that send the header",
+            "3:64: listeners.a.forwarded: needs trust: the addresses of the proxies that write the field"
+        ),
+        Case(
+            "trust in everybody",
+            Self.listener("{listen: 127.0.0.1:0, trust: 0.0.0.0/0, trustClientCN: true}"),
+            "3:35: warning: listeners.a.trust: \"0.0.0.0/0\" believes everybody's word about addresses",
+            "3:61: listeners.a.trustClientCN: needs proxyProtocol: required, which carries the name"
+        ),
+        Case(
+            "a service for everybody",
+            Self.listener("{listen: 0.0.0.0:80}"),
+            "4:12: warning: services.s: has no realm: everybody who reaches listener a may use it"
+        ),
+        Case(
+            "a plain URL with TLS",
+            Self.listener("{listen: 127.0.0.1:0, publicURL: ws://a, tls: {certificate: c, key: k, clientCA: c}}"),
+            "3:39: listeners.a.publicURL: begins with ws:// and the listener has TLS; write wss://",
+            "3:87: listeners.a.tls.clientCA: counts only with clientAuth: optional or required"
+        ),
+        Case(
+            "certificates by no authority",
+            Self.listener("{listen: 127.0.0.1:0, tls: {certificate: c, key: k, clientAuth: required}}"),
+            "3:70: listeners.a.tls.clientAuth: needs clientCA: the authorities of clients' certificates"
+        ),
+        Case(
+            "a realm of nothing",
+            Self.realm("{groups: g}"),
+            "4:3: realms.r: proves nobody: give it schemes or certificate",
+            "4:15: warning: realms.r.groups: gives roles to users, and there are none; certificate.roles is for certificates"
+        ),
+        Case(
+            "schemes without secrets",
+            Self.realm("{schemes: [basic, bearer, basic]}"),
+            "4:16: realms.r.schemes: a scheme stands there twice",
+            "4:16: realms.r.schemes: basic and digest need users: a file that `khp hash` makes",
+            "4:16: realms.r.schemes: bearer and token need jwt or users"
+        ),
+        Case(
+            "a token without a scheme",
+            Self.realm("{schemes: [basic, application-digest], users: u, token: query:t, jwt: {\(Self.jwt)}}"),
+            "4:16: realms.r.schemes: mixes application schemes with others; make two realms",
+            "4:62: realms.r.token: needs bearer or token among the schemes",
+            "4:62: warning: realms.r.token: query:t appears in the logs of browsers and proxies",
+            "4:76: realms.r.jwt: needs bearer or token among the schemes"
+        ),
+        Case(
+            "secrets beside public keys",
+            Self.realm("{schemes: bearer, jwt: {keys: k, algorithms: [RS256, HS256, RS256], issuer: i, audience: a}}"),
+            "4:51: realms.r.jwt.algorithms: mixes HS256 with algorithms of public keys: whoever has the public key could "
+                + "sign",
+            "4:51: realms.r.jwt.algorithms: an algorithm stands there twice"
+        ),
+        Case(
+            "a certificate that nobody asks for",
+            Self.realm("{certificate: {principal: cn}}"),
+            "5:45: services.s.realm: r asks for certificates, and listener a has no clientAuth"
+        ),
+        Case(
+            "a backend twice, a check that overlaps, a header where none goes",
+            Self.pool(
+                "{backends: [ws://h:1, ws://h:1 backup], check: {every: 2s, timeout: 2s, send: x}, proxyProtocol: v1}"
+            ),
+            "4:17: pools.p.backends: \"ws://h:1/\" stands there twice",
+            "4:53: pools.p.check: send and expect are for byte streams; ws backends are checked by connecting",
+            "4:74: pools.p.check.timeout: is not less than every; a check ends before the next begins",
+            "4:103: pools.p.proxyProtocol: is for byte streams; ws and wss backends get Forwarded"
+        ),
+        Case(
+            "TLS by halves",
+            Self.pool("{backends: tcp://h:1 backup, tls: {certificate: c, verify: false}}"),
+            "4:17: warning: pools.p.backends: all are backups; one that is none is usual",
+            "4:40: pools.p.tls: certificate and key go together; one is missing",
+            "4:40: warning: pools.p.tls: counts for tls and wss backends, and the pool has none",
+            "4:65: warning: pools.p.tls.verify: false takes anybody for the broker"
+        ),
+        Case(
+            "names that lead nowhere",
+            Self.service("{path: /s, pool: mosquito, realm: r, listeners: b}"),
+            "6:23: services.s.pool: there is no pool \"mosquito\"; did you mean mosquitto?",
+            "6:40: services.s.realm: there is no realm \"r\"",
+            "6:54: services.s.listeners: there is no listener \"b\"; did you mean a?"
+        ),
+        Case(
+            "two kinds",
+            Self.service("{path: /s, pool: mosquitto, type: echo}"),
+            "6:3: services.s: a service has one of pool, subprotocols, balance, redirect, type; here stands pool and type"
+        ),
+        Case(
+            "no kind",
+            Self.service("{path: /s}"),
+            "6:3: services.s: a service has one of pool, subprotocols, balance, redirect, type; here stands none of them"
+        ),
+        Case(
+            "one path twice",
+            Self.service("{path: /m, type: echo}"),
+            "6:13: services.s.path: /m on listener a is the path of services.m already"
+        ),
+        Case(
+            "roles of nobody",
+            Self.service("{path: /s, type: echo, require: {roles: a}, frames: text, origins: ['*', 'https://a']}"),
+            "6:38: services.s.require: needs a realm: without one nobody proves anything",
+            "6:58: services.s.frames: counts only beside pool",
+            "6:73: services.s.origins: * lets in every page, and others stand beside it"
+        ),
+        Case(
+            "XMPP over TCP",
+            Self.service("{path: /s, subprotocols: {xmpp: {pool: mosquitto}}, withoutSubprotocol: nats}"),
+            "6:45: warning: services.s.subprotocols.xmpp.pool: XMPP over WebSocket is framed otherwise than over TCP; use ws "
+                + "backends",
+            "6:78: services.s.withoutSubprotocol: there is no pool \"nats\""
+        ),
+        Case(
+            "a balancer that cannot ask",
+            Self.service("{path: /s, balance: {members: [ws://a/, ws://a/], by: least-sessions}}"),
+            "6:36: services.s.balance.members: a member stands there twice",
+            "6:60: services.s.balance.by: least-sessions needs check: the address to ask for the load"
+        ),
+        Case(
+            "unknown keys, all at once",
+            Self.service("{path: /s, type: eco, orgins: [], <<: {}, 'a b': c}\nservice: {}"),
+            "6:23: services.s.type: \"eco\" is none of echo, broadcast; did you mean echo?",
+            "6:28: services.s.orgins: unknown; did you mean origins?",
+            "6:40: services.s.<<: unknown; merging is not in this format, defaults does it",
+            "6:48: services.s.\"a b\": unknown",
+            "7:1: service: unknown; did you mean services?"
+        ),
+        Case(
+            "a later version's keys",
+            Self.pool("{backends: tcp://h:1, slowStart: 30s, prepared: {count: 8}}"),
+            "4:39: pools.p.slowStart: is not in this version; take it out, or say off",
+            "4:54: pools.p.prepared: is not in this version; take it out, or say off"
+        ),
+        Case(
+            "pools and realms of nobody",
+            ConfigurationFixture.minimal("pools: {p: {backends: 'unix:/s'}}\nrealms: {r: {schemes: basic, users: u}}"),
+            "9:9: warning: pools.p: is used by no service",
+            "10:10: warning: realms.r: is asked by no service"
+        ),
+    ]
+
+    @Test("contradict each other", arguments: Self.cases)
+    func contradictions(_ one: Case) {
+        let files = ["u": "joe:r:5f4dcc3b5aa765d61d8327deb882cf99"]
+        let findings = ConfigurationFixture.findings(one.text, files: files)
+        #expect(findings == one.findings.map { "gateway.yaml:" + $0 })
+    }
+
+    @Test("give each service the defaults, and its own words over them")
+    func defaults() throws {
+        let reading = ConfigurationFixture.read(
+            """
+            services:
+              s: {path: /s, type: echo, limits: {perAddress: off}, ping: {every: 5s}}
+              t: {path: /t, type: echo, ping: off, idle: off}
+            defaults: {limits: {sessions: 7, perAddress: 3}, ping: {timeout: 9s}, idle: 1h, buffer: 8KiB}
+            listeners: {a: {listen: 127.0.0.1:0}}
+            version: 1
+            """
+        )
+        let configuration = try #require(reading.configuration, "\(reading.findings)")
+        let s = try #require(configuration.service("s")).rules
+        let t = try #require(configuration.service("t")).rules
+        #expect(s.limits.sessions == 7 && s.limits.perAddress == nil && s.limits.perPrincipal == 20)
+        #expect(s.lifetime.ping?.every == .seconds(5) && s.lifetime.ping?.timeout == .seconds(9))
+        #expect(s.lifetime.idle == .seconds(3600) && s.relay.buffer == 8192)
+        #expect(t.lifetime.ping == nil && t.lifetime.idle == nil && t.limits.perAddress == 3)
+    }
+}
