@@ -10,6 +10,8 @@ import NIOSSL
 
 final class ServerSession: ConnectionDelegate {
     private let server: ServerState
+    /// The endpoints that its request is looked up in.
+    private var table: EndpointTable
     private let channel: any Channel
     private let entry: ServerState.Entry
     /// None until the connection is ours.
@@ -31,19 +33,21 @@ final class ServerSession: ConnectionDelegate {
 
     init(
         server: ServerState,
+        table: EndpointTable,
         channel: any Channel,
         entry: ServerState.Entry,
         usesTLS: Bool = false,
         port: SharedPort? = nil
     ) {
         self.server = server
+        self.table = table
         self.channel = channel
         self.entry = entry
         self.usesTLS = usesTLS
         self.port = port
         self.isAnnounced = port == nil
         self.instruments = port == nil ? Self.instruments(server, channel, entry) : ServerInstruments()
-        self.decisions = ServerDecisions(server.endpoints)
+        self.decisions = ServerDecisions(table.endpoints)
     }
 
     /// The address that limits count by.
@@ -85,7 +89,8 @@ final class ServerSession: ConnectionDelegate {
         switch action {
         case .server(.decideOpening(let request)):
             self.port?.isOwn()
-            if self.server.isObserved, let match = try? self.server.endpoints.match(request.path) {
+            self.lookUpInForce()
+            if self.server.isObserved, let match = try? self.table.endpoints.match(request.path) {
                 self.observe(.routed(endpoint: match.endpoint.values.path))
             }
             let next = self.decisions.decide(request, on: &handler.connection, now: .now()) {
@@ -96,6 +101,7 @@ final class ServerSession: ConnectionDelegate {
             self.follow(self.decisions.decide(request), on: handler)
         case .server(.plainRequest(let request)):
             self.port?.isOwn()
+            self.lookUpInForce()
             let next = self.decisions.decide(request, on: &handler.connection, now: .now()) {
                 self.roomRefusal { request.head }
             }
@@ -125,6 +131,14 @@ final class ServerSession: ConnectionDelegate {
         case .message, .chunk, .peerClosing, .pong:
             break
         }
+    }
+
+    /// The connection may have waited for its request while other endpoints came into force.
+    private func lookUpInForce() {
+        let table = self.server.table
+        guard table !== self.table else { return }
+        self.table = table
+        self.decisions.lookUp(in: table.endpoints)
     }
 
     func channelClosed() {
@@ -218,7 +232,7 @@ final class ServerSession: ConnectionDelegate {
     }
 
     private func ask(_ question: ServerQuestion, on handler: ConnectionHandler) {
-        let served = self.server.served(question.endpoint)
+        let served = self.table.served(question.endpoint)
         let admission = Admission(question.asksForCredentials ? served.gate : nil, self.server, self.client)
         let request = self.request(question)
         let presented = question.presented
@@ -380,7 +394,7 @@ final class ServerSession: ConnectionDelegate {
         guard let accepted = self.decisions.opened(on: &handler.connection) else {
             return assertionFailure("A connection opens that no endpoint has accepted.")
         }
-        switch self.server.served(accepted.match.endpoint).application {
+        switch self.table.served(accepted.match.endpoint).application {
         case .handler(let make):
             self.start(make(), on: handler)
         case .task(let run):

@@ -83,10 +83,18 @@ extension ServerState {
         _ security: Security,
         _ port: SharedPort?
     ) -> ConnectionHandler {
-        let session = ServerSession(server: self, channel: channel, entry: entry, usesTLS: security.usesTLS, port: port)
+        let table = self.table
+        let session = ServerSession(
+            server: self,
+            table: table,
+            channel: channel,
+            entry: entry,
+            usesTLS: security.usesTLS,
+            port: port
+        )
         return ConnectionHandler(
             connection: Connection(
-                server: port == nil ? self.connection : self.sharedConnection,
+                server: port == nil ? table.connection : table.sharedConnection,
                 isSecure: security.isSecure,
                 now: .now()
             ),
@@ -98,7 +106,7 @@ extension ServerState {
 
     /// Their HTTP on a connection, as it is watched.
     func sharedHTTP() -> SharedConnection {
-        SharedConnection(limits: self.sharedConnection.limits.openingHead) { [endpoints] in endpoints.owns($0) }
+        SharedConnection(limits: self.table.sharedConnection.limits.openingHead) { [own] in own.contain($0) }
     }
 
     /// Takes a connection over from somebody else's HTTP, for a request of ours that is to be read yet.

@@ -9,13 +9,11 @@ import Synchronization
 
 final class ServerState: Sendable {
     let configuration: WebSocketMount.Configuration
-    /// The endpoints as the handshakes see them; the shell's part of each is at its index in ``served``.
-    let endpoints: EndpointSet
-    /// The configuration of a connection whose endpoint is not known yet.
-    let connection: ConnectionConfiguration
-    /// The same where somebody else's HTTP answers what is no endpoint's.
-    let sharedConnection: ConnectionConfiguration
-    private let served: [ServedEndpoint]
+    private let tableInForce: Mutex<EndpointTable>
+    /// The requests of shared connections that are for the table in force.
+    let own = OwnRequests()
+    /// True where any events are wanted.
+    let isObserved: Bool
 
     /// A connection's place. Unchecked: what changes is touched under the registry's lock only.
     final class Entry: @unchecked Sendable {
@@ -123,52 +121,34 @@ final class ServerState: Sendable {
                 )
             )
         )
-        let dialects = Dialect.all.filter { dialect in endpoints.contains { $0.options.dialects.contains(dialect) } }
-        var settings = Self.settings(configuration, dialects)
-        let connection = ConnectionConfiguration(settings)
-        let set = try EndpointSet(
-            try endpoints.enumerated().map { try $0.element.configuration($0.offset, connection) },
-            hosts: try configuration.allowedHosts.map { try HostPolicy.allowing($0) } ?? .any
-        )
-        settings.isOwn = { set.owns($0) }
-        self.connection = connection
-        self.sharedConnection = ConnectionConfiguration(settings)
-        self.endpoints = set
-        self.served = endpoints.map { ServedEndpoint($0) }
+        let table = try EndpointTable(configuration, endpoints, own: self.own)
+        self.own.become(table.endpoints)
+        self.isObserved = table.connection.isObserved
+        self.tableInForce = Mutex(table)
     }
 
-    private static func settings(
-        _ configuration: WebSocketMount.Configuration,
-        _ dialects: [Dialect]
-    ) -> ConnectionSettings {
-        var settings = ConnectionSettings()
-        settings.limits = configuration.limits.ofConnection
-        settings.timeouts = configuration.timeouts.ofConnection
-        settings.keepAlive = configuration.keepAlive
-        if configuration.observe != nil || configuration.instruments.contains(where: { $0.observesFrames }) {
-            settings.observation = .everything
-        } else if !configuration.instruments.isEmpty {
-            settings.observation = .steps
+    /// The endpoints that the next request is looked up in.
+    var table: EndpointTable { self.tableInForce.withLock { $0 } }
+
+    /// Puts other endpoints in force.
+    /// - Throws: ``WebSocketError/Code/invalidArgument`` for endpoints that make no sense; then the old ones stay.
+    func replaceEndpoints(_ endpoints: [Endpoint]) throws {
+        let table = try EndpointTable(self.configuration, endpoints, own: self.own)
+        self.tableInForce.withLock { current in
+            current = table
+            self.own.become(table.endpoints)
         }
-        settings.dialects = dialects
-        settings.date = DateHeader.now
-        return settings
     }
 
     /// Clients come without TLS.
     func warnOfUnmaskedText() {
-        if self.connection.speaksOldDialects {
+        if self.table.connection.speaksOldDialects {
             // Threat D1
             self.configuration.logger?.warning(
                 "clients of dialects before RFC 6455 do not mask what they send; serve them over TLS"
             )
         }
     }
-
-    var isObserved: Bool { self.connection.isObserved }
-
-    /// The shell's part of an endpoint.
-    func served(_ endpoint: EndpointConfiguration) -> ServedEndpoint { self.served[endpoint.index] }
 
     // MARK: Connections
 

@@ -54,6 +54,27 @@ public final class WebSocketMount: Service, Sendable {
         await self.state.drain(on: MultiThreadedEventLoopGroup.singleton.any())
     }
 
+    // MARK: Endpoints
+
+    /// Puts other endpoints in the place of all that there are, at once.
+    ///
+    /// Each request is looked up among the endpoints that are in force when it comes, on a connection that was accepted
+    /// before too. A handshake that has begun, and an open socket, keep the endpoint that they have: its handler, limits
+    /// and times. An endpoint that is in force again goes on counting wrong answers where it has the same
+    /// ``ServerAuthentication``.
+    ///
+    /// A connection that was accepted before its dialect was in force is refused, as one of a dialect that nobody speaks.
+    /// - Throws: ``WebSocketError/Code/invalidArgument`` for endpoints that make no sense; then the old ones stay in force.
+    public func replaceEndpoints(@EndpointBuilder _ endpoints: () -> [Endpoint]) throws {
+        try self.replaceEndpoints(endpoints())
+    }
+
+    /// The same for the endpoints of a list that is made elsewhere.
+    /// - Throws: ``WebSocketError/Code/invalidArgument`` for endpoints that make no sense; then the old ones stay in force.
+    public func replaceEndpoints(_ endpoints: [Endpoint]) throws {
+        try self.state.replaceEndpoints(endpoints)
+    }
+
     /// How many connections there are: open sockets, those in a handshake, and those whose first request has not come.
     public var connections: Int { self.state.connections }
 

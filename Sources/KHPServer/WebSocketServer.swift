@@ -5,6 +5,7 @@ public import NIOCore
 public import NIOPosix
 import NIOSSL
 public import ServiceLifecycle
+import Synchronization
 
 /// A WebSocket server that speaks x-kaazing-handshake.
 ///
@@ -25,9 +26,15 @@ public import ServiceLifecycle
 /// 1001, drops what is still in a handshake, and forces what is left after ``Configuration/gracefulShutdownTimeout``.
 public final class WebSocketServer: Service, Sendable {
     private let configuration: Configuration
-    private let endpoints: [Endpoint]
     private let eventLoopGroup: any EventLoopGroup
 
+    /// The endpoints, and what serves them once the server runs.
+    private struct Serving {
+        var endpoints: [Endpoint]
+        var mount: WebSocketMount?
+    }
+
+    private let serving: Mutex<Serving>
     private let bound = BoundAddress()
 
     /// A server with these endpoints.
@@ -47,7 +54,7 @@ public final class WebSocketServer: Service, Sendable {
     ) {
         self.configuration = configuration
         self.eventLoopGroup = eventLoopGroup
-        self.endpoints = endpoints
+        self.serving = Mutex(Serving(endpoints: endpoints))
     }
 
     /// Serves until the task is cancelled or the service group shuts down, then drains.
@@ -58,7 +65,7 @@ public final class WebSocketServer: Service, Sendable {
         let mount: WebSocketMount
         let listener: any Channel
         do {
-            mount = try WebSocketMount(configuration: self.configuration.mount, endpoints: self.endpoints)
+            mount = try self.mount()
             if self.configuration.tls == nil { mount.state.warnOfUnmaskedText() }
             listener = try await self.listen(mount.state)
         } catch {
@@ -79,6 +86,39 @@ public final class WebSocketServer: Service, Sendable {
         }
         await mount.drain()
     }
+
+    private func mount() throws -> WebSocketMount {
+        try self.serving.withLock { serving in
+            let mount = try WebSocketMount(configuration: self.configuration.mount, endpoints: serving.endpoints)
+            serving.mount = mount
+            return mount
+        }
+    }
+
+    // MARK: Endpoints
+
+    /// Puts other endpoints in the place of all that there are, as ``WebSocketMount`` has it for its own:
+    /// does; before the server runs, those that it starts with.
+    /// - Throws: ``WebSocketError/Code/invalidArgument`` for endpoints that make no sense; then the old ones stay in force.
+    public func replaceEndpoints(@EndpointBuilder _ endpoints: () -> [Endpoint]) throws {
+        try self.replaceEndpoints(endpoints())
+    }
+
+    /// The same for the endpoints of a list that is made elsewhere.
+    /// - Throws: ``WebSocketError/Code/invalidArgument`` for endpoints that make no sense; then the old ones stay in force.
+    public func replaceEndpoints(_ endpoints: [Endpoint]) throws {
+        try self.serving.withLock { serving in
+            if let mount = serving.mount {
+                try mount.replaceEndpoints(endpoints)
+                if self.configuration.tls == nil { mount.state.warnOfUnmaskedText() }
+            } else {
+                _ = try WebSocketMount(configuration: self.configuration.mount, endpoints: endpoints)
+            }
+            serving.endpoints = endpoints
+        }
+    }
+
+    // MARK: Listening
 
     /// The address that the server is bound to; waits until it is.
     /// - Throws: what kept the server from listening.
@@ -141,6 +181,7 @@ public final class WebSocketServer: Service, Sendable {
 extension WebSocketServer: CustomReflectable {
     /// How it is configured. From the event loops, every connection of the process could be looked into while it works.
     public var customMirror: Mirror {
-        Mirror(self, children: ["configuration": self.configuration, "endpoints": self.endpoints])
+        let endpoints = self.serving.withLock { $0.endpoints }
+        return Mirror(self, children: ["configuration": self.configuration, "endpoints": endpoints])
     }
 }

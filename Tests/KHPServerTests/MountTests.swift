@@ -274,6 +274,29 @@ import Testing
         }
     }
 
+    @Test("the requests of one connection go by the endpoints in force when each comes")
+    func replacedEndpoints() async throws {
+        try await Self.withMount { mounted in
+            let opening = openingRequest("/late")
+            let client = try await RawClient.connect(mounted.port)
+            func theirs() async throws {
+                try await client.send(opening)
+                let answer = Self.hosted(opening)
+                let taken = try await client.take { $0.readableBytes >= answer.utf8.count ? answer.utf8.count : nil }
+                #expect(String(buffer: taken) == answer)
+            }
+            try await theirs()
+            try mounted.mount.replaceEndpoints { echo("/late") }
+            try mounted.mount.replaceEndpoints([echo()])
+            try await theirs()
+            try mounted.mount.replaceEndpoints { echo("/late") }
+            try await client.send(opening)
+            let head = try await client.receive { String(buffer: $0).contains("\r\n\r\n") }
+            #expect(String(buffer: head).hasPrefix("HTTP/1.1 101 "))
+            try? await client.close()
+        }
+    }
+
     // MARK: TLS
 
     @Test("behind the other server's TLS")

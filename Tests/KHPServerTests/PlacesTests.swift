@@ -271,7 +271,7 @@ struct PlacesTests {
         try await channel.testingEventLoop.executeInContext {
             let handler = ConnectionHandler(
                 connection: Connection(server: ConnectionConfiguration(), isSecure: false, now: .now()),
-                delegate: ServerSession(server: state, channel: channel, entry: entry),
+                delegate: ServerSession(server: state, table: state.table, channel: channel, entry: entry),
                 eventLoop: channel.eventLoop,
                 usesTLS: false
             )

@@ -33,7 +33,7 @@ struct ServerTimeoutsTests {
         configuration.timeouts = server
         let endpoint = Endpoint("/x", options: .init(timeouts: own)) { _ in .complete() }
         let state = try ServerState(configuration: configuration, endpoints: [endpoint])
-        let values = try #require(try state.endpoints.match("/x")).endpoint.values
+        let values = try #require(try state.table.endpoints.match("/x")).endpoint.values
         return try #require(values.connection).timeouts
     }
 
@@ -79,7 +79,7 @@ struct ServerTimeoutsTests {
         ]
         let state = try ServerState(configuration: configuration, endpoints: endpoints)
         for (path, ping, idle) in [("/own", nil, .seconds(3)), ("/servers", Duration.seconds(5), nil as Duration?)] {
-            let values = try #require(try state.endpoints.match(path)).endpoint.values
+            let values = try #require(try state.table.endpoints.match(path)).endpoint.values
             let connection = try #require(values.connection)
             #expect(connection.keepAlive.pingInterval == ping, "\(path)")
             #expect(connection.keepAlive.idleTimeout == idle, "\(path)")

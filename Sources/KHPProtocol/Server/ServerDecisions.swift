@@ -50,7 +50,7 @@ package struct ServerDecisions {
         package var extended: ExtendedRequest?
     }
 
-    private let endpoints: EndpointSet
+    private var endpoints: EndpointSet
     private var state = State.reading
     /// Counts the questions.
     package private(set) var attempts = 0
@@ -61,6 +61,11 @@ package struct ServerDecisions {
     private var confirmation: DigestConfirmation?
 
     package init(_ endpoints: EndpointSet) {
+        self.endpoints = endpoints
+    }
+
+    /// The request that comes next is looked up in these.
+    package mutating func lookUp(in endpoints: EndpointSet) {
         self.endpoints = endpoints
     }
 
