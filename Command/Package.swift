@@ -43,6 +43,7 @@ let package = Package(
         .target(
             name: "KHPCommand",
             dependencies: [
+                "KHPGateway",
                 library("KHPProtocol"), library("KHPClient"), library("KHPServer"), library("KHPTesting"),
                 nioCore, nioPosix, nioSSL, httpTypes, argumentParser,
                 .product(name: "NIOExtras", package: "swift-nio-extras"),
@@ -76,7 +77,7 @@ let package = Package(
         .testTarget(
             name: "KHPCommandTests",
             dependencies: [
-                "KHPCommand", "khp", "CommandTestSupport",
+                "KHPCommand", "KHPGateway", "khp", "CommandTestSupport",
                 library("KHPProtocol"), library("KHPClient"), library("KHPServer"), library("KHPTesting"),
                 nioCore, nioPosix, nioSSL, httpTypes, argumentParser, logging,
             ],

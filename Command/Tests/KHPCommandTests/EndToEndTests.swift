@@ -421,7 +421,7 @@ struct EndToEndTests {
         "the version, and help at every level",
         arguments: [
             ["--version"], ["--help"], ["connect", "--help"], ["serve", "--help"], ["demo", "--help"],
-            ["hash", "--help"],
+            ["gateway", "--help"], ["hash", "--help"],
         ]
     )
     func help(arguments: [String]) async throws {
@@ -434,7 +434,7 @@ struct EndToEndTests {
     func examples() async throws {
         let commands: [(String, any ParsableCommand.Type)] = [
             ("demo", DemoCommand.self), ("connect", ConnectCommand.self), ("serve", ServeCommand.self),
-            ("hash", HashCommand.self),
+            ("gateway", GatewayCommand.self), ("hash", HashCommand.self),
         ]
         for (name, command) in commands {
             let help = try await RunningCommand.run([name, "--help"], environment: ["COLUMNS": "80"])

@@ -82,7 +82,7 @@ struct EndingTests {
         "the help that a person sees holds them",
         arguments: [
             (DemoCommand.self, .demo), (ConnectCommand.self, .connect), (ServeCommand.self, .serve),
-            (TunnelCommand.self, .tunnel), (HashCommand.self, .hash),
+            (TunnelCommand.self, .tunnel), (GatewayCommand.self, .gateway), (HashCommand.self, .hash),
         ] as [(any ParsableCommand.Type, Ending.Command)]
     )
     func shownHelp(type: any ParsableCommand.Type, command: Ending.Command) {
@@ -102,7 +102,7 @@ struct EndingTests {
             "| \(ending.rawValue) |" + Ending.Command.allCases.map { " \(ending.words(for: $0) ?? "–") |" }.joined()
                 + "\n"
         }
-        #expect(page.contains("| exit status |\(head)\n|---|---|---|---|---|---|\n" + rows.joined()))
+        #expect(page.contains("| exit status |\(head)\n|---|---|---|---|---|---|---|\n" + rows.joined()))
     }
 
     @Test("connect may end in every way; the contract's numbers")

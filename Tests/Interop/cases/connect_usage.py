@@ -104,7 +104,7 @@ async def _(bench):
 
 
 @behaviour("--help has an example at every level", rows=[("khp", []), ("demo", ["demo"]), ("connect", ["connect"]),
-           ("serve", ["serve"]), ("hash", ["hash"])])  # fmt: skip
+           ("serve", ["serve"]), ("gateway", ["gateway"]), ("hash", ["hash"])])  # fmt: skip
 async def _(bench, command):
     outcome = (await bench.run(*command, "--help")).ends(0)
     holds(outcome.text, "EXAMPLE", "the help")

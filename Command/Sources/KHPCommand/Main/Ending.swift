@@ -29,6 +29,7 @@ enum Ending: Int32, Sendable, CaseIterable {
         case connect
         case serve
         case tunnel
+        case gateway
         case demo
         case hash
     }
@@ -38,11 +39,13 @@ enum Ending: Int32, Sendable, CaseIterable {
         switch (self, command) {
         case (.success, .connect): "closed with 1000, 1001 or without a code, in order"
         case (.success, .serve), (.success, .tunnel): "drained after SIGINT or SIGTERM"
+        case (.success, .gateway): "the configuration is good"
         case (.success, .demo): "all steps passed"
         case (.success, .hash): "the line was made"
         case (.closedOtherwise, .connect): "closed with another code, or lost"
         case (.closedOtherwise, .demo): "a step failed"
         case (.closedOtherwise, _): nil
+        case (.usage, .gateway): "an option or a configuration that cannot be used"
         case (.usage, .demo): "an option that cannot be used"
         case (.usage, _): "an option, a URL or a file that cannot be used"
         case (.connectFailed, .connect): "no connection, TLS or a proxy failed"

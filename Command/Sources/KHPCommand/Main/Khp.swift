@@ -22,7 +22,10 @@ struct Khp: AsyncParsableCommand {
               khp ws://127.0.0.1:8080/echo
             """,
         version: version,
-        subcommands: [DemoCommand.self, ConnectCommand.self, ServeCommand.self, TunnelCommand.self, HashCommand.self]
+        subcommands: [
+            DemoCommand.self, ConnectCommand.self, ServeCommand.self, TunnelCommand.self, GatewayCommand.self,
+            HashCommand.self,
+        ]
     )
 
     /// Runs what was typed.

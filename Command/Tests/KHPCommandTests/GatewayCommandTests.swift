@@ -1,0 +1,92 @@
+import Foundation
+import KHPGateway
+import Testing
+
+@testable import KHPCommand
+
+/// `khp gateway`, as an operator types it.
+struct GatewayCommandTests {
+    /// A folder that is gone afterwards.
+    private static func inFolder(_ body: (URL) async throws -> Void) async throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try await body(folder)
+    }
+
+    private static let good = """
+        version: 1
+        listeners: {a: {listen: 127.0.0.1:0}}
+        pools: {p: {backends: "tcp://127.0.0.1:1"}}
+        services: {s: {path: /s, pool: p}}
+        """
+
+    @Test("--example prints a file that begins as one")
+    func example() async throws {
+        let ended = try await RunningCommand.run(["gateway", "--example"])
+        #expect(ended.status == 0 && ended.errors.isEmpty)
+        #expect(ended.output == GatewayConfiguration.example)
+    }
+
+    @Test("--check of a good configuration says so, and ends with 0")
+    func good() async throws {
+        try await Self.inFolder { folder in
+            let file = folder.appendingPathComponent("gateway.yaml").path
+            try Self.good.write(toFile: file, atomically: true, encoding: .utf8)
+            let ended = try await RunningCommand.run(["gateway", "--config", file, "--check"])
+            #expect(ended.status == 0 && ended.errors.isEmpty)
+            #expect(ended.output == "\(file): 1 listener, 1 service, 1 pool, 0 realms: good\n")
+            let printed = try await RunningCommand.run(["gateway", "--config", file, "--print-config"])
+            #expect(printed.status == 0 && printed.errors.isEmpty)
+            #expect(printed.output.contains("connectTimeout: 5s"))
+        }
+    }
+
+    @Test("--check of a wrong one tells every mistake with its place, and ends with 2")
+    func wrong() async throws {
+        try await Self.inFolder { folder in
+            let file = folder.appendingPathComponent("gateway.yaml").path
+            let text = Self.good + "\nlog: {level: loud}\nadmin: {listen: 0.0.0.0:1}\nrealm: {}"
+            try text.write(toFile: file, atomically: true, encoding: .utf8)
+            let ended = try await RunningCommand.run(["gateway", "--config", file, "--check"])
+            #expect(ended.status == 2 && ended.output.isEmpty)
+            #expect(
+                ended.errors == """
+                    \(file):5:14: log.level: "loud" is none of trace, debug, info, notice, warning, error
+                    \(file):6:17: admin.listen: 0.0.0.0:1 is reached by other hosts: that needs tls and token; \
+                    unix:PATH and 127.0.0.1:PORT do not
+                    \(file):7:1: realm: unknown; did you mean realms?
+                    khp: \(file) has 3 errors
+
+                    """
+            )
+        }
+    }
+
+    @Test("warnings are told, and end with 2 where --strict is said")
+    func strict() async throws {
+        try await Self.inFolder { folder in
+            let file = folder.appendingPathComponent("gateway.yaml").path
+            let text = Self.good + "\nrealms: {r: {schemes: basic, users: users}}"
+            try text.write(toFile: file, atomically: true, encoding: .utf8)
+            let users = folder.appendingPathComponent("users").path
+            try "joe:r:5f4dcc3b5aa765d61d8327deb882cf99".write(toFile: users, atomically: true, encoding: .utf8)
+            let ended = try await RunningCommand.run(["gateway", "--config", file, "--check"])
+            #expect(ended.status == 0 && ended.errors.contains("warning: realms.r: is asked by no service"))
+            let strict = try await RunningCommand.run(["gateway", "--config", file, "--check", "--strict"])
+            #expect(strict.status == 2 && strict.errors.contains("khp: \(file) has "))
+        }
+    }
+
+    @Test(
+        "a mistake in what was typed ends with 2",
+        arguments: [
+            [], ["--check"], ["--check", "--example"], ["--config", "f"], ["--config", "f", "--example"],
+            ["--config", "/nowhere/gateway.yaml", "--check"], ["--example", "--strict"],
+        ]
+    )
+    func usage(arguments: [String]) async throws {
+        let ended = try await RunningCommand.run(["gateway"] + arguments)
+        #expect(ended.status == 2 && ended.output.isEmpty && ended.errors.contains("khp: "))
+    }
+}
