@@ -8,6 +8,7 @@
 #   ./run.sh memory             what a connection and a very large message take (Linux)
 #   ./run.sh scale              18,000 connections and their drain, 100,000 in memory, latencies, a flood over the limits
 #   ./run.sh soak [SECONDS]     10,000 connections that come and go through proxies that break them: half an hour
+#   ./run.sh build              what check needs, and nothing more
 #   ./run.sh check              fails where a figure that repeats has passed its bound in bounds.txt (needs valgrind);
 #                               KHP_BENCH_MARGIN=10 allows ten percent more, for another machine than the bounds' own
 set -euo pipefail
@@ -365,7 +366,7 @@ soak() {
 }
 
 say "run: building"
-if [ "${1:-}" = check ]; then
+if [ "${1:-}" = check ] || [ "${1:-}" = build ]; then
     for product in bench-server bench-load; do swift build -c release --product "$product" >&2; done
 elif [ "${1:-}" = growth ]; then
     swift build -c release --product bench-growth >&2
@@ -374,6 +375,7 @@ else
 fi
 mkdir -p "$work"
 case ${1:-all} in
+    build) ;;
     micro) micro ;;
     load) under_load ;;
     instructions) instructions ;;
@@ -392,7 +394,7 @@ case ${1:-all} in
         memory
         ;;
     *)
-        say "usage: run.sh [micro|load|instructions|growth [WORD ...]|memory|scale|soak [SECONDS]|check]"
+        say "usage: run.sh [micro|load|instructions|growth [WORD ...]|memory|scale|soak [SECONDS]|build|check]"
         exit 64
         ;;
 esac

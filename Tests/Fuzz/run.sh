@@ -1,20 +1,22 @@
 #!/usr/bin/env bash
 # Fuzzes each target for its share of the time; see README.md.
 #   Tests/Fuzz/run.sh [SECONDS [TARGET...]]     60 seconds altogether, and all targets, unless told otherwise
+#   Tests/Fuzz/run.sh --build                   none: it builds them
 #   KHP_FUZZ_SEED=1 KHP_FUZZ_RUNS=5000 Tests/Fuzz/run.sh 690
 #                                               the same inputs each time where none are kept from earlier, as CI has it
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export SWIFT_BACKTRACE=enable=no
 
-total=${1:-60}
-[ $# -gt 0 ] && shift
 scratch=.build/fuzz
 
 # Asserts stay, our own and those of SwiftNIO. gold cannot link what libFuzzer instruments.
 swift build --package-path Tests/Fuzz --scratch-path "$scratch" -c release -Xswiftc -assert-config -Xswiftc Debug \
     -Xswiftc -sanitize=fuzzer,address -Xswiftc -use-ld=lld
+[ "${1:-}" != --build ] || exit 0
 program=$scratch/release/khp-fuzz
+total=${1:-60}
+[ $# -gt 0 ] && shift
 
 if [ $# -gt 0 ]; then targets="$*"; else targets=$("$program" list | tr '\n' ' '); fi
 # shellcheck disable=SC2086  (names without spaces)
