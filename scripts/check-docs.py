@@ -3,6 +3,7 @@
 
   - each Swift block of README.md, of the DocC catalogs and of the doc comments in Sources stands, line for line, in a
     file under Examples or Tests/Ecosystem, which CI compiles (imports may stand apart). A block after `<!-- not compiled -->` is exempt;
+  - each YAML block is a file under Examples/Gateway, which CI checks with `khp gateway --check`;
   - no line of a code block is wider than 76 columns, so that no page scrolls sideways;
   - each Swift name in code voice occurs in the sources;
   - the table of status codes names the codes and actions of Specs/status-codes.json;
@@ -64,6 +65,7 @@ def stands_in(block, source):
 
 def check_blocks():
     sources = [path.read_text().splitlines() for folder in ("Examples", "Tests/Ecosystem") for path in sorted(ROOT.glob(f"{folder}/**/*.swift"))]
+    configurations = [path.read_text().splitlines() for path in ROOT.glob("Examples/Gateway/*.yaml")]
     pages = [README, *CATALOGS, *sorted(ROOT.glob("Examples/**/*.md"))]
     texts = [(path, path.read_text().splitlines()) for path in pages]
     for path in sorted(ROOT.glob("Sources/**/*.swift")):
@@ -75,6 +77,8 @@ def check_blocks():
             for offset, line in enumerate(block, 1):
                 if len(line) > WIDTH:
                     problem(path, number + offset, f"this line of a code block has {len(line)} columns, not {WIDTH}")
+            if language == "yaml" and block not in configurations:
+                problem(path, number, "this YAML block is no file under Examples/Gateway")
             if language != "swift":
                 continue
             count += 1
