@@ -186,6 +186,18 @@ private final class ByteStreamHandler: ChannelInboundHandler {
 
     private typealias Waiting<Result> = (wait: Wait, continuation: UnsafeContinuation<Result, any Error>)
 
+    /// The tasks that wait, one of a kind at a time.
+    private struct Waits {
+        /// For bytes.
+        var reader: Waiting<ByteBuffer?>?
+        /// For room behind a write.
+        var writer: Waiting<Void>?
+        /// For the orderly end.
+        var finisher: Waiting<Void>?
+        /// For a failure.
+        var watcher: Waiting<Void>?
+    }
+
     private enum Input {
         case open
         case ended
@@ -200,10 +212,7 @@ private final class ByteStreamHandler: ChannelInboundHandler {
     private var received = CircularBuffer<ByteBuffer>()
     private var input = Input.open
     private var failure: ByteStream.Failure?
-    private var reader: Waiting<ByteBuffer?>?
-    private var writer: Waiting<Void>?
-    private var finisher: Waiting<Void>?
-    private var watcher: Waiting<Void>?
+    private var waits = Waits()
     private var isFinishing = false
     private var hasSentEnd = false
     private var isDone = false
@@ -225,7 +234,7 @@ private final class ByteStreamHandler: ChannelInboundHandler {
         case .ended: continuation.resume(returning: nil)
         case .failed(let failure): continuation.resume(throwing: failure)
         case .open:
-            self.reader = (wait, continuation)
+            self.waits.reader = (wait, continuation)
             self.context?.read()
         }
     }
@@ -234,7 +243,7 @@ private final class ByteStreamHandler: ChannelInboundHandler {
         if wait.isGivenUp { return continuation.resume(throwing: CancellationError()) }
         if let failure { return continuation.resume(throwing: failure) }
         guard let context else { return continuation.resume(throwing: ByteStream.Failure.reset) }
-        self.writer = (wait, continuation)
+        self.waits.writer = (wait, continuation)
         context.writeAndFlush(self.wrapOutboundOut(bytes), promise: nil)
         if context.channel.isWritable { self.resumeWriter() } else { self.watch() }
     }
@@ -244,10 +253,10 @@ private final class ByteStreamHandler: ChannelInboundHandler {
         if let failure { return continuation.resume(throwing: failure) }
         guard let context else { return continuation.resume(throwing: ByteStream.Failure.reset) }
         self.isFinishing = true
-        self.finisher = (wait, continuation)
+        self.waits.finisher = (wait, continuation)
         self.received.removeAll()
-        self.reader?.continuation.resume(throwing: CancellationError())
-        self.reader = nil
+        self.waits.reader?.continuation.resume(throwing: CancellationError())
+        self.waits.reader = nil
         self.watch()
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         let flushed = context.eventLoop.makePromise(of: Void.self)
@@ -258,21 +267,21 @@ private final class ByteStreamHandler: ChannelInboundHandler {
     func failed(_ wait: Wait, _ continuation: UnsafeContinuation<Void, any Error>) {
         if wait.isGivenUp { return continuation.resume(throwing: CancellationError()) }
         guard self.failure == nil else { return continuation.resume() }
-        self.watcher = (wait, continuation)
+        self.waits.watcher = (wait, continuation)
     }
 
     func giveUp(_ wait: Wait) {
-        if let watcher, watcher.wait === wait {
-            self.watcher = nil
+        if let watcher = self.waits.watcher, watcher.wait === wait {
+            self.waits.watcher = nil
             watcher.continuation.resume(throwing: CancellationError())
-        } else if let reader, reader.wait === wait {
-            self.reader = nil
+        } else if let reader = self.waits.reader, reader.wait === wait {
+            self.waits.reader = nil
             reader.continuation.resume(throwing: CancellationError())
-        } else if let writer, writer.wait === wait {
-            self.writer = nil
+        } else if let writer = self.waits.writer, writer.wait === wait {
+            self.waits.writer = nil
             writer.continuation.resume(throwing: CancellationError())
-        } else if let finisher, finisher.wait === wait {
-            self.finisher = nil
+        } else if let finisher = self.waits.finisher, finisher.wait === wait {
+            self.waits.finisher = nil
             finisher.continuation.resume(throwing: CancellationError())
             self.reset()
         }
@@ -287,17 +296,17 @@ private final class ByteStreamHandler: ChannelInboundHandler {
     private func fail(_ failure: ByteStream.Failure) {
         guard self.failure == nil, !self.isDone else { return }
         self.failure = failure
-        self.watcher?.continuation.resume()
-        self.watcher = nil
+        self.waits.watcher?.continuation.resume()
+        self.waits.watcher = nil
         if case .open = self.input { self.input = .failed(failure) }
-        if self.received.isEmpty, let reader {
-            self.reader = nil
+        if self.received.isEmpty, let reader = self.waits.reader {
+            self.waits.reader = nil
             reader.continuation.resume(throwing: failure)
         }
-        self.writer?.continuation.resume(throwing: failure)
-        self.writer = nil
-        self.finisher?.continuation.resume(throwing: failure)
-        self.finisher = nil
+        self.waits.writer?.continuation.resume(throwing: failure)
+        self.waits.writer = nil
+        self.waits.finisher?.continuation.resume(throwing: failure)
+        self.waits.finisher = nil
         guard let context, context.channel.isActive else { return }
         // Without this a close looks like an end in good order.
         _ = (context.channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0))
@@ -327,16 +336,16 @@ private final class ByteStreamHandler: ChannelInboundHandler {
     private func done() {
         guard !self.isDone else { return }
         self.isDone = true
-        self.finisher?.continuation.resume()
-        self.finisher = nil
+        self.waits.finisher?.continuation.resume()
+        self.waits.finisher = nil
         self.context?.close(promise: nil)
     }
 
     // MARK: Writes that are not taken
 
     private func resumeWriter() {
-        self.writer?.continuation.resume()
-        self.writer = nil
+        self.waits.writer?.continuation.resume()
+        self.waits.writer = nil
     }
 
     /// Looks after the bytes that wait to be written, for as long as somebody waits for them.
@@ -349,7 +358,7 @@ private final class ByteStreamHandler: ChannelInboundHandler {
     }
 
     private func look() {
-        guard let context, self.failure == nil, self.writer != nil || self.isFinishing && !self.hasSentEnd else {
+        guard let context, self.failure == nil, self.waits.writer != nil || self.isFinishing && !self.hasSentEnd else {
             self.isWatching = false
             return
         }
@@ -375,8 +384,8 @@ private final class ByteStreamHandler: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         if self.isFinishing {
             self.progressAt = .now()
-        } else if let reader {
-            self.reader = nil
+        } else if let reader = self.waits.reader {
+            self.waits.reader = nil
             reader.continuation.resume(returning: self.unwrapInboundIn(data))
         } else {
             self.received.append(self.unwrapInboundIn(data))
@@ -384,7 +393,7 @@ private final class ByteStreamHandler: ChannelInboundHandler {
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        if self.isFinishing || self.reader != nil { context.read() }
+        if self.isFinishing || self.waits.reader != nil { context.read() }
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -414,8 +423,8 @@ private final class ByteStreamHandler: ChannelInboundHandler {
         if isReset { return self.fail(.reset) }
         self.input = .ended
         if self.hasSentEnd { return self.done() }
-        if let reader {
-            self.reader = nil
+        if let reader = self.waits.reader {
+            self.waits.reader = nil
             reader.continuation.resume(returning: nil)
         }
     }
