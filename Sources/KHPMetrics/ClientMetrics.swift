@@ -1,6 +1,7 @@
 #if Metrics
     public import CoreMetrics
     public import KHPClient
+    public import KHPProtocol
     import Synchronization
 
     /// Measures the connects of a client with swift-metrics.

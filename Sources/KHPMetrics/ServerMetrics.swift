@@ -1,5 +1,6 @@
 #if Metrics
     public import CoreMetrics
+    public import KHPProtocol
     public import KHPServer
     import Synchronization
 

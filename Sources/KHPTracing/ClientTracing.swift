@@ -2,6 +2,7 @@
     public import HTTPTypes
     import Instrumentation
     public import KHPClient
+    public import KHPProtocol
     import Synchronization
     public import Tracing
 

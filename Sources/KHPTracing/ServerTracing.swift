@@ -1,5 +1,6 @@
 #if Tracing
     import Instrumentation
+    public import KHPProtocol
     public import KHPServer
     import Synchronization
     public import Tracing

@@ -5,12 +5,14 @@ package import KHPProtocol
 package import NIOCore
 import NIOSSL
 
-#if canImport(Darwin)
-    import Darwin
+#if canImport(Glibc)
+    import Glibc
 #elseif canImport(Musl)
     import Musl
-#else
-    import Glibc
+#elseif canImport(Android)
+    import Android
+#elseif canImport(Darwin)
+    import Darwin
 #endif
 
 /// How long the end of a transport may take, whatever the peer does.

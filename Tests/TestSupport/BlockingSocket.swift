@@ -9,6 +9,8 @@ import Synchronization
     import Glibc
 #elseif canImport(Musl)
     import Musl
+#elseif canImport(Android)
+    import Android
 #elseif canImport(Darwin)
     import Darwin
 #endif
@@ -71,6 +73,8 @@ package final class BlockingSocket: Sendable {
                 try Self.check("connect", Darwin.connect(self.descriptor, bytes, size))
             #elseif canImport(Musl)
                 try Self.check("connect", Musl.connect(self.descriptor, bytes, size))
+            #elseif canImport(Android)
+                try Self.check("connect", Android.connect(self.descriptor, bytes, size))
             #else
                 try Self.check("connect", Glibc.connect(self.descriptor, bytes, size))
             #endif
@@ -126,6 +130,8 @@ package final class BlockingSocket: Sendable {
             try Self.check("listen", Darwin.listen(self.descriptor, backlog))
         #elseif canImport(Musl)
             try Self.check("listen", Musl.listen(self.descriptor, backlog))
+        #elseif canImport(Android)
+            try Self.check("listen", Android.listen(self.descriptor, backlog))
         #else
             try Self.check("listen", Glibc.listen(self.descriptor, backlog))
         #endif
@@ -226,6 +232,8 @@ package final class BlockingSocket: Sendable {
             Darwin.send(descriptor, bytes, count, flags)
         #elseif canImport(Musl)
             Musl.send(descriptor, bytes, count, flags)
+        #elseif canImport(Android)
+            Android.send(descriptor, bytes, count, flags)
         #else
             Glibc.send(descriptor, bytes, count, flags)
         #endif
@@ -291,6 +299,8 @@ package final class BlockingSocket: Sendable {
             _ = Darwin.close(self.descriptor)
         #elseif canImport(Musl)
             _ = Musl.close(self.descriptor)
+        #elseif canImport(Android)
+            _ = Android.close(self.descriptor)
         #else
             _ = Glibc.close(self.descriptor)
         #endif

@@ -7,6 +7,8 @@ import Foundation
     private let descriptorLimit = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
 #elseif canImport(Musl)
     import Musl
+#elseif canImport(Android)
+    import Android
     private let descriptorLimit = RLIMIT_NOFILE
 #elseif canImport(Darwin)
     import Darwin

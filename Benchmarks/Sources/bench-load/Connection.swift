@@ -4,6 +4,8 @@
     import Glibc
 #elseif canImport(Musl)
     import Musl
+#elseif canImport(Android)
+    import Android
 #elseif canImport(Darwin)
     import Darwin
 #endif
@@ -49,6 +51,8 @@ final class Connection {
             _ = Glibc.close(self.descriptor)
         #elseif canImport(Musl)
             _ = Musl.close(self.descriptor)
+        #elseif canImport(Android)
+            _ = Android.close(self.descriptor)
         #elseif canImport(Darwin)
             _ = Darwin.close(self.descriptor)
         #endif

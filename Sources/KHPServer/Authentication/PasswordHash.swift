@@ -1,12 +1,14 @@
 package import KHPProtocol
 
-#if os(Linux)
-    import CCrypt
-#endif
 #if canImport(Glibc)
+    import CCrypt
     import Glibc
 #elseif canImport(Musl)
     import Musl
+#elseif canImport(Android)
+    import Android
+#elseif canImport(Darwin)
+    import Darwin
 #endif
 
 /// Passwords as a users file keeps them: hashes of the system's crypt (bcrypt, SHA-crypt, yescrypt), made and verified.
@@ -15,9 +17,10 @@ package import KHPProtocol
 package enum PasswordHash {
     package typealias Algorithm = UsersFile.PasswordAlgorithm
 
-    /// `true` when this system can make and verify them.
+    /// `true` when this system can make and verify them: of the C libraries, GNU's alone has a crypt beside it that knows
+    /// them.
     static var isAvailable: Bool {
-        #if os(Linux)
+        #if canImport(Glibc)
             true
         #else
             false
@@ -86,7 +89,7 @@ package enum PasswordHash {
         if password.utf8.count > maximumPasswordBytes {
             throw WebSocketError(.invalidArgument, "The password is longer than \(maximumPasswordBytes) bytes.")
         }
-        #if os(Linux)
+        #if canImport(Glibc)
             var random = SystemRandomNumberGenerator()
             let salt = (0..<16).map { _ in CChar(truncatingIfNeeded: Int(random.next() as UInt8)) }
             var setting = [CChar](repeating: 0, count: Int(CRYPT_GENSALT_OUTPUT_SIZE))
@@ -123,7 +126,7 @@ package enum PasswordHash {
         return constantTimeEquals(computed, hash)
     }
 
-    #if os(Linux)
+    #if canImport(Glibc)
         private static func hashed(_ password: String, setting: String) -> String? {
             // crypt_ra allocates its 32 KiB of working memory itself; we wipe and free it.
             var memory: UnsafeMutableRawPointer?
