@@ -5,15 +5,18 @@
     file under Examples or Tests/Ecosystem, which CI compiles (imports may stand apart). A block after `<!-- not compiled -->` is exempt;
   - each YAML block is a file under Examples/Gateway, which CI checks with `khp gateway --check`;
   - no line of a code block is wider than 76 columns, so that no page scrolls sideways;
-  - each Swift name in code voice occurs in the sources;
+  - each Swift name in code voice occurs in the sources, or in the page's `<!-- names of others: … -->`;
   - the table of status codes names the codes and actions of Specs/status-codes.json;
   - the table of limits names the members and defaults of the limits and times of a client and a server;
   - the tests that SECURITY.md names are there, and README.md and CONTRIBUTING.md lead to it;
+  - the version of the command is that of the newest entry of CHANGELOG.md, of each `from:` of a page and of a tag here.
+    With `--release`, nothing says any more that no version is tagged, or hides where the repository lies;
   - the README's figures stand in Benchmarks/README.md; it stays short; its links and those of other pages lead to files.
 """
 
 import json
 import re
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -21,6 +24,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 SECURITY = ROOT / "SECURITY.md"
+CHANGES = ROOT / "CHANGELOG.md"
+VERSION = ROOT / "Command/Sources/KHPCommand/Main/Khp.swift"
 BENCHMARKS = ROOT / "Benchmarks/README.md"
 STATUS_CODES = ROOT / "Sources/KHPProtocol/Documentation.docc/StatusCodes.md"
 LIMITS = ROOT / "Sources/KHPWebSocket/Documentation.docc/Limits.md"
@@ -176,11 +181,14 @@ def check_names():
             names.update(re.findall(r"\w+", path.read_text()))
     for path in [README, *CATALOGS, ROOT / "Examples/README.md"]:
         fenced = False
+        others = set(" ".join(re.findall(r"<!-- names of others: (.*) -->", path.read_text())).split())
         for number, line in enumerate(path.read_text().splitlines(), 1):
             fenced ^= line.startswith("```")
+            # A link's own name is of the place that it leads to.
+            line = re.sub(r"\[`[^`]+`\]\[[^\]]+\]", "", line)
             for voiced in [] if fenced else re.findall(r"(?<!`)`([^`/]+)`(?!`)", line):
                 for name in re.findall(r"\b(?:[a-z]+[A-Z]|[A-Z][a-z]+[A-Z])\w*", voiced):
-                    if name not in names:
+                    if name not in names and name not in others:
                         problem(path, number, f"no source has the name {name}")
 
 
@@ -208,6 +216,39 @@ def check_security():
             problem(page, 1, "no link leads to SECURITY.md")
 
 
+def check_version():
+    """One constant has the version; everything else that names it is compared."""
+    match = re.search(r'static let version = "(\d+\.\d+\.\d+)"', VERSION.read_text())
+    if not match:
+        problem(VERSION, 1, "there is no version of the form N.N.N")
+        return
+    version = match.group(1)
+    headings = [(number, line[3:]) for number, line in enumerate(CHANGES.read_text().splitlines(), 1) if line.startswith("## ")]
+    versions = [(number, heading.split()[0]) for number, heading in headings if heading != "Unreleased"]
+    if not versions or versions[0][1] != version:
+        problem(CHANGES, versions[0][0] if versions else 1, f"the newest version here is not {version}, which the command has")
+    for path in [README, *CATALOGS]:
+        for number, _, block in blocks(path.read_text().splitlines()):
+            for offset, line in enumerate(block, 1):
+                required = re.search(r'from: "([\d.]+)"', line)
+                if required and "swift-khp" in "".join(block) and required.group(1) != version:
+                    problem(path, number + offset, f"this asks for {required.group(1)}; the version is {version}")
+    tags = subprocess.run(["git", "tag", "--points-at", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.split()
+    for tag in tags:
+        if re.fullmatch(r"\d+\.\d+\.\d+", tag) and tag != version:
+            problem(VERSION, 1, f"the version is {version}, and the commit is tagged {tag}")
+    if "--release" not in sys.argv[1:]:
+        return
+    for number, heading in headings:
+        if heading == "Unreleased":
+            problem(CHANGES, number, "a release has no changes that are unreleased")
+    for path in [README, SECURITY, *CATALOGS]:
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            for sign in ("tagged yet", "once a version is tagged", "/OWNER/", "…/swift-khp.git", '"../swift-khp"'):
+                if sign in line:
+                    problem(path, number, f"a release does not say {sign!r}")
+
+
 def check_links():
     pages = [*ROOT.glob("*.md"), *ROOT.glob("Specs/*.md"), *CATALOGS]
     pages += [path for folder in ("Benchmarks", "Examples", "Tests") for path in ROOT.glob(f"{folder}/**/*.md")]
@@ -229,6 +270,7 @@ check_limits()
 check_names()
 check_readme()
 check_security()
+check_version()
 check_links()
 for line in problems:
     print(line, file=sys.stderr)

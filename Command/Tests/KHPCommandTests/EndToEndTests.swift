@@ -427,7 +427,7 @@ struct EndToEndTests {
     func help(arguments: [String]) async throws {
         let ended = try await RunningCommand.run(arguments)
         #expect(ended.status == 0)
-        #expect(ended.output.contains(arguments == ["--version"] ? "0.1.0" : "EXAMPLE"))
+        #expect(ended.output.contains(arguments == ["--version"] ? Khp.version : "EXAMPLE"))
     }
 
     @Test("what is laid out by lines in the help stays on its lines at 80 columns: examples can be copied")

@@ -8,6 +8,8 @@ import Foundation
 /// Standard output carries payloads or JSON; everything else goes to standard error. Mistakes in what was typed end
 /// with 2, the others as ``Ending`` says.
 struct Khp: AsyncParsableCommand {
+    /// The version of the whole package, and the one place that has it: `scripts/check-docs.py` holds the list of
+    /// changes and the pages against it.
     static let version = "0.1.0"
 
     static let configuration = CommandConfiguration(
