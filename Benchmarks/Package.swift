@@ -74,6 +74,7 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        .executableTarget(name: "bench-plot", swiftSettings: settings),
         .target(name: "BenchMeters", swiftSettings: settings),
         .executableTarget(name: "bench-load", dependencies: ["BenchMeters", "CBenchZlib"], swiftSettings: settings),
         .executableTarget(

@@ -8,6 +8,7 @@
 #   ./run.sh memory             what a connection and a very large message take (Linux)
 #   ./run.sh scale              18,000 connections and their drain, 100,000 in memory, latencies, a flood over the limits
 #   ./run.sh soak [SECONDS]     10,000 connections that come and go through proxies that break them: half an hour
+#   ./run.sh plot               draws the newest tables of README.md for the documentation
 #   ./run.sh build              what check needs, and nothing more
 #   ./run.sh check              fails where a figure that repeats has passed its bound in bounds.txt (needs valgrind);
 #                               KHP_BENCH_MARGIN=10 allows ten percent more, for another machine than the bounds' own
@@ -277,7 +278,7 @@ memory() {
     fi
     local name load count server bytes live mode before peak after
     printf '## Memory for a connection, in KiB: in RAM (in blocks that the server holds)\n\n'
-    printf '| state | khp, handler | khp, async | NIOWebSocket |\n|---|---:|---:|---:|\n'
+    printf '| KiB for a connection | khp, handler | khp, async | NIOWebSocket |\n|---|---:|---:|---:|\n'
     for entry in "${states[@]}"; do
         IFS='|' read -r name load count <<<"$entry"
         say "run: memory: $name"
@@ -365,9 +366,25 @@ soak() {
     return "$status"
 }
 
+# origin: when, of which commit and where the tables of this run were measured.
+origin() {
+    local processor
+    processor=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo 2>/dev/null | head -n 1)
+    printf '%s, commit %s, %s, %s, %s' "$(date '+%d %B %Y')" "$(git rev-parse --short HEAD)" \
+        "${processor:-$(uname -m)}" "$(uname -sm)" "$(swift --version 2>/dev/null | sed -nE 's/.*(Swift version [0-9.]+).*/\1/p')"
+}
+
+# Those of README.md name theirs in a sentence of its own.
+plot() {
+    .build/debug/bench-plot ../Documentation/swift-khp.docc/Resources \
+        "$(sed -nE 's/^Of ([0-9].*release build)\..*/\1/p' README.md | head -n 1)" <README.md
+}
+
 say "run: building"
 if [ "${1:-}" = check ] || [ "${1:-}" = build ]; then
     for product in bench-server bench-load; do swift build -c release --product "$product" >&2; done
+elif [ "${1:-}" = plot ]; then
+    swift build --product bench-plot >&2
 elif [ "${1:-}" = growth ]; then
     swift build -c release --product bench-growth >&2
 else
@@ -387,14 +404,19 @@ case ${1:-all} in
     check) check ;;
     scale) scale ;;
     soak) soak "${2:-1800}" ;;
+    plot) plot ;;
     all)
-        micro
-        under_load
-        instructions
-        memory
+        {
+            micro
+            under_load
+            instructions
+            memory
+        } | tee "$work/tables.md"
+        say "run: the same as pictures:"
+        "$bin/bench-plot" "$work/plots" "$(origin)" <"$work/tables.md" >&2
         ;;
     *)
-        say "usage: run.sh [micro|load|instructions|growth [WORD ...]|memory|scale|soak [SECONDS]|build|check]"
+        say "usage: run.sh [micro|load|instructions|growth [WORD ...]|memory|scale|soak [SECONDS]|plot|build|check]"
         exit 64
         ;;
 esac

@@ -11,7 +11,7 @@
   - the tests that SECURITY.md names are there, and README.md and CONTRIBUTING.md lead to it;
   - the version of the command is that of the newest entry of CHANGELOG.md, of each `from:` of a page and of a tag here.
     With `--release`, nothing says any more that no version is tagged, or hides where the repository lies;
-  - the README's figures stand in Benchmarks/README.md; it stays short; its links and those of other pages lead to files.
+  - the README's figures and those of the plots stand in Benchmarks/README.md; it stays short; its links and those of other pages lead to files.
 """
 
 import json
@@ -193,11 +193,17 @@ def check_names():
 
 
 def check_readme():
-    measured = set(re.findall(r"\d[\d,.]*\d", BENCHMARKS.read_text()))
+    measured = set(re.findall(r"\d[\d,.]*\d|\d", BENCHMARKS.read_text()))
     for number, cells in rows(README, "server, instructions per operation"):
         for cell in cells[1:]:
             if cell and cell not in measured:
                 problem(README, number, f"{cell} does not stand in Benchmarks/README.md")
+    # The text behind a bar; `Benchmarks/run.sh plot` draws them anew.
+    for path in sorted(ROOT.glob("Documentation/**/plot-*.svg")):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            for figure in re.findall(r'font-size="12" fill="#111">(\d[\d,.]*)', line):
+                if figure not in measured:
+                    problem(path, number, f"{figure} does not stand in Benchmarks/README.md: Benchmarks/run.sh plot")
     lines = len(README.read_text().splitlines())
     if lines > README_LINES:
         problem(README, lines, f"a README has at most {README_LINES} lines; the rest belongs to an article")
