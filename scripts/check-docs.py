@@ -5,7 +5,7 @@
     file under Examples or Tests/Ecosystem, which CI compiles (imports may stand apart). A block after `<!-- not compiled -->` is exempt;
   - each YAML block is a file under Examples/Gateway, which CI checks with `khp gateway --check`;
   - no line of a code block is wider than 76 columns, so that no page scrolls sideways;
-  - each Swift name in code voice occurs in the sources, or in the page's `<!-- names of others: … -->`;
+  - each Swift name in code voice occurs in the sources, is a suite of tests, or stands in the page's `<!-- names of others: … -->`;
   - the table of status codes names the codes and actions of Specs/status-codes.json;
   - the table of limits names the members and defaults of the limits and times of a client and a server;
   - the tests that SECURITY.md names are there, and README.md and CONTRIBUTING.md lead to it;
@@ -179,6 +179,8 @@ def check_names():
     for folder in ("Sources", "Command/Sources", "Examples"):
         for path in ROOT.glob(f"{folder}/**/*.swift"):
             names.update(re.findall(r"\w+", path.read_text()))
+    for path in ROOT.glob("Tests/**/*.swift"):
+        names.update(re.findall(r"\b(?:struct|class|enum|extension) (\w+Tests)\b", path.read_text()))
     for path in [README, *CATALOGS, ROOT / "Examples/README.md"]:
         fenced = False
         others = set(" ".join(re.findall(r"<!-- names of others: (.*) -->", path.read_text())).split())
