@@ -1,5 +1,5 @@
 #if Tracing
-    public import HTTPTypes
+    import HTTPTypes
     import Instrumentation
     public import KHPClient
     public import KHPProtocol
