@@ -15,6 +15,7 @@ let settings: [SwiftSetting] = [
 func library(_ name: String) -> Target.Dependency { .product(name: name, package: "swift-khp") }
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
@@ -57,7 +58,7 @@ let package = Package(
             name: "KHPGateway",
             dependencies: [
                 library("KHPProtocol"), library("KHPClient"), library("KHPServer"),
-                nioCore, nioPosix, nioSSL, httpTypes, logging, yams,
+                nioCore, nioPosix, nioSSL, nioTLS, httpTypes, logging, yams,
             ],
             swiftSettings: settings
         ),

@@ -1,0 +1,169 @@
+// The backends of a service: the choice among those that are well, the tries, and what each try says of a backend.
+
+import NIOCore
+import NIOSSL
+import Synchronization
+
+/// Told of what happens to backends: the log.
+typealias PoolReport = @Sendable (_ pool: String, _ backend: String, _ change: BackendHealth.Change) -> Void
+
+final class BackendPool: Sendable {
+    let rules: GatewayConfiguration.Pool
+    let members: [PoolMember]
+    let tls: NIOSSLContext?
+    private let balance: Mutex<Balance>
+    private let report: PoolReport
+
+    /// How many backends one handshake tries.
+    static let tries = 3
+
+    /// - Parameter members: those that live on from before a reload; backends of the same URL take them over.
+    init(
+        _ rules: GatewayConfiguration.Pool,
+        tls: NIOSSLContext?,
+        members: [PoolMember] = [],
+        report: @escaping PoolReport = { _, _, _ in }
+    ) {
+        self.rules = rules
+        self.tls = tls
+        self.members = rules.backends.map { backend in
+            members.first { $0.backend == backend } ?? PoolMember(backend)
+        }
+        self.balance = Mutex(Balance(rules.balance))
+        self.report = report
+    }
+
+    func connector(_ member: PoolMember) -> BackendConnector {
+        BackendConnector(
+            backend: member.backend,
+            proxyHeader: self.rules.proxyHeader,
+            tls: member.backend.isSecure ? self.tls : nil,
+            serverName: self.rules.tls.serverName
+        )
+    }
+
+    // MARK: Choosing
+
+    /// The next backend for a caller; `nil` where none can take it.
+    func choose(_ call: BackendCall, except tried: [String], now: NIODeadline) -> PoolMember? {
+        var usual: [PoolMember] = []
+        var backup: [PoolMember] = []
+        var connections: [String: Int] = [:]
+        for member in self.members where !tried.contains(member.url) && member.backend.weight > 0 {
+            let (isAvailable, count) = member.withState { ($0.health.isAvailable(now), $0.connections) }
+            guard isAvailable, self.rules.connections.map({ count < $0 }) ?? true else { continue }
+            connections[member.url] = count
+            if member.backend.isBackup { backup.append(member) } else { usual.append(member) }
+        }
+        let members = usual.isEmpty ? backup : usual
+        let candidates = members.map {
+            Candidate(url: $0.url, weight: $0.backend.weight, connections: connections[$0.url] ?? 0)
+        }
+        let key = call.key(self.rules.balance)
+        return self.balance.withLock { $0.choose(candidates, key: key) }.map { members[$0] }
+    }
+
+    /// `true` where some backend can be chosen.
+    func isHealthy(_ now: NIODeadline = .now()) -> Bool {
+        self.members.contains { $0.withState { $0.health.isAvailable(now) } }
+    }
+
+    // MARK: Connecting
+
+    /// Connects to a backend; to the next one where that fails, within ``tries`` and the pool's time.
+    /// - Throws: ``ConnectFailure`` of the last one that was tried.
+    func connect(_ call: BackendCall) async throws(ConnectFailure) -> PooledLink {
+        let deadline = NIODeadline.now() + TimeAmount(self.rules.connectTimeout)
+        var tried: [String] = []
+        var last: ConnectFailure?
+        while tried.count < Self.tries {
+            let now = NIODeadline.now()
+            guard now < deadline else { break }
+            guard let member = self.choose(call, except: tried, now: now) else { break }
+            tried.append(member.url)
+            // A place is taken before the connect, so that the bound holds while several connect.
+            member.withState { $0.connections += 1 }
+            do throws(ConnectFailure) {
+                let link = try await self.connector(member).link(call, within: deadline - now)
+                member.withState { $0.connects["ok", default: 0] += 1 }
+                return PooledLink(link, of: member, self)
+            } catch {
+                last = error
+                member.withState { state in
+                    state.connections -= 1
+                    state.connects[error.kind.rawValue, default: 0] += 1
+                }
+                self.failed(member, error.words)
+            }
+        }
+        throw last ?? ConnectFailure(.unavailable, "no backend can take a connection")
+    }
+
+    /// A client's connection to this backend failed, or ended before it was of use.
+    func failed(_ member: PoolMember, _ failure: String) {
+        let now = NIODeadline.now()
+        let mayEject = self.mayEject(one: member, now: now)
+        let change = member.withState { $0.health.failed(failure, self.rules.eject, mayEject: mayEject, now: now) }
+        if let change { self.report(self.rules.name, member.url, change) }
+    }
+
+    /// Never the last one, and not more than the share that may be out.
+    private func mayEject(one member: PoolMember, now: NIODeadline) -> Bool {
+        guard let eject = self.rules.eject else { return false }
+        let out = self.members.count { other in
+            other !== member && !other.withState { $0.health.isAvailable(now) }
+        }
+        return out + 1 < self.members.count && (out + 1) * 100 <= max(eject.atMost, 1) * self.members.count
+    }
+
+    /// A check has succeeded, or failed for this reason.
+    func checked(_ member: PoolMember, _ failure: ConnectFailure?) {
+        guard let rule = self.rules.check else { return }
+        let change = member.withState { state in
+            state.checks[failure?.kind.rawValue ?? "ok", default: 0] += 1
+            return state.health.checked(failure?.words, rule, now: .now())
+        }
+        if let change { self.report(self.rules.name, member.url, change) }
+    }
+}
+
+extension BackendConnector {
+    /// Connects, as the backend's scheme has it.
+    func link(_ call: BackendCall, within limit: TimeAmount) async throws(ConnectFailure) -> BackendLink {
+        try await self.connect(call, within: limit)
+    }
+}
+
+/// A backend's connection with its place in the pool, which it gives back once.
+final class PooledLink: Sendable {
+    let link: BackendLink
+    let member: PoolMember
+    private let pool: BackendPool
+    private let hasPlace = Mutex(true)
+
+    init(_ link: BackendLink, of member: PoolMember, _ pool: BackendPool) {
+        self.link = link
+        self.member = member
+        self.pool = pool
+    }
+
+    /// Tells what became of the connection: one that the backend has ended at once, without a byte, counts against it.
+    func used(_ end: SessionEnd, sentBytes: Int, for time: TimeAmount) {
+        let isBackends = end.cause == .backendFin || end.cause == .backendReset
+        if isBackends, sentBytes == 0, time < .seconds(1) {
+            self.pool.failed(self.member, "it ended the connection at once")
+        } else {
+            self.member.withState { $0.health.served() }
+        }
+    }
+
+    /// Lets go of the connection, and of its place when it is gone.
+    func release() async {
+        await self.link.release()
+        let gives = self.hasPlace.withLock { hasPlace in
+            defer { hasPlace = false }
+            return hasPlace
+        }
+        if gives { self.member.withState { $0.connections -= 1 } }
+    }
+}

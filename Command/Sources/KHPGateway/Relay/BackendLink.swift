@@ -1,0 +1,36 @@
+// A connected backend on its way from a handshake to the session that opens for it, or back to nobody.
+
+import NIOCore
+
+/// Holds a backend's connection until somebody takes it.
+///
+/// Sendable, as it goes through the task of a handshake; the side itself is touched on its event loop alone.
+final class BackendLink: Sendable {
+    /// The backend, by its URL.
+    let backend: String
+    private let side: NIOLoopBound<any BackendSide>
+    private let closed: EventLoopFuture<Void>
+    private let isTaken: NIOLoopBoundBox<Bool>
+
+    /// - Parameter closed: succeeds when the connection is gone.
+    init(_ side: any BackendSide, to backend: String, closed: EventLoopFuture<Void>) {
+        self.backend = backend
+        self.side = NIOLoopBound(side, eventLoop: closed.eventLoop)
+        self.closed = closed
+        self.isTaken = NIOLoopBoundBox(false, eventLoop: closed.eventLoop)
+    }
+
+    /// The side, for the session that opens; on its event loop.
+    func take() -> any BackendSide {
+        self.isTaken.value = true
+        return self.side.value
+    }
+
+    /// Lets go of a connection that nobody has taken, and waits for the end of one that somebody has.
+    func release() async {
+        self.closed.eventLoop.execute {
+            if !self.isTaken.value { self.side.value.reset() }
+        }
+        try? await self.closed.get()
+    }
+}

@@ -1,0 +1,225 @@
+// A byte stream to a backend: TCP, TLS or a Unix domain socket. It is read only while its client takes what comes, and an end
+// that lost something never looks like an orderly one.
+
+import KHPProtocol
+import NIOCore
+import NIOSSL
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Android)
+    import Android
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+final class BackendStream: ChannelInboundHandler, BackendSide {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    /// Where it is in its life.
+    ///
+    ///     waiting ──a session opens──▶ relaying ──its client ends──▶ finishing ──the end has left──▶ draining
+    private enum Stage {
+        /// Bytes that come are kept for the session.
+        case waiting
+        case relaying(any BackendTaker)
+        /// What was sent is leaving.
+        case finishing
+        /// Our end has left, and the backend may still speak for a moment.
+        case draining
+        case over
+    }
+
+    private let rules: GatewayConfiguration.Relay
+    private var context: ChannelHandlerContext?
+    private var stage = Stage.waiting
+    /// What came before the session.
+    private var early = ByteBuffer()
+    /// The end of the backend's stream, once that has come.
+    private var end: BackendEnd?
+    private var isPaused = false
+    private var isFlushScheduled = false
+    private(set) var isWritable = true
+
+    init(_ rules: GatewayConfiguration.Relay) {
+        self.rules = rules
+    }
+
+    // MARK: The relay's
+
+    var bufferedBytes: Int { (try? self.context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 }
+
+    func begin(for taker: any BackendTaker) {
+        guard case .waiting = self.stage else { return }
+        self.stage = .relaying(taker)
+        if self.early.readableBytes > 0 {
+            let early = self.early
+            self.early = ByteBuffer()
+            taker.backendSent(early)
+        }
+        if let end { return taker.backendEnded(end) }
+        if !self.isPaused { self.context?.read() }
+    }
+
+    func send(_ kind: MessageKind, _ bytes: ByteBuffer, isFirst: Bool, isLast: Bool) {
+        guard let context, bytes.readableBytes > 0 else { return }
+        context.write(self.wrapOutboundOut(bytes), promise: nil)
+        guard !self.isFlushScheduled else { return }
+        self.isFlushScheduled = true
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        context.eventLoop.execute {
+            bound.value.isFlushScheduled = false
+            bound.value.context?.flush()
+        }
+    }
+
+    func pauseReading() { self.isPaused = true }
+
+    func resumeReading() {
+        guard self.isPaused else { return }
+        self.isPaused = false
+        self.context?.read()
+    }
+
+    func finish(after end: SessionEnd) {
+        switch self.stage {
+        case .waiting, .relaying: break
+        case .finishing, .draining, .over: return
+        }
+        guard let context else { return self.stage = .over }
+        self.stage = .finishing
+        self.isPaused = false
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        let flushed = context.eventLoop.makePromise(of: Void.self)
+        // A client that is lost, or that was cut, has not said all: the backend is not to take it for a whole stream.
+        let isWhole = end.isOrderly
+        flushed.futureResult.whenSuccess { if isWhole { bound.value.endOutput() } else { bound.value.reset() } }
+        context.writeAndFlush(self.wrapOutboundOut(ByteBuffer()), promise: flushed)
+        context.read()
+        if case .finishing = self.stage { self.watchFinish(left: .max) }
+    }
+
+    func reset() {
+        self.stage = .over
+        guard let context, context.channel.isActive else { return }
+        // Without this a close looks like an end in good order.
+        _ = (context.channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0))
+        context.close(promise: nil)
+    }
+
+    // MARK: Ending
+
+    private func endOutput() {
+        guard case .finishing = self.stage, let context else { return }
+        if self.end != nil { return self.close() }
+        self.stage = .draining
+        context.close(mode: .output, promise: nil)
+        context.read()
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        let limit = context.eventLoop.scheduleTask(in: TimeAmount(self.rules.halfClose)) { bound.value.reset() }
+        context.channel.closeFuture.whenComplete { _ in limit.cancel() }
+    }
+
+    private func close() {
+        self.stage = .over
+        self.context?.close(promise: nil)
+    }
+
+    /// Breaks off where the backend takes nothing for too long.
+    private func watchFinish(left: Int) {
+        guard case .finishing = self.stage, let context else { return }
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        let look = context.eventLoop.scheduleTask(in: TimeAmount(self.rules.stalled)) {
+            guard case .finishing = bound.value.stage else { return }
+            let now = bound.value.bufferedBytes
+            if now < left { bound.value.watchFinish(left: now) } else { bound.value.reset() }
+        }
+        context.channel.closeFuture.whenComplete { _ in look.cancel() }
+    }
+
+    private func ended(_ end: BackendEnd) {
+        guard self.end == nil else { return }
+        self.end = end
+        switch self.stage {
+        case .relaying(let taker): taker.backendEnded(end)
+        case .draining: self.close()
+        case .waiting, .finishing, .over: break
+        }
+    }
+
+    // MARK: The channel
+
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.ended(.reset("the connection ended"))
+        self.context = nil
+        self.stage = .over
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch self.stage {
+        case .relaying(let taker):
+            taker.backendSent(self.unwrapInboundIn(data))
+        case .waiting:
+            var bytes = self.unwrapInboundIn(data)
+            self.early.writeBuffer(&bytes)
+        case .finishing, .draining, .over:
+            break
+        }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        switch self.stage {
+        case .waiting: break
+        case .relaying, .finishing, .draining: if !self.isPaused { context.read() }
+        case .over: break
+        }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        self.isWritable = context.channel.isWritable
+        if case .relaying(let taker) = self.stage { taker.backendWritabilityChanged() }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard case .inputClosed? = event as? ChannelEvent else {
+            return context.fireUserInboundEventTriggered(event)
+        }
+        #if os(Linux)
+            // A write that met a reset has taken the error away, and what is left looks like an end.
+            if let provider = context.channel as? any SocketOptionProvider, context.channel.remoteAddress?.port != nil {
+                let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+                provider.getTCPInfo().whenComplete { info in
+                    let state = (try? info.get())?.tcpi_state
+                    let isReset = state.map { UInt32($0) == UInt32(TCP_CLOSE) } ?? true
+                    bound.value.ended(isReset ? .reset("it was reset") : .fin)
+                }
+                return
+            }
+        #endif
+        self.ended(.fin)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        self.ended(.reset(ConnectFailure(error).words))
+        context.close(promise: nil)
+    }
+}
+
+extension SessionEnd {
+    /// `true` where the client has said all that it wanted to say.
+    var isOrderly: Bool {
+        switch self.cause {
+        case .clientLost, .clientStalled, .pingTimeout, .backendStalled, .messageTooBig, .protocolViolation, .rate,
+            .internal:
+            false
+        case .clientClose, .clientSlow, .backendFin, .backendReset, .idle, .lifetime, .credentialsExpired, .operator,
+            .removed, .shutdown:
+            true
+        }
+    }
+}

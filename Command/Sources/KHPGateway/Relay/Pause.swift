@@ -1,0 +1,30 @@
+// A fast side waits for a slow one: for how long is what tells an operator which of them to look at.
+
+import NIOCore
+
+/// The times in which one side was not read.
+struct Pause {
+    private(set) var count = 0
+    private var total = TimeAmount.zero
+    private var since: NIODeadline?
+
+    var isOn: Bool { self.since != nil }
+
+    mutating func begin(_ now: NIODeadline) {
+        guard self.since == nil else { return }
+        self.since = now
+        self.count += 1
+    }
+
+    mutating func end(_ now: NIODeadline) {
+        guard let since else { return }
+        self.total = self.total + (now - since)
+        self.since = nil
+    }
+
+    /// How long the pause lasts that is on.
+    func lasting(_ now: NIODeadline) -> TimeAmount { self.since.map { now - $0 } ?? .zero }
+
+    /// All pauses together.
+    func all(_ now: NIODeadline) -> TimeAmount { self.total + self.lasting(now) }
+}

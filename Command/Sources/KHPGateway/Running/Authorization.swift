@@ -1,0 +1,26 @@
+// May this client use this service? Judged once the handshake has settled who the client is and which subprotocol counts.
+
+import KHPProtocol
+import NIOCore
+
+extension GatewayConfiguration.Requirement {
+    /// The part that keeps a client out.
+    enum Denial: String, Sendable, CaseIterable {
+        case role
+        case claim
+        case principal
+        case network
+    }
+
+    /// - Parameters:
+    ///   - principal: the client, where it has proved who it is.
+    ///   - address: the client's, as trusted proxies name it.
+    /// - Returns: `nil` where all parts are met.
+    func denial(of principal: Principal?, at address: SocketAddress?) -> Denial? {
+        if !self.networks.isEmpty, !self.networks.contains(where: { $0.contains(address) }) { return .network }
+        if !self.roles.isEmpty, principal?.roles.isDisjoint(with: self.roles) ?? true { return .role }
+        for claim in self.claims where principal?.claims[claim.name] != claim.value { return .claim }
+        if !self.principals.isEmpty, !self.principals.contains(principal?.name ?? "") { return .principal }
+        return nil
+    }
+}

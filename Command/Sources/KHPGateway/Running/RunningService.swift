@@ -1,0 +1,318 @@
+// A service at work: its endpoint for the library, its bounds, and the way of a client from the handshake into its session.
+
+import HTTPTypes
+import KHPServer
+import NIOCore
+import Synchronization
+
+/// The things that the services of a gateway share.
+struct ServiceSurroundings: Sendable {
+    var sessions: SessionTable
+    var pools: [String: BackendPool] = [:]
+    /// Told of each session that opens.
+    var opened: @Sendable (SessionFacts) -> Void = { _ in }
+    /// Told of each session's end.
+    var ended: @Sendable (EndedSession) -> Void = { _ in }
+    /// Told of a client that was not let in, and why.
+    var refused: @Sendable (_ service: String, _ status: Int, _ cause: String, HandshakeRequest) -> Void = {
+        _,
+        _,
+        _,
+        _ in
+    }
+
+    init(sessions: SessionTable) {
+        self.sessions = sessions
+    }
+}
+
+/// All that is known of a session when it is over.
+struct EndedSession: Sendable {
+    var facts: SessionFacts
+    var end: SessionEnd
+    var tally: Tally
+    var duration: TimeAmount
+    var paused: TimeAmount
+}
+
+final class RunningService: Sendable {
+    let rules: GatewayConfiguration.Service
+    let gate: ServiceGate
+    private let surroundings: ServiceSurroundings
+    private let authentication: ServerAuthentication?
+    private let isDraining = Atomic(false)
+
+    /// - Parameters:
+    ///   - authentication: asks clients who they are; `nil` lets everybody in.
+    ///   - gate: the one of the same service before a reload, which knows its sessions.
+    init(
+        _ rules: GatewayConfiguration.Service,
+        authentication: ServerAuthentication? = nil,
+        gate: ServiceGate? = nil,
+        in surroundings: ServiceSurroundings
+    ) {
+        self.rules = rules
+        self.authentication = authentication
+        self.gate = gate ?? ServiceGate(rules.rules.limits)
+        self.surroundings = surroundings
+    }
+
+    /// Turns new clients away, or lets them in again.
+    func drain(_ isDraining: Bool) { self.isDraining.store(isDraining, ordering: .relaxed) }
+
+    // MARK: The endpoint
+
+    /// The path of the endpoint, in the library's notation.
+    var path: String { self.rules.path.isPrefix ? self.rules.path.path + "{rest...}" : self.rules.path.path }
+
+    /// - Throws: ``WebSocketError/Code/invalidArgument`` for rules that make no sense.
+    func endpoint(limits server: WebSocketServer.Limits) throws -> Endpoint {
+        let options = try self.options(server)
+        if case .redirect(let url) = self.rules.kind {
+            return Endpoint(
+                self.path,
+                options: options,
+                respond: { request in
+                    try await self.admit(request).release()
+                    return .redirect(to: url)
+                }
+            )
+        }
+        return Endpoint(
+            self.path,
+            options: options,
+            context: { try await self.admit($0) },
+            release: { await $0.release() },
+            respond: { request in .complete(subprotocol: self.subprotocol(of: request)) },
+            messageHandler: { request, seat in self.handler(for: seat, request) }
+        )
+    }
+
+    private func options(_ server: WebSocketServer.Limits) throws -> Endpoint.Options {
+        let rules = self.rules.rules
+        var options = Endpoint.Options(dialects: rules.handshake.dialects)
+        if case .routed(let routes) = self.rules.kind { options.subprotocols = routes.routes.map(\.subprotocol) }
+        if rules.handshake.compresses { options.extensions = [PerMessageDeflate()] }
+        options.authentication = self.authentication
+        options.origins = try self.origins
+        options.extendedHandshake = ServerExtendedHandshake(rawValue: rules.handshake.extended.rawValue) ?? .optional
+        options.kaazingLegacy = rules.handshake.speaksKaazingLegacy
+        var limits = Endpoint.Limits(server)
+        limits.messages.messageBytes = rules.limits.message
+        options.limits = limits
+        var keepAlive = KeepAliveConfiguration()
+        keepAlive.pingInterval = rules.lifetime.ping?.every
+        if let ping = rules.lifetime.ping { keepAlive.pongTimeout = ping.timeout }
+        options.keepAlive = keepAlive
+        // A message is handed on as it comes; `echo` has to have it whole.
+        if case .echo = self.rules.kind { options.delivery = .messages } else { options.delivery = .chunks }
+        return options
+    }
+
+    /// The pages that may come, as far as the library can tell; the rest is judged with the client.
+    private var origins: OriginPolicy {
+        get throws {
+            guard let allowed = self.rules.rules.origins.allowed else { return .sameOrigin }
+            if self.judgesOrigins { return .any }
+            return try .allowing(allowed.map(\.description))
+        }
+    }
+
+    /// `true` where an origin may be any below a domain.
+    private var judgesOrigins: Bool {
+        self.rules.rules.origins.allowed?.contains { rule in
+            if case .exact = rule { false } else { true }
+        } ?? false
+    }
+
+    // MARK: Admission
+
+    /// The subprotocol that counts: the first of the service's that the client asks for in the handshake that decides.
+    private func subprotocol(of request: HandshakeRequest) -> String? {
+        guard case .routed(let routes) = self.rules.kind else { return nil }
+        let asked = request.subprotocols
+        return routes.routes.first { asked.contains($0.subprotocol) }?.subprotocol
+    }
+
+    /// Lets a client in, and connects its backend: a refusal is still an answer of the handshake.
+    /// - Throws: the response that refuses it.
+    private func admit(_ request: HandshakeRequest) async throws -> Seat {
+        if self.isDraining.load(ordering: .relaxed) { throw self.refusal(503, "draining", request) }
+        let origins = self.rules.rules.origins
+        if let origin = request.headers[.origin] {
+            if self.judgesOrigins, !(origins.allowed?.contains { $0.allows(origin) } ?? false) {
+                throw self.refusal(403, "origin", request)
+            }
+        } else if origins.isRequired {
+            throw self.refusal(403, "origin", request)
+        }
+        let client = request.peer
+        let route = try self.route(of: request)
+        for requirement in [self.rules.require, route.require] {
+            guard let requirement else { continue }
+            if let denial = requirement.denial(of: request.principal, at: client) {
+                throw self.refusal(403, denial.rawValue, request)
+            }
+        }
+        let seat = Seat(self.gate, address: client?.ipAddress, principal: request.principal?.name)
+        if let limit = self.gate.enter(address: seat.address, principal: seat.principal) {
+            throw self.refusal(limit.status, limit.rawValue, request)
+        }
+        seat.id = SessionFacts.makeID()
+        seat.frames = route.frames
+        guard let name = route.pool else { return seat }
+        guard let pool = self.surroundings.pools[name] else {
+            await seat.release()
+            throw self.refusal(503, "unavailable", request)
+        }
+        var call = BackendCall(on: request.eventLoop, rules: self.rules.rules.relay)
+        call.client = client
+        call.principal = request.principal?.name
+        call.session = seat.id
+        call.authority = request.opening.authority
+        call.subprotocol = self.subprotocol(of: request)
+        do throws(ConnectFailure) {
+            seat.link = try await pool.connect(call)
+        } catch {
+            await seat.release()
+            throw self.refusal(error.status, "backend-\(error.kind.rawValue)", request)
+        }
+        // The client may have gone meanwhile; then this value is released by who asked for it.
+        return seat
+    }
+
+    private struct Route {
+        var pool: String?
+        var frames = GatewayConfiguration.Frames.binary
+        var require: GatewayConfiguration.Requirement?
+    }
+
+    private func route(of request: HandshakeRequest) throws -> Route {
+        switch self.rules.kind {
+        case .proxy(let pool, let frames):
+            return Route(pool: pool, frames: frames ?? .binary)
+        case .routed(let routes):
+            guard let name = self.subprotocol(of: request),
+                let found = routes.routes.first(where: { $0.subprotocol == name })
+            else {
+                guard let pool = routes.withoutSubprotocol else { throw self.refusal(400, "subprotocol", request) }
+                return Route(pool: pool)
+            }
+            return Route(pool: found.pool, frames: found.frames ?? .usual(for: name), require: found.require)
+        case .echo, .broadcast, .balancer, .redirect:
+            return Route()
+        }
+    }
+
+    private func refusal(_ status: Int, _ cause: String, _ request: HandshakeRequest) -> HandshakeResponse {
+        ConnectionTrace.current?.refuses(cause)
+        self.surroundings.refused(self.rules.name, status, cause, request)
+        var response = HandshakeResponse.refuse(status, "\(cause)\n")
+        // Not all at the same moment (RFC 9110 section 10.2.3).
+        if status == 503 || status == 429 { response.headers[.retryAfter] = String(Int.random(in: 1...5)) }
+        return response
+    }
+
+    // MARK: Sessions
+
+    private func handler(for seat: Seat, _ request: HandshakeRequest) -> any MessageHandler {
+        let session = self.open(seat, request)
+        if let link = seat.link {
+            return RelaySession(
+                session,
+                to: link.link.take(),
+                rules: self.rules.rules,
+                frames: seat.frames,
+                on: request.eventLoop
+            )
+        }
+        return EchoSession(session)
+    }
+
+    private func open(_ seat: Seat, _ request: HandshakeRequest) -> Session {
+        var facts = SessionFacts(id: seat.id, service: self.rules.name)
+        facts.peer = request.peer.map(Self.text) ?? ""
+        facts.client = request.peer?.ipAddress ?? ""
+        facts.realm = request.principal?.realm
+        facts.principal = request.principal?.name
+        facts.roles = request.principal?.roles.sorted() ?? []
+        facts.subprotocol = self.subprotocol(of: request)
+        facts.isExtended = request.extended != nil
+        facts.backend = seat.link?.member.url
+        let surroundings = self.surroundings
+        let eventLoop = request.eventLoop
+        let link = seat.link
+        let session = Session(facts) { session, end in
+            let now = NIODeadline.now()
+            surroundings.sessions.sessions(on: eventLoop)?.remove(session, end, now: now)
+            link?.used(end, sentBytes: session.tally.outBytes, for: now - session.opened)
+            surroundings.ended(
+                EndedSession(
+                    facts: session.facts,
+                    end: end,
+                    tally: session.tally,
+                    duration: now - session.opened,
+                    paused: session.backendPause.all(now)
+                )
+            )
+        }
+        surroundings.sessions.sessions(on: eventLoop)?.add(session)
+        surroundings.opened(facts)
+        return session
+    }
+
+    private static func text(_ address: SocketAddress) -> String {
+        switch address {
+        case .unixDomainSocket: "unix"
+        case .v4, .v6: "\(HostAndPort(address.ipAddress ?? "", address.port ?? 0))"
+        }
+    }
+}
+
+/// A client's place in a service, from its admission to the end of its connection.
+private final class Seat: Sendable {
+    private struct State {
+        var id = ""
+        var frames = GatewayConfiguration.Frames.binary
+        var link: PooledLink?
+        var isReleased = false
+    }
+
+    private let gate: ServiceGate
+    let address: String?
+    let principal: String?
+    private let state = Mutex(State())
+
+    init(_ gate: ServiceGate, address: String?, principal: String?) {
+        self.gate = gate
+        self.address = address
+        self.principal = principal
+    }
+
+    var id: String {
+        get { self.state.withLock { $0.id } }
+        set { self.state.withLock { $0.id = newValue } }
+    }
+
+    var frames: GatewayConfiguration.Frames {
+        get { self.state.withLock { $0.frames } }
+        set { self.state.withLock { $0.frames = newValue } }
+    }
+
+    var link: PooledLink? {
+        get { self.state.withLock { $0.link } }
+        set { self.state.withLock { $0.link = newValue } }
+    }
+
+    /// Gives back the place and what stands behind it.
+    func release() async {
+        let link = self.state.withLock { state -> PooledLink?? in
+            if state.isReleased { return .none }
+            state.isReleased = true
+            return .some(state.link)
+        }
+        guard let link else { return }
+        await link?.release()
+        self.gate.leave(address: self.address, principal: self.principal)
+    }
+}

@@ -1,0 +1,98 @@
+// The library tells of a connection before and beside its session: the status of each handshake, and why one was refused.
+
+import KHPServer
+import NIOCore
+import Synchronization
+
+/// Told of the end of a handshake.
+struct HandshakeOutcome: Sendable {
+    /// `nil` where the request was for no service.
+    var service: String?
+    var layer: HandshakeLayer
+    var status: Int
+    /// From the accepted connection to the answer.
+    var duration: TimeAmount
+    var peer: String
+    var connection: UInt64
+    /// Set where the answer was the gateway's own decision.
+    var cause: String?
+}
+
+/// Watches the handshakes of a gateway's connections.
+struct HandshakeWatch: ServerInstrument {
+    /// The service of an endpoint's path, as the endpoint has it.
+    let service: @Sendable (String) -> String?
+    let report: @Sendable (HandshakeOutcome) -> Void
+
+    func accepted(_ connection: ConnectionInfo) -> (any ServerConnectionInstrument)? {
+        ConnectionTrace(connection, self)
+    }
+}
+
+/// One connection, from its first byte.
+final class ConnectionTrace: ServerConnectionInstrument {
+    /// The trace of the connection for which code runs.
+    @TaskLocal static var current: ConnectionTrace?
+
+    private struct State {
+        var service: String?
+        var summary: HandshakeSummary?
+        var cause: String?
+    }
+
+    let connection: ConnectionInfo
+    private let watch: HandshakeWatch
+    private let accepted = NIODeadline.now()
+    private let state = Mutex(State())
+
+    init(_ connection: ConnectionInfo, _ watch: HandshakeWatch) {
+        self.connection = connection
+        self.watch = watch
+    }
+
+    /// All that both handshakes agreed on, once the socket is open.
+    var summary: HandshakeSummary? { self.state.withLock { $0.summary } }
+
+    /// The reason of a refusal that is about to be answered.
+    func refuses(_ cause: String) { self.state.withLock { $0.cause = cause } }
+
+    func observe(_ event: ConnectionEvent) {
+        switch event {
+        case .routed(let endpoint):
+            let service = self.watch.service(endpoint)
+            self.state.withLock { $0.service = service }
+        case .openingResponse(_, let status):
+            self.report(.opening, status)
+        case .extendedResponse(_, let status, _, _):
+            self.report(.extended, status)
+        case .open(let summary):
+            self.state.withLock { $0.summary = summary }
+        default:
+            break
+        }
+    }
+
+    private func report(_ layer: HandshakeLayer, _ status: Int) {
+        let (service, cause) = self.state.withLock { state in
+            defer { state.cause = nil }
+            return (state.service, state.cause)
+        }
+        self.watch.report(
+            HandshakeOutcome(
+                service: service,
+                layer: layer,
+                status: status,
+                duration: .now() - self.accepted,
+                peer: self.connection.peer,
+                connection: self.connection.id,
+                cause: cause
+            )
+        )
+    }
+
+    nonisolated(nonsending) func run<Value>(
+        _ body: nonisolated(nonsending) () async throws -> Value
+    ) async rethrows -> Value {
+        try await Self.$current.withValue(self) { try await body() }
+    }
+}
