@@ -67,7 +67,7 @@ func withService<Result: Sendable>(
     configuration.timeouts.stalledWrite = rules.relay.stalled + .seconds(5)
     let server = WebSocketServer(
         configuration: configuration,
-        endpoints: [try service.endpoint(limits: configuration.limits)]
+        endpoints: [try service.endpoint(on: "l", limits: configuration.limits)]
     )
     let run = Task { try await server.run() }
     defer { run.cancel() }

@@ -23,7 +23,7 @@ struct BackendConnector: Sendable {
     /// Sent as SNI and verified; `nil` takes the backend's host.
     let serverName: String?
 
-    /// What the system keeps of a backend that is not read: bounded, and enough for a gateway next to its brokers.
+    /// The bytes that the system keeps of a backend that is not read: bounded, and enough for a gateway next to its brokers.
     private static let receiveBuffer = 256 * 1024
 
     /// - Throws: ``ConnectFailure``.

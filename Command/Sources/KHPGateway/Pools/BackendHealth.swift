@@ -33,6 +33,8 @@ struct BackendHealth: Sendable {
     /// Failures of clients' own connections, in a row.
     private var failures = 0
     private(set) var ejections = 0
+    /// Over all time; forgiven ones count as well.
+    private(set) var allEjections = 0
     private(set) var ejectedUntil: NIODeadline?
     private(set) var lastError: String?
     private(set) var changedAt: NIODeadline?
@@ -89,6 +91,7 @@ struct BackendHealth: Sendable {
         guard let rule, self.failures >= rule.failures, mayEject, self.isUp, !self.isEjected(now) else { return nil }
         self.failures = 0
         self.ejections += 1
+        self.allEjections += 1
         let time = min(rule.lasts * self.ejections, .seconds(300))
         self.ejectedUntil = now + TimeAmount(time)
         self.changedAt = now

@@ -26,7 +26,7 @@ final class BackendStream: ChannelInboundHandler, BackendSide {
         /// Bytes that come are kept for the session.
         case waiting
         case relaying(any BackendTaker)
-        /// What was sent is leaving.
+        /// All that was sent is leaving.
         case finishing
         /// Our end has left, and the backend may still speak for a moment.
         case draining
@@ -36,7 +36,7 @@ final class BackendStream: ChannelInboundHandler, BackendSide {
     private let rules: GatewayConfiguration.Relay
     private var context: ChannelHandlerContext?
     private var stage = Stage.waiting
-    /// What came before the session.
+    /// The bytes that came before the session.
     private var early = ByteBuffer()
     /// The end of the backend's stream, once that has come.
     private var end: BackendEnd?

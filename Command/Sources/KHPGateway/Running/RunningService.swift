@@ -41,6 +41,8 @@ final class RunningService: Sendable {
     private let surroundings: ServiceSurroundings
     private let authentication: ServerAuthentication?
     private let isDraining = Atomic(false)
+    /// Names another address to each client, where that is the service's kind.
+    private let turns: RedirectTurns?
 
     /// - Parameters:
     ///   - authentication: asks clients who they are; `nil` lets everybody in.
@@ -53,6 +55,7 @@ final class RunningService: Sendable {
     ) {
         self.rules = rules
         self.authentication = authentication
+        self.turns = RedirectTurns(rules.kind)
         self.gate = gate ?? ServiceGate(rules.rules.limits)
         self.surroundings = surroundings
     }
@@ -66,15 +69,16 @@ final class RunningService: Sendable {
     var path: String { self.rules.path.isPrefix ? self.rules.path.path + "{rest...}" : self.rules.path.path }
 
     /// - Throws: ``WebSocketError/Code/invalidArgument`` for rules that make no sense.
-    func endpoint(limits server: WebSocketServer.Limits) throws -> Endpoint {
+    func endpoint(on listener: String, limits server: WebSocketServer.Limits) throws -> Endpoint {
         let options = try self.options(server)
-        if case .redirect(let url) = self.rules.kind {
+        if let turns = self.turns {
             return Endpoint(
                 self.path,
                 options: options,
                 respond: { request in
+                    // Nobody stays: what is judged of a session is judged of a redirect, too.
                     try await self.admit(request).release()
-                    return .redirect(to: url)
+                    return .redirect(to: turns.next(for: request.peer?.ipAddress, query: request.opening.path))
                 }
             )
         }
@@ -84,7 +88,7 @@ final class RunningService: Sendable {
             context: { try await self.admit($0) },
             release: { await $0.release() },
             respond: { request in .complete(subprotocol: self.subprotocol(of: request)) },
-            messageHandler: { request, seat in self.handler(for: seat, request) }
+            messageHandler: { request, seat in self.handler(for: seat, request, on: listener) }
         )
     }
 
@@ -215,8 +219,8 @@ final class RunningService: Sendable {
 
     // MARK: Sessions
 
-    private func handler(for seat: Seat, _ request: HandshakeRequest) -> any MessageHandler {
-        let session = self.open(seat, request)
+    private func handler(for seat: Seat, _ request: HandshakeRequest, on listener: String) -> any MessageHandler {
+        let session = self.open(seat, request, on: listener)
         if let link = seat.link {
             return RelaySession(
                 session,
@@ -229,8 +233,10 @@ final class RunningService: Sendable {
         return EchoSession(session)
     }
 
-    private func open(_ seat: Seat, _ request: HandshakeRequest) -> Session {
+    private func open(_ seat: Seat, _ request: HandshakeRequest, on listener: String) -> Session {
         var facts = SessionFacts(id: seat.id, service: self.rules.name)
+        facts.listener = listener
+        facts.since = Timestamp.now.seconds
         facts.peer = request.peer.map(Self.text) ?? ""
         facts.client = request.peer?.ipAddress ?? ""
         facts.realm = request.principal?.realm

@@ -1,0 +1,54 @@
+// The admin address is for operators and their programs, not for pages: a browser that was led here is turned away, whatever
+// name it was led by.
+
+import HTTPTypes
+import KHPServer
+
+struct AdminAccess: Sendable {
+    private let token: [UInt8]?
+
+    init(token: Secret?) {
+        self.token = token.map { Array($0.text.utf8) }
+    }
+
+    /// The hosts that a request may name; `nil` for any. A list protects a loopback address against DNS rebinding.
+    static func hosts(_ address: ListenAddress) -> [String]? {
+        switch address {
+        case .unix: nil
+        case .host(let host, _) where address.isLocal:
+            Array(Set(["localhost", "127.0.0.1", "[::1]", Self.named(host)]))
+        // Everybody has to show the token there.
+        case .host: nil
+        }
+    }
+
+    private static func named(_ host: String) -> String { host.contains(":") ? "[\(host)]" : host }
+
+    /// - Returns: the answer to whoever may not ask, or `nil`.
+    func refusal(of request: HTTPRequest) -> HandshakeResponse? {
+        // The page of the address itself asks without it, or names the address.
+        if let origin = request.headerFields[.origin], !Self.isOwn(origin, request.authority) {
+            return .refuse(403, "no pages\n")
+        }
+        guard let token else { return nil }
+        let given = request.headerFields[.authorization] ?? ""
+        let prefix = "Bearer "
+        guard given.hasPrefix(prefix), Self.equal(Array(given.utf8.dropFirst(prefix.utf8.count)), token) else {
+            return .challenge("Bearer realm=\"admin\"")
+        }
+        return nil
+    }
+
+    private static func isOwn(_ origin: String, _ authority: String?) -> Bool {
+        guard let authority else { return false }
+        return origin == "http://\(authority)" || origin == "https://\(authority)"
+    }
+
+    /// Takes as long for every wrong token of one length.
+    private static func equal(_ one: [UInt8], _ other: [UInt8]) -> Bool {
+        guard one.count == other.count else { return false }
+        var difference: UInt8 = 0
+        for (left, right) in zip(one, other) { difference |= left ^ right }
+        return difference == 0
+    }
+}

@@ -1,0 +1,236 @@
+// The answers of the admin address. Programs read JSON, Prometheus its own format, people the page at `/`.
+
+import HTTPTypes
+import KHPServer
+import NIOCore
+
+struct AdminRoutes: Sendable {
+    let gateway: Gateway
+    let access: AdminAccess
+    /// Reads the configuration anew and takes it, as SIGHUP does.
+    let reload: @Sendable () async -> ReloadOutcome
+
+    func answer(_ http: HTTPRequest) async -> HandshakeResponse {
+        if let refusal = self.access.refusal(of: http) { return refusal }
+        let request = AdminRequest(http)
+        let isReading = request.method == .get || request.method == .head
+        switch (isReading ? .get : request.method, request.path.first ?? "", request.path.count) {
+        case (.get, "", 0): return .page(StatusPage.text)
+        case (.get, "healthz", 1): return await self.health()
+        case (.get, "readyz", 1): return await self.readiness()
+        case (.get, "metrics", 1): return await self.metrics()
+        case (.get, "load", 1): return await self.load()
+        case (.get, "version", 1): return self.version()
+        case (.get, "config", 1): return await self.configuration()
+        case (.get, "services", 1...2): return await self.services(request)
+        case (.get, "sessions", 1): return await self.sessions(request)
+        case (.get, "sessions", 2): return await self.session(request.path[1])
+        case (.delete, "sessions", 2): return await self.close(request) { $0.id == request.path[1] }
+        case (.post, "sessions", 2) where request.path[1] == "close": return await self.closeSome(request)
+        case (.post, "drain", 1): return await self.drain(request)
+        case (.delete, "drain", 1):
+            await self.gateway.undrain()
+            return .json(.object([("draining", false)]))
+        case (.post, "reload", 1): return await self.reloaded()
+        case (.post, "pools", 4) where request.path[2] == "backends": return await self.override(request)
+        case (_, "", 0), (_, "healthz", 1), (_, "readyz", 1), (_, "metrics", 1), (_, "load", 1), (_, "version", 1),
+            (_, "config", 1), (_, "services", 1...2), (_, "sessions", 1...2), (_, "drain", 1), (_, "reload", 1),
+            (_, "pools", 4):
+            return .json(.object([("error", "the method is not for this path")]), status: 405)
+        default:
+            return .json(.object([("error", "there is no such path")]), status: 404)
+        }
+    }
+
+    // MARK: Health
+
+    private func health() async -> HandshakeResponse {
+        let stalled = await self.gateway.stalledLoops()
+        return .json(
+            .object([("ok", .bool(stalled.isEmpty)), ("stalled", .array(stalled.map { .integer($0) }))]),
+            status: stalled.isEmpty ? 200 : 503
+        )
+    }
+
+    private func readiness() async -> HandshakeResponse {
+        let reasons = await self.gateway.unreadiness()
+        return .json(
+            .object([("ready", .bool(reasons.isEmpty)), ("reasons", .array(reasons.map { .string($0) }))]),
+            status: reasons.isEmpty ? 200 : 503
+        )
+    }
+
+    private func load() async -> HandshakeResponse {
+        let status = await self.gateway.status()
+        return .json(
+            .object([
+                ("sessions", .integer(status.sessions)), ("capacity", .integer(status.capacity)),
+                ("draining", .bool(status.phase != .serving)),
+            ])
+        )
+    }
+
+    private func metrics() async -> HandshakeResponse {
+        let text = await GatewayMetrics(self.gateway).text
+        return .text(text, contentType: "text/plain; version=0.0.4; charset=utf-8")
+    }
+
+    private func version() -> HandshakeResponse {
+        .json(.object([("version", .string(GatewayMetrics.version)), ("started", .string("\(self.gateway.started)"))]))
+    }
+
+    private func configuration() async -> HandshakeResponse {
+        let materials = await self.gateway.materials
+        let loaded = await self.gateway.loaded
+        return .json(
+            .object([
+                ("sha256", .string(materials.hash)), ("loaded", .string("\(loaded)")),
+                ("configuration", .string(materials.effective)),
+            ])
+        )
+    }
+
+    // MARK: Services
+
+    private func services(_ request: AdminRequest) async -> HandshakeResponse {
+        let status = await self.gateway.status()
+        if request.path.count == 1 { return .json(status.json) }
+        guard let service = status.services.first(where: { $0.rules.name == request.path[1] }) else {
+            return .json(.object([("error", "there is no such service")]), status: 404)
+        }
+        return .json(service.json(status.pools))
+    }
+
+    private func override(_ request: AdminRequest) async -> HandshakeResponse {
+        let words: [String: BackendHealth.Override?] = [
+            "drain": .drain, "disable": .disable, "enable": .enable, "auto": nil,
+        ]
+        guard let override = words[request.query["action"] ?? ""] else {
+            return .json(.object([("error", "action is drain, disable, enable or auto")]), status: 400)
+        }
+        let isKnown = await self.gateway.override(override, pool: request.path[1], backend: request.path[3])
+        return isKnown
+            ? .json(.object([("override", .optional(override?.rawValue))]))
+            : .json(.object([("error", "there is no such backend")]), status: 404)
+    }
+
+    // MARK: Sessions
+
+    private func sessions(_ request: AdminRequest) async -> HandshakeResponse {
+        let filter = SessionFilter(request.query)
+        let limit = min(max(request.query["limit"].flatMap { Int($0) } ?? 100, 1), 1000)
+        let after = request.query["after"] ?? ""
+        let all = await self.gateway.sessions.collect { sessions in
+            let now = NIODeadline.now()
+            return sessions.sessions.values
+                .filter { $0.facts.id > after && filter.matches($0.facts) }
+                .map { SessionView($0, now: now) }
+        }
+        let sorted = all.joined().sorted { $0.facts.id < $1.facts.id }
+        let shown = sorted.prefix(limit)
+        return .json(
+            .object([
+                ("sessions", .array(shown.map(\.json))), ("matching", .integer(sorted.count)),
+                ("next", sorted.count > limit ? .optional(shown.last?.facts.id) : .null),
+            ])
+        )
+    }
+
+    private func session(_ id: String) async -> HandshakeResponse {
+        let found = await self.gateway.sessions.collect { sessions in
+            sessions.sessions[id].map { SessionView($0, now: .now()) }
+        }
+        guard let session = found.compactMap({ $0 }).first else {
+            return .json(.object([("error", "there is no such session")]), status: 404)
+        }
+        return .json(session.json)
+    }
+
+    private func closeSome(_ request: AdminRequest) async -> HandshakeResponse {
+        let filter = SessionFilter(request.query)
+        guard !filter.isEmpty || request.query["all"] != nil else {
+            return .json(
+                .object([("error", "name a service, principal, address or backend, or say all")]),
+                status: 400
+            )
+        }
+        return await self.close(request) { filter.matches($0) }
+    }
+
+    private func close(
+        _ request: AdminRequest,
+        _ choice: @escaping @Sendable (SessionFacts) -> Bool
+    ) async -> HandshakeResponse {
+        let code = request.query["code"].flatMap { UInt16($0) } ?? WebSocketCloseCode.policyViolation.rawValue
+        guard (1000...1014).contains(code) && ![1004, 1005, 1006].contains(code) || (3000...4999).contains(code) else {
+            return .json(.object([("error", "the code must not be sent")]), status: 400)
+        }
+        guard let time = Duration(seconds: request.query["over"]) else {
+            return .json(.object([("error", "over is a number of seconds")]), status: 400)
+        }
+        let reason = (request.query["reason"] ?? "an operator has ended the session").bounded
+        let end = SessionEnd(.operator, .operator, WebSocketCloseCode(rawValue: code), reason)
+        let count = await self.gateway.sessions.close(end, over: time, where: choice)
+        return .json(
+            .object([("closing", .integer(count))]),
+            status: count == 0 && request.path.count == 2 && request.method == .delete ? 404 : 200
+        )
+    }
+
+    // MARK: Verbs
+
+    private func drain(_ request: AdminRequest) async -> HandshakeResponse {
+        guard let time = Duration(seconds: request.query["over"] ?? "30") else {
+            return .json(.object([("error", "over is a number of seconds")]), status: 400)
+        }
+        let count = await self.gateway.drain(over: time)
+        return .json(.object([("draining", true), ("closing", .integer(count))]))
+    }
+
+    private func reloaded() async -> HandshakeResponse {
+        switch await self.reload() {
+        case .done(let changes):
+            return .json(.object([("changes", changes.json)]))
+        case .failed(let errors):
+            return .json(.object([("errors", .array(errors.map { .string($0) }))]), status: 422)
+        }
+    }
+}
+
+/// The outcome of a reload.
+package enum ReloadOutcome: Sendable {
+    case done(ReloadChanges)
+    /// Each error is a sentence; the old configuration is in force.
+    case failed([String])
+}
+
+extension HandshakeResponse {
+    static func json(_ value: JSONValue, status: Int = 200) -> HandshakeResponse {
+        var response = HandshakeResponse.text(value.text + "\n", status: status, contentType: "application/json")
+        response.headers[.cacheControl] = "no-store"
+        return response
+    }
+
+    static func page(_ text: String) -> HandshakeResponse {
+        var response = HandshakeResponse.text(text, contentType: "text/html; charset=utf-8")
+        response.headers[.cacheControl] = "no-store"
+        if let name = HTTPField.Name("Content-Security-Policy") {
+            response.headers[name] =
+                "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
+        }
+        return response
+    }
+}
+
+extension Duration {
+    /// Seconds as a query has them, `5` or `5s`; zero for none, `nil` for something else.
+    init?(seconds text: String?) {
+        guard let text, !text.isEmpty else {
+            self = .zero
+            return
+        }
+        let digits = text.hasSuffix("s") ? text.dropLast() : text[...]
+        guard let seconds = Int(digits), (0...86_400).contains(seconds) else { return nil }
+        self = .seconds(seconds)
+    }
+}

@@ -1,0 +1,45 @@
+// The admin address: a listener of its own on a thread of its own, so that it answers while sessions keep all others busy.
+
+import KHPServer
+import Logging
+import NIOCore
+import NIOPosix
+import NIOSSL
+
+final class AdminServer: Sendable {
+    let address: SocketAddress
+    let isSecure: Bool
+    private let run: Task<Void, any Error>
+    private let group: MultiThreadedEventLoopGroup
+
+    /// Begins to listen.
+    /// - Throws: ``WebSocketError`` where it cannot.
+    init(_ rules: GatewayConfiguration.Admin, tls: TLSConfiguration?, routes: AdminRoutes, log: GatewayLog) async throws
+    {
+        var configuration = WebSocketServer.Configuration(address: rules.listen.bind)
+        configuration.tls = tls
+        configuration.allowedHosts = AdminAccess.hosts(rules.listen)
+        configuration.limits.connections = 256
+        configuration.logger = Logger(label: "khp.gateway.admin") { _ in LibraryLog(log) }
+        configuration.respondToHTTP = { await routes.answer($0) }
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let server = WebSocketServer(configuration: configuration, eventLoopGroup: group, endpoints: [])
+        let run = Task { try await server.run() }
+        do {
+            self.address = try await server.boundAddress()
+        } catch {
+            run.cancel()
+            try? await group.shutdownGracefully()
+            throw error
+        }
+        self.isSecure = tls != nil
+        self.run = run
+        self.group = group
+    }
+
+    func close() async {
+        self.run.cancel()
+        _ = await self.run.result
+        try? await self.group.shutdownGracefully()
+    }
+}

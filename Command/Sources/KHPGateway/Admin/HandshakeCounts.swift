@@ -1,0 +1,57 @@
+// The counts of handshakes. They are few beside messages, so one lock for all event loops does.
+
+import KHPServer
+import NIOCore
+import Synchronization
+
+final class HandshakeCounts: Sendable {
+    struct Key: Hashable {
+        var service: String
+        var layer: String
+        var status: Int
+    }
+
+    struct Times {
+        var counts = [Int](repeating: 0, count: HandshakeCounts.bounds.count)
+        var all = 0
+        var sum = 0.0
+    }
+
+    struct State {
+        var handshakes: [Key: Int] = [:]
+        var times: [String: Times] = [:]
+        var denials: [DenialKey: Int] = [:]
+    }
+
+    struct DenialKey: Hashable {
+        var service: String
+        var reason: String
+    }
+
+    /// In seconds.
+    static let bounds = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]
+
+    private let state = Mutex(State())
+
+    var snapshot: State { self.state.withLock { $0 } }
+
+    /// - Parameter isOpen: `true` for the last answer of a handshake that opens a socket.
+    func add(_ outcome: HandshakeOutcome) {
+        // No peer makes a series: a path that is nobody's has one name.
+        let service = outcome.service ?? ""
+        let seconds = Double(outcome.duration.nanoseconds) / 1e9
+        self.state.withLock { state in
+            let key = Key(service: service, layer: outcome.layer.rawValue, status: outcome.status)
+            state.handshakes[key, default: 0] += 1
+            if let cause = outcome.cause, outcome.status == 403 {
+                state.denials[DenialKey(service: service, reason: cause), default: 0] += 1
+            }
+            guard outcome.status == 101 else { return }
+            var times = state.times[service] ?? Times()
+            times.all += 1
+            times.sum += seconds
+            for (place, bound) in Self.bounds.enumerated() where seconds <= bound { times.counts[place] += 1 }
+            state.times[service] = times
+        }
+    }
+}

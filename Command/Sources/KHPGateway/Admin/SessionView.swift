@@ -1,0 +1,67 @@
+// Sessions as the admin address shows them, and the choice among them.
+
+import NIOCore
+
+struct SessionView: Sendable {
+    let facts: SessionFacts
+    private let tally: Tally
+    private let buffered: Int
+    private let open: TimeAmount
+    private let clientPaused: Bool
+    private let backendPaused: Bool
+
+    init(_ session: Session, now: NIODeadline) {
+        self.facts = session.facts
+        self.tally = session.tally
+        self.buffered = session.buffered()
+        self.open = now - session.opened
+        self.clientPaused = session.clientPause.isOn
+        self.backendPaused = session.backendPause.isOn
+    }
+
+    var json: JSONValue {
+        let facts = self.facts
+        return .object([
+            ("id", .string(facts.id)), ("service", .string(facts.service)), ("listener", .string(facts.listener)),
+            ("since", .string("\(Timestamp(milliseconds: Int64(facts.since * 1000)))")),
+            ("open_s", .integer(Int(self.open.nanoseconds / 1_000_000_000))),
+            ("peer", .string(facts.peer)), ("client", .string(facts.client)),
+            ("realm", .optional(facts.realm)), ("principal", .optional(facts.principal)),
+            ("roles", .array(facts.roles.map { .string($0) })),
+            ("subprotocol", .optional(facts.subprotocol)), ("dialect", .string(facts.dialect)),
+            ("extended", .bool(facts.isExtended)), ("backend", .optional(facts.backend)),
+            ("in_bytes", .integer(self.tally.inBytes)), ("out_bytes", .integer(self.tally.outBytes)),
+            ("in_msgs", .integer(self.tally.inMessages)), ("out_msgs", .integer(self.tally.outMessages)),
+            ("buffered", .integer(self.buffered)),
+            ("waits_for", self.backendPaused ? "client" : self.clientPaused ? "backend" : .null),
+        ])
+    }
+}
+
+/// The sessions that a query names; each part that is given has to hold.
+struct SessionFilter: Sendable {
+    private let service: String?
+    private let principal: String?
+    private let address: String?
+    private let backend: String?
+
+    init(_ query: [String: String]) {
+        self.service = query["service"]
+        self.principal = query["principal"]
+        self.address = query["address"]
+        self.backend = query["backend"]
+    }
+
+    /// Names all sessions.
+    var isEmpty: Bool {
+        self.service == nil && self.principal == nil && self.address == nil && self.backend == nil
+    }
+
+    func matches(_ facts: SessionFacts) -> Bool {
+        if let service, service != facts.service { return false }
+        if let principal, principal != facts.principal { return false }
+        if let address, address != facts.client { return false }
+        if let backend, backend != facts.backend { return false }
+        return true
+    }
+}

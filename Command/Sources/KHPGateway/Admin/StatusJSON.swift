@@ -1,0 +1,69 @@
+// The state of services and backends as JSON.
+
+import NIOCore
+
+extension Gateway.Status {
+    var json: JSONValue {
+        .object([
+            ("phase", .string(self.phase.rawValue)), ("sha256", .string(self.hash)),
+            ("loaded", .string("\(self.loaded)")), ("reload_successful", .bool(self.reloadSucceeded)),
+            ("sessions", .integer(self.sessions)), ("capacity", .integer(self.capacity)),
+            (
+                "listeners",
+                .array(
+                    self.listeners.map { .object([("name", .string($0.name)), ("address", .string($0.url))]) }
+                )
+            ),
+            ("services", .array(self.services.map { $0.json(self.pools) })),
+        ])
+    }
+}
+
+extension Gateway.ServiceStatus {
+    func json(_ pools: [(name: String, backends: [Gateway.BackendStatus])]) -> JSONValue {
+        let own = pools.filter { self.pools.contains($0.name) }
+        return .object([
+            ("name", .string(self.rules.name)), ("path", .string("\(self.rules.path)")),
+            ("kind", .string(self.rules.kind.word)), ("sessions", .integer(self.sessions)),
+            ("opened", .integer(self.totals.opened)),
+            ("in_bytes", .integer(self.totals.tally.inBytes)), ("out_bytes", .integer(self.totals.tally.outBytes)),
+            ("in_msgs", .integer(self.totals.tally.inMessages)), ("out_msgs", .integer(self.totals.tally.outMessages)),
+            ("buffered", .integer(self.totals.buffered)),
+            (
+                "pools",
+                .array(
+                    own.map { pool in
+                        .object([
+                            ("name", .string(pool.name)), ("backends", .array(pool.backends.map(\.json))),
+                        ])
+                    }
+                )
+            ),
+        ])
+    }
+}
+
+extension Gateway.BackendStatus {
+    var json: JSONValue {
+        .object([
+            ("url", .string(self.url)), ("state", .string(self.state.rawValue)),
+            ("connections", .integer(self.connections)), ("last_error", .optional(self.lastError)),
+            ("ejected_s", self.ejectedFor.map { .integer(Int($0.nanoseconds / 1_000_000_000) + 1) } ?? .null),
+            ("override", .optional(self.override)),
+        ])
+    }
+}
+
+extension GatewayConfiguration.Kind {
+    /// As an operator calls it.
+    var word: String {
+        switch self {
+        case .proxy: "proxy"
+        case .routed: "routed"
+        case .balancer: "balancer"
+        case .redirect: "redirect"
+        case .echo: "echo"
+        case .broadcast: "broadcast"
+        }
+    }
+}

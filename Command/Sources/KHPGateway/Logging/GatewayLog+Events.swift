@@ -1,0 +1,83 @@
+// The lines of a gateway's events, with the fields that programs look for.
+
+import KHPProtocol
+import NIOCore
+
+extension GatewayLog {
+    /// A session has ended.
+    func write(ended: EndedSession) {
+        let facts = ended.facts
+        self.write(
+            .info,
+            "session.end",
+            "session of \(facts.service) ended by the \(ended.end.party.rawValue): \(ended.end.cause.rawValue)",
+            Self.fields(facts) + [
+                ("duration_s", .number(Self.rounded(ended.duration))),
+                ("in_bytes", .integer(ended.tally.inBytes)), ("out_bytes", .integer(ended.tally.outBytes)),
+                ("in_msgs", .integer(ended.tally.inMessages)), ("out_msgs", .integer(ended.tally.outMessages)),
+                ("by", .string(ended.end.party.rawValue)), ("cause", .string(ended.end.cause.rawValue)),
+                ("code", ended.end.code.map { .integer(Int($0.rawValue)) } ?? .null),
+                ("reason", .string(ended.end.reason)), ("paused_s", .number(Self.rounded(ended.paused))),
+            ]
+        )
+        if ended.end == .noText {
+            self.write(
+                .warning,
+                "session.text",
+                "a backend of service \(facts.service) sent bytes that are no UTF-8; its protocol needs `frames: binary`",
+                [("session", .string(facts.id)), ("service", .string(facts.service))]
+            )
+        }
+    }
+
+    /// The fields that tell one session from another.
+    static func fields(_ facts: SessionFacts) -> Fields {
+        [
+            ("session", .string(facts.id)), ("service", .string(facts.service)), ("listener", .string(facts.listener)),
+            ("peer", .string(facts.peer)), ("client", .string(facts.client)), ("realm", .optional(facts.realm)),
+            ("principal", .optional(facts.principal)), ("subprotocol", .optional(facts.subprotocol)),
+            ("dialect", .string(facts.dialect)), ("extended", .bool(facts.isExtended)),
+            ("backend", .optional(facts.backend)),
+        ]
+    }
+
+    private static func rounded(_ time: TimeAmount) -> Double { Double(time.nanoseconds / 1_000_000) / 1000 }
+
+    /// A client was not let in.
+    func write(refused outcome: HandshakeOutcome) {
+        self.writeSeldom(
+            outcome.status >= 500 ? .warning : .info,
+            "handshake.refused",
+            kind: "\(outcome.service ?? "") \(outcome.status) \(outcome.cause ?? "")",
+            "a client was refused with \(outcome.status)",
+            [
+                ("service", .optional(outcome.service)), ("layer", .string(outcome.layer.rawValue)),
+                ("status", .integer(outcome.status)), ("cause", .optional(outcome.cause)),
+                ("peer", .string(outcome.peer)), ("connection", .integer(Int(outcome.connection))),
+            ]
+        )
+    }
+
+    /// A backend comes, goes or is left out for a while.
+    func write(pool: String, backend: String, _ change: BackendHealth.Change) {
+        let names: Fields = [("pool", .string(pool)), ("backend", .string(backend))]
+        switch change {
+        case .up:
+            self.write(.notice, "backend.up", "backend \(backend) of pool \(pool) is back", names)
+        case .down(let failure):
+            self.write(
+                .warning,
+                "backend.down",
+                "backend \(backend) of pool \(pool) fails its checks: \(failure)",
+                names + [("error", .string(failure))]
+            )
+        case .ejected(let time, let failure):
+            self.write(
+                .warning,
+                "backend.ejected",
+                "backend \(backend) of pool \(pool) is left out for \(time.inSeconds): \(failure)",
+                names + [("error", .string(failure)), ("for_s", .integer(Int(time.components.seconds)))]
+            )
+        }
+    }
+}

@@ -1,0 +1,306 @@
+// A gateway at work: listeners, services, pools and sessions under one configuration, which a reload replaces.
+
+import KHPServer
+package import NIOCore
+import NIOPosix
+import Synchronization
+
+/// Runs what a configuration says.
+///
+///     starting ──all listeners are bound──▶ serving ──a signal──▶ announcing ──▶ draining ──no session is left──▶ ended
+package actor Gateway {
+    package enum Phase: String, Sendable {
+        case starting
+        case serving
+        /// Readiness is gone, and clients still come in.
+        case announcing
+        case draining
+        case ended
+    }
+
+    /// An address that is listened on.
+    package struct Listening: Sendable {
+        package var name: String
+        package var address: SocketAddress
+        package var isSecure: Bool
+    }
+
+    package enum Failure: Error, Sendable {
+        /// For this listener, or the admin address.
+        case cannotListen(String, String)
+        /// The configuration has a mistake that reading it does not show.
+        case invalid(String)
+    }
+
+    nonisolated let log: GatewayLog
+    nonisolated let sessions: SessionTable
+    nonisolated let handshakes = HandshakeCounts()
+    nonisolated let started = Timestamp.now
+    nonisolated let group: MultiThreadedEventLoopGroup
+
+    private(set) var materials: GatewayMaterials
+    private(set) var phase = Phase.starting
+    private(set) var loaded = Timestamp.now
+    /// The outcome of the last reload.
+    private(set) var reloadSucceeded = true
+    private(set) var services: [String: RunningService] = [:]
+    private(set) var pools: [String: RunningPool] = [:]
+    private(set) var listeners: [RunningListener] = []
+    /// The services by the paths of their endpoints, for whoever is told of a path.
+    nonisolated let names = ServiceNames()
+
+    /// A pool, and the checks of its backends.
+    struct RunningPool: Sendable {
+        var pool: BackendPool
+        var checks: Task<Void, Never>
+    }
+
+    /// - Parameters:
+    ///   - threads: how many event loops carry sessions.
+    ///   - log: takes the lines of the log.
+    package init(
+        _ materials: GatewayMaterials,
+        threads: Int = System.coreCount,
+        log: @escaping @Sendable (String) -> Void
+    ) {
+        self.materials = materials
+        self.group = MultiThreadedEventLoopGroup(numberOfThreads: max(threads, 1))
+        self.sessions = SessionTable(self.group)
+        self.log = GatewayLog(instance: materials.configuration.instance, materials.configuration.log, sink: log)
+    }
+
+    // MARK: Starting
+
+    /// Binds all listeners, or none.
+    /// - Throws: ``Failure``.
+    package func start() async throws(Failure) -> [Listening] {
+        let configuration = self.materials.configuration
+        self.pools = self.makePools(self.materials)
+        do {
+            self.services = try self.makeServices(self.materials, pools: self.pools)
+            for rules in configuration.listeners {
+                self.listeners.append(try await self.listen(rules, self.materials))
+            }
+        } catch let failure as Failure {
+            await self.stop()
+            throw failure
+        } catch {
+            await self.stop()
+            throw .invalid("\(error)")
+        }
+        self.names.add(self.services)
+        self.phase = .serving
+        let listening = self.listeners.map {
+            Listening(name: $0.rules.name, address: $0.address, isSecure: $0.rules.tls != nil)
+        }
+        for listener in listening {
+            self.log.write(
+                .info,
+                "listening",
+                "listener \(listener.name) takes connections",
+                [("listener", .string(listener.name)), ("address", .string(listener.url))]
+            )
+        }
+        return listening
+    }
+
+    func listen(_ rules: GatewayConfiguration.Listener, _ materials: GatewayMaterials) async throws(Failure)
+        -> RunningListener
+    {
+        let services = self.services(of: rules, in: materials.configuration)
+        do {
+            return try await RunningListener(
+                rules,
+                tls: materials.listenerTLS[rules.name],
+                endpoints: try self.endpoints(of: rules, in: materials.configuration),
+                bounds: ListenerBounds(services.map(\.rules)),
+                log: self.log,
+                watch: self.watch,
+                on: self.group
+            )
+        } catch let error as WebSocketError where error.code == .connectFailed {
+            throw .cannotListen(rules.name, error.message)
+        } catch {
+            throw .invalid("listener \(rules.name): \(error)")
+        }
+    }
+
+    /// The endpoints of a listener's services.
+    func endpoints(of rules: GatewayConfiguration.Listener, in configuration: GatewayConfiguration) throws(Failure)
+        -> [Endpoint]
+    {
+        let services = self.services(of: rules, in: configuration)
+        let limits = ListenerBounds(services.map(\.rules)).limits(rules)
+        do {
+            return try services.map { try $0.endpoint(on: rules.name, limits: limits) }
+        } catch {
+            throw .invalid("\(error)")
+        }
+    }
+
+    private func services(of listener: GatewayConfiguration.Listener, in configuration: GatewayConfiguration)
+        -> [RunningService]
+    {
+        configuration.services.filter { service in
+            configuration.listeners(of: service).contains { $0.name == listener.name }
+        }.compactMap { self.services[$0.name] }
+    }
+
+    // MARK: Making
+
+    func makePools(_ materials: GatewayMaterials) -> [String: RunningPool] {
+        var made: [String: RunningPool] = [:]
+        for rules in materials.configuration.pools {
+            if let old = self.pools[rules.name], old.pool.rules == rules,
+                self.materials.hash == materials.hash || materials.backendTLS[rules.name] == nil
+            {
+                made[rules.name] = old
+                continue
+            }
+            let log = self.log
+            let pool = BackendPool(
+                rules,
+                tls: materials.backendTLS[rules.name],
+                members: self.pools[rules.name]?.pool.members ?? []
+            ) { pool, backend, change in
+                log.write(pool: pool, backend: backend, change)
+            }
+            let checks = BackendChecks(pool: pool, eventLoop: self.group.next())
+            made[rules.name] = RunningPool(pool: pool, checks: Task { await checks.run() })
+        }
+        return made
+    }
+
+    func makeServices(_ materials: GatewayMaterials, pools: [String: RunningPool]) throws -> [String:
+        RunningService]
+    {
+        var surroundings = ServiceSurroundings(sessions: self.sessions)
+        surroundings.pools = pools.mapValues(\.pool)
+        let log = self.log
+        surroundings.ended = { if log.tellsSessions { log.write(ended: $0) } }
+        var made: [String: RunningService] = [:]
+        for rules in materials.configuration.services {
+            made[rules.name] = RunningService(
+                rules,
+                authentication: try materials.authentication(rules),
+                gate: self.services[rules.name]?.gate,
+                in: surroundings
+            )
+        }
+        return made
+    }
+
+    private nonisolated var watch: HandshakeWatch {
+        let names = self.names
+        let counts = self.handshakes
+        let log = self.log
+        return HandshakeWatch(service: { names.name(of: $0) }) { outcome in
+            counts.add(outcome)
+            if outcome.status >= 400, outcome.status != 401 { log.write(refused: outcome) }
+        }
+    }
+
+    /// Puts these in force.
+    func use(pools: [String: RunningPool], services: [String: RunningService]) {
+        self.pools = pools
+        self.services = services
+    }
+
+    func use(listeners: [RunningListener]) { self.listeners = listeners }
+
+    func noteReload(_ materials: GatewayMaterials, succeeded: Bool) {
+        self.reloadSucceeded = succeeded
+        guard succeeded else { return }
+        self.materials = materials
+        self.loaded = .now
+    }
+
+    // MARK: Draining
+
+    /// Has readiness fail, and ends all sessions over this time; the listeners stay.
+    package func drain(over time: Duration) async -> Int {
+        self.phase = .draining
+        for service in self.services.values { service.drain(true) }
+        return await self.sessions.close(.shutdown, over: time)
+    }
+
+    /// Lets clients in again.
+    package func undrain() {
+        guard self.phase == .draining else { return }
+        for service in self.services.values { service.drain(false) }
+        self.phase = .serving
+    }
+
+    /// Announces, closes listeners, and ends all sessions evenly over the time of the configuration.
+    /// - Returns: how many sessions were cut at its end.
+    package func shutDown() async -> Int {
+        let shutdown = self.materials.configuration.shutdown
+        self.phase = .announcing
+        let open = await self.sessions.count()
+        self.log.write(
+            .notice,
+            "drain.start",
+            "the gateway shuts down",
+            [("sessions", .integer(open)), ("announce", .string(shutdown.announce.inSeconds))]
+        )
+        if shutdown.announce > .zero { try? await Task.sleep(for: shutdown.announce) }
+        self.phase = .draining
+        for service in self.services.values { service.drain(true) }
+        await self.sessions.close(.shutdown, over: shutdown.drain)
+        let cut = await self.waitForSessions(shutdown.drain + .seconds(2))
+        await self.stop()
+        self.log.write(cut > 0 ? .warning : .notice, "drain.end", "the gateway has shut down", [("cut", .integer(cut))])
+        return cut
+    }
+
+    /// Waits until no session is left, for this long at most.
+    /// - Returns: how many are left.
+    private func waitForSessions(_ time: Duration) async -> Int {
+        let clock = ContinuousClock()
+        let end = clock.now + time
+        var told = clock.now
+        while true {
+            let left = await self.sessions.count()
+            guard left > 0, clock.now < end else { return left }
+            if clock.now - told >= .seconds(5) {
+                told = clock.now
+                self.log.write(.info, "drain.progress", "sessions are being ended", [("sessions", .integer(left))])
+            }
+            try? await Task.sleep(for: .milliseconds(20))
+        }
+    }
+
+    private func stop() async {
+        for pool in self.pools.values { pool.checks.cancel() }
+        await withTaskGroup(of: Void.self) { tasks in
+            for listener in self.listeners { tasks.addTask { await listener.close() } }
+        }
+        self.listeners = []
+        self.phase = .ended
+        try? await self.group.shutdownGracefully()
+    }
+}
+
+extension Gateway.Listening {
+    /// As a client reaches it.
+    package var url: String {
+        let scheme = self.isSecure ? "wss" : "ws"
+        switch self.address {
+        case .unixDomainSocket: return "unix:\(self.address.pathname ?? "")"
+        case .v4, .v6: return "\(scheme)://\(HostAndPort(self.address.ipAddress ?? "", self.address.port ?? 0))"
+        }
+    }
+}
+
+/// The services by the paths of their endpoints.
+final class ServiceNames: Sendable {
+    private let names = Mutex<[String: String]>([:])
+
+    func add(_ services: [String: RunningService]) {
+        self.names.withLock { names in
+            for service in services.values { names[service.path] = service.rules.name }
+        }
+    }
+
+    func name(of path: String) -> String? { self.names.withLock { $0[path] } }
+}

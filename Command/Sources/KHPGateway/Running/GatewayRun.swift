@@ -1,0 +1,120 @@
+// The life of the command: a start, reloads as signals and the admin address ask for them, and a drain.
+
+import KHPServer
+import NIOCore
+import Synchronization
+
+/// Runs a gateway until it is told to stop.
+package struct GatewayRun: Sendable {
+    /// Reads the configuration, with all files that it names.
+    package typealias Load = @Sendable () -> Loaded
+
+    package enum Loaded: Sendable {
+        case good(GatewayMaterials)
+        /// Each error is a sentence.
+        case bad([String])
+    }
+
+    private let gateway: Gateway
+    private let load: Load
+    private let notice: ReadinessNotice
+
+    package init(
+        _ materials: GatewayMaterials,
+        load: @escaping Load,
+        notice: ReadinessNotice = ReadinessNotice(socket: nil),
+        log: @escaping @Sendable (String) -> Void
+    ) {
+        self.gateway = Gateway(materials, log: log)
+        self.load = load
+        self.notice = notice
+    }
+
+    /// - Parameters:
+    ///   - reloads: asks for a reload with each value. Those that come during one are followed by one more.
+    ///   - stop: asks for the end with its first value.
+    ///   - listening: told of all addresses, the admin address under the name `admin`.
+    /// - Returns: how many sessions were cut at the end of the drain.
+    /// - Throws: ``Gateway/Failure`` where it cannot start.
+    package func run(
+        reloads: AsyncStream<Void>,
+        stop: AsyncStream<Void>,
+        listening: @Sendable ([Gateway.Listening]) -> Void
+    ) async throws(Gateway.Failure) -> Int {
+        var all = try await self.gateway.start()
+        let queue = ReloadQueue()
+        let admin = try await self.openAdmin(queue)
+        if let admin { all.append(Gateway.Listening(name: "admin", address: admin.address, isSecure: admin.isSecure)) }
+        listening(all)
+        self.notice.ready("\(all.count) listeners")
+        let reloading = Task {
+            for await _ in reloads { _ = await queue.run { await self.reload() } }
+        }
+        for await _ in stop { break }
+        reloading.cancel()
+        self.notice.stopping()
+        let cut = await self.gateway.shutDown()
+        await admin?.close()
+        return cut
+    }
+
+    private func openAdmin(_ queue: ReloadQueue) async throws(Gateway.Failure) -> AdminServer? {
+        let materials = await self.gateway.materials
+        guard let rules = materials.configuration.admin else { return nil }
+        let routes = AdminRoutes(gateway: self.gateway, access: AdminAccess(token: rules.token)) {
+            await queue.run { await self.reload() }
+        }
+        do {
+            return try await AdminServer(rules, tls: materials.adminTLS, routes: routes, log: self.gateway.log)
+        } catch {
+            _ = await self.gateway.shutDown()
+            throw .cannotListen("admin", (error as? WebSocketError)?.message ?? "\(error)")
+        }
+    }
+
+    private func reload() async -> ReloadOutcome {
+        self.notice.reloading()
+        defer { self.notice.ready("reloaded") }
+        switch self.load() {
+        case .bad(let errors):
+            await self.gateway.reloadFailed(errors)
+            return .failed(errors)
+        case .good(let materials):
+            do throws(Gateway.Failure) {
+                return .done(try await self.gateway.reload(materials))
+            } catch {
+                return .failed([error.words])
+            }
+        }
+    }
+}
+
+/// One reload at a time; those who ask meanwhile share the next one.
+actor ReloadQueue {
+    private var current: Task<ReloadOutcome, Never>?
+    private var next: Task<ReloadOutcome, Never>?
+
+    func run(_ body: @escaping @Sendable () async -> ReloadOutcome) async -> ReloadOutcome {
+        if let next { return await next.value }
+        if let current {
+            let next = Task { () -> ReloadOutcome in
+                _ = await current.value
+                self.begin()
+                return await body()
+            }
+            self.next = next
+            return await next.value
+        }
+        let task = Task { await body() }
+        self.current = task
+        let outcome = await task.value
+        if self.current == task { self.current = nil }
+        return outcome
+    }
+
+    /// The one that waited is the current one.
+    private func begin() {
+        self.current = self.next
+        self.next = nil
+    }
+}
