@@ -1,4 +1,4 @@
-// The address of a server that listens, and the wait for it.
+// The address of a server or listener that listens, and the wait for it.
 
 import KHPProtocol
 import NIOCore
@@ -14,14 +14,15 @@ final class BoundAddress: Sendable {
 
     private let state = Mutex(State())
 
-    /// A server runs once.
-    func start() throws(WebSocketError) {
+    /// It listens once.
+    /// - Throws: ``WebSocketError/Code/invalidArgument``, which says so, for a second time.
+    func start(_ fault: String) throws(WebSocketError) {
         let isFirst = self.state.withLock { state in
             defer { state.hasStarted = true }
             return !state.hasStarted
         }
         guard isFirst else {
-            throw WebSocketError(.invalidArgument, "This server runs or has run already; make another one.")
+            throw WebSocketError(.invalidArgument, fault)
         }
     }
 

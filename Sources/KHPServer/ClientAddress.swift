@@ -27,44 +27,22 @@ extension WebSocketServer {
 /// ``WebSocketServer/ClientAddress``, ready to be asked.
 struct ClientAddressRule: Sendable {
     private let field: ForwardingField?
-    private let trusted: [AddressRange]
-    private let trustsUnixSockets: Bool
+    private let trusted: TrustedPeers?
 
     init(_ rule: WebSocketServer.ClientAddress) throws(WebSocketError) {
         guard case .forwarded(let field, let trusted) = rule else {
             self.field = nil
-            self.trusted = []
-            self.trustsUnixSockets = false
+            self.trusted = nil
             return
         }
         self.field = field
-        self.trustsUnixSockets = trusted.contains("unix")
-        var ranges: [AddressRange] = []
-        for text in trusted where text != "unix" {
-            guard let range = AddressRange(text) else {
-                throw WebSocketError(
-                    .invalidArgument,
-                    "\(quoted(text)) is no address of a proxy; write 192.0.2.7, 10.0.0.0/8, 2001:db8::/32 or unix."
-                )
-            }
-            ranges.append(range)
-        }
-        guard !trusted.isEmpty else {
-            throw WebSocketError(.invalidArgument, "No proxy is trusted to name the clients' addresses.")
-        }
-        self.trusted = ranges
+        self.trusted = try TrustedPeers(trusted)
     }
 
     var isForwarding: Bool { self.field != nil }
 
     /// True for a peer that is a proxy and speaks for others.
-    func isTrusted(_ peer: SocketAddress?) -> Bool {
-        guard self.field != nil else { return false }
-        switch peer {
-        case .v4, .v6: return self.trusted.contains { $0.contains(peer) }
-        case .unixDomainSocket, nil: return self.trustsUnixSockets
-        }
-    }
+    func isTrusted(_ peer: SocketAddress?) -> Bool { self.trusted?.contains(peer) ?? false }
 
     /// The address of the client that made a request.
     func client(of head: RequestHead, peer: SocketAddress?) -> SocketAddress? {

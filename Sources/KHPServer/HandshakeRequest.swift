@@ -43,6 +43,12 @@ public struct HandshakeRequest: Sendable {
     public var body: ByteBuffer? { self.extendedRequest.flatMap { $0.body.readableBytes > 0 ? $0.body : nil } }
     /// The peer's address; `nil` for one that has none.
     public let peer: SocketAddress?
+    /// The address of the client, which limits count by: the one that a trusted proxy has named, in a header before
+    /// everything else or in a field of the request, otherwise the peer's. See ``WebSocketServer/ClientAddress`` and
+    /// ``WebSocketListener/ProxyProtocol``.
+    public let client: SocketAddress?
+    /// The name of the listener that the connection has come in by; `nil` where another server has accepted it.
+    public let listener: String?
     /// The certificate that the client proved to hold, where TLS asked for one.
     public let clientCertificate: NIOSSLCertificate?
     /// Counts the requests on this connection that reached this point, from 1: above 1 after a challenge.
@@ -115,6 +121,8 @@ extension HandshakeRequest {
             parameters: found,
             principal: principal,
             peer: peer,
+            client: peer,
+            listener: nil,
             clientCertificate: nil,
             attempt: 1,
             logger: ServerState.silent,

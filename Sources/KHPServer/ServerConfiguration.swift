@@ -26,15 +26,25 @@ extension WebSocketServer {
     /// How a server behaves; endpoints may differ where they say so.
     public struct Configuration: Sendable {
         /// Where to listen.
-        public var address: BindAddress
-        /// TLS; `nil` serves plain ws. Set `certificateVerification` and trust roots to ask clients for certificates:
-        /// ``HandshakeRequest/clientCertificate`` has them. Their chain is verified; whom one is for is the application's
-        /// to say, so full verification is verification without a host name here.
-        ///
-        /// TLS 1.2 at least, unless `minimumTLSVersion` is 1.1 or `maximumTLSVersion` is below 1.2; a minimum of 1.0 is
-        /// what a `TLSConfiguration` begins with, so it says nothing. The application protocol (ALPN) is always
-        /// `http/1.1`.
-        public var tls: TLSConfiguration?
+        public var address: BindAddress {
+            get { self.listener.address }
+            set { self.listener.address = newValue }
+        }
+        /// TLS; `nil` serves plain ws. See ``WebSocketListener/Configuration/tls``.
+        public var tls: TLSConfiguration? {
+            get { self.listener.tls }
+            set { self.listener.tls = newValue }
+        }
+        /// The certificates for clients that name one of these hosts. See ``WebSocketListener/Configuration/tlsHosts``.
+        public var tlsHosts: [String: WebSocketListener.TLSIdentity] {
+            get { self.listener.tlsHosts }
+            set { self.listener.tlsHosts = newValue }
+        }
+        /// Tells if connections begin with a header in which a proxy names its client.
+        public var proxyProtocol: WebSocketListener.ProxyProtocol {
+            get { self.listener.proxyProtocol }
+            set { self.listener.proxyProtocol = newValue }
+        }
         /// Bounds on the time that handshakes and connections take.
         public var timeouts: Timeouts {
             get { self.mount.timeouts }
@@ -103,12 +113,14 @@ extension WebSocketServer {
             get { self.mount.hooks }
             set { self.mount.hooks = newValue }
         }
+        /// The settings of the listener.
+        public var listener: WebSocketListener.Configuration
         /// The settings that have nothing to do with listening.
         public var mount = WebSocketMount.Configuration()
 
         /// A configuration with the defaults.
         public init(address: BindAddress) {
-            self.address = address
+            self.listener = WebSocketListener.Configuration(address: address)
         }
     }
 }

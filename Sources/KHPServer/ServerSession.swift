@@ -29,7 +29,7 @@ final class ServerSession: ConnectionDelegate {
     /// The value that the endpoint has made for a handshake which may open the socket still.
     private var context: HandshakeContext?
     /// The address that a trusted proxy has named.
-    private var forwarded: SocketAddress?
+    private var named: SocketAddress?
 
     init(
         server: ServerState,
@@ -51,7 +51,10 @@ final class ServerSession: ConnectionDelegate {
     }
 
     /// The address that limits count by.
-    private var client: SocketAddress? { self.forwarded ?? self.channel.remoteAddress }
+    private var client: SocketAddress? { self.named ?? self.channel.remoteAddress }
+
+    /// A proxy has named its client ahead of everything.
+    func isNamed(_ client: SocketAddress?) { self.named = client }
 
     private var peer: String { self.channel.remoteAddress?.peerName ?? "" }
 
@@ -183,8 +186,9 @@ final class ServerSession: ConnectionDelegate {
     /// The refusal where there is no room for one more connection, or for one of the client that made the request.
     private func roomRefusal(_ head: () -> RequestHead) -> Refusal? {
         if self.port != nil, !self.server.serve(self.entry) { return .tooManyConnections() }
-        guard self.server.isForwarding else { return nil }
-        self.forwarded = self.server.client(of: head(), peer: self.channel.remoteAddress)
+        let rule = self.entry.entrance.clients
+        guard rule.isForwarding else { return nil }
+        self.named = rule.client(of: head(), peer: self.client)
         return self.server.count(self.entry, for: self.client) ? nil : .tooManyPending()
     }
 
@@ -352,6 +356,8 @@ final class ServerSession: ConnectionDelegate {
             parameters: parameters,
             principal: principal,
             peer: self.channel.remoteAddress,
+            client: self.client,
+            listener: self.entry.entrance.name,
             clientCertificate: tls?.peerCertificate,
             attempt: attempt,
             logger: self.server.logger(id: self.entry.id, peer: self.peer),

@@ -24,15 +24,22 @@ extension ServerState {
     /// Sets a connection up.
     /// - Parameters:
     ///   - tls: adds a handler for TLS; `nil` where there is none, or there is one already.
+    ///   - entrance: the listener that has accepted it; `nil` where that is somebody else's.
     ///   - port: somebody else's HTTP, for all requests that are no endpoint's; `nil` where there is nobody else.
     /// - Returns: whether it is to be registered; otherwise it has been closed.
     func setUp(
         _ channel: any Channel,
         _ security: Security,
         tls: NIOSSLContext?,
+        entrance: Entrance? = nil,
         port: SharedPort? = nil
     ) -> Bool {
-        guard let entry = self.enter(channel.remoteAddress, isShared: port != nil) else {
+        if let entrance, let proxies = entrance.proxies, !proxies.contains(channel.remoteAddress) {
+            // Threat H8
+            self.refuse(channel, at: entrance, "connection refused: it is from no trusted proxy")
+            return false
+        }
+        guard let entry = self.enter(channel.remoteAddress, by: entrance, isShared: port != nil) else {
             self.log(.notice, "connection refused: too many", ["peer": "\(channel.remoteAddress?.peerName ?? "")"])
             if let port {
                 // Their HTTP shall not want for room because ours does.
@@ -52,7 +59,7 @@ extension ServerState {
             channel.close(promise: nil)
             return false
         }
-        let handler = self.handler(channel, entry, security, port)
+        let (handler, session) = self.handler(channel, entry, security, port)
         self.attach(handler, entry)
         do {
             try self.configuration.hooks?.prepare?(channel)
@@ -63,6 +70,9 @@ extension ServerState {
             if low != 32 * 1024 || high != 64 * 1024 {
                 // Other than SwiftNIO's own.
                 try channel.syncOptions?.setOption(.writeBufferWaterMark, value: .init(low: low, high: high))
+            }
+            if entrance?.proxies != nil {
+                try channel.pipeline.syncOperations.addHandler(self.proxyHeader(of: session, channel, entry))
             }
             if let tls { try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls)) }
             // With a name, since one is made up otherwise.
@@ -77,12 +87,54 @@ extension ServerState {
         }
     }
 
+    /// Waits for the header in which a proxy names its client.
+    private func proxyHeader(
+        of session: ServerSession,
+        _ channel: any Channel,
+        _ entry: Entry
+    ) -> ProxyHeaderHandler {
+        ProxyHeaderHandler { client in
+            let client = client ?? channel.remoteAddress
+            session.isNamed(client)
+            // Another proxy, which names its own client with the request.
+            if entry.entrance.clients.isTrusted(client) || self.count(entry, for: client) { return true }
+            self.log(.notice, "connection refused: too many", ["peer": "\(client?.peerName ?? "")"])
+            return false
+        } failed: { error, bytes in
+            let words: Logger.Message =
+                error == .missing
+                ? "connection refused: it begins with no PROXY header; does the proxy send one?"
+                : "connection refused: its PROXY header is wrong"
+            self.refuse(channel, at: entry.entrance, words, bytes)
+        }
+    }
+
+    private func refuse(
+        _ channel: any Channel,
+        at entrance: Entrance,
+        _ words: Logger.Message,
+        _ bytes: ByteBuffer = ByteBuffer()
+    ) {
+        self.missedProxyHeader(at: entrance)
+        // Few enough that no credentials can be among them.
+        let first = bytes.readableBytesView.prefix(8)
+        self.log(
+            .notice,
+            words,
+            [
+                "peer": "\(channel.remoteAddress?.peerName ?? "")", "listener": "\(entrance.name ?? "")",
+                "first bytes": "\(quoted(String(decoding: first, as: UTF8.self)))",
+            ]
+        )
+        channel.close(promise: nil)
+    }
+
     private func handler(
         _ channel: any Channel,
         _ entry: Entry,
         _ security: Security,
         _ port: SharedPort?
-    ) -> ConnectionHandler {
+    ) -> (ConnectionHandler, ServerSession) {
         let table = self.table
         let session = ServerSession(
             server: self,
@@ -92,7 +144,7 @@ extension ServerState {
             usesTLS: security.usesTLS,
             port: port
         )
-        return ConnectionHandler(
+        let handler = ConnectionHandler(
             connection: Connection(
                 server: port == nil ? table.connection : table.sharedConnection,
                 isSecure: security.isSecure,
@@ -102,6 +154,7 @@ extension ServerState {
             eventLoop: channel.eventLoop,
             usesTLS: security.usesTLS
         )
+        return (handler, session)
     }
 
     /// Their HTTP on a connection, as it is watched.
@@ -118,7 +171,7 @@ extension ServerState {
         before successor: some ChannelHandler
     ) -> ConnectionHandler? {
         guard let entry = self.enter(channel.remoteAddress, isShared: true) else { return nil }
-        let handler = self.handler(channel, entry, port.security, port)
+        let (handler, _) = self.handler(channel, entry, port.security, port)
         self.attach(handler, entry)
         do {
             try channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)

@@ -20,6 +20,8 @@ final class ServerState: Sendable {
         let id: UInt64
         /// Its place in the registry's list, or `-1` once it has left.
         fileprivate var place = -1
+        /// The way by which it has come in.
+        let entrance: Entrance
         fileprivate var address: AddressKey?
         fileprivate var handler: NIOLoopBound<ConnectionHandler>?
         fileprivate var isPending = true
@@ -30,8 +32,9 @@ final class ServerState: Sendable {
         /// The contexts of its handshakes that are being made or have to be released.
         fileprivate var contexts = 0
 
-        fileprivate init(id: UInt64, address: AddressKey?) {
+        fileprivate init(id: UInt64, entrance: Entrance, address: AddressKey?) {
             self.id = id
+            self.entrance = entrance
             self.address = address
         }
     }
@@ -66,6 +69,8 @@ final class ServerState: Sendable {
             self.entries.append(entry)
             self.move(entry, to: self.pending)
             self.pending += 1
+            entry.entrance.counts.accepted += 1
+            entry.entrance.counts.connections += 1
         }
 
         mutating func serve(_ entry: Entry) {
@@ -78,6 +83,7 @@ final class ServerState: Sendable {
             self.move(entry, to: self.entries.count - 1)
             self.entries.removeLast()
             entry.place = -1
+            entry.entrance.counts.connections -= 1
             if entry.isServed { self.served -= 1 }
         }
 
@@ -101,7 +107,8 @@ final class ServerState: Sendable {
     }
 
     private let registry: Mutex<Registry>
-    private let clients: ClientAddressRule
+    /// Where another server listens.
+    let entrance: Entrance
     /// Lets so many of those who present credentials be looked at.
     let attempts: AttemptGate
 
@@ -109,7 +116,7 @@ final class ServerState: Sendable {
         self.configuration = configuration
         let pendingPerAddress = configuration.limits.pendingHandshakesPerAddress
         self.registry = Mutex(Registry(pendingPerAddress: pendingPerAddress))
-        self.clients = try ClientAddressRule(configuration.clientAddress)
+        self.entrance = Entrance(clients: try ClientAddressRule(configuration.clientAddress))
         self.attempts = AttemptGate(
             AttemptTurns(
                 limit: configuration.limits.credentialChecks,
@@ -153,19 +160,25 @@ final class ServerState: Sendable {
     // MARK: Connections
 
     /// Counts a new connection in, or refuses it (R-C2). It keeps its place until ``closed(_:)``.
-    /// - Parameter isShared: whether its first request may turn out to be somebody else's: it counts among those that are
-    ///   in a handshake, and ``serve(_:)`` makes it a connection of ours.
-    func enter(_ address: SocketAddress?, isShared: Bool = false) -> Entry? {
+    /// - Parameters:
+    ///   - entrance: the way by which it comes in; `nil` where another server listens.
+    ///   - isShared: whether its first request may turn out to be somebody else's: it counts among those that are in a
+    ///     handshake, and ``serve(_:)`` makes it a connection of ours.
+    func enter(_ address: SocketAddress?, by entrance: Entrance? = nil, isShared: Bool = false) -> Entry? {
         let limits = self.configuration.limits
-        // A proxy tells whom it speaks for with the request, and that one counts.
-        let key = self.clients.isTrusted(address) ? nil : AddressKey(address)
+        let entrance = entrance ?? self.entrance
+        // A proxy tells whom it speaks for, before the request or with it, and that one counts.
+        let key = entrance.speaksForOthers(address) ? nil : AddressKey(address)
         return self.registry.withLock { registry in
             guard !registry.isDraining, isShared || registry.served < limits.connections,
-                registry.pending < limits.pendingHandshakes,
+                registry.pending < limits.pendingHandshakes, entrance.hasRoom,
                 key.map({ registry.admit($0) }) ?? true
-            else { return nil }
+            else {
+                entrance.counts.refused += 1
+                return nil
+            }
             registry.nextID += 1
-            let entry = Entry(id: registry.nextID, address: key)
+            let entry = Entry(id: registry.nextID, entrance: entrance, address: key)
             registry.add(entry)
             if !isShared { registry.serve(entry) }
             return entry
@@ -183,13 +196,32 @@ final class ServerState: Sendable {
         }
     }
 
-    /// `true` where proxies name the addresses of their clients.
-    var isForwarding: Bool { self.clients.isForwarding }
+    // MARK: Ways in
 
-    /// The address that made the request `head`: the peer's, unless that is a trusted proxy which names another one.
-    func client(of head: RequestHead, peer: SocketAddress?) -> SocketAddress? {
-        self.clients.client(of: head, peer: peer)
+    /// The way in by a listener.
+    /// - Throws: ``WebSocketError/Code/invalidArgument`` for proxies that are no addresses.
+    func entrance(of listener: WebSocketListener.Configuration, named name: String) throws -> Entrance {
+        var proxies: TrustedPeers?
+        if case .required(let trusted) = listener.proxyProtocol { proxies = try TrustedPeers(trusted) }
+        if let connections = listener.connections, connections <= 0 {
+            throw WebSocketError(.invalidArgument, "The listener \(name) may have no connections.")
+        }
+        return Entrance(
+            name: name,
+            clients: try listener.clientAddress.map { try ClientAddressRule($0) } ?? self.entrance.clients,
+            proxies: proxies,
+            most: listener.connections
+        )
     }
+
+    func counts(of entrance: Entrance) -> WebSocketListener.Counts { self.registry.withLock { _ in entrance.counts } }
+
+    /// A connection has been closed because no header of a trusted proxy came.
+    func missedProxyHeader(at entrance: Entrance) {
+        self.registry.withLock { _ in entrance.counts.withoutProxyHeader += 1 }
+    }
+
+    // MARK: Places
 
     /// Counts a pending connection of a proxy's for its client.
     /// - Returns: whether there are not too many of the same address already.

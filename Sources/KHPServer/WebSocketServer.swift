@@ -1,9 +1,7 @@
 import KHPProtocol
-import KHPWebSocket
-import Logging
 public import NIOCore
 public import NIOPosix
-import NIOSSL
+public import NIOSSL
 public import ServiceLifecycle
 import Synchronization
 
@@ -32,6 +30,7 @@ public final class WebSocketServer: Service, Sendable {
     private struct Serving {
         var endpoints: [Endpoint]
         var mount: WebSocketMount?
+        var listener: WebSocketListener?
     }
 
     private let serving: Mutex<Serving>
@@ -61,37 +60,31 @@ public final class WebSocketServer: Service, Sendable {
     /// - Throws: ``WebSocketError/Code/invalidArgument`` for endpoints or hosts that make no sense and for a second run;
     ///   ``WebSocketError/Code/connectFailed`` for an address that cannot be listened on.
     public func run() async throws {
-        try self.bound.start()
+        try self.bound.start("This server runs or has run already; make another one.")
         let mount: WebSocketMount
-        let listener: any Channel
+        let listener: WebSocketListener
         do {
-            mount = try self.mount()
-            if self.configuration.tls == nil { mount.state.warnOfUnmaskedText() }
-            listener = try await self.listen(mount.state)
+            (mount, listener) = try self.prepare()
+            self.bound.settle(.success(try await listener.listen()))
         } catch {
             self.bound.settle(.failure(error))
             throw error
         }
-        guard let address = listener.localAddress else {
-            let error = WebSocketError(.connectFailed, "The listener has no address.")
-            self.bound.settle(.failure(error))
-            throw error
-        }
-        self.bound.settle(.success(address))
-        mount.state.log(.info, "listening", ["address": "\(address.peerName)"])
-        await withTaskCancellationOrGracefulShutdownHandler {
-            try? await listener.closeFuture.get()
-        } onCancelOrGracefulShutdown: {
-            listener.close(promise: nil)
-        }
+        await listener.untilClosed()
         await mount.drain()
     }
 
-    private func mount() throws -> WebSocketMount {
+    private func prepare() throws -> (WebSocketMount, WebSocketListener) {
         try self.serving.withLock { serving in
             let mount = try WebSocketMount(configuration: self.configuration.mount, endpoints: serving.endpoints)
+            let listener = WebSocketListener(
+                configuration: self.configuration.listener,
+                mount: mount,
+                eventLoopGroup: self.eventLoopGroup
+            )
             serving.mount = mount
-            return mount
+            serving.listener = listener
+            return (mount, listener)
         }
     }
 
@@ -132,49 +125,18 @@ public final class WebSocketServer: Service, Sendable {
         try await self.boundAddress().port
     }
 
-    private func listen(_ state: ServerState) async throws -> any Channel {
-        do {
-            return try await self.bind(state)
-        } catch let error as WebSocketError {
-            throw error
-        } catch {
-            let reason = TransportFailure.reason(error)
-            throw WebSocketError(
-                .connectFailed,
-                "The server cannot listen on \(self.configuration.address): \(reason).",
-                phase: .connect
-            )
-        }
-    }
+    // MARK: TLS
 
-    private func bind(_ state: ServerState) async throws -> any Channel {
-        let tls = try self.configuration.tls.map { configuration in
-            try NIOSSLContext(configuration: configuration.decidedForServer)
+    /// Takes other certificates, or another TLS altogether, for the connections that are accepted from now on; those that
+    /// are there keep theirs. As ``WebSocketListener/replaceTLS(_:hosts:)``.
+    /// - Throws: ``WebSocketError/Code/invalidArgument`` where the server does not listen, or listens without TLS, and for
+    ///   hosts that make no sense; what `NIOSSLContext` throws for certificates and keys that it cannot take. Then the old
+    ///   ones stay in force.
+    public func replaceTLS(_ tls: TLSConfiguration, hosts: [String: WebSocketListener.TLSIdentity] = [:]) throws {
+        guard let listener = self.serving.withLock({ $0.listener }) else {
+            throw WebSocketError(.invalidArgument, "This server does not listen yet.")
         }
-        let security = tls == nil ? ServerState.Security.none : .tls
-        // Accepted sockets inherit TCP_NODELAY from the listener, where the bootstrap sets it.
-        let bootstrap = ServerBootstrap(group: self.eventLoopGroup)
-            .serverChannelOption(.backlog, value: 4096)
-            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .serverChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    let acceptor = Acceptor {
-                        state.setUp($0, security, tls: tls)
-                    } cannotAccept: { error in
-                        state.log(.notice, "cannot accept connections", ["error": "\(error)"])
-                    }
-                    try channel.pipeline.syncOperations.addHandler(acceptor)
-                }
-            }
-        switch self.configuration.address {
-        case .hostname(let host, let port):
-            return
-                try await bootstrap
-                .noticingVanishedPeers(SocketLiveness(stalledWrite: state.configuration.timeouts.stalledWrite))
-                .bind(host: host, port: port).get()
-        case .unixDomainSocket(let path):
-            return try await bootstrap.bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
-        }
+        try listener.replaceTLS(tls, hosts: hosts)
     }
 }
 

@@ -11,7 +11,7 @@ struct FuzzTarget: Sendable {
     static let all: [FuzzTarget] = [
         .requestHeads, .responseHeads, .urls, .challenges, .extensions, .cookies, .choices,
         .frames, .oldFrames, .inflate, .controlMessages,
-        .extendedRequests, .extendedResponses, .tunnels, .identities, .routes, .forwarding,
+        .extendedRequests, .extendedResponses, .tunnels, .identities, .routes, .forwarding, .proxyHeaders,
         .logins, .redaction, .users, .scripts, .clients, .servers,
     ]
 }

@@ -115,4 +115,35 @@ extension FuzzTarget {
             check(!node.isEmpty && !node.utf8.contains(0x2C), "\(node.debugDescription) is an address")
         }
     }
+
+    /// The header in which a proxy names its client, ahead of everything.
+    static let proxyHeaders = FuzzTarget(name: "proxy-headers") { _ in
+        let second: [UInt8] = [0x0D, 0x0A, 0x0D, 0x0A, 0x00, 0x0D, 0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A]
+        let address: [UInt8] = [192, 0, 2, 7, 192, 0, 2, 1, 0x1F, 0x90, 0x01, 0xBB]
+        return [
+            Array("PROXY TCP4 192.0.2.7 192.0.2.1 4711 80\r\nGET /".utf8), Array("PROXY UNKNOWN\r\n".utf8),
+            Array("PROXY TCP6 2001:db8::7 2001:db8::1 1 2\r\n".utf8), second + [0x20, 0x00, 0x00, 0x00],
+            second + [0x21, 0x11, 0x00, 0x0C] + address + Array("HELLO".utf8),
+            second + [0x21, 0x11, 0x00, 0x13] + address + [0x03, 0x00, 0x04, 0x00, 0x00, 0x00, 0x00],
+        ]
+    } run: { input in
+        let all = input.bytes
+        var whole = ByteBuffer(bytes: all)
+        let result = Result<ProxyHeader?, ProxyHeaderError> { () throws(ProxyHeaderError) in
+            try ProxyHeader.read(&whole)
+        }
+        let taken = all.count - whole.readableBytes
+        check(taken <= 16 + 2048, "a header of \(taken) bytes")
+        if case .success(nil) = result { check(all.count < 16 + 2048, "\(all.count) bytes, and no end") }
+        for count in 0..<min(all.count, 2100) {
+            var part = ByteBuffer(bytes: all[..<count])
+            do throws(ProxyHeaderError) {
+                let header = try ProxyHeader.read(&part)
+                check((header != nil) == (taken > 0 && count >= taken), "\(count) bytes are not read as all are")
+            } catch {
+                // Bytes that are wrong stay wrong, however many follow.
+                guard case .failure = result else { return check(false, "\(count) bytes are wrong, and all are not") }
+            }
+        }
+    }
 }

@@ -1,0 +1,29 @@
+// A way by which connections come in: a listener of ours, or another server's that hands them over. Connections are
+// counted by it, and it says who their clients are.
+
+import NIOCore
+
+/// Unchecked: the counts are touched under the registry's lock only.
+final class Entrance: @unchecked Sendable {
+    /// The name of the listener; `nil` where another server listens.
+    let name: String?
+    /// The addresses that limits count by.
+    let clients: ClientAddressRule
+    /// The proxies whose header each connection begins with; `nil` where none do.
+    let proxies: TrustedPeers?
+    /// The most connections that come in here.
+    let most: Int?
+    var counts = WebSocketListener.Counts()
+
+    init(name: String? = nil, clients: ClientAddressRule, proxies: TrustedPeers? = nil, most: Int? = nil) {
+        self.name = name
+        self.clients = clients
+        self.proxies = proxies
+        self.most = most
+    }
+
+    var hasRoom: Bool { self.most.map { self.counts.connections < $0 } ?? true }
+
+    /// True for a peer that speaks for others, and tells for whom.
+    func speaksForOthers(_ peer: SocketAddress?) -> Bool { self.proxies != nil || self.clients.isTrusted(peer) }
+}

@@ -1,0 +1,42 @@
+// Stands before everything else on a connection whose proxy names its client: takes that header, and goes.
+//
+//   waiting ── the header ──▶ gone: what follows is the client's
+//      └─── bytes that are none ──▶ closed, without an answer
+
+import KHPProtocol
+import KHPWebSocket
+import NIOCore
+
+final class ProxyHeaderHandler: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
+
+    private var received = ByteBuffer()
+    private var isOver = false
+    /// Takes the client's address, `nil` for the connection's own; `false` where there is no room for it.
+    private let named: (SocketAddress?) -> Bool
+    /// Told of bytes that are no header.
+    private let failed: (ProxyHeaderError, ByteBuffer) -> Void
+
+    init(named: @escaping (SocketAddress?) -> Bool, failed: @escaping (ProxyHeaderError, ByteBuffer) -> Void) {
+        self.named = named
+        self.failed = failed
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        if self.isOver { return }
+        self.received.writeImmutableBuffer(self.unwrapInboundIn(data))
+        do throws(ProxyHeaderError) {
+            guard let header = try ProxyHeader.read(&self.received) else { return }
+            self.isOver = true
+            guard self.named(header.client) else { return context.close(promise: nil) }
+            let rest = self.received
+            if rest.readableBytes > 0 { context.fireChannelRead(self.wrapInboundOut(rest)) }
+            context.pipeline.syncOperations.removeHandler(context: context, promise: nil)
+        } catch {
+            self.isOver = true
+            self.failed(error, self.received)
+            context.close(promise: nil)
+        }
+    }
+}
