@@ -90,6 +90,14 @@ func principals(_ sessions: any Sessions) -> AuthenticationScheme {
     }
 }
 
+func tickets(_ sessions: any Sessions) -> AuthenticationScheme {
+    AuthenticationScheme.request { request in
+        guard let ticket = request.cookies["ticket"] else { return .absent }
+        guard let session = await sessions.find(ticket) else { return .wrong }
+        return .right(Principal(session.user, expires: session.endsAt))
+    }
+}
+
 func usersFile(_ text: String, key: [UInt8]) throws -> ServerAuthentication {
     let users = try UsersFile(text, name: "users")
     let authentication = ServerAuthentication(

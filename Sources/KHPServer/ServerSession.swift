@@ -250,7 +250,7 @@ final class ServerSession: ConnectionDelegate {
         if makesContext { server.hold(entry) }
         self.run(on: handler) { () -> Answer in
             let client: Admitted
-            switch await instruments.run({ await admission.decide(presented, confirms: confirms) }) {
+            switch await instruments.run({ await admission.decide(presented, of: request, confirms: confirms) }) {
             case .refused(let response):
                 if makesContext { server.letGo(entry) }
                 return Answer(reply: ServerReply(response))

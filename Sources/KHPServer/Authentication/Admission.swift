@@ -39,18 +39,20 @@ struct Admission: Sendable {
         self.address = AddressKey(client)
     }
 
-    /// - Parameter confirms: `true` where the response can hold the confirmation of Digest.
-    func decide(_ credentials: PresentedCredentials?, confirms: Bool) async -> Outcome {
+    /// - Parameters:
+    ///   - request: looked at for other proofs than credentials.
+    ///   - confirms: `true` where the response can hold the confirmation of Digest.
+    func decide(_ credentials: PresentedCredentials?, of request: HandshakeRequest?, confirms: Bool) async -> Outcome {
         guard let gate else { return .admitted(Admitted()) }
         let verdict: AuthenticationGate.Verdict
-        if let credentials {
+        if credentials != nil || gate.looksAtRequests {
             // Counted before anything is computed: neither guessing nor the hashes that it costs go on beyond the
             // limit, however many come at once.
             switch await self.server.attempts.begin(self.address) {
             case .refused(let wait): return .refused(Self.tooManyWrongAnswers(wait))
             case .givenUp: return .refused(HandshakeResponse(status: 503))
             case .granted(let attempt):
-                verdict = await gate.judge(credentials)
+                verdict = await gate.judge(credentials, of: request)
                 let isRefused = self.server.attempts.end(attempt, isWrong: verdict.isWrong)
                 if verdict.isWrong { self.logWrong(isTooMany: isRefused) }
             }
@@ -69,8 +71,13 @@ struct Admission: Sendable {
             )
             return .admitted(admitted)
         }
+        let challenges = gate.challenges(after: verdict)
+        // RFC 9110 section 15.5.2: no 401 without a challenge.
+        if challenges.isEmpty {
+            return .refused(Refusal(403, "A proof of who you are is needed here.").response)
+        }
         var fields = HTTPFields()
-        fields[values: .wwwAuthenticate] = gate.challenges(after: verdict)
+        fields[values: .wwwAuthenticate] = challenges
         var answer = HandshakeResponse(status: 401, headers: fields)
         answer.isStale = verdict.isStale
         return .refused(answer)

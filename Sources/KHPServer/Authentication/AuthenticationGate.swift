@@ -18,7 +18,9 @@ final class AuthenticationGate: Sendable {
 
     private let realm: String
     private let isApplication: Bool
-    /// The strongest first.
+    /// Proofs outside of Authorization.
+    private let requestProofs: [@Sendable (HandshakeRequest) async -> RequestProof]
+    /// The ways of Authorization, the strongest first.
     private let schemes: [AuthenticationScheme]
     private let digest: DigestVerifier?
     private let keyBytes: Int
@@ -27,10 +29,13 @@ final class AuthenticationGate: Sendable {
     init(realm: String, schemes: [AuthenticationScheme], isApplication: Bool, nonces: DigestNonceOptions) {
         self.realm = realm
         self.isApplication = isApplication
-        self.schemes = schemes.enumerated()
+        self.requestProofs = schemes.compactMap { scheme in
+            if case .request(let verify) = scheme.kind { verify } else { nil }
+        }
+        self.schemes = schemes.filter { !$0.isOfRequest }.enumerated()
             .sorted { ($0.element.rank, $0.offset) < ($1.element.rank, $1.offset) }
             .map(\.element)
-        self.keyBytes = nonces.key.count
+        self.keyBytes = ([nonces.key] + nonces.otherKeys).map(\.count).min() ?? 0
         var digest: DigestVerifier?
         for case .digest(let scheme) in schemes.map(\.kind) {
             digest = DigestVerifier(
@@ -38,7 +43,8 @@ final class AuthenticationGate: Sendable {
                 algorithms: scheme.algorithms,
                 offersIntegrity: scheme.integrity,
                 acceptsHashedUsers: scheme.hashedUser != nil,
-                key: nonces.key
+                key: nonces.key,
+                otherKeys: nonces.otherKeys
             )
         }
         self.digest = digest
@@ -50,7 +56,7 @@ final class AuthenticationGate: Sendable {
         func invalid(_ message: String) -> WebSocketError {
             WebSocketError(.invalidArgument, "The authentication for \(quoted(self.realm)) \(message).")
         }
-        if self.schemes.isEmpty { throw invalid("has no scheme") }
+        if self.schemes.isEmpty, self.requestProofs.isEmpty { throw invalid("has no scheme") }
         let names = self.schemes.map(\.name)
         if names.contains("") { throw invalid("has a challenge that does not begin with a scheme") }
         if Set(names).count < names.count { throw invalid("has two schemes of the same name") }
@@ -64,6 +70,24 @@ final class AuthenticationGate: Sendable {
         if self.keyBytes < DigestNonceOptions.minimumKeyBytes {
             throw invalid("seals its nonces with a key of less than \(DigestNonceOptions.minimumKeyBytes) bytes")
         }
+    }
+
+    /// True where a request may prove something without credentials.
+    var looksAtRequests: Bool { !self.requestProofs.isEmpty }
+
+    /// Judges what a request brings: a proof of its own first, then its credentials.
+    /// - Parameter request: `nil` for one that proves nothing by itself.
+    func judge(_ credentials: PresentedCredentials?, of request: HandshakeRequest?) async -> Verdict {
+        if let request {
+            for verify in self.requestProofs {
+                switch await verify(request) {
+                case .absent: continue
+                case .wrong: return .wrong(scheme: "")
+                case .right(let principal): return self.verdict(principal, scheme: "")
+                }
+            }
+        }
+        return await self.judge(credentials)
     }
 
     /// Judges `credentials`.
@@ -87,6 +111,8 @@ final class AuthenticationGate: Sendable {
             principal = await verify(token)
         case .custom(_, let verify):
             principal = await verify(credentials.value)
+        case .request:
+            principal = nil
         }
         return self.verdict(principal, scheme: name)
     }
@@ -155,9 +181,18 @@ final class AuthenticationGate: Sendable {
                 values.append("Token realm=\(realm)")
             case .custom(let challenge, _):
                 values.append(challenge)
+            case .request:
+                break
             }
         }
         return self.isApplication ? values.map { "Application \($0)" } : values
+    }
+}
+
+extension AuthenticationScheme {
+    /// True for a proof outside of Authorization.
+    fileprivate var isOfRequest: Bool {
+        if case .request = self.kind { true } else { false }
     }
 }
 

@@ -13,6 +13,7 @@ public struct AuthenticationScheme: Sendable {
         case bearer(@Sendable (_ token: String) async -> Principal?)
         case token(@Sendable (_ token: String) async -> Principal?)
         case custom(challenge: String, @Sendable (_ authorization: String) async -> Principal?)
+        case request(@Sendable (_ request: HandshakeRequest) async -> RequestProof)
     }
 
     struct Digest: Sendable {
@@ -119,7 +120,22 @@ public struct AuthenticationScheme: Sendable {
         AuthenticationScheme(kind: .custom(challenge: challenge, verify))
     }
 
-    /// In lower case; empty where a custom challenge begins with no token.
+    /// A proof that comes with the connection or the request instead of Authorization: the certificate of a client, a
+    /// cookie, a parameter of the query. There may be several of these; they are looked at first, in their order, and
+    /// the first that is not ``RequestProof/absent`` counts. None sends a challenge: where there are no other schemes, a
+    /// client without a proof gets 403.
+    ///
+    /// A page of any origin can have a browser send a certificate and cookies: set ``Endpoint/Options/origins``.
+    ///
+    /// - Parameter verify: looks for the proof in the request, and verifies it. Requests for cookies of Kaazing's clients
+    ///   are not shown to it, and prove nothing by it.
+    public static func request(
+        verify: @escaping @Sendable (_ request: HandshakeRequest) async -> RequestProof
+    ) -> AuthenticationScheme {
+        AuthenticationScheme(kind: .request(verify))
+    }
+
+    /// In lower case; empty where a custom challenge begins with no token, and for a proof of the request.
     var name: String {
         switch self.kind {
         case .basic: return "basic"
@@ -129,6 +145,7 @@ public struct AuthenticationScheme: Sendable {
         case .custom(let challenge, _):
             var scanner = FieldScanner(challenge)
             return scanner.token().map { Bytes.lowercasedASCII($0) } ?? ""
+        case .request: return ""
         }
     }
 
@@ -136,7 +153,7 @@ public struct AuthenticationScheme: Sendable {
     /// the secret; then secrets that nobody chose; last passwords.
     var rank: Int {
         switch self.kind {
-        case .custom: 0
+        case .custom, .request: 0
         case .digest: 1
         case .bearer: 2
         case .token: 3
