@@ -10,6 +10,8 @@ public struct DigestNonceOptions: Sendable {
     /// The key that seals nonces. Servers that share it accept each other's: give the same key to all nodes behind a
     /// balancer. Each node remembers the counts that it has seen itself.
     let key: [UInt8]
+    /// Keys whose nonces are taken too.
+    let otherKeys: [[UInt8]]
     /// How long a nonce may be used; after that the answer is `stale=true`.
     public var lifetime: Duration
     /// How many nonces in use are remembered.
@@ -27,10 +29,19 @@ public struct DigestNonceOptions: Sendable {
     /// - Parameters:
     ///   - key: at least 16 bytes that nobody can guess, otherwise the server does not start; `nil` takes random ones
     ///     that last as long as the process.
+    ///   - otherKeys: keys whose nonces are taken too, while none is sealed with them. To change the key of several
+    ///     nodes, add the new one here on all of them, then make it their key and leave the old one here, then take the
+    ///     old one out once its last nonce has ended.
     ///   - lifetime: how long a nonce may be used.
     ///   - capacity: how many nonces in use are remembered, about 70 bytes each.
-    public init(key: [UInt8]? = nil, lifetime: Duration = .seconds(300), capacity: Int = 65_536) {
+    public init(
+        key: [UInt8]? = nil,
+        otherKeys: [[UInt8]] = [],
+        lifetime: Duration = .seconds(300),
+        capacity: Int = 65_536
+    ) {
         self.key = key ?? Self.processKey
+        self.otherKeys = otherKeys
         self.lifetime = lifetime
         self.capacity = capacity
     }

@@ -32,6 +32,7 @@ private struct Desk {
         integrity: Bool = false,
         hashed: Bool = false,
         key: String = "a key of this cluster",
+        otherKeys: [String] = [],
         capacity: Int = 100
     ) {
         self.verifier = DigestVerifier(
@@ -39,7 +40,8 @@ private struct Desk {
             algorithms: algorithms,
             offersIntegrity: integrity,
             acceptsHashedUsers: hashed,
-            key: Array(key.utf8)
+            key: Array(key.utf8),
+            otherKeys: otherKeys.map { Array($0.utf8) }
         )
         self.counts = NonceCounts(lifetime: 300_000_000, capacity: capacity)
     }
@@ -348,6 +350,21 @@ struct DigestVerifierTests {
         for index in answers.indices { answers[index].count = 2 }
         #expect(answers.map { desk.outcome($0) } == [.stale, .stale, .right, .right, .right])
         for index in answers.indices { #expect(desk.outcome(answers[index]) == .stale, "\(index)") }
+    }
+
+    @Test("while keys change, nonces of the old and the new one are taken, and those of no key are stale")
+    func rotation() throws {
+        var old = Desk(key: "the old key of all")
+        var between = Desk(key: "the old key of all", otherKeys: ["the new key of all"])
+        var new = Desk(key: "the new key of all", otherKeys: ["the old key of all"])
+        var last = Desk(key: "the new key of all")
+        let fromOld = try old.answer()
+        let fromNew = try new.answer()
+        #expect(between.outcome(fromOld) == .right && between.outcome(fromNew) == .right)
+        #expect(new.outcome(fromOld) == .right && new.outcome(fromNew) == .right)
+        #expect(new.outcome(fromOld) == .stale, "a count is taken once")
+        #expect(old.outcome(fromNew) == .stale && last.outcome(fromOld) == .stale)
+        #expect(last.outcome(fromNew) == .right)
     }
 
     @Test("however nonces come and go, no count is taken twice")

@@ -29,17 +29,21 @@ package struct DigestVerifier: Sendable {
     private let offersIntegrity: Bool
     private let acceptsHashedUsers: Bool
     private let seal: DigestNonceSeal
+    /// Of nodes that have another key already, or still.
+    private let otherSeals: [DigestNonceSeal]
 
     /// - Parameters:
     ///   - offersIntegrity: offers auth-int besides auth.
     ///   - acceptsHashedUsers: takes a hash in the name's place (`userhash`).
     ///   - key: what nonces are sealed with; nodes that share it take each other's nonces.
+    ///   - otherKeys: nonces that they seal are taken too, and none is made with them.
     package init(
         realm: String,
         algorithms: [DigestAlgorithm],
         offersIntegrity: Bool = false,
         acceptsHashedUsers: Bool = false,
-        key: [UInt8]
+        key: [UInt8],
+        otherKeys: [[UInt8]] = []
     ) {
         self.realm = realm
         // Stable: of two with the same hash the one that was named first.
@@ -49,6 +53,7 @@ package struct DigestVerifier: Sendable {
         self.offersIntegrity = offersIntegrity
         self.acceptsHashedUsers = acceptsHashedUsers
         self.seal = DigestNonceSeal(realm: realm, key: key)
+        self.otherSeals = otherKeys.map { DigestNonceSeal(realm: realm, key: $0) }
     }
 
     /// One challenge for each algorithm, with a fresh nonce that any of them may be answered with.
@@ -87,9 +92,13 @@ package struct DigestVerifier: Sendable {
         return Claim(
             authorization: given,
             exchange: given.exchange(method: method, entity: entity),
-            // Another opaque belongs to another key, and so does its nonce.
-            nonce: opaque == self.seal.opaque ? self.seal.read(given.nonce) : nil
+            nonce: self.seal(of: opaque)?.read(given.nonce)
         )
+    }
+
+    /// Another opaque belongs to another key, and so does its nonce.
+    private func seal(of opaque: String) -> DigestNonceSeal? {
+        opaque == self.seal.opaque ? self.seal : self.otherSeals.first { $0.opaque == opaque }
     }
 
     /// Judges a claim.
