@@ -70,7 +70,8 @@ struct GatewayCommandTests {
             let text = Self.good + "\nrealms: {r: {schemes: basic, users: users}}"
             try text.write(toFile: file, atomically: true, encoding: .utf8)
             let users = folder.appendingPathComponent("users").path
-            try "joe:r:5f4dcc3b5aa765d61d8327deb882cf99".write(toFile: users, atomically: true, encoding: .utf8)
+            let line = "joe:$2b$04$abcdefghijklmnopqrstuuN7NK0iG5tVxz5sAfvkxl7bLWtL0kKQK"
+            try line.write(toFile: users, atomically: true, encoding: .utf8)
             let ended = try await RunningCommand.run(["gateway", "--config", file, "--check"])
             #expect(ended.status == 0 && ended.errors.contains("warning: realms.r: is asked by no service"))
             let strict = try await RunningCommand.run(["gateway", "--config", file, "--check", "--strict"])

@@ -1,8 +1,44 @@
+import CommandTestSupport
+import Foundation
 import KHPGateway
 import Testing
 
 @Suite("The example of a gateway's file")
 struct ExampleTests {
+    /// The example with every file that it names.
+    private static func read(_ text: String = GatewayConfiguration.example) throws -> ConfigurationReading {
+        let authority = try CertificateAuthority(to: 86_400 * 100)
+        let leaf = try authority.issue("DNS:gw.example.com", to: 86_400 * 100)
+        let ca = String(decoding: try authority.pem(), as: UTF8.self)
+        let pem = String(decoding: leaf.pem, as: UTF8.self)
+        let key = String(decoding: leaf.keyPEM, as: UTF8.self)
+        let keys = TokenVerifierTests.folder.appendingPathComponent("public.json")
+        var surroundings = ConfigurationFixture.surroundings(
+            text,
+            files: [
+                "tls/fullchain.pem": pem, "tls/key.pem": key, "tls/clients-ca.pem": ca, "tls/internal-ca.pem": ca,
+                "tls/gateway.pem": pem, "tls/gateway.key": key,
+                "jwks.json": try String(contentsOf: keys, encoding: .utf8),
+                "staff.users": """
+                joe:$2b$04$abcdefghijklmnopqrstuuN7NK0iG5tVxz5sAfvkxl7bLWtL0kKQK
+                joe:staff:5f4dcc3b5aa765d61d8327deb882cf99
+                """,
+                "staff.groups": "ops: joe", "device.groups": "service: d7",
+                "nonce.keys": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+            ]
+        )
+        let today = ConfigurationSurroundings.system(environment: [:]).now()
+        surroundings.now = { today }
+        return GatewayFile.read("gateway.yaml", surroundings)
+    }
+
+    @Test("has nothing against it once its files are there")
+    func whole() throws {
+        let reading = try Self.read()
+        #expect(reading.findings.map(\.description) == [])
+        #expect(reading.configuration?.summary == "2 listeners, 6 services, 5 pools, 3 realms")
+    }
+
     @Test("is read without errors, apart from the files that it names")
     func example() throws {
         let reading = ConfigurationFixture.read(GatewayConfiguration.example)
@@ -11,9 +47,9 @@ struct ExampleTests {
 
     @Test("is printed with all defaults, and read again says the same")
     func effective() throws {
-        let first = try #require(ConfigurationFixture.read(GatewayConfiguration.example).configuration)
+        let first = try #require(try Self.read().configuration)
         let text = first.effectiveText
-        let second = ConfigurationFixture.read(text)
+        let second = try Self.read(text)
         #expect(second.errors == [])
         #expect(second.configuration == first)
         #expect(second.configuration?.effectiveText == text)

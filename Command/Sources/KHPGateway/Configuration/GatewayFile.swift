@@ -3,32 +3,30 @@
 
 /// The result of reading a configuration's file.
 package struct ConfigurationReading: Sendable {
-    /// `nil` where there are errors.
-    package var configuration: GatewayConfiguration?
+    /// With the contents of the files that it names; `nil` where there are errors.
+    package var loaded: LoadedConfiguration?
     /// Errors and warnings, in the order of the file.
     package var findings: [Finding]
 
+    package var configuration: GatewayConfiguration? { self.loaded?.configuration }
     package var errors: [Finding] { self.findings.filter { $0.severity == .error } }
     package var warnings: [Finding] { self.findings.filter { $0.severity == .warning } }
 }
 
 package enum GatewayFile {
-    /// Reads and checks a configuration.
+    /// Reads and checks a configuration and every file that it names.
     ///
     /// - Parameter file: its path, as findings show it. Paths in it are relative to its folder.
     package static func read(_ file: String, _ surroundings: ConfigurationSurroundings) -> ConfigurationReading {
         var reading = Reading(file: file, surroundings: surroundings)
-        let configuration = self.read(&reading)
-        return ConfigurationReading(
-            configuration: reading.hasErrors ? nil : configuration,
-            findings: reading.sorted
-        )
+        let loaded = self.read(&reading)
+        return ConfigurationReading(loaded: reading.hasErrors ? nil : loaded, findings: reading.sorted)
     }
 
-    private static func read(_ reading: inout Reading) -> GatewayConfiguration? {
+    private static func read(_ reading: inout Reading) -> LoadedConfiguration? {
         let bytes: [UInt8]
         do throws(FileFailure) {
-            bytes = try reading.surroundings.readFile(reading.file, YAMLText.maximumBytes + 1)
+            bytes = try reading.readFile(reading.file, YAMLText.maximumBytes + 1)
         } catch {
             reading.error("", "the file \(error.sentence)")
             return nil
@@ -48,7 +46,7 @@ package enum GatewayFile {
         configuration.services = draft.services.compactMap { $0.finish("services.\($0.service.name)", &reading) }
         ConfigurationChecks.run(configuration, &reading)
         self.checkPlainSecrets(configuration, &reading)
-        return configuration
+        return NamedFiles.load(configuration, &reading)
     }
 
     /// Secrets that stand in the file itself, while others can read it.

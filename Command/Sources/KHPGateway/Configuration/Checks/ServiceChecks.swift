@@ -14,6 +14,7 @@ extension ConfigurationChecks {
             }
             self.names(service.realms, "\(key).realm", "realm", self.configuration.realms.map(\.name), &reading)
             self.kind(service, key, &reading)
+            self.chain(service, key, &reading)
             self.doors(service, key, &reading)
             self.requirements(service, key, &reading)
             if reading.isWritten("\(key).origins") { self.origins(service.rules, "\(key).origins", &reading) }
@@ -73,6 +74,19 @@ extension ConfigurationChecks {
                 reading.warning("\(key).balance.check", "is used by least-sessions alone")
             }
         case .redirect, .echo, .broadcast: break
+        }
+    }
+
+    /// Realms of one service that cannot be told apart.
+    private func chain(_ service: Configuration.Service, _ key: String, _ reading: inout Reading) {
+        let realms = service.realms.compactMap { self.configuration.realm($0) }
+        let digest = realms.filter { realm in realm.schemes.contains { $0.name == .digest } }
+        if digest.count > 1 {
+            let names = digest.map(\.name).joined(separator: " and ")
+            reading.error("\(key).realm", "\(names) both have digest, whose keys are made for one realm")
+        }
+        if Set(realms.flatMap { $0.schemes.map(\.isApplication) }).count > 1 {
+            reading.error("\(key).realm", "mixes application schemes with others; make two services")
         }
     }
 

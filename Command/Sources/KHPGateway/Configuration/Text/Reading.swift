@@ -46,6 +46,8 @@ struct Reading {
     private(set) var findings: [Finding] = []
     private var places: [String: Position] = [:]
     private var plain: Set<String> = []
+    /// The hashes of all files that were read, one after the other.
+    private var hashes: [UInt8] = []
 
     init(file: String, surroundings: ConfigurationSurroundings) {
         self.file = file
@@ -54,6 +56,18 @@ struct Reading {
     }
 
     var hasErrors: Bool { self.findings.contains { $0.severity == .error } }
+
+    // MARK: Files
+
+    /// The bytes of a file, which count for the hash of all.
+    mutating func readFile(_ path: String, _ maximumBytes: Int) throws(FileFailure) -> [UInt8] {
+        let bytes = try self.surroundings.readFile(path, maximumBytes)
+        self.hashes += SHA256.hash(bytes)
+        return bytes
+    }
+
+    /// SHA-256 over the contents of all files, in hexadecimal.
+    var hash: String { SHA256.hash(self.hashes).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() }
 
     // MARK: Places
 
@@ -86,17 +100,19 @@ struct Reading {
 
     /// About a line of another file.
     mutating func error(in file: String, line: Int, key: String, _ sentence: String) {
-        self.findings.append(
-            Finding(.error, file: file, position: Position(line: line, column: 1), key: key, sentence: sentence)
-        )
+        let position = Position(line: line, column: 1)
+        self.add(Finding(.error, file: file, position: position, key: key, sentence: sentence))
     }
 
     /// About a line of another file.
     mutating func warning(in file: String, line: Int, key: String, _ sentence: String) {
-        self.findings.append(
-            Finding(.warning, file: file, position: Position(line: line, column: 1), key: key, sentence: sentence)
-        )
+        let position = Position(line: line, column: 1)
+        self.add(Finding(.warning, file: file, position: position, key: key, sentence: sentence))
     }
+
+    mutating func add(_ finding: Finding) { self.findings.append(finding) }
+
+    func hasErrors(in file: String) -> Bool { self.findings.contains { $0.file == file && $0.severity == .error } }
 
     private mutating func add(_ severity: Finding.Severity, _ key: String, at position: Position?, _ sentence: String) {
         let position = position ?? self.position(of: key)
@@ -122,8 +138,9 @@ struct Reading {
             return nil
         }
         if !written.contains("${") { self.plain.insert(key) }
+        let environment = self.surroundings.environment
         do throws(SubstitutedText.Failure) {
-            return try SubstitutedText(written, environment: self.surroundings.environment) {
+            return try SubstitutedText(written, environment: environment) {
                 name throws(SubstitutedText.Failure) in try self.firstLine(name)
             }
         } catch {
@@ -132,11 +149,11 @@ struct Reading {
         }
     }
 
-    private func firstLine(_ name: String) throws(SubstitutedText.Failure) -> String {
+    private mutating func firstLine(_ name: String) throws(SubstitutedText.Failure) -> String {
         guard !name.isEmpty else { throw SubstitutedText.Failure(sentence: "`${file:}` names no file") }
         let bytes: [UInt8]
         do throws(FileFailure) {
-            bytes = try self.surroundings.readFile(self.path(name), 65_536)
+            bytes = try self.readFile(self.path(name), 65_536)
         } catch {
             throw SubstitutedText.Failure(sentence: "the file \(name.shown) \(error.sentence)")
         }

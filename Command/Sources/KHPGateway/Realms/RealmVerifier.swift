@@ -1,0 +1,71 @@
+// A realm with the contents of its files: what it takes to say who somebody is.
+
+package import KHPProtocol
+import KHPServer
+package import NIOSSL
+
+/// The verifiers of a realm.
+package struct RealmVerifier: Sendable {
+    package let realm: GatewayConfiguration.Realm
+    var users: UsersFile?
+    var groups = GroupsFile()
+    var certificateGroups = GroupsFile()
+    var tokens: TokenVerifier?
+    /// The first seals, all count.
+    var nonceKeys: [[UInt8]] = []
+
+    init(_ realm: GatewayConfiguration.Realm) {
+        self.realm = realm
+    }
+
+    /// False where others than the groups files give roles, or a groups file could not be read.
+    var knowsRoles: Bool {
+        if self.realm.jwt?.roles != nil { return false }
+        if self.realm.groups != nil, self.groups.all.isEmpty { return false }
+        return self.realm.certificate?.roles == nil || !self.certificateGroups.all.isEmpty
+    }
+
+    func has(_ name: GatewayConfiguration.Scheme.Name) -> Bool { self.realm.schemes.contains { $0.name == name } }
+
+    /// A user who has proved to be one.
+    func principal(_ user: String) -> Principal {
+        Principal(user, realm: self.realm.name, roles: self.groups.roles(of: user))
+    }
+
+    /// The principal of a token that stands in the users file or is a JSON Web Token.
+    /// - Parameter now: seconds since 1970.
+    func principal(token: String, now: Int64) throws(TokenRefusal) -> Principal {
+        if let user = self.users?.user(token: token) { return self.principal(user) }
+        guard let tokens else { throw .unknown }
+        do throws(TokenVerifier.Refusal) {
+            var principal = try tokens.principal(of: token, now: now)
+            principal.roles.formUnion(self.groups.roles(of: principal.name))
+            return principal
+        } catch {
+            throw .token(error)
+        }
+    }
+
+    enum TokenRefusal: Error {
+        /// Nobody's.
+        case unknown
+        case token(TokenVerifier.Refusal)
+    }
+
+    /// The principal of a certificate whose chain is verified; `nil` where it has no name of the kind that counts.
+    package func principal(_ certificate: NIOSSLCertificate) -> Principal? {
+        guard let rule = self.realm.certificate else { return nil }
+        let prefix = rule.strip ?? ""
+        let names = CertificateNames(certificate).names(rule.principal)
+        guard let name = names.first(where: { $0.hasPrefix(prefix) && $0.utf8.count > prefix.utf8.count }) else {
+            return nil
+        }
+        let short = String(name.dropFirst(prefix.count))
+        return Principal(
+            short,
+            realm: self.realm.name,
+            roles: self.certificateGroups.roles(of: short),
+            expires: Int64(certificate.notValidAfter)
+        )
+    }
+}
