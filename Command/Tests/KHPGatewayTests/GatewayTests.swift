@@ -2,6 +2,7 @@
 
 import CommandTestSupport
 import Foundation
+import HTTPTypes
 import KHPClient
 import KHPServer
 import NIOCore
@@ -269,6 +270,136 @@ struct GatewayTests {
             let relay = try await WebSocketClient().connect(to: view.url("/relay"))
             try await relay.close()
             try await socket.close()
+        }
+    }
+
+    @Test("a listener behind a proxy takes the client's address from its header, and nothing without one")
+    func proxyHeader() async throws {
+        try await Self.withGateway {
+            $0.listeners[0].requiresProxyHeader = true
+            $0.listeners[0].trust = [Network("127.0.0.0/8")].compactMap { $0 }
+        } body: { view in
+            let port = view.addresses["public"] ?? 0
+            let client = try await offThread {
+                let socket = try BlockingSocket.connect(port)
+                try socket.send("PROXY TCP4 192.0.2.7 127.0.0.1 4711 80\r\n" + openingRequest("/echo"))
+                #expect(try socket.receiveHead().hasPrefix("HTTP/1.1 101"))
+                return socket
+            }
+            #expect(try await view.admin("GET /sessions?address=192.0.2.7").body.contains(#""client":"192.0.2.7""#))
+            let nothing = try await offThread {
+                let socket = try BlockingSocket.connect(port)
+                try socket.send(openingRequest("/echo"))
+                return socket.receiveAll().bytes
+            }
+            #expect(nothing.isEmpty)
+            #expect(
+                try await view.admin("GET /metrics").body
+                    .contains("khp_listener_rejected_total{listener=\"public\",reason=\"proxy-header\"} 1\n")
+            )
+            client.close()
+        }
+    }
+
+    @Test("a broadcast goes to all clients of its service, over a reload too")
+    func broadcast() async throws {
+        try await Self.withGateway {
+            $0.services[0].kind = .broadcast
+        } body: { view in
+            let first = try await WebSocketClient().connect(to: view.url("/echo"))
+            try await first.send("one")
+            #expect(try await first.receive() == .text("one"))
+            var next = Self.configuration(backend: 1)
+            next.services[0].kind = .broadcast
+            view.running.next.withLock { [next] in $0 = .good(GatewayMaterials(next, hash: "2")) }
+            #expect(try await view.admin("POST /reload").status == 200)
+            let second = try await WebSocketClient().connect(to: view.url("/echo"))
+            try await second.send("two")
+            #expect(try await second.receive() == .text("two"))
+            #expect(try await first.receive() == .text("two"))
+            try await first.close()
+            try await second.close()
+        }
+    }
+
+    @Test("a redirect and a balancer name another address, with the query")
+    func redirects() async throws {
+        try await Self.withGateway {
+            $0.services = [
+                .init(name: "moved", path: PathPattern(path: "/moved"), kind: .redirect("wss://other.example/x")),
+                .init(name: "lb", path: PathPattern(path: "/lb"), kind: .balancer(.init())),
+            ]
+            var balancer = GatewayConfiguration.Balancer()
+            balancer.members = ["ws://one.example/x", "ws://two.example/x"]
+            $0.services[1].kind = .balancer(balancer)
+        } body: { view in
+            var seen: Set<String> = []
+            for path in ["/moved?a=1", "/lb?a=1", "/lb?a=1"] {
+                var configuration = WebSocketClient.Configuration()
+                configuration.redirects.policy = .never
+                do {
+                    _ = try await WebSocketClient(configuration: configuration).connect(to: view.url(path))
+                    Issue.record("the socket opened")
+                } catch let error as WebSocketError {
+                    seen.insert(error.response?.headers[.location] ?? "")
+                }
+            }
+            #expect(seen == ["wss://other.example/x?a=1", "ws://one.example/x?a=1", "ws://two.example/x?a=1"])
+        }
+    }
+
+    @Test("a reload judges open sessions anew where their service says so")
+    func reauthorizes() async throws {
+        try await Self.withGateway { view in
+            let judged = try await WebSocketClient().connect(to: view.url("/echo"))
+            let left = try await WebSocketClient().connect(to: view.url("/relay"))
+            var next = Self.configuration(backend: 1)
+            for place in next.services.indices {
+                var requirement = GatewayConfiguration.Requirement()
+                requirement.networks = [Network("10.0.0.0/8")].compactMap { $0 }
+                next.services[place].require = requirement
+            }
+            next.services[0].reauthorizes = true
+            view.running.next.withLock { [next] in $0 = .good(GatewayMaterials(next, hash: "2")) }
+            #expect(try await view.admin("POST /reload").status == 200)
+            #expect(try await judged.closed().code == .policyViolation)
+            try await left.send("hello")
+            #expect(try await left.receive() == .text("hello"))
+            do {
+                _ = try await WebSocketClient().connect(to: view.url("/relay"))
+                Issue.record("the socket opened")
+            } catch let error as WebSocketError {
+                #expect(error.response?.status == 403)
+            }
+            #expect(
+                try await view.admin("GET /metrics").body
+                    .contains("khp_authorization_denied_total{service=\"relay\",reason=\"network\"} 1\n")
+            )
+            try await left.close()
+        }
+    }
+
+    @Test("onDown: close ends the sessions of a backend whose check fails")
+    func onDown() async throws {
+        try await Self.withGateway {
+            $0.pools[0].onDown = .close
+            // The backend answers what it is sent, and here it is sent nothing.
+            $0.pools[0].check = .init()
+            $0.pools[0].check?.every = .milliseconds(300)
+            $0.pools[0].check?.timeout = .milliseconds(100)
+            $0.pools[0].check?.fall = 3
+            $0.pools[0].check?.expect = [0x2B]
+        } body: { view in
+            let socket = try await WebSocketClient().connect(to: view.url("/relay"))
+            #expect(try await socket.closed().code == .badGateway)
+            #expect(view.running.line(with: "backend.down") != nil)
+            do {
+                _ = try await WebSocketClient().connect(to: view.url("/relay"))
+                Issue.record("the socket opened")
+            } catch let error as WebSocketError {
+                #expect(error.response?.status == 503)
+                #expect(error.response?.headers[.retryAfter] != nil)
+            }
         }
     }
 

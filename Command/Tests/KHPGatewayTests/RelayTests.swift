@@ -2,6 +2,7 @@
 
 import CommandTestSupport
 import Foundation
+import HTTPTypes
 import KHPClient
 import KHPServer
 import NIOCore
@@ -327,6 +328,78 @@ struct RelayTests {
             #expect(try await socket.receive() == .text("hello"))
             try await socket.close()
             #expect(await view.ends.next()?.tally == Tally(inBytes: 5, inMessages: 1, outBytes: 5, outMessages: 1))
+        }
+    }
+}
+
+@Suite("The relay to a backend that speaks WebSocket", .timeLimit(.minutes(1)))
+struct WebSocketBackendTests {
+    private static func backend(_ port: Int) -> GatewayConfiguration.Backend {
+        GatewayConfiguration.Backend(scheme: .ws, host: "127.0.0.1", port: port, path: "/in?x=1")
+    }
+
+    @Test("messages keep their kind and size, and the client's close goes on with code and reason")
+    func keeps() async throws {
+        let seen = AsyncStream.makeStream(of: CloseInfo.self)
+        try await withServer {
+            Endpoint("/in") { socket, request in
+                #expect(request.query["x"] == "1")
+                #expect(request.headers[values: .init("Forwarded") ?? .from] == ["for=127.0.0.1;proto=ws"])
+                for try await message in socket.messages { try await socket.send(message) }
+                seen.continuation.yield(try await socket.closed())
+            }
+        } body: { port in
+            try await withService(backends: [Self.backend(port)]) { view in
+                let socket = try await WebSocketClient().connect(to: view.url)
+                for message in [
+                    WebSocketMessage.text("words"), .binary(ByteBuffer(repeating: 3, count: 200_000)), .text(""),
+                ] {
+                    try await socket.send(message)
+                    #expect(try await socket.receive() == message)
+                }
+                try await socket.close(code: .init(rawValue: 3001), reason: "enough")
+                for await info in seen.stream {
+                    #expect(info.code == WebSocketCloseCode(rawValue: 3001))
+                    #expect(info.reason == "enough")
+                    break
+                }
+                #expect(await view.ends.next()?.end.cause == .clientClose)
+            }
+        }
+    }
+
+    @Test("the backend's close goes to the client with code and reason")
+    func backendCloses() async throws {
+        try await withServer {
+            Endpoint("/in") { socket in
+                try await socket.send("first")
+                try await socket.close(code: .init(rawValue: 4001), reason: "go away")
+            }
+        } body: { port in
+            try await withService(backends: [Self.backend(port)]) { view in
+                let socket = try await WebSocketClient().connect(to: view.url)
+                #expect(try await socket.receive() == .text("first"))
+                let info = try await socket.closed()
+                #expect(info.code == WebSocketCloseCode(rawValue: 4001))
+                #expect(info.reason == "go away")
+                #expect(await view.ends.next()?.end.party == .backend)
+            }
+        }
+    }
+
+    @Test("a backend that refuses the handshake is 502")
+    func refused() async throws {
+        try await withServer {
+            Endpoint("/in") { _ in .refuse(403) }
+        } body: { port in
+            try await withService(backends: [Self.backend(port)]) { view in
+                do {
+                    _ = try await WebSocketClient().connect(to: view.url)
+                    Issue.record("the socket opened")
+                } catch let error as WebSocketError {
+                    #expect(error.response?.status == 502)
+                }
+            }
         }
     }
 }

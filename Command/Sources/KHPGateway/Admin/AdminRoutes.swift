@@ -205,7 +205,7 @@ package enum ReloadOutcome: Sendable {
 }
 
 extension HandshakeResponse {
-    static func json(_ value: JSONValue, status: Int = 200) -> HandshakeResponse {
+    static func json(_ value: JSONTree, status: Int = 200) -> HandshakeResponse {
         var response = HandshakeResponse.text(value.text + "\n", status: status, contentType: "application/json")
         response.headers[.cacheControl] = "no-store"
         return response

@@ -1,5 +1,6 @@
 // The metrics of a gateway. Labels are names of the configuration and closed lists: no client makes a series.
 
+import KHPServer
 import NIOCore
 
 struct GatewayMetrics {
@@ -13,6 +14,15 @@ struct GatewayMetrics {
         let handshakes = gateway.handshakes.snapshot
         var metrics = MetricsText()
         Self.gateway(status, gateway.started, &metrics)
+        metrics.family(
+            "khp_tls_certificate_expiry_timestamp_seconds",
+            .gauge,
+            "The end of a listener's certificate, in seconds since 1970.",
+            await gateway.materials.certificateEnds.sorted { $0.key < $1.key }.map {
+                ([("listener", $0.key)], Double($0.value))
+            }
+        )
+        Self.listeners(status, &metrics)
         Self.handshakes(handshakes, &metrics)
         Self.sessions(status.services, &metrics)
         Self.traffic(status.services, &metrics)
@@ -51,6 +61,36 @@ struct GatewayMetrics {
         )
     }
 
+    private static func listeners(_ status: Gateway.Status, _ metrics: inout MetricsText) {
+        let counts = status.listenerCounts
+        metrics.family(
+            "khp_listener_connections",
+            .gauge,
+            "Connections that have come in by a listener and are there.",
+            counts.map { ([("listener", $0.name)], Double($0.counts.connections)) }
+        )
+        metrics.family(
+            "khp_listener_connections_total",
+            .counter,
+            "Connections that a listener has taken.",
+            counts.map { ([("listener", $0.name)], Double($0.counts.accepted)) }
+        )
+        metrics.family(
+            "khp_listener_rejected_total",
+            .counter,
+            "Connections that a listener has turned away.",
+            counts.flatMap { listener -> [(MetricsText.Labels, Double)] in
+                [
+                    ([("listener", listener.name), ("reason", "limit")], Double(listener.counts.refused)),
+                    (
+                        [("listener", listener.name), ("reason", "proxy-header")],
+                        Double(listener.counts.withoutProxyHeader)
+                    ),
+                ]
+            }
+        )
+    }
+
     private static func handshakes(_ state: HandshakeCounts.State, _ metrics: inout MetricsText) {
         metrics.family(
             "khp_handshakes_total",
@@ -75,6 +115,15 @@ struct GatewayMetrics {
                     sum: times.sum
                 )
             }
+        )
+        metrics.family(
+            "khp_auth_total",
+            .counter,
+            "Proofs that clients have given.",
+            state.proofs.map { key, count in
+                let labels: MetricsText.Labels = [("realm", key.realm), ("scheme", key.scheme), ("result", key.result)]
+                return (labels, Double(count))
+            }.sorted { $0.0.map(\.1).lexicographicallyPrecedes($1.0.map(\.1)) }
         )
         metrics.family(
             "khp_authorization_denied_total",

@@ -21,6 +21,13 @@ final class HandshakeCounts: Sendable {
         var handshakes: [Key: Int] = [:]
         var times: [String: Times] = [:]
         var denials: [DenialKey: Int] = [:]
+        var proofs: [ProofKey: Int] = [:]
+    }
+
+    struct ProofKey: Hashable {
+        var realm: String
+        var scheme: String
+        var result: String
     }
 
     struct DenialKey: Hashable {
@@ -35,7 +42,11 @@ final class HandshakeCounts: Sendable {
 
     var snapshot: State { self.state.withLock { $0 } }
 
-    /// - Parameter isOpen: `true` for the last answer of a handshake that opens a socket.
+    func add(_ outcome: AuthenticationOutcome) {
+        let key = ProofKey(realm: outcome.realm, scheme: outcome.scheme, result: outcome.result.rawValue)
+        self.state.withLock { $0.proofs[key, default: 0] += 1 }
+    }
+
     func add(_ outcome: HandshakeOutcome) {
         // No peer makes a series: a path that is nobody's has one name.
         let service = outcome.service ?? ""

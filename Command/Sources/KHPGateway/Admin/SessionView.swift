@@ -19,7 +19,7 @@ struct SessionView: Sendable {
         self.backendPaused = session.backendPause.isOn
     }
 
-    var json: JSONValue {
+    var json: JSONTree {
         let facts = self.facts
         return .object([
             ("id", .string(facts.id)), ("service", .string(facts.service)), ("listener", .string(facts.listener)),

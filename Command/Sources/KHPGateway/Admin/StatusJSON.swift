@@ -3,7 +3,7 @@
 import NIOCore
 
 extension Gateway.Status {
-    var json: JSONValue {
+    var json: JSONTree {
         .object([
             ("phase", .string(self.phase.rawValue)), ("sha256", .string(self.hash)),
             ("loaded", .string("\(self.loaded)")), ("reload_successful", .bool(self.reloadSucceeded)),
@@ -20,7 +20,7 @@ extension Gateway.Status {
 }
 
 extension Gateway.ServiceStatus {
-    func json(_ pools: [(name: String, backends: [Gateway.BackendStatus])]) -> JSONValue {
+    func json(_ pools: [(name: String, backends: [Gateway.BackendStatus])]) -> JSONTree {
         let own = pools.filter { self.pools.contains($0.name) }
         return .object([
             ("name", .string(self.rules.name)), ("path", .string("\(self.rules.path)")),
@@ -44,7 +44,7 @@ extension Gateway.ServiceStatus {
 }
 
 extension Gateway.BackendStatus {
-    var json: JSONValue {
+    var json: JSONTree {
         .object([
             ("url", .string(self.url)), ("state", .string(self.state.rawValue)),
             ("connections", .integer(self.connections)), ("last_error", .optional(self.lastError)),

@@ -58,6 +58,20 @@ extension GatewayLog {
         )
     }
 
+    /// A client has not proved who it is.
+    func write(unproved outcome: AuthenticationOutcome) {
+        self.writeSeldom(
+            .info,
+            "auth.failed",
+            kind: "\(outcome.realm) \(outcome.scheme) \(outcome.result.rawValue)",
+            "a client's proof was refused by realm \(outcome.realm): \(outcome.cause ?? outcome.result.rawValue)",
+            [
+                ("realm", .string(outcome.realm)), ("scheme", .string(outcome.scheme)),
+                ("result", .string(outcome.result.rawValue)), ("cause", .optional(outcome.cause)),
+            ]
+        )
+    }
+
     /// A backend comes, goes or is left out for a while.
     func write(pool: String, backend: String, _ change: BackendHealth.Change) {
         let names: Fields = [("pool", .string(pool)), ("backend", .string(backend))]

@@ -7,7 +7,7 @@ import Synchronization
 /// Writes events where the sink takes them.
 final class GatewayLog: Sendable {
     typealias Level = GatewayConfiguration.Log.Level
-    typealias Fields = [(String, JSONValue)]
+    typealias Fields = [(String, JSONTree)]
 
     private struct State {
         var rules: GatewayConfiguration.Log
@@ -42,11 +42,11 @@ final class GatewayLog: Sendable {
                 ("time", .string(time)), ("level", .string(level.rawValue)), ("event", .string(event)),
                 ("msg", .string(message)), ("instance", .string(self.instance)),
             ]
-            self.sink(JSONValue.object(head + fields).text)
+            self.sink(JSONTree.object(head + fields).text)
         case .text:
             let words = fields.map { " \($0.0)=\($0.1.text)" }.joined()
             // The words of peers are quoted, so that it ends no line.
-            self.sink("\(time) \(level.rawValue) \(event) \(JSONValue.string(message).text)\(words)")
+            self.sink("\(time) \(level.rawValue) \(event) \(JSONTree.string(message).text)\(words)")
         }
     }
 

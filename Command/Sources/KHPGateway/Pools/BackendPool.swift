@@ -11,6 +11,8 @@ final class BackendPool: Sendable {
     let rules: GatewayConfiguration.Pool
     let members: [PoolMember]
     let tls: NIOSSLContext?
+    /// The same for backends that speak WebSocket.
+    let webSocketTLS: TLSConfiguration?
     private let balance: Mutex<Balance>
     private let report: PoolReport
 
@@ -21,11 +23,13 @@ final class BackendPool: Sendable {
     init(
         _ rules: GatewayConfiguration.Pool,
         tls: NIOSSLContext?,
+        webSocketTLS: TLSConfiguration? = nil,
         members: [PoolMember] = [],
         report: @escaping PoolReport = { _, _, _ in }
     ) {
         self.rules = rules
         self.tls = tls
+        self.webSocketTLS = webSocketTLS
         self.members = rules.backends.map { backend in
             members.first { $0.backend == backend } ?? PoolMember(backend)
         }
@@ -84,7 +88,7 @@ final class BackendPool: Sendable {
             // A place is taken before the connect, so that the bound holds while several connect.
             member.withState { $0.connections += 1 }
             do throws(ConnectFailure) {
-                let link = try await self.connector(member).link(call, within: deadline - now)
+                let link = try await self.link(member, call, within: deadline - now)
                 member.withState { $0.connects["ok", default: 0] += 1 }
                 return PooledLink(link, of: member, self)
             } catch {
@@ -98,6 +102,23 @@ final class BackendPool: Sendable {
         }
         throw last ?? ConnectFailure(.unavailable, "no backend can take a connection")
     }
+
+    private func link(
+        _ member: PoolMember,
+        _ call: BackendCall,
+        within limit: TimeAmount
+    ) async throws(ConnectFailure) -> BackendLink {
+        guard member.backend.isWebSocket else { return try await self.connector(member).connect(call, within: limit) }
+        let connector = WebSocketConnector(
+            backend: member.backend,
+            tls: self.webSocketTLS,
+            serverName: self.rules.tls.serverName
+        )
+        return try await connector.connect(call, within: limit)
+    }
+
+    /// `true` where some backend takes messages and not bytes.
+    var speaksWebSocket: Bool { self.rules.backends.contains { $0.isWebSocket } }
 
     /// A client's connection to this backend failed, or ended before it was of use.
     func failed(_ member: PoolMember, _ failure: String) {
@@ -124,13 +145,6 @@ final class BackendPool: Sendable {
             return state.health.checked(failure?.words, rule, now: .now())
         }
         if let change { self.report(self.rules.name, member.url, change) }
-    }
-}
-
-extension BackendConnector {
-    /// Connects, as the backend's scheme has it.
-    func link(_ call: BackendCall, within limit: TimeAmount) async throws(ConnectFailure) -> BackendLink {
-        try await self.connect(call, within: limit)
     }
 }
 

@@ -28,8 +28,8 @@ protocol BackendSide: AnyObject {
 protocol BackendTaker: AnyObject {
     /// Bytes without a message's ends.
     func backendSent(_ bytes: ByteBuffer)
-    /// A message or a piece of one.
-    func backendSent(_ chunk: MessageChunk)
+    /// A message.
+    func backendSent(_ kind: MessageKind, _ bytes: ByteBuffer)
     func backendWritabilityChanged()
     /// All that the backend has sent was handed over.
     func backendEnded(_ end: BackendEnd)

@@ -115,9 +115,9 @@ final class RelaySession: MessageHandler, BackendTaker {
         self.pauseBackend(for: socket)
     }
 
-    func backendSent(_ chunk: MessageChunk) {
+    func backendSent(_ kind: MessageKind, _ bytes: ByteBuffer) {
         guard let socket, self.end == nil else { return }
-        self.send(chunk.kind, chunk.bytes, on: socket)
+        self.send(kind, bytes, on: socket)
         self.pauseBackend(for: socket)
     }
 
@@ -157,7 +157,7 @@ final class RelaySession: MessageHandler, BackendTaker {
                 self.close(.backendFin)
             }
         case .closed(let code, let reason):
-            self.close(SessionEnd(.backend, .backendFin, code ?? .normalClosure, reason.bounded))
+            self.close(SessionEnd(.backend, .backendFin, code?.passedOn ?? .normalClosure, reason.bounded))
         }
     }
 

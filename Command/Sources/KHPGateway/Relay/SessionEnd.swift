@@ -112,6 +112,16 @@ extension SessionEnd {
     }
 }
 
+extension WebSocketCloseCode {
+    /// The code, where it may be sent on (RFC 6455 section 7.4).
+    var passedOn: WebSocketCloseCode? {
+        switch self.rawValue {
+        case 1000...1003, 1007...1014, 3000...4999: self
+        default: nil
+        }
+    }
+}
+
 extension Duration {
     /// As people read it: `30 s`, `1.5 s`.
     var inSeconds: String {

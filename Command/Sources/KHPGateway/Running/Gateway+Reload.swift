@@ -3,6 +3,7 @@
 
 import KHPServer
 import NIOCore
+import NIOSSL
 
 extension Gateway {
     /// Takes another configuration.
@@ -12,7 +13,7 @@ extension Gateway {
     package func reload(_ new: GatewayMaterials) async throws(Failure) -> ReloadChanges {
         let old = self.materials
         let changes = ReloadChanges(old.configuration, new.configuration)
-        if new.hash == old.hash, new.contents == old.contents {
+        if new.hash == old.hash {
             self.log.write(.info, "reload.done", "nothing has changed", [("sha256", .string(new.hash))])
             self.noteReload(new, succeeded: true)
             return changes
@@ -32,6 +33,7 @@ extension Gateway {
             [("sha256", .string(new.hash)), ("changes", changes.json)]
         )
         await self.endSessions(of: changes.services.removed, old.configuration, new.configuration)
+        await self.reauthorize()
         return changes
     }
 
@@ -54,35 +56,36 @@ extension Gateway {
             throw .invalid("\(error)")
         }
         self.use(pools: pools, services: services)
-        var opened: [RunningListener] = []
-        var replaced: [(RunningListener, [Endpoint])] = []
+        var steps: [Step] = []
         do throws(Failure) {
             var kept: [RunningListener] = []
             for rules in new.configuration.listeners {
                 let endpoints = try self.endpoints(of: rules, in: new.configuration)
-                if let listener = before.2.first(where: {
-                    $0.rules.name == rules.name && $0.rules.listen == rules.listen
-                }) {
-                    let former = listener.endpoints
-                    do {
-                        try listener.replaceEndpoints(endpoints)
-                    } catch {
-                        throw .invalid("listener \(rules.name): \(error)")
-                    }
-                    replaced.append((listener, former))
+                let known = before.2.first { $0.rules.name == rules.name && $0.rules.listen == rules.listen }
+                guard let known, known.mayBecome(rules) else {
+                    // The address is given back first where the new one is to have it.
+                    if let known { await known.close() }
+                    let listener = try await self.replacement(of: known, rules, new, &steps)
                     kept.append(listener)
-                } else {
-                    let listener = try await self.listen(rules, new)
-                    opened.append(listener)
-                    kept.append(listener)
+                    continue
                 }
+                steps.append(.endpoints(known, known.endpoints))
+                do {
+                    try known.replaceEndpoints(endpoints)
+                    if let tls = new.listenerTLS[rules.name] {
+                        steps.append(.tls(known, self.materials.listenerTLS[rules.name]))
+                        try known.replaceTLS(tls)
+                    }
+                } catch {
+                    throw .invalid("listener \(rules.name): \(error)")
+                }
+                kept.append(known)
             }
             self.use(listeners: kept)
         } catch {
-            for (listener, endpoints) in replaced { try? listener.replaceEndpoints(endpoints) }
-            for listener in opened { await listener.close() }
             self.drop(pools, unlessIn: before.0)
             self.use(pools: before.0, services: before.1)
+            for step in steps.reversed() { await self.undo(step) }
             throw error
         }
         for (service, rules) in services.map({ ($0.value, $0.value.rules) }) { service.gate.set(rules.rules.limits) }
@@ -91,8 +94,65 @@ extension Gateway {
         for listener in before.2 where !self.listeners.contains(where: { $0 === listener }) { await listener.close() }
     }
 
+    /// Something that a reload has put in force, and how it was before.
+    private enum Step {
+        case opened(RunningListener, insteadOf: RunningListener?)
+        case closed(RunningListener)
+        case endpoints(RunningListener, [Endpoint])
+        case tls(RunningListener, TLSConfiguration?)
+    }
+
+    private func undo(_ step: Step) async {
+        switch step {
+        case .opened(let listener, let known):
+            await listener.close()
+            await listener.drain()
+            if let known { await self.listenAgain(known) }
+        case .closed(let known):
+            await self.listenAgain(known)
+        case .endpoints(let listener, let endpoints):
+            try? listener.replaceEndpoints(endpoints)
+        case .tls(let listener, let tls):
+            if let tls { try? listener.replaceTLS(tls) }
+        }
+    }
+
+    /// A new listener; where it cannot listen, the one whose address it was to have listens again.
+    private func replacement(
+        of known: RunningListener?,
+        _ rules: GatewayConfiguration.Listener,
+        _ new: GatewayMaterials,
+        _ steps: inout [Step]
+    ) async throws(Failure) -> RunningListener {
+        do throws(Failure) {
+            let listener = try await self.listen(rules, new)
+            steps.append(.opened(listener, insteadOf: known))
+            return listener
+        } catch {
+            // Undone last, when the old services are in force again.
+            if let known { steps.append(.closed(known)) }
+            throw error
+        }
+    }
+
+    /// Has a listener of the configuration in force listen that was closed for a new one.
+    private func listenAgain(_ known: RunningListener) async {
+        guard let again = try? await self.listen(known.rules, self.materials) else { return }
+        self.use(listeners: self.listeners.map { $0 === known ? again : $0 })
+    }
+
     private func drop(_ pools: [String: RunningPool], unlessIn others: [String: RunningPool]) {
         for (name, pool) in pools where others[name]?.pool !== pool.pool { pool.checks.cancel() }
+    }
+
+    /// Ends the sessions of clients that would not be let in any more, where their service says so.
+    private func reauthorize() async {
+        for service in self.services.values where service.rules.reauthorizes {
+            let end = SessionEnd(.gateway, .removed, .policyViolation, "the service's requirements have changed")
+            await self.sessions.close(end) { facts in
+                facts.service == service.rules.name && service.denial(of: facts.proof, as: facts.subprotocol) != nil
+            }
+        }
     }
 
     /// Ends the sessions of services that are gone, as each of them says.

@@ -1,5 +1,6 @@
 // A gateway's state as values, for whoever asks: each is taken at one moment, and nothing of it changes afterwards.
 
+import KHPServer
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -32,6 +33,7 @@ extension Gateway {
         /// By the pool's name, in the order of the file.
         var pools: [(name: String, backends: [BackendStatus])]
         var listeners: [Listening]
+        var listenerCounts: [(name: String, counts: WebSocketListener.Counts)]
         var sessions: Int
         var capacity: Int
     }
@@ -61,8 +63,9 @@ extension Gateway {
             services: services,
             pools: pools,
             listeners: self.listeners.map {
-                Listening(name: $0.rules.name, address: $0.address, isSecure: $0.rules.tls != nil)
+                Listening(name: $0.rules.name, address: $0.address, scheme: $0.rules.tls == nil ? "ws" : "wss")
             },
+            listenerCounts: self.listeners.map { ($0.rules.name, $0.counts) },
             sessions: totals.values.reduce(0) { $0 + $1.open },
             capacity: configuration.listeners.reduce(0) { $0 + $1.connections }
         )

@@ -22,7 +22,8 @@ package actor Gateway {
     package struct Listening: Sendable {
         package var name: String
         package var address: SocketAddress
-        package var isSecure: Bool
+        /// `ws`, `wss`, `http` or `https`.
+        package var scheme: String
     }
 
     package enum Failure: Error, Sendable {
@@ -46,6 +47,8 @@ package actor Gateway {
     private(set) var services: [String: RunningService] = [:]
     private(set) var pools: [String: RunningPool] = [:]
     private(set) var listeners: [RunningListener] = []
+    /// The listeners that a reload has closed, whose sessions may still go on.
+    private var retired: [RunningListener] = []
     /// The services by the paths of their endpoints, for whoever is told of a path.
     nonisolated let names = ServiceNames()
 
@@ -91,7 +94,7 @@ package actor Gateway {
         self.names.add(self.services)
         self.phase = .serving
         let listening = self.listeners.map {
-            Listening(name: $0.rules.name, address: $0.address, isSecure: $0.rules.tls != nil)
+            Listening(name: $0.rules.name, address: $0.address, scheme: $0.rules.tls == nil ? "ws" : "wss")
         }
         for listener in listening {
             self.log.write(
@@ -158,12 +161,17 @@ package actor Gateway {
                 continue
             }
             let log = self.log
+            let sessions = self.sessions
             let pool = BackendPool(
                 rules,
                 tls: materials.backendTLS[rules.name],
                 members: self.pools[rules.name]?.pool.members ?? []
             ) { pool, backend, change in
                 log.write(pool: pool, backend: backend, change)
+                if rules.onDown == .close, case .down = change {
+                    let end = SessionEnd(.gateway, .backendReset, .badGateway, "the backend is down")
+                    Task { await sessions.close(end) { $0.backend == backend } }
+                }
             }
             let checks = BackendChecks(pool: pool, eventLoop: self.group.next())
             made[rules.name] = RunningPool(pool: pool, checks: Task { await checks.run() })
@@ -178,12 +186,17 @@ package actor Gateway {
         surroundings.pools = pools.mapValues(\.pool)
         let log = self.log
         surroundings.ended = { if log.tellsSessions { log.write(ended: $0) } }
+        let counts = self.handshakes
+        let observe: GatewayMaterials.Observe = { outcome in
+            counts.add(outcome)
+            if outcome.result != .ok { log.write(unproved: outcome) }
+        }
         var made: [String: RunningService] = [:]
         for rules in materials.configuration.services {
             made[rules.name] = RunningService(
                 rules,
-                authentication: try materials.authentication(rules),
-                gate: self.services[rules.name]?.gate,
+                authentication: materials.authentication(rules, observe),
+                former: self.services[rules.name],
                 in: surroundings
             )
         }
@@ -206,7 +219,10 @@ package actor Gateway {
         self.services = services
     }
 
-    func use(listeners: [RunningListener]) { self.listeners = listeners }
+    func use(listeners: [RunningListener]) {
+        self.retired += self.listeners.filter { old in !listeners.contains { $0 === old } }
+        self.listeners = listeners
+    }
 
     func noteReload(_ materials: GatewayMaterials, succeeded: Bool) {
         self.reloadSucceeded = succeeded
@@ -246,6 +262,9 @@ package actor Gateway {
         if shutdown.announce > .zero { try? await Task.sleep(for: shutdown.announce) }
         self.phase = .draining
         for service in self.services.values { service.drain(true) }
+        await withTaskGroup(of: Void.self) { tasks in
+            for listener in self.listeners { tasks.addTask { await listener.close() } }
+        }
         await self.sessions.close(.shutdown, over: shutdown.drain)
         let cut = await self.waitForSessions(shutdown.drain + .seconds(2))
         await self.stop()
@@ -273,9 +292,15 @@ package actor Gateway {
     private func stop() async {
         for pool in self.pools.values { pool.checks.cancel() }
         await withTaskGroup(of: Void.self) { tasks in
-            for listener in self.listeners { tasks.addTask { await listener.close() } }
+            for listener in self.listeners + self.retired {
+                tasks.addTask {
+                    await listener.close()
+                    await listener.drain()
+                }
+            }
         }
         self.listeners = []
+        self.retired = []
         self.phase = .ended
         try? await self.group.shutdownGracefully()
     }
@@ -284,10 +309,9 @@ package actor Gateway {
 extension Gateway.Listening {
     /// As a client reaches it.
     package var url: String {
-        let scheme = self.isSecure ? "wss" : "ws"
         switch self.address {
         case .unixDomainSocket: return "unix:\(self.address.pathname ?? "")"
-        case .v4, .v6: return "\(scheme)://\(HostAndPort(self.address.ipAddress ?? "", self.address.port ?? 0))"
+        case .v4, .v6: return "\(self.scheme)://\(HostAndPort(self.address.ipAddress ?? "", self.address.port ?? 0))"
         }
     }
 }

@@ -1,15 +1,16 @@
-// All that a gateway needs to run beside its configuration: the contents of the files that this names, made ready. A start, a
-// check and a reload make the same of them, so that a reload takes nothing that a start refuses.
+// All that a gateway needs to run: its configuration with the contents of the files that this names, made ready. A start, a
+// check and a reload read the same, so that a reload takes nothing that a start refuses.
 
 package import KHPServer
 package import NIOSSL
 
 package struct GatewayMaterials: Sendable {
+    /// Told of each proof that a client has given.
+    package typealias Observe = @Sendable (AuthenticationOutcome) -> Void
+
     package var configuration: GatewayConfiguration
-    /// Of the file as it was read, in hexadecimal digits.
+    /// Over the contents of the file and of all files that it names, in hexadecimal digits.
     package var hash: String
-    /// Tells the contents of all files that it names from others.
-    package var contents = ""
     /// The configuration in force, for operators: defaults filled in, secrets left out.
     package var effective: String
     /// By the listener's name.
@@ -17,12 +18,24 @@ package struct GatewayMaterials: Sendable {
     package var adminTLS: TLSConfiguration?
     /// By the pool's name, where it has backends of TLS.
     package var backendTLS: [String: NIOSSLContext] = [:]
+    /// The ends of the listeners' certificates, in seconds since 1970.
+    package var certificateEnds: [String: Int64] = [:]
     /// Asks the clients of a service who they are; `nil` for a service without realms.
-    package var authentication: @Sendable (GatewayConfiguration.Service) throws -> ServerAuthentication? = { _ in nil }
+    package var authentication: @Sendable (GatewayConfiguration.Service, @escaping Observe) -> ServerAuthentication? =
+        { _, _ in nil }
 
     package init(_ configuration: GatewayConfiguration, hash: String = "", effective: String = "") {
         self.configuration = configuration
         self.hash = hash
         self.effective = effective
+    }
+
+    package init(_ loaded: LoadedConfiguration) {
+        self.init(loaded.configuration, hash: loaded.hash, effective: loaded.configuration.effectiveText)
+        self.listenerTLS = loaded.listenerTLS
+        self.adminTLS = loaded.adminTLS
+        self.backendTLS = loaded.backendTLS
+        self.certificateEnds = loaded.certificateEnds
+        self.authentication = { loaded.authentication(of: $0, observe: $1) }
     }
 }

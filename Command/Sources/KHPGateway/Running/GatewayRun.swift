@@ -44,7 +44,11 @@ package struct GatewayRun: Sendable {
         var all = try await self.gateway.start()
         let queue = ReloadQueue()
         let admin = try await self.openAdmin(queue)
-        if let admin { all.append(Gateway.Listening(name: "admin", address: admin.address, isSecure: admin.isSecure)) }
+        if let admin {
+            all.append(
+                Gateway.Listening(name: "admin", address: admin.address, scheme: admin.isSecure ? "https" : "http")
+            )
+        }
         listening(all)
         self.notice.ready("\(all.count) listeners")
         let reloading = Task {

@@ -22,8 +22,8 @@ package struct ReloadChanges: Sendable, Equatable {
 
         var isEmpty: Bool { self.added.isEmpty && self.changed.isEmpty && self.removed.isEmpty }
 
-        var json: JSONValue {
-            func list(_ names: [String]) -> JSONValue { .array(names.map { .string($0) }) }
+        var json: JSONTree {
+            func list(_ names: [String]) -> JSONTree { .array(names.map { .string($0) }) }
             return .object([
                 ("added", list(self.added)), ("changed", list(self.changed)), ("removed", list(self.removed)),
                 ("unchanged", list(self.unchanged)),
@@ -43,7 +43,7 @@ package struct ReloadChanges: Sendable, Equatable {
 
     package var isEmpty: Bool { self.services.isEmpty && self.pools.isEmpty && self.listeners.isEmpty }
 
-    var json: JSONValue {
+    var json: JSONTree {
         .object([
             ("services", self.services.json), ("pools", self.pools.json), ("listeners", self.listeners.json),
         ])

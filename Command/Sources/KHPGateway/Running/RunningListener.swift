@@ -11,8 +11,8 @@ final class RunningListener: Sendable {
     let rules: GatewayConfiguration.Listener
     let address: SocketAddress
     private let inForce: Mutex<[Endpoint]>
-    private let server: WebSocketServer
-    private let run: Task<Void, any Error>
+    private let mount: WebSocketMount
+    private let listener: WebSocketListener
 
     /// Begins to listen.
     /// - Throws: ``WebSocketError`` where it cannot, or where endpoints make no sense.
@@ -25,45 +25,60 @@ final class RunningListener: Sendable {
         watch: HandshakeWatch,
         on group: any EventLoopGroup
     ) async throws {
-        var configuration = WebSocketServer.Configuration(address: rules.listen.bind)
-        configuration.tls = tls
+        var configuration = WebSocketMount.Configuration()
         configuration.limits = bounds.limits(rules)
         configuration.timeouts.stalledWrite = bounds.stalledWrite
-        configuration.gracefulShutdownTimeout = .seconds(10)
-        if rules.forwarded != .off {
-            configuration.clientAddress = .forwarded(
-                rules.forwarded == .forwarded ? .forwarded : .xForwardedFor,
-                trusted: rules.trust.map(\.description)
-            )
-        }
+        configuration.gracefulShutdownTimeout = .seconds(5)
         configuration.logger = Logger(label: "khp.gateway") { _ in LibraryLog(log) }
         configuration.instruments = [watch]
-        let server = WebSocketServer(configuration: configuration, eventLoopGroup: group, endpoints: endpoints)
-        let run = Task { try await server.run() }
-        do {
-            self.address = try await server.boundAddress()
-        } catch {
-            run.cancel()
-            throw error
+        let mount = try WebSocketMount(configuration: configuration, endpoints: endpoints)
+        var listening = WebSocketListener.Configuration(address: rules.listen.bind)
+        listening.name = rules.name
+        listening.tls = tls
+        listening.connections = rules.connections
+        let trusted = rules.trust.map(\.description)
+        if rules.requiresProxyHeader { listening.proxyProtocol = .required(from: trusted) }
+        switch rules.forwarded {
+        case .off: break
+        case .forwarded: listening.clientAddress = .forwarded(.forwarded, trusted: trusted)
+        case .xForwardedFor: listening.clientAddress = .forwarded(.xForwardedFor, trusted: trusted)
         }
+        let listener = WebSocketListener(configuration: listening, mount: mount, eventLoopGroup: group)
+        self.address = try await listener.listen()
         self.rules = rules
         self.inForce = Mutex(endpoints)
-        self.server = server
-        self.run = run
+        self.mount = mount
+        self.listener = listener
     }
 
     /// The endpoints that are in force.
     var endpoints: [Endpoint] { self.inForce.withLock { $0 } }
 
+    var counts: WebSocketListener.Counts { self.listener.counts }
+
     func replaceEndpoints(_ endpoints: [Endpoint]) throws {
-        try self.server.replaceEndpoints(endpoints)
+        try self.mount.replaceEndpoints(endpoints)
         self.inForce.withLock { $0 = endpoints }
     }
 
-    /// Closes the listener, and what is left of its connections.
-    func close() async {
-        self.run.cancel()
-        _ = await self.run.result
+    /// Takes other certificates for the connections that are accepted from now on.
+    func replaceTLS(_ tls: TLSConfiguration) throws { try self.listener.replaceTLS(tls) }
+
+    /// Accepts nothing any more; sessions go on.
+    func close() async { await self.listener.close() }
+
+    /// Ends all connections that are left.
+    func drain() async { await self.mount.drain() }
+
+    /// `true` where new rules can be put in force while it listens.
+    func mayBecome(_ rules: GatewayConfiguration.Listener) -> Bool {
+        var mine = self.rules
+        var others = rules
+        // Certificates are replaced, and the name for clients is nobody's business here.
+        (mine.publicURL, others.publicURL) = (nil, nil)
+        guard (mine.tls == nil) == (others.tls == nil) else { return false }
+        (mine.tls, others.tls) = (nil, nil)
+        return mine == others
     }
 }
 

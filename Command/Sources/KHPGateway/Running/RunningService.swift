@@ -41,22 +41,25 @@ final class RunningService: Sendable {
     private let surroundings: ServiceSurroundings
     private let authentication: ServerAuthentication?
     private let isDraining = Atomic(false)
+    /// All clients of a service that broadcasts.
+    private let group: WebSocketGroup?
     /// Names another address to each client, where that is the service's kind.
     private let turns: RedirectTurns?
 
     /// - Parameters:
     ///   - authentication: asks clients who they are; `nil` lets everybody in.
-    ///   - gate: the one of the same service before a reload, which knows its sessions.
+    ///   - former: the same service before a reload: its sessions count here, and are with those to come.
     init(
         _ rules: GatewayConfiguration.Service,
         authentication: ServerAuthentication? = nil,
-        gate: ServiceGate? = nil,
+        former: RunningService? = nil,
         in surroundings: ServiceSurroundings
     ) {
         self.rules = rules
         self.authentication = authentication
         self.turns = RedirectTurns(rules.kind)
-        self.gate = gate ?? ServiceGate(rules.rules.limits)
+        self.gate = former?.gate ?? ServiceGate(rules.rules.limits)
+        if case .broadcast = rules.kind { self.group = former?.group ?? WebSocketGroup() } else { self.group = nil }
         self.surroundings = surroundings
     }
 
@@ -78,7 +81,7 @@ final class RunningService: Sendable {
                 respond: { request in
                     // Nobody stays: what is judged of a session is judged of a redirect, too.
                     try await self.admit(request).release()
-                    return .redirect(to: turns.next(for: request.peer?.ipAddress, query: request.opening.path))
+                    return .redirect(to: turns.next(for: request.client?.ipAddress, query: request.opening.path))
                 }
             )
         }
@@ -108,8 +111,11 @@ final class RunningService: Sendable {
         keepAlive.pingInterval = rules.lifetime.ping?.every
         if let ping = rules.lifetime.ping { keepAlive.pongTimeout = ping.timeout }
         options.keepAlive = keepAlive
-        // A message is handed on as it comes; `echo` has to have it whole.
-        if case .echo = self.rules.kind { options.delivery = .messages } else { options.delivery = .chunks }
+        // A message is handed on as it comes, but to those who take it whole.
+        let takesWhole =
+            self.rules.poolNames.isEmpty
+            || self.rules.poolNames.contains { self.surroundings.pools[$0]?.speaksWebSocket ?? false }
+        options.delivery = takesWhole ? .messages : .chunks
         return options
     }
 
@@ -150,13 +156,11 @@ final class RunningService: Sendable {
         } else if origins.isRequired {
             throw self.refusal(403, "origin", request)
         }
-        let client = request.peer
+        let client = request.client
         let route = try self.route(of: request)
-        for requirement in [self.rules.require, route.require] {
-            guard let requirement else { continue }
-            if let denial = requirement.denial(of: request.principal, at: client) {
-                throw self.refusal(403, denial.rawValue, request)
-            }
+        let proof = SessionFacts.Proof(principal: request.principal, address: client)
+        if let denial = self.denial(of: proof, as: self.subprotocol(of: request)) {
+            throw self.refusal(403, denial.rawValue, request)
         }
         let seat = Seat(self.gate, address: client?.ipAddress, principal: request.principal?.name)
         if let limit = self.gate.enter(address: seat.address, principal: seat.principal) {
@@ -185,10 +189,21 @@ final class RunningService: Sendable {
         return seat
     }
 
+    /// The part of the service's requirements, or of its subprotocol's, that keeps a client out.
+    func denial(
+        of proof: SessionFacts.Proof,
+        as subprotocol: String?
+    ) -> GatewayConfiguration.Requirement.Denial? {
+        var requirements = [self.rules.require]
+        if case .routed(let routes) = self.rules.kind {
+            requirements.append(routes.routes.first { $0.subprotocol == subprotocol }?.require)
+        }
+        return requirements.lazy.compactMap { $0?.denial(of: proof.principal, at: proof.address) }.first
+    }
+
     private struct Route {
         var pool: String?
         var frames = GatewayConfiguration.Frames.binary
-        var require: GatewayConfiguration.Requirement?
     }
 
     private func route(of request: HandshakeRequest) throws -> Route {
@@ -202,7 +217,7 @@ final class RunningService: Sendable {
                 guard let pool = routes.withoutSubprotocol else { throw self.refusal(400, "subprotocol", request) }
                 return Route(pool: pool)
             }
-            return Route(pool: found.pool, frames: found.frames ?? .usual(for: name), require: found.require)
+            return Route(pool: found.pool, frames: found.frames ?? .usual(for: name))
         case .echo, .broadcast, .balancer, .redirect:
             return Route()
         }
@@ -230,6 +245,7 @@ final class RunningService: Sendable {
                 on: request.eventLoop
             )
         }
+        if let group { return BroadcastSession(session, in: group) }
         return EchoSession(session)
     }
 
@@ -238,9 +254,10 @@ final class RunningService: Sendable {
         facts.listener = listener
         facts.since = Timestamp.now.seconds
         facts.peer = request.peer.map(Self.text) ?? ""
-        facts.client = request.peer?.ipAddress ?? ""
+        facts.client = request.client?.ipAddress ?? ""
         facts.realm = request.principal?.realm
         facts.principal = request.principal?.name
+        facts.proof = SessionFacts.Proof(principal: request.principal, address: request.client)
         facts.roles = request.principal?.roles.sorted() ?? []
         facts.subprotocol = self.subprotocol(of: request)
         facts.isExtended = request.extended != nil

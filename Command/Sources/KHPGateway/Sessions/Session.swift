@@ -23,6 +23,13 @@ struct SessionFacts: Sendable {
     var backend: String?
     /// Seconds since 1970.
     var since = 0.0
+    /// The client as it has proved to be, for a judgement later.
+    var proof = Proof()
+
+    struct Proof: Sendable {
+        var principal: Principal?
+        var address: SocketAddress?
+    }
 
     init(id: String, service: String) {
         self.id = id

@@ -1,19 +1,19 @@
 // JSON as logs and the admin address write it (RFC 8259).
 
-enum JSONValue: Sendable, Equatable {
+enum JSONTree: Sendable, Equatable {
     case string(String)
     case integer(Int)
     case number(Double)
     case bool(Bool)
     case null
-    case array([JSONValue])
+    case array([JSONTree])
     /// In this order.
-    case object([(String, JSONValue)])
+    case object([(String, JSONTree)])
 
-    static func == (one: JSONValue, other: JSONValue) -> Bool { one.text == other.text }
+    static func == (one: JSONTree, other: JSONTree) -> Bool { one.text == other.text }
 
     /// A text, or `null`.
-    static func optional(_ text: String?) -> JSONValue { text.map { .string($0) } ?? .null }
+    static func optional(_ text: String?) -> JSONTree { text.map { .string($0) } ?? .null }
 
     /// On one line: control characters are escaped, so that nobody's name begins a line of its own.
     var text: String {
@@ -67,7 +67,7 @@ enum JSONValue: Sendable, Equatable {
     }
 }
 
-extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral {
+extension JSONTree: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral {
     init(stringLiteral value: String) { self = .string(value) }
     init(integerLiteral value: Int) { self = .integer(value) }
     init(booleanLiteral value: Bool) { self = .bool(value) }
