@@ -42,6 +42,53 @@ struct GatewayCommandTests {
         }
     }
 
+    @Test("it runs, answers ctl, reloads by SIGHUP and drains by SIGTERM")
+    func runs() async throws {
+        try await Self.inFolder { folder in
+            let file = folder.appendingPathComponent("gateway.yaml").path
+            let socket = "/tmp/khp-\(UUID().uuidString.prefix(8)).sock"
+            let text = """
+                version: 1
+                listeners: {a: {listen: 127.0.0.1:0}}
+                admin: {listen: "unix:\(socket)"}
+                services: {s: {path: /s, type: echo}}
+                """
+            try text.write(toFile: file, atomically: true, encoding: .utf8)
+            let (process, pipes) = try RunningCommand.start(["gateway", "--config", file])
+            defer { process.terminate() }
+            let line = RunningCommand.firstLine(pipes.output)
+            let words = line.split(separator: " ")
+            #expect(words.count == 5 && words[0] == "listening:" && words[1] == "a")
+            #expect(words.last == "unix:\(socket)")
+            let url = String(words[2].dropLast()) + "/s"
+            let echoed = try await RunningCommand.run(["connect", url, "--message", "hello", "--count", "1"])
+            #expect(echoed.status == 0 && echoed.output == "hello\n")
+            func ctl(_ arguments: String...) async throws -> RunningCommand.Ended {
+                try await RunningCommand.run(["gateway", "ctl", "--admin", "unix:\(socket)"] + arguments)
+            }
+            #expect(try await ctl("ready").status == 0)
+            #expect(try await ctl("status").output.contains(#""name":"s","path":"/s","kind":"echo""#))
+            #expect(try await ctl("close", "0").status == 1)
+            try (text + "\n  t: {path: /t, type: echo}".replacingOccurrences(of: "\n  t", with: "\nnonsense"))
+                .write(toFile: file, atomically: true, encoding: .utf8)
+            let failed = try await ctl("reload")
+            #expect(failed.status == 1 && failed.output.contains("nonsense: unknown"))
+            try text.replacingOccurrences(of: "{s:", with: "{t:").write(toFile: file, atomically: true, encoding: .utf8)
+            #expect(kill(process.processIdentifier, SIGHUP) == 0)
+            // The reload is asked for once more, and answers behind the one of the signal.
+            #expect(try await ctl("reload").status == 0)
+            #expect(try await ctl("status").output.contains(#""name":"t""#))
+            process.terminate()
+            process.waitUntilExit()
+            #expect(process.terminationStatus == 0)
+            let log = String(decoding: pipes.errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+            for event in ["listening", "session.end", "reload.failed", "reload.done", "drain.end"] {
+                #expect(log.contains("\"event\":\"\(event)\""), "\(event) in \(log)")
+            }
+            #expect(!FileManager.default.fileExists(atPath: socket))
+        }
+    }
+
     @Test("--check of a wrong one tells every mistake with its place, and ends with 2")
     func wrong() async throws {
         try await Self.inFolder { folder in

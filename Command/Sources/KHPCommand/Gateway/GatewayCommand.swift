@@ -6,18 +6,21 @@ import KHPGateway
 struct GatewayCommand: SurroundedCommand {
     static let configuration = CommandConfiguration(
         commandName: "gateway",
-        abstract: "Check the configuration of a gateway in front of brokers.",
+        abstract: "A gateway in front of brokers.",
         discussion: """
-            The file says where clients connect, how they prove who they are, and to which brokers they come. --check \
-            tells every mistake at once, each with its line and column.
+            The file says where clients connect, how they prove who they are, and to which brokers they come. The log \
+            is on standard error. SIGHUP reads the file anew and leaves sessions alone; SIGTERM and SIGINT drain. \
+            --check tells every mistake at once, each with its line and column.
 
             EXAMPLES
+              khp gateway --config gateway.yaml
               khp gateway --example > gateway.yaml
               khp gateway --config gateway.yaml --check
               khp gateway --config gateway.yaml --print-config
 
             \(Ending.help(for: .gateway))
-            """
+            """,
+        subcommands: [GatewayControlCommand.self]
     )
 
     @Option(help: ArgumentHelp("The configuration, in YAML.", valueName: "file"))
@@ -37,38 +40,54 @@ struct GatewayCommand: SurroundedCommand {
 
     func validate() throws {
         let modes = [self.check, self.printConfig, self.example].count { $0 }
-        guard modes == 1 else { throw ValidationError("say one of --check, --print-config and --example") }
+        guard modes < 2 else { throw ValidationError("say one of --check, --print-config and --example") }
         if self.example, self.config != nil { throw ValidationError("--example reads no --config") }
-        if !self.example, self.config == nil { throw ValidationError("--config FILE names the configuration") }
+        if self.check || self.printConfig, self.config == nil { throw ValidationError(Self.noConfiguration) }
         if self.strict, self.example { throw ValidationError("--strict is for configurations that are read") }
     }
 
+    private static let noConfiguration = "--config FILE names the configuration"
+
+    /// A log that nobody reads does not stop the gateway.
+    var whenFull: Console.WhenFull { self.check || self.printConfig || self.example ? .wait : .drop }
+
     func run(in surroundings: Surroundings) async throws {
         let console = surroundings.console
-        guard let file = self.config else {
+        if self.example {
             console.report(.result(GatewayConfiguration.example.trimmingLastNewline))
             return
         }
-        let configuration = try self.read(file, surroundings)
-        console.report(
-            .result(
-                self.check ? "\(file): \(configuration.summary): good" : configuration.effectiveText.trimmingLastNewline
-            )
-        )
+        // Not when the options are validated: those of `ctl` need no file.
+        guard let file = self.config else { throw CommandFailure(.usage, code: "usage", Self.noConfiguration) }
+        let loaded = try self.read(file, surroundings)
+        let configuration = loaded.configuration
+        if self.check { return console.report(.result("\(file): \(configuration.summary): good")) }
+        if self.printConfig { return console.report(.result(configuration.effectiveText.trimmingLastNewline)) }
+        let environment = surroundings.environment
+        let strict = self.strict
+        let running = GatewayRunning(file: file, surroundings: surroundings) {
+            let reading = GatewayFile.read(file, .system(environment: environment))
+            let findings = strict ? reading.findings : reading.errors
+            guard let loaded = reading.loaded, findings.isEmpty else {
+                return .bad(findings.map(\.description))
+            }
+            return .good(GatewayMaterials(loaded))
+        }
+        try await running.run(GatewayMaterials(loaded))
     }
 
     /// Tells every finding on standard error.
-    private func read(_ file: String, _ surroundings: Surroundings) throws -> GatewayConfiguration {
+    private func read(_ file: String, _ surroundings: Surroundings) throws -> LoadedConfiguration {
         let reading = GatewayFile.read(file, .system(environment: surroundings.environment))
         for finding in reading.findings {
             surroundings.console.report(.note(TerminalText.escaped(finding.description)))
         }
         let counts = [(reading.errors.count, "error"), (reading.warnings.count, "warning")].filter { $0.0 > 0 }
-        guard let configuration = reading.configuration, !self.strict || reading.warnings.isEmpty else {
+        guard let loaded = reading.loaded, !self.strict || reading.warnings.isEmpty else {
             let words = counts.map { "\($0.0) \($0.1)\($0.0 == 1 ? "" : "s")" }.joined(separator: " and ")
             throw CommandFailure(.usage, code: "invalid-configuration", "\(TerminalText.escaped(file)) has \(words)")
         }
-        return configuration
+        return loaded
     }
 }
 

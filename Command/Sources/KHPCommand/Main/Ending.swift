@@ -39,17 +39,18 @@ enum Ending: Int32, Sendable, CaseIterable {
         switch (self, command) {
         case (.success, .connect): "closed with 1000, 1001 or without a code, in order"
         case (.success, .serve), (.success, .tunnel): "drained after SIGINT or SIGTERM"
-        case (.success, .gateway): "the configuration is good"
+        case (.success, .gateway): "drained after SIGINT or SIGTERM, or the configuration is good"
         case (.success, .demo): "all steps passed"
         case (.success, .hash): "the line was made"
         case (.closedOtherwise, .connect): "closed with another code, or lost"
+        case (.closedOtherwise, .gateway): "sessions were cut at the end of the drain, or ctl was refused"
         case (.closedOtherwise, .demo): "a step failed"
         case (.closedOtherwise, _): nil
         case (.usage, .gateway): "an option or a configuration that cannot be used"
         case (.usage, .demo): "an option that cannot be used"
         case (.usage, _): "an option, a URL or a file that cannot be used"
         case (.connectFailed, .connect): "no connection, TLS or a proxy failed"
-        case (.connectFailed, .serve), (.connectFailed, .tunnel): "cannot listen"
+        case (.connectFailed, .serve), (.connectFailed, .tunnel), (.connectFailed, .gateway): "cannot listen"
         case (.openingFailed, .connect): "opening handshake refused or invalid"
         case (.extendedFailed, .connect): "extended handshake failed"
         case (.redirectRefused, .connect): "redirect not followed: policy, limit or loop"
@@ -63,7 +64,8 @@ enum Ending: Int32, Sendable, CaseIterable {
         case (.output, _): "an output that cannot be written; one whose reader left is none"
         case (.interrupted, .connect), (.terminated, .connect):
             "interrupted before there was anything to close, or by a second \(self.signal)"
-        case (.interrupted, .serve), (.terminated, .serve), (.interrupted, .tunnel), (.terminated, .tunnel):
+        case (.interrupted, .serve), (.terminated, .serve), (.interrupted, .tunnel), (.terminated, .tunnel),
+            (.interrupted, .gateway), (.terminated, .gateway):
             "a second \(self.signal)"
         case (.interrupted, _), (.terminated, _): self.signal
         }

@@ -1,0 +1,87 @@
+// `khp gateway --config FILE`: the gateway runs in the foreground, with its log on standard error.
+
+import Dispatch
+import Foundation
+import KHPGateway
+import Synchronization
+
+/// Runs the gateway of a file until a signal ends it.
+struct GatewayRunning {
+    let file: String
+    let surroundings: Surroundings
+    /// Reads the file anew, as the start has read it.
+    let load: GatewayRun.Load
+
+    /// - Throws: ``CommandFailure`` where it cannot start, and where sessions were cut at its end.
+    func run(_ materials: GatewayMaterials) async throws {
+        let console = self.surroundings.console
+        console.onLoss(nil)
+        let run = GatewayRun(
+            materials,
+            load: self.load,
+            notice: ReadinessNotice(socket: self.surroundings.environment["NOTIFY_SOCKET"])
+        ) {
+            console.report(.note($0))
+        }
+        let signals = self.surroundings.shutdown.signals()
+        let stop = AsyncStream<Void> { continuation in
+            let task = Task {
+                for await _ in signals { continuation.yield() }
+                continuation.finish()
+            }
+            continuation.onTermination = { _ in task.cancel() }
+        }
+        let hangups = Hangups()
+        let cut: Int
+        do throws(Gateway.Failure) {
+            cut = try await run.run(reloads: hangups.stream, stop: stop) { listening in
+                let words = listening.map { "\($0.name) \($0.url)" }.joined(separator: ", ")
+                console.report(.result("listening: \(words)"))
+            }
+        } catch {
+            throw self.failure(error)
+        }
+        if cut > 0 {
+            throw CommandFailure(
+                .closedOtherwise,
+                code: "sessions-cut",
+                "\(cut) session\(cut == 1 ? " was" : "s were") cut at the end of the drain"
+            )
+        }
+    }
+
+    private func failure(_ failure: Gateway.Failure) -> CommandFailure {
+        switch failure {
+        case .cannotListen(let name, let words):
+            CommandFailure(.connectFailed, code: "connect-failed", "listener \(name): \(TerminalText.escaped(words))")
+        case .invalid(let words):
+            CommandFailure(.usage, code: "invalid-configuration", TerminalText.escaped("\(self.file): \(words)"))
+        }
+    }
+}
+
+/// SIGHUP as a sequence, while it lives.
+private final class Hangups: Sendable {
+    let stream: AsyncStream<Void>
+    private let source: Source
+
+    /// Kept alive, and nothing else is done with it: Dispatch's sources are safe to share, without saying so.
+    private struct Source: @unchecked Sendable {
+        let signal: any DispatchSourceSignal
+    }
+
+    init() {
+        let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
+        let source = DispatchSource.makeSignalSource(signal: SIGHUP, queue: .global())
+        source.setEventHandler { continuation.yield() }
+        source.resume()
+        #if canImport(Darwin)
+            // Elsewhere the source puts a handler of its own in place, which this would take away.
+            signal(SIGHUP, SIG_IGN)
+        #endif
+        self.stream = stream
+        self.source = Source(signal: source)
+    }
+
+    deinit { self.source.signal.cancel() }
+}
