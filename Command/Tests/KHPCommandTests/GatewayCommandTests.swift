@@ -1,3 +1,4 @@
+import CommandTestSupport
 import Foundation
 import KHPGateway
 import Testing
@@ -39,6 +40,34 @@ struct GatewayCommandTests {
             let printed = try await RunningCommand.run(["gateway", "--config", file, "--print-config"])
             #expect(printed.status == 0 && printed.errors.isEmpty)
             #expect(printed.output.contains("connectTimeout: 5s"))
+        }
+    }
+
+    @Test("with --json each listener is an object of standard output, and the log stays on standard error")
+    func json() async throws {
+        try await Self.inFolder { folder in
+            let file = folder.appendingPathComponent("gateway.yaml").path
+            let socket = "/tmp/khp-\(UUID().uuidString.prefix(8)).sock"
+            let text = """
+                version: 1
+                listeners: {a: {listen: 127.0.0.1:0}, b: {listen: "unix:\(socket)"}}
+                services: {s: {path: /s, type: echo}}
+                """
+            try text.write(toFile: file, atomically: true, encoding: .utf8)
+            let (process, pipes) = try RunningCommand.start(["gateway", "--config", file, "--json"])
+            defer { process.terminate() }
+            let objects = try (0..<2).map { _ in
+                let line = Data(RunningCommand.firstLine(pipes.output).utf8)
+                return try #require(try JSONSerialization.jsonObject(with: line) as? [String: Any])
+            }
+            #expect(objects.allSatisfy { $0["event"] as? String == "listening" && $0["tls"] as? Bool == false })
+            #expect(objects.map { $0["listener"] as? String } == ["a", "b"])
+            #expect(objects[0]["host"] as? String == "127.0.0.1" && objects[0]["port"] as? Int ?? 0 > 0)
+            #expect(objects[1]["path"] as? String == socket)
+            process.terminate()
+            let rest = try await offThread { pipes.output.fileHandleForReading.readDataToEndOfFile() }
+            process.waitUntilExit()
+            #expect(rest.isEmpty && process.terminationStatus == 0)
         }
     }
 

@@ -38,6 +38,9 @@ struct GatewayCommand: SurroundedCommand {
     @Flag(help: "Take warnings for errors.")
     var strict = false
 
+    @Flag(help: "Write one JSON object for each listener to standard output, once all of them listen.")
+    var json = false
+
     func validate() throws {
         let modes = [self.check, self.printConfig, self.example].count { $0 }
         guard modes < 2 else { throw ValidationError("say one of --check, --print-config and --example") }
@@ -50,6 +53,10 @@ struct GatewayCommand: SurroundedCommand {
 
     /// A log that nobody reads does not stop the gateway.
     var whenFull: Console.WhenFull { self.check || self.printConfig || self.example ? .wait : .drop }
+
+    func renderers(_ console: Console, _ environment: [String: String]) -> [any Renderer] {
+        ReportingOptions.renderers(json: self.json, console, environment)
+    }
 
     func run(in surroundings: Surroundings) async throws {
         let console = surroundings.console

@@ -35,8 +35,7 @@ struct GatewayRunning {
         let cut: Int
         do throws(Gateway.Failure) {
             cut = try await run.run(reloads: hangups.stream, stop: stop) { listening in
-                let words = listening.map { "\($0.name) \($0.url)" }.joined(separator: ", ")
-                console.report(.result("listening: \(words)"))
+                console.report(.serving(listening))
             }
         } catch {
             throw self.failure(error)

@@ -1,6 +1,7 @@
 // All that the command tells, as values: what each looks like as JSON, on the ladder or as a line is the business of
 // renderers, and where it goes that of the console.
 
+import KHPGateway
 import KHPProtocol
 import NIOCore
 
@@ -16,6 +17,8 @@ enum Report: Sendable {
     case listening(host: String, port: Int, isSecure: Bool)
     /// `tunnel` accepts byte streams.
     case accepting(TunnelAddress)
+    /// `gateway` listens, at each of these addresses.
+    case serving([Gateway.Listening])
     /// A line that a command was asked for: it goes to standard output.
     case result(String)
     /// A remark on a connection, for the ladder alone.

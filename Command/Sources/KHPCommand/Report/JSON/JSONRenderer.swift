@@ -1,12 +1,17 @@
 // `--json`: one object per line on standard output, as the contract has it.
 
+import KHPGateway
 import KHPProtocol
+import NIOCore
 
 struct JSONRenderer: Renderer {
     /// True where connections of a client share the output, as a server's do.
     var isShared = false
 
     func lines(for report: Report, at time: Duration) -> [Line] {
+        if case .serving(let listeners) = report {
+            return listeners.map { Line(Self.object(for: $0, at: time).line, to: .standardOutput) }
+        }
         guard let object = self.object(for: report, at: time) else { return [] }
         return [Line(object.line, to: .standardOutput)]
     }
@@ -40,8 +45,21 @@ struct JSONRenderer: Renderer {
             var object = Events.object("dropped", at: time)
             object.set("count", count)
             return object
-        case .dropped, .result, .remark, .note, .warning: return nil
+        case .serving, .dropped, .result, .remark, .note, .warning: return nil
         }
+    }
+
+    private static func object(for listener: Gateway.Listening, at time: Duration) -> JSONObject {
+        var object = Events.object("listening", at: time)
+        object.set("listener", listener.name)
+        if let path = listener.address.pathname, listener.address.port == nil {
+            object.set("path", path)
+        } else {
+            object.set("host", listener.address.ipAddress ?? "")
+            object.set("port", listener.address.port ?? 0)
+        }
+        object.set("tls", .boolean(["wss", "https"].contains(listener.scheme)))
+        return object
     }
 
     /// The messages of connections that share the output are reported from their frames.

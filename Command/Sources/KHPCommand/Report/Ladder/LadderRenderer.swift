@@ -29,7 +29,8 @@ struct LadderRenderer: Renderer {
             }
             return lines.map { Line($0, to: .standardError) }
         case .remark(let text): return [Line(self.step(text, id: nil, at: time), to: .standardError)]
-        case .message, .closed, .listening, .accepting, .result, .note, .warning, .failure, .dropped: return []
+        case .message, .closed, .listening, .accepting, .serving, .result, .note, .warning, .failure, .dropped:
+            return []
         }
     }
 

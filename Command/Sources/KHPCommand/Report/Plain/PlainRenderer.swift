@@ -1,5 +1,6 @@
 // The lines for people and pipes: payload on standard output, everything else on standard error.
 
+import KHPGateway
 import KHPProtocol
 import NIOCore
 
@@ -22,6 +23,13 @@ struct PlainRenderer: Renderer {
                 )
             ]
         case .accepting(let address): [Line("listening on \(address)", to: .standardError)]
+        case .serving(let listeners):
+            [
+                Line(
+                    "listening: " + listeners.map { "\($0.name) \($0.url)" }.joined(separator: ", "),
+                    to: self.showsMessages ? .standardOutput : .standardError
+                )
+            ]
         case .result(let text): [Line(text, to: .standardOutput)]
         case .note(let text): [Line(text, to: .standardError)]
         case .warning(let text): [Line("khp: warning: \(text)", to: .standardError)]
