@@ -31,6 +31,7 @@ let package = Package(
         .library(name: "KHPTracing", targets: ["KHPTracing"]),
         .library(name: "KHPTesting", targets: ["KHPTesting"]),
         .library(name: "KHPHummingbird", targets: ["KHPHummingbird"]),
+        .library(name: "KHPHTTP2", targets: ["KHPHTTP2"]),
     ],
     // Without them nothing of what they need is resolved or built, and the modules of these names are empty.
     traits: [
@@ -41,6 +42,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.98.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.36.0"),
+        .package(url: "https://github.com/apple/swift-nio-http2.git", from: "1.46.0"),
         .package(url: "https://github.com/apple/swift-http-types.git", from: "1.1.0"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.5.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.5.0"),
@@ -89,6 +91,15 @@ let package = Package(
                     package: "hummingbird",
                     condition: .when(traits: ["Hummingbird"])
                 ),
+            ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "KHPHTTP2",
+            dependencies: [
+                "KHPProtocol", "KHPWebSocket", "KHPClient", "KHPServer", nioCore, nioSSL,
+                .product(name: "NIOHTTP2", package: "swift-nio-http2"),
+                .product(name: "NIOHPACK", package: "swift-nio-http2"),
             ],
             swiftSettings: settings
         ),
@@ -155,6 +166,16 @@ let package = Package(
         .testTarget(
             name: "KHPWebSocketTests",
             dependencies: ["KHPProtocol", "KHPWebSocket", "TestSupport", nioCore, nioPosix, nioEmbedded, nioSSL],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "KHPHTTP2Tests",
+            dependencies: [
+                "KHPProtocol", "KHPWebSocket", "KHPClient", "KHPServer", "KHPHTTP2", "KHPTesting", "TestSupport",
+                nioCore, nioPosix, nioSSL, httpTypes,
+                .product(name: "NIOHTTP2", package: "swift-nio-http2"),
+                .product(name: "NIOHPACK", package: "swift-nio-http2"),
+            ],
             swiftSettings: settings
         ),
         .testTarget(

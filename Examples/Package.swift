@@ -55,7 +55,8 @@ let package = Package(
         .target(
             name: "ExamplePages",
             dependencies: [
-                library("KHPClient"), library("KHPServer"), library("KHPJSON"), library("KHPTesting"),
+                library("KHPClient"), library("KHPServer"), library("KHPHTTP2"), library("KHPJSON"),
+                library("KHPTesting"),
                 nioCore, nioPosix, nioSSL, httpTypes, logging, lifecycle, unixSignals,
             ],
             path: "Pages",

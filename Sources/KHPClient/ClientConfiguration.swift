@@ -51,8 +51,8 @@ extension WebSocketClient {
         /// proxy the connection goes to. `certificateVerification` switches that off, in part or altogether.
         ///
         /// TLS 1.2 at least, unless `minimumTLSVersion` is 1.1 or `maximumTLSVersion` is below 1.2; a minimum of 1.0 is
-        /// what a `TLSConfiguration` begins with, so it says nothing. The application protocol (ALPN) is always
-        /// `http/1.1`.
+        /// what a `TLSConfiguration` begins with, so it says nothing. The application protocol (ALPN) is
+        /// `http/1.1`, unless another one is switched on.
         public var tls = TLSConfiguration.makeClientConfiguration()
         /// Which proxy to connect through, if any; decided anew for each hop.
         public var proxy = ProxySelection.direct
@@ -90,6 +90,8 @@ extension WebSocketClient {
         package var dialInstead: (@Sendable (_ eventLoop: any EventLoop) async throws -> Dialled)?
         /// Finds the addresses of a name; the system's resolver, but in tests.
         package var lookUp: HostResolver.LookUp = HostResolver.systemLookUp
+        /// Another protocol, which a server may choose in TLS.
+        package var streams: (any ClientStreamProtocol)?
         /// Watches the shell; `nil`, but in tests.
         package var hooks: ShellHooks?
 

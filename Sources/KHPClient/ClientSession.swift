@@ -12,13 +12,19 @@ final class ClientSession: ConnectionDelegate {
         case opened(WebSocket)
         case ended(HopOutcome)
         case failed(WebSocketError)
+        /// The server speaks HTTP/2 and takes no WebSocket there.
+        case lacksStreams
         case closed
     }
 
     private let steps: AsyncStream<Step>.Continuation
     private let channel: any Channel
     private let info: ConnectionInfo
-    private let usesTLS: Bool
+    private let transport: Transport
+    /// The protocol of streams that was offered in TLS.
+    private let streams: Streams?
+    /// The protocol that TLS has agreed on, where more than one was offered.
+    private var agreed: String?
     private let cookies: ConnectCookies
     private let observer: ConnectObserver
     /// Makes the taker of the messages on the event loop; `nil` where the socket's owner takes them.
@@ -28,7 +34,8 @@ final class ClientSession: ConnectionDelegate {
         steps: AsyncStream<Step>.Continuation,
         channel: any Channel,
         info: ConnectionInfo,
-        usesTLS: Bool,
+        transport: Transport,
+        streams: Streams?,
         cookies: ConnectCookies,
         observer: ConnectObserver,
         makeMessageHandler: (@Sendable () -> any MessageHandler)?
@@ -36,7 +43,8 @@ final class ClientSession: ConnectionDelegate {
         self.steps = steps
         self.channel = channel
         self.info = info
-        self.usesTLS = usesTLS
+        self.transport = transport
+        self.streams = streams
         self.cookies = cookies
         self.observer = observer
         self.makeMessageHandler = makeMessageHandler
@@ -44,8 +52,14 @@ final class ClientSession: ConnectionDelegate {
 
     func connected(_ handler: ConnectionHandler) {
         guard handler.connection.isObserved else { return }
-        let tls = self.usesTLS ? TLSInfo.of(self.channel) : nil
+        let tls = TLSInfo.of(self.channel, self.transport, alpn: self.agreed)
         self.observer.observe(.connected(peer: self.info.peer, tls: tls), self.info)
+    }
+
+    func hasAgreed(on name: String?, _ handler: ConnectionHandler) -> Bool {
+        guard let streams else { return false }
+        self.agreed = name
+        return streams.hasAgreed(on: name, self.channel, handler)
     }
 
     func perform(_ action: ConnectionAction, on handler: ConnectionHandler) {

@@ -21,10 +21,10 @@ extension ConnectLoop {
         self.info.peer = winner.address.peerName
         maker.info = self.info
         do {
-            let handler = try await winner.dialled.take(tls: tls, tap: self.configuration.makeTap) { [maker] channel in
+            _ = try await winner.dialled.take(tls: tls, tap: self.configuration.makeTap) { [maker] channel in
                 maker.make(on: channel)
             }
-            return Hop(handler, on: winner.dialled.channel, steps: stream, permit: winner.permit)
+            return Hop(maker.place, on: winner.dialled.channel, steps: stream, permit: winner.permit)
         } catch {
             winner.giveUp()
             if error is WebSocketError { throw error }
@@ -47,8 +47,8 @@ extension ConnectLoop {
             let maker = try self.handler(for: plan, steps: steps)
             let dialled = try await dial(self.eventLoop)
             do {
-                let handler = try await dialled.take(tls: nil, tap: self.configuration.makeTap) { maker.make(on: $0) }
-                return Hop(handler, on: dialled.channel, steps: stream, permit: permit)
+                _ = try await dialled.take(tls: nil, tap: self.configuration.makeTap) { maker.make(on: $0) }
+                return Hop(maker.place, on: dialled.channel, steps: stream, permit: permit)
             } catch {
                 dialled.channel.close(promise: nil)
                 throw error
@@ -73,8 +73,8 @@ extension ConnectLoop {
         do {
             let (stream, steps) = AsyncStream.makeStream(of: ClientSession.Step.self)
             let maker = try self.handler(for: plan, steps: steps)
-            let (handler, channel) = try await self.tunnel(plan.url, through: proxy, at: addresses, &permit, maker)
-            return Hop(handler, on: channel, steps: stream, permit: permit)
+            let channel = try await self.tunnel(plan.url, through: proxy, at: addresses, &permit, maker)
+            return Hop(maker.place, on: channel, steps: stream, permit: permit)
         } catch {
             permit.giveBack()
             guard var error = error as? WebSocketError else { throw error }
@@ -86,7 +86,7 @@ extension ConnectLoop {
 
     /// The end of one connection to a proxy.
     private enum Tunnelled {
-        case open(NIOLoopBound<ConnectionHandler>)
+        case open
         /// Once more through a fresh connection, with this answer to the proxy's challenge.
         case again(authorization: String?)
     }
@@ -102,7 +102,7 @@ extension ConnectLoop {
         at addresses: [SocketAddress],
         _ permit: inout ConnectPermit,
         _ maker: HopHandler
-    ) async throws -> (NIOLoopBound<ConnectionHandler>, any Channel) {
+    ) async throws -> any Channel {
         var limit = min(self.deadline, .now() + TimeAmount(self.configuration.timeouts.connect))
         let proxyTLS = proxy.kind == .https ? try self.tls(self.configuration.proxyTLS, proxy.host, .proxy) : nil
         var authorization = self.authorization(for: proxy)
@@ -141,7 +141,7 @@ extension ConnectLoop {
                     channel.close(promise: nil)
                 }
                 switch outcome {
-                case .open(let handler): return (handler, channel)
+                case .open: return channel
                 case .again(let value): authorization = value
                 }
                 known = winner.address
@@ -198,7 +198,8 @@ extension ConnectLoop {
                 maker.deadline = self.deadline
                 maker.client.challenges = self.attempt.authenticator.count
                 maker.info = self.info
-                return .open(try await connection.enter(tls: tls) { [maker] in maker.make(on: $0) })
+                _ = try await connection.enter(tls: tls) { [maker] in maker.make(on: $0) }
+                return .open
             }
         }
         try Task.checkCancellation()
@@ -275,12 +276,19 @@ extension ConnectLoop {
             tls.pskClientProvider = nil
             tls.pskHint = nil
         }
-        return try self.tls(tls, url.host, .server)
+        var protocols = ["http/1.1"]
+        if let streams = self.streams { protocols = streams.isRequired ? [streams.name] : [streams.name] + protocols }
+        return try self.tls(tls, url.host, .server, protocols)
     }
 
-    private func tls(_ tls: TLSConfiguration, _ host: String, _ peer: ClientTLS.Peer) throws -> ClientTLS {
+    private func tls(
+        _ tls: TLSConfiguration,
+        _ host: String,
+        _ peer: ClientTLS.Peer,
+        _ protocols: [String] = ["http/1.1"]
+    ) throws -> ClientTLS {
         do {
-            return try ClientTLS(tls, to: host, of: peer)
+            return try ClientTLS(tls, to: host, of: peer, protocols: protocols)
         } catch {
             let subject = peer == .server ? "The TLS configuration" : "The TLS configuration for the proxy"
             throw WebSocketError(.tlsFailed, "\(subject) cannot be used: \(error).", url: self.attempt.url, phase: .tls)

@@ -27,6 +27,8 @@ struct ConnectLoop {
     var proxies: [String: Proxy] = [:]
     /// True once a warning has told that credentials go without TLS.
     var hasWarned = false
+    /// The origins of this connect that speak HTTP/2 and take no WebSocket there.
+    var withoutStreams: Set<String> = []
     var info = ConnectionInfo(id: 0, role: .client, peer: "")
     let observer: ConnectObserver
     /// Makes the taker of the messages on the event loop; `nil` where the socket's owner takes them.
@@ -39,6 +41,8 @@ struct ConnectLoop {
         case open(WebSocket)
         /// On to the next hop, with the answer to a challenge where one waits for a fresh connection.
         case next(carrying: ChallengeAnswer?)
+        /// The same once more over HTTP/1.1.
+        case withoutStreams
     }
 
     /// - Parameter hops: how many hops earlier connects of a series have begun.
@@ -83,6 +87,7 @@ struct ConnectLoop {
                 switch try await self.hop(carrying: answer) {
                 case .open(let socket): return socket
                 case .next(let carried): answer = carried
+                case .withoutStreams: self.withoutStreams.insert("\(self.attempt.url.origin)")
                 }
             } catch let error as WebSocketError {
                 guard self.attempt.fallBack(after: error) else { throw error }
@@ -136,6 +141,7 @@ struct ConnectLoop {
                 metadata: ["dialect": "\(plan.dialect)", "origin": "\(plan.url.origin)"]
             )
         }
+        try self.checkStreams(plan)
         let hop: Hop
         if let dial = self.configuration.dialInstead {
             hop = try await self.take(plan, from: dial)
@@ -180,6 +186,7 @@ struct ConnectLoop {
         var hop = hop
         defer { hop.permit.giveBack() }
         var course = HopCourse()
+        var lacksStreams = false
         for await step in hop.steps {
             switch step {
             case .established(let head):
@@ -204,12 +211,15 @@ struct ConnectLoop {
                 if error.code == .openingRefused, let response = error.response { self.keepCookies(of: response) }
                 course.failed(error)
                 hop.endsWithin(.seconds(1))
+            case .lacksStreams:
+                lacksStreams = true
             case .closed:
                 break
             }
         }
         hop.permit.giveBack()
         try Task.checkCancellation()
+        if lacksStreams { return .withoutStreams }
         switch try course.end(at: self.attempt.url) {
         case .again(let answer): return .next(carrying: answer)
         case .challenged(let response, let layer):
@@ -276,6 +286,23 @@ struct ConnectLoop {
 
     // MARK: What a hop is made of
 
+    /// The protocol of streams that the next hop offers in TLS: the older dialects have none.
+    var streams: (any ClientStreamProtocol)? {
+        guard let streams = self.configuration.streams, self.attempt.plan.dialect == .rfc6455 else { return nil }
+        return self.withoutStreams.contains("\(self.attempt.url.origin)") ? nil : streams
+    }
+
+    private func checkStreams(_ plan: ClientPlan) throws {
+        guard self.configuration.streams?.isRequired == true else { return }
+        guard plan.url.isSecure, plan.dialect == .rfc6455 else {
+            throw WebSocketError(
+                .invalidArgument,
+                "HTTP/2 is required, and it carries RFC 6455 over TLS alone.",
+                url: plan.url
+            )
+        }
+    }
+
     /// The maker of a hop's handler. Checks the plan now, so that what a caller put wrong is thrown before anything is
     /// dialled.
     func handler(
@@ -300,7 +327,9 @@ struct ConnectLoop {
             steps: steps,
             cookies: self.cookies,
             observer: self.observer,
-            makeMessageHandler: self.makeMessageHandler
+            makeMessageHandler: self.makeMessageHandler,
+            streams: self.streams,
+            patience: TimeAmount(configuration.timeouts.opening)
         )
     }
 

@@ -10,16 +10,16 @@ struct Hop: Sendable {
     let steps: AsyncStream<ClientSession.Step>
     /// The right to be in CONNECTING state (R-C1).
     var permit: ConnectPermit
-    private let handler: NIOLoopBound<ConnectionHandler>
+    private let place: HopPlace
     private let channel: any Channel
 
     init(
-        _ handler: NIOLoopBound<ConnectionHandler>,
+        _ place: HopPlace,
         on channel: any Channel,
         steps: AsyncStream<ClientSession.Step>,
         permit: ConnectPermit
     ) {
-        self.handler = handler
+        self.place = place
         self.channel = channel
         self.steps = steps
         self.permit = permit
@@ -69,13 +69,16 @@ struct Hop: Sendable {
     /// properly.
     func abandon() {
         self.channel.eventLoop.execute {
-            if !self.handler.value.isDelivering { self.channel.close(promise: nil) }
+            if self.place.handler?.isDelivering != true { self.channel.close(promise: nil) }
         }
     }
 
     private func onEventLoop<Answer: Sendable>(
         _ body: @escaping @Sendable (ConnectionHandler) -> Answer
     ) async throws -> Answer {
-        try await self.channel.eventLoop.submit { body(self.handler.value) }.get()
+        try await self.channel.eventLoop.submit {
+            guard let handler = self.place.handler else { throw ChannelError.alreadyClosed }
+            return body(handler)
+        }.get()
     }
 }

@@ -16,10 +16,33 @@ struct HopHandler: Sendable {
     /// Makes the taker of the messages on the event loop; `nil` where the socket's owner takes them.
     let makeMessageHandler: (@Sendable () -> any MessageHandler)?
 
+    /// The protocol of streams that is offered in TLS.
+    let streams: (any ClientStreamProtocol)?
+    /// The time that the opening may take.
+    let patience: TimeAmount
+    let place = HopPlace()
+
     func make(on channel: any Channel) -> ConnectionHandler {
-        let usesTLS = self.client.plan.url.isSecure
+        let transport = Transport(usesTLS: self.client.plan.url.isSecure)
+        let streams =
+            transport == .tls
+            ? self.streams.map { ClientSession.Streams(streams: $0, hop: self, patience: self.patience) } : nil
+        return self.make(self.client, on: channel, transport, streams)
+    }
+
+    /// The handler of a stream, on a connection whose own has stood aside.
+    func make(onStream stream: any Channel) throws -> ConnectionHandler {
+        self.make(try self.client.onStream(), on: stream, .stream, nil)
+    }
+
+    private func make(
+        _ client: PreparedClient,
+        on channel: any Channel,
+        _ transport: Transport,
+        _ streams: ClientSession.Streams?
+    ) -> ConnectionHandler {
         let connection = Connection(
-            self.client,
+            client,
             configuration: self.configuration,
             deadline: self.deadline,
             now: .now()
@@ -28,16 +51,19 @@ struct HopHandler: Sendable {
             steps: self.steps,
             channel: channel,
             info: self.info,
-            usesTLS: usesTLS,
+            transport: transport,
+            streams: streams,
             cookies: self.cookies,
             observer: self.observer,
             makeMessageHandler: self.makeMessageHandler
         )
-        return ConnectionHandler(
+        let handler = ConnectionHandler(
             connection: connection,
             delegate: session,
             eventLoop: channel.eventLoop,
-            usesTLS: usesTLS
+            transport: transport
         )
+        self.place.handler = handler
+        return handler
     }
 }

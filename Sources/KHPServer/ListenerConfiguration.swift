@@ -14,8 +14,8 @@ extension WebSocketListener {
         /// to say, so full verification is verification without a host name here.
         ///
         /// TLS 1.2 at least, unless `minimumTLSVersion` is 1.1 or `maximumTLSVersion` is below 1.2; a minimum of 1.0 is
-        /// what a `TLSConfiguration` begins with, so it says nothing. The application protocol (ALPN) is always
-        /// `http/1.1`.
+        /// what a `TLSConfiguration` begins with, so it says nothing. The application protocol (ALPN) is
+        /// `http/1.1`, unless another one is switched on.
         public var tls: TLSConfiguration?
         /// The certificates for clients that name one of these hosts (RFC 6066 section 3); all others get that of ``tls``.
         /// A host is a name, or `*.` and a name for all hosts exactly one label below it; case does not count.

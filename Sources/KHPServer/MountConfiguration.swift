@@ -32,6 +32,8 @@ extension WebSocketMount {
         public var observe: (@Sendable (_ event: ConnectionEvent, _ connection: ConnectionInfo) -> Void)?
         /// Metrics, traces and the like.
         public var instruments: [any ServerInstrument] = []
+        /// Another protocol, which clients may choose in TLS.
+        package var streams: (any StreamProtocol)?
         /// Watches the shell; `nil`, but in tests.
         package var hooks: ShellHooks?
 

@@ -108,6 +108,11 @@ extension WebSocketServer {
             get { self.mount.instruments }
             set { self.mount.instruments = newValue }
         }
+        /// Another protocol, which clients may choose in TLS.
+        package var streams: (any StreamProtocol)? {
+            get { self.mount.streams }
+            set { self.mount.streams = newValue }
+        }
         /// Watches the shell; `nil`, but in tests.
         package var hooks: ShellHooks? {
             get { self.mount.hooks }

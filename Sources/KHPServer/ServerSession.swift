@@ -16,7 +16,7 @@ final class ServerSession: ConnectionDelegate {
     private let entry: ServerState.Entry
     /// None until the connection is ours.
     private var instruments: ServerInstruments
-    private let usesTLS: Bool
+    private let transport: Transport
     /// Somebody else's HTTP, which the connection goes to where its request is no endpoint's.
     private let port: SharedPort?
     /// `false` while observers know nothing of the connection, since it may yet be somebody else's.
@@ -29,21 +29,21 @@ final class ServerSession: ConnectionDelegate {
     /// The value that the endpoint has made for a handshake which may open the socket still.
     private var context: HandshakeContext?
     /// The address that a trusted proxy has named.
-    private var named: SocketAddress?
+    var named: SocketAddress?
 
     init(
         server: ServerState,
         table: EndpointTable,
         channel: any Channel,
         entry: ServerState.Entry,
-        usesTLS: Bool = false,
+        transport: Transport = .socket,
         port: SharedPort? = nil
     ) {
         self.server = server
         self.table = table
         self.channel = channel
         self.entry = entry
-        self.usesTLS = usesTLS
+        self.transport = transport
         self.port = port
         self.isAnnounced = port == nil
         self.instruments = port == nil ? Self.instruments(server, channel, entry) : ServerInstruments()
@@ -52,9 +52,6 @@ final class ServerSession: ConnectionDelegate {
 
     /// The address that limits count by.
     private var client: SocketAddress? { self.named ?? self.channel.remoteAddress }
-
-    /// A proxy has named its client ahead of everything.
-    func isNamed(_ client: SocketAddress?) { self.named = client }
 
     private var peer: String { self.channel.remoteAddress?.peerName ?? "" }
 
@@ -66,8 +63,7 @@ final class ServerSession: ConnectionDelegate {
 
     private func tellConnected() {
         guard self.server.isObserved else { return }
-        let tls = self.usesTLS ? TLSInfo.of(self.channel) : nil
-        self.observe(.connected(peer: self.peer, tls: tls))
+        self.observe(.connected(peer: self.peer, tls: TLSInfo.of(self.channel, self.transport)))
     }
 
     /// The connection of a shared port is ours: observers are told of it.
@@ -147,6 +143,10 @@ final class ServerSession: ConnectionDelegate {
     func channelClosed() {
         self.server.closed(self.entry)
         self.dropContext()
+    }
+
+    func hasAgreed(on name: String?, _ handler: ConnectionHandler) -> Bool {
+        self.server.hasAgreed(on: name, self.channel, self.entry, handler, named: self.named)
     }
 
     /// The request is no endpoint's: the channel goes on with what comes, as if we had never had it.
@@ -350,7 +350,8 @@ final class ServerSession: ConnectionDelegate {
         _ principal: Principal?,
         _ attempt: Int
     ) -> HandshakeRequest {
-        let tls = try? self.channel.pipeline.syncOperations.handler(type: NIOSSLHandler.self)
+        let carrier = self.transport == .stream ? self.channel.parent : self.channel
+        let tls = try? carrier?.pipeline.syncOperations.handler(type: NIOSSLHandler.self)
         return HandshakeRequest(
             layer: extended == nil ? .opening : .extended,
             parameters: parameters,

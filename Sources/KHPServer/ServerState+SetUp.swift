@@ -95,7 +95,7 @@ extension ServerState {
     ) -> ProxyHeaderHandler {
         ProxyHeaderHandler { client in
             let client = client ?? channel.remoteAddress
-            session.isNamed(client)
+            session.named = client
             // Another proxy, which names its own client with the request.
             if entry.entrance.clients.isTrusted(client) || self.count(entry, for: client) { return true }
             self.log(.notice, "connection refused: too many", ["peer": "\(client?.peerName ?? "")"])
@@ -136,12 +136,13 @@ extension ServerState {
         _ port: SharedPort?
     ) -> (ConnectionHandler, ServerSession) {
         let table = self.table
+        let transport = Transport(usesTLS: security.usesTLS)
         let session = ServerSession(
             server: self,
             table: table,
             channel: channel,
             entry: entry,
-            usesTLS: security.usesTLS,
+            transport: transport,
             port: port
         )
         let handler = ConnectionHandler(
@@ -152,7 +153,7 @@ extension ServerState {
             ),
             delegate: session,
             eventLoop: channel.eventLoop,
-            usesTLS: security.usesTLS
+            transport: transport
         )
         return (handler, session)
     }

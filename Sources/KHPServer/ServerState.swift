@@ -50,11 +50,24 @@ final class ServerState: Sendable {
         var served = 0
         var addresses: PendingAddresses
         var turnedAway = 0
+        /// The connections that carry streams, each of which has an entry of its own.
+        var carriers: [ObjectIdentifier: any Channel] = [:]
         var isDraining = false
         var drained: [CheckedContinuation<Void, Never>] = []
 
         init(pendingPerAddress: Int) {
             self.addresses = PendingAddresses(most: pendingPerAddress)
+        }
+
+        var isEmpty: Bool { self.entries.isEmpty && self.carriers.isEmpty }
+
+        /// How many places are taken.
+        var taken: Int { self.served + self.carriers.count }
+
+        mutating func takeDrained() -> [CheckedContinuation<Void, Never>] {
+            guard self.isEmpty else { return [] }
+            defer { self.drained = [] }
+            return self.drained
         }
 
         /// Counts one more pending connection of an address, unless there are as many as may be.
@@ -170,7 +183,7 @@ final class ServerState: Sendable {
         // A proxy tells whom it speaks for, before the request or with it, and that one counts.
         let key = entrance.speaksForOthers(address) ? nil : AddressKey(address)
         return self.registry.withLock { registry in
-            guard !registry.isDraining, isShared || registry.served < limits.connections,
+            guard !registry.isDraining, isShared || registry.taken < limits.connections,
                 registry.pending < limits.pendingHandshakes, entrance.hasRoom,
                 key.map({ registry.admit($0) }) ?? true
             else {
@@ -190,7 +203,7 @@ final class ServerState: Sendable {
     func serve(_ entry: Entry) -> Bool {
         self.registry.withLock { registry in
             if entry.isServed { return true }
-            guard registry.served < self.configuration.limits.connections else { return false }
+            guard registry.taken < self.configuration.limits.connections else { return false }
             registry.serve(entry)
             return true
         }
@@ -297,11 +310,28 @@ final class ServerState: Sendable {
             change(entry)
             if entry.hasEnded { registry.leavePending(entry) }
             if entry.hasEnded && entry.task == nil && entry.contexts == 0 { registry.remove(entry) }
-            guard registry.entries.isEmpty else { return [] }
-            defer { registry.drained = [] }
-            return registry.drained
+            return registry.takeDrained()
         }
         for continuation in drained { continuation.resume() }
+    }
+
+    /// Counts a connection that carries streams, until it is closed. Its entry counts beside it for now.
+    /// - Returns: `false` where there is no room, or no time.
+    func carry(_ channel: any Channel) -> Bool {
+        let isCarried = self.registry.withLock { registry in
+            guard !registry.isDraining, registry.taken <= self.configuration.limits.connections else { return false }
+            registry.carriers[ObjectIdentifier(channel)] = channel
+            return true
+        }
+        guard isCarried else { return false }
+        channel.closeFuture.whenComplete { _ in
+            let drained = self.registry.withLock { registry in
+                registry.carriers[ObjectIdentifier(channel)] = nil
+                return registry.takeDrained()
+            }
+            for continuation in drained { continuation.resume() }
+        }
+        return true
     }
 
     /// How many connections have a place.
@@ -324,14 +354,15 @@ final class ServerState: Sendable {
     /// Stops new connections and closes all with 1001, those in a handshake too; returns when all channels are closed
     /// and all tasks have returned.
     func drain() async {
-        let handlers = self.registry.withLock { registry in
+        let (handlers, carriers) = self.registry.withLock { registry in
             registry.isDraining = true
-            return registry.entries.compactMap(\.handler)
+            return (registry.entries.compactMap(\.handler), Array(registry.carriers.values))
         }
         for bound in handlers { Self.sendAway(bound) }
+        for channel in carriers { channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent()) }
         await withCheckedContinuation { continuation in
             let isEmpty = self.registry.withLock { registry in
-                if registry.entries.isEmpty { return true }
+                if registry.isEmpty { return true }
                 registry.drained.append(continuation)
                 return false
             }
@@ -345,10 +376,14 @@ final class ServerState: Sendable {
 
     /// Drops what is left, and cancels its tasks.
     func force() {
-        let (handlers, tasks) = self.registry.withLock { registry in
-            (registry.entries.compactMap(\.handler), registry.entries.compactMap(\.task))
+        let (handlers, tasks, carriers) = self.registry.withLock { registry in
+            (
+                registry.entries.compactMap(\.handler), registry.entries.compactMap(\.task),
+                Array(registry.carriers.values)
+            )
         }
         for bound in handlers { bound.eventLoop.execute { bound.value.abort() } }
+        for channel in carriers { channel.close(promise: nil) }
         for task in tasks { task.cancel() }
     }
 
@@ -356,7 +391,7 @@ final class ServerState: Sendable {
     func giveUpWaiting() {
         let (drained, left) = self.registry.withLock { registry in
             defer { registry.drained = [] }
-            return (registry.drained, registry.entries.count)
+            return (registry.drained, registry.entries.count + registry.carriers.count)
         }
         if left > 0 {
             self.log(.error, "handlers have not returned in spite of cancellation", ["count": "\(left)"])

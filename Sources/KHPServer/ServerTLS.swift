@@ -9,9 +9,12 @@ import Synchronization
 
 final class ServerTLS: Sendable {
     private let inForce: Mutex<NIOSSLContext?>
+    /// The application protocols that are offered, in order of preference.
+    private let protocols: [String]
 
-    init(_ configuration: WebSocketListener.Configuration) throws {
-        self.inForce = Mutex(try Self.context(configuration.tls, configuration.tlsHosts))
+    init(_ configuration: WebSocketListener.Configuration, _ streams: (any StreamProtocol)? = nil) throws {
+        self.protocols = (streams.map { [$0.name] } ?? []) + ["http/1.1"]
+        self.inForce = Mutex(try Self.context(configuration.tls, configuration.tlsHosts, self.protocols))
     }
 
     /// The context for a connection that is accepted now; `nil` without TLS.
@@ -19,7 +22,7 @@ final class ServerTLS: Sendable {
 
     /// - Throws: for certificates and keys that do not load or do not belong together; then the old ones stay in force.
     func replace(_ tls: TLSConfiguration, _ hosts: [String: WebSocketListener.TLSIdentity]) throws {
-        let context = try Self.context(tls, hosts)
+        let context = try Self.context(tls, hosts, self.protocols)
         try self.inForce.withLock { current in
             guard current != nil else {
                 throw WebSocketError(.invalidArgument, "This listener serves without TLS.")
@@ -30,7 +33,8 @@ final class ServerTLS: Sendable {
 
     private static func context(
         _ tls: TLSConfiguration?,
-        _ hosts: [String: WebSocketListener.TLSIdentity]
+        _ hosts: [String: WebSocketListener.TLSIdentity],
+        _ protocols: [String]
     ) throws -> NIOSSLContext? {
         guard var tls = tls?.decidedForServer else {
             guard hosts.isEmpty else {
@@ -38,6 +42,7 @@ final class ServerTLS: Sendable {
             }
             return nil
         }
+        tls.applicationProtocols = protocols
         if !hosts.isEmpty {
             let identities = try HostIdentities(hosts, tls)
             let other = tls.sslContextCallback

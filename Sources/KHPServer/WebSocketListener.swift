@@ -149,7 +149,7 @@ public final class WebSocketListener: Service, Sendable {
     private func bind() async throws -> any Channel {
         let state = self.mount.state
         let configuration = self.configuration
-        let tls = try ServerTLS(configuration)
+        let tls = try ServerTLS(configuration, state.configuration.streams)
         let entrance = try state.entrance(of: configuration, named: self.name)
         self.state.withLock {
             $0.tls = tls

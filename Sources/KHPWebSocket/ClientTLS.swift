@@ -28,10 +28,18 @@ package struct ClientTLS: Sendable {
     private let checksIdentity: Bool
     fileprivate let peer: Peer
 
-    /// - Parameter host: the URL's host, which the certificate must name unless `configuration` switches that off.
+    /// - Parameters:
+    ///   - host: the URL's host, which the certificate must name unless `configuration` switches that off.
+    ///   - protocols: the application protocols to offer, in order of preference.
     /// - Throws: the fault that makes the configuration unusable.
-    package init(_ configuration: TLSConfiguration, to host: String, of peer: Peer) throws {
+    package init(
+        _ configuration: TLSConfiguration,
+        to host: String,
+        of peer: Peer,
+        protocols: [String] = ["http/1.1"]
+    ) throws {
         var tls = configuration.decided
+        tls.applicationProtocols = protocols
         self.checksIdentity = tls.certificateVerification == .fullVerification
         // The library's own check would take the address of the connection for a name of the server, and the common
         // name and partial wildcards for what they were once.

@@ -25,6 +25,8 @@ package struct EndTimeouts: Sendable {
     /// For the peer's close notification of TLS, once all bytes and our own notification have left. It may be left out
     /// (RFC 8446 section 6.1), and behind both close frames it says nothing.
     package var goodbye = TimeAmount.seconds(1)
+
+    package init() {}
 }
 
 extension ConnectionHandler {
@@ -190,11 +192,11 @@ extension ConnectionHandler {
         // TLS that was never established has nothing to flush and nobody to say goodbye to.
         if !self.ending.hasStarted { return context.close(promise: nil) }
         if self.connection.socket.hasStalled { return self.cut(channel) }
-        if !lingering, !self.usesTLS, self.unwrittenBytes == 0 { return context.close(promise: nil) }
+        if !lingering, !self.transport.usesTLS, self.unwrittenBytes == 0 { return context.close(promise: nil) }
         self.boundFlush(on: channel)
         self.setChannelReading(true)
         let flushed = context.eventLoop.makePromise(of: Void.self)
-        let mode: CloseMode = lingering && !self.usesTLS ? .output : .all
+        let mode: CloseMode = lingering && !self.transport.usesTLS ? .output : .all
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         flushed.futureResult.whenComplete { result in
             if case .success = result { bound.value.haveLeft(true) } else { bound.value.haveLeft(false) }
@@ -218,9 +220,9 @@ extension ConnectionHandler {
     /// All has left. A refused peer is listened to for a moment; the close notification of TLS is under way, and a peer
     /// that has ended its stream answers none.
     private func boundGoodbye(on channel: any Channel, lingering: Bool) {
-        guard channel.isActive, self.usesTLS || lingering else { return }
-        if self.usesTLS, self.ending.isInputOver { return self.cut(channel) }
-        let patience = self.usesTLS ? self.ending.timeouts.goodbye : self.ending.timeouts.linger
+        guard channel.isActive, self.transport.usesTLS || lingering else { return }
+        if self.transport.usesTLS, self.ending.isInputOver { return self.cut(channel) }
+        let patience = self.transport.usesTLS ? self.ending.timeouts.goodbye : self.ending.timeouts.linger
         let bound = NIOLoopBound(self, eventLoop: channel.eventLoop)
         let limit = channel.eventLoop.scheduleTask(in: patience) { bound.value.cut(channel) }
         channel.closeFuture.whenComplete { _ in limit.cancel() }
@@ -230,12 +232,16 @@ extension ConnectionHandler {
     func inputIsOver(on channel: any Channel) {
         self.ending.inputIsOver()
         // TLS goes on waiting for a notification that cannot come.
-        if self.hasEnded, self.usesTLS, self.unwrittenBytes == 0 { self.cut(channel) }
+        if self.hasEnded, self.transport.usesTLS, self.unwrittenBytes == 0 { self.cut(channel) }
     }
 
     /// Ends a transport now. Where bytes are left that the peer has not taken it is reset: an end in good order would say
     /// that nothing is missing, which in a dialect without closing frames nobody could tell.
     private func cut(_ channel: any Channel) {
+        if self.transport == .stream {
+            self.context?.triggerUserOutboundEvent(StreamReset(), promise: nil)
+            return
+        }
         if let unwritten = try? channel.syncOptions?.getOption(.bufferedWritableBytes), unwritten > 0,
             let options = channel as? any SocketOptionProvider
         {
@@ -250,5 +256,8 @@ extension ConnectionHandler {
     }
 
     /// The bytes that the channel has been given and has not written.
-    package var unwrittenBytes: Int { (try? self.context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 }
+    package var unwrittenBytes: Int {
+        if self.transport == .stream { return self.unwrittenBytesOfStream }
+        return (try? self.context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+    }
 }

@@ -19,6 +19,15 @@ extension ConnectionHandler {
         pipeline.removeHandler(context: context, promise: nil)
     }
 
+    /// Leaves the channel to another protocol, which TLS has agreed on; `delegate` is told nothing more.
+    package func standAside() throws {
+        guard let context = self.context else { throw ChannelError.alreadyClosed }
+        self.ending.end(self.connection.abandoned(now: .now()))
+        self.endTimer()
+        self.delegate = nil
+        context.pipeline.syncOperations.removeHandler(context: context, promise: nil)
+    }
+
     /// The server shuts down: closes with 1001. A handshake is given up: with 1001 where frames are spoken already.
     package func goAway() {
         self.close(code: .goingAway, reason: "")

@@ -15,6 +15,9 @@ package protocol ConnectionDelegate: AnyObject {
     func inputEnded(_ handler: ConnectionHandler)
     /// All that had arrived has been taken, as ``ConnectionHandler/tellOnceAllIsRead()`` asked for.
     func allIsRead(_ handler: ConnectionHandler)
+    /// TLS is up, with the name of the protocol that it has agreed on (ALPN), if on any. True where that is spoken by
+    /// somebody else, and the handler has stood aside.
+    func hasAgreed(on name: String?, _ handler: ConnectionHandler) -> Bool
     /// The last call: the channel is closed, and its descriptor is given back.
     func channelClosed()
 }
@@ -22,6 +25,7 @@ package protocol ConnectionDelegate: AnyObject {
 extension ConnectionDelegate {
     package func inputEnded(_ handler: ConnectionHandler) {}
     package func allIsRead(_ handler: ConnectionHandler) {}
+    package func hasAgreed(on name: String?, _ handler: ConnectionHandler) -> Bool { false }
     package func channelClosed() {}
 }
 
@@ -34,7 +38,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
     // of, and `Turn.isConnectionInUse` keeps it out.
     @exclusivity(unchecked) package var connection: Connection
     package let eventLoop: any EventLoop
-    let usesTLS: Bool
+    let transport: Transport
 
     // Unchecked too: none of them is held over a call that comes back here, and the runtime would look each time.
     @exclusivity(unchecked) var context: ChannelHandlerContext?
@@ -57,13 +61,13 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
         connection: consuming Connection,
         delegate: any ConnectionDelegate,
         eventLoop: any EventLoop,
-        usesTLS: Bool
+        transport: Transport
     ) {
         self.connection = connection
         self.delegate = delegate
         self.eventLoop = eventLoop
-        self.usesTLS = usesTLS
-        self.memory = UsedMemory(isPooled: !usesTLS)
+        self.transport = transport
+        self.memory = UsedMemory(isPooled: transport == .socket)
     }
 
     /// Where tasks of this connection run: on its event loop, behind the read that is going on.
@@ -138,7 +142,10 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
             self.flush()
             if self.waits.hasCloseWaiters { self.answerCloseThatNobodyHolds() }
         case let event as TLSUserEvent:
-            if case .handshakeCompleted = event { self.transportIsReady() }
+            if case .handshakeCompleted(let name) = event {
+                if self.delegate?.hasAgreed(on: name, self) == true { return }
+                self.transportIsReady()
+            }
         case is ChannelShouldQuiesceEvent:
             self.goAway()
         default:
@@ -153,7 +160,10 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
             if TransportFailure.isEnd(error), !self.connection.awaitsFirstByte {
                 self.connection.inputClosed(now: .now())
             } else {
-                self.connection.transportFailed(TransportFailure.describe(error, usesTLS: self.usesTLS), now: .now())
+                self.connection.transportFailed(
+                    TransportFailure.describe(error, usesTLS: self.transport.usesTLS),
+                    now: .now()
+                )
             }
             self.drive()
             self.flush()
@@ -165,7 +175,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
 
     private func transportUp(_ context: ChannelHandlerContext) {
         self.connection.transportUp(now: .now())
-        if !self.usesTLS { self.start() } else { self.updateTimer() }
+        if !self.transport.usesTLS { self.start() } else { self.updateTimer() }
     }
 
     func start() {

@@ -5,6 +5,15 @@ package import NIOCore
 import NIOSSL
 
 extension TLSInfo {
+    /// Beneath a connection; `nil` where there is no TLS. A stream has that of the connection which carries it.
+    package static func of(_ channel: any Channel, _ transport: Transport, alpn: String? = nil) -> TLSInfo? {
+        switch transport {
+        case .socket: nil
+        case .tls: self.of(channel, alpn: alpn)
+        case .stream: channel.parent.flatMap { self.of($0, alpn: "h2") }
+        }
+    }
+
     /// Reads the TLS handler of a channel. On the channel's event loop.
     package static func of(_ channel: any Channel, alpn: String? = nil) -> TLSInfo? {
         let pipeline = channel.pipeline.syncOperations

@@ -85,8 +85,7 @@ extension ConnectionHandler {
     }
 
     var bufferedAmount: Int {
-        let inChannel = (try? self.channel?.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
-        let raw = self.connection.output.pendingBytes + inChannel
+        let raw = self.connection.output.pendingBytes + self.unwrittenBytes
         return self.writing.payload(among: raw, sent: self.connection.socket.sentPayload)
     }
 }

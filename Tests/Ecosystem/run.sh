@@ -24,7 +24,7 @@ let package = Package(
 PACKAGE
 echo 'import KHPServer' >"$user/Sources/user/main.swift"
 swift package --package-path "$user" resolve
-wanted="swift-atomics swift-async-algorithms swift-collections swift-http-types swift-log swift-nio swift-nio-ssl swift-service-lifecycle swift-system"
+wanted="swift-atomics swift-async-algorithms swift-collections swift-http-types swift-log swift-nio swift-nio-http2 swift-nio-ssl swift-service-lifecycle swift-system"
 for package in $(sed -nE 's/.*"identity" : "(.*)".*/\1/p' "$user/Package.resolved"); do
     case " $wanted " in
         *" $package "*) ;;

@@ -273,7 +273,7 @@ struct PlacesTests {
                 connection: Connection(server: ConnectionConfiguration(), isSecure: false, now: .now()),
                 delegate: ServerSession(server: state, table: state.table, channel: channel, entry: entry),
                 eventLoop: channel.eventLoop,
-                usesTLS: false
+                transport: .socket
             )
             channel.closeFuture.whenComplete { _ in state.closed(entry) }
             state.attach(handler, entry)

@@ -108,7 +108,7 @@ func withServedSocket(
                     connection: Connection(server: shared, isSecure: false, now: .now()),
                     delegate: Accepting(agreed, opened),
                     eventLoop: channel.eventLoop,
-                    usesTLS: false
+                    transport: .socket
                 )
                 try channel.pipeline.syncOperations.addHandler(handler)
             }

@@ -130,7 +130,7 @@ struct TunnelHandlerTests {
                 ),
                 delegate: recorder,
                 eventLoop: channel.eventLoop,
-                usesTLS: false
+                transport: .socket
             )
         }
         #expect(recorder.path == "/behind")

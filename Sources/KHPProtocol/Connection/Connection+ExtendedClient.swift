@@ -7,7 +7,7 @@ extension Connection {
     /// KHP-E1: x-kaazing-handshake was chosen, so the extended handshake is mandatory.
     mutating func startExtended(_ result: OpeningResult, _ client: ClientHandshake, now: NIODeadline) {
         let plan = client.plan
-        let extended = ExtendedClientPlan(
+        var extended = ExtendedClientPlan(
             url: plan.url,
             method: plan.extended.method,
             subprotocols: plan.subprotocols,
@@ -19,6 +19,7 @@ extension Connection {
             followsPermanentRedirect: plan.extended.followsPermanentRedirect,
             legacy: self.legacy
         )
+        extended.ignoresAcceptValue = result.opensByConnect
         var machine = ExtendedClient(
             extended,
             limits: self.configuration.limits,

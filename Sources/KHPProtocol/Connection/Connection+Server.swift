@@ -5,13 +5,16 @@ package import NIOCore
 
 extension Connection {
     /// A server's connection.
+    /// - Parameter opensByConnect: true on a stream of HTTP/2, whose request is written as HTTP/1.1 would have it, but
+    ///   without a key.
     package init(
         server configuration: ConnectionConfiguration,
         isSecure: Bool,
+        opensByConnect: Bool = false,
         masks: any MaskSource = SystemMasks(),
         now: NIODeadline
     ) {
-        let server = ServerHandshake(isSecure: isSecure)
+        let server = ServerHandshake(isSecure: isSecure, opensByConnect: opensByConnect)
         self.init(server: server, configuration: configuration, masks: masks, now: now)
     }
 
@@ -28,7 +31,12 @@ extension Connection {
                 self.actions.append(.server(.plainRequest(checked)))
                 return
             }
-            let request = try OpeningServer.check(checked, dialects: self.configuration.dialects, isUpgrade: true)
+            let request = try OpeningServer.check(
+                checked,
+                dialects: self.configuration.dialects,
+                isUpgrade: true,
+                isConnect: server.opensByConnect
+            )
             server.decide(request)
             self.actions.append(.server(.decideOpening(request)))
         } catch {

@@ -6,7 +6,7 @@ import HTTPTypes
 package struct PreparedClient: Sendable {
     /// The plan, with extensions of this connection's own.
     package private(set) var plan: ClientPlan
-    let opening: PreparedOpening
+    private(set) var opening: PreparedOpening
 
     /// How many challenges the connect has answered so far, those of proxies among them.
     package var challenges: Int {
@@ -38,6 +38,13 @@ package struct PreparedClient: Sendable {
             acceptValue: ""
         )
         try extended.validate()
+    }
+
+    /// The same on a stream of HTTP/2, whose CONNECT takes the place of the keys.
+    package func onStream() throws(WebSocketError) -> PreparedClient {
+        var client = self
+        client.opening = try self.opening.onStream()
+        return client
     }
 }
 

@@ -62,16 +62,22 @@ final class ServerHandshake {
     }
 
     let isSecure: Bool
+    /// True on a stream of HTTP/2, whose CONNECT has said what keys say elsewhere (RFC 8441 section 5).
+    let opensByConnect: Bool
     private(set) var state = State.connecting { didSet { self.transitions &+= 1 } }
     /// Counts the changes of ``state``.
     private(set) var transitions = 0
     /// The end of the opening handshake.
     private var openingDeadline: NIODeadline?
 
-    init(isSecure: Bool) { self.isSecure = isSecure }
+    init(isSecure: Bool, opensByConnect: Bool) {
+        self.isSecure = isSecure
+        self.opensByConnect = opensByConnect
+    }
 
     private init(copying other: ServerHandshake) {
         self.isSecure = other.isSecure
+        self.opensByConnect = other.opensByConnect
         self.openingDeadline = other.openingDeadline
         self.state =
             switch other.state {

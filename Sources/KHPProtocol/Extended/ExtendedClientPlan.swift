@@ -20,6 +20,8 @@ package struct ExtendedClientPlan: Sendable {
     package var authorization: String?
     /// The opening's Sec-WebSocket-Accept (KHP-E14).
     package var acceptValue: String
+    /// True where the opening had none, so that one in the response says nothing.
+    var ignoresAcceptValue = false
     /// `true` when 308 is followed as a permanent redirect (D4).
     package var followsPermanentRedirect: Bool
     /// The part of the Kaazing legacy exchange that the opening asked for (D7).

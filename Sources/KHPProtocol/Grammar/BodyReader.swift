@@ -1,9 +1,9 @@
 // The content of an HTTP response on the wire: how long it is and where it ends (RFC 9112 section 6.3). Only refusals
 // have one here, so it is kept up to a limit and never streamed.
 
-import NIOCore
+package import NIOCore
 
-struct BodyReader {
+package struct BodyReader {
     private enum Mode {
         case length(Int)
         case untilClose
@@ -23,10 +23,10 @@ struct BodyReader {
     /// Sizes, extensions and trailers of chunks, which count for themselves: as many bytes of them as of content are
     /// read (RFC 9112 section 7.1.1).
     private var framingBytes = 0
-    private(set) var entity = ByteBuffer()
+    package private(set) var entity = ByteBuffer()
 
     /// - Throws: the fault of the head's framing fields (threat A3).
-    init(of head: ResponseHead, limit: Int) throws(GrammarError) {
+    package init(of head: ResponseHead, limit: Int) throws(GrammarError) {
         self.limit = limit
         let isChunked = head.fields.contains(.transferEncoding)
         switch (head.status, head.fields.contentLength) {
@@ -59,13 +59,13 @@ struct BodyReader {
     }
 
     /// `true` when all of it was read: the bytes behind it belong to the next message.
-    var isWhole: Bool {
+    package var isWhole: Bool {
         if case .complete = self.mode { true } else { false }
     }
 
     /// Takes bytes until the body is complete. A body that reaches the limit counts as complete, and is read no
     /// further.
-    mutating func receive(_ input: inout ByteBuffer) throws(GrammarError) {
+    package mutating func receive(_ input: inout ByteBuffer) throws(GrammarError) {
         while !self.isComplete {
             switch self.mode {
             case .complete:
@@ -83,6 +83,12 @@ struct BodyReader {
                 try self.advance(with: line)
             }
         }
+    }
+
+    /// Takes out what has been read, to be handed on piece by piece: the limit counts what is kept.
+    package mutating func takeEntity() -> ByteBuffer {
+        defer { self.entity = ByteBuffer() }
+        return self.entity
     }
 
     /// Takes at most `count` bytes and keeps them up to the limit. Returns their number, `nil` when there are none.

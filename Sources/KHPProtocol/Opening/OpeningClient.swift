@@ -25,6 +25,8 @@ package struct OpeningResult: Sendable {
     /// The expected, and received, Sec-WebSocket-Accept; the extended response may repeat it. Empty in dialects
     /// without one.
     package let acceptValue: String
+    /// True on a stream of HTTP/2: a Sec-WebSocket-Accept inside answers a key that whoever stands between has made up.
+    package var opensByConnect = false
     package let head: ResponseHead
 
     package var selectsExtendedHandshake: Bool { self.subprotocol == Subprotocols.extendedHandshake }
@@ -84,7 +86,7 @@ package struct OpeningClient {
         self.limits = limits
         self.requestHead = prepared.head
         let hasAcceptKey = plan.dialect.opening == .acceptKey
-        self.acceptValue = hasAcceptKey ? AcceptKey.accept(for: plan.key) : ""
+        self.acceptValue = hasAcceptKey && !plan.opensByConnect ? AcceptKey.accept(for: plan.key) : ""
         self.isOrdinary = hasAcceptKey
         self.switching = HixieResponse.Reader(isInvariant: plan.dialect.opening == .invariant, limits: limits.hixieHead)
         self.decoder = ResponseHeadDecoder(limits: limits.openingHead)
@@ -248,7 +250,10 @@ package struct OpeningClient {
         guard fields.hasToken("upgrade", in: .connection) else {
             throw self.invalid("its 101 has no Connection: Upgrade", head)
         }
-        guard !self.acceptValue.isEmpty, fields.value(of: "Sec-WebSocket-Accept", equals: self.acceptValue) else {
+        guard
+            self.plan.opensByConnect
+                || !self.acceptValue.isEmpty && fields.value(of: "Sec-WebSocket-Accept", equals: self.acceptValue)
+        else {
             throw self.invalid("its Sec-WebSocket-Accept does not fit the key", head)
         }
         let subprotocol = fields.first(.subprotocol)
@@ -275,6 +280,7 @@ package struct OpeningClient {
             subprotocol: subprotocol,
             extensions: extensions,
             acceptValue: self.acceptValue,
+            opensByConnect: self.plan.opensByConnect,
             head: head
         )
     }

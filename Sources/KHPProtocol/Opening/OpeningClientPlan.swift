@@ -36,6 +36,8 @@ package struct OpeningClientPlan: Sendable {
     package var version: Int
     /// The keys of the dialects that have two.
     package var keys: HixieKeys?
+    /// True on a stream of HTTP/2: no key is sent and none is answered, since CONNECT has said it (RFC 8441 section 5).
+    var opensByConnect = false
 
     package init(
         url: WebSocketURL,
@@ -67,7 +69,7 @@ package struct OpeningClientPlan: Sendable {
         fields.append("Host", self.url.authority)
         fields.append("Upgrade", "websocket")
         fields.append("Connection", "Upgrade")
-        fields.append("Sec-WebSocket-Key", self.key)
+        if !self.opensByConnect { fields.append("Sec-WebSocket-Key", self.key) }
         if let current = self.dialect.version {
             fields.append("Sec-WebSocket-Version", self.version == 13 ? current : String(self.version))
         }
@@ -114,6 +116,13 @@ struct PreparedOpening: Sendable {
     init(_ plan: OpeningClientPlan) throws(WebSocketError) {
         self.head = try plan.makeHead()
         self.plan = plan
+    }
+
+    /// The same on a stream of HTTP/2.
+    func onStream() throws(WebSocketError) -> PreparedOpening {
+        var plan = self.plan
+        plan.opensByConnect = true
+        return try PreparedOpening(plan)
     }
 }
 

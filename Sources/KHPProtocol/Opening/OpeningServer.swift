@@ -64,14 +64,16 @@ package struct OpeningServer {
     /// - Parameters:
     ///   - dialects: all that some endpoint of this server speaks.
     ///   - isUpgrade: whether ``isWebSocketRequest(_:)`` has said so.
+    ///   - isConnect: true for a CONNECT of HTTP/2, which has no key and speaks no older dialect (RFC 8441 section 5).
     package static func check(
         _ request: CheckedRequest,
         dialects: [Dialect] = [.rfc6455],
-        isUpgrade: Bool = false
+        isUpgrade: Bool = false,
+        isConnect: Bool = false
     ) throws(Refusal) -> OpeningRequest {
         let head = request.head
         let fields = head.fields
-        if let opening = try oldOpening(of: head, among: dialects) {
+        if !isConnect, let opening = try oldOpening(of: head, among: dialects) {
             return try checkOld(request, opening)
         }
         // A WebSocket request has no content, and a field that frames one can smuggle a request (threat A3).
@@ -97,7 +99,7 @@ package struct OpeningServer {
             )
         }
         if version == 8 { try checkOrigins(in: fields) }
-        guard marks.hasValidKey else {
+        guard isConnect || marks.hasValidKey else {
             throw .badRequest("Sec-WebSocket-Key is not the base64 of sixteen bytes.")
         }
         var offer = Subprotocols.Offer()

@@ -1,0 +1,95 @@
+// Another protocol that a server may choose in TLS (ALPN): its connections carry streams, and a WebSocket is opened on one.
+//
+//   TLS agrees on it ──▶ the hop's handler stands aside ──▶ the server takes WebSockets on streams ──▶ a handler on a stream
+//                                                     └──▶ it takes none ──▶ once more, over HTTP/1.1 on a fresh connection
+
+package import KHPProtocol
+package import KHPWebSocket
+package import NIOCore
+
+package protocol ClientStreamProtocol: Sendable {
+    /// Its name in ALPN.
+    var name: String { get }
+    /// True where nothing else will do.
+    var isRequired: Bool { get }
+    /// Sets up a connection on which TLS has agreed on it, and whose pipeline has TLS alone, or what watches the bytes. On
+    /// its event loop.
+    /// - Parameters:
+    ///   - patience: the time in which the server has to say if it takes WebSockets.
+    ///   - makeHandler: makes the handler of the one stream, which ends with the connection, and the other way round.
+    /// - Returns: succeeds once the stream is there; with `false` where the server takes no WebSocket on one.
+    func open(
+        on channel: any Channel,
+        limits: Limits,
+        within patience: TimeAmount,
+        _ makeHandler: @escaping @Sendable (any Channel) throws -> ConnectionHandler
+    ) -> EventLoopFuture<Bool>
+}
+
+/// The handler of a hop, which another one may take the place of. Unchecked: it is touched on the connection's event loop
+/// only.
+final class HopPlace: @unchecked Sendable {
+    var handler: ConnectionHandler?
+}
+
+extension ClientSession {
+    /// How a hop goes on where TLS has agreed on a protocol of streams.
+    struct Streams: Sendable {
+        let streams: any ClientStreamProtocol
+        let hop: HopHandler
+        /// The time in which the server has to say if it takes WebSockets.
+        let patience: TimeAmount
+
+        /// - Returns: `true` where the handler has stood aside.
+        func hasAgreed(on name: String?, _ channel: any Channel, _ handler: ConnectionHandler) -> Bool {
+            if name == self.streams.name {
+                guard (try? handler.standAside()) != nil else { return false }
+                self.open(on: channel)
+                return true
+            }
+            guard self.streams.isRequired, (try? handler.standAside()) != nil else { return false }
+            self.fail("The server does not speak HTTP/2, which is required.", channel)
+            return true
+        }
+
+        private func open(on channel: any Channel) {
+            let hop = self.hop
+            let opened = self.streams.open(
+                on: channel,
+                limits: hop.configuration.limits,
+                within: self.patience
+            ) { stream in
+                try hop.make(onStream: stream)
+            }
+            opened.whenComplete { result in
+                switch result {
+                case .success(true):
+                    break
+                case .success(false):
+                    if self.streams.isRequired {
+                        self.fail("The server takes no WebSocket over HTTP/2, which is required.", channel)
+                    } else {
+                        self.end(.lacksStreams, channel)
+                    }
+                case .failure(let error):
+                    var failure = error as? WebSocketError ?? TransportFailure.describe(error, usesTLS: true)
+                    failure.url = failure.url ?? hop.client.plan.url
+                    failure.phase = failure.phase ?? .opening
+                    self.end(.failed(failure), channel)
+                }
+            }
+        }
+
+        private func fail(_ what: String, _ channel: any Channel) {
+            let error = WebSocketError(.openingInvalid, what, url: self.hop.client.plan.url, phase: .opening)
+            self.end(.failed(error), channel)
+        }
+
+        private func end(_ step: Step, _ channel: any Channel) {
+            self.hop.steps.yield(step)
+            self.hop.steps.yield(.closed)
+            self.hop.steps.finish()
+            channel.close(promise: nil)
+        }
+    }
+}

@@ -1,0 +1,139 @@
+// The life of a connection of HTTP/2, beside its streams: without any it is closed after a while (threat A18), and while the
+// server shuts down it says so and goes with the last of them.
+//
+//   open ── the server shuts down: GOAWAY; or the peer's GOAWAY ──▶ leaving ── no stream is left ──▶ closed
+//     └── no stream for too long: GOAWAY; an error of the connection; the end of the peer's bytes ──▶ closed
+
+import NIOCore
+import NIOHTTP2
+import NIOSSL
+
+final class ConnectionLife: ChannelInboundHandler {
+    typealias InboundIn = HTTP2Frame
+    typealias InboundOut = HTTP2Frame
+    typealias OutboundOut = HTTP2Frame
+
+    /// How long a connection may be without a stream.
+    struct Patience {
+        /// Before the first.
+        let first: TimeAmount
+        /// Behind any.
+        let next: TimeAmount
+    }
+
+    private let patience: Patience
+    private var streams = 0
+    private var isLeaving = false
+    private var idle: Scheduled<Void>?
+    private var context: ChannelHandlerContext?
+
+    init(_ patience: Patience) { self.patience = patience }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        self.wait(self.patience.first)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.idle?.cancel()
+        self.context = nil
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        if case .goAway = self.unwrapInboundIn(data).payload { self.leave() }
+        context.fireChannelRead(data)
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        switch event {
+        case is ChannelShouldQuiesceEvent:
+            if !self.isLeaving { self.sayGoAway() }
+            self.leave()
+        case let event as ChannelEvent where event == .inputClosed:
+            self.cut(context)
+        default:
+            break
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // A stream's, or one that has been answered with GOAWAY.
+        if error is any NIOHTTP2Error { return }
+        context.close(promise: nil)
+    }
+
+    // MARK: Streams
+
+    func streamOpened() {
+        self.streams += 1
+        self.idle?.cancel()
+        self.idle = nil
+    }
+
+    func streamClosed() {
+        self.streams -= 1
+        guard self.streams == 0, self.context != nil else { return }
+        if self.isLeaving { self.closeSoon() } else { self.wait(self.patience.next) }
+    }
+
+    // MARK: The end
+
+    private func wait(_ time: TimeAmount) {
+        guard let context, self.streams == 0 else { return }
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        self.idle = context.eventLoop.scheduleTask(in: time) {
+            bound.value.sayGoAway()
+            bound.value.leave()
+        }
+    }
+
+    private func leave() {
+        self.isLeaving = true
+        if self.streams == 0 { self.closeSoon() }
+    }
+
+    /// The peer has ended its bytes: TLS would wait for a notification that cannot come.
+    private func cut(_ context: ChannelHandlerContext) {
+        if let tls = try? context.pipeline.syncOperations.context(handlerType: NIOSSLHandler.self) {
+            tls.close(promise: nil)
+        } else {
+            context.close(promise: nil)
+        }
+    }
+
+    private func sayGoAway() {
+        guard let context else { return }
+        // Streams that come all the same are refused one by one, so that none is lost.
+        let frame = HTTP2Frame.FramePayload.goAway(lastStreamID: .maxID, errorCode: .noError, opaqueData: nil)
+        context.writeAndFlush(self.wrapOutboundOut(HTTP2Frame(streamID: .rootStream, payload: frame)), promise: nil)
+    }
+
+    /// Closes the connection behind what this turn of the loop writes.
+    private func closeSoon() {
+        guard let context else { return }
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        context.eventLoop.execute { bound.value.context?.close(promise: nil) }
+    }
+}
+
+/// Tells of the streams on the connection's event loop.
+struct StreamCount: NIOHTTP2StreamDelegate {
+    let life: NIOLoopBound<ConnectionLife>
+
+    func streamCreated(_ id: HTTP2StreamID, channel: any Channel) {
+        self.onLoop { $0.streamOpened() }
+    }
+
+    func streamClosed(_ id: HTTP2StreamID, channel: any Channel) {
+        self.onLoop { $0.streamClosed() }
+    }
+
+    private func onLoop(_ body: @escaping @Sendable (ConnectionLife) -> Void) {
+        if self.life.eventLoop.inEventLoop {
+            body(self.life.value)
+        } else {
+            self.life.eventLoop.execute { body(self.life.value) }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+// HTTP/2 on a server's port: clients choose it in TLS, and open WebSockets on its streams (RFC 8441).
+
+import KHPProtocol
+public import KHPServer
+package import NIOCore
+import NIOHPACK
+import NIOHTTP2
+
+extension WebSocketServer {
+    /// HTTP/2 beside HTTP/1.1, as ``Configuration/http2`` has it: WebSockets are opened by extended CONNECT (RFC 8441), and
+    /// all other requests of the connection are answered as over HTTP/1.1.
+    ///
+    /// Each stream counts as a connection: among ``Limits/connections`` and ``Limits/pendingHandshakes``, for the observer,
+    /// and in a graceful shutdown. The connection that carries it takes one more of ``Limits/connections``. Heads, messages
+    /// and queues have the server's ``Limits``; here is what HTTP/2 adds to them.
+    public struct HTTP2: Sendable, Hashable {
+        /// The most streams of one connection at a time (SETTINGS_MAX_CONCURRENT_STREAMS). One more ends the connection.
+        public var streamsPerConnection = 100
+        /// Bytes that a client may send on one stream before the application takes them (SETTINGS_INITIAL_WINDOW_SIZE),
+        /// 65,535 at least. With ``streamsPerConnection`` it bounds what one connection can make the server hold.
+        public var windowBytes = 128 * 1024
+        /// The most RST_STREAM frames, and the most errors of single streams, of one connection within ``floodWindow``;
+        /// one more ends it with ENHANCE_YOUR_CALM.
+        public var resets = 200
+        /// The most PING, SETTINGS and PRIORITY frames of one connection within ``floodWindow``; one more ends it with
+        /// ENHANCE_YOUR_CALM.
+        public var controlFrames = 200
+        /// The time in which ``resets`` and ``controlFrames`` are counted.
+        public var floodWindow: Duration = .seconds(30)
+        /// The time that a connection may be without a stream. Before the first it is ``Timeouts/opening``.
+        public var idleTime: Duration = .seconds(60)
+
+        /// The defaults.
+        public init() {}
+    }
+}
+
+extension WebSocketServer.Configuration {
+    /// HTTP/2 beside HTTP/1.1 for clients that come by TLS and offer `h2`; `nil`, the default, serves HTTP/1.1 alone.
+    ///
+    /// Means nothing without ``tls``: HTTP/2 without TLS is not served. A WebSocket on a stream speaks RFC 6455; the
+    /// dialects before it are opened over HTTP/1.1 only. Its opening request is shown, to the application and to observers,
+    /// as HTTP/1.1 would have it, without a key.
+    public var http2: WebSocketServer.HTTP2? {
+        get { self.streams as? WebSocketServer.HTTP2 }
+        set { self.streams = newValue }
+    }
+}
+
+extension WebSocketMount.Configuration {
+    /// The same for connections that come in by a `WebSocketListener`; another server's are its own to set up.
+    public var http2: WebSocketServer.HTTP2? {
+        get { self.streams as? WebSocketServer.HTTP2 }
+        set { self.streams = newValue }
+    }
+}
+
+extension WebSocketServer.HTTP2: StreamProtocol {
+    package var name: String { "h2" }
+
+    package func setUp(_ channel: any Channel, _ carrier: StreamCarrier) throws {
+        let life = ConnectionLife(.init(first: carrier.firstStream, next: TimeAmount(self.idleTime)))
+        let spy = GoAwaySpy { context in
+            let channel = context.channel
+            context.eventLoop.execute { channel.close(promise: nil) }
+        }
+        let frames = NIOHTTP2Handler(
+            mode: .server,
+            eventLoop: channel.eventLoop,
+            connectionConfiguration: self.connection(carrier.limits),
+            streamConfiguration: self.streams(carrier.limits),
+            streamDelegate: StreamCount(life: NIOLoopBound(life, eventLoop: channel.eventLoop))
+        ) { stream in
+            stream.eventLoop.makeCompletedFuture {
+                let handler = StreamHandler(ServedExchange(), isServer: true) { stream, exchange in
+                    try carrier.take(stream, opensByConnect: exchange.isConnect)
+                }
+                try stream.pipeline.syncOperations.addHandler(handler)
+            }
+        }
+        let pipeline = channel.pipeline.syncOperations
+        try pipeline.addHandler(spy)
+        try pipeline.addHandler(frames)
+        try pipeline.addHandler(life)
+    }
+
+    private func connection(_ limits: Limits) -> NIOHTTP2Handler.ConnectionConfiguration {
+        var connection = NIOHTTP2Handler.ConnectionConfiguration()
+        connection.initialSettings = [
+            HTTP2Setting(parameter: .maxConcurrentStreams, value: max(self.streamsPerConnection, 1)),
+            HTTP2Setting(parameter: .maxHeaderListSize, value: limits.headBytes),
+            HTTP2Setting(parameter: .initialWindowSize, value: self.window),
+            HTTP2Setting(parameter: .enableConnectProtocol, value: 1),
+        ]
+        // The window of all streams together: it is given back as soon as bytes have come, so it bounds none of them.
+        connection.targetWindowSize = min(4 * self.window, Int(Int32.max))
+        connection.controlFrameRateLimit.maximumCount = self.controlFrames
+        connection.controlFrameRateLimit.windowLength = TimeAmount(self.floodWindow)
+        return connection
+    }
+
+    private func streams(_ limits: Limits) -> NIOHTTP2Handler.StreamConfiguration {
+        var streams = NIOHTTP2Handler.StreamConfiguration()
+        streams.targetWindowSize = self.window
+        streams.outboundBufferSizeHighWatermark = limits.sendBufferHighMark
+        streams.outboundBufferSizeLowWatermark = limits.sendBufferLowMark
+        streams.streamResetFrameRateLimit.maximumCount = self.resets
+        streams.streamResetFrameRateLimit.windowLength = TimeAmount(self.floodWindow)
+        streams.streamErrorRateLimit.maximumCount = self.resets
+        streams.streamErrorRateLimit.windowLength = TimeAmount(self.floodWindow)
+        return streams
+    }
+
+    /// Threat A21
+    private var window: Int { min(max(self.windowBytes, 65_535), Int(Int32.max)) }
+}

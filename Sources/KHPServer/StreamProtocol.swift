@@ -1,0 +1,109 @@
+// Another protocol on the same port, which clients choose in TLS (ALPN): each of its connections carries streams, and each
+// stream is to an endpoint what a connection is.
+//
+//   TLS agrees on it ──▶ the connection's handler stands aside ──▶ the protocol sets the connection up, which is counted
+//   a stream's request has come ──▶ a handler of its own, a place of its own among the connections
+
+package import KHPProtocol
+import KHPWebSocket
+import Logging
+package import NIOCore
+
+package protocol StreamProtocol: Sendable {
+    /// Its name in ALPN.
+    var name: String { get }
+    /// Sets up a connection on which TLS has agreed on it, and whose pipeline has TLS alone. On its event loop.
+    func setUp(_ channel: any Channel, _ carrier: StreamCarrier) throws
+}
+
+/// The server, as the connections of another protocol see it.
+package struct StreamCarrier: Sendable {
+    let server: ServerState
+    /// The connection's own place among those in a handshake, until its first stream has come.
+    private let entry: ServerState.Entry
+    /// The client that a proxy has named for the connection, ahead of everything.
+    private let named: SocketAddress?
+    /// How long the first stream may take.
+    package var firstStream: TimeAmount { TimeAmount(self.server.configuration.timeouts.opening) }
+    /// The bounds on heads, and the marks of what waits to be written.
+    package let limits: Limits
+
+    init(_ server: ServerState, _ entry: ServerState.Entry, named: SocketAddress?) {
+        self.server = server
+        self.entry = entry
+        self.named = named
+        self.limits = server.table.connection.limits
+    }
+
+    /// Puts the handler of a stream in place, behind the one that makes bytes of its frames.
+    /// - Parameter opensByConnect: true where the request is an extended CONNECT.
+    /// - Returns: `false`, with nothing done, where there is no room for one more.
+    package func take(_ stream: any Channel, opensByConnect: Bool) throws -> Bool {
+        self.server.closed(self.entry)
+        guard let entry = self.enter(stream.remoteAddress) else {
+            self.server.log(.notice, "stream refused: too many", ["peer": "\(stream.remoteAddress?.peerName ?? "")"])
+            return false
+        }
+        let table = self.server.table
+        let session = ServerSession(
+            server: self.server,
+            table: table,
+            channel: stream,
+            entry: entry,
+            transport: .stream
+        )
+        session.named = self.named
+        let handler = ConnectionHandler(
+            connection: Connection(
+                server: table.connection,
+                isSecure: true,
+                opensByConnect: opensByConnect,
+                now: .now()
+            ),
+            delegate: session,
+            eventLoop: stream.eventLoop,
+            transport: .stream
+        )
+        self.server.attach(handler, entry)
+        do {
+            try stream.pipeline.syncOperations.addHandler(handler, name: "khp")
+            return true
+        } catch {
+            self.server.closed(entry)
+            throw error
+        }
+    }
+
+    private func enter(_ peer: SocketAddress?) -> ServerState.Entry? {
+        guard let entry = self.server.enter(peer, by: self.entry.entrance) else { return nil }
+        // Another proxy names its own client with the request.
+        guard let named, !entry.entrance.clients.isTrusted(named), !self.server.count(entry, for: named) else {
+            return entry
+        }
+        self.server.closed(entry)
+        return nil
+    }
+}
+
+extension ServerState {
+    /// Hands a connection on to the protocol that TLS has agreed on, if that is not ours.
+    /// - Returns: `false`, with nothing done, where it is.
+    func hasAgreed(
+        on name: String?,
+        _ channel: any Channel,
+        _ entry: Entry,
+        _ handler: ConnectionHandler,
+        named: SocketAddress?
+    ) -> Bool {
+        guard let streams = self.configuration.streams, streams.name == name else { return false }
+        do {
+            try handler.standAside()
+            channel.closeFuture.whenComplete { _ in self.closed(entry) }
+            guard self.carry(channel) else { throw ChannelError.ioOnClosedChannel }
+            try streams.setUp(channel, StreamCarrier(self, entry, named: named))
+        } catch {
+            channel.close(promise: nil)
+        }
+        return true
+    }
+}

@@ -1,0 +1,233 @@
+import KHPProtocol
+import NIOCore
+import NIOHPACK
+import Testing
+
+@testable import KHPHTTP2
+
+@Suite("A stream of HTTP/2 as the bytes of HTTP/1.1 (RFC 8441 section 5)")
+struct ExchangeTests {
+    private static let connect = [
+        (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"), (":path", "/chat?a=b"),
+        (":authority", "example.com"),
+    ]
+
+    @Test("an extended CONNECT is a GET that upgrades, without a key; cookies are one field again")
+    func connect() throws {
+        var exchange = ServedExchange()
+        let head = HPACKHeaders(
+            Self.connect + [
+                ("sec-websocket-version", "13"), ("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAA=="), ("cookie", "a=1"),
+                ("origin", "https://example.com"), ("cookie", "b=2"),
+            ]
+        )
+        let bytes = try exchange.receive(head, isLast: false)
+        #expect(
+            String(buffer: bytes) == """
+                GET /chat?a=b HTTP/1.1\r
+                Host: example.com\r
+                Upgrade: websocket\r
+                Connection: Upgrade\r
+                sec-websocket-version: 13\r
+                origin: https://example.com\r
+                cookie: a=1; b=2\r
+                \r
+
+                """
+        )
+        #expect(exchange.isConnect)
+        #expect(!exchange.isTunnel)
+        #expect(exchange.receive(ByteBuffer(string: "frames")) == ByteBuffer(string: "frames"))
+    }
+
+    @Test("the 101 is a 200 without what belongs to HTTP/1.1, in whatever pieces it comes; frames follow")
+    func accepted() throws {
+        let answer =
+            "HTTP/1.1 101 Web Socket Protocol Handshake\r\nConnection: Upgrade\r\nSec-WebSocket-Protocol: a\r\n"
+            + "Upgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\nframes"
+        for size in [1, 7, 1000] {
+            var exchange = ServedExchange()
+            _ = try exchange.receive(HPACKHeaders(Self.connect), isLast: false)
+            var rest = ByteBuffer(string: answer)
+            var pieces: [StreamPiece] = []
+            while let part = rest.readSlice(length: min(size, rest.readableBytes)), part.readableBytes > 0 {
+                pieces += try exchange.send(part)
+            }
+            let head = HPACKHeaders([(":status", "200"), ("sec-websocket-protocol", "a")])
+            #expect(pieces.first == .head(head, isLast: false))
+            #expect(pieces.dropFirst().compactMap(Self.text).joined() == "frames")
+            #expect(exchange.isTunnel)
+        }
+    }
+
+    private static func text(_ piece: StreamPiece) -> String? {
+        if case .content(let bytes, _) = piece { String(buffer: bytes) } else { nil }
+    }
+
+    /// A response of HTTP/1.1 and what of it goes into frames.
+    struct Answer: Sendable, CustomTestStringConvertible {
+        var method = "GET"
+        let head: String
+        var body = ""
+        let status: String
+        var content = ""
+        let endsWithHead: Bool
+        var testDescription: String { "\(self.method): \(self.head)" }
+    }
+
+    @Test(
+        "the end of a response is the end of the stream, however HTTP/1.1 says it",
+        arguments: [
+            Answer(
+                head: "404 Not Found\r\nContent-Length: 3",
+                body: "abc",
+                status: "404",
+                content: "abc",
+                endsWithHead: false
+            ),
+            Answer(head: "302 Found\r\nContent-Length: 0\r\nLocation: /", status: "302", endsWithHead: true),
+            Answer(head: "204 No Content", status: "204", endsWithHead: true),
+            Answer(method: "HEAD", head: "200 OK\r\nContent-Length: 30", status: "200", endsWithHead: true),
+            Answer(
+                head: "200 OK\r\nTransfer-Encoding: chunked",
+                body: "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+                status: "200",
+                content: "abcde",
+                endsWithHead: false
+            ),
+        ]
+    )
+    func refused(_ answer: Answer) throws {
+        for size in [1, 1000] {
+            var exchange = ServedExchange()
+            let request = HPACKHeaders([
+                (":method", answer.method), (":scheme", "https"), (":path", "/"), (":authority", "example.com"),
+            ])
+            _ = try exchange.receive(request, isLast: true)
+            var rest = ByteBuffer(string: "HTTP/1.1 \(answer.head)\r\nConnection: close\r\n\r\n\(answer.body)")
+            var pieces: [StreamPiece] = []
+            while let part = rest.readSlice(length: min(size, rest.readableBytes)), part.readableBytes > 0 {
+                pieces += try exchange.send(part)
+            }
+            guard case .head(let fields, let isLast)? = pieces.first else {
+                Issue.record("no head")
+                return
+            }
+            #expect(fields.first(name: ":status") == answer.status)
+            #expect(!fields.contains { ["connection", "transfer-encoding"].contains($0.name) })
+            #expect(isLast == answer.endsWithHead)
+            #expect(pieces.compactMap(Self.text).joined() == answer.content)
+            if !answer.endsWithHead, case .content(_, let isLast)? = pieces.last { #expect(isLast) }
+        }
+    }
+
+    @Test("a request with content of unknown length is chunked, so that its end can be seen")
+    func chunked() throws {
+        var exchange = ServedExchange()
+        let request = HPACKHeaders([
+            (":method", "POST"), (":scheme", "https"), (":path", "/"), (":authority", "example.com"),
+        ])
+        let head = try exchange.receive(request, isLast: false)
+        #expect(
+            String(buffer: head) == "POST / HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        #expect(String(buffer: exchange.receive(ByteBuffer(string: "0123456789ab"))) == "c\r\n0123456789ab\r\n")
+        #expect(exchange.receive(ByteBuffer()).readableBytes == 0)
+        #expect(String(buffer: exchange.receiveEnd()) == "0\r\n\r\n")
+        // Of a known length it stays as it is.
+        exchange = ServedExchange()
+        _ = try exchange.receive(
+            HPACKHeaders(request.map { ($0.name, $0.value) } + [("content-length", "3")]),
+            isLast: false
+        )
+        #expect(String(buffer: exchange.receive(ByteBuffer(string: "abc"))) == "abc")
+        #expect(exchange.receiveEnd().readableBytes == 0)
+    }
+
+    @Test(
+        "what could be read as more than one request, or as none, is refused",
+        arguments: [
+            ([("x", "a\r\nHost: other")], 400), ([("x y", "a")], 400), ([("x:", "a")], 400), ([("x", "a\0")], 400),
+            ([("host", "other.example")], 400), ([(":path", "/ HTTP/1.1")], 400), ([(":scheme", "ftp")], 400),
+            ([(":protocol", "webtransport")], 501), ([(":method", "GET /x")], 400), ([(":authority", "a b")], 400),
+        ] as [([(String, String)], Int)]
+    )
+    func hostile(fields: [(String, String)], status: Int) {
+        var exchange = ServedExchange()
+        let names = Set(fields.map(\.0))
+        let head = HPACKHeaders(Self.connect.filter { !names.contains($0.0) } + fields)
+        let fault = #expect(throws: StreamFault.self) { try exchange.receive(head, isLast: false) }
+        #expect(fault?.status == status)
+        #expect(fault.flatMap(ServedExchange.answer)?.count == 2)
+    }
+
+    @Test("a client's request is an extended CONNECT, whose credentials are kept out of the tables of compression")
+    func asked() throws {
+        var exchange = AskedExchange()
+        let pieces = try exchange.send(
+            ByteBuffer(
+                string: "GET /chat HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                    + "Sec-WebSocket-Version: 13\r\nAuthorization: Basic eDp5\r\n\r\n"
+            )
+        )
+        guard case .head(let fields, false)? = pieces.first, pieces.count == 1 else {
+            Issue.record("no head alone")
+            return
+        }
+        #expect(
+            fields.map(\.name) == [
+                ":method", ":protocol", ":scheme", ":path", ":authority", "sec-websocket-version", "authorization",
+            ]
+        )
+        #expect(fields.first { $0.name == "authorization" }?.indexable == .neverIndexed)
+        let opened = try exchange.receive(HPACKHeaders([(":status", "200"), ("date", "today")]), isLast: false)
+        #expect(
+            String(buffer: opened)
+                == "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\ndate: today\r\n\r\n"
+        )
+        #expect(exchange.isTunnel)
+    }
+
+    @Test(
+        "any other answer is the same in HTTP/1.1, and the last on its connection",
+        arguments: [
+            ("404", true, "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"),
+            ("401", false, "HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\n"),
+            ("201", false, "HTTP/1.1 201 Created\r\nConnection: close\r\n\r\n"),
+            ("103", false, "HTTP/1.1 103 Checkpoint\r\n\r\n"),
+        ]
+    )
+    func answered(status: String, isLast: Bool, bytes: String) throws {
+        var exchange = AskedExchange()
+        let answer = try exchange.receive(HPACKHeaders([(":status", status)]), isLast: isLast)
+        #expect(String(buffer: answer) == bytes)
+        #expect(!exchange.isTunnel)
+    }
+
+    @Test("an answer with a status that HTTP/2 does not know is none", arguments: ["101", "99", "abc", "1000"])
+    func unknownStatus(_ status: String) {
+        var exchange = AskedExchange()
+        #expect(throws: StreamFault.self) { try exchange.receive(HPACKHeaders([(":status", status)]), isLast: false) }
+    }
+
+    @Test("a GOAWAY with an error is found among frames, cut anywhere")
+    func goAway() {
+        func frame(_ type: UInt8, _ payload: [UInt8]) -> [UInt8] {
+            [0, 0, UInt8(payload.count), type, 0, 0, 0, 0, 0] + payload
+        }
+        let orderly = frame(7, [0x7F, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0])
+        let failed = frame(7, [0, 0, 0, 0, 0, 0, 0, 11, 1, 2, 3])
+        let data = frame(0, Array(repeating: 7, count: 40))
+        for size in [1, 3, 10, 1000] {
+            for (frames, error) in [(data + orderly + data, nil), (data + failed + data, 11)] as [([UInt8], UInt32?)] {
+                var finder = GoAwayFinder()
+                var rest = ByteBuffer(bytes: frames)
+                var found: UInt32?
+                while let part = rest.readSlice(length: min(size, rest.readableBytes)), part.readableBytes > 0 {
+                    if let code = finder.look(at: part) { found = code }
+                }
+                #expect(found == error)
+            }
+        }
+    }
+}
