@@ -45,7 +45,8 @@ let package = Package(
             name: "KHPCommand",
             dependencies: [
                 "KHPGateway",
-                library("KHPProtocol"), library("KHPClient"), library("KHPServer"), library("KHPTesting"),
+                library("KHPProtocol"), library("KHPClient"), library("KHPServer"), library("KHPHTTP2"),
+                library("KHPTesting"),
                 nioCore, nioPosix, nioSSL, httpTypes, argumentParser,
                 .product(name: "NIOExtras", package: "swift-nio-extras"),
                 logging,

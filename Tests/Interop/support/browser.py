@@ -48,7 +48,7 @@ class Browser:
         self.number = 0
 
     @staticmethod
-    async def start(folder: str) -> "Browser":
+    async def start(folder: str, *options: str) -> "Browser":
         program = shutil.which("chromium") or shutil.which("chromium-browser")
         if program is None:
             raise Failed("chromium is not installed (Debian's package chromium)")
@@ -65,6 +65,7 @@ class Browser:
             "--no-proxy-server",
             "--remote-debugging-port=0",
             f"--user-data-dir={folder}",
+            *options,
             "about:blank",
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,

@@ -196,19 +196,19 @@ def nginx_passes(url: str) -> str:
         proxy_set_header Connection $connection_upgrade;"""
 
 
-async def haproxy(bench, frontend: str, *, backend: str = "", tls: bool = False) -> Daemon:
-    """HAProxy with the given lines in its frontend, and a backend `passed` with the others."""
+async def haproxy(bench, frontend: str, *, backend: str = "", tls: bool | str = False, settings: str = "") -> Daemon:
+    """HAProxy with the given lines in its frontend, and a backend `passed` with the others; `tls` may have further words."""
     daemon = bench.keep(Daemon("haproxy"))
     secure = ""
     if tls:
         both = b"".join(
             pathlib.Path(file).read_bytes() for file in (bench.certificates.certificate(), bench.certificates.key())
         )
-        secure = f" ssl crt {daemon.write('both.pem', both)}"
+        secure = f" ssl crt {daemon.write('both.pem', both)}" + (f" {tls}" if isinstance(tls, str) else "")
 
     def configure():
         configuration = f"""
-defaults
+{settings}defaults
     mode http
     timeout connect 5s
     timeout client 20s

@@ -1,5 +1,6 @@
 public import ArgumentParser
 public import KHPClient
+public import KHPHTTP2
 
 extension Dialect: @retroactive ExpressibleByArgument {
     /// By its name.
@@ -11,7 +12,9 @@ extension Dialect: @retroactive ExpressibleByArgument {
     public static var allValueStrings: [String] { all.map(\.name) }
 }
 
-/// Which wire dialect a client speaks.
+extension WebSocketClient.HTTP2: @retroactive ExpressibleByArgument {}
+
+/// Which wire dialect a client speaks, and over what.
 struct DialectOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -31,7 +34,11 @@ struct DialectOptions: ParsableArguments {
     )
     var fallbacks: [Dialect] = []
 
+    @Option(help: "Open the WebSocket over HTTP/2 (RFC 8441), for wss: off, preferred or required.")
+    var http2: WebSocketClient.HTTP2 = .off
+
     func apply(to configuration: inout WebSocketClient.Configuration) {
+        configuration.http2 = self.http2
         configuration.dialect = self.dialect
         configuration.fallbackDialects = self.fallbacks
     }

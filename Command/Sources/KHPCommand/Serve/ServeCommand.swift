@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import KHPHTTP2
 import KHPServer
 import NIOCore
 import NIOPosix
@@ -101,6 +102,7 @@ struct ServeCommand: SurroundedCommand {
     private func configuration(_ console: Console) throws -> WebSocketServer.Configuration {
         var configuration = WebSocketServer.Configuration(address: .hostname(self.listen.host, port: self.listen.port))
         configuration.tls = try self.listen.tls()
+        configuration.http2 = .init()
         self.bounds.apply(to: &configuration)
         try self.access.apply(to: &configuration)
         configuration.logger = WarningLog.logger(console)
