@@ -161,6 +161,52 @@ struct ExchangeTests {
         #expect(fault.flatMap(ServedExchange.answer)?.count == 2)
     }
 
+    @Test(
+        "whatever stands in the fields of a request, it is one request in HTTP/1.1 or none (threat A20)",
+        arguments: 0..<40
+    )
+    func oneRequest(_ seed: UInt64) throws {
+        var random = Dice(state: seed)
+        let names = ["x-a", "cookie", "host", "te", "content-length", "sec-websocket-key", "a b", "", ":x", "origin"]
+        let parts = [
+            "a", "b c", "\r\n", "\n", "\r", "\0", ":", "GET / HTTP/1.1", "é", "\u{10FFE4}", "\t", "", "0",
+            "example.com",
+        ]
+        func text() -> String {
+            (0..<Int.random(in: 0...3, using: &random)).map { _ in parts.randomElement(using: &random) ?? "" }.joined()
+        }
+        for _ in 0..<50 {
+            var fields = Self.connect
+            let place = Int.random(in: 0..<(2 * fields.count), using: &random)
+            if place < fields.count { fields[place].1 = text() }
+            if Bool.random(using: &random) { fields.remove(at: 1) }
+            for _ in 0..<Int.random(in: 0...4, using: &random) {
+                fields.append((names.randomElement(using: &random) ?? "", text()))
+            }
+            var exchange = ServedExchange()
+            guard var bytes = try? exchange.receive(HPACKHeaders(fields), isLast: true) else { continue }
+            var decoder = RequestHeadDecoder(limits: HeadLimits())
+            // Refused by the reader of HTTP/1.1, or one head and nothing behind it.
+            guard let head = try? decoder.decode(&bytes) else { continue }
+            #expect(bytes.readableBytes == 0)
+            #expect(head.fields.count <= fields.count + 2)
+            #expect(head.fields.count(of: "Host") <= 1)
+        }
+    }
+
+    /// A generator with a seed (SplitMix64).
+    private struct Dice: RandomNumberGenerator {
+        var state: UInt64
+
+        mutating func next() -> UInt64 {
+            self.state &+= 0x9E37_79B9_7F4A_7C15
+            var value = self.state
+            value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
+            value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
+            return value ^ (value >> 31)
+        }
+    }
+
     @Test("a client's request is an extended CONNECT, whose credentials are kept out of the tables of compression")
     func asked() throws {
         var exchange = AskedExchange()

@@ -20,6 +20,7 @@ struct ClientUnderTest {
     private var course = HopCourse()
     /// The answer to a challenge that waits for a fresh connection.
     private var carried: ChallengeAnswer?
+    private let isOnStream: Bool
     private(set) var driven: DrivenConnection
 
     init(
@@ -76,7 +77,8 @@ struct ClientUnderTest {
             )
             self.jar = transcript["client.cookies"] == "yes" ? CookieJar() : nil
             let first = self.attempt.nextPlan { Transcript.Constants.clientNonce }
-            self.driven = try Self.connect(first, configuration, until: self.deadline, now: now)
+            self.isOnStream = transcript.isOnStream
+            self.driven = try Self.connect(first, configuration, self.isOnStream, until: self.deadline, now: now)
         } catch {
             throw failed(error.message)
         }
@@ -85,13 +87,14 @@ struct ClientUnderTest {
     private static func connect(
         _ plan: ClientPlan,
         _ configuration: ConnectionConfiguration,
+        _ isOnStream: Bool,
         until deadline: NIODeadline,
         now: NIODeadline
     ) throws(WebSocketError) -> DrivenConnection {
-        let connection = try Connection(
-            client: plan,
+        let prepared = try PreparedClient(plan, key: Transcript.Constants.key)
+        let connection = Connection(
+            isOnStream ? try prepared.onStream() : prepared,
             configuration: configuration,
-            key: Transcript.Constants.key,
             masks: FixedMask(),
             deadline: deadline,
             now: now
@@ -244,7 +247,13 @@ struct ClientUnderTest {
             self.carried = nil
             self.course = HopCourse()
             plan.cookies = self.cookies()
-            self.driven = try Self.connect(plan, self.configuration, until: self.deadline, now: self.driven.now)
+            self.driven = try Self.connect(
+                plan,
+                self.configuration,
+                self.isOnStream,
+                until: self.deadline,
+                now: self.driven.now
+            )
             return nil
         } catch {
             return error.description

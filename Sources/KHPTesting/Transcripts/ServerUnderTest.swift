@@ -47,7 +47,12 @@ struct ServerUnderTest {
         }
         var settings = settings
         settings.dialects = values.dialects
-        let connection = Connection(server: ConnectionConfiguration(settings), isSecure: isSecure, now: now)
+        let connection = Connection(
+            server: ConnectionConfiguration(settings),
+            isSecure: isSecure,
+            opensByConnect: transcript.isOnStream,
+            now: now
+        )
         self.driven = DrivenConnection(connection, now: now)
     }
 

@@ -64,6 +64,11 @@ public struct Transcript: Sendable {
         public let line: Int
         /// The action of the step.
         public let action: Action
+
+        package init(line: Int, action: Action) {
+            self.line = line
+            self.action = action
+        }
     }
 
     /// The action of a step.
@@ -123,6 +128,24 @@ public struct Transcript: Sendable {
         }
         self.dialect = dialect
     }
+
+    private init(_ other: Transcript, fields: [Field], steps: [Step]) {
+        self.name = other.name
+        self.title = other.title
+        self.ids = other.ids
+        self.roles = other.roles
+        self.dialect = other.dialect
+        self.fields = fields
+        self.steps = steps
+    }
+
+    /// The same conversation on a stream of HTTP/2, where no opening has keys (RFC 8441 section 5).
+    /// - Parameter steps: as they are there.
+    package func onStream(_ steps: [Step]) -> Transcript {
+        Transcript(self, fields: self.fields + [Field(line: 0, name: "wire", value: "stream")], steps: steps)
+    }
+
+    var isOnStream: Bool { self["wire"] == "stream" }
 
     /// The value of a field, such as `client.user`.
     public subscript(field: String) -> String? {
