@@ -95,11 +95,11 @@ struct PoolTests {
     }
 
     @Test("the last backend is never ejected, nor more than the share that may be out")
-    func lastOne() {
+    func lastOne() throws {
         for (count, expected) in [(1, 0), (2, 1), (3, 1), (4, 2)] {
             var rules = GatewayConfiguration.Pool(name: "p")
             rules.backends = (1...count).map { .local($0) }
-            let pool = BackendPool(rules, tls: nil)
+            let pool = try BackendPool(rules, tls: nil)
             for member in pool.members {
                 for _ in 0..<10 { pool.failed(member, "no") }
             }
@@ -108,13 +108,13 @@ struct PoolTests {
     }
 
     @Test("backups serve only while nobody else can, a weight of 0 never, and a bound counts")
-    func choice() {
+    func choice() throws {
         var rules = GatewayConfiguration.Pool(name: "p")
         rules.backends = (1...3).map { .local($0) }
         rules.backends[1].isBackup = true
         rules.backends[2].weight = 0
         rules.connections = 2
-        let pool = BackendPool(rules, tls: nil)
+        let pool = try BackendPool(rules, tls: nil)
         let call = BackendCall(on: MultiThreadedEventLoopGroup.singleton.any())
         #expect(pool.choose(call, except: [], now: .now()) === pool.members[0])
         pool.members[0].withState { $0.connections = 2 }
@@ -155,6 +155,8 @@ struct PoolTests {
                         #expect(error.code == (policy == .off ? .openingRefused : .extendedRefused))
                         #expect(error.response?.status == status)
                         #expect((error.response?.headers[.retryAfter] != nil) == (status == 503))
+                        let body = error.response.map { String(buffer: $0.body) } ?? ""
+                        #expect(body.hasPrefix("The service behind this gateway cannot be reached now."))
                     }
                     #expect(view.service.gate.sessions == 0)
                     #expect(view.pool.members.allSatisfy { $0.snapshot.connections == 0 })
@@ -230,7 +232,7 @@ struct PoolTests {
             let dead = GatewayConfiguration.Backend.local(try await Self.freePort())
             var rules = GatewayConfiguration.Pool(name: "p")
             rules.backends = [.local(port), dead]
-            let pool = BackendPool(rules, tls: nil)
+            let pool = try BackendPool(rules, tls: nil)
             let checks = BackendChecks(pool: pool, eventLoop: MultiThreadedEventLoopGroup.singleton.any())
             var check = GatewayConfiguration.Check()
             check.timeout = .milliseconds(300)

@@ -3,6 +3,7 @@
 import KHPServer
 import NIOCore
 import NIOPosix
+import NIOSSL
 import Synchronization
 
 @testable import KHPGateway
@@ -36,6 +37,7 @@ func withService<Result: Sendable>(
     backends: [GatewayConfiguration.Backend],
     frames: GatewayConfiguration.Frames? = nil,
     kind: GatewayConfiguration.Kind? = nil,
+    tls: TLSConfiguration? = nil,
     pool configurePool: (inout GatewayConfiguration.Pool) -> Void = { _ in },
     rules configure: (inout GatewayConfiguration.Rules) -> Void = { _ in },
     body: (ServiceView) async throws -> Result
@@ -48,7 +50,7 @@ func withService<Result: Sendable>(
     configure(&rules)
     let ends = Ends()
     var surroundings = ServiceSurroundings(sessions: SessionTable(MultiThreadedEventLoopGroup.singleton))
-    let pool = BackendPool(poolRules, tls: nil)
+    let pool = try BackendPool(poolRules, tls: tls)
     surroundings.pools = ["p": pool]
     surroundings.ended = { ends.add($0) }
     let service = RunningService(

@@ -68,7 +68,7 @@ package final class ConnectionConfiguration: Sendable {
     package var keepAlive: KeepAliveConfiguration { self.settings.keepAlive }
 
     /// `true` where some endpoint speaks a dialect before RFC 6455.
-    package var speaksOldDialects: Bool { self.dialects != [.rfc6455] }
+    package var speaksOldDialects: Bool { self.dialects.contains { $0 != .rfc6455 } }
 
     /// This configuration with an endpoint's own bounds and delivery; itself where those are the same.
     package func with(

@@ -81,7 +81,8 @@ extension GatewayConfiguration.Log.Level {
 struct LibraryLog: LogHandler {
     private let log: GatewayLog
     var metadata: Logger.Metadata = [:]
-    var logLevel = Logger.Level.info
+    /// Its remarks on listeners and wrong passwords are the gateway's own events.
+    var logLevel = Logger.Level.notice
 
     init(_ log: GatewayLog) {
         self.log = log

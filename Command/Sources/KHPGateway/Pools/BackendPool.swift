@@ -10,9 +10,9 @@ typealias PoolReport = @Sendable (_ pool: String, _ backend: String, _ change: B
 final class BackendPool: Sendable {
     let rules: GatewayConfiguration.Pool
     let members: [PoolMember]
-    let tls: NIOSSLContext?
-    /// The same for backends that speak WebSocket.
-    let webSocketTLS: TLSConfiguration?
+    private let tls: TLSConfiguration?
+    /// Made of it for byte streams.
+    private let context: NIOSSLContext?
     private let balance: Mutex<Balance>
     private let report: PoolReport
 
@@ -20,16 +20,16 @@ final class BackendPool: Sendable {
     static let tries = 3
 
     /// - Parameter members: those that live on from before a reload; backends of the same URL take them over.
+    /// - Throws: `NIOSSLError` for certificates that cannot be used.
     init(
         _ rules: GatewayConfiguration.Pool,
-        tls: NIOSSLContext?,
-        webSocketTLS: TLSConfiguration? = nil,
+        tls: TLSConfiguration?,
         members: [PoolMember] = [],
         report: @escaping PoolReport = { _, _, _ in }
-    ) {
+    ) throws {
         self.rules = rules
         self.tls = tls
-        self.webSocketTLS = webSocketTLS
+        self.context = try tls.map { try NIOSSLContext(configuration: $0) }
         self.members = rules.backends.map { backend in
             members.first { $0.backend == backend } ?? PoolMember(backend)
         }
@@ -41,7 +41,7 @@ final class BackendPool: Sendable {
         BackendConnector(
             backend: member.backend,
             proxyHeader: self.rules.proxyHeader,
-            tls: member.backend.isSecure ? self.tls : nil,
+            tls: member.backend.isSecure ? self.context : nil,
             serverName: self.rules.tls.serverName
         )
     }
@@ -111,7 +111,7 @@ final class BackendPool: Sendable {
         guard member.backend.isWebSocket else { return try await self.connector(member).connect(call, within: limit) }
         let connector = WebSocketConnector(
             backend: member.backend,
-            tls: self.webSocketTLS,
+            tls: self.tls,
             serverName: self.rules.tls.serverName
         )
         return try await connector.connect(call, within: limit)

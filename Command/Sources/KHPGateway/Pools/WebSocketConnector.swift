@@ -22,10 +22,14 @@ struct WebSocketConnector: Sendable {
             eventLoopGroup: call.eventLoop
         )
         let backend = self.backend.url
+        var named = self.backend
+        // The name that is verified stands in the URL, and the connection goes to the backend.
+        if let serverName { named.host = serverName }
+        let url = named.url
         let subprotocols = call.subprotocol.map { [$0] } ?? []
         Task {
             do {
-                try await client.run(to: backend, subprotocols: subprotocols) {
+                try await client.run(to: url, subprotocols: subprotocols) {
                     BackendSocket { ready.succeed(BackendLink($0, to: backend, closed: closed.futureResult)) }
                 }
                 ready.fail(ConnectFailure(.reset, "the connection ended"))
@@ -47,6 +51,7 @@ struct WebSocketConnector: Sendable {
         configuration.redirects.policy = .never
         configuration.cookies = .none
         if let tls { configuration.tls = tls }
+        configuration.connectTo = .host(self.backend.host, port: self.backend.port)
         configuration.timeouts.total = Duration(limit)
         configuration.limits.sendBufferHighMark = call.rules.buffer
         configuration.limits.sendBufferLowMark = call.rules.buffer / 2

@@ -7,6 +7,8 @@ struct Pause {
     private(set) var count = 0
     private var total = TimeAmount.zero
     private var since: NIODeadline?
+    /// The last one that is over.
+    private var last: (length: TimeAmount, end: NIODeadline)?
 
     var isOn: Bool { self.since != nil }
 
@@ -19,11 +21,18 @@ struct Pause {
     mutating func end(_ now: NIODeadline) {
         guard let since else { return }
         self.total = self.total + (now - since)
+        self.last = (now - since, now)
         self.since = nil
     }
 
     /// How long the pause lasts that is on.
     func lasting(_ now: NIODeadline) -> TimeAmount { self.since.map { now - $0 } ?? .zero }
+
+    /// The same, or the length of one that was over only a moment ago: an end that was waiting behind bytes comes then.
+    func recent(_ now: NIODeadline) -> TimeAmount {
+        guard self.since == nil, let last, now - last.end < .seconds(10) else { return self.lasting(now) }
+        return last.length
+    }
 
     /// All pauses together.
     func all(_ now: NIODeadline) -> TimeAmount { self.total + self.lasting(now) }

@@ -143,7 +143,7 @@ final class RelaySession: MessageHandler, BackendTaker {
 
     func backendEnded(_ end: BackendEnd) {
         guard self.end == nil else { return }
-        let pause = self.session.backendPause.lasting(.now())
+        let pause = self.session.backendPause.recent(.now())
         switch end {
         case .fin where !self.frames.mayEnd:
             self.close(.noText)

@@ -47,7 +47,7 @@ extension Gateway {
 
     private func take(_ new: GatewayMaterials, _ changes: ReloadChanges) async throws(Failure) {
         let before = (self.pools, self.services, self.listeners)
-        let pools = self.makePools(new)
+        let pools = try self.makePools(new)
         let services: [String: RunningService]
         do {
             services = try self.makeServices(new, pools: pools)
@@ -141,7 +141,8 @@ extension Gateway {
         self.use(listeners: self.listeners.map { $0 === known ? again : $0 })
     }
 
-    private func drop(_ pools: [String: RunningPool], unlessIn others: [String: RunningPool]) {
+    /// Ends the checks of pools that are not in force.
+    func drop(_ pools: [String: RunningPool], unlessIn others: [String: RunningPool]) {
         for (name, pool) in pools where others[name]?.pool !== pool.pool { pool.checks.cancel() }
     }
 

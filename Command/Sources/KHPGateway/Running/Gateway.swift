@@ -78,7 +78,7 @@ package actor Gateway {
     /// - Throws: ``Failure``.
     package func start() async throws(Failure) -> [Listening] {
         let configuration = self.materials.configuration
-        self.pools = self.makePools(self.materials)
+        self.pools = try self.makePools(self.materials)
         do {
             self.services = try self.makeServices(self.materials, pools: self.pools)
             for rules in configuration.listeners {
@@ -151,7 +151,7 @@ package actor Gateway {
 
     // MARK: Making
 
-    func makePools(_ materials: GatewayMaterials) -> [String: RunningPool] {
+    func makePools(_ materials: GatewayMaterials) throws(Failure) -> [String: RunningPool] {
         var made: [String: RunningPool] = [:]
         for rules in materials.configuration.pools {
             if let old = self.pools[rules.name], old.pool.rules == rules,
@@ -162,16 +162,24 @@ package actor Gateway {
             }
             let log = self.log
             let sessions = self.sessions
-            let pool = BackendPool(
-                rules,
-                tls: materials.backendTLS[rules.name],
-                members: self.pools[rules.name]?.pool.members ?? []
-            ) { pool, backend, change in
+            let report: PoolReport = { pool, backend, change in
                 log.write(pool: pool, backend: backend, change)
                 if rules.onDown == .close, case .down = change {
                     let end = SessionEnd(.gateway, .backendReset, .badGateway, "the backend is down")
                     Task { await sessions.close(end) { $0.backend == backend } }
                 }
+            }
+            let pool: BackendPool
+            do {
+                pool = try BackendPool(
+                    rules,
+                    tls: materials.backendTLS[rules.name],
+                    members: self.pools[rules.name]?.pool.members ?? [],
+                    report: report
+                )
+            } catch {
+                self.drop(made, unlessIn: self.pools)
+                throw .invalid("pool \(rules.name): \(error)")
             }
             let checks = BackendChecks(pool: pool, eventLoop: self.group.next())
             made[rules.name] = RunningPool(pool: pool, checks: Task { await checks.run() })

@@ -17,7 +17,7 @@ package struct GatewayMaterials: Sendable {
     package var listenerTLS: [String: TLSConfiguration] = [:]
     package var adminTLS: TLSConfiguration?
     /// By the pool's name, where it has backends of TLS.
-    package var backendTLS: [String: NIOSSLContext] = [:]
+    package var backendTLS: [String: TLSConfiguration] = [:]
     /// The ends of the listeners' certificates, in seconds since 1970.
     package var certificateEnds: [String: Int64] = [:]
     /// Asks the clients of a service who they are; `nil` for a service without realms.

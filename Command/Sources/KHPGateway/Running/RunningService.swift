@@ -226,10 +226,37 @@ final class RunningService: Sendable {
     private func refusal(_ status: Int, _ cause: String, _ request: HandshakeRequest) -> HandshakeResponse {
         ConnectionTrace.current?.refuses(cause)
         self.surroundings.refused(self.rules.name, status, cause, request)
-        var response = HandshakeResponse.refuse(status, "\(cause)\n")
+        var response = HandshakeResponse.refuse(status, self.words(for: cause) + "\n")
         // Not all at the same moment (RFC 9110 section 10.2.3).
         if status == 503 || status == 429 { response.headers[.retryAfter] = String(Int.random(in: 1...5)) }
         return response
+    }
+
+    /// The reason of a refusal for the person behind the client: no more than they may know.
+    private func words(for cause: String) -> String {
+        switch cause {
+        case "draining": return "The gateway is about to stop. Try again in a moment."
+        case "origin": return "Pages of this origin may not use this service."
+        case "subprotocol":
+            guard case .routed(let routes) = self.rules.kind else { return "The subprotocol is not served." }
+            return "Ask for one of the subprotocols \(routes.routes.map(\.subprotocol).joined(separator: ", "))."
+        default: break
+        }
+        if let denial = GatewayConfiguration.Requirement.Denial(rawValue: cause) {
+            switch denial {
+            case .role: return "You have none of the roles that may use this service."
+            case .claim: return "Your token lacks a claim that this service asks for."
+            case .principal: return "You are not among those who may use this service."
+            case .network: return "This service cannot be used from your network."
+            }
+        }
+        switch ServiceGate.Limit(rawValue: cause) {
+        case .sessions: return "The service has as many sessions as it may have. Try again later."
+        case .perAddress: return "Your address has as many sessions as it may have here."
+        case .perPrincipal: return "You have as many sessions as you may have here."
+        case .acceptRate: return "Too many clients come at once. Try again in a moment."
+        case nil: return "The service behind this gateway cannot be reached now. Try again later."
+        }
     }
 
     // MARK: Sessions

@@ -34,7 +34,7 @@ struct TLSFiles {
         _ settings: Configuration.BackendTLS,
         _ key: String,
         _ reading: inout Reading
-    ) -> NIOSSLContext? {
+    ) -> TLSConfiguration? {
         var tls = TLSConfiguration.makeClientConfiguration()
         tls.minimumTLSVersion = .tlsv12
         if !settings.verifies { tls.certificateVerification = .none }
@@ -51,7 +51,8 @@ struct TLSFiles {
             guard self.isPair(tls, certificate, "\(key).key", &reading) else { return nil }
         }
         do {
-            return try NIOSSLContext(configuration: tls)
+            _ = try NIOSSLContext(configuration: tls)
+            return tls
         } catch {
             reading.error(key, "makes no TLS: \(error)")
             return nil

@@ -11,7 +11,7 @@ import Testing
 @testable import KHPGateway
 
 @Suite("The relay of a session", .timeLimit(.minutes(1)))
-struct RelayTests {
+struct RelaySessionTests {
     /// Bytes that tell their place.
     private static func pattern(_ count: Int) -> [UInt8] {
         (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
@@ -321,7 +321,7 @@ struct RelayTests {
     }
 
     @Test("an echo service needs no backend")
-    func echo() async throws {
+    func echoService() async throws {
         try await withService(backends: [], kind: .echo) { view in
             let socket = try await WebSocketClient().connect(to: view.url)
             try await socket.send("hello")
