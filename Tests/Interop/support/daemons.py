@@ -101,6 +101,17 @@ class Daemon:
                 break
         raise Failed(f"{program} did not start: {said.decode(errors='replace')[-1500:]}")
 
+    async def start_again(self) -> None:
+        """Starts one that has ended, with the same arguments and so on the same ports."""
+        old = self.process
+        self.process = await Process.start(
+            _program(old.name), *old.arguments, name=old.name, cwd=str(self.folder),
+            environment={"PATH": os.environ.get("PATH", "")}, **_unprivileged(),
+        )  # fmt: skip
+        await old.remove()
+        if not await self._listens():
+            raise Failed(f"{self.name} did not start again")
+
     def _hand_over(self) -> None:
         owner = _unprivileged()
         if owner:
