@@ -134,7 +134,7 @@ struct RelaySessionTests {
         }
     }
 
-    @Test("a client that is lost is a reset to the backend, behind what it has said")
+    @Test("a client that leaves without a close is FIN to the backend, behind what it has said")
     func clientLost() async throws {
         let (served, _) = try await BlockingSocket.serving { socket in
             socket.receiveAll()
@@ -150,6 +150,31 @@ struct RelaySessionTests {
                 }
                 let ended = try #require(await view.ends.next())
                 #expect(ended.end.cause == .clientLost)
+            }
+        }
+        #expect(served.bytes == Array("hi".utf8))
+        #expect(served.end == .orderly)
+    }
+
+    @Test(
+        "a client that breaks the protocol, or a bound, is a reset to the backend",
+        arguments: [[0x83, 0x80, 0, 0, 0, 0], [0x82, 0xFF, 0, 0, 0, 0, 0x7F, 0, 0, 0, 0, 0, 0, 0]] as [[UInt8]]
+    )
+    func cut(_ frame: [UInt8]) async throws {
+        let (served, _) = try await BlockingSocket.serving { socket in
+            socket.receiveAll()
+        } body: { port in
+            try await withService(backends: [.local(port)]) { view in
+                let client = try BlockingSocket.connect(view.port)
+                try client.send(openingRequest("/x"))
+                try await offThread {
+                    _ = try client.receiveHead()
+                    try client.send([0x82, 0x82, 0, 0, 0, 0, 0x68, 0x69] + frame)
+                    _ = client.receiveAll()
+                    client.close()
+                }
+                let ended = try #require(await view.ends.next())
+                #expect([.protocolViolation, .messageTooBig].contains(ended.end.cause))
             }
         }
         #expect(served.bytes == Array("hi".utf8))

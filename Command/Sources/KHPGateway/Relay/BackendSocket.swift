@@ -45,7 +45,8 @@ final class BackendSocket: MessageHandler, BackendSide {
         self.taker = nil
         guard let socket else { return }
         socket.resumeReading()
-        let code: WebSocketCloseCode = end.isOrderly ? end.code?.passedOn ?? .normalClosure : .goingAway
+        let isClosed = end.cause == .clientClose || end.code?.passedOn != nil
+        let code: WebSocketCloseCode = end.isOrderly && isClosed ? end.code?.passedOn ?? .normalClosure : .goingAway
         socket.close(code: code, reason: end.reason)
     }
 

@@ -94,7 +94,7 @@ final class BackendStream: ChannelInboundHandler, BackendSide {
         self.isPaused = false
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         let flushed = context.eventLoop.makePromise(of: Void.self)
-        // A client that is lost, or that was cut, has not said all: the backend is not to take it for a whole stream.
+        // A client that was cut has not said all: the backend is not to take it for a whole stream.
         let isWhole = end.isOrderly
         flushed.futureResult.whenSuccess { if isWhole { bound.value.endOutput() } else { bound.value.reset() } }
         context.writeAndFlush(self.wrapOutboundOut(ByteBuffer()), promise: flushed)
@@ -211,13 +211,15 @@ final class BackendStream: ChannelInboundHandler, BackendSide {
 }
 
 extension SessionEnd {
-    /// `true` where the client has said all that it wanted to say.
+    /// `false` where the gateway has cut short what the client said.
     var isOrderly: Bool {
         switch self.cause {
-        case .clientLost, .clientStalled, .pingTimeout, .backendStalled, .messageTooBig, .protocolViolation, .rate,
+        case .clientStalled, .backendStalled, .messageTooBig, .protocolViolation, .rate,
             .internal:
             false
-        case .clientClose, .clientSlow, .backendFin, .backendReset, .idle, .lifetime, .credentialsExpired, .operator,
+        // Many clients leave without a close frame: a broker sees of them what it would see without a gateway.
+        case .clientClose, .clientLost, .pingTimeout, .clientSlow, .backendFin, .backendReset, .idle, .lifetime,
+            .credentialsExpired, .operator,
             .removed, .shutdown:
             true
         }

@@ -7,8 +7,9 @@ struct Pause {
     private(set) var count = 0
     private var total = TimeAmount.zero
     private var since: NIODeadline?
-    /// The last one that is over.
+    /// The longest of those that were over a moment ago.
     private var last: (length: TimeAmount, end: NIODeadline)?
+    private static let moment = TimeAmount.seconds(10)
 
     var isOn: Bool { self.since != nil }
 
@@ -21,7 +22,8 @@ struct Pause {
     mutating func end(_ now: NIODeadline) {
         guard let since else { return }
         self.total = self.total + (now - since)
-        self.last = (now - since, now)
+        let length = now - since
+        if self.last.map({ $0.length <= length || now - $0.end >= Self.moment }) ?? true { self.last = (length, now) }
         self.since = nil
     }
 
@@ -30,8 +32,8 @@ struct Pause {
 
     /// The same, or the length of one that was over only a moment ago: an end that was waiting behind bytes comes then.
     func recent(_ now: NIODeadline) -> TimeAmount {
-        guard self.since == nil, let last, now - last.end < .seconds(10) else { return self.lasting(now) }
-        return last.length
+        guard let last, now - last.end < Self.moment else { return self.lasting(now) }
+        return max(last.length, self.lasting(now))
     }
 
     /// All pauses together.

@@ -9,7 +9,7 @@ import NIOCore
 /// | one side            | the other side                                                            |
 /// |---------------------|---------------------------------------------------------------------------|
 /// | client's close      | all its bytes, then FIN; what the backend still says is dropped           |
-/// | client lost         | all its bytes, then a reset                                               |
+/// | client lost         | the same                                                                  |
 /// | backend's FIN       | all its bytes, then 1000                                                  |
 /// | backend's reset     | all its bytes, then 1014                                                  |
 /// | takes nothing       | not read from above the buffer, until half of it has left; ended in time  |
