@@ -7,7 +7,7 @@ import Testing
 
 @testable import KHPGateway
 
-@Suite("JSON Web Tokens")
+@Suite("Threats G16, G17: JSON Web Tokens")
 struct TokenVerifierTests {
     struct Line: Sendable, CustomTestStringConvertible {
         var result: String

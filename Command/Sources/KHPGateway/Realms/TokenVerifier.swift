@@ -1,5 +1,5 @@
 // Verifies JSON Web Tokens (RFC 7519, with the advice of RFC 8725): the head is checked before any key is looked at, and
-// it can only choose among what the configuration allows.
+// it can only choose among what the configuration allows (threats G16, G17).
 
 import KHPProtocol
 
