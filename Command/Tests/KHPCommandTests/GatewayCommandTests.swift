@@ -1,6 +1,7 @@
 import CommandTestSupport
 import Foundation
 import KHPGateway
+import KHPServer
 import Testing
 
 @testable import KHPCommand
@@ -36,7 +37,14 @@ struct GatewayCommandTests {
             try Self.good.write(toFile: file, atomically: true, encoding: .utf8)
             let ended = try await RunningCommand.run(["gateway", "--config", file, "--check"])
             #expect(ended.status == 0 && ended.errors.isEmpty)
-            #expect(ended.output == "\(file): 1 listener, 1 service, 1 pool, 0 realms: good\n")
+            // 10,000 sessions of two buffers of 64 KiB, and 32 KiB more.
+            #expect(
+                ended.output == """
+                    \(file): 1 listener, 1 service, 1 pool, 0 realms: good
+                    \(file): all relayed sessions together buffer at most 1563 MiB
+
+                    """
+            )
             let printed = try await RunningCommand.run(["gateway", "--config", file, "--print-config"])
             #expect(printed.status == 0 && printed.errors.isEmpty)
             #expect(printed.output.contains("connectTimeout: 5s"))
@@ -139,6 +147,32 @@ struct GatewayCommandTests {
         }
     }
 
+    @Test("--check=connect dials the backends, and names those that are not well")
+    func connect() async throws {
+        try await Self.inFolder { folder in
+            let file = folder.appendingPathComponent("gateway.yaml").path
+            // Whatever accepts is well enough for a check without words.
+            try await withServer {
+                CommandTestSupport.echo()
+            } body: { port in
+                let good = Self.good.replacing("127.0.0.1:1\"", with: "127.0.0.1:\(port)\"")
+                try good.write(toFile: file, atomically: true, encoding: .utf8)
+                let ended = try await RunningCommand.run(["gateway", "--check=connect", "--config", file])
+                #expect(ended.status == 0 && ended.errors.isEmpty, "\(ended)")
+            }
+            try Self.good.write(toFile: file, atomically: true, encoding: .utf8)
+            let ended = try await RunningCommand.run(["gateway", "--config", file, "--check=connect"])
+            #expect(ended.status == 2 && ended.output.isEmpty)
+            #expect(
+                ended.errors == """
+                    \(file):3:23: pools.p.backends: tcp://127.0.0.1:1: the connection was refused
+                    khp: \(file) has 1 error
+
+                    """
+            )
+        }
+    }
+
     @Test("warnings are told, and end with 2 where --strict is said")
     func strict() async throws {
         try await Self.inFolder { folder in
@@ -159,6 +193,7 @@ struct GatewayCommandTests {
         "a mistake in what was typed ends with 2",
         arguments: [
             [], ["--check"], ["--check", "--example"], ["--config", "f"], ["--config", "f", "--example"],
+            ["--config", "f", "--check=all"],
             ["--config", "/nowhere/gateway.yaml", "--check"], ["--example", "--strict"],
         ]
     )

@@ -16,6 +16,7 @@ struct GatewayCommand: SurroundedCommand {
               khp gateway --config gateway.yaml
               khp gateway --example > gateway.yaml
               khp gateway --config gateway.yaml --check
+              khp gateway --config gateway.yaml --check=connect
               khp gateway --config gateway.yaml --print-config
 
             \(Ending.help(for: .gateway))
@@ -26,8 +27,23 @@ struct GatewayCommand: SurroundedCommand {
     @Option(help: ArgumentHelp("The configuration, in YAML.", valueName: "file"))
     var config: String?
 
-    @Flag(help: "Read the configuration and the files that it names, and say what is wrong.")
-    var check = false
+    /// How much is checked.
+    enum CheckDepth: String, ExpressibleByArgument, CaseIterable {
+        /// The configuration and the files that it names.
+        case files
+        /// Each backend is dialled as well.
+        case connect
+    }
+
+    @Option(
+        defaultAsFlag: .files,
+        parsing: .next,
+        help: ArgumentHelp(
+            "Read the configuration and the files that it names, and say what is wrong; connect dials each backend, too.",
+            valueName: "files|connect"
+        )
+    )
+    var check: CheckDepth?
 
     @Flag(name: .customLong("print-config"), help: "Print the configuration in force: with defaults, without secrets.")
     var printConfig = false
@@ -42,17 +58,17 @@ struct GatewayCommand: SurroundedCommand {
     var json = false
 
     func validate() throws {
-        let modes = [self.check, self.printConfig, self.example].count { $0 }
+        let modes = [self.check != nil, self.printConfig, self.example].count { $0 }
         guard modes < 2 else { throw ValidationError("say one of --check, --print-config and --example") }
         if self.example, self.config != nil { throw ValidationError("--example reads no --config") }
-        if self.check || self.printConfig, self.config == nil { throw ValidationError(Self.noConfiguration) }
+        if self.check != nil || self.printConfig, self.config == nil { throw ValidationError(Self.noConfiguration) }
         if self.strict, self.example { throw ValidationError("--strict is for configurations that are read") }
     }
 
     private static let noConfiguration = "--config FILE names the configuration"
 
     /// A log that nobody reads does not stop the gateway.
-    var whenFull: Console.WhenFull { self.check || self.printConfig || self.example ? .wait : .drop }
+    var whenFull: Console.WhenFull { self.check != nil || self.printConfig || self.example ? .wait : .drop }
 
     func renderers(_ console: Console, _ environment: [String: String]) -> [any Renderer] {
         ReportingOptions.renderers(json: self.json, console, environment)
@@ -66,9 +82,13 @@ struct GatewayCommand: SurroundedCommand {
         }
         // Not when the options are validated: those of `ctl` need no file.
         guard let file = self.config else { throw CommandFailure(.usage, code: "usage", Self.noConfiguration) }
-        let loaded = try self.read(file, surroundings)
+        let loaded = try await self.read(file, surroundings)
         let configuration = loaded.configuration
-        if self.check { return console.report(.result("\(file): \(configuration.summary): good")) }
+        if self.check != nil {
+            console.report(.result("\(file): \(configuration.summary): good"))
+            console.report(.result("\(file): \(configuration.memorySummary)"))
+            return
+        }
         if self.printConfig { return console.report(.result(configuration.effectiveText.trimmingLastNewline)) }
         let environment = surroundings.environment
         let strict = self.strict
@@ -84,13 +104,14 @@ struct GatewayCommand: SurroundedCommand {
     }
 
     /// Tells every finding on standard error.
-    private func read(_ file: String, _ surroundings: Surroundings) throws -> LoadedConfiguration {
-        let reading = GatewayFile.read(file, .system(environment: surroundings.environment))
+    private func read(_ file: String, _ surroundings: Surroundings) async throws -> LoadedConfiguration {
+        var reading = GatewayFile.read(file, .system(environment: surroundings.environment))
+        if self.check == .connect { reading.findings += await ConnectCheck.run(reading) }
         for finding in reading.findings {
             surroundings.console.report(.note(TerminalText.escaped(finding.description)))
         }
         let counts = [(reading.errors.count, "error"), (reading.warnings.count, "warning")].filter { $0.0 > 0 }
-        guard let loaded = reading.loaded, !self.strict || reading.warnings.isEmpty else {
+        guard let loaded = reading.loaded, reading.errors.isEmpty, !self.strict || reading.warnings.isEmpty else {
             let words = counts.map { "\($0.0) \($0.1)\($0.0 == 1 ? "" : "s")" }.joined(separator: " and ")
             throw CommandFailure(.usage, code: "invalid-configuration", "\(TerminalText.escaped(file)) has \(words)")
         }

@@ -8,6 +8,9 @@ package struct ConfigurationReading: Sendable {
     /// Errors and warnings, in the order of the file.
     package var findings: [Finding]
 
+    /// Where the backends of each pool are written.
+    var backendPlaces: [String: (file: String, position: Position)] = [:]
+
     package var configuration: GatewayConfiguration? { self.loaded?.configuration }
     package var errors: [Finding] { self.findings.filter { $0.severity == .error } }
     package var warnings: [Finding] { self.findings.filter { $0.severity == .warning } }
@@ -20,7 +23,11 @@ package enum GatewayFile {
     package static func read(_ file: String, _ surroundings: ConfigurationSurroundings) -> ConfigurationReading {
         var reading = Reading(file: file, surroundings: surroundings)
         let loaded = self.read(&reading)
-        return ConfigurationReading(loaded: reading.hasErrors ? nil : loaded, findings: reading.sorted)
+        var result = ConfigurationReading(loaded: reading.hasErrors ? nil : loaded, findings: reading.sorted)
+        for pool in loaded?.configuration.pools ?? [] {
+            result.backendPlaces[pool.name] = (file, reading.position(of: "pools.\(pool.name).backends"))
+        }
+        return result
     }
 
     private static func read(_ reading: inout Reading) -> LoadedConfiguration? {
