@@ -185,6 +185,37 @@ struct StreamTests {
         }
     }
 
+    @Test("a stream whose client takes nothing is given up as a connection is, and the others go on (threat A21)")
+    func stalled() async throws {
+        let infos = Mutex<[CloseInfo]>([])
+        try await withHTTP2Server {
+            $0.timeouts.stalledWrite = .milliseconds(300)
+        } endpoints: {
+            Endpoint("/flood") { socket in
+                do {
+                    while true { try await socket.send(.binary(ByteBuffer(repeating: 0, count: 16 * 1024))) }
+                } catch {
+                    let info = try await socket.closed()
+                    infos.withLock { $0.append(info) }
+                }
+            }
+            echo()
+        } body: { url in
+            try await StreamPeer.connected(to: try self.port(url)) { peer in
+                await peer.awaitSettings()
+                let stalled = try await peer.open("/flood")
+                try await stalled.channel.setOption(.autoRead, value: false).get()
+                await self.wait { infos.withLock { $0.count } == 1 }
+                let other = try await peer.open("/echo")
+                #expect(await other.answer(count: 0).status == "200")
+                try await other.send(self.text("on"))
+                #expect(await other.answer(count: 4).content == ByteBuffer(bytes: [0x81, 2] + "on".utf8))
+            }
+        }
+        let info = try #require(infos.withLock { $0.first })
+        #expect(!info.clean && info.error?.code == .timeout)
+    }
+
     @Test(
         "who does not read is not written to without end, and who is not read from cannot send without end (threat A21)"
     )
