@@ -1,4 +1,4 @@
-"""WebSockets over HTTP/2 (RFC 8441), with python-hyper's h2, hypercorn, HAProxy and headless Chromium."""
+"""WebSockets over HTTP/2 (RFC 8441), with python-hyper's h2, hypercorn, Node, HAProxy and headless Chromium."""
 
 import json
 import signal
@@ -9,7 +9,7 @@ from cases.browser import ECHO
 from support.browser import Browser
 from support.check import among, check, equal, holds
 from support.daemons import haproxy
-from support.http2 import StreamClient, close, hypercorn, text
+from support.http2 import StreamClient, close, hypercorn, node_client, node_server, text
 from support.registry import behaviour
 
 FOREIGN = True
@@ -104,7 +104,38 @@ async def _(bench):
     check(len(peers) == 1, f"the WebSocket came on another connection than the page: {peers}")
 
 
+@behaviour("Node opens a WebSocket on a connection that it has used")
+async def _(bench):
+    server = await bench.serve(tls=True)
+    saw = await node_client(bench, server.port)
+    equal(saw["settings"], True, "the setting")
+    equal((saw["page"], saw["status"]), (404, 200), "statuses")
+    equal(bytes.fromhex(saw["frames"]), b"\x81\x09from Node\x88\x02\x03\xe8", "frames")
+    equal(saw["reset"], 0, "the stream's end")
+
+
 # khp connect
+
+@behaviour("Node echoes, and closes")
+async def _(bench):
+    port = await node_server(bench)
+    outcome = await bench.connect(
+        f"wss://localhost:{port}/echo", *trusting(bench), "--http2", "required", "--json", "--message", "to Node", "--count", 1
+    )
+    events = outcome.ends(0).events
+    equal(events.one("connected")["tls"]["alpn"], "h2", "the protocol")
+    equal(events.one("message")["text"], "to Node", "echo")
+    equal((events.one("close")["code"], events.one("close")["clean"]), (1000, True), "the close")
+
+
+@behaviour("a server of Node's that takes no WebSockets, and speaks nothing but HTTP/2, cannot be used", rows=[
+    ("preferred", "preferred"), ("required", "required")
+])  # fmt: skip
+async def _(bench, choice):
+    port = await node_server(bench, takes=False)
+    outcome = await bench.connect(f"wss://localhost:{port}/echo", *trusting(bench), "--http2", choice, "--json")
+    check(outcome.events.named("error"), "no error")
+    equal(outcome.events.named("open"), [], "sockets")
 
 
 @behaviour("hypercorn echoes, and closes", rows=[("preferred", "preferred"), ("required", "required")])

@@ -1,6 +1,7 @@
-"""A raw client of HTTP/2 on python-hyper's h2, which speaks WebSockets by extended CONNECT; and hypercorn as a server."""
+"""A raw client of HTTP/2 on python-hyper's h2, which speaks WebSockets by extended CONNECT; hypercorn as a server; Node as both."""
 
 import asyncio
+import json
 import os
 import pathlib
 import ssl
@@ -14,6 +15,7 @@ import h2.settings
 
 from support.check import Failed, equal
 from support.daemons import free_port
+from support.peers import environment, tool
 from support.process import Process
 
 OPENING = (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https")
@@ -174,6 +176,31 @@ async def app(scope, receive, send):
         echo = {key: message[key] for key in ("text", "bytes") if message.get(key) is not None}
         await send({"type": "websocket.send", **echo})
 '''
+
+
+PEERS = pathlib.Path(__file__).resolve().parents[1] / "peers"
+
+
+async def node_client(bench, port: int, path: str = "/echo") -> dict:
+    """What a client of Node's http2 saw."""
+    process = bench.keep(
+        await Process.start(
+            tool("node"), str(PEERS / "h2_client.js"), str(port), path, bench.certificates.authority,
+            environment=environment(), name="h2_client.js",
+        )  # fmt: skip
+    )
+    return json.loads((await process.see(r"^\{.*\}$", on="out"))[0])
+
+
+async def node_server(bench, takes: bool = True) -> int:
+    """The port of a server of Node's http2 that takes WebSockets, or does not."""
+    process = bench.keep(
+        await Process.start(
+            tool("node"), str(PEERS / "h2_server.js"), bench.certificates.certificate(), bench.certificates.key(),
+            "yes" if takes else "no", environment=environment(), name="h2_server.js",
+        )  # fmt: skip
+    )
+    return int((await process.see(r"^(\d+)$", on="out"))[1])
 
 
 async def hypercorn(bench) -> int:
