@@ -15,10 +15,14 @@ import NIOCore
 /// A client that takes part in the extended handshake is let in, challenged or refused inside the WebSocket; everyone
 /// else by the response of the opening handshake.
 public struct Endpoint: Sendable {
+    /// A task runs where its caller does: a change of executor for each message would cost the runtime a look at it.
+    typealias Run = nonisolated(nonsending) @Sendable (WebSocket) async throws -> Void
+    typealias RunWithRequest = nonisolated(nonsending) @Sendable (WebSocket, HandshakeRequest) async throws -> Void
+
     /// The application of an open socket.
     enum Application: Sendable {
-        case task(@Sendable (WebSocket) async throws -> Void)
-        case requestTask(@Sendable (WebSocket, HandshakeRequest) async throws -> Void)
+        case task(Run)
+        case requestTask(RunWithRequest)
         /// Makes the value that the task or handler takes, for each handshake.
         case withContext(@Sendable (HandshakeRequest) async throws -> HandshakeContext)
         case handler(@Sendable () -> any MessageHandler)
@@ -52,7 +56,7 @@ public struct Endpoint: Sendable {
         _ path: String,
         options: Options = Options(),
         respond: (@Sendable (HandshakeRequest) async throws -> HandshakeResponse)? = nil,
-        handler: @escaping @Sendable (WebSocket) async throws -> Void
+        handler: nonisolated(nonsending) @escaping @Sendable (WebSocket) async throws -> Void
     ) {
         self.path = path
         self.options = options
@@ -74,7 +78,7 @@ public struct Endpoint: Sendable {
         _ path: String,
         options: Options = Options(),
         respond: (@Sendable (HandshakeRequest) async throws -> HandshakeResponse)? = nil,
-        handler: @escaping @Sendable (WebSocket, HandshakeRequest) async throws -> Void
+        handler: nonisolated(nonsending) @escaping @Sendable (WebSocket, HandshakeRequest) async throws -> Void
     ) {
         self.path = path
         self.options = options
@@ -115,8 +119,9 @@ public struct Endpoint: Sendable {
         release: @escaping @Sendable (_ context: Context) async -> Void = { _ in },
         respond: (@Sendable (HandshakeRequest) async throws -> HandshakeResponse)? = nil,
         handler:
-            @escaping @Sendable (_ socket: WebSocket, _ request: HandshakeRequest, _ context: Context) async throws ->
-            Void
+            nonisolated(nonsending) @escaping @Sendable (
+                _ socket: WebSocket, _ request: HandshakeRequest, _ context: Context
+            ) async throws -> Void
     ) {
         self.path = path
         self.options = options

@@ -8,7 +8,7 @@ import Synchronization
 final class HandshakeContext: Sendable {
     /// The endpoint's application, with the value.
     enum Use: Sendable {
-        case task(@Sendable (WebSocket, HandshakeRequest) async throws -> Void)
+        case task(Endpoint.RunWithRequest)
         case handler(@Sendable (HandshakeRequest) -> any MessageHandler)
     }
 

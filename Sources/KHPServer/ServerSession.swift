@@ -437,10 +437,10 @@ final class ServerSession: ConnectionDelegate {
 
     /// The application's task with the value that was made for it, which is released behind it.
     private func task(
-        _ run: @escaping @Sendable (WebSocket, HandshakeRequest) async throws -> Void,
+        _ run: @escaping Endpoint.RunWithRequest,
         with context: HandshakeContext,
         for request: HandshakeRequest
-    ) -> @Sendable (WebSocket) async throws -> Void {
+    ) -> Endpoint.Run {
         let server = self.server
         let entry = self.entry
         return { socket in
@@ -457,13 +457,13 @@ final class ServerSession: ConnectionDelegate {
 
     /// Runs the application's task for an open socket.
     private func start(
-        _ run: @escaping @Sendable (WebSocket) async throws -> Void,
+        _ run: @escaping Endpoint.Run,
         _ action: ConnectionAction,
         on handler: ConnectionHandler
     ) {
         guard case .opened(var negotiation) = action else { return }
         negotiation.principal = self.decisions.principal
-        let inbox = Inbox(limits: handler.connection.configuration.limits)
+        let inbox = Inbox(limits: handler.connection.configuration.limits, tasks: handler.executor)
         handler.connection.socket.holdsClose = true
         handler.deliver(to: .inbox(inbox))
         let socket = WebSocket(

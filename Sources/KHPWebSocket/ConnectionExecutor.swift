@@ -23,9 +23,12 @@ package final class ConnectionExecutor: TaskExecutor, @unchecked Sendable {
 
     package func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
-        guard self.eventLoop.inEventLoop && self.isInBurst else {
-            return self.eventLoop.execute { self.run(job) }
-        }
+        if self.eventLoop.inEventLoop { self.accept(job) } else { self.eventLoop.execute { self.run(job) } }
+    }
+
+    /// Event loop: runs a job behind the burst that is going on, or in the loop's next turn.
+    func accept(_ job: UnownedJob) {
+        guard self.isInBurst else { return self.eventLoop.execute { self.run(job) } }
         if self.first == nil, self.rest == nil {
             self.first = job
         } else {
@@ -42,11 +45,18 @@ package final class ConnectionExecutor: TaskExecutor, @unchecked Sendable {
     /// a bounded number of turns, so that it cannot starve other connections.
     /// - Returns: whether anything ran.
     package func endBurst() -> Bool {
-        guard self.first != nil else {
+        guard let job = self.first else {
             self.isInBurst = false
             return false
         }
-        var turns = 0
+        self.first = nil
+        self.run(job)
+        // Most often that was all.
+        if self.first == nil, self.rest == nil {
+            self.isInBurst = false
+            return true
+        }
+        var turns = 1
         while turns < 64, let job = self.next() {
             turns += 1
             self.run(job)

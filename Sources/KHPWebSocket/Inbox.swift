@@ -27,13 +27,20 @@ package final class Inbox: Sendable {
         var hasLost = false
         /// True once somebody was told of the end.
         var endWasSeen = false
-        var consumer: UnsafeContinuation<Arrival, Never>?
+        var consumer: Consumer?
         /// The pieces of the message that is arriving, where whole messages are taken of a socket that delivers pieces.
         var partial: ReceivedMessage?
         /// True where the consumer that waits is the task in which the socket lives.
         var isConsumerOwner = false
         /// True once that task was cancelled.
         var isOwnerCancelled = false
+    }
+
+    /// A task that waits for the next item.
+    private enum Consumer {
+        case continuation(UnsafeContinuation<Arrival, Never>)
+        /// The task in which the socket lives, at the gate.
+        case gate
     }
 
     /// The result of a wait. Without the error that may be behind it, which is many times as large: the memory of a task
@@ -57,8 +64,12 @@ package final class Inbox: Sendable {
     private let highMessages: Int
     private let highBytes: Int
     private let highWhileClosing: Int
+    /// Where the task in which the socket lives waits; `nil` where no task runs on the connection's event loop.
+    package let gate: Gate?
 
-    package init(limits: Limits) {
+    /// - Parameter tasks: runs the task in which the socket lives, where that is the connection's own.
+    package init(limits: Limits, tasks: ConnectionExecutor? = nil) {
+        self.gate = tasks.map { Gate(tasks: $0) }
         self.highMessages = max(1, limits.inboundQueueMessages)
         self.highBytes = max(1, limits.inboundQueueBytes)
         self.highWhileClosing = max(self.highMessages, 4096)
@@ -72,7 +83,7 @@ package final class Inbox: Sendable {
         self.push(item.kind, item.bytes, isFirst: item.isFirst, isLast: item.isLast, isClosing: isClosing)
     }
 
-    /// The same in parts, of which only the bytes are counted references: a closure copies what it captures.
+    /// The same in parts, of which only the bytes are counted references.
     package func push(
         _ kind: MessageKind,
         _ bytes: ByteBuffer,
@@ -80,13 +91,29 @@ package final class Inbox: Sendable {
         isLast: Bool = true,
         isClosing: Bool
     ) -> Bool {
-        var consumer: UnsafeContinuation<Arrival, Never>?
+        if isFirst && isLast, let gate = self.gate, gate.isWaitedAt, self.leavesGate() {
+            gate.open(with: ReceivedMessage(kind: kind, bytes: bytes))
+            return false
+        }
+        return self.pushPastGate(kind, bytes, isFirst: isFirst, isLast: isLast, isClosing: isClosing)
+    }
+
+    /// The same where the gate's task does not wait for a whole message. Apart, since what is captured here is copied.
+    @inline(never)
+    private func pushPastGate(
+        _ kind: MessageKind,
+        _ bytes: ByteBuffer,
+        isFirst: Bool,
+        isLast: Bool,
+        isClosing: Bool
+    ) -> Bool {
+        var consumer: Consumer?
         let pause = self.state.withLock { state in
             if let waiting = state.consumer {
                 consumer = waiting
                 state.consumer = nil
                 state.isProcessing = true
-                return false
+                guard case .gate = waiting else { return false }
             }
             if isClosing && (state.bytes >= self.highBytes || state.items.count >= self.highWhileClosing) {
                 state.hasLost = true
@@ -98,8 +125,27 @@ package final class Inbox: Sendable {
             if state.items.count >= self.highMessages || state.bytes >= self.highBytes { state.isPaused = true }
             return state.isPaused && !isClosing
         }
-        consumer?.resume(returning: .item(MessageChunk(kind: kind, bytes: bytes, isFirst: isFirst, isLast: isLast)))
+        switch consumer {
+        case .continuation(let continuation):
+            let item = MessageChunk(kind: kind, bytes: bytes, isFirst: isFirst, isLast: isLast)
+            continuation.resume(returning: .item(item))
+        case .gate:
+            // A piece is in the queue, where the others of its message follow.
+            self.gate?.open(with: nil)
+        case nil:
+            break
+        }
         return pause
+    }
+
+    /// - Returns: true where the task at the gate is the consumer; it is none any more, but at work.
+    private func leavesGate() -> Bool {
+        self.state.withLock { state in
+            guard case .gate = state.consumer else { return false }
+            state.consumer = nil
+            state.isProcessing = true
+            return true
+        }
     }
 
     /// Event loop: nothing more will arrive. What is queued can still be taken.
@@ -111,7 +157,11 @@ package final class Inbox: Sendable {
             defer { state.consumer = nil }
             return state.consumer
         }
-        consumer?.resume(returning: .end)
+        switch consumer {
+        case .continuation(let continuation): continuation.resume(returning: .end)
+        case .gate: self.gate?.open(with: nil)
+        case nil: break
+        }
     }
 
     /// Event loop: the connection has ended, and what had arrived before will still be pushed.
@@ -232,7 +282,9 @@ package final class Inbox: Sendable {
 
     /// Runs `body`, the task in which the socket lives. Waiting within it needs no cancellation handler each time, which
     /// costs as much as ten small messages: the one installed here does for all.
-    nonisolated(nonsending) package func owned<Result>(_ body: () async throws -> Result) async rethrows -> Result {
+    nonisolated(nonsending) package func owned<Result>(_ body: nonisolated(nonsending) () async throws -> Result)
+        async rethrows -> Result
+    {
         self.state.withLock { $0.isOwnerCancelled = false }
         self.owner.store(Self.currentTask ?? 0, ordering: .relaxed)
         defer { self.owner.store(0, ordering: .relaxed) }
@@ -253,7 +305,11 @@ package final class Inbox: Sendable {
             if isOwner { state.isOwnerCancelled = true }
             return state.isConsumerOwner == isOwner ? state.consumer.take() : nil
         }
-        consumer?.resume(returning: .cancelled)
+        switch consumer {
+        case .continuation(let continuation): continuation.resume(returning: .cancelled)
+        case .gate: self.gate?.openFromAnywhere()
+        case nil: break
+        }
     }
 
     /// The item of a wait that is over; `nil` after a clean close.
@@ -280,11 +336,24 @@ package final class Inbox: Sendable {
     @inline(__always)
     var ownerMark: Int { self.owner.load(ordering: .relaxed) }
 
-    /// Consumer: has the task in which the socket lives, which is the current one, wait for the next item.
-    /// - Parameter tell: as in ``wait(_:)``.
+    /// Consumer: the gate at which the current task is to wait, at once: the task in which the socket lives, where it runs
+    /// as a task of the connection. `nil` for all others, and where there is something to be taken, or told: then
+    /// ``wait(_:)`` is to be called. On the event loop only.
     @inline(__always)
-    func waitAsOwner(_ continuation: UnsafeContinuation<Arrival, Never>, _ tell: (_ isIdle: Bool) -> Void) {
-        self.enter(continuation, isOwner: true, tell)
+    func gateToWaitAt() -> Gate? {
+        let mark = self.ownerMark
+        guard let gate = self.gate, gate.isReached(by: mark) else { return nil }
+        let waits = self.state.withLock { state in
+            guard state.consumer == nil, !state.tellsWhenIdle, state.items.isEmpty, state.end == nil,
+                !state.isOwnerCancelled
+            else { return false }
+            state.lastConsumer = mark
+            state.consumer = .gate
+            state.isConsumerOwner = true
+            state.isProcessing = false
+            return true
+        }
+        return waits ? gate : nil
     }
 
     /// Consumer: waits for the next item.
@@ -335,7 +404,7 @@ package final class Inbox: Sendable {
             // Checked under the lock: a cancellation after this finds the consumer.
             if isOwner ? state.isOwnerCancelled : Task.isCancelled { return .go(.cancelled, drained: false) }
             if state.consumer != nil { return .go(.second, drained: false) }
-            state.consumer = continuation
+            state.consumer = .continuation(continuation)
             state.isConsumerOwner = isOwner
             state.isProcessing = false
             defer { state.tellsWhenIdle = false }

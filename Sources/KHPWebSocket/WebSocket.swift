@@ -39,7 +39,7 @@ public final class WebSocket: Sendable {
 
     /// Runs `body` in the task in which the socket lives, where waiting for messages costs least.
     nonisolated(nonsending) package func withOwner<Result>(
-        _ body: (WebSocket) async throws -> Result
+        _ body: nonisolated(nonsending) (WebSocket) async throws -> Result
     ) async throws -> Result {
         do {
             return try await self.inbox.owned { try await body(self) }
@@ -81,6 +81,7 @@ public final class WebSocket: Sendable {
     /// The next message; `nil` after a clean close.
     nonisolated(nonsending) func nextMessage() async throws(WebSocketError) -> WebSocketMessage? {
         if let message = self.takeMessage() { return message }
+        if let gate = self.gate(), let message = await gate.pass() { return message }
         return try self.message(of: await self.waitForMessage())
     }
 
@@ -113,20 +114,11 @@ public final class WebSocket: Sendable {
         return nil
     }
 
-    /// True where the task in which the socket lives runs on the socket's event loop, and this is its code: it waits with
-    /// ``enter(_:)`` in a frame of its own, instead of in an asynchronous call's.
+    /// The gate at which the current task is to wait; see ``Inbox/gateToWaitAt()``.
     @usableFromInline
-    var isOwnerRunning: Bool {
-        self.eventLoop.inEventLoop && self.handler.tasks?.isRunning(self.inbox.ownerMark) == true
-    }
+    func gate() -> Gate? { self.eventLoop.inEventLoop ? self.inbox.gateToWaitAt() : nil }
 
-    /// Has the task in which the socket lives wait for the next piece or message.
-    @usableFromInline
-    func enter(_ continuation: UnsafeContinuation<Inbox.Arrival, Never>) {
-        self.inbox.waitAsOwner(continuation) { isIdle in self.onEventLoop { $0.caughtUp(isIdle: isIdle) } }
-    }
-
-    /// The end of a wait with ``enter(_:)``: a message, or `nil` where the one that was begun is not complete.
+    /// The end of a wait: a message, or `nil` where the one that was begun is not complete.
     @usableFromInline
     func message(after arrival: Inbox.Arrival) -> Arrival? {
         switch arrival {

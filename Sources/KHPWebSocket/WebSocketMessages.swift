@@ -45,11 +45,7 @@ public struct WebSocketMessages: AsyncSequence, Sendable {
             isolation actor: (any Actor)?
         ) async throws(WebSocketError) -> WebSocketMessage? {
             if let message = self.socket.takeMessage() { return message }
-            if self.socket.isOwnerRunning {
-                let socket = self.socket
-                let arrival = await withUnsafeContinuation { socket.enter($0) }
-                if let result = socket.message(after: arrival) { return try socket.message(of: result) }
-            }
+            if let gate = self.socket.gate(), let message = await gate.pass() { return message }
             return try self.socket.message(of: await self.socket.waitForMessage())
         }
     }

@@ -194,7 +194,7 @@ struct ReconnectTests {
             }
             return visit == 1 ? .refuse(503, headers: [.retryAfter: "7"]) : .complete()
         }
-        @Sendable func handle(_ socket: WebSocket) async throws {
+        @Sendable nonisolated(nonsending) func handle(_ socket: WebSocket) async throws {
             switch visits.withLock({ $0 }) {
             case 2: socket.abort()
             case 3: try await socket.close(code: .serviceRestart)

@@ -63,7 +63,7 @@ private final class Accepting: ConnectionDelegate {
         case .server(.decideOpening):
             handler.connection.acceptOpening(self.plan, now: .now())
         case .opened(let negotiation):
-            let inbox = Inbox(limits: handler.connection.configuration.limits)
+            let inbox = Inbox(limits: handler.connection.configuration.limits, tasks: handler.executor)
             handler.connection.socket.holdsClose = true
             handler.deliver(to: .inbox(inbox))
             let socket = WebSocket(handler: handler, inbox: inbox, negotiated: negotiation, address: nil)
