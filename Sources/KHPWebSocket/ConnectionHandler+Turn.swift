@@ -191,14 +191,14 @@ extension ConnectionHandler {
         switch self.sink {
         case .handler(let handler):
             guard var cursor = self.connection.beginPlain(bytes, areNew: areNew, now: now) else { return nil }
-            while cursor.rest > 0, let payload = self.connection.nextPlain(bytes, &cursor, &kind, now: now) {
+            while cursor.rest > 0, let payload = self.nextMessage(bytes, &cursor, &kind, now) {
                 handler.received(ReceivedMessage(kind: kind, bytes: consume payload), on: EventLoopSocket(self))
                 if self.reading.isPaused { break }
             }
             return cursor
         case .inbox(let inbox):
             guard var cursor = self.connection.beginPlain(bytes, areNew: areNew, now: now) else { return nil }
-            while cursor.rest > 0, let payload = self.connection.nextPlain(bytes, &cursor, &kind, now: now) {
+            while cursor.rest > 0, let payload = self.nextMessage(bytes, &cursor, &kind, now) {
                 if inbox.push(kind, payload, isClosing: self.connection.isClosing) { self.pauseReading() }
                 if self.reading.isPaused { break }
             }
@@ -206,6 +206,17 @@ extension ConnectionHandler {
         case .none:
             return nil
         }
+    }
+
+    @inline(__always)
+    private func nextMessage(
+        _ bytes: ByteBuffer,
+        _ cursor: inout PlainCursor,
+        _ kind: inout MessageKind,
+        _ now: NIODeadline
+    ) -> ByteBuffer? {
+        self.connection.nextShort(&cursor, &kind, now: now)
+            ?? self.connection.nextPlain(bytes, &cursor, &kind, now: now)
     }
 
     /// Tells the connection something that does not come through the channel, such as the session's answer to what it

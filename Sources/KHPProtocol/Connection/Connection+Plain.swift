@@ -36,13 +36,30 @@ extension Connection {
         return PlainCursor(next: next, rest: bytes.readableBytes)
     }
 
+    /// The next message, where it is as nearly every one is: small, from a client, in one whole frame. `nil`, with nothing done,
+    /// for all others, and ``nextPlain(_:_:_:now:)`` is to be called; what that would need is not in the way of this.
+    /// - Parameter kind: is set to the message's. Apart from the payload, so that nothing of the result is counted twice.
+    package mutating func nextShort(
+        _ cursor: inout PlainCursor,
+        _ kind: inout MessageKind,
+        now: NIODeadline
+    ) -> ByteBuffer? {
+        var frameBytes = 0
+        guard self.takesPlain,
+            let payload = self.link.codec.shortPlain(cursor.next, count: cursor.rest, &kind, &frameBytes)
+        else { return nil }
+        self.take(frameBytes, &cursor, now)
+        return payload
+    }
+
     /// The next message in `bytes`, where one whole frame holds it; `nil`, with nothing done, where the bytes that are left are
     /// to be handed to ``putBack(_:from:)``.
     /// - Parameters:
     ///   - bytes: the same for one cursor.
-    ///   - kind: is set to the message's. Apart from the payload, so that nothing of the result is counted twice.
+    ///   - kind: as in ``nextShort(_:_:now:)``.
     ///
     /// Once all bytes are taken, and nothing else was done to the connection, it waits for more.
+    @inline(never)
     package mutating func nextPlain(
         _ bytes: ByteBuffer,
         _ cursor: inout PlainCursor,
@@ -54,11 +71,16 @@ extension Connection {
         guard let payload = self.link.codec.plain(cursor.next, count: cursor.rest, of: bytes, &kind, &frameBytes) else {
             return nil
         }
-        // A frame is whole only within the bytes that are left.
+        self.take(frameBytes, &cursor, now)
+        return payload
+    }
+
+    /// A frame has been taken: it is whole only within the bytes that are left.
+    @inline(__always)
+    private mutating func take(_ frameBytes: Int, _ cursor: inout PlainCursor, _ now: NIODeadline) {
         cursor.next += frameBytes
         cursor.rest &-= frameBytes
         self.socket.dataMoved(now)
-        return payload
     }
 
     /// The bytes that ``receive(_:now:)`` has got, for ``beginPlain(_:areNew:now:)``; ``putBack(_:from:)`` follows. `nil` where

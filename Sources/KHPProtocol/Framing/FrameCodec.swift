@@ -151,8 +151,18 @@ package struct FrameCodec {
         return try self.nextOfFormer(&input)
     }
 
-    /// As ``MessageReader/plain(_:count:of:_:_:)``; only where ``mayTakeWhole``, and no extension claims reserved bits.
+    /// As ``MessageReader/shortPlain(_:count:_:_:)``; only where ``mayTakeWhole``, and no extension claims reserved bits.
     @inline(__always)
+    mutating func shortPlain(
+        _ start: UnsafeRawPointer,
+        count: Int,
+        _ kind: inout MessageKind,
+        _ frameBytes: inout Int
+    ) -> ByteBuffer? {
+        self.reader.shortPlain(start, count: count, &kind, &frameBytes)
+    }
+
+    /// As ``MessageReader/plain(_:count:of:_:_:)``, on the same conditions.
     mutating func plain(
         _ start: UnsafeRawPointer,
         count: Int,

@@ -98,9 +98,12 @@ package struct OutboundQueue {
         return self.memory
     }
 
-    /// Appends at most `most` bytes of text that `body` writes where it goes.
+    /// Appends at most `most` bytes of text that `body` writes where it goes. In a buffer of its own: a connection that has been
+    /// opened, and on which nothing is said, keeps no block for that.
     mutating func writeText(atMost most: Int, _ body: (inout TextWriter) -> Void) {
-        self.write(atMost: most) { TextWriter.write(at: UnsafeMutableRawBufferPointer(start: $0, count: most), body) }
+        var text = ByteBufferAllocator().buffer(capacity: most)
+        text.writeWithUnsafeMutableBytes(minimumWritableBytes: most) { TextWriter.write(at: $0, body) }
+        self.append(text)
     }
 
     /// Appends bytes that `body` writes: a head of a handshake, or a frame of a dialect before RFC 6455.
@@ -145,6 +148,7 @@ package struct OutboundQueue {
         return buffer
     }
 
+    @inline(__always)
     private mutating func takeGathered() -> ByteBuffer? {
         let count = self.gatheredBytes
         guard count > 0 else { return nil }

@@ -39,7 +39,11 @@ package enum Masking {
         count: Int,
         key: MaskingKey
     ) {
-        if count >= 16 {
+        if count >= 64, count <= 128 {
+            let keys = self.keys(key.littleEndian, count: count)
+            self.copy(SIMD8<UInt64>.self, at: 0, from: source, to: target, key: keys.wide)
+            self.copy(SIMD8<UInt64>.self, at: count &- 64, from: source, to: target, key: keys.last)
+        } else if count >= 16 {
             copyVectors(from: source, to: target, count: count, key: key.littleEndian)
         } else if count >= 8 {
             copyWords(from: source, to: target, count: count, key: key.littleEndian)

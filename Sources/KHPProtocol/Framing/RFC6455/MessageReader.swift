@@ -171,31 +171,7 @@ package struct MessageReader {
     /// with nothing done, if none begins there. For a caller that knows their place: asking the buffer costs as much as the
     /// rest. Only to be called where ``takesWhole``, and no extension claims reserved bits.
     /// - Parameter frameBytes: is set to the size of its frame, header and all: no more than `count`.
-    @inline(__always)
     mutating func plain(
-        _ start: UnsafeRawPointer,
-        count: Int,
-        of input: ByteBuffer,
-        _ kind: inout MessageKind,
-        _ frameBytes: inout Int
-    ) -> ByteBuffer? {
-        let bytes = UnsafeRawBufferPointer(start: start, count: count)
-        // Nearly always a small message of a client's; the rest is kept out of its way.
-        guard self.expectsMask, let frame = WholeFrame(bytes, masked: true, reservedBits: 0),
-            frame.length <= self.limits.messageBytes, let room = self.arena.room(for: frame.length)
-        else { return self.anyPlain(start, count: count, of: input, &kind, &frameBytes) }
-        // A frame is whole only where all of it lies within the bytes, and there is room for all of its payload.
-        Masking.copy(from: start + frame.headerSize, to: room.target, count: frame.length, key: frame.key)
-        guard self.isText(room.target, frame),
-            let payload = self.arena.slice(at: room.offset, length: frame.length)
-        else { return nil }
-        kind = frame.kind
-        frameBytes = frame.headerSize &+ frame.length
-        return payload
-    }
-
-    @inline(never)
-    private mutating func anyPlain(
         _ start: UnsafeRawPointer,
         count: Int,
         of input: ByteBuffer,
@@ -206,6 +182,29 @@ package struct MessageReader {
         kind = message.kind
         frameBytes = message.frameBytes
         return message.payload
+    }
+
+    /// The same for nearly every message: a small one of a client's, for which the arena has room. `nil`, with nothing done that
+    /// shows, for all others, which ``plain(_:count:of:_:_:)`` is to be asked for: so this has nothing to keep for them.
+    @inline(__always)
+    mutating func shortPlain(
+        _ start: UnsafeRawPointer,
+        count: Int,
+        _ kind: inout MessageKind,
+        _ frameBytes: inout Int
+    ) -> ByteBuffer? {
+        let bytes = UnsafeRawBufferPointer(start: start, count: count)
+        guard self.expectsMask, let frame = WholeFrame(bytes, masked: true, reservedBits: 0),
+            frame.length <= self.limits.messageBytes, let room = self.arena.roomInBlock(for: frame.length)
+        else { return nil }
+        // A frame is whole only where all of it lies within the bytes, and there is room for all of its payload.
+        Masking.copy(from: start + frame.headerSize, to: room.target, count: frame.length, key: frame.key)
+        guard self.isText(room.target, frame),
+            let payload = self.arena.slice(at: room.offset, length: frame.length)
+        else { return nil }
+        kind = frame.kind
+        frameBytes = frame.headerSize &+ frame.length
+        return payload
     }
 
     /// Takes the message at the beginning of the `count` bytes at `start`, which lie in `input` before its index `end`; `nil`,
