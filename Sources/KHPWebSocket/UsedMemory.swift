@@ -5,6 +5,10 @@ import KHPProtocol
 import NIOCore
 
 /// The memory of one connection that is to be released once nothing comes.
+///
+/// Small reads go into the buffers of the channel's pool, again and again. Large ones get a buffer each, which is gone when the
+/// read is over: it serves the next connection that reads, whose bytes find it in the processor's cache, and none of a
+/// thousand connections leaves its own between the blocks that stay, where the C library could not give it back.
 struct UsedMemory {
     /// Its place in the loop's list, or `-1` outside of it. The list alone writes it.
     var place = -1
@@ -16,57 +20,86 @@ struct UsedMemory {
     /// Held here from the time on when it is full it is never read into again: it stays as small as it is, and the pool
     /// makes others, which it can be told to drop.
     private var first = ByteBuffer()
-    /// The size in which the pool makes its first buffer.
-    private static let firstBytes = 2048
-    /// The size of the channel's largest reads, unless it is told otherwise.
-    private static let largeBytes = 65_536
     /// True while reads may be twice as large: a message of that size comes with its header.
     private var readsMore = false
+    /// How many reads in succession could have gone into the pool's buffers, while reads have a buffer each.
+    private var smallReads: UInt8 = 0
+    /// How often the channel reads in a turn, while reads have a buffer each, which is when it reads once; 0 at other times.
+    private var readsOfTurn: UInt32 = 0
+
+    /// The size in which the pool makes its first buffer.
+    private static let firstBytes = 2048
+    /// The size from which on a read gets a buffer of its own.
+    private static let separateBytes = 16_384
+    /// The size of the channel's largest reads, unless it is told otherwise.
+    private static let largeBytes = 65_536
+    /// So many small reads in succession go into the pool's buffers again.
+    private static let fewReads: UInt8 = 32
 
     init(isPooled: Bool) {
         self.isPooled = isPooled
     }
 
+    /// True while reads have a buffer each.
+    var isReadingApart: Bool { self.readsOfTurn > 0 }
+
     /// Bytes have been received.
     @inline(__always)
     mutating func note(_ bytes: ByteBuffer, of context: ChannelHandlerContext) {
-        if bytes.writableBytes == 0 { self.noteFull(bytes, of: context) }
+        if bytes.writableBytes == 0 || self.readsOfTurn > 0 { self.noteUnusual(bytes, of: context) }
     }
 
-    /// A read has filled its buffer.
+    /// A read has filled its buffer, or had one of its own.
     @inline(never)
-    private mutating func noteFull(_ bytes: ByteBuffer, of context: ChannelHandlerContext) {
+    private mutating func noteUnusual(_ bytes: ByteBuffer, of context: ChannelHandlerContext) {
         guard self.isPooled else { return }
         if self.first.capacity == 0, bytes.storageCapacity <= Self.firstBytes { self.first = bytes }
+        // A channel that has closed reads no more, and takes no option.
+        if bytes.writableBytes == 0 {
+            self.smallReads = 0
+            // To ask for the options costs as much as to read.
+            guard !self.readsMore, bytes.storageCapacity >= Self.separateBytes else { return }
+            if let options = context.channel.syncOptions { try? self.readMore(than: bytes, options) }
+        } else if bytes.readableBytes >= Self.separateBytes / 2 {
+            self.smallReads = 0
+        } else {
+            self.smallReads += 1
+            if self.smallReads >= Self.fewReads { self.releasePool(of: context.channel) }
+        }
+    }
+
+    private mutating func readMore(than bytes: ByteBuffer, _ options: any NIOSynchronousChannelOptions) throws {
+        if self.readsOfTurn == 0, self.first.capacity > 0 {
+            let reads = UInt32(clamping: try options.getOption(.maxMessagesPerRead))
+            // The pool keeps as many buffers as are read in a turn, the oldest of them. That is the one held here: it cannot
+            // be read into, so each read gets a new buffer, for which the pool has no place.
+            try options.setOption(.maxMessagesPerRead, value: 1)
+            self.readsOfTurn = reads
+        }
         guard bytes.storageCapacity >= Self.largeBytes, !self.readsMore else { return }
         self.readsMore = true
         let most = 2 * Self.largeBytes
         let allocator = AdaptiveRecvByteBufferAllocator(minimum: Self.firstBytes, initial: most, maximum: most)
-        // A channel that has closed reads no more.
-        try? context.channel.syncOptions?.setOption(.recvAllocator, value: allocator)
+        try options.setOption(.recvAllocator, value: allocator)
     }
 
     /// Has the channel's pool drop all buffers but the first, which is read into again.
     mutating func releasePool(of channel: any Channel) {
-        guard self.isPooled else { return }
-        Self.releasePool(of: channel)
-        self.first = ByteBuffer()
-        self.readsMore = false
+        // A channel that has closed, or has no such pool, has nothing to drop.
+        guard self.isPooled, let options = channel.syncOptions else { return }
+        try? self.releasePool(options)
     }
 
-    /// Has the channel's pool drop all buffers but the first.
-    private static func releasePool(of channel: any Channel) {
-        guard let options = channel.syncOptions else { return }
-        do {
-            let reads = try options.getOption(.maxMessagesPerRead)
-            // The pool keeps as many buffers as are read at a time, the oldest of them.
-            try options.setOption(.maxMessagesPerRead, value: 1)
-            try options.setOption(.maxMessagesPerRead, value: reads)
-            // Its next one is of the first size again.
-            try options.setOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator())
-        } catch {
-            // A channel that has closed, or has no such pool, has nothing to drop.
-        }
+    private mutating func releasePool(_ options: any NIOSynchronousChannelOptions) throws {
+        let reads = self.readsOfTurn > 0 ? UInt(self.readsOfTurn) : try options.getOption(.maxMessagesPerRead)
+        self.first = ByteBuffer()
+        self.readsMore = false
+        self.smallReads = 0
+        self.readsOfTurn = 0
+        try options.setOption(.maxMessagesPerRead, value: 1)
+        try options.setOption(.maxMessagesPerRead, value: reads)
+        // Its next one is of the first size again.
+        try options.setOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator())
     }
 }
 

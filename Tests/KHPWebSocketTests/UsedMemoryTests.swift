@@ -53,6 +53,39 @@ struct UsedMemoryTests {
         }
     }
 
+    @Test(
+        "large reads get a buffer each, until many small ones come or the connection is idle",
+        arguments: [false, true]
+    )
+    func readsApart(becomesIdle: Bool) async throws {
+        try await withServedSocket { served in
+            func echo(_ size: Int) async throws {
+                let payload = [UInt8](repeating: 7, count: size)
+                try await served.client.send(maskedFrame(2, payload))
+                #expect(try await served.socket.receive() == .binary(ByteBuffer(bytes: payload)))
+            }
+            func readsInTurn() async throws -> UInt {
+                try await served.channel.getOption(.maxMessagesPerRead).get()
+            }
+            let reads = try await readsInTurn()
+            try await echo(3000)
+            #expect(try await served.on { !$0.memory.isReadingApart })
+            try await echo(1 << 20)
+            #expect(try await served.on { $0.memory.isReadingApart })
+            #expect(try await readsInTurn() == 1)
+            if becomesIdle {
+                try await served.on { $0.releaseMemory() }
+            } else {
+                // The first of them may still be part of a larger read.
+                for _ in 0..<40 { try await echo(100) }
+            }
+            #expect(try await served.on { !$0.memory.isReadingApart })
+            #expect(try await readsInTurn() == reads)
+            try await echo(1 << 20)
+            #expect(try await served.on { $0.memory.isReadingApart })
+        }
+    }
+
     @Test("releasing while bytes wait to be written, or a message is half there, takes nothing of them")
     func keeps() async throws {
         try await withServedSocket { served in
