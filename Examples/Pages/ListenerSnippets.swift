@@ -82,3 +82,7 @@ func withPassphrase(
         setPassphrase(passphrase().utf8)
     }
 }
+
+func spreadDrain(_ configuration: inout WebSocketServer.Configuration) {
+    configuration.drainDuration = .seconds(30)
+}

@@ -23,6 +23,8 @@ extension WebSocketMount {
         public var clientAddress = WebSocketServer.ClientAddress.peer
         /// The time that a graceful shutdown gives connections to close and handlers to return.
         public var gracefulShutdownTimeout: Duration = .seconds(10)
+        /// The time over which a graceful shutdown closes open sockets.
+        public var drainDuration: Duration = .zero
         /// Responds to requests that are no WebSocket requests, on connections that are shared with nobody's HTTP.
         public var respondToHTTP: (@Sendable (_ request: HTTPRequest) async throws -> HandshakeResponse?)?
         /// Where to log.

@@ -4,6 +4,7 @@ public import HTTPTypes
 public import KHPProtocol
 package import KHPWebSocket
 public import Logging
+public import NIOCore
 public import NIOSSL
 
 extension WebSocketServer {
@@ -13,12 +14,16 @@ extension WebSocketServer {
         case hostname(String, port: Int)
         /// A Unix domain socket.
         case unixDomainSocket(path: String)
+        /// A socket that is bound already, and perhaps listens: one that a service manager hands over, or another process.
+        /// The listener owns the descriptor from then on, and closes it.
+        case boundSocket(NIOBSDSocket.Handle)
 
-        /// `host:port`, or the path.
+        /// `host:port`, the path, or the descriptor.
         public var description: String {
             switch self {
             case .hostname(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
             case .unixDomainSocket(let path): path
+            case .boundSocket(let descriptor): "descriptor \(descriptor)"
             }
         }
     }
@@ -79,6 +84,12 @@ extension WebSocketServer {
         public var gracefulShutdownTimeout: Duration {
             get { self.mount.gracefulShutdownTimeout }
             set { self.mount.gracefulShutdownTimeout = newValue }
+        }
+        /// The time over which a graceful shutdown closes open sockets, evenly, so that clients which come again at once do
+        /// not all come together; by default all are closed at once. ``gracefulShutdownTimeout`` begins behind it.
+        public var drainDuration: Duration {
+            get { self.mount.drainDuration }
+            set { self.mount.drainDuration = newValue }
         }
         /// Responds to requests that are no WebSocket requests. Without it, and where it returns `nil`, they get the
         /// server's own 404, 405 or 426. Errors that it throws are answered as those of an endpoint's `respond`.

@@ -340,13 +340,18 @@ final class ServerState: Sendable {
     // MARK: Shutdown
 
     /// Drains, and forces what is left after the graceful shutdown's time.
-    func drain(on eventLoop: any EventLoop) async {
-        let limit = TimeAmount(self.configuration.gracefulShutdownTimeout)
+    /// - Parameter duration: the time over which open sockets are closed.
+    func drain(over duration: Duration, on eventLoop: any EventLoop) async {
+        let spread = TimeAmount(max(duration, .zero))
+        let limit = spread + TimeAmount(self.configuration.gracefulShutdownTimeout)
         // The task may be cancelled already; draining goes on all the same, bounded.
         let timer = eventLoop.scheduleTask(in: limit) { self.force() }
         // A handler that ignores its cancellation would keep this, and the service group, for ever.
         let last = eventLoop.scheduleTask(in: limit + .seconds(1)) { self.giveUpWaiting() }
-        await self.drain()
+        let steps = spread == .zero ? [] : self.beginDrain(over: spread, on: eventLoop)
+        if spread == .zero { self.beginDrain() }
+        await self.drained()
+        for step in steps { step.cancel() }
         timer.cancel()
         last.cancel()
     }
@@ -354,12 +359,49 @@ final class ServerState: Sendable {
     /// Stops new connections and closes all with 1001, those in a handshake too; returns when all channels are closed
     /// and all tasks have returned.
     func drain() async {
+        self.beginDrain()
+        await self.drained()
+    }
+
+    private func beginDrain() {
         let (handlers, carriers) = self.registry.withLock { registry in
             registry.isDraining = true
             return (registry.entries.compactMap(\.handler), Array(registry.carriers.values))
         }
         for bound in handlers { Self.sendAway(bound) }
+        Self.quiesce(carriers)
+    }
+
+    /// Stops new connections, closes those in a handshake, and the open ones one after the other; behind the last, the
+    /// connections that carry others.
+    private func beginDrain(over spread: TimeAmount, on eventLoop: any EventLoop) -> [Scheduled<Void>] {
+        let (pending, open) = self.registry.withLock { registry in
+            registry.isDraining = true
+            return (
+                registry.entries[..<registry.pending].compactMap(\.handler),
+                Array(registry.entries[registry.pending...])
+            )
+        }
+        for bound in pending { Self.sendAway(bound) }
+        let steps = open.enumerated().map { index, entry in
+            let delay = spread.nanoseconds / Int64(open.count) * Int64(index)
+            return eventLoop.scheduleTask(in: .nanoseconds(delay)) {
+                // One that has closed meanwhile has none.
+                let bound = self.registry.withLock { _ in entry.handler }
+                if let bound { Self.sendAway(bound) }
+            }
+        }
+        let last = eventLoop.scheduleTask(in: open.isEmpty ? .zero : spread) {
+            Self.quiesce(self.registry.withLock { Array($0.carriers.values) })
+        }
+        return steps + [last]
+    }
+
+    private static func quiesce(_ carriers: [any Channel]) {
         for channel in carriers { channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent()) }
+    }
+
+    private func drained() async {
         await withCheckedContinuation { continuation in
             let isEmpty = self.registry.withLock { registry in
                 if registry.isEmpty { return true }

@@ -146,6 +146,9 @@ public final class WebSocketListener: Service, Sendable {
 
     // MARK: Binding
 
+    /// Connections that wait to be accepted.
+    private static let backlog: Int32 = 4096
+
     private func bind() async throws -> any Channel {
         let state = self.mount.state
         let configuration = self.configuration
@@ -159,7 +162,7 @@ public final class WebSocketListener: Service, Sendable {
         let security = configuration.tls == nil ? ServerState.Security.none : .tls
         // Accepted sockets inherit TCP_NODELAY from the listener, where the bootstrap sets it.
         let bootstrap = ServerBootstrap(group: self.eventLoopGroup)
-            .serverChannelOption(.backlog, value: 4096)
+            .serverChannelOption(.backlog, value: Self.backlog)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
@@ -186,13 +189,17 @@ public final class WebSocketListener: Service, Sendable {
     }
 
     private func bind(_ bootstrap: ServerBootstrap) async throws -> any Channel {
+        let liveness = SocketLiveness(stalledWrite: self.mount.state.configuration.timeouts.stalledWrite)
         switch self.configuration.address {
         case .hostname(let host, let port):
-            let liveness = SocketLiveness(stalledWrite: self.mount.state.configuration.timeouts.stalledWrite)
             return try await bootstrap.noticingVanishedPeers(liveness).bind(host: host, port: port).get()
         case .unixDomainSocket(let path):
             let isLeftOver = await self.isLeftOver(path)
             return try await bootstrap.bind(unixDomainSocketPath: path, cleanupExistingSocketFile: isLeftOver).get()
+        case .boundSocket(let descriptor):
+            let isTCP = try BoundSocket(descriptor, backlog: Self.backlog).isTCP
+            return try await (isTCP ? bootstrap.noticingVanishedPeers(liveness) : bootstrap)
+                .withBoundSocket(descriptor).get()
         }
     }
 

@@ -50,8 +50,17 @@ public final class WebSocketMount: Service, Sendable {
 
     /// Closes every open socket with 1001, drops what is in a handshake, and waits for the handlers to return, for
     /// ``Configuration/gracefulShutdownTimeout`` at most. No endpoint takes a connection any more.
+    ///
+    /// Open sockets are closed over ``Configuration/drainDuration``.
     public func drain() async {
-        await self.state.drain(on: MultiThreadedEventLoopGroup.singleton.any())
+        await self.drain(over: self.state.configuration.drainDuration)
+    }
+
+    /// The same, with open sockets closed one after the other, evenly over a time: clients that come again at once do not
+    /// all come together. What is left is forced ``Configuration/gracefulShutdownTimeout`` behind that time. A call of
+    /// ``drain()`` meanwhile, or of this with another time, makes it shorter and never longer.
+    public func drain(over duration: Duration) async {
+        await self.state.drain(over: duration, on: MultiThreadedEventLoopGroup.singleton.any())
     }
 
     // MARK: Endpoints

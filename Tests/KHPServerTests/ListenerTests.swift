@@ -175,6 +175,39 @@ import Testing
         }
     }
 
+    @Test("a socket that is bound already, listened on or not", arguments: [false, true])
+    func boundSocket(isListening: Bool) async throws {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let isBound = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+            }
+        }
+        #expect(isBound && (!isListening || listen(descriptor, 5) == 0))
+        try await Self.withMount { mount in
+            let listener = WebSocketListener(
+                configuration: Self.configuration("handed over") { $0.address = .boundSocket(descriptor) },
+                mount: mount
+            )
+            let (socket, who) = try await Self.open(try await listener.listen().port)
+            #expect(who == "handed over 127.0.0.1")
+            try await socket.close()
+            await listener.close()
+            // It was the listener's to close.
+            #expect(fcntl(descriptor, F_GETFD) == -1)
+            let none = WebSocketListener(
+                configuration: Self.configuration("none") { $0.address = .boundSocket(1_000_000) },
+                mount: mount
+            )
+            let error = try await #require(throws: WebSocketError.self) { try await none.listen() }
+            #expect(error.code == .connectFailed, "\(error)")
+            #expect(error.message.hasSuffix("descriptor 1000000: bad file descriptor."), "\(error)")
+        }
+    }
+
     // MARK: Clients' addresses
 
     @Test("each believes its own proxies")

@@ -15,7 +15,7 @@ enum Report: Sendable {
     case closed(CloseInfo)
     /// `serve` listens.
     case listening(host: String, port: Int, isSecure: Bool)
-    /// `tunnel` accepts byte streams.
+    /// `tunnel` accepts byte streams, or `serve` connections on a Unix domain socket.
     case accepting(TunnelAddress)
     /// `gateway` listens, at each of these addresses.
     case serving([Gateway.Listening])

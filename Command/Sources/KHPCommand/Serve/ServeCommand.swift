@@ -21,6 +21,9 @@ struct ServeCommand: SurroundedCommand {
               khp serve --route /desk=echo --auth /desk=basic:desk --users users
               khp serve --route /ssh=tcp:127.0.0.1:22 --tls-cert s.pem --tls-key s.key
 
+            SIGHUP reads the files of --tls-cert, --tls-key, --client-ca and --users again, for connections from then \
+            on; files that are wrong leave the old ones in force, and a line on standard error says so.
+
             ACTIONS OF --route PATH=ACTION
               echo                 sends each message back
               broadcast            sends each message to all on that path
@@ -67,7 +70,7 @@ struct ServeCommand: SurroundedCommand {
         let built = self.dialects.apply(
             to: try self.endpoints.build(authentication: authentication, self.negotiation, console: console)
         )
-        let configuration = try self.configuration(console)
+        let configuration = try self.configuration(console, surroundings.environment)
         let group: any EventLoopGroup =
             self.bounds.threads.map { MultiThreadedEventLoopGroup(numberOfThreads: $0) }
             ?? MultiThreadedEventLoopGroup.singleton
@@ -76,6 +79,8 @@ struct ServeCommand: SurroundedCommand {
             configuration: .init(services: [.init(service: server)], logger: WarningLog.logger(console))
         )
         let signals = surroundings.shutdown.signals()
+        let files = ServedFiles(listen: self.listen, access: self.access, routes: routes, endpoints: built)
+        let hangups = files.areThere ? Hangups.sequence() : nil
         do {
             try await withThrowingTaskGroup(of: Void.self) { tasks in
                 defer { tasks.cancelAll() }
@@ -84,13 +89,17 @@ struct ServeCommand: SurroundedCommand {
                     for await _ in signals { await services.triggerGracefulShutdown() }
                 }
                 let address = try await server.boundAddress()
-                console.report(
-                    .listening(
-                        host: self.listen.host,
-                        port: address.port ?? self.listen.port,
-                        isSecure: configuration.tls != nil
-                    )
-                )
+                if let port = address.port {
+                    let host = self.listen.listenFds ? address.ipAddress ?? self.listen.host : self.listen.host
+                    console.report(.listening(host: host, port: port, isSecure: configuration.tls != nil))
+                } else {
+                    console.report(.accepting(.unix(path: address.pathname ?? "")))
+                }
+                if let hangups {
+                    tasks.addTask {
+                        for await _ in hangups { files.readAgain(for: server, console) }
+                    }
+                }
                 // The signals go on until the server has ended.
                 try await tasks.next()
             }
@@ -99,8 +108,13 @@ struct ServeCommand: SurroundedCommand {
         }
     }
 
-    private func configuration(_ console: Console) throws -> WebSocketServer.Configuration {
-        var configuration = WebSocketServer.Configuration(address: .hostname(self.listen.host, port: self.listen.port))
+    private func configuration(
+        _ console: Console,
+        _ environment: [String: String]
+    ) throws -> WebSocketServer.Configuration {
+        var configuration = WebSocketServer.Configuration(
+            address: try self.listen.address(environment, process: ProcessInfo.processInfo.processIdentifier)
+        )
         configuration.tls = try self.listen.tls()
         configuration.http2 = .init()
         self.bounds.apply(to: &configuration)

@@ -22,6 +22,9 @@ struct ListenOptions: ParsableArguments {
     )
     var port = 8080
 
+    @Flag(help: "Listen on the socket that systemd hands over (LISTEN_FDS), in place of --host and --port.")
+    var listenFds = false
+
     @Option(help: ArgumentHelp("The certificate and its chain, PEM: serves wss.", valueName: "file"))
     var tlsCert: String?
 
@@ -33,6 +36,23 @@ struct ListenOptions: ParsableArguments {
 
     func validate() throws {
         if self.host.isEmpty { throw ValidationError("--host needs a name or an address") }
+    }
+
+    /// The place to listen at.
+    /// - Parameters:
+    ///   - environment: where a service manager says which sockets it hands over (sd_listen_fds(3)).
+    ///   - process: the number of this process: the variables may be meant for another one.
+    func address(_ environment: [String: String], process: Int32) throws -> WebSocketServer.BindAddress {
+        guard self.listenFds else { return .hostname(self.host, port: self.port) }
+        guard environment["LISTEN_PID"].flatMap({ Int32($0) }) == process, let count = environment["LISTEN_FDS"] else {
+            throw CommandFailure.usage("--listen-fds: systemd hands no socket over; is there a socket unit?")
+        }
+        guard count == "1" else {
+            throw CommandFailure.usage(
+                "--listen-fds: systemd hands \(count) sockets over, and one is what is listened on"
+            )
+        }
+        return .boundSocket(3)
     }
 
     func tls() throws -> TLSConfiguration? {

@@ -1,0 +1,38 @@
+// A socket that somebody else has bound: a service manager, or the process that this one follows.
+
+import KHPProtocol
+import NIOCore
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Android)
+    import Android
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+struct BoundSocket {
+    /// Tells if it is one of TCP.
+    let isTCP: Bool
+
+    /// Has the socket listen, as one that listens already goes on to.
+    /// - Throws: ``WebSocketError/Code/connectFailed`` for a descriptor that is no stream socket, or not bound.
+    init(_ descriptor: NIOBSDSocket.Handle, backlog: Int32) throws(WebSocketError) {
+        var address = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let named = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &length) }
+        }
+        guard named == 0, listen(descriptor, backlog) == 0 else {
+            let reason = String(cString: strerror(errno)).lowercased()
+            throw WebSocketError(
+                .connectFailed,
+                "The server cannot listen on descriptor \(descriptor): \(reason).",
+                phase: .connect
+            )
+        }
+        self.isTCP = address.ss_family == sa_family_t(AF_INET) || address.ss_family == sa_family_t(AF_INET6)
+    }
+}
