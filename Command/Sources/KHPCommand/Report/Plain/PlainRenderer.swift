@@ -24,12 +24,14 @@ struct PlainRenderer: Renderer {
             ]
         case .accepting(let address): [Line("listening on \(address)", to: .standardError)]
         case .serving(let listeners):
-            [
-                Line(
-                    "listening: " + listeners.map { "\($0.name) \($0.url)" }.joined(separator: ", "),
-                    to: self.showsMessages ? .standardOutput : .standardError
-                )
-            ]
+            // Objects of standard output say it otherwise, and standard error is the log alone.
+            self.showsMessages
+                ? [
+                    Line(
+                        "listening: " + listeners.map { "\($0.name) \($0.url)" }.joined(separator: ", "),
+                        to: .standardOutput
+                    )
+                ] : []
         case .result(let text): [Line(text, to: .standardOutput)]
         case .note(let text): [Line(text, to: .standardError)]
         case .warning(let text): [Line("khp: warning: \(text)", to: .standardError)]
