@@ -11,9 +11,17 @@ package enum ConnectCheck {
         return await withTaskGroup(of: (Int, Finding?).self) { tasks in
             var count = 0
             for rules in loaded.configuration.pools {
-                let pool = BackendPool(rules, tls: loaded.backendTLS[rules.name])
-                let checks = BackendChecks(pool: pool, eventLoop: MultiThreadedEventLoopGroup.singleton.any())
                 let place = reading.backendPlaces[rules.name]
+                let pool: BackendPool
+                do {
+                    pool = try BackendPool(rules, tls: loaded.backendTLS[rules.name])
+                } catch {
+                    let finding = place.map { Self.finding($0, rules.name, "makes no TLS: \(error)") }
+                    tasks.addTask { [count] in (count, finding) }
+                    count += 1
+                    continue
+                }
+                let checks = BackendChecks(pool: pool, eventLoop: MultiThreadedEventLoopGroup.singleton.any())
                 for member in pool.members {
                     let index = count
                     count += 1
