@@ -31,10 +31,10 @@ struct GatewayRunning {
             }
             continuation.onTermination = { _ in task.cancel() }
         }
-        let hangups = Hangups()
+        let hangups = Hangups.sequence()
         let cut: Int
         do throws(Gateway.Failure) {
-            cut = try await run.run(reloads: hangups.stream, stop: stop) { listening in
+            cut = try await run.run(reloads: hangups, stop: stop) { listening in
                 console.report(.serving(listening))
             }
         } catch {
@@ -57,30 +57,4 @@ struct GatewayRunning {
             CommandFailure(.usage, code: "invalid-configuration", TerminalText.escaped("\(self.file): \(words)"))
         }
     }
-}
-
-/// SIGHUP as a sequence, while it lives.
-private final class Hangups: Sendable {
-    let stream: AsyncStream<Void>
-    private let source: Source
-
-    /// Kept alive, and nothing else is done with it: Dispatch's sources are safe to share, without saying so.
-    private struct Source: @unchecked Sendable {
-        let signal: any DispatchSourceSignal
-    }
-
-    init() {
-        let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
-        let source = DispatchSource.makeSignalSource(signal: SIGHUP, queue: .global())
-        source.setEventHandler { continuation.yield() }
-        source.resume()
-        #if canImport(Darwin)
-            // Elsewhere the source puts a handler of its own in place, which this would take away.
-            signal(SIGHUP, SIG_IGN)
-        #endif
-        self.stream = stream
-        self.source = Source(signal: source)
-    }
-
-    deinit { self.source.signal.cancel() }
 }
