@@ -80,9 +80,8 @@ struct ConfigurationCheckTests {
         ),
         Case(
             "trust in everybody",
-            Self.listener("{listen: 127.0.0.1:0, trust: 0.0.0.0/0, trustClientCN: true}"),
-            "3:35: warning: listeners.a.trust: \"0.0.0.0/0\" believes everybody's word about addresses",
-            "3:61: listeners.a.trustClientCN: needs proxyProtocol: required, which carries the name"
+            Self.listener("{listen: 127.0.0.1:0, trust: 0.0.0.0/0}"),
+            "3:35: warning: listeners.a.trust: \"0.0.0.0/0\" believes everybody's word about addresses"
         ),
         Case(
             "a service for everybody",

@@ -116,7 +116,7 @@ package actor Gateway {
                 rules,
                 tls: materials.listenerTLS[rules.name],
                 endpoints: try self.endpoints(of: rules, in: materials.configuration),
-                bounds: ListenerBounds(services.map(\.rules)),
+                bounds: ListenerBounds(services.map(\.rules), materials.configuration.realms),
                 log: self.log,
                 watch: self.watch,
                 on: self.group
@@ -133,7 +133,7 @@ package actor Gateway {
         -> [Endpoint]
     {
         let services = self.services(of: rules, in: configuration)
-        let limits = ListenerBounds(services.map(\.rules)).limits(rules)
+        let limits = ListenerBounds(services.map(\.rules), configuration.realms).limits(rules)
         do {
             return try services.map { try $0.endpoint(on: rules.name, limits: limits) }
         } catch {

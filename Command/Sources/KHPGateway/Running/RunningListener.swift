@@ -28,6 +28,7 @@ final class RunningListener: Sendable {
         var configuration = WebSocketMount.Configuration()
         configuration.limits = bounds.limits(rules)
         configuration.timeouts.stalledWrite = bounds.stalledWrite
+        if let window = bounds.wrongAnswerWindow { configuration.timeouts.wrongAnswerWindow = window }
         configuration.gracefulShutdownTimeout = .seconds(5)
         configuration.logger = Logger(label: "khp.gateway") { _ in LibraryLog(log) }
         configuration.instruments = [watch]
@@ -87,8 +88,17 @@ final class RunningListener: Sendable {
 struct ListenerBounds: Sendable {
     private var buffer = 4096
     private var stalled = Duration.seconds(20)
+    /// Of the realms that ask at the listener, the strictest.
+    private var wrongAnswers: GatewayConfiguration.WrongAnswers?
 
-    init(_ services: [GatewayConfiguration.Service]) {
+    init(_ services: [GatewayConfiguration.Service], _ realms: [GatewayConfiguration.Realm]) {
+        let asked = Set(services.flatMap(\.realms))
+        for rule in realms.filter({ asked.contains($0.name) }).map(\.wrongAnswers) {
+            var strictest = self.wrongAnswers ?? rule
+            strictest.perAddress = min(strictest.perAddress, rule.perAddress)
+            strictest.window = max(strictest.window, rule.window)
+            self.wrongAnswers = strictest
+        }
         for service in services {
             self.buffer = max(self.buffer, service.rules.relay.buffer)
             self.stalled = max(self.stalled, service.rules.relay.stalled)
@@ -100,8 +110,12 @@ struct ListenerBounds: Sendable {
         limits.sendBufferHighMark = self.buffer
         limits.sendBufferLowMark = self.buffer / 2
         limits.connections = rules.connections
+        if let wrongAnswers { limits.wrongAnswersPerAddress = wrongAnswers.perAddress }
         return limits
     }
+
+    /// `nil` where no realm asks.
+    var wrongAnswerWindow: Duration? { self.wrongAnswers?.window }
 
     /// Longer than a relay waits: it says which side took nothing.
     var stalledWrite: Duration { self.stalled + .seconds(10) }

@@ -37,9 +37,6 @@ struct ConfigurationChecks {
                     reading.error("\(key).forwarded", "needs trust: the addresses of the proxies that write the field")
                 }
             }
-            if listener.trustsClientCommonName, !listener.requiresProxyHeader {
-                reading.error("\(key).trustClientCN", "needs proxyProtocol: required, which carries the name")
-            }
             for network in listener.trust where network.isEverything {
                 reading.warning(
                     "\(key).trust",

@@ -187,9 +187,8 @@ extension ConfigurationChecks {
 }
 
 extension GatewayConfiguration.Listener {
-    /// True where a client's certificate can come to light: by TLS here, or by that of a proxy which is believed.
+    /// True where a client's certificate can come to light.
     fileprivate var asksForCertificates: Bool {
-        if self.trustsClientCommonName { return true }
         guard let tls else { return false }
         return tls.clientAuthentication != .none
     }

@@ -41,12 +41,9 @@ extension GatewaySchema {
                 "The field that names the client, read from the right up to the first address outside trust.",
                 .new
             ),
-            .value(
+            .notYet(
                 "trustClientCN",
-                \.trustsClientCommonName,
-                .flag,
-                "Takes the client's common name from the PROXY header of a proxy that ends TLS.",
-                .new
+                "Takes the client's common name from the PROXY header of a proxy that ends TLS."
             ),
             .value(
                 "connections",

@@ -31,15 +31,9 @@ extension GatewaySchema {
                 "wrongAnswers",
                 \.wrongAnswers,
                 GatewaySchema.wrongAnswers,
-                "The bound on guesses; an address beyond it gets 403."
+                "The bound on guesses at a listener, of its realms the strictest; an address beyond it gets 403."
             ),
-            .value(
-                "hashQueue",
-                \.hashQueue,
-                .count(1...100_000),
-                "How many password hashes may wait; those beyond get 503.",
-                .live
-            ),
+            .notYet("hashQueue", "Bounds how many password hashes may wait."),
             .list("token", \.token, .tokenPlace, "The places of a token, in this order.", .new),
             .groupOrNothing("jwt", \.jwt, GatewaySchema.jwt, "Tokens that are JSON Web Tokens."),
             .groupOrNothing(
@@ -54,8 +48,8 @@ extension GatewaySchema {
     private static let wrongAnswers = Section<Configuration.WrongAnswers>(
         .init(),
         [
-            .value("perAddress", \.perAddress, .count(1...1_000_000), "How many from one address.", .new),
-            .value("window", \.window, .duration(.seconds(1)...(.seconds(86_400))), "In so long a time.", .new),
+            .value("perAddress", \.perAddress, .count(1...1_000_000), "How many from one address.", .restart),
+            .value("window", \.window, .duration(.seconds(1)...(.seconds(86_400))), "In so long a time.", .restart),
         ]
     )
 
@@ -113,7 +107,7 @@ extension GatewaySchema {
                 "onExpiry",
                 \.onExpiry,
                 .choice,
-                "The end of a token whose socket is open: closes with 1008, asks anew, or does nothing.",
+                "The end of a token whose socket is open: closes with 1008, or does nothing; revalidate is close for now.",
                 .new
             ),
         ]

@@ -15,8 +15,6 @@ extension GatewayConfiguration {
         /// Demands a PROXY header, v1 or v2, before TLS; peers outside ``trust`` are closed without a byte.
         package var requiresProxyHeader = false
         package var forwarded = ForwardedField.off
-        /// Takes the client's common name from the PROXY header of a proxy that terminated TLS.
-        package var trustsClientCommonName = false
         /// How many connections at most, handshakes included.
         package var connections = 10_000
 

@@ -14,8 +14,6 @@ extension GatewayConfiguration {
         package var nonceKeys: String?
         package var nonceLifetime = Duration.seconds(30)
         package var wrongAnswers = WrongAnswers()
-        /// How many password hashes may wait for a thread.
-        package var hashQueue = 256
         /// The places where a token may be, in this order.
         package var token: [TokenPlace] = [.header]
         package var jwt: JWT?
