@@ -137,6 +137,20 @@ struct GatewayTests {
         }
     }
 
+    @Test("a session's dialect is told", arguments: [Dialect.rfc6455, .hixie76])
+    func dialects(_ dialect: Dialect) async throws {
+        try await Self.withGateway {
+            $0.services[0].rules.handshake.dialects = [.rfc6455, .hixie76]
+        } body: { view in
+            var configuration = WebSocketClient.Configuration()
+            configuration.dialect = dialect
+            let socket = try await WebSocketClient(configuration: configuration).connect(to: view.url("/echo"))
+            #expect(try await view.admin("GET /sessions").body.contains("\"dialect\":\"\(dialect)\""))
+            try await socket.close()
+            #expect(await Patience.wait { view.running.line(with: "session.end", "\"dialect\":\"\(dialect)\"") } != nil)
+        }
+    }
+
     @Test("the admin address tells health, load, services, sessions and metrics")
     func admin() async throws {
         try await Self.withGateway { view in

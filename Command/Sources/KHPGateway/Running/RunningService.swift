@@ -288,6 +288,8 @@ final class RunningService: Sendable {
         facts.roles = request.principal?.roles.sorted() ?? []
         facts.subprotocol = self.subprotocol(of: request)
         facts.isExtended = request.extended != nil
+        // Told a moment before the socket opens.
+        if let dialect = seat.trace?.summary?.dialect { facts.dialect = dialect.description }
         facts.backend = seat.link?.member.url
         let surroundings = self.surroundings
         let eventLoop = request.eventLoop
@@ -331,6 +333,7 @@ private final class Seat: Sendable {
     private let gate: ServiceGate
     let address: String?
     let principal: String?
+    let trace = ConnectionTrace.current
     private let state = Mutex(State())
 
     init(_ gate: ServiceGate, address: String?, principal: String?) {
