@@ -127,7 +127,7 @@ extension FuzzTarget {
             second + [0x21, 0x11, 0x00, 0x13] + address + [0x03, 0x00, 0x04, 0x00, 0x00, 0x00, 0x00],
         ]
     } run: { input in
-        let all = input.bytes
+        let all = input.content
         var whole = ByteBuffer(bytes: all)
         let result = Result<ProxyHeader?, ProxyHeaderError> { () throws(ProxyHeaderError) in
             try ProxyHeader.read(&whole)
