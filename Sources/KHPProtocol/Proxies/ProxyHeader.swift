@@ -131,16 +131,19 @@ package struct ProxyHeader: Sendable, Hashable {
     /// Holds the values behind the addresses to their form, and the header to its checksum where it has one.
     private static func check(_ header: ByteBuffer, from place: Int) throws(ProxyHeaderError) {
         var place = place
+        var isChecked = false
         while place < header.readableBytes {
             guard let type: UInt8 = header.getInteger(at: place), let length: UInt16 = header.getInteger(at: place + 1)
             else { throw .invalid }
             place += 3 + Int(length)
             guard place <= header.readableBytes else { throw .invalid }
             guard type == Self.checksum else { continue }
-            guard length == 4, let said: UInt32 = header.getInteger(at: place - 4) else { throw .invalid }
+            // A second one would be work for nothing.
+            guard !isChecked, length == 4, let said: UInt32 = header.getInteger(at: place - 4) else { throw .invalid }
             var zeroed = header
             zeroed.setInteger(0 as UInt32, at: place - 4)
             guard Castagnoli.sum(of: zeroed.readableBytesView) == said else { throw .invalid }
+            isChecked = true
         }
     }
 }

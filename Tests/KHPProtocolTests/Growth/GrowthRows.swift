@@ -373,5 +373,18 @@ extension GrowthRow {
                 for byte in reply { _ = tunnel.receive(ByteBuffer(bytes: [byte])) }
             }
         },
+        GrowthRow("PROXY: empty values behind the addresses", limit: 2048) { bytes in
+            let signature: [UInt8] = [0x0D, 0x0A, 0x0D, 0x0A, 0x00, 0x0D, 0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A]
+            let values = [UInt8](repeating: 0, count: (bytes - 12) / 3 * 3).indices.map {
+                $0 % 3 == 0 ? 0x05 : 0 as UInt8
+            }
+            let size = UInt16(12 + values.count)
+            let addresses: [UInt8] = [127, 0, 0, 1, 127, 0, 0, 1, 0, 80, 0, 81]
+            let header = signature + [0x21, 0x11, UInt8(size >> 8), UInt8(size & 0xFF)] + addresses + values
+            return {
+                var input = ByteBuffer(bytes: header)
+                _ = try? ProxyHeader.read(&input)
+            }
+        },
     ]
 }

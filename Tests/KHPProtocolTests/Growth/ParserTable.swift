@@ -65,6 +65,7 @@ enum ParserTable {
         "PathParameters": ["endpoints: an encoded parameter"],
         "PercentEncoding": ["a reference of encoded characters", "target: encoded"],
         "Redaction": ["redaction:", "shown:", "observed heads"],
+        "ProxyHeader": ["PROXY:"],
         "RedirectTracker": ["redirects:"],
         "RequestHeadDecoder": ["request head:"],
         "RequestTarget": ["target:"],
