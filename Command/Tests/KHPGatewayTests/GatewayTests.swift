@@ -14,7 +14,7 @@ import Testing
 @Suite("A gateway", .timeLimit(.minutes(2)))
 struct GatewayTests {
     /// The lines of a gateway's log, and the words of its reloads.
-    private final class Running: Sendable {
+    final class Running: Sendable {
         let lines = Mutex<[String]>([])
         let next = Mutex<GatewayRun.Loaded>(.bad(["nothing is to be loaded"]))
 
@@ -24,7 +24,7 @@ struct GatewayTests {
     }
 
     /// The addresses of a gateway that runs, with the way to end it.
-    private struct View: Sendable {
+    struct View: Sendable {
         let running: Running
         let addresses: [String: Int]
         let reload: @Sendable () -> Void
@@ -46,7 +46,7 @@ struct GatewayTests {
         }
     }
 
-    private static func configuration(backend port: Int) -> GatewayConfiguration {
+    static func configuration(backend port: Int) -> GatewayConfiguration {
         var configuration = GatewayConfiguration(instance: "gw1")
         configuration.listeners = [.init(name: "public", listen: .host("127.0.0.1", port: 0))]
         configuration.admin = .init(listen: .host("127.0.0.1", port: 0))
@@ -64,8 +64,9 @@ struct GatewayTests {
     /// Runs a gateway in front of a backend that sends everything back.
     /// - Returns: how many sessions its end has cut.
     @discardableResult
-    private static func withGateway(
+    static func withGateway(
         _ change: (inout GatewayConfiguration) -> Void = { _ in },
+        materials make: (inout GatewayMaterials) throws -> Void = { _ in },
         body: (View) async throws -> Void
     ) async throws -> Int {
         try await withRawServer { connection in
@@ -76,7 +77,9 @@ struct GatewayTests {
             var configuration = Self.configuration(backend: port)
             change(&configuration)
             let running = Running()
-            let run = GatewayRun(GatewayMaterials(configuration, hash: "1")) {
+            var materials = GatewayMaterials(configuration, hash: "1")
+            try make(&materials)
+            let run = GatewayRun(materials) {
                 running.next.withLock { $0 }
             } log: { line in
                 running.lines.withLock { $0.append(line) }

@@ -192,6 +192,7 @@ package actor Gateway {
     {
         var surroundings = ServiceSurroundings(sessions: self.sessions)
         surroundings.pools = pools.mapValues(\.pool)
+        surroundings.secureListeners = Set(materials.listenerTLS.keys)
         let log = self.log
         surroundings.ended = { if log.tellsSessions { log.write(ended: $0) } }
         let counts = self.handshakes

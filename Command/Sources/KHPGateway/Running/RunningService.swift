@@ -9,6 +9,8 @@ import Synchronization
 struct ServiceSurroundings: Sendable {
     var sessions: SessionTable
     var pools: [String: BackendPool] = [:]
+    /// The names of the listeners with TLS.
+    var secureListeners: Set<String> = []
     /// Told of each session that opens.
     var opened: @Sendable (SessionFacts) -> Void = { _ in }
     /// Told of each session's end.
@@ -177,6 +179,8 @@ final class RunningService: Sendable {
         call.client = client
         call.principal = request.principal?.name
         call.session = seat.id
+        call.usesTLS = request.listener.map { self.surroundings.secureListeners.contains($0) } ?? false
+        call.certificateName = request.clientCertificate.flatMap { CertificateNames($0).names(.commonName).first }
         call.authority = request.opening.authority
         call.subprotocol = self.subprotocol(of: request)
         do throws(ConnectFailure) {
