@@ -194,6 +194,14 @@ struct ConfigurationCheckTests {
             "6:60: services.s.balance.by: least-sessions needs check: the address to ask for the load"
         ),
         Case(
+            "a balancer that takes turns whatever is said",
+            Self.service(
+                "{path: /s, balance: {members: [ws://a/], by: least-sessions, check: {url: 'https://{host}/load'}}}"
+            ),
+            "6:51: warning: services.s.balance.by: least-sessions asks nobody in this version: the members take turns, as with "
+                + "round-robin"
+        ),
+        Case(
             "unknown keys, all at once",
             Self.service("{path: /s, type: eco, orgins: [], <<: {}, 'a b': c}\nservice: {}"),
             "6:23: services.s.type: \"eco\" is none of echo, broadcast; did you mean echo?",

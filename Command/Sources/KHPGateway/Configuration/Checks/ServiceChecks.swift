@@ -70,6 +70,12 @@ extension ConfigurationChecks {
             if balancer.by == .leastSessions, balancer.check == nil {
                 reading.error("\(key).balance.by", "least-sessions needs check: the address to ask for the load")
             }
+            if balancer.by == .leastSessions, balancer.check != nil {
+                reading.warning(
+                    "\(key).balance.by",
+                    "least-sessions asks nobody in this version: the members take turns, as with round-robin"
+                )
+            }
             if balancer.by != .leastSessions, balancer.check != nil {
                 reading.warning("\(key).balance.check", "is used by least-sessions alone")
             }

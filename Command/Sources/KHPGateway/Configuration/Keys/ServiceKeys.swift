@@ -100,7 +100,7 @@ extension GatewaySchema {
                 .live,
                 missing: "name the gateways"
             ),
-            .value("by", \.by, .choice, "The choice; least-sessions asks each member.", .live),
+            .value("by", \.by, .choice, "The choice; least-sessions takes turns in this version.", .live),
             .groupOrNothing("check", \.check, GatewaySchema.loadCheck, "The question for least-sessions."),
         ]
     )

@@ -111,8 +111,7 @@ extension GatewayConfiguration {
             realm: apps
             balance:                          # sends each client to one of these
               members: [wss://gw1.example.com/amqp, wss://gw2.example.com/amqp]
-              by: least-sessions
-              check: {url: "https://{host}:9443/load", every: 2s}
+              by: round-robin
           echo: {path: /echo, realm: staff, type: echo, limits: {sessions: 10}}
 
         reload: {onRemove: drain}             # sessions of a service that is gone: drain, close or keep
