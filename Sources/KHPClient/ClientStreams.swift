@@ -30,6 +30,14 @@ package protocol ClientStreamProtocol: Sendable {
 /// only.
 final class HopPlace: @unchecked Sendable {
     var handler: ConnectionHandler?
+
+    /// Ends a connection that is not open yet. One that is open belongs to whoever gets the socket, who closes it
+    /// properly: to end it would hand a dead socket to a caller who was cancelled while it opened.
+    func abandon(_ channel: any Channel) {
+        channel.eventLoop.execute {
+            if self.handler?.isDelivering != true { channel.close(promise: nil) }
+        }
+    }
 }
 
 extension ClientSession {

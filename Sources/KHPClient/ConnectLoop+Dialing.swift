@@ -138,7 +138,8 @@ extension ConnectLoop {
                     )
                     return try await self.follow(connection, url, proxy, limit: &limit, &permit, maker)
                 } onCancel: {
-                    channel.close(promise: nil)
+                    // The server's handler may stand there by now, and its socket be open.
+                    maker.place.abandon(channel)
                 }
                 switch outcome {
                 case .open: return channel

@@ -65,13 +65,8 @@ struct Hop: Sendable {
         channel.closeFuture.whenComplete { _ in limit.cancel() }
     }
 
-    /// Ends a connection that is not open yet. One that is open belongs to whoever gets the socket, who closes it
-    /// properly.
-    func abandon() {
-        self.channel.eventLoop.execute {
-            if self.place.handler?.isDelivering != true { self.channel.close(promise: nil) }
-        }
-    }
+    /// Ends a connection that is not open yet.
+    func abandon() { self.place.abandon(self.channel) }
 
     private func onEventLoop<Answer: Sendable>(
         _ body: @escaping @Sendable (ConnectionHandler) -> Answer

@@ -28,6 +28,13 @@ final class CallerExecutor: TaskExecutor {
         let job = UnownedJob(job)
         self.loop.execute {
             let way = self.plan.next(.turn)
+            if way == .isHeldAndCancelled {
+                self.loop.scheduleTask(in: .milliseconds(20)) {
+                    self.cancelTask()
+                    job.runSynchronously(on: self.asUnownedTaskExecutor())
+                }
+                return
+            }
             if way == .isCancelled { self.cancelTask() }
             job.runSynchronously(on: self.asUnownedTaskExecutor())
             if way == .isCancelledBehind { self.cancelTask() }

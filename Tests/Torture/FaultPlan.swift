@@ -75,6 +75,8 @@ enum Way: String, Sendable {
     case isCancelledBehind
     /// The task is cancelled a while later, when all that the wait needs is in place.
     case isCancelledLater
+    /// The task runs on a while after this operation could, and is cancelled before: the connection has gone on meanwhile.
+    case isHeldAndCancelled
 }
 
 struct Fault: Sendable, CustomStringConvertible {
@@ -93,6 +95,7 @@ struct Fault: Sendable, CustomStringConvertible {
             (.timer, .isDue),
             (.task, .isLate), (.task, .isCancelled),
             (.turn, .isCancelled), (.turn, .isCancelledBehind), (.turn, .isCancelledLater),
+            (.turn, .isHeldAndCancelled),
         ]
         for side in [Side.client, .server] {
             all += [Way.resets, .ends].map { (.up(side), $0) }
