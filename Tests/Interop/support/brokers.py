@@ -1,9 +1,11 @@
 """Message brokers that nobody here wrote, each on a free port of 127.0.0.1 and unprivileged, and `khp gateway` before them."""
 
 import json
+import os
 import urllib.error
 import urllib.request
 
+from support.bench import PASSWORD, USER
 from support.daemons import Daemon
 
 
@@ -44,6 +46,76 @@ async def nats(bench) -> Daemon:
     return await daemon.launch("nats-server", configure)
 
 
+async def rabbitmq(bench, *settings: str) -> Daemon:
+    """A broker of AMQP 0-9-1, STOMP and MQTT, on its first three ports.
+
+    Erlang's port mapper is a daemon of its own here: one that RabbitMQ starts is left behind.
+    """
+    mapper = bench.keep(Daemon("epmd"))
+    await mapper.launch("epmd", lambda: ["-address", "127.0.0.1", "-port", str(mapper.port)])
+    daemon = bench.keep(Daemon("rabbitmq"))
+    folder = daemon.folder
+
+    def configure():
+        amqp, stomp, mqtt, _ = daemon.ports
+        daemon.write("rabbitmq.conf", "\n".join([
+            f"listeners.tcp.1 = 127.0.0.1:{amqp}", f"stomp.listeners.tcp.1 = 127.0.0.1:{stomp}",
+            f"mqtt.listeners.tcp.1 = 127.0.0.1:{mqtt}", "mqtt.allow_anonymous = true", "loopback_users.guest = true",
+            "log.console = true", "log.console.level = info", "log.file = false", *settings,
+        ]) + "\n")  # fmt: skip
+        daemon.write("enabled_plugins", "[rabbitmq_stomp,rabbitmq_mqtt].\n")
+        return []
+
+    return await daemon.launch(
+        RABBITMQ, configure, ports=4, within=240, environment={
+            # Without it a shell stands before the server and takes the signals.
+            "detached": "yes",
+            "HOME": str(folder), "RABBITMQ_NODENAME": f"khp{os.getpid()}-{mapper.port}@localhost",
+            "ERL_EPMD_PORT": str(mapper.port), "ERL_EPMD_ADDRESS": "127.0.0.1", "RABBITMQ_DIST_PORT": "{port}",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}",
+            "RABBITMQ_CONF_ENV_FILE": "/nonexistent", "RABBITMQ_CONFIG_FILE": f"{folder}/rabbitmq.conf",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/enabled_plugins", "RABBITMQ_MNESIA_BASE": f"{folder}/mnesia",
+            "RABBITMQ_LOG_BASE": f"{folder}/log", "RABBITMQ_LOGS": "-", "LANG": "C.UTF-8",
+        },
+    )  # fmt: skip
+
+
+# The one in /usr/sbin wants to be root or a user of its own.
+RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+
+
+async def prosody(bench) -> Daemon:
+    """An XMPP server with WebSocket at /xmpp-websocket, and a user joe@localhost with the password of the suite."""
+    daemon = bench.keep(Daemon("prosody"))
+    folder = daemon.folder
+
+    def configure():
+        accounts = folder / "data" / "localhost" / "accounts"
+        accounts.mkdir(parents=True, exist_ok=True)
+        (accounts / f"{USER}.dat").write_text(f'return {{ ["password"] = "{PASSWORD}"; }};\n')
+        daemon.write("prosody.cfg.lua", f"""
+            daemonize = false
+            data_path = "{folder}/data"
+            pidfile = "{folder}/prosody.pid"
+            interfaces = {{ "127.0.0.1" }}
+            http_ports = {{ {daemon.port} }}
+            https_ports = {{ }}
+            c2s_ports = {{ }}
+            s2s_ports = {{ }}
+            modules_enabled = {{ "roster", "saslauth", "disco", "ping", "websocket" }}
+            modules_disabled = {{ "s2s", "tls" }}
+            authentication = "internal_plain"
+            allow_unencrypted_plain_auth = true
+            consider_websocket_secure = true
+            cross_domain_websocket = true
+            log = {{ info = "*console" }}
+            VirtualHost "localhost"
+        \n""")  # fmt: skip
+        return ["--config", str(folder / "prosody.cfg.lua"), "-F"]
+
+    return await daemon.launch("prosody", configure)
+
+
 class Gateway:
     """`khp gateway` with a configuration, listening at `ws` and answering operators at `admin`."""
 
@@ -65,7 +137,8 @@ class Gateway:
     def lines(self, event: str) -> list[dict]:
         """The lines of the log for an event."""
         found = []
-        for line in bytes(self.process.err).decode().splitlines():
+        # The last piece may be the beginning of a line.
+        for line in bytes(self.process.err).decode(errors="replace").split("\n")[:-1]:
             if line.startswith("{"):
                 entry = json.loads(line)
                 if entry["event"] == event:

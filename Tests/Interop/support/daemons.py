@@ -62,6 +62,7 @@ class Daemon:
         self.name = name
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"khp-interop-{name}-"))
         self.ports: list[int] = []
+        self.environment: dict[str, str] = {}
         self.process: Process | None = None
 
     @property
@@ -81,19 +82,24 @@ class Daemon:
         path = self.folder / name
         return path.read_text(errors="backslashreplace") if path.exists() else ""
 
-    async def launch(self, program: str, configure, ports: int = 1) -> "Daemon":
+    async def launch(
+        self, program: str, configure, ports: int = 1, *, within: float = 10.0, environment: dict | None = None
+    ) -> "Daemon":
         """Starts it and waits until each port listens. `configure` writes the files for the ports and
-        returns the arguments; another go with other ports when one was taken meanwhile."""
+        returns the arguments; another go with other ports when one was taken meanwhile. `environment` holds variables
+        beside PATH, and `{port}` in them is the last of the ports."""
         path = _program(program)
         for attempt in range(ATTEMPTS):
             self.ports = [free_port() for _ in range(ports)]
             arguments = configure()
             self._hand_over()
+            self.environment = {"PATH": os.environ.get("PATH", "")}
+            for name, value in (environment or {}).items():
+                self.environment[name] = value.replace("{port}", str(self.ports[-1]))
             self.process = await Process.start(
-                path, *arguments, name=program, cwd=str(self.folder), environment={"PATH": os.environ.get("PATH", "")},
-                **_unprivileged(),
-            )  # fmt: skip
-            if await self._listens():
+                path, *arguments, name=program, cwd=str(self.folder), environment=self.environment, **_unprivileged()
+            )
+            if await self._listens(within):
                 return self
             await self.process.ended(5)
             said = bytes(self.process.err + self.process.out) + self.read("error.log").encode()
@@ -105,8 +111,8 @@ class Daemon:
         """Starts one that has ended, with the same arguments and so on the same ports."""
         old = self.process
         self.process = await Process.start(
-            _program(old.name), *old.arguments, name=old.name, cwd=str(self.folder),
-            environment={"PATH": os.environ.get("PATH", "")}, **_unprivileged(),
+            _program(old.name), *old.arguments, name=old.name, cwd=str(self.folder), environment=self.environment,
+            **_unprivileged(),
         )  # fmt: skip
         await old.remove()
         if not await self._listens():

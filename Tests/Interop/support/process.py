@@ -73,6 +73,21 @@ class Process:
         except asyncio.TimeoutError:
             raise Failed(f"{self.describe()} did not show {pattern!r} within {within} s") from None
 
+    async def until(self, condition, what: str, within: float = 15.0) -> None:
+        """Waits until something holds that its output decides; asked again with each new piece of it."""
+
+        async def look():
+            async with self._changed:
+                while not condition():
+                    if all(drain.done() for drain in self._drains):
+                        raise Failed(f"{self.describe()} ended before {what}")
+                    await self._changed.wait()
+
+        try:
+            await asyncio.wait_for(look(), within)
+        except asyncio.TimeoutError:
+            raise Failed(f"{self.describe()}: {what} did not come within {within} s") from None
+
     async def write(self, data: bytes) -> None:
         self.process.stdin.write(data)
         await self.process.stdin.drain()
