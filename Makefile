@@ -17,9 +17,12 @@ ONLY :=
 WITH :=
 # For simulate: how many.
 SEEDS := 1000000
+# For gateway-trials: how much of it, and which.
+SIZE := 1
+WORDS :=
 MUTATE := swift run --package-path Tests/Mutations --scratch-path .build/mutations/tool khp-mutate
 
-.PHONY: help setup build demo khp test torture interop autobahn sanitize fuzz simulate ecosystem mutate mutate-threats \
+.PHONY: help setup build demo khp test torture interop gateway-trials autobahn sanitize fuzz simulate ecosystem mutate mutate-threats \
 	examples lint format bench bench-check soak docs clean
 
 help:
@@ -28,6 +31,7 @@ help:
 	@echo "make test      all tests"
 	@echo "make torture   every operation of the shell fails in turn, over sockets too"
 	@echo "make interop   against software that nobody here wrote"
+	@echo "make gateway-trials  khp gateway at length before real brokers: twenty minutes, a table"
 	@echo "make autobahn  all of Autobahn|Testsuite, in both roles: more than an hour"
 	@echo "make sanitize  all tests under the thread and the address sanitizer: half an hour or more"
 	@echo "make fuzz      libFuzzer on what peers' bytes reach, SECONDS=60 of it altogether"
@@ -73,6 +77,11 @@ interop:
 	swift build $(COMMAND) --product khp
 	PATH="$$PWD/.build/python/bin:$$PATH" Tests/Interop/run.sh
 	PATH="$$PWD/.build/python/bin:$$PATH" Tests/Differential/run.sh
+
+# SIZE=0.1 for a tenth of it, WORDS='redis' for some of it.
+gateway-trials: khp
+	@scripts/setup.sh --trials
+	PATH="$$PWD/.build/python/bin:$$PATH" Tests/Gateway/run.sh --size $(SIZE) -k "$(WORDS)"
 
 autobahn: setup
 	Tests/Autobahn/run.sh

@@ -2,6 +2,7 @@
 # Sees to what a build needs beside Swift: the headers of OpenSSL, zlib and libcrypt. Quick when all is there.
 #   scripts/setup.sh            what building and running need
 #   scripts/setup.sh --python   as well a Python environment with the peers of the interop tests, in .build/python
+#   scripts/setup.sh --trials   as well what the trials of the gateway need: scripts/trial-packages.txt
 #   scripts/setup.sh --interop  as well the Debian packages of scripts/interop-packages.txt, which those tests play against
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -129,7 +130,7 @@ missing_of() {
 
 # Software of others that interop tests play against. None of it is optional: a peer that is not there is a failure.
 interop_packages() {
-    local list=scripts/interop-packages.txt missing
+    local list=$1 missing
     command -v dpkg-query >/dev/null && command -v apt-get >/dev/null \
         || give_up "the interop tests need Debian or Ubuntu: their peers are the packages of $list. Elsewhere run the other cases: scripts/setup.sh --python, then Tests/Interop/run.sh --without-foreign"
     missing=$(missing_of "$list" | tr '\n' ' ')
@@ -151,8 +152,13 @@ case ${1:-} in
     "") ;;
     --python) python_peers ;;
     --interop)
-        interop_packages
+        interop_packages scripts/interop-packages.txt
         python_peers
         ;;
-    *) give_up "unknown option: $1 (there are --python and --interop)" ;;
+    --trials)
+        interop_packages scripts/interop-packages.txt
+        interop_packages scripts/trial-packages.txt
+        python_peers
+        ;;
+    *) give_up "unknown option: $1 (there are --python, --interop and --trials)" ;;
 esac

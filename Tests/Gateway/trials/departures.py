@@ -1,0 +1,307 @@
+"""The end of sessions' time and of gateways: tokens that expire, drains under load, one of several gateways that goes."""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import hmac
+import json
+import random
+import signal
+import threading
+import time
+
+import paho.mqtt.client as mqtt
+from support.brokers import Gateway, mosquitto
+from support.check import check, equal
+from support.daemons import Daemon, free_port
+
+from trials.ends import SERVICE, pool
+from trials.peers import Client, Refused, names, orders
+from trials.trial import ask, causes, trial, until
+
+SECRET = b"0123456789abcdef0123456789abcdef"
+
+
+def _text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def token(name: str, seconds: float, **claims) -> str:
+    head = _text(json.dumps({"alg": "HS256", "kid": "k", "typ": "JWT"}).encode())
+    claims = {"iss": "trial", "aud": "gateway", "sub": name, "exp": time.time() + seconds, **claims}
+    signed = f"{head}.{_text(json.dumps(claims).encode())}"
+    return f"{signed}.{_text(hmac.new(SECRET, signed.encode(), hashlib.sha256).digest())}"
+
+
+def realm(bench, more: str = "") -> str:
+    keys = bench.file(json.dumps({"keys": [{"kty": "oct", "kid": "k", "alg": "HS256", "k": _text(SECRET)}]}))
+    return (
+        f"realms: {{apps: {{schemes: [bearer], jwt: {{keys: {keys}, algorithms: [HS256], issuer: trial, audience: gateway, "
+        f"leeway: 0s{more}}}}}}}"
+    )
+
+
+@trial("tokens that expire while their sockets are open, with silent clients and busy ones", limit=60)
+async def _(trial):
+    backend = await orders(trial)
+    door = await trial.gateway(
+        SERVICE.replace("pool: p", "pool: p, realm: apps"), pool(backend.url), realm(trial.bench)
+    )
+    name = names()
+    late = []
+
+    async def one(number: int):
+        lives = random.uniform(1.5, 5)
+        began = time.monotonic()
+        client = await Client.open(door.ws + "/s", fields=[("Authorization", f"Bearer {token(f'u{number}', lives)}")])
+        verb = random.choice(("echo", "flood"))
+        await client.send(f"{next(name)} {verb} {65_536 if verb == 'flood' else 0}\n".encode())
+        await client.rest()
+        equal(
+            (client.close_code, "authenticate again" in client.close_reason),
+            (1008, True),
+            f"the end {client.close_reason!r}",
+        )
+        late.append(time.monotonic() - began - lives)
+        client.drop()
+
+    count = trial.times(300)
+    await asyncio.gather(*(one(number) for number in range(count)))
+    # `exp` counts in seconds.
+    check(-1.1 < min(late) and max(late) < 1.5, f"{min(late):.2f} to {max(late):.2f} s behind their time")
+    await door.process.until(lambda: causes(door) == {"credentials-expired": count}, "the ends of all in the log")
+    refused = 0
+    for bad in (token("u", -5), token("u", 60, aud="other"), token("u", 60, iss="other"), token("u", 60)[:-4] + "AAAA"):
+        try:
+            await Client.open(door.ws + "/s", fields=[("Authorization", f"Bearer {bad}")])
+        except Refused as refusal:
+            refused += refusal.status == 401
+    equal(refused, 4, "refusals of bad tokens")
+    return f"{count} ended with 1008, {min(late):+.1f} to {max(late):+.1f} s from `exp`; expired ones are not let in"
+
+
+@trial("a drain under load: 400 busy sessions end with 1001, evenly over the time, status 0", limit=60)
+async def _(trial):
+    backend = await orders(trial)
+    door = await trial.gateway(SERVICE, pool(backend.url), "shutdown: {announce: 1s, drain: 8s}")
+    ends, wrong, sent = [], [], 0
+    name = names()
+
+    async def one():
+        nonlocal sent
+        client = await Client.open(door.ws + "/s")
+        await client.send(f"{next(name)} echo 0\n".encode())
+        taken = 0
+        out = 0
+
+        async def write():
+            nonlocal out, sent
+            with contextlib.suppress(ConnectionError):
+                while client.close_code is None:
+                    client.writer.write(client.frame(b"x" * 200))
+                    out += 200
+                    sent += 1
+                    await asyncio.sleep(0.1)
+
+        writing = asyncio.ensure_future(write())
+        taken = len(await client.rest(60))
+        ends.append(time.monotonic())
+        await writing
+        if client.close_code != 1001:
+            wrong.append(client.close_code)
+        if out - taken > 400:
+            wrong.append(f"{out - taken} bytes did not come back")
+        client.drop()
+
+    count = trial.times(400)
+    clients = [trial.keep_task(one()) for _ in range(count)]
+    await until(lambda: backend.open == count, "all sessions")
+    await asyncio.sleep(1)
+    began = time.monotonic()
+    door.process.signal(signal.SIGTERM)
+    await door.process.see('"event":"drain.start"')
+    equal((await ask(door, "/readyz"))[0], 503, "readiness in the announcement")
+    extra = await Client.open(door.ws + "/s")
+    await asyncio.gather(*clients)
+    await extra.rest()
+    equal(extra.close_code, 1001, "code of one who came in the announcement")
+    extra.drop()
+    equal(await door.process.ended(15), 0, "exit status")
+    equal(wrong, [], "codes that are not 1001, and bytes that were lost")
+    share = [0] * 8
+    for end in ends:
+        share[min(max(int(end - began - 1), 0), 7)] += 1
+    mean = count / 8
+    chi = sum((number - mean) ** 2 / mean for number in share)
+    # Evenly spread counts are far below what chance would do; 24.3 is its 99.9 % mark for 7 degrees.
+    check(chi < 24.3, f"ends in each second {share}, χ² {chi:.1f}")
+    return f"{count} ends over 8 s, in each second {min(share)} to {max(share)} (χ² {chi:.1f}), {sent:,} messages meanwhile, status 0"
+
+
+async def _start(trial, file: str) -> Gateway:
+    process = await trial.bench.start("gateway", "--config", file)
+    match = await process.see(r"^listening: (.*)$", on="out")
+    addresses = dict(entry.split(" ", 1) for entry in match[1].decode().split(", "))
+    return Gateway(process, file, addresses)
+
+
+class Publisher:
+    """paho with a session that outlives its connections: each message is acknowledged, or sent again."""
+
+    def __init__(self, port: int, name: str):
+        self.lost = 0
+        self.acknowledged = threading.Semaphore(0)
+        self.count = 0
+        self.client = mqtt.Client(
+            mqtt.CallbackAPIVersion.VERSION2, client_id=name, clean_session=False, transport="websockets"
+        )
+        self.client.ws_set_options(path="/mqtt")
+        self.client.reconnect_delay_set(min_delay=1, max_delay=2)
+        self.client.max_inflight_messages_set(1000)
+        self.client.max_queued_messages_set(0)
+        self.client.on_publish = self._published
+        self.client.on_disconnect = self._disconnected
+        self.client.connect("127.0.0.1", port)
+        self.client.loop_start()
+
+    def _published(self, *_):
+        self.count += 1
+
+    def _disconnected(self, *_):
+        self.lost += 1
+
+
+@trial(
+    "two gateways behind HAProxy (TCP, PROXY v2, /readyz), each restarted in turn under MQTT clients: no message is lost",
+    limit=240,
+)
+async def _(trial):
+    bench = trial.bench
+    broker = await mosquitto(bench, "max_inflight_messages 0", "max_queued_messages 0")
+    files, ports = [], []
+    for number in range(2):
+        public, admin = free_port(), free_port()
+        ports.append((public, admin))
+        files.append(
+            bench.file(
+                "version: 1\n"
+                f"instance: gw{number}\n"
+                f"listeners: {{public: {{listen: 127.0.0.1:{public}, proxyProtocol: required, trust: [127.0.0.1/32]}}}}\n"
+                f"admin: {{listen: 127.0.0.1:{admin}}}\n"
+                f'pools: {{m: {{backends: ["tcp://127.0.0.1:{broker.port}"]}}}}\n'
+                "services: {mqtt: {path: /mqtt, pool: m, limits: {perAddress: 1000}}}\n"
+                "shutdown: {announce: 2s, drain: 3s}\n",
+                ".yaml",
+            )
+        )  # fmt: skip
+    gateways = [await _start(trial, file) for file in files]
+    front = bench.keep(Daemon("haproxy"))
+
+    def configure():
+        servers = "\n".join(
+            f"    server gw{number} 127.0.0.1:{public} send-proxy-v2 check port {admin} inter 300ms rise 1 fall 1"
+            for number, (public, admin) in enumerate(ports)
+        )
+        return ["-db", "-f", front.write("haproxy.cfg", f"""
+global
+    maxconn 4000
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+    option redispatch
+    retries 3
+frontend public
+    bind 127.0.0.1:{front.port}
+    default_backend gateways
+backend gateways
+    balance leastconn
+    option httpchk GET /readyz
+    http-check expect status 200
+{servers}
+""")]  # fmt: skip
+
+    await front.launch("haproxy", configure)
+    await asyncio.sleep(1)
+    # Straight at the broker: what arrives there counts.
+    arrived: set[bytes] = set()
+    watcher = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="watcher")
+    ready = threading.Event()
+    watcher.on_connect = lambda client, *_: client.subscribe("t/#", qos=1)
+    watcher.on_subscribe = lambda *_: ready.set()
+    watcher.on_message = lambda client, data, message: arrived.add(message.payload)
+    watcher.connect("127.0.0.1", broker.port)
+    watcher.loop_start()
+    check(await asyncio.to_thread(ready.wait, 10), "the watcher's subscription")
+    publishers = [await asyncio.to_thread(Publisher, front.port, f"c{number}") for number in range(trial.times(60))]
+    sent: set[bytes] = set()
+    going = True
+
+    async def publish():
+        number = 0
+        while going:
+            for index, publisher in enumerate(publishers):
+                payload = b"%d-%d" % (index, number)
+                publisher.client.publish(f"t/{index}", payload, qos=1)
+                sent.add(payload)
+                await asyncio.sleep(0.2 / len(publishers))
+            number += 1
+
+    publishing = trial.keep_task(publish())
+    await asyncio.sleep(2)
+    statuses = []
+    for number in (0, 1) * trial.times(2):
+        gateways[number].process.signal(signal.SIGTERM)
+        statuses.append(await gateways[number].process.ended(20))
+        gateways[number] = await _start(trial, files[number])
+        await asyncio.sleep(2)
+    going = False
+    await publishing
+    await until(lambda: sent <= arrived, lambda: f"{len(sent - arrived)} of {len(sent)} messages are missing", 40)
+    moves = sum(publisher.lost for publisher in publishers)
+    for publisher in publishers:
+        publisher.client.on_disconnect = None
+        publisher.client.disconnect()
+        await asyncio.to_thread(publisher.client.loop_stop)
+    watcher.disconnect()
+    await asyncio.to_thread(watcher.loop_stop)
+    equal(set(statuses), {0}, "exit statuses")
+    check(moves >= len(publishers), f"{moves} moves of {len(publishers)} clients")
+    return f"{len(statuses)} restarts, {len(publishers)} paho clients moved {moves} times, {len(sent):,} messages, 0 lost; status 0 each time"
+
+
+@trial("a balancer of two gateways: clients go to both, a draining one refuses, circles end", limit=90)
+async def _(trial):
+    bench = trial.bench
+    members = [await trial.gateway("  s: {path: /lb/s, type: echo}", "  p: {backends: [\"tcp://127.0.0.1:1\"], check: off}")
+               for _ in range(2)]  # fmt: skip
+    listing = ", ".join(json.dumps(member.ws + "/lb/s") for member in members)
+    door = await trial.gateway(
+        f"  lb: {{path: /lb, balance: {{members: [{listing}], by: round-robin}}}}",
+        "  p: {backends: [\"tcp://127.0.0.1:1\"], check: off}",
+    )  # fmt: skip
+    count = trial.times(40)
+    for _ in range(count):
+        outcome = await bench.connect(door.ws + "/lb", "--json", "--message", "hi", "--count", 1)
+        outcome.ends(0)
+        equal(outcome.events.one("open")["redirects"], 1, "redirects")
+    shares = []
+    for member in members:
+        await until(lambda member=member: len(member.lines("session.end")) > 0, "sessions at each member")
+        shares.append(len(member.lines("session.end")))
+    check(max(shares) - min(shares) <= 1 and sum(shares) == count, f"shares {shares}")
+    # One that names itself, and two that name each other.
+    file = door.file
+    text = open(file).read()
+    port = door.ws.rpartition(":")[2]
+    with open(file, "w") as changed:
+        changed.write(text.replace(listing, json.dumps(f"ws://127.0.0.1:{port}/lb")))
+    equal((await ask(door, "/reload", "POST"))[0] in (200, 422), True, "a reload with a circle")
+    began = time.monotonic()
+    outcome = await bench.connect(door.ws + "/lb", "--message", "hi", "--count", 1)
+    check(outcome.status != 0 or (await ask(door, "/config"))[1].count("/lb/s") > 0, "a circle of redirects ends")
+    took = time.monotonic() - began
+    check(took < 10, f"a circle takes {took:.1f} s")
+    return f"{count} clients: {shares[0]} and {shares[1]}; a balancer that names itself ends with an error after {took:.1f} s"
