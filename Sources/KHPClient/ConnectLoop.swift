@@ -154,11 +154,15 @@ struct ConnectLoop {
                     try await self.dial(plan, to: addresses)
                 }
         }
-        return try await withTaskCancellationHandler {
+        let end = try await withTaskCancellationHandler {
             try await self.follow(hop)
         } onCancel: {
             hop.abandon()
         }
+        // TLS reads on while it ends, so a connection that was given up may have opened. One with a message handler is
+        // waited for, whatever its end.
+        if case .open = end, self.makeMessageHandler == nil { try Task.checkCancellation() }
+        return end
     }
 
     /// The addresses to dial, in their order.
