@@ -21,9 +21,11 @@ struct TortureReport: Sendable {
 struct TortureRun: Sendable {
     let scenario: Scenario
     let fault: Fault?
-    /// Two threads: the connections on one, the callers on the other.
+    /// The connections on one thread, the callers on another.
     static let connections = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     static let callers = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    /// All of a world in memory stands on one loop. Several worlds run at the same time.
+    private static let worlds = MultiThreadedEventLoopGroup(numberOfThreads: 2)
 
     /// Longer than all waits of a run together.
     private static let life = TimeAmount.seconds(6 * Int64(Sanitizer.patience))
@@ -37,7 +39,7 @@ struct TortureRun: Sendable {
     func inMemory() async -> TortureReport {
         let plan = FaultPlan(self.fault)
         do {
-            let world = try MemoryWorld(self.scenario, plan, on: Self.connections.next())
+            let world = try MemoryWorld(self.scenario, plan, on: Self.worlds.next())
             var report = await self.run(in: world)
             if let fault, report.hasStruck, !self.scenario.isNoticed(fault), case .failed(let error)? = report.outcome {
                 report.complaints.append("is not got over: \(error)")
