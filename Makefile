@@ -66,7 +66,7 @@ khp: setup
 test: setup
 	swift test --no-parallel --skip '^TranscriptTests\.'
 	swift test --skip-build --filter '^TranscriptTests\.'
-	swift test --no-parallel $(COMMAND)
+	scripts/test-command.sh
 	swift test --no-parallel $(EXAMPLES)
 
 torture: setup

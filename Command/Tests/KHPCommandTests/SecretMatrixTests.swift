@@ -10,7 +10,7 @@ import Testing
 #endif
 
 /// Each secret that the command can be given, through each end of a connect, looked for in all that either side says:
-/// JSON events, trace, ladder, warnings, errors, saved transcript, saved ladder, metrics. One process after the other.
+/// JSON events, trace, ladder, warnings, errors, saved transcript, saved ladder, metrics. A few processes at a time.
 extension EndToEndTests {
     private static let canary = "cNrY7qZ"
 
@@ -95,11 +95,16 @@ extension EndToEndTests {
         let (first, pipes) = try RunningCommand.start(["serve", "--port", "0"] + common + others + ways)
         let port = try #require(Self.port(pipes))
 
-        for given in Self.given(netrc: netrc) {
-            for end in ["", "/same", "/other", "/no", "unreachable", "wrong"] where end != "wrong" || !given.isUnchecked
-            {
-                try await self.check(given, end, port, folder)
+        let cells = Self.given(netrc: netrc).flatMap { given in
+            ["", "/same", "/other", "/no", "unreachable", "wrong"].map { (given, $0) }
+        }
+        .filter { given, end in end != "wrong" || !given.isUnchecked }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for (number, cell) in cells.enumerated() {
+                if number >= 4 { try await group.next() }
+                group.addTask { try await self.check(cell.0, cell.1, port, folder.appendingPathComponent("\(number)")) }
             }
+            try await group.waitForAll()
         }
         for (process, pipes, name) in [(first, pipes, "the server"), (other, otherPipes, "the other server")] {
             process.terminate()
@@ -122,6 +127,7 @@ extension EndToEndTests {
 
     private func check(_ given: Given, _ end: String, _ port: Int, _ folder: URL) async throws {
         let comment = "\(given.name) at \(end.isEmpty ? "the first hop" : end)"
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         let transcript = folder.appendingPathComponent("saved.khp")
         let ladder = folder.appendingPathComponent("saved.svg")
         let place = end == "unreachable" ? 1 : port
@@ -149,7 +155,6 @@ extension EndToEndTests {
         Self.expectNoSecret(in: saved[0], "\(comment), transcript")
         Self.expectNoSecret(in: saved[1], "\(comment), ladder")
         #expect(ended.output.contains("connecting") && ended.errors.count > 20, "\(comment)")
-        for file in [transcript, ladder] { try? FileManager.default.removeItem(at: file) }
         if end.isEmpty {
             let metrics = try await Self.metrics(port)
             #expect(metrics.contains("khp_handshake_responses_total"), "\(metrics)")
