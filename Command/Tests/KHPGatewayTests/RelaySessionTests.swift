@@ -232,6 +232,22 @@ struct RelaySessionTests {
         }
     }
 
+    @Test("a backend that takes nothing is ended with the same reason where all that waits is in the system's hands")
+    func stalledSystem() async throws {
+        _ = try await BlockingSocket.serving(receiveBuffer: 4096) { socket in
+            usleep(2_000_000)
+        } body: { port in
+            try await withService(backends: [.local(port)], rules: { $0.relay.stalled = .milliseconds(600) }) { view in
+                let socket = try await WebSocketClient().connect(to: view.url)
+                try await socket.send(ByteBuffer(repeating: 1, count: 100_000))
+                let info = try await socket.closed()
+                #expect(info.code == .policyViolation)
+                let ended = try #require(await view.ends.next())
+                #expect(ended.end == .stalled(.backend, .milliseconds(600)))
+            }
+        }
+    }
+
     @Test("a backend may answer a client that has closed, for a while")
     func halfClose() async throws {
         let (served, _) = try await BlockingSocket.serving { socket in

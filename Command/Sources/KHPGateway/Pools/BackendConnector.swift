@@ -132,7 +132,8 @@ struct BackendConnector: Sendable {
 
 extension ClientBootstrap {
     /// TCP's own way to notice a peer that has vanished: probes after a minute of silence, and an end where written bytes are
-    /// not acknowledged.
+    /// not acknowledged. It knows of bytes that the relay has handed on; where the relay waits too, the relay is to be first,
+    /// as it knows the reason.
     fileprivate func noticingVanishedBackends(stalled: TimeAmount) -> ClientBootstrap {
         var bootstrap = self.channelOption(.socketOption(.so_keepalive), value: 1)
         func tcp(_ name: CInt, _ value: Int) {
@@ -141,7 +142,7 @@ extension ClientBootstrap {
         #if os(Linux)
             tcp(TCP_KEEPIDLE, 60)
             // In milliseconds.
-            tcp(TCP_USER_TIMEOUT, Int(clamping: max(stalled.nanoseconds / 1_000_000, 1000)))
+            tcp(TCP_USER_TIMEOUT, Int(clamping: max(stalled.nanoseconds / 1_000_000 / 2 * 3, 1000)))
         #elseif canImport(Darwin)
             tcp(TCP_KEEPALIVE, 60)
         #endif

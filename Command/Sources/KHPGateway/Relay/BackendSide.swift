@@ -41,6 +41,8 @@ enum BackendEnd: Sendable, Equatable {
     case fin
     /// Not so, for this reason.
     case reset(String)
+    /// The system has given it up: it took nothing of what was written for too long.
+    case timedOut
     /// With a close frame.
     case closed(WebSocketCloseCode?, String)
 }

@@ -182,7 +182,16 @@ final class BackendStream: ChannelInboundHandler, BackendSide {
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         self.isWritable = context.channel.isWritable
+        if !self.isWritable { self.watchWrite(context) }
         if case .relaying(let taker) = self.stage { taker.backendWritabilityChanged() }
+    }
+
+    /// Learns why a write fails that nothing was taken of: the channel tells only those who wait for it.
+    private func watchWrite(_ context: ChannelHandlerContext) {
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        let written = context.eventLoop.makePromise(of: Void.self)
+        written.futureResult.whenFailure { bound.value.failed($0) }
+        context.write(self.wrapOutboundOut(ByteBuffer()), promise: written)
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -205,8 +214,13 @@ final class BackendStream: ChannelInboundHandler, BackendSide {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        self.ended(.reset(ConnectFailure(error).words))
+        self.failed(error)
         context.close(promise: nil)
+    }
+
+    private func failed(_ error: any Error) {
+        let failure = ConnectFailure(error)
+        self.ended(failure.kind == .timeout ? .timedOut : .reset(failure.words))
     }
 }
 

@@ -156,6 +156,8 @@ final class RelaySession: MessageHandler, BackendTaker {
             } else {
                 self.close(.backendFin)
             }
+        case .timedOut:
+            self.close(.stalled(.backend, self.rules.stalled))
         case .closed(let code, let reason):
             self.close(SessionEnd(.backend, .backendFin, code?.passedOn ?? .normalClosure, reason.bounded))
         }

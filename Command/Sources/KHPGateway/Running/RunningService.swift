@@ -308,7 +308,7 @@ final class RunningService: Sendable {
                     end: end,
                     tally: session.tally,
                     duration: now - session.opened,
-                    paused: session.backendPause.all(now)
+                    paused: session.backendPause.all(now) + session.clientPause.all(now)
                 )
             )
         }
