@@ -203,6 +203,13 @@ struct GatewayTests {
                 return String(decoding: socket.receiveAll().bytes, as: UTF8.self)
             }
             #expect(other.hasPrefix("HTTP/1.1 421"))
+            // HAProxy's checks are of HTTP/1.0 and name no host.
+            let unnamed = try await offThread {
+                let socket = try BlockingSocket.connect(port)
+                try socket.send("GET /load HTTP/1.0\r\n\(right)\r\n")
+                return String(decoding: socket.receiveAll().bytes, as: UTF8.self)
+            }
+            #expect(unnamed.contains(" 200 "), "\(unnamed)")
         }
     }
 

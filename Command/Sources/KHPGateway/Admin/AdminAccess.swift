@@ -6,17 +6,19 @@ import KHPServer
 
 struct AdminAccess: Sendable {
     private let token: [UInt8]?
+    /// The hosts that a request may name; `nil` for any. A list protects a loopback address against DNS rebinding.
+    private let hosts: [String]?
 
-    init(token: Secret?) {
-        self.token = token.map { Array($0.text.utf8) }
+    init(_ rules: GatewayConfiguration.Admin) {
+        self.token = rules.token.map { Array($0.text.utf8) }
+        self.hosts = Self.hosts(rules.listen)
     }
 
-    /// The hosts that a request may name; `nil` for any. A list protects a loopback address against DNS rebinding.
-    static func hosts(_ address: ListenAddress) -> [String]? {
+    private static func hosts(_ address: ListenAddress) -> [String]? {
         switch address {
         case .unix: nil
         case .host(let host, _) where address.isLocal:
-            Array(Set(["localhost", "127.0.0.1", "[::1]", Self.named(host)]))
+            Array(Set(["localhost", "127.0.0.1", "[::1]", Self.named(host).lowercased()]))
         // Everybody has to show the token there.
         case .host: nil
         }
@@ -26,6 +28,10 @@ struct AdminAccess: Sendable {
 
     /// - Returns: the answer to whoever may not ask, or `nil`.
     func refusal(of request: HTTPRequest) -> HandshakeResponse? {
+        // A load balancer's probe may name no host, as HTTP/1.0 allows; a browser always does.
+        if let hosts, let authority = request.authority, !authority.isEmpty, !hosts.contains(Self.host(of: authority)) {
+            return .refuse(421, "no other hosts\n")
+        }
         // The page of the address itself asks without it, or names the address.
         if let origin = request.headerFields[.origin], !Self.isOwn(origin, request.authority) {
             return .refuse(403, "no pages\n")
@@ -37,6 +43,14 @@ struct AdminAccess: Sendable {
             return .challenge("Bearer realm=\"admin\"")
         }
         return nil
+    }
+
+    /// Without the port and the dot of a name said in full, in small letters.
+    private static func host(of authority: String) -> String {
+        let lowercased = authority.lowercased()
+        if lowercased.hasPrefix("["), let end = lowercased.firstIndex(of: "]") { return String(lowercased[...end]) }
+        let host = lowercased.prefix { $0 != ":" }
+        return String(host.hasSuffix(".") ? host.dropLast() : host)
     }
 
     private static func isOwn(_ origin: String, _ authority: String?) -> Bool {

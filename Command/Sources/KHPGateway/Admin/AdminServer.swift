@@ -18,7 +18,6 @@ final class AdminServer: Sendable {
     {
         var configuration = WebSocketServer.Configuration(address: rules.listen.bind)
         configuration.tls = tls
-        configuration.allowedHosts = AdminAccess.hosts(rules.listen)
         configuration.limits.connections = 256
         configuration.logger = Logger(label: "khp.gateway.admin") { _ in LibraryLog(log) }
         configuration.respondToHTTP = { await routes.answer($0) }

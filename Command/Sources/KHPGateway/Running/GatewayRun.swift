@@ -65,7 +65,7 @@ package struct GatewayRun: Sendable {
     private func openAdmin(_ queue: ReloadQueue) async throws(Gateway.Failure) -> AdminServer? {
         let materials = await self.gateway.materials
         guard let rules = materials.configuration.admin else { return nil }
-        let routes = AdminRoutes(gateway: self.gateway, access: AdminAccess(token: rules.token)) {
+        let routes = AdminRoutes(gateway: self.gateway, access: AdminAccess(rules)) {
             await queue.run { await self.reload() }
         }
         do {
