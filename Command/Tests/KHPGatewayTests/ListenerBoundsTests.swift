@@ -15,11 +15,31 @@ struct ListenerBoundsTests {
         }
         let realms = [realm("a", 50, .seconds(60)), realm("b", 7, .seconds(30)), realm("c", 1, .seconds(90))]
         var service = GatewayConfiguration.Service(name: "s", path: PathPattern(path: "/s"), kind: .echo)
-        let listener = GatewayConfiguration.Listener(name: "l", listen: .unix(path: "/l"))
         #expect(ListenerBounds([service], realms).wrongAnswerWindow == nil)
-        #expect(ListenerBounds([service], realms).limits(listener).wrongAnswersPerAddress == 100)
+        #expect(ListenerBounds([service], realms).limits(connections: 1).wrongAnswersPerAddress == 100)
         service.realms = ["a", "b"]
         let bounds = ListenerBounds([service], realms)
-        #expect(bounds.limits(listener).wrongAnswersPerAddress == 7 && bounds.wrongAnswerWindow == .seconds(60))
+        #expect(bounds.limits(connections: 1).wrongAnswersPerAddress == 7 && bounds.wrongAnswerWindow == .seconds(60))
+    }
+
+    @Test(
+        "on connections leave descriptors for operators, checks and reloads, each listener its share",
+        arguments: [
+            // may be open, configured for each listener, taken by each
+            (nil, [10_000], [10_000]), (20_128, [10_000], [10_000]), (256, [10_000], [92]), (256, [92], [92]),
+            (1024, [10_000, 10_000], [238, 238]), (1024, [300, 100], [300, 100]), (1024, [3000, 1000], [357, 119]),
+            (10, [10_000], [1]), (1 << 30, [.max, .max], [1 << 28 - 18, 1 << 28 - 18]),
+        ] as [(Int?, [Int], [Int])]
+    )
+    func descriptors(openable: Int?, configured: [Int], taken: [Int]) {
+        let listeners = configured.enumerated().map { number, connections in
+            var listener = GatewayConfiguration.Listener(name: "l\(number)", listen: .unix(path: "/l\(number)"))
+            listener.connections = connections
+            return listener
+        }
+        let shares = listeners.map {
+            DescriptorShare.connections(of: $0, among: listeners, openable: openable, loops: 2)
+        }
+        #expect(shares == taken)
     }
 }

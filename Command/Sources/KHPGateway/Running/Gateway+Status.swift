@@ -67,7 +67,7 @@ extension Gateway {
             },
             listenerCounts: self.listeners.map { ($0.rules.name, $0.counts) },
             sessions: totals.values.reduce(0) { $0 + $1.open },
-            capacity: configuration.listeners.reduce(0) { $0 + $1.connections }
+            capacity: self.listeners.reduce(0) { $0 + $1.connections }
         )
     }
 

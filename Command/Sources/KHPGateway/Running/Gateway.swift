@@ -107,6 +107,26 @@ package actor Gateway {
         return listening
     }
 
+    /// The connections that a listener takes; fewer than it is configured for is worth a warning.
+    private func connections(
+        of rules: GatewayConfiguration.Listener,
+        among listeners: [GatewayConfiguration.Listener]
+    ) -> Int {
+        let openable = DescriptorShare.openable
+        let loops = Array(self.group.makeIterator()).count
+        let count = DescriptorShare.connections(of: rules, among: listeners, openable: openable, loops: loops)
+        if let openable, count < rules.connections {
+            self.log.write(
+                .warning,
+                "listener.bounded",
+                "listener \(rules.name) takes \(count) connections at once instead of \(rules.connections): "
+                    + "the process may open \(openable) files, and a session takes two",
+                [("listener", .string(rules.name)), ("connections", .integer(count)), ("files", .integer(openable))]
+            )
+        }
+        return count
+    }
+
     func listen(_ rules: GatewayConfiguration.Listener, _ materials: GatewayMaterials) async throws(Failure)
         -> RunningListener
     {
@@ -117,6 +137,7 @@ package actor Gateway {
                 tls: materials.listenerTLS[rules.name],
                 endpoints: try self.endpoints(of: rules, in: materials.configuration),
                 bounds: ListenerBounds(services.map(\.rules), materials.configuration.realms),
+                connections: self.connections(of: rules, among: materials.configuration.listeners),
                 log: self.log,
                 watch: self.watch,
                 on: self.group
@@ -133,7 +154,7 @@ package actor Gateway {
         -> [Endpoint]
     {
         let services = self.services(of: rules, in: configuration)
-        let limits = ListenerBounds(services.map(\.rules), configuration.realms).limits(rules)
+        let limits = ListenerBounds(services.map(\.rules), configuration.realms).limits(connections: rules.connections)
         do {
             return try services.map { try $0.endpoint(on: rules.name, limits: limits) }
         } catch {

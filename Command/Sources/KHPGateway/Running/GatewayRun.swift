@@ -41,6 +41,7 @@ package struct GatewayRun: Sendable {
         stop: AsyncStream<Void>,
         listening: @Sendable ([Gateway.Listening]) -> Void
     ) async throws(Gateway.Failure) -> Int {
+        DescriptorShare.raise()
         var all = try await self.gateway.start()
         let queue = ReloadQueue()
         let admin = try await self.openAdmin(queue)

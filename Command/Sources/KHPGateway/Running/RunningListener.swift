@@ -15,18 +15,20 @@ final class RunningListener: Sendable {
     private let listener: WebSocketListener
 
     /// Begins to listen.
+    /// - Parameter connections: how many it takes at once, which may be fewer than the rules say.
     /// - Throws: ``WebSocketError`` where it cannot, or where endpoints make no sense.
     init(
         _ rules: GatewayConfiguration.Listener,
         tls: TLSConfiguration?,
         endpoints: [Endpoint],
         bounds: ListenerBounds,
+        connections: Int,
         log: GatewayLog,
         watch: HandshakeWatch,
         on group: any EventLoopGroup
     ) async throws {
         var configuration = WebSocketMount.Configuration()
-        configuration.limits = bounds.limits(rules)
+        configuration.limits = bounds.limits(connections: connections)
         configuration.timeouts.stalledWrite = bounds.stalledWrite
         if let window = bounds.wrongAnswerWindow { configuration.timeouts.wrongAnswerWindow = window }
         configuration.gracefulShutdownTimeout = .seconds(5)
@@ -36,7 +38,7 @@ final class RunningListener: Sendable {
         var listening = WebSocketListener.Configuration(address: rules.listen.bind)
         listening.name = rules.name
         listening.tls = tls
-        listening.connections = rules.connections
+        listening.connections = connections
         let trusted = rules.trust.map(\.description)
         if rules.requiresProxyHeader { listening.proxyProtocol = .required(from: trusted) }
         switch rules.forwarded {
@@ -47,6 +49,7 @@ final class RunningListener: Sendable {
         let listener = WebSocketListener(configuration: listening, mount: mount, eventLoopGroup: group)
         self.address = try await listener.listen()
         self.rules = rules
+        self.connections = connections
         self.inForce = Mutex(endpoints)
         self.mount = mount
         self.listener = listener
@@ -54,6 +57,9 @@ final class RunningListener: Sendable {
 
     /// The endpoints that are in force.
     var endpoints: [Endpoint] { self.inForce.withLock { $0 } }
+
+    /// How many connections it takes at once.
+    let connections: Int
 
     var counts: WebSocketListener.Counts { self.listener.counts }
 
@@ -105,11 +111,11 @@ struct ListenerBounds: Sendable {
         }
     }
 
-    func limits(_ rules: GatewayConfiguration.Listener) -> WebSocketServer.Limits {
+    func limits(connections: Int) -> WebSocketServer.Limits {
         var limits = WebSocketServer.Limits()
         limits.sendBufferHighMark = self.buffer
         limits.sendBufferLowMark = self.buffer / 2
-        limits.connections = rules.connections
+        limits.connections = connections
         if let wrongAnswers { limits.wrongAnswersPerAddress = wrongAnswers.perAddress }
         return limits
     }
