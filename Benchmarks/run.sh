@@ -8,6 +8,7 @@
 #   ./run.sh memory             what a connection and a very large message take (Linux)
 #   ./run.sh scale              18,000 connections and their drain, 100,000 in memory, latencies, a flood over the limits
 #   ./run.sh soak [SECONDS]     10,000 connections that come and go through proxies that break them: half an hour
+#   ./run.sh gateway            khp gateway beside HAProxy, websockify and mosquitto's own listener; KHP names a release build
 #   ./run.sh plot               draws the newest tables of README.md for the documentation
 #   ./run.sh build              what check needs, and nothing more
 #   ./run.sh check              fails where a figure that repeats has passed its bound in bounds.txt (needs valgrind);
@@ -383,6 +384,9 @@ plot() {
 say "run: building"
 if [ "${1:-}" = check ] || [ "${1:-}" = build ]; then
     for product in bench-server bench-load; do swift build -c release --product "$product" >&2; done
+elif [ "${1:-}" = gateway ]; then
+    for product in bench-server bench-load; do swift build -c release --product "$product" >&2; done
+    [ -n "${KHP:-}" ] || make -C .. khp >&2
 elif [ "${1:-}" = plot ]; then
     swift build --product bench-plot >&2
 elif [ "${1:-}" = growth ]; then
@@ -403,6 +407,7 @@ case ${1:-all} in
     memory) memory ;;
     check) check ;;
     scale) scale ;;
+    gateway) python3 gateway.py "${2:-all}" ;;
     soak) soak "${2:-1800}" ;;
     plot) plot ;;
     all)
@@ -416,7 +421,7 @@ case ${1:-all} in
         "$bin/bench-plot" "$work/plots" "$(origin)" <"$work/tables.md" >&2
         ;;
     *)
-        say "usage: run.sh [micro|load|instructions|growth [WORD ...]|memory|scale|soak [SECONDS]|plot|build|check]"
+        say "usage: run.sh [micro|load|instructions|growth [WORD ...]|memory|scale|soak [SECONDS]|gateway|plot|build|check]"
         exit 64
         ;;
 esac

@@ -12,6 +12,8 @@
 
 final class Connection {
     private let descriptor: CInt
+    /// What the frames of a stream have brought and nobody has asked for yet: the bytes from `start` to `end`.
+    private var stream = (bytes: [UInt8](), start: 0, end: 0)
     /// Bytes received and not yet asked for.
     private var received: [UInt8] = []
     private var chunk = [UInt8](repeating: 0, count: 4096)
@@ -83,6 +85,63 @@ final class Connection {
             return bytes.withUnsafeBytes { bytes in bytes.baseAddress.map { memcmp($0, start, bytes.count) } == 0 }
         }
         if !isSame { BenchLoad.fail("bench-load: something else came back\n") }
+    }
+
+    /// Receives exactly these bytes as the payload of frames of any size, as a relay sends what it reads. Pings are answered.
+    func expectStream(_ bytes: [UInt8]) {
+        var position = 0
+        while position < bytes.count {
+            self.receiveStream(2)
+            let second = Int(self.stream.bytes[self.stream.start + 1])
+            let size = second == 126 ? 4 : second == 127 ? 10 : 2
+            self.receiveStream(size)
+            let opcode = self.stream.bytes[self.stream.start] & 0x0F
+            let extended = self.stream.bytes[(self.stream.start + 2)..<(self.stream.start + size)]
+            var rest = size == 2 ? second : extended.reduce(0) { $0 << 8 | Int($1) }
+            self.stream.start += size
+            if opcode >= 8 {
+                self.receiveStream(rest)
+                let payload = Array(self.stream.bytes[self.stream.start..<(self.stream.start + rest)])
+                self.stream.start += rest
+                if opcode != 9 { BenchLoad.fail("bench-load: the connection is closed\n") }
+                self.send(Frame.client(payload, first: 0x8A))
+                continue
+            }
+            while rest > 0 {
+                self.receiveStream(1)
+                let count = min(rest, self.stream.end - self.stream.start)
+                let isSame =
+                    position + count <= bytes.count
+                    && bytes.withUnsafeBytes { bytes in
+                        self.stream.bytes.withUnsafeBytes { stream in
+                            guard let expected = bytes.baseAddress, let seen = stream.baseAddress else { return false }
+                            return memcmp(expected + position, seen + self.stream.start, count) == 0
+                        }
+                    }
+                if !isSame { BenchLoad.fail("bench-load: something else came back\n") }
+                self.stream.start += count
+                position += count
+                rest -= count
+            }
+        }
+    }
+
+    /// Receives until so many bytes are there.
+    private func receiveStream(_ count: Int) {
+        if self.stream.bytes.isEmpty { self.stream.bytes = [UInt8](repeating: 0, count: 1 << 18) }
+        while self.stream.end - self.stream.start < count {
+            if self.stream.bytes.count - self.stream.end < 1 << 16 {
+                let rest = Array(self.stream.bytes[self.stream.start..<self.stream.end])
+                self.stream.bytes.replaceSubrange(0..<rest.count, with: rest)
+                self.stream = (self.stream.bytes, 0, rest.count)
+            }
+            let end = self.stream.end
+            let more = self.stream.bytes.withUnsafeMutableBytes { bytes in
+                bytes.baseAddress.map { recv(self.descriptor, $0 + end, bytes.count - end, 0) } ?? -1
+            }
+            if more <= 0 { self.fail("cannot receive") }
+            self.stream.end += more
+        }
     }
 
     /// Receives the 101 of the opening handshake.

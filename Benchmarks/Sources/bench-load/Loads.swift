@@ -16,8 +16,10 @@ struct EchoLoad: Rounds {
     private let sent: [UInt8]
     private let expected: [UInt8]
     private let operations: Int
+    private let isStream: Bool
 
     init(_ options: Options) {
+        self.isStream = options.isStream
         var random = UInt32(2_463_534_242)
         let payload = (0..<options.size).map { _ in
             random ^= random << 13
@@ -25,7 +27,8 @@ struct EchoLoad: Rounds {
             random ^= random << 5
             return UInt8(truncatingIfNeeded: random)
         }
-        let message = options.isRaw ? Frame.client(payload) : Frame.server(payload)
+        let message =
+            options.isStream ? payload : options.isRaw ? Frame.client(payload) : Frame.server(payload)
         self.sent = Array(repeatElement(Frame.client(payload), count: options.depth).joined())
         self.expected = Array(repeatElement(message, count: options.depth).joined())
         self.operations = options.depth * options.connections
@@ -41,7 +44,9 @@ struct EchoLoad: Rounds {
 
     func round() -> Int {
         for connection in self.connections { connection.send(self.sent) }
-        for connection in self.connections { connection.expect(self.expected) }
+        for connection in self.connections {
+            if self.isStream { connection.expectStream(self.expected) } else { connection.expect(self.expected) }
+        }
         return self.operations
     }
 }

@@ -22,6 +22,7 @@ struct Options {
     var count = Int.max
     var seconds = 0.0
     var isRaw = false
+    var isStream = false
     var isExtended = false
     var isCompressed = false
     var keepsContext = true
@@ -34,11 +35,13 @@ struct Options {
 @main
 struct BenchLoad {
     static let usage = """
-        usage: bench-load echo PORT [--size BYTES] [--depth MESSAGES] [--raw] [common options]
+        usage: bench-load echo PORT [--size BYTES] [--depth MESSAGES] [--raw | --stream] [common options]
                bench-load echo PORT --deflate [--no-context] [--size BYTES] [--raw] [common options]
                bench-load handshake PORT [--extended] [--raw] [common options]
                bench-load idle PORT connected|head|extended|open|used [--kib N] [--size BYTES]
                           [--deflate [--no-context]] --connections N --pid PID [--log FILE]
+
+        --stream takes the echo in frames of any size, as a relay to a server of plain TCP sends it.
 
         common options: --connections N   at the same time (1)
                         --count N         stop after that many messages or handshakes
@@ -104,6 +107,7 @@ struct BenchLoad {
             case "--pid": options.pid = number()
             case "--log": options.log = rest.popFirst()
             case "--raw": options.isRaw = true
+            case "--stream": options.isStream = true
             case "--extended": options.isExtended = true
             case "--deflate": options.isCompressed = true
             case "--no-context": options.keepsContext = false
