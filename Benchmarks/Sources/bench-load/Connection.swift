@@ -12,7 +12,7 @@
 
 final class Connection {
     private let descriptor: CInt
-    /// What the frames of a stream have brought and nobody has asked for yet: the bytes from `start` to `end`.
+    /// The bytes that a stream has brought and nobody has asked for yet, from `start` to `end`.
     private var stream = (bytes: [UInt8](), start: 0, end: 0)
     /// Bytes received and not yet asked for.
     private var received: [UInt8] = []

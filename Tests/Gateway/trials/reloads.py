@@ -247,7 +247,7 @@ async def _(trial):
         # A session of TLS that goes on shows no certificate.
         each.options |= ssl.OP_NO_TICKET
         each.check_hostname = False
-    live = [await Client.open(url, tls=each) for each in (context, stranger) for _ in range(trial.times(100))]
+    live = [await Client.open(url, tls=each) for each in (context, stranger) for _ in range(trial.times(80))]
     for number, client in enumerate(live):
         await client.send(f"n{number} echo 0\n".encode())
     first = _serial(live[0])
