@@ -13,10 +13,12 @@
 #   ./run.sh build              what check needs, and nothing more
 #   ./run.sh check              fails where a figure that repeats has passed its bound in bounds.txt (needs valgrind);
 #                               KHP_BENCH_MARGIN=10 allows ten percent more, for another machine than the bounds' own
+#   KHP_RELEASE_BUILD names a build folder that other packages share: only build builds there.
 set -euo pipefail
 cd "$(dirname "$0")"
 
-bin=.build/release
+build=${KHP_RELEASE_BUILD:-.build}
+bin=$build/release
 work=.build/run
 servers="khp-sync khp-async nio-websocket tcp-echo"
 # Name, what bench-load does, operations for the two counted runs.
@@ -381,18 +383,21 @@ plot() {
         "$(sed -nE 's/^Of ([0-9].*release build)\..*/\1/p' README.md | head -n 1)" <README.md
 }
 
+release=(swift build --scratch-path "$build" --disable-build-manifest-caching -c release)
 say "run: building"
-if [ "${1:-}" = check ] || [ "${1:-}" = build ]; then
-    for product in bench-server bench-load; do swift build -c release --product "$product" >&2; done
+if [ -n "${KHP_RELEASE_BUILD:-}" ] && [ "${1:-}" != build ]; then
+    :
+elif [ "${1:-}" = check ] || [ "${1:-}" = build ]; then
+    for product in bench-server bench-load; do "${release[@]}" --product "$product" >&2; done
 elif [ "${1:-}" = gateway ]; then
-    for product in bench-server bench-load; do swift build -c release --product "$product" >&2; done
+    for product in bench-server bench-load; do "${release[@]}" --product "$product" >&2; done
     [ -n "${KHP:-}" ] || make -C .. khp >&2
 elif [ "${1:-}" = plot ]; then
     swift build --product bench-plot >&2
 elif [ "${1:-}" = growth ]; then
-    swift build -c release --product bench-growth >&2
+    "${release[@]}" --product bench-growth >&2
 else
-    swift build -c release >&2
+    "${release[@]}" >&2
 fi
 mkdir -p "$work"
 case ${1:-all} in

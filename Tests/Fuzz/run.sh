@@ -4,17 +4,21 @@
 #   Tests/Fuzz/run.sh --build                   none: it builds them
 #   KHP_FUZZ_SEED=1 KHP_FUZZ_RUNS=5000 Tests/Fuzz/run.sh 690
 #                                               the same inputs each time where none are kept from earlier, as CI has it
+# KHP_RELEASE_BUILD names a build folder that other packages share: only --build builds there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export SWIFT_BACKTRACE=enable=no
 
 scratch=.build/fuzz
+build=${KHP_RELEASE_BUILD:-$scratch}
 
 # Asserts stay, our own and those of SwiftNIO. gold cannot link what libFuzzer instruments.
-swift build --package-path Tests/Fuzz --scratch-path "$scratch" -c release -Xswiftc -assert-config -Xswiftc Debug \
-    -Xswiftc -sanitize=fuzzer,address -Xswiftc -use-ld=lld
+if [ -z "${KHP_RELEASE_BUILD:-}" ] || [ "${1:-}" = --build ]; then
+    swift build --package-path Tests/Fuzz --scratch-path "$build" --disable-build-manifest-caching -c release \
+        -Xswiftc -assert-config -Xswiftc Debug -Xswiftc -sanitize=fuzzer,address -Xswiftc -use-ld=lld
+fi
 [ "${1:-}" != --build ] || exit 0
-program=$scratch/release/khp-fuzz
+program=$build/release/khp-fuzz
 total=${1:-60}
 [ $# -gt 0 ] && shift
 
