@@ -136,6 +136,7 @@ class Suite:
         for _ in range(200):
             if ready.exists() or server.returncode is not None:
                 break
+            # A file tells nobody that it is there; this is the look's interval, not a wait.
             await asyncio.sleep(0.05)
         url = f"ws://127.0.0.1:{port}"
         jobs = self.options.jobs

@@ -164,6 +164,7 @@ struct ClientAuthenticationTests {
             async let first: Void = client.withConnection(to: "ws://127.0.0.1:\(port)/a") { _ in }
             for await _ in asked { break }
             try await client.withConnection(to: "ws://127.0.0.1:\(port)/b") { _ in }
+            // Longer than the bound, which must not count while a person is asked.
             try await Task.sleep(for: .milliseconds(500))
             answer.yield()
             try await first
@@ -174,6 +175,7 @@ struct ClientAuthenticationTests {
     func sharedTime() async throws {
         struct Slow: ChallengeHandler {
             func respond(to request: ChallengeRequest) async -> Credentials? {
+                // The time that two of them have, and not three.
                 try? await Task.sleep(for: .milliseconds(300))
                 return nil
             }

@@ -386,7 +386,8 @@ struct DialectTests {
             let socket = try await client.connect(to: "ws://127.0.0.1:\(port)/deaf")
             let text = String(repeating: "ü", count: 400_000)
             let sender = Task { for _ in 0..<40 { try await socket.send(text) } }
-            // Of the message that the peer takes no more of, whatever is left; never less than the low-water mark.
+            // Of the message that the peer takes no more of, whatever is left; never less than the low-water mark. The number
+            // is there to be asked for, and has no event.
             while await socket.bufferedAmount < 10_000 { try await Task.sleep(for: .milliseconds(5)) }
             #expect(await socket.bufferedAmount <= 40 * 800_000)
             release.continuation.yield()

@@ -49,6 +49,7 @@ struct PlacesTests {
                 }
             }
             if line == "HTTP/1.1 \(wanted)" { return line }
+            // The interval of the question, and not a wait.
             try await Task.sleep(for: .milliseconds(10))
         }
         return line

@@ -81,6 +81,7 @@
                 await #expect(throws: CancellationError.self) { try await caller.value }
             case .nextInLine:
                 let next = call()
+                // The gate tells nobody who waits at it.
                 while client.gate.waiting == 0 { try await Task.sleep(for: .milliseconds(1)) }
                 caller.cancel()
                 await #expect(throws: CancellationError.self) { try await caller.value }

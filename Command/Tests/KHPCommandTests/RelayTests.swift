@@ -6,7 +6,6 @@ import KHPClient
 import KHPServer
 import NIOCore
 import NIOPosix
-import Synchronization
 import Testing
 
 @testable import KHPCommand
@@ -218,21 +217,9 @@ struct RelayTests {
 
     // MARK: Nobody reads
 
-    /// Said on one thread, heard on another.
-    private final class Flag: Sendable {
-        private let value = Atomic(false)
-
-        func raise() { self.value.store(true, ordering: .releasing) }
-
-        /// Blocks, ten seconds at most.
-        func wait() {
-            for _ in 0..<2000 where !self.value.load(ordering: .acquiring) { usleep(5000) }
-        }
-    }
-
     @Test("a backend that takes nothing for too long ends the socket with 1014")
     func backendDoesNotRead() async throws {
-        let isOver = Flag()
+        let isOver = ThreadFlag()
         _ = try await BlockingSocket.serving(receiveBuffer: 4096) { _ in
             isOver.wait()
         } body: { port in
@@ -254,7 +241,7 @@ struct RelayTests {
 
     @Test("a client that sends, reads nothing and resets gives its place back at once")
     func clientResetsBehindAFullBackend() async throws {
-        let isOver = Flag()
+        let isOver = ThreadFlag()
         _ = try await BlockingSocket.serving(receiveBuffer: 4096) { backend in
             // Reads nothing until the relay has given up.
             isOver.wait()

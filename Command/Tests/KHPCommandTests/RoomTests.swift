@@ -111,6 +111,7 @@ struct RoomTests {
                     var bytes: [UInt8] = []
                     while bytes.count < 40 * 100_010 {
                         bytes += try slow.receive(20_000)
+                        // A slow reader is what it is about.
                         usleep(200)
                     }
                     return bytes

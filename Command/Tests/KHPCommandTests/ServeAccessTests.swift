@@ -83,6 +83,7 @@ struct ServeAccessTests {
             let spent = try await offThread {
                 // More than there are descriptors: the system accepts them, the server cannot.
                 let clients = try (0..<60).map { _ in try BlockingSocket.connect(port) }
+                // Nothing tells that it has run out of descriptors; then it must rest for a second, in which nothing happens.
                 usleep(300_000)
                 let before = try Self.ticks(id)
                 usleep(1_000_000)

@@ -100,6 +100,7 @@ struct RelaySessionTests {
     func slowBackend() async throws {
         let count = 1_000_000
         let (served, _) = try await BlockingSocket.serving(receiveBuffer: 4096) { socket in
+            // A slow reader is what it is about.
             socket.receiveAll { _ in usleep(20) }
         } body: { port in
             try await withService(backends: [.local(port)]) { view in
@@ -204,7 +205,8 @@ struct RelaySessionTests {
 
     /// The next end of a session, with a client that must not be let go before.
     private static func ended(_ view: ServiceView, _ client: BlockingSocket) async -> EndedSession? {
-        // The close frame waits behind what is not read: the client goes after the session has been cut.
+        // The close frame waits behind what is not read: the client goes after the session has been cut, which nobody tells
+        // before it has gone.
         async let ended = view.ends.next()
         try? await Task.sleep(for: .milliseconds(900))
         client.close()
@@ -213,10 +215,12 @@ struct RelaySessionTests {
 
     @Test("a backend that takes nothing is ended in time, with a reason that says so")
     func stalledBackend() async throws {
-        _ = try await BlockingSocket.serving(receiveBuffer: 4096) { socket in
+        let isTold = ThreadFlag()
+        _ = try await BlockingSocket.serving(receiveBuffer: 4096) { _ in
             // It reads nothing until the client has been told.
-            usleep(1_500_000)
+            isTold.wait()
         } body: { port in
+            defer { isTold.raise() }
             try await withService(backends: [.local(port)], rules: { $0.relay.stalled = .milliseconds(300) }) { view in
                 let socket = try await WebSocketClient().connect(to: view.url)
                 let sending = Task {
@@ -274,6 +278,7 @@ struct RelaySessionTests {
         _ = try await BlockingSocket.serving { socket in
             for byte in word.utf8 {
                 try socket.send([byte])
+                // So that each byte most likely makes a read of its own: nobody tells that one has been made.
                 usleep(200)
             }
             // The client has it.

@@ -189,6 +189,7 @@ struct ProxyFailureTests {
         try await withProxy { client in
             _ = try await client.readHead()
             try await client.write("HTTP/1.1 200 OK\r\n")
+            // Time in which nothing may come.
             let early = Task.detached { try? await Task.sleep(for: .milliseconds(100)) }
             await early.value
             // A response to the opening before its request: the tunnel's, and not what the client's key asks for.

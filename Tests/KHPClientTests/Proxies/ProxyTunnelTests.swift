@@ -4,6 +4,7 @@ import KHPClient
 import KHPProtocol
 import KHPServer
 import NIOCore
+import NIOPosix
 import NIOSSL
 import Synchronization
 import TestSupport
@@ -220,19 +221,23 @@ struct ProxyTunnelTests {
     @Test("through a proxy one connection in CONNECTING state for a host name (R-C1)")
     func connectingState() async throws {
         let open = Mutex((now: [String: Int](), most: 0, total: 0))
+        let areBothHere = MultiThreadedEventLoopGroup.singleton.next().makePromise(of: Void.self)
+        defer { areBothHere.succeed() }
         try await withServer {
             echo()
         } body: { port in
             try await withProxy { client in
                 let head = try await client.readHead()
                 let host = String(head.dropFirst(8).prefix { $0 != ":" })
-                open.withLock { open in
+                let total = open.withLock { open in
                     open.now[host, default: 0] += 1
                     open.most = max(open.most, open.now[host] ?? 0)
                     open.total = max(open.total, open.now.values.reduce(0, +))
+                    return open.total
                 }
                 // Held until the other host is here too: they do not wait for each other.
-                while open.withLock({ $0.total }) < 2 { try await Task.sleep(for: .milliseconds(1)) }
+                if total > 1 { areBothHere.succeed() }
+                try await areBothHere.futureResult.get()
                 open.withLock { $0.now[host]? -= 1 }
                 try await client.write("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
             } body: { proxyPort, log in

@@ -12,7 +12,8 @@ import Testing
 struct ConnectPlaceTests {
     private let loop = MultiThreadedEventLoopGroup.singleton.next()
 
-    /// Until so many wait; some seconds at most, so that a gate without bounds fails a test and does not hang it.
+    /// Until so many wait, which the gate tells nobody; some seconds at most, so that a gate without bounds fails a test and
+    /// does not hang it.
     private static func wait(for count: Int, at gate: ConnectGate) async {
         for _ in 0..<1000 where gate.waiting < count { try? await Task.sleep(for: .milliseconds(2)) }
         #expect(gate.waiting >= count)
@@ -81,17 +82,24 @@ struct ConnectPlaceTests {
         #expect(await gate.permit(for: places, until: .now() + .seconds(5), on: loop) != nil)
     }
 
-    @Test("forty connects to forty names: a proxy sees 32, and the others when these have ended")
+    @Test(
+        "forty connects to forty names: a proxy sees 32, and the others when these have ended",
+        .timeLimit(.minutes(1))
+    )
     func throughProxy() async throws {
-        let isOpen = Mutex(false)
+        let door = self.loop.makePromise(of: Void.self)
+        defer { door.succeed() }
+        let (full, isFull) = AsyncStream.makeStream(of: Void.self)
         let seen = Mutex((now: 0, most: 0))
         try await withProxy { client in
             _ = try await client.readHead()
-            seen.withLock { seen in
+            let now = seen.withLock { seen in
                 seen.now += 1
                 seen.most = max(seen.most, seen.now)
+                return seen.now
             }
-            while !isOpen.withLock({ $0 }) { try await Task.sleep(for: .milliseconds(5)) }
+            if now == 32 { isFull.yield() }
+            try await door.futureResult.get()
             seen.withLock { $0.now -= 1 }
             try await client.write("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
         } body: { port, log in
@@ -108,9 +116,9 @@ struct ConnectPlaceTests {
                     }
                 }
                 await Self.wait(for: 8, at: client.gate)
-                for _ in 0..<1000 where log.asked.count < 32 { try? await Task.sleep(for: .milliseconds(2)) }
+                for await _ in full { break }
                 #expect(log.connections == 32)
-                isOpen.withLock { $0 = true }
+                door.succeed()
                 for await isRefused in group { #expect(isRefused) }
             }
             #expect(log.asked.count == 40)
