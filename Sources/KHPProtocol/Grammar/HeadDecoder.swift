@@ -14,7 +14,12 @@ private struct HeadCollector {
     var isEmpty: Bool { self.kept.readableBytes == 0 }
 
     /// The head's bytes once they are complete; the bytes behind them stay in `buffer`.
-    mutating func collect(_ buffer: inout ByteBuffer) throws(HeadError) -> ByteBuffer? {
+    /// - Parameter read: is called with them, to read more of the start line than its offsets.
+    @inline(__always)
+    mutating func collect(
+        _ buffer: inout ByteBuffer,
+        _ read: (UnsafeRawBufferPointer, StartLine) -> Void
+    ) throws(HeadError) -> ByteBuffer? {
         if let failure { throw failure }
         guard buffer.readableBytes > 0 else { return nil }
         let isFirst = self.kept.readableBytes == 0
@@ -27,8 +32,8 @@ private struct HeadCollector {
         }
         let progress =
             isFirst
-            ? buffer.withUnsafeReadableBytes { self.scanner.scan($0) }
-            : self.kept.withUnsafeReadableBytes { self.scanner.scan($0) }
+            ? buffer.withUnsafeReadableBytes { Self.scan($0, with: &self.scanner, read) }
+            : self.kept.withUnsafeReadableBytes { Self.scan($0, with: &self.scanner, read) }
         switch progress {
         case .complete(let length):
             let head: ByteBuffer?
@@ -51,6 +56,17 @@ private struct HeadCollector {
             buffer.moveReaderIndex(to: buffer.writerIndex)
             return nil
         }
+    }
+
+    @inline(__always)
+    private static func scan(
+        _ bytes: UnsafeRawBufferPointer,
+        with scanner: inout HeadScanner,
+        _ read: (UnsafeRawBufferPointer, StartLine) -> Void
+    ) -> HeadScanner.Progress {
+        let progress = scanner.scan(bytes)
+        if case .complete = progress { read(bytes, scanner.start) }
+        return progress
     }
 
     /// The head without its folds, read anew: a field is no longer than a line may be, however it was folded (D30).
@@ -95,20 +111,20 @@ package struct RequestHeadDecoder {
     /// Takes a head from `buffer`, through its blank line, and leaves the bytes behind it. `nil` when it took
     /// everything and needs more. After an error it stays failed; after a head it is ready for the next.
     package mutating func decode(_ buffer: inout ByteBuffer) throws(HeadError) -> RequestHead? {
-        guard let bytes = try self.collector.collect(&buffer) else { return nil }
-        let start = self.collector.scanner.start
-        let (method, target) = bytes.withUnsafeReadableBytes { head in
-            (
-                Self.method(UnsafeRawBufferPointer(rebasing: head[..<start.methodEnd])),
-                String(
-                    decoding: UnsafeRawBufferPointer(rebasing: head[(start.methodEnd + 1)..<start.targetEnd]),
-                    as: UTF8.self
-                )
+        var method = ""
+        var target = ""
+        let collected = try self.collector.collect(&buffer) { head, start in
+            method = Self.method(UnsafeRawBufferPointer(rebasing: head[..<start.methodEnd]))
+            target = String(
+                decoding: UnsafeRawBufferPointer(rebasing: head[(start.methodEnd + 1)..<start.targetEnd]),
+                as: UTF8.self
             )
         }
+        guard let bytes = collected else { return nil }
+        let minorVersion = self.collector.scanner.start.minorVersion
         let fields = self.collector.takeFields(of: bytes)
         self.collector.reset()
-        return RequestHead(method: method, target: target, minorVersion: start.minorVersion, fields: fields)
+        return RequestHead(method: method, target: target, minorVersion: minorVersion, fields: fields)
     }
 
     /// The bytes that were taken of a head that cannot be read, after its error; those behind them were left where they
@@ -142,11 +158,12 @@ package struct ResponseHeadDecoder {
 
     /// As ``RequestHeadDecoder/decode(_:)``.
     package mutating func decode(_ buffer: inout ByteBuffer) throws(HeadError) -> ResponseHead? {
-        guard let bytes = try self.collector.collect(&buffer) else { return nil }
-        let start = self.collector.scanner.start
-        let reason = bytes.withUnsafeReadableBytes { head in
-            FieldText.readable(UnsafeRawBufferPointer(rebasing: head[start.reasonStart..<start.reasonEnd]))
+        var reason = ""
+        let collected = try self.collector.collect(&buffer) { head, start in
+            reason = FieldText.readable(UnsafeRawBufferPointer(rebasing: head[start.reasonStart..<start.reasonEnd]))
         }
+        guard let bytes = collected else { return nil }
+        let start = self.collector.scanner.start
         let fields = self.collector.takeFields(of: bytes)
         self.collector.reset()
         return ResponseHead(status: start.status, reason: reason, minorVersion: start.minorVersion, fields: fields)

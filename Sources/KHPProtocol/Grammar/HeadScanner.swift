@@ -130,24 +130,50 @@ struct HeadScanner {
         _ base: UnsafeRawPointer,
         end: Int
     ) -> HeadError? {
-        while self.entries.count < self.limits.fieldCount {
-            let start = self.position
-            let limit = min(end, start + self.limits.lineBytes)
-            let nameEnd = Token.end(in: bytes, from: start, to: limit)
-            guard nameEnd < limit, nameEnd > start, base.load(fromByteOffset: nameEnd, as: UInt8.self) == Bytes.colon
-            else { return nil }
-            let valueEnd = Self.endOfText(base, from: nameEnd + 1, to: limit)
-            guard valueEnd < limit, valueEnd + 1 < end,
-                base.load(fromByteOffset: valueEnd, as: UInt8.self) == Bytes.carriageReturn,
-                base.load(fromByteOffset: valueEnd + 1, as: UInt8.self) == Bytes.lineFeed
-            else { return nil }
-            self.nameEnd = nameEnd
-            if let error = self.addField(base, valueEnd: valueEnd) { return error }
-            self.lineNumber += 1
-            self.lineStart = valueEnd + 2
-            self.position = self.lineStart
+        // Out of here while lines are taken: each of them would be written to memory, and the array asked who holds it.
+        var entries = self.takeEntries()
+        if entries.isEmpty { entries.reserveCapacity(16) }
+        var known = self.known
+        var start = self.position
+        var repeated: Range<Int>?
+        let first = entries.count
+        let (fieldCount, lineBytes) = (self.limits.fieldCount, self.limits.lineBytes)
+        while entries.count < fieldCount {
+            let limit = min(end, start &+ lineBytes)
+            let nameEnd = Self.endOfName(base, from: start, to: limit)
+            guard nameEnd < limit, nameEnd > start else { break }
+            let field = KnownField(base + start, count: nameEnd &- start)
+            // The others are told apart by more than their letters.
+            if field == .other || field == .numberedKey, Token.end(in: bytes, from: start, to: nameEnd) < nameEnd {
+                break
+            }
+            let lineEnd = Self.endOfText(base, from: nameEnd &+ 1, to: limit)
+            guard lineEnd < limit, lineEnd &+ 1 < end,
+                base.load(fromByteOffset: lineEnd, as: UInt8.self) == Bytes.carriageReturn,
+                base.load(fromByteOffset: lineEnd &+ 1, as: UInt8.self) == Bytes.lineFeed
+            else { break }
+            if !self.admit(field, to: &known) {
+                repeated = start..<nameEnd
+                break
+            }
+            let value = Self.trimmed(base, from: nameEnd &+ 1, to: lineEnd)
+            entries.append(
+                .init(
+                    field,
+                    nameStart: start,
+                    nameEnd: nameEnd,
+                    valueStart: value.lowerBound,
+                    valueEnd: value.upperBound
+                )
+            )
+            start = lineEnd &+ 2
         }
-        return nil
+        self.lineNumber += entries.count - first
+        self.known = known
+        self.entries = entries
+        self.position = start
+        self.lineStart = start
+        return repeated.map { self.isThereTwice(UnsafeRawBufferPointer(rebasing: bytes[$0])) }
     }
 
     /// A head with each fold replaced by one blank, together with the white space around it (RFC 9112 section 5.2).
@@ -178,25 +204,48 @@ struct HeadScanner {
     }
 
     /// - Parameter base: the head's first byte; the line from `lineStart` to `valueEnd` has been read.
-    @inline(__always)
     private mutating func addField(_ base: UnsafeRawPointer, valueEnd: Int) -> HeadError? {
-        var start = self.nameEnd + 1
-        var end = valueEnd
-        while start < end, Bytes.isWhitespace(base.load(fromByteOffset: start, as: UInt8.self)) { start += 1 }
-        while end > start, Bytes.isWhitespace(base.load(fromByteOffset: end - 1, as: UInt8.self)) { end -= 1 }
         let field = KnownField(base + self.lineStart, count: self.nameEnd - self.lineStart)
-        if field != .other {
-            if self.known.contains(KnownFields(field)), field.isSingle(inRequest: self.kind == .request) {
-                let name = UnsafeRawBufferPointer(start: base + self.lineStart, count: self.nameEnd - self.lineStart)
-                return self.malformed("\(String(decoding: name, as: UTF8.self)) is there twice")
-            }
-            self.known.add(field)
+        if !self.admit(field, to: &self.known) {
+            return self.isThereTwice(
+                UnsafeRawBufferPointer(start: base + self.lineStart, count: self.nameEnd - self.lineStart)
+            )
         }
-        if self.entries.isEmpty { self.entries.reserveCapacity(16) }
+        let value = Self.trimmed(base, from: self.nameEnd + 1, to: valueEnd)
         self.entries.append(
-            .init(field, nameStart: self.lineStart, nameEnd: self.nameEnd, valueStart: start, valueEnd: end)
+            .init(
+                field,
+                nameStart: self.lineStart,
+                nameEnd: self.nameEnd,
+                valueStart: value.lowerBound,
+                valueEnd: value.upperBound
+            )
         )
         return nil
+    }
+
+    /// Adds a field to those that the head has.
+    /// - Returns: false for one that is there and may be there only once.
+    @inline(__always)
+    private func admit(_ field: KnownField, to known: inout KnownFields) -> Bool {
+        if field == .other { return true }
+        if known.contains(KnownFields(field)), field.isSingle(inRequest: self.kind == .request) { return false }
+        known.add(field)
+        return true
+    }
+
+    /// A value without the white space around it.
+    @inline(__always)
+    private static func trimmed(_ base: UnsafeRawPointer, from: Int, to: Int) -> Range<Int> {
+        var start = from
+        var end = to
+        while start < end, Bytes.isWhitespace(base.load(fromByteOffset: start, as: UInt8.self)) { start &+= 1 }
+        while end > start, Bytes.isWhitespace(base.load(fromByteOffset: end &- 1, as: UInt8.self)) { end &-= 1 }
+        return start..<end
+    }
+
+    private func isThereTwice(_ name: UnsafeRawBufferPointer) -> HeadError {
+        self.malformed("\(String(decoding: name, as: UTF8.self)) is there twice")
     }
 
     private func malformed(_ what: String) -> HeadError {
@@ -207,29 +256,47 @@ struct HeadScanner {
         self.malformed("a carriage return without a line feed is not allowed")
     }
 
+    /// The offset of the first colon, or `end`. Checks eight bytes at a time.
+    @inline(__always)
+    private static func endOfName(_ base: UnsafeRawPointer, from start: Int, to end: Int) -> Int {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let tops: UInt64 = 0x8080_8080_8080_8080
+        var index = start
+        while end &- index >= 8 {
+            let word = UInt64(littleEndian: base.loadUnaligned(fromByteOffset: index, as: UInt64.self))
+            let other = word ^ ones &* UInt64(Bytes.colon)
+            // The top bit of each byte that is a colon; exact up to the first.
+            let hits = (other &- ones) & ~other & tops
+            if hits != 0 { return index &+ (hits.trailingZeroBitCount >> 3) }
+            index &+= 8
+        }
+        while index < end, base.load(fromByteOffset: index, as: UInt8.self) != Bytes.colon { index &+= 1 }
+        return index
+    }
+
     /// The first offset with a byte other than HTAB, SP, VCHAR and obs-text. Checks eight bytes at a time.
     @inline(__always)
     static func endOfText(_ base: UnsafeRawPointer, from start: Int, to end: Int) -> Int {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let tops: UInt64 = 0x8080_8080_8080_8080
         var index = start
-        while end - index >= 8 {
+        while end &- index >= 8 {
             let word = UInt64(littleEndian: base.loadUnaligned(fromByteOffset: index, as: UInt64.self))
             let delete = word ^ (ones &* 0x7F)
             // The top bit of each byte below 0x20, and of each that is 0x7F; exact up to the first such byte.
             let hits = (((word &- ones &* 0x20) & ~word) | ((delete &- ones) & ~delete)) & tops
             if hits == 0 {
-                index += 8
+                index &+= 8
                 continue
             }
-            index += hits.trailingZeroBitCount >> 3
+            index &+= hits.trailingZeroBitCount >> 3
             if base.load(fromByteOffset: index, as: UInt8.self) != Bytes.tab { return index }
-            index += 1
+            index &+= 1
         }
         while index < end {
             let byte = base.load(fromByteOffset: index, as: UInt8.self)
             if (byte < 0x20 && byte != Bytes.tab) || byte == 0x7F { return index }
-            index += 1
+            index &+= 1
         }
         return index
     }

@@ -9,7 +9,7 @@ package enum KnownField: UInt8, Sendable {
     /// Sec-WebSocket-Key1 or Sec-WebSocket-Key2, of dialects before RFC 6455.
     case numberedKey
 
-    /// The field of that name, which is a token.
+    /// The field of that name. For ``numberedKey`` the last byte is not looked at.
     @inline(__always)
     init(_ name: UnsafeRawBufferPointer) {
         guard let base = name.baseAddress else {
@@ -59,8 +59,7 @@ package enum KnownField: UInt8, Sendable {
         }
     }
 
-    /// Equality without regard to case, of a token and of at least four letters in lower case with hyphens. No other byte
-    /// of a token becomes one of them by the bit that tells the cases apart.
+    /// Equality without regard to case, of any bytes and of at least four letters in lower case with hyphens.
     @inline(__always)
     private static func isSame(_ token: UnsafeRawPointer, _ expected: UnsafeRawPointer, count: Int) -> Bool {
         guard count >= 8 else {
@@ -83,9 +82,10 @@ package enum KnownField: UInt8, Sendable {
         at offset: Int,
         as type: Word.Type
     ) -> Bool {
-        let blanks = Word.max / 0xFF * 0x20
-        let word = token.loadUnaligned(fromByteOffset: offset, as: type) | blanks
-        return word == expected.loadUnaligned(fromByteOffset: offset, as: type)
+        let word = expected.loadUnaligned(fromByteOffset: offset, as: type)
+        // The bit that tells the cases of a letter apart. A hyphen has none: CR would become one.
+        let cases = (word & (Word.max / 0xFF * 0x40)) >> 1
+        return token.loadUnaligned(fromByteOffset: offset, as: type) | cases == word
     }
 
     /// `true` for a field that may be there only once; a second one has been a way to smuggle (threats A3, A9, A12).
@@ -122,8 +122,9 @@ package struct KnownFields: OptionSet, Sendable {
         self.rawValue = rawValue
     }
 
+    @inline(__always)
     init(_ field: KnownField) {
-        self.rawValue = 1 << UInt32(field.rawValue)
+        self.rawValue = 1 &<< UInt32(field.rawValue)
     }
 
     init(in fields: HeadFields) {
