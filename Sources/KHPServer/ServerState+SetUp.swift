@@ -75,6 +75,8 @@ extension ServerState {
                 try channel.pipeline.syncOperations.addHandler(self.proxyHeader(of: session, channel, entry))
             }
             if let tls { try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls)) }
+            // A listener of ours, and nobody has seen the channel before.
+            if entrance != nil, !security.usesTLS, self.configuration.hooks == nil { handler.writesDirectly() }
             // With a name, since one is made up otherwise.
             try channel.pipeline.syncOperations.addHandler(handler, name: "khp")
             if security.isReady { handler.transportIsReady() }

@@ -192,7 +192,9 @@ extension ConnectionHandler {
         // TLS that was never established has nothing to flush and nobody to say goodbye to.
         if !self.ending.hasStarted { return context.close(promise: nil) }
         if self.connection.socket.hasStalled { return self.cut(channel) }
-        if !lingering, !self.transport.usesTLS, self.unwrittenBytes == 0 { return context.close(promise: nil) }
+        if !lingering, !self.transport.usesTLS, self.writing.hasAllLeft || self.unwrittenBytes == 0 {
+            return context.close(promise: nil)
+        }
         self.boundFlush(on: channel)
         self.setChannelReading(true)
         let flushed = context.eventLoop.makePromise(of: Void.self)

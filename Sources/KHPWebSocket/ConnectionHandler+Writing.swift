@@ -15,6 +15,10 @@ extension ConnectionHandler {
         private var hasMoved = false
         /// Set while the channel is not writable.
         private(set) var stall: Stall?
+        /// True where the channel writes what it is given as it is: nobody stands between.
+        private(set) var isDirect = false
+        /// True where all that the channel was given is known to have left. To ask it costs much more.
+        private(set) var hasAllLeft = false
         /// The payload that had been sent when nothing was buffered, as far as anybody looked.
         private var payloadThatLeft = 0
 
@@ -25,7 +29,14 @@ extension ConnectionHandler {
             let lookedAt: NIODeadline
         }
 
-        mutating func begin() { self.isGiving = true }
+        mutating func begin() {
+            self.isGiving = true
+            self.hasAllLeft = false
+        }
+
+        mutating func goesDirectly() { self.isDirect = true }
+
+        mutating func allHasLeft() { self.hasAllLeft = true }
 
         /// - Returns: true where the writability has moved meanwhile: the channel is to be asked where to.
         mutating func end() -> Bool {
@@ -78,9 +89,12 @@ extension ConnectionHandler {
     func write(to context: ChannelHandlerContext) {
         if self.writing.stall != nil { self.lookAtStall(now: .read()) }
         var isLast = false
-        guard let buffer = self.connection.output.next(isLast: &isLast) else { return }
+        var isQueued = false
+        guard let buffer = self.connection.output.next(isLast: &isLast, isQueued: &isQueued) else { return }
         self.writing.begin()
-        if isLast {
+        if isQueued, isLast, self.writing.isDirect {
+            if self.leavesAtOnce(consume buffer, context) { self.writing.allHasLeft() }
+        } else if isLast {
             context.writeAndFlush(self.wrapOutboundOut(consume buffer), promise: nil)
         } else {
             self.write(consume buffer, andAllBehindTo: context)
@@ -92,6 +106,23 @@ extension ConnectionHandler {
         if self.writing.stall != nil { self.writing.bytesWereAdded(now: self.unwrittenBytes) }
         if self.connection.socket.hasAnsweredPing { self.followAnswer(context) }
     }
+
+    /// Writes a buffer that is held here alone.
+    /// - Returns: true where it has left, and so all before it: the channel holds it as long as it has to write some of it.
+    @inline(never)
+    private func leavesAtOnce(_ buffer: consuming ByteBuffer, _ context: ChannelHandlerContext) -> Bool {
+        self.give(buffer, to: context)
+        return buffer.modifyIfUniquelyOwned { _ in true } != nil
+    }
+
+    /// By itself, so that nothing of the call holds the buffer once it is over.
+    @inline(never)
+    private func give(_ buffer: ByteBuffer, to context: ChannelHandlerContext) {
+        context.writeAndFlush(self.wrapOutboundOut(buffer), promise: nil)
+    }
+
+    /// Nobody stands between this handler and the channel that writes.
+    package func writesDirectly() { self.writing.goesDirectly() }
 
     @inline(never)
     private func write(_ first: consuming ByteBuffer, andAllBehindTo context: ChannelHandlerContext) {

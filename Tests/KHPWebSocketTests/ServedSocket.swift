@@ -111,6 +111,7 @@ func withServedSocket(
                     transport: .socket
                 )
                 try channel.pipeline.syncOperations.addHandler(handler)
+                handler.writesDirectly()
             }
         }
         .bind(host: "127.0.0.1", port: 0)

@@ -1,13 +1,13 @@
 // The transport of a connection that waits, stalls or ends: no CPU while waiting, no descriptor for longer than promised,
 // and nothing that looks like a good end where bytes are missing.
 
-import KHPWebSocket
 import NIOCore
 import NIOSSL
 import TestSupport
 import Testing
 
 @testable import KHPProtocol
+@testable import KHPWebSocket
 
 @Suite("Waiting for the peer, and the end of the transport", .timeLimit(.minutes(1)))
 struct TransportEndTests {
@@ -63,10 +63,29 @@ struct TransportEndTests {
                 try await served.client.setReading(true)
                 while try await !served.on({ $0.isWritable }) { await Task.yield() }
                 try await served.fill()
+                // Shorter than the bound alone, longer in sum: time is what must not count from the first stall.
                 try await Task.sleep(for: .milliseconds(300))
             }
             #expect(ContinuousClock.now - began > .milliseconds(500))
             #expect(try await served.on { $0.closeInfo == nil })
+        }
+    }
+
+    @Test("all is known to have left only where the channel has let go of it", arguments: [0, 1, 3 << 20])
+    func leaving(_ count: Int) async throws {
+        try await withServedSocket { served in
+            // The 101.
+            #expect(try await served.on { $0.writing.hasAllLeft })
+            try await served.client.setReading(false)
+            let (isKnown, unwritten) = try await served.on { handler in
+                // One that somebody holds cannot tell.
+                let held = count == 1 ? ByteBuffer(repeating: 7, count: count) : nil
+                handler.connection.output.append(held ?? ByteBuffer(repeating: 7, count: count))
+                handler.flushNow()
+                return withExtendedLifetime(held) { (handler.writing.hasAllLeft, handler.unwrittenBytes) }
+            }
+            #expect(isKnown == (count == 0))
+            #expect((unwritten > 0) == (count > 1))
         }
     }
 

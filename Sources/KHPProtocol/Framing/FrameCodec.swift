@@ -66,6 +66,8 @@ package struct FrameCodec {
     /// - Parameters:
     ///   - mode: messages whole or in parts; the dialects before RFC 6455 give each message as one part.
     ///   - agreesOnBinary: true where both ends send binary messages in the hixie dialects, as Kaazing's software does.
+    // Made where it goes: otherwise it is made elsewhere and copied, which costs as much as all of a connection's other parts.
+    @inline(__always)
     package init(
         _ dialect: Dialect,
         role: Role,
@@ -286,7 +288,7 @@ package struct FrameCodec {
             payload.writeText(capacity: most, body)
             return self.writeHandshake(payload, mask: mask, into: &output)
         }
-        self.writer.write(.binary, atMost: most, into: &output, body)
+        self.writer.writeApart(.binary, atMost: most, into: &output, body)
     }
 
     /// - Throws: `invalidArgument` where the dialect cannot carry such a message in pieces.

@@ -98,12 +98,20 @@ package struct OutboundQueue {
         return self.memory
     }
 
-    /// Appends at most `most` bytes of text that `body` writes where it goes. In a buffer of its own: a connection that has been
-    /// opened, and on which nothing is said, keeps no block for that.
+    /// Appends at most `most` bytes of text that `body` writes where it goes, as ``writeApart(atMost:_:)`` does.
     mutating func writeText(atMost most: Int, _ body: (inout TextWriter) -> Void) {
-        var text = ByteBufferAllocator().buffer(capacity: most)
-        text.writeWithUnsafeMutableBytes(minimumWritableBytes: most) { TextWriter.write(at: $0, body) }
-        self.append(text)
+        self.writeApart(atMost: most) {
+            TextWriter.write(at: UnsafeMutableRawBufferPointer(start: $0, count: most), body)
+        }
+    }
+
+    /// Appends as many bytes as `body` says it has written, at most `most`. In a buffer of its own: a connection that has been
+    /// opened, and on which nothing is said, keeps no block for that.
+    @inline(__always)
+    mutating func writeApart(atMost most: Int, _ body: (UnsafeMutableRawPointer) -> Int) {
+        var buffer = ByteBufferAllocator().buffer(capacity: most)
+        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: most) { $0.baseAddress.map(body) ?? 0 }
+        self.append(buffer)
     }
 
     /// Appends bytes that `body` writes: a head of a handshake, or a frame of a dialect before RFC 6455.
@@ -142,7 +150,9 @@ package struct OutboundQueue {
 
     /// The same for a caller that does something else with the last. Apart from ``isEmpty``, for which the compiler copies
     /// the queue out of what holds it.
-    package mutating func next(isLast: inout Bool) -> ByteBuffer? {
+    /// - Parameter isQueued: is set to true for a buffer that the queue keeps no part of.
+    package mutating func next(isLast: inout Bool, isQueued: inout Bool) -> ByteBuffer? {
+        isQueued = self.queuedBytes > 0
         let buffer = self.next()
         isLast = self.isEmpty
         return buffer

@@ -63,7 +63,7 @@ struct OutboundQueueTests {
         var queue = OutboundQueue()
         self.write(1, 40, to: &queue)
         let text = String(repeating: "a", count: count)
-        FrameWriter(role: .server).write(.binary, atMost: most, into: &queue) { $0.write(text) }
+        FrameWriter(role: .server).writeApart(.binary, atMost: most, into: &queue) { $0.write(text) }
         self.write(2, 40, to: &queue)
         #expect(self.taken(&queue) == self.frame(1, 40) + self.frame(UInt8(ascii: "a"), count) + self.frame(2, 40))
     }

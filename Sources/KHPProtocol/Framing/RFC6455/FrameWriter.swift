@@ -66,15 +66,16 @@ package struct FrameWriter: Sendable {
         }
     }
 
-    /// Appends a whole frame without a mask, whose payload of at most `most` bytes `body` writes where it goes.
-    func write(
+    /// Appends a whole frame without a mask, whose payload of at most `most` bytes `body` writes where it goes. In a buffer of
+    /// its own, as the 101 is.
+    func writeApart(
         _ opcode: Opcode,
         atMost most: Int,
         into output: inout OutboundQueue,
         _ body: (inout TextWriter) -> Void
     ) {
         let first = Self.firstByte(opcode, fin: true, rsv: 0)
-        output.write(atMost: FrameBits.largestHeader &+ most) { target in
+        output.writeApart(atMost: FrameBits.largestHeader &+ most) { target in
             // Written behind a header for so many bytes as there may be. One for fewer may be shorter.
             let room = self.header(first, length: most, mask: 0, at: target)
             let count = TextWriter.write(at: UnsafeMutableRawBufferPointer(start: target + room, count: most), body)

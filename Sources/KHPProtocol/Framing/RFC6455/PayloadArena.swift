@@ -26,6 +26,9 @@ package struct PayloadArena {
 
     private var block = ByteBuffer()
     private var memory: UnsafeMutableRawPointer?
+    /// True once a payload has come. The first gets a buffer of its own: it may stay the only one, as a request of the
+    /// extended handshake does.
+    private var hasBegun = false
 
     package init() {}
 
@@ -38,26 +41,29 @@ package struct PayloadArena {
         self.roomInBlock(for: count) ?? self.takeFromNew(count)
     }
 
-    /// The same where the block has it.
+    /// The same where the block has it, or can be begun again.
     @inline(__always)
-    func roomInBlock(for count: Int) -> (target: UnsafeMutableRawPointer, offset: Int)? {
+    mutating func roomInBlock(for count: Int) -> (target: UnsafeMutableRawPointer, offset: Int)? {
         guard let memory else { return nil }
         let offset = memory.load(as: Int.self)
-        guard Self.blockBytes &- offset >= count else { return nil }
+        guard Self.blockBytes &- offset >= count else { return self.beginAgain(count) }
         memory.storeBytes(of: offset &+ count, as: Int.self)
         return (memory + offset, offset)
     }
 
+    /// The block from its beginning on, where nobody holds a part of it.
+    @inline(never)
+    private mutating func beginAgain(_ count: Int) -> (target: UnsafeMutableRawPointer, offset: Int)? {
+        guard count <= Self.largestShared, let memory, self.block.modifyIfUniquelyOwned({ _ in true }) != nil else {
+            return nil
+        }
+        memory.storeBytes(of: Self.noteBytes &+ count, as: Int.self)
+        return (memory + Self.noteBytes, Self.noteBytes)
+    }
+
     @inline(never)
     private mutating func takeFromNew(_ count: Int) -> (target: UnsafeMutableRawPointer, offset: Int)? {
-        guard count <= Self.largestShared else { return nil }
-        if let memory {
-            if self.block.modifyIfUniquelyOwned({ _ in true }) != nil {
-                memory.storeBytes(of: Self.noteBytes &+ count, as: Int.self)
-                return (memory + Self.noteBytes, Self.noteBytes)
-            }
-            guard count <= Self.largestForNew else { return nil }
-        }
+        guard count <= (self.memory == nil ? Self.largestShared : Self.largestForNew) else { return nil }
         self.block = ByteBufferAllocator().buffer(capacity: Self.blockBytes)
         // The whole block counts as readable, so that slices can be taken anywhere; only written bytes are ever sliced.
         self.block.moveWriterIndex(to: Self.blockBytes)
@@ -82,7 +88,9 @@ package struct PayloadArena {
         count: Int,
         key: MaskingKey
     ) -> (payload: ByteBuffer, start: UnsafeRawPointer?) {
-        if let room = self.room(for: count) {
+        if !self.hasBegun {
+            self.hasBegun = true
+        } else if let room = self.room(for: count) {
             Masking.copy(from: source, to: room.target, count: count, key: key)
             if let payload = self.slice(at: room.offset, length: count) {
                 return (payload, UnsafeRawPointer(room.target))
