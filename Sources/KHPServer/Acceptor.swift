@@ -17,7 +17,7 @@ import NIOCore
 
 final class Acceptor: ChannelInboundHandler {
     /// A channel in fact, as ``channel(_:)`` knows.
-    typealias InboundIn = AnyObject
+    typealias InboundIn = Any
 
     /// The last handler: it passes everything on to the listener's channel.
     private final class ListenerTail: ChannelInboundHandler {
@@ -35,7 +35,7 @@ final class Acceptor: ChannelInboundHandler {
     private let tail = ListenerTail()
     private var hasTail = false
     /// Casts an accepted channel, where it is of the type that was accepted last, as all of them are.
-    private var cast: ((AnyObject) -> (any Channel)?)?
+    private var cast: ((Any) -> (any Channel)?)?
     private var isWaiting = false
 
     /// How long to wait for descriptors or memory. Nothing tells when there are some again.
@@ -97,16 +97,14 @@ final class Acceptor: ChannelInboundHandler {
         }
     }
 
-    /// The object as a channel. A cast to a protocol looks the conformance up each time, which costs more than all that is
+    /// The value as a channel. A cast to a protocol looks the conformance up each time, which costs more than all that is
     /// done with it here: it is done once.
-    private func channel(_ object: AnyObject) -> (any Channel)? {
-        if let channel = self.cast?(object) { return channel }
-        guard let channel = object as? any Channel else { return nil }
+    private func channel(_ value: Any) -> (any Channel)? {
+        if let channel = self.cast?(value) { return channel }
+        guard let channel = value as? any Channel else { return nil }
         self.cast = Self.cast(as: channel)
         return channel
     }
 
-    private static func cast<Accepted: Channel>(as channel: Accepted) -> (AnyObject) -> (any Channel)? {
-        { type(of: $0) == Accepted.self ? unsafeDowncast($0, to: Accepted.self) : nil }
-    }
+    private static func cast<Accepted: Channel>(as channel: Accepted) -> (Any) -> (any Channel)? { { $0 as? Accepted } }
 }

@@ -38,8 +38,8 @@ extension Connection {
             self.perform(extended.machine.receive(payload, now: now), in: extended, now: now)
         case .server(let server):
             guard case .extended(let extended) = server.state else { return }
-            let date = self.configuration.date()
-            self.perform(extended.machine.receive(payload, date: date, now: now), in: extended, now: now)
+            let action = extended.machine.receive(payload, date: self.configuration.date(), now: now)
+            self.perform(action, in: extended, now: now)
         }
     }
 

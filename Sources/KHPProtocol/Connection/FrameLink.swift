@@ -10,7 +10,8 @@ package struct FrameLink {
     package var codec: FrameCodec
     var closing: ClosingHandshake
     private var controlRate: ControlFrameRate
-    private var masks: any MaskSource
+    /// A client's.
+    private var masks: MaskBox?
     /// True from the 101 on.
     var isUp = false
     /// True while the socket is open and nothing stands between the wire and the application: no extension and no
@@ -20,7 +21,7 @@ package struct FrameLink {
     /// A link as the handshakes use it.
     init(role: Role, configuration: ConnectionConfiguration, masks: any MaskSource, now: NIODeadline) {
         self.role = role
-        self.masks = masks
+        self.masks = role == .client ? MaskBox(masks) : nil
         self.controlRate = ControlFrameRate(limits: configuration.limits.messages, now: now)
         self.codec = FrameCodec(.rfc6455, role: role, limits: Limits.extendedHandshakeMessages)
         // A peer that never completed a handshake is not owed the patience that an open one is.
@@ -31,6 +32,7 @@ package struct FrameLink {
     func copy() -> FrameLink {
         var copy = self
         copy.codec = self.codec.copy()
+        copy.masks = self.masks?.copy()
         return copy
     }
 
@@ -58,7 +60,7 @@ package struct FrameLink {
 
     /// 32 fresh unpredictable bits for a client's frame (RFC 6455 section 5.3); servers do not mask.
     @inline(__always)
-    mutating func nextMask() -> UInt32 { self.role == .client ? self.masks.next() : 0 }
+    mutating func nextMask() -> UInt32 { self.masks?.next() ?? 0 }
 
     /// Counts one control frame; false if it is one too many.
     mutating func admitsControlFrame(_ now: NIODeadline) -> Bool { self.controlRate.admit(now) }
@@ -78,7 +80,6 @@ package struct FrameLink {
     ///   - failure: the reason that is known already.
     ///   - wasOpen: true where an application was told of an open socket.
     func closeInfo(clean: Bool, failure: WebSocketError?, wasOpen: Bool) -> CloseInfo {
-        let outcome = self.closing.outcome
         let abilities = self.codec.abilities
         var code: WebSocketCloseCode?
         var reason = ""
@@ -86,9 +87,10 @@ package struct FrameLink {
         if !abilities.contains(.closeCodes) {
             isClean = abilities.contains(.nothingElseEnds) ? failure == nil : self.closing.isClean
         } else if clean {
-            code = outcome.code == .noStatus ? nil : outcome.code
-            reason = outcome.reason
-        } else if !outcome.isUnanswered, let sent = outcome.sent {
+            let received = self.closing.received
+            code = received == nil ? .abnormal : received?.code
+            if let said = received?.reason { reason = said }
+        } else if !self.closing.isUnanswered, let sent = self.closing.sent {
             code = sent.code ?? .abnormal
             reason = sent.reason
         } else {
@@ -107,7 +109,7 @@ package struct FrameLink {
             code: code,
             reason: reason,
             clean: isClean,
-            initiator: outcome.isLocal ? .local : .peer,
+            initiator: self.closing.isLocal ? .local : .peer,
             error: error
         )
     }

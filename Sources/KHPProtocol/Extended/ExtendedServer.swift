@@ -144,18 +144,23 @@ package struct ExtendedServer {
     }
 
     /// Takes one whole message, text or binary alike.
-    package mutating func receive(_ payload: ByteBuffer, date: String, now: NIODeadline) -> Action {
+    /// - Parameter date: asked for only where the message is answered at once.
+    package mutating func receive(
+        _ payload: ByteBuffer,
+        date: @autoclosure () -> String,
+        now: NIODeadline
+    ) -> Action {
         switch self.state {
         case .finished:
             return .none
         case .answering:
             // KHP-E3: the client's next message is the application's, and that only after the answer.
-            return self.receiveTooEarly(date: date)
+            return self.receiveTooEarly(date: date())
         case .receiving(let reader):
             do throws(ExtendedRefusal) {
                 return try self.receive(payload, with: reader, now: now)
             } catch {
-                return self.refuse(error, date: date)
+                return self.refuse(error, date: date())
             }
         }
     }

@@ -77,9 +77,12 @@ package struct ClosingHandshake: Sendable {
     private let role: Role
     private let timeout: TimeAmount
     package private(set) var state = State.open
-    private var sent: ClosePayload?
-    private var received: ClosePayload?
-    private var isLocal = false
+    /// The payload of this end's close frame; `nil` when none was sent.
+    private(set) var sent: ClosePayload?
+    /// The payload of the peer's close frame; `nil` when none has come.
+    private(set) var received: ClosePayload?
+    /// True when this end began.
+    private(set) var isLocal = false
     /// True when this end began to close in good order, and did not fail the connection.
     private var hasClosed = false
 
@@ -104,6 +107,9 @@ package struct ClosingHandshake: Sendable {
     /// `true` once both ends have sent a close frame.
     package var isClean: Bool { self.sent != nil && self.received != nil }
 
+    /// True when this end closed in good order and waits, or waited in vain, for the peer's close frame.
+    var isUnanswered: Bool { self.hasClosed && self.received == nil }
+
     /// How it ended, or would if the TCP connection ended now.
     package var outcome: Outcome {
         Outcome(
@@ -112,7 +118,7 @@ package struct ClosingHandshake: Sendable {
             isClean: self.isClean,
             isLocal: self.isLocal,
             sent: self.sent,
-            isUnanswered: self.hasClosed && self.received == nil
+            isUnanswered: self.isUnanswered
         )
     }
 

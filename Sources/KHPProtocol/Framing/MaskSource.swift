@@ -22,3 +22,17 @@ package struct SystemMasks: MaskSource {
         return UInt32(truncatingIfNeeded: bits)
     }
 }
+
+/// A source of masks as a link holds it: a link without a value of any type in it is moved, and not copied.
+final class MaskBox {
+    // Unchecked: a source calls nothing of ours.
+    @exclusivity(unchecked) private var source: any MaskSource
+
+    init(_ source: any MaskSource) {
+        self.source = source
+    }
+
+    func next() -> UInt32 { self.source.next() }
+
+    func copy() -> MaskBox { MaskBox(self.source) }
+}

@@ -3,8 +3,8 @@
 package import HTTPTypes
 package import NIOCore
 
-/// A class, since it is handed on, and a copy of all its parts would cost as much as writing it; nothing in it changes.
-package final class Acceptance: Sendable {
+/// A copy of all its parts costs as much as writing it: whoever hands it on puts it into a box.
+package struct Acceptance: Sendable {
     /// Sec-WebSocket-Accept; the same in both handshakes of a connection. Empty in dialects without one, whose extended
     /// handshake leaves it out.
     package let acceptValue: AcceptValue

@@ -47,6 +47,7 @@ package final class CheckedRequest: Sendable {
         case "OPTIONS" where head.target == "*":
             return ("*", nil)
         default:
+            if RequestTarget.isPlainPath(head.target) { return (head.target, nil) }
             return try RequestTarget.resource(head.target, at: authority)
         }
     }

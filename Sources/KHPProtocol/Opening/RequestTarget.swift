@@ -37,7 +37,7 @@ enum RequestTarget {
     }
 
     /// `true` for a path without query and fragment, as most targets are.
-    private static func isPlainPath(_ text: String) -> Bool {
+    static func isPlainPath(_ text: String) -> Bool {
         Bytes.withUTF8(of: text) { bytes in
             guard bytes.first == Bytes.slash else { return false }
             for byte in bytes where byte == UInt8(ascii: "?") || byte == UInt8(ascii: "#") { return false }
