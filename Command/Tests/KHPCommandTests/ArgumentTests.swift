@@ -53,6 +53,53 @@ struct ArgumentTests {
         #expect(try AuthenticatedPath(argument: text) == path)
     }
 
+    @Test(
+        "an argument that belongs to no option, and the option that was meant",
+        arguments: [
+            ("serve", "9000", "unexpected argument `9000`; did you mean --port 9000?"),
+            ("serve", ":9000", "unexpected argument `:9000`; did you mean --port 9000?"),
+            ("serve", "localhost:80", "unexpected argument `localhost:80`; did you mean --host localhost --port 80?"),
+            ("serve", "[::1]:80", "unexpected argument `[::1]:80`; did you mean --host ::1 --port 80?"),
+            ("serve", "0.0.0.0", "unexpected argument `0.0.0.0`; did you mean --host 0.0.0.0?"),
+            ("serve", "/chat", "unexpected argument `/chat`; did you mean --route /chat=echo?"),
+            ("serve", "/a=chat", "unexpected argument `/a=chat`; did you mean --route /a=chat?"),
+            ("serve", "chat", "unexpected argument `chat`; did you mean --route /chat=chat?"),
+            ("serve", "run", "unexpected argument `run`; khp serve --help names the options"),
+            (
+                "serve", "ws://joe:secret@h/",
+                "khp serve takes no URL: --host and --port say where it listens, and khp connect URL connects"
+            ),
+            ("serve", "a\u{1B}[2J", "khp serve takes options alone; khp serve --help names them"),
+            ("connect", "hello", "unexpected argument `hello`; did you mean --message 'hello'?"),
+            (
+                "connect", "Authorization: Bearer secret",
+                "unexpected argument `Authorization: …`; did you mean --header 'Authorization: …'?"
+            ),
+            ("connect", "joe:secret", "an unexpected argument with a colon; did you mean --user NAME:PASSWORD?"),
+            (
+                "connect", "10.0.0.1:8443",
+                "unexpected argument `10.0.0.1:8443`; did you mean --connect-to 10.0.0.1:8443?"
+            ),
+            ("connect", "ws://joe:secret@h/", "khp connect takes one URL, and this is another"),
+            ("connect", "", "khp connect takes one URL and options; khp connect --help names them"),
+            ("tunnel", ":5672", "unexpected argument `:5672`; did you mean --listen :5672?"),
+            ("tunnel", "unix:/a", "unexpected argument `unix:/a`; did you mean --listen unix:/a?"),
+            ("tunnel", "run", "unexpected argument `run`; khp tunnel --help names the options"),
+        ]
+    )
+    func strayArguments(command: String, text: String, sentence: String) throws {
+        let before: [String] =
+            switch command {
+            case "connect": ["ws://h/"]
+            case "tunnel": ["--listen", "127.0.0.1:0", "ws://h/"]
+            default: ["--port", "0"]
+            }
+        let error = #expect(throws: (any Error).self) { try Khp.parseAsRoot([command] + before + [text]) }
+        let message = Khp.message(for: try #require(error))
+        #expect(message == sentence)
+        #expect(!message.contains("secret"))
+    }
+
     @Test("no authentication", arguments: ["/a=ntlm", "/a=", "/a", "a=basic", "/a=basic:a\r\nb"])
     func noAuthentication(text: String) {
         #expect(throws: ValidationError.self) { try AuthenticatedPath(argument: text) }

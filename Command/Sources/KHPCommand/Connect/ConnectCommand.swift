@@ -38,7 +38,10 @@ struct ConnectCommand: SurroundedCommand {
     @Flag(help: "Connect again when the connection is lost, after pauses that grow to 30 s.")
     var reconnect = false
 
+    @OptionGroup(visibility: .hidden) var stray: StrayArguments
+
     func validate() throws {
+        try self.stray.refuse(at: .connect)
         if self.reaching.target.unixSocket != nil, self.files.pcap != nil {
             throw ValidationError("--pcap records TCP, which --unix-socket does not use")
         }

@@ -49,7 +49,10 @@ struct ServeCommand: SurroundedCommand {
 
     @OptionGroup(title: "OUTPUT") var reporting: ReportingOptions
 
+    @OptionGroup(visibility: .hidden) var stray: StrayArguments
+
     func validate() throws {
+        try self.stray.refuse(at: .serve)
         if let metrics, !metrics.hasPrefix("/") {
             throw ValidationError("--metrics needs a path that begins with `/`")
         }

@@ -49,6 +49,10 @@ struct TunnelCommand: SurroundedCommand {
     @OptionGroup var reaching: ReachingOptions
     @OptionGroup(title: "OUTPUT") var reporting: ReportingOptions
 
+    @OptionGroup(visibility: .hidden) var stray: StrayArguments
+
+    func validate() throws { try self.stray.refuse(at: .tunnel) }
+
     /// A reader that stops does not stop the tunnel.
     var whenFull: Console.WhenFull { .drop }
 
