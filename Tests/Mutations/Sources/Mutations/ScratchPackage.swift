@@ -6,8 +6,8 @@ package import Foundation
 package struct ScratchPackage {
     /// The folders whose sources get mutants.
     package static let mutated = [
-        "Sources/KHPProtocol", "Sources/KHPWebSocket", "Sources/KHPClient", "Sources/KHPServer",
-        "Command/Sources/KHPCommand",
+        "Sources/KHPProtocol", "Sources/KHPWebSocket", "Sources/KHPClient", "Sources/KHPServer", "Sources/KHPHTTP2",
+        "Command/Sources/KHPCommand", "Command/Sources/KHPGateway",
     ]
 
     package let root: URL
@@ -133,7 +133,7 @@ package struct ScratchPackage {
             program: Self.programNames[1]
         )
         for round in 1...20 {
-            var errors: [(file: String, line: Int)] = []
+            var errors: [CompilerError] = []
             self.programs = []
             for package in withCommand ? [library, command] : [library] {
                 let log = self.folder.appending(path: "build.log")
@@ -163,29 +163,45 @@ package struct ScratchPackage {
         throw Failure("mutants that do not compile are left after 20 rounds")
     }
 
-    private func errors(in output: String) -> [(file: String, line: Int)] {
-        var errors: [(file: String, line: Int)] = []
+    private func errors(in output: String) -> [CompilerError] {
+        var errors: [CompilerError] = []
         for line in output.split(whereSeparator: \.isNewline) {
             guard let mark = line.range(of: ": error:") else { continue }
             let parts = line[..<mark.lowerBound].split(separator: ":")
             guard parts.count >= 2, let number = Int(parts[1]), let inTree = parts[0].range(of: "/tree/") else {
                 continue
             }
-            errors.append((String(parts[0][inTree.upperBound...]), number))
+            let sentence = line[mark.upperBound...]
+            errors.append(
+                CompilerError(
+                    file: String(parts[0][inTree.upperBound...]),
+                    line: number,
+                    isOfAnExit: sentence.contains("before being initialized") || sentence.contains("missing return")
+                )
+            )
         }
         return errors
     }
 
+    private struct CompilerError {
+        var file: String
+        var line: Int
+        /// True where a way out is missing somewhere before the line, which has no part in it.
+        var isOfAnExit: Bool
+    }
+
     /// The mutants on the line of an error; where there are none, all of the declaration around it.
-    private func blamed(for errors: [(file: String, line: Int)]) -> Set<String> {
+    private func blamed(for errors: [CompilerError]) -> Set<String> {
         var gone: Set<String> = []
         for error in errors {
             let here = self.mutants.filter { $0.file == error.file }
+            let around = here.filter { $0.scope.contains(error.line) }
+            let exits = around.filter { $0.kind == .exit }
             var culprits = here.filter { $0.lines.contains(error.line) }
-            if culprits.isEmpty {
-                let around = here.filter { $0.scope.contains(error.line) }
-                let exits = around.filter { $0.kind == .exit }
-                culprits = exits.isEmpty ? around : exits
+            if !exits.isEmpty, error.isOfAnExit || culprits.isEmpty {
+                culprits = exits
+            } else if culprits.isEmpty {
+                culprits = around
             }
             gone.formUnion(culprits.map(\.id))
         }
