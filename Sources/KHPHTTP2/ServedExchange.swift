@@ -184,7 +184,10 @@ private struct StreamTarget {
             throw StreamFault(400, "The request has no method.")
         }
         let authority = head.first(name: ":authority")
-        let host = head.first(name: "host")
+        let hosts = head["host"]
+        // A proxy behind this one may go by the other.
+        guard hosts.count <= 1 else { throw StreamFault(400, "The request has several Host fields.") }
+        let host = hosts.first
         if let authority, let host, authority != host {
             throw StreamFault(400, "The Host field is not the :authority.")
         }

@@ -150,6 +150,7 @@ struct ExchangeTests {
             ([("x", "a\r\nHost: other")], 400), ([("x y", "a")], 400), ([("x:", "a")], 400), ([("x", "a\0")], 400),
             ([("host", "other.example")], 400), ([(":path", "/ HTTP/1.1")], 400), ([(":scheme", "ftp")], 400),
             ([(":protocol", "webtransport")], 501), ([(":method", "GET /x")], 400), ([(":authority", "a b")], 400),
+            ([("host", "example.com"), ("host", "other.example")], 400), ([("", "a")], 400), ([(":path", "")], 400),
         ] as [([(String, String)], Int)]
     )
     func hostile(fields: [(String, String)], status: Int) {
