@@ -15,6 +15,9 @@ COUNT := 300
 SEED := 1
 ONLY :=
 WITH :=
+# For sanitize: thread or address (both), and which tests (all of them).
+SANITIZER :=
+SUITES :=
 # For simulate: how many.
 SEEDS := 1000000
 # For gateway-trials: how much of it, and which.
@@ -33,7 +36,7 @@ help:
 	@echo "make interop   against software that nobody here wrote"
 	@echo "make gateway-trials  khp gateway at length before real brokers: twenty minutes, a table"
 	@echo "make autobahn  all of Autobahn|Testsuite, in both roles: more than an hour"
-	@echo "make sanitize  all tests under the thread and the address sanitizer: half an hour or more"
+	@echo "make sanitize  all tests under both sanitizers, or SANITIZER=thread SUITES=KHPHTTP2Tests: an hour"
 	@echo "make fuzz      libFuzzer on what peers' bytes reach, SECONDS=60 of it altogether"
 	@echo "make simulate  both ends of a connection over a simulated wire and clock, SEEDS=1000000 of it"
 	@echo "make mutate    one guard at a time weakened, COUNT=300 of them: which test notices?"
@@ -87,7 +90,7 @@ autobahn: setup
 	Tests/Autobahn/run.sh
 
 sanitize: setup
-	scripts/sanitize.sh
+	scripts/sanitize.sh "$(SANITIZER)" 1 "$(SUITES)"
 
 # SEEDS=100000 of them; a failing one prints its story and the command that plays it again.
 simulate: setup
