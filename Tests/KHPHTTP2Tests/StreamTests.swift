@@ -25,6 +25,14 @@ struct StreamTests {
         ByteBuffer(bytes: [0x81, 0x80 | UInt8(text.utf8.count), 0, 0, 0, 0] + text.utf8)
     }
 
+    @Test("the bounds on what HTTP/2 makes cheap are those that are documented (threats A18, A19 and A21)")
+    func defaults() {
+        let http2 = WebSocketServer.HTTP2()
+        #expect(http2.streamsPerConnection == 100 && http2.windowBytes == 128 * 1024)
+        #expect(http2.resets == 200 && http2.controlFrames == 200 && http2.floodWindow == .seconds(30))
+        #expect(http2.idleTime == .seconds(60))
+    }
+
     @Test("WebSockets and ordinary requests share a connection, and each is counted and observed for itself")
     func sharing() async throws {
         let paths = Mutex<[String]>([])

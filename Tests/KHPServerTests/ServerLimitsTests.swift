@@ -1,4 +1,5 @@
 import KHPProtocol
+import KHPWebSocket
 import Testing
 
 @testable import KHPServer
@@ -58,5 +59,7 @@ struct ServerLimitsTests {
         #expect(DigestNonceOptions.minimumKeyBytes == 16)
         let configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: 0))
         #expect(configuration.gracefulShutdownTimeout == .seconds(10))
+        let group = WebSocketGroup.Options()
+        #expect(group.queuedMessages == 64 && group.queuedBytes == 1 << 20 && group.queuedPublications == 1024)
     }
 }

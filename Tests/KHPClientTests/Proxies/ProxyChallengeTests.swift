@@ -5,6 +5,7 @@ import KHPClient
 import KHPProtocol
 import KHPServer
 import NIOCore
+import NIOSSL
 import Synchronization
 import TestSupport
 import Testing
@@ -124,13 +125,18 @@ struct ProxyChallengeTests {
         }
     }
 
-    @Test("Digest signs host and port, the nonce is counted on over hops, and the strongest is answered")
-    func digest() async throws {
+    @Test(
+        "Digest signs host and port, the nonce is counted on over hops, and the strongest is answered; over TLS as well",
+        arguments: [false, true]
+    )
+    func digest(_ isSecure: Bool) async throws {
+        let certificates = try Certificates.shared.get()
+        let tls = try ProxyTunnelTests.server(certificates.server, certificates.serverKey)
         try await withServer {
             Endpoint("/a") { _ in .redirect(to: "/echo") }
             echo()
         } body: { port in
-            try await withProxy { client in
+            try await withProxy(tls: isSecure ? tls : nil) { client in
                 while true {
                     let head = try await client.readHead()
                     guard let value = field("Proxy-Authorization", in: head) else {
@@ -149,9 +155,10 @@ struct ProxyChallengeTests {
                     return try await client.tunnel(to: ProxyClient.port(of: head))
                 }
             } body: { proxyPort, log in
-                let client = WebSocketClient(
-                    configuration: try Self.configuration("http://joe:canary@127.0.0.1:\(proxyPort)")
-                )
+                let place = isSecure ? "https://joe:canary@localhost" : "http://joe:canary@127.0.0.1"
+                var configuration = try Self.configuration("\(place):\(proxyPort)")
+                configuration.proxyTLS.trustRoots = .file(certificates.authority)
+                let client = WebSocketClient(configuration: configuration)
                 try await client.withConnection(to: "ws://name.invalid:\(port)/a") {
                     #expect($0.negotiated.redirects.count == 1)
                 }

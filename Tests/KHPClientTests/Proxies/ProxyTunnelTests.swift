@@ -53,7 +53,7 @@ struct ProxyTunnelTests {
         }
     }
 
-    private static func server(_ certificate: String, _ key: String) throws -> TLSConfiguration {
+    static func server(_ certificate: String, _ key: String) throws -> TLSConfiguration {
         TLSConfiguration.makeServerConfiguration(
             certificateChain: try NIOSSLCertificate.fromPEMFile(certificate).map { .certificate($0) },
             privateKey: .privateKey(try NIOSSLPrivateKey(file: key, format: .pem))

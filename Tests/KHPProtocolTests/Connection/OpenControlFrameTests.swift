@@ -146,6 +146,17 @@ struct OpenControlFrameTests {
         #expect(open.closed != nil)
     }
 
+    @Test("a ping that is due before the idle time has passed is a ping", arguments: [Role.client, .server])
+    func pingsBeforeIdle(_ role: Role) throws {
+        var open = try OpenConnection(role) {
+            $0.keepAlive.idleTimeout = .seconds(60)
+            $0.keepAlive.pingInterval = .seconds(20)
+        }
+        open.advance(by: .seconds(20))
+        #expect(open.written().first == 0x89)
+        #expect(open.closed == nil)
+    }
+
     @Test("the answer to the peer's close is held back for the time that was set", arguments: [Role.client, .server])
     func held(_ role: Role) throws {
         var open = try OpenConnection(role) { $0.timeouts.closeHold = .seconds(3) }

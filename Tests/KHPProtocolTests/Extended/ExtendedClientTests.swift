@@ -135,6 +135,18 @@ import Testing
         #expect(ClientStep(client.receive(Sample.response(204), now: .at(2))) == .complete(status: 204))
     }
 
+    @Test("behind a 100 that comes late there is nothing more in its message (D13, threat E13)")
+    func nothingBehindALate100() throws {
+        var client = try Self.started(try Sample.clientPlan(method: "POST", body: "hello"))
+        let due = try #require(client.deadline)
+        #expect(ClientStep(client.deadlineReached(now: due)) == .sendBody("hello"))
+        var clean = client
+        #expect(ClientStep(clean.receive(Sample.response(100), now: due)) == .continued(status: 100))
+        var message = Sample.response(100)
+        message.writeString("more")
+        #expect(ClientStep(client.receive(message, now: due)) == .fail(.extendedRefused, close: 1011))
+    }
+
     @Test func sendsTheBodyAgainWithTheReplay() throws {
         var client = try Self.started(try Sample.clientPlan(method: "POST", body: "hello"))
         _ = client.receive(Sample.response(100), now: .at(1))

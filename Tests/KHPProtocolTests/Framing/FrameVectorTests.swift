@@ -46,6 +46,17 @@ struct FrameVectorTests {
         #expect(input.readableBytes == 0)
     }
 
+    @Test("a length of 2⁶³ or more fails at its first byte (threat B1)", arguments: [Role.server, .client])
+    func failsEarly(_ role: Role) {
+        var reader = MessageReader(role: role, mode: .whole)
+        var input = ByteBuffer(bytes: [0x82, role == .server ? 0xFF : 0x7F])
+        #expect((try? reader.next(&input)) == .some(nil))
+        input.writeInteger(0x80 as UInt8)
+        #expect(throws: FrameViolation.self) {
+            while try reader.next(&input) != nil {}
+        }
+    }
+
     /// The writer gives back the frames of RFC 6455 section 5.7 byte for byte.
     @Test func writingTheExamplesOfSection57() {
         let hello = ByteBuffer(string: "Hello")
