@@ -9,7 +9,8 @@ extension FuzzTarget {
     static let identities = FuzzTarget(name: "identities") { _ in
         [
             "a.example\na.example", "a.example.\n*.example\nb.example", "127.0.0.1\n127.0.0.1\n*.0.0.1",
-            "[::1]\n::1", "xn--bcher-kva.example\n*.example", "a.b.example\n*.example\n*.b.example\na*.b.example\n*",
+            "[::1]\n::1", "xn--bcher-kva.example\n*.example", "12.0.0.-7\n12.0.0.-7",
+            "a.b.example\n*.example\n*.b.example\na*.b.example\n*",
         ]
         .map { Array($0.utf8) }
     } run: { input in
@@ -38,7 +39,9 @@ extension FuzzTarget {
 
     /// RFC 9525 section 6.3, label by label.
     private static func isOwner(_ pattern: [UInt8], _ host: String) -> Bool {
-        guard !host.contains(":"), !host.split(separator: ".").allSatisfy({ Int($0) != nil }) else { return false }
+        // A label with a sign is no number, as `Int` would have it.
+        let isAddress = host.split(separator: ".").allSatisfy { $0.utf8.allSatisfy { 0x30...0x39 ~= $0 } }
+        guard !host.contains(":"), !isAddress else { return false }
         func labels(_ bytes: [UInt8]) -> [[UInt8]] {
             let lowered = bytes.map { 0x41...0x5A ~= $0 ? $0 | 0x20 : $0 }
             let whole = lowered.last == 0x2E ? Array(lowered.dropLast()) : lowered
