@@ -1,3 +1,4 @@
+import KHPGateway
 import KHPProtocol
 import Testing
 
@@ -14,8 +15,8 @@ struct OutputTests {
         object.set("bytes", 3)
         object.set("t", .number(0.25))
         var inner = JSONObject()
-        inner.set("ok", .boolean(true))
-        object.set("list", .array([.object(inner), .integer(1)]))
+        inner.set("ok", .bool(true))
+        object.set("list", .array([inner.tree, .integer(1)]))
         #expect(
             object.line
                 == #"{"event":"message","text":"a\"\\\n\u0001\u007fé😀","bytes":3,"t":0.25,"list":[{"ok":true},1]}"#

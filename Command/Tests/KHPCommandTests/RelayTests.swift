@@ -3,12 +3,11 @@
 import CommandTestSupport
 import Foundation
 import KHPClient
+import KHPGateway
 import KHPServer
 import NIOCore
 import NIOPosix
 import Testing
-
-@testable import KHPCommand
 
 @Suite("Relaying to a byte stream", .timeLimit(.minutes(1)))
 struct RelayTests {
@@ -20,11 +19,10 @@ struct RelayTests {
         ended: @escaping @Sendable () -> Void = {},
         _ body: (Int) async throws -> R
     ) async throws -> R {
-        try await withServer {
-            Endpoint("/tcp") { socket in
-                defer { ended() }
-                try await Relay(host: "127.0.0.1", port: port, patience: patience).run(socket)
-            }
+        var relay = StreamRelay(named: "the stream")
+        relay.patience = patience
+        return try await withServer {
+            relay.endpoint("/tcp", to: "127.0.0.1", port, ended: ended)
         } body: {
             try await body($0)
         }

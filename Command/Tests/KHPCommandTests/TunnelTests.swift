@@ -127,6 +127,57 @@ struct TunnelTests {
         #expect(ended.errors.split(separator: "\n").filter { $0.contains("404 Not Found") }.count == 2)
     }
 
+    @Test("a local stream that is reset during the connect takes the connect with it, and is no news")
+    func resetDuringConnect() async throws {
+        let (heads, head) = AsyncStream.makeStream(of: Void.self)
+        let (ends, end) = AsyncStream.makeStream(of: Void.self)
+        let ended = try await withRawServer { connection in
+            // It never answers: the handshake would last until its time is over.
+            try await connection.executeThenClose { inbound, _ in
+                for try await _ in inbound { head.yield() }
+                end.yield()
+            }
+        } body: { port in
+            try await self.tunnel(to: "ws://127.0.0.1:\(port)/") { port in
+                let local = try await offThread {
+                    let local = try BlockingSocket.connect(port)
+                    try local.send("early")
+                    return local
+                }
+                _ = await heads.first { _ in true }
+                local.reset()
+                _ = await ends.first { _ in true }
+            }
+        }
+        #expect(ended.status == 0)
+        #expect(!ended.errors.contains("khp:"), "\(ended.errors)")
+    }
+
+    @Test("through a proxy with a login")
+    func throughProxy() async throws {
+        try await withServer {
+            echo("/bytes")
+        } body: { port in
+            try await withProxy {
+                try await $0.serveConnect(credentials: "Basic " + Data("joe:canary-5e".utf8).base64EncodedString())
+            } body: { proxyPort, log in
+                let ended = try await self.tunnel(
+                    to: "ws://name.invalid:\(port)/bytes",
+                    ["--proxy", "http://127.0.0.1:\(proxyPort)", "--proxy-user", "joe:canary-5e"]
+                ) { port in
+                    try await offThread {
+                        let local = try BlockingSocket.connect(port)
+                        try local.send("over there")
+                        return try local.receive(10)
+                    }
+                }
+                #expect(ended.result == Array("over there".utf8))
+                #expect(log.tunnelled.contains("GET /bytes"))
+                #expect(!ended.errors.contains("canary"))
+            }
+        }
+    }
+
     @Test("it authenticates as connect does, and asks for subprotocols")
     func handshake() async throws {
         let ended = try await withServer {
@@ -222,46 +273,6 @@ struct TunnelPartTests {
         for (text, address) in rows {
             #expect((try? TunnelAddress(argument: text)) == address, "\(text)")
             if let address { #expect(address.description == text) }
-        }
-    }
-
-    @Test("text that is cut anywhere arrives whole, in whole characters")
-    func characters() throws {
-        let text = "aé€𝄞\u{0}z"
-        let bytes = Array(text.utf8)
-        for first in 0...bytes.count {
-            for second in first...bytes.count {
-                var boundary = CharacterBoundary()
-                var received = ""
-                for piece in [bytes[..<first], bytes[first..<second], bytes[second...]] {
-                    received += try boundary.text(ByteBuffer(bytes: piece))
-                }
-                try boundary.end()
-                #expect(received == text)
-            }
-        }
-    }
-
-    @Test(
-        "a byte that no character holds is refused at once",
-        arguments: [0x80, 0xBF, 0xC0, 0xC1, 0xF5, 0xFF] as [UInt8]
-    )
-    func noCharacter(_ byte: UInt8) {
-        var boundary = CharacterBoundary()
-        #expect(throws: CharacterBoundary.NoText.self) { try boundary.text(ByteBuffer(bytes: [0x61, byte])) }
-    }
-
-    @Test(
-        "bytes that are no UTF-8 are refused, at the latest at the end",
-        arguments: [
-            [0xFF], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xF5, 0x80, 0x80, 0x80], [0x80], [0xE2, 0x28], [0xE2, 0x82],
-        ]
-    )
-    func noText(_ bytes: [UInt8]) {
-        #expect(throws: CharacterBoundary.NoText.self) {
-            var boundary = CharacterBoundary()
-            for byte in bytes { _ = try boundary.text(ByteBuffer(bytes: [byte])) }
-            try boundary.end()
         }
     }
 }

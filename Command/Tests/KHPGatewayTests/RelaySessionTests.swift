@@ -115,6 +115,29 @@ struct RelaySessionTests {
         #expect(served.end == .orderly)
     }
 
+    @Test("a client's bytes that a slow backend has not received yet outlive the time that it may go on for")
+    func slowBackendOutlivesItsTime() async throws {
+        let count = 1_000_000
+        let (served, _) = try await BlockingSocket.serving(receiveBuffer: 4096) { socket in
+            // Its client has long closed, and the system here holds what it sent.
+            usleep(300_000)
+            return socket.receiveAll()
+        } body: { port in
+            try await withService(backends: [.local(port)]) {
+                _ in
+            } rules: {
+                $0.relay.halfClose = .milliseconds(50)
+            } body: { view in
+                let socket = try await WebSocketClient().connect(to: view.url)
+                try await socket.send(ByteBuffer(bytes: Self.pattern(count)))
+                try await socket.close()
+                #expect(try #require(await view.ends.next()).end.cause == .clientClose)
+            }
+        }
+        #expect(served.bytes == Self.pattern(count))
+        #expect(served.end == .orderly)
+    }
+
     @Test("a backend that answers what it gets is answered for, message by message", arguments: [1, 4096, 65_537])
     func echoes(_ count: Int) async throws {
         try await withRawServer { connection in

@@ -1,4 +1,5 @@
 import HTTPTypes
+import KHPGateway
 import KHPServer
 import NIOCore
 
@@ -15,7 +16,7 @@ extension Route {
             let chat = ChatRoute()
             return Endpoint(self.path) { socket in try await chat.chat(socket) }
         case .relay(let host, let port):
-            return Endpoint(self.path) { socket in try await Relay(host: host, port: port).run(socket) }
+            return StreamRelay(named: "the stream behind this path").endpoint(self.path, to: host, port)
         case .redirect(let status, let target):
             return Endpoint(self.path, respond: { _ in .redirect(to: target, status: status) })
         case .choices(let urls):

@@ -1,7 +1,7 @@
 // The listening socket of a tunnel. A file that a listener left behind when it was killed is in nobody's way; one that
 // somebody listens at is an address in use.
 
-import KHPProtocol
+import KHPGateway
 import NIOCore
 import NIOPosix
 
@@ -18,7 +18,7 @@ import NIOPosix
 /// Accepts byte streams at one address until it is closed.
 final class ByteListener: Sendable {
     /// The accepted streams, each with the address that it came from; ends with the listener.
-    let streams: AsyncStream<(stream: ByteStream, peer: String)>
+    let streams: AsyncStream<(stream: BackendLink, peer: String)>
     /// The address with the port that it got, or the path.
     let address: TunnelAddress
 
@@ -27,7 +27,7 @@ final class ByteListener: Sendable {
     private init(
         _ channel: any Channel,
         at address: TunnelAddress,
-        _ streams: AsyncStream<(stream: ByteStream, peer: String)>
+        _ streams: AsyncStream<(stream: BackendLink, peer: String)>
     ) {
         self.channel = channel
         self.address = address
@@ -35,17 +35,21 @@ final class ByteListener: Sendable {
     }
 
     /// Binds.
-    /// - Parameter patience: how long the other end of a stream may take nothing before the stream fails.
+    /// - Parameters:
+    ///   - relay: takes the streams that are accepted.
+    ///   - eventLoop: carries them all.
     /// - Throws: ``CommandFailure`` with the status for what cannot be bound.
-    static func bind(to address: TunnelAddress, patience: TimeAmount) async throws(CommandFailure) -> ByteListener {
-        let (streams, accepted) = AsyncStream.makeStream(of: (stream: ByteStream, peer: String).self)
-        var bootstrap = ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+    static func bind(
+        to address: TunnelAddress,
+        for relay: StreamRelay,
+        on eventLoop: any EventLoop
+    ) async throws(CommandFailure) -> ByteListener {
+        let (streams, accepted) = AsyncStream.makeStream(of: (stream: BackendLink, peer: String).self)
+        var bootstrap = ServerBootstrap(group: eventLoop)
             .serverChannelOption(.backlog, value: 1024)
-            .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelOption(.autoRead, value: false)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    let stream = try ByteStream.accepted(channel, patience: patience)
+                    let stream = try relay.accepted(channel)
                     accepted.yield((stream, channel.remoteAddress.flatMap(Self.name) ?? "a local client"))
                 }
             }
@@ -54,9 +58,6 @@ final class ByteListener: Sendable {
             switch address {
             case .tcp(let host, let port):
                 bootstrap = bootstrap.serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-                for (option, value) in ByteStream.tcpOptions(stalledWrite: patience) {
-                    bootstrap = bootstrap.childChannelOption(option, value: value)
-                }
                 channel = try await bootstrap.bind(host: host, port: port).get()
             case .unix(let path):
                 Self.removeLeftover(path)

@@ -1,9 +1,8 @@
 import ArgumentParser
 import KHPClient
+import KHPGateway
 import KHPProtocol
-import NIOCore
-
-extension ByteRelay.Messages: ExpressibleByArgument {}
+import NIOPosix
 
 /// `khp tunnel`: a local address, whose every connection goes over a WebSocket of its own.
 struct TunnelCommand: SurroundedCommand {
@@ -38,7 +37,12 @@ struct TunnelCommand: SurroundedCommand {
     var listen: TunnelAddress
 
     @Option(help: "The messages that bytes become: binary or text. Either kind becomes bytes.")
-    var frames: ByteRelay.Messages = .binary
+    var frames: Frames = .binary
+
+    enum Frames: String, ExpressibleByArgument, CaseIterable {
+        case binary
+        case text
+    }
 
     @Option(
         help: ArgumentHelp("Seconds for the end after SIGTERM or SIGINT. (default: 10)", valueName: "seconds"),
@@ -73,10 +77,12 @@ struct TunnelCommand: SurroundedCommand {
         if self.reporting.showsConnections {
             configuration.observe = { event, info in console.report(.connection(event, info)) }
         }
-        let listener = try await ByteListener.bind(
-            to: self.listen,
-            patience: TimeAmount(configuration.timeouts.stalledWrite)
-        )
+        var relay = StreamRelay(named: "the stream that is tunnelled")
+        relay.frames = self.frames == .text ? .text : .binary
+        relay.patience = configuration.timeouts.stalledWrite
+        // One for all: a stream and its socket share it, and at most one connect is under way to an address.
+        let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
+        let listener = try await ByteListener.bind(to: self.listen, for: relay, on: eventLoop)
         surroundings.shutdown.register { _ in
             listener.close()
             return true
@@ -85,10 +91,11 @@ struct TunnelCommand: SurroundedCommand {
         console.report(.accepting(listener.address))
         let tunnel = Tunnel(
             listener: listener,
-            client: WebSocketClient(configuration: configuration),
+            relay: relay,
+            eventLoop: eventLoop,
+            client: WebSocketClient(configuration: configuration, eventLoopGroup: eventLoop),
             url: typed.url,
             subprotocols: self.reaching.negotiation.subprotocols,
-            messages: self.frames,
             drain: self.drain.duration,
             console: console
         )

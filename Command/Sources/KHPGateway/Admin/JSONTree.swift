@@ -1,6 +1,9 @@
-// JSON as logs and the admin address write it (RFC 8259).
+// JSON as logs, the admin address and the events of the command write it (RFC 8259): one line, with the members in the order in
+// which they were set, so that a reader sees the first ones first.
 
-enum JSONTree: Sendable, Equatable {
+import KHPProtocol
+
+package enum JSONTree: Sendable, Equatable {
     case string(String)
     case integer(Int)
     case number(Double)
@@ -10,13 +13,13 @@ enum JSONTree: Sendable, Equatable {
     /// In this order.
     case object([(String, JSONTree)])
 
-    static func == (one: JSONTree, other: JSONTree) -> Bool { one.text == other.text }
+    package static func == (one: JSONTree, other: JSONTree) -> Bool { one.text == other.text }
 
     /// A text, or `null`.
     static func optional(_ text: String?) -> JSONTree { text.map { .string($0) } ?? .null }
 
     /// On one line: control characters are escaped, so that nobody's name begins a line of its own.
-    var text: String {
+    package var text: String {
         var text = ""
         self.write(to: &text)
         return text
@@ -48,6 +51,8 @@ enum JSONTree: Sendable, Equatable {
         }
     }
 
+    /// RFC 8259 section 7: the quotation mark, the backslash and U+0000 to U+001F are escaped. DEL, the C1 controls and the two
+    /// line separators are escaped as well, since the line may end up on a terminal.
     private static func write(_ string: String, to text: inout String) {
         text += "\""
         for scalar in string.unicodeScalars {
@@ -60,7 +65,10 @@ enum JSONTree: Sendable, Equatable {
             case "\u{0}"..."\u{1F}", "\u{7F}"..."\u{9F}", "\u{2028}", "\u{2029}":
                 let digits = String(scalar.value, radix: 16)
                 text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: text.unicodeScalars.append(scalar)
+            default:
+                // A byte that is none of a character reads as ISO-8859-1, as whoever sent it means it.
+                let byte = FieldText.rawByte(scalar)
+                text.unicodeScalars.append(byte.map { Unicode.Scalar($0) } ?? scalar)
             }
         }
         text += "\""
@@ -68,7 +76,7 @@ enum JSONTree: Sendable, Equatable {
 }
 
 extension JSONTree: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral {
-    init(stringLiteral value: String) { self = .string(value) }
-    init(integerLiteral value: Int) { self = .integer(value) }
-    init(booleanLiteral value: Bool) { self = .bool(value) }
+    package init(stringLiteral value: String) { self = .string(value) }
+    package init(integerLiteral value: Int) { self = .integer(value) }
+    package init(booleanLiteral value: Bool) { self = .bool(value) }
 }

@@ -5,16 +5,6 @@ import NIOPosix
 import NIOSSL
 import NIOTLS
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Android)
-    import Android
-#elseif canImport(Darwin)
-    import Darwin
-#endif
-
 struct BackendConnector: Sendable {
     let backend: GatewayConfiguration.Backend
     let proxyHeader: GatewayConfiguration.Pool.ProxyHeader
@@ -22,9 +12,6 @@ struct BackendConnector: Sendable {
     let tls: NIOSSLContext?
     /// Sent as SNI and verified; `nil` takes the backend's host.
     let serverName: String?
-
-    /// The bytes that the system keeps of a backend that is not read: bounded, and enough for a gateway next to its brokers.
-    private static let receiveBuffer = 256 * 1024
 
     /// - Throws: ``ConnectFailure``.
     func connect(_ call: BackendCall, within limit: TimeAmount) async throws(ConnectFailure) -> BackendLink {
@@ -74,8 +61,15 @@ struct BackendConnector: Sendable {
         within limit: TimeAmount,
         _ handler: @escaping @Sendable () -> Handler
     ) -> EventLoopFuture<any Channel> {
-        let bootstrap = self.bootstrap(call, within: limit).channelInitializer { channel in
+        let bootstrap = ClientBootstrap(group: call.eventLoop).connectTimeout(limit).channelInitializer { channel in
             channel.eventLoop.makeCompletedFuture {
+                // Read on demand: TLS alone has to read before anybody asks.
+                try StreamOptions.set(
+                    on: channel,
+                    call.rules,
+                    isTCP: self.backend.scheme != .unix,
+                    readsAtOnce: self.tls != nil
+                )
                 let pipeline = channel.pipeline.syncOperations
                 if self.proxyHeader != .off {
                     try pipeline.addHandler(HeaderFirst(call, self.proxyHeader))
@@ -106,49 +100,6 @@ struct BackendConnector: Sendable {
         // An address is no name of a server (RFC 6066 section 3).
         let isAddress = (try? SocketAddress(ipAddress: name, port: 0)) != nil
         return try NIOSSLClientHandler(context: tls, serverHostname: isAddress ? nil : name)
-    }
-
-    private func bootstrap(_ call: BackendCall, within limit: TimeAmount) -> ClientBootstrap {
-        let high = call.rules.buffer
-        let bootstrap = ClientBootstrap(group: call.eventLoop)
-            .connectTimeout(limit)
-            .channelOption(.allowRemoteHalfClosure, value: true)
-            // Read on demand: TLS alone has to read before anybody asks.
-            .channelOption(.autoRead, value: self.tls != nil)
-            .channelOption(.maxMessagesPerRead, value: 2)
-            .channelOption(
-                .recvAllocator,
-                value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 2048, maximum: OutgoingFrames.most)
-            )
-            .channelOption(.writeBufferWaterMark, value: .init(low: max(high / 2, 1), high: high))
-        if self.backend.scheme == .unix { return bootstrap }
-        return
-            bootstrap
-            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .channelOption(.socketOption(.so_rcvbuf), value: .init(Self.receiveBuffer))
-            .noticingVanishedBackends(stalled: TimeAmount(call.rules.stalled))
-    }
-}
-
-extension ClientBootstrap {
-    /// TCP's own way to notice a peer that has vanished: probes after a minute of silence, and an end where written bytes are
-    /// not acknowledged. It knows of bytes that the relay has handed on; where the relay waits too, the relay is to be first,
-    /// as it knows the reason.
-    fileprivate func noticingVanishedBackends(stalled: TimeAmount) -> ClientBootstrap {
-        var bootstrap = self.channelOption(.socketOption(.so_keepalive), value: 1)
-        func tcp(_ name: CInt, _ value: Int) {
-            bootstrap = bootstrap.channelOption(.tcpOption(.init(rawValue: name)), value: .init(value))
-        }
-        #if os(Linux)
-            tcp(TCP_KEEPIDLE, 60)
-            // In milliseconds.
-            tcp(TCP_USER_TIMEOUT, Int(clamping: max(stalled.nanoseconds / 1_000_000 / 2 * 3, 1000)))
-        #elseif canImport(Darwin)
-            tcp(TCP_KEEPALIVE, 60)
-        #endif
-        tcp(TCP_KEEPINTVL, 10)
-        tcp(TCP_KEEPCNT, 3)
-        return bootstrap
     }
 }
 

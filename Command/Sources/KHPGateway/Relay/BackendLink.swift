@@ -5,7 +5,7 @@ import NIOCore
 /// Holds a backend's connection until somebody takes it.
 ///
 /// Sendable, as it goes through the task of a handshake; the side itself is touched on its event loop alone.
-final class BackendLink: Sendable {
+package final class BackendLink: Sendable {
     /// The backend, by its URL.
     let backend: String
     private let side: NIOLoopBound<any BackendSide>
@@ -26,8 +26,15 @@ final class BackendLink: Sendable {
         return self.side.value
     }
 
+    /// Calls `body`, on the event loop, where the connection goes before anybody has taken it.
+    package func whenGoneUntaken(_ body: @escaping @Sendable () -> Void) {
+        self.closed.whenComplete { _ in
+            if !self.isTaken.value { body() }
+        }
+    }
+
     /// Lets go of a connection that nobody has taken, and waits for the end of one that somebody has.
-    func release() async {
+    package func release() async {
         self.closed.eventLoop.execute {
             if !self.isTaken.value { self.side.value.reset() }
         }

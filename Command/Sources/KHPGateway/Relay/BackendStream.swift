@@ -53,8 +53,12 @@ final class BackendStream: ChannelInboundHandler, BackendSide {
     var bufferedBytes: Int { (try? self.context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 }
 
     func begin(for taker: any BackendTaker) {
-        guard case .waiting = self.stage else { return }
-        self.stage = .relaying(taker)
+        switch self.stage {
+        case .waiting: self.stage = .relaying(taker)
+        // It broke off before anybody had it.
+        case .over: self.end = self.end ?? .reset("the connection ended")
+        case .relaying, .finishing, .draining: return
+        }
         if self.early.readableBytes > 0 {
             let early = self.early
             self.early = ByteBuffer()
@@ -118,10 +122,43 @@ final class BackendStream: ChannelInboundHandler, BackendSide {
         self.stage = .draining
         context.close(mode: .output, promise: nil)
         context.read()
-        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-        let limit = context.eventLoop.scheduleTask(in: TimeAmount(self.rules.halfClose)) { bound.value.reset() }
-        context.channel.closeFuture.whenComplete { _ in limit.cancel() }
+        self.letGoLater(by: .now() + TimeAmount(self.rules.stalled + self.rules.halfClose))
     }
+
+    /// Lets go of a backend that goes on for too long after its end has come. While bytes are still on their way to a slow
+    /// one, that has not come: a reset would overtake them.
+    private func letGoLater(by deadline: NIODeadline) {
+        guard case .draining = self.stage, let context else { return }
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        let look = context.eventLoop.scheduleTask(in: TimeAmount(self.rules.halfClose)) {
+            bound.value.hasReceivedEnd { hasIt in
+                guard case .draining = bound.value.stage else { return }
+                if hasIt {
+                    bound.value.close()
+                } else if .now() >= deadline {
+                    bound.value.reset()
+                } else {
+                    bound.value.letGoLater(by: deadline)
+                }
+            }
+        }
+        context.channel.closeFuture.whenComplete { _ in look.cancel() }
+    }
+
+    /// Calls `body` with `true` where the other system has acknowledged all bytes, and our end behind them.
+    private func hasReceivedEnd(_ body: @escaping @Sendable (Bool) -> Void) {
+        #if os(Linux)
+            if let provider = self.context?.channel as? any SocketOptionProvider, self.isTCP {
+                // In this state an end that was sent waits for its acknowledgement (RFC 9293 section 3.3.2).
+                return provider.getTCPInfo().whenComplete { info in
+                    body((try? info.get()).map { UInt32($0.tcpi_state) != UInt32(TCP_FIN_WAIT1) } ?? true)
+                }
+            }
+        #endif
+        body(true)
+    }
+
+    private var isTCP: Bool { self.context?.channel.remoteAddress?.port != nil }
 
     private func close() {
         self.stage = .over
@@ -200,7 +237,7 @@ final class BackendStream: ChannelInboundHandler, BackendSide {
         }
         #if os(Linux)
             // A write that met a reset has taken the error away, and what is left looks like an end.
-            if let provider = context.channel as? any SocketOptionProvider, context.channel.remoteAddress?.port != nil {
+            if let provider = context.channel as? any SocketOptionProvider, self.isTCP {
                 let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
                 provider.getTCPInfo().whenComplete { info in
                     let state = (try? info.get())?.tcpi_state

@@ -9,7 +9,7 @@ import NIOCore
 /// | one side            | the other side                                                            |
 /// |---------------------|---------------------------------------------------------------------------|
 /// | client's close      | all its bytes, then FIN; what the backend still says is dropped           |
-/// | client lost         | the same                                                                  |
+/// | client lost         | the same, or a reset, as ``RelayEnds`` has it                             |
 /// | backend's FIN       | all its bytes, then 1000                                                  |
 /// | backend's reset     | all its bytes, then 1014                                                  |
 /// | takes nothing       | not read from above the buffer, until half of it has left; ended in time  |
@@ -21,9 +21,12 @@ final class RelaySession: MessageHandler, BackendTaker {
     private let backend: any BackendSide
     private let rules: GatewayConfiguration.Relay
     private let lifetime: GatewayConfiguration.Lifetime
+    private let ends: RelayEnds
     private var frames: OutgoingFrames
     private var socket: EventLoopSocket?
     private var eventLoop: (any EventLoop)?
+    /// Told how the client's socket has closed, before the backend is.
+    private let onClose: (CloseInfo) -> Void
     /// The end, once one side has begun it.
     private var end: SessionEnd?
     private var watch = Watch()
@@ -33,12 +36,16 @@ final class RelaySession: MessageHandler, BackendTaker {
         to backend: any BackendSide,
         rules: GatewayConfiguration.Rules,
         frames: GatewayConfiguration.Frames,
-        on eventLoop: any EventLoop
+        ends: RelayEnds = .ofBroker,
+        on eventLoop: any EventLoop,
+        onClose: @escaping (CloseInfo) -> Void = { _ in }
     ) {
         self.session = session
+        self.onClose = onClose
         self.backend = backend
         self.rules = rules.relay
         self.lifetime = rules.lifetime
+        self.ends = ends
         self.frames = OutgoingFrames(frames)
         self.eventLoop = eventLoop
     }
@@ -99,7 +106,8 @@ final class RelaySession: MessageHandler, BackendTaker {
         let now = NIODeadline.now()
         self.session.clientPause.end(now)
         self.session.backendPause.end(now)
-        self.backend.finish(after: end)
+        self.onClose(info)
+        if self.ends.isWhole(info) { self.backend.finish(after: end) } else { self.backend.reset() }
         self.session.ended(end)
     }
 
@@ -110,7 +118,7 @@ final class RelaySession: MessageHandler, BackendTaker {
         do throws(CharacterCut.NoText) {
             try self.frames.forEach(of: bytes) { kind, bytes in self.send(kind, bytes, on: socket) }
         } catch {
-            return self.close(.noText)
+            return self.close(self.ends.noText)
         }
         self.pauseBackend(for: socket)
     }
@@ -143,24 +151,9 @@ final class RelaySession: MessageHandler, BackendTaker {
 
     func backendEnded(_ end: BackendEnd) {
         guard self.end == nil else { return }
-        let pause = self.session.backendPause.recent(.now())
-        switch end {
-        case .fin where !self.frames.mayEnd:
-            self.close(.noText)
-        case .fin, .reset:
-            // The broker hung up on a client that did not keep up: not the broker is to be looked at.
-            if pause > .seconds(1) {
-                self.close(.clientSlow(Duration(pause)))
-            } else if case .reset(let failure) = end {
-                self.close(.backendReset(failure))
-            } else {
-                self.close(.backendFin)
-            }
-        case .timedOut:
-            self.close(.stalled(.backend, self.rules.stalled))
-        case .closed(let code, let reason):
-            self.close(SessionEnd(.backend, .backendFin, code?.passedOn ?? .normalClosure, reason.bounded))
-        }
+        if end == .fin, !self.frames.mayEnd { return self.close(self.ends.noText) }
+        if end == .timedOut { return self.close(self.ends.stalled(.backend, self.rules.stalled)) }
+        self.close(self.ends.backendEnded(end, clientPaused: self.session.backendPause.recent(.now())))
     }
 
     // MARK: Ending
@@ -236,14 +229,14 @@ final class RelaySession: MessageHandler, BackendTaker {
         let stalled = TimeAmount(self.rules.stalled)
         if self.session.backendPause.isOn {
             if self.watch.toClient.look(socket.bufferedAmount, now) >= stalled {
-                return self.close(.stalled(.client, self.rules.stalled))
+                return self.close(self.ends.stalled(.client, self.rules.stalled))
             }
         } else {
             self.watch.toClient = Watch.Waiting(bytes: .max, since: now)
         }
         if self.session.clientPause.isOn {
             if self.watch.toBackend.look(self.backend.bufferedBytes, now) >= stalled {
-                return self.close(.stalled(.backend, self.rules.stalled))
+                return self.close(self.ends.stalled(.backend, self.rules.stalled))
             }
         } else {
             self.watch.toBackend = Watch.Waiting(bytes: .max, since: now)

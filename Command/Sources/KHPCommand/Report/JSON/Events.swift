@@ -1,4 +1,5 @@
 import Foundation
+import KHPGateway
 import KHPProtocol
 import NIOCore
 
@@ -26,13 +27,13 @@ enum Events {
     }
 
     /// A redirect on the way to a failure.
-    private static func step(_ step: RedirectStep) -> JSONValue {
+    private static func step(_ step: RedirectStep) -> JSONTree {
         var object = JSONObject()
         object.set("from", step.from.redacted)
         object.set("to", step.to.redacted)
         object.set("status", step.status)
         object.set("layer", step.layer.rawValue)
-        return .object(object)
+        return object.tree
     }
 
     /// A connection of a server that failed.
@@ -78,7 +79,7 @@ enum Events {
         object.set("code", code.map { Int($0.rawValue) })
         // No code, no reason: an empty close frame, and dialects that have neither.
         object.set("reason", code == nil ? nil : isUnanswered ? "" : info.reason)
-        object.set("clean", .boolean(info.clean))
+        object.set("clean", .bool(info.clean))
         object.set("by", info.initiator.rawValue)
         return object
     }
@@ -140,20 +141,20 @@ enum Events {
         }
     }
 
-    private static func tlsValue(_ tls: TLSInfo) -> JSONValue {
+    private static func tlsValue(_ tls: TLSInfo) -> JSONTree {
         var object = JSONObject()
         object.set("version", tls.version)
         object.set("alpn", tls.alpn)
-        return .object(object)
+        return object.tree
     }
 
     /// By name; a parameter without a value is `true`.
-    private static func parameters(_ parameters: ExtensionParameters) -> JSONValue {
+    private static func parameters(_ parameters: ExtensionParameters) -> JSONTree {
         var object = JSONObject()
         for parameter in parameters.all {
-            object.set(parameter.name, parameter.value.map { JSONValue.string($0) } ?? .boolean(true))
+            object.set(parameter.name, parameter.value.map { JSONTree.string($0) } ?? .bool(true))
         }
-        return .object(object)
+        return object.tree
     }
 
     private static func fill(_ object: inout JSONObject, _ negotiation: HandshakeSummary) {
@@ -167,7 +168,7 @@ enum Events {
                     item.set("name", negotiated.name)
                     item.set("parameters", parameters(negotiated.parameters))
                     item.set("layer", negotiated.layer.rawValue)
-                    return .object(item)
+                    return item.tree
                 }
             )
         )

@@ -28,7 +28,7 @@ struct JSONRenderer: Renderer {
             var object = Events.object("listening", at: time)
             object.set("host", host)
             object.set("port", port)
-            object.set("tls", .boolean(isSecure))
+            object.set("tls", .bool(isSecure))
             return object
         case .accepting(let address):
             var object = Events.object("listening", at: time)
@@ -38,7 +38,7 @@ struct JSONRenderer: Renderer {
                 object.set("port", port)
             case .unix(let path): object.set("path", path)
             }
-            object.set("tls", .boolean(false))
+            object.set("tls", .bool(false))
             return object
         case .failure(let failure): return Events.error(failure, at: time)
         case .dropped(let count, from: .standardOutput):
@@ -58,7 +58,7 @@ struct JSONRenderer: Renderer {
             object.set("host", listener.address.ipAddress ?? "")
             object.set("port", listener.address.port ?? 0)
         }
-        object.set("tls", .boolean(["wss", "https"].contains(listener.scheme)))
+        object.set("tls", .bool(["wss", "https"].contains(listener.scheme)))
         return object
     }
 
