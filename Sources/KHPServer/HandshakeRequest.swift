@@ -51,6 +51,10 @@ public struct HandshakeRequest: Sendable {
     public let listener: String?
     /// The certificate that the client proved to hold, where TLS asked for one.
     public let clientCertificate: NIOSSLCertificate?
+    /// The common name of the certificate that the client has shown to a proxy which ends TLS, where that proxy has
+    /// verified it and says so in its header; see ``WebSocketListener/ProxyProtocol``. At most 256 bytes, without control
+    /// characters. `nil` where the listener wants no header.
+    public let proxiedCertificateName: String?
     /// Counts the requests on this connection that reached this point, from 1: above 1 after a challenge.
     public let attempt: Int
     /// The connection's event loop: another connection on it costs a message no change of threads. Must not be blocked.
@@ -124,6 +128,7 @@ extension HandshakeRequest {
             client: peer,
             listener: nil,
             clientCertificate: nil,
+            proxiedCertificateName: nil,
             attempt: 1,
             logger: ServerState.silent,
             loop: UnseenEventLoop(value: MultiThreadedEventLoopGroup.singleton.any()),

@@ -69,7 +69,11 @@ extension WebSocketListener {
         public internal(set) var accepted = 0
         /// The ones that were refused for want of room.
         public internal(set) var refused = 0
-        /// The ones that were closed because a header of a trusted proxy was wanted.
+        /// The ones that were closed because a PROXY header was wanted, and none came or a wrong one.
         public internal(set) var withoutProxyHeader = 0
+        /// The ones that were closed because they came from no trusted proxy.
+        public internal(set) var untrusted = 0
+        /// The ones that came while the server was draining.
+        public internal(set) var draining = 0
     }
 }

@@ -13,12 +13,12 @@ final class ProxyHeaderHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     private var received = ByteBuffer()
     private var isOver = false
-    /// Takes the client's address, `nil` for the connection's own; `false` where there is no room for it.
-    private let named: (SocketAddress?) -> Bool
+    /// Takes the header; `false` where there is no room for its client.
+    private let named: (ProxyHeader) -> Bool
     /// Told of bytes that are no header.
     private let failed: (ProxyHeaderError, ByteBuffer) -> Void
 
-    init(named: @escaping (SocketAddress?) -> Bool, failed: @escaping (ProxyHeaderError, ByteBuffer) -> Void) {
+    init(named: @escaping (ProxyHeader) -> Bool, failed: @escaping (ProxyHeaderError, ByteBuffer) -> Void) {
         self.named = named
         self.failed = failed
     }
@@ -29,7 +29,7 @@ final class ProxyHeaderHandler: ChannelInboundHandler, RemovableChannelHandler {
         do throws(ProxyHeaderError) {
             guard let header = try ProxyHeader.read(&self.received) else { return }
             self.isOver = true
-            guard self.named(header.client) else { return context.close(promise: nil) }
+            guard self.named(header) else { return context.close(promise: nil) }
             let rest = self.received
             if rest.readableBytes > 0 { context.fireChannelRead(self.wrapInboundOut(rest)) }
             context.pipeline.syncOperations.removeHandler(context: context, promise: nil)

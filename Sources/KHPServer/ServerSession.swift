@@ -30,6 +30,8 @@ final class ServerSession: ConnectionDelegate {
     private var context: HandshakeContext?
     /// The address that a trusted proxy has named.
     var named: SocketAddress?
+    /// The common name that the proxy has verified, where its header has one.
+    var namedCertificate: String?
 
     init(
         server: ServerState,
@@ -360,6 +362,7 @@ final class ServerSession: ConnectionDelegate {
             client: self.client,
             listener: self.entry.entrance.name,
             clientCertificate: tls?.peerCertificate,
+            proxiedCertificateName: self.namedCertificate,
             attempt: attempt,
             logger: self.server.logger(id: self.entry.id, peer: self.peer),
             loop: UnseenEventLoop(value: self.channel.eventLoop),

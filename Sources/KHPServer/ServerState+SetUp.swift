@@ -36,7 +36,7 @@ extension ServerState {
     ) -> Bool {
         if let entrance, let proxies = entrance.proxies, !proxies.contains(channel.remoteAddress) {
             // Threat H8
-            self.refuse(channel, at: entrance, "connection refused: it is from no trusted proxy")
+            self.refuse(channel, at: entrance, "connection refused: it is from no trusted proxy", isTrusted: false)
             return false
         }
         guard let entry = self.enter(channel.remoteAddress, by: entrance, isShared: port != nil) else {
@@ -95,9 +95,10 @@ extension ServerState {
         _ channel: any Channel,
         _ entry: Entry
     ) -> ProxyHeaderHandler {
-        ProxyHeaderHandler { client in
-            let client = client ?? channel.remoteAddress
+        ProxyHeaderHandler { header in
+            let client = header.client ?? channel.remoteAddress
             session.named = client
+            session.namedCertificate = header.certificateName
             // Another proxy, which names its own client with the request.
             if entry.entrance.clients.isTrusted(client) || self.count(entry, for: client) { return true }
             self.log(.notice, "connection refused: too many", ["peer": "\(client?.peerName ?? "")"])
@@ -115,9 +116,10 @@ extension ServerState {
         _ channel: any Channel,
         at entrance: Entrance,
         _ words: Logger.Message,
-        _ bytes: ByteBuffer = ByteBuffer()
+        _ bytes: ByteBuffer = ByteBuffer(),
+        isTrusted: Bool = true
     ) {
-        self.missedProxyHeader(at: entrance)
+        self.missedProxyHeader(at: entrance, isTrusted: isTrusted)
         // Few enough that no credentials can be among them.
         let first = bytes.readableBytesView.prefix(8)
         self.log(

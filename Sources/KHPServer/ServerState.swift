@@ -187,7 +187,7 @@ final class ServerState: Sendable {
                 registry.pending < limits.pendingHandshakes, entrance.hasRoom,
                 key.map({ registry.admit($0) }) ?? true
             else {
-                entrance.counts.refused += 1
+                if registry.isDraining { entrance.counts.draining += 1 } else { entrance.counts.refused += 1 }
                 return nil
             }
             registry.nextID += 1
@@ -230,8 +230,11 @@ final class ServerState: Sendable {
     func counts(of entrance: Entrance) -> WebSocketListener.Counts { self.registry.withLock { _ in entrance.counts } }
 
     /// A connection has been closed because no header of a trusted proxy came.
-    func missedProxyHeader(at entrance: Entrance) {
-        self.registry.withLock { _ in entrance.counts.withoutProxyHeader += 1 }
+    /// - Parameter isTrusted: `false` where it came from none.
+    func missedProxyHeader(at entrance: Entrance, isTrusted: Bool) {
+        self.registry.withLock { _ in
+            if isTrusted { entrance.counts.withoutProxyHeader += 1 } else { entrance.counts.untrusted += 1 }
+        }
     }
 
     // MARK: Places

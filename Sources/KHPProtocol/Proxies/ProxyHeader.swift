@@ -10,6 +10,13 @@ package import NIOCore
 package struct ProxyHeader: Sendable, Hashable {
     /// The client's address; `nil` where the proxy speaks for itself or does not say: the connection's own counts.
     package let client: SocketAddress?
+    /// The common name of the client's certificate, where the proxy has ended TLS and verified it.
+    package let certificateName: String?
+
+    private init(client: SocketAddress?, certificateName: String? = nil) {
+        self.client = client
+        self.certificateName = certificateName
+    }
 
     /// The longest of the first version, with its line end.
     static let longestLine = 107
@@ -87,9 +94,9 @@ package struct ProxyHeader: Sendable, Hashable {
         guard length <= Self.longestRest else { throw .invalid }
         guard let whole = bytes.getSlice(at: start, length: 16 + Int(length)) else { return nil }
         let (client, size) = try Self.client(command, family, whole)
-        try Self.check(whole, from: 16 + size)
+        let name = try Self.check(whole, from: 16 + size)
         bytes.moveReaderIndex(forwardBy: whole.readableBytes)
-        return ProxyHeader(client: client)
+        return ProxyHeader(client: client, certificateName: name)
     }
 
     /// The client's address, and how many bytes the addresses take.
@@ -128,15 +135,23 @@ package struct ProxyHeader: Sendable, Hashable {
     /// The checksum of the whole header, as Castagnoli's CRC with its own bytes as zeros.
     private static let checksum: UInt8 = 0x03
 
+    /// The TLS between the client and the proxy.
+    private static let security: UInt8 = 0x20
+
     /// Holds the values behind the addresses to their form, and the header to its checksum where it has one.
-    private static func check(_ header: ByteBuffer, from place: Int) throws(ProxyHeaderError) {
+    /// - Returns: the common name of the client's certificate.
+    private static func check(_ header: ByteBuffer, from place: Int) throws(ProxyHeaderError) -> String? {
         var place = place
         var isChecked = false
+        var name: String?
         while place < header.readableBytes {
             guard let type: UInt8 = header.getInteger(at: place), let length: UInt16 = header.getInteger(at: place + 1)
             else { throw .invalid }
             place += 3 + Int(length)
             guard place <= header.readableBytes else { throw .invalid }
+            if type == Self.security, name == nil {
+                name = header.getSlice(at: place - Int(length), length: Int(length)).flatMap { Self.commonName($0) }
+            }
             guard type == Self.checksum else { continue }
             // A second one would be work for nothing.
             guard !isChecked, length == 4, let said: UInt32 = header.getInteger(at: place - 4) else { throw .invalid }
@@ -145,6 +160,30 @@ package struct ProxyHeader: Sendable, Hashable {
             guard Castagnoli.sum(of: zeroed.readableBytesView) == said else { throw .invalid }
             isChecked = true
         }
+        return name
+    }
+
+    /// The common name of a certificate that the proxy has verified; `nil` where there is none, or more than one.
+    private static func commonName(_ value: ByteBuffer) -> String? {
+        var value = value
+        // Shown on this connection or another of its session (PP2_CLIENT_CERT_CONN, PP2_CLIENT_CERT_SESS), and good.
+        guard let flags: UInt8 = value.readInteger(), flags & 0x01 != 0, flags & 0x06 != 0,
+            let result: UInt32 = value.readInteger(), result == 0
+        else { return nil }
+        var name: String?
+        while let type: UInt8 = value.readInteger() {
+            guard let length: UInt16 = value.readInteger(), let part = value.readSlice(length: Int(length)) else {
+                return nil
+            }
+            guard type == 0x22 else { continue }
+            // A second would let somebody choose, and control characters are for deceiving readers.
+            guard name == nil, (1...256).contains(part.readableBytes),
+                let text = String(validating: part.readableBytesView, as: UTF8.self),
+                text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F })
+            else { return nil }
+            name = text
+        }
+        return name
     }
 }
 

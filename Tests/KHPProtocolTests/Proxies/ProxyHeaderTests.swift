@@ -71,6 +71,34 @@ import Testing
         }
     }
 
+    /// TLS values: client, verify, then values of their own; and the name that may be believed.
+    private static let names: [(String, String?)] = [
+        ("07 00000000 220003 6a6f65", "joe"), ("03 00000000 210007 544c5376312e33 220003 6a6f65", "joe"),
+        ("05 00000000 220003 6a6f65", "joe"),
+        // Without TLS, without a certificate, and with one that was not verified.
+        ("06 00000000 220003 6a6f65", nil), ("01 00000000 220003 6a6f65", nil), ("07 00000001 220003 6a6f65", nil),
+        ("07 01000000 220003 6a6f65", nil),
+        // No name, two, an empty one, one with a line end, none of UTF-8, and values that end too early.
+        ("07 00000000", nil), ("07 00000000 220003 6a6f65 220003 616e6e", nil), ("07 00000000 220000", nil),
+        ("07 00000000 220003 6a0a65", nil), ("07 00000000 220001 ff", nil), ("07 00000000 220004 6a6f65", nil),
+        ("07 00000000 2200", nil), ("07 0000", nil), ("", nil),
+        ("07 00000000 220101 \(String(repeating: "61", count: 257))", nil),
+    ]
+
+    @Test("the common name counts of a certificate that the proxy has verified", arguments: names)
+    func certificateName(_ value: String, _ name: String?) throws {
+        let value = Self.bytes(value)
+        var header = ByteBuffer(bytes: Self.bytes("\(Self.signature)2111"))
+        header.writeInteger(UInt16(12 + 3 + value.count))
+        header.writeBytes(Self.bytes(Self.addresses))
+        header.writeInteger(UInt8(0x20))
+        header.writeInteger(UInt16(value.count))
+        header.writeBytes(value)
+        let read = try #require(try ProxyHeader.read(&header))
+        #expect(Self.text(read.client) == "192.0.2.7:8080")
+        #expect(read.certificateName == name)
+    }
+
     @Test("a header that comes in pieces takes nothing until it is whole") func pieces() throws {
         for row in Self.good {
             for count in 0..<row.header.count {
