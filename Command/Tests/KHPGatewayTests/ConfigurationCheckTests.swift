@@ -79,6 +79,11 @@ struct ConfigurationCheckTests {
             "3:64: listeners.a.forwarded: needs trust: the addresses of the proxies that write the field"
         ),
         Case(
+            "a common name from nowhere",
+            Self.listener("{listen: 127.0.0.1:0, trustClientCN: true}"),
+            "3:43: listeners.a.trustClientCN: needs proxyProtocol: required, since the name stands in that header"
+        ),
+        Case(
             "trust in everybody",
             Self.listener("{listen: 127.0.0.1:0, trust: 0.0.0.0/0}"),
             "3:35: warning: listeners.a.trust: \"0.0.0.0/0\" believes everybody's word about addresses"
@@ -194,12 +199,14 @@ struct ConfigurationCheckTests {
             "6:60: services.s.balance.by: least-sessions needs check: the address to ask for the load"
         ),
         Case(
-            "a balancer that takes turns whatever is said",
-            Self.service(
-                "{path: /s, balance: {members: [ws://a/], by: least-sessions, check: {url: 'https://{host}/load'}}}"
-            ),
-            "6:51: warning: services.s.balance.by: least-sessions asks nobody in this version: the members take turns, as with "
-                + "round-robin"
+            "a balancer that names itself",
+            """
+            version: 1
+            listeners: {a: {listen: 127.0.0.1:0, publicURL: ws://gw.example.com}}
+            services:
+              s: {path: /s, balance: {members: [ws://gw.example.com/s, ws://gw.example.com/other, ws://gw2/s]}}
+            """,
+            "4:36: services.s.balance.members: \"ws://gw.example.com/s\" is this balancer itself"
         ),
         Case(
             "unknown keys, all at once",
@@ -253,5 +260,25 @@ struct ConfigurationCheckTests {
         #expect(s.lifetime.ping?.every == .seconds(5) && s.lifetime.ping?.timeout == .seconds(9))
         #expect(s.lifetime.idle == .seconds(3600) && s.relay.buffer == 8192)
         #expect(t.lifetime.ping == nil && t.lifetime.idle == nil && t.limits.perAddress == 3)
+    }
+
+    @Test("realms of one listener with different bounds on guesses are told which of them holds")
+    func wrongAnswers() {
+        let text = """
+            version: 1
+            listeners: {a: {listen: 127.0.0.1:0}}
+            realms:
+              r: {schemes: basic, users: u}
+              q: {schemes: basic, users: u, wrongAnswers: {perAddress: 7}}
+            services: {s: {path: /s, type: echo, realm: [r, q]}}
+            """
+        let findings = ConfigurationFixture.findings(text).filter { $0.contains("wrongAnswers") }
+        #expect(findings.count == 1)
+        #expect(
+            findings.first?.hasSuffix(
+                "warning: realms.r.wrongAnswers: counts at listener a together with realm q, and the strictest of both holds"
+            ) == true,
+            "\(findings)"
+        )
     }
 }

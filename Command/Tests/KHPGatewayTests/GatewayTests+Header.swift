@@ -3,6 +3,7 @@
 import CommandTestSupport
 import Foundation
 import KHPClient
+import KHPServer
 import NIOCore
 import NIOSSL
 import Testing
@@ -54,6 +55,44 @@ extension GatewayTests {
                     )
                 }
             }
+        }
+    }
+
+    @Test("a common name that a trusted proxy has verified proves a client, where the listener says so")
+    func nameFromProxy() async throws {
+        // As HAProxy writes it for a client with the certificate of joe, and with the result of a failed verification.
+        let good =
+            "0d0a0d0a000d0a515549540a211100247f0000017f000001de544e232000150700000000210007544c5376312e332200036a6f65"
+        let wrong = good.replacing("2000150700000000", with: "2000150700000001")
+        for (trusts, header, status) in [(true, good, "101"), (false, good, "403"), (true, wrong, "403")] {
+            try await Self.withGateway {
+                $0.listeners[0].requiresProxyHeader = true
+                $0.listeners[0].trust = [AddressRange("127.0.0.0/8")].compactMap { $0 }
+                $0.listeners[0].trustsClientName = trusts
+                var realm = GatewayConfiguration.Realm(name: "devices")
+                realm.certificate = .init(principal: .commonName)
+                $0.realms = [realm]
+                $0.services[0].realms = ["devices"]
+            } materials: { materials in
+                var loaded = LoadedConfiguration(materials.configuration) { 0 }
+                for realm in materials.configuration.realms { loaded.realms[realm.name] = RealmVerifier(realm) }
+                materials.authentication = { [loaded] in loaded.authentication(of: $0, observe: $1) }
+            } body: { view in
+                let port = view.addresses["public"] ?? 0
+                let head = try await offThread {
+                    let socket = try BlockingSocket.connect(port)
+                    try socket.send(Self.bytes(header) + Array(openingRequest("/echo").utf8))
+                    return try socket.receiveHead()
+                }
+                #expect(head.hasPrefix("HTTP/1.1 \(status) "), "\(head)")
+            }
+        }
+    }
+
+    private static func bytes(_ digits: String) -> [UInt8] {
+        stride(from: 0, to: digits.utf8.count, by: 2).compactMap { place in
+            let start = digits.index(digits.startIndex, offsetBy: place)
+            return UInt8(digits[start..<digits.index(start, offsetBy: 2)], radix: 16)
         }
     }
 }

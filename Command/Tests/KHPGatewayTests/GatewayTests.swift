@@ -166,10 +166,11 @@ struct GatewayTests {
             #expect(try await view.admin("GET /healthz").status == 200)
             #expect(try await view.admin("GET /readyz") == (200, "{\"ready\":true,\"reasons\":[]}\n"))
             #expect(
-                try await view.admin("GET /load").body == "{\"sessions\":1,\"capacity\":100,\"draining\":false}\n"
+                try await view.admin("GET /load").body
+                    == #"{"sessions":1,"capacity":100,"draining":false,"instance":"gw1"}"# + "\n"
             )
             let services = try await view.admin("GET /services").body
-            #expect(services.contains(#""state":"up","connections":1"#))
+            #expect(services.contains(#""state":"up","since_s":null,"connections":1"#))
             let sessions = try await view.admin("GET /sessions?service=relay").body
             #expect(sessions.contains(#""in_bytes":5,"out_bytes":5,"in_msgs":1,"out_msgs":1"#))
             #expect(try await view.admin("GET /sessions?service=echo").body.contains(#""matching":0"#))
@@ -304,7 +305,7 @@ struct GatewayTests {
     func proxyHeader() async throws {
         try await Self.withGateway {
             $0.listeners[0].requiresProxyHeader = true
-            $0.listeners[0].trust = [Network("127.0.0.0/8")].compactMap { $0 }
+            $0.listeners[0].trust = [AddressRange("127.0.0.0/8")].compactMap { $0 }
         } body: { view in
             let port = view.addresses["public"] ?? 0
             let client = try await offThread {
@@ -383,7 +384,7 @@ struct GatewayTests {
             var next = Self.configuration(backend: 1)
             for place in next.services.indices {
                 var requirement = GatewayConfiguration.Requirement()
-                requirement.networks = [Network("10.0.0.0/8")].compactMap { $0 }
+                requirement.networks = [AddressRange("10.0.0.0/8")].compactMap { $0 }
                 next.services[place].require = requirement
             }
             next.services[0].reauthorizes = true

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import KHPGateway
+import NIOSSL
 
 /// `khp gateway ctl`: a gateway's admin address from the shell.
 struct GatewayControlCommand: SurroundedCommand {
@@ -15,6 +16,7 @@ struct GatewayControlCommand: SurroundedCommand {
               khp gateway ctl --admin 127.0.0.1:9090 sessions
               khp gateway ctl --admin 127.0.0.1:9090 close 00f1e2d3c4b5a697
               khp gateway ctl --admin 127.0.0.1:9090 drain
+              khp gateway ctl --admin https://gw1.internal:9443 --cacert ca.pem status
 
             VERBS
               status     services, backends and sessions
@@ -52,10 +54,16 @@ struct GatewayControlCommand: SurroundedCommand {
     }
 
     @Option(
-        help: ArgumentHelp("The admin address: HOST:PORT or unix:PATH.", valueName: "address"),
-        transform: TunnelAddress.init(argument:)
+        help: ArgumentHelp(
+            "The admin address: HOST:PORT, unix:PATH, or https://HOST:PORT where it has TLS.",
+            valueName: "address"
+        ),
+        transform: AdminAddress.init(argument:)
     )
-    var admin: TunnelAddress
+    var admin: AdminAddress
+
+    @Option(help: ArgumentHelp("PEM authorities for https; the system's without it.", valueName: "file"))
+    var cacert: String?
 
     @Argument(help: "What to ask for.")
     var verb: Verb
@@ -67,16 +75,21 @@ struct GatewayControlCommand: SurroundedCommand {
         if (self.verb == .close) != (self.id != nil) {
             throw ValidationError(self.id == nil ? "close needs the ID of a session" : "only close takes an ID")
         }
+        if self.cacert != nil, !self.admin.usesTLS { throw ValidationError("--cacert is for https:// addresses") }
         if let id, !id.allSatisfy({ $0.isHexDigit }) { throw ValidationError("an ID has hexadecimal digits") }
     }
 
     func run(in surroundings: Surroundings) async throws {
         let address: ListenAddress
-        switch self.admin {
+        switch self.admin.address {
         case .tcp(let host, let port): address = .host(host, port: port)
         case .unix(let path): address = .unix(path: path)
         }
-        let client = AdminClient(address, token: surroundings.environment["KHP_ADMIN_TOKEN"])
+        let client = AdminClient(
+            address,
+            tls: try self.tls(),
+            token: surroundings.environment["KHP_ADMIN_TOKEN"]
+        )
         let (method, path) = self.verb.request
         let answer: AdminClient.Answer
         do throws(AdminClient.Failure) {
@@ -84,14 +97,26 @@ struct GatewayControlCommand: SurroundedCommand {
         } catch {
             let words: String
             switch error {
-            case .unreachable(let failure): words = "\(self.admin) cannot be reached: \(failure)"
-            case .noAnswer: words = "\(self.admin) does not answer as a gateway does"
+            case .unreachable(let failure): words = "\(self.admin.address) cannot be reached: \(failure)"
+            case .noAnswer: words = "\(self.admin.address) does not answer as a gateway does"
             }
             throw CommandFailure(.connectFailed, code: "connect-failed", TerminalText.escaped(words))
         }
         surroundings.console.report(.result(answer.body.trimmingCharacters(in: .newlines)))
         guard answer.status < 400 else {
-            throw CommandFailure(.closedOtherwise, code: "refused", "the gateway answered \(answer.status)")
+            let hint = answer.status == 401 ? "; KHP_ADMIN_TOKEN has to hold its token" : ""
+            throw CommandFailure(.closedOtherwise, code: "refused", "the gateway answered \(answer.status)\(hint)")
         }
+    }
+
+    private func tls() throws -> TLSConfiguration? {
+        guard self.admin.usesTLS else { return nil }
+        var tls = TLSConfiguration.makeClientConfiguration()
+        guard let cacert else { return tls }
+        guard let roots = try? NIOSSLCertificate.fromPEMFile(cacert), !roots.isEmpty else {
+            throw CommandFailure.usage("\(cacert) holds no certificate in PEM")
+        }
+        tls.trustRoots = .certificates(roots)
+        return tls
     }
 }

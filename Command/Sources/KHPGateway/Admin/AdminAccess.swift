@@ -30,12 +30,14 @@ struct AdminAccess: Sendable {
     func refusal(of request: HTTPRequest) -> HandshakeResponse? {
         // A load balancer's probe may name no host, as HTTP/1.0 allows; a browser always does.
         if let hosts, let authority = request.authority, !authority.isEmpty, !hosts.contains(Self.host(of: authority)) {
-            return .refuse(421, "no other hosts\n")
+            return .refuse(421, "The admin address answers to its own names alone.\n")
         }
         // The page of the address itself asks without it, or names the address.
         if let origin = request.headerFields[.origin], !Self.isOwn(origin, request.authority) {
-            return .refuse(403, "no pages\n")
+            return .refuse(403, "The admin address answers no pages of other origins.\n")
         }
+        // The page tells nothing itself, and asks its reader for the token.
+        if request.path == "/", request.method == .get || request.method == .head { return nil }
         guard let token else { return nil }
         let given = request.headerFields[.authorization] ?? ""
         let prefix = "Bearer "

@@ -1,7 +1,8 @@
-// A question to the admin address of a gateway, for `khp gateway ctl`: one connection, one request, one answer.
+// A question to the admin address of a gateway, for `khp gateway ctl` and for balancers: one connection, one request, one answer.
 
-import NIOCore
+package import NIOCore
 import NIOPosix
+package import NIOSSL
 
 package struct AdminClient: Sendable {
     package struct Answer: Sendable {
@@ -18,12 +19,24 @@ package struct AdminClient: Sendable {
     private static let most = 64 * 1024 * 1024
 
     private let address: ListenAddress
+    private let tls: TLSConfiguration?
     private let token: String?
+    private let limit: TimeAmount
 
-    /// - Parameter token: the one that the address asks for; `nil` sends none.
-    package init(_ address: ListenAddress, token: String? = nil) {
+    /// - Parameters:
+    ///   - tls: for an address that has some; `nil` speaks plainly.
+    ///   - token: the one that the address asks for; `nil` sends none.
+    ///   - limit: the time for the whole answer. A reload may take a while.
+    package init(
+        _ address: ListenAddress,
+        tls: TLSConfiguration? = nil,
+        token: String? = nil,
+        limit: TimeAmount = .seconds(60)
+    ) {
         self.address = address
+        self.tls = tls
         self.token = token
+        self.limit = limit
     }
 
     /// - Parameters:
@@ -34,24 +47,40 @@ package struct AdminClient: Sendable {
         let eventLoop = MultiThreadedEventLoopGroup.singleton.any()
         let answer = eventLoop.makePromise(of: ByteBuffer.self)
         let request = ByteBuffer(string: self.request(method, path))
-        let bootstrap = ClientBootstrap(group: eventLoop).connectTimeout(.seconds(5)).channelInitializer { channel in
-            channel.eventLoop.makeCompletedFuture {
-                try channel.pipeline.syncOperations.addHandler(WholeAnswer(answer, most: Self.most))
-            }
-        }
+        let late = eventLoop.scheduleTask(in: self.limit) { answer.fail(ConnectFailure(.timeout, Self.tooLate)) }
+        defer { late.cancel() }
         do {
+            let tls = try self.tls.map { try NIOSSLContext(configuration: $0) }
+            let bootstrap = ClientBootstrap(group: eventLoop).connectTimeout(min(self.limit, .seconds(5)))
+                .channelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        let pipeline = channel.pipeline.syncOperations
+                        if let tls {
+                            try pipeline.addHandler(NIOSSLClientHandler(context: tls, serverHostname: self.name))
+                        }
+                        try pipeline.addHandler(WholeAnswer(request, answer, most: Self.most))
+                    }
+                }
             let channel: any Channel
             switch self.address {
             case .unix(let path): channel = try await bootstrap.connect(unixDomainSocketPath: path).get()
             case .host(let host, let port): channel = try await bootstrap.connect(host: host, port: port).get()
             }
-            try await channel.writeAndFlush(request)
+            defer { channel.close(promise: nil) }
+            return try Self.answer(String(buffer: try await answer.futureResult.get()))
         } catch {
             answer.fail(error)
+            if let failure = error as? Failure { throw failure }
             throw .unreachable(ConnectFailure(error).words)
         }
-        guard let bytes = try? await answer.futureResult.get() else { throw .noAnswer }
-        return try Self.answer(String(buffer: bytes))
+    }
+
+    private static let tooLate = "it did not answer in time"
+
+    /// Sent as SNI and verified: an address is no name of a server (RFC 6066 section 3).
+    private var name: String? {
+        guard case .host(let host, _) = self.address else { return nil }
+        return (try? SocketAddress(ipAddress: host, port: 0)) == nil ? host : nil
     }
 
     private func request(_ method: String, _ path: String) -> String {
@@ -74,17 +103,24 @@ package struct AdminClient: Sendable {
     }
 }
 
-/// All that comes until the connection ends.
+/// Asks, and takes all that comes until the connection ends.
 private final class WholeAnswer: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
 
+    private let request: ByteBuffer
     private let answer: EventLoopPromise<ByteBuffer>
     private let most: Int
     private var bytes = ByteBuffer()
 
-    init(_ answer: EventLoopPromise<ByteBuffer>, most: Int) {
+    init(_ request: ByteBuffer, _ answer: EventLoopPromise<ByteBuffer>, most: Int) {
+        self.request = request
         self.answer = answer
         self.most = most
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        context.writeAndFlush(self.wrapOutboundOut(self.request), promise: nil)
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -93,7 +129,13 @@ private final class WholeAnswer: ChannelInboundHandler {
         if self.bytes.readableBytes > self.most { context.close(promise: nil) }
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // Before the answer it tells why there is none; behind it, a peer may end as it likes.
+        if self.bytes.readableBytes == 0 { self.answer.fail(error) }
+        context.close(promise: nil)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) { self.answer.succeed(self.bytes) }
 
     func handlerRemoved(context: ChannelHandlerContext) { self.answer.succeed(self.bytes) }
 }

@@ -18,7 +18,7 @@ struct AdminRoutes: Sendable {
         case (.get, "", 0): return .page(StatusPage.text)
         case (.get, "healthz", 1): return await self.health()
         case (.get, "readyz", 1): return await self.readiness()
-        case (.get, "metrics", 1): return await self.metrics()
+        case (.get, "metrics", 1): return await self.metrics(.init(accept: http.headerFields[.accept]))
         case (.get, "load", 1): return await self.load()
         case (.get, "version", 1): return self.version()
         case (.get, "config", 1): return await self.configuration()
@@ -66,13 +66,14 @@ struct AdminRoutes: Sendable {
             .object([
                 ("sessions", .integer(status.sessions)), ("capacity", .integer(status.capacity)),
                 ("draining", .bool(status.phase != .serving)),
+                // A balancer knows itself by it.
+                ("instance", .string(await self.gateway.materials.configuration.instance)),
             ])
         )
     }
 
-    private func metrics() async -> HandshakeResponse {
-        let text = await GatewayMetrics(self.gateway).text
-        return .text(text, contentType: "text/plain; version=0.0.4; charset=utf-8")
+    private func metrics(_ format: MetricsText.Format) async -> HandshakeResponse {
+        .text(await GatewayMetrics(self.gateway, as: format).text, contentType: format.contentType)
     }
 
     private func version() -> HandshakeResponse {

@@ -3,16 +3,16 @@
 import KHPServer
 import NIOCore
 
-struct GatewayMetrics {
+struct GatewayMetrics: Sendable {
     /// The version that the metrics and the admin address tell.
     static let version = "0.1.0"
 
     let text: String
 
-    init(_ gateway: Gateway) async {
+    init(_ gateway: Gateway, as format: MetricsText.Format = .prometheus) async {
         let status = await gateway.status()
         let handshakes = gateway.handshakes.snapshot
-        var metrics = MetricsText()
+        var metrics = MetricsText(format)
         Self.gateway(status, gateway.started, &metrics)
         metrics.family(
             "khp_tls_certificate_expiry_timestamp_seconds",
@@ -22,13 +22,13 @@ struct GatewayMetrics {
                 ([("listener", $0.key)], Double($0.value))
             }
         )
-        Self.listeners(status, &metrics)
+        Self.listeners(status, handshakes, &metrics)
         Self.handshakes(handshakes, &metrics)
         Self.sessions(status.services, &metrics)
         Self.traffic(status.services, &metrics)
         Self.pools(status.pools, &metrics)
         ProcessMetrics.write(to: &metrics)
-        self.text = metrics.text
+        self.text = metrics.finished
     }
 
     private static func gateway(_ status: Gateway.Status, _ started: Timestamp, _ metrics: inout MetricsText) {
@@ -61,7 +61,11 @@ struct GatewayMetrics {
         )
     }
 
-    private static func listeners(_ status: Gateway.Status, _ metrics: inout MetricsText) {
+    private static func listeners(
+        _ status: Gateway.Status,
+        _ handshakes: HandshakeCounts.State,
+        _ metrics: inout MetricsText
+    ) {
         let counts = status.listenerCounts
         metrics.family(
             "khp_listener_connections",
@@ -80,14 +84,26 @@ struct GatewayMetrics {
             .counter,
             "Connections that a listener has turned away.",
             counts.flatMap { listener -> [(MetricsText.Labels, Double)] in
-                [
-                    ([("listener", listener.name), ("reason", "limit")], Double(listener.counts.refused)),
-                    (
-                        [("listener", listener.name), ("reason", "proxy-header")],
-                        Double(listener.counts.withoutProxyHeader)
-                    ),
+                let failed = handshakes.tls[.init(listener: listener.name, version: nil)] ?? 0
+                let reasons = [
+                    ("limit", listener.counts.refused), ("proxy-header", listener.counts.withoutProxyHeader),
+                    ("tls", failed), ("untrusted", listener.counts.untrusted),
+                    ("draining", listener.counts.draining),
                 ]
+                return reasons.map { ([("listener", listener.name), ("reason", $0.0)], Double($0.1)) }
             }
+        )
+        metrics.family(
+            "khp_tls_handshakes_total",
+            .counter,
+            "TLS handshakes of a listener; failed are also those of a peer that only looked for an open port.",
+            handshakes.tls.map { key, count in
+                let labels: MetricsText.Labels = [
+                    ("listener", key.listener), ("version", key.version ?? ""),
+                    ("result", key.version == nil ? "failed" : "ok"),
+                ]
+                return (labels, Double(count))
+            }.sorted { $0.0.map(\.1).lexicographicallyPrecedes($1.0.map(\.1)) }
         )
     }
 
@@ -106,15 +122,8 @@ struct GatewayMetrics {
         metrics.histogram(
             "khp_handshake_duration_seconds",
             "From the accepted connection to the answer that lets in.",
-            bounds: HandshakeCounts.bounds,
-            state.times.sorted { $0.key < $1.key }.map { service, times in
-                MetricsText.Distribution(
-                    labels: [("service", service)],
-                    counts: times.counts,
-                    all: times.all,
-                    sum: times.sum
-                )
-            }
+            bounds: Durations.bounds,
+            state.times.sorted { $0.key < $1.key }.map { service, times in times.distribution([("service", service)]) }
         )
         metrics.family(
             "khp_auth_total",
@@ -179,6 +188,16 @@ struct GatewayMetrics {
                     ]
                     return (labels, Double(count))
                 }.sorted { $0.0.map(\.1).lexicographicallyPrecedes($1.0.map(\.1)) }
+            }
+        )
+        metrics.family(
+            "khp_redirects_total",
+            .counter,
+            "Clients that were sent to another gateway.",
+            services.flatMap { service in
+                service.redirects.sorted { $0.key < $1.key }.map { member, count in
+                    ([("service", service.rules.name), ("member", member)] as MetricsText.Labels, Double(count))
+                }
             }
         )
         metrics.family(
@@ -289,6 +308,16 @@ struct GatewayMetrics {
             .counter,
             "Connects for clients, by their result.",
             each { $0.counts.connects.sorted { $0.key < $1.key }.map { ([("result", $0.key)], Double($0.value)) } }
+        )
+        metrics.histogram(
+            "khp_backend_connect_duration_seconds",
+            "From the choice of a backend to its connection, TLS and a WebSocket's handshake included.",
+            bounds: Durations.bounds,
+            pools.map { pool in
+                var times = Durations()
+                for backend in pool.backends { times += backend.counts.connectTimes }
+                return times.distribution([("pool", pool.name)])
+            }
         )
         metrics.family(
             "khp_backend_checks_total",

@@ -11,17 +11,18 @@ final class HandshakeCounts: Sendable {
         var status: Int
     }
 
-    struct Times {
-        var counts = [Int](repeating: 0, count: HandshakeCounts.bounds.count)
-        var all = 0
-        var sum = 0.0
-    }
-
     struct State {
         var handshakes: [Key: Int] = [:]
-        var times: [String: Times] = [:]
+        var times: [String: Durations] = [:]
         var denials: [DenialKey: Int] = [:]
         var proofs: [ProofKey: Int] = [:]
+        var tls: [TLSKey: Int] = [:]
+    }
+
+    struct TLSKey: Hashable {
+        var listener: String
+        /// `nil` where none was agreed on.
+        var version: String?
     }
 
     struct ProofKey: Hashable {
@@ -34,9 +35,6 @@ final class HandshakeCounts: Sendable {
         var service: String
         var reason: String
     }
-
-    /// In seconds.
-    static let bounds = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]
 
     private let state = Mutex(State())
 
@@ -58,11 +56,12 @@ final class HandshakeCounts: Sendable {
                 state.denials[DenialKey(service: service, reason: cause), default: 0] += 1
             }
             guard outcome.status == 101 else { return }
-            var times = state.times[service] ?? Times()
-            times.all += 1
-            times.sum += seconds
-            for (place, bound) in Self.bounds.enumerated() where seconds <= bound { times.counts[place] += 1 }
-            state.times[service] = times
+            state.times[service, default: Durations()].add(seconds)
         }
+    }
+
+    /// TLS was agreed on at a listener, or was not.
+    func add(tls version: String?, at listener: String) {
+        self.state.withLock { $0.tls[TLSKey(listener: listener, version: version), default: 0] += 1 }
     }
 }

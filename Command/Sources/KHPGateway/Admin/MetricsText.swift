@@ -1,4 +1,4 @@
-// The text exposition format of Prometheus, version 0.0.4: families with their help, samples with labels.
+// The text exposition format of Prometheus, version 0.0.4, and OpenMetrics 1.0: families with their help, samples with labels.
 
 struct MetricsText {
     enum Kind: String {
@@ -9,7 +9,37 @@ struct MetricsText {
 
     typealias Labels = [(String, String)]
 
-    private(set) var text = ""
+    enum Format: Sendable {
+        case prometheus
+        case openMetrics
+
+        /// The one that a client asks for in Accept (RFC 9110 section 12.5.1).
+        init(accept: String?) {
+            let asked = (accept ?? "").lowercased().split(separator: ",").contains { range in
+                let parts = range.split(separator: ";").map { $0.split(separator: " ").joined() }
+                return parts.first == "application/openmetrics-text" && !parts.contains { $0 == "q=0" || $0 == "q=0.0" }
+            }
+            self = asked ? .openMetrics : .prometheus
+        }
+
+        var contentType: String {
+            switch self {
+            case .prometheus: "text/plain; version=0.0.4; charset=utf-8"
+            case .openMetrics: "application/openmetrics-text; version=1.0.0; charset=utf-8"
+            }
+        }
+    }
+
+    private let format: Format
+    private var text = ""
+    private var families: Set<String> = []
+
+    init(_ format: Format = .prometheus) {
+        self.format = format
+    }
+
+    /// All families; nothing may come behind them.
+    var finished: String { self.format == .openMetrics ? self.text + "# EOF\n" : self.text }
 
     /// One family, with its samples.
     mutating func family(_ name: String, _ kind: Kind, _ help: String, _ samples: [(Labels, Double)]) {
@@ -45,7 +75,16 @@ struct MetricsText {
     }
 
     private mutating func head(_ name: String, _ kind: Kind, _ help: String) {
-        self.text += "# HELP \(name) \(help)\n# TYPE \(name) \(kind.rawValue)\n"
+        // OpenMetrics names a family without the suffix of its samples, and once: where a gauge has that name already, the
+        // counter is of the type that promises nothing.
+        let suffix = "_total"
+        var (family, type) = (name, kind.rawValue)
+        if self.format == .openMetrics, kind == .counter, name.hasSuffix(suffix) {
+            let short = String(name.dropLast(suffix.count))
+            if self.families.contains(short) { type = "unknown" } else { family = short }
+        }
+        self.families.insert(family)
+        self.text += "# HELP \(family) \(help)\n# TYPE \(family) \(type)\n"
     }
 
     private mutating func sample(_ name: String, _ labels: Labels, _ value: Double) {

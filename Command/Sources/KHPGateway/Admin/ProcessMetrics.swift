@@ -21,14 +21,8 @@ enum ProcessMetrics {
         if let open = Self.openDescriptors {
             metrics.value("process_open_fds", .gauge, "Open file descriptors.", Double(open))
         }
-        var limit = rlimit()
-        #if canImport(Glibc)
-            let hasLimit = getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0
-        #else
-            let hasLimit = getrlimit(RLIMIT_NOFILE, &limit) == 0
-        #endif
-        if hasLimit {
-            metrics.value("process_max_fds", .gauge, "The most file descriptors.", Double(limit.rlim_cur))
+        if let limit = DescriptorShare.openable {
+            metrics.value("process_max_fds", .gauge, "The most file descriptors.", Double(limit))
         }
     }
 

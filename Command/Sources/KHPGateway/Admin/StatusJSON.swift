@@ -47,6 +47,7 @@ extension Gateway.BackendStatus {
     var json: JSONTree {
         .object([
             ("url", .string(self.url)), ("state", .string(self.state.rawValue)),
+            ("since_s", self.since.map { .integer(Int($0.nanoseconds / 1_000_000_000)) } ?? .null),
             ("connections", .integer(self.connections)), ("last_error", .optional(self.lastError)),
             ("ejected_s", self.ejectedFor.map { .integer(Int($0.nanoseconds / 1_000_000_000) + 1) } ?? .null),
             ("override", .optional(self.override)),

@@ -20,9 +20,12 @@ enum StatusPage {
         polyline{fill:none;stroke:var(--plot);stroke-width:1.5;vector-effect:non-scaling-stroke}
         ul{list-style:none;margin:.6rem 0 0;padding:0}li{display:flex;flex-wrap:wrap;gap:.2rem .8rem;border-top:1px solid var(--line);padding:.3rem 0;overflow-wrap:anywhere}
         li b{font-weight:600}li span{color:var(--dim)}.up{color:var(--good)}.down,.disabled{color:var(--bad)}.ejected,.draining{color:var(--warn)}
-        #said{color:var(--bad)}
+        #said{color:var(--bad)}input,button{font:inherit;color:inherit;background:var(--bg);border:1px solid var(--line);border-radius:.3rem;padding:.3rem .5rem}
+        input{min-width:0;width:20rem;max-width:100%}form{display:flex;flex-wrap:wrap;gap:.5rem;align-items:center}form[hidden]{display:none}
         </style></head><body><main>
         <h1>khp gateway <span id="phase"></span></h1><p class="facts" id="facts"></p><p id="said" role="status"></p>
+        <form id="door" class="card" hidden><label for="token">Token of the admin address</label>
+        <input id="token" type="password" autocomplete="current-password" required><button>Show</button></form>
         <div id="services"></div></main>
         <script>
         "use strict";
@@ -52,15 +55,25 @@ enum StatusPage {
             h.sessions.push(s.sessions);if(b&&dt>0){h.in.push(Math.max(0,s.in_bytes-b.in_bytes)/dt);h.out.push(Math.max(0,s.out_bytes-b.out_bytes)/dt)}
             for(const k in h)while(h[k].length>most)h[k].shift()}
           last={at:now,by:Object.fromEntries(state.services.map(s=>[s.name,s]))}}
+        const door=document.getElementById("door"),field=document.getElementById("token");
+        let token=null,next=0;try{token=sessionStorage.getItem("khp-admin-token")}catch(e){}
+        door.addEventListener("submit",e=>{e.preventDefault();token=field.value;field.value="";
+          try{sessionStorage.setItem("khp-admin-token",token)}catch(e){}
+          door.hidden=true;clearTimeout(next);look()});
+        function ask(){
+          const wrong=token!==null;token=null;try{sessionStorage.removeItem("khp-admin-token")}catch(e){}
+          document.getElementById("services").replaceChildren();document.getElementById("facts").textContent="";document.getElementById("phase").textContent="";
+          document.getElementById("said").textContent=wrong?"That is not the token.":"";door.hidden=false;field.focus()}
         async function look(){
-          try{const answer=await fetch("services",{cache:"no-store"});if(!answer.ok)throw new Error("HTTP "+answer.status);
+          try{const answer=await fetch("services",{cache:"no-store",headers:token===null?{}:{Authorization:"Bearer "+token}});
+            if(answer.status===401)return ask();if(!answer.ok)throw new Error("HTTP "+answer.status);
             const state=await answer.json();take(performance.now(),state);
             document.getElementById("phase").textContent="is "+state.phase;
             document.getElementById("facts").textContent=state.sessions+" of "+state.capacity+" sessions; "+state.listeners.map(l=>l.name+" at "+l.address).join(", ")+"; configuration of "+state.loaded+(state.reload_successful?"":"; THE LAST RELOAD FAILED");
             document.getElementById("services").replaceChildren(...state.services.map(card));
             document.getElementById("said").textContent=""}
           catch(e){document.getElementById("said").textContent="The gateway does not answer: "+e.message}
-          setTimeout(look,2000)}
+          next=setTimeout(look,2000)}
         look();
         </script></body></html>
         """#

@@ -49,13 +49,21 @@ extension GatewayLog {
             outcome.status >= 500 ? .warning : .info,
             "handshake.refused",
             kind: "\(outcome.service ?? "") \(outcome.status) \(outcome.cause ?? "")",
-            "a client was refused with \(outcome.status)",
+            Self.words(refused: outcome),
             [
                 ("service", .optional(outcome.service)), ("layer", .string(outcome.layer.rawValue)),
                 ("status", .integer(outcome.status)), ("cause", .optional(outcome.cause)),
                 ("peer", .string(outcome.peer)), ("connection", .integer(Int(outcome.connection))),
             ]
         )
+    }
+
+    private static func words(refused outcome: HandshakeOutcome) -> String {
+        guard let service = outcome.service else {
+            return outcome.status == 404
+                ? "a client asked for a path that no service has" : "a client was refused with \(outcome.status)"
+        }
+        return "service \(service) refused a client with \(outcome.status)" + (outcome.cause.map { ": \($0)" } ?? "")
     }
 
     /// A client has not proved who it is.
@@ -68,8 +76,36 @@ extension GatewayLog {
             [
                 ("realm", .string(outcome.realm)), ("scheme", .string(outcome.scheme)),
                 ("result", .string(outcome.result.rawValue)), ("cause", .optional(outcome.cause)),
+                ("peer", .optional(ConnectionTrace.current?.connection.peer)),
             ]
         )
+    }
+
+    /// The members of a balancer.
+    func write(balancer service: String, _ news: MemberLoads.News) {
+        switch news {
+        case .silent(let member, let words):
+            self.write(
+                .warning,
+                "member.silent",
+                "member \(member) of balancer \(service) does not tell its load: \(words)",
+                [("service", .string(service)), ("member", .string(member)), ("error", .string(words))]
+            )
+        case .answers(let member):
+            self.write(
+                .notice,
+                "member.answers",
+                "member \(member) of balancer \(service) tells its load again",
+                [("service", .string(service)), ("member", .string(member))]
+            )
+        case .blind:
+            self.write(
+                .warning,
+                "balancer.blind",
+                "no member of balancer \(service) tells its load: they take turns",
+                [("service", .string(service))]
+            )
+        }
     }
 
     /// A backend comes, goes or is left out for a while.

@@ -89,7 +89,11 @@ final class BackendPool: Sendable {
             member.withState { $0.connections += 1 }
             do throws(ConnectFailure) {
                 let link = try await self.link(member, call, within: deadline - now)
-                member.withState { $0.connects["ok", default: 0] += 1 }
+                let seconds = Double((.now() - now).nanoseconds) / 1e9
+                member.withState { state in
+                    state.connects["ok", default: 0] += 1
+                    state.connectTimes.add(seconds)
+                }
                 return PooledLink(link, of: member, self)
             } catch {
                 last = error

@@ -12,6 +12,8 @@ final class PoolMember: Sendable {
         /// Connects by their result, `ok` among them.
         var connects: [String: Int] = [:]
         var checks: [String: Int] = [:]
+        /// Of the connects that succeeded.
+        var connectTimes = Durations()
     }
 
     private let state = Mutex(State())

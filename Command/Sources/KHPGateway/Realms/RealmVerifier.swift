@@ -55,8 +55,22 @@ package struct RealmVerifier: Sendable {
     /// The principal of a certificate whose chain is verified; `nil` where it has no name of the kind that counts.
     package func principal(_ certificate: NIOSSLCertificate) -> Principal? {
         guard let rule = self.realm.certificate else { return nil }
-        let prefix = rule.strip ?? ""
         let names = CertificateNames(certificate).names(rule.principal)
+        return self.principal(names, rule, expires: Int64(certificate.notValidAfter))
+    }
+
+    /// The principal of a certificate that a proxy has verified, of which it tells the common name alone.
+    package func principal(commonName name: String) -> Principal? {
+        guard let rule = self.realm.certificate, rule.principal == .commonName else { return nil }
+        return self.principal([name], rule, expires: nil)
+    }
+
+    private func principal(
+        _ names: [String],
+        _ rule: GatewayConfiguration.Certificate,
+        expires: Int64?
+    ) -> Principal? {
+        let prefix = rule.strip ?? ""
         guard let name = names.first(where: { $0.hasPrefix(prefix) && $0.utf8.count > prefix.utf8.count }) else {
             return nil
         }
@@ -65,7 +79,7 @@ package struct RealmVerifier: Sendable {
             short,
             realm: self.realm.name,
             roles: self.certificateGroups.roles(of: short),
-            expires: Int64(certificate.notValidAfter)
+            expires: expires
         )
     }
 }

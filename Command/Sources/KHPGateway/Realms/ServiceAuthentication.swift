@@ -33,7 +33,8 @@ extension LoadedConfiguration {
     ) -> ServerAuthentication? {
         let realms = service.realms.compactMap { self.realms[$0] }
         guard let first = realms.first else { return nil }
-        let door = ServiceDoor(realms: realms, now: self.now, observe: observe)
+        let trusting = Set(self.configuration.listeners.filter(\.trustsClientName).map(\.name))
+        let door = ServiceDoor(realms: realms, trusting: trusting, now: self.now, observe: observe)
         let digest = realms.first { $0.has(.digest) }
         let named = digest ?? realms.first { !$0.realm.schemes.isEmpty } ?? first
         return ServerAuthentication(
@@ -52,6 +53,8 @@ extension LoadedConfiguration {
 /// The verifiers of several realms, by the way in which a proof comes.
 private struct ServiceDoor: Sendable {
     let realms: [RealmVerifier]
+    /// The names of the listeners whose proxies tell the common names of clients.
+    let trusting: Set<String>
     let now: @Sendable () -> Int64
     let observe: @Sendable (AuthenticationOutcome) -> Void
 
@@ -67,12 +70,19 @@ private struct ServiceDoor: Sendable {
 
     private func certificate(_ realm: RealmVerifier) -> AuthenticationScheme {
         .request { request in
-            guard let certificate = request.clientCertificate, let principal = realm.principal(certificate) else {
-                return .absent
-            }
+            let shown = request.clientCertificate.flatMap { realm.principal($0) }
+            guard let principal = shown ?? self.told(request, realm) else { return .absent }
             self.tell(realm, "certificate", .ok)
             return .right(principal)
         }
+    }
+
+    /// The principal of the certificate that a proxy has seen.
+    private func told(_ request: HandshakeRequest, _ realm: RealmVerifier) -> Principal? {
+        guard let listener = request.listener, self.trusting.contains(listener),
+            let name = request.proxiedCertificateName
+        else { return nil }
+        return realm.principal(commonName: name)
     }
 
     /// `nil` for the header, which has schemes of its own.

@@ -1,6 +1,7 @@
 // May this client use this service? Judged once the handshake has settled who the client is and which subprotocol counts.
 
 import KHPProtocol
+import KHPServer
 import NIOCore
 
 extension GatewayConfiguration.Requirement {

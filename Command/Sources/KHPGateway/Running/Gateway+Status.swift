@@ -12,6 +12,8 @@ extension Gateway {
         var connections: Int
         var lastError: String?
         var ejectedFor: TimeAmount?
+        /// Since its health has changed; `nil` where it never has.
+        var since: TimeAmount?
         var override: String?
         var counts: PoolMember.State
     }
@@ -22,6 +24,7 @@ extension Gateway {
         var sessions: Int
         var totals: ServiceTotals
         var hits: [ServiceGate.Limit: Int]
+        var redirects: [String: Int]
     }
 
     struct Status: Sendable {
@@ -49,7 +52,8 @@ extension Gateway {
                 pools: rules.poolNames,
                 sessions: service.gate.sessions,
                 totals: totals[rules.name] ?? ServiceTotals(),
-                hits: service.gate.hits
+                hits: service.gate.hits,
+                redirects: service.redirects
             )
         }
         let pools = configuration.pools.map { rules in
@@ -131,6 +135,7 @@ extension Gateway.BackendStatus {
             connections: state.connections,
             lastError: state.health.lastError,
             ejectedFor: state.health.ejectedUntil.flatMap { $0 > now ? $0 - now : nil },
+            since: state.health.changedAt.map { now - $0 },
             override: state.health.override?.rawValue,
             counts: state
         )

@@ -139,7 +139,7 @@ package actor Gateway {
                 bounds: ListenerBounds(services.map(\.rules), materials.configuration.realms),
                 connections: self.connections(of: rules, among: materials.configuration.listeners),
                 log: self.log,
-                watch: self.watch,
+                watch: self.watch(rules),
                 on: self.group
             )
         } catch let error as WebSocketError where error.code == .connectFailed {
@@ -222,6 +222,10 @@ package actor Gateway {
             if outcome.result != .ok { log.write(unproved: outcome) }
         }
         var made: [String: RunningService] = [:]
+        surroundings.instance = materials.configuration.instance
+        surroundings.names = materials.configuration.listeners.compactMap(\.publicURL)
+        surroundings.balancerTLS = materials.balancerTLS
+        surroundings.balancerNews = { log.write(balancer: $0, $1) }
         for rules in materials.configuration.services {
             made[rules.name] = RunningService(
                 rules,
@@ -233,14 +237,19 @@ package actor Gateway {
         return made
     }
 
-    private nonisolated var watch: HandshakeWatch {
+    private nonisolated func watch(_ listener: GatewayConfiguration.Listener) -> HandshakeWatch {
         let names = self.names
         let counts = self.handshakes
         let log = self.log
-        return HandshakeWatch(service: { names.name(of: $0) }) { outcome in
+        var watch = HandshakeWatch(service: { names.name(of: $0) }) { outcome in
             counts.add(outcome)
             if outcome.status >= 400, outcome.status != 401 { log.write(refused: outcome) }
         }
+        if listener.tls != nil {
+            let name = listener.name
+            watch.tls = { counts.add(tls: $0, at: name) }
+        }
+        return watch
     }
 
     /// Puts these in force.

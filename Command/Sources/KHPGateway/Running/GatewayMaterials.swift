@@ -18,6 +18,8 @@ package struct GatewayMaterials: Sendable {
     package var adminTLS: TLSConfiguration?
     /// By the pool's name, where it has backends of TLS.
     package var backendTLS: [String: TLSConfiguration] = [:]
+    /// By the service's name, where it is a balancer that asks its members.
+    package var balancerTLS: [String: TLSConfiguration] = [:]
     /// The ends of the listeners' certificates, in seconds since 1970.
     package var certificateEnds: [String: Int64] = [:]
     /// Asks the clients of a service who they are; `nil` for a service without realms.
@@ -35,6 +37,7 @@ package struct GatewayMaterials: Sendable {
         self.listenerTLS = loaded.listenerTLS
         self.adminTLS = loaded.adminTLS
         self.backendTLS = loaded.backendTLS
+        self.balancerTLS = loaded.balancerTLS
         self.certificateEnds = loaded.certificateEnds
         self.authentication = { loaded.authentication(of: $0, observe: $1) }
     }

@@ -3,12 +3,20 @@
 import HTTPTypes
 import KHPServer
 import NIOCore
+import NIOSSL
 import Synchronization
 
 /// The things that the services of a gateway share.
 struct ServiceSurroundings: Sendable {
     var sessions: SessionTable
     var pools: [String: BackendPool] = [:]
+    /// The gateway's own name, and its public URLs.
+    var instance = ""
+    var names: [String] = []
+    /// By the service's name.
+    var balancerTLS: [String: TLSConfiguration] = [:]
+    /// Told of the members of a balancer.
+    var balancerNews: @Sendable (_ service: String, MemberLoads.News) -> Void = { _, _ in }
     /// The names of the listeners with TLS.
     var secureListeners: Set<String> = []
     /// Told of each session that opens.
@@ -59,11 +67,22 @@ final class RunningService: Sendable {
     ) {
         self.rules = rules
         self.authentication = authentication
-        self.turns = RedirectTurns(rules.kind)
+        let name = rules.name
+        self.turns = RedirectTurns(
+            rules.kind,
+            former: former?.turns,
+            instance: surroundings.instance,
+            names: surroundings.names,
+            tls: surroundings.balancerTLS[name],
+            report: { surroundings.balancerNews(name, $0) }
+        )
         self.gate = former?.gate ?? ServiceGate(rules.rules.limits)
         if case .broadcast = rules.kind { self.group = former?.group ?? WebSocketGroup() } else { self.group = nil }
         self.surroundings = surroundings
     }
+
+    /// How many clients were sent to each member of a balancer.
+    var redirects: [String: Int] { self.turns?.counts ?? [:] }
 
     /// Turns new clients away, or lets them in again.
     func drain(_ isDraining: Bool) { self.isDraining.store(isDraining, ordering: .relaxed) }
@@ -82,8 +101,16 @@ final class RunningService: Sendable {
                 options: options,
                 respond: { request in
                     // Nobody stays: what is judged of a session is judged of a redirect, too.
-                    try await self.admit(request).release()
-                    return .redirect(to: turns.next(for: request.client?.ipAddress, query: request.opening.path))
+                    try await self.admit(request, redirecting: true).release()
+                    let isLeaving = self.isDraining.load(ordering: .relaxed)
+                    guard
+                        let target = turns.next(
+                            for: request.client?.ipAddress,
+                            query: request.opening.path,
+                            leaving: isLeaving
+                        )
+                    else { throw self.refusal(503, isLeaving ? "draining" : "members", request) }
+                    return .redirect(to: target)
                 }
             )
         }
@@ -148,8 +175,9 @@ final class RunningService: Sendable {
 
     /// Lets a client in, and connects its backend: a refusal is still an answer of the handshake.
     /// - Throws: the response that refuses it.
-    private func admit(_ request: HandshakeRequest) async throws -> Seat {
-        if self.isDraining.load(ordering: .relaxed) { throw self.refusal(503, "draining", request) }
+    /// - Parameter isRedirecting: `true` for one who is to go elsewhere, which a gateway that drains can still say.
+    private func admit(_ request: HandshakeRequest, redirecting isRedirecting: Bool = false) async throws -> Seat {
+        if !isRedirecting, self.isDraining.load(ordering: .relaxed) { throw self.refusal(503, "draining", request) }
         let origins = self.rules.rules.origins
         if let origin = request.headers[.origin] {
             if self.judgesOrigins, !(origins.allowed?.contains { $0.allows(origin) } ?? false) {
@@ -240,6 +268,7 @@ final class RunningService: Sendable {
     private func words(for cause: String) -> String {
         switch cause {
         case "draining": return "The gateway is about to stop. Try again in a moment."
+        case "members": return "All gateways of this service are about to stop. Try again in a moment."
         case "origin": return "Pages of this origin may not use this service."
         case "subprotocol":
             guard case .routed(let routes) = self.rules.kind else { return "The subprotocol is not served." }

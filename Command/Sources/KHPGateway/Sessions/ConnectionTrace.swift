@@ -23,6 +23,9 @@ struct HandshakeWatch: ServerInstrument {
     /// The service of an endpoint's path, as the endpoint has it.
     let service: @Sendable (String) -> String?
     let report: @Sendable (HandshakeOutcome) -> Void
+    /// Told of the version of TLS that a connection has agreed on, and of `nil` for one that ended before it had. Not set where
+    /// there is no TLS.
+    var tls: (@Sendable (String?) -> Void)?
 
     func accepted(_ connection: ConnectionInfo) -> (any ServerConnectionInstrument)? {
         ConnectionTrace(connection, self)
@@ -38,6 +41,8 @@ final class ConnectionTrace: ServerConnectionInstrument {
         var service: String?
         var summary: HandshakeSummary?
         var cause: String?
+        /// It is known what became of TLS.
+        var isSettled = false
     }
 
     let connection: ConnectionInfo
@@ -53,11 +58,26 @@ final class ConnectionTrace: ServerConnectionInstrument {
     /// All that both handshakes agreed on, once the socket is open.
     var summary: HandshakeSummary? { self.state.withLock { $0.summary } }
 
+    // No event tells of TLS that fails, or that nobody began: the connection is gone.
+    deinit { self.settle(nil) }
+
+    /// The first outcome counts.
+    private func settle(_ version: String?) {
+        guard let tls = self.watch.tls else { return }
+        let isFirst = self.state.withLock { state in
+            defer { state.isSettled = true }
+            return !state.isSettled
+        }
+        if isFirst { tls(version) }
+    }
+
     /// The reason of a refusal that is about to be answered.
     func refuses(_ cause: String) { self.state.withLock { $0.cause = cause } }
 
     func observe(_ event: ConnectionEvent) {
         switch event {
+        case .connected(_, let tls?):
+            self.settle(tls.version)
         case .routed(let endpoint):
             let service = self.watch.service(endpoint)
             self.state.withLock { $0.service = service }

@@ -1,6 +1,8 @@
 // The checks that need more than one value: names that lead nowhere, bounds that contradict each other, doors that stand
 // open. They come behind the reading of all keys, so that one run tells everything.
 
+import KHPServer
+
 struct ConfigurationChecks {
     let configuration: Configuration
 
@@ -36,6 +38,12 @@ struct ConfigurationChecks {
                 if listener.forwarded != .off {
                     reading.error("\(key).forwarded", "needs trust: the addresses of the proxies that write the field")
                 }
+            }
+            if listener.trustsClientName, !listener.requiresProxyHeader {
+                reading.error(
+                    "\(key).trustClientCN",
+                    "needs proxyProtocol: required, since the name stands in that header"
+                )
             }
             for network in listener.trust where network.isEverything {
                 reading.warning(

@@ -4,6 +4,7 @@ import KHPProtocol
 
 extension ConfigurationChecks {
     func services(_ reading: inout Reading) {
+        self.wrongAnswers(&reading)
         let defaults = self.configuration.defaults
         self.names(defaults.listeners ?? [], "defaults.listeners", "listener", self.listenerNames, &reading)
         self.origins(defaults, "defaults.origins", &reading)
@@ -70,16 +71,50 @@ extension ConfigurationChecks {
             if balancer.by == .leastSessions, balancer.check == nil {
                 reading.error("\(key).balance.by", "least-sessions needs check: the address to ask for the load")
             }
-            if balancer.by == .leastSessions, balancer.check != nil {
-                reading.warning(
-                    "\(key).balance.by",
-                    "least-sessions asks nobody in this version: the members take turns, as with round-robin"
-                )
-            }
             if balancer.by != .leastSessions, balancer.check != nil {
                 reading.warning("\(key).balance.check", "is used by least-sessions alone")
             }
+            self.loop(balancer, service, key, &reading)
         case .redirect, .echo, .broadcast: break
+        }
+    }
+
+    /// A client that is sent to where it comes from would come back for ever.
+    private func loop(
+        _ balancer: Configuration.Balancer,
+        _ service: Configuration.Service,
+        _ key: String,
+        _ reading: inout Reading
+    ) {
+        let names = self.configuration.listeners(of: service).compactMap { listener in
+            listener.publicURL.flatMap { try? WebSocketURL($0).origin }
+        }
+        for member in balancer.members {
+            guard let url = try? WebSocketURL(member), names.contains(url.origin) else { continue }
+            let isItself = service.path.isPrefix ? url.path.hasPrefix(service.path.path) : url.path == service.path.path
+            if isItself {
+                reading.error("\(key).balance.members", "\(member.shown) is this balancer itself")
+            }
+        }
+    }
+
+    /// Guesses are counted at a listener, whose strictest realm counts for all of its realms.
+    func wrongAnswers(_ reading: inout Reading) {
+        for listener in self.configuration.listeners {
+            let services = self.configuration.services.filter { service in
+                self.configuration.listeners(of: service).contains { $0.name == listener.name }
+            }
+            let asked = Set(services.flatMap(\.realms))
+            let realms = self.configuration.realms.filter { asked.contains($0.name) && !$0.schemes.isEmpty }
+            guard let first = realms.min(by: { $0.wrongAnswers.perAddress < $1.wrongAnswers.perAddress }) else {
+                continue
+            }
+            for realm in realms where realm.wrongAnswers != first.wrongAnswers {
+                reading.warning(
+                    "realms.\(realm.name).wrongAnswers",
+                    "counts at listener \(listener.name) together with realm \(first.name), and the strictest of both holds"
+                )
+            }
         }
     }
 
@@ -114,7 +149,7 @@ extension ConfigurationChecks {
             }
             guard realm.certificate != nil else { continue }
             for listener in listeners
-            where !listener.asksForCertificates {
+            where !listener.asksForCertificates && !(listener.trustsClientName && realm.takesCommonNames) {
                 reading.error(
                     "\(key).realm",
                     "\(realm.name) asks for certificates, and listener \(listener.name) has no clientAuth"
@@ -198,4 +233,9 @@ extension GatewayConfiguration.Listener {
         guard let tls else { return false }
         return tls.clientAuthentication != .none
     }
+}
+
+extension Configuration.Realm {
+    /// True where the name that counts can come from a proxy.
+    fileprivate var takesCommonNames: Bool { self.certificate?.principal == .commonName }
 }

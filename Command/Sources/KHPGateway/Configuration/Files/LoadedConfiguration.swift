@@ -13,6 +13,8 @@ package struct LoadedConfiguration: Sendable {
     /// The TLS to the backends of pools that have secure ones, by the pools' names. Names are verified against the host of
     /// the backend, or `tls.serverName`.
     package var backendTLS: [String: TLSConfiguration] = [:]
+    /// The TLS for the questions of balancers with https, by the services' names.
+    package var balancerTLS: [String: TLSConfiguration] = [:]
     /// The seconds since 1970 at which the certificates of listeners end, by the listeners' names.
     package var certificateEnds: [String: Int64] = [:]
     /// SHA-256 over the contents of the configuration's file and of all that it names, in hexadecimal: where it is the

@@ -27,6 +27,16 @@ struct NamedFiles {
         for pool in configuration.pools where pool.backends.contains(where: \.isSecure) {
             files.loaded.backendTLS[pool.name] = tls.client(pool.tls, "pools.\(pool.name).tls", &reading)
         }
+        for service in configuration.services {
+            guard case .balancer(let balancer) = service.kind, let check = balancer.check else { continue }
+            var settings = Configuration.BackendTLS()
+            settings.ca = check.ca
+            files.loaded.balancerTLS[service.name] = tls.client(
+                settings,
+                "services.\(service.name).balance.check",
+                &reading
+            )
+        }
         Self.checkRoles(files.loaded, &reading)
         files.loaded.hash = reading.hash
         return files.loaded

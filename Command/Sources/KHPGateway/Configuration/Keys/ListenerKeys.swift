@@ -41,9 +41,12 @@ extension GatewaySchema {
                 "The field that names the client, read from the right up to the first address outside trust.",
                 .new
             ),
-            .notYet(
+            .value(
                 "trustClientCN",
-                "Takes the client's common name from the PROXY header of a proxy that ends TLS."
+                \.trustsClientName,
+                .flag,
+                "Takes the client's common name from the PROXY header, v2, of a proxy that ends TLS, for realms of certificates.",
+                .new
             ),
             .value(
                 "connections",

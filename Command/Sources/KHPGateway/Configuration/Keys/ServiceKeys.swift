@@ -100,7 +100,13 @@ extension GatewaySchema {
                 .live,
                 missing: "name the gateways"
             ),
-            .value("by", \.by, .choice, "The choice; least-sessions takes turns in this version.", .live),
+            .value(
+                "by",
+                \.by,
+                .choice,
+                "The choice; least-sessions asks each member, and takes turns while none answers.",
+                .live
+            ),
             .groupOrNothing("check", \.check, GatewaySchema.loadCheck, "The question for least-sessions."),
         ]
     )
@@ -121,6 +127,20 @@ extension GatewaySchema {
                 \.every,
                 .duration(.milliseconds(100)...(.seconds(60))),
                 "From question to question.",
+                .live
+            ),
+            .value(
+                "token",
+                \.token,
+                ValueType.secret.optional,
+                "Sent as Authorization: Bearer, where the members' admin addresses ask for it.",
+                .live
+            ),
+            .value(
+                "ca",
+                \.ca,
+                ValueType.file.optional,
+                "PEM authorities for https; the system's where it is not given.",
                 .live
             ),
         ]

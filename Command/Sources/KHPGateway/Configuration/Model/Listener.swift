@@ -1,5 +1,7 @@
 // Where clients connect: an address, its TLS, and whose word about the client's address counts there.
 
+package import KHPServer
+
 extension GatewayConfiguration {
     /// A bound address. Every service is reached through all of them, unless it names some.
     package struct Listener: Sendable, Equatable {
@@ -11,10 +13,12 @@ extension GatewayConfiguration {
         /// `nil` serves plain ws.
         package var tls: TLS?
         /// The proxies whose PROXY header and forwarded fields count.
-        package var trust: [Network] = []
+        package var trust: [AddressRange] = []
         /// Demands a PROXY header, v1 or v2, before TLS; peers outside ``trust`` are closed without a byte.
         package var requiresProxyHeader = false
         package var forwarded = ForwardedField.off
+        /// Takes the client's common name from the PROXY header of a proxy that ends TLS.
+        package var trustsClientName = false
         /// How many connections at most, handshakes included.
         package var connections = 10_000
 

@@ -1,5 +1,7 @@
 // A service: a path, who may come, and where the bytes go.
 
+package import KHPServer
+
 extension GatewayConfiguration {
     package struct Service: Sendable, Equatable {
         package var name: String
@@ -98,6 +100,10 @@ extension GatewayConfiguration {
         /// With `{host}` for the member's host.
         package var url: String
         package var every = Duration.seconds(2)
+        /// Of the members' admin addresses; `nil` sends none.
+        package var token: Secret?
+        /// PEM authorities for https; `nil` takes the system's.
+        package var ca: String?
 
         package init(url: String) {
             self.url = url
@@ -111,7 +117,7 @@ extension GatewayConfiguration {
         package var claims: [Claim] = []
         package var principals: [String] = []
         /// Of the client, as trusted proxies name it.
-        package var networks: [Network] = []
+        package var networks: [AddressRange] = []
 
         package init() {}
     }

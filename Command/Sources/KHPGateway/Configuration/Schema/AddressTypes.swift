@@ -1,6 +1,7 @@
 // The types of values that name places: addresses, networks, URLs, paths, origins.
 
 import KHPProtocol
+import KHPServer
 
 extension ValueType where Value == ListenAddress {
     static var listenAddress: ValueType {
@@ -41,7 +42,7 @@ extension HostAndPort {
         guard let port, !host.isEmpty else { return nil }
         if host.hasPrefix("["), host.hasSuffix("]") {
             let inside = String(host.dropFirst().dropLast())
-            guard inside.contains(":"), Network(inside) != nil, !inside.contains("/") else { return nil }
+            guard inside.contains(":"), AddressRange(inside) != nil, !inside.contains("/") else { return nil }
             self.init(inside, port)
             return
         }
@@ -59,10 +60,10 @@ extension HostAndPort {
     }
 }
 
-extension ValueType where Value == Network {
+extension ValueType where Value == AddressRange {
     static var network: ValueType {
         ValueType("network", refused: ["10.0.0.0/33", "10.0.0", "example.com"]) { text throws(Wrong) in
-            guard let network = Network(text) else {
+            guard let network = AddressRange(text) else {
                 throw Wrong("is no network, such as 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7")
             }
             return network

@@ -54,6 +54,10 @@ enum ByteSize {
 enum NearestName {
     /// `; did you mean NAME?`, or nothing where no name is near.
     static func question(_ word: String, among names: [String]) -> String {
+        // YAML takes `path:/a` for one word.
+        if let colon = word.firstIndex(of: ":"), names.contains(String(word[..<colon])) {
+            return "; write a space behind \(word[...colon])"
+        }
         let limit = max(1, min(3, word.count / 3))
         let distances = names.map { (name: $0, distance: Self.distance(word.lowercased(), $0.lowercased())) }
         guard let best = distances.min(by: { $0.distance < $1.distance }), best.distance <= limit else { return "" }
