@@ -94,7 +94,8 @@ package struct ProxyClient {
     // MARK: Tunnels
 
     /// Relays to a port of this machine until both have ended.
-    package mutating func tunnel(to port: Int, host: String = "127.0.0.1") async throws {
+    /// - Parameter first: said to that port before anything of the client's.
+    package mutating func tunnel(to port: Int, host: String = "127.0.0.1", first: [UInt8] = []) async throws {
         let server = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelOption(.allowRemoteHalfClosure, value: true)
             .connect(host: host, port: port) { channel in
@@ -111,6 +112,7 @@ package struct ProxyClient {
                 for try await bytes in fromServer { try await toClient.write(bytes) }
                 toClient.finish()
             }()
+            if !first.isEmpty { try await toServer.write(ByteBuffer(bytes: first)) }
             if self.buffer.readableBytes > 0 {
                 self.log.tunnelled(self.buffer)
                 try await toServer.write(self.buffer)
