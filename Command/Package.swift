@@ -61,7 +61,7 @@ let package = Package(
             name: "KHPGateway",
             dependencies: [
                 "CLibcrypto",
-                library("KHPProtocol"), library("KHPClient"), library("KHPServer"),
+                library("KHPProtocol"), library("KHPClient"), library("KHPServer"), library("KHPHTTP2"),
                 nioCore, nioPosix, nioSSL, nioTLS, httpTypes, logging, yams,
             ],
             swiftSettings: settings
@@ -83,7 +83,8 @@ let package = Package(
             name: "KHPCommandTests",
             dependencies: [
                 "KHPCommand", "KHPGateway", "khp", "CommandTestSupport",
-                library("KHPProtocol"), library("KHPClient"), library("KHPServer"), library("KHPTesting"),
+                library("KHPProtocol"), library("KHPClient"), library("KHPServer"), library("KHPHTTP2"),
+                library("KHPTesting"),
                 nioCore, nioPosix, nioSSL, httpTypes, argumentParser, logging,
             ],
             swiftSettings: settings
@@ -92,7 +93,8 @@ let package = Package(
             name: "KHPGatewayTests",
             dependencies: [
                 "KHPGateway", "CommandTestSupport",
-                library("KHPProtocol"), library("KHPClient"), library("KHPServer"), library("KHPTesting"),
+                library("KHPProtocol"), library("KHPClient"), library("KHPServer"), library("KHPHTTP2"),
+                library("KHPTesting"),
                 nioCore, nioPosix, nioSSL, httpTypes, logging,
             ],
             exclude: ["SchemaFindings.txt", "Tokens"],

@@ -3,9 +3,11 @@
 import CommandTestSupport
 import Foundation
 import KHPClient
+import KHPHTTP2
 import KHPServer
 import NIOCore
 import NIOSSL
+import Synchronization
 import Testing
 
 @testable import KHPGateway
@@ -14,7 +16,11 @@ extension GatewayTests {
     @Test("a broker's PROXY header says whether the client came by TLS, and by which certificate")
     func proxyHeaderOfTLS() async throws {
         let authority = try CertificateAuthority()
-        for (isSecure, name) in [(false, nil), (true, nil), (true, "joe")] as [(Bool, String?)] {
+        let rows: [(Bool, String?, WebSocketClient.HTTP2)] = [
+            (false, nil, .off), (true, nil, .off), (true, "joe", .off), (true, nil, .required),
+            (true, "joe", .required),
+        ]
+        for (isSecure, name, http2) in rows {
             try await Self.withGateway {
                 $0.pools[0].proxyHeader = .v2
                 $0.services[1].kind = .proxy(pool: "p", frames: .binary)
@@ -27,6 +33,7 @@ extension GatewayTests {
             } body: { view in
                 var configuration = WebSocketClient.Configuration()
                 configuration.tls.trustRoots = try authority.roots()
+                configuration.http2 = http2
                 if let name {
                     let issued = try authority.issue(nil, commonName: name)
                     configuration.tls.certificateChain = issued.chain
@@ -94,5 +101,48 @@ extension GatewayTests {
             let start = digits.index(digits.startIndex, offsetBy: place)
             return UInt8(digits[start..<digits.index(start, offsetBy: 2)], radix: 16)
         }
+    }
+
+    @Test("a listener with TLS speaks HTTP/2 behind a balancer's PROXY header, and a drain ends its streams with 1001")
+    func overHTTP2() async throws {
+        let authority = try CertificateAuthority()
+        let lines = Mutex<Running?>(nil)
+        let asked = Mutex<Task<CloseInfo, any Error>?>(nil)
+        let tls = try authority.server("IP:127.0.0.1")
+        var configuration = WebSocketClient.Configuration()
+        configuration.tls.trustRoots = try authority.roots()
+        configuration.http2 = .required
+        let (opened, hasOpened) = AsyncStream.makeStream(of: Void.self)
+        try await Self.withGateway {
+            $0.listeners[0].requiresProxyHeader = true
+            $0.listeners[0].trust = [AddressRange("127.0.0.1")].compactMap(\.self)
+        } materials: {
+            $0.listenerTLS["public"] = tls
+        } body: { view in
+            let port = view.addresses["public"] ?? 0
+            let header = "PROXY TCP4 203.0.113.9 127.0.0.1 4711 80\r\n"
+            let url = view.url("/relay").replacing("ws:", with: "wss:")
+            let client = configuration
+            let task = Task {
+                try await withProxy {
+                    try await $0.tunnel(to: port, first: Array(header.utf8))
+                } body: { balancer, _ in
+                    var configuration = client
+                    configuration.connectTo = .host("127.0.0.1", port: balancer)
+                    let socket = try await WebSocketClient(configuration: configuration).connect(to: url)
+                    try await socket.send("through")
+                    #expect(try await socket.receive() == .text("through"))
+                    hasOpened.yield()
+                    for try await _ in socket.messages {}
+                    return try await socket.closed()
+                }
+            }
+            asked.withLock { $0 = task }
+            for await _ in opened { break }
+            lines.withLock { $0 = view.running }
+        }
+        let info = try await asked.withLock { $0 }?.value
+        #expect(info?.code == .goingAway)
+        #expect(lines.withLock { $0?.line(with: "session.end", "203.0.113.9") } != nil)
     }
 }

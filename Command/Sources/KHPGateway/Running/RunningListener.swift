@@ -1,5 +1,6 @@
 // A listener at work: its address, and the endpoints of those services that are reached through it.
 
+import KHPHTTP2
 import KHPServer
 import Logging
 import NIOCore
@@ -34,6 +35,8 @@ final class RunningListener: Sendable {
         configuration.gracefulShutdownTimeout = .seconds(5)
         configuration.logger = Logger(label: "khp.gateway") { _ in LibraryLog(log) }
         configuration.instruments = [watch]
+        // Offered where there is TLS: browsers open their WebSockets on the connection of the page.
+        configuration.http2 = .init()
         let mount = try WebSocketMount(configuration: configuration, endpoints: endpoints)
         var listening = WebSocketListener.Configuration(address: rules.listen.bind)
         listening.name = rules.name
