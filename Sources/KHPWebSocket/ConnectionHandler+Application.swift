@@ -69,6 +69,10 @@ extension ConnectionHandler {
         try self.send { connection, now throws(WebSocketError) in try connection.send(kind, payload, now: now) }
     }
 
+    func sendMessage(_ message: SharedMessage) throws(WebSocketError) {
+        try self.send { connection, now throws(WebSocketError) in try connection.send(message, now: now) }
+    }
+
     package func sendMessage(_ message: WebSocketMessage, options: SendOptions) throws(WebSocketError) {
         try self.send { connection, now throws(WebSocketError) in
             try connection.send(message, options: options, now: now)

@@ -92,6 +92,32 @@ struct GroupTests {
         }
     }
 
+    @Test("members that compress without a context get one frame, which is compressed once for each event loop")
+    func compressed() async throws {
+        let group = WebSocketGroup()
+        let offer = "permessage-deflate; server_no_context_takeover"
+        let text = String(repeating: "1.0425 ", count: 100)
+        func compressedFrame(of served: ServedSocket) async throws -> [UInt8]? {
+            let bytes = try await served.client.receive { serverFrames($0).contains { $0.first == 0xC1 } }
+            return serverFrames(bytes).first { $0.first == 0xC1 }.map { Array($0.payload) }
+        }
+        try await withServedSocket(extensions: [PerMessageDeflate()], offer: offer) { first in
+            try await withServedSocket(extensions: [PerMessageDeflate()], offer: offer) { second in
+                try await withServedSocket { plain in
+                    for served in [first, second, plain] {
+                        _ = try await served.on { group.add(EventLoopSocket($0)) }
+                    }
+                    try await group.publish(text)
+                    let frame = try await compressedFrame(of: first)
+                    let one = try #require(frame)
+                    #expect(one.count < 100)
+                    #expect(try await compressedFrame(of: second) == one)
+                    #expect(try await Self.texts(of: plain, until: text) == [text])
+                }
+            }
+        }
+    }
+
     @Test("one that has left gets nothing more, and a closed one leaves by itself")
     func leaving() async throws {
         let group = WebSocketGroup()

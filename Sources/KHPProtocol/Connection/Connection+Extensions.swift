@@ -249,7 +249,8 @@ extension Connection {
         now: NIODeadline
     ) throws(WebSocketError) {
         guard self.socket.extensions?.needsWholeMessages == true else {
-            return try self.write(MessagePiece(kind, payload, options: options), now: now)
+            try self.write(MessagePiece(kind, payload, options: options), now: now)
+            return
         }
         let message: WebSocketMessage = kind == .text ? .text(String(buffer: payload)) : .binary(payload)
         try self.sendThroughExtensions(message, options: options, now: now)
@@ -288,7 +289,9 @@ extension Connection {
     }
 
     /// Writes a message, or a piece of one, through the frame transforms.
-    mutating func write(_ piece: MessagePiece, now: NIODeadline) throws(WebSocketError) {
+    /// - Returns: what was written.
+    @discardableResult
+    mutating func write(_ piece: MessagePiece, now: NIODeadline) throws(WebSocketError) -> ExtensionStack.Frame? {
         let frame: ExtensionStack.Frame?
         do {
             frame = try self.socket.extensions?.encode(piece)
@@ -299,15 +302,29 @@ extension Connection {
             throw known
                 ?? WebSocketError(.extensionFailed, "An extension refused the message: \(error).", phase: .open)
         }
+        guard let frame else {
+            self.socket.extensions?.sent(now: now)
+            return nil
+        }
+        try self.write(frame, of: piece.kind, plain: piece.bytes, now: now)
+        return frame
+    }
+
+    /// Writes what the frame transforms have made, or would make.
+    mutating func write(
+        _ frame: ExtensionStack.Frame,
+        of kind: MessageKind,
+        plain: ByteBuffer,
+        now: NIODeadline
+    ) throws(WebSocketError) {
         self.socket.extensions?.sent(now: now)
-        guard let frame else { return }
         try self.write(
-            piece.kind,
+            kind,
             frame.bytes,
             isFirst: frame.isFirst,
             isLast: frame.isLast,
             reservedBits: frame.reservedBits,
-            plain: piece.bytes,
+            plain: plain,
             now: now
         )
     }

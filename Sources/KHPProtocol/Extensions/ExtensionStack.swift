@@ -57,6 +57,8 @@ package final class ExtensionStack {
     private var hooks: [Hook] = []
     private var frames: [any FrameTransform] = []
     private var claims: [ReservedBits] = []
+    /// As ``SharedEncoding/encoding`` has it, where one transform does all that is done to a message.
+    package private(set) var encoding: EncodingKey?
     private var pipeline = FramePipeline(count: 0)
     /// The message that is being put together, or what of it has not been delivered.
     private var message = Inbound()
@@ -78,6 +80,7 @@ package final class ExtensionStack {
         copy.hooks = self.hooks
         copy.frames = self.frames.map { ($0 as? any CopiedFrameTransform)?.copy() ?? $0 }
         copy.claims = self.claims
+        copy.encoding = self.encoding
         copy.pipeline = self.pipeline
         copy.message = self.message
         copy.outboundBits = self.outboundBits
@@ -108,6 +111,8 @@ package final class ExtensionStack {
         self.hooks = hooks + self.hooks
         self.frames = frames + self.frames
         self.claims = claims + self.claims
+        let isAlone = self.frames.count == 1 && !self.needsWholeMessages
+        self.encoding = isAlone ? (self.frames.first as? any SharedEncoding)?.encoding : nil
         self.pipeline = FramePipeline(count: self.frames.count)
     }
 

@@ -40,6 +40,19 @@ extension FrameTransform {
     public mutating func closed() {}
 }
 
+/// A transform that may make the same of a message on many connections: then one of them makes it for all.
+package protocol SharedEncoding: FrameTransform {
+    /// Equal for transforms that make the same of each whole message, whatever was sent before; `nil` where that counts. It
+    /// does not change.
+    var encoding: EncodingKey? { get }
+}
+
+/// All that the encoding of a whole message depends on.
+package struct EncodingKey: Hashable, Sendable {
+    /// Settings of the transform, in its own order.
+    let settings: [Int32]
+}
+
 /// A transform that holds objects, and can go on from the same place in a second value: tests play many ends of one
 /// beginning.
 package protocol CopiedFrameTransform: FrameTransform {

@@ -10,7 +10,7 @@ final class GroupShard: @unchecked Sendable {
         let id: UInt64
         let handler: ConnectionHandler
         var topics: Set<String>
-        var queue = CircularBuffer<Publication>()
+        var queue = CircularBuffer<SharedMessage>()
         var bytes = 0
         /// True once the queue has reached its bounds, until it is below them.
         var isFull = false
@@ -83,28 +83,29 @@ final class GroupShard: @unchecked Sendable {
     }
 
     private func deliver(_ publication: Publication) {
+        let message = SharedMessage(publication.kind, publication.payload)
         guard let topic = publication.topic else {
-            for place in self.places.values { self.deliver(publication, to: place) }
+            for place in self.places.values { self.deliver(message, of: publication, to: place) }
             return
         }
         for id in self.topics[topic] ?? [] {
-            if let place = self.places[id] { self.deliver(publication, to: place) }
+            if let place = self.places[id] { self.deliver(message, of: publication, to: place) }
         }
     }
 
-    private func deliver(_ publication: Publication, to place: Place) {
+    private func deliver(_ message: SharedMessage, of publication: Publication, to place: Place) {
         guard place.id != publication.except, place.id < publication.number else { return }
         guard !place.handler.hasEnded else { return self.remove(place.id) }
-        if place.queue.isEmpty, place.handler.canSendNow { return self.send(publication, to: place) }
-        place.queue.append(publication)
-        place.bytes += publication.payload.readableBytes
+        if place.queue.isEmpty, place.handler.canSendNow { return self.send(message, to: place) }
+        place.queue.append(message)
+        place.bytes += message.payload.readableBytes
         self.checkBounds(of: place)
         self.waitForRoom(place)
     }
 
-    private func send(_ publication: Publication, to place: Place) {
+    private func send(_ message: SharedMessage, to place: Place) {
         // One that closes takes nothing any more; a dialect without binary messages, or an extension, refuses this one.
-        try? place.handler.sendMessage(publication.kind, publication.payload)
+        try? place.handler.sendMessage(message)
     }
 
     /// The peer of a member takes bytes again, or its own stream has ended.
@@ -114,9 +115,9 @@ final class GroupShard: @unchecked Sendable {
         place.isWaiting = false
         place.tookAt = .now()
         while !place.queue.isEmpty, place.handler.canSendNow {
-            let publication = place.queue.removeFirst()
-            place.bytes -= publication.payload.readableBytes
-            self.send(publication, to: place)
+            let message = place.queue.removeFirst()
+            place.bytes -= message.payload.readableBytes
+            self.send(message, to: place)
         }
         self.checkBounds(of: place)
         if !place.queue.isEmpty { self.waitForRoom(place) }

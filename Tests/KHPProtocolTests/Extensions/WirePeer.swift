@@ -135,6 +135,12 @@ struct WirePeer {
         self.driven.run()
     }
 
+    /// Sends a message that others send as well.
+    mutating func send(_ message: SharedMessage) throws {
+        try self.driven.connection.send(message, now: self.driven.now)
+        self.driven.run()
+    }
+
     mutating func send(_ chunk: MessageChunk) throws {
         try self.driven.connection.send(chunk, now: self.driven.now)
         self.driven.run()

@@ -2,7 +2,7 @@
 
 import NIOCore
 
-struct DeflateTransform: CopiedFrameTransform {
+struct DeflateTransform: CopiedFrameTransform, SharedEncoding {
     /// The negotiated parameters as this end sees them.
     struct Settings {
         var deflater: Deflater.Settings
@@ -154,6 +154,14 @@ struct DeflateTransform: CopiedFrameTransform {
         let deflater = try self.pool.deflater(self.settings.deflater)
         self.deflater = deflater
         return deflater
+    }
+
+    /// Without a context each message is compressed for itself.
+    var encoding: EncodingKey? {
+        guard !self.settings.keepsContext else { return nil }
+        let deflater = self.settings.deflater
+        let threshold = Int32(clamping: self.settings.threshold)
+        return EncodingKey(settings: [deflater.windowBits, deflater.memoryLevel, deflater.level, threshold])
     }
 
     func copy() -> any FrameTransform {
