@@ -7,6 +7,7 @@
 #   ./run.sh growth [WORD ...]  inputs that a peer controls, in instructions at n and 4n (needs valgrind)
 #   ./run.sh memory             what a connection and a very large message take (Linux)
 #   ./run.sh scale              18,000 connections and their drain, 100,000 in memory, latencies, a flood over the limits
+#   ./run.sh publish            one message to 10,000 sockets, beside uWebSockets where KHP_UWS_PUBLISH names its server
 #   ./run.sh soak [SECONDS]     10,000 connections that come and go through proxies that break them: half an hour
 #   ./run.sh gateway            khp gateway beside HAProxy, websockify and mosquitto's own listener; KHP names a release build
 #   ./run.sh plot               draws the newest tables of README.md for the documentation
@@ -348,6 +349,46 @@ scale() {
     printf '\n'
 }
 
+# In rounds, so that what else the machine does falls on both; the smallest counts.
+publish() {
+    local name size words server command done seconds cpu results=$work/publish.txt
+    : >"$results"
+    for _ in 1 2 3; do
+        while IFS='|' read -r name size words; do
+            for server in khp uws; do
+                if [ "$server" = uws ]; then
+                    [ -n "${KHP_UWS_PUBLISH:-}" ] || continue
+                    start_server "${BASH:-bash}" -c 'exec "$0" ${1:+"$1"}' "$KHP_UWS_PUBLISH" "${words#--}"
+                else
+                    start_server "$bin/bench-server" "khp-group${words:+-deflate}"
+                fi
+                say "run: publish: $name, $server"
+                # shellcheck disable=SC2086 # none is none
+                read -r done seconds cpu < <("$bin/bench-load" publish "$port" --size "$size" $words \
+                    --connections "${KHP_PUBLISH_CONNECTIONS:-10000}" --seconds 4 --pid "$server_pid")
+                stop_server
+                awk -v OFS='|' -v name="$name" -v server="$server" -v done="$done" -v seconds="$seconds" -v cpu="$cpu" \
+                    'BEGIN { print name, server, (cpu > 0 ? cpu : seconds) / done * 1e6 }' >>"$results"
+            done
+        done <<<"125 B|125|
+1 KiB|1024|
+1 KiB, deflate|1024|--deflate"
+    done
+    printf '## One message to %s sockets: processor time in µs for each that arrives\n\n' "${KHP_PUBLISH_CONNECTIONS:-10000}"
+    printf '| | khp | uWebSockets | khp ÷ uWebSockets |\n|---|---:|---:|---:|\n'
+    awk -F'|' '
+        !($1 in seen) { seen[$1] = 1; order[++count] = $1 }
+        best[$1, $2] == "" || $3 + 0 < best[$1, $2] { best[$1, $2] = $3 + 0 }
+        END {
+            for (i = 1; i <= count; i++) {
+                k = best[order[i], "khp"]; u = best[order[i], "uws"]
+                printf "| %s | %.2f | %s | %s |\n", order[i], k, u == "" ? "-" : sprintf("%.2f", u), \
+                    u == "" ? "-" : sprintf("%.2f", k / u)
+            }
+        }' "$results"
+    printf '\n'
+}
+
 # soak SECONDS: two proxies, as each has two descriptors for a connection.
 soak() {
     local ports=() proxies=() number status=0
@@ -387,7 +428,7 @@ release=(swift build --scratch-path "$build" --disable-build-manifest-caching -c
 say "run: building"
 if [ -n "${KHP_RELEASE_BUILD:-}" ] && [ "${1:-}" != build ]; then
     :
-elif [ "${1:-}" = check ] || [ "${1:-}" = build ]; then
+elif [ "${1:-}" = check ] || [ "${1:-}" = build ] || [ "${1:-}" = publish ]; then
     for product in bench-server bench-load; do "${release[@]}" --product "$product" >&2; done
 elif [ "${1:-}" = gateway ]; then
     for product in bench-server bench-load; do "${release[@]}" --product "$product" >&2; done
@@ -413,6 +454,7 @@ case ${1:-all} in
     check) check ;;
     scale) scale ;;
     gateway) python3 gateway.py "${2:-all}" ;;
+    publish) publish ;;
     soak) soak "${2:-1800}" ;;
     plot) plot ;;
     all)
@@ -426,7 +468,8 @@ case ${1:-all} in
         "$bin/bench-plot" "$work/plots" "$(origin)" <"$work/tables.md" >&2
         ;;
     *)
-        say "usage: run.sh [micro|load|instructions|growth [WORD ...]|memory|scale|soak [SECONDS]|gateway|plot|build|check]"
+        modes="micro|load|instructions|growth [WORD ...]|memory|scale|publish|soak [SECONDS]|gateway|plot|build|check"
+        say "usage: run.sh [$modes]"
         exit 64
         ;;
 esac

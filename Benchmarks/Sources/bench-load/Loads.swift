@@ -51,6 +51,45 @@ struct EchoLoad: Rounds {
     }
 }
 
+/// One message to all connections, again and again; the operations are the messages that have arrived.
+struct PublishLoad: Rounds {
+    private let members: [Connection]
+    private let publisher: Connection
+    private let message: [UInt8]
+    private let text: [UInt8]
+    private let isCompressed: Bool
+
+    init(_ options: Options) {
+        self.text = Quotes.messages(count: 1, size: options.size)[0]
+        self.message = Frame.client(self.text, first: 0x81)
+        self.isCompressed = options.isCompressed
+        var options = options
+        // No message depends on what came before.
+        options.keepsContext = false
+        self.members = (0..<options.connections).map { _ in
+            let connection = Connection(port: options.port)
+            connection.send(Opening.request(options, path: "/group"))
+            connection.expectOpening()
+            return connection
+        }
+        options.isCompressed = false
+        self.publisher = Connection(port: options.port)
+        self.publisher.send(Opening.request(options, path: "/publish"))
+        self.publisher.expectOpening()
+    }
+
+    func round() -> Int {
+        self.publisher.send(self.message)
+        if self.isCompressed {
+            for member in self.members { _ = member.receiveFrame(compressed: true) }
+        } else {
+            let expected = Frame.server(self.text, first: 0x81)
+            for member in self.members { member.expect(expected) }
+        }
+        return self.members.count
+    }
+}
+
 /// Connects, completes the handshakes and closes, on all connections in step. Raw: what is sent comes back.
 struct HandshakeLoad: Rounds {
     private let options: Options
@@ -84,7 +123,9 @@ struct HandshakeLoad: Rounds {
 enum Frame {
     private static let mask: [UInt8] = [0x37, 0xFA, 0x21, 0x3D]
 
-    static func server(_ payload: [UInt8]) -> [UInt8] { header(0x82, payload.count, masked: 0) + payload }
+    static func server(_ payload: [UInt8], first: UInt8 = 0x82) -> [UInt8] {
+        header(first, payload.count, masked: 0) + payload
+    }
 
     static func client(_ payload: [UInt8], first: UInt8 = 0x82) -> [UInt8] {
         header(first, payload.count, masked: 0x80) + mask + payload.enumerated().map { $1 ^ mask[$0 & 3] }
@@ -112,7 +153,7 @@ enum Frame {
 }
 
 enum Opening {
-    static func request(_ options: Options) -> [UInt8] {
+    static func request(_ options: Options, path: String? = nil) -> [UInt8] {
         var lines = ""
         if options.isExtended { lines += "Sec-WebSocket-Protocol: x-kaazing-handshake\r\n" }
         if options.isCompressed {
@@ -120,7 +161,8 @@ enum Opening {
             if !options.keepsContext { lines += "; server_no_context_takeover; client_no_context_takeover" }
             lines += "\r\n"
         }
-        return Array(("GET \(options.isCompressed ? "/deflate" : "/")" + head + lines + "\r\n").utf8)
+        let path = path ?? (options.isCompressed ? "/deflate" : "/")
+        return Array(("GET \(path)" + head + lines + "\r\n").utf8)
     }
 
     static let extendedRequest = Frame.client(Array(("GET /" + head + "\r\n").utf8))

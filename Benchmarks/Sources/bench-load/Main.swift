@@ -38,6 +38,7 @@ struct BenchLoad {
         usage: bench-load echo PORT [--size BYTES] [--depth MESSAGES] [--raw | --stream] [common options]
                bench-load echo PORT --deflate [--no-context] [--size BYTES] [--raw] [common options]
                bench-load handshake PORT [--extended] [--raw] [common options]
+               bench-load publish PORT [--deflate] [--size BYTES] [common options]
                bench-load idle PORT connected|head|extended|open|used [--kib N] [--size BYTES]
                           [--deflate [--no-context]] --connections N --pid PID [--log FILE]
 
@@ -59,6 +60,7 @@ struct BenchLoad {
         let rounds: any Rounds
         switch options.mode {
         case "echo": rounds = options.isCompressed ? CompressedEchoLoad(options) : EchoLoad(options)
+        case "publish": rounds = PublishLoad(options)
         case "handshake": rounds = HandshakeLoad(options)
         case "idle":
             let memory = IdleLoad(options).run()

@@ -12,13 +12,7 @@ enum Taking {
 }
 
 func serveKHP(_ taking: Taking, port: Int, on group: MultiThreadedEventLoopGroup) {
-    var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: port))
-    // All that come from one machine, and many at a time.
-    configuration.limits.pendingHandshakesPerAddress = configuration.limits.pendingHandshakes
-    // Connections that are counted while they wait are not to be closed.
-    configuration.timeouts.opening = .seconds(60)
-    configuration.timeouts.extended = .seconds(60)
-    let server = WebSocketServer(configuration: configuration, eventLoopGroup: group) {
+    serve(port, on: group) {
         switch taking {
         case .handler:
             Endpoint("/", messageHandler: { Echo() })
@@ -32,6 +26,33 @@ func serveKHP(_ taking: Taking, port: Int, on group: MultiThreadedEventLoopGroup
             }
         }
     }
+}
+
+/// A group, whose members are those who open `/group`; whoever opens `/publish` speaks to them.
+func serveGroup(isCompressed: Bool, port: Int, on group: MultiThreadedEventLoopGroup) {
+    let members = WebSocketGroup()
+    var deflate = PerMessageDeflate()
+    deflate.contextTakeover = false
+    let options = Endpoint.Options(extensions: isCompressed ? [deflate] : [])
+    serve(port, on: group) {
+        Endpoint("/group", options: options, messageHandler: { Member(members) })
+        Endpoint("/publish", messageHandler: { Publisher(members) })
+    }
+}
+
+private func serve(
+    _ port: Int,
+    on group: MultiThreadedEventLoopGroup,
+    @EndpointBuilder endpoints: () -> [Endpoint]
+) {
+    var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: port))
+    // All that come from one machine, and many at a time.
+    configuration.limits.pendingHandshakesPerAddress = configuration.limits.pendingHandshakes
+    // Connections that are counted while they wait are not to be closed.
+    configuration.timeouts.opening = .seconds(60)
+    configuration.timeouts.extended = .seconds(60)
+    configuration.limits.connections = 20_000
+    let server = WebSocketServer(configuration: configuration, eventLoopGroup: group, endpoints: endpoints)
     let executor = LoopExecutor(eventLoop: group.next())
     Task(executorPreference: executor) {
         do {
@@ -48,6 +69,25 @@ func serveKHP(_ taking: Taking, port: Int, on group: MultiThreadedEventLoopGroup
 private final class Echo: MessageHandler {
     func received(_ message: ReceivedMessage, on socket: EventLoopSocket) {
         try? socket.send(message.kind, message.bytes)
+    }
+}
+
+private final class Member: MessageHandler {
+    private let group: WebSocketGroup
+
+    init(_ group: WebSocketGroup) { self.group = group }
+
+    func opened(_ socket: EventLoopSocket) { _ = self.group.add(socket) }
+    func received(_ message: ReceivedMessage, on socket: EventLoopSocket) {}
+}
+
+private final class Publisher: MessageHandler {
+    private let group: WebSocketGroup
+
+    init(_ group: WebSocketGroup) { self.group = group }
+
+    func received(_ message: ReceivedMessage, on socket: EventLoopSocket) {
+        if !self.group.offer(.text(String(buffer: message.bytes))) { BenchServer.fail("a publication was not taken\n") }
     }
 }
 
