@@ -19,3 +19,8 @@ func askedOverHTTP2() -> WebSocketClient.Configuration {
     configuration.http2 = .preferred
     return configuration
 }
+
+func shareOverHTTP2(_ configuration: inout WebSocketClient.Configuration) {
+    configuration.http2.sharesConnections = true
+    configuration.http2.idleTime = .seconds(60)
+}

@@ -2,6 +2,8 @@
 //
 //   TLS agrees on it ──▶ the hop's handler stands aside ──▶ the server takes WebSockets on streams ──▶ a handler on a stream
 //                                                     └──▶ it takes none ──▶ once more, over HTTP/1.1 on a fresh connection
+//
+// Such a connection can carry further WebSockets of the same client: ``SharedConnections`` has those that do.
 
 package import KHPProtocol
 package import KHPWebSocket
@@ -10,32 +12,59 @@ package import NIOCore
 package protocol ClientStreamProtocol: Sendable {
     /// Its name in ALPN.
     var name: String { get }
+    /// False where it is not to be offered at all.
+    var isOffered: Bool { get }
     /// True where nothing else will do.
     var isRequired: Bool { get }
+    /// True where connections stay for further WebSockets.
+    var sharesConnections: Bool { get }
     /// Sets up a connection on which TLS has agreed on it, and whose pipeline has TLS alone, or what watches the bytes. On
     /// its event loop.
     /// - Parameters:
     ///   - patience: the time in which the server has to say if it takes WebSockets.
-    ///   - makeHandler: makes the handler of the one stream, which ends with the connection, and the other way round.
+    ///   - share: called before the first stream is there with the connection, which then stays for more. Where there is
+    ///     none, the one stream ends with the connection, and the other way round.
+    ///   - makeHandler: makes the handler of the first stream.
     /// - Returns: succeeds once the stream is there; with `false` where the server takes no WebSocket on one.
     func open(
         on channel: any Channel,
         limits: Limits,
         within patience: TimeAmount,
+        sharing share: (@Sendable (any StreamConnection) -> Void)?,
         _ makeHandler: @escaping @Sendable (any Channel) throws -> ConnectionHandler
     ) -> EventLoopFuture<Bool>
+}
+
+/// A connection that carries WebSockets on streams.
+package protocol StreamConnection: AnyObject, Sendable {
+    var channel: any Channel { get }
+    /// Opens one more stream.
+    /// - Parameter makeHandler: makes its handler, on the event loop.
+    /// - Returns: `false`, with nothing done, where there is no room for one, or the connection is about to end.
+    func open(_ makeHandler: @escaping @Sendable (any Channel) throws -> ConnectionHandler) -> EventLoopFuture<Bool>
+    /// Nobody asks for more streams: the connection ends with the last that it has.
+    func retire()
 }
 
 /// The handler of a hop, which another one may take the place of. Unchecked: it is touched on the connection's event loop
 /// only.
 final class HopPlace: @unchecked Sendable {
     var handler: ConnectionHandler?
+    /// True where others have streams on the connection, or may have.
+    var isShared = false
+    /// The stream on a shared connection.
+    var stream: (any Channel)?
+    /// True once nobody waits for the hop any more.
+    private(set) var isAbandoned = false
 
     /// Ends a connection that is not open yet. One that is open belongs to whoever gets the socket, who closes it
     /// properly: to end it would hand a dead socket to a caller who was cancelled while it opened.
     func abandon(_ channel: any Channel) {
         channel.eventLoop.execute {
-            if self.handler?.isDelivering != true { channel.close(promise: nil) }
+            self.isAbandoned = true
+            guard self.handler?.isDelivering != true else { return }
+            // A shared connection is not ours to end: its stream is reset, or not made if it is not there yet.
+            if self.isShared { self.handler?.abort() } else { channel.close(promise: nil) }
         }
     }
 }
@@ -65,7 +94,8 @@ extension ClientSession {
             let opened = self.streams.open(
                 on: channel,
                 limits: hop.configuration.limits,
-                within: self.patience
+                within: self.patience,
+                sharing: self.sharing
             ) { stream in
                 try hop.make(onStream: stream)
             }
@@ -83,8 +113,19 @@ extension ClientSession {
                     var failure = error as? WebSocketError ?? TransportFailure.describe(error, usesTLS: true)
                     failure.url = failure.url ?? hop.client.plan.url
                     failure.phase = failure.phase ?? .opening
-                    self.end(.failed(failure), channel)
+                    // Where others have streams, the connection is left to them.
+                    self.end(.failed(failure), hop.place.isShared ? hop.place.stream : channel)
                 }
+            }
+        }
+
+        /// Keeps the connection for others too, where that is wanted.
+        private var sharing: (@Sendable (any StreamConnection) -> Void)? {
+            guard let share = self.hop.share else { return nil }
+            let place = self.hop.place
+            return { connection in
+                place.isShared = true
+                share(connection)
             }
         }
 
@@ -93,11 +134,11 @@ extension ClientSession {
             self.end(.failed(error), channel)
         }
 
-        private func end(_ step: Step, _ channel: any Channel) {
+        private func end(_ step: Step, _ channel: (any Channel)?) {
             self.hop.steps.yield(step)
             self.hop.steps.yield(.closed)
             self.hop.steps.finish()
-            channel.close(promise: nil)
+            channel?.close(promise: nil)
         }
     }
 }

@@ -12,6 +12,7 @@ extension ConnectLoop {
         let tls = try plan.url.isSecure ? self.tls(for: plan.url) : nil
         let (stream, steps) = AsyncStream.makeStream(of: ClientSession.Step.self)
         var maker = try self.handler(for: plan, steps: steps)
+        maker.share = self.share(plan, through: nil)
         let winner: AddressRace.Winner
         do {
             winner = try await self.race(addresses, within: TimeAmount(self.configuration.timeouts.connect))
@@ -178,6 +179,7 @@ extension ConnectLoop {
             case .challenge(let response, let staysOpen):
                 // Others may connect to this host, and no time passes, while a person is asked.
                 permit.giveBack()
+                self.streamUse.hasLoggedIn = true
                 let before = self.deadline
                 let value = try await self.answer(response, of: proxy).authorization.value
                 limit = limit + (self.deadline - before)
@@ -196,6 +198,7 @@ extension ConnectLoop {
                 let tls = try url.isSecure ? self.tls(for: url) : nil
                 // Where somebody was asked meanwhile, the deadline has moved, and the count of challenges too.
                 var maker = maker
+                maker.share = self.share(self.attempt.plan, through: proxy)
                 maker.deadline = self.deadline
                 maker.client.challenges = self.attempt.authenticator.count
                 maker.info = self.info

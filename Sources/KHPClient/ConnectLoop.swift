@@ -27,8 +27,7 @@ struct ConnectLoop {
     var proxies: [String: Proxy] = [:]
     /// True once a warning has told that credentials go without TLS.
     var hasWarned = false
-    /// The origins of this connect that speak HTTP/2 and take no WebSocket there.
-    var withoutStreams: Set<String> = []
+    var streamUse: StreamUse
     var info = ConnectionInfo(id: 0, role: .client, peer: "")
     let observer: ConnectObserver
     /// Makes the taker of the messages on the event loop; `nil` where the socket's owner takes them.
@@ -43,12 +42,15 @@ struct ConnectLoop {
         case next(carrying: ChallengeAnswer?)
         /// The same once more over HTTP/1.1.
         case withoutStreams
+        /// The same once more on a connection of its own.
+        case alone
     }
 
     /// - Parameter hops: how many hops earlier connects of a series have begun.
     init(
         configuration: WebSocketClient.Configuration,
         gate: ConnectGate,
+        shared: SharedConnections,
         eventLoop: any EventLoop,
         attempt: ConnectAttempt,
         hops: Int = 0,
@@ -56,6 +58,7 @@ struct ConnectLoop {
     ) {
         self.configuration = configuration
         self.gate = gate
+        self.streamUse = StreamUse(shared: shared)
         self.eventLoop = eventLoop
         self.attempt = attempt
         self.hops = hops
@@ -87,7 +90,8 @@ struct ConnectLoop {
                 switch try await self.hop(carrying: answer) {
                 case .open(let socket): return socket
                 case .next(let carried): answer = carried
-                case .withoutStreams: self.withoutStreams.insert("\(self.attempt.url.origin)")
+                case .withoutStreams: self.streamUse.origins.insert("\(self.attempt.url.origin)")
+                case .alone: self.streamUse.isAlone = true
                 }
             } catch let error as WebSocketError {
                 guard self.attempt.fallBack(after: error) else { throw error }
@@ -147,12 +151,7 @@ struct ConnectLoop {
             hop = try await self.take(plan, from: dial)
         } else {
             let addresses = try await self.addresses(of: plan.url, through: proxy)
-            hop =
-                if let proxy {
-                    try await self.dial(plan, through: proxy, at: addresses)
-                } else {
-                    try await self.dial(plan, to: addresses)
-                }
+            hop = try await self.shareOrDial(plan, through: proxy, at: addresses)
         }
         let end = try await withTaskCancellationHandler {
             try await self.follow(hop)
@@ -188,13 +187,18 @@ struct ConnectLoop {
 
     private mutating func follow(_ hop: Hop) async throws -> End {
         var hop = hop
-        defer { hop.permit.giveBack() }
+        defer { hop.giveBack() }
         var course = HopCourse()
         var lacksStreams = false
+        // Threat F17
+        var mayAskAgain = hop.isOnShared
+        var isLost = false
         for await step in hop.steps {
+            if mayAskAgain, case .failed(let error) = step { isLost = StreamUse.isWorthAnother(error) }
+            mayAskAgain = false
             switch step {
             case .established(let head):
-                hop.permit.giveBack()
+                hop.giveBack()
                 try self.attempt.accepted(head)
                 self.cookies.keep(self.attempt.earlyCookies(of: head), from: self.attempt.url)
             case .opened(let socket):
@@ -221,8 +225,9 @@ struct ConnectLoop {
                 break
             }
         }
-        hop.permit.giveBack()
+        hop.giveBack()
         try Task.checkCancellation()
+        if isLost { return .alone }
         if lacksStreams { return .withoutStreams }
         switch try course.end(at: self.attempt.url) {
         case .again(let answer): return .next(carrying: answer)
@@ -242,7 +247,7 @@ struct ConnectLoop {
         _ course: inout HopCourse
     ) async throws {
         // Others may connect to this address while a person is asked.
-        hop.permit.giveBack()
+        hop.giveBack()
         if layer == .opening { self.keepCookies(of: response) }
         let answer = try await self.answer(response, in: layer)
         switch layer {
@@ -292,8 +297,10 @@ struct ConnectLoop {
 
     /// The protocol of streams that the next hop offers in TLS: the older dialects have none.
     var streams: (any ClientStreamProtocol)? {
-        guard let streams = self.configuration.streams, self.attempt.plan.dialect == .rfc6455 else { return nil }
-        return self.withoutStreams.contains("\(self.attempt.url.origin)") ? nil : streams
+        guard let streams = self.configuration.streams, streams.isOffered, self.attempt.plan.dialect == .rfc6455 else {
+            return nil
+        }
+        return self.streamUse.origins.contains("\(self.attempt.url.origin)") ? nil : streams
     }
 
     private func checkStreams(_ plan: ClientPlan) throws {

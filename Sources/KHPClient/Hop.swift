@@ -10,6 +10,10 @@ struct Hop: Sendable {
     let steps: AsyncStream<ClientSession.Step>
     /// The right to be in CONNECTING state (R-C1).
     var permit: ConnectPermit
+    /// The right to dial for all that wait for a shared connection; given back together with the permit.
+    var turn: ConnectPermit?
+    /// True for a stream on a connection that was there before.
+    var isOnShared = false
     private let place: HopPlace
     private let channel: any Channel
 
@@ -23,6 +27,12 @@ struct Hop: Sendable {
         self.channel = channel
         self.steps = steps
         self.permit = permit
+    }
+
+    /// Others may connect.
+    func giveBack() {
+        self.permit.giveBack()
+        self.turn?.giveBack()
     }
 
     /// Sends the answer to a challenge of the extended handshake, on the same WebSocket (KHP-E17).
@@ -59,10 +69,13 @@ struct Hop: Sendable {
     /// Bounds the closing handshake: a peer that does not answer our close frame holds neither the descriptor nor the
     /// caller for long.
     func endsWithin(_ patience: TimeAmount) {
-        let channel = self.channel
-        let limit = channel.eventLoop.scheduleTask(in: patience) { channel.close(promise: nil) }
-        // Otherwise all that belongs to the connection would stay that long.
-        channel.closeFuture.whenComplete { _ in limit.cancel() }
+        let (place, channel) = (self.place, self.channel)
+        channel.eventLoop.execute {
+            let channel = place.stream ?? channel
+            let limit = channel.eventLoop.scheduleTask(in: patience) { channel.close(promise: nil) }
+            // Otherwise all that belongs to the connection would stay that long.
+            channel.closeFuture.whenComplete { _ in limit.cancel() }
+        }
     }
 
     /// Ends a connection that is not open yet.

@@ -20,6 +20,8 @@ struct HopHandler: Sendable {
     let streams: (any ClientStreamProtocol)?
     /// The time that the opening may take.
     let patience: TimeAmount
+    /// Told of a connection that can carry more streams, on its event loop; `nil` where it is not to.
+    var share: (@Sendable (any StreamConnection) -> Void)?
     let place = HopPlace()
 
     func make(on channel: any Channel) -> ConnectionHandler {
@@ -32,7 +34,9 @@ struct HopHandler: Sendable {
 
     /// The handler of a stream, on a connection whose own has stood aside.
     func make(onStream stream: any Channel) throws -> ConnectionHandler {
-        self.make(try self.client.onStream(), on: stream, .stream, nil)
+        if self.place.isAbandoned { throw CancellationError() }
+        if self.place.isShared { self.place.stream = stream }
+        return self.make(try self.client.onStream(), on: stream, .stream, nil)
     }
 
     private func make(

@@ -24,6 +24,7 @@ public struct WebSocketClient: Sendable {
     public let configuration: Configuration
     private let eventLoopGroup: any EventLoopGroup
     let gate = ConnectGate()
+    let shared = SharedConnections()
 
     /// A client. Without a group it uses the process-wide one.
     public init(
@@ -116,6 +117,7 @@ public struct WebSocketClient: Sendable {
         var loop = ConnectLoop(
             configuration: self.configuration,
             gate: self.gate,
+            shared: self.shared,
             eventLoop: self.eventLoopGroup.next(),
             attempt: try self.attempt(url, subprotocols, moved: earlier.moved),
             hops: earlier.hops
@@ -165,6 +167,7 @@ public struct WebSocketClient: Sendable {
         var loop = ConnectLoop(
             configuration: self.configuration,
             gate: self.gate,
+            shared: self.shared,
             eventLoop: self.eventLoopGroup.next(),
             attempt: try self.attempt(url, subprotocols),
             makeMessageHandler: messageHandler

@@ -2,23 +2,52 @@
 // (RFC 8441 section 3).
 
 public import KHPClient
-import KHPProtocol
-import KHPWebSocket
-import NIOCore
+package import KHPProtocol
+package import KHPWebSocket
+package import NIOCore
 import NIOHPACK
 import NIOHTTP2
 
 extension WebSocketClient {
-    /// The use of HTTP/2, as ``Configuration/http2`` has it.
-    public enum HTTP2: String, Sendable, Hashable, CaseIterable {
+    /// HTTP/2, as ``Configuration/http2`` has it.
+    public struct HTTP2: Sendable, Hashable {
+        /// Where it is used.
+        public enum Use: String, Sendable, Hashable, CaseIterable {
+            /// HTTP/1.1 alone.
+            case off
+            /// HTTP/2 where the server chooses it in TLS and takes WebSockets there (RFC 8441); otherwise HTTP/1.1, if need
+            /// be on a second connection.
+            case preferred
+            /// HTTP/2, or the connect fails with ``KHPProtocol/WebSocketError/Code/openingInvalid``; for ws, which has no
+            /// TLS, and for dialects before RFC 6455, with ``KHPProtocol/WebSocketError/Code/invalidArgument``.
+            case required
+        }
+
+        /// Where it is used.
+        public var use: Use
+        /// `true` to open WebSockets on a connection that the client has already, as far as the server allows streams on
+        /// one (SETTINGS_MAX_CONCURRENT_STREAMS); one more is dialled beyond. While one is dialled, others wait for it.
+        ///
+        /// Shared is a connection to the same host and port, at an address that the host has now, through the same proxy
+        /// with the same credentials, with the same certificate of the client's; never one through a proxy that has asked
+        /// for a login. It belongs to the client value and its copies. One that the server leaves (GOAWAY) takes no
+        /// more; a stream that is lost on it before any answer is asked for again, on a connection of its own.
+        public var sharesConnections = false
+        /// How long a shared connection stays without a WebSocket.
+        public var idleTime: Duration = .seconds(30)
+
+        /// HTTP/2 in this use.
+        public init(_ use: Use, sharesConnections: Bool = false) {
+            self.use = use
+            self.sharesConnections = sharesConnections
+        }
+
         /// HTTP/1.1 alone.
-        case off
-        /// HTTP/2 where the server chooses it in TLS and takes WebSockets there (RFC 8441); otherwise HTTP/1.1, if need be on
-        /// a second connection.
-        case preferred
-        /// HTTP/2, or the connect fails with ``KHPProtocol/WebSocketError/Code/openingInvalid``; for ws, which has no TLS,
-        /// and for dialects before RFC 6455, with ``KHPProtocol/WebSocketError/Code/invalidArgument``.
-        case required
+        public static var off: HTTP2 { HTTP2(.off) }
+        /// HTTP/2 where the server offers it for WebSockets.
+        public static var preferred: HTTP2 { HTTP2(.preferred) }
+        /// HTTP/2 or nothing.
+        public static var required: HTTP2 { HTTP2(.required) }
     }
 }
 
@@ -26,28 +55,32 @@ extension WebSocketClient.Configuration {
     /// HTTP/2 for the opening handshake; off by default.
     ///
     /// It costs one wait for the server's settings before the request can be sent. Each WebSocket has a connection of its
-    /// own. Redirects, challenges, extensions and the extended handshake are as over HTTP/1.1; each hop chooses anew.
+    /// own, unless ``WebSocketClient/HTTP2/sharesConnections`` is set. Redirects, challenges, extensions and the extended handshake are as over HTTP/1.1; each hop chooses anew.
     /// Observers are shown the request and its answer as HTTP/1.1 would have them, without a key.
     public var http2: WebSocketClient.HTTP2 {
-        get { (self.streams as? OfferedHTTP2).map { $0.isRequired ? .required : .preferred } ?? .off }
-        set { self.streams = newValue == .off ? nil : OfferedHTTP2(isRequired: newValue == .required) }
+        get { self.streams as? WebSocketClient.HTTP2 ?? .off }
+        set { self.streams = newValue }
     }
 }
 
-struct OfferedHTTP2: ClientStreamProtocol {
-    let isRequired: Bool
+extension WebSocketClient.HTTP2: ClientStreamProtocol {
+    package var name: String { "h2" }
 
-    var name: String { "h2" }
+    package var isOffered: Bool { self.use != .off }
 
-    func open(
+    package var isRequired: Bool { self.use == .required }
+
+    package func open(
         on channel: any Channel,
         limits: Limits,
         within patience: TimeAmount,
+        sharing share: (@Sendable (any StreamConnection) -> Void)?,
         _ makeHandler: @escaping @Sendable (any Channel) throws -> ConnectionHandler
     ) -> EventLoopFuture<Bool> {
         let settled = channel.eventLoop.makePromise(of: Bool.self)
-        let watch = SettingsWatch(settled, within: patience)
-        let life = ConnectionLife(.init(first: patience + .seconds(1), next: .zero))
+        let idleTime = share == nil ? TimeAmount.zero : TimeAmount(self.idleTime)
+        let life = ConnectionLife(.init(first: patience + .seconds(1), next: idleTime))
+        let watch = SettingsWatch(settled, life, within: patience)
         let spy = GoAwaySpy { context in
             let channel = context.channel
             context.eventLoop.execute { channel.close(promise: nil) }
@@ -69,15 +102,15 @@ struct OfferedHTTP2: ClientStreamProtocol {
             try pipeline.addHandler(life)
             try pipeline.addHandler(watch)
             let multiplexer = try frames.syncMultiplexer()
+            let bound = NIOLoopBound(life, eventLoop: channel.eventLoop)
+            let connection = AskedConnection(channel, multiplexer, bound)
             return settled.futureResult.flatMap { takesWebSockets in
                 guard takesWebSockets else { return channel.eventLoop.makeSucceededFuture(false) }
-                return multiplexer.createStreamChannel { stream in
-                    stream.eventLoop.makeCompletedFuture {
-                        let pipeline = stream.pipeline.syncOperations
-                        try pipeline.addHandler(StreamHandler(AskedExchange(), isServer: false))
-                        try pipeline.addHandler(try makeHandler(stream), name: "khp")
-                    }
-                }.map { _ in true }
+                share?(connection)
+                return connection.open(makeHandler).flatMapThrowing { isOpen in
+                    if !isOpen { throw ChannelError.ioOnClosedChannel }
+                    return true
+                }
             }
         } catch {
             settled.fail(error)
@@ -108,16 +141,18 @@ struct OfferedHTTP2: ClientStreamProtocol {
     private static let window = 256 * 1024
 }
 
-/// Waits for the server's first settings, which say if it takes WebSockets.
+/// Waits for the server's first settings, which say if it takes WebSockets; any say how many streams it takes.
 private final class SettingsWatch: ChannelInboundHandler {
     typealias InboundIn = HTTP2Frame
 
     private var settled: EventLoopPromise<Bool>?
+    private let life: ConnectionLife
     private let patience: TimeAmount
     private var limit: Scheduled<Void>?
 
-    init(_ settled: EventLoopPromise<Bool>, within patience: TimeAmount) {
+    init(_ settled: EventLoopPromise<Bool>, _ life: ConnectionLife, within patience: TimeAmount) {
         self.settled = settled
+        self.life = life
         self.patience = patience
     }
 
@@ -144,6 +179,9 @@ private final class SettingsWatch: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard case .settings(.settings(let settings)) = self.unwrapInboundIn(data).payload else { return }
+        if let most = settings.last(where: { $0.parameter == .maxConcurrentStreams })?.value {
+            self.life.mostStreams = most
+        }
         self.settle(.success(settings.contains { $0.parameter == .enableConnectProtocol && $0.value == 1 }))
     }
 

@@ -23,6 +23,10 @@ final class ConnectionLife: ChannelInboundHandler {
 
     private let patience: Patience
     private var streams = 0
+    /// Streams of ours that are made, or were made and are not over.
+    private var places = 0
+    /// The most that the peer takes.
+    var mostStreams = Int.max
     private var isLeaving = false
     private var idle: Scheduled<Void>?
     private var context: ChannelHandlerContext?
@@ -73,14 +77,45 @@ final class ConnectionLife: ChannelInboundHandler {
 
     func streamClosed() {
         self.streams -= 1
-        guard self.streams == 0, self.context != nil else { return }
+        self.checkUse()
+    }
+
+    /// A stream of ours is to be made, until ``givePlaceBack()``.
+    /// - Returns: `false` where there is no room for it, or the connection is about to end.
+    func takePlace() -> Bool {
+        guard !self.isLeaving, self.context?.channel.isActive == true, self.places < self.mostStreams else {
+            return false
+        }
+        self.places += 1
+        self.idle?.cancel()
+        self.idle = nil
+        return true
+    }
+
+    func givePlaceBack() {
+        self.places -= 1
+        self.checkUse()
+    }
+
+    /// Nobody asks for more streams.
+    func retire() {
+        guard !self.isLeaving else { return }
+        self.sayGoAway()
+        self.leave()
+    }
+
+    private var isUnused: Bool { self.streams == 0 && self.places == 0 }
+
+    private func checkUse() {
+        guard self.isUnused, self.context != nil else { return }
         if self.isLeaving { self.closeSoon() } else { self.wait(self.patience.next) }
     }
 
     // MARK: The end
 
     private func wait(_ time: TimeAmount) {
-        guard let context, self.streams == 0 else { return }
+        guard let context, self.isUnused else { return }
+        self.idle?.cancel()
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         self.idle = context.eventLoop.scheduleTask(in: time) {
             bound.value.sayGoAway()
@@ -90,7 +125,7 @@ final class ConnectionLife: ChannelInboundHandler {
 
     private func leave() {
         self.isLeaving = true
-        if self.streams == 0 { self.closeSoon() }
+        if self.isUnused { self.closeSoon() }
     }
 
     /// The peer has ended its bytes: TLS would wait for a notification that cannot come.

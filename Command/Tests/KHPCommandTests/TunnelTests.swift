@@ -3,8 +3,11 @@
 import CommandTestSupport
 import Foundation
 import KHPClient
+import KHPHTTP2
 import KHPServer
 import NIOCore
+import NIOSSL
+import Synchronization
 import Testing
 
 @testable import KHPCommand
@@ -63,6 +66,56 @@ struct TunnelTests {
         }
         #expect(ended.result?.code == .normalClosure)
         #expect(ended.status == 0)
+    }
+
+    @Test("bytes pass over HTTP/2 as well, with each stream's end, on a connection each or on one", arguments: [2, 1])
+    func overHTTP2(connections: Int) async throws {
+        let peers = Mutex<Set<Int?>>([])
+        let (ends, end) = AsyncStream.makeStream(of: CloseInfo.self)
+        let certificates = try Certificates.shared.get()
+        let tls = TLSConfiguration.makeServerConfiguration(
+            certificateChain: try NIOSSLCertificate.fromPEMFile(certificates.server).map { .certificate($0) },
+            privateKey: .privateKey(try NIOSSLPrivateKey(file: certificates.serverKey, format: .pem))
+        )
+        let count = 1_000_000
+        let ended = try await withServer {
+            $0.tls = tls
+            $0.http2 = .init()
+        } endpoints: {
+            Endpoint("/bytes") { socket, request in
+                _ = peers.withLock { $0.insert(request.peer?.port) }
+                for try await message in socket.messages { try await socket.send(message) }
+                end.yield(try await socket.closed())
+            }
+        } body: { port in
+            try await self.tunnel(
+                to: "wss://localhost:\(port)/bytes",
+                ["--http2", "required", "--cacert", certificates.authority]
+                    + (connections == 1 ? ["--share-connection"] : [])
+            ) { port in
+                try await offThread {
+                    let locals = try [BlockingSocket.connect(port), BlockingSocket.connect(port)]
+                    for (index, local) in locals.enumerated() {
+                        let byte = UInt8(index + 1)
+                        let sender = Thread { try? local.send([UInt8](repeating: byte, count: count)) }
+                        sender.start()
+                        var answer: [UInt8] = []
+                        while answer.count < count { answer += try local.receive(count - answer.count) }
+                        #expect(answer.allSatisfy { $0 == byte })
+                    }
+                    for local in locals {
+                        local.finish()
+                        #expect(local.receiveAll().end == .orderly)
+                    }
+                }
+                var codes: [WebSocketCloseCode?] = []
+                for await info in ends.prefix(2) { codes.append(info.code) }
+                return codes
+            }
+        }
+        #expect(ended.result == [.normalClosure, .normalClosure])
+        #expect(peers.withLock { $0.count } == connections)
+        #expect(ended.status == 0 && ended.errors == "", "\(ended.errors)")
     }
 
     @Test("the socket's close ends the local stream: in order after its bytes, or by a reset where it says failure")

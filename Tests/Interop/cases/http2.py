@@ -1,5 +1,6 @@
 """WebSockets over HTTP/2 (RFC 8441), with python-hyper's h2, hypercorn, Node, HAProxy and headless Chromium."""
 
+import asyncio
 import json
 import signal
 
@@ -9,7 +10,7 @@ from cases.browser import ECHO
 from support.browser import Browser
 from support.check import among, check, equal, holds
 from support.daemons import haproxy
-from support.http2 import StreamClient, close, hypercorn, node_client, node_server, text
+from support.http2 import StreamClient, close, hypercorn, node_client, node_process, node_server, text
 from support.registry import behaviour
 
 FOREIGN = True
@@ -126,6 +127,23 @@ async def _(bench):
     equal(events.one("connected")["tls"]["alpn"], "h2", "the protocol")
     equal(events.one("message")["text"], "to Node", "echo")
     equal((events.one("close")["code"], events.one("close")["clean"]), (1000, True), "the close")
+
+
+@behaviour("a tunnel's streams have a connection to Node each, or share one", rows=[("each", (), 3), ("shared", ("--share-connection",), 1)])
+async def _(bench, options, connections):
+    port, node = await node_process(bench)
+    tunnel = await bench.start(
+        "tunnel", "--listen", "127.0.0.1:0", "--json", *trusting(bench), "--http2", "required", "--extended", "off", *options,
+        f"wss://localhost:{port}/echo",
+    )  # fmt: skip
+    local = int((await tunnel.see(r'"port":(\d+)', on="out"))[1])
+    streams = [await asyncio.open_connection("127.0.0.1", local) for _ in range(3)]
+    for number, (reader, writer) in enumerate(streams):
+        writer.write(b"stream %d" % number)
+        equal(await reader.readexactly(8), b"stream %d" % number, "the echo")
+    for _, writer in streams:
+        writer.close()
+    equal(bytes(node.out).count(b"session"), connections, "connections")
 
 
 @behaviour("a server of Node's that takes no WebSockets, and speaks nothing but HTTP/2, cannot be used", rows=[

@@ -1,5 +1,6 @@
 // A server of Node's http2 that takes WebSockets: echoes short frames as they come, and a close frame, behind which it ends
-// the stream. Arguments: certificate, key, and whether it says that it takes them (`yes`). Prints its port.
+// the stream. Arguments: certificate, key, and whether it says that it takes them (`yes`). Prints its port, and a line for
+// each connection.
 'use strict';
 
 const fs = require('fs');
@@ -12,6 +13,8 @@ const server = http2.createSecureServer({
   allowHTTP1: false,
   settings: { enableConnectProtocol: takes === 'yes' },
 });
+
+server.on('session', () => console.log('session'));
 
 server.on('stream', (stream, head) => {
   stream.on('error', () => {});

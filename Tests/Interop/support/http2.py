@@ -194,13 +194,18 @@ async def node_client(bench, port: int, path: str = "/echo") -> dict:
 
 async def node_server(bench, takes: bool = True) -> int:
     """The port of a server of Node's http2 that takes WebSockets, or does not."""
+    return (await node_process(bench, takes))[0]
+
+
+async def node_process(bench, takes: bool = True) -> tuple[int, Process]:
+    """The same, and its process, which says `session` for each connection."""
     process = bench.keep(
         await Process.start(
             tool("node"), str(PEERS / "h2_server.js"), bench.certificates.certificate(), bench.certificates.key(),
             "yes" if takes else "no", environment=environment(), name="h2_server.js",
         )  # fmt: skip
     )
-    return int((await process.see(r"^(\d+)$", on="out"))[1])
+    return int((await process.see(r"^(\d+)$", on="out"))[1]), process
 
 
 async def hypercorn(bench) -> int:

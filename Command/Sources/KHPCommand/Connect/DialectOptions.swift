@@ -12,7 +12,7 @@ extension Dialect: @retroactive ExpressibleByArgument {
     public static var allValueStrings: [String] { all.map(\.name) }
 }
 
-extension WebSocketClient.HTTP2: @retroactive ExpressibleByArgument {}
+extension WebSocketClient.HTTP2.Use: @retroactive ExpressibleByArgument {}
 
 /// Which wire dialect a client speaks, and over what.
 struct DialectOptions: ParsableArguments {
@@ -35,10 +35,10 @@ struct DialectOptions: ParsableArguments {
     var fallbacks: [Dialect] = []
 
     @Option(help: "Open the WebSocket over HTTP/2 (RFC 8441), for wss: off, preferred or required.")
-    var http2: WebSocketClient.HTTP2 = .off
+    var http2: WebSocketClient.HTTP2.Use = .off
 
     func apply(to configuration: inout WebSocketClient.Configuration) {
-        configuration.http2 = self.http2
+        configuration.http2.use = self.http2
         configuration.dialect = self.dialect
         configuration.fallbackDialects = self.fallbacks
     }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import KHPClient
 import KHPGateway
+import KHPHTTP2
 import KHPProtocol
 import NIOPosix
 
@@ -50,6 +51,12 @@ struct TunnelCommand: SurroundedCommand {
     )
     var drain = Seconds(10)
 
+    @Flag(
+        name: .customLong("share-connection"),
+        help: "With --http2: carry all on one HTTP/2 connection as far as the server allows, instead of one each."
+    )
+    var sharesConnection = false
+
     @OptionGroup var reaching: ReachingOptions
     @OptionGroup(title: "OUTPUT") var reporting: ReportingOptions
 
@@ -74,6 +81,7 @@ struct TunnelCommand: SurroundedCommand {
             throw CommandFailure(error)
         }
         var configuration = try self.reaching.configuration(for: typed, in: surroundings)
+        configuration.http2.sharesConnections = self.sharesConnection
         if self.reporting.showsConnections {
             configuration.observe = { event, info in console.report(.connection(event, info)) }
         }

@@ -1,0 +1,118 @@
+// A hop on a connection that is there already, where the client shares those of protocols with streams.
+//
+//   a connection to the place ── has room ──▶ a stream on it ── lost before any answer ──▶ once more, on one of its own
+//      └── there is none ──▶ one dials, all others wait ──▶ look again
+
+import KHPProtocol
+import KHPWebSocket
+import NIOCore
+
+/// How a connect uses protocols of streams.
+struct StreamUse {
+    let shared: SharedConnections
+    /// The origins of this connect that speak HTTP/2 and take no WebSocket there.
+    var origins: Set<String> = []
+    /// True once a stream on a shared connection was lost: the next hops have connections of their own.
+    var isAlone = false
+    /// True once a proxy has asked for a login, which is that of this connect alone (threat F14).
+    var hasLoggedIn = false
+
+    /// True where a stream was lost on which nothing had been answered: the connection was about to end, or the server has
+    /// refused the stream (RFC 9113 sections 6.8 and 8.7). Either says nothing about the server.
+    static func isWorthAnother(_ error: WebSocketError) -> Bool {
+        error.response == nil && (error.code == .closedDuringHandshake || error.code == .connectFailed)
+    }
+}
+
+extension ConnectLoop {
+    mutating func shareOrDial(_ plan: ClientPlan, through proxy: Proxy?, at addresses: [SocketAddress]) async throws
+        -> Hop
+    {
+        guard let place = self.place(of: plan, through: proxy) else {
+            return try await self.dial(plan, through: proxy, to: addresses)
+        }
+        if let hop = try await self.stream(plan, at: place, to: addresses) { return hop }
+        let turn = await self.gate.permit(for: [place.turn], until: self.deadline, on: self.eventLoop)
+        guard let turn else {
+            try Task.checkCancellation()
+            throw self.notComplete()
+        }
+        do {
+            if let hop = try await self.stream(plan, at: place, to: addresses) {
+                turn.giveBack()
+                return hop
+            }
+            var hop = try await self.dial(plan, through: proxy, to: addresses)
+            hop.turn = turn
+            return hop
+        } catch {
+            turn.giveBack()
+            throw error
+        }
+    }
+
+    private mutating func dial(
+        _ plan: ClientPlan,
+        through proxy: Proxy?,
+        to addresses: [SocketAddress]
+    ) async throws -> Hop {
+        guard let proxy else { return try await self.dial(plan, to: addresses) }
+        return try await self.dial(plan, through: proxy, at: addresses)
+    }
+
+    /// Keeps a connection that is dialled now for others; `nil` where it is to have one stream.
+    func share(_ plan: ClientPlan, through proxy: Proxy?) -> (@Sendable (any StreamConnection) -> Void)? {
+        guard let place = self.place(of: plan, through: proxy), !self.streamUse.hasLoggedIn else { return nil }
+        return { [weak shared = self.streamUse.shared] connection in
+            if let shared { shared.add(connection, at: place) } else { connection.retire() }
+        }
+    }
+
+    private func place(of plan: ClientPlan, through proxy: Proxy?) -> SharedPlace? {
+        guard self.streams?.sharesConnections == true, plan.url.isSecure, !self.streamUse.isAlone else { return nil }
+        return SharedPlace(
+            authority: "\(plan.url.host):\(plan.url.port)",
+            proxy: proxy,
+            presentsCertificate: self.attempt.presentsClientCertificate
+        )
+    }
+
+    /// A stream on one of the connections that are there; `nil` where none has room. It takes the place of its address as a
+    /// connection would (R-C1).
+    private mutating func stream(
+        _ plan: ClientPlan,
+        at place: SharedPlace,
+        to addresses: [SocketAddress]
+    ) async throws -> Hop? {
+        for connection in self.streamUse.shared.connections(at: place, to: addresses) {
+            guard let address = connection.channel.remoteAddress else { continue }
+            let places = place.proxy == nil ? [.address(address)] : ConnectPlace.through(proxyTo: plan.url.host)
+            guard let permit = await self.gate.permit(for: places, until: self.deadline, on: self.eventLoop) else {
+                try Task.checkCancellation()
+                throw self.notComplete()
+            }
+            do {
+                let info = self.info
+                self.info.peer = address.peerName
+                let (stream, steps) = AsyncStream.makeStream(of: ClientSession.Step.self)
+                let maker = try self.handler(for: plan, steps: steps)
+                let opened = connection.open { stream in
+                    maker.place.isShared = true
+                    return try maker.make(onStream: stream)
+                }
+                // One that has just ended has no room either.
+                if (try? await opened.get()) == true {
+                    var hop = Hop(maker.place, on: connection.channel, steps: stream, permit: permit)
+                    hop.isOnShared = true
+                    return hop
+                }
+                self.info = info
+                permit.giveBack()
+            } catch {
+                permit.giveBack()
+                throw error
+            }
+        }
+        return nil
+    }
+}

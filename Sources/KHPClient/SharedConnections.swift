@@ -1,0 +1,66 @@
+// The connections of a client that carry several WebSockets, each on a stream of its own. They belong to one client, so that
+// all that its configuration says holds for everyone on them: TLS, its pins, the place that is dialled.
+
+import KHPProtocol
+import KHPWebSocket
+import NIOCore
+import Synchronization
+
+/// With whom a connection may be shared (threat F17): the same host and port, by the same way, with the same certificate of
+/// the client's. No other name is ever asked for on a connection, whatever names the server's certificate has.
+struct SharedPlace: Hashable, Sendable {
+    let authority: String
+    /// With its credentials.
+    let proxy: Proxy?
+    /// False where a redirect has led away from the origin that the client's certificate is for.
+    let presentsCertificate: Bool
+
+    /// Where those wait who would dial it as well.
+    var turn: ConnectPlace {
+        let way = self.proxy.map { "\($0.kind) \($0.authority) \($0.user ?? "")" } ?? "direct"
+        return ConnectPlace(name: "shared \(self.authority) \(way) \(self.presentsCertificate)", capacity: 1)
+    }
+}
+
+final class SharedConnections: Sendable {
+    private struct Entry {
+        let connection: any StreamConnection
+        /// The server's, or the proxy's.
+        let address: SocketAddress?
+    }
+
+    private let entries = Mutex<[SharedPlace: [Entry]]>([:])
+
+    /// The client is gone: nobody can ask for streams any more.
+    deinit {
+        for entry in self.entries.withLock({ $0.values.flatMap(\.self) }) { entry.connection.retire() }
+    }
+
+    /// Keeps a connection until it ends. On its event loop.
+    func add(_ connection: any StreamConnection, at place: SharedPlace) {
+        let entry = Entry(connection: connection, address: connection.channel.remoteAddress)
+        self.entries.withLock { $0[place, default: []].append(entry) }
+        connection.channel.closeFuture.whenComplete { [weak self, weak connection] _ in
+            guard let self else { return }
+            self.entries.withLock { entries in
+                entries[place]?.removeAll { $0.connection === connection }
+                if entries[place]?.isEmpty == true { entries[place] = nil }
+            }
+        }
+    }
+
+    /// The connections to one of these addresses, the oldest first: so the younger ones become idle, and end.
+    func connections(at place: SharedPlace, to addresses: [SocketAddress]) -> [any StreamConnection] {
+        self.entries.withLock { entries in
+            (entries[place] ?? []).filter { entry in
+                // A Unix domain socket does not say where it leads to.
+                entry.address.map { $0.ipAddress == nil || addresses.contains($0) } ?? true
+            }.map(\.connection)
+        }
+    }
+}
+
+extension SharedConnections: CustomReflectable {
+    /// Empty: the values behind the lock change while a client is printed.
+    var customMirror: Mirror { Mirror(self, children: []) }
+}

@@ -1,0 +1,48 @@
+// A client's connection, as those see it who want a stream on it.
+
+import KHPClient
+import KHPWebSocket
+import NIOCore
+import NIOHTTP2
+
+final class AskedConnection: StreamConnection {
+    let channel: any Channel
+    private let multiplexer: NIOHTTP2Handler.StreamMultiplexer
+    private let life: NIOLoopBound<ConnectionLife>
+
+    init(
+        _ channel: any Channel,
+        _ multiplexer: NIOHTTP2Handler.StreamMultiplexer,
+        _ life: NIOLoopBound<ConnectionLife>
+    ) {
+        self.channel = channel
+        self.multiplexer = multiplexer
+        self.life = life
+    }
+
+    func open(_ makeHandler: @escaping @Sendable (any Channel) throws -> ConnectionHandler) -> EventLoopFuture<Bool> {
+        self.channel.eventLoop.flatSubmit {
+            // The library would keep a request beyond the peer's bound until there is room.
+            guard self.life.value.takePlace() else { return self.channel.eventLoop.makeSucceededFuture(false) }
+            let stream = self.multiplexer.createStreamChannel { stream in
+                stream.eventLoop.makeCompletedFuture {
+                    let pipeline = stream.pipeline.syncOperations
+                    try pipeline.addHandler(StreamHandler(AskedExchange(), isServer: false))
+                    try pipeline.addHandler(try makeHandler(stream), name: "khp")
+                }
+            }
+            let life = self.life
+            stream.whenComplete { result in
+                switch result {
+                case .success(let stream): stream.closeFuture.whenComplete { _ in life.value.givePlaceBack() }
+                case .failure: life.value.givePlaceBack()
+                }
+            }
+            return stream.map { _ in true }
+        }
+    }
+
+    func retire() {
+        self.channel.eventLoop.execute { self.life.value.retire() }
+    }
+}
