@@ -35,6 +35,7 @@ def _amqp(port: int, count: int) -> str:
             _, _, taken = channel.basic_get("q", auto_ack=True)
         if taken != body:
             raise Failed(f"a message of {len(body)} bytes comes back otherwise")
+    channel.close()
     connection.close()
     return f"pika through the tunnel: {count} confirmed messages and one of 5 MB"
 
@@ -143,9 +144,15 @@ async def _(trial):
         await asyncio.sleep(0.2)
     check(count >= trial.times(1000), f"{count:.0f} checks")
     said = bytes(broker.process.out).decode(errors="replace")
-    # Checks and the witnesses end their connections in the middle of AMQP's handshake, which it warns of.
-    bad = [line for line in said.splitlines() if re.search(r"\[error\]|CRASH|badmatch", line)
-           and not re.search(r"closing AMQP connection|handshake_timeout|\{inet_error,|connection_closed_with_no_data|^\S+ \S+ \[error\] <\S+>\s*$", line)]  # fmt: skip
+    # Each report by its process and time. Checks and the witnesses end their connections in the middle of AMQP's handshake, which
+    # RabbitMQ warns of; its supervisor of channels now and then finds one gone that it was to end, whoever the client is.
+    reports: dict[str, list[str]] = {}
+    for line in said.splitlines():
+        if "[error]" in line:
+            reports.setdefault(" ".join(line.split(" ")[:4]), []).append(line.partition("[error]")[2])
+    harmless = r"closing AMQP connection|handshake_timeout|inet_error|connection_closed_with_no_data|(?s:amqp_channel_sup_sup.*noproc)"
+    bad = [text for lines in reports.values() if not re.search(harmless, text := "\n".join(lines))]
+    check("CRASH" not in said and "badmatch" not in said, "RabbitMQ's log tells of a crash")
     equal(bad[:3], [], "lines of errors in RabbitMQ's log")
     kept = await rest.is_back()
     return "; ".join(seen) + f"; {count:.0f} checks with PROXY headers and no error in its log; {kept}"

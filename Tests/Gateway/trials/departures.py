@@ -50,11 +50,14 @@ async def _(trial):
     )
     name = names()
     late = []
+    opening = asyncio.Semaphore(100)
 
     async def one(number: int):
         lives = random.uniform(1.5, 5)
-        began = time.monotonic()
-        client = await Client.open(door.ws + "/s", fields=[("Authorization", f"Bearer {token(f'u{number}', lives)}")])
+        # One address may have 256 handshakes at once.
+        async with opening:
+            began = time.monotonic()
+            client = await Client.open(door.ws + "/s", fields=[("Authorization", f"Bearer {token(f'u{number}', lives)}")])
         verb = random.choice(("echo", "flood"))
         await client.send(f"{next(name)} {verb} {65_536 if verb == 'flood' else 0}\n".encode())
         await client.rest()
@@ -86,11 +89,14 @@ async def _(trial):
     backend = await orders(trial)
     door = await trial.gateway(SERVICE, pool(backend.url), "shutdown: {announce: 1s, drain: 8s}")
     ends, wrong, sent = [], [], 0
+    opening = asyncio.Semaphore(100)
     name = names()
 
     async def one():
         nonlocal sent
-        client = await Client.open(door.ws + "/s")
+        # One address may have 256 handshakes at once.
+        async with opening:
+            client = await Client.open(door.ws + "/s")
         await client.send(f"{next(name)} echo 0\n".encode())
         taken = 0
         out = 0
