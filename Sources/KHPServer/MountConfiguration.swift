@@ -27,6 +27,10 @@ extension WebSocketMount {
         public var drainDuration: Duration = .zero
         /// Responds to requests that are no WebSocket requests, on connections that are shared with nobody's HTTP.
         public var respondToHTTP: (@Sendable (_ request: HTTPRequest) async throws -> HandshakeResponse?)?
+        /// Serves requests that are no WebSocket requests, on connections that are shared with nobody's HTTP.
+        public var serveHTTP: (@Sendable (_ exchange: HTTPExchange) async throws -> Void)?
+        /// Bounds on what ``serveHTTP`` can cost.
+        public var httpLimits = WebSocketServer.HTTPLimits()
         /// Where to log.
         public var logger: Logger?
         /// Called with each step of each connection, on its event loop: must be quick and must not block. A connection that

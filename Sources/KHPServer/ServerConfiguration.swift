@@ -101,6 +101,21 @@ extension WebSocketServer {
             get { self.mount.respondToHTTP }
             set { self.mount.respondToHTTP = newValue }
         }
+        /// Serves requests that are no WebSocket requests, with their content and the response's streamed; the connection is
+        /// kept for more of them, and for a WebSocket behind them. Takes the place of ``respondToHTTP``, which is the simple
+        /// form: one response, and the end of the connection.
+        ///
+        /// It sees only requests that HTTP has nothing against (RFC 9112 sections 3.2 and 6.3) and, where `allowedHosts`
+        /// is set, that name one of them. ``httpLimits`` bounds them.
+        public var serveHTTP: (@Sendable (_ exchange: HTTPExchange) async throws -> Void)? {
+            get { self.mount.serveHTTP }
+            set { self.mount.serveHTTP = newValue }
+        }
+        /// Bounds on what ``serveHTTP`` can cost.
+        public var httpLimits: HTTPLimits {
+            get { self.mount.httpLimits }
+            set { self.mount.httpLimits = newValue }
+        }
         /// Where to log: the address and wrong credentials at `info`; refusals for want of room and addresses with too
         /// many wrong answers at `notice`; closures that throw and answers that cannot be sent at `error`; failed
         /// handshakes at `debug`. Credentials never appear.

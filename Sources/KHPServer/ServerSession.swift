@@ -9,21 +9,21 @@ import NIOCore
 import NIOSSL
 
 final class ServerSession: ConnectionDelegate {
-    private let server: ServerState
+    let server: ServerState
     /// The endpoints that its request is looked up in.
     private var table: EndpointTable
-    private let channel: any Channel
-    private let entry: ServerState.Entry
+    let channel: any Channel
+    let entry: ServerState.Entry
     /// None until the connection is ours.
-    private var instruments: ServerInstruments
-    private let transport: Transport
+    private(set) var instruments: ServerInstruments
+    let transport: Transport
     /// Somebody else's HTTP, which the connection goes to where its request is no endpoint's.
     private let port: SharedPort?
     /// `false` while observers know nothing of the connection, since it may yet be somebody else's.
     private var isAnnounced = false
     /// Unchecked, as the task below: on the connection's event loop only, and the decisions call nothing that comes back
     /// here but ``roomRefusal(_:)``, which looks at neither.
-    @exclusivity(unchecked) private var decisions: ServerDecisions
+    @exclusivity(unchecked) var decisions: ServerDecisions
     /// The task of the question that waits for its reply.
     @exclusivity(unchecked) private var asking: Task<Void, Never>?
     /// The value that the endpoint has made for a handshake which may open the socket still.
@@ -208,22 +208,7 @@ final class ServerSession: ConnectionDelegate {
             // The 202 that it follows goes out meanwhile.
             self.wait(for: next, on: handler)
         case .plain(let plain):
-            guard let respond = self.server.configuration.respondToHTTP else {
-                return self.decisions.refusePlain(on: &handler.connection, now: .now())
-            }
-            let request = HandshakeRequest.request(plain.head)
-            let server = self.server
-            let instruments = self.instruments
-            self.run(on: handler) {
-                await HandshakeResponse.of {
-                    try await instruments.run { try await respond(request) }
-                } report: {
-                    server.closureFailed($0)
-                }
-            } then: { session, response, connection, now in
-                session.decisions.replyPlain(response, on: &connection, now: now)
-                return .nothing
-            }
+            self.answer(plain, on: handler)
         }
     }
 
@@ -352,16 +337,14 @@ final class ServerSession: ConnectionDelegate {
         _ principal: Principal?,
         _ attempt: Int
     ) -> HandshakeRequest {
-        let carrier = self.transport == .stream ? self.channel.parent : self.channel
-        let tls = try? carrier?.pipeline.syncOperations.handler(type: NIOSSLHandler.self)
-        return HandshakeRequest(
+        HandshakeRequest(
             layer: extended == nil ? .opening : .extended,
             parameters: parameters,
             principal: principal,
             peer: self.channel.remoteAddress,
             client: self.client,
             listener: self.entry.entrance.name,
-            clientCertificate: tls?.peerCertificate,
+            clientCertificate: self.clientCertificate,
             proxiedCertificateName: self.namedCertificate,
             attempt: attempt,
             logger: self.server.logger(id: self.entry.id, peer: self.peer),
@@ -373,7 +356,7 @@ final class ServerSession: ConnectionDelegate {
 
     /// Runs the application's part of an answer in a task. What follows happens on the event loop: `then`, or `tooLate`
     /// where the connection has ended meanwhile and the task was cancelled.
-    private func run<Value: Sendable>(
+    func run<Value: Sendable>(
         on handler: ConnectionHandler,
         _ body: @escaping @Sendable () async -> Value,
         then: @escaping (ServerSession, Value, inout Connection, NIODeadline) -> ServerDecisions.Next,

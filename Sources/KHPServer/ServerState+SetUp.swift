@@ -191,4 +191,57 @@ extension ServerState {
             return nil
         }
     }
+
+    /// Takes a connection back from ordinary HTTP, for a request that is to be read yet.
+    /// - Parameter predecessor: the handler that leaves it.
+    /// - Returns: `nil` where there is no room.
+    func takeOver(_ site: HTTPSite, behind predecessor: some ChannelHandler) -> ConnectionHandler? {
+        let channel = site.channel
+        guard let entry = self.reenter(site.entry, channel.remoteAddress) else { return nil }
+        if let named = site.named, !entry.entrance.clients.isTrusted(named), !self.count(entry, for: named) {
+            self.closed(entry)
+            return nil
+        }
+        let security = Security(usesTLS: site.transport == .tls, isSecure: site.isSecure, isReady: true)
+        let (handler, session) = self.handler(channel, entry, security, nil)
+        session.named = site.named
+        self.attach(handler, entry)
+        do {
+            try channel.pipeline.syncOperations.addHandler(handler, name: "khp", position: .after(predecessor))
+            return handler
+        } catch {
+            self.closed(entry)
+            return nil
+        }
+    }
+
+    /// Takes a connection whose first request somebody else has read.
+    /// - Parameters:
+    ///   - bytes: the request, and what came behind it.
+    ///   - successor: the first of their handlers; `nil` where there are none.
+    func takeOver(
+        _ channel: any Channel,
+        _ security: Security,
+        with bytes: ByteBuffer,
+        before successor: (any ChannelHandler)?,
+        thenEnds: Bool
+    ) throws {
+        let pipeline = channel.pipeline.syncOperations
+        guard let entry = self.enter(channel.remoteAddress) else {
+            self.log(.notice, "connection refused: too many", ["peer": "\(channel.remoteAddress?.peerName ?? "")"])
+            return try pipeline.addHandler(OverloadRefusal(), position: successor.map { .before($0) } ?? .last)
+        }
+        let (handler, _) = self.handler(channel, entry, security, nil)
+        self.attach(handler, entry)
+        do {
+            try channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
+            try pipeline.addHandler(handler, name: "khp", position: successor.map { .before($0) } ?? .last)
+            try pipeline.addHandler(ReadingForItself(), position: .before(handler))
+        } catch {
+            self.closed(entry)
+            throw error
+        }
+        handler.transportIsReady()
+        handler.take(bytes, thenEnds: thenEnds)
+    }
 }

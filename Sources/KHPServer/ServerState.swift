@@ -23,7 +23,7 @@ final class ServerState: Sendable {
         /// The way by which it has come in.
         let entrance: Entrance
         fileprivate var address: AddressKey?
-        fileprivate var handler: NIOLoopBound<ConnectionHandler>?
+        fileprivate var shell: Shell?
         fileprivate var isPending = true
         /// Set once it counts among the connections: at once, or when its request turns out to be an endpoint's.
         fileprivate var isServed = false
@@ -124,6 +124,8 @@ final class ServerState: Sendable {
     let entrance: Entrance
     /// Lets so many of those who present credentials be looked at.
     let attempts: AttemptGate
+    /// The exchanges of ordinary HTTP.
+    let exchanges = HTTPExchangeCount()
 
     init(configuration: WebSocketMount.Configuration, endpoints: [Endpoint]) throws {
         self.configuration = configuration
@@ -198,6 +200,14 @@ final class ServerState: Sendable {
         }
     }
 
+    /// A connection of ordinary HTTP takes part in a handshake: has a place among those again.
+    func reenter(_ entry: Entry, _ address: SocketAddress?) -> Entry? {
+        self.closed(entry)
+        guard let next = self.enter(address, by: entry.entrance) else { return nil }
+        self.registry.withLock { _ in entry.entrance.counts.accepted -= 1 }
+        return next
+    }
+
     /// The connection's request is an endpoint's.
     /// - Returns: whether there is room for one more.
     func serve(_ entry: Entry) -> Bool {
@@ -263,14 +273,17 @@ final class ServerState: Sendable {
     func turnedAway() { self.registry.withLock { $0.turnedAway -= 1 } }
 
     func attach(_ handler: ConnectionHandler, _ entry: Entry) {
-        let bound = NIOLoopBound(handler, eventLoop: handler.eventLoop)
+        self.attach(.socket(NIOLoopBound(handler, eventLoop: handler.eventLoop)), entry)
+    }
+
+    func attach(_ shell: Shell, _ entry: Entry) {
         let isDraining = self.registry.withLock { registry in
             // A channel that is closed by now has been here already, and nobody would let go of the handler.
-            if !entry.hasEnded { entry.handler = bound }
+            if !entry.hasEnded { entry.shell = shell }
             return registry.isDraining
         }
         // The drain has taken its list, and this one was not on it.
-        if isDraining { Self.sendAway(bound) }
+        if isDraining { shell.goAway() }
     }
 
     func leavePending(_ entry: Entry) {
@@ -287,7 +300,7 @@ final class ServerState: Sendable {
     /// The channel is closed: descriptor and bytes are gone.
     func closed(_ entry: Entry) {
         self.remove(entry) { entry in
-            entry.handler = nil
+            entry.shell = nil
             entry.hasEnded = true
         }
     }
@@ -367,11 +380,11 @@ final class ServerState: Sendable {
     }
 
     private func beginDrain() {
-        let (handlers, carriers) = self.registry.withLock { registry in
+        let (shells, carriers) = self.registry.withLock { registry in
             registry.isDraining = true
-            return (registry.entries.compactMap(\.handler), Array(registry.carriers.values))
+            return (registry.entries.compactMap(\.shell), Array(registry.carriers.values))
         }
-        for bound in handlers { Self.sendAway(bound) }
+        for shell in shells { shell.goAway() }
         Self.quiesce(carriers)
     }
 
@@ -381,17 +394,17 @@ final class ServerState: Sendable {
         let (pending, open) = self.registry.withLock { registry in
             registry.isDraining = true
             return (
-                registry.entries[..<registry.pending].compactMap(\.handler),
+                registry.entries[..<registry.pending].compactMap(\.shell),
                 Array(registry.entries[registry.pending...])
             )
         }
-        for bound in pending { Self.sendAway(bound) }
+        for shell in pending { shell.goAway() }
         let steps = open.enumerated().map { index, entry in
             let delay = spread.nanoseconds / Int64(open.count) * Int64(index)
             return eventLoop.scheduleTask(in: .nanoseconds(delay)) {
                 // One that has closed meanwhile has none.
-                let bound = self.registry.withLock { _ in entry.handler }
-                if let bound { Self.sendAway(bound) }
+                let shell = self.registry.withLock { _ in entry.shell }
+                shell?.goAway()
             }
         }
         let last = eventLoop.scheduleTask(in: open.isEmpty ? .zero : spread) {
@@ -415,19 +428,15 @@ final class ServerState: Sendable {
         }
     }
 
-    private static func sendAway(_ bound: NIOLoopBound<ConnectionHandler>) {
-        bound.eventLoop.execute { bound.value.goAway() }
-    }
-
     /// Drops what is left, and cancels its tasks.
     func force() {
-        let (handlers, tasks, carriers) = self.registry.withLock { registry in
+        let (shells, tasks, carriers) = self.registry.withLock { registry in
             (
-                registry.entries.compactMap(\.handler), registry.entries.compactMap(\.task),
+                registry.entries.compactMap(\.shell), registry.entries.compactMap(\.task),
                 Array(registry.carriers.values)
             )
         }
-        for bound in handlers { bound.eventLoop.execute { bound.value.abort() } }
+        for shell in shells { shell.abort() }
         for channel in carriers { channel.close(promise: nil) }
         for task in tasks { task.cancel() }
     }

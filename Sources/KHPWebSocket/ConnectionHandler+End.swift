@@ -35,7 +35,7 @@ extension ConnectionHandler {
         /// True once bytes can be exchanged.
         private(set) var hasStarted = false
         /// True once the peer has ended its stream of TCP.
-        private(set) var isInputOver = false
+        package private(set) var isInputOver = false
         /// How the connection ended, once it has.
         private(set) var info: CloseInfo?
         /// True while what was sent is still leaving behind an end that nothing of the peer's confirms.
@@ -240,26 +240,16 @@ extension ConnectionHandler {
     /// Ends a transport now. Where bytes are left that the peer has not taken it is reset: an end in good order would say
     /// that nothing is missing, which in a dialect without closing frames nobody could tell.
     private func cut(_ channel: any Channel) {
-        if self.transport == .stream {
-            self.context?.triggerUserOutboundEvent(StreamReset(), promise: nil)
-            return
-        }
-        if let unwritten = try? channel.syncOptions?.getOption(.bufferedWritableBytes), unwritten > 0,
-            let options = channel as? any SocketOptionProvider
-        {
-            _ = options.setSoLinger(linger(l_onoff: 1, l_linger: 0))
-        }
-        // TLS would say goodbye to a peer that does not listen, and wait for its answer.
-        if let tls = try? channel.pipeline.syncOperations.context(handlerType: NIOSSLHandler.self) {
-            tls.close(promise: nil)
+        if let context = self.context {
+            TransportEnd.cut(self.transport, context)
         } else {
-            self.closeTransport(channel)
+            channel.close(promise: nil)
         }
     }
 
     /// The bytes that the channel has been given and has not written.
     package var unwrittenBytes: Int {
-        if self.transport == .stream { return self.unwrittenBytesOfStream }
-        return (try? self.context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+        guard let context else { return 0 }
+        return TransportEnd.unwrittenBytes(self.transport, context)
     }
 }

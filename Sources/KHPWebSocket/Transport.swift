@@ -1,7 +1,18 @@
 // The ways in which bytes come and go, and the questions to a stream of a connection that carries several: its channel has
 // few of a socket's options, and ends the process where it is asked for one of the others.
 
-import NIOCore
+package import NIOCore
+import NIOSSL
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Android)
+    import Android
+#elseif canImport(Darwin)
+    import Darwin
+#endif
 
 /// Beneath a connection.
 package enum Transport: Sendable, Hashable {
@@ -30,11 +41,33 @@ package struct StreamReset: Sendable {
     init() {}
 }
 
-extension ConnectionHandler {
-    var unwrittenBytesOfStream: Int {
-        guard let context else { return 0 }
-        let question = UnwrittenBytesOfStream()
-        context.triggerUserOutboundEvent(question, promise: nil)
-        return question.count
+/// The end of a transport, for the handler that has it.
+package enum TransportEnd {
+    /// The bytes that the channel has been given and has not written.
+    package static func unwrittenBytes(_ transport: Transport, _ context: ChannelHandlerContext) -> Int {
+        if transport == .stream {
+            let question = UnwrittenBytesOfStream()
+            context.triggerUserOutboundEvent(question, promise: nil)
+            return question.count
+        }
+        return (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+    }
+
+    /// Ends it now. Where bytes are left that the peer has not taken it is reset: an end in good order would say that
+    /// nothing is missing.
+    package static func cut(_ transport: Transport, _ context: ChannelHandlerContext) {
+        if transport == .stream {
+            context.triggerUserOutboundEvent(StreamReset(), promise: nil)
+            return
+        }
+        if self.unwrittenBytes(transport, context) > 0, let options = context.channel as? any SocketOptionProvider {
+            _ = options.setSoLinger(linger(l_onoff: 1, l_linger: 0))
+        }
+        // TLS would say goodbye to a peer that does not listen, and wait for its answer.
+        if let tls = try? context.pipeline.syncOperations.context(handlerType: NIOSSLHandler.self) {
+            tls.close(promise: nil)
+        } else {
+            context.close(promise: nil)
+        }
     }
 }

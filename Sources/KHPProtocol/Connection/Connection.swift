@@ -84,7 +84,7 @@ package struct Connection {
     }
 
     /// Server, in its handshakes: `true` where the client has come by TLS.
-    var isSecure: Bool { self.stage.server?.isSecure ?? false }
+    package var isSecure: Bool { self.stage.server?.isSecure ?? false }
 
     /// Bytes that were received and not yet taken in, and bytes that wait to be written.
     package var bufferedBytes: Int { self.inbound.readableBytes + self.output.pendingBytes }
@@ -305,6 +305,12 @@ package struct Connection {
         case .awaitingKey(let awaited): self.advance(awaited, of: server, now: now)
         case .extended: self.advanceExtended(now: now)
         }
+    }
+
+    /// Takes what has come behind the request: somebody else reads on.
+    mutating func takeInbound() -> ByteBuffer {
+        defer { self.inbound = ByteBuffer() }
+        return self.inbound
     }
 
     private mutating func dropInbound() { self.inbound.moveReaderIndex(to: self.inbound.writerIndex) }

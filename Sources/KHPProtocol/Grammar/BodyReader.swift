@@ -23,11 +23,17 @@ package struct BodyReader {
     /// Sizes, extensions and trailers of chunks, which count for themselves: as many bytes of them as of content are
     /// read (RFC 9112 section 7.1.1).
     private var framingBytes = 0
+    private let mostFramingBytes: Int
+    /// Content has more framing with it, the more there is, where nothing bounds the content.
+    private let isFramingInProportion: Bool
+    private var contentBytes = 0
     package private(set) var entity = ByteBuffer()
 
     /// - Throws: the fault of the head's framing fields (threat A3).
     package init(of head: ResponseHead, limit: Int) throws(GrammarError) {
         self.limit = limit
+        self.mostFramingBytes = limit
+        self.isFramingInProportion = false
         let isChunked = head.fields.contains(.transferEncoding)
         switch (head.status, head.fields.contentLength) {
         case (100...199, _), (204, _), (304, _):
@@ -45,6 +51,18 @@ package struct BodyReader {
             self.mode = .chunkSize
         default:
             self.mode = .untilClose
+        }
+    }
+
+    /// The content of a request, of any length, to be taken out piece by piece; HTTP has nothing against its framing.
+    init(of request: CheckedRequest) {
+        self.limit = .max
+        self.mostFramingBytes = 65_536
+        self.isFramingInProportion = true
+        switch request.head.fields.contentLength {
+        case .bytes(let length): self.mode = length == 0 ? .complete : .length(length)
+        case .absent, .invalid:
+            self.mode = request.head.fields.contains(.transferEncoding) ? .chunkSize : .complete
         }
     }
 
@@ -95,7 +113,12 @@ package struct BodyReader {
     private mutating func take(_ count: Int, from input: inout ByteBuffer) -> Int? {
         let available = min(count, input.readableBytes, self.limit - self.entity.readableBytes)
         guard available > 0, let slice = input.readSlice(length: available) else { return nil }
-        self.entity.writeImmutableBuffer(slice)
+        if self.isFramingInProportion, self.entity.readableBytes == 0 {
+            self.entity = slice
+        } else {
+            self.entity.writeImmutableBuffer(slice)
+        }
+        if self.isFramingInProportion { self.contentBytes = self.contentBytes &+ available & 0xFFFF_FFFF_FFFF }
         return available
     }
 
@@ -107,7 +130,8 @@ package struct BodyReader {
             throw GrammarError("a line of its chunked content is too long", at: 0)
         }
         self.framingBytes += part.count + (end == nil ? 0 : 1)
-        guard self.framingBytes <= self.limit else {
+        guard self.framingBytes - (self.isFramingInProportion ? 16 * self.contentBytes : 0) <= self.mostFramingBytes
+        else {
             throw GrammarError("its chunks are so small that their sizes take more bytes than content may", at: 0)
         }
         self.line += part

@@ -2,7 +2,7 @@
 // none gets past it (threat E18).
 
 import HTTPTypes
-import NIOCore
+package import NIOCore
 
 /// Hides credentials in text that is logged or shown.
 ///
@@ -40,7 +40,7 @@ public enum Redaction {
 
 extension RequestHead {
     /// The head as sent or received, credentials hidden.
-    var redactedText: String {
+    package var redactedText: String {
         var text = "\(self.method) \(Redaction.shown(self.target)) HTTP/1.\(self.minorVersion)\r\n"
         self.fields.forEach { text += Redaction.line($0, $1) }
         return text + "\r\n"
@@ -78,7 +78,7 @@ extension Redaction {
     }
 
     /// The head of a response as it was written.
-    static func head(of bytes: ByteBuffer) -> String {
+    package static func head(of bytes: ByteBuffer) -> String {
         var bytes = bytes
         var decoder = ResponseHeadDecoder(limits: Self.unlimited)
         guard let head = try? decoder.decode(&bytes) else { return "" }

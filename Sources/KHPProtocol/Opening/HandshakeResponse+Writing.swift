@@ -66,7 +66,7 @@ extension HandshakeResponse {
         negotiated: Agreement = Agreement()
     ) -> Int {
         let phrase = self.reason.isEmpty ? StatusReason.phrase(for: self.status) : self.reason
-        let content = self.hasContent ? self.ownBody ?? self.usualBody(phrase) : ByteBuffer()
+        let content = self.content
         buffer.reserveCapacity(minimumWritableBytes: 256 + content.readableBytes)
         buffer.writeStaticString("HTTP/1.1 ")
         buffer.writeString(String(self.status))
@@ -97,6 +97,12 @@ extension HandshakeResponse {
         buffer.writeStaticString("\r\n")
         guard method != "HEAD" else { return 0 }
         return buffer.writeImmutableBuffer(content)
+    }
+
+    /// Its own content, or the usual text of its status.
+    package var content: ByteBuffer {
+        guard self.hasContent else { return ByteBuffer() }
+        return self.ownBody ?? self.usualBody(self.reason.isEmpty ? StatusReason.phrase(for: self.status) : self.reason)
     }
 
     private func usualBody(_ phrase: String) -> ByteBuffer {

@@ -81,6 +81,24 @@ package final class EndpointSet: Sendable {
         return endpoint.values.kaazingLegacy
     }
 
+    /// `true` for a request that opens no WebSocket, asks for no cookies, and names a host that is served.
+    package func leaves(_ request: CheckedRequest) -> Bool {
+        guard !OpeningServer.isWebSocketRequest(request.head), self.hosts.allows(request.authority) else {
+            return false
+        }
+        guard let preflight = CookiePreflight(request), let endpoint = self.endpoint(at: preflight.path) else {
+            return true
+        }
+        return !endpoint.values.kaazingLegacy
+    }
+
+    /// The server's own answer to a request that opens no WebSocket.
+    package func refusal(of request: CheckedRequest) -> Refusal {
+        let method = request.head.method
+        if self.endpoint(at: request.path) == nil { return .notFound(method: method) }
+        return method == "GET" ? .upgradeRequired("This is a WebSocket endpoint.") : .methodNotAllowed(method)
+    }
+
     /// Of any target, a valid one or not.
     private static func path(of head: RequestHead) -> String {
         let target = head.originForm

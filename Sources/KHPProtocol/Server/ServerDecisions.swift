@@ -243,13 +243,13 @@ package struct ServerDecisions {
     /// Answers an ordinary HTTP request as a server without an HTTP handler does.
     package mutating func refusePlain(on connection: inout Connection, now: NIODeadline) {
         guard case .answeringPlain(let plain) = self.state else { return }
-        let head = plain.head
-        let refusal: Refusal =
-            self.endpoints.endpoint(at: plain.path) == nil
-            ? .notFound(method: head.method)
-            : head.method != "GET"
-                ? .methodNotAllowed(head.method) : .upgradeRequired("This is a WebSocket endpoint.")
-        _ = self.refuse(refusal, on: &connection, now: now)
+        _ = self.refuse(self.endpoints.refusal(of: plain), on: &connection, now: now)
+    }
+
+    /// An ordinary HTTP request is answered elsewhere, and the connection goes there with it.
+    package mutating func handOverPlain(of connection: inout Connection) -> ByteBuffer {
+        self.state = .over
+        return connection.takeInbound()
     }
 
     // MARK: Replies

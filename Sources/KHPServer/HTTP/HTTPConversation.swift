@@ -1,0 +1,75 @@
+// The application's side of an exchange: brings each of its calls to the event loop, and waits there.
+
+import HTTPTypes
+import KHPProtocol
+import NIOCore
+
+struct HTTPConversation: Sendable {
+    /// The answer to a call: at once, or later.
+    enum Reply<Value: Sendable>: Sendable {
+        case now(Result<Value, HTTPExchangeError>)
+        case later(HTTPWait<Value>)
+
+        static func failed(_ error: HTTPExchangeError) -> Reply { .now(.failure(error)) }
+    }
+
+    private let bound: NIOLoopBound<(HTTPHandler, ServedHTTP)>
+
+    init(_ handler: HTTPHandler, _ exchange: ServedHTTP, on eventLoop: any EventLoop) {
+        self.bound = NIOLoopBound((handler, exchange), eventLoop: eventLoop)
+    }
+
+    func nextContent() async throws(HTTPExchangeError) -> ByteBuffer? {
+        try await self.call { $0.nextContent(of: $1) }
+    }
+
+    func respond(_ response: HTTPResponse, _ content: ByteBuffer) async throws(HTTPExchangeError) {
+        try await self.call { $0.respond(response, content, to: $1) }
+    }
+
+    func respond(_ response: HandshakeResponse) async throws(HTTPExchangeError) {
+        try await self.call { $0.respond(response, to: $1) }
+    }
+
+    func begin(_ response: HTTPResponse) async throws(HTTPExchangeError) {
+        try await self.call { $0.begin(response, to: $1) }
+    }
+
+    func write(_ piece: ByteBuffer) async throws(HTTPExchangeError) {
+        try await self.call { $0.write(piece, to: $1) }
+    }
+
+    func end() async throws(HTTPExchangeError) {
+        try await self.call { $0.endResponse(to: $1) }
+    }
+
+    /// Tells that the application is done with it.
+    func ended(_ error: (any Error)?) {
+        self.onLoop { $0.ended($1, error) }
+    }
+
+    private func call<Value: Sendable>(
+        _ body: @escaping @Sendable (HTTPHandler, ServedHTTP) -> Reply<Value>
+    ) async throws(HTTPExchangeError) -> Value {
+        let reply: Reply<Value>
+        if self.bound.eventLoop.inEventLoop {
+            let (handler, exchange) = self.bound.value
+            reply = body(handler, exchange)
+        } else {
+            reply = await withCheckedContinuation { continuation in
+                self.onLoop { continuation.resume(returning: body($0, $1)) }
+            }
+        }
+        switch reply {
+        case .now(let result): return try result.get()
+        case .later(let wait): return try await wait.value()
+        }
+    }
+
+    private func onLoop(_ body: @escaping @Sendable (HTTPHandler, ServedHTTP) -> Void) {
+        self.bound.eventLoop.execute {
+            let (handler, exchange) = self.bound.value
+            body(handler, exchange)
+        }
+    }
+}

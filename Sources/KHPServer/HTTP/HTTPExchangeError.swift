@@ -1,0 +1,56 @@
+// The end that an exchange of ordinary HTTP can come to, beside a response.
+
+/// An exchange, or a part of it, that could not be.
+public struct HTTPExchangeError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The reasons.
+    public enum Code: String, Sendable, Hashable, CaseIterable {
+        /// The client has gone, or takes nothing that is sent.
+        case clientGone
+        /// The task was cancelled.
+        case cancelled
+        /// The content of the request is longer than it may be. Answered with 413.
+        case bodyTooLarge
+        /// The content of the request did not come in time. Answered with 408.
+        case bodyStalled
+        /// The content of the request cannot be read. Answered with 400.
+        case bodyMalformed
+        /// There is a response already.
+        case alreadyAnswered
+        /// The content of the response is longer, or shorter, than its Content-Length.
+        case wrongLength
+        /// The response cannot be sent: a status outside 200 to 999, line breaks in a field.
+        case invalidResponse
+    }
+
+    /// The reason.
+    public let code: Code
+    /// One sentence.
+    public let message: String
+
+    /// Creates an error, as a test does.
+    public init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    /// The sentence.
+    public var description: String { self.message }
+
+    /// The status that says so to the client, where it is the client's doing.
+    var status: Int? {
+        switch self.code {
+        case .bodyTooLarge: 413
+        case .bodyStalled: 408
+        case .bodyMalformed: 400
+        case .clientGone, .cancelled, .alreadyAnswered, .wrongLength, .invalidResponse: nil
+        }
+    }
+
+    /// `true` where the application has done nothing wrong.
+    var isOfClient: Bool { self.status != nil || self.code == .clientGone || self.code == .cancelled }
+
+    static let clientGone = HTTPExchangeError(.clientGone, "The client has gone.")
+    static let cancelled = HTTPExchangeError(.cancelled, "The task was cancelled.")
+    static let alreadyAnswered = HTTPExchangeError(.alreadyAnswered, "There is a response already.")
+    static let stalled = HTTPExchangeError(.bodyStalled, "The content did not come in time.")
+}

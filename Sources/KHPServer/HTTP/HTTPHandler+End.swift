@@ -1,0 +1,166 @@
+// How a connection of ordinary HTTP waits, and how it ends: behind a response, behind idle time, in a drain, or at once.
+
+import KHPProtocol
+import KHPWebSocket
+import NIOCore
+
+extension HTTPHandler {
+    // MARK: Waits
+
+    /// Behind all that happens: what is waited for now, and for how long.
+    func settle() {
+        switch self.phase {
+        case .waiting:
+            if self.hasInputEnded { return self.endConnection() }
+            if self.requests.isInsideHead {
+                self.deadlines.end(.idle)
+                if !self.deadlines.has(.head) {
+                    let opening = TimeAmount(self.site.server.configuration.timeouts.opening)
+                    self.deadlines.begin(.head, .now() + opening)
+                }
+            }
+        case .exchanging(let exchange):
+            if self.hasInputEnded, self.requests.unreadBytes == 0, self.requests.isInsideContent {
+                exchange.failContent(.clientGone)
+            }
+        case .skipping:
+            if self.hasInputEnded { return self.endConnection() }
+        case .ending, .over:
+            break
+        }
+        self.readOn()
+        self.arm()
+    }
+
+    private func arm() {
+        guard let next = self.deadlines.next, let context else {
+            self.alarm?.task.cancel()
+            self.alarm = nil
+            return
+        }
+        // One that rings too early looks again.
+        if let alarm, alarm.time <= next { return }
+        self.alarm?.task.cancel()
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        self.alarm = (context.eventLoop.scheduleTask(deadline: next) { bound.value.rings() }, next)
+    }
+
+    private func rings() {
+        self.alarm = nil
+        while let wait = self.deadlines.due(.now()) {
+            self.deadlines.end(wait)
+            self.expired(wait)
+        }
+        self.settle()
+    }
+
+    private func expired(_ wait: HTTPDeadlines.Wait) {
+        switch (wait, self.phase) {
+        case (.idle, _):
+            self.endConnection()
+        case (.head, _):
+            self.refuse(Refusal(408, "The request did not come in time."))
+        case (.content, .exchanging(let exchange)):
+            exchange.failContent(.stalled)
+            exchange.response.endsConnection()
+        case (.content, _):
+            self.endConnection()
+        case (.writing, _):
+            guard let context else { return }
+            let unwritten = TransportEnd.unwrittenBytes(self.site.transport, context)
+            if unwritten > 0, unwritten < self.unwritten { self.boundWriting(context) } else { self.cut() }
+        case (.halfClosed, _), (.lingering, _):
+            self.cut()
+        }
+    }
+
+    /// The client takes nothing of what was written.
+    func boundWriting(_ context: ChannelHandlerContext) {
+        self.unwritten = TransportEnd.unwrittenBytes(self.site.transport, context)
+        let stalled = TimeAmount(self.site.server.configuration.timeouts.stalledWrite)
+        self.deadlines.begin(.writing, .now() + stalled)
+    }
+
+    /// The client has ended its side, and may have gone.
+    func boundHalfClosed() {
+        self.deadlines.begin(.halfClosed, .now() + TimeAmount(self.site.limits.halfClosedTime))
+    }
+
+    func inputEnds() {
+        guard !self.hasInputEnded else { return }
+        self.hasInputEnded = true
+        switch self.phase {
+        case .exchanging: self.boundHalfClosed()
+        case .ending: if self.deadlines.has(.lingering) { self.cut() }
+        case .waiting, .skipping, .over: break
+        }
+        self.settle()
+    }
+
+    // MARK: The end
+
+    /// The server drains: what has begun is completed.
+    func goAway() {
+        self.isLeaving = true
+        switch self.phase {
+        case .exchanging(let exchange): exchange.response.endsConnection()
+        case .waiting, .skipping: self.endConnection()
+        case .ending, .over: break
+        }
+    }
+
+    /// Ends the connection once what was written has left. The client is listened to for a moment: closing at once would
+    /// reset the connection, and could destroy the response on its way.
+    func endConnection() {
+        switch self.phase {
+        case .ending, .over: return
+        case .waiting, .exchanging, .skipping: break
+        }
+        if case .exchanging(let exchange) = self.phase { exchange.end() }
+        self.phase = .ending
+        self.deadlines.endAll()
+        guard let context else { return }
+        if self.site.transport == .stream {
+            context.flush()
+            return context.close(promise: nil)
+        }
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        let written = context.eventLoop.makePromise(of: Void.self)
+        written.futureResult.whenComplete { _ in bound.value.haveLeft() }
+        context.writeAndFlush(self.wrapOutboundOut(ByteBuffer()), promise: written)
+        if self.deadlines.next == nil { self.boundWriting(context) }
+        self.readOn()
+        self.arm()
+    }
+
+    private func haveLeft() {
+        guard case .ending = self.phase, let context else { return }
+        self.deadlines.endAll()
+        self.deadlines.begin(.lingering, .now() + EndTimeouts().linger)
+        self.arm()
+        if self.hasInputEnded {
+            self.cut()
+        } else {
+            context.close(mode: self.site.transport == .tls ? .all : .output, promise: nil)
+        }
+    }
+
+    /// Ends the connection now.
+    func cut() {
+        guard let context else { return }
+        self.isGone()
+        TransportEnd.cut(self.site.transport, context)
+    }
+
+    /// Drops the connection for a shutdown.
+    func abort() { self.cut() }
+
+    /// Nothing can be received or sent any more.
+    func isGone() {
+        if case .exchanging(let exchange) = self.phase { exchange.end() }
+        self.phase = .over
+        self.deadlines.endAll()
+        self.alarm?.task.cancel()
+        self.alarm = nil
+    }
+}

@@ -1,0 +1,61 @@
+// A connection whose first request opens no WebSocket: answered by a closure, or served as ordinary HTTP from there on.
+
+import KHPProtocol
+import KHPWebSocket
+import NIOCore
+import NIOSSL
+
+extension ServerSession {
+    /// Answers a request that no endpoint takes.
+    func answer(_ plain: CheckedRequest, on handler: ConnectionHandler) {
+        if let serve = self.server.configuration.serveHTTP { return self.serve(plain, serve, handler) }
+        guard let respond = self.server.configuration.respondToHTTP else {
+            return self.decisions.refusePlain(on: &handler.connection, now: .now())
+        }
+        let request = HandshakeRequest.request(plain.head)
+        let server = self.server
+        let instruments = self.instruments
+        self.run(on: handler) {
+            await HandshakeResponse.of {
+                try await instruments.run { try await respond(request) }
+            } report: {
+                server.closureFailed($0)
+            }
+        } then: { session, response, connection, now in
+            session.decisions.replyPlain(response, on: &connection, now: now)
+            return .nothing
+        }
+    }
+
+    /// The connection speaks ordinary HTTP from here on, with the place that it has.
+    private func serve(_ plain: CheckedRequest, _ serve: @escaping HTTPSite.Serve, _ handler: ConnectionHandler) {
+        let site = HTTPSite(
+            server: self.server,
+            entry: self.entry,
+            serve: serve,
+            channel: self.channel,
+            transport: self.transport,
+            isSecure: handler.connection.isSecure,
+            named: self.named,
+            certificate: self.clientCertificate
+        )
+        let hasInputEnded = handler.ending.isInputOver
+        let unread = self.decisions.handOverPlain(of: &handler.connection)
+        let http = HTTPHandler(site)
+        do {
+            try handler.standAside(for: http)
+            self.server.attach(.http(NIOLoopBound(http, eventLoop: self.channel.eventLoop)), self.entry)
+            http.begin(plain, unread: unread, self.instruments, hasInputEnded: hasInputEnded)
+        } catch {
+            self.server.closed(self.entry)
+            self.channel.close(promise: nil)
+        }
+    }
+
+    /// The certificate that TLS has asked the client for.
+    var clientCertificate: NIOSSLCertificate? {
+        let carrier = self.transport == .stream ? self.channel.parent : self.channel
+        let tls = try? carrier?.pipeline.syncOperations.handler(type: NIOSSLHandler.self)
+        return tls?.peerCertificate
+    }
+}
