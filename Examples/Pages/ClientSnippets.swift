@@ -168,3 +168,21 @@ func extendedRequest() -> WebSocketClient {
     configuration.extended.body = ByteBuffer(string: #"{"since": 17}"#)
     return WebSocketClient(configuration: configuration)
 }
+
+/// - Parameter files: certificates with the key in use, and with a second
+///   one that is kept for the day on which the first must go.
+func pinned(to files: [String]) throws -> WebSocketClient.Configuration {
+    let keys = try files.map { file in
+        try NIOSSLCertificate.fromPEMFile(file)[0]
+            .extractPublicKey().toSPKIBytes()
+    }
+    var configuration = WebSocketClient.Configuration()
+    configuration.checkCertificate = { certificate, host in
+        guard host == "orders.example.com" else { return }
+        let key = try certificate.extractPublicKey().toSPKIBytes()
+        guard keys.contains(key) else { throw UnknownKey() }
+    }
+    return configuration
+}
+
+struct UnknownKey: Error {}

@@ -54,6 +54,12 @@ extension WebSocketClient {
         /// what a `TLSConfiguration` begins with, so it says nothing. The application protocol (ALPN) is
         /// `http/1.1`, unless another one is switched on.
         public var tls = TLSConfiguration.makeClientConfiguration()
+        /// The application's own look at the certificate of a server, to pin its key for instance. Called on the event loop,
+        /// for each hop, once the chain has been verified and the certificate is known to be for `host`, the URL's; it comes
+        /// on top of both and takes the place of neither. What it throws ends the connect with
+        /// ``KHPProtocol/WebSocketError/Code/tlsFailed``, before anything is said inside TLS. With
+        /// `certificateVerification` set to `.none` every connect over TLS fails.
+        public var checkCertificate: (@Sendable (_ certificate: NIOSSLCertificate, _ host: String) throws -> Void)?
         /// Which proxy to connect through, if any; decided anew for each hop.
         public var proxy = ProxySelection.direct
         /// TLS to a proxy of the kind https. ``tls`` is for servers only: neither its trust roots nor its client

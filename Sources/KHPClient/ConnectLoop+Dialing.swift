@@ -292,7 +292,8 @@ extension ConnectLoop {
         _ protocols: [String] = ["http/1.1"]
     ) throws -> ClientTLS {
         do {
-            return try ClientTLS(tls, to: host, of: peer, protocols: protocols)
+            let check = peer == .server ? self.configuration.checkCertificate : nil
+            return try ClientTLS(tls, to: host, of: peer, protocols: protocols, check: check)
         } catch {
             let subject = peer == .server ? "The TLS configuration" : "The TLS configuration for the proxy"
             throw WebSocketError(.tlsFailed, "\(subject) cannot be used: \(error).", url: self.attempt.url, phase: .tls)

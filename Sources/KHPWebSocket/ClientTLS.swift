@@ -26,24 +26,35 @@ package struct ClientTLS: Sendable {
     private let context: NIOSSLContext
     private let identity: ServerIdentity
     private let checksIdentity: Bool
+    private let check: Check?
     fileprivate let peer: Peer
+
+    /// The application's own look at a certificate.
+    package typealias Check = @Sendable (_ certificate: NIOSSLCertificate, _ host: String) throws -> Void
 
     /// - Parameters:
     ///   - host: the URL's host, which the certificate must name unless `configuration` switches that off.
     ///   - protocols: the application protocols to offer, in order of preference.
+    ///   - check: comes behind all other looks, and never takes the place of one.
     /// - Throws: the fault that makes the configuration unusable.
     package init(
         _ configuration: TLSConfiguration,
         to host: String,
         of peer: Peer,
-        protocols: [String] = ["http/1.1"]
+        protocols: [String] = ["http/1.1"],
+        check: Check? = nil
     ) throws {
+        if check != nil, configuration.certificateVerification == .none {
+            // It would never be called.
+            throw WebSocketError(.invalidArgument, "A certificate is to be checked, and none is verified.")
+        }
         var tls = configuration.decided
         tls.applicationProtocols = protocols
         self.checksIdentity = tls.certificateVerification == .fullVerification
         // The library's own check would take the address of the connection for a name of the server, and the common
         // name and partial wildcards for what they were once.
         if self.checksIdentity { tls.certificateVerification = .noHostnameVerification }
+        self.check = check
         self.context = try NIOSSLContext(configuration: tls)
         self.identity = ServerIdentity(host: host)
         self.peer = peer
@@ -62,23 +73,31 @@ package struct ClientTLS: Sendable {
     }
 
     private func makeHandler() throws -> NIOSSLClientHandler {
-        guard self.checksIdentity else {
+        guard self.checksIdentity || self.check != nil else {
             return try NIOSSLClientHandler(context: self.context, serverHostname: self.identity.serverName)
         }
         // Called when the chain has been verified, and before anything is said inside TLS; with TLS 1.3 a certificate
         // of ours has not left either.
-        let (identity, peer) = (self.identity, self.peer)
+        let (identity, peer, check) = (self.checksIdentity ? self.identity : nil, self.peer, self.check)
+        let host = self.identity.host
         return try NIOSSLClientHandler._makeSSLClientHandler(
             context: self.context,
             serverHostname: self.identity.serverName
         ) { certificate, channel in
-            let presented = PresentedIdentifiers(of: certificate)
             return channel.eventLoop.makeCompletedFuture {
-                guard identity.isAmong(presented) else {
-                    throw TransportFailure.tls(
-                        "\(peer.rawValue) is for \(presented), not for \(identity.host)",
-                        .wrongHost
-                    )
+                if let identity {
+                    let presented = PresentedIdentifiers(of: certificate)
+                    guard identity.isAmong(presented) else {
+                        throw TransportFailure.tls(
+                            "\(peer.rawValue) is for \(presented), not for \(identity.host)",
+                            .wrongHost
+                        )
+                    }
+                }
+                do {
+                    try check?(certificate, host)
+                } catch {
+                    throw TransportFailure.tls("\(peer.rawValue) is not taken: \(error)", nil)
                 }
             }
         }

@@ -52,6 +52,56 @@ struct TLSTests {
         #expect(ContinuousClock.now - began < .seconds(4))
     }
 
+    @Test("an application's own look comes on top of the chain and the host, and never in their place")
+    func pinned() async throws {
+        struct Unpinned: Error {}
+        let certificates = try Certificates.shared.get()
+        let tls = try self.server(certificates.server, certificates.serverKey)
+        let key = try NIOSSLCertificate.fromPEMFile(certificates.server)[0].extractPublicKey().toSPKIBytes()
+        try await withServer {
+            $0.tls = tls
+        } endpoints: {
+            echo()
+        } body: { port in
+            let seen = Mutex<[String]>([])
+            func outcome(
+                _ host: String,
+                pin: [UInt8],
+                _ configure: (inout TLSConfiguration) -> Void
+            ) async -> WebSocketError? {
+                var configuration = WebSocketClient.Configuration()
+                configure(&configuration.tls)
+                configuration.checkCertificate = { certificate, host in
+                    seen.withLock { $0.append(host) }
+                    guard try certificate.extractPublicKey().toSPKIBytes() == pin else { throw Unpinned() }
+                }
+                do {
+                    try await WebSocketClient(configuration: configuration)
+                        .withConnection(to: "wss://\(host):\(port)/echo") { _ in }
+                    return nil
+                } catch {
+                    return error as? WebSocketError
+                }
+            }
+            let trusted = { (tls: inout TLSConfiguration) in tls.trustRoots = .file(certificates.authority) }
+            #expect(await outcome("localhost", pin: key, trusted) == nil)
+            let other = await outcome("localhost", pin: [1], trusted)
+            #expect(other?.code == .tlsFailed && other?.message.contains("Unpinned") == true, "\(other as Any)")
+            #expect(seen.withLock { $0 } == ["localhost", "localhost"])
+            // The right key does not mend a chain, or a name.
+            #expect(await outcome("localhost", pin: key) { _ in }?.detail == .untrustedCertificate)
+            #expect(await outcome("127.0.0.1", pin: key, trusted)?.code == .tlsFailed)
+            #expect(seen.withLock { $0.count } == 2)
+            let unverified = await outcome("localhost", pin: key) { $0.certificateVerification = .none }
+            #expect(unverified?.code == .tlsFailed)
+            let anyName = await outcome("127.0.0.1", pin: key) {
+                trusted(&$0)
+                $0.certificateVerification = .noHostnameVerification
+            }
+            #expect(anyName == nil)
+        }
+    }
+
     @Test("verification is on by default; custom roots pass; another host's certificate fails")
     func verification() async throws {
         let certificates = try Certificates.shared.get()
