@@ -13,6 +13,7 @@ let settings: [SwiftSetting] = [
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
@@ -32,6 +33,7 @@ let package = Package(
         .library(name: "KHPTesting", targets: ["KHPTesting"]),
         .library(name: "KHPHummingbird", targets: ["KHPHummingbird"]),
         .library(name: "KHPHTTP2", targets: ["KHPHTTP2"]),
+        .library(name: "KHPNIOHTTP1", targets: ["KHPNIOHTTP1"]),
     ],
     // Without them nothing of what they need is resolved or built, and the modules of these names are empty.
     traits: [
@@ -101,6 +103,12 @@ let package = Package(
                 .product(name: "NIOHTTP2", package: "swift-nio-http2"),
                 .product(name: "NIOHPACK", package: "swift-nio-http2"),
             ],
+            swiftSettings: settings
+        ),
+        // A product of its own, so that nobody else links SwiftNIO's HTTP/1.
+        .target(
+            name: "KHPNIOHTTP1",
+            dependencies: ["KHPServer", nioCore, nioHTTP1],
             swiftSettings: settings
         ),
         .target(
@@ -175,6 +183,14 @@ let package = Package(
                 nioCore, nioPosix, nioSSL, httpTypes,
                 .product(name: "NIOHTTP2", package: "swift-nio-http2"),
                 .product(name: "NIOHPACK", package: "swift-nio-http2"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "KHPNIOHTTP1Tests",
+            dependencies: [
+                "KHPProtocol", "KHPClient", "KHPServer", "KHPNIOHTTP1", "TestSupport", nioCore, nioPosix, nioHTTP1,
+                httpTypes,
             ],
             swiftSettings: settings
         ),

@@ -16,6 +16,7 @@ let settings: [SwiftSetting] = [
 func library(_ name: String) -> Target.Dependency { .product(name: name, package: "swift-khp") }
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
@@ -56,8 +57,8 @@ let package = Package(
             name: "ExamplePages",
             dependencies: [
                 library("KHPClient"), library("KHPServer"), library("KHPHTTP2"), library("KHPJSON"),
-                library("KHPTesting"),
-                nioCore, nioPosix, nioSSL, httpTypes, logging, lifecycle, unixSignals,
+                library("KHPNIOHTTP1"), library("KHPTesting"),
+                nioCore, nioHTTP1, nioPosix, nioSSL, httpTypes, logging, lifecycle, unixSignals,
             ],
             path: "Pages",
             swiftSettings: settings
@@ -65,7 +66,7 @@ let package = Package(
         .testTarget(
             name: "ExampleTests",
             dependencies: [
-                "ExampleCustomExtension", "ExampleSignedMessages",
+                "ExampleCustomExtension", "ExampleSignedMessages", "ExamplePages",
                 library("KHPClient"), library("KHPServer"), library("KHPProtocol"), library("KHPTesting"), nioCore,
                 nioPosix,
             ],

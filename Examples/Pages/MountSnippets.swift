@@ -1,7 +1,10 @@
 // The code of the page on mounting, kept compiling. scripts/check-docs.py holds the page against it.
 
+import HTTPTypes
+import KHPNIOHTTP1
 import KHPServer
 import NIOCore
+import NIOHTTP1
 import NIOPosix
 
 func mounted(
@@ -32,4 +35,30 @@ func mountedAlone(_ mount: WebSocketMount) async throws {
         .bind(unixDomainSocketPath: "/run/echo.sock")
         .get()
     try await listener.closeFuture.get()
+}
+
+func behindCodec(
+    _ mount: WebSocketMount,
+    _ channel: any Channel,
+    _ pages: some RemovableChannelHandler & Sendable
+) -> EventLoopFuture<Void> {
+    channel.pipeline.configureHTTPServerPipeline(
+        withServerUpgrade: (
+            upgraders: [mount.upgrader()],
+            completionHandler: { context in
+                let host = context.pipeline.syncOperations
+                host.removeHandler(pages, promise: nil)
+            }
+        )
+    )
+    .flatMap { channel.pipeline.addHandler(pages) }
+}
+
+func behindAnyCodec(
+    _ mount: WebSocketMount,
+    _ channel: any Channel,
+    _ head: HTTPRequest,
+    _ leftover: ByteBuffer
+) -> EventLoopFuture<Void> {
+    mount.takeOver(channel, after: head, leftover: leftover)
 }

@@ -10,7 +10,13 @@ final class OverloadRefusal: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    func channelActive(context: ChannelHandlerContext) {
+    func handlerAdded(context: ChannelHandlerContext) {
+        if context.channel.isActive { self.refuse(context) }
+    }
+
+    func channelActive(context: ChannelHandlerContext) { self.refuse(context) }
+
+    private func refuse(_ context: ChannelHandlerContext) {
         var answer = ByteBuffer()
         Refusal.tooManyConnections().write(into: &answer, date: DateHeader.now())
         let channel = context.channel

@@ -170,11 +170,11 @@ public final class WebSocketMount: Service, Sendable {
         return done.futureResult
     }
 
-    private func onLoop(of channel: any Channel, _ body: @escaping @Sendable () -> Void) {
+    func onLoop(of channel: any Channel, _ body: @escaping @Sendable () -> Void) {
         if channel.eventLoop.inEventLoop { body() } else { channel.eventLoop.execute(body) }
     }
 
-    private static func security(of channel: any Channel, _ isSecure: Bool?) -> ServerState.Security {
+    static func security(of channel: any Channel, _ isSecure: Bool?) -> ServerState.Security {
         let tls = try? channel.pipeline.syncOperations.handler(type: NIOSSLHandler.self)
         return ServerState.Security(
             usesTLS: tls != nil,
