@@ -12,7 +12,7 @@ final class UpgradeWall: ChannelDuplexHandler {
     /// Bytes of theirs, or files.
     typealias OutboundIn = Any
 
-    /// What the decoder had not read, ahead of what has come since.
+    /// The bytes that the decoder had not read, ahead of what has come since.
     private var unread = ByteBuffer()
     private var waiting = ByteBuffer()
     private var hasInputEnded = false

@@ -6,7 +6,7 @@
 //   TLS ── the mount's handler ── wall ── … what is left of them
 
 public import KHPServer
-public import NIOCore
+import NIOCore
 public import NIOHTTP1
 
 extension WebSocketMount {

@@ -19,11 +19,12 @@ final class OverloadRefusal: ChannelInboundHandler {
     private func refuse(_ context: ChannelHandlerContext) {
         var answer = ByteBuffer()
         Refusal.tooManyConnections().write(into: &answer, date: DateHeader.now())
-        let channel = context.channel
+        // Not from the channel's end, where somebody else's handlers may be.
+        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
         context.writeAndFlush(self.wrapOutboundOut(answer))
-            .whenComplete { _ in channel.close(mode: .output, promise: nil) }
-        let limit = context.eventLoop.scheduleTask(in: .seconds(1)) { channel.close(promise: nil) }
-        channel.closeFuture.whenComplete { _ in limit.cancel() }
+            .whenComplete { _ in bound.value.close(mode: .output, promise: nil) }
+        let limit = context.eventLoop.scheduleTask(in: .seconds(1)) { bound.value.close(promise: nil) }
+        context.channel.closeFuture.whenComplete { _ in limit.cancel() }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {}

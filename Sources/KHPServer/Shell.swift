@@ -9,7 +9,7 @@ enum Shell: Sendable {
     /// One of ordinary HTTP.
     case http(NIOLoopBound<HTTPHandler>)
 
-    /// What has begun is ended in order.
+    /// All that has begun is ended in order.
     func goAway() {
         switch self {
         case .socket(let bound): bound.eventLoop.execute { bound.value.goAway() }

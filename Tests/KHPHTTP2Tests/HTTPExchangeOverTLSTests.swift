@@ -10,13 +10,13 @@ import Testing
 
 @Suite("Ordinary HTTP over TLS, to curl and to streams of HTTP/2", .serialized)
 struct HTTPExchangeOverTLSTests {
-    private static let curl = "/usr/bin/curl"
+    private static let program = "/usr/bin/curl"
 
-    /// What curl prints.
+    /// The output of curl.
     private func curl(_ arguments: [String], input: String = "") async throws -> String {
         let certificates = try Certificates.shared.get()
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: Self.curl)
+        process.executableURL = URL(fileURLWithPath: Self.program)
         process.arguments =
             ["--silent", "--show-error", "--max-time", "10", "--cacert", certificates.authority] + arguments
         let (output, sink) = (Pipe(), Pipe())
@@ -64,7 +64,7 @@ struct HTTPExchangeOverTLSTests {
 
     @Test(
         "curl takes responses, sends content, waits for 100, and keeps its connection",
-        .enabled(if: FileManager.default.isExecutableFile(atPath: Self.curl)),
+        .enabled(if: FileManager.default.isExecutableFile(atPath: Self.program)),
         arguments: ["--http1.1", "--http2"]
     )
     private func curls(_ version: String) async throws {

@@ -37,13 +37,12 @@ private func withHost(
     _ pipeline: Pipeline,
     configure: (inout WebSocketMount.Configuration) -> Void = { _ in },
     @EndpointBuilder _ endpoints: () -> [Endpoint],
-    outcomes: Mutex<[String]>? = nil,
+    outcomes told: Outcomes = Outcomes(),
     body: (Int, WebSocketMount) async throws -> Void
 ) async throws {
     var configuration = WebSocketMount.Configuration()
     configure(&configuration)
     let mount = try WebSocketMount(configuration: configuration, endpoints: endpoints())
-    let told = NIOLockedOutcomes()
     let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
         .childChannelInitializer { channel in
             switch pipeline {
@@ -78,10 +77,9 @@ private func withHost(
     }
     try await listener.close()
     await mount.drain()
-    outcomes?.withLock { $0 = told.all }
 }
 
-private final class NIOLockedOutcomes: Sendable {
+private final class Outcomes: Sendable {
     private let outcomes = Mutex<[String]>([])
 
     var all: [String] { self.outcomes.withLock { $0 } }
@@ -90,7 +88,7 @@ private final class NIOLockedOutcomes: Sendable {
 
 @Suite("Endpoints behind SwiftNIO's HTTP/1 codec")
 struct UpgraderTests {
-    private static let answers: [(name: String, request: String, starts: String, contains: String)] = [
+    private static let rows: [(name: String, request: String, starts: String, contains: String)] = [
         ("a page", "GET /page HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 200 OK\r\n", "host"),
         ("a WebSocket of nobody's", openingRequest("/none"), "HTTP/1.1 200 OK\r\n", "host"),
         (
@@ -112,7 +110,7 @@ struct UpgraderTests {
             Endpoint("/refused", respond: { _ in .refuse(403, "not you\n") })
             Endpoint("/moved", respond: { _ in .redirect(to: "/echo") })
         } body: { port, _ in
-            for row in Self.answers {
+            for row in Self.rows {
                 let client = try await RawClient.connect(port)
                 try await client.send(row.request)
                 let answer = String(
@@ -127,7 +125,7 @@ struct UpgraderTests {
 
     @Test("a socket opens, and frames glued to its request are not lost (threat A6)", arguments: Pipeline.allCases)
     private func socket(_ pipeline: Pipeline) async throws {
-        let outcomes = Mutex<[String]>([])
+        let outcomes = Outcomes()
         try await withHost(pipeline, { echo() }, outcomes: outcomes) { port, mount in
             let client = try await RawClient.connect(port)
             try await client.send(Array(openingRequest("/echo").utf8) + maskedFrame(1, [0x68, 0x69]))
@@ -140,10 +138,11 @@ struct UpgraderTests {
             _ = try await client.receive { $0.readableBytesView.suffix(3).elementsEqual([0x81, 1, 0x6F]) }
             try await client.close()
             let page = try await RawClient.connect(port)
-            try await page.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-            #expect(String(buffer: try await page.receiveAll()).hasSuffix("host"))
+            try await page.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            _ = try await page.receive { String(buffer: $0).hasSuffix("host") }
+            try await page.close()
         }
-        if pipeline == .typed { #expect(outcomes.withLock { $0 }.sorted() == ["host", "mount"]) }
+        if pipeline == .typed { #expect(outcomes.all.sorted() == ["host", "mount"]) }
     }
 
     @Test("our client, in the extended handshake and in hixie-76", arguments: Pipeline.allCases)
@@ -237,7 +236,7 @@ struct TakeOverTests {
             let client = try await RawClient.connect(port)
             try await client.send("/none\n")
             #expect(String(buffer: try await client.receiveAll()).hasPrefix("HTTP/1.1 404 "))
-            for path in ["", "/a b", "/a\r"] {
+            for path in ["", "/a b"] {
                 let client = try await RawClient.connect(port)
                 try await client.send(path + "\n")
                 #expect(try await client.receiveAll().readableBytes == 0)

@@ -23,17 +23,11 @@ package struct BodyReader {
     /// Sizes, extensions and trailers of chunks, which count for themselves: as many bytes of them as of content are
     /// read (RFC 9112 section 7.1.1).
     private var framingBytes = 0
-    private let mostFramingBytes: Int
-    /// Content has more framing with it, the more there is, where nothing bounds the content.
-    private let isFramingInProportion: Bool
-    private var contentBytes = 0
     package private(set) var entity = ByteBuffer()
 
     /// - Throws: the fault of the head's framing fields (threat A3).
     package init(of head: ResponseHead, limit: Int) throws(GrammarError) {
         self.limit = limit
-        self.mostFramingBytes = limit
-        self.isFramingInProportion = false
         let isChunked = head.fields.contains(.transferEncoding)
         switch (head.status, head.fields.contentLength) {
         case (100...199, _), (204, _), (304, _):
@@ -55,14 +49,12 @@ package struct BodyReader {
     }
 
     /// The content of a request, of any length, to be taken out piece by piece; HTTP has nothing against its framing.
-    init(of request: CheckedRequest) {
+    init(of request: RequestHead) {
         self.limit = .max
-        self.mostFramingBytes = 65_536
-        self.isFramingInProportion = true
-        switch request.head.fields.contentLength {
+        switch request.fields.contentLength {
         case .bytes(let length): self.mode = length == 0 ? .complete : .length(length)
         case .absent, .invalid:
-            self.mode = request.head.fields.contains(.transferEncoding) ? .chunkSize : .complete
+            self.mode = request.fields.contains(.transferEncoding) ? .chunkSize : .complete
         }
     }
 
@@ -113,14 +105,17 @@ package struct BodyReader {
     private mutating func take(_ count: Int, from input: inout ByteBuffer) -> Int? {
         let available = min(count, input.readableBytes, self.limit - self.entity.readableBytes)
         guard available > 0, let slice = input.readSlice(length: available) else { return nil }
-        if self.isFramingInProportion, self.entity.readableBytes == 0 {
+        if self.isTakenOut, self.entity.readableBytes == 0 {
             self.entity = slice
         } else {
             self.entity.writeImmutableBuffer(slice)
         }
-        if self.isFramingInProportion { self.contentBytes = self.contentBytes &+ available & 0xFFFF_FFFF_FFFF }
+        if self.isTakenOut { self.framingBytes = max(self.framingBytes - 16 * min(available, 1 << 32), 0) }
         return available
     }
+
+    /// Content without a bound, to be handed on piece by piece: it may have more framing with it, the more there is.
+    private var isTakenOut: Bool { self.limit == .max }
 
     private mutating func takeLine(_ input: inout ByteBuffer) throws(GrammarError) -> [UInt8]? {
         let bytes = input.readableBytesView
@@ -130,8 +125,7 @@ package struct BodyReader {
             throw GrammarError("a line of its chunked content is too long", at: 0)
         }
         self.framingBytes += part.count + (end == nil ? 0 : 1)
-        guard self.framingBytes - (self.isFramingInProportion ? 16 * self.contentBytes : 0) <= self.mostFramingBytes
-        else {
+        guard self.framingBytes <= min(self.limit, self.isTakenOut ? 65_536 : .max) else {
             throw GrammarError("its chunks are so small that their sizes take more bytes than content may", at: 0)
         }
         self.line += part

@@ -35,11 +35,11 @@ final class HTTPHandler: ChannelDuplexHandler, RemovableChannelHandler {
     var hasInputEnded = false
     /// `true` once the server drains.
     var isLeaving = false
-    /// What had not left when the client was last seen to take something.
+    /// The bytes that had not left when the client was last seen to take something.
     var unwritten = 0
     private var isReadHeld = false
     private let executor: ConnectionExecutor
-    /// Those of the connection, until its first exchange has them.
+    /// The connection's own, until its first exchange has them.
     private var instruments: ServerInstruments?
 
     init(_ site: HTTPSite) {

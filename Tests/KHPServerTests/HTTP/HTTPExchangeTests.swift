@@ -64,7 +64,7 @@ struct HTTPExchangeTests {
         }
     }
 
-    static let answers: [(path: String, fields: String, starts: String, contains: String)] = [
+    static let rows: [(path: String, fields: String, starts: String, contains: String)] = [
         ("/nothing", "", "404 Not Found", "There is no endpoint"),
         ("/echo", "", "426 Upgrade Required", "Sec-WebSocket-Version: 13"),
         ("/thrown", "", "500 Internal Server Error", "500"),
@@ -75,7 +75,7 @@ struct HTTPExchangeTests {
         ("/handler", "Upgrade: h2c\r\n", "200 OK", "chunked"),
     ]
 
-    @Test("each ends in one response", arguments: Self.answers)
+    @Test("each ends in one response", arguments: Self.rows)
     func answers(_ row: (path: String, fields: String, starts: String, contains: String)) async throws {
         struct Unknown: Error {}
         try await serving { exchange in

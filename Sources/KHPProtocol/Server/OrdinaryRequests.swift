@@ -116,7 +116,7 @@ package struct OrdinaryRequests {
             self.state = .over
             return .refused(request, refusal)
         }
-        self.state = .content(BodyReader(of: request), taken: 0)
+        self.state = .content(BodyReader(of: request.head), taken: 0)
         return .head(request)
     }
 

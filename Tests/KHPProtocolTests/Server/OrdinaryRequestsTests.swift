@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Ordinary requests, one after the other (RFC 9112)")
 struct OrdinaryRequestsTests {
-    /// What comes of some bytes, with the pieces of one content joined.
+    /// The steps that some bytes become, with the pieces of one content joined.
     private static func read(_ pieces: [ByteBuffer], most: Int? = 32) -> [String] {
         var requests = OrdinaryRequests(limits: Limits().openingHead, mostContent: most) {
             !OpeningServer.isWebSocketRequest($0.head)

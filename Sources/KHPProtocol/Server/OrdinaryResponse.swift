@@ -20,7 +20,7 @@ package struct OrdinaryResponse {
 
     /// A piece of content as it goes out.
     package struct Piece: Equatable {
-        /// What stands before the content, and behind it.
+        /// The framing before the content, and behind it.
         package var before = ByteBuffer()
         package var content = ByteBuffer()
         package var behind = ByteBuffer()
@@ -91,7 +91,7 @@ package struct OrdinaryResponse {
         if fields[.date] == nil { bytes.writeField("Date", date) }
         for field in fields where !Self.isOurs(field.name) { bytes.writeField(field.name.rawName, field.text) }
         if let length {
-            // What a 304 says of it is the content that 200 would have.
+            // A 304 speaks of the content that 200 would have.
             if status != 204 { bytes.writeField("Content-Length", String(length)) }
         } else if hasContent, self.minorVersion == 1 {
             bytes.writeStaticString("Transfer-Encoding: chunked\r\n")
