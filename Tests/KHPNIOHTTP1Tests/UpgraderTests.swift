@@ -47,9 +47,13 @@ private func withHost(
         .childChannelInitializer { channel in
             switch pipeline {
             case .untyped:
-                return channel.pipeline.configureHTTPServerPipeline(
-                    withServerUpgrade: (upgraders: [mount.upgrader()], completionHandler: { _ in })
-                ).flatMapThrowing { try channel.pipeline.syncOperations.addHandler(HostPage()) }
+                return channel.eventLoop.makeCompletedFuture {
+                    let host = channel.pipeline.syncOperations
+                    try host.configureHTTPServerPipeline(
+                        withServerUpgrade: (upgraders: [mount.upgrader()], completionHandler: { _ in })
+                    )
+                    try host.addHandler(HostPage())
+                }
             case .typed:
                 return channel.eventLoop.makeCompletedFuture {
                     let upgrade = NIOTypedHTTPServerUpgradeConfiguration<String>(
