@@ -41,8 +41,9 @@ func behindCodec(
     _ mount: WebSocketMount,
     _ channel: any Channel,
     _ pages: some RemovableChannelHandler & Sendable
-) -> EventLoopFuture<Void> {
-    channel.pipeline.configureHTTPServerPipeline(
+) throws {
+    let host = channel.pipeline.syncOperations
+    try host.configureHTTPServerPipeline(
         withServerUpgrade: (
             upgraders: [mount.upgrader()],
             completionHandler: { context in
@@ -51,7 +52,7 @@ func behindCodec(
             }
         )
     )
-    .flatMap { channel.pipeline.addHandler(pages) }
+    try host.addHandler(pages)
 }
 
 func behindAnyCodec(
