@@ -33,7 +33,7 @@ func pagesAndSockets(below directory: String) -> WebSocketServer {
     }
 }
 
-struct Order: Codable {
+struct NewOrder: Codable {
     var item: String
     var count: Int
 }
@@ -45,7 +45,7 @@ func takeOrder(_ exchange: HTTPExchange) async throws {
     let body = try await exchange.body.collect(upTo: 64 * 1024)
     let data = Data(body.readableBytesView)
     let decoder = JSONDecoder()
-    guard let order = try? decoder.decode(Order.self, from: data) else {
+    guard let order = try? decoder.decode(NewOrder.self, from: data) else {
         throw HandshakeResponse.refuse(400, "That is no order.\n")
     }
     let json = try JSONEncoder().encode(order)
