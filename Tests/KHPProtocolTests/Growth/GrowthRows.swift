@@ -319,6 +319,19 @@ extension GrowthRow {
         }
     }
 
+    /// Bytes that the requests of a connection of ordinary HTTP come in, in reads of so many.
+    private static func served(_ bytes: [UInt8], reads: Int) -> () -> Void {
+        {
+            var requests = OrdinaryRequests(limits: HeadLimits(), mostContent: nil) { _ in true }
+            for start in stride(from: 0, to: bytes.count, by: reads) {
+                requests.receive(ByteBuffer(bytes: bytes[start..<min(start + reads, bytes.count)]))
+                while let step = requests.next() {
+                    if case .end = step { requests.proceed() }
+                }
+            }
+        }
+    }
+
     private static let streams: [GrowthRow] = [
         GrowthRow("a chunked entity: one byte a chunk", limit: 76 * 1024) { bytes in
             let start = "HTTP/1.1 401 A\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -339,6 +352,13 @@ extension GrowthRow {
         },
         GrowthRow("a shared connection: requests at once", limit: 76 * 1024) { bytes in
             watched(Array(repeated("GET / HTTP/1.1\r\nHost: h\r\n\r\n", bytes, behind: "").utf8))
+        },
+        GrowthRow("ordinary requests: one byte a chunk", limit: 76 * 1024) { bytes in
+            let start = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+            return served(Array(repeated("1\r\nx\r\n", bytes, behind: start).utf8), reads: 1000)
+        },
+        GrowthRow("ordinary requests: many in one read", limit: 64 * 1024) { bytes in
+            served(Array(repeated("GET / HTTP/1.1\r\nHost: h\r\n\r\n", bytes).utf8), reads: bytes)
         },
         GrowthRow("a message in fragments of one byte", limit: 16 * 1024) { bytes in
             return {

@@ -60,6 +60,7 @@ enum ParserTable {
         "Method": ["request head: one line"],
         "OpeningClient": ["a chunked entity", "hixie-75's 101"],
         "OpeningServer": ["request head:", "request:", "subprotocols of the old dialects"],
+        "OrdinaryRequests": ["ordinary requests:"],
         "OriginPolicy": ["Origin"],
         "PartialMessage": ["frames of hixie-76: one text", "a message in fragments"],
         "PathParameters": ["endpoints: an encoded parameter"],
@@ -103,8 +104,8 @@ enum ParserTable {
             [
                 "AcceptValue", "Acceptance", "Agreement", "ByteBuffer", "Deflater", "DialectFrameWriter",
                 "DigestConfirmation", "Explanation", "ExtendedClientPlan", "FrameWriter", "HandshakeResponse",
-                "Hexadecimal", "HixieFrameWriter", "OutboundQueue", "Refusal", "RequestHead", "ResponseHead",
-                "TextWriter", "WHATWGFrameWriter", "quoted",
+                "Hexadecimal", "HixieFrameWriter", "OrdinaryResponse", "OutboundQueue", "Refusal", "RequestHead",
+                "ResponseHead", "TextWriter", "WHATWGFrameWriter", "quoted",
             ]
         ),
         (
