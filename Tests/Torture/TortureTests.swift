@@ -55,7 +55,10 @@ private struct Chain: Sendable {
             Fault.all.filter { scenario.only == nil || scenario.only == $0.operation }
                 .map { Chain(scenario: scenario, operation: $0.operation, way: $0.way) }
         }
-        guard let only else { return all }
+        // Those of a scenario that waits long take longest one after the other: the rest runs beside them.
+        guard let only else {
+            return all.filter { $0.scenario.only != nil } + all.filter { $0.scenario.only == nil }
+        }
         return all.filter { "\($0.scenario.name) \($0.operation) \($0.way.rawValue)".contains(only) }
     }
 
