@@ -62,6 +62,19 @@ struct ConsoleTests {
         )
     }
 
+    @Test("behind a line that is longer than the bound there is room for the next")
+    func longLine() throws {
+        let piped = PipedConsole(highWaterMark: 100_000)
+        piped.console.use(ReportingOptions.renderers(json: true, piped.console, [:]), whenFull: .drop)
+        piped.console.report(.message(.text(String(repeating: "x", count: 300_000))))
+        // It is being written, and the pipe does not hold all of it.
+        var seen = piped.read()
+        piped.console.report(.message(.text("behind")))
+        while !seen.contains("\n") { seen += piped.read() }
+        seen += try piped.text()
+        #expect(seen.contains("behind") && !seen.contains("dropped"))
+    }
+
     @Test("a prompt is taken away before a line and drawn again behind it")
     func prompt() throws {
         let piped = PipedConsole(terminals: .init(output: true, errors: true))

@@ -7,9 +7,9 @@ import Synchronization
 
 /// Renders reports and writes their lines, in the order of their times.
 ///
-/// The bytes that wait for a slow reader are bounded. Above the bound the caller waits until the queue is empty; a server's
-/// output is dropped instead, since nobody who forgot to read its events may stop its connections. Dropped lines are
-/// counted, and the next line that gets through is preceded by the count.
+/// The bytes that wait for a slow reader, behind the line that is being written, are bounded. Above the bound the caller
+/// waits until the queue is empty; a server's output is dropped instead, since nobody who forgot to read its events may
+/// stop its connections. Dropped lines are counted, and the next line that gets through is preceded by the count.
 final class Console: Sendable {
     enum Stream: Int, Sendable, CaseIterable {
         case standardOutput
@@ -71,7 +71,7 @@ final class Console: Sendable {
 
     /// - Parameters:
     ///   - clock: the time since the command started.
-    ///   - highWaterMark: the bytes that may wait for a slow reader.
+    ///   - highWaterMark: the bytes that may wait for a slow reader, behind the line that is being written.
     init(
         descriptors: Descriptors = Descriptors(),
         terminals: Terminals? = nil,
@@ -230,6 +230,8 @@ final class Console: Sendable {
     }
 
     private func perform(_ line: Line) {
+        // One line may be longer than the bound, and those behind it are to have room all the same.
+        self.pending.subtract(line.bytes.count, ordering: .relaxed)
         let error: Int32 = self.state.withLock { state in
             var failure: Int32 = 0
             let isOnScreen = self.terminals[line.stream] && state.prompt != nil
@@ -241,7 +243,6 @@ final class Console: Sendable {
             return line.stream == .standardOutput ? failure : 0
         }
         if error != 0 { self.lose(error == EPIPE ? .readerLeft : .failed(String(cString: strerror(error)))) }
-        self.pending.subtract(line.bytes.count, ordering: .relaxed)
     }
 
     /// - Returns: the number of the error, or 0.
