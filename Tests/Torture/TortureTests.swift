@@ -55,7 +55,7 @@ private struct Chain: Sendable {
             Fault.all.filter { scenario.only == nil || scenario.only == $0.operation }
                 .map { Chain(scenario: scenario, operation: $0.operation, way: $0.way) }
         }
-        // Those of a scenario that waits long take longest one after the other: the rest runs beside them.
+        // A chain of a scenario that waits long takes longest, and the rest runs beside it.
         guard let only else {
             return all.filter { $0.scenario.only != nil } + all.filter { $0.scenario.only == nil }
         }
