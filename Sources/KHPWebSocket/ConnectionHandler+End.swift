@@ -3,17 +3,6 @@
 
 package import KHPProtocol
 package import NIOCore
-import NIOSSL
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Android)
-    import Android
-#elseif canImport(Darwin)
-    import Darwin
-#endif
 
 /// How long the end of a transport may take, whatever the peer does.
 package struct EndTimeouts: Sendable {

@@ -53,14 +53,14 @@ package enum TransportEnd {
         return (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
     }
 
-    /// Ends it now. Where bytes are left that the peer has not taken it is reset: an end in good order would say that
-    /// nothing is missing.
-    package static func cut(_ transport: Transport, _ context: ChannelHandlerContext) {
+    /// Ends it now. Where bytes are left that the peer has not taken, or more was to come, it is reset: an end in good
+    /// order would say that nothing is missing.
+    package static func cut(_ transport: Transport, _ context: ChannelHandlerContext, isShort: Bool = false) {
         if transport == .stream {
             context.triggerUserOutboundEvent(StreamReset(), promise: nil)
             return
         }
-        if self.unwrittenBytes(transport, context) > 0, let options = context.channel as? any SocketOptionProvider {
+        if isShort || self.unwrittenBytes(transport, context) > 0, let options = context.channel as? any SocketOptionProvider {
             _ = options.setSoLinger(linger(l_onoff: 1, l_linger: 0))
         }
         // TLS would say goodbye to a peer that does not listen, and wait for its answer.

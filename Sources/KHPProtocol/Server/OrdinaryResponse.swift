@@ -54,6 +54,9 @@ package struct OrdinaryResponse {
 
     package var isOver: Bool { if case .over = self.state { true } else { false } }
 
+    /// `true` while the content would be taken for whole where the connection ended in good order.
+    package var wouldLookWhole: Bool { if case .stream = self.state { true } else { false } }
+
     /// No request follows, before the head is written at the latest.
     package mutating func endsConnection() { self.isKept = false }
 

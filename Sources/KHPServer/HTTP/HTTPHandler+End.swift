@@ -148,8 +148,9 @@ extension HTTPHandler {
     /// Ends the connection now.
     func cut() {
         guard let context else { return }
+        let isShort = if case .exchanging(let exchange) = self.phase { exchange.response.wouldLookWhole } else { false }
         self.isGone()
-        TransportEnd.cut(self.site.transport, context)
+        TransportEnd.cut(self.site.transport, context, isShort: isShort)
     }
 
     /// Drops the connection for a shutdown.

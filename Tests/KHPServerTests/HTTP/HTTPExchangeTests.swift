@@ -292,6 +292,13 @@ struct HTTPExchangeTests {
             // A reset may have overtaken it.
             let answer = try? await client.receiveAll()
             #expect(answer.map { !String(buffer: $0).hasSuffix("0\r\n\r\n") } ?? true)
+            // In HTTP/1.0 an orderly end of the connection is the end of the content.
+            let old = try await offThread {
+                let client = try BlockingSocket.connect(port)
+                try client.send(Array("GET / HTTP/1.0\r\nHost: a\r\n\r\n".utf8))
+                return client.receiveAll().end
+            }
+            #expect(old == .reset)
         }
     }
 
