@@ -14,7 +14,7 @@ from support.brokers import prosody, rabbitmq
 from support.check import Failed, check, equal
 
 from trials.peers import TEXT, Client, pattern
-from trials.trial import Rest, metrics, trial
+from trials.trial import Rest, metrics, trial, until
 
 
 def _amqp(port: int, count: int) -> str:
@@ -40,14 +40,24 @@ def _amqp(port: int, count: int) -> str:
     return f"pika through the tunnel: {count} confirmed messages and one of 5 MB"
 
 
+def _all_come(messages: threading.Semaphore, count: int) -> None:
+    """Waits for so many messages; who counts them finds out where some are missing."""
+    deadline = time.monotonic() + 30
+    for _ in range(count):
+        if not messages.acquire(timeout=max(0, deadline - time.monotonic())):
+            return
+
+
 class _Frames(stomp.ConnectionListener):
     def __init__(self):
         self.bodies: list[str] = []
         self.errors: list[str] = []
         self.receipts = threading.Semaphore(0)
+        self.messages = threading.Semaphore(0)
 
     def on_message(self, frame):
         self.bodies.append(frame.body)
+        self.messages.release()
 
     def on_error(self, frame):
         self.errors.append(frame.body)
@@ -68,9 +78,7 @@ def _stomp(port: int, count: int) -> str:
     bodies = [("aé€😀漢" * number) + f"#{number}" for number in range(count)] + ["😀é" * 20_000]
     for body in bodies:
         connection.send("/queue/s", body)
-    deadline = time.monotonic() + 30
-    while len(frames.bodies) < len(bodies) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    _all_come(frames.messages, len(bodies))
     connection.disconnect()
     if frames.bodies != bodies or frames.errors:
         raise Failed(f"{len(frames.bodies)} of {len(bodies)} STOMP messages, errors {frames.errors[:2]}")
@@ -80,19 +88,22 @@ def _stomp(port: int, count: int) -> str:
 def _mqtt(port: int, count: int) -> str:
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, transport="websockets")
     client.ws_set_options(path="/mqtt")
-    ready, taken = threading.Event(), []
+    ready, taken, messages = threading.Event(), [], threading.Semaphore(0)
     client.on_connect = lambda client, *_: client.subscribe("m/#", qos=1)
     client.on_subscribe = lambda *_: ready.set()
-    client.on_message = lambda client, data, message: taken.append(message.payload)
+
+    def take(client, data, message):
+        taken.append(message.payload)
+        messages.release()
+
+    client.on_message = take
     client.connect("127.0.0.1", port)
     client.loop_start()
     if not ready.wait(15):
         raise Failed("MQTT's subscription does not come")
     for number in range(count):
         client.publish("m/1", b"%d" % number, qos=1)
-    deadline = time.monotonic() + 30
-    while len(taken) < count and time.monotonic() < deadline:
-        time.sleep(0.02)
+    _all_come(messages, count)
     client.disconnect()
     client.loop_stop()
     if taken != [b"%d" % number for number in range(count)]:
@@ -135,14 +146,13 @@ async def _(trial):
     seen.append("its log names the clients of v1 and v2")
 
     async def checks() -> float:
+        """Their number, once it is large enough."""
         values = await metrics(door)
-        return sum(value for name, value in values.items() if name.startswith("khp_backend_checks_total")
-                   and 'pool="amqp' in name and 'result="ok"' in name)  # fmt: skip
+        count = sum(value for name, value in values.items() if name.startswith("khp_backend_checks_total")
+                    and 'pool="amqp' in name and 'result="ok"' in name)  # fmt: skip
+        return count if count >= trial.times(1000) else 0
 
-    deadline = time.monotonic() + 120
-    while (count := await checks()) < trial.times(1000) and time.monotonic() < deadline:
-        await asyncio.sleep(0.2)
-    check(count >= trial.times(1000), f"{count:.0f} checks")
+    count = await until(checks, f"{trial.times(1000)} checks", 120)
     said = bytes(broker.process.out).decode(errors="replace")
     # Each report by its process and time. Checks and the witnesses end their connections in the middle of AMQP's handshake, which
     # RabbitMQ warns of; its supervisor of channels now and then finds one gone that it was to end, whoever the client is.

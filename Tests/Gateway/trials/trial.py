@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import inspect
 import os
 from dataclasses import dataclass
 from typing import Awaitable, Callable
@@ -75,13 +76,18 @@ def resident(pid: int) -> int:
 
 
 async def until(condition, what, within: float = 20.0):
-    """Asks again and again: for what only the system can tell. What it answers in the end; `what` says it, or is asked."""
+    """Asks again and again: for what only the system, or an address that has to be asked, can tell. What it answers in the
+    end; `what` says it, or is asked."""
     deadline = asyncio.get_running_loop().time() + within
-    while not (answer := condition()):
+    while True:
+        answer = condition()
+        if inspect.isawaitable(answer):
+            answer = await answer
+        if answer:
+            return answer
         if asyncio.get_running_loop().time() > deadline:
             raise Failed(f"{what() if callable(what) else what}: not within {within:.0f} s")
         await asyncio.sleep(0.02)
-    return answer
 
 
 async def ask(door: Gateway, path: str, method: str = "GET") -> tuple[int, str]:
