@@ -94,10 +94,25 @@ struct ArgumentTests {
             case "tunnel": ["--listen", "127.0.0.1:0", "ws://h/"]
             default: ["--port", "0"]
             }
-        let error = #expect(throws: (any Error).self) { try Khp.parseAsRoot([command] + before + [text]) }
+        let error = #expect(throws: (any Error).self) { try Khp.parse([command] + before + [text]) }
         let message = Khp.message(for: try #require(error))
         #expect(message == sentence)
         #expect(!message.contains("secret"))
+    }
+
+    @Test(
+        "an unknown option is told of, and not the word behind it, which may be a secret",
+        arguments: [
+            (["serve", "--prt", "secret"], "Unknown option '--prt'. Did you mean '--port'?"),
+            (["connect", "ws://h/", "--tokn", "secret"], "Unknown option '--tokn'. Did you mean '--token'?"),
+            (["connect", "--tokn", "secret", "ws://h/"], "Unknown option '--tokn'. Did you mean '--token'?"),
+            (["tunnel", "--listen", "127.0.0.1:0", "ws://h/", "--usr", "joe:secret"], "Unknown option '--usr'"),
+        ]
+    )
+    func unknownOptions(typed: [String], sentence: String) throws {
+        let error = #expect(throws: (any Error).self) { try Khp.parse(typed) }
+        let message = Khp.message(for: try #require(error))
+        #expect(message.contains(sentence) && !message.contains("secret"), "\(message)")
     }
 
     @Test("no authentication", arguments: ["/a=ntlm", "/a=", "/a", "a=basic", "/a=basic:a\r\nb"])

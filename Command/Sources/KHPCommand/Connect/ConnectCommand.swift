@@ -40,8 +40,9 @@ struct ConnectCommand: SurroundedCommand {
 
     @OptionGroup(visibility: .hidden) var stray: StrayArguments
 
+    func checkRest() throws { try self.stray.refuse(at: .connect) }
+
     func validate() throws {
-        try self.stray.refuse(at: .connect)
         if self.reaching.target.unixSocket != nil, self.files.pcap != nil {
             throw ValidationError("--pcap records TCP, which --unix-socket does not use")
         }

@@ -36,7 +36,7 @@ struct Khp: AsyncParsableCommand {
         let console = surroundings.console
         let parsed: any ParsableCommand
         do {
-            parsed = try self.parseAsRoot(self.arguments(typed))
+            parsed = try self.parse(typed)
         } catch {
             // The mistake may be in the option itself: the word alone says that somebody reads JSON.
             if typed.contains("--json") {
@@ -63,6 +63,14 @@ struct Khp: AsyncParsableCommand {
         } catch {
             return self.failure(ofParsing: error, console)
         }
+    }
+
+    /// The command that was typed.
+    /// - Throws: the first mistake. An unknown option comes before the words that stand behind it, which were meant for it.
+    static func parse(_ typed: [String]) throws -> any ParsableCommand {
+        let parsed = try self.parseAsRoot(self.arguments(typed))
+        try (parsed as? any SurroundedCommand)?.checkRest()
+        return parsed
     }
 
     /// The words to parse for those that were typed: a URL needs no `connect` before it, nor do options before a URL.

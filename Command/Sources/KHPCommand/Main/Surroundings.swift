@@ -22,11 +22,16 @@ protocol SurroundedCommand: AsyncParsableCommand {
     /// The way of lines for which there is no room.
     var whenFull: Console.WhenFull { get }
 
+    /// Looks at what is left of the words that were typed, once each option in them is known to be one.
+    func checkRest() throws
+
     func run(in surroundings: Surroundings) async throws
 }
 
 extension SurroundedCommand {
     var whenFull: Console.WhenFull { .wait }
+
+    func checkRest() {}
 
     func renderers(_ console: Console, _ environment: [String: String]) -> [any Renderer] {
         ReportingOptions.renderers(json: false, console, environment)

@@ -51,8 +51,9 @@ struct ServeCommand: SurroundedCommand {
 
     @OptionGroup(visibility: .hidden) var stray: StrayArguments
 
+    func checkRest() throws { try self.stray.refuse(at: .serve) }
+
     func validate() throws {
-        try self.stray.refuse(at: .serve)
         if let metrics, !metrics.hasPrefix("/") {
             throw ValidationError("--metrics needs a path that begins with `/`")
         }

@@ -62,7 +62,7 @@ struct TunnelCommand: SurroundedCommand {
 
     @OptionGroup(visibility: .hidden) var stray: StrayArguments
 
-    func validate() throws { try self.stray.refuse(at: .tunnel) }
+    func checkRest() throws { try self.stray.refuse(at: .tunnel) }
 
     /// A reader that stops does not stop the tunnel.
     var whenFull: Console.WhenFull { .drop }
