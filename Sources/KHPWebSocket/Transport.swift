@@ -60,7 +60,9 @@ package enum TransportEnd {
             context.triggerUserOutboundEvent(StreamReset(), promise: nil)
             return
         }
-        if isShort || self.unwrittenBytes(transport, context) > 0, let options = context.channel as? any SocketOptionProvider {
+        if isShort || self.unwrittenBytes(transport, context) > 0,
+            let options = context.channel as? any SocketOptionProvider
+        {
             _ = options.setSoLinger(linger(l_onoff: 1, l_linger: 0))
         }
         // TLS would say goodbye to a peer that does not listen, and wait for its answer.
