@@ -124,6 +124,7 @@ async def _(trial):
                 else:
                     bytes_ = client.frame(whole)
                     client.writer.write(bytes_[:cut])
+                    # Two writes to the system, not one.
                     await asyncio.sleep(0)
                     client.writer.write(bytes_[cut:])
                 await client.close()
@@ -143,6 +144,7 @@ async def _(trial):
         for start, end in zip([0, *cuts], [*cuts, len(encoded)]):
             writer.write(encoded[start:end])
             await writer.drain()
+            # Some of the pieces arrive in reads of their own.
             await asyncio.sleep(random.choice((0, 0, 0.001)))
         writer.close()
 

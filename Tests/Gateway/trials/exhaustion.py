@@ -48,6 +48,7 @@ async def _(trial):
             await running.send(b"x" * 100)
             await running.exactly(100)
             echoes.append(time.monotonic() - began)
+            # The pace of the measuring, so that it does not take the processor from what it measures.
             await asyncio.sleep(0.01)
 
     watching = trial.keep_task(watch())

@@ -51,6 +51,7 @@ async def _(trial):
             except Refused as refusal:
                 refused[refusal.status] = refused.get(refusal.status, 0) + 1
             slowest = max(slowest, time.monotonic() - began)
+            # The pace of the joins, and no wait.
             await asyncio.sleep(0.01)
 
     joins = [trial.keep_task(join()) for _ in range(4)]

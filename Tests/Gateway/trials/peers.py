@@ -239,6 +239,7 @@ class Orders:
         writer.write(pattern(name, count))
         await writer.drain()
         # The last of it is on its way to the gateway: the system would throw away its own rest.
+        # A transport tells of room in its buffer, and of its emptiness only who asks.
         with contextlib.suppress(AttributeError):
             while writer.transport.get_write_buffer_size():
                 await asyncio.sleep(0.001)
@@ -291,6 +292,7 @@ class Orders:
         (total,) = struct.unpack("!I", await reader.readexactly(4))
         block = pattern(name, total)
         writer.write(block[:count])
+        # The rest comes in a read of its own, as far as a peer can see to that.
         await asyncio.sleep(0.002)
         writer.write(block[count:])
         await writer.drain()
