@@ -221,7 +221,7 @@ let package = Package(
         .testTarget(name: "LayoutTests", swiftSettings: settings),
         .testTarget(
             name: "TranscriptTests",
-            dependencies: ["KHPTesting", "KHPProtocol", "KHPClient", "KHPServer", "TestSupport", nioCore, nioPosix],
+            dependencies: ["KHPTesting", "KHPProtocol", "TestSupport", nioCore],
             swiftSettings: settings
         ),
         .testTarget(
