@@ -78,6 +78,7 @@ import Testing
         "what cannot be read names its line",
         arguments: [
             ("title: a\n\nC dance\n", 3), ("no colon\n", 1), ("\n~ soon\n", 2), ("\nX opening\n", 2),
+            ("\n~ 1e50s\n", 2), ("\n~ infs\n", 2), ("\n~ nans\n", 2), ("\n~ -1s\n", 2),
             ("\nC close now\n", 2),
             ("\nC ping 7\n", 2), ("\n  payload\n", 2), ("\nC connect nowhere\n", 2),
         ]

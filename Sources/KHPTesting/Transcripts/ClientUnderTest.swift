@@ -55,7 +55,15 @@ struct ClientUnderTest {
                 plan.extended.headers.append(HTTPField(name: name, value: parts[1]))
             }
             var settings = settings
-            if let wait = transcript["client.wait"].flatMap(Double.init) { settings.timeouts.wait = .seconds(wait) }
+            if let wait = transcript["client.wait"] {
+                guard let time = Transcript.time(wait) else {
+                    throw WebSocketError(
+                        .invalidArgument,
+                        "client.wait: \(wait) is no time from 0 to \(Transcript.longestTime) s"
+                    )
+                }
+                settings.timeouts.wait = time
+            }
             let configuration = ConnectionConfiguration(settings)
             self.configuration = configuration
             self.logins = transcript.list("client.user").map { login in
@@ -279,6 +287,15 @@ struct ClientUnderTest {
 }
 
 extension Transcript {
+    /// In seconds: over thirty years.
+    static let longestTime = 1_000_000_000
+
+    /// A number of seconds, such as `1.5`; nil for one that no test waits for.
+    static func time(_ seconds: some StringProtocol) -> Duration? {
+        guard let value = Double(seconds), (0...Double(self.longestTime)).contains(value) else { return nil }
+        return .seconds(value)
+    }
+
     /// A field that is a list, separated by a comma and spaces.
     func list(_ field: String) -> [String] {
         (self[field] ?? "").split(separator: ",").map { String($0.trimmingSpaces) }

@@ -49,10 +49,10 @@ struct TranscriptParser {
         let role: Role
         switch words[0] {
         case "~":
-            guard words[1].last == "s", let seconds = Double(words[1].dropLast()) else {
-                throw self.error("\(words[1]) is no time")
+            guard words[1].last == "s", let time = Transcript.time(words[1].dropLast()) else {
+                throw self.error("\(words[1]) is no time from 0 to \(Transcript.longestTime) s")
             }
-            return .wait(.seconds(seconds))
+            return .wait(time)
         case "C" where words[1] == "connect":
             do throws(WebSocketError) {
                 return .connect(try WebSocketURL(argument ?? ""))
