@@ -47,9 +47,6 @@ struct GroupState {
     /// The time that a member gets even where others have used up the patience: one that takes anything at all needs less.
     private static let grace = TimeAmount.milliseconds(250)
 
-    /// Time after which what dropped members have cost is forgotten.
-    private static let memory = TimeAmount.seconds(60)
-
     private(set) var members = 0
     /// Members whose queue is full.
     private(set) var fullMembers = 0
@@ -59,8 +56,7 @@ struct GroupState {
     private var hold: Hold?
     /// As the last hold had it.
     private var patience = TimeAmount.zero
-    /// The time that dropped members have cost the others, as it was when the last one was dropped; it wears off.
-    private var cost: (length: TimeAmount, at: NIODeadline)?
+    private var debt = SlowMemberDebt()
     private var publishers: [UInt64: UnsafeContinuation<Void, Never>] = [:]
     /// Publishers whose task was cancelled before it waited.
     private var givenUp: Set<UInt64> = []
@@ -132,7 +128,7 @@ struct GroupState {
     private mutating func beginHold(_ patience: TimeAmount, now: NIODeadline) -> Hold? {
         guard self.hold == nil, let shard = self.queues.values.first?.shard else { return nil }
         self.patience = patience
-        let left = max(patience - self.debt(now), min(patience, Self.grace))
+        let left = max(patience - self.debt.length(now: now, patience: patience), min(patience, Self.grace))
         self.hold = Hold(since: now, until: now + left, shard: shard)
         return self.hold
     }
@@ -141,15 +137,8 @@ struct GroupState {
     mutating func endHold(now: NIODeadline) -> (since: NIODeadline, shards: [GroupShard])? {
         guard let hold = self.hold, hold.until <= now else { return nil }
         self.hold = nil
-        self.cost = (self.debt(now) + (now - hold.since), now)
+        self.debt.add(now - hold.since, now: now, patience: self.patience)
         return (hold.since, self.queues.values.map(\.shard))
-    }
-
-    /// The time that dropped members have cost of late.
-    private func debt(_ now: NIODeadline) -> TimeAmount {
-        guard let cost else { return .zero }
-        let forgotten = Double(self.patience.nanoseconds) * Double((now - cost.at).nanoseconds)
-        return max(cost.length - .nanoseconds(Int64(forgotten / Double(Self.memory.nanoseconds))), .zero)
     }
 
     // MARK: Publishers
