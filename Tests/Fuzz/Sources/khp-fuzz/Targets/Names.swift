@@ -58,7 +58,7 @@ extension FuzzTarget {
     static let routes = FuzzTarget(name: "routes") { _ in
         [
             "/rooms/7\n/rooms\n/rooms/{id}\n/{path...}", "/files/a%2Fb/c\n/files/{first}/c\n/files/{path...}",
-            "/a//b\n/a/{x}/b\n/a/{x...}", "/%ff\n/{name}", "/rooms/\n/rooms/{id}\n/rooms/",
+            "/a//b\n/a/{x}/b\n/a/{x...}", "/%ff\n/{name}", "/rooms/\n/rooms/{id}\n/rooms/", "/{a...}\n/{a...}\n/{b}",
         ]
         .map { Array($0.utf8) }
     } run: { input in
@@ -78,7 +78,8 @@ extension FuzzTarget {
                 return check(fitting.isEmpty, "\(path) finds none of \(fitting.map(\.values.path))")
             }
             check(fitting.contains { $0 === match.endpoint }, "\(path) finds \(match.endpoint.values.path)")
-            let literal = endpoints.first { $0.values.path == path }
+            // A path with braces reads like a pattern, which is no literal.
+            let literal = path.contains("{") ? nil : endpoints.first { $0.values.path == path }
             check(literal == nil || literal === match.endpoint, "\(path) is written out and not found")
         } catch {
             check(path.contains("%"), "\(path) is refused as no UTF-8")
