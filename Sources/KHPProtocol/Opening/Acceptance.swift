@@ -3,8 +3,8 @@
 package import HTTPTypes
 package import NIOCore
 
-/// A copy of all its parts costs as much as writing it: whoever hands it on puts it into a box.
-package struct Acceptance: Sendable {
+/// An object, since a copy of all its parts costs as much as writing it.
+package final class Acceptance: Sendable {
     /// Sec-WebSocket-Accept; the same in both handshakes of a connection. Empty in dialects without one, whose extended
     /// handshake leaves it out.
     package let acceptValue: AcceptValue

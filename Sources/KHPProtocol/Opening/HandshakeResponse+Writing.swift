@@ -9,7 +9,7 @@ package struct WrittenResponse: Sendable {
     /// A 101 of our own making is written where it goes.
     enum Content {
         case bytes(ByteBuffer, bodyLength: Int)
-        indirect case acceptance(Acceptance)
+        case acceptance(Acceptance)
     }
 
     package let status: Int
