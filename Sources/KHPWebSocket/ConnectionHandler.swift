@@ -57,13 +57,14 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
     /// The memory that use leaves behind, and the channel's.
     @exclusivity(unchecked) var memory: UsedMemory
 
+    /// - Parameter connection: made where it goes, since a copy of one costs a hundredth of an opening handshake.
     package init(
-        connection: consuming Connection,
+        connection: @autoclosure () -> Connection,
         delegate: any ConnectionDelegate,
         eventLoop: any EventLoop,
         transport: Transport
     ) {
-        self.connection = connection
+        self.connection = connection()
         self.delegate = delegate
         self.eventLoop = eventLoop
         self.transport = transport

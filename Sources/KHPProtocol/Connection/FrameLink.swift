@@ -19,6 +19,8 @@ package struct FrameLink {
     var isPlain = false
 
     /// A link as the handshakes use it.
+    // Made where it goes, as its codec is.
+    @inline(__always)
     init(role: Role, configuration: ConnectionConfiguration, masks: any MaskSource, now: NIODeadline) {
         self.role = role
         self.masks = role == .client ? MaskBox(masks) : nil
