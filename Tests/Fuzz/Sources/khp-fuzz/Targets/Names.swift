@@ -64,7 +64,8 @@ extension FuzzTarget {
     } run: { input in
         let lines = input.lines
         let path = lines.first ?? ""
-        guard path.hasPrefix("/") else { return }
+        // As the request line has it: visible ASCII.
+        guard path.hasPrefix("/"), path.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) else { return }
         var endpoints: [EndpointConfiguration] = []
         for line in lines.dropFirst().prefix(8) {
             guard let endpoint = try? EndpointConfiguration(.init(path: line), index: endpoints.count) else { continue }
