@@ -18,18 +18,6 @@ package struct FrameLink {
     /// observer of frames, and whole messages are wanted.
     var isPlain = false
 
-    /// A link as the handshakes use it.
-    // Made where it goes, as its codec is.
-    @inline(__always)
-    init(role: Role, configuration: ConnectionConfiguration, masks: any MaskSource, now: NIODeadline) {
-        self.role = role
-        self.masks = role == .client ? MaskBox(masks) : nil
-        self.controlRate = ControlFrameRate(limits: configuration.limits.messages, now: now)
-        self.codec = FrameCodec(.rfc6455, role: role, limits: Limits.extendedHandshakeMessages)
-        // A peer that never completed a handshake is not owed the patience that an open one is.
-        self.closing = ClosingHandshake(role: role, timeout: min(configuration.waits.close, .seconds(2)))
-    }
-
     /// A link that goes on from here without a trace in this one.
     func copy() -> FrameLink {
         var copy = self
@@ -113,6 +101,22 @@ package struct FrameLink {
             clean: isClean,
             initiator: self.closing.isLocal ? .local : .peer,
             error: error
+        )
+    }
+}
+
+extension FrameLink {
+    /// A link as the handshakes use it.
+    // From its parts at once, as its codec is.
+    @inline(__always)
+    init(role: Role, configuration: ConnectionConfiguration, masks: any MaskSource, now: NIODeadline) {
+        self.init(
+            role: role,
+            codec: FrameCodec(.rfc6455, role: role, limits: Limits.extendedHandshakeMessages),
+            // A peer that never completed a handshake is not owed the patience that an open one is.
+            closing: ClosingHandshake(role: role, timeout: min(configuration.waits.close, .seconds(2))),
+            controlRate: ControlFrameRate(limits: configuration.limits.messages, now: now),
+            masks: role == .client ? MaskBox(masks) : nil
         )
     }
 }

@@ -63,26 +63,6 @@ package struct FrameCodec {
     private let writer: FrameWriter
     private var former: (any FormerCodec)?
 
-    /// - Parameters:
-    ///   - mode: messages whole or in parts; the dialects before RFC 6455 give each message as one part.
-    ///   - agreesOnBinary: true where both ends send binary messages in the hixie dialects, as Kaazing's software does.
-    // Made where it goes: otherwise it is made elsewhere and copied, which costs as much as all of a connection's other parts.
-    @inline(__always)
-    package init(
-        _ dialect: Dialect,
-        role: Role,
-        limits: MessageLimits = MessageLimits(),
-        mode: MessageReader.Mode = .whole,
-        agreesOnBinary: Bool = false
-    ) {
-        self.dialect = dialect
-        self.role = role
-        self.reader = MessageReader(role: role, limits: limits, mode: mode)
-        self.writer = FrameWriter(role: role)
-        self.abilities = Abilities(dialect)
-        self.former = Self.former(dialect, role: role, agreesOnBinary: agreesOnBinary)
-    }
-
     private static func former(_ dialect: Dialect, role: Role, agreesOnBinary: Bool) -> (any FormerCodec)? {
         switch dialect.framing {
         case .rfc6455: nil
@@ -336,6 +316,31 @@ package struct FrameCodec {
         let writer = self.writer
         output.write { writer.writeClose(code: payload.code, reason: payload.reason, mask: mask, into: &$0) }
         return .written
+    }
+}
+
+extension FrameCodec {
+    /// - Parameters:
+    ///   - mode: messages whole or in parts; the dialects before RFC 6455 give each message as one part.
+    ///   - agreesOnBinary: true where both ends send binary messages in the hixie dialects, as Kaazing's software does.
+    // From its parts at once: where they are assigned one by one, the compiler makes it elsewhere and copies it, which
+    // costs as much as all of a connection's other parts.
+    @inline(__always)
+    package init(
+        _ dialect: Dialect,
+        role: Role,
+        limits: MessageLimits = MessageLimits(),
+        mode: MessageReader.Mode = .whole,
+        agreesOnBinary: Bool = false
+    ) {
+        self.init(
+            dialect: dialect,
+            abilities: Abilities(dialect),
+            role: role,
+            reader: MessageReader(role: role, limits: limits, mode: mode),
+            writer: FrameWriter(role: role),
+            former: Self.former(dialect, role: role, agreesOnBinary: agreesOnBinary)
+        )
     }
 }
 
