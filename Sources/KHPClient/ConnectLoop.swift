@@ -138,7 +138,7 @@ struct ConnectLoop {
         // Another server may be behind another proxy, or behind none. A configured other place is dialled directly.
         let proxy = self.configuration.connectTo == nil ? try self.configuration.proxy.proxy(for: plan.url) : nil
         self.observe(.connecting(url: plan.url, attempt: self.hops, proxy: proxy))
-        if plan.dialect != .rfc6455, !plan.url.isSecure {
+        if !plan.dialect.isMasked, !plan.url.isSecure {
             // Threat D1
             self.configuration.logger?.warning(
                 "what is sent is not masked and does not go over TLS: proxies on the way may mistake it for requests",
@@ -297,7 +297,8 @@ struct ConnectLoop {
 
     /// The protocol of streams that the next hop offers in TLS: the older dialects have none.
     var streams: (any ClientStreamProtocol)? {
-        guard let streams = self.configuration.streams, streams.isOffered, self.attempt.plan.dialect == .rfc6455 else {
+        guard let streams = self.configuration.streams, streams.isOffered, self.attempt.plan.dialect.runsOnStreams
+        else {
             return nil
         }
         return self.streamUse.origins.contains("\(self.attempt.url.origin)") ? nil : streams
@@ -305,7 +306,7 @@ struct ConnectLoop {
 
     private func checkStreams(_ plan: ClientPlan) throws {
         guard self.configuration.streams?.isRequired == true else { return }
-        guard plan.url.isSecure, plan.dialect == .rfc6455 else {
+        guard plan.url.isSecure, plan.dialect.runsOnStreams else {
             throw WebSocketError(
                 .invalidArgument,
                 "HTTP/2 is required, and it carries RFC 6455 over TLS alone.",

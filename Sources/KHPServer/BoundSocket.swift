@@ -26,10 +26,12 @@ struct BoundSocket {
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &length) }
         }
         guard named == 0, listen(descriptor, backlog) == 0 else {
-            let reason = String(cString: strerror(errno)).lowercased()
+            let number = errno
+            let reason = String(cString: strerror(number)).lowercased()
             throw WebSocketError(
                 .connectFailed,
                 "The server cannot listen on descriptor \(descriptor): \(reason).",
+                detail: number == EADDRINUSE ? .addressInUse : nil,
                 phase: .connect
             )
         }

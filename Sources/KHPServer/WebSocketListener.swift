@@ -183,6 +183,7 @@ public final class WebSocketListener: Service, Sendable {
             throw WebSocketError(
                 .connectFailed,
                 "The server cannot listen on \(configuration.address): \(reason).",
+                detail: TransportFailure.isAddressInUse(error) ? .addressInUse : nil,
                 phase: .connect
             )
         }

@@ -24,13 +24,16 @@ package enum Dialer {
         on eventLoop: any EventLoop
     ) async throws -> Dialled {
         let dialling = Dialling()
+        let holder = NIOLoopBoundBox.makeEmptyBox(valueType: HoldingHandler.self, eventLoop: eventLoop)
         let channel = try await withTaskCancellationHandler {
             try await self.bootstrap(address, deadline, limits, liveness, eventLoop)
                 .channelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
                         try dialling.set(channel)
                         try prepare?(channel)
-                        try channel.pipeline.syncOperations.addHandler(HoldingHandler())
+                        let handler = HoldingHandler()
+                        try channel.pipeline.syncOperations.addHandler(handler)
+                        holder.value = handler
                     }
                 }
                 .connect(to: address)
@@ -38,7 +41,7 @@ package enum Dialer {
         } onCancel: {
             dialling.cancel()
         }
-        return Dialled(channel: channel)
+        return Dialled(channel: channel, holder: holder)
     }
 
     private static func bootstrap(

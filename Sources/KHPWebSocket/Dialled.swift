@@ -16,13 +16,19 @@ package import NIOCore
 
 package struct Dialled: Sendable {
     package let channel: any Channel
+    /// The handler that keeps the peer's bytes until the connection is taken.
+    private let holder: NIOLoopBoundBox<HoldingHandler?>
 
-    init(channel: any Channel) { self.channel = channel }
+    init(channel: any Channel, holder: NIOLoopBoundBox<HoldingHandler?>) {
+        self.channel = channel
+        self.holder = holder
+    }
 
     /// A connection that nobody has dialled, such as one in memory. Called on its event loop before it is up.
     package init(taking channel: any Channel) throws {
-        try channel.pipeline.syncOperations.addHandler(HoldingHandler())
-        self.channel = channel
+        let holder = HoldingHandler()
+        try channel.pipeline.syncOperations.addHandler(holder)
+        self.init(channel: channel, holder: NIOLoopBoundBox(holder, eventLoop: channel.eventLoop))
     }
 
     /// Puts the connection's handler in place, behind TLS where `tls` is given.
@@ -61,8 +67,8 @@ package struct Dialled: Sendable {
     ) async throws -> NIOLoopBound<Handler> {
         try await self.channel.eventLoop.submit {
             let pipeline = self.channel.pipeline.syncOperations
-            // A channel that has closed has no handlers any more.
-            guard let holder = try? pipeline.handler(type: HoldingHandler.self) else {
+            guard let holder = self.holder.value else {
+                assertionFailure("a connection is taken twice")
                 throw IOError(errnoCode: ECONNRESET, reason: "the peer left")
             }
             try holder.check()
@@ -76,6 +82,7 @@ package struct Dialled: Sendable {
             try holder.check()
             try pipeline.addHandler(handler)
             holder.leave(pipeline)
+            self.holder.value = nil
             return NIOLoopBound(handler, eventLoop: self.channel.eventLoop)
         }.get()
     }

@@ -81,6 +81,9 @@ package enum TransportFailure {
         ("uncleanShutdown", "the peer ended the stream without a close notification", nil),
     ]
 
+    /// `true` where another socket listens at the address.
+    package static func isAddressInUse(_ error: any Error) -> Bool { (error as? IOError)?.errnoCode == EADDRINUSE }
+
     /// Why the system refused, in words.
     package static func reason(_ error: any Error) -> String {
         if error is SocketAddressError || error is SocketAddressError.UnknownHost {

@@ -80,8 +80,9 @@ struct StartTests {
         } body: { port in
             let second = WebSocketServer(configuration: .init(address: .hostname("127.0.0.1", port: port))) { echo() }
             await #expect { try await second.run() } throws: { error in
-                (error as? WebSocketError)?.message
-                    == "The server cannot listen on 127.0.0.1:\(port): the address is in use."
+                let error = error as? WebSocketError
+                return error?.detail == .addressInUse
+                    && error?.message == "The server cannot listen on 127.0.0.1:\(port): the address is in use."
             }
             await #expect { try await second.run() } throws: { ($0 as? WebSocketError)?.code == .invalidArgument }
         }

@@ -9,6 +9,7 @@ struct AdviceTests {
     private static let rows: [WebSocketError.Detail: [(code: WebSocketError.Code, advice: String?)]] = [
         .nameNotResolved: [(.connectFailed, "is the name right?")],
         .connectionRefused: [(.connectFailed, "is a server listening at h port 80?")],
+        .addressInUse: [(.connectFailed, "--port 0")],
         .otherPlace: [(.connectFailed, nil)],
         .throughProxy: [(.connectFailed, "--no-proxy"), (.tlsFailed, "--no-proxy")],
         .beyondProxy: [(.proxyRefused, nil)],

@@ -16,6 +16,15 @@ public struct Dialect: Sendable, Hashable, CustomStringConvertible {
     package let framing: Framing
     package let closing: Closing
 
+    /// `true` where either side may ask the other for a sign of life (RFC 6455 section 5.5.2).
+    public var hasPings: Bool { self.framing == .rfc6455 }
+
+    /// `true` where clients mask their frames, so that no proxy takes them for requests (RFC 6455 section 10.3).
+    package var isMasked: Bool { self.framing == .rfc6455 }
+
+    /// `true` where a connection may be a stream of HTTP/2 (RFC 8441).
+    package var runsOnStreams: Bool { self.opening == .acceptKey }
+
     /// The exchange that proves that both sides speak WebSocket.
     package enum Opening: UInt8, Sendable {
         /// Sec-WebSocket-Key and Sec-WebSocket-Accept.

@@ -11,6 +11,8 @@ extension WebSocketError {
         case nameNotResolved = "name-not-resolved"
         /// ``Code/connectFailed``: the system of the server's host refused the connection; nothing listens at the port.
         case connectionRefused = "connection-refused"
+        /// ``Code/connectFailed``: a server cannot listen, as another one listens at its address.
+        case addressInUse = "address-in-use"
         /// ``Code/connectFailed``: the place that the configuration names instead of the URL's cannot be reached.
         case otherPlace = "other-place"
         /// ``Code/connectFailed`` or ``Code/tlsFailed``: the proxy cannot be reached, or ended the tunnel.

@@ -57,7 +57,7 @@ struct ConnectCommand: SurroundedCommand {
         let typed = try self.reaching.typedURL(self.url, console)
         let given = self.messages.inOrder
         let isInteractive =
-            given.isEmpty && isatty(0) == 1 && (console.terminals.output || console.terminals.errors)
+            given.isEmpty && surroundings.terminal.isThere && (console.terminals.output || console.terminals.errors)
         let source: OutgoingSource =
             given.isEmpty
             ? .lines(InputQueue(), isInteractive: isInteractive)

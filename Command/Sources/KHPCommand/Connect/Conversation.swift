@@ -170,7 +170,7 @@ struct Conversation<Socket: ConversationSocket>: Sendable {
         case .sendUnknown(let text):
             try await self.socket.send(.text(text))
             if self.prompt.takeHint() { self.console.report(.note(InteractiveCommand.unknownHint)) }
-        case .ping where self.socket.negotiated.dialect != .rfc6455:
+        case .ping where !self.socket.negotiated.dialect.hasPings:
             self.console.report(.note("\(self.socket.negotiated.dialect) has no pings"))
         case .ping(let text):
             let roundTrip = try await self.socket.ping(text.isEmpty ? nil : ByteBuffer(string: text))

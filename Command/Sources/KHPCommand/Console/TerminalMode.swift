@@ -10,7 +10,16 @@ final class TerminalMode: Sendable {
         var discards: Bool
     }
 
+    /// Standard input.
+    private let input: Int32
     private let saved = Mutex<Saved?>(nil)
+
+    init(input: Int32 = STDIN_FILENO) {
+        self.input = input
+    }
+
+    /// `true` where standard input is a terminal.
+    var isThere: Bool { isatty(self.input) == 1 }
 
     /// Turns off echo and line assembly, so that the line editor sees each key; Ctrl-C still interrupts. Returns false
     /// when the descriptor is no terminal.

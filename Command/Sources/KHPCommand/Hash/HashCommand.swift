@@ -60,7 +60,7 @@ struct HashCommand: SurroundedCommand {
     }
 
     func run(in surroundings: Surroundings) async throws {
-        let isTerminal = isatty(0) == 1
+        let isTerminal = surroundings.terminal.isThere
         surroundings.shutdown.trap()
         let person = surroundings.person
         let user = self.name ?? (isTerminal ? person.ask("Name: ", echo: true) : readLine(strippingNewline: true))

@@ -22,6 +22,7 @@ enum Advice: Sendable, Equatable {
             // Whoever names another place knows what should listen there.
             case .otherPlace: .none
             case .connectionRefused: .askWhoListens
+            case .addressInUse: .say("--port 0 takes a free one")
             case .throughProxy: .say("--no-proxy connects without it")
             // The proxy has said why.
             case .beyondProxy: .none

@@ -108,7 +108,7 @@ struct ServeCommand: SurroundedCommand {
                 try await tasks.next()
             }
         } catch {
-            throw self.failure(error)
+            throw CommandFailure(any: error)
         }
     }
 
@@ -136,11 +136,5 @@ struct ServeCommand: SurroundedCommand {
             }
         }
         return configuration
-    }
-
-    private func failure(_ error: any Error) -> CommandFailure {
-        var failure = CommandFailure(any: error)
-        if failure.sentence.hasSuffix("is in use") { failure.sentence += "; --port 0 takes a free one" }
-        return failure
     }
 }
