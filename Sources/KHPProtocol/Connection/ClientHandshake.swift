@@ -8,10 +8,13 @@
 //
 // States × events, beside the failure, the deadline and the end of the stream, which end each of them:
 //               bytes                          the shell's answer to a challenge
-//   connecting  none can come                  our own bug
-//   opening     the response, piece by piece   our own bug
+//   connecting  our own bug: none can come     left alone
+//   opening     the response, piece by piece   left alone
 //   challenged  spoil the connection           the request once more: opening; on a spoiled connection the end
-//   extended    messages of ``ExtendedClient``  to ``ExtendedClient``, whose own table has it
+//   extended    messages of ``ExtendedClient``  to ``ExtendedClient`` where it is challenged; else left alone
+//
+// An answer that nobody waits for is left alone: it may come late, when the connection has gone on by itself, and one
+// that was never asked for looks the same.
 
 import NIOCore
 

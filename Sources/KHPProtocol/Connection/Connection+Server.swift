@@ -65,7 +65,7 @@ extension Connection {
 
     // MARK: Answers of the shell to the opening request
 
-    /// 101. An answer that comes late, when the connection has ended by itself, is left alone.
+    /// 101. An answer that nobody waits for, as the connection has gone on by itself, is left alone.
     ///
     /// - Parameters:
     ///   - principal: the name of the client, where it has proved that.
