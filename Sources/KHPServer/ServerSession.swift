@@ -447,7 +447,10 @@ final class ServerSession: ConnectionDelegate {
         _ action: ConnectionAction,
         on handler: ConnectionHandler
     ) {
-        guard case .opened(var negotiation) = action else { return }
+        guard case .opened(var negotiation) = action else {
+            handler.close(code: .internalError, reason: "")
+            return assertionFailure("A connection opens without its summary.")
+        }
         negotiation.principal = self.decisions.principal
         let inbox = Inbox(limits: handler.connection.configuration.limits, tasks: handler.executor)
         handler.connection.socket.holdsClose = true

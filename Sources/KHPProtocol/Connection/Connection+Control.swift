@@ -28,7 +28,7 @@ extension Connection {
         case .dropped:
             self.reportDropped()
         case .message, .chunk, .close:
-            break
+            assertionFailure("a frame that is no control frame is taken for one")
         }
         return nil
     }

@@ -21,7 +21,7 @@ extension Connection {
                 case .ping, .pong, .dropped:
                     if let action = self.control(event, now: now) { self.actions.append(action) }
                 case .chunk:
-                    break
+                    assertionFailure("a message comes in parts before the socket is open")
                 }
                 if !self.actions.isEmpty { return }
             }
@@ -34,10 +34,14 @@ extension Connection {
     private mutating func take(_ payload: ByteBuffer, in handshake: Handshake, now: NIODeadline) {
         switch handshake {
         case .client(let client):
-            guard case .extended(let extended) = client.state else { return }
+            guard case .extended(let extended) = client.state else {
+                return assertionFailure("a message comes outside of the extended handshake")
+            }
             self.perform(extended.machine.receive(payload, now: now), in: extended, now: now)
         case .server(let server):
-            guard case .extended(let extended) = server.state else { return }
+            guard case .extended(let extended) = server.state else {
+                return assertionFailure("a message comes outside of the extended handshake")
+            }
             let action = extended.machine.receive(payload, date: self.configuration.date(), now: now)
             self.perform(action, in: extended, now: now)
         }

@@ -58,10 +58,13 @@ extension Connection {
 
     /// W10-7: the bytes come late, or with the first frames behind them. The opening's deadline bounds them (threat D5).
     mutating func advance(_ awaited: AwaitedKey, of server: ServerHandshake, now: NIODeadline) {
-        guard let numbers = awaited.request.numbers, let key3 = self.inbound.readBytes(length: 8) else { return }
+        guard let numbers = awaited.request.numbers else {
+            assertionFailure("a request without keys waits for the bytes behind them")
+            return self.giveUp(awaited, Refusal(500, "The request cannot be answered."), of: server, now: now)
+        }
+        guard let key3 = self.inbound.readBytes(length: 8) else { return }
         guard let answer = HixieKeys.answer(numbers.first, numbers.second, key3) else {
-            server.decide(awaited.request)
-            return self.refuseOpening(Refusal(500, "This server cannot compute MD5."), now: now)
+            return self.giveUp(awaited, Refusal(500, "This server cannot compute MD5."), of: server, now: now)
         }
         self.output.write { buffer in
             if !awaited.isHeadSent { awaited.head.write(into: &buffer) }
@@ -104,8 +107,19 @@ extension Connection {
     }
 
     mutating func awaitedTooLong(_ awaited: AwaitedKey, of server: ServerHandshake, now: NIODeadline) {
+        let late = Refusal(408, "The eight bytes behind the request did not come in time.")
+        self.giveUp(awaited, late, of: server, now: now)
+    }
+
+    /// The answer does not come to its end: a refusal, or the end alone where the head of the 101 is out.
+    private mutating func giveUp(
+        _ awaited: AwaitedKey,
+        _ refusal: Refusal,
+        of server: ServerHandshake,
+        now: NIODeadline
+    ) {
         guard !awaited.isHeadSent else { return self.end(clean: false) }
         server.decide(awaited.request)
-        self.refuseOpening(Refusal(408, "The eight bytes behind the request did not come in time."), now: now)
+        self.refuseOpening(refusal, now: now)
     }
 }
