@@ -58,8 +58,6 @@ final class ClientHandshake {
         let opened: OpeningResult
         /// The proof that the answer to the last request owes.
         var proof: DigestProof?
-        /// True while the shell looks for credentials.
-        var isChallenged = false
 
         init(_ machine: ExtendedClient, opened: OpeningResult, proof: DigestProof?) {
             self.machine = machine
@@ -189,13 +187,10 @@ final class ClientHandshake {
     }
 
     /// A 401 inside. No time passes while the shell looks for credentials.
-    func challenge(_ extended: Extended) {
-        extended.isChallenged = true
-        self.connectDeadline = nil
-    }
+    func challengeInside() { self.connectDeadline = nil }
 
     /// The replay inside goes out.
-    /// - Returns: the request; `nil` where the machine has ended meanwhile.
+    /// - Returns: the request; `nil`, with nothing done, where nobody waits for credentials.
     func replay(
         _ authorization: RequestAuthorization,
         in extended: Extended,
@@ -203,11 +198,11 @@ final class ClientHandshake {
         connectDeadline: NIODeadline,
         now: NIODeadline
     ) -> ByteBuffer? {
-        extended.isChallenged = false
+        guard let request = extended.machine.authorize(authorization.value, now: now) else { return nil }
         extended.proof = authorization.proof
         self.plan.challenges = challenges
         self.connectDeadline = connectDeadline
-        return extended.machine.authorize(authorization.value, now: now)
+        return request
     }
 }
 
@@ -229,9 +224,7 @@ extension ClientHandshake.Challenged {
 
 extension ClientHandshake.Extended {
     fileprivate func copy() -> ClientHandshake.Extended {
-        let copy = ClientHandshake.Extended(self.machine, opened: self.opened, proof: self.proof)
-        copy.isChallenged = self.isChallenged
-        return copy
+        ClientHandshake.Extended(self.machine, opened: self.opened, proof: self.proof)
     }
 }
 

@@ -48,8 +48,7 @@ extension Connection {
         deadline: NIODeadline,
         now: NIODeadline
     ) {
-        guard let client = self.stage.client, case .extended(let extended) = client.state, extended.isChallenged
-        else { return }
+        guard let client = self.stage.client, case .extended(let extended) = client.state else { return }
         let request = client.replay(
             authorization,
             in: extended,
@@ -86,7 +85,10 @@ extension Connection {
             self.observe(response, .sendBody)
         case .challenge(let response):
             self.observe(response, .challenge)
-            self.stage.client?.challenge(extended)
+            guard let client = self.stage.client else {
+                return assertionFailure("a challenge comes outside of the handshake")
+            }
+            client.challengeInside()
             self.actions.append(.client(.challenge(response, .extended)))
         case .challengeAfresh(let response):
             self.hopEnded(.challenge, response, .challenge, now: now)

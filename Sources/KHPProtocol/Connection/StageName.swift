@@ -48,7 +48,7 @@ extension Connection {
         case .connecting: .connecting
         case .opening: .opening
         case .challenged: .challenged
-        case .extended(let extended): extended.isChallenged ? .challengedInside : .extended
+        case .extended(let extended): extended.machine.state == .challenged ? .challengedInside : .extended
         }
     }
 

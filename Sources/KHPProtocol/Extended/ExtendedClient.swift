@@ -2,20 +2,21 @@
 // handshake has completed or failed. Redirects, choices, challenges and proxies are named here and carried out outside.
 //
 // States × events:
-//               message                                  deadline               connection closed
-//   idle          not reachable: start() or begin() comes first
-//   balancing     balancer message → the request,        fail timeout, 1008     error closedDuringHandshake
+//                 message                                deadline               credentials
+//   idle          fail extendedInvalid, 1011             none is set            left alone
+//   balancing     balancer message → the request,        fail timeout, 1008     left alone
 //                 waiting; or as it says
-//   waiting       100 → send the body, waiting           of the body: send it   error closedDuringHandshake; as the
-//                 101 201 204 205 → finished, complete   of content: as the     table says where a head that refuses
-//                 202 → waiting, longer                  table says             has come
+//   waiting       100 → send the body, waiting           of the body: send it   left alone
+//                 101 201 204 205 → finished, complete   of content: as the
+//                 202 → waiting, longer                  table says
 //                 401 → challenged                       else fail timeout,
 //                 others → finished, as the table says   1008
-//   challenged    fail extendedInvalid, 1011 (KHP-E3)    none is set            error closedDuringHandshake
-//   settling      balancer message → finished,           fail timeout, 1008     error closedDuringHandshake
+//   challenged    fail extendedInvalid, 1011 (KHP-E3)    none is set            the request once more, waiting
+//   settling      balancer message → finished,           fail timeout, 1008     left alone
 //                 complete; or as it says
-//   finished      left alone                             nothing                error closedDuringHandshake
+//   finished      left alone                             nothing                left alone
 //
+// The end of the connection is ``Connection``'s to tell; it counts a head that refuses as the answer (D28).
 // `balancing` and `settling` belong to the Kaazing legacy exchange (D7), in which an empty message ends each response.
 //
 // - our own bug or the API user's: refused by ``ExtendedClientPlan/validate()``;
@@ -156,9 +157,10 @@ package struct ExtendedClient {
         self.request(authorization: self.plan.authorization, now: now)
     }
 
-    /// The request once more, with authorization (KHP-E17). To be called after ``Action/challenge(_:)`` only.
-    package mutating func authorize(_ authorization: String, now: NIODeadline) -> ByteBuffer {
-        self.request(authorization: authorization, now: now)
+    /// The request once more, with authorization (KHP-E17); `nil`, with nothing done, where no challenge waits for it.
+    package mutating func authorize(_ authorization: String, now: NIODeadline) -> ByteBuffer? {
+        guard self.state == .challenged else { return nil }
+        return self.request(authorization: authorization, now: now)
     }
 
     private mutating func request(authorization: String?, now: NIODeadline) -> ByteBuffer {
@@ -284,8 +286,8 @@ package struct ExtendedClient {
         )
     }
 
-    /// Nothing more will come of an answer, or nobody waits for more: the peer closes, or the time is over. One that
-    /// refuses counts with what came of its content (D28); gateways do not always send the empty message that ends
+    /// Nothing more will come of an answer, or nobody waits for more: the peer closes (KHP-E12), or the time is over. One
+    /// that refuses counts with what came of its content (D28); gateways do not always send the empty message that ends
     /// theirs. `nil`: there is none.
     package mutating func settle(now: NIODeadline) -> Action? {
         guard self.state == .waiting else { return nil }
@@ -450,18 +452,6 @@ package struct ExtendedClient {
             phase: .extended
         )
         return self.finish(.fail(error, close: .policyViolation))
-    }
-
-    /// The WebSocket or its connection ended before the handshake had completed (KHP-E12).
-    package mutating func connectionClosed(code: WebSocketCloseCode? = nil) -> WebSocketError {
-        _ = self.finish(.none)
-        return WebSocketError(
-            .closedDuringHandshake,
-            "The server closed the connection during the extended handshake.",
-            url: self.plan.url,
-            closeCode: code,
-            phase: .extended
-        )
     }
 
     private mutating func finish(_ action: Action) -> Action {

@@ -150,6 +150,5 @@ extension FuzzTarget {
         }
         check(client.deadline == nil, "no time ends it")
         check(ends <= 1, "it ends \(ends) times")
-        _ = client.connectionClosed()
     }
 }
