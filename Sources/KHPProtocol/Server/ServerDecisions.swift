@@ -3,12 +3,16 @@
 // pipe of KHPTesting all use this one.
 //
 // States × events:
-//              opening request        plain request        extended request         reply
-//   reading    refuse, accept, ask    refuse, ask, plain   bug                      bug
-//   asking     bug                    bug                  bug                      accept, refuse, wait; inside: answer, wait
-//   accepted   bug                    bug                  ask, complete            bug
-//   over       bug                    bug                  bug                      left alone: the connection has ended
+//                  opening request      plain request        extended request  reply
+//   reading        refuse, accept, ask  refuse, ask, plain   bug               bug
+//   asking         bug                  bug                  bug               to a plain request: bug; else accept,
+//                                                                              refuse, wait; inside: answer, wait
+//   answeringPlain bug                  bug                  bug               to a plain request: answer, refuse;
+//                                                                              else bug
+//   accepted       bug                  bug                  ask, complete     bug
+//   over           bug                  bug                  bug               left alone
 //
+// A reply is left alone where the connection has ended meanwhile, which a client can do at any time.
 // It is over too once the socket is open.
 //
 // Bugs are ours, never a peer's: the connection hands over one request at a time.
@@ -234,7 +238,7 @@ package struct ServerDecisions {
         on connection: inout Connection,
         now: NIODeadline
     ) {
-        guard case .answeringPlain(let plain) = self.state else { return }
+        guard case .answeringPlain(let plain) = self.state else { return self.unasked("a plain reply out of turn") }
         guard let response else { return self.refusePlain(on: &connection, now: now) }
         self.state = .over
         connection.refuseOpening(response, method: plain.head.method, now: now)
@@ -242,7 +246,7 @@ package struct ServerDecisions {
 
     /// Answers an ordinary HTTP request as a server without an HTTP handler does.
     package mutating func refusePlain(on connection: inout Connection, now: NIODeadline) {
-        guard case .answeringPlain(let plain) = self.state else { return }
+        guard case .answeringPlain(let plain) = self.state else { return self.unasked("a plain refusal out of turn") }
         _ = self.refuse(self.endpoints.refusal(of: plain), on: &connection, now: now)
     }
 
@@ -276,7 +280,10 @@ package struct ServerDecisions {
 
     /// Takes the reply to the question.
     package mutating func reply(_ reply: ServerReply, on connection: inout Connection, now: NIODeadline) -> Next {
-        guard case .asking(let question) = self.state else { return .nothing }
+        guard case .asking(let question) = self.state else {
+            self.unasked("a reply out of turn")
+            return .nothing
+        }
         if question.asksForCredentials {
             self.principal = reply.principal
             self.sessionEnd = reply.sessionEnd
@@ -291,7 +298,10 @@ package struct ServerDecisions {
         on connection: inout Connection,
         now: NIODeadline
     ) -> Next {
-        guard case .asking(let question) = self.state else { return .nothing }
+        guard case .asking(let question) = self.state else {
+            self.unasked("a reply out of turn, behind a 202")
+            return .nothing
+        }
         return self.answer(question, response, on: &connection, now: now)
     }
 
@@ -341,6 +351,12 @@ package struct ServerDecisions {
             connection.answerExtended(response, principal: self.principal?.name, now: now)
             return response.next.map { .wait($0) } ?? .nothing
         }
+    }
+
+    /// A reply that no question waits for: it comes too late, or it is a bug.
+    private func unasked(_ message: StaticString) {
+        if case .over = self.state { return }
+        _ = Self.bug(message)
     }
 
     private static func bug(_ message: StaticString) -> Next {
