@@ -38,7 +38,7 @@ extension Connection {
     /// left alone.
     package mutating func answerExtended(_ response: HandshakeResponse, principal: String?, now: NIODeadline) {
         self.takeEarlyMessages(now: now)
-        guard let extended = self.extendedServer, let request = extended.request else { return }
+        guard let extended = self.extendedServer, let request = extended.machine.request else { return }
         extended.accepted.principal = principal
         guard response.completes else { return self.answer(response, Agreement(), in: extended, now: now) }
         do throws(OfferedExtensions.Refused) {
@@ -100,7 +100,6 @@ extension Connection {
             break
         case .request(let request):
             if self.isObserved { self.actions.append(.event(.extendedRequest(head: request.head.redactedText))) }
-            extended.request = request
             self.actions.append(.server(.decideExtended(request)))
         case .sendContinue(let message):
             self.send(message, in: extended)

@@ -47,8 +47,6 @@ final class ServerHandshake {
         var accepted: AcceptedPlan
         /// The extensions that the opening negotiated beside x-kaazing-handshake.
         let openingExtensions: [NegotiatedExtension]
-        /// The extended request that waits for its answer.
-        var request: ExtendedRequest?
         var lastStatus = 0
         var challenges = 0
 
@@ -148,7 +146,6 @@ extension ServerHandshake.Extended {
             accepted: self.accepted,
             openingExtensions: self.openingExtensions
         )
-        copy.request = self.request
         copy.lastStatus = self.lastStatus
         copy.challenges = self.challenges
         return copy

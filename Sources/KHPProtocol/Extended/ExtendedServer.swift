@@ -67,7 +67,13 @@ package struct ExtendedServer {
 
     package var stateName: StateName { self.state.name }
 
-    /// The request that waits for its answer.
+    /// The request that waits for its answer. Mutating in form only: for a plain getter the compiler copies all of this
+    /// out of the object that holds it.
+    var request: ExtendedRequest? {
+        mutating get { if case .answering(let question) = self.state { question.request } else { nil } }
+    }
+
+    /// The request that waits for its answer, with what goes with it.
     private struct Question {
         let request: ExtendedRequest
         /// True where it brings credentials, which a challenge calls wrong.
