@@ -1,4 +1,5 @@
 // Checks that an extended request fits the opening request before it (D8, D14, threats E4, E6, E8).
+// Fields without a meaning here are ignored (D9).
 
 import NIOCore
 
@@ -6,8 +7,6 @@ struct ExtendedRequestCheck {
     let opening: OpeningRequest
     /// Names of the extensions that the opening negotiated.
     let negotiatedExtensions: [String]
-    /// Refuses the fields that deployed gateways refuse (D9); otherwise those without a meaning here are ignored.
-    let isStrict: Bool
     /// The part of the Kaazing legacy exchange that is spoken (D7).
     let legacy: KaazingLegacy
     /// Of an absolute URI that names this very connection (D36).
@@ -32,9 +31,6 @@ struct ExtendedRequestCheck {
             else {
                 throw .badRequest("The Host field names another authority than the opening request's.")
             }
-        }
-        if self.isStrict, let name = Self.refusedField(in: fields) {
-            throw .badRequest("The field \(name) is not allowed in an extended request.")
         }
         var offer = Subprotocols.Offer(names: self.opening.subprotocols)
         guard !known.contains(.subprotocol) || offer.read(fields) else {
@@ -99,22 +95,5 @@ struct ExtendedRequestCheck {
             )
         }
         return offers
-    }
-
-    /// The first field that an extended request must not have, as the gateway judges it.
-    private static func refusedField(in fields: HeadFields) -> String? {
-        let allowed: Set<String> = ["sec-websocket-protocol", "sec-websocket-extensions"]
-        let refused: Set<String> = [
-            "accept-charset", "accept-encoding", "content-length", "content-transfer-encoding", "date", "expect",
-            "keep-alive", "referer", "te", "trailer", "transfer-encoding", "upgrade", "via",
-        ]
-        var found: String?
-        fields.forEach { name, _ in
-            let key = Bytes.lowercasedASCII(name)
-            let isRefused =
-                refused.contains(key) || key.hasPrefix("proxy-") || key.hasPrefix("sec-") && !allowed.contains(key)
-            if found == nil, isRefused { found = name }
-        }
-        return found
     }
 }

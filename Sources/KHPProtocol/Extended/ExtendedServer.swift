@@ -109,7 +109,6 @@ package struct ExtendedServer {
     ///   - acceptValue: Sec-WebSocket-Accept of the opening's 101; the extended 101 repeats it.
     ///   - negotiatedExtensions: what the opening negotiated (KHP-E8).
     ///   - server: the value of Server.
-    ///   - isStrict: refuse what deployed gateways refuse (D9).
     ///   - legacy: the part of the Kaazing legacy exchange that is spoken (D7).
     ///   - url: what the client opened; what a balancer's URL is relative to.
     ///   - now: when the opening's 101 was sent.
@@ -118,7 +117,6 @@ package struct ExtendedServer {
         acceptValue: AcceptValue,
         negotiatedExtensions: [NegotiatedExtension] = [],
         server: String,
-        isStrict: Bool = false,
         legacy: KaazingLegacy = .off,
         url: WebSocketURL? = nil,
         limits: Limits = Limits(),
@@ -128,7 +126,6 @@ package struct ExtendedServer {
         self.check = ExtendedRequestCheck(
             opening: opening,
             negotiatedExtensions: negotiatedExtensions.map(\.name),
-            isStrict: isStrict,
             legacy: legacy,
             schemes: url?.isSecure == true ? ["https", "wss"] : ["http", "ws"]
         )

@@ -16,8 +16,6 @@ package struct Timeouts: Sendable {
     package var challenge: Duration = .seconds(120)
     /// How long a server waits between its 401 and the replay (D17).
     package var replay: Duration = .seconds(60)
-    /// How long a server counts wrong answers of one address together, and then refuses to take more of them.
-    package var wrongAnswerWindow: Duration = .seconds(60)
     /// One message from its first byte to its last, where it is delivered whole; `nil` waits for ever (threat B8).
     package var message: Duration? = .seconds(180)
     /// How long written bytes may go without the peer taking any, before the connection is dropped: from the moment at

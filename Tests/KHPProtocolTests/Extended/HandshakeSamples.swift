@@ -95,7 +95,6 @@ enum Sample {
     static func serverMachine(
         _ opening: OpeningRequest? = nil,
         negotiated: [NegotiatedExtension] = [],
-        isStrict: Bool = false,
         limits: Limits = Limits()
     ) throws -> ExtendedServer {
         ExtendedServer(
@@ -103,7 +102,6 @@ enum Sample {
             acceptValue: AcceptValue(accept),
             negotiatedExtensions: negotiated,
             server: server,
-            isStrict: isStrict,
             limits: limits,
             now: .at(0)
         )

@@ -38,21 +38,4 @@ struct MaskingTests {
         #expect(self.maskingKey.rotated(by: 3) == MaskingKey(networkOrder: 0x3D37_FA21))
         #expect(self.maskingKey.rotated(by: 4_000_000_004) == self.maskingKey)
     }
-
-    /// A payload written in parts is masked as one.
-    @Test func partsOfAPayload() {
-        let writer = FrameWriter(role: .client)
-        let payload = ByteBuffer(bytes: (0..<1000).map { UInt8(truncatingIfNeeded: $0) })
-        var whole = ByteBuffer()
-        writer.write(.binary, payload: payload, mask: 0x1234_5678, into: &whole)
-        for cut in [1, 2, 3, 4, 63, 64, 65, 500, 999] {
-            var parts = ByteBuffer()
-            writer.writeHeader(.binary, length: 1000, mask: 0x1234_5678, into: &parts)
-            for (from, to) in [(0, cut), (cut, 1000)] {
-                guard let part = payload.getSlice(at: from, length: to - from) else { continue }
-                writer.writePayload(part, offset: from, mask: 0x1234_5678, into: &parts)
-            }
-            #expect(parts == whole, "cut at \(cut)")
-        }
-    }
 }

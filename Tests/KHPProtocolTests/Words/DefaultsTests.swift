@@ -42,8 +42,8 @@ struct DefaultsTests {
             self.members(Timeouts()) == [
                 "total": "30.0 seconds", "connect": "10.0 seconds", "opening": "10.0 seconds",
                 "extended": "10.0 seconds", "wait": "30.0 seconds", "challenge": "120.0 seconds",
-                "replay": "60.0 seconds", "wrongAnswerWindow": "60.0 seconds", "message": "180.0 seconds",
-                "stalledWrite": "20.0 seconds", "closeHold": "2.0 seconds", "close": "10.0 seconds",
+                "replay": "60.0 seconds", "message": "180.0 seconds", "stalledWrite": "20.0 seconds",
+                "closeHold": "2.0 seconds", "close": "10.0 seconds",
             ]
         )
         #expect(

@@ -117,31 +117,6 @@ package struct FrameWriter: Sendable {
         }
     }
 
-    /// Appends only the header of a frame whose payload of `length` bytes is written next to it: as it is by a server
-    /// (a gathered write without a copy), through `writePayload` by a client.
-    package func writeHeader(
-        _ opcode: Opcode,
-        length: Int,
-        fin: Bool = true,
-        rsv: UInt8 = 0,
-        mask: UInt32 = 0,
-        into output: inout ByteBuffer
-    ) {
-        output.writeWithUnsafeMutableBytes(minimumWritableBytes: FrameBits.largestHeader) { target in
-            guard let start = target.baseAddress else { return 0 }
-            return self.header(Self.firstByte(opcode, fin: fin, rsv: rsv), length: length, mask: mask, at: start)
-        }
-    }
-
-    /// Appends a part of a payload that begins `offset` bytes into it, masked if this end masks.
-    package func writePayload(_ part: ByteBuffer, offset: Int, mask: UInt32, into output: inout ByteBuffer) {
-        let key = self.masks ? MaskingKey(networkOrder: mask).rotated(by: offset) : .none
-        part.withUnsafeReadableBytes { bytes in
-            guard let start = bytes.baseAddress else { return }
-            output.append(start, count: bytes.count, key: key)
-        }
-    }
-
     /// Appends a close frame. A code that must not be sent makes it an empty one; a long reason is cut.
     package func writeClose(
         code: WebSocketCloseCode?,
