@@ -20,16 +20,16 @@ extension WebSocketClient {
         /// The extensions to ask for, in order of preference: in the opening handshake, and again inside the extended
         /// one where the opening did not negotiate them.
         public var extensions: [any WebSocketExtension] = []
-        /// The names of those among ``extensions`` without which the socket is of no use: a server that agrees on one
-        /// of them in neither handshake is left with 1010 (RFC 6455 section 7.4.1), and the connect fails with
+        /// The names of the ``extensions`` that the socket needs. When a server agrees on one of them in neither
+        /// handshake, the client closes with 1010 (RFC 6455 section 7.4.1), and the connect fails with
         /// ``WebSocketError/Code/extensionRequired``.
         public var requiredExtensions: Set<String> = []
         /// The extended handshake: the policy on it, and the contents of its request.
         public var extended = ExtendedHandshake()
-        /// Further fields of the opening request. They stay with the origin of the URL that was given.
+        /// Additional headers of the opening request. They are sent only to the origin of the URL that was given.
         ///
-        /// Fields of the handshake's own, such as Host, Connection and Sec-WebSocket-*, are refused by the connect with
-        /// ``WebSocketError/Code/invalidArgument``.
+        /// The connect refuses headers that the handshake sets itself, such as Host, Connection and Sec-WebSocket-*,
+        /// with ``WebSocketError/Code/invalidArgument``.
         public var headers: HTTPFields {
             get { self.callerFields.fields }
             set { self.callerFields.fields = newValue }

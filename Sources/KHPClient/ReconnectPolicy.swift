@@ -2,8 +2,8 @@ public import KHPProtocol
 
 /// When ``WebSocketClient/withReconnection(to:subprotocols:policy:_:)-(String,_,_,_)`` connects again, and after which pause.
 ///
-/// Pauses grow exponentially up to a cap and are then drawn at random between nothing and that (full jitter), so that
-/// clients that lost the same server do not come back together.
+/// The longest pause grows exponentially up to a cap. Each pause is drawn at random between zero and the longest one
+/// (full jitter), so that clients that lost the same server do not come back together.
 ///
 /// It connects again after errors of the network, timeouts, the statuses 429, 500, 502, 503 and 504, of a server or of
 /// a proxy, a SOCKS proxy that did not reach the server, and the close codes 1001, 1006 (a lost connection), 1012 and

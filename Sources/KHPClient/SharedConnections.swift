@@ -15,7 +15,7 @@ struct SharedPlace: Hashable, Sendable {
     /// False where a redirect has led away from the origin that the client's certificate is for.
     let presentsCertificate: Bool
 
-    /// Where those wait who would dial it as well.
+    /// The queue of connects that want to dial the same place.
     var turn: ConnectPlace {
         let way = self.proxy.map { "\($0.kind) \($0.authority) \($0.user ?? "")" } ?? "direct"
         return ConnectPlace(name: "shared \(self.authority) \(way) \(self.presentsCertificate)", capacity: 1)

@@ -10,7 +10,7 @@ final class EndpointTable: Sendable {
     let endpoints: EndpointSet
     /// The configuration of a connection whose endpoint is not known yet.
     let connection: ConnectionConfiguration
-    /// The same where somebody else's HTTP answers what is no endpoint's.
+    /// The configuration of a connection on a shared port before its endpoint is known.
     let sharedConnection: ConnectionConfiguration
     private let served: [ServedEndpoint]
 

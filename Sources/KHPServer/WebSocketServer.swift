@@ -90,8 +90,8 @@ public final class WebSocketServer: Service, Sendable {
 
     // MARK: Endpoints
 
-    /// Puts other endpoints in the place of all that there are, as ``WebSocketMount`` has it for its own:
-    /// does; before the server runs, those that it starts with.
+    /// Replaces all endpoints, with the effects that the function of this name of a ``WebSocketMount`` has. Before the
+    /// server runs, this sets the endpoints that it starts with.
     /// - Throws: ``WebSocketError/Code/invalidArgument`` for endpoints that make no sense; then the old ones stay in force.
     public func replaceEndpoints(@EndpointBuilder _ endpoints: () -> [Endpoint]) throws {
         try self.replaceEndpoints(endpoints())

@@ -68,7 +68,7 @@ extension ConnectionHandler {
         self.flushSoon()
     }
 
-    /// A task waits for the end, and messages for somebody who takes them. Where there is none in a moment, there is none.
+    /// Gives a task a moment to begin taking messages; if none does, answers the peer's close.
     func waitForConsumer(of inbox: Inbox) {
         guard inbox.isUntouched, let channel = self.context?.channel else { return }
         let bound = NIOLoopBound(self, eventLoop: self.eventLoop)
@@ -81,7 +81,7 @@ extension ConnectionHandler {
         channel.closeFuture.whenComplete { _ in look.cancel() }
     }
 
-    /// The time that a task which is to take messages has to begin, where another waits for the end.
+    /// The time in which a task has to begin taking messages, while another waits for the end.
     private static let beginning = TimeAmount.milliseconds(100)
 
     package func resumeReading() {

@@ -19,7 +19,7 @@ extension ConnectionHandler {
         private(set) var isDirect = false
         /// True where all that the channel was given is known to have left. To ask it costs much more.
         private(set) var hasAllLeft = false
-        /// The payload that had been sent when nothing was buffered, as far as anybody looked.
+        /// `sentPayload` when the output buffer was last seen empty.
         private var payloadThatLeft = 0
 
         /// The last look at a peer that does not keep up.

@@ -295,7 +295,7 @@ package final class Inbox: Sendable {
         }
     }
 
-    /// The mark that tells the current task from all others that live: its address, which is only ever compared.
+    /// Identifies the current task by its address, which is only compared.
     private static var currentTask: Int? {
         withUnsafeCurrentTask { $0.map { unsafeBitCast($0, to: Int.self) } }
     }

@@ -134,7 +134,7 @@ final class BusyConnections {
     /// Releases the memory of the connections that have become idle, if it is time for that.
     func look(now: NIODeadline) {
         guard self.looksAt <= now else { return }
-        // From behind: whoever takes the place of one that leaves has been looked at.
+        // Iterates backwards: removal moves the last handler into the gap, and that one has been checked.
         for place in self.list.indices.reversed() {
             let handler = self.list[place]
             if handler.memory.isBusy {

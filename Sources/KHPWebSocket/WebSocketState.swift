@@ -72,7 +72,7 @@ extension ConnectionHandler {
         let state = self.state
         guard state != watch.told else { return }
         watch.told = state
-        // One that nobody reads any more says so when it is told.
+        // `yield` returns `.terminated` when the reader has gone; such watchers are dropped.
         watch.continuations.removeAll { continuation in
             if case .terminated = continuation.yield(state) { true } else { false }
         }

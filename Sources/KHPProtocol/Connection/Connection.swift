@@ -27,7 +27,8 @@ package import NIOCore
 
 package struct Connection {
     package let role: Role
-    // Here, where there is room for it.
+    /// True when the transport reads on after the last write, so that a reset does not destroy our bytes. Stands here
+    /// to use padding.
     package internal(set) var shouldLinger = false
     package private(set) var configuration: ConnectionConfiguration
     private(set) var stage: Stage
@@ -338,7 +339,7 @@ package struct Connection {
         self.forgetReceived()
     }
 
-    /// Whoever opens the socket says whether messages take the short way; nobody else has any.
+    /// Clears `isPlain` at each change of stage; only `open` sets it again.
     private mutating func move(to stage: Stage) {
         self.stage = stage
         self.link.isPlain = false

@@ -126,7 +126,7 @@ package struct OpenSocket {
             earliest = other
         }
         if let congestedSince { consider(congestedSince + waits.stalledWrite) }
-        // Behind our close frame, that and the peer's stall.
+        // After our close frame, only the closing deadline and the stalled write count.
         guard closing.canSend else { return earliest }
         consider(self.keepAlive?.deadline)
         consider(self.heldClose?.until)

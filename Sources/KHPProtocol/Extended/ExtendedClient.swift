@@ -318,7 +318,8 @@ package struct ExtendedClient {
             return .continued(HandshakeResponse(head: head, body: entity))
         }
         let action = action(forStatus: head.status)
-        // D13: behind a response that leaves the WebSocket open there is nothing; behind one that closes it, who cares.
+        // D13: bytes behind a response that keeps the WebSocket open are an error; behind one that closes it they are
+        // ignored.
         switch action {
         case .complete, .wait, .challenge, .sendBody:
             guard rest == 0 else {

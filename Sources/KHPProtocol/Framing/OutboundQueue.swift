@@ -9,7 +9,7 @@ package import NIOCore
 /// writes through the memory of its block instead, as ``PayloadArena`` does, and for the same reasons that is sound:
 /// - it writes only behind everything handed out;
 /// - it holds a reference itself, so that whoever writes to a buffer of it gets a copy, and the memory outlives the pointer;
-/// - how much is used is noted in the block itself: of two copies of a queue, the one that finds another's note leaves it;
+/// - the block records how much of it is used; a copied queue that finds a foreign mark takes a new block;
 /// - a block is begun again only if nobody else holds it.
 package struct OutboundQueue {
     /// Payloads from this size on are not copied behind their header.

@@ -97,7 +97,7 @@ struct ConnectTunnel: Sendable {
                 let isUsable = !isBroken && reader.isWhole && input.readableBytes == 0
                 return self.finish(head, entity: reader.entity, staysOpen: isUsable && Self.staysOpen(head))
             case .challenged:
-                // Nobody asked for anything: whose answer that is cannot be known any more.
+                // Bytes came without a request, so the next answer could not be matched to one.
                 if input.readableBytes > 0 { self.state = .challenged(isOpen: false) }
                 return .wait
             case .done:

@@ -117,7 +117,7 @@ package struct ProxyHeader: Sendable, Hashable {
         guard family & 0xF <= 2 else { throw .invalid }
         // The proxy itself, for a check of its own perhaps: its addresses, and what follows them, are to be passed over.
         guard command == 0x21 else { return (nil, header.readableBytes - 16) }
-        // A kind that is not told, or no byte stream: the connection is one, so the addresses are none of it.
+        // An unspecified or datagram family: the addresses do not describe this TCP connection and are skipped.
         guard size > 0, family & 0xF == 1 else { return (nil, header.readableBytes - 16) }
         guard header.readableBytes >= 16 + size else { throw .invalid }
         // The clients of a Unix domain socket have no address to count by.
@@ -176,7 +176,8 @@ package struct ProxyHeader: Sendable, Hashable {
                 return nil
             }
             guard type == 0x22 else { continue }
-            // A second would let somebody choose, and control characters are for deceiving readers.
+            // Rejects a second common name, since a client could choose between two, and control characters, which
+            // mislead readers.
             guard name == nil, (1...256).contains(part.readableBytes),
                 let text = String(validating: part.readableBytesView, as: UTF8.self),
                 text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F })

@@ -51,9 +51,9 @@ package struct RedirectTracker: Sendable {
     /// The URL to connect to next.
     ///
     /// `candidates` are references in order of preference: the value of Location, or the choices of a 300 (see
-    /// ``choices(of:at:)``), of which the first usable one counts. `credentialsState` changes whenever credentials do
-    /// and `cookies` when those for that URL do, so that coming back with new ones is no loop; `cookiesSent` is what it
-    /// was when the request went out, before the answer set any (D44).
+    /// ``choices(of:at:)``), of which the first usable one counts. `credentialsState` and `cookies` are version
+    /// numbers: a URL visited again with a changed one is no loop. `cookiesSent` is the value of `cookies` when the
+    /// request went out, before the answer set any (D44).
     package mutating func follow(
         status: Int,
         candidates: [String],

@@ -5,13 +5,13 @@ import NIOCore
 
 /// The attempts of a listener, over all its connections.
 ///
-/// | asked                                            | answer                                           |
-/// |--------------------------------------------------|--------------------------------------------------|
-/// | the address has given too many wrong answers     | refused, until its window has passed             |
-/// | it would have, if all that is looked at is wrong | waits for what is looked at                      |
-/// | too many of the address are looked at            | waits, and goes before those that came earlier   |
-/// | too many altogether are looked at                | waits; addresses take turns                      |
-/// | otherwise                                        | begins                                           |
+/// | asked                                                   | answer                                           |
+/// |---------------------------------------------------------|--------------------------------------------------|
+/// | the address has given too many wrong answers            | refused, until its window has passed             |
+/// | the limit would be passed if all running checks failed  | waits for them                                   |
+/// | too many of the address are looked at                   | waits, and goes before those that came earlier   |
+/// | too many altogether are looked at                       | waits; addresses take turns                      |
+/// | otherwise                                               | begins                                           |
 ///
 /// Within an address the newest goes first: whoever comes while a flood of wrong ones waits is not behind it.
 struct AttemptTurns<Address: Hashable & Sendable>: Sendable {

@@ -17,7 +17,7 @@ public struct DigestNonceOptions: Sendable {
     /// How many nonces in use are remembered.
     public var capacity: Int
 
-    /// A key at least this long is a key.
+    /// The minimum length of a key, in bytes.
     static let minimumKeyBytes = 16
 
     /// Made once for the process.

@@ -7,7 +7,7 @@ import NIOCore
 extension HTTPHandler {
     // MARK: Waits
 
-    /// Behind all that happens: what is waited for now, and for how long.
+    /// Called after every event: sets the deadline of the current phase, or ends the connection.
     func settle() {
         switch self.phase {
         case .waiting:

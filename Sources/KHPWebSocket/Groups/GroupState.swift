@@ -169,7 +169,7 @@ struct GroupState {
         return Woken(publishers: [publisher])
     }
 
-    /// All try again, the first that came first.
+    /// Wakes all waiting publishers in the order of their arrival.
     private mutating func wake() -> Woken {
         guard !self.publishers.isEmpty else { return Woken() }
         defer { self.publishers = [:] }

@@ -60,7 +60,7 @@ public final class WebSocketGroup: Sendable {
             self.group = group
         }
 
-        /// Gets what is published to this topic from now on. In one order with what is published, as the others are.
+        /// Subscribes to a topic. Takes effect in the order of calls, as publishing does.
         public func subscribe(to topic: String) {
             self.group.put(.subscribe(self.id, topic), for: self.shard)
         }

@@ -155,7 +155,7 @@ struct AccessOptions: ParsableArguments {
     private func realm(of asked: [AuthenticatedPath]) throws -> String {
         let realms = Set(asked.compactMap(\.realm))
         guard realms.count < 2, let path = asked.first?.path else {
-            throw CommandFailure.usage("--auth names two realms for \(asked.first?.path ?? ""); one is what a path has")
+            throw CommandFailure.usage("--auth names two realms for \(asked.first?.path ?? ""); a path has one realm")
         }
         guard Set(asked.map(\.scheme)).count == asked.count else {
             throw CommandFailure.usage("--auth names one scheme twice for \(path)")

@@ -101,8 +101,8 @@ package struct MessageReader {
     /// `true` once a close frame or a violation has ended the reading.
     package var isFinished: Bool { self.state == .finished }
 
-    /// The number of the message that has begun and not ended, or `nil`: one that stays the same for long is one that a
-    /// peer does not mean to finish (threat B8).
+    /// The number of the unfinished message, or `nil`. A number that stays the same for long means a stalling peer
+    /// (threat B8).
     package var unfinishedMessage: UInt64? {
         self.state == .fragmented || self.state == .payload ? self.begun : nil
     }
@@ -184,8 +184,8 @@ package struct MessageReader {
         return message.payload
     }
 
-    /// The same for nearly every message: a small one of a client's, for which the arena has room. `nil`, with nothing done that
-    /// shows, for all others, which ``plain(_:count:of:_:_:)`` is to be asked for: so this has nothing to keep for them.
+    /// Fast path for a small client message that fits the arena. Otherwise returns `nil` and changes nothing; call
+    /// ``plain(_:count:of:_:_:)`` then.
     @inline(__always)
     mutating func shortPlain(
         _ start: UnsafeRawPointer,

@@ -36,7 +36,7 @@ struct WholeFrame {
             guard self.length >= Int(FrameBits.length16) else { return nil }
             size &+= 2
         } else {
-            // The mask bit is as it has not to be, or all of the length's bits are set.
+            // A value other than 127 means a wrong mask bit.
             guard short == FrameBits.length64, available >= 10 else { return nil }
             let length = UInt64(bigEndian: start.loadUnaligned(fromByteOffset: 2, as: UInt64.self))
             guard length > 0xFFFF, length <= UInt64(available) else { return nil }
