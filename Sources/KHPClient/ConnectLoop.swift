@@ -293,7 +293,7 @@ struct ConnectLoop {
         self.consent.follows(step)
     }
 
-    // MARK: What a hop is made of
+    // MARK: The parts of a hop
 
     /// The protocol of streams that the next hop offers in TLS: the older dialects have none.
     var streams: (any ClientStreamProtocol)? {

@@ -61,7 +61,7 @@ public final class CookieStore: Sendable {
     }
 
     /// Acts as a Set-Cookie field with that value does in an answer of that URL: `name=value; Path=/; Max-Age=60`.
-    /// - Returns: whether the field is one that counts there.
+    /// - Returns: `true` when the field counts there.
     /// - Throws: ``WebSocketError/Code/invalidURL``.
     @discardableResult
     public func set(_ setCookie: String, from url: String) throws(WebSocketError) -> Bool {

@@ -96,7 +96,7 @@ struct ReconnectSchedule {
 
     /// The next pause; nil when the attempts are used up.
     /// - Parameters:
-    ///   - retryAfter: what the server asks for.
+    ///   - retryAfter: the time that the server asks for.
     ///   - random: from 0 to 1.
     mutating func next(retryAfter: Duration?, random: Double) -> Duration? {
         if let attempts = self.policy.attempts, self.failures >= attempts { return nil }

@@ -27,8 +27,8 @@ extension WebSocketClient {
     ///   - url: ws, wss, http or https.
     ///   - subprotocols: the application's, in order of preference.
     ///   - policy: when to connect again, and after which pause.
-    ///   - body: what to do with each socket.
-    /// - Returns: what `body` returns.
+    ///   - body: the work to do with each socket.
+    /// - Returns: the result of `body`.
     nonisolated(nonsending) public func withReconnection<Value>(
         to url: String,
         subprotocols: [String] = [],
@@ -43,8 +43,8 @@ extension WebSocketClient {
     ///   - url: the URL to connect to.
     ///   - subprotocols: the application's, in order of preference.
     ///   - policy: when to connect again, and after which pause.
-    ///   - body: what to do with each socket.
-    /// - Returns: what `body` returns.
+    ///   - body: the work to do with each socket.
+    /// - Returns: the result of `body`.
     nonisolated(nonsending) public func withReconnection<Value>(
         to url: WebSocketURL,
         subprotocols: [String] = [],

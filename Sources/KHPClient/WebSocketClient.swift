@@ -39,8 +39,8 @@ public struct WebSocketClient: Sendable {
     /// - Parameters:
     ///   - url: ws, wss, http or https.
     ///   - subprotocols: the application's, in order of preference; `x-kaazing-handshake` is not one of them.
-    ///   - body: what to do with the socket.
-    /// - Returns: what `body` returns.
+    ///   - body: the work to do with the socket.
+    /// - Returns: the result of `body`.
     /// - Throws: ``WebSocketError`` when the socket cannot be opened, `CancellationError` where the task is cancelled
     ///   meanwhile, and what `body` throws. Where that is a `CancellationError`, the socket is closed with 1001.
     nonisolated(nonsending) public func withConnection<Value>(
@@ -56,8 +56,8 @@ public struct WebSocketClient: Sendable {
     /// - Parameters:
     ///   - url: the URL to connect to.
     ///   - subprotocols: the application's, in order of preference.
-    ///   - body: what to do with the socket.
-    /// - Returns: what `body` returns.
+    ///   - body: the work to do with the socket.
+    /// - Returns: the result of `body`.
     /// - Throws: as the form that takes a text does, but for ``WebSocketError/Code/invalidURL``.
     nonisolated(nonsending) public func withConnection<Value>(
         to url: WebSocketURL,

@@ -26,7 +26,7 @@ extension ServerState {
     ///   - tls: adds a handler for TLS; `nil` where there is none, or there is one already.
     ///   - entrance: the listener that has accepted it; `nil` where that is somebody else's.
     ///   - port: somebody else's HTTP, for all requests that are no endpoint's; `nil` where there is nobody else.
-    /// - Returns: whether it is to be registered; otherwise it has been closed.
+    /// - Returns: `true` when it is to be registered; otherwise it has been closed.
     func setUp(
         _ channel: any Channel,
         _ security: Security,

@@ -177,8 +177,8 @@ final class ServerState: Sendable {
     /// Counts a new connection in, or refuses it (R-C2). It keeps its place until ``closed(_:)``.
     /// - Parameters:
     ///   - entrance: the way by which it comes in; `nil` where another server listens.
-    ///   - isShared: whether its first request may turn out to be somebody else's: it counts among those that are in a
-    ///     handshake, and ``serve(_:)`` makes it a connection of ours.
+    ///   - isShared: `true` when its first request may turn out to be somebody else's: it counts among those that are in
+    ///     a handshake, and ``serve(_:)`` makes it a connection of ours.
     func enter(_ address: SocketAddress?, by entrance: Entrance? = nil, isShared: Bool = false) -> Entry? {
         let limits = self.configuration.limits
         let entrance = entrance ?? self.entrance
@@ -209,7 +209,7 @@ final class ServerState: Sendable {
     }
 
     /// The connection's request is an endpoint's.
-    /// - Returns: whether there is room for one more.
+    /// - Returns: `true` when there is room for one more.
     func serve(_ entry: Entry) -> Bool {
         self.registry.withLock { registry in
             if entry.isServed { return true }
@@ -250,7 +250,7 @@ final class ServerState: Sendable {
     // MARK: Places
 
     /// Counts a pending connection of a proxy's for its client.
-    /// - Returns: whether there are not too many of the same address already.
+    /// - Returns: `false` when there are too many of the same address already.
     func count(_ entry: Entry, for client: SocketAddress?) -> Bool {
         let key = AddressKey(client)
         return self.registry.withLock { registry in

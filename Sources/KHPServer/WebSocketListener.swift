@@ -116,7 +116,7 @@ public final class WebSocketListener: Service, Sendable {
     // MARK: Asking
 
     /// The address that it is bound to; waits until it is.
-    /// - Throws: what kept it from listening.
+    /// - Throws: the error that kept it from listening.
     public func boundAddress() async throws -> SocketAddress {
         try await self.bound.wait()
     }

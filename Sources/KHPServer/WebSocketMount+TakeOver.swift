@@ -16,7 +16,7 @@ extension WebSocketMount {
     /// - Parameters:
     ///   - channel: the connection's.
     ///   - head: the request; its authority is sent on as Host, unless there is a Host among its fields.
-    ///   - leftover: what came behind the head.
+    ///   - leftover: the bytes behind the head.
     ///   - isSecure: `true` where clients come by TLS; `nil` where that is so if the pipeline has a `NIOSSLHandler`.
     /// - Returns: succeeds when the connection is set up; `closeFuture` of the channel tells its end. Fails with
     ///   ``WebSocketError/Code/invalidArgument`` for a head that cannot stand in HTTP/1.1, with nothing done.

@@ -114,13 +114,13 @@ public final class WebSocketServer: Service, Sendable {
     // MARK: Listening
 
     /// The address that the server is bound to; waits until it is.
-    /// - Throws: what kept the server from listening.
+    /// - Throws: the error that kept the server from listening.
     public func boundAddress() async throws -> SocketAddress {
         try await self.bound.wait()
     }
 
     /// The port that the server is bound to, `nil` for a Unix domain socket; waits until it is bound.
-    /// - Throws: what kept the server from listening.
+    /// - Throws: the error that kept the server from listening.
     public func boundPort() async throws -> Int? {
         try await self.boundAddress().port
     }

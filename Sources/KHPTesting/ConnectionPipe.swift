@@ -139,10 +139,10 @@ public final class ConnectionPipe {
         )
     }
 
-    // MARK: What can be done
+    // MARK: Actions
 
     /// Completes both handshakes.
-    /// - Returns: what each side has agreed on.
+    /// - Returns: the summary of each side's handshakes.
     /// - Throws: the client's error, or else the server's, where they cannot be completed.
     public func open() throws(WebSocketError) -> (client: HandshakeSummary, server: HandshakeSummary) {
         self.pump()

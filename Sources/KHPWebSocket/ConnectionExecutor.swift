@@ -43,7 +43,7 @@ package final class ConnectionExecutor: TaskExecutor, @unchecked Sendable {
 
     /// Runs what became ready in the burst. A job that makes itself ready again and again is handed to the loop after
     /// a bounded number of turns, so that it cannot starve other connections.
-    /// - Returns: whether anything ran.
+    /// - Returns: `true` when anything ran.
     package func endBurst() -> Bool {
         guard let job = self.first else {
             self.isInBurst = false

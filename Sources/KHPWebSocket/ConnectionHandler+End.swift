@@ -127,7 +127,7 @@ extension ConnectionHandler {
         self.tellClosed()
     }
 
-    // MARK: What had arrived
+    // MARK: Bytes that had arrived
 
     private func nextUnread() -> ConnectionAction? {
         self.turn.isConnectionInUse = true

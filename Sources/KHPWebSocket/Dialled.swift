@@ -152,7 +152,7 @@ final class HoldingHandler: ChannelInboundHandler, RemovableChannelHandler {
         self.failure = self.failure ?? error
     }
 
-    /// - Throws: what ended the connection, where something has.
+    /// - Throws: the error that ended the connection, if it has ended.
     func check() throws {
         guard self.context?.channel.isActive != true else { return }
         throw self.failure ?? IOError(errnoCode: ECONNRESET, reason: "the peer left")

@@ -76,9 +76,9 @@ package final class Inbox: Sendable {
     }
 
     /// Event loop: a message arrived.
-    /// - Parameter isClosing: whether this side has begun to close. Then nobody may be left to take messages, and the
-    ///   peer's close frame must be read all the same: what does not fit is dropped.
-    /// - Returns: whether to stop reading until the consumer has caught up.
+    /// - Parameter isClosing: `true` once this side has begun to close. Then nobody may be left to take messages, and
+    ///   the peer's close frame must be read all the same: what does not fit is dropped.
+    /// - Returns: `true` when reading has to stop until the consumer has caught up.
     package func push(_ item: MessageChunk, isClosing: Bool) -> Bool {
         self.push(item.kind, item.bytes, isFirst: item.isFirst, isLast: item.isLast, isClosing: isClosing)
     }
@@ -183,7 +183,7 @@ package final class Inbox: Sendable {
 
     /// The current task waits for the end of the socket. Where it is the consumer, it takes no message until it is back,
     /// and is done with the last.
-    /// - Returns: whether it is, so that its return has to be told by ``isBack()``.
+    /// - Returns: `true` when it is the consumer, so that its return has to be told by ``isBack()``.
     package func waitsForEnd() -> Bool {
         guard let task = Self.currentTask else { return false }
         return self.state.withLock { state in

@@ -12,7 +12,7 @@ public enum WebSocketState: Sendable, Hashable {
     /// One side has begun to close; nothing can be sent any more.
     case closing
     /// It is over.
-    /// - Parameter wasClean: whether both sides closed, as ``CloseInfo/clean``.
+    /// - Parameter wasClean: `true` when both sides closed, as ``CloseInfo/clean``.
     case closed(wasClean: Bool)
 }
 

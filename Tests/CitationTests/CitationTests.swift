@@ -24,7 +24,7 @@ import Testing
     static let code = ["Sources", "Command/Sources", "Examples", "Benchmarks"]
     static let tests = ["Tests", "Command/Tests"]
 
-    // MARK: What a citation looks like
+    // MARK: The form of a citation
 
     /// `KHP-E11`, `R-U1`, `R-X`, `H69-3`, `W10-2`, `X76-1`, `D6`. A range such as `KHP-O1 to KHP-O5` cites both its ends.
     nonisolated(unsafe) static let id =
@@ -81,7 +81,7 @@ import Testing
         .joined(separator: "\n")
     }
 
-    // MARK: What there is
+    // MARK: The sets to compare
 
     /// All files under folders with one of these extensions.
     static func files(in folders: [String], _ extensions: Set<String>) -> [URL] {

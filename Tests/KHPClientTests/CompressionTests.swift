@@ -196,7 +196,7 @@ struct CompressionTests {
         #expect(with < 40 << 20, "it took \(with >> 10) KiB with context")
     }
 
-    // MARK: What a process takes
+    // MARK: Memory of a process
 
     private static func mebibyte(_ number: Int) -> ByteBuffer {
         let line = "line \(number) of a long message, much like the others; "

@@ -37,8 +37,9 @@ import Testing
     static let longestFile = 500
     static let mostStoredProperties = 15
 
-    /// Comments that open with What, Whether, Who, Whom or Those instead of naming the thing. The bound only falls.
+    /// Comments that open with one of these words instead of naming the thing. The bound only falls.
     static let mostRelativeOpenings = 0
+    static let relativeWords: Set<String> = ["what", "whether", "who", "whom", "those"]
 
     static let house = ["Sources", "Tests", "Examples", "Benchmarks", "Command"].flatMap { SourceFile.all(in: $0) }
     static let protocolFiles = SourceFile.all(in: "Sources/KHPProtocol")
@@ -129,20 +130,57 @@ import Testing
 
     // MARK: Comments
 
+    /// Returns `true` for a comment that opens with one of the ``relativeWords``. A marker before it is skipped: `MARK:`,
+    /// `- Returns:`, `- Parameter name:` or `- name:`, behind which the word may have a small letter. Without a marker a
+    /// small letter is in the middle of a sentence.
+    static func opensRelatively(_ line: Substring) -> Bool {
+        let text = line.drop { $0 == " " }
+        guard text.hasPrefix("//") else { return false }
+        var comment = text.drop { $0 == "/" || $0 == " " }
+        let whole = comment
+        if comment.hasPrefix("MARK:") { comment = comment.dropFirst(5).drop { $0 == " " } }
+        if comment.hasPrefix("- ") {
+            comment = comment.dropFirst(2)
+            if let colon = comment.firstIndex(of: ":"), comment[..<colon].split(separator: " ").count <= 2 {
+                comment = comment[colon...].dropFirst()
+            }
+        }
+        guard let word = SourceFile.words(of: comment).first else { return false }
+        let hasMarker = comment.startIndex != whole.startIndex
+        return Self.relativeWords.contains(word.lowercased()) && (hasMarker || word.first?.isUppercase == true)
+    }
+
     @Test func commentsNameTheThing() {
         let openings = Self.house.flatMap { file in
-            file.lines.filter { line in
-                let text = line.drop { $0 == " " }
-                guard text.hasPrefix("//") else { return false }
-                let words = SourceFile.words(of: text.drop { $0 == "/" || $0 == " " })
-                return words.first.map { ["What", "Whether", "Who", "Whom", "Those"].contains($0) } ?? false
-            }
-            .map { "\(file.path): \($0.drop { $0 == " " })" }
+            file.lines.filter { Self.opensRelatively($0) }.map { "\(file.path): \($0.drop { $0 == " " })" }
         }
         #expect(
             openings.count <= Self.mostRelativeOpenings,
             "\(openings.count) comments open with What, Whether, Who or Those:\n\(openings.suffix(20).joined(separator: "\n"))"
         )
+    }
+
+    @Test(
+        "a marker does not hide how a comment opens",
+        arguments: [
+            "// Who waits.", "    /// - Returns: whether it is.", "///   - name: what is meant.",
+            "// MARK: What is sent",
+            "/// - Parameter name: Those that stay.", "/// - whether it is",
+        ]
+    )
+    func relativeOpening(_ line: String) {
+        #expect(Self.opensRelatively(line[...]))
+    }
+
+    @Test(
+        "a comment names the thing",
+        arguments: [
+            "who waits", "/// who waits, and for how long.", "/// - Returns: `true` for those.", "/// - Parameters:",
+            "// MARK: Whatever", "/// - that is: a pause, which those need", "//",
+        ]
+    )
+    func plainOpening(_ line: String) {
+        #expect(!Self.opensRelatively(line[...]))
     }
 
     /// A file says why it exists, in a sentence of its own (`// Sentence.`) or in the documentation of what it declares

@@ -122,7 +122,7 @@ final class WireClient: ChannelInboundHandler, @unchecked Sendable {
         self.load?.opened(self)
     }
 
-    /// - Returns: whether a whole frame was there.
+    /// - Returns: `true` when a whole frame was there.
     private func readFrame(_ context: ChannelHandlerContext) -> Bool {
         let start = self.received.readerIndex
         guard let head: UInt16 = self.received.getInteger(at: start) else { return false }

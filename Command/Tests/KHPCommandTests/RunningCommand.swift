@@ -79,7 +79,7 @@ enum RunningCommand {
     }
 
     /// Runs `khp serve` on a free port while the body runs; then asks it to drain.
-    /// - Returns: what the body returned, and the server's exit status.
+    /// - Returns: the result of the body, and the server's exit status.
     static func serving<R>(_ arguments: [String], _ body: (_ port: Int) async throws -> R) async throws -> (R, Int32) {
         let (process, pipes) = try start(["serve", "--port", "0", "--json"] + arguments)
         let line = firstLine(pipes.output)

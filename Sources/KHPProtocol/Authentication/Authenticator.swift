@@ -107,8 +107,8 @@ package struct Authenticator: Sendable {
 
     /// - Parameters:
     ///   - limit: how many challenges may be answered (D18).
-    ///   - allowsWeakerScheme: whether a weaker scheme than was offered before may be answered (threat G1).
-    ///   - preemptive: what is sent unasked.
+    ///   - allowsWeakerScheme: `true` to answer a weaker scheme than was offered before (threat G1).
+    ///   - preemptive: the credentials that are sent unasked.
     /// - Throws: ``WebSocketError/Code/invalidArgument`` for what cannot be sent unasked, or not at all.
     package init(
         limit: Int = 4,

@@ -56,7 +56,7 @@ package struct ChallengeDialogue: Sendable {
     private var wasRefused = false
 
     /// - Parameters:
-    ///   - hasHandler: whether there is anybody to ask.
+    ///   - hasHandler: `true` when there is a handler to ask.
     ///   - patience: how long the handler may take for all its answers.
     init(
         about response: HandshakeResponse,

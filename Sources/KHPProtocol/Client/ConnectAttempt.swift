@@ -27,7 +27,7 @@ package struct ConnectAttempt: Sendable {
 
     /// - Parameters:
     ///   - template: the plan of the first hop.
-    ///   - redirects: what may be followed, from the same URL.
+    ///   - redirects: the redirects that may be followed, from the same URL.
     ///   - authenticator: how challenges are answered, and how many (D18).
     ///   - fallbacks: the dialects to try, in this order, with a server that does not speak the plan's.
     ///   - moved: where permanent redirects of an earlier attempt have led to; the first hop goes there.
@@ -127,7 +127,7 @@ package struct ConnectAttempt: Sendable {
     /// - Parameters:
     ///   - choice: the caller's pick; the first usable alternative without one.
     ///   - cookies: a number for each URL that changes when the cookies for it do; coming back with others is no loop.
-    ///   - cookiesSent: what that number was for this hop's URL when its request went out.
+    ///   - cookiesSent: the value of that number for this hop's URL when its request went out.
     /// - Returns: the step; nil where the next hop is the same URL in another version of the protocol.
     package mutating func follow(
         _ outcome: HopOutcome,
@@ -286,7 +286,7 @@ package struct ConnectAttempt: Sendable {
 
     /// The dialogue about a 401 of this hop.
     /// - Parameters:
-    ///   - hasHandler: whether there is anybody to ask.
+    ///   - hasHandler: `true` when there is a handler to ask.
     ///   - patience: how long the handler may take.
     package func dialogue(
         about response: HandshakeResponse,

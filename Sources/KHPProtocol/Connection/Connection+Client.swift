@@ -65,7 +65,7 @@ extension Connection {
     }
 
     /// The time is over: an answer whose head is there counts with what came of its content (D28).
-    /// - Returns: whether there was one.
+    /// - Returns: `true` when there was one.
     mutating func settleAnswer(of client: ClientHandshake, now: NIODeadline) -> Bool {
         switch client.state {
         case .opening(let opening) where opening.machine.awaitsContent:

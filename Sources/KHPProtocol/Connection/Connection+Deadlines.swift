@@ -129,7 +129,7 @@ extension Connection {
         self.perform(self.link.closing.fail(ClosePayload(code: .policyViolation, reason: message), now: now), now: now)
     }
 
-    // MARK: What the shell sees of the network and the application
+    // MARK: The shell's view of the network and the application
 
     /// Tells that the peer does, or does not, keep up with what is written.
     package mutating func setCongested(_ isCongested: Bool, now: NIODeadline) {

@@ -289,7 +289,7 @@ extension Connection {
     }
 
     /// Writes a message, or a piece of one, through the frame transforms.
-    /// - Returns: what was written.
+    /// - Returns: the frame that was written.
     @discardableResult
     mutating func write(_ piece: MessagePiece, now: NIODeadline) throws(WebSocketError) -> ExtensionStack.Frame? {
         let frame: ExtensionStack.Frame?
@@ -329,7 +329,7 @@ extension Connection {
         )
     }
 
-    // MARK: What extensions say
+    // MARK: Answers of extensions
 
     /// Does the work that hooks have asked for. Never interleaves messages with one that the application sends in
     /// pieces: they wait for its end. Where an extension handles messages, none of those pieces is out yet.

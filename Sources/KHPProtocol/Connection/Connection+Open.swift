@@ -268,7 +268,7 @@ extension Connection {
     }
 
     /// Gives up a message that is being sent in pieces, if nothing of it has gone out.
-    /// - Returns: whether that was so; otherwise the connection can only be closed.
+    /// - Returns: `true` when nothing had gone out; otherwise the connection can only be closed.
     package mutating func takeBackStream(now: NIODeadline) -> Bool {
         guard self.stage.isOpen, self.socket.stream?.hasBegun != true else { return false }
         self.socket.stream = nil

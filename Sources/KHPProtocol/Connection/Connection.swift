@@ -190,7 +190,7 @@ package struct Connection {
 
     /// The next thing to do, or `nil` when the connection waits for bytes, time or an answer.
     /// - Parameters:
-    ///   - isPaused: whether the application takes no messages now; everything else goes on.
+    ///   - isPaused: `true` while the application takes no messages; everything else goes on.
     ///   - isPlainTaken: true behind ``nextPlain(_:_:_:now:)`` that has found no more.
     package mutating func next(
         now: NIODeadline,

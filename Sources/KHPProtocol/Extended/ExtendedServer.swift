@@ -107,10 +107,10 @@ package struct ExtendedServer {
     /// - Parameters:
     ///   - opening: the request that negotiated x-kaazing-handshake.
     ///   - acceptValue: Sec-WebSocket-Accept of the opening's 101; the extended 101 repeats it.
-    ///   - negotiatedExtensions: what the opening negotiated (KHP-E8).
+    ///   - negotiatedExtensions: the extensions that the opening negotiated (KHP-E8).
     ///   - server: the value of Server.
     ///   - legacy: the part of the Kaazing legacy exchange that is spoken (D7).
-    ///   - url: what the client opened; what a balancer's URL is relative to.
+    ///   - url: the URL that the client opened; a balancer's URL is relative to it.
     ///   - now: when the opening's 101 was sent.
     package init(
         opening: OpeningRequest,
@@ -200,7 +200,7 @@ package struct ExtendedServer {
 
     /// The endpoint's answer to the last request.
     ///
-    /// - Parameter negotiated: what a completing one selects of the request.
+    /// - Parameter negotiated: the agreement of a completing answer, out of the request's offers.
     package mutating func respond(
         _ answer: HandshakeResponse,
         negotiated: Agreement = Agreement(),

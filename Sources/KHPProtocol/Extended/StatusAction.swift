@@ -29,9 +29,9 @@ public enum StatusAction: String, Sendable, Hashable, CaseIterable {
     ///   - status: the code of a response's status line.
     ///   - method: the extended request's method, which decides about redirects: 307 is followed after GET only, 300
     ///     after GET and HEAD, 301 and 302 also after POST, 303 after any.
-    ///   - expectsContinue: whether the request carried `Expect: 100-continue` and its body is still held back.
-    ///   - followsPermanentRedirect: whether 308 counts as RFC 9110's Permanent Redirect. The specification knows it as
-    ///     "Resume Incomplete", to be closed upon.
+    ///   - expectsContinue: `true` when the request carried `Expect: 100-continue` and its body is still held back.
+    ///   - followsPermanentRedirect: `true` to take 308 for RFC 9110's Permanent Redirect. The specification knows it
+    ///     as "Resume Incomplete", to be closed upon.
     public static func action(
         forStatus status: Int,
         method: String = "GET",

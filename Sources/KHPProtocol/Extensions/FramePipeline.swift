@@ -44,7 +44,7 @@ struct FramePipeline {
     ///   - claims: their reserved bits.
     ///   - output: where to append.
     ///   - room: the most bytes to append.
-    /// - Returns: what was appended; `nil` when more input is needed.
+    /// - Returns: the bytes that were appended; `nil` when more input is needed.
     mutating func pull(
         _ transforms: inout [any FrameTransform],
         _ claims: [ReservedBits],

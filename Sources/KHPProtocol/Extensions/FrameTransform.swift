@@ -15,19 +15,19 @@ public protocol FrameTransform {
     /// what comes out has them no longer.
     ///
     /// - Parameters:
-    ///   - piece: what has arrived; the reader index of its bytes is moved past what was used.
+    ///   - piece: the piece that has arrived; the reader index of its bytes is moved past what was used.
     ///   - output: where to append.
     ///   - room: the most bytes to append now. A little input may mean very much output: stop here, and the rest is
     ///     asked for when there is room again.
-    /// - Returns: whether the piece is used up and all that it gives has been appended. After `false` it is called
+    /// - Returns: `true` when the piece is used up and all that it gives has been appended. After `false` it is called
     ///   again with what is left.
     mutating func inbound(_ piece: inout MessagePiece, into output: inout ByteBuffer, room: Int) throws -> Bool
 
     /// Encodes a message that is sent, in the pieces in which the application sends it. All of the piece is used.
     ///
     /// - Parameters:
-    ///   - piece: what to send. A transform that changes the message sets its bits in ``MessagePiece/reservedBits`` of
-    ///     the first piece.
+    ///   - piece: the piece to send. A transform that changes the message sets its bits in ``MessagePiece/reservedBits``
+    ///     of the first piece.
     ///   - output: where to append; the bytes belong into one frame.
     mutating func outbound(_ piece: inout MessagePiece, into output: inout ByteBuffer) throws
 

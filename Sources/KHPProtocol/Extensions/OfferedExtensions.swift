@@ -94,7 +94,7 @@ package struct OfferedExtensions: Sendable {
     ///
     /// - Parameters:
     ///   - layer: the handshake that this is.
-    ///   - known: what the opening negotiated, where this is the extended one.
+    ///   - known: the extensions that the opening negotiated, where this is the extended one.
     package static func choose(
         from offers: [ExtensionOffer],
         supported: [any WebSocketExtension],

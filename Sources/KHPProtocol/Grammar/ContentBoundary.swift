@@ -32,7 +32,7 @@ struct ContentBoundary {
     }
 
     /// The content of a final response; `nil` where it ends with the stream, or its end is not certain.
-    /// - Parameter isForHEAD: whether HEAD has asked for it.
+    /// - Parameter isForHEAD: `true` when HEAD has asked for it.
     init?(of head: ResponseHead, isForHEAD: Bool) {
         if isForHEAD || head.status == 204 || head.status == 304 {
             self.mode = .complete
@@ -75,7 +75,7 @@ struct ContentBoundary {
     var isComplete: Bool { if case .complete = self.mode { true } else { false } }
 
     /// Goes on over bytes that nobody has to look at, such as those of a file.
-    /// - Returns: whether they are content, all of them.
+    /// - Returns: `true` when all of them are content.
     mutating func skip(count: Int) -> Bool {
         switch self.mode {
         case .length(let left) where count <= left: self.mode = count == left ? .complete : .length(left - count)

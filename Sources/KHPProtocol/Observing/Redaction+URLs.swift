@@ -10,7 +10,7 @@ extension Redaction {
     /// has no name. All else stays readable.
     ///
     /// The text is a URL, a target, or anything with such in it: a field's value, an entity.
-    /// - Parameter stand: what stands in the place of a secret; ``mark`` unless told otherwise.
+    /// - Parameter stand: the text in the place of a secret; ``mark`` unless told otherwise.
     package static func shown(
         _ text: String,
         _ stand: (ArraySlice<UInt8>) -> [UInt8] = { _ in Array(Self.mark.utf8) }

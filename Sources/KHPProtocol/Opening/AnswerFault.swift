@@ -7,8 +7,8 @@ package enum AnswerFault {
     /// The fault of a response, or `nil`.
     ///
     /// - Parameters:
-    ///   - isFinal: whether the response ends an HTTP exchange: a 1xx does not.
-    ///   - isHandshake: whether it answers a handshake, where clients answer a challenge.
+    ///   - isFinal: `true` when the response ends an HTTP exchange: a 1xx does not.
+    ///   - isHandshake: `true` when it answers a handshake, where clients answer a challenge.
     package static func of(
         status: Int,
         reason: String? = nil,

@@ -9,8 +9,8 @@ package enum Explanation {
     ///
     /// - Parameters:
     ///   - phrase: the reason phrase; may be empty.
-    ///   - sentence: what is wrong; `nil` takes the usual sentence for the status.
-    ///   - fields: those of the answer. A Retry-After among them says that the trouble passes.
+    ///   - sentence: the description of the problem; `nil` takes the usual sentence for the status.
+    ///   - fields: the headers of the answer. A Retry-After among them says that the trouble passes.
     package static func entity(
         for status: Int,
         phrase: String,

@@ -55,7 +55,7 @@ extension HandshakeResponse {
     /// - Parameters:
     ///   - layer: in the opening, the connection ends with the answer, which says so (threat A4).
     ///   - method: the request's; HEAD is answered without content.
-    ///   - negotiated: what a completing answer agrees on.
+    ///   - negotiated: the agreement of a completing answer.
     /// - Returns: the length of the body.
     @discardableResult
     package func write(

@@ -63,7 +63,7 @@ package struct OpeningServer {
     /// The last part of ``receive(_:)``: RFC 6455 section 4.2.1, in the order of what is most useful to be told.
     /// - Parameters:
     ///   - dialects: all that some endpoint of this server speaks.
-    ///   - isUpgrade: whether ``isWebSocketRequest(_:)`` has said so.
+    ///   - isUpgrade: the result of ``isWebSocketRequest(_:)``.
     ///   - isConnect: true for a CONNECT of HTTP/2, which has no key and speaks no older dialect (RFC 8441 section 5).
     package static func check(
         _ request: CheckedRequest,

@@ -43,8 +43,8 @@ public struct OriginPolicy: Sendable, Hashable {
     ///
     /// - Parameters:
     ///   - origin: the Origin field.
-    ///   - authority: what its Host field names.
-    ///   - isSecure: whether it came over TLS; a page without TLS is then no page of the same origin.
+    ///   - authority: the host and port that its Host field names.
+    ///   - isSecure: `true` when it came over TLS; a page without TLS is then no page of the same origin.
     package func allows(_ origin: @autoclosure () -> String?, at authority: Authority, isSecure: Bool) -> Bool {
         if case .any = self.rule { return true }
         guard let origin = origin() else { return true }
@@ -107,7 +107,7 @@ public struct HostPolicy: Sendable, Hashable {
         return HostPolicy(hosts: listed)
     }
 
-    /// - Parameter authority: what a request names; `nil` for none, which no list holds.
+    /// - Parameter authority: the authority that a request names; `nil` for none, which no list holds.
     package func allows(_ authority: Authority?) -> Bool {
         // D37
         guard let hosts else { return true }

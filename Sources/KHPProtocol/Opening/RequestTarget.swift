@@ -5,8 +5,8 @@ enum RequestTarget {
     /// Path and query of an origin-form target, or of an absolute URI of the same authority.
     ///
     /// - Parameters:
-    ///   - authority: what Host names; `nil` where nothing does.
-    ///   - schemes: those of an absolute URI that are ours.
+    ///   - authority: the authority that Host names; `nil` where nothing does.
+    ///   - schemes: the schemes that an absolute URI may have.
     static func resource(
         _ text: String,
         at authority: Authority?,

@@ -157,7 +157,7 @@ package struct OrdinaryResponse {
     }
 
     /// The end of the content.
-    /// - Returns: what is sent for it, if anything is.
+    /// - Returns: the bytes to send for it, if there are any.
     package mutating func end() throws(Fault) -> ByteBuffer? {
         switch self.state {
         case .head: throw .wrongLength

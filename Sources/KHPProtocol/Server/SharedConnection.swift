@@ -60,7 +60,7 @@ package struct SharedConnection {
         self.decoder = RequestHeadDecoder(limits: limits)
     }
 
-    // MARK: What the peer sends
+    // MARK: Bytes of the peer
 
     package mutating func receive(_ bytes: ByteBuffer) {
         if self.unread.readableBytes == 0 { self.unread = bytes } else { self.unread.writeImmutableBuffer(bytes) }
@@ -176,7 +176,7 @@ package struct SharedConnection {
         return bytes
     }
 
-    // MARK: What they send
+    // MARK: Bytes of the other HTTP
 
     /// They have sent bytes; ``next()`` may have more to do then.
     package mutating func send(_ bytes: ByteBuffer) {

@@ -45,12 +45,12 @@ public struct ServerAuthentication: Sendable {
     /// One scheme or more.
     ///
     /// - Parameters:
-    ///   - realm: what the credentials are for.
+    ///   - realm: the name of the area that the credentials are for.
     ///   - scheme: a way to prove who one is.
     ///   - others: further ways, no two of the same name; otherwise the server does not start.
     ///   - application: challenges with Kaazing's `Application ` before each scheme, as Kaazing clients expect, so that a
     ///     browser does not answer in the application's place.
-    ///   - place: where to challenge those who take part in the extended handshake.
+    ///   - place: the handshake that challenges clients which take part in the extended one.
     ///   - sessionLifetime: how long a socket may stay open.
     ///   - nonces: the nonces of Digest; set a key where several servers share the work.
     public init(

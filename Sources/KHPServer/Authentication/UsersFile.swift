@@ -35,9 +35,9 @@ public struct UsersFile: Sendable {
     /// Reads the text of a file.
     ///
     /// - Parameters:
-    ///   - text: what the file holds.
+    ///   - text: the contents of the file.
     ///   - name: the file's name, for errors.
-    ///   - allowsTokens: whether `name:token` lines are taken; otherwise such a line is an error, as it may well be a
+    ///   - allowsTokens: `true` to take `name:token` lines; otherwise such a line is an error, as it may well be a
     ///     password that somebody forgot to hash.
     /// - Throws: ``WebSocketError/Code/invalidArgument`` with the number of the line and what is wrong with it, never
     ///   with what may be secret. On systems whose crypt knows no bcrypt, for each line with a hash.
@@ -144,7 +144,7 @@ public struct UsersFile: Sendable {
         MessageAuthenticationCode.make(Array(token.utf8), key: self.tokenKey)
     }
 
-    // MARK: What there is
+    // MARK: Contents
 
     /// `true` when a line has the hash of a password.
     public var hasPasswords: Bool { !self.hashes.isEmpty }

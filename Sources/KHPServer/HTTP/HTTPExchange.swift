@@ -79,7 +79,7 @@ public struct HTTPExchange: Sendable {
     /// connection for a client of HTTP/1.0.
     ///
     /// For HEAD `write` is called too, and nothing of what it writes is sent; it may look at `request.method`.
-    /// - Returns: what `write` returns.
+    /// - Returns: the result of `write`.
     /// - Throws: ``HTTPExchangeError``, and what `write` throws.
     public func respond<Result>(
         _ response: HTTPResponse,

@@ -113,7 +113,7 @@ public struct ScriptedKaazingClient: Sendable {
         )
     }
 
-    // MARK: What it says
+    // MARK: Sending
 
     /// The request of the Java client on a connection of its own before it opens; `nil` for the others.
     public var preflight: ByteBuffer? {
@@ -200,7 +200,7 @@ public struct ScriptedKaazingClient: Sendable {
         return frame
     }
 
-    // MARK: What it hears
+    // MARK: Receiving
 
     /// Takes bytes of the server.
     /// - Returns: the client's bytes in answer; often none.
@@ -292,7 +292,7 @@ public struct ScriptedKaazingClient: Sendable {
         return ByteBuffer()
     }
 
-    /// - Returns: whether it goes on here.
+    /// - Returns: `true` when it goes on here.
     private mutating func hearBalancer(_ payload: ByteBuffer) -> Bool {
         let bytes = Array(payload.readableBytesView)
         guard bytes.starts(with: [0xEF, 0x83, 0xBF]), bytes.count > 3 else {

@@ -104,7 +104,7 @@ public struct Transcript: Sendable {
     /// Reads a transcript.
     /// - Parameters:
     ///   - text: the content of a `.khp` file.
-    ///   - name: what to call it in errors.
+    ///   - name: the name for it in errors.
     /// - Throws: ``TranscriptError`` with the line that cannot be read.
     public init(_ text: String, name: String) throws(TranscriptError) {
         var parser = TranscriptParser(text, name: name)

@@ -32,9 +32,9 @@ extension Transcript {
     /// - Parameters:
     ///   - role: the side under test; one of ``roles``.
     ///   - reads: how the bytes of the other side arrive.
-    ///   - extensions: what stands behind the names in `client.extensions` and `server.extensions`; names that are not
-    ///     among them are negotiated and do nothing.
-    ///   - isObserved: whether the connection also tells its observer's events, as it does for logs and traces.
+    ///   - extensions: the extensions behind the names in `client.extensions` and `server.extensions`; names that are
+    ///     not among them are negotiated and do nothing.
+    ///   - isObserved: `true` when the connection also tells its observer's events, as it does for logs and traces.
     /// - Throws: ``TranscriptError`` where the side under test leaves the script.
     public func play(
         against role: Role,

@@ -94,7 +94,7 @@ public final class WebSocketGroup: Sendable {
     ///   - socket: the socket. Others may send on it too, each message is whole.
     ///   - topics: the topics that it is subscribed to from the beginning. What is published to no topic goes to all.
     ///   - body: has the member's place, for its subscriptions and to leave it out of what it publishes itself.
-    /// - Returns: what `body` returns.
+    /// - Returns: the result of `body`.
     nonisolated(nonsending) public func withMember<Value>(
         _ socket: WebSocket,
         topics: Set<String> = [],

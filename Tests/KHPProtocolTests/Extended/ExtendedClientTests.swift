@@ -208,7 +208,7 @@ import Testing
         #expect(try Self.step(other) == .fail(.extendedInvalid, close: 1011))
     }
 
-    // MARK: What is no response (KHP-E3, D6, D13, threat E2)
+    // MARK: Bytes that are no response (KHP-E3, D6, D13, threat E2)
 
     @Test(arguments: [
         "Hello", "H", "HTTP/2.0 200 OK\r\n\r\n", "HTTP/1.0 101 x\r\n\r\n", "HTTP/1.1 1O1 x\r\n\r\n", "\r\n",

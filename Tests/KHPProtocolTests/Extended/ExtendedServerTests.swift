@@ -146,7 +146,7 @@ import Testing
         #expect(try Self.step(text) == .request)
     }
 
-    // MARK: What is no request (D6, D13, D19)
+    // MARK: Bytes that are no request (D6, D13, D19)
 
     @Test(arguments: [
         "Hello", "h", "get / HTTP/1.1\r\n\r\n", " GET / HTTP/1.1\r\n\r\n", "\r\nGET /trades HTTP/1.1\r\n\r\n",

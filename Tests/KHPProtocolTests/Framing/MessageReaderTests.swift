@@ -13,7 +13,7 @@ struct MessageReaderTests {
         return limits
     }
 
-    // MARK: What was handed out stays as it is
+    // MARK: Payloads that were handed out stay as they are
 
     /// Payloads of every size class, kept while the reader goes on for several blocks, are unchanged at the end; and
     /// writing to one changes no other.

@@ -50,7 +50,7 @@ final class Capture: Sendable {
     }
 
     /// Writes what is left, at the end of the command.
-    /// - Returns: whether all of it could be written.
+    /// - Returns: `true` when all of it could be written.
     @discardableResult
     func finish() -> Bool {
         _ = self.connections.wait(timeout: .now() + Self.patience)

@@ -38,7 +38,7 @@ final class CommandChallengeHandler: ChallengeHandler {
     private let state = Mutex(State())
 
     /// - Parameters:
-    ///   - login: what the URL holds, where `--user` is not given.
+    ///   - login: the login of the URL, where `--user` is not given.
     ///   - surroundings: where the environment is, and the person who may be asked.
     init(options: CredentialOptions, login: Login? = nil, in surroundings: Surroundings) throws(CommandFailure) {
         let login = try options.user.map { user throws(CommandFailure) in try user.login(of: "--user") } ?? login

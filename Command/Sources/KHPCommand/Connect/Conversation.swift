@@ -162,7 +162,7 @@ struct Conversation<Socket: ConversationSocket>: Sendable {
         try await self.socket.close()
     }
 
-    /// - Returns: whether to go on.
+    /// - Returns: `true` to go on.
     private func perform(_ command: InteractiveCommand) async throws -> Bool {
         switch command {
         case .send(let text):

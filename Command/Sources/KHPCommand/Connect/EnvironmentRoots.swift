@@ -18,8 +18,8 @@ struct EnvironmentRoots {
     }
 
     /// The authorities to trust.
-    /// - Parameter isNeeded: whether TLS is certain to be spoken. A variable that nobody needs may name what has gone:
-    ///   then nothing is trusted by it.
+    /// - Parameter isNeeded: `true` when TLS is certain to be spoken. A variable that nobody needs may name what has
+    ///   gone: then nothing is trusted by it.
     func roots(isNeeded: Bool) throws(CommandFailure) -> NIOSSLTrustRoots {
         var certificates: [NIOSSLCertificate] = []
         if let file {

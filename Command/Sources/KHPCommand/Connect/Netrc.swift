@@ -44,8 +44,8 @@ struct Netrc: Sendable {
     }
 
     /// The first entry for a host, or the default one where that may answer.
-    /// - Parameter allowsDefault: whether the host is the one that was asked for: `default` means wherever its owner
-    ///   goes, not wherever a server sends him.
+    /// - Parameter allowsDefault: `true` when the host is the one that was asked for: `default` means wherever its
+    ///   owner goes, not wherever a server sends him.
     func entry(for host: String, allowsDefault: Bool = true) -> Entry? {
         let host = host.lowercased()
         return self.entries.first { $0.machine == host }

@@ -14,7 +14,7 @@ final class SavedLadder: Sendable {
     private let diagram = Mutex(LadderDiagram())
 
     /// Creates the file, or empties it; readable by its owner alone, as it holds what was said.
-    /// - Parameter title: what stands above the diagram, without secrets.
+    /// - Parameter title: the text above the diagram, without secrets.
     init(path: String, title: String, console: Console) throws(CommandFailure) {
         self.console = console
         let name = path.lowercased()
@@ -38,7 +38,7 @@ final class SavedLadder: Sendable {
     }
 
     /// Writes the file, at the end of the command.
-    /// - Returns: whether it could be written.
+    /// - Returns: `true` when it could be written.
     func finish() -> Bool {
         let diagram = diagram.withLock { $0 }
         let text =

@@ -16,7 +16,7 @@ struct TLSOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The client certificate's key, PEM.", valueName: "file"))
     var key: String?
 
-    /// - Parameter isNeeded: whether TLS is certain to be spoken.
+    /// - Parameter isNeeded: `true` when TLS is certain to be spoken.
     func configuration(isNeeded: Bool) throws -> TLSConfiguration {
         var tls = TLSConfiguration.makeClientConfiguration()
         if let cacert {

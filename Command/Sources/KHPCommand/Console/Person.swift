@@ -13,7 +13,7 @@ final class Person: Sendable {
     private let asked = Mutex<Int32?>(nil)
 
     /// - Parameters:
-    ///   - isWatching: whether a terminal shows what is written.
+    ///   - isWatching: `true` when a terminal shows what is written.
     ///   - path: the terminal.
     init(isWatching: Bool, terminal: TerminalMode, shutdown: Shutdown, path: String = "/dev/tty") {
         self.path = path

@@ -47,7 +47,7 @@ enum Advice: Sendable, Equatable {
     }
 
     /// The advice for an error without a detail.
-    /// - Parameter offered: whether x-kaazing-handshake was asked for, and could be left out.
+    /// - Parameter offered: `true` when x-kaazing-handshake was asked for, and could be left out.
     init(withoutDetail error: WebSocketError, offered: Bool) {
         self =
             switch error.code {

@@ -5,7 +5,7 @@ import NIOCore
 
 /// From the library's errors to exit statuses (the contract and D16) and to one sentence for a person.
 extension CommandFailure {
-    /// - Parameter offered: whether x-kaazing-handshake was asked for, and could be left out.
+    /// - Parameter offered: `true` when x-kaazing-handshake was asked for, and could be left out.
     init(_ error: WebSocketError, offered: Bool = false) {
         self.init(
             Ending(error),

@@ -19,7 +19,7 @@ final class BackendPool: Sendable {
     /// How many backends one handshake tries.
     static let tries = 3
 
-    /// - Parameter members: those that live on from before a reload; backends of the same URL take them over.
+    /// - Parameter members: the members that live on from before a reload; backends of the same URL take them over.
     /// - Throws: `NIOSSLError` for certificates that cannot be used.
     init(
         _ rules: GatewayConfiguration.Pool,

@@ -31,7 +31,7 @@ struct KeySet: Sendable {
         var sentence: String
     }
 
-    /// - Parameter algorithms: those that are allowed; keys for others are passed over.
+    /// - Parameter algorithms: the allowed algorithms; keys for others are passed over.
     static func read(_ bytes: [UInt8], algorithms: [SignatureAlgorithm]) -> (set: KeySet, remarks: [Remark]) {
         var remarks: [Remark] = []
         let root: ParsedJSON

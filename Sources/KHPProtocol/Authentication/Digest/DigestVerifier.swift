@@ -35,7 +35,7 @@ package struct DigestVerifier: Sendable {
     /// - Parameters:
     ///   - offersIntegrity: offers auth-int besides auth.
     ///   - acceptsHashedUsers: takes a hash in the name's place (`userhash`).
-    ///   - key: what nonces are sealed with; nodes that share it take each other's nonces.
+    ///   - key: the key that seals nonces; nodes that share it take each other's nonces.
     ///   - otherKeys: nonces that they seal are taken too, and none is made with them.
     package init(
         realm: String,

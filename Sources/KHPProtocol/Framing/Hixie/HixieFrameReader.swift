@@ -30,7 +30,7 @@ struct HixieFrameReader: Sendable {
         case payload(remaining: Int)
     }
 
-    /// - Parameter repairsText: whether text that is no UTF-8 is mended.
+    /// - Parameter repairsText: `true` to mend text that is no UTF-8.
     init(closes: Bool, acceptsBinary: Bool, repairsText: Bool) {
         self.closes = closes
         self.acceptsBinary = acceptsBinary

@@ -21,7 +21,7 @@ struct WHATWGFrameReader: Sendable {
 
     private static let headerBytes = 9
 
-    /// - Parameter repairsText: whether text that is no UTF-8 is mended.
+    /// - Parameter repairsText: `true` to mend text that is no UTF-8.
     init(survivesErrors: Bool, repairsText: Bool) {
         self.survivesErrors = survivesErrors
         self.message = PartialMessage(repairsText: repairsText)

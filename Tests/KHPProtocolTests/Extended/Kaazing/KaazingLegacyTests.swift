@@ -7,7 +7,7 @@ import NIOCore
 import Testing
 
 @Suite struct KaazingLegacyTests {
-    // MARK: Who asks for it
+    // MARK: Clients that ask for it
 
     static let queries: [(String?, KaazingLegacy)] = [
         (nil, .off), ("", .off), (".kl=Y", .full), ("a=1&.kl=Y", .full), (".kl=Y&a=1", .full), (".kl=Y&.kl=Y", .full),
