@@ -14,8 +14,8 @@ extension WebSocketClient {
         public var lineBytes = 8 * 1024
         /// The largest HTTP response head in bytes.
         public var headBytes = 32 * 1024
-        /// The most fields in one head.
-        public var fieldCount = 100
+        /// The most headers in one head.
+        public var headerCount = 100
         /// The largest head of a response of the extended handshake in bytes.
         public var extendedHeadBytes = 16 * 1024
         /// The largest response body in bytes. Of a longer one the client keeps the beginning in the opening handshake;
@@ -45,7 +45,7 @@ extension WebSocketClient {
             var limits = KHPProtocol.Limits()
             limits.lineBytes = self.lineBytes
             limits.headBytes = self.headBytes
-            limits.fieldCount = self.fieldCount
+            limits.headerCount = self.headerCount
             limits.extendedHeadBytes = self.extendedHeadBytes
             limits.bodyBytes = self.bodyBytes
             limits.challengeRounds = self.challengeRounds

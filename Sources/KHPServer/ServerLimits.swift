@@ -14,8 +14,8 @@ extension WebSocketServer {
         public var lineBytes = 8 * 1024
         /// The largest HTTP request head in bytes. Leaves room for long cookies and a few authorization headers.
         public var headBytes = 32 * 1024
-        /// The most fields in one head. Browsers send about twenty.
-        public var fieldCount = 100
+        /// The most headers in one head. Browsers send about twenty.
+        public var headerCount = 100
 
         // MARK: Extended handshakes and open connections; an endpoint can have its own
 
@@ -68,7 +68,7 @@ extension WebSocketServer {
             var limits = KHPProtocol.Limits()
             limits.lineBytes = self.lineBytes
             limits.headBytes = self.headBytes
-            limits.fieldCount = self.fieldCount
+            limits.headerCount = self.headerCount
             limits.sendBufferHighMark = self.sendBufferHighMark
             limits.sendBufferLowMark = self.sendBufferLowMark
             return Endpoint.Limits(self).applied(to: limits)

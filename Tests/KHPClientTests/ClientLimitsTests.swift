@@ -10,7 +10,7 @@ struct ClientLimitsTests {
         var limits = WebSocketClient.Limits()
         limits.messages.messageBytes = 1
         let rows: [(WritableKeyPath<WebSocketClient.Limits, Int>, KeyPath<KHPProtocol.Limits, Int>)] = [
-            (\.lineBytes, \.lineBytes), (\.headBytes, \.headBytes), (\.fieldCount, \.fieldCount),
+            (\.lineBytes, \.lineBytes), (\.headBytes, \.headBytes), (\.headerCount, \.headerCount),
             (\.extendedHeadBytes, \.extendedHeadBytes), (\.bodyBytes, \.bodyBytes),
             (\.challengeRounds, \.challengeRounds), (\.messages.fragments, \.messages.fragments),
             (\.inboundQueueMessages, \.inboundQueueMessages), (\.inboundQueueBytes, \.inboundQueueBytes),

@@ -13,7 +13,7 @@ struct ServerLimitsTests {
     func limits() {
         var limits = WebSocketServer.Limits()
         let rows: [(Server, Machine)] = [
-            (\.lineBytes, \.lineBytes), (\.headBytes, \.headBytes), (\.fieldCount, \.fieldCount),
+            (\.lineBytes, \.lineBytes), (\.headBytes, \.headBytes), (\.headerCount, \.headerCount),
             (\.extendedHeadBytes, \.extendedHeadBytes), (\.bodyBytes, \.bodyBytes), (\.wrongAnswers, \.wrongAnswers),
             (\.messages.messageBytes, \.messages.messageBytes), (\.messages.fragments, \.messages.fragments),
             (\.inboundQueueMessages, \.inboundQueueMessages), (\.inboundQueueBytes, \.inboundQueueBytes),

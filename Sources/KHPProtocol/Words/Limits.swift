@@ -19,8 +19,8 @@ package struct Limits: Sendable, Hashable {
     /// Largest HTTP head on the wire in bytes. Room for long cookies and a few authorization fields.
     package var headBytes = 32 * 1024
 
-    /// Most fields in one head. Browsers send about twenty.
-    package var fieldCount = 100
+    /// Most headers in one head. Browsers send about twenty.
+    package var headerCount = 100
 
     /// Largest HTTP head inside WebSocket messages (the extended handshake) in bytes. It carries no cookies, so less.
     package var extendedHeadBytes = 16 * 1024

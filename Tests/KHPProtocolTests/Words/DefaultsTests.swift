@@ -22,7 +22,7 @@ struct DefaultsTests {
         found["messages"] = nil
         #expect(
             found == [
-                "lineBytes": "8192", "headBytes": "32768", "fieldCount": "100", "extendedHeadBytes": "16384",
+                "lineBytes": "8192", "headBytes": "32768", "headerCount": "100", "extendedHeadBytes": "16384",
                 "bodyBytes": "65536", "challengeRounds": "4", "wrongAnswers": "3", "inboundQueueMessages": "64",
                 "inboundQueueBytes": "1048576", "sendBufferHighMark": "65536", "sendBufferLowMark": "32768",
             ]
