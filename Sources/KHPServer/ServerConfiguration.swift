@@ -101,7 +101,7 @@ extension WebSocketServer {
             get { self.mount.respondToHTTP }
             set { self.mount.respondToHTTP = newValue }
         }
-        /// Serves requests that are no WebSocket requests, with their content and the response's streamed; the connection is
+        /// Serves requests that are no WebSocket requests, with their body and the response's streamed; the connection is
         /// kept for more of them, and for a WebSocket behind them. Takes the place of ``respondToHTTP``, which is the simple
         /// form: one response, and the end of the connection.
         ///

@@ -142,7 +142,7 @@ package struct OrdinaryRequests {
     }
 
     private func tooLong(method: String) -> Refusal {
-        Refusal(413, "The content is longer than the \(self.mostContent ?? 0) bytes that it may have.", method: method)
+        Refusal(413, "The body is longer than the \(self.mostContent ?? 0) bytes that it may have.", method: method)
     }
 
     private mutating func nextContent(_ reader: inout BodyReader, _ taken: Int) -> Step? {

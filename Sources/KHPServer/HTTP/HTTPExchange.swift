@@ -17,9 +17,9 @@ public import NIOSSL
 ///
 /// - An exchange whose closure returns without a response gets the server's own 404, 405 or 426.
 /// - A closure that throws before it has responded has the error answered: a ``KHPProtocol/HandshakeResponse`` is sent, an
-///   ``HTTPExchangeError`` has its own status, everything else becomes 500. One that throws in the middle of the content
+///   ``HTTPExchangeError`` has its own status, everything else becomes 500. One that throws in the middle of the body
 ///   ends the connection, so that the client sees that something is missing.
-/// - Content that the closure has not read is thrown away, up to 64 KiB of it; beyond that the connection ends.
+/// - A body that the closure has not read is thrown away, up to 64 KiB of it; beyond that the connection ends.
 public struct HTTPExchange: Sendable {
     /// The request's method, target and fields. HTTP has nothing against them (RFC 9112 sections 3.2 and 6.3), and the host
     /// is one of the `allowedHosts`, where these are set.
@@ -43,28 +43,28 @@ public struct HTTPExchange: Sendable {
     let loop: UnseenEventLoop
     let conversation: HTTPConversation
 
-    /// The content of the request, as it comes: no more is read than has been taken. A client that has asked for 100 gets it
+    /// The body of the request, as it comes: no more is read than has been taken. A client that has asked for 100 gets it
     /// when the first piece is waited for.
     public var body: Body { Body(conversation: self.conversation) }
 
-    /// Responds with content that is there as a whole. For HEAD the content is counted and not sent.
+    /// Responds with a body that is there as a whole. For HEAD the body is counted and not sent.
     ///
     /// Date, Content-Length, Transfer-Encoding and Connection are the server's; a Date that is set stays.
     /// - Parameters:
     ///   - response: the status, the reason where the usual one will not do, and the fields.
-    ///   - content: the content, which 204 and 304 do not have.
+    ///   - body: the body, which 204 and 304 do not have.
     /// - Throws: ``HTTPExchangeError`` where there is a response already, where it cannot be sent, or the client has gone.
     public func respond(
         _ response: HTTPResponse,
-        _ content: ByteBuffer = ByteBuffer()
+        _ body: ByteBuffer = ByteBuffer()
     ) async throws(HTTPExchangeError) {
-        try await self.conversation.respond(response, content)
+        try await self.conversation.respond(response, body)
     }
 
     /// Responds with a text, as it is: its media type is among the fields.
     /// - Throws: as for a buffer.
-    public func respond(_ response: HTTPResponse, _ content: String) async throws(HTTPExchangeError) {
-        try await self.conversation.respond(response, ByteBuffer(string: content))
+    public func respond(_ response: HTTPResponse, _ body: String) async throws(HTTPExchangeError) {
+        try await self.conversation.respond(response, ByteBuffer(string: body))
     }
 
     /// Responds as `respondToHTTP` and handshakes do: `.text("fine\n")`, `.refuse(403)`, `.redirect(to: "/new")`.
@@ -73,9 +73,9 @@ public struct HTTPExchange: Sendable {
         try await self.conversation.respond(response)
     }
 
-    /// Responds with content that is made piece by piece, and ends it when `write` returns.
+    /// Responds with a body that is made piece by piece, and ends it when `write` returns.
     ///
-    /// With a Content-Length among the fields the content must be as long; without one it is sent in chunks, or ends with the
+    /// With a Content-Length among the fields the body must be as long; without one it is sent in chunks, or ends with the
     /// connection for a client of HTTP/1.0.
     ///
     /// For HEAD `write` is called too, and nothing of what it writes is sent; it may look at `request.method`.
@@ -91,13 +91,13 @@ public struct HTTPExchange: Sendable {
         return result
     }
 
-    /// The content of a response.
+    /// The body of a response.
     public struct Writer: Sendable {
         let conversation: HTTPConversation
 
         /// Sends a piece, and returns once more may be sent: no more than `Limits.sendBufferHighMark` and one piece waits for
         /// a client that is slow to read.
-        /// - Throws: ``HTTPExchangeError`` where the client has gone, the task is cancelled, or the content becomes longer
+        /// - Throws: ``HTTPExchangeError`` where the client has gone, the task is cancelled, or the body becomes longer
         ///   than the Content-Length.
         public func write(_ piece: ByteBuffer) async throws(HTTPExchangeError) {
             try await self.conversation.write(piece)
@@ -110,7 +110,7 @@ public struct HTTPExchange: Sendable {
         }
     }
 
-    /// The content of a request, for one reader.
+    /// The body of a request, for one reader.
     public struct Body: AsyncSequence, Sendable {
         /// A piece of it.
         public typealias Element = ByteBuffer
@@ -130,7 +130,7 @@ public struct HTTPExchange: Sendable {
             var all = ByteBuffer()
             while let piece = try await self.conversation.nextContent() {
                 guard all.readableBytes + piece.readableBytes <= limit else {
-                    throw HTTPExchangeError(.bodyTooLarge, "The content is longer than \(limit) bytes.")
+                    throw HTTPExchangeError(.bodyTooLarge, "The body is longer than \(limit) bytes.")
                 }
                 if all.readableBytes == 0 { all = piece } else { all.writeImmutableBuffer(piece) }
             }
@@ -142,7 +142,7 @@ public struct HTTPExchange: Sendable {
             let conversation: HTTPConversation
 
             /// The next piece, of one byte at least; `nil` at the end.
-            /// - Throws: ``HTTPExchangeError`` where the content does not come, is too long, or cannot be read.
+            /// - Throws: ``HTTPExchangeError`` where the body does not come, is too long, or cannot be read.
             public mutating func next() async throws(HTTPExchangeError) -> ByteBuffer? {
                 try await self.conversation.nextContent()
             }

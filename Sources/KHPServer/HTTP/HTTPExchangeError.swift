@@ -8,15 +8,15 @@ public struct HTTPExchangeError: Error, Sendable, Hashable, CustomStringConverti
         case clientGone
         /// The task was cancelled.
         case cancelled
-        /// The content of the request is longer than it may be. Answered with 413.
+        /// The body of the request is longer than it may be. Answered with 413.
         case bodyTooLarge
-        /// The content of the request did not come in time. Answered with 408.
+        /// The body of the request did not come in time. Answered with 408.
         case bodyStalled
-        /// The content of the request cannot be read. Answered with 400.
+        /// The body of the request cannot be read. Answered with 400.
         case bodyMalformed
         /// There is a response already.
         case alreadyAnswered
-        /// The content of the response is longer, or shorter, than its Content-Length.
+        /// The body of the response is longer, or shorter, than its Content-Length.
         case wrongLength
         /// The response cannot be sent: a status outside 200 to 999, line breaks in a field.
         case invalidResponse
@@ -52,5 +52,5 @@ public struct HTTPExchangeError: Error, Sendable, Hashable, CustomStringConverti
     static let clientGone = HTTPExchangeError(.clientGone, "The client has gone.")
     static let cancelled = HTTPExchangeError(.cancelled, "The task was cancelled.")
     static let alreadyAnswered = HTTPExchangeError(.alreadyAnswered, "There is a response already.")
-    static let stalled = HTTPExchangeError(.bodyStalled, "The content did not come in time.")
+    static let stalled = HTTPExchangeError(.bodyStalled, "The body did not come in time.")
 }

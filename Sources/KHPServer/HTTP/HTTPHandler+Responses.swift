@@ -200,7 +200,7 @@ extension HTTPExchangeError {
         case .repeated: self = .alreadyAnswered
         case .invalid(let sentence): self.init(.invalidResponse, sentence)
         case .wrongLength:
-            self.init(.wrongLength, "The content is not as long as its Content-Length, or the response is over.")
+            self.init(.wrongLength, "The body is not as long as its Content-Length, or the response is over.")
         }
     }
 }

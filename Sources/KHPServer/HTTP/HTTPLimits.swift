@@ -5,7 +5,7 @@ extension WebSocketServer {
     /// and what waits to be sent have the server's ``Limits``, a head has ``Timeouts/opening`` from its first byte on, and a
     /// client that takes nothing has ``Timeouts/stalledWrite``.
     public struct HTTPLimits: Sendable, Hashable {
-        /// The largest content of a request in bytes; one that is longer gets 413, before it has come where its head says
+        /// The largest body of a request in bytes; one that is longer gets 413, before it has come where its head says
         /// so. `nil` sets no bound, since no more of it is kept than the application has yet to take.
         public var bodyBytes: Int? = 1024 * 1024
         /// The most exchanges at a time, over all connections. One more gets 503, so that ordinary HTTP leaves room for
@@ -13,7 +13,7 @@ extension WebSocketServer {
         public var exchanges = 1_000
         /// The time that a connection is kept without a request.
         public var idleTime: Duration = .seconds(60)
-        /// The time in which nothing of a request's content comes, though the application waits for it, before it gets 408.
+        /// The time in which nothing of a request's body comes, though the application waits for it, before it gets 408.
         public var stalledBody: Duration = .seconds(30)
         /// The time that a client has for a response, or the next piece of one, once it has ended its side of the
         /// connection: it may wait for the response, and it may have gone.
