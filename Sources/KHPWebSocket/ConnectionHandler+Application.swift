@@ -29,7 +29,7 @@ extension ConnectionHandler {
         } else if wait.isGivenUp {
             continuation.resume(throwing: CancellationError())
         } else {
-            self.waits.add(sender)
+            self.waiters.add(sender)
         }
     }
 
@@ -39,25 +39,25 @@ extension ConnectionHandler {
 
     /// Calls `body` in its turn among those who wait to send, or when nothing can be sent any more.
     func whenSendable(_ body: @escaping @Sendable () -> Void) {
-        self.waits.add(BlockedSender(wait: TaskWait(), action: .tell(body)))
+        self.waiters.add(BlockedSender(wait: TaskWait(), action: .tell(body)))
     }
 
     /// The peer keeps up again: those who wait speak, in their order, as long as it does.
     func resumeSenders() {
-        guard self.waits.hasSenders else { return }
-        var senders = self.waits.takeSenders()
+        guard self.waiters.hasSenders else { return }
+        var senders = self.waiters.takeSenders()
         while self.isWritable, let sender = senders.popFirst() { sender.perform(on: self) }
-        self.waits.putBack(senders)
-        if let info = self.closeInfo { self.waits.failSenders(.closed(info)) }
+        self.waiters.putBack(senders)
+        if let info = self.closeInfo { self.waiters.failSenders(.closed(info)) }
     }
 
     /// How many tasks wait to send.
-    package var waitingSenders: Int { self.waits.senders.count }
+    package var waitingSenders: Int { self.waiters.senders.count }
 
     /// Nothing can be said any more, so nobody waits to.
     func endWaitsOfSenders() {
         guard self.connection.isClosing else { return }
-        self.waits.failSenders(self.connection.closedError)
+        self.waiters.failSenders(self.connection.closedError)
     }
 
     package func sendMessage(_ message: WebSocketMessage) throws(WebSocketError) {
@@ -130,7 +130,7 @@ extension ConnectionHandler {
         do {
             let now = NIODeadline.now()
             let number = try self.connection.ping(payload, now: now)
-            self.waits.add(SentPing(number: number, sent: now, wait: wait, continuation: continuation))
+            self.waiters.add(SentPing(number: number, sent: now, wait: wait, continuation: continuation))
             self.flushSoon()
         } catch {
             continuation.resume(throwing: error)
@@ -157,7 +157,7 @@ extension ConnectionHandler {
         if case .handler(let handler) = self.sink {
             handler.pongReceived(payload, after: duration, on: EventLoopSocket(self))
         }
-        if self.waits.hasPings { self.waits.answerPings(upTo: number, at: self.turn.drivenAt) }
+        if self.waiters.hasPings { self.waiters.answerPings(upTo: number, at: self.turn.drivenAt) }
     }
 
     /// Gives up a message that was begun in pieces, if nothing of it has gone out.
@@ -178,7 +178,7 @@ extension ConnectionHandler {
             return self.eventLoop.execute { bound.value.close(code: code, reason: reason) }
         }
         self.connection.close(code: code, reason: reason, now: .now())
-        if self.waits.hasSenders { self.endWaitsOfSenders() }
+        if self.waiters.hasSenders { self.endWaitsOfSenders() }
         // Whatever the application does not take any more must not keep the closing handshake from being read.
         self.flushSoon()
     }
@@ -188,7 +188,7 @@ extension ConnectionHandler {
         if let info = self.ending.settled {
             continuation.resume(returning: info)
         } else {
-            self.waits.add(CloseWaiter.always(continuation))
+            self.waiters.add(CloseWaiter.always(continuation))
         }
     }
 
@@ -199,13 +199,13 @@ extension ConnectionHandler {
         } else if wait.isGivenUp {
             continuation.resume(returning: nil)
         } else {
-            self.waits.add(CloseWaiter.unless(wait, continuation))
+            self.waiters.add(CloseWaiter.unless(wait, continuation))
             self.answerCloseThatNobodyHolds()
         }
     }
 
     /// A task that waited was cancelled.
-    package func giveUp(_ wait: TaskWait) { self.waits.giveUp(wait) }
+    package func giveUp(_ wait: TaskWait) { self.waiters.giveUp(wait) }
 
     package var channel: (any Channel)? { self.context?.channel }
 }

@@ -94,7 +94,7 @@ extension ConnectionHandler {
         case .none:
             self.connection.dropUnread()
         }
-        if self.waits.hasSenders || self.waits.hasPings { self.failWaits(.closed(info)) }
+        if self.waiters.hasSenders || self.waiters.hasPings { self.failWaits(.closed(info)) }
         if self.leavesBehindTheEnd(info) { self.ending.beginLeaving() } else { self.tellClosed() }
         if self.turn.isBursting {
             // The end of this burst may never be told: a channel that closes while it reads completes no read.
@@ -106,12 +106,12 @@ extension ConnectionHandler {
 
     @inline(never)
     private func failWaits(_ failure: WebSocketError) {
-        self.waits.failSenders(failure)
-        self.waits.failPings(failure)
+        self.waiters.failSenders(failure)
+        self.waiters.failPings(failure)
     }
 
     private func tellClosed() {
-        if self.waits.hasCloseWaiters, let info = self.closeInfo { self.waits.tellClosed(info) }
+        if self.waiters.hasCloseWaiters, let info = self.closeInfo { self.waiters.tellClosed(info) }
     }
 
     /// In hixie-75 nothing of the peer's confirms an end: it is one when all that was sent has left.

@@ -73,7 +73,7 @@ extension ConnectionHandler {
         guard inbox.isUntouched, let channel = self.context?.channel else { return }
         let bound = NIOLoopBound(self, eventLoop: self.eventLoop)
         let look = self.eventLoop.scheduleTask(in: Self.beginning) {
-            guard bound.value.waits.hasCloseWaiters, inbox.isUntouched else { return }
+            guard bound.value.waiters.hasCloseWaiters, inbox.isUntouched else { return }
             guard !bound.value.hasEnded, bound.value.connection.socket.heldClose != nil else { return }
             bound.value.connection.answerHeldClose(now: .now())
             bound.value.flushSoon()

@@ -124,7 +124,7 @@ extension ConnectionHandler {
             case .peerClosing?:
                 mustLook = true
                 if case .inbox(let inbox) = self.sink, inbox.isBusy() {
-                    if self.waits.hasCloseWaiters { self.waitForConsumer(of: inbox) }
+                    if self.waiters.hasCloseWaiters { self.waitForConsumer(of: inbox) }
                 } else {
                     self.connection.answerHeldClose(now: now)
                 }
@@ -147,8 +147,8 @@ extension ConnectionHandler {
         self.turn.endDrive()
         if self.turn.isAbandoned, !self.hasEnded { self.finish(self.connection.abandoned(now: now)) }
         self.readWhileClosing()
-        if self.waits.hasSenders { self.endWaitsOfSenders() }
-        if self.waits.states != nil { self.tellState() }
+        if self.waiters.hasSenders { self.endWaitsOfSenders() }
+        if self.waiters.states != nil { self.tellState() }
         let isClosing = self.connection.isClosing || self.connection.socket.heldClose != nil
         if !self.hasEnded, mustLook || isClosing || !self.alarm.isSoon(now) {
             self.updateTimer(soon: self.alarm.nextLook(now))

@@ -46,7 +46,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
     @exclusivity(unchecked) var sink = Sink.none
     /// Runs the tasks of this connection, from the first of them on.
     @exclusivity(unchecked) var tasks: ConnectionExecutor?
-    @exclusivity(unchecked) var waits = Waits()
+    @exclusivity(unchecked) var waiters = Waiters()
     @exclusivity(unchecked) var turn = Turn()
     @exclusivity(unchecked) var reading = Reading()
     @exclusivity(unchecked) var writing = Writing()
@@ -141,7 +141,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
             self.delegate?.inputEnded(self)
             self.drive()
             self.flush()
-            if self.waits.hasCloseWaiters { self.answerCloseThatNobodyHolds() }
+            if self.waiters.hasCloseWaiters { self.answerCloseThatNobodyHolds() }
         case let event as TLSUserEvent:
             if case .handshakeCompleted(let name) = event {
                 if self.delegate?.hasAgreed(on: name, self) == true { return }

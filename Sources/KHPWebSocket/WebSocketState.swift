@@ -59,16 +59,16 @@ extension ConnectionHandler {
     func watch(_ continuation: AsyncStream<WebSocketState>.Continuation) {
         continuation.yield(self.state)
         if self.closeInfo != nil { return continuation.finish() }
-        var watch = self.waits.states ?? StateWatch()
+        var watch = self.waiters.states ?? StateWatch()
         self.tellState()
         watch.told = self.state
         watch.continuations.append(continuation)
-        self.waits.states = watch
+        self.waiters.states = watch
     }
 
     /// Tells the watchers when the state has changed.
     func tellState() {
-        guard var watch = self.waits.states else { return }
+        guard var watch = self.waiters.states else { return }
         let state = self.state
         guard state != watch.told else { return }
         watch.told = state
@@ -78,9 +78,9 @@ extension ConnectionHandler {
         }
         if case .closed = state {
             for continuation in watch.continuations { continuation.finish() }
-            self.waits.states = nil
+            self.waiters.states = nil
         } else {
-            self.waits.states = watch
+            self.waiters.states = watch
         }
     }
 

@@ -5,7 +5,7 @@ import NIOCore
 
 extension ConnectionHandler {
     /// Each task that waits is resumed once, by what it waits for, by the socket's end or by its own cancellation.
-    struct Waits {
+    struct Waiters {
         /// In the order in which they speak.
         private(set) var senders: [BlockedSender] = []
         private var pings: [SentPing] = []
