@@ -3,7 +3,7 @@
 //   TLS agrees on it ──▶ the hop's handler stands aside ──▶ the server takes WebSockets on streams ──▶ a handler on a stream
 //                                                     └──▶ it takes none ──▶ once more, over HTTP/1.1 on a fresh connection
 //
-// Such a connection can carry further WebSockets of the same client: ``SharedConnections`` has those that do.
+// Such a connection can carry further WebSockets of the same client: ``StreamConnectionPool`` has those that do.
 
 package import KHPProtocol
 package import KHPWebSocket

@@ -9,7 +9,7 @@ import NIOCore
 
 /// How a connect uses protocols of streams.
 struct StreamUse {
-    let shared: SharedConnections
+    let shared: StreamConnectionPool
     /// The origins of this connect that speak HTTP/2 and take no WebSocket there.
     var origins: Set<String> = []
     /// True once a stream on a shared connection was lost: the next hops have connections of their own.

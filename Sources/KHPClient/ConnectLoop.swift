@@ -50,7 +50,7 @@ struct ConnectLoop {
     init(
         configuration: WebSocketClient.Configuration,
         gate: ConnectGate,
-        shared: SharedConnections,
+        shared: StreamConnectionPool,
         eventLoop: any EventLoop,
         attempt: ConnectAttempt,
         hops: Int = 0,

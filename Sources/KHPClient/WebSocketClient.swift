@@ -24,7 +24,7 @@ public struct WebSocketClient: Sendable {
     public let configuration: Configuration
     private let eventLoopGroup: any EventLoopGroup
     let gate = ConnectGate()
-    let shared = SharedConnections()
+    let shared = StreamConnectionPool()
 
     /// A client. Without a group it uses the process-wide one.
     public init(

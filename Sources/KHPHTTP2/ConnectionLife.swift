@@ -13,15 +13,15 @@ final class ConnectionLife: ChannelInboundHandler {
     typealias InboundOut = HTTP2Frame
     typealias OutboundOut = HTTP2Frame
 
-    /// How long a connection may be without a stream.
-    struct Patience {
-        /// Before the first.
+    /// The times that a connection may be without a stream.
+    struct IdleTimeouts {
+        /// Before the first stream.
         let first: TimeAmount
-        /// Behind any.
+        /// After the end of the last stream.
         let next: TimeAmount
     }
 
-    private let patience: Patience
+    private let timeouts: IdleTimeouts
     private var streams = 0
     /// Streams of ours that are made, or were made and are not over.
     private var places = 0
@@ -31,11 +31,11 @@ final class ConnectionLife: ChannelInboundHandler {
     private var idle: Scheduled<Void>?
     private var context: ChannelHandlerContext?
 
-    init(_ patience: Patience) { self.patience = patience }
+    init(_ timeouts: IdleTimeouts) { self.timeouts = timeouts }
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        self.wait(self.patience.first)
+        self.wait(self.timeouts.first)
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -108,7 +108,7 @@ final class ConnectionLife: ChannelInboundHandler {
 
     private func checkUse() {
         guard self.isUnused, self.context != nil else { return }
-        if self.isLeaving { self.closeSoon() } else { self.wait(self.patience.next) }
+        if self.isLeaving { self.closeSoon() } else { self.wait(self.timeouts.next) }
     }
 
     // MARK: The end

@@ -11,18 +11,18 @@ public struct WebSocketError: Error, Sendable {
     public var message: String
     /// The URL of the hop that failed.
     public var url: WebSocketURL? {
-        get { self.details?.url }
-        set { self.details = Details(url: newValue, response: self.response, redirects: self.redirects) }
+        get { self.context?.url }
+        set { self.context = Context(url: newValue, response: self.response, redirects: self.redirects) }
     }
     /// The response that refused, with its content, where there was one.
     public var response: HandshakeResponse? {
-        get { self.details?.response }
-        set { self.details = Details(url: self.url, response: newValue, redirects: self.redirects) }
+        get { self.context?.response }
+        set { self.context = Context(url: self.url, response: newValue, redirects: self.redirects) }
     }
     /// The redirects that a connect had followed before it failed, in order.
     public var redirects: [RedirectStep] {
-        get { self.details?.redirects ?? [] }
-        set { self.details = Details(url: self.url, response: self.response, redirects: newValue) }
+        get { self.context?.redirects ?? [] }
+        set { self.context = Context(url: self.url, response: self.response, redirects: newValue) }
     }
     /// The close code that was sent or received, where there was one.
     public var closeCode: WebSocketCloseCode?
@@ -31,7 +31,7 @@ public struct WebSocketError: Error, Sendable {
 
     /// Holds the large parts, which most errors do not have: every connection ends with an error that is copied several
     /// times.
-    private final class Details: Sendable {
+    private final class Context: Sendable {
         let url: WebSocketURL?
         let response: HandshakeResponse?
         let redirects: [RedirectStep]
@@ -43,7 +43,7 @@ public struct WebSocketError: Error, Sendable {
         }
     }
 
-    private var details: Details?
+    private var context: Context?
 
     /// An error made of these parts.
     public init(
@@ -60,7 +60,7 @@ public struct WebSocketError: Error, Sendable {
         self.message = message
         self.closeCode = closeCode
         self.phase = phase
-        if url != nil || response != nil { self.details = Details(url: url, response: response) }
+        if url != nil || response != nil { self.context = Context(url: url, response: response) }
     }
 
     /// The stages of a connection, in their order.

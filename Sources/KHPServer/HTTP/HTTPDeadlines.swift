@@ -1,9 +1,10 @@
-// The waits of a connection of ordinary HTTP, each of which has an end.
+// The deadlines of a connection of ordinary HTTP, one at most of each kind.
 
 import NIOCore
 
 struct HTTPDeadlines {
-    enum Wait: CaseIterable {
+    /// The reasons to wait.
+    enum Kind: CaseIterable {
         /// For a request.
         case idle
         /// For the rest of a head.
@@ -18,18 +19,18 @@ struct HTTPDeadlines {
         case lingering
     }
 
-    private var ends: [Wait: NIODeadline] = [:]
+    private var ends: [Kind: NIODeadline] = [:]
 
-    mutating func begin(_ wait: Wait, _ end: NIODeadline) { self.ends[wait] = end }
+    mutating func begin(_ kind: Kind, _ end: NIODeadline) { self.ends[kind] = end }
 
-    mutating func end(_ wait: Wait) { self.ends[wait] = nil }
+    mutating func end(_ kind: Kind) { self.ends[kind] = nil }
 
     mutating func endAll() { self.ends.removeAll(keepingCapacity: true) }
 
-    func has(_ wait: Wait) -> Bool { self.ends[wait] != nil }
+    func has(_ kind: Kind) -> Bool { self.ends[kind] != nil }
 
     var next: NIODeadline? { self.ends.values.min() }
 
-    /// A wait whose end has come.
-    func due(_ now: NIODeadline) -> Wait? { self.ends.first { $0.value <= now }?.key }
+    /// A deadline that has passed.
+    func due(_ now: NIODeadline) -> Kind? { self.ends.first { $0.value <= now }?.key }
 }

@@ -5,7 +5,7 @@ import KHPWebSocket
 import NIOCore
 
 extension HTTPHandler {
-    // MARK: Waits
+    // MARK: Deadlines
 
     /// Called after every event: sets the deadline of the current phase, or ends the connection.
     func settle() {
@@ -47,15 +47,15 @@ extension HTTPHandler {
 
     private func rings() {
         self.alarm = nil
-        while let wait = self.deadlines.due(.now()) {
-            self.deadlines.end(wait)
-            self.expired(wait)
+        while let kind = self.deadlines.due(.now()) {
+            self.deadlines.end(kind)
+            self.expired(kind)
         }
         self.settle()
     }
 
-    private func expired(_ wait: HTTPDeadlines.Wait) {
-        switch (wait, self.phase) {
+    private func expired(_ kind: HTTPDeadlines.Kind) {
+        switch (kind, self.phase) {
         case (.idle, _):
             self.endConnection()
         case (.head, _):

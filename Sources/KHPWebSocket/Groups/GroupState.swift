@@ -121,7 +121,7 @@ struct GroupState {
         return (items, self.wake())
     }
 
-    // MARK: Patience
+    // MARK: Slow members
 
     /// Publishers have to wait for slow members.
     /// - Returns: the hold, where it begins now.

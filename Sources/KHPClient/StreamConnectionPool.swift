@@ -22,7 +22,7 @@ struct SharedPlace: Hashable, Sendable {
     }
 }
 
-final class SharedConnections: Sendable {
+final class StreamConnectionPool: Sendable {
     private struct Entry {
         let connection: any StreamConnection
         /// The server's, or the proxy's.
@@ -60,7 +60,7 @@ final class SharedConnections: Sendable {
     }
 }
 
-extension SharedConnections: CustomReflectable {
+extension StreamConnectionPool: CustomReflectable {
     /// Empty: the values behind the lock change while a client is printed.
     var customMirror: Mirror { Mirror(self, children: []) }
 }
