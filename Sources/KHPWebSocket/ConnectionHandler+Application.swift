@@ -115,6 +115,22 @@ extension ConnectionHandler {
         }
     }
 
+    // MARK: The end of a proof
+
+    func askToRevalidate(_ path: String) throws(WebSocketError) -> Bool {
+        var isAsked = false
+        try self.send { connection, now throws(WebSocketError) in
+            isAsked = try connection.askToRevalidate(path, now: now)
+            return connection.output.pendingBytes
+        }
+        return isAsked
+    }
+
+    func moveSessionEnd(to deadline: NIODeadline?) {
+        guard !self.hasEnded else { return }
+        self.tell { connection, _ in connection.moveSessionEnd(to: deadline) }
+    }
+
     // MARK: Pings and pongs
 
     package func sendPing(

@@ -108,6 +108,20 @@ public struct EventLoopSocket {
         self.handler.close(code: code, reason: reason)
     }
 
+    /// Server: asks the client to prove anew who it is, where it has agreed on an extension that can ask, such as
+    /// ``KHPProtocol/KaazingHTTPRevalidate``. The client then makes an HTTP request for the path, with credentials; where it
+    /// has proved something, ``endSession(at:)`` says how long that holds.
+    ///
+    /// - Parameter path: begins with one slash; visible ASCII. A client appends `&.krn=` and a number, so a query belongs to
+    ///   it. Nobody else should know it.
+    /// - Returns: `false` where the client has not agreed on such an extension.
+    /// - Throws: ``WebSocketError`` when the socket is closed, ``WebSocketError/Code/invalidArgument`` for another path.
+    public func askToRevalidate(path: String) throws(WebSocketError) -> Bool { try self.handler.askToRevalidate(path) }
+
+    /// Server: closes the socket with 1008 then, as the end of a principal's proof does; in the place of every such end that
+    /// was set before. `nil` lets it live on.
+    public func endSession(at deadline: NIODeadline?) { self.handler.moveSessionEnd(to: deadline) }
+
     /// `false` while more waits to be sent than the high-water mark of the send buffer.
     public var isWritable: Bool { self.handler.isWritable }
 

@@ -91,6 +91,9 @@ extension Connection {
         }
     }
 
+    /// A server's session ends then, whatever its end was before; `nil` never.
+    package mutating func moveSessionEnd(to deadline: NIODeadline?) { self.socket.moveSessionEnd(to: deadline) }
+
     private mutating func openTimeReached(now: NIODeadline) {
         var due = self.socket.due(self.link.closing, self.configuration.waits, now: now)
         if case .extensions = due {

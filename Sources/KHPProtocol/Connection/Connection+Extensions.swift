@@ -331,6 +331,22 @@ extension Connection {
 
     // MARK: Answers of extensions
 
+    /// Asks the peer to prove anew who it is, by an HTTP request for a path, where an extension can.
+    /// - Returns: `false` where none can.
+    package mutating func askToRevalidate(_ path: String, now: NIODeadline) throws(WebSocketError) -> Bool {
+        guard self.stage.isOpen, self.link.closing.canSend else { throw self.closedError }
+        guard let extensions = self.socket.extensions else { return false }
+        let isAsked: Bool
+        do {
+            isAsked = try extensions.askToRevalidate(path, now: now, received: self.socket.lastReceived)
+        } catch {
+            throw (error as? WebSocketError)
+                ?? WebSocketError(.extensionFailed, "An extension could not ask: \(error).", phase: .open)
+        }
+        self.performOutgoing(now: now)
+        return isAsked
+    }
+
     /// Does the work that hooks have asked for. Never interleaves messages with one that the application sends in
     /// pieces: they wait for its end. Where an extension handles messages, none of those pieces is out yet.
     mutating func performOutgoing(now: NIODeadline) {

@@ -95,6 +95,9 @@ package struct OpenSocket {
     /// Ends the session then, unless its lifetime ends it earlier.
     mutating func endSession(by deadline: NIODeadline) { self.sessionEnd = min(self.sessionEnd ?? deadline, deadline) }
 
+    /// Ends the session then and not before; `nil` never.
+    mutating func moveSessionEnd(to deadline: NIODeadline?) { self.sessionEnd = deadline }
+
     /// The end: lets go of what handles messages.
     mutating func forgetExtensions() {
         self.extensions?.closed()

@@ -187,6 +187,16 @@ package final class ExtensionStack {
         self.lastSent = now
     }
 
+    /// Has the first extension that can do it ask the peer to prove anew who it is.
+    /// - Returns: `false` where none can.
+    package func askToRevalidate(_ path: String, now: NIODeadline, received: NIODeadline) throws -> Bool {
+        for index in self.hooks.indices {
+            let isAsked = try self.run(index, now, received) { hook, scope in try hook.askToRevalidate(path, &scope) }
+            if isAsked == true { return true }
+        }
+        return false
+    }
+
     /// Sends a message through the hooks on the wire's side of one.
     private func pass(
         _ message: WebSocketMessage,

@@ -47,6 +47,10 @@ public protocol MessageTransform {
     /// returns `false`, and a ping frame is sent.
     mutating func sendPing(_ scope: inout ExtensionScope) throws -> Bool
 
+    /// A server's application wants the client to prove anew who it is, by an HTTP request for this path: asks it to, in
+    /// its own way, and returns `true`. By default returns `false`. An error thrown here fails nothing.
+    mutating func askToRevalidate(_ path: String, _ scope: inout ExtensionScope) throws -> Bool
+
     /// The socket has closed: nothing more will be called.
     mutating func closed()
 }
@@ -81,6 +85,9 @@ extension MessageTransform {
 
     /// Leaves it to a ping frame.
     public mutating func sendPing(_ scope: inout ExtensionScope) throws -> Bool { false }
+
+    /// Has no way to.
+    public mutating func askToRevalidate(_ path: String, _ scope: inout ExtensionScope) throws -> Bool { false }
 
     /// Does nothing.
     public mutating func closed() {}

@@ -44,6 +44,21 @@ package final class OpeningRequest: Sendable {
         self.spellsUpgradeOldStyle = spellsUpgradeOldStyle
     }
 
+    /// An ordinary request in the form of one that opens a WebSocket, for those who look for a proof in either; `nil` for one
+    /// that names no host.
+    package static func ordinary(_ request: CheckedRequest) -> OpeningRequest? {
+        guard let authority = request.authority else { return nil }
+        return OpeningRequest(
+            request,
+            authority: authority,
+            version: 0,
+            spellsUpgradeOldStyle: false,
+            subprotocols: [],
+            offersExtendedHandshake: false,
+            extensionOffers: []
+        )
+    }
+
     package var head: RequestHead { self.request.head }
     /// Of the target, as sent; it begins with a slash.
     package var path: String { self.request.path }

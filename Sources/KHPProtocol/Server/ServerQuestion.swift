@@ -11,7 +11,7 @@ package struct PresentedCredentials: Sendable {
     package var target: String
     package var body: ByteBuffer
 
-    init(value: String, head: RequestHead, body: ByteBuffer = ByteBuffer()) {
+    package init(value: String, head: RequestHead, body: ByteBuffer = ByteBuffer()) {
         self.value = value
         self.method = head.method
         self.target = head.target

@@ -41,6 +41,7 @@ public struct HTTPExchange: Sendable {
     public var eventLoop: any EventLoop { self.loop.value }
 
     let loop: UnseenEventLoop
+    let door: Door
     let conversation: HTTPConversation
 
     /// The body of the request, as it comes: no more is read than has been taken. A client that has asked for 100 gets it

@@ -62,6 +62,7 @@ struct HTTPSite {
             isSecure: self.isSecure,
             logger: self.server.logger(id: self.entry.id, peer: self.peer),
             loop: UnseenEventLoop(value: self.channel.eventLoop),
+            door: HTTPExchange.Door(server: self.server, request: request),
             conversation: conversation
         )
     }

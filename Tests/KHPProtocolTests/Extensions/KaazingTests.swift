@@ -202,8 +202,29 @@ struct KaazingTests {
         #expect(asked.first?.url(nonce: "42") == "http://example.com/echo/;a/x?.kc=1&.krn=42")
         try peer.send(.text(String(decoding: content, as: UTF8.self)))
         #expect(peer.takeFrames() == [WireFrame(0x81, Self.control), WireFrame(0x81, content)])
-        // A server of ours has nothing to grant it with.
+        // Made for a client, it grants nothing.
         #expect(try Self.peer(.server, [revalidation]).extensionsField == nil)
+    }
+
+    @Test("a server grants it, asks with a path, escapes what looks the same, and is asked nothing")
+    func grants() throws {
+        var peer = try Self.peer(.server, [KaazingHTTPRevalidate()])
+        #expect(peer.extensionsField == "x-kaazing-http-revalidate; 01010103")
+        let control: [UInt8] = [1, 1, 1, 3]
+        #expect(try peer.askToRevalidate("/chat/;a/x?.kc=1"))
+        #expect(peer.takeFrames() == [WireFrame(0x81, control + [0x01] + Array("/chat/;a/x?.kc=1".utf8))])
+        for path in ["", "x", "//evil.example/", "/a b", "/a\r\nX: y", "/\u{E9}"] {
+            #expect(throws: WebSocketError.self, "\(path)") { try peer.askToRevalidate(path) }
+        }
+        try peer.send(.text(String(decoding: control + [0x01, 0x2F], as: UTF8.self)))
+        #expect(peer.takeFrames() == [WireFrame(0x81, control), WireFrame(0x81, control + [0x01, 0x2F])])
+        // As a client escapes its own.
+        peer.feed(WireFrame(0x81, control), WireFrame(0x81, control + [0x41]))
+        #expect(peer.takeMessages() == [.text(String(decoding: control + [0x41], as: UTF8.self))])
+        peer.feed(WireFrame(0x81, control + [0x01] + Array("/x".utf8)))
+        #expect(peer.takeCloseCode() == 1002)
+        var other = try Self.peer(.server, [KaazingPingPong()])
+        #expect(try !other.askToRevalidate("/x"))
     }
 
     @Test(

@@ -100,6 +100,13 @@ struct WirePeer {
         self.extensionsField = line.map { String($0.dropFirst("Sec-WebSocket-Extensions: ".count)) }
     }
 
+    /// Has our side ask the peer to re-validate.
+    mutating func askToRevalidate(_ path: String) throws -> Bool {
+        let now = self.driven.now
+        defer { self.driven.run() }
+        return try self.driven.connection.askToRevalidate(path, now: now)
+    }
+
     /// Sends frames to our side, in reads of so many bytes.
     mutating func feed(_ frames: WireFrame..., readBytes: Int? = nil) {
         self.feed(frames, readBytes: readBytes)

@@ -112,7 +112,8 @@ enum ParserTable {
             "It takes the caller's own text, before anything is sent.",
             [
                 "AnswerFault", "BasicChallengeHandler", "DispatchChallengeHandler", "EndpointConfiguration.Values",
-                "LocationPattern", "LoginChallengeHandler", "NamedExtension", "NoProxyRules",
+                "ExtensionStack", "LocationPattern", "LoginChallengeHandler", "MessageTransform", "NamedExtension",
+                "NoProxyRules",
                 "OpeningClientPlan", "PreemptiveCredentials", "Proxy", "ProxySelection",
                 "TokenChallengeHandler",
             ]

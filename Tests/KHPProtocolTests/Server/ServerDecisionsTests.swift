@@ -145,6 +145,10 @@ import Testing
             // Later deadlines are those of the pings.
             let end = connection.deadline.flatMap { $0 < .at(10) ? $0 : nil }
             #expect(end == row.end.map { .at($0) }, "\(row)")
+            connection.moveSessionEnd(to: .at(8))
+            #expect(connection.deadline == .at(8))
+            connection.moveSessionEnd(to: nil)
+            #expect(connection.deadline.map { $0 >= .at(10) } ?? true)
         }
     }
 }

@@ -64,6 +64,42 @@ struct HTTPExchangeTests {
         }
     }
 
+    /// A user with a password, and a ticket in the query.
+    private static let door = ServerAuthentication(
+        realm: "desk",
+        .basic { user, password in user == "joe" && password == "x" ? Principal("joe") : nil },
+        .request { request in
+            guard let ticket = request.query["ticket"] else { return .absent }
+            return ticket == "7" && request.path == "/d" ? .right("ann") : .wrong
+        }
+    )
+
+    @Test("a request passes the door of an endpoint, and wrong answers count against the address")
+    func authenticated() async throws {
+        let rows: [(path: String, fields: String, answer: String)] = [
+            ("/d", "", "401 Unauthorized"), ("/d", "Authorization: Basic am9lOng=\r\n", "200 OK joe of desk"),
+            ("/d?ticket=7", "", "200 OK ann of desk"), ("/d?ticket=8", "", "401 Unauthorized"),
+            ("/d", "Authorization: Basic am9lOnk=\r\n", "401 Unauthorized"),
+            ("/d", "Authorization: Basic am9lOng=\r\n", "403 Forbidden"),
+        ]
+        try await serving(.init()) {
+            $0.limits.wrongAnswersPerAddress = 2
+        } _: { exchange in
+            let person = try await exchange.authenticate(by: Self.door)
+            try await exchange.respond(.init(status: .ok), "\(person.name) of \(person.realm ?? "")")
+        } body: { port in
+            for row in rows {
+                let client = try await RawClient.connect(port)
+                try await client.send(get(row.path, last + row.fields))
+                let answer = String(buffer: try await client.receive { _ in false })
+                let status = answer.split(separator: "\r\n").first?.dropFirst("HTTP/1.1 ".count) ?? ""
+                let person = answer.hasSuffix(" of desk") ? " " + (answer.split(separator: "\r\n").last ?? "") : ""
+                #expect(status + person == row.answer, "\(row.path) \(row.fields)\(answer)")
+                #expect(answer.contains("WWW-Authenticate: Basic realm=") == row.answer.hasPrefix("401"))
+            }
+        }
+    }
+
     static let rows: [(path: String, fields: String, starts: String, contains: String)] = [
         ("/nothing", "", "404 Not Found", "There is no endpoint"),
         ("/echo", "", "426 Upgrade Required", "Sec-WebSocket-Version: 13"),

@@ -28,6 +28,12 @@ struct EscapedControl: Sendable {
         self.bytes = [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: number >> $0) }
     }
 
+    /// The parameters of an answer that chooses these bytes; of each the lower seven bits.
+    static func answer(_ bytes: UInt32) -> ExtensionParameters {
+        let digits = String(bytes & 0x7F7F_7F7F, radix: 16)
+        return [String(repeating: "0", count: 8 - digits.count) + digits: nil]
+    }
+
     /// The four bytes as a message.
     var escape: WebSocketMessage { .text(String(decoding: self.bytes, as: UTF8.self)) }
 

@@ -2,7 +2,7 @@
 
 import NIOCore
 
-/// Kaazing's re-validation of a session, for clients.
+/// Kaazing's re-validation of a session.
 ///
 /// A server that grants it may send a control message with a path. The application then makes an HTTP request for that
 /// path, with credentials, and answers a challenge if one comes; nothing of the WebSocket waits for it. What is done is
@@ -17,6 +17,9 @@ import NIOCore
 ///     }
 /// ]
 /// ```
+///
+/// A server takes ``init()`` among the extensions of an endpoint. A handler on the event loop then asks by
+/// `EventLoopSocket.askToRevalidate(path:)`, serves the request for that path, and gives the session another end.
 public struct KaazingHTTPRevalidate: WebSocketExtension {
     /// A request of the server.
     public struct Request: Sendable, Equatable {
@@ -39,28 +42,61 @@ public struct KaazingHTTPRevalidate: WebSocketExtension {
     /// The handshakes in which it may be negotiated.
     public var layers: Set<HandshakeLayer> = [.opening, .extended]
 
-    private let revalidate: @Sendable (Request) -> Void
+    /// Server: the four bytes that control messages begin with, as one number; none of them above 0x7F.
+    public var controlBytes: UInt32 = 0x0101_0103
 
-    /// The extension.
+    /// A client's part; `nil` for a server.
+    private let revalidate: (@Sendable (Request) -> Void)?
+
+    /// The extension for a server: granted to every client that asks for it.
+    public init() {
+        self.revalidate = nil
+    }
+
+    /// The extension for a client.
     /// - Parameter revalidate: called on the connection's event loop: begin what is to be done, and return.
     public init(_ revalidate: @escaping @Sendable (Request) -> Void) {
         self.revalidate = revalidate
     }
 
-    /// Declines: a server of ours has nothing to re-validate with.
-    public func accept(_ offer: ExtensionParameters) -> ExtensionParameters? { nil }
+    /// Answers with the control bytes; declines where it was made for a client.
+    public func accept(_ offer: ExtensionParameters) -> ExtensionParameters? {
+        self.revalidate == nil ? EscapedControl.answer(self.controlBytes) : nil
+    }
 
     /// Takes eight hexadecimal digits.
     public func judge(_ answer: ExtensionParameters) -> Bool { EscapedControl(answer) != nil }
 
-    /// Takes control messages out of what is received.
+    /// A client's takes control messages out of what is received, a server's sends them.
     public func makeTransform(role: Role, parameters: ExtensionParameters) -> (any MessageTransform)? {
         EscapedControl(parameters).map { Transform(control: $0, revalidate: self.revalidate) }
     }
 
+    /// The first byte behind the four, as deployed gateways send it.
+    private static let request: UInt8 = 0x01
+
+    /// A path that may become part of a request line: the visible part of ASCII, and no host of its own (threat A7).
+    private static func isPath(_ path: some Collection<UInt8>) -> Bool {
+        path.first == UInt8(ascii: "/") && path.allSatisfy { 0x21...0x7E ~= $0 }
+            && path.dropFirst().first != UInt8(ascii: "/")
+    }
+
     private struct Transform: MessageTransform {
         var control: EscapedControl
-        let revalidate: @Sendable (Request) -> Void
+        let revalidate: (@Sendable (Request) -> Void)?
+
+        mutating func askToRevalidate(_ path: String, _ scope: inout ExtensionScope) throws -> Bool {
+            guard scope.role == .server else { return false }
+            guard KaazingHTTPRevalidate.isPath(path.utf8) else {
+                throw WebSocketError(
+                    .invalidArgument,
+                    "A path to re-validate at begins with one slash and is visible ASCII.",
+                    phase: .open
+                )
+            }
+            scope.send(self.control.message([KaazingHTTPRevalidate.request] + Array(path.utf8)))
+            return true
+        }
 
         mutating func outbound(_ message: WebSocketMessage, _ scope: inout ExtensionScope) -> WebSocketMessage? {
             if self.control.needsEscape(message) { scope.send(self.control.escape) }
@@ -80,12 +116,9 @@ public struct KaazingHTTPRevalidate: WebSocketExtension {
             case .application: return message
             case .escape: return nil
             case .control(let content):
-                // One byte that says what kind it is, then the path. It becomes part of a request line: nothing but
-                // the visible part of ASCII may be in it (threat A7).
+                // One byte that says what kind it is, then the path. No client has something to ask.
                 let path = content.dropFirst()
-                guard path.first == UInt8(ascii: "/"), path.allSatisfy({ 0x21...0x7E ~= $0 }),
-                    path.dropFirst().first != UInt8(ascii: "/")
-                else {
+                guard scope.role == .client, KaazingHTTPRevalidate.isPath(path) else {
                     throw WebSocketError(
                         .protocolViolation,
                         "The peer sent a control message of x-kaazing-http-revalidate without a path.",
@@ -93,7 +126,7 @@ public struct KaazingHTTPRevalidate: WebSocketExtension {
                         phase: .open
                     )
                 }
-                self.revalidate(Request(socket: scope.url, path: String(decoding: path, as: UTF8.self)))
+                self.revalidate?(Request(socket: scope.url, path: String(decoding: path, as: UTF8.self)))
                 return nil
             }
         }

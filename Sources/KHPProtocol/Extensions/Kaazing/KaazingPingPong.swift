@@ -23,8 +23,7 @@ public struct KaazingPingPong: WebSocketExtension {
 
     /// Answers every offer with the control bytes.
     public func accept(_ offer: ExtensionParameters) -> ExtensionParameters? {
-        let digits = String(self.controlBytes & 0x7F7F_7F7F, radix: 16)
-        return [String(repeating: "0", count: 8 - digits.count) + digits: nil]
+        EscapedControl.answer(self.controlBytes)
     }
 
     /// Takes eight hexadecimal digits.
