@@ -50,6 +50,9 @@ extension WebSocketServer {
         public var credentialChecksPerAddress = 4
         /// Credentials that the server checks at the same time, of all addresses together. Addresses take turns.
         public var credentialChecks = 32
+        /// Credentials that may wait for their turn, of all addresses together. Where more come, the oldest of the address
+        /// with the most gets 503 with Retry-After.
+        public var credentialChecksWaiting = 1_000
 
         // MARK: Connections
 

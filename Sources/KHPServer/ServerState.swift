@@ -136,6 +136,7 @@ final class ServerState: Sendable {
             AttemptTurns(
                 limit: configuration.limits.credentialChecks,
                 perAddress: configuration.limits.credentialChecksPerAddress,
+                waiting: configuration.limits.credentialChecksWaiting,
                 wrong: WrongAnswers(
                     limit: configuration.limits.wrongAnswersPerAddress,
                     within: TimeAmount(configuration.timeouts.wrongAnswerWindow),

@@ -51,6 +51,7 @@ struct ServerLimitsTests {
         #expect(WebSocketServer.Timeouts().wrongAnswerWindow == .seconds(60))
         let others: [(WritableKeyPath<WebSocketServer.Limits, Int>, Int)] = [
             (\.wrongAnswersPerAddress, 100), (\.credentialChecksPerAddress, 4), (\.credentialChecks, 32),
+            (\.credentialChecksWaiting, 1_000),
             (\.connections, 10_000), (\.pendingHandshakes, 2_000), (\.pendingHandshakesPerAddress, 256),
         ]
         for (path, expected) in others { #expect(limits[keyPath: path] == expected) }

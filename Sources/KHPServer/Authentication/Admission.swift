@@ -51,6 +51,7 @@ struct Admission: Sendable {
             switch await self.server.attempts.begin(self.address) {
             case .refused(let wait): return .refused(Self.tooManyWrongAnswers(wait))
             case .givenUp: return .refused(HandshakeResponse(status: 503))
+            case .turnedAway: return .refused(Self.tooManyChecks)
             case .granted(let attempt):
                 verdict = await gate.judge(credentials, of: request)
                 let isRefused = self.server.attempts.end(attempt, isWrong: verdict.isWrong)
@@ -81,6 +82,15 @@ struct Admission: Sendable {
         var answer = HandshakeResponse(status: 401, headers: fields)
         answer.isStale = verdict.isStale
         return .refused(answer)
+    }
+
+    private static var tooManyChecks: HandshakeResponse {
+        Refusal(
+            503,
+            "Too many clients prove at once who they are. Try again in a moment.",
+            // Not all at the same moment (RFC 9110 section 10.2.3).
+            fields: [.retryAfter: String(Int.random(in: 1...5))]
+        ).response
     }
 
     private func logWrong(isTooMany: Bool) {

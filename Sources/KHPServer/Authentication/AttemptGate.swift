@@ -8,6 +8,8 @@ final class AttemptGate: Sendable {
         case granted(AttemptTurns<AddressKey>.Attempt)
         /// Too many wrong answers came from the address: not for this long.
         case refused(TimeAmount)
+        /// Too many wait.
+        case turnedAway
         /// The connection ended before its turn came.
         case givenUp
     }
@@ -37,18 +39,21 @@ final class AttemptGate: Sendable {
         }
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                let known: Permission? = self.state.withLock { state in
+                typealias Known = (CheckedContinuation<Permission, Never>, Permission)
+                let known: Known? = self.state.withLock { state in
                     // Checked under the lock: a later cancellation finds the waiter.
-                    if Task.isCancelled { return .givenUp }
+                    if Task.isCancelled { return (continuation, .givenUp) }
                     switch state.turns.ask(address, number, now: .now()) {
-                    case .begins(let attempt): return .granted(attempt)
-                    case .refused(let wait): return .refused(wait)
+                    case .begins(let attempt): return (continuation, .granted(attempt))
+                    case .refused(let wait): return (continuation, .refused(wait))
+                    case .turnedAway: return (continuation, .turnedAway)
                     case .waits:
                         state.waiting[number] = continuation
-                        return nil
+                        guard let turn = state.turns.turnAway() else { return nil }
+                        return state.waiting.removeValue(forKey: turn.number).map { ($0, .turnedAway) }
                     }
                 }
-                if let known { continuation.resume(returning: known) }
+                if let known { known.0.resume(returning: known.1) }
             }
         } onCancel: {
             let waiting = self.state.withLock { state in
@@ -70,6 +75,7 @@ final class AttemptGate: Sendable {
                 switch turn.answer {
                 case .begins(let attempt): return (continuation, .granted(attempt))
                 case .refused(let wait): return (continuation, .refused(wait))
+                case .turnedAway: return (continuation, .turnedAway)
                 case .waits: return nil
                 }
             }

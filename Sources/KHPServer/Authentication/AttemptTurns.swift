@@ -11,6 +11,8 @@ import NIOCore
 /// | the limit would be passed if all running checks failed  | waits for them                                   |
 /// | too many of the address are looked at                   | waits, and goes before those that came earlier   |
 /// | too many altogether are looked at                       | waits; addresses take turns                      |
+/// | too many wait                                           | waits; the oldest of the address with most is    |
+/// |                                                         | turned away                                      |
 /// | otherwise                                               | begins                                           |
 ///
 /// Within an address the newest goes first: whoever comes while a flood of wrong ones waits is not behind it.
@@ -26,6 +28,8 @@ struct AttemptTurns<Address: Hashable & Sendable>: Sendable {
         case begins(Attempt)
         /// For this long.
         case refused(TimeAmount)
+        /// There is no room for one more.
+        case turnedAway
         /// The answer comes later, under the number that was asked with.
         case waits
     }
@@ -48,9 +52,12 @@ struct AttemptTurns<Address: Hashable & Sendable>: Sendable {
     private var turns: [Address?] = []
     private var first = 0
     private var inFlight = 0
+    private let waitingLimit: Int
+    private var waiting = 0
 
-    init(limit: Int, perAddress: Int, wrong: WrongAnswers<Address>) {
+    init(limit: Int, perAddress: Int, waiting: Int = .max, wrong: WrongAnswers<Address>) {
         self.limit = max(limit, 1)
+        self.waitingLimit = max(waiting, 0)
         self.limitPerAddress = max(perAddress, 1)
         self.wrong = wrong
     }
@@ -70,8 +77,20 @@ struct AttemptTurns<Address: Hashable & Sendable>: Sendable {
         var waiting = queue
         waiting.waiting.append(number)
         self.queues[address] = waiting
+        self.waiting += 1
         self.list(address, now: now)
         return .waits
+    }
+
+    /// Takes one back that waits, where more wait than may: of the address that has the most. A flood of one address turns
+    /// its own away, and the oldest of them, since the newest go first.
+    mutating func turnAway() -> Turn? {
+        guard self.waiting > self.waitingLimit,
+            let most = self.queues.max(by: { $0.value.waiting.count < $1.value.waiting.count }),
+            let number = most.value.waiting.first
+        else { return nil }
+        self.giveUp(most.key, number)
+        return (number, .turnedAway)
     }
 
     /// Ends an attempt.
@@ -85,6 +104,7 @@ struct AttemptTurns<Address: Hashable & Sendable>: Sendable {
         var answered: [Turn] = []
         if let wait = self.refusal(attempt.address, now: now) {
             answered = (self.queues[attempt.address]?.waiting ?? []).map { ($0, .refused(wait)) }
+            self.waiting -= answered.count
             self.queues[attempt.address]?.waiting = []
         }
         self.list(attempt.address, now: now)
@@ -95,7 +115,9 @@ struct AttemptTurns<Address: Hashable & Sendable>: Sendable {
 
     /// One that waits is not wanted any more.
     mutating func giveUp(_ address: Address?, _ number: UInt64) {
-        self.queues[address]?.waiting.removeAll { $0 == number }
+        guard let place = self.queues[address]?.waiting.firstIndex(of: number) else { return }
+        self.queues[address]?.waiting.remove(at: place)
+        self.waiting -= 1
         self.forgetIfIdle(address)
     }
 
@@ -139,6 +161,7 @@ struct AttemptTurns<Address: Hashable & Sendable>: Sendable {
                 self.forgetIfIdle(address)
                 continue
             }
+            self.waiting -= 1
             let attempt = self.begin(address, queue, now: now)
             self.list(address, now: now)
             return (number, .begins(attempt))

@@ -7,10 +7,16 @@ import Testing
 struct AttemptTurnsTests {
     private let now = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
 
-    private func turns(limit: Int = 4, perAddress: Int = 2, wrong: Int = 10) -> AttemptTurns<String> {
+    private func turns(
+        limit: Int = 4,
+        perAddress: Int = 2,
+        waiting: Int = .max,
+        wrong: Int = 10
+    ) -> AttemptTurns<String> {
         AttemptTurns(
             limit: limit,
             perAddress: perAddress,
+            waiting: waiting,
             wrong: WrongAnswers(limit: wrong, within: .seconds(60), capacity: 100)
         )
     }
@@ -46,6 +52,30 @@ struct AttemptTurnsTests {
             }
         }
         #expect(order == [7, 8, 5, 6, 4, 3])
+        #expect(turns.isIdle)
+    }
+
+    @Test("so many wait, and a flood of one address turns its own oldest away")
+    func waiting() throws {
+        var turns = self.turns(limit: 1, waiting: 3)
+        let open = try #require(self.begun(turns.ask("a", 1, now: self.now)))
+        for (number, address) in [(2, "a"), (3, "a"), (4, "b")] {
+            #expect(self.begun(turns.ask(address, UInt64(number), now: self.now)) == nil)
+            #expect(turns.turnAway() == nil)
+        }
+        for (number, address, away) in [(5, "a", 2), (6, "a", 3), (7, "b", 0), (8, "c", 0)] {
+            #expect(self.begun(turns.ask(address, UInt64(number), now: self.now)) == nil)
+            let number = turns.turnAway()?.number
+            #expect(number == UInt64(away) || away == 0 && (number == 5 || number == 4), "\(number ?? 0)")
+        }
+        #expect(turns.turnAway() == nil)
+        var order = turns.end(open, isWrong: false, now: self.now)
+        var seen: [UInt64] = []
+        while let turn = order.popLast() {
+            seen.append(turn.number)
+            if let attempt = self.begun(turn.answer) { order += turns.end(attempt, isWrong: false, now: self.now) }
+        }
+        #expect(seen.count == 3 && seen.contains(8) && seen.contains(6) && seen.contains(7), "\(seen)")
         #expect(turns.isIdle)
     }
 
@@ -102,7 +132,7 @@ struct AttemptTurnsTests {
     func simulation() {
         var generator = SplitMix(state: 7)
         for _ in 0..<200 {
-            var turns = self.turns(limit: 3, perAddress: 2, wrong: 4)
+            var turns = self.turns(limit: 3, perAddress: 2, waiting: 5, wrong: 4)
             var open: [AttemptTurns<String>.Attempt] = []
             var waiting: [UInt64: String] = [:]
             var time = self.now
@@ -119,8 +149,12 @@ struct AttemptTurnsTests {
                     let address = ["a", "b", "c"][Int(generator.next() % 3)]
                     switch turns.ask(address, UInt64(number), now: time) {
                     case .begins(let attempt): open.append(attempt)
-                    case .waits: waiting[UInt64(number)] = address
+                    case .waits:
+                        waiting[UInt64(number)] = address
+                        if let turn = turns.turnAway() { #expect(waiting.removeValue(forKey: turn.number) != nil) }
+                        #expect(waiting.count <= 5)
                     case .refused: break
+                    case .turnedAway: Issue.record("turned away before it waits")
                     }
                 case 2 where !open.isEmpty:
                     let attempt = open.remove(at: Int(generator.next() % UInt64(open.count)))
