@@ -48,6 +48,7 @@ package enum GatewayFile {
         var draft = FileDraft()
         draft.instance = reading.surroundings.hostName
         GatewaySchema.root.read(node, "", into: &draft, &reading)
+        reading.beginChecks()
         var configuration = draft.configuration
         configuration.instance = draft.instance ?? reading.surroundings.hostName
         configuration.services = draft.services.compactMap { $0.finish("services.\($0.service.name)", &reading) }

@@ -32,17 +32,23 @@ struct ConfigurationChecks {
                 if listener.requiresProxyHeader {
                     reading.error(
                         "\(key).proxyProtocol",
-                        "needs trust: the addresses of the proxies that send the header"
+                        "needs trust: the addresses of the proxies that send the header",
+                        from: ["\(key).trust"]
                     )
                 }
                 if listener.forwarded != .off {
-                    reading.error("\(key).forwarded", "needs trust: the addresses of the proxies that write the field")
+                    reading.error(
+                        "\(key).forwarded",
+                        "needs trust: the addresses of the proxies that write the field",
+                        from: ["\(key).trust"]
+                    )
                 }
             }
             if listener.trustsClientName, !listener.requiresProxyHeader {
                 reading.error(
                     "\(key).trustClientCN",
-                    "needs proxyProtocol: required, since the name stands in that header"
+                    "needs proxyProtocol: required, since the name stands in that header",
+                    from: ["\(key).proxyProtocol"]
                 )
             }
             for network in listener.trust where network.isEverything {
@@ -66,7 +72,7 @@ struct ConfigurationChecks {
         if case .unix(path: "") = address { return }
         if let other = seen[address] {
             let line = reading.position(of: other).line
-            reading.error(key, "\(address) is the address of \(other) in line \(line) already")
+            reading.error(key, "\(address) is the address of \(other) in line \(line) already", from: [other])
         } else {
             seen[address] = key
         }
@@ -76,9 +82,17 @@ struct ConfigurationChecks {
         guard let tls else { return }
         switch (tls.clientAuthentication, tls.clientCA) {
         case (.none, .some):
-            reading.error("\(key).tls.clientCA", "counts only with clientAuth: optional or required")
+            reading.error(
+                "\(key).tls.clientCA",
+                "counts only with clientAuth: optional or required",
+                from: ["\(key).tls.clientAuth"]
+            )
         case (.optional, nil), (.required, nil):
-            reading.error("\(key).tls.clientAuth", "needs clientCA: the authorities of clients' certificates")
+            reading.error(
+                "\(key).tls.clientAuth",
+                "needs clientCA: the authorities of clients' certificates",
+                from: ["\(key).tls.clientCA"]
+            )
         case (.none, nil), (.optional, .some), (.required, .some): break
         }
     }
@@ -88,7 +102,8 @@ struct ConfigurationChecks {
         if admin.tls == nil || admin.token == nil {
             reading.error(
                 "admin.listen",
-                "\(admin.listen) is reached by other hosts: that needs tls and token; unix:PATH and 127.0.0.1:PORT do not"
+                "\(admin.listen) is reached by other hosts: that needs tls and token; unix:PATH and 127.0.0.1:PORT do not",
+                from: ["admin.tls", "admin.token"]
             )
         }
     }
@@ -100,7 +115,11 @@ struct ConfigurationChecks {
             let key = "realms.\(realm.name)"
             let names = Set(realm.schemes.map(\.name))
             if realm.schemes.isEmpty, realm.certificate == nil {
-                reading.error(key, "proves nobody: give it schemes or certificate")
+                reading.error(
+                    key,
+                    "proves nobody: give it schemes or certificate",
+                    from: ["\(key).schemes", "\(key).certificate"]
+                )
             }
             if names.count < realm.schemes.count {
                 reading.error("\(key).schemes", "a scheme stands there twice")
@@ -124,30 +143,44 @@ struct ConfigurationChecks {
         _ reading: inout Reading
     ) {
         let takesTokens = names.contains(.bearer) || names.contains(.token)
+        let schemes = ["\(key).schemes"]
         if !names.isDisjoint(with: [.basic, .digest]), realm.users == nil {
-            reading.error("\(key).schemes", "basic and digest need users: a file that `khp hash` makes")
+            reading.error(
+                "\(key).schemes",
+                "basic and digest need users: a file that `khp hash` makes",
+                from: ["\(key).users"]
+            )
         }
         if takesTokens, realm.users == nil, realm.jwt == nil {
-            reading.error("\(key).schemes", "bearer and token need jwt or users")
+            reading.error(
+                "\(key).schemes",
+                "bearer and token need jwt or users",
+                from: ["\(key).jwt", "\(key).users"]
+            )
         }
         if !takesTokens {
             if realm.jwt != nil {
-                reading.error("\(key).jwt", "needs bearer or token among the schemes")
+                reading.error("\(key).jwt", "needs bearer or token among the schemes", from: schemes)
             }
             if realm.token != [.header] {
-                reading.error("\(key).token", "needs bearer or token among the schemes")
+                reading.error("\(key).token", "needs bearer or token among the schemes", from: schemes)
             }
         }
         if names.isEmpty, realm.users != nil {
-            reading.warning("\(key).users", "is read by no scheme")
+            reading.warning("\(key).users", "is read by no scheme", from: schemes)
         }
         if realm.nonceKeys != nil, !names.contains(.digest) {
-            reading.warning("\(key).nonceKeys", "is used by digest alone, which is not among the schemes")
+            reading.warning(
+                "\(key).nonceKeys",
+                "is used by digest alone, which is not among the schemes",
+                from: schemes
+            )
         }
         if realm.groups != nil, realm.users == nil, realm.jwt == nil {
             reading.warning(
                 "\(key).groups",
-                "gives roles to users, and there are none; certificate.roles is for certificates"
+                "gives roles to users, and there are none; certificate.roles is for certificates",
+                from: ["\(key).users", "\(key).jwt"]
             )
         }
     }
@@ -178,18 +211,27 @@ struct ConfigurationChecks {
                 reading.warning("\(key).backends", "all are backups; one that is none is usual")
             }
             if let check = pool.check, check.timeout >= check.every {
-                reading.error("\(key).check.timeout", "is not less than every; a check ends before the next begins")
+                reading.error(
+                    "\(key).check.timeout",
+                    "is not less than every; a check ends before the next begins",
+                    from: ["\(key).check.every"]
+                )
             }
             if let check = pool.check, pool.backends.contains(where: \.isWebSocket),
                 !check.send.isEmpty || !check.expect.isEmpty
             {
                 reading.error(
                     "\(key).check",
-                    "send and expect are for byte streams; ws backends are checked by connecting"
+                    "send and expect are for byte streams; ws backends are checked by connecting",
+                    from: ["\(key).backends"]
                 )
             }
             if pool.proxyHeader != .off, pool.backends.contains(where: \.isWebSocket) {
-                reading.error("\(key).proxyProtocol", "is for byte streams; ws and wss backends get Forwarded")
+                reading.error(
+                    "\(key).proxyProtocol",
+                    "is for byte streams; ws and wss backends get Forwarded",
+                    from: ["\(key).backends"]
+                )
             }
             self.backendTLS(pool, "\(key).tls", &reading)
         }
@@ -197,13 +239,17 @@ struct ConfigurationChecks {
 
     private func backendTLS(_ pool: Configuration.Pool, _ key: String, _ reading: inout Reading) {
         if (pool.tls.certificate == nil) != (pool.tls.key == nil) {
-            reading.error(key, "certificate and key go together; one is missing")
+            reading.error(key, "certificate and key go together; one is missing", from: [key])
         }
         if !pool.tls.verifies {
             reading.warning("\(key).verify", "false takes anybody for the broker")
         }
         if reading.isWritten(key), !pool.backends.isEmpty, !pool.backends.contains(where: \.isSecure) {
-            reading.warning(key, "counts for tls and wss backends, and the pool has none")
+            reading.warning(
+                key,
+                "counts for tls and wss backends, and the pool has none",
+                from: [key.dropLast(".tls".count) + ".backends"]
+            )
         }
     }
 }

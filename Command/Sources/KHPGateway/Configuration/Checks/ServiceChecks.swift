@@ -39,8 +39,13 @@ extension ConfigurationChecks {
         _ known: [String],
         _ reading: inout Reading
     ) {
-        for name in names where !known.contains(name) {
+        // One that could not be read is no name that is missing.
+        let section = "\(thing)s"
+        for name in names where !known.contains(name) && !reading.isWritten("\(section).\(name)") {
+            if !reading.isWritten(section), reading.isDoubtful(section) { continue }
             reading.error(key, "there is no \(thing) \(name.shown)" + NearestName.question(name, among: known))
+            // The one that is meant is not unused.
+            if let meant = NearestName.nearest(name, among: known) { reading.doubt("\(section).\(meant)") }
         }
         if Set(names).count < names.count { reading.error(key, "a name stands there twice") }
     }
@@ -69,10 +74,14 @@ extension ConfigurationChecks {
                 reading.error("\(key).balance.members", "a member stands there twice")
             }
             if balancer.by == .leastSessions, balancer.check == nil {
-                reading.error("\(key).balance.by", "least-sessions needs check: the address to ask for the load")
+                reading.error(
+                    "\(key).balance.by",
+                    "least-sessions needs check: the address to ask for the load",
+                    from: ["\(key).balance.check"]
+                )
             }
             if balancer.by != .leastSessions, balancer.check != nil {
-                reading.warning("\(key).balance.check", "is used by least-sessions alone")
+                reading.warning("\(key).balance.check", "is used by least-sessions alone", from: ["\(key).balance.by"])
             }
             self.loop(balancer, service, key, &reading)
         case .redirect, .echo, .broadcast: break
@@ -136,7 +145,11 @@ extension ConfigurationChecks {
         let listeners = self.configuration.listeners(of: service)
         let open = listeners.filter { !$0.listen.isLocal }
         if service.realms.isEmpty, let listener = open.first {
-            reading.warning(key, "has no realm: everybody who reaches listener \(listener.name) may use it")
+            reading.warning(
+                key,
+                "has no realm: everybody who reaches listener \(listener.name) may use it",
+                from: ["\(key).realm"]
+            )
         }
         let plain = open.filter { $0.tls == nil && !($0.publicURL ?? "").hasPrefix("wss:") }
         for name in service.realms {
@@ -152,7 +165,8 @@ extension ConfigurationChecks {
             where !listener.asksForCertificates && !(listener.trustsClientName && realm.takesCommonNames) {
                 reading.error(
                     "\(key).realm",
-                    "\(realm.name) asks for certificates, and listener \(listener.name) has no clientAuth"
+                    "\(realm.name) asks for certificates, and listener \(listener.name) has no clientAuth",
+                    from: ["listeners.\(listener.name).tls", "listeners.\(listener.name).trustClientCN"]
                 )
             }
         }
@@ -187,7 +201,11 @@ extension ConfigurationChecks {
         {
             return
         }
-        reading.error(key, "needs a realm: without one nobody proves anything")
+        reading.error(
+            key,
+            "needs a realm: without one nobody proves anything",
+            from: ["services.\(service.name).realm"]
+        )
     }
 
     /// Two services at one path of one listener.
@@ -199,7 +217,8 @@ extension ConfigurationChecks {
                 guard let other = seen.updateValue(service.name, forKey: service.path) else { continue }
                 reading.error(
                     "services.\(service.name).path",
-                    "\(service.path) on listener \(listener.name) is the path of services.\(other) already"
+                    "\(service.path) on listener \(listener.name) is the path of services.\(other) already",
+                    from: ["services.\(other).path"]
                 )
             }
         }
@@ -210,11 +229,11 @@ extension ConfigurationChecks {
         let services = self.configuration.services
         let realms = Set(services.flatMap(\.realms))
         for realm in self.configuration.realms where !realms.contains(realm.name) {
-            reading.warning("realms.\(realm.name)", "is asked by no service")
+            reading.warning("realms.\(realm.name)", "is asked by no service", from: ["services"])
         }
         let pools = Set(services.flatMap { Self.pools(of: $0.kind) })
         for pool in self.configuration.pools where !pools.contains(pool.name) {
-            reading.warning("pools.\(pool.name)", "is used by no service")
+            reading.warning("pools.\(pool.name)", "is used by no service", from: ["services"])
         }
     }
 

@@ -65,7 +65,7 @@ struct NamedFiles {
         if let file = realm.nonceKeys { verifier.nonceKeys = self.nonceKeys(file, "\(key).nonceKeys", &reading) }
         if let jwt = realm.jwt, let bytes = self.bytes(jwt.keys, "\(key).jwt.keys", &reading) {
             let (set, remarks) = KeySet.read(bytes, algorithms: jwt.algorithms)
-            for remark in remarks {
+            for remark in remarks where !reading.isDoubtful("\(key).jwt.algorithms") {
                 reading.add(
                     Finding(
                         remark.isError ? .error : .warning,
@@ -209,7 +209,8 @@ struct NamedFiles {
                 for role in requirement?.roles ?? [] where !known.contains(role) {
                     reading.warning(
                         key,
-                        "nobody has the role \(role.shown)" + NearestName.question(role, among: known.sorted())
+                        "nobody has the role \(role.shown)" + NearestName.question(role, among: known.sorted()),
+                        from: service.realms.map { "realms.\($0)" }
                     )
                 }
             }

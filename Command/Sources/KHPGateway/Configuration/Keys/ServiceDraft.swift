@@ -46,13 +46,14 @@ struct ServiceDraft: Sendable {
     func finish(_ key: String, _ reading: inout Reading) -> Configuration.Service? {
         let written = Self.kinds.filter { reading.isWritten("\(key).\($0)") }
         guard written.count == 1 else {
+            if written.isEmpty, Self.kinds.contains(where: { reading.isDoubtful("\(key).\($0)") }) { return nil }
             let found = written.isEmpty ? "none of them" : written.joined(separator: " and ")
             reading.error(key, "a service has one of \(Self.kinds.joined(separator: ", ")); here stands \(found)")
             return nil
         }
         for (name, kind) in [("frames", "pool"), ("withoutSubprotocol", "subprotocols")]
         where reading.isWritten("\(key).\(name)") && written != [kind] {
-            reading.error("\(key).\(name)", "counts only beside \(kind)")
+            reading.error("\(key).\(name)", "counts only beside \(kind)", from: ["\(key).\(kind)"])
         }
         var service = self.service
         if let pool = self.pool {

@@ -32,7 +32,9 @@ extension Key {
     ) -> Key {
         Key(name: name, missing: missing) { node, key, owner, reading in
             guard let values = Self.several(node, key, type, &reading) else { return }
-            if values.isEmpty, missing != nil { reading.error(key, at: node.position, "is empty; \(missing ?? "")") }
+            if values.isEmpty, let missing, !reading.isDoubtful(key) {
+                reading.error(key, at: node.position, "is empty; \(missing)")
+            }
             owner[keyPath: place] = values
         } write: { owner in
             let values = owner[keyPath: place]

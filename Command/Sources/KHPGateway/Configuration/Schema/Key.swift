@@ -88,6 +88,9 @@ struct Section<Owner: Sendable>: Sendable {
                 ? "; merging is not in this format, defaults does it"
                 : NearestName.question(entry.key, among: self.keys.map(\.name))
             reading.error(Self.join(path, entry.key.shownKey), at: entry.position, "unknown\(hint)")
+            if let meant = NearestName.nearest(entry.key, among: self.keys.map(\.name)) {
+                reading.doubt(Self.join(path, meant))
+            }
         }
         for key in self.keys {
             let path = Self.join(path, key.name)
@@ -97,7 +100,7 @@ struct Section<Owner: Sendable>: Sendable {
                 } else {
                     key.read(entry.value, path, &owner, &reading)
                 }
-            } else if let missing = key.missing {
+            } else if let missing = key.missing, !reading.isDoubtful(path) {
                 reading.error(path, at: node.position, "is missing; \(missing)")
             }
         }

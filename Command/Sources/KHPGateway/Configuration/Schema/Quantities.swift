@@ -58,10 +58,18 @@ enum NearestName {
         if let colon = word.firstIndex(of: ":"), names.contains(String(word[..<colon])) {
             return "; write a space behind \(word[...colon])"
         }
+        return Self.nearest(word, among: names).map { "; did you mean \($0)?" } ?? ""
+    }
+
+    /// `nil` where no name is near.
+    static func nearest(_ word: String, among names: [String]) -> String? {
+        if let colon = word.firstIndex(of: ":"), names.contains(String(word[..<colon])) {
+            return String(word[..<colon])
+        }
         let limit = max(1, min(3, word.count / 3))
         let distances = names.map { (name: $0, distance: Self.distance(word.lowercased(), $0.lowercased())) }
-        guard let best = distances.min(by: { $0.distance < $1.distance }), best.distance <= limit else { return "" }
-        return "; did you mean \(best.name)?"
+        guard let best = distances.min(by: { $0.distance < $1.distance }), best.distance <= limit else { return nil }
+        return best.name
     }
 
     /// Letters to insert, remove, replace or swap.

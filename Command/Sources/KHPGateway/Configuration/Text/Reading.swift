@@ -46,6 +46,9 @@ struct Reading {
     private(set) var findings: [Finding] = []
     private var places: [String: Position] = [:]
     private var plain: Set<String> = []
+    /// The keys whose values could not be read, and those that somebody has probably meant by a word that is none.
+    private var doubts: Set<String> = []
+    private var checks = false
     /// The hashes of all files that were read, one after the other.
     private var hashes: [UInt8] = []
 
@@ -88,13 +91,40 @@ struct Reading {
         return .start
     }
 
+    // MARK: Findings that follow from others
+
+    /// The value of a key is not the one that its writer meant.
+    mutating func doubt(_ key: String) { self.doubts.insert(key) }
+
+    /// True where a key, or one below it, has an error that stands by itself.
+    func isDoubtful(_ key: String) -> Bool {
+        self.doubts.contains(key) || self.doubts.contains { $0.hasPrefix(key + ".") }
+    }
+
+    /// All keys are read: findings from here on compare their values, and are not told where one of these is in doubt.
+    mutating func beginChecks() { self.checks = true }
+
+    private func follows(_ key: String, _ causes: [String]) -> Bool {
+        self.checks && (self.doubts.contains(key) || causes.contains { self.isDoubtful($0) })
+    }
+
     // MARK: Findings
 
-    mutating func error(_ key: String, at position: Position? = nil, _ sentence: String) {
+    /// - Parameter causes: other keys of which the sentence speaks.
+    mutating func error(_ key: String, at position: Position? = nil, _ sentence: String, from causes: [String] = []) {
+        if self.follows(key, causes) { return }
+        if !self.checks { self.doubt(key) }
         self.add(.error, key, at: position, sentence)
     }
 
-    mutating func warning(_ key: String, at position: Position? = nil, _ sentence: String) {
+    /// - Parameter causes: other keys of which the sentence speaks.
+    mutating func warning(
+        _ key: String,
+        at position: Position? = nil,
+        _ sentence: String,
+        from causes: [String] = []
+    ) {
+        if self.follows(key, causes) { return }
         self.add(.warning, key, at: position, sentence)
     }
 
