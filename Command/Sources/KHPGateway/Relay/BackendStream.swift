@@ -43,6 +43,8 @@ final class BackendStream: ChannelInboundHandler, BackendSide {
     private var isPaused = false
     private var isFlushScheduled = false
     private(set) var isWritable = true
+    private var memory = ReadMemory()
+    private var memoryLook: Scheduled<Void>?
 
     init(_ rules: GatewayConfiguration.Relay) {
         self.rules = rules
@@ -193,6 +195,7 @@ final class BackendStream: ChannelInboundHandler, BackendSide {
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.ended(.reset("the connection ended"))
+        self.memoryLook?.cancel()
         self.context = nil
         self.stage = .over
     }
@@ -200,13 +203,30 @@ final class BackendStream: ChannelInboundHandler, BackendSide {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch self.stage {
         case .relaying(let taker):
-            taker.backendSent(self.unwrapInboundIn(data))
+            let bytes = self.unwrapInboundIn(data)
+            if bytes.writableBytes == 0 { self.noteFull(bytes, context) }
+            taker.backendSent(bytes)
         case .waiting:
             var bytes = self.unwrapInboundIn(data)
             self.early.writeBuffer(&bytes)
         case .finishing, .draining, .over:
             break
         }
+    }
+
+    /// A read has filled its buffer: the memory of such reads goes when no more come.
+    @inline(never)
+    private func noteFull(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
+        if self.memory.noteFull(bytes, context.channel.syncOptions) { self.lookAtMemoryLater(context) }
+    }
+
+    private func lookAtMemoryLater(_ context: ChannelHandlerContext) {
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        let look = context.eventLoop.scheduleTask(in: ReadMemory.pause) {
+            guard let context = bound.value.context else { return }
+            if bound.value.memory.look(context.channel.syncOptions) { bound.value.lookAtMemoryLater(context) }
+        }
+        self.memoryLook = look
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {

@@ -17,6 +17,26 @@ enum StreamOptions {
     /// The bytes that the system keeps of a peer that is not read: bounded, and enough for one that is near.
     private static let receiveBuffer = 256 * 1024
 
+    /// The size of a channel's first read.
+    static let firstRead = 2048
+    /// How often a channel reads in a turn: as many buffers its pool keeps.
+    static let reads: UInt = 2
+
+    static var readSizes: AdaptiveRecvByteBufferAllocator {
+        AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: Self.firstRead, maximum: OutgoingFrames.most)
+    }
+
+    /// Leaves a channel's pool no place beside its first buffer.
+    static func readApart(_ options: any NIOSynchronousChannelOptions) throws {
+        try options.setOption(.maxMessagesPerRead, value: 1)
+    }
+
+    /// Has a channel read into the buffers of its pool, small ones first.
+    static func readPooled(_ options: any NIOSynchronousChannelOptions) throws {
+        try options.setOption(.maxMessagesPerRead, value: Self.reads)
+        try options.setOption(.recvAllocator, value: Self.readSizes)
+    }
+
     /// Sets them, before the channel's first event.
     /// - Parameter readsAtOnce: TLS has to read before anybody asks.
     static func set(
@@ -28,11 +48,8 @@ enum StreamOptions {
         guard let options = channel.syncOptions else { return }
         try options.setOption(.allowRemoteHalfClosure, value: true)
         try options.setOption(.autoRead, value: readsAtOnce)
-        try options.setOption(.maxMessagesPerRead, value: 2)
-        try options.setOption(
-            .recvAllocator,
-            value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 2048, maximum: OutgoingFrames.most)
-        )
+        try options.setOption(.maxMessagesPerRead, value: Self.reads)
+        try options.setOption(.recvAllocator, value: Self.readSizes)
         try options.setOption(.writeBufferWaterMark, value: .init(low: max(rules.buffer / 2, 1), high: rules.buffer))
         guard isTCP else { return }
         try options.setOption(.tcpOption(.tcp_nodelay), value: 1)
