@@ -1,6 +1,7 @@
 import CommandTestSupport
 import Foundation
 import KHPClient
+import KHPGateway
 import KHPServer
 import KHPTesting
 import NIOCore

@@ -3,6 +3,7 @@
 import CommandTestSupport
 import Foundation
 import KHPClient
+import KHPGateway
 import KHPServer
 import NIOCore
 import Synchronization

@@ -181,6 +181,7 @@ struct GatewayTests {
             ] {
                 #expect(metrics.contains(line + "\n"), "\(line) in \(metrics)")
             }
+            for name in Self.families { #expect(metrics.contains("# TYPE \(name) "), "\(name)") }
             #expect(try await view.admin("GET /").body.hasPrefix("<!doctype html>"))
             #expect(try await view.admin("GET /nothing").status == 404)
             #expect(try await view.admin("POST /metrics").status == 405)

@@ -11,6 +11,7 @@ struct ListenerBoundsTests {
             var realm = GatewayConfiguration.Realm(name: name)
             realm.wrongAnswers.perAddress = perAddress
             realm.wrongAnswers.window = window
+            realm.hashQueue = perAddress * 10
             return realm
         }
         let realms = [realm("a", 50, .seconds(60)), realm("b", 7, .seconds(30)), realm("c", 1, .seconds(90))]
@@ -20,6 +21,7 @@ struct ListenerBoundsTests {
         service.realms = ["a", "b"]
         let bounds = ListenerBounds([service], realms)
         #expect(bounds.limits(connections: 1).wrongAnswersPerAddress == 7 && bounds.wrongAnswerWindow == .seconds(60))
+        #expect(bounds.limits(connections: 1).credentialChecksWaiting == 70)
     }
 
     @Test(

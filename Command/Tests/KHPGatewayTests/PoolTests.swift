@@ -126,7 +126,7 @@ struct PoolTests {
     // MARK: Handshakes
 
     /// A port at which nobody listens.
-    private static func freePort() async throws -> Int {
+    static func freePort() async throws -> Int {
         let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .bind(host: "127.0.0.1", port: 0).get()
         let port = channel.localAddress?.port ?? 0

@@ -1,5 +1,6 @@
 // The route `chat`: text lines with the name of the member who said them.
 
+import KHPGateway
 import KHPServer
 import Synchronization
 

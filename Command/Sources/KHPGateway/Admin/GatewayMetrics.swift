@@ -24,6 +24,7 @@ struct GatewayMetrics: Sendable {
         )
         Self.listeners(status, handshakes, &metrics)
         Self.handshakes(handshakes, &metrics)
+        Self.revalidations(gateway.revalidations.counts, &metrics)
         Self.sessions(status.services, &metrics)
         Self.traffic(status.services, &metrics)
         Self.pools(status.pools, &metrics)
@@ -140,6 +141,17 @@ struct GatewayMetrics: Sendable {
             "Clients that were known and not let in.",
             state.denials.map { key, count in
                 ([("service", key.service), ("reason", key.reason)] as MetricsText.Labels, Double(count))
+            }.sorted { $0.0.map(\.1).lexicographicallyPrecedes($1.0.map(\.1)) }
+        )
+    }
+
+    private static func revalidations(_ counts: [Revalidations.Key: Int], _ metrics: inout MetricsText) {
+        metrics.family(
+            "khp_revalidations_total",
+            .counter,
+            "Clients of open sessions that were to prove anew who they are, by what came of it.",
+            counts.map { key, count in
+                ([("service", key.service), ("result", key.outcome.rawValue)] as MetricsText.Labels, Double(count))
             }.sorted { $0.0.map(\.1).lexicographicallyPrecedes($1.0.map(\.1)) }
         )
     }

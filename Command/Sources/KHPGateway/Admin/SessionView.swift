@@ -7,6 +7,7 @@ struct SessionView: Sendable {
     private let tally: Tally
     private let buffered: Int
     private let open: TimeAmount
+    private let idle: TimeAmount
     private let clientPaused: Bool
     private let backendPaused: Bool
 
@@ -15,6 +16,8 @@ struct SessionView: Sendable {
         self.tally = session.tally
         self.buffered = session.buffered()
         self.open = now - session.opened
+        session.look(now)
+        self.idle = now - session.movedAt
         self.clientPaused = session.clientPause.isOn
         self.backendPaused = session.backendPause.isOn
     }
@@ -33,6 +36,7 @@ struct SessionView: Sendable {
             ("in_bytes", .integer(self.tally.inBytes)), ("out_bytes", .integer(self.tally.outBytes)),
             ("in_msgs", .integer(self.tally.inMessages)), ("out_msgs", .integer(self.tally.outMessages)),
             ("buffered", .integer(self.buffered)),
+            ("idle_s", .integer(Int(self.idle.nanoseconds / 1_000_000_000))), ("expires", .optional(facts.expires)),
             ("waits_for", self.backendPaused ? "client" : self.clientPaused ? "backend" : .null),
         ])
     }

@@ -30,6 +30,27 @@ extension GatewayLog {
         }
     }
 
+    /// A client was to prove anew who it is.
+    func write(revalidation outcome: Revalidations.Outcome, of facts: SessionFacts) {
+        let words =
+            switch outcome {
+            case .asked: "is asked to prove anew who it is"
+            case .notAgreed: "has agreed on no way to be asked for another proof, and is closed when its proof ends"
+            case .renewed: "has proved anew who it is"
+            case .refused: "has brought a proof that does not let its session go on"
+            case .unanswered: "has brought no other proof before the end of the first"
+            }
+        self.write(
+            outcome == .asked ? .debug : .info,
+            "session.revalidate",
+            "the client of a session of \(facts.service) \(words)",
+            Self.fields(facts) + [
+                ("result", .string(outcome.rawValue)),
+                ("expires", .optional(facts.expires)),
+            ]
+        )
+    }
+
     /// The fields that tell one session from another.
     static func fields(_ facts: SessionFacts) -> Fields {
         [
@@ -45,16 +66,39 @@ extension GatewayLog {
 
     /// A client was not let in.
     func write(refused outcome: HandshakeOutcome) {
+        if let service = outcome.service, let limit = outcome.cause.flatMap(ServiceGate.Limit.init(rawValue:)) {
+            self.writeSeldom(
+                .warning,
+                "limit.hit",
+                kind: "\(service) \(limit.rawValue)",
+                "service \(service) has met its limit \(limit.rawValue)",
+                [
+                    ("service", .string(service)), ("limit", .string(limit.rawValue)),
+                    ("peer", .string(outcome.peer)),
+                ]
+            )
+        }
         self.writeSeldom(
             outcome.status >= 500 ? .warning : .info,
             "handshake.refused",
-            kind: "\(outcome.service ?? "") \(outcome.status) \(outcome.cause ?? "")",
+            kind: "\(outcome.service ?? "") \(outcome.status) \(outcome.cause ?? "") \(outcome.tries.map(\.backend))",
             Self.words(refused: outcome),
             [
                 ("service", .optional(outcome.service)), ("layer", .string(outcome.layer.rawValue)),
                 ("status", .integer(outcome.status)), ("cause", .optional(outcome.cause)),
                 ("peer", .string(outcome.peer)), ("connection", .integer(Int(outcome.connection))),
-            ]
+            ] + Self.fields(outcome.tries)
+        )
+    }
+
+    /// A side of a session has not kept up for a while: a broker may drop messages for it without a word.
+    func write(slow side: String, for time: TimeAmount, _ facts: SessionFacts) {
+        self.writeSeldom(
+            .warning,
+            "session.slow",
+            kind: "\(facts.service) \(side)",
+            "the \(side) of a session of \(facts.service) does not keep up, and the other side waits for it",
+            Self.fields(facts) + [("side", .string(side)), ("paused_s", .number(Self.rounded(time)))]
         )
     }
 
@@ -63,7 +107,16 @@ extension GatewayLog {
             return outcome.status == 404
                 ? "a client asked for a path that no service has" : "a client was refused with \(outcome.status)"
         }
-        return "service \(service) refused a client with \(outcome.status)" + (outcome.cause.map { ": \($0)" } ?? "")
+        let backends = outcome.tries.map { "\($0.backend): \($0.words)" }
+        let reason = backends.isEmpty ? outcome.cause : backends.joined(separator: "; ")
+        return "service \(service) refused a client with \(outcome.status)" + (reason.map { ": \($0)" } ?? "")
+    }
+
+    /// The backends that failed, in the order in which they were tried, each with its reason.
+    private static func fields(_ tries: [ConnectFailure.Try]) -> Fields {
+        guard !tries.isEmpty else { return [] }
+        let all = tries.map { JSONTree.object([("backend", .string($0.backend)), ("error", .string($0.words))]) }
+        return [("backends", .array(all))]
     }
 
     /// A client has not proved who it is.

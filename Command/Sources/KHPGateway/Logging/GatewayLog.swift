@@ -88,6 +88,9 @@ struct LibraryLog: LogHandler {
         self.log = log
     }
 
+    /// The library's words for an address that guesses.
+    private static let blocked = "too many wrong answers from one address"
+
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { self.metadata[key] }
         set { self.metadata[key] = newValue }
@@ -95,9 +98,10 @@ struct LibraryLog: LogHandler {
 
     func log(event: LogEvent) {
         let all = self.metadata.merging(event.metadata ?? [:]) { $1 }
+        let name = event.message.description == Self.blocked ? "auth.blocked" : "library"
         self.log.writeSeldom(
             GatewayLog.Level(rawValue: event.level == .critical ? "error" : event.level.rawValue) ?? .info,
-            "library",
+            name,
             kind: event.message.description,
             event.message.description,
             all.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value.description)) }

@@ -80,6 +80,7 @@ final class BackendPool: Sendable {
         let deadline = NIODeadline.now() + TimeAmount(self.rules.connectTimeout)
         var tried: [String] = []
         var last: ConnectFailure?
+        var tries: [ConnectFailure.Try] = []
         while tried.count < Self.tries {
             let now = NIODeadline.now()
             guard now < deadline else { break }
@@ -97,6 +98,7 @@ final class BackendPool: Sendable {
                 return PooledLink(link, of: member, self)
             } catch {
                 last = error
+                tries.append(.init(backend: member.url, words: error.words))
                 member.withState { state in
                     state.connections -= 1
                     state.connects[error.kind.rawValue, default: 0] += 1
@@ -104,7 +106,25 @@ final class BackendPool: Sendable {
                 self.failed(member, error.words)
             }
         }
-        throw last ?? ConnectFailure(.unavailable, "no backend can take a connection")
+        var failure = last ?? ConnectFailure(.unavailable, "no backend can take a connection")
+        failure.tries = last == nil ? self.unavailable(.now()) : tries
+        throw failure
+    }
+
+    /// Why no backend can be chosen.
+    private func unavailable(_ now: NIODeadline) -> [ConnectFailure.Try] {
+        self.members.map { member in
+            let words = member.withState { state in
+                let error = state.health.lastError.map { ", since \($0)" } ?? ""
+                switch state.health.state(now) {
+                case .up: return "it has as many connections as it may"
+                case .down: return "it is down\(error)"
+                case .ejected: return "it is left out for a while\(error)"
+                case .draining, .disabled: return "an operator has taken it out"
+                }
+            }
+            return ConnectFailure.Try(backend: member.url, words: words)
+        }
     }
 
     private func link(

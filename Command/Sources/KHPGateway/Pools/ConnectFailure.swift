@@ -27,8 +27,16 @@ struct ConnectFailure: Error, Sendable, Equatable {
         case unavailable
     }
 
+    /// A backend that could not be had.
+    struct Try: Sendable, Equatable {
+        var backend: String
+        var words: String
+    }
+
     var kind: Kind
     var words: String
+    /// The backends that were tried, or why none was, where a pool was asked.
+    var tries: [Try] = []
 
     init(_ kind: Kind, _ words: String) {
         self.kind = kind

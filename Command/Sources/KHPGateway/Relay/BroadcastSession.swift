@@ -6,28 +6,29 @@ import NIOCore
 
 final class BroadcastSession: MessageHandler {
     private let session: Session
-    private let group: WebSocketGroup
+    private let room: Room
     private var member: WebSocketGroup.Member?
     private var end: SessionEnd?
 
-    init(_ session: Session, in group: WebSocketGroup) {
+    init(_ session: Session, in room: Room) {
         self.session = session
-        self.group = group
+        self.room = room
     }
 
     func opened(_ socket: EventLoopSocket) {
-        self.member = self.group.add(socket)
+        self.member = self.room.enter(socket)
         self.session.buffered = { socket.bufferedAmount }
         self.session.close = { [weak self] end in
             guard let self, self.end == nil else { return }
             self.end = end
             socket.close(code: end.code ?? .normalClosure, reason: end.reason)
         }
+        self.session.opened(socket)
     }
 
     func received(_ message: ReceivedMessage, on socket: EventLoopSocket) {
         self.session.tally += Tally(inBytes: message.bytes.readableBytes, inMessages: 1)
-        if !self.group.offer(message.message) { socket.close(code: .tryAgainLater, reason: "too much at once") }
+        self.room.say(message, by: socket)
     }
 
     func closed(_ info: CloseInfo) {

@@ -18,6 +18,7 @@ final class EchoSession: MessageHandler {
             self.end = end
             socket.close(code: end.code ?? .normalClosure, reason: end.reason)
         }
+        self.session.opened(socket)
     }
 
     func received(_ message: ReceivedMessage, on socket: EventLoopSocket) {

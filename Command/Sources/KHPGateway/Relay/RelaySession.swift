@@ -60,6 +60,7 @@ final class RelaySession: MessageHandler, BackendTaker {
         self.session.close = { [weak self] in self?.close($0) }
         self.session.buffered = { [weak self] in self.map { socket.bufferedAmount + $0.backend.bufferedBytes } ?? 0 }
         self.backend.begin(for: self)
+        self.session.opened(socket)
         if self.lifetime.idle != nil { self.watchOn() }
         self.endAtItsLifetime()
     }
@@ -183,7 +184,6 @@ final class RelaySession: MessageHandler, BackendTaker {
     private struct Watch {
         var next: Scheduled<Void>?
         var lifetime: Scheduled<Void>?
-        var tally = Tally()
         /// The bytes that waited for each side at the last look, and since when it has taken none of them.
         var toClient = Waiting()
         var toBackend = Waiting()
@@ -241,10 +241,7 @@ final class RelaySession: MessageHandler, BackendTaker {
         } else {
             self.watch.toBackend = Watch.Waiting(bytes: .max, since: now)
         }
-        if self.watch.tally != self.session.tally {
-            self.watch.tally = self.session.tally
-            self.session.movedAt = now
-        }
+        self.session.look(now)
         if let idle = self.lifetime.idle, now - self.session.movedAt >= TimeAmount(idle) {
             return self.close(.timer(.idle, idle, service: self.session.facts.service))
         }

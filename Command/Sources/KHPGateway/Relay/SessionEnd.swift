@@ -53,6 +53,12 @@ struct SessionEnd: Sendable, Equatable {
 extension SessionEnd {
     static let shutdown = SessionEnd(.gateway, .shutdown, .goingAway, "the gateway shuts down")
     static let removed = SessionEnd(.gateway, .removed, .serviceRestart, "the service has changed")
+    static let proofRefused = SessionEnd(
+        .gateway,
+        .credentialsExpired,
+        .policyViolation,
+        "the client did not prove anew who it is"
+    )
     static let backendFin = SessionEnd(.backend, .backendFin, .normalClosure, "")
 
     static func backendReset(_ failure: String) -> SessionEnd {

@@ -62,7 +62,8 @@ extension Gateway {
             for rules in new.configuration.listeners {
                 let endpoints = try self.endpoints(of: rules, in: new.configuration)
                 let known = before.2.first { $0.rules.name == rules.name && $0.rules.listen == rules.listen }
-                guard let known, known.mayBecome(rules) else {
+                let answers = self.answer(rules, new.configuration) != nil
+                guard let known, known.mayBecome(rules, answering: answers) else {
                     // The address is given back first where the new one is to have it.
                     if let known { await known.close() }
                     let listener = try await self.replacement(of: known, rules, new, &steps)

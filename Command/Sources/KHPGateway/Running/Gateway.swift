@@ -51,6 +51,8 @@ package actor Gateway {
     private var retired: [RunningListener] = []
     /// The services by the paths of their endpoints, for whoever is told of a path.
     nonisolated let names = ServiceNames()
+    /// The sessions whose clients are asked to prove anew who they are.
+    nonisolated let revalidations: Revalidations
 
     /// A pool, and the checks of its backends.
     struct RunningPool: Sendable {
@@ -69,7 +71,9 @@ package actor Gateway {
         self.materials = materials
         self.group = MultiThreadedEventLoopGroup(numberOfThreads: max(threads, 1))
         self.sessions = SessionTable(self.group)
-        self.log = GatewayLog(instance: materials.configuration.instance, materials.configuration.log, sink: log)
+        let lines = GatewayLog(instance: materials.configuration.instance, materials.configuration.log, sink: log)
+        self.log = lines
+        self.revalidations = Revalidations { lines.write(revalidation: $1, of: $0) }
     }
 
     // MARK: Starting
@@ -92,6 +96,7 @@ package actor Gateway {
             throw .invalid("\(error)")
         }
         self.names.add(self.services)
+        self.revalidations.use(self.services)
         self.phase = .serving
         let listening = self.listeners.map {
             Listening(name: $0.rules.name, address: $0.address, scheme: $0.rules.tls == nil ? "ws" : "wss")
@@ -140,6 +145,7 @@ package actor Gateway {
                 connections: self.connections(of: rules, among: materials.configuration.listeners),
                 log: self.log,
                 watch: self.watch(rules),
+                answer: self.answer(rules, materials.configuration),
                 on: self.group
             )
         } catch let error as WebSocketError where error.code == .connectFailed {
@@ -147,6 +153,21 @@ package actor Gateway {
         } catch {
             throw .invalid("listener \(rules.name): \(error)")
         }
+    }
+
+    /// Answers ordinary requests at a listener; `nil` where nobody has to come for them.
+    func answer(
+        _ rules: GatewayConfiguration.Listener,
+        _ configuration: GatewayConfiguration
+    ) -> (@Sendable (HTTPExchange) async throws -> Void)? {
+        let realms = configuration.revalidatedRealms
+        let asks = configuration.services.contains { service in
+            service.realms.contains(where: realms.contains)
+                && configuration.listeners(of: service).contains { $0.name == rules.name }
+        }
+        guard asks else { return nil }
+        let revalidations = self.revalidations
+        return { try await revalidations.serve($0) }
     }
 
     /// The endpoints of a listener's services.
@@ -215,6 +236,7 @@ package actor Gateway {
         surroundings.pools = pools.mapValues(\.pool)
         surroundings.secureListeners = Set(materials.listenerTLS.keys)
         let log = self.log
+        surroundings.slow = { log.write(slow: $0, for: $1, $2) }
         surroundings.ended = { if log.tellsSessions { log.write(ended: $0) } }
         let counts = self.handshakes
         let observe: GatewayMaterials.Observe = { outcome in
@@ -222,6 +244,8 @@ package actor Gateway {
             if outcome.result != .ok { log.write(unproved: outcome) }
         }
         var made: [String: RunningService] = [:]
+        surroundings.revalidations = self.revalidations
+        surroundings.revalidatedRealms = materials.configuration.revalidatedRealms
         surroundings.instance = materials.configuration.instance
         surroundings.names = materials.configuration.listeners.compactMap(\.publicURL)
         surroundings.balancerTLS = materials.balancerTLS
@@ -256,6 +280,7 @@ package actor Gateway {
     func use(pools: [String: RunningPool], services: [String: RunningService]) {
         self.pools = pools
         self.services = services
+        self.revalidations.use(services)
     }
 
     func use(listeners: [RunningListener]) {
@@ -340,6 +365,7 @@ package actor Gateway {
         }
         self.listeners = []
         self.retired = []
+        self.revalidations.use([:])
         self.phase = .ended
         try? await self.group.shutdownGracefully()
     }

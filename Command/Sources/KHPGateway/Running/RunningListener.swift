@@ -14,9 +14,12 @@ final class RunningListener: Sendable {
     private let inForce: Mutex<[Endpoint]>
     private let mount: WebSocketMount
     private let listener: WebSocketListener
+    private let answersHTTP: Bool
 
     /// Begins to listen.
-    /// - Parameter connections: how many it takes at once, which may be fewer than the rules say.
+    /// - Parameters:
+    ///   - connections: how many it takes at once, which may be fewer than the rules say.
+    ///   - answer: answers ordinary requests; `nil` leaves them to the library.
     /// - Throws: ``WebSocketError`` where it cannot, or where endpoints make no sense.
     init(
         _ rules: GatewayConfiguration.Listener,
@@ -26,6 +29,7 @@ final class RunningListener: Sendable {
         connections: Int,
         log: GatewayLog,
         watch: HandshakeWatch,
+        answer: (@Sendable (HTTPExchange) async throws -> Void)?,
         on group: any EventLoopGroup
     ) async throws {
         var configuration = WebSocketMount.Configuration()
@@ -35,6 +39,7 @@ final class RunningListener: Sendable {
         configuration.gracefulShutdownTimeout = .seconds(5)
         configuration.logger = Logger(label: "khp.gateway") { _ in LibraryLog(log) }
         configuration.instruments = [watch]
+        configuration.serveHTTP = answer
         // Offered where there is TLS: browsers open their WebSockets on the connection of the page.
         configuration.http2 = .init()
         let mount = try WebSocketMount(configuration: configuration, endpoints: endpoints)
@@ -52,6 +57,7 @@ final class RunningListener: Sendable {
         let listener = WebSocketListener(configuration: listening, mount: mount, eventLoopGroup: group)
         self.address = try await listener.listen()
         self.rules = rules
+        self.answersHTTP = answer != nil
         self.connections = connections
         self.inForce = Mutex(endpoints)
         self.mount = mount
@@ -81,7 +87,9 @@ final class RunningListener: Sendable {
     func drain() async { await self.mount.drain() }
 
     /// `true` where new rules can be put in force while it listens.
-    func mayBecome(_ rules: GatewayConfiguration.Listener) -> Bool {
+    /// - Parameter answers: the new rules have it answer ordinary requests.
+    func mayBecome(_ rules: GatewayConfiguration.Listener, answering answers: Bool) -> Bool {
+        guard answers == self.answersHTTP else { return false }
         var mine = self.rules
         var others = rules
         // Certificates are replaced, and the name for clients is nobody's business here.
@@ -99,6 +107,7 @@ struct ListenerBounds: Sendable {
     private var stalled = Duration.seconds(20)
     /// Of the realms that ask at the listener, the strictest.
     private var wrongAnswers: GatewayConfiguration.WrongAnswers?
+    private var hashQueue: Int?
 
     init(_ services: [GatewayConfiguration.Service], _ realms: [GatewayConfiguration.Realm]) {
         let asked = Set(services.flatMap(\.realms))
@@ -108,6 +117,7 @@ struct ListenerBounds: Sendable {
             strictest.window = max(strictest.window, rule.window)
             self.wrongAnswers = strictest
         }
+        self.hashQueue = realms.filter { asked.contains($0.name) }.map(\.hashQueue).min()
         for service in services {
             self.buffer = max(self.buffer, service.rules.relay.buffer)
             self.stalled = max(self.stalled, service.rules.relay.stalled)
@@ -120,6 +130,7 @@ struct ListenerBounds: Sendable {
         limits.sendBufferLowMark = self.buffer / 2
         limits.connections = connections
         if let wrongAnswers { limits.wrongAnswersPerAddress = wrongAnswers.perAddress }
+        if let hashQueue { limits.credentialChecksWaiting = hashQueue }
         return limits
     }
 

@@ -19,10 +19,15 @@ struct ServiceSurroundings: Sendable {
     var balancerNews: @Sendable (_ service: String, MemberLoads.News) -> Void = { _, _ in }
     /// The names of the listeners with TLS.
     var secureListeners: Set<String> = []
+    /// Where clients prove anew who they are, and the realms whose clients are asked to.
+    var revalidations: Revalidations?
+    var revalidatedRealms: Set<String> = []
     /// Told of each session that opens.
     var opened: @Sendable (SessionFacts) -> Void = { _ in }
     /// Told of each session's end.
     var ended: @Sendable (EndedSession) -> Void = { _ in }
+    /// Told of a side of a session that does not keep up.
+    var slow: @Sendable (_ side: String, TimeAmount, SessionFacts) -> Void = { _, _, _ in }
     /// Told of a client that was not let in, and why.
     var refused: @Sendable (_ service: String, _ status: Int, _ cause: String, HandshakeRequest) -> Void = {
         _,
@@ -49,10 +54,11 @@ final class RunningService: Sendable {
     let rules: GatewayConfiguration.Service
     let gate: ServiceGate
     private let surroundings: ServiceSurroundings
-    private let authentication: ServerAuthentication?
+    /// Asks clients who they are; `nil` lets everybody in.
+    let authentication: ServerAuthentication?
     private let isDraining = Atomic(false)
     /// All clients of a service that broadcasts.
-    private let group: WebSocketGroup?
+    private let room: Room?
     /// Names another address to each client, where that is the service's kind.
     private let turns: RedirectTurns?
 
@@ -77,7 +83,7 @@ final class RunningService: Sendable {
             report: { surroundings.balancerNews(name, $0) }
         )
         self.gate = former?.gate ?? ServiceGate(rules.rules.limits)
-        if case .broadcast = rules.kind { self.group = former?.group ?? WebSocketGroup() } else { self.group = nil }
+        if case .broadcast = rules.kind { self.room = former?.room ?? Room(patience: nil) } else { self.room = nil }
         self.surroundings = surroundings
     }
 
@@ -129,6 +135,9 @@ final class RunningService: Sendable {
         var options = Endpoint.Options(dialects: rules.handshake.dialects)
         if case .routed(let routes) = self.rules.kind { options.subprotocols = routes.routes.map(\.subprotocol) }
         if rules.handshake.compresses { options.extensions = [PerMessageDeflate()] }
+        if self.rules.realms.contains(where: self.surroundings.revalidatedRealms.contains) {
+            options.extensions.append(KaazingHTTPRevalidate())
+        }
         options.authentication = self.authentication
         options.origins = try self.origins
         options.extendedHandshake = ServerExtendedHandshake(rawValue: rules.handshake.extended.rawValue) ?? .optional
@@ -215,7 +224,7 @@ final class RunningService: Sendable {
             seat.link = try await pool.connect(call)
         } catch {
             await seat.release()
-            throw self.refusal(error.status, "backend-\(error.kind.rawValue)", request)
+            throw self.refusal(error.status, "backend-\(error.kind.rawValue)", request, tries: error.tries)
         }
         // The client may have gone meanwhile; then this value is released by who asked for it.
         return seat
@@ -255,8 +264,13 @@ final class RunningService: Sendable {
         }
     }
 
-    private func refusal(_ status: Int, _ cause: String, _ request: HandshakeRequest) -> HandshakeResponse {
-        ConnectionTrace.current?.refuses(cause)
+    private func refusal(
+        _ status: Int,
+        _ cause: String,
+        _ request: HandshakeRequest,
+        tries: [ConnectFailure.Try] = []
+    ) -> HandshakeResponse {
+        ConnectionTrace.current?.refuses(cause, tries)
         self.surroundings.refused(self.rules.name, status, cause, request)
         var response = HandshakeResponse.refuse(status, self.words(for: cause) + "\n")
         // Not all at the same moment (RFC 9110 section 10.2.3).
@@ -305,7 +319,7 @@ final class RunningService: Sendable {
                 on: request.eventLoop
             )
         }
-        if let group { return BroadcastSession(session, in: group) }
+        if let room { return BroadcastSession(session, in: room) }
         return EchoSession(session)
     }
 
@@ -341,9 +355,19 @@ final class RunningService: Sendable {
                 )
             )
         }
-        surroundings.sessions.sessions(on: eventLoop)?.add(session)
+        session.renewal = self.renewal(of: request)
+        session.onSlow = surroundings.slow
+        surroundings.sessions.sessions(on: eventLoop)?.add(session, on: eventLoop)
         surroundings.opened(facts)
         return session
+    }
+
+    /// `nil` where the proof does not end, or its end is the session's.
+    private func renewal(of request: HandshakeRequest) -> SessionRenewal? {
+        guard let revalidations = self.surroundings.revalidations, let principal = request.principal,
+            let ends = principal.expires, self.surroundings.revalidatedRealms.contains(principal.realm ?? "")
+        else { return nil }
+        return SessionRenewal(revalidations, path: request.path, ends: ends, on: request.eventLoop)
     }
 
     private static func text(_ address: SocketAddress) -> String {

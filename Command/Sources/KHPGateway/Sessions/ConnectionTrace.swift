@@ -16,6 +16,8 @@ struct HandshakeOutcome: Sendable {
     var connection: UInt64
     /// Set where the answer was the gateway's own decision.
     var cause: String?
+    /// The backends that could not be had, where that was the reason.
+    var tries: [ConnectFailure.Try] = []
 }
 
 /// Watches the handshakes of a gateway's connections.
@@ -41,6 +43,7 @@ final class ConnectionTrace: ServerConnectionInstrument {
         var service: String?
         var summary: HandshakeSummary?
         var cause: String?
+        var tries: [ConnectFailure.Try] = []
         /// It is known what became of TLS.
         var isSettled = false
     }
@@ -72,7 +75,9 @@ final class ConnectionTrace: ServerConnectionInstrument {
     }
 
     /// The reason of a refusal that is about to be answered.
-    func refuses(_ cause: String) { self.state.withLock { $0.cause = cause } }
+    func refuses(_ cause: String, _ tries: [ConnectFailure.Try] = []) {
+        self.state.withLock { ($0.cause, $0.tries) = (cause, tries) }
+    }
 
     func observe(_ event: ConnectionEvent) {
         switch event {
@@ -93,9 +98,9 @@ final class ConnectionTrace: ServerConnectionInstrument {
     }
 
     private func report(_ layer: HandshakeLayer, _ status: Int) {
-        let (service, cause) = self.state.withLock { state in
-            defer { state.cause = nil }
-            return (state.service, state.cause)
+        let (service, cause, tries) = self.state.withLock { state in
+            defer { (state.cause, state.tries) = (nil, []) }
+            return (state.service, state.cause, state.tries)
         }
         self.watch.report(
             HandshakeOutcome(
@@ -105,7 +110,8 @@ final class ConnectionTrace: ServerConnectionInstrument {
                 duration: .now() - self.accepted,
                 peer: self.connection.peer,
                 connection: self.connection.id,
-                cause: cause
+                cause: cause,
+                tries: tries
             )
         )
     }

@@ -1,6 +1,7 @@
 // One client's session, as operators see it: who it is, where it leads, how much it has carried.
 
 import KHPProtocol
+import KHPServer
 import NIOCore
 
 /// All that is known of a session when it opens, and does not change.
@@ -29,6 +30,14 @@ struct SessionFacts: Sendable {
     struct Proof: Sendable {
         var principal: Principal?
         var address: SocketAddress?
+    }
+
+    /// The end of the client's proof, as people read it.
+    var expires: String? { self.proof.principal?.expires.map(Self.text(of:)) }
+
+    /// A second since 1970; the last year that has four digits is late enough.
+    static func text(of second: Int64) -> String {
+        Timestamp(milliseconds: min(max(second, 0), 253_402_300_799) * 1000).description
     }
 
     init(id: String, service: String) {
@@ -60,19 +69,26 @@ struct Tally: Sendable, Equatable {
 
 /// A session on its event loop; nothing else touches it.
 final class Session {
-    let facts: SessionFacts
+    private(set) var facts: SessionFacts
     let opened: NIODeadline
     var tally = Tally()
     /// Reading from the client stands still, for the backend's sake.
     var clientPause = Pause()
     /// Reading from the backend stands still, for the client's sake.
     var backendPause = Pause()
-    /// When something last moved, as far as anybody looked.
-    var movedAt: NIODeadline
+    /// When something last moved, and what had moved by then, as of the last look.
+    private(set) var movedAt: NIODeadline
+    private var seen = Tally()
+    /// Has the client prove anew who it is, where that is asked for.
+    var renewal: SessionRenewal?
     /// Ends it. Set while it is open.
     var close: ((SessionEnd) -> Void)?
     /// How many bytes wait in it. Set while it is open.
     var buffered: () -> Int = { 0 }
+    /// Told once of a side that has not kept up for a while: `client` or `backend`, and for how long.
+    var onSlow: ((String, TimeAmount, SessionFacts) -> Void)?
+    /// A side that is waited for so long is told of.
+    static let slow = TimeAmount.seconds(5)
     private let onEnd: (Session, SessionEnd) -> Void
 
     /// - Parameter onEnd: called once, when the client's socket has closed.
@@ -83,7 +99,36 @@ final class Session {
         self.onEnd = onEnd
     }
 
+    /// The client's socket is open.
+    func opened(_ socket: EventLoopSocket) { self.renewal?.begin(self, socket) }
+
+    /// The client has proved anew who it is.
+    func renew(_ principal: Principal) {
+        self.facts.proof.principal = principal
+        self.facts.roles = principal.roles.sorted()
+    }
+
+    /// Tells of a side that the other waits for, once.
+    func tellSlow(_ now: NIODeadline) {
+        for (side, pause) in [("client", self.backendPause), ("backend", self.clientPause)] {
+            let time = pause.lasting(now)
+            guard time >= Self.slow, let tell = self.onSlow else { continue }
+            self.onSlow = nil
+            tell(side, time, self.facts)
+        }
+    }
+
+    /// A message costs no look at the clock: whoever wants to know how long nothing has moved looks from time to time.
+    func look(_ now: NIODeadline) {
+        guard self.tally != self.seen else { return }
+        self.seen = self.tally
+        self.movedAt = now
+    }
+
     func ended(_ end: SessionEnd) {
+        self.renewal?.end(end)
+        self.renewal = nil
+        self.onSlow = nil
         self.close = nil
         self.buffered = { 0 }
         self.onEnd(self, end)

@@ -63,8 +63,29 @@ struct ServiceTotals: Sendable {
 final class LoopSessions {
     private(set) var sessions: [String: Session] = [:]
     private var totals: [String: ServiceTotals] = [:]
+    private var looks: RepeatedTask?
 
-    func add(_ session: Session) {
+    /// Looks at all sessions each second, while there are some: how long nothing has moved is known to the second.
+    private func lookOn(_ eventLoop: any EventLoop) {
+        guard self.looks == nil else { return }
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        self.looks = eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { task in
+            let own = bound.value
+            guard !own.sessions.isEmpty else {
+                task.cancel()
+                own.looks = nil
+                return
+            }
+            let now = NIODeadline.now()
+            for session in own.sessions.values {
+                session.look(now)
+                session.tellSlow(now)
+            }
+        }
+    }
+
+    func add(_ session: Session, on eventLoop: any EventLoop) {
+        self.lookOn(eventLoop)
         self.sessions[session.facts.id] = session
         self.totals[session.facts.service, default: ServiceTotals()].opened += 1
     }

@@ -33,7 +33,13 @@ extension GatewaySchema {
                 GatewaySchema.wrongAnswers,
                 "The bound on guesses at a listener, of its realms the strictest; an address beyond it gets 403."
             ),
-            .notYet("hashQueue", "Bounds how many password hashes may wait."),
+            .value(
+                "hashQueue",
+                \.hashQueue,
+                .count(1...100_000),
+                "How many proofs may wait to be looked at, at a listener, of its realms the fewest; beyond it 503.",
+                .restart
+            ),
             .list("token", \.token, .tokenPlace, "The places of a token, in this order.", .new),
             .groupOrNothing("jwt", \.jwt, GatewaySchema.jwt, "Tokens that are JSON Web Tokens."),
             .groupOrNothing(
@@ -107,7 +113,7 @@ extension GatewaySchema {
                 "onExpiry",
                 \.onExpiry,
                 .choice,
-                "The end of a token whose socket is open: closes with 1008, or does nothing; revalidate is close for now.",
+                "The end of a token whose socket is open: closes with 1008, asks for another token beforehand, or does nothing.",
                 .new
             ),
         ]

@@ -1,6 +1,11 @@
 // The proofs that a service accepts, and the principal that comes of each.
 
 extension GatewayConfiguration {
+    /// The realms whose clients are asked for another token before theirs ends.
+    var revalidatedRealms: Set<String> {
+        Set(self.realms.filter { $0.jwt?.onExpiry == .revalidate }.map(\.name))
+    }
+
     /// A chain of verifiers under one name.
     package struct Realm: Sendable, Equatable {
         package var name: String
@@ -14,6 +19,8 @@ extension GatewayConfiguration {
         package var nonceKeys: String?
         package var nonceLifetime = Duration.seconds(30)
         package var wrongAnswers = WrongAnswers()
+        /// The proofs that may wait to be looked at: password hashes are slow on purpose.
+        package var hashQueue = 256
         /// The places where a token may be, in this order.
         package var token: [TokenPlace] = [.header]
         package var jwt: JWT?

@@ -50,7 +50,7 @@ extension GatewayConfiguration {
               principal: sub                  # the claim that names the client
               roles: realm_access.roles       # a claim, or a path into one
               leeway: 30s
-              onExpiry: close                 # close, revalidate or ignore
+              onExpiry: close                 # close, revalidate (asks for another token) or ignore
           devices:
             certificate: {principal: san-uri, strip: "urn:device:", roles: device.groups}
 

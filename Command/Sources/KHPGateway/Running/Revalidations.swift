@@ -1,0 +1,112 @@
+// Sessions whose clients are asked to prove anew who they are, found again by a path that only they were told. The proof comes
+// by HTTP on any connection to a listener, and is judged by the service as it is in force then: keys may have changed since the
+// session began.
+
+import HTTPTypes
+import KHPServer
+import NIOCore
+import Synchronization
+
+final class Revalidations: Sendable {
+    /// The outcome of asking a client, as metrics and logs name it.
+    enum Outcome: String, Sendable, CaseIterable {
+        case asked
+        /// The client has not agreed on an extension to be asked by.
+        case notAgreed = "not-agreed"
+        case renewed
+        /// The proof was another's, or the service does not let its owner in any more.
+        case refused
+        /// The old proof ended meanwhile.
+        case unanswered
+    }
+
+    /// A session that waits for its client.
+    struct Asked: Sendable {
+        var facts: SessionFacts
+        /// The principal of a proof that is right, `nil` for one that ends the session.
+        var settle: @Sendable (Principal?) -> Void
+    }
+
+    struct Key: Hashable, Sendable {
+        var service: String
+        var outcome: Outcome
+    }
+
+    private struct State {
+        var asked: [String: Asked] = [:]
+        var services: [String: RunningService] = [:]
+        var counts: [Key: Int] = [:]
+    }
+
+    private let state = Mutex(State())
+    private let report: @Sendable (SessionFacts, Outcome) -> Void
+
+    /// - Parameter report: the log.
+    init(report: @escaping @Sendable (SessionFacts, Outcome) -> Void = { _, _ in }) {
+        self.report = report
+    }
+
+    var counts: [Key: Int] { self.state.withLock { $0.counts } }
+
+    /// These services are in force.
+    func use(_ services: [String: RunningService]) { self.state.withLock { $0.services = services } }
+
+    func note(_ outcome: Outcome, _ facts: SessionFacts) {
+        self.state.withLock { $0.counts[Key(service: facts.service, outcome: outcome), default: 0] += 1 }
+        self.report(facts, outcome)
+    }
+
+    // MARK: Names
+
+    /// Between the path of the socket and the name, where deployed gateways have something of the kind.
+    private static let mark = "/;a/"
+
+    /// - Returns: a name that nobody can guess.
+    func add(_ asked: Asked) -> String {
+        let name = SessionFacts.makeID() + SessionFacts.makeID()
+        self.state.withLock { $0.asked[name] = asked }
+        return name
+    }
+
+    @discardableResult
+    func remove(_ name: String) -> Asked? { self.state.withLock { $0.asked.removeValue(forKey: name) } }
+
+    /// The path for the client of a socket that was opened at `path`. It has a query, since clients append to it.
+    static func path(_ name: String, below path: String) -> String {
+        let base = path.hasPrefix("//") || path == "/" ? "" : path
+        return "\(base)\(Self.mark)\(name)?.kc=1"
+    }
+
+    static func name(in target: String) -> String? {
+        let path = target.prefix { $0 != "?" }
+        guard let mark = path.firstRange(of: Self.mark), mark.upperBound < path.endIndex else { return nil }
+        return String(path[mark.upperBound...])
+    }
+
+    // MARK: Answers
+
+    /// Serves the requests of clients that were asked; all others get the server's own response.
+    func serve(_ exchange: HTTPExchange) async throws {
+        guard exchange.request.method == .get, let name = Self.name(in: exchange.request.path ?? "") else { return }
+        let (asked, services) = self.state.withLock { ($0.asked[name], $0.services) }
+        guard let facts = asked?.facts, let service = services[facts.service], let door = service.authentication else {
+            return
+        }
+        let principal = try await exchange.authenticate(by: door)
+        let proof = SessionFacts.Proof(principal: principal, address: facts.proof.address)
+        let isSame = principal.name == facts.principal && principal.realm == facts.realm
+        guard isSame, service.denial(of: proof, as: facts.subprotocol) == nil else {
+            self.remove(name)?.settle(nil)
+            throw HandshakeResponse.refuse(403, "This proof does not let the session go on.\n")
+        }
+        if let end = principal.expires, end <= facts.proof.principal?.expires ?? .min {
+            throw HandshakeResponse.refuse(403, "This proof ends no later than the one before. Get another.\n")
+        }
+        // The first counts.
+        guard let asked = self.remove(name) else { return }
+        asked.settle(principal)
+        var response = HandshakeResponse.text("The session goes on.\n")
+        response.headers[.cacheControl] = "no-store"
+        try await exchange.respond(response)
+    }
+}

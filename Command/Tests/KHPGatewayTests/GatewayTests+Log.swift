@@ -1,0 +1,135 @@
+// The words of a gateway to its operators: the lines of its log that alarms are made of, and the names of its metrics.
+
+import CommandTestSupport
+import HTTPTypes
+import KHPClient
+import KHPServer
+import NIOCore
+import Testing
+
+@testable import KHPGateway
+
+extension GatewayTests {
+    /// Those that have a sample as soon as one session is open: dashboards are made of these names.
+    static let families = [
+        "khp_gateway_build_info",
+        "khp_gateway_start_time_seconds",
+        "khp_gateway_config_last_reload_successful",
+        "khp_gateway_config_last_reload_success_timestamp_seconds",
+        "khp_gateway_config_hash_info",
+        "khp_gateway_draining",
+        "khp_listener_connections",
+        "khp_listener_connections_total",
+        "khp_listener_rejected_total",
+        "khp_handshakes_total",
+        "khp_handshake_duration_seconds",
+        "khp_sessions",
+        "khp_sessions_total",
+        "khp_session_duration_seconds",
+        "khp_session_limit_hits_total",
+        "khp_messages_total",
+        "khp_bytes_total",
+        "khp_buffered_bytes",
+        "khp_paused_reads_total",
+        "khp_paused_seconds_total",
+        "khp_stalled_total",
+        "khp_backend_up",
+        "khp_backend_state",
+        "khp_backend_connections",
+        "khp_backend_connects_total",
+        "khp_backend_connect_duration_seconds",
+        "khp_backend_ejections_total",
+        "process_cpu_seconds_total",
+        "process_resident_memory_bytes",
+        "process_open_fds",
+        "process_max_fds",
+    ]
+
+    /// The status of a handshake that is refused.
+    private static func refused(_ view: View, _ path: String, token: String? = nil) async throws -> Int {
+        var configuration = WebSocketClient.Configuration()
+        if let token { configuration.headers[.authorization] = "Bearer \(token)" }
+        configuration.extended.policy = .off
+        do {
+            let socket = try await WebSocketClient(configuration: configuration).connect(to: view.url(path))
+            try await socket.close()
+            return 101
+        } catch let error as WebSocketError {
+            return error.response?.status ?? 0
+        }
+    }
+
+    @Test("a refusal names the backends that failed, and why; limits and guesses have lines of their own")
+    func refusals() async throws {
+        let vacant = try await PoolTests.freePort()
+        try await Self.withGateway { configuration in
+            var gone = GatewayConfiguration.Pool(name: "gone")
+            gone.backends = [.local(vacant), .init(scheme: .unix, path: "/nowhere/broker")]
+            gone.balance = .roundRobin
+            gone.check = nil
+            configuration.pools.append(gone)
+            configuration.services.append(
+                .init(name: "gone", path: PathPattern(path: "/gone"), kind: .proxy(pool: "gone", frames: nil))
+            )
+            var guarded = GatewayConfiguration.Service(name: "in", path: PathPattern(path: "/in"), kind: .echo)
+            guarded.realms = ["apps"]
+            configuration.services.append(guarded)
+            var realm = GatewayConfiguration.Realm(name: "apps")
+            realm.schemes = [.init(.bearer)]
+            realm.wrongAnswers.perAddress = 1
+            configuration.realms = [realm]
+            configuration.services[0].rules.limits.sessions = 1
+        } materials: {
+            $0.authentication = { service, _ in
+                service.realms.isEmpty ? nil : ServerAuthentication(realm: "apps", .bearer { _ in nil })
+            }
+        } body: { view in
+            #expect(try await Self.refused(view, "/gone") == 502)
+            let line = try #require(view.running.line(with: "handshake.refused", "gone"))
+            let first = #"{"backend":"tcp://127.0.0.1:\#(vacant)","error":"the connection was refused"}"#
+            let second = #"{"backend":"unix:/nowhere/broker","error":"there is no such socket"}"#
+            #expect(line.contains(#""backends":[\#(first),\#(second)]"#), "\(line)")
+            #expect(
+                line.contains("tcp://127.0.0.1:\(vacant): the connection was refused; unix:/nowhere/broker: "),
+                "\(line)"
+            )
+            _ = try await view.admin("POST /pools/gone/backends/tcp%3A%2F%2F127.0.0.1%3A\(vacant)?action=disable")
+            _ = try await view.admin("POST /pools/gone/backends/unix%3A%2Fnowhere%2Fbroker?action=disable")
+            #expect(try await Self.refused(view, "/gone") == 503)
+            let none = try #require(view.running.line(with: "handshake.refused", "gone", "503"))
+            #expect(none.contains(#""error":"an operator has taken it out""#), "\(none)")
+            let socket = try await WebSocketClient().connect(to: view.url("/echo"))
+            #expect(try await Self.refused(view, "/echo") == 503)
+            #expect(view.running.line(with: "limit.hit", #""service":"echo""#, #""limit":"sessions""#) != nil)
+            try await socket.close()
+            #expect(try await Self.refused(view, "/in", token: "x") == 401)
+            #expect(try await Self.refused(view, "/in", token: "x") == 403)
+            #expect(view.running.line(with: "auth.blocked", "127.0.0.1") != nil)
+        }
+    }
+
+    @Test("a side that is waited for is told of once")
+    func slow() {
+        var facts = SessionFacts(id: "1", service: "s")
+        facts.client = "192.0.2.1"
+        let start = NIODeadline.uptimeNanoseconds(1_000_000_000)
+        let session = Session(facts, now: start) { _, _ in }
+        var told: [String] = []
+        session.onSlow = { side, time, facts in
+            told.append("\(side) \(time.nanoseconds / 1_000_000_000) \(facts.client)")
+        }
+        session.backendPause.begin(start)
+        session.tellSlow(start + .seconds(4))
+        #expect(told == [])
+        session.tellSlow(start + .seconds(6))
+        session.tellSlow(start + .seconds(7))
+        #expect(told == ["client 6 192.0.2.1"])
+        // Nothing has moved since it opened, until something has.
+        session.look(start + .seconds(9))
+        #expect(session.movedAt == start)
+        session.tally.inBytes += 1
+        session.look(start + .seconds(9))
+        session.look(start + .seconds(12))
+        #expect(session.movedAt == start + .seconds(9))
+    }
+}
