@@ -120,6 +120,12 @@ python_peers() {
     cp "$wanted" "$environment/requirements.txt"
 }
 
+# Peers of the gateway's trials alone, beside those of the interop tests.
+trial_peers() {
+    python_peers
+    .build/python/bin/python -m pip install --quiet --requirement scripts/trial-requirements.txt
+}
+
 # The Debian packages of a list that are not installed.
 missing_of() {
     local package
@@ -158,7 +164,7 @@ case ${1:-} in
     --trials)
         interop_packages scripts/interop-packages.txt
         interop_packages scripts/trial-packages.txt
-        python_peers
+        trial_peers
         ;;
     *) give_up "unknown option: $1 (there are --python, --interop and --trials)" ;;
 esac

@@ -21,7 +21,7 @@ from support.check import Failed  # noqa: E402
 
 from trials.trial import TRIALS, Trial  # noqa: E402
 
-MODULES = ("ends", "pressure", "reloads", "health", "departures", "brokers", "doors", "exhaustion")
+MODULES = ("ends", "pressure", "reloads", "health", "departures", "fleet", "brokers", "doors", "exhaustion")
 
 
 async def one(trial, environment, options) -> tuple[bool, str]:

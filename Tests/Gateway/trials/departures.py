@@ -18,7 +18,7 @@ from support.daemons import Daemon, free_port
 
 from trials.ends import SERVICE, pool
 from trials.peers import Client, Refused, names, orders
-from trials.trial import ask, causes, trial, until
+from trials.trial import ask, causes, metrics, trial, until
 
 SECRET = b"0123456789abcdef0123456789abcdef"
 
@@ -84,6 +84,78 @@ async def _(trial):
     return f"{count} ended with 1008, {min(late):+.1f} to {max(late):+.1f} s from `exp`; expired ones are not let in"
 
 
+@trial("clients that are asked for another token: those who bring one live on, over two renewals, the others end", limit=60)
+async def _(trial):
+    backend = await orders(trial)
+    door = await trial.gateway(
+        SERVICE.replace("pool: p", "pool: p, realm: apps"),
+        pool(backend.url),
+        realm(trial.bench, ", onExpiry: revalidate"),
+    )
+    name = names()
+    port = int(door.ws.rpartition(":")[2])
+    opening = asyncio.Semaphore(100)
+    control = b"\x01\x01\x01\x03\x01"
+
+    async def answer(path: bytes, credentials: str) -> int:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(
+            b"GET %s&.krn=1 HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: Bearer %s\r\n\r\n"
+            % (path, credentials.encode())
+        )
+        status = int((await reader.read()).split(b" ")[1])
+        writer.close()
+        return status
+
+    async def one(number: int) -> str:
+        user, lives, kind = f"u{number}", 4.0, ("brings", "is silent", "is another", "is deaf")[number % 4]
+        fields = [("Authorization", f"Bearer {token(user, lives)}")]
+        if kind != "is deaf":
+            fields.append(("Sec-WebSocket-Extensions", "x-kaazing-http-revalidate"))
+        async with opening:
+            client = await Client.open(door.ws + "/s", fields=fields)
+        await client.send(f"{next(name)} echo 0\n".encode())
+        renewals = 0
+        while kind == "brings" and renewals < 2:
+            asked = await asyncio.wait_for(client.receive(), 20)
+            check(asked and asked.startswith(control), f"asked by {asked!r}")
+            equal(await answer(asked[len(control) :], token(user, 4 + 4 * renewals)), 200, "the answer to a new token")
+            equal(await answer(asked[len(control) :], token(user, 60)), 404, "the answer to a second request")
+            renewals += 1
+        if kind == "brings":
+            await client.send(b"still here")
+            equal(await client.exactly(10), b"still here", "the echo behind two renewals")
+            await client.close()
+            return kind
+        if kind == "is another":
+            asked = await asyncio.wait_for(client.receive(), 20)
+            equal(await answer(asked[len(control) :], token("somebody", 60)), 403, "the answer to another's token")
+        await client.rest()
+        equal(client.close_code, 1008, f"code of one that {kind}")
+        client.drop()
+        return kind
+
+    count = trial.times(200)
+    kinds = await asyncio.gather(*(one(number) for number in range(count)))
+    brought = kinds.count("brings")
+    await door.process.until(
+        lambda: causes(door) == {"credentials-expired": count - brought, "client-close": brought}, "the ends in the log"
+    )
+    counts = {
+        outcome: int((await metrics(door))[f'khp_revalidations_total{{service="s",result="{outcome}"}}'])
+        for outcome in ("renewed", "refused", "unanswered", "not-agreed")
+    }
+    equal(
+        counts,
+        {
+            "renewed": 2 * brought, "refused": kinds.count("is another"), "unanswered": kinds.count("is silent"),
+            "not-agreed": kinds.count("is deaf"),
+        },
+        "the counts",
+    )  # fmt: skip
+    return f"{brought} live on over two renewals, {count - brought} end with 1008: {counts}"
+
+
 @trial("a drain under load: 400 busy sessions end with 1001, evenly over the time, status 0", limit=60)
 async def _(trial):
     backend = await orders(trial)
@@ -146,7 +218,7 @@ async def _(trial):
     return f"{count} ends over 8 s, in each second {min(share)} to {max(share)} (χ² {chi:.1f}), {sent:,} messages meanwhile, status 0"
 
 
-async def _start(trial, file: str) -> Gateway:
+async def start(trial, file: str) -> Gateway:
     process = await trial.bench.start("gateway", "--config", file)
     match = await process.see(r"^listening: (.*)$", on="out")
     addresses = dict(entry.split(" ", 1) for entry in match[1].decode().split(", "))
@@ -196,7 +268,7 @@ async def _(trial):
                 ".yaml",
             )
         )  # fmt: skip
-    gateways = [await _start(trial, file) for file in files]
+    gateways = [await start(trial, file) for file in files]
     front = bench.keep(Daemon("haproxy"))
 
     def configure():
@@ -261,7 +333,7 @@ backend gateways
     for number in (0, 1) * trial.times(2):
         gateways[number].process.signal(signal.SIGTERM)
         statuses.append(await gateways[number].process.ended(20))
-        gateways[number] = await _start(trial, files[number])
+        gateways[number] = await start(trial, files[number])
         await traffic()
     going = False
     await publishing

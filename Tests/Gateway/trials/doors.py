@@ -1,16 +1,20 @@
 """The ways in: PROXY headers in every shape, paths spelt otherwise, old dialects and deployed Kaazing clients."""
 
 import asyncio
+import base64
 import contextlib
 import socket
 import ssl
 import struct
 
 from kaazing.clients import AppleClient, JavaClient, JavaScriptClient
+from support.bench import PASSWORD, USER
 from support.check import check, equal
+from support.daemons import Daemon
+from support.wire import KHP
 
 from trials.ends import pool
-from trials.peers import KEY, Client, Refused
+from trials.peers import KEY, Client, Refused, orders, pattern
 from trials.trial import Rest, trial
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -186,10 +190,12 @@ async def _(trial):
 async def _(trial):
     bench = trial.bench
     users = await bench.users()
+    backend = await orders(trial)
     door = await trial.gateway(
         "  guarded: {path: /guarded, type: echo, realm: staff}\n  open: {path: /open, type: echo}\n"
-        "  routed: {path: /routed, subprotocols: {a: {pool: p}, b: {pool: p, require: {roles: [nobody]}}}, realm: staff}",
-        "  p: {backends: [\"tcp://127.0.0.1:1\"], check: off}",
+        "  ab: {path: /ab, subprotocols: {a: {pool: p}, b: {pool: p, require: {roles: [nobody]}}}, realm: staff}\n"
+        "  ba: {path: /ba, subprotocols: {b: {pool: p, require: {roles: [nobody]}}, a: {pool: p}}, realm: staff}",
+        pool(backend.url),
         f"realms: {{staff: {{schemes: [basic], users: {users}}}}}",
     )  # fmt: skip
     spellings = [
@@ -206,4 +212,74 @@ async def _(trial):
             status = refusal.status
         check(status in (400, 401, 403, 404), f"{path} is answered with {status}")
         seen[status] = seen.get(status, 0) + 1
-    return f"{len(spellings)} spellings: {dict(sorted(seen.items()))}"
+    # The opening asks for one subprotocol, the extended handshake for another: those of both count, in the order of the
+    # service, and the one that is agreed on is judged.
+    port = int(door.ws.rpartition(":")[2])
+    login = ("Authorization", "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode())
+    answers = {}
+    for path, first, last, expected in (
+        ("/ba", ["a"], ["b"], 403), ("/ba", ["a"], ["c", "b"], 403), ("/ba", ["b"], ["a"], 403), ("/ba", ["a"], ["a"], 101),
+        ("/ba", ["a"], [], 101), ("/ab", ["a"], ["b"], 101), ("/ab", ["b"], ["a"], 101), ("/ab", ["b"], [], 403),
+        ("/ab", ["c"], ["b"], 403), ("/ab", [], ["a"], 101), ("/ab", [], ["b"], 403), ("/ab", ["c"], ["c"], 400),
+    ):  # fmt: skip
+        client = await bench.raw_client(port)
+        await client.open_khp(path, [KHP, *first])
+        fields = [login] + ([("Sec-WebSocket-Protocol", ", ".join(last))] if last else [])
+        answer = await client.request(path, fields)
+        equal(answer.status, expected, f"{path}: the opening asks for {first}, the extended request for {last}")
+        if expected == 101:
+            equal(answer.get("Sec-WebSocket-Protocol"), "a", "the subprotocol in the end")
+            await client.closes()
+        answers[expected] = answers.get(expected, 0) + 1
+    return f"{len(spellings)} spellings: {dict(sorted(seen.items()))}; subprotocols that change: {dict(sorted(answers.items()))}"
+
+
+@trial("websocat as a client, and as the broker: each byte comes back, in order, both ways", limit=60)
+async def _(trial):
+    bench = trial.bench
+
+    async def echo(reader, writer):
+        with contextlib.suppress(ConnectionError):
+            while piece := await reader.read(65_536):
+                writer.write(piece)
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    websocat = bench.keep(Daemon("websocat"))
+    await websocat.launch(
+        "websocat", lambda: ["--binary", "--exit-on-eof", f"ws-l:127.0.0.1:{websocat.port}", "mirror:"]
+    )
+    door = await trial.gateway(
+        "  s: {path: /s, pool: bytes}\n  m: {path: /m, pool: messages}",
+        f'  bytes: {{backends: ["tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"], check: off}}\n'
+        f'  messages: {{backends: ["ws://127.0.0.1:{websocat.port}/"], check: off}}',
+    )
+    sent = pattern("websocat", 1 << 20)
+    program = await asyncio.create_subprocess_exec(
+        "websocat", "--binary", "-E", door.ws + "/s", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    taken = bytearray()
+
+    async def read():
+        while len(taken) < len(sent):
+            piece = await program.stdout.read(65_536)
+            check(piece, f"websocat ended behind {len(taken)} bytes")
+            taken.extend(piece)
+
+    reading = asyncio.ensure_future(read())
+    program.stdin.write(sent)
+    await program.stdin.drain()
+    await asyncio.wait_for(reading, 30)
+    program.stdin.close()
+    await asyncio.wait_for(program.wait(), 20)
+    equal(bytes(taken) == sent, True, "the bytes that websocat had back")
+    client = await Client.open(door.ws + "/m")
+    for number in range(trial.times(200)):
+        payload = pattern(f"m{number}", number * 37 % 5000 + 1)
+        await client.send(payload)
+        equal(await client.exactly(len(payload)) == payload, True, f"message {number} by way of websocat")
+    await client.close()
+    server.close()
+    await door.process.until(lambda: len(door.lines("session.end")) == 2, "the ends of both")
+    return f"1 MiB each way by websocat, {trial.times(200)} messages through it"

@@ -5,13 +5,15 @@ import time
 
 from support.check import check, equal
 
-from trials.ends import pool
+from trials.ends import SERVICE, pool
 from trials.peers import Client, names, orders, pattern
 from trials.trial import Rest, ask, causes, metrics, resident, trial, until
 
 STALLED = "  s: {path: /s, pool: p, stalled: 3s, buffer: 64KiB, limits: {sessions: 20000, perAddress: 20000, acceptRate: 20000/s}}"
 # A session's buffer and one read, each way, and a quarter for what the allocator cannot hand out again.
 BOUND = 2 * (64 + 64) * 1024 * 5 // 4
+# KiB that a silent session may keep of what it has carried, beside what the allocator cannot give back to the system.
+KEPT = 2
 
 
 async def _fill(client, block: bytes, most: int = 64 << 20) -> int:
@@ -165,3 +167,42 @@ async def _(trial):
     each = most / min(count, 250)
     check(each < BOUND, f"{each / 1024:.0f} KiB a session")
     return f"{count:,} ended, {named:,} with 1008 and the reason; {each / 1024:.0f} KiB each at the most; {kept}"
+
+
+@trial("1,000 sessions that have carried 64 KiB each way and are silent again keep what they had before", limit=120)
+async def _(trial):
+    backend = await orders(trial)
+    door = await trial.gateway(SERVICE, pool(backend.url))
+    name = names()
+    payload = pattern("much", 65_536)
+    count = max(trial.times(1000), 100)
+
+    async def carry(client):
+        await client.send(payload)
+        equal(await client.exactly(len(payload)) == payload, True, "64 KiB there and back")
+
+    async def opened(number: int):
+        clients = []
+        for _ in range(number):
+            client = await Client.open(door.ws + "/s")
+            await client.send(f"{next(name)} echo 0\n".encode())
+            clients.append(client)
+        return clients
+
+    # The first few bring what the process keeps for all.
+    first = await opened(50)
+    for client in first:
+        await carry(client)
+    started = resident(door.process.pid)
+    clients = await opened(count)
+    await until(lambda: backend.open == count + 50, "all sessions")
+    before = resident(door.process.pid)
+    for client in clients:
+        await carry(client)
+    kept = lambda: (resident(door.process.pid) - before) / count / 1024  # noqa: E731
+    # What connections hold after traffic they give back once they have been quiet for some seconds.
+    await until(lambda: kept() <= KEPT, lambda: f"{kept():.1f} KiB more a session than before", 30)
+    for client in first + clients:
+        client.abort()
+    await until(lambda: sum(causes(door).values()) == len(first) + count, "the ends of all")
+    return f"{(before - started) / count / 1024:.1f} KiB a session, {kept():+.1f} KiB after 64 KiB each way"
