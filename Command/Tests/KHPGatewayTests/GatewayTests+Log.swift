@@ -10,7 +10,7 @@ import Testing
 @testable import KHPGateway
 
 extension GatewayTests {
-    /// Those that have a sample as soon as one session is open: dashboards are made of these names.
+    /// The metrics that have a sample as soon as one session is open: dashboards are made of these names.
     static let families = [
         "khp_gateway_build_info",
         "khp_gateway_start_time_seconds",
@@ -106,6 +106,18 @@ extension GatewayTests {
             #expect(try await Self.refused(view, "/in", token: "x") == 403)
             #expect(view.running.line(with: "auth.blocked", "127.0.0.1") != nil)
         }
+    }
+
+    @Test("a client that goes without an answer when its proof has ended is not lost", arguments: [-1, 3600])
+    func proofEnded(_ seconds: Int64) {
+        var facts = SessionFacts(id: "1", service: "s")
+        let now = Int64(Timestamp.now.seconds)
+        facts.proof.principal = Principal("joe", expires: now + seconds)
+        var causes: [SessionEnd.Cause] = []
+        for end in [SessionEnd(.client, .clientLost, nil, ""), .backendFin] {
+            Session(facts) { causes.append($1.cause) }.ended(end)
+        }
+        #expect(causes == [seconds < 0 ? .credentialsExpired : .clientLost, .backendFin])
     }
 
     @Test("a side that is waited for is told of once")

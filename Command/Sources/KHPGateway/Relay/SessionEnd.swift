@@ -53,6 +53,12 @@ struct SessionEnd: Sendable, Equatable {
 extension SessionEnd {
     static let shutdown = SessionEnd(.gateway, .shutdown, .goingAway, "the gateway shuts down")
     static let removed = SessionEnd(.gateway, .removed, .serviceRestart, "the service has changed")
+    static let proofEnded = SessionEnd(
+        .gateway,
+        .credentialsExpired,
+        .policyViolation,
+        "the client's proof has ended"
+    )
     static let proofRefused = SessionEnd(
         .gateway,
         .credentialsExpired,

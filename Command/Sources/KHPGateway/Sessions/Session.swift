@@ -126,6 +126,9 @@ final class Session {
     }
 
     func ended(_ end: SessionEnd) {
+        // A client that was closed when its proof ended, and went without an answer, was not lost.
+        let isOver = self.facts.proof.principal?.expires.map { Double($0) <= Timestamp.now.seconds } ?? false
+        let end = isOver && end.cause == .clientLost ? .proofEnded : end
         self.renewal?.end(end)
         self.renewal = nil
         self.onSlow = nil
