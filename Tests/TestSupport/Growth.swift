@@ -1,0 +1,53 @@
+// Work grows no faster than a peer's input: the processor time of this thread, whose ratio tells a square from a line on
+// any machine.
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Android)
+    import Android
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+package enum Growth {
+    /// Seconds of this thread's processor time; the least of several runs, since whatever disturbs only adds.
+    private static func seconds(_ work: () -> Void) -> Double {
+        func now() -> Double {
+            var time = timespec()
+            clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+            return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+        }
+        var least = Double.infinity
+        var spent = 0.0
+        var runs = 0
+        // Short ones vary most, and cost least to do again.
+        while runs < 3 || runs < 12 && spent < 0.02 {
+            let start = now()
+            work()
+            let time = now() - start
+            least = min(least, time)
+            spent += time
+            runs += 1
+            if time > 1 { break }
+        }
+        return least
+    }
+
+    /// Does the work of an input, and of one four times as large.
+    /// - Parameters:
+    ///   - limit: the largest input that is allowed, in bytes.
+    ///   - prepare: makes an input of so many bytes, and returns the work that it causes.
+    /// - Returns: how the work grows too fast; `nil` where it is in proportion.
+    package static func fault(limit: Int, _ prepare: (_ bytes: Int) -> () -> Void) -> String? {
+        // Unoptimised code is some fifty times slower: a part of the limit shows the same curve.
+        let size = max(limit / 32, min(limit / 4, 256))
+        let small = self.seconds(prepare(size))
+        guard small < 0.5 else { return "\(size) bytes took \(small) s" }
+        let large = self.seconds(prepare(size * 4))
+        // Work that does not depend on the input is on both sides; a square would show as 16 and more.
+        guard large >= small * 9 + 0.000_05 else { return nil }
+        return "\(size) bytes took \(small) s, four times as many \(large) s"
+    }
+}
