@@ -52,6 +52,10 @@ struct JSONText {
 
     private let bytes: [UInt8]
     private var index = 0
+    /// The line that the index is in, and where it begins: counted along, since the heads of tokens come from anybody,
+    /// and each of their objects has a place.
+    private var line = 1
+    private var lineStart = 0
 
     private init(_ bytes: [UInt8]) {
         self.bytes = bytes
@@ -78,8 +82,20 @@ struct JSONText {
 
     private var next: UInt8? { self.index < self.bytes.count ? self.bytes[self.index] : nil }
 
+    /// Of the next byte. A line ends only between values: no string holds its end, nor does a word or a number.
+    private var position: Position { Position(line: self.line, column: self.index - self.lineStart + 1) }
+
     private mutating func skipSpace() {
-        while let byte = self.next, [0x20, 0x09, 0x0A, 0x0D].contains(byte) { self.index += 1 }
+        while let byte = self.next {
+            switch byte {
+            case 0x20, 0x09, 0x0D: self.index += 1
+            case 0x0A:
+                self.index += 1
+                self.line += 1
+                self.lineStart = self.index
+            default: return
+            }
+        }
     }
 
     private mutating func take(_ byte: UInt8) -> Bool {
@@ -111,7 +127,7 @@ struct JSONText {
     }
 
     private mutating func object(_ depth: Int) throws(Failure) -> ParsedObject {
-        var object = ParsedObject(position: self.failure("").position)
+        var object = ParsedObject(position: self.position)
         self.index += 1
         self.skipSpace()
         if self.take(UInt8(ascii: "}")) { return object }

@@ -90,8 +90,8 @@ struct KeySet: Sendable {
             let names = unused.map(\.rawValue).joined(separator: ", ")
             remarks.append(Remark(position: .start, isError: isError, sentence: "has no key for \(names)"))
         }
-        let names = set.keys.compactMap(\.name)
-        for name in Set(names) where names.count(where: { $0 == name }) > 1 {
+        let names = Dictionary(grouping: set.keys.compactMap(\.name), by: \.self).filter { $1.count > 1 }
+        for name in names.keys.sorted() {
             remarks.append(Remark(position: .start, isError: false, sentence: "has several keys called \(name.shown)"))
         }
     }
