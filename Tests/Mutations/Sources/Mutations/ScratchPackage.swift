@@ -7,6 +7,7 @@ package struct ScratchPackage {
     /// The folders whose sources get mutants.
     package static let mutated = [
         "Sources/KHPProtocol", "Sources/KHPWebSocket", "Sources/KHPClient", "Sources/KHPServer", "Sources/KHPHTTP2",
+        "Sources/KHPNIOHTTP1",
         "Command/Sources/KHPCommand", "Command/Sources/KHPGateway",
     ]
 
