@@ -29,7 +29,7 @@ extension WebSocketMount {
         public var respondToHTTP: (@Sendable (_ request: HTTPRequest) async throws -> HandshakeResponse?)?
         /// Serves requests that are no WebSocket requests, on connections that are shared with nobody's HTTP.
         public var serveHTTP: (@Sendable (_ exchange: HTTPExchange) async throws -> Void)?
-        /// Bounds on what ``serveHTTP`` can cost.
+        /// Bounds on what ``serveHTTP`` and ``respondToHTTP`` can cost.
         public var httpLimits = WebSocketServer.HTTPLimits()
         /// Where to log.
         public var logger: Logger?

@@ -96,7 +96,10 @@ extension WebSocketServer {
         ///
         /// It sees only requests that HTTP has nothing against (RFC 9112 sections 3.2 and 6.3) and, where `allowedHosts`
         /// is set, that name one of them; their body is not read. The status of its response is 200 to 999, or it becomes
-        /// 500.
+        /// 500. One that has given none within ``Timeouts/opening`` is answered for with 503.
+        ///
+        /// This is the simple form of ``serveHTTP``, with the same ``HTTPLimits/exchanges``: the connection ends behind the
+        /// response.
         public var respondToHTTP: (@Sendable (_ request: HTTPRequest) async throws -> HandshakeResponse?)? {
             get { self.mount.respondToHTTP }
             set { self.mount.respondToHTTP = newValue }
@@ -111,7 +114,7 @@ extension WebSocketServer {
             get { self.mount.serveHTTP }
             set { self.mount.serveHTTP = newValue }
         }
-        /// Bounds on what ``serveHTTP`` can cost.
+        /// Bounds on what ``serveHTTP`` and ``respondToHTTP`` can cost.
         public var httpLimits: HTTPLimits {
             get { self.mount.httpLimits }
             set { self.mount.httpLimits = newValue }

@@ -8,31 +8,30 @@ import NIOSSL
 extension ServerSession {
     /// Answers a request that no endpoint takes.
     func answer(_ plain: CheckedRequest, on handler: ConnectionHandler) {
-        if let serve = self.server.configuration.serveHTTP { return self.serve(plain, serve, handler) }
-        guard let respond = self.server.configuration.respondToHTTP else {
-            return self.decisions.refusePlain(on: &handler.connection, now: .now())
-        }
-        let request = HandshakeRequest.request(plain.head)
-        let server = self.server
-        let instruments = self.instruments
-        self.run(on: handler) {
-            await HandshakeResponse.of {
-                try await instruments.run { try await respond(request) }
-            } report: {
-                server.closureFailed($0)
-            }
-        } then: { session, response, connection, now in
-            session.decisions.replyPlain(response, on: &connection, now: now)
-            return .nothing
+        let configuration = self.server.configuration
+        if let serve = configuration.serveHTTP {
+            self.serve(plain, serve, handler)
+        } else if let respond = configuration.respondToHTTP {
+            // The simple form: an exchange whose closure takes the request and gives the response.
+            let answerTime = TimeAmount(configuration.timeouts.opening)
+            self.serve(plain, answerTime: answerTime, { try await $0.respond(by: respond) }, handler)
+        } else {
+            self.decisions.refusePlain(on: &handler.connection, now: .now())
         }
     }
 
     /// The connection speaks ordinary HTTP from here on, with the place that it has.
-    private func serve(_ plain: CheckedRequest, _ serve: @escaping HTTPSite.Serve, _ handler: ConnectionHandler) {
+    private func serve(
+        _ plain: CheckedRequest,
+        answerTime: TimeAmount? = nil,
+        _ serve: @escaping HTTPSite.Serve,
+        _ handler: ConnectionHandler
+    ) {
         let site = HTTPSite(
             server: self.server,
             entry: self.entry,
             serve: serve,
+            answerTime: answerTime,
             channel: self.channel,
             transport: self.transport,
             isSecure: handler.connection.isSecure,

@@ -59,6 +59,29 @@ struct PlainRequestTests {
         }
     }
 
+    @Test("an HTTP handler is the simple form of an exchange: content is not read, and room may be short (threat A23)")
+    func simpleForm() async throws {
+        let rows: [(exchanges: Int, request: String, starts: String, ends: String)] = [
+            (1, "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 200 OK\r\nConnection: close\r\n", "\r\n\r\n"),
+            (1, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\nabc", "HTTP/1.1 200 ", "fine\n"),
+            (1, "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "HTTP/1.1 200 ", "fine\n"),
+            (0, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 503 Service Unavailable\r\n", ""),
+        ]
+        for row in rows {
+            try await withServer {
+                $0.httpLimits.exchanges = row.exchanges
+                $0.respondToHTTP = { _ in .text("fine\n") }
+            } endpoints: {
+                echo()
+            } body: { port in
+                let client = try await RawClient.connect(port)
+                try await client.send(row.request)
+                let answer = String(buffer: try await client.receiveAll())
+                #expect(answer.hasPrefix(row.starts) && answer.hasSuffix(row.ends), "\(row.request): \(answer)")
+            }
+        }
+    }
+
     @Test("an HTTP handler may leave a request to the server", arguments: [("/", 404), ("/echo", 426)])
     func left(path: String, status: Int) async throws {
         try await withServer {

@@ -82,7 +82,7 @@ extension Connection {
             self.refuseOpening(Refusal(408, "The request was not complete in time."), now: now)
         case .deciding:
             // As inside, the status tells which side is late: a client may try again where it was the endpoint.
-            self.refuseOpening(Refusal(503, "The endpoint did not answer in time."), now: now)
+            self.refuseOpening(.lateAnswer, now: now)
         case .awaitingKey(let awaited):
             self.awaitedTooLong(awaited, of: server, now: now)
         case .extended(let extended):

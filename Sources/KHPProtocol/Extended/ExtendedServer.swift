@@ -331,7 +331,7 @@ package struct ExtendedServer {
             isAnswerOwed
             ? "The endpoint did not answer the extended request in time."
             : "The client did not send its extended request in time."
-        let late = Refusal(503, "The endpoint did not answer in time.")
+        let late = Refusal.lateAnswer
         let message = isAnswerOwed ? message(late.response, date: date) : nil
         return .refuse(message, close: .policyViolation, explanation: explanation)
     }

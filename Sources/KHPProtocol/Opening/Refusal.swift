@@ -73,6 +73,9 @@ package struct Refusal: Error, Sendable {
         Refusal(421, "The Host field names no host of this server.", method: method)
     }
 
+    /// 503 where the application has given no response in its time.
+    package static var lateAnswer: Refusal { Refusal(503, "The endpoint did not answer in time.") }
+
     /// 503 where there are as many connections as there may be.
     package static func tooManyConnections() -> Refusal {
         Refusal(503, "There are too many connections.", fields: [.retryAfter: "1"])

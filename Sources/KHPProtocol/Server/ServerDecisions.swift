@@ -32,8 +32,8 @@ package struct ServerDecisions {
         case completeAfterRead
         /// Run the closure, then call ``reply(_:on:now:)`` with its response: it follows a 202.
         case wait(@Sendable () async throws -> HandshakeResponse)
-        /// Answer an ordinary HTTP request: with ``replyPlain(_:on:now:)``, or ``refusePlain(on:now:)`` for the
-        /// server's own answer.
+        /// Serve an ordinary HTTP request elsewhere, with ``handOverPlain(of:)``, or call ``refusePlain(on:now:)`` for
+        /// the server's own answer.
         case plain(CheckedRequest)
     }
 
@@ -95,8 +95,8 @@ package struct ServerDecisions {
     /// `true` while a question waits for its reply.
     package var awaitsReply: Bool {
         switch self.state {
-        case .asking, .answeringPlain: true
-        case .reading, .accepted, .over: false
+        case .asking: true
+        case .reading, .answeringPlain, .accepted, .over: false
         }
     }
 
@@ -230,18 +230,6 @@ package struct ServerDecisions {
         }
         self.state = .answeringPlain(plain)
         return .plain(plain)
-    }
-
-    /// Answers an ordinary HTTP request with the application's response; `nil` leaves it to the server.
-    package mutating func replyPlain(
-        _ response: HandshakeResponse?,
-        on connection: inout Connection,
-        now: NIODeadline
-    ) {
-        guard case .answeringPlain(let plain) = self.state else { return self.unasked("a plain reply out of turn") }
-        guard let response else { return self.refusePlain(on: &connection, now: now) }
-        self.state = .over
-        connection.refuseOpening(response, method: plain.head.method, now: now)
     }
 
     /// Answers an ordinary HTTP request as a server without an HTTP handler does.

@@ -9,6 +9,8 @@ struct HTTPDeadlines {
         case idle
         /// For the rest of a head.
         case head
+        /// For the response of an application that has so long for it.
+        case answer
         /// For content that the application waits for.
         case content
         /// For a client to take what was written.

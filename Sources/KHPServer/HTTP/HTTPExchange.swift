@@ -74,6 +74,12 @@ public struct HTTPExchange: Sendable {
         try await self.conversation.respond(response)
     }
 
+    /// Responds with what the simple form gives; without a response the request is left to the server.
+    func respond(by form: @Sendable (HTTPRequest) async throws -> HandshakeResponse?) async throws {
+        guard let response = try await form(self.request) else { return }
+        try await self.respond(response)
+    }
+
     /// Responds with a body that is made piece by piece, and ends it when `write` returns.
     ///
     /// With a Content-Length among the fields the body must be as long; without one it is sent in chunks, or ends with the

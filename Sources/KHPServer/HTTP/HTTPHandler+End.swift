@@ -60,6 +60,10 @@ extension HTTPHandler {
             self.endConnection()
         case (.head, _):
             self.refuse(Refusal(408, "The request did not come in time."))
+        case (.answer, .exchanging(let exchange)):
+            if !exchange.response.hasBegun { self.refuse(.lateAnswer, exchange.request) }
+        case (.answer, _):
+            break
         case (.content, .exchanging(let exchange)):
             exchange.failContent(.stalled)
             exchange.response.endsConnection()

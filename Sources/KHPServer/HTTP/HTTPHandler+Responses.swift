@@ -217,7 +217,7 @@ extension HandshakeResponse {
 
     /// The answer to an error that the application has thrown while it served an exchange.
     init(answering error: any Error) {
-        self = error as? HandshakeResponse ?? HandshakeResponse(status: 500)
+        self.init(thrown: error)
         if !(200...999 ~= self.status) { self = HandshakeResponse(status: 500) }
     }
 }

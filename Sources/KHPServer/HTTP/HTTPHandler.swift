@@ -63,7 +63,9 @@ final class HTTPHandler: ChannelDuplexHandler, RemovableChannelHandler {
         while let step = self.nextStep() {
             switch step {
             case .head(let request): self.start(request)
-            case .refused(let request, let refusal): self.refuse(refusal, request)
+            case .refused(let request, let refusal):
+                // Where content is not read, it does not matter that it could not be.
+                if self.site.answerTime == nil { self.refuse(refusal, request) } else { self.start(request) }
             case .content(let piece): self.receive(piece)
             case .end: self.receiveEnd()
             case .broken(let refusal): self.contentBreaks(refusal)
@@ -88,9 +90,10 @@ final class HTTPHandler: ChannelDuplexHandler, RemovableChannelHandler {
         }
         self.deadlines.endAll()
         let instruments = self.takeInstruments(for: request)
-        let isKept = site.transport != .stream && !self.isLeaving
+        let isKept = site.transport != .stream && !self.isLeaving && site.answerTime == nil
         let exchange = ServedHTTP(request, OrdinaryResponse(to: request.head, isKept: isKept), instruments)
         self.phase = .exchanging(exchange)
+        if let time = site.answerTime { self.deadlines.begin(.answer, .now() + time) }
         let conversation = HTTPConversation(self, exchange, on: site.channel.eventLoop)
         let seen = site.exchange(request, conversation)
         let serve = site.serve
