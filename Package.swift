@@ -190,7 +190,7 @@ let package = Package(
             name: "KHPNIOHTTP1Tests",
             dependencies: [
                 "KHPProtocol", "KHPClient", "KHPServer", "KHPNIOHTTP1", "TestSupport", nioCore, nioPosix, nioHTTP1,
-                httpTypes,
+                nioSSL, httpTypes,
             ],
             swiftSettings: settings
         ),

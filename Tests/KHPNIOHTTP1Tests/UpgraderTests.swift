@@ -6,6 +6,7 @@ import KHPServer
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import NIOSSL
 import Synchronization
 import TestSupport
 import Testing
@@ -35,6 +36,7 @@ private enum Pipeline: CaseIterable {
 /// A server of SwiftNIO's with a mount behind its codec.
 private func withHost(
     _ pipeline: Pipeline,
+    tls: NIOSSLContext? = nil,
     configure: (inout WebSocketMount.Configuration) -> Void = { _ in },
     @EndpointBuilder _ endpoints: () -> [Endpoint],
     outcomes told: Outcomes = Outcomes(),
@@ -48,6 +50,7 @@ private func withHost(
             switch pipeline {
             case .untyped:
                 return channel.eventLoop.makeCompletedFuture {
+                    try channel.speakTLS(tls)
                     let host = channel.pipeline.syncOperations
                     try host.configureHTTPServerPipeline(
                         withServerUpgrade: (upgraders: [mount.upgrader()], completionHandler: { _ in })
@@ -56,6 +59,7 @@ private func withHost(
                 }
             case .typed:
                 return channel.eventLoop.makeCompletedFuture {
+                    try channel.speakTLS(tls)
                     let upgrade = NIOTypedHTTPServerUpgradeConfiguration<String>(
                         upgraders: [mount.typedUpgrader("mount")]
                     ) { channel in
@@ -81,6 +85,20 @@ private func withHost(
     }
     try await listener.close()
     await mount.drain()
+}
+
+extension Channel {
+    /// The host's TLS, where it has any.
+    fileprivate func speakTLS(_ context: NIOSSLContext?) throws {
+        guard let context else { return }
+        try self.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: context))
+    }
+}
+
+/// Endpoints that a page in clear may not use where they are behind TLS.
+@EndpointBuilder private func guarded() -> [Endpoint] {
+    echo()
+    Endpoint("/guarded", options: .init(origins: .sameOrigin)) { (_: WebSocket) in }
 }
 
 private final class Outcomes: Sendable {
@@ -168,6 +186,25 @@ struct UpgraderTests {
         }
     }
 
+    @Test("behind the host's TLS, and they know that they are", arguments: Pipeline.allCases, [false, true])
+    private func tls(_ pipeline: Pipeline, isSecure: Bool) async throws {
+        let authority = try CertificateAuthority.shared.get()
+        let tls = try NIOSSLContext(configuration: authority.server("DNS:localhost"))
+        try await withHost(pipeline, tls: isSecure ? tls : nil, guarded) { port, _ in
+            let roots = isSecure ? try authority.roots() : nil
+            let client = try await RawClient.connect(port, trusting: roots)
+            try await client.send(Array(openingRequest("/echo").utf8) + maskedFrame(1, [0x68]) + maskedFrame(8, []))
+            let answer = try await client.receiveAll()
+            #expect(String(buffer: answer).hasPrefix("HTTP/1.1 101 "))
+            #expect(answer.readableBytesView.suffix(5).elementsEqual([0x81, 1, 0x68, 0x88, 0]))
+            let page = try await RawClient.connect(port, trusting: roots)
+            try await page.send(openingRequest("/guarded", extra: "Origin: http://127.0.0.1\r\n"))
+            let refusal = String(buffer: try await page.receive { String(buffer: $0).contains("\r\n\r\n") })
+            #expect(refusal.hasPrefix("HTTP/1.1 \(isSecure ? 403 : 101) "), "\(refusal)")
+            try? await page.close()
+        }
+    }
+
     @Test("a connection for which there is no room is refused with 503", arguments: Pipeline.allCases)
     private func room(_ pipeline: Pipeline) async throws {
         try await withHost(pipeline, configure: { $0.limits.connections = 0 }, { echo() }) { port, _ in
@@ -195,6 +232,7 @@ private final class OneLine: ChannelInboundHandler, RemovableChannelHandler {
         var fields: HTTPFields = [.upgrade: "websocket", .connection: "Upgrade"]
         fields[.secWebSocketKey] = "dGhlIHNhbXBsZSBub25jZQ=="
         fields[.secWebSocketVersion] = "13"
+        fields[.origin] = "http://a"
         let head = HTTPRequest(method: .get, scheme: nil, authority: "a", path: path, headerFields: fields)
         let channel = context.channel
         context.pipeline.syncOperations.removeHandler(context: context, promise: nil)
@@ -204,11 +242,16 @@ private final class OneLine: ChannelInboundHandler, RemovableChannelHandler {
 
 @Suite("Endpoints behind a codec of somebody's own")
 struct TakeOverTests {
-    private func withLines(_ body: (Int) async throws -> Void) async throws {
-        let mount = try WebSocketMount { echo() }
+    private func withLines(
+        tls: NIOSSLContext? = nil,
+        @EndpointBuilder _ endpoints: () -> [Endpoint] = { [echo()] },
+        _ body: (Int) async throws -> Void
+    ) async throws {
+        let mount = try WebSocketMount(endpoints: endpoints)
         let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    try channel.speakTLS(tls)
                     try channel.pipeline.syncOperations.addHandler(OneLine(mount))
                 }
             }
@@ -231,6 +274,25 @@ struct TakeOverTests {
             try await client.send(maskedFrame(1, [0x6F]))
             _ = try await client.receive { $0.readableBytesView.suffix(3).elementsEqual([0x81, 1, 0x6F]) }
             try await client.close()
+        }
+    }
+
+    @Test("behind the host's TLS, and they know that they are", arguments: [false, true])
+    func tls(isSecure: Bool) async throws {
+        let authority = try CertificateAuthority.shared.get()
+        let tls = try NIOSSLContext(configuration: authority.server("DNS:localhost"))
+        try await self.withLines(tls: isSecure ? tls : nil, guarded) { port in
+            let roots = isSecure ? try authority.roots() : nil
+            let client = try await RawClient.connect(port, trusting: roots)
+            try await client.send(Array("/echo\n".utf8) + maskedFrame(1, [0x68]) + maskedFrame(8, []))
+            let answer = try await client.receiveAll()
+            #expect(String(buffer: answer).hasPrefix("HTTP/1.1 101 "))
+            #expect(answer.readableBytesView.suffix(5).elementsEqual([0x81, 1, 0x68, 0x88, 0]))
+            let page = try await RawClient.connect(port, trusting: roots)
+            try await page.send("/guarded\n")
+            let refusal = String(buffer: try await page.receive { String(buffer: $0).contains("\r\n\r\n") })
+            #expect(refusal.hasPrefix("HTTP/1.1 \(isSecure ? 403 : 101) "), "\(refusal)")
+            try? await page.close()
         }
     }
 

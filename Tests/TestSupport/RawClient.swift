@@ -3,17 +3,30 @@
 import Foundation
 package import NIOCore
 import NIOPosix
+package import NIOSSL
 
 package final class RawClient: Sendable {
     private let channel: any Channel
     private let collector: NIOLoopBound<Collector>
 
     /// Connects to a loopback port.
-    package static func connect(_ port: Int) async throws -> RawClient {
+    /// - Parameter roots: speaks TLS with `localhost` where there are any.
+    package static func connect(_ port: Int, trusting roots: NIOSSLTrustRoots? = nil) async throws -> RawClient {
+        var tls: NIOSSLContext?
+        if let roots {
+            var configuration = TLSConfiguration.makeClientConfiguration()
+            configuration.trustRoots = roots
+            tls = try NIOSSLContext(configuration: configuration)
+        }
+        let context = tls
         let collector = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelOption(.allowRemoteHalfClosure, value: true)
             .connect(host: "127.0.0.1", port: port) { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    if let context {
+                        let secure = try NIOSSLClientHandler(context: context, serverHostname: "localhost")
+                        try channel.pipeline.syncOperations.addHandler(secure)
+                    }
                     let collector = Collector(eventLoop: channel.eventLoop)
                     try channel.pipeline.syncOperations.addHandler(collector)
                     return (channel, NIOLoopBound(collector, eventLoop: channel.eventLoop))
