@@ -111,6 +111,9 @@ extension WebSocketClient {
         case host(String, port: Int)
         /// A Unix domain socket.
         case unixDomainSocket(path: String)
+        /// A socket between a virtual machine and its host, or another machine there, on Linux and macOS: the context
+        /// identifier, 2 for the host, and the port there. Connections over HTTP/2 are not shared then.
+        case virtualMachine(contextID: UInt32, port: UInt32)
     }
 
     /// The part that a client takes in the extended handshake, and the request that it sends there.

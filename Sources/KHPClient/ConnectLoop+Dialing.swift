@@ -4,6 +4,7 @@
 import KHPProtocol
 import KHPWebSocket
 import NIOCore
+import NIOPosix
 import NIOSSL
 
 extension ConnectLoop {
@@ -33,9 +34,28 @@ extension ConnectLoop {
         }
     }
 
+    /// Connects to a virtual machine or its host.
+    mutating func dial(_ plan: ClientPlan, at address: VsockAddress) async throws -> Hop {
+        let tls = try plan.url.isSecure ? self.tls(for: plan.url) : nil
+        let configuration = self.configuration
+        let limit = min(self.deadline, .now() + TimeAmount(configuration.timeouts.connect))
+        self.info.peer = "vsock:\(address.cid.rawValue):\(address.port.rawValue)"
+        return try await self.take(plan, "The server at \(self.info.peer)", tls: tls) { eventLoop in
+            try await Dialer.dial(
+                address,
+                until: limit,
+                limits: configuration.limits.ofConnection,
+                prepare: configuration.hooks?.prepare,
+                on: eventLoop
+            )
+        }
+    }
+
     /// Takes a connection that is made elsewhere.
     func take(
         _ plan: ClientPlan,
+        _ name: String,
+        tls: ClientTLS? = nil,
         from dial: @Sendable (any EventLoop) async throws -> Dialled
     ) async throws -> Hop {
         let places = ConnectPlace.through(proxyTo: plan.url.host)
@@ -48,7 +68,7 @@ extension ConnectLoop {
             let maker = try self.handler(for: plan, steps: steps)
             let dialled = try await dial(self.eventLoop)
             do {
-                _ = try await dialled.take(tls: nil, tap: self.configuration.makeTap) { maker.make(on: $0) }
+                _ = try await dialled.take(tls: tls, tap: self.configuration.makeTap) { maker.make(on: $0) }
                 return Hop(maker.place, on: dialled.channel, steps: stream, permit: permit)
             } catch {
                 dialled.channel.close(promise: nil)
@@ -57,7 +77,7 @@ extension ConnectLoop {
         } catch {
             permit.giveBack()
             if error is WebSocketError { throw error }
-            throw self.unreachable(error, plan.url, "The endpoint")
+            throw self.unreachable(error, plan.url, name)
         }
     }
 

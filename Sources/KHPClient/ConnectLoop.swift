@@ -10,6 +10,7 @@ import KHPProtocol
 import KHPWebSocket
 import Logging
 import NIOCore
+import NIOPosix
 import Synchronization
 
 struct ConnectLoop {
@@ -148,7 +149,9 @@ struct ConnectLoop {
         try self.checkStreams(plan)
         let hop: Hop
         if let dial = self.configuration.dialInstead {
-            hop = try await self.take(plan, from: dial)
+            hop = try await self.take(plan, "The endpoint", from: dial)
+        } else if case .virtualMachine(let contextID, let port)? = self.configuration.connectTo {
+            hop = try await self.dial(plan, at: VsockAddress(cid: .init(rawValue: contextID), port: .init(rawValue: port)))
         } else {
             let addresses = try await self.addresses(of: plan.url, through: proxy)
             hop = try await self.shareOrDial(plan, through: proxy, at: addresses)

@@ -39,6 +39,9 @@ struct HostLookUp {
                 )
             }
             return try await self.resolve(host, port, "The host \(host)", url, until: limit)
+        case .virtualMachine?:
+            // It has no address of this kind; see ``ConnectLoop/dial(_:at:)``.
+            return []
         case nil:
             guard let proxy else {
                 return try await self.resolve(url.host, url.port, "The host \(url.host)", url, until: limit)

@@ -2,7 +2,7 @@
 
 package import KHPProtocol
 package import NIOCore
-import NIOPosix
+package import NIOPosix
 import Synchronization
 
 package enum Dialer {
@@ -23,21 +23,44 @@ package enum Dialer {
         prepare: ShellHooks.Prepare? = nil,
         on eventLoop: any EventLoop
     ) async throws -> Dialled {
+        var bootstrap = self.bootstrap(deadline, limits, eventLoop)
+        // A Unix domain socket knows neither.
+        if address.ipAddress != nil {
+            bootstrap = bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1).noticingVanishedPeers(liveness)
+        }
+        return try await self.dial(bootstrap, prepare, on: eventLoop) { $0.connect(to: address) }
+    }
+
+    /// Connects to a socket of a virtual machine, or of its host.
+    package static func dial(
+        _ address: VsockAddress,
+        until deadline: NIODeadline,
+        limits: Limits,
+        prepare: ShellHooks.Prepare? = nil,
+        on eventLoop: any EventLoop
+    ) async throws -> Dialled {
+        try await self.dial(self.bootstrap(deadline, limits, eventLoop), prepare, on: eventLoop) { $0.connect(to: address) }
+    }
+
+    private static func dial(
+        _ bootstrap: ClientBootstrap,
+        _ prepare: ShellHooks.Prepare?,
+        on eventLoop: any EventLoop,
+        _ connect: (ClientBootstrap) -> EventLoopFuture<any Channel>
+    ) async throws -> Dialled {
         let dialling = Dialling()
         let holder = NIOLoopBoundBox.makeEmptyBox(valueType: HoldingHandler.self, eventLoop: eventLoop)
+        let prepared = bootstrap.channelInitializer { channel in
+            channel.eventLoop.makeCompletedFuture {
+                try dialling.set(channel)
+                try prepare?(channel)
+                let handler = HoldingHandler()
+                try channel.pipeline.syncOperations.addHandler(handler)
+                holder.value = handler
+            }
+        }
         let channel = try await withTaskCancellationHandler {
-            try await self.bootstrap(address, deadline, limits, liveness, eventLoop)
-                .channelInitializer { channel in
-                    channel.eventLoop.makeCompletedFuture {
-                        try dialling.set(channel)
-                        try prepare?(channel)
-                        let handler = HoldingHandler()
-                        try channel.pipeline.syncOperations.addHandler(handler)
-                        holder.value = handler
-                    }
-                }
-                .connect(to: address)
-                .get()
+            try await connect(prepared).get()
         } onCancel: {
             dialling.cancel()
         }
@@ -45,13 +68,11 @@ package enum Dialer {
     }
 
     private static func bootstrap(
-        _ address: SocketAddress,
         _ deadline: NIODeadline,
         _ limits: Limits,
-        _ liveness: SocketLiveness,
         _ eventLoop: any EventLoop
     ) -> ClientBootstrap {
-        let bootstrap = ClientBootstrap(group: eventLoop)
+        ClientBootstrap(group: eventLoop)
             .connectTimeout(max(.milliseconds(1), deadline - .now()))
             .channelOption(.allowRemoteHalfClosure, value: true)
             .channelOption(.autoRead, value: false)
@@ -59,9 +80,6 @@ package enum Dialer {
                 .writeBufferWaterMark,
                 value: .init(low: limits.sendBufferLowMark, high: limits.sendBufferHighMark)
             )
-        // A Unix domain socket knows neither.
-        guard address.ipAddress != nil else { return bootstrap }
-        return bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1).noticingVanishedPeers(liveness)
     }
 }
 

@@ -102,9 +102,18 @@ struct ReachingTests {
         let nobody = try await RunningCommand.run(["connect", "--unix-socket", "/nowhere/s", "ws://gw.example.test/"])
         #expect(nobody.status == 3 && nobody.errors.contains("/nowhere/s cannot be reached"), "\(nobody.errors)")
         #expect(!nobody.errors.contains("listening at gw"), "\(nobody.errors)")
+        let machine = try await RunningCommand.run([
+            "connect", "--connect-to", "vsock:3:4294967294", "--timeout", "1", "ws://gw.example.test/",
+        ])
+        #expect(machine.status != 0 && machine.errors.contains("vsock:3:4294967294"), "\(machine.errors)")
         for wrong in [
             ["--connect-to", "127.0.0.1"], ["--connect-to", "::1:80"], ["--connect-to", "a:0"],
             ["--connect-to", "a:1", "--unix-socket", "/x"], ["--unix-socket", "/x", "--pcap", "/tmp/khp-never.pcap"],
+            ["--connect-to", "vsock:"], ["--connect-to", "vsock:2"], ["--connect-to", "vsock:2:"],
+            ["--connect-to", "vsock:2:80:1"], ["--connect-to", "vsock:a:80"], ["--connect-to", "vsock:-1:80"],
+            ["--connect-to", "vsock:2:4294967296"], ["--connect-to", "vsock:4294967295:80"],
+            ["--connect-to", "vsock:2:80", "--unix-socket", "/x"],
+            ["--connect-to", "vsock:2:80", "--pcap", "/tmp/khp-never.pcap"],
         ] {
             let ended = try await RunningCommand.run(["connect"] + wrong + ["ws://a.example/"])
             #expect(ended.status == 2, "\(wrong): \(ended.errors)")

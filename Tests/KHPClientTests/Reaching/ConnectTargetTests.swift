@@ -73,6 +73,20 @@ struct ConnectTargetTests {
         try? FileManager.default.removeItem(atPath: path)
     }
 
+    @Test("a virtual machine that does not answer is named, whether this system knows such sockets or not")
+    func virtualMachine() async throws {
+        var configuration = WebSocketClient.Configuration()
+        configuration.connectTo = .virtualMachine(contextID: 3, port: 4_294_967_294)
+        configuration.timeouts.connect = .milliseconds(500)
+        let client = WebSocketClient(configuration: configuration)
+        for url in ["ws://a.example/", "wss://a.example/"] {
+            let error = try await #require(throws: WebSocketError.self) { try await client.connect(to: url) }
+            #expect(error.code == .timeout || error.code == .connectFailed && error.detail == .otherPlace, "\(error)")
+            #expect(error.message.hasPrefix("The server at vsock:3:4294967294 "), "\(error)")
+            #expect(error.phase == .connect)
+        }
+    }
+
     @Test("a path where nobody listens, and one that is too long, are said as such")
     func unreachable() async throws {
         for (path, code) in [

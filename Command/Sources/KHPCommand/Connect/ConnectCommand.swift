@@ -43,8 +43,12 @@ struct ConnectCommand: SurroundedCommand {
     func checkRest() throws { try self.stray.refuse(at: .connect) }
 
     func validate() throws {
-        if self.reaching.target.unixSocket != nil, self.files.pcap != nil {
+        guard self.files.pcap != nil else { return }
+        if self.reaching.target.unixSocket != nil {
             throw ValidationError("--pcap records TCP, which --unix-socket does not use")
+        }
+        if self.reaching.target.connectTo?.hasPrefix("vsock:") == true {
+            throw ValidationError("--pcap records TCP, which --connect-to vsock: does not use")
         }
     }
 

@@ -7,7 +7,7 @@ struct TargetOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Dial this host and port, for every hop and without a proxy. The URL goes on naming Host, Origin, SNI and the "
-                + "certificate.",
+                + "certificate. vsock:CID:PORT dials a virtual machine, or its host with 2 as CID.",
             valueName: "host:port"
         )
     )
@@ -33,11 +33,22 @@ struct TargetOptions: ParsableArguments {
             return .unixDomainSocket(path: unixSocket)
         }
         guard let connectTo else { return nil }
+        if connectTo.hasPrefix("vsock:") { return try Self.virtualMachine(connectTo) }
         guard let place = try? WebSocketURL("ws://\(connectTo)"), place.resource == "/",
             connectTo.contains(/:[0-9]+$/)
         else {
             throw ValidationError("--connect-to needs a host and a port, such as 127.0.0.1:8443 or [::1]:8443")
         }
         return .host(place.host, port: place.port)
+    }
+
+    private static func virtualMachine(_ text: String) throws -> WebSocketClient.ConnectTarget {
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false).dropFirst().map {
+            $0.utf8.allSatisfy { (0x30...0x39).contains($0) } ? UInt32($0) : nil
+        }
+        guard parts.count == 2, let contextID = parts[0], let port = parts[1], contextID < .max, port < .max else {
+            throw ValidationError("--connect-to vsock: needs a context identifier and a port, such as vsock:2:8080")
+        }
+        return .virtualMachine(contextID: contextID, port: port)
     }
 }
