@@ -95,6 +95,16 @@
             }
         }
 
+        /// The method of a request's head: each that HTTP and PATCH's RFC 5789 define by itself, as OpenTelemetry has them.
+        static func method(_ head: String) -> String {
+            let method = head.prefix { $0 != " " }
+            return Self.methods.contains(method) ? String(method) : "_OTHER"
+        }
+
+        private static let methods: Set<Substring> = [
+            "CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE",
+        ]
+
         /// A status: each of the classes that HTTP knows by itself, others together.
         static func status(_ status: Int) -> String {
             (100...599).contains(status) ? "\(status)" : "other"

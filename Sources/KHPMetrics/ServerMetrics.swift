@@ -14,7 +14,7 @@
     /// |---|---|---|
     /// | `websocket.server.connections` | counter: connections accepted | |
     /// | `websocket.server.pending_handshakes` | meter: connections in a handshake | |
-    /// | `http.server.request.duration` | timer: each opening request until its response | `http.request.method`, `http.route`, `http.response.status_code` |
+    /// | `http.server.request.duration` | timer: each opening request until its response | `http.request.method`, `url.scheme`, `http.route`, `http.response.status_code` |
     /// | `khp.server.handshake.duration` | timer: each extended request until its response | `http.route`, `http.response.status_code`, `khp.outcome` |
     /// | `websocket.server.active_connections` | meter: open sockets | `http.route`, `websocket.subprotocol` |
     /// | `websocket.server.connection.duration` | timer: the life of an open socket | `http.route`, `websocket.close.code` |
@@ -22,7 +22,8 @@
     /// | `websocket.server.messages`, `websocket.server.io` | counters: messages and their payload's bytes, with ``init(factory:countsMessages:)`` | `network.io.direction` |
     ///
     /// A route is the path of an endpoint as the application wrote it, such as `/rooms/{id}`, and `none` for a request that no
-    /// endpoint takes; a subprotocol is one of those agreed on. So nothing that a client sends makes a dimension grow.
+    /// endpoint takes; a subprotocol is one of those agreed on; a method that HTTP does not know is `_OTHER`; the scheme is
+    /// `https` where the connection itself is TLS. So nothing that a client sends makes a dimension grow.
     public struct ServerMetrics: ServerInstrument {
         private let instruments: Instruments
         /// True where messages are counted.
@@ -46,6 +47,7 @@
         private struct State {
             var isPending = false
             var method = "GET"
+            var scheme = "http"
             var route = "none"
             var subprotocol = "none"
             var openingBegan: ContinuousClock.Instant?
@@ -75,19 +77,20 @@
 
         private func observe(_ event: ConnectionEvent, _ state: inout State) {
             switch event {
-            case .connected:
+            case .connected(_, let tls):
+                if tls != nil { state.scheme = "https" }
                 self.instruments.counter("websocket.server.connections", []).increment()
                 state.isPending = true
                 self.pending.increment()
             case .openingRequest(let head):
                 state.openingBegan = .now
-                state.method = head.hasPrefix("GET ") ? "GET" : "_OTHER"
+                state.method = Dimension.method(head)
             case .routed(let endpoint):
                 state.route = endpoint
             case .openingResponse(_, let status):
                 let dimensions = [
-                    ("http.request.method", state.method), ("http.route", state.route),
-                    ("http.response.status_code", Dimension.status(status)),
+                    ("http.request.method", state.method), ("url.scheme", state.scheme),
+                    ("http.route", state.route), ("http.response.status_code", Dimension.status(status)),
                 ]
                 self.instruments.timer("http.server.request.duration", dimensions).record(since: state.openingBegan)
                 state.openingBegan = nil

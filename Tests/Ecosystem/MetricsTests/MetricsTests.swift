@@ -74,7 +74,10 @@ struct MetricsTests {
         let complete = ("khp.outcome", "complete")
         #expect(server.counterTotal(label: "websocket.server.connections") == 1)
         for (metrics, label, dimensions) in [
-            (server, "http.server.request.duration", [("http.request.method", "GET"), route, status]),
+            (
+                server, "http.server.request.duration",
+                [("http.request.method", "GET"), ("url.scheme", "http"), route, status]
+            ),
             (server, "khp.server.handshake.duration", [route, status, complete]),
             (server, "websocket.server.connection.duration", [route, ("websocket.close.code", "1000")]),
             (client, "websocket.client.connect.duration", [host, ("error.type", "none")]),
@@ -118,7 +121,9 @@ struct MetricsTests {
             try await self.play("ws://example.com/nowhere", server: server, client: client)
         }
         let none = ("http.route", "none")
-        let refused = [("http.request.method", "GET"), none, ("http.response.status_code", "404")]
+        let refused = [
+            ("http.request.method", "GET"), ("url.scheme", "http"), none, ("http.response.status_code", "404"),
+        ]
         #expect(try server.expectTimer("http.server.request.duration", refused).values.count == 1)
         let failed = [("server.address", "example.com"), ("error.type", "opening-refused")]
         #expect(try client.expectTimer("websocket.client.connect.duration", failed).values.count == 1)
