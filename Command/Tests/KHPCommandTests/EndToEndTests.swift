@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import KHPGateway
 import KHPServer
 import KHPTesting
 import Testing
@@ -427,7 +428,7 @@ struct EndToEndTests {
     func help(arguments: [String]) async throws {
         let ended = try await RunningCommand.run(arguments)
         #expect(ended.status == 0)
-        #expect(ended.output.contains(arguments == ["--version"] ? Khp.version : "EXAMPLE"))
+        #expect(ended.output.contains(arguments == ["--version"] ? Release.version : "EXAMPLE"))
     }
 
     @Test("what is laid out by lines in the help stays on its lines at 80 columns: examples can be copied")

@@ -2,16 +2,13 @@
 
 import ArgumentParser
 import Foundation
+import KHPGateway
 
 /// The command: `khp demo`, `khp connect`, `khp serve`, `khp tunnel`, `khp hash`.
 ///
 /// Standard output carries payloads or JSON; everything else goes to standard error. Mistakes in what was typed end
 /// with 2, the others as ``Ending`` says.
 struct Khp: AsyncParsableCommand {
-    /// The version of the whole package, and the one place that has it: `scripts/check-docs.py` holds the list of
-    /// changes and the pages against it.
-    static let version = "0.1.0"
-
     static let configuration = CommandConfiguration(
         commandName: "khp",
         abstract: "WebSocket with the Kaazing extended handshake: a client, a server and a demo.",
@@ -23,7 +20,7 @@ struct Khp: AsyncParsableCommand {
               echo hello | khp connect ws://127.0.0.1:8080/echo
               khp ws://127.0.0.1:8080/echo
             """,
-        version: version,
+        version: Release.version,
         subcommands: [
             DemoCommand.self, ConnectCommand.self, ServeCommand.self, TunnelCommand.self, GatewayCommand.self,
             HashCommand.self,

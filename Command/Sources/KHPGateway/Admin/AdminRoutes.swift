@@ -77,7 +77,7 @@ struct AdminRoutes: Sendable {
     }
 
     private func version() -> HandshakeResponse {
-        .json(.object([("version", .string(GatewayMetrics.version)), ("started", .string("\(self.gateway.started)"))]))
+        .json(.object([("version", .string(Release.version)), ("started", .string("\(self.gateway.started)"))]))
     }
 
     private func configuration() async -> HandshakeResponse {

@@ -4,9 +4,6 @@ import KHPServer
 import NIOCore
 
 struct GatewayMetrics: Sendable {
-    /// The version that the metrics and the admin address tell.
-    static let version = "0.1.0"
-
     let text: String
 
     init(_ gateway: Gateway, as format: MetricsText.Format = .prometheus) async {
@@ -33,7 +30,7 @@ struct GatewayMetrics: Sendable {
     }
 
     private static func gateway(_ status: Gateway.Status, _ started: Timestamp, _ metrics: inout MetricsText) {
-        let build: [(MetricsText.Labels, Double)] = [([("version", Self.version), ("swift", "6")], 1)]
+        let build: [(MetricsText.Labels, Double)] = [([("version", Release.version), ("swift", "6")], 1)]
         metrics.family("khp_gateway_build_info", .gauge, "The version that runs.", build)
         metrics.value("khp_gateway_start_time_seconds", .gauge, "The start, in seconds since 1970.", started.seconds)
         metrics.value(
