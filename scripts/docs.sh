@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # Each module stands before those that link to it.
-modules=(KHPProtocol KHPWebSocket KHPClient KHPServer KHPJSON KHPHTTP2 KHPTesting)
+modules=(KHPProtocol KHPWebSocket KHPClient KHPServer KHPJSON KHPHTTP2 KHPNIOHTTP1 KHPTesting)
 pages=Documentation/swift-khp.docc
 archive=.build/docs/swift-khp.doccarchive
 scratch=.build/docs-scratch
@@ -21,7 +21,7 @@ fi
 
 # The symbol graphs come from the built modules, not from `swift package dump-symbol-graph`: that one builds and reads
 # every target of the package, and fails on test bundles that have not been built.
-for target in KHPClient KHPServer KHPJSON KHPHTTP2 KHPTesting; do swift build --target "$target"; done
+for target in KHPClient KHPServer KHPJSON KHPHTTP2 KHPNIOHTTP1 KHPTesting; do swift build --target "$target"; done
 binaries=$(swift build --show-bin-path)
 triple=$(swift -print-target-info | sed -nE 's/.*"triple": "([^"]+)".*/\1/p' | head -n 1)
 maps=()
@@ -52,8 +52,11 @@ convert() {
 
 for module in "${modules[@]}"; do
     mkdir "$scratch/graphs/$module"
+    # These consist of what they add to types of others, which has pages only so. Elsewhere it would hide the modules below.
+    extensions=()
+    case $module in KHPJSON | KHPHTTP2 | KHPNIOHTTP1) extensions=(-emit-extension-block-symbols) ;; esac
     swift symbolgraph-extract -module-name "$module" -target "$triple" -I "$binaries/Modules" "${maps[@]}" \
-        -minimum-access-level public -skip-synthesized-members \
+        -minimum-access-level public -skip-synthesized-members ${extensions[@]+"${extensions[@]}"} \
         -output-dir "$scratch/graphs/$module"
     convert "$module" "Sources/$module/Documentation.docc" --additional-symbol-graph-dir "$scratch/graphs/$module"
 done

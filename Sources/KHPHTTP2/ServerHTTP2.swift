@@ -10,9 +10,9 @@ extension WebSocketServer {
     /// HTTP/2 beside HTTP/1.1, as ``Configuration/http2`` has it: WebSockets are opened by extended CONNECT (RFC 8441), and
     /// all other requests of the connection are answered as over HTTP/1.1.
     ///
-    /// Each stream counts as a connection: among ``Limits/connections`` and ``Limits/pendingHandshakes``, for the observer,
-    /// and in a graceful shutdown. The connection that carries it takes one more of ``Limits/connections``. Heads, messages
-    /// and queues have the server's ``Limits``; here is what HTTP/2 adds to them.
+    /// Each stream counts as a connection: among `limits.connections` and `limits.pendingHandshakes`, for the observer,
+    /// and in a graceful shutdown. The connection that carries it takes one more of `limits.connections`. Heads, messages
+    /// and queues have the server's `limits`; here is what HTTP/2 adds to them.
     public struct HTTP2: Sendable, Hashable {
         /// The most streams of one connection at a time (SETTINGS_MAX_CONCURRENT_STREAMS). One more ends the connection.
         public var streamsPerConnection = 100
@@ -27,7 +27,7 @@ extension WebSocketServer {
         public var controlFrames = 200
         /// The time in which ``resets`` and ``controlFrames`` are counted.
         public var floodWindow: Duration = .seconds(30)
-        /// The time that a connection may be without a stream. Before the first it is ``Timeouts/opening``.
+        /// The time that a connection may be without a stream. Before the first it is `timeouts.opening`.
         public var idleTime: Duration = .seconds(60)
 
         /// The defaults.
@@ -38,7 +38,7 @@ extension WebSocketServer {
 extension WebSocketServer.Configuration {
     /// HTTP/2 beside HTTP/1.1 for clients that come by TLS and offer `h2`; `nil`, the default, serves HTTP/1.1 alone.
     ///
-    /// Means nothing without ``tls``: HTTP/2 without TLS is not served. A WebSocket on a stream speaks RFC 6455; the
+    /// Means nothing without `tls`: HTTP/2 without TLS is not served. A WebSocket on a stream speaks RFC 6455; the
     /// dialects before it are opened over HTTP/1.1 only. Its opening request is shown, to the application and to observers,
     /// as HTTP/1.1 would have it, without a key.
     public var http2: WebSocketServer.HTTP2? {

@@ -19,7 +19,7 @@ extension WebSocketMount {
     ///
     /// RFC 6455 and hixie-76 can be opened so, and hixie-75 too; in SwiftNIO's pipelines only by the first request of a
     /// connection. The decoder has to forward the bytes that it has not read when it is removed, as those pipelines have it.
-    /// - Parameter isSecure: as for ``accept(_:isSecure:sharing:http:)``.
+    /// - Parameter isSecure: as for the mount's `accept`.
     public func upgrader(isSecure: Bool? = nil) -> any HTTPServerProtocolUpgrader {
         MountUpgrader(mount: self, isSecure: isSecure)
     }
@@ -27,7 +27,7 @@ extension WebSocketMount {
     /// The same for `configureUpgradableHTTPServerPipeline`, whose outcome is `result` once the mount has the connection.
     /// - Parameters:
     ///   - result: tells the caller that there is nothing left to do for it, whatever the mount answers.
-    ///   - isSecure: as for ``accept(_:isSecure:sharing:http:)``.
+    ///   - isSecure: as for the mount's `accept`.
     public func typedUpgrader<Result: Sendable>(
         _ result: Result,
         isSecure: Bool? = nil

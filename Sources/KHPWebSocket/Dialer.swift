@@ -39,7 +39,9 @@ package enum Dialer {
         prepare: ShellHooks.Prepare? = nil,
         on eventLoop: any EventLoop
     ) async throws -> Dialled {
-        try await self.dial(self.bootstrap(deadline, limits, eventLoop), prepare, on: eventLoop) { $0.connect(to: address) }
+        try await self.dial(self.bootstrap(deadline, limits, eventLoop), prepare, on: eventLoop) {
+            $0.connect(to: address)
+        }
     }
 
     private static func dial(
