@@ -21,7 +21,7 @@ let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "sw
 
 let package = Package(
     name: "swift-khp",
-    // The first is the one that works; the others are there for the compiler to reach the sentence that says so.
+    // The first is the one that is meant to work; the others are there for the compiler to reach the sentence that says so.
     platforms: [.macOS(.v15), .iOS(.v18), .tvOS(.v18), .watchOS(.v11), .visionOS(.v2)],
     products: [
         .library(name: "KHPProtocol", targets: ["KHPProtocol"]),

@@ -18,8 +18,8 @@ extension WebSocketClient {
     ///   the last error is thrown;
     /// - when the task is cancelled.
     ///
-    /// Where permanent redirects (301, and 308 where it is followed) alone have led to, the next connect begins; after
-    /// any other redirect it begins at `url` (D29).
+    /// The next connect begins at the URL that permanent redirects alone (301, and 308 where it is followed) have led
+    /// to. After any other redirect it begins at `url`.
     ///
     /// Messages sent before a connection was lost may have arrived or not: `body` decides whether to send them again.
     /// Every connect has ``Timeouts/total`` for itself.

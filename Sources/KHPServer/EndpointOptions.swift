@@ -22,7 +22,7 @@ extension Endpoint {
         /// others do not mask their messages.
         ///
         /// A request is taken for the first in the list that opens as it does: one with two keys is ``Dialect/hixie76``
-        /// or ``Dialect/whatwg2010``, whichever stands first, since nothing else tells them apart (D1).
+        /// or ``Dialect/whatwg2010``, whichever stands first, since nothing else tells them apart.
         public var dialects: [Dialect]
         /// Sends the 101 to a request with two keys before the eight bytes behind the request have come. nginx passes
         /// them on only then. Off by default.

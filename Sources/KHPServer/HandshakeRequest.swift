@@ -10,7 +10,7 @@ public import NIOSSL
 public struct HandshakeRequest: Sendable {
     /// The handshake that this request belongs to.
     public let layer: HandshakeLayer
-    /// The path as in the request line; the same in both handshakes (D14).
+    /// The path as in the request line; the same in both handshakes.
     public var path: String { self.openingRequest.path }
     /// The parameters that the endpoint's path names.
     public let parameters: PathParameters
@@ -20,7 +20,7 @@ public struct HandshakeRequest: Sendable {
     public var extendedQuery: RequestQuery { RequestQuery(self.extendedRequest?.query) }
     /// The headers of the opening request. Made anew at each use.
     public var headers: HTTPFields { self.openingRequest.head.fields.httpFields }
-    /// The cookies of the opening request; those of the extended one do not count (D14).
+    /// The cookies of the opening request; those of the extended one do not count.
     public var cookies: RequestCookies { RequestCookies(self.openingRequest.head.fields.all("Cookie")) }
     /// The request of the opening handshake. Origin and Cookie count only here.
     public var opening: HTTPRequest { Self.request(self.openingRequest.head) }

@@ -5,7 +5,7 @@ public import NIOCore
 /// client finds it in ``WebSocketError/response`` and ``HandshakeSummary/response``.
 ///
 /// Given to a client that takes part in the extended handshake it is the extended response; everyone else gets it as
-/// the response of the opening handshake (D24), where one that completes opens the plain WebSocket.
+/// the response of the opening handshake, where one that completes opens the plain WebSocket.
 ///
 /// A server's response that cannot be sent becomes a 500, and a line of the log says why: a status outside 100 to 999,
 /// control characters in headers, a Location with a blank, a 401 without a challenge, a subprotocol that the client did

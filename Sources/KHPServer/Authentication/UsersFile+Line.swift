@@ -31,7 +31,7 @@ extension UsersFile {
             Line(text: "\(try Self.checked(user)):\(try PasswordHash.make(password, algorithm: algorithm))")
         }
 
-        /// A line for Digest: `name:realm:algorithm:HA1`; with MD5 `name:realm:HA1`, as Apache's htdigest writes it (D22).
+        /// A line for Digest: `name:realm:algorithm:HA1`; with MD5 `name:realm:HA1`, as Apache's htdigest writes it.
         ///
         /// - Throws: ``WebSocketError/Code/invalidArgument`` for a name with a colon, a name or a realm with a control
         ///   character, and a `-sess` algorithm, whose keys belong to one session.
@@ -41,6 +41,7 @@ extension UsersFile {
             realm: String,
             algorithm: DigestAlgorithm = .sha256
         ) throws(WebSocketError) -> Line {
+            // D22
             let user = try Self.checked(user)
             guard !Self.hasControl(realm) else {
                 throw WebSocketError(.invalidArgument, "The realm holds a control character.")

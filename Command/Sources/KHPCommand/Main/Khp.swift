@@ -4,7 +4,7 @@ import ArgumentParser
 import Foundation
 import KHPGateway
 
-/// The command: `khp demo`, `khp connect`, `khp serve`, `khp tunnel`, `khp hash`.
+/// The command: `khp demo`, `khp connect`, `khp serve`, `khp tunnel`, `khp gateway`, `khp hash`.
 ///
 /// Standard output carries payloads or JSON; everything else goes to standard error. Mistakes in what was typed end
 /// with 2, the others as ``Ending`` says.
