@@ -317,7 +317,7 @@ package struct ExtendedClient {
             self.body = .sent
             return .continued(HandshakeResponse(head: head, body: entity))
         }
-        let action = action(forStatus: head.status)
+        let action = self.action(forStatus: head.status)
         // D13: bytes behind a response that keeps the WebSocket open are an error; behind one that closes it they are
         // ignored.
         switch action {
@@ -394,7 +394,7 @@ package struct ExtendedClient {
 
     private mutating func refused(_ head: ResponseHead, _ entity: ByteBuffer) -> Action {
         let response = HandshakeResponse(head: head, body: entity)
-        let isRedirectOfOther = isRedirectOfOther(head.status)
+        let isRedirectOfOther = self.isRedirectOfOther(head.status)
         let closeCode = StatusAction.closeCode(forStatus: head.status)
         return self.finish(
             .fail(

@@ -332,7 +332,7 @@ package struct ExtendedServer {
             ? "The endpoint did not answer the extended request in time."
             : "The client did not send its extended request in time."
         let late = Refusal.lateAnswer
-        let message = isAnswerOwed ? message(late.response, date: date) : nil
+        let message = isAnswerOwed ? self.message(late.response, date: date) : nil
         return .refuse(message, close: .policyViolation, explanation: explanation)
     }
 

@@ -121,7 +121,7 @@ package struct OpeningClient {
                     throw self.invalid("its sixteen bytes do not answer the keys", result.head)
                 }
                 return .accepted(result)
-            case .head where !isOrdinary:
+            case .head where !self.isOrdinary:
                 guard let outcome = try self.receiveSwitching(&input) else {
                     if case .answer = self.state { continue }
                     if self.isOrdinary { continue }

@@ -15,7 +15,7 @@ extension CommandFailure {
             httpStatus: error.response?.status
         )
         self.redirects = error.redirects
-        entity = Self.entity(error.response)
+        self.entity = Self.entity(error.response)
     }
 
     /// A signal that came before there was anything to close.
@@ -49,7 +49,7 @@ extension CommandFailure {
             self.init(error)
             self.status = Ending(ofOpen: error)
             if self.status == .closedOtherwise {
-                sentence = "the connection was lost: " + Self.plain(error.message)
+                self.sentence = "the connection was lost: " + Self.plain(error.message)
             }
             return
         }
