@@ -126,6 +126,30 @@ struct ChallengeDialogueTests {
         }
     }
 
+    enum Move { case begin, credentials, time }
+
+    /// Makes these moves, one behind the other.
+    static func play(_ moves: Move...) throws {
+        var attempt = try Self.attempt()
+        var dialogue = attempt.dialogue(about: Self.response("Basic realm=\"a\""), in: .extended)
+        for move in moves {
+            switch move {
+            case .begin: _ = dialogue.begin(&attempt.authenticator, clientNonce: "n")
+            case .credentials: _ = dialogue.take(Self.joe, &attempt.authenticator, clientNonce: "n")
+            case .time: _ = dialogue.timeReached()
+            }
+        }
+    }
+
+    @Test("a second beginning and credentials that nobody asked for are our own bugs, in every state")
+    func bugs() async throws {
+        try Self.play(.begin, .credentials, .time)
+        await #expect(processExitsWith: .failure) { try ChallengeDialogueTests.play(.credentials) }
+        await #expect(processExitsWith: .failure) { try ChallengeDialogueTests.play(.begin, .begin) }
+        await #expect(processExitsWith: .failure) { try ChallengeDialogueTests.play(.time, .begin) }
+        await #expect(processExitsWith: .failure) { try ChallengeDialogueTests.play(.time, .credentials) }
+    }
+
     @Test("more challenges than the limit")
     func limited() throws {
         var attempt = try Self.attempt(limit: 1)
