@@ -72,6 +72,11 @@ struct ConnectionTableTests {
             .reset: "ended: closed 1006", .gone: "ended: closed 1006", .deadline: "open: → ping",
             .close: "open: → close 1001", .send: "open: → text", .ping: "open: → ping",
         ],
+        "close held": [
+            .reset: "ended: closed 1000, → close 1000", .gone: "ended: closed 1000, → close 1000",
+            .deadline: "open: → close 1000", .close: "open: → close 1000",
+            .send: "open: → text", .ping: "open: → ping",
+        ],
         "closing": [
             .bytes: "open: message", .garbage: "ended: closed 1006", .end: "ended: closed 1006",
             .reset: "ended: closed 1006", .gone: "ended: closed 1006", .deadline: "ended: closed 1006",
@@ -123,6 +128,11 @@ struct ConnectionTableTests {
             .bytes: "open: message", .garbage: "ended: closed 1002, → close 1002", .end: "ended: closed 1006",
             .reset: "ended: closed 1006", .gone: "ended: closed 1006", .deadline: "open: → ping",
             .close: "open: → close 1001", .send: "open: → text", .ping: "open: → ping",
+        ],
+        "close held": [
+            .reset: "ended: closed 1000, → close 1000", .gone: "ended: closed 1000, → close 1000",
+            .deadline: "ended: closed 1000, → close 1000", .close: "ended: closed 1000, → close 1000",
+            .send: "open: → text", .ping: "open: → ping",
         ],
         "closing": [
             .bytes: "open: message", .garbage: "ended: closed 1006", .end: "ended: closed 1006",

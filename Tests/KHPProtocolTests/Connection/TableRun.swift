@@ -20,7 +20,7 @@ struct TableRun {
             role == .client
             ? ["connecting", "opening", "challenged", "extended", "challenged inside"]
             : ["connecting", "reading", "deciding", "deciding plain", "awaiting key", "extended", "deciding inside"]
-        return handshake + ["open", "closing", "leaving", "unread", "ended"]
+        return handshake + ["open", "close held", "closing", "leaving", "unread", "ended"]
     }
 
     init(_ role: Role, _ stage: String) throws {
@@ -51,7 +51,7 @@ struct TableRun {
 
     private static func stageName(_ stage: String) -> String {
         switch stage {
-        case "closing": "open"
+        case "close held", "closing": "open"
         case "challenged inside", "deciding inside": "extended"
         case "deciding plain": "deciding"
         default: stage
@@ -92,6 +92,9 @@ struct TableRun {
     private mutating func leave() throws {
         _ = self.take()
         switch self.stage {
+        case "close held":
+            self.connection.socket.holdsClose = true
+            self.receive(self.closeFrame)
         case "closing", "leaving": self.connection.close(code: .normalClosure, reason: "", now: self.now)
         case "unread":
             self.connection.receive(ByteBuffer(bytes: self.frame(0x81, "unread")), now: self.now)
@@ -200,10 +203,14 @@ struct TableRun {
         case (.server, "reading"): Array(" HTTP/1.1\r\nHost: a\r\n\r\n".utf8)
         case (.server, "awaiting key"): Array("Tm[K T2u".utf8)
         case (.server, "extended"): self.frame(0x82, "GET /trades HTTP/1.1\r\n\r\n")
-        case (.client, "leaving"): [0x88, 2, 3, 0xE8]
-        case (.server, "leaving"): [0x88, 0x82, 0, 0, 0, 0, 3, 0xE8]
+        case (_, "leaving"): self.closeFrame
         default: self.frame(0x81, "a")
         }
+    }
+
+    /// The peer's, with 1000.
+    private var closeFrame: [UInt8] {
+        self.role == .server ? [0x88, 0x82, 0, 0, 0, 0, 3, 0xE8] : [0x88, 2, 3, 0xE8]
     }
 
     /// The stage, or the state of its handshake.
