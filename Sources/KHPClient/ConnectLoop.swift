@@ -203,7 +203,7 @@ struct ConnectLoop {
             case .established(let head):
                 hop.giveBack()
                 try self.attempt.accepted(head)
-                self.cookies.keep(self.attempt.earlyCookies(of: head), from: self.attempt.url)
+                self.keep(self.attempt.earlyCookies(of: head))
             case .opened(let socket):
                 return .open(socket)
             case .challenge(let response, let layer):
@@ -216,10 +216,10 @@ struct ConnectLoop {
             case .ended(let outcome):
                 // The old connection is closed before the next begins, but a peer that does not answer is not waited for.
                 course.ended(outcome)
-                if outcome.layer == .opening { self.keepCookies(of: outcome.response) }
+                self.keep(self.attempt.earlyCookies(of: outcome))
                 hop.endsWithin(.milliseconds(300))
             case .failed(let error):
-                if error.code == .openingRefused, let response = error.response { self.keepCookies(of: response) }
+                self.keep(self.attempt.earlyCookies(of: error))
                 course.failed(error)
                 hop.endsWithin(.seconds(1))
             case .lacksStreams:
@@ -251,7 +251,7 @@ struct ConnectLoop {
     ) async throws {
         // Others may connect to this address while a person is asked.
         hop.giveBack()
-        if layer == .opening { self.keepCookies(of: response) }
+        self.keep(self.attempt.earlyCookies(of: response, in: layer))
         let answer = try await self.answer(response, in: layer)
         switch layer {
         case .extended:
@@ -275,8 +275,8 @@ struct ConnectLoop {
         throw self.notComplete()
     }
 
-    private func keepCookies(of response: HandshakeResponse) {
-        self.cookies.keep(self.attempt.earlyCookies(of: response), from: self.attempt.url)
+    private func keep(_ cookies: [SetCookie]) {
+        self.cookies.keep(cookies, from: self.attempt.url)
     }
 
     private mutating func redirect(_ outcome: HopOutcome) async throws {

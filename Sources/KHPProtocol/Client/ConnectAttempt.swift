@@ -383,9 +383,20 @@ package struct ConnectAttempt: Sendable {
 
     // MARK: Cookies
 
-    /// The cookies of an opening response that opens nothing: they are kept before the next request goes out (D44).
-    package func earlyCookies(of response: HandshakeResponse) -> [SetCookie] {
-        self.dialects.current.setsCookiesEarly ? response.openingCookies : []
+    /// The cookies of a challenge: those of the opening are kept before the next request goes out (D44).
+    package func earlyCookies(of response: HandshakeResponse, in layer: HandshakeLayer) -> [SetCookie] {
+        layer == .opening && self.dialects.current.setsCookiesEarly ? response.openingCookies : []
+    }
+
+    /// The same of the response that ended a hop.
+    package func earlyCookies(of outcome: HopOutcome) -> [SetCookie] {
+        self.earlyCookies(of: outcome.response, in: outcome.layer)
+    }
+
+    /// The same of the response that refused an opening.
+    package func earlyCookies(of failure: WebSocketError) -> [SetCookie] {
+        guard failure.code == .openingRefused, let response = failure.response else { return [] }
+        return self.earlyCookies(of: response, in: .opening)
     }
 
     /// The cookies of a 101: they are kept however the extended handshake ends (D44).

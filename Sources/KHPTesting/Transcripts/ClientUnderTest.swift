@@ -142,7 +142,7 @@ struct ClientUnderTest {
     mutating func proceed() -> Bool {
         guard let (response, layer) = self.driven.challenge else { return false }
         self.driven.challenge = nil
-        if layer == .opening { self.keepCookies(self.attempt.earlyCookies(of: response)) }
+        self.keepCookies(self.attempt.earlyCookies(of: response, in: layer))
         do throws(WebSocketError) {
             let answer = try self.answer(response, in: layer)
             switch layer {
@@ -216,10 +216,13 @@ struct ClientUnderTest {
     private mutating func leave() -> Bool {
         guard self.error == nil else { return false }
         if let head = self.driven.established { self.keepCookies(self.attempt.earlyCookies(of: head)) }
-        if let failure = self.driven.failure { self.course.failed(failure) }
+        if let failure = self.driven.failure {
+            self.keepCookies(self.attempt.earlyCookies(of: failure))
+            self.course.failed(failure)
+        }
         if let outcome = self.driven.hop {
             self.course.ended(outcome)
-            if outcome.layer == .opening { self.keepCookies(self.attempt.earlyCookies(of: outcome.response)) }
+            self.keepCookies(self.attempt.earlyCookies(of: outcome))
         }
         guard self.driven.opened == nil, self.driven.hasEnded || self.course.isDecided else { return false }
         do throws(WebSocketError) {

@@ -24,7 +24,7 @@ extension World {
     /// The caller's handler is asked about a challenge.
     func beginDialogue() throws(Violation) -> Bool {
         guard let (response, layer) = self.client.challenge else { return false }
-        if layer == .opening { self.caller.keep(self.caller.attempt.earlyCookies(of: response)) }
+        self.caller.keep(self.caller.attempt.earlyCookies(of: response, in: layer))
         var question = Caller.Question(
             dialogue: self.caller.dialogue(response, layer, now: self.now),
             layer: layer,
@@ -109,11 +109,14 @@ extension World {
         if self.client.challenge?.layer == .opening, !self.caller.course.isDecided { return false }
         self.caller.question = nil
         if let head = self.client.established { self.caller.keep(self.caller.attempt.earlyCookies(of: head)) }
-        if let failure = self.client.failure { self.caller.course.failed(failure) }
+        if let failure = self.client.failure {
+            self.caller.keep(self.caller.attempt.earlyCookies(of: failure))
+            self.caller.course.failed(failure)
+        }
         if let outcome = self.client.hop {
             self.caller.course.ended(outcome)
             self.coverage.visit(outcome)
-            if outcome.layer == .opening { self.caller.keep(self.caller.attempt.earlyCookies(of: outcome.response)) }
+            self.caller.keep(self.caller.attempt.earlyCookies(of: outcome))
         }
         do throws(WebSocketError) {
             switch try self.caller.course.end(at: self.caller.attempt.url) {
