@@ -7,7 +7,7 @@ import Testing
 @Suite("Bugs in the order of a server's decisions")
 struct DecisionBugTests {
     enum State: CaseIterable { case reading, asking, answeringPlain, accepted, over }
-    enum Event { case opening, plain, extended, reply, plainReply }
+    enum Event { case opening, plain, extended, reply, plainRefusal }
 
     /// Decisions that have come to a state, with the requests that may come next.
     private struct Run {
@@ -46,8 +46,8 @@ struct DecisionBugTests {
             case .plain: _ = self.decisions.decide(self.plain, on: &self.connection, now: .at(0))
             case .extended: _ = self.decisions.decide(self.extended)
             case .reply: _ = self.decisions.reply(ServerReply(.complete()), on: &self.connection, now: .at(0))
-            case .plainReply:
-                self.decisions.replyPlain(HandshakeResponse.refuse(403), on: &self.connection, now: .at(0))
+            case .plainRefusal:
+                self.decisions.refusePlain(on: &self.connection, now: .at(0))
             }
         }
     }
@@ -67,9 +67,9 @@ struct DecisionBugTests {
                 switch state {
                 case .reading: []
                 case .asking: [.reply]
-                case .answeringPlain: [.plainReply]
+                case .answeringPlain: [.plainRefusal]
                 case .accepted: [.extended]
-                case .over: [.reply, .plainReply]
+                case .over: [.reply, .plainRefusal]
                 }
             for event in events { run.take(event) }
             #expect(!run.decisions.awaitsReply, "\(state)")
@@ -79,14 +79,14 @@ struct DecisionBugTests {
     @Test func reading() async {
         await #expect(processExitsWith: .failure) { try DecisionBugTests.meet(.reading, .extended) }
         await #expect(processExitsWith: .failure) { try DecisionBugTests.meet(.reading, .reply) }
-        await #expect(processExitsWith: .failure) { try DecisionBugTests.meet(.reading, .plainReply) }
+        await #expect(processExitsWith: .failure) { try DecisionBugTests.meet(.reading, .plainRefusal) }
     }
 
     @Test func asking() async {
         await #expect(processExitsWith: .failure) { try DecisionBugTests.meet(.asking, .opening) }
         await #expect(processExitsWith: .failure) { try DecisionBugTests.meet(.asking, .plain) }
         await #expect(processExitsWith: .failure) { try DecisionBugTests.meet(.asking, .extended) }
-        await #expect(processExitsWith: .failure) { try DecisionBugTests.meet(.asking, .plainReply) }
+        await #expect(processExitsWith: .failure) { try DecisionBugTests.meet(.asking, .plainRefusal) }
     }
 
     @Test func answeringPlain() async {
@@ -100,7 +100,7 @@ struct DecisionBugTests {
         await #expect(processExitsWith: .failure) { try DecisionBugTests.meet(.accepted, .opening) }
         await #expect(processExitsWith: .failure) { try DecisionBugTests.meet(.accepted, .plain) }
         await #expect(processExitsWith: .failure) { try DecisionBugTests.meet(.accepted, .reply) }
-        await #expect(processExitsWith: .failure) { try DecisionBugTests.meet(.accepted, .plainReply) }
+        await #expect(processExitsWith: .failure) { try DecisionBugTests.meet(.accepted, .plainRefusal) }
     }
 
     @Test func over() async {
