@@ -8,6 +8,13 @@ extension ConnectionHandler {
     ///
     ///     idle ──the first read──▶ burst ──each read: a drive──▶ burst ──its tasks have run, one flush──▶ idle
     ///
+    /// States × events:
+    ///
+    ///              bytes            a drive is asked for    a flush is asked for        the transport goes
+    ///     idle     burst: a drive   runs                    scheduled, once             the connection ends
+    ///     burst    a drive          runs                    waits for the burst's end   the connection ends
+    ///     driving  noted as more    noted as more           as in idle or burst         noted: the drive ends it
+    ///
     /// A drive also runs outside of a burst, for a deadline or what the application says. It never runs within another: the
     /// one that runs goes on instead.
     struct Turn {

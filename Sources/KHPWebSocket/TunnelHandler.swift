@@ -1,5 +1,13 @@
 // The first handler of a connection to a proxy: drives the tunnel's machine, and once the tunnel stands makes way for
 // what goes through it: TLS to the server where it is wss, and the one handler of the connection.
+//
+// States × events, beside the end of the machine, which makes each of the first three over:
+//                bytes            end or error of the stream   the deadline     answer()          enter()
+//   connecting   to the machine   unreached                    unreached        false             throws
+//   asking       to the machine   to the machine               to the machine   false             throws
+//   challenged   to the machine   to the machine               none is set      asking; or false  throws
+//   established  held             an end is passed on          none is set      false             makes way; or throws
+//   over         left alone       left alone                   none is set      false             throws
 
 package import KHPProtocol
 package import NIOCore

@@ -1,5 +1,14 @@
 // Pings notice a vanished peer within a bounded time, and show traffic to intermediaries that drop silent connections.
 // They begin after the handshakes, and extend none of their deadlines.
+//
+// States × events:
+//           bytes              a ping goes out                reading is paused           the deadline
+//   quiet   quiet, from now    silent; where the last one     quiet as before             send a ping: silent; quiet,
+//                              was due in a pause: quiet                                  from now, in a pause
+//   silent  quiet, from now    silent, from the first one     quiet, from that ping       timed out
+//
+// In either state a message that stays unfinished for too long comes first; a pause forgets it. A pong changes neither:
+// the bytes that it came in have.
 
 package import NIOCore
 

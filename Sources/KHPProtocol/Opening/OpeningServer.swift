@@ -1,6 +1,13 @@
 // The server's half of the opening handshake (RFC 6455 section 4.2): one request head in, a valid WebSocket request or
 // a refusal out. Paths, origins and answers are the caller's.
 //
+// States × events:
+//            bytes
+//   idle     a part of a head: reading; a whole one: the request, or the refusal that is owed
+//   reading  the same
+//   refused  left where they are
+// A head that cannot be read is refused in either of the first two: refused.
+//
 // - our own bug: none possible here;
 // - the client's violation: a ``Refusal`` with the answer that is owed, then the connection is closed (threat A4);
 // - ignored: every field that the protocol does not know, empty list elements, subprotocols named twice.

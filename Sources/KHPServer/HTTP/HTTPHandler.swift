@@ -6,6 +6,15 @@
 //      ├── a handshake, or what cannot be read ──▶ over: the connection's usual handler has the channel
 //      └── idle for too long, a drain, the end of the client's bytes ──▶ ending ── all has left ──▶ over
 //   any ── a client that takes nothing, or has gone ──▶ over
+//
+// States × events:
+//               bytes                      end of the client's bytes   drain             the deadline
+//   waiting     as above                   ending                      ending            idle: ending; head: 408, end
+//   exchanging  content; the next          content fails; cut after    the response is   content: fails, the response
+//               request waits              a time                      the last          is the last; half-closed: cut
+//   skipping    dropped, up to a bound     ending                      ending            content: ending
+//   ending      dropped                    cut, once all has left      left alone        cut
+//   over        left alone                 left alone                  left alone        none is set
 
 import HTTPTypes
 import KHPProtocol

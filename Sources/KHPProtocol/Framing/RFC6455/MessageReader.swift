@@ -1,5 +1,15 @@
 // One direction of a connection, from bytes to messages. RFC 6455 sections 5 and 8.1 (R-X) with
 // every rule enforced, and the hot path of everything above.
+//
+// States × events:
+//               text or binary frame   continuation   payload                         ping, pong      close frame
+//   start       payload                violation      –                               told: start     told: finished
+//   fragmented  violation              payload        –                               told, as is     told: finished
+//   payload     –                      –              payload; behind its last byte   –               –
+//                                                     fragmented, or start: told
+//   finished    all bytes are left out
+//
+// A violation, of a limit too, is thrown: finished. In `start` a whole message that is there at once is told: start.
 
 package import NIOCore
 
