@@ -206,18 +206,18 @@ extension Endpoint {
     func configuration(_ index: Int, _ listener: ConnectionConfiguration) throws -> EndpointConfiguration {
         let options = self.options
         var values = EndpointConfiguration.Values(path: self.path)
-        values.dialects = options.dialects
-        values.answersBeforeKeys = options.answersBeforeKeys
-        values.subprotocols = options.subprotocols
-        values.servesWithoutSubprotocol = options.servesWithoutSubprotocol
-        values.extensions = options.extensions
+        values.plan.dialects = options.dialects
+        values.plan.answersBeforeKeys = options.answersBeforeKeys
+        values.plan.subprotocols = options.subprotocols
+        values.plan.servesWithoutSubprotocol = options.servesWithoutSubprotocol
+        values.plan.extensions = options.extensions
         values.origins = options.origins
         values.extendedHandshake = options.extendedHandshake
-        values.kaazingLegacy = options.kaazingLegacy
+        values.plan.kaazingLegacy = options.kaazingLegacy
         values.authenticatesIn = options.authentication.map { $0.place == .opening ? .opening : .extended }
         values.asksApplication = self.respond != nil || self.makesContext
-        values.sessionLifetime = options.authentication?.sessionLifetime.map { TimeAmount($0) }
-        values.connection = listener.with(
+        values.plan.sessionLifetime = options.authentication?.sessionLifetime.map { TimeAmount($0) }
+        values.plan.configuration = listener.with(
             limits: options.limits.map { $0.applied(to: listener.limits) },
             timeouts: options.timeouts.map { $0.applied(to: listener.timeouts) },
             keepAlive: options.keepAlive,

@@ -253,9 +253,9 @@ public final class ConnectionPipe {
 extension ConnectionPipe.Server {
     fileprivate func values(in dialect: Dialect) -> EndpointConfiguration.Values {
         var values = EndpointConfiguration.Values(path: "/{path...}")
-        values.dialects = [dialect]
-        values.subprotocols = self.subprotocols
-        values.extensions = self.extensions
+        values.plan.dialects = [dialect]
+        values.plan.subprotocols = self.subprotocols
+        values.plan.extensions = self.extensions
         values.extendedHandshake = self.extendedHandshake
         return values
     }

@@ -34,7 +34,7 @@ struct ServerTimeoutsTests {
         let endpoint = Endpoint("/x", options: .init(timeouts: own)) { _ in .complete() }
         let state = try ServerState(configuration: configuration, endpoints: [endpoint])
         let values = try #require(try state.table.endpoints.match("/x")).endpoint.values
-        return try #require(values.connection).timeouts
+        return try #require(values.plan.configuration).timeouts
     }
 
     @Test("each time, the server's and an endpoint's own")
@@ -80,7 +80,7 @@ struct ServerTimeoutsTests {
         let state = try ServerState(configuration: configuration, endpoints: endpoints)
         for (path, ping, idle) in [("/own", nil, .seconds(3)), ("/servers", Duration.seconds(5), nil as Duration?)] {
             let values = try #require(try state.table.endpoints.match(path)).endpoint.values
-            let connection = try #require(values.connection)
+            let connection = try #require(values.plan.configuration)
             #expect(connection.keepAlive.pingInterval == ping, "\(path)")
             #expect(connection.keepAlive.idleTimeout == idle, "\(path)")
         }

@@ -78,7 +78,7 @@ package final class EndpointSet: Sendable {
         guard path.hasSuffix(CookiePreflight.suffix), let request = try? CheckedRequest(head),
             let preflight = CookiePreflight(request), let endpoint = self.endpoint(at: preflight.path)
         else { return false }
-        return endpoint.values.kaazingLegacy
+        return endpoint.values.plan.kaazingLegacy
     }
 
     /// `true` for a request that opens no WebSocket, asks for no cookies, and names a host that is served.
@@ -89,7 +89,7 @@ package final class EndpointSet: Sendable {
         guard let preflight = CookiePreflight(request), let endpoint = self.endpoint(at: preflight.path) else {
             return true
         }
-        return !endpoint.values.kaazingLegacy
+        return !endpoint.values.plan.kaazingLegacy
     }
 
     /// The server's own answer to a request that opens no WebSocket.

@@ -128,8 +128,8 @@ package struct ServerDecisions {
         }
         // Not the values as a whole: a copy of them costs more than all that is looked at.
         let endpoint = match.endpoint
-        guard endpoint.values.dialects.contains(where: { $0.opening == request.opening }) else {
-            return self.refuse(.dialectNotServed(endpoint.values.dialects), on: &connection, now: now)
+        guard endpoint.values.plan.dialects.contains(where: { $0.opening == request.opening }) else {
+            return self.refuse(.dialectNotServed(endpoint.values.plan.dialects), on: &connection, now: now)
         }
         guard endpoint.values.origins.allows(request.origin, at: request.authority, isSecure: connection.isSecure)
         else {
@@ -223,7 +223,7 @@ package struct ServerDecisions {
             return self.refuse(refusal, on: &connection, now: now)
         }
         if let preflight = CookiePreflight(plain), let match = try? self.endpoints.match(preflight.path),
-            match.endpoint.values.kaazingLegacy
+            match.endpoint.values.plan.kaazingLegacy
         {
             // Where the endpoint challenges in the opening handshake, it does so here already.
             return self.ask(.preflight(preflight), at: match, match.endpoint.values.authenticatesIn == .opening, false)
@@ -317,7 +317,7 @@ package struct ServerDecisions {
             // A 202 makes sense inside a connection only; it is not sent, and what follows it is the answer.
             if let next = response.next { return .wait(next) }
             self.state = .over
-            if question.endpoint.values.kaazingLegacy, connection.balanceOpening(response, now: now) {
+            if question.endpoint.values.plan.kaazingLegacy, connection.balanceOpening(response, now: now) {
                 return .nothing
             }
             connection.refuseOpening(response, now: now)

@@ -21,11 +21,11 @@ struct ServerUnderTest {
     ) throws(TranscriptError) {
         var values = EndpointConfiguration.Values(path: transcript["server"] ?? "/")
         values.extendedHandshake = transcript["server.extended"].flatMap(ServerExtendedHandshake.init) ?? .optional
-        values.subprotocols = transcript.list("server.subprotocols")
-        values.servesWithoutSubprotocol = transcript["server.without-subprotocol"] == "yes"
-        values.kaazingLegacy = transcript["server.kaazing-legacy"] != "off"
-        values.dialects = try Self.dialects(transcript)
-        values.answersBeforeKeys = transcript["server.answers-before-keys"] == "yes"
+        values.plan.subprotocols = transcript.list("server.subprotocols")
+        values.plan.servesWithoutSubprotocol = transcript["server.without-subprotocol"] == "yes"
+        values.plan.kaazingLegacy = transcript["server.kaazing-legacy"] != "off"
+        values.plan.dialects = try Self.dialects(transcript)
+        values.plan.answersBeforeKeys = transcript["server.answers-before-keys"] == "yes"
         var answers: [HandshakeResponse] = []
         if let respond = transcript["server.respond"] {
             guard let parts = TranscriptWords.parse(respond) else {
@@ -39,14 +39,14 @@ struct ServerUnderTest {
         do throws(WebSocketError) {
             let origins = transcript.list("server.origins")
             if !origins.isEmpty { values.origins = try OriginPolicy.allowing(origins) }
-            values.extensions = try transcript.extensions("server.extensions", known: extensions, role: .server)
+            values.plan.extensions = try transcript.extensions("server.extensions", known: extensions, role: .server)
             let endpoint = try EndpointConfiguration(values, index: 0)
             self.decisions = ServerDecisions(try EndpointSet([endpoint]))
         } catch {
             throw TranscriptError(transcript.name, 1, error.message)
         }
         var settings = settings
-        settings.dialects = values.dialects
+        settings.dialects = values.plan.dialects
         let connection = Connection(
             server: ConnectionConfiguration(settings),
             isSecure: isSecure,

@@ -62,7 +62,7 @@ import Testing
     func refused() throws {
         let rows: [(target: String, change: (inout EndpointConfiguration.Values) -> Void, admits: Bool)] = [
             ("/other", { _ in }, true), ("/trades", { $0.extendedHandshake = .required }, true),
-            ("/trades", { $0.dialects = [.hixie75] }, true), ("/trades", { $0.origins = .sameOrigin }, true),
+            ("/trades", { $0.plan.dialects = [.hixie75] }, true), ("/trades", { $0.origins = .sameOrigin }, true),
             ("/trades", { _ in }, false),
         ]
         for row in rows {
@@ -127,7 +127,7 @@ import Testing
         for row in rows {
             var decisions = try Self.decisions {
                 $0.authenticatesIn = .opening
-                $0.sessionLifetime = row.lifetime.map { .seconds($0) }
+                $0.plan.sessionLifetime = row.lifetime.map { .seconds($0) }
             }
             var connection = Self.connection()
             connection.transportUp(now: .at(0))
