@@ -37,8 +37,8 @@ extension Connection {
         if self.isObserved { self.actions.append(.event(.extendedRequest(head: Redaction.requestHead(of: request)))) }
     }
 
-    /// The shell has credentials for the challenge: the replay on the same WebSocket (KHP-E17). They
-    /// are left alone where nobody waits for them any more.
+    /// The shell has credentials for the challenge: the replay on the same WebSocket (KHP-E17). They are
+    /// left alone where nobody waits for them any more.
     /// - Parameters:
     ///   - challenges: how many challenges the connect has answered with this one.
     ///   - deadline: the end of the whole connect, moved by the time that the handler took.

@@ -6,7 +6,7 @@ package final class EndpointConfiguration: Sendable {
     /// The values that an endpoint is made of.
     package struct Values: Sendable {
         package var path: String
-        /// What its connections go by once it accepts them; the request says whether they are extended.
+        /// The plan of its connections once it accepts them; each request says whether it is extended.
         package var plan = EndpointPlan.Values()
         package var origins = OriginPolicy.any
         package var extendedHandshake = ServerExtendedHandshake.optional
