@@ -45,7 +45,9 @@ struct HTTPConversation: Sendable {
 
     /// Tells that the application is done with it.
     func ended(_ error: (any Error)?) {
-        self.onLoop { $0.ended($1, error) }
+        guard self.bound.eventLoop.inEventLoop else { return self.onLoop { $0.ended($1, error) } }
+        let (handler, exchange) = self.bound.value
+        handler.ended(exchange, error)
     }
 
     private func call<Value: Sendable>(

@@ -33,12 +33,9 @@ extension HTTPHandler {
     }
 
     private func arm() {
-        guard let next = self.deadlines.next, let context else {
-            self.alarm?.task.cancel()
-            self.alarm = nil
-            return
-        }
-        // One that rings too early looks again.
+        // One that rings too early looks again. It is cancelled for a time that comes before it alone: an event loop looks
+        // for what is cancelled among the alarms of all its connections, and each request moves a time.
+        guard let next = self.deadlines.next, let context else { return }
         if let alarm, alarm.time <= next { return }
         self.alarm?.task.cancel()
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
