@@ -69,7 +69,11 @@ extension ConnectionHandler {
         try self.send { connection, now throws(WebSocketError) in try connection.send(kind, payload, now: now) }
     }
 
-    func sendMessage(_ message: SharedMessage) throws(WebSocketError) {
+    /// Sends a message that others get too.
+    /// - Parameter flushes: gets the connection where it is to be flushed.
+    func sendMessage(_ message: SharedMessage, _ flushes: SharedFlushes) throws(WebSocketError) {
+        // Before sending would schedule a flush of its own.
+        if self.turn.mustScheduleFlush() { flushes.add(self) }
         try self.send { connection, now throws(WebSocketError) in try connection.send(message, now: now) }
     }
 

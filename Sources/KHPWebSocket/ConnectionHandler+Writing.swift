@@ -165,10 +165,12 @@ extension ConnectionHandler {
     func scheduleFlush() {
         guard self.turn.mustScheduleFlush() else { return }
         let bound = NIOLoopBound(self, eventLoop: self.eventLoop)
-        self.eventLoop.execute {
-            bound.value.turn.scheduledFlushBegins()
-            bound.value.drive()
-            bound.value.flush()
-        }
+        self.eventLoop.execute { bound.value.scheduledFlush() }
+    }
+
+    func scheduledFlush() {
+        self.turn.scheduledFlushBegins()
+        self.drive()
+        self.flush()
     }
 }

@@ -31,6 +31,7 @@ final class GroupShard: @unchecked Sendable {
     private unowned let group: WebSocketGroup
     private var places: [UInt64: Place] = [:]
     private var topics: [String: Set<UInt64>] = [:]
+    private let flushes = SharedFlushes()
 
     init(group: WebSocketGroup, eventLoop: any EventLoop) {
         self.group = group
@@ -79,6 +80,7 @@ final class GroupShard: @unchecked Sendable {
                 case .leave(let id): self.remove(id)
                 }
             }
+            self.flushes.perform()
         }
     }
 
@@ -105,7 +107,7 @@ final class GroupShard: @unchecked Sendable {
 
     private func send(_ message: SharedMessage, to place: Place) {
         // One that closes takes nothing any more; a dialect without binary messages, or an extension, refuses this one.
-        try? place.handler.sendMessage(message)
+        try? place.handler.sendMessage(message, self.flushes)
     }
 
     /// The peer of a member takes bytes again, or its own stream has ended.
@@ -119,6 +121,7 @@ final class GroupShard: @unchecked Sendable {
             place.bytes -= message.payload.readableBytes
             self.send(message, to: place)
         }
+        self.flushes.perform()
         self.checkBounds(of: place)
         if !place.queue.isEmpty { self.waitForRoom(place) }
     }
