@@ -2,10 +2,11 @@
 // They begin after the handshakes, and extend none of their deadlines.
 //
 // States × events:
-//           bytes              a ping goes out                reading is paused           the deadline
-//   quiet   quiet, from now    silent; where the last one     quiet as before             send a ping: silent; quiet,
-//                              was due in a pause: quiet                                  from now, in a pause
-//   silent  quiet, from now    silent, from the first one     quiet, from that ping       timed out
+//           bytes             a ping goes out              reading is paused       the deadline
+//   quiet   quiet, from now   silent, from now; one that   quiet, as before        send a ping
+//                             is due in a pause: quiet,
+//                             from now
+//   silent  quiet, from now   silent, as before            quiet, from that ping   timed out
 //
 // In either state a message that stays unfinished for too long comes first; a pause forgets it. A pong changes neither:
 // the bytes that it came in have.
