@@ -9,14 +9,15 @@
 // States × events, beside the failure and the end of the stream, which end each of them:
 //                bytes                             the shell's answer             the deadline
 //   connecting   our own bug: none can come        left alone                     the end
-//   reading      the request, piece by piece       a refusal, of what cannot be   408; the end where nothing was said
-//                                                  read; others left alone
+//   reading      the request, piece by piece       a refusal: it and the end;     408; the end where nothing was said
+//                                                  others left alone
 //   deciding     kept, up to 16 KiB                101, or a response and the end  503
 //   awaitingKey  the eight bytes: 101              left alone                     408; the end where the head is out
 //   extended     messages of ``ExtendedServer``    to ``ExtendedServer``          as its own table has it
 //
 // An answer that nobody waits for is left alone: it may come late, when the connection has gone on by itself, and one
-// that was never asked for looks the same.
+// that was never asked for looks the same. A refusal counts while a request is read: its head may be one that
+// nobody can read.
 
 import NIOCore
 
