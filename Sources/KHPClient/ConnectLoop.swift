@@ -151,7 +151,10 @@ struct ConnectLoop {
         if let dial = self.configuration.dialInstead {
             hop = try await self.take(plan, "The endpoint", from: dial)
         } else if case .virtualMachine(let contextID, let port)? = self.configuration.connectTo {
-            hop = try await self.dial(plan, at: VsockAddress(cid: .init(rawValue: contextID), port: .init(rawValue: port)))
+            hop = try await self.dial(
+                plan,
+                at: VsockAddress(cid: .init(rawValue: contextID), port: .init(rawValue: port))
+            )
         } else {
             let addresses = try await self.addresses(of: plan.url, through: proxy)
             hop = try await self.shareOrDial(plan, through: proxy, at: addresses)
