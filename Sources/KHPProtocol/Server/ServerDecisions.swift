@@ -5,10 +5,8 @@
 // States × events:
 //                  opening request      plain request        extended request  reply
 //   reading        refuse, accept, ask  refuse, ask, plain   bug               bug
-//   asking         bug                  bug                  bug               to a plain request: bug; else accept,
-//                                                                              refuse, wait; inside: answer, wait
-//   answeringPlain bug                  bug                  bug               to a plain request: answer, refuse;
-//                                                                              else bug
+//   asking         bug                  bug                  bug               accept, refuse, wait; inside: answer, wait
+//   answeringPlain bug                  bug                  bug               bug; refused or handed over instead
 //   accepted       bug                  bug                  ask, complete     bug
 //   over           bug                  bug                  bug               left alone
 //

@@ -62,7 +62,7 @@ struct DecisionBugTests {
     func places() throws {
         for state in State.allCases {
             var run = try Run(state)
-            #expect(run.decisions.awaitsReply == (state == .asking || state == .answeringPlain), "\(state)")
+            #expect(run.decisions.awaitsReply == (state == .asking), "\(state)")
             let events: [Event] =
                 switch state {
                 case .reading: []
