@@ -56,8 +56,10 @@ package struct Suites {
     private static let readers = ["CitationTests.", "LayoutTests."]
 
     /// Runs each suite alone, and notes the mutants it comes by. Suites that have not changed since are not run again.
-    /// - Parameter isAsBuilt: `true` where the programs may be older than the sources of the suites.
-    package init(of package: ScratchPackage, isAsBuilt: Bool) throws {
+    /// - Parameters:
+    ///   - isAsBuilt: `true` where the programs may be older than the sources of the suites.
+    ///   - only: short names of suites, where others shall not be run.
+    package init(of package: ScratchPackage, isAsBuilt: Bool, only: Set<String>? = nil) throws {
         let file = package.folder.appending(path: "suites.json")
         let numbering = fingerprint(package.mutants.map(\.id).joined(separator: "\n"))
         struct Stored: Codable {
@@ -86,6 +88,7 @@ package struct Suites {
             )
             for name in names.sorted() where !Self.readers.contains(where: { name.hasPrefix($0) }) {
                 let base = name.split(separator: ".").last.map { String($0.prefix { $0 != "/" }) } ?? name
+                if let only, !only.contains(base), !only.contains(String(name.prefix { $0 != "." })) { continue }
                 let source = sources[base] ?? 0
                 if let old = known[name], isAsBuilt || old.fingerprint == source {
                     self.all.append(old)

@@ -56,6 +56,18 @@ package struct Threats {
         self.guards = guards
     }
 
+    /// The lines of `guards.txt` that name no mutant: their guards have gone, or have other names now.
+    package func stray(among mutants: [Mutant]) -> [String] {
+        self.guards.flatMap { id, lines in
+            lines.filter { line in !mutants.contains(where: line.matches) }.map { "\(id) | \($0.place) | \($0.kind)" }
+        }.sorted()
+    }
+
+    /// The suites that some rows name, and modules of suites.
+    package func tests(of ids: Set<String>) -> Set<String> {
+        self.rows.filter { ids.contains($0.id) }.reduce(into: []) { $0.formUnion($1.tests) }
+    }
+
     /// The mutants of a row's guard: those that `guards.txt` names, then those beside a comment that cites the threat,
     /// then those of the types that keep the bound.
     package func candidates(_ id: String, among mutants: [Mutant]) -> [Mutant] {

@@ -61,7 +61,11 @@ struct Main {
         } else {
             try package.compile(withCommand: withCommand)
         }
-        var trial = Trial(suites: try Suites(of: package, isAsBuilt: isAsBuilt), mutants: package.mutants)
+        // Rows that are named need no other suites than theirs.
+        let rows = command == "threats" ? Set(arguments.filter { !$0.hasPrefix("--") }) : []
+        let only = rows.isEmpty ? nil : try Threats(root: root).tests(of: rows)
+        let suites = try Suites(of: package, isAsBuilt: isAsBuilt, only: only)
+        var trial = Trial(suites: suites, mutants: package.mutants)
         if let budget = option("--budget").flatMap(Double.init) { trial.budget = budget }
         switch command {
         case "run":
@@ -77,6 +81,7 @@ struct Main {
             try Self.runDrawn(package, trial, among: mutants, count: count, seed: seed, kept: kept)
         case "threats":
             let threats = try Threats(root: root)
+            for line in threats.stray(among: package.mutants) { say("guards.txt names nothing: \(line)") }
             let keeps = arguments.contains("--keep")
             arguments.removeAll { $0 == "--keep" }
             let page = try threats.page(
