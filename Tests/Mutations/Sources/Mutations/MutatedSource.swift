@@ -12,6 +12,9 @@ package struct MutatedSource {
     package let mutants: [Mutant]
     /// The source with the mutants in it.
     package let text: String
+    /// The number behind its last mutant. A mutant that is dropped keeps its own, so that other files stay as they are,
+    /// and built.
+    package let nextNumber: Int
 
     /// - Parameters:
     ///   - path: the file's path within the package, as it stands in the mutants' ids.
@@ -24,13 +27,15 @@ package struct MutatedSource {
         var number = firstNumber
         var mutants: [Mutant] = []
         var alternatives: [SyntaxIdentifier: [Alternative]] = [:]
-        for var found in finder.found where !dropped.contains(found.mutant.id) {
+        for var found in finder.found {
             found.mutant.number = number
             number += 1
+            if dropped.contains(found.mutant.id) { continue }
             mutants.append(found.mutant)
             alternatives[found.node, default: []].append(Alternative(number: found.mutant.number, form: found.form))
         }
         self.mutants = mutants
+        self.nextNumber = number
         self.text = Self.render(Syntax(tree), alternatives)
     }
 

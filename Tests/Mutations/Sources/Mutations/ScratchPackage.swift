@@ -44,6 +44,7 @@ package struct ScratchPackage {
         let dropped = self.dropped()
         var written: Set<String> = []
         self.mutants = []
+        var number = 0
         for file in files {
             let source = self.root.appending(path: file)
             let target = self.tree.appending(path: file)
@@ -59,10 +60,11 @@ package struct ScratchPackage {
                 let rewritten = MutatedSource(
                     path: file,
                     source: String(decoding: data, as: UTF8.self),
-                    firstNumber: self.mutants.count,
+                    firstNumber: number,
                     dropped: dropped
                 )
                 self.mutants += rewritten.mutants
+                number = rewritten.nextNumber
                 data = Data(rewritten.text.utf8)
             }
             try Self.replace(target, data)
