@@ -42,6 +42,10 @@ let package = Package(
     targets: [
         example("EchoServer", [library("KHPServer"), logging]),
         example("EchoClient", [library("KHPClient")]),
+        example(
+            "StreamingServer",
+            [library("KHPServer"), library("KHPHTTP2"), httpTypes, logging, nioCore, nioSSL]
+        ),
         example("BasicLogin", [library("KHPClient"), library("KHPServer"), nioCore]),
         example("DigestLogin", [library("KHPClient"), library("KHPServer"), nioCore]),
         example("Redirector", [library("KHPClient"), library("KHPServer"), nioCore, logging, lifecycle]),

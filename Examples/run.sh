@@ -67,24 +67,26 @@ check() {
     fi
 }
 
-"$binaries/ExampleEchoServer" 0 >"$scratch/server" 2>&1 </dev/null &
-server=$!
-ran+=(EchoServer)
-if wait_for grep -qs 'address=.* listening' "$scratch/server"; then
-    address=$(sed -nE 's/.*address=([0-9.]+:[0-9]+).*/\1/p' "$scratch/server")
-    check EchoClient "ws://$address/echo" <<'END'
+for echoing in EchoServer StreamingServer; do
+    "$binaries/Example$echoing" 0 >"$scratch/server" 2>&1 </dev/null &
+    server=$!
+    ran+=("$echoing")
+    if wait_for grep -qs 'address=.* listening' "$scratch/server"; then
+        address=$(sed -nE 's/.*address=([0-9.]+:[0-9]+).*/\1/p' "$scratch/server")
+        check EchoClient "ws://$address/echo" <<'END'
 echoed: hello
 echoed: Grüße
 echoed: goodbye
 extended handshake: completed with 101
 closed
 END
-    if has_ended "$server"; then verdict EchoServer "ended by itself"; else verdict EchoServer ok; fi
-else
-    verdict EchoServer "it does not say where it listens"
-    cat "$scratch/server"
-fi
-stop_server
+        if has_ended "$server"; then verdict "$echoing" "ended by itself"; else verdict "$echoing" ok; fi
+    else
+        verdict "$echoing" "it does not say where it listens"
+        cat "$scratch/server"
+    fi
+    stop_server
+done
 
 check BasicLogin <<'END'
 server says: text("Welcome, joe!")

@@ -14,6 +14,12 @@ if [ ! -x "$khp" ]; then
     fi
     swift build --package-path Command --scratch-path .build --product khp
 fi
+# A program beside the command, which serves ordinary HTTP.
+examples=${KHP_EXAMPLES:-.build/debug}
+if [ ! -x "$examples/ExampleStreamingServer" ]; then
+    swift build --package-path Examples --scratch-path .build --disable-build-manifest-caching \
+        --product ExampleStreamingServer
+fi
 command -v openssl >/dev/null || { echo "interop: openssl is needed to make certificates" >&2; exit 1; }
 
 # A Python that has the wanted peers already, as `make interop` sees to, serves as it is.
@@ -38,4 +44,4 @@ if ! has_peers "$python"; then
     python=$environment/bin/python
 fi
 
-exec env PYTHONDONTWRITEBYTECODE=1 "$python" -u Tests/Interop/suite.py --khp "$khp" "$@"
+exec env PYTHONDONTWRITEBYTECODE=1 "$python" -u Tests/Interop/suite.py --khp "$khp" --examples "$examples" "$@"

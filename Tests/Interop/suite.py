@@ -17,6 +17,7 @@ from support import registry, runner  # noqa: E402  (the folder must be on the p
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--khp", required=True, help="the command under test")
+    parser.add_argument("--examples", required=True, help="the folder with the programs of Examples")
     parser.add_argument("-k", dest="words", default="", help="only cases whose topic or name holds all these words")
     parser.add_argument("-j", dest="width", type=int, default=8, help="how many cases run at once")
     parser.add_argument(

@@ -27,8 +27,9 @@ SECRETS = [PASSWORD, basic(USER, PASSWORD).removeprefix("Basic ")]
 class Environment:
     """What all cases share: the program, certificates, a file of users."""
 
-    def __init__(self, khp: str, folder: pathlib.Path, seed: int):
+    def __init__(self, khp: str, examples: str, folder: pathlib.Path, seed: int):
         self.khp = khp
+        self.examples = pathlib.Path(examples).resolve()
         self.folder = folder
         self.seed = seed
         self.certificates = Certificates(folder / "certificates")
@@ -41,8 +42,8 @@ class Environment:
         }
 
     @staticmethod
-    async def prepare(khp: str, folder: str, seed: int) -> "Environment":
-        environment = Environment(khp, pathlib.Path(folder), seed)
+    async def prepare(khp: str, examples: str, folder: str, seed: int) -> "Environment":
+        environment = Environment(khp, examples, pathlib.Path(folder), seed)
         (environment.folder / "home").mkdir()
         await environment.certificates.make()
         return environment
@@ -190,6 +191,17 @@ class Bench:
         server = Serve(self, process, match[1].decode(), int(match[3]))
         equal(server.scheme, "wss" if tls else "ws", "scheme of `listening on`")
         return server
+
+    async def streaming(self, tls: bool = False) -> "Serve":
+        """The example that serves ordinary HTTP beside its endpoint."""
+        options = (self.certificates.certificate(), self.certificates.key()) if tls else ()
+        program = str(self.environment.examples / "ExampleStreamingServer")
+        process = await Process.start(
+            program, "0", *map(str, options), environment=self.environment.variables, name="ExampleStreamingServer"
+        )
+        self.keep(process)
+        match = await process.see(r"address=[0-9.]+:(\d+).*listening")
+        return Serve(self, process, "wss" if tls else "ws", int(match[1]))
 
     # Files and users
 

@@ -5,6 +5,10 @@ class Failed(AssertionError):
     """A behaviour that is not as it should be."""
 
 
+class Skipped(Exception):
+    """A peer that not every machine has, and that is not here."""
+
+
 def check(condition, message: str) -> None:
     if not condition:
         raise Failed(message)

@@ -7,13 +7,13 @@ import time
 import traceback
 
 from support.bench import Bench, Environment
-from support.check import Failed
+from support.check import Failed, Skipped
 
 
 async def run(cases, khp: str, options) -> int:
     folder = tempfile.mkdtemp(prefix="khp-interop-")
     try:
-        environment = await Environment.prepare(khp, folder, options.seed)
+        environment = await Environment.prepare(khp, options.examples, folder, options.seed)
         return await _Run(cases, environment, options).all()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -25,6 +25,7 @@ class _Run:
         self.environment = environment
         self.options = options
         self.passed = 0
+        self.skipped = 0
         self.failed: list[str] = []
         self.times: dict[str, float] = {}
 
@@ -47,6 +48,7 @@ class _Run:
     async def one(self, case) -> None:
         started = time.monotonic()
         failure = None
+        reason = None
         bench = Bench(self.environment)
         limit = case.timeout * self.options.slow
         try:
@@ -57,6 +59,8 @@ class _Run:
             failure = str(error) or f"not done after {limit:.0f} s"
         except Failed as error:
             failure = str(error)
+        except Skipped as error:
+            reason = str(error)
         except Exception:  # noqa: BLE001  (whatever it is, it is this case's failure)
             failure = traceback.format_exc().rstrip()
         finally:
@@ -69,6 +73,9 @@ class _Run:
             print(f"FAIL {case.title} ({seconds:.2f} s)\n{_indented(failure)}")
             if context:
                 print(_indented(context))
+        elif reason:
+            self.skipped += 1
+            print(f"skip {case.title}: {reason}")
         else:
             self.passed += 1
             if self.options.verbose:
@@ -83,7 +90,8 @@ class _Run:
             for title in self.failed:
                 print(f"  {title}")
         print(f"\nin {seconds:.0f} s, seed {self.options.seed}")
-        print(f"{self.passed} passed, {len(self.failed)} failed")
+        skipped = f", {self.skipped} skipped" if self.skipped else ""
+        print(f"{self.passed} passed, {len(self.failed)} failed{skipped}")
 
 
 def _indented(text: str) -> str:
