@@ -61,6 +61,7 @@ let package = Package(
             name: "bench-server",
             dependencies: [
                 .product(name: "KHPServer", package: "swift-khp"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
                 "CBenchMemory", "CBenchZlib", nioCore, nioPosix, nioHTTP1, nioWebSocket,
             ],
             swiftSettings: settings

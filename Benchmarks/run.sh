@@ -8,6 +8,7 @@
 #   ./run.sh memory             what a connection and a very large message take (Linux)
 #   ./run.sh scale              18,000 connections and their drain, 100,000 in memory, latencies, a flood over the limits
 #   ./run.sh publish            one message to 10,000 sockets, beside uWebSockets where KHP_UWS_PUBLISH names its server
+#   ./run.sh http [PART ...]    ordinary HTTP beside a bare NIOHTTP1: loads, slow, uploads (needs wrk, Debian's package)
 #   ./run.sh soak [SECONDS]     10,000 connections that come and go through proxies that break them: half an hour
 #   ./run.sh gateway            khp gateway beside HAProxy, websockify and mosquitto's own listener; KHP names a release build
 #   ./run.sh plot               draws the newest tables of README.md for the documentation
@@ -428,7 +429,7 @@ release=(swift build --scratch-path "$build" --disable-build-manifest-caching -c
 say "run: building"
 if [ -n "${KHP_RELEASE_BUILD:-}" ] && [ "${1:-}" != build ]; then
     :
-elif [ "${1:-}" = check ] || [ "${1:-}" = build ] || [ "${1:-}" = publish ]; then
+elif [ "${1:-}" = check ] || [ "${1:-}" = build ] || [ "${1:-}" = publish ] || [ "${1:-}" = http ]; then
     for product in bench-server bench-load; do "${release[@]}" --product "$product" >&2; done
 elif [ "${1:-}" = gateway ]; then
     for product in bench-server bench-load; do "${release[@]}" --product "$product" >&2; done
@@ -455,6 +456,7 @@ case ${1:-all} in
     scale) scale ;;
     gateway) python3 gateway.py "${2:-all}" ;;
     publish) publish ;;
+    http) python3 ordinary_http.py "$bin/bench-server" "${@:2}" ;;
     soak) soak "${2:-1800}" ;;
     plot) plot ;;
     all)
@@ -468,7 +470,7 @@ case ${1:-all} in
         "$bin/bench-plot" "$work/plots" "$(origin)" <"$work/tables.md" >&2
         ;;
     *)
-        modes="micro|load|instructions|growth [WORD ...]|memory|scale|publish|soak [SECONDS]|gateway|plot|build|check"
+        modes="micro|load|instructions|growth [WORD ...]|memory|scale|publish|http [PART ...]|soak [SECONDS]|gateway|plot|build|check"
         say "usage: run.sh [$modes]"
         exit 64
         ;;

@@ -40,9 +40,10 @@ func serveGroup(isCompressed: Bool, port: Int, on group: MultiThreadedEventLoopG
     }
 }
 
-private func serve(
+func serve(
     _ port: Int,
     on group: MultiThreadedEventLoopGroup,
+    configure: (inout WebSocketServer.Configuration) -> Void = { _ in },
     @EndpointBuilder endpoints: () -> [Endpoint]
 ) {
     var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: port))
@@ -52,6 +53,7 @@ private func serve(
     configuration.timeouts.opening = .seconds(60)
     configuration.timeouts.extended = .seconds(60)
     configuration.limits.connections = 20_000
+    configure(&configuration)
     let server = WebSocketServer(configuration: configuration, eventLoopGroup: group, endpoints: endpoints)
     let executor = LoopExecutor(eventLoop: group.next())
     Task(executorPreference: executor) {

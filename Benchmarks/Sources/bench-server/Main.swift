@@ -19,12 +19,13 @@ import NIOPosix
 @main
 struct BenchServer {
     static let usage = """
-        usage: bench-server khp-sync|khp-async|khp-group|khp-group-deflate|nio-websocket|tcp-echo|tcp-deflate PORT
-                            [--threads N]
+        usage: bench-server khp-sync|khp-async|khp-group|khp-group-deflate|nio-websocket|tcp-echo|tcp-deflate|
+                            khp-http|nio-http PORT [--threads N]
 
         Listens on 127.0.0.1:PORT (0: a free port), prints "listening PORT" and echoes until it is stopped. On SIGUSR1 it
         prints "live BYTES", the bytes in the blocks that it holds, and -1 where the C library does not tell. The groups
-        send a message that comes at /publish to all who have opened /group.
+        send a message that comes at /publish to all who have opened /group. The servers of HTTP have /, /large and
+        /upload.
 
         """
 
@@ -44,6 +45,8 @@ struct BenchServer {
         case "khp-async": serveKHP(.sequence, port: port, on: group)
         case "khp-group": serveGroup(isCompressed: false, port: port, on: group)
         case "khp-group-deflate": serveGroup(isCompressed: true, port: port, on: group)
+        case "khp-http": serveKHPHTTP(port: port, on: group)
+        case "nio-http": try announce(serveNIOHTTP(port: port, on: group))
         case "nio-websocket": try announce(serveNIOWebSocket(port: port, on: group))
         case "tcp-deflate": try announce(serveTCPDeflate(port: port, on: group))
         case "tcp-echo": try announce(serveTCPEcho(port: port, on: group))
