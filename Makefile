@@ -1,4 +1,4 @@
-# What people and CI do with this package. Each target sees to its own set-up.
+# The tasks of people and CI with this package. Each target sees to its own set-up.
 SHELL := /bin/bash
 # The command and the examples are packages of their own, built beside the library: what all of them depend on is
 # compiled once.

@@ -300,7 +300,7 @@ def memory() -> bool:
                     while taken < payload:
                         taken += len(client.recv(1 << 20))
                 clients.append(client)
-            # What connections hold after traffic they give back once they have been quiet.
+            # Connections give back the memory of their traffic once they have been quiet.
             time.sleep(8)
             each = (resident(process.pid) - before) / (count - 200) / 1024
             met = met and (payload != 0 or each <= BAR_MEMORY)

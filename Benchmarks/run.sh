@@ -87,7 +87,7 @@ run_load() {
     "$bin/bench-load" "${words[0]}" "$port" "${words[@]:1}" "$@"
 }
 
-# Whether a server takes part in a load: NIOWebSocket has no permessage-deflate.
+# Tells if a server takes part in a load: NIOWebSocket has no permessage-deflate.
 takes_part() { [[ $1 != nio-websocket || $2 != *--deflate* ]]; }
 
 # program SERVER LOAD: the server's name for bench-server. Beside compressed messages plain TCP calls zlib.
@@ -419,7 +419,7 @@ origin() {
         "${processor:-$(uname -m)}" "$(uname -sm)" "$(swift --version 2>/dev/null | sed -nE 's/.*(Swift version [0-9.]+).*/\1/p')"
 }
 
-# Those of README.md name theirs in a sentence of its own.
+# The tables of README.md name theirs in a sentence of its own.
 plot() {
     .build/debug/bench-plot ../Documentation/swift-khp.docc/Resources \
         "$(sed -nE 's/^Of ([0-9].*release build)\..*/\1/p' README.md | head -n 1)" <README.md

@@ -3,7 +3,7 @@
 #   scripts/sanitize.sh                                 ThreadSanitizer, then AddressSanitizer with leaks
 #   scripts/sanitize.sh thread                          one of them
 #   scripts/sanitize.sh thread 3 KHPClientTests         three times in a row, some of the tests: races depend on schedules
-# What is not ours to mend is in scripts/sanitizers, with the reason.
+# Reports that are not ours to mend are in scripts/sanitizers, with the reason.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export SWIFT_BACKTRACE=enable=no

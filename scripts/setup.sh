@@ -52,7 +52,7 @@ install_unstarted() {
     return "$status"
 }
 
-# Whether a C header is where a compiler finds it without being told.
+# Tells if a C header is where a compiler finds it without being told.
 has_header() {
     local directory
     for directory in /usr/include "/usr/include/$(uname -m)-linux-gnu" /usr/local/include; do

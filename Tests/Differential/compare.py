@@ -132,7 +132,7 @@ def generate(chance):
 
 
 def websockets_verdict(role, pieces, stream):
-    """What Python's websockets finds; text is decoded here, as its connections do above this layer."""
+    """The findings of Python's websockets; text is decoded here, as its connections do above this layer."""
     side = Side.SERVER if role == "server" else Side.CLIENT
     protocol = Protocol(side, state=State.OPEN, max_size=LARGEST)
     events, unfinished, start = [], None, 0

@@ -30,7 +30,7 @@ share=$((total / $#))
 
 status=0
 for target in "$@"; do
-    # What was found earlier is gone on from; what to begin with is made afresh.
+    # Inputs that were found earlier are gone on from; the first ones are made afresh.
     seeds=$scratch/seeds/$target corpus=$scratch/corpus/$target found=$scratch/found/$target log=$scratch/$target.log
     rm -rf "$seeds"
     mkdir -p "$corpus" "$found"

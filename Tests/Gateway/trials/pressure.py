@@ -201,7 +201,7 @@ async def _(trial):
     for client in clients:
         await carry(client)
     kept = lambda: (resident(door.process.pid) - before) / count / 1024  # noqa: E731
-    # What connections hold after traffic they give back once they have been quiet for some seconds.
+    # Connections give back the memory of their traffic once they have been quiet for some seconds.
     await until(lambda: kept() <= KEPT, lambda: f"{kept():.1f} KiB more a session than before", 30)
     for client in first + clients:
         client.abort()

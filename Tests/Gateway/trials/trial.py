@@ -32,7 +32,7 @@ def trial(name: str, limit: float = 120.0):
 
 
 class Trial:
-    """What a trial works with: the bench of the interop cases, and the size of the run."""
+    """The tools of a trial: the bench of the interop cases, and the size of the run."""
 
     def __init__(self, bench, size: float):
         self.bench = bench
@@ -102,7 +102,7 @@ async def metrics(door: Gateway) -> dict[str, float]:
 
 # The metrics that count what lives.
 LEFT = ("khp_sessions{", "khp_buffered_bytes", "khp_backend_connections{", "khp_listener_connections{")
-# What the runtime opens once, with the first timer of each of its queues.
+# Descriptors that the runtime opens once, with the first timer of each of its queues.
 ONCE = 4
 
 

@@ -17,7 +17,7 @@ AS_JOE = ["--user", f"{USER}:{PASSWORD}"]
 
 
 async def tcpdump(path: str, *options) -> str:
-    """What tcpdump says of a capture; a packet that it cannot read is a failure."""
+    """The report of tcpdump on a capture; a packet that it cannot read is a failure."""
     process = await asyncio.create_subprocess_exec(
         "tcpdump", "-nn", "-S", "-t", *options, "-r", path,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,

@@ -15,7 +15,7 @@ from support.tap import Tap
 
 FOREIGN = True
 
-# What is sent is compared where it comes back.
+# A message is compared where it comes back.
 GIVEN = """
 window.messages = %s.map(({ text, base64 }) => text ?? Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)));
 window.speak = (url) => new Promise((resolve) => {

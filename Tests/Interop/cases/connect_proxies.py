@@ -178,7 +178,7 @@ async def _(bench):
     outcome.fails(3)
     equal(outcome.events.one("error")["code"], "tls-failed", "error code")
     holds(outcome.sentence, "--proxy-cacert", "hint")
-    # What is trusted of servers is not trusted of proxies.
+    # An authority that is trusted for servers is not trusted for proxies.
     (await bench.connect(server.url(), "--proxy", url, "--cacert", bench.certificates.authority)).fails(3)
     (await bench.connect(server.url(), "--proxy", url, "--insecure")).fails(3)
     (await bench.connect(server.url(), "--proxy", url, "--proxy-insecure")).ends(0)

@@ -1,4 +1,4 @@
-"""What is typed wrongly ends with 2 and one sentence, before anything is sent."""
+"""A wrong command line ends with 2 and one sentence, before anything is sent."""
 
 from support.check import check, equal, holds
 from support.registry import behaviour

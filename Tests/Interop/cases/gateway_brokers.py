@@ -230,7 +230,7 @@ async def _(bench):
         values = dict(line.rsplit(" ", 1) for line in metrics.splitlines() if not line.startswith("#"))
     check(float(values["process_resident_memory_bytes"]) < 200e6, "memory")
     check(float(values['khp_paused_reads_total{service="redis",side="backend"}']) >= 1, "paused reads")
-    # What the system still holds arrives, and then the reason.
+    # Bytes that the system still holds arrive, and then the reason.
     tail = b""
     while b"had not kept up for" not in tail:
         more = await asyncio.wait_for(client.read(65_536), 10)

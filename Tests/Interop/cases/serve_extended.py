@@ -77,7 +77,7 @@ async def _(bench):
         for at in range(0, len(conversation), size):
             await client.send(conversation[at : at + size])
         if size == len(conversation):
-            # What comes before the answer is a message before completion, unless it is read after it.
+            # Bytes before the answer are a message before completion, unless it is read after it.
             equal((await client.head()).status, 101, "status of the opening")
             among((await client.response()).status, (101, 400), "status")
         else:

@@ -134,7 +134,7 @@ async def _(bench):
     check(not rest or rest.startswith(b"HTTP/1.1 503 "), f"the third got {rest[:80]!r}")
     await first.expect_echo()
     await second.closes()
-    # Whether the server has noticed, only an attempt tells, which ends with its answer; the case's limit ends them all.
+    # Only an attempt tells if the server has noticed, which ends with its answer; the case's limit ends them all.
     while True:
         fourth = await server.client()
         try:

@@ -1,4 +1,4 @@
-"""What the routes of `khp serve` do: for those who take part in the extended handshake, and for everyone else."""
+"""The routes of `khp serve`: for those who take part in the extended handshake, and for everyone else."""
 
 import asyncio
 

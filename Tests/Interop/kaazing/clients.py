@@ -32,7 +32,7 @@ class Refused(Exception):
 
 @dataclass
 class Seen:
-    """What came on the way, for a case to look at."""
+    """The steps on the way, for a case to look at."""
 
     statuses: list[int] = field(default_factory=list)
     challenges: list[str] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Seen:
 
 
 class KaazingClient:
-    """What the three have in common."""
+    """The common part of the three."""
 
     request_opcode = TEXT
     redirect_limit = 10  # the originals have none; a test must end
@@ -59,7 +59,7 @@ class KaazingClient:
         self.cookies: list[str] = []
         self.wire: Wire | None = None
 
-    # What differs
+    # Differences
 
     def opening(self, target: str, host: str) -> bytes:
         raise NotImplementedError
@@ -126,7 +126,7 @@ class KaazingClient:
             authorization = self.credentials
 
     async def before_opening(self) -> None:
-        """What the Java client asks first."""
+        """The first request of the Java client."""
 
     def take(self, fields) -> None:
         for name, value in fields:
@@ -260,7 +260,7 @@ class JavaScriptClient(KaazingClient):
 
 
 class StrictClient(KaazingClient):
-    """What the Java and the iOS client have in common: an opening of their own, answered to the letter."""
+    """The common part of the Java and the iOS client: an opening of their own, answered to the letter."""
 
     @property
     def privileged(self) -> str:

@@ -1,4 +1,4 @@
-"""What a case works with: the command, raw peers, Python's websockets; and the clean-up of all of it."""
+"""The tools of a case: the command, raw peers, Python's websockets; and the clean-up of all of it."""
 
 import asyncio
 import json
@@ -20,12 +20,12 @@ from support.terminal import Terminal
 from support.wire import basic
 
 USER, PASSWORD = "joe", "welcome-1f9c"
-# What must never be shown, whatever the case: the password, and what goes over the wire for it.
+# Secrets that no case may show: the password, and what goes over the wire for it.
 SECRETS = [PASSWORD, basic(USER, PASSWORD).removeprefix("Basic ")]
 
 
 class Environment:
-    """What all cases share: the program, certificates, a file of users."""
+    """The parts that all cases share: the program, certificates, a file of users."""
 
     def __init__(self, khp: str, examples: str, folder: pathlib.Path, seed: int):
         self.khp = khp
@@ -57,7 +57,7 @@ class Environment:
         return await self.once("users", self._make_users)
 
     async def once(self, name: str, make):
-        """What `make` returns, made by the first who asks, whatever happens to that case."""
+        """The result of `make`, made by the first who asks, whatever happens to that case."""
         if name not in self._made:
             self._made[name] = asyncio.ensure_future(make())
         return await asyncio.shield(self._made[name])

@@ -23,7 +23,7 @@ from support.wire import KHP
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "peers"
 ROOM = 1 << 24
 
-# What the cases send: nothing, too little to gain, more than 64 KiB, characters of several bytes, bytes that nothing
+# The messages of the cases: nothing, too little to gain, more than 64 KiB, characters of several bytes, bytes that nothing
 # makes smaller; and hundreds of messages that are like each other, as a market's are.
 NOISE = random.Random(7692).randbytes(66_000)
 # Only a window of more than 2^14 reaches from its second half to its first: who has it and must not use it is found out.
@@ -39,13 +39,13 @@ GREETING = f"GET /echo HTTP/1.1\r\nX-Padding: {'x' * 2000}\r\n\r\n"
 
 
 def whole(message):
-    """What a message is to its receiver."""
+    """A message as its receiver sees it."""
     return "".join(message) if isinstance(message, list) else message
 
 
 @dataclass
 class Seen:
-    """What a peer says of one connection."""
+    """A peer's report on one connection."""
 
     agreed: bool = False
     messages: list = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What shows that a connection was compressed, and as agreed: both ends' word, and the bytes between them."""
+"""Evidence that a connection was compressed, and as agreed: both ends' word, and the bytes between them."""
 
 import base64
 import functools
@@ -21,7 +21,7 @@ TOTALS = (
 
 @dataclass
 class Expected:
-    """What must be seen of a connection between a client and a server."""
+    """The evidence to be seen of a connection between a client and a server."""
 
     # The parameters that the server's answer has; None: no compression.
     agreed: dict | None = field(default_factory=dict)
@@ -90,7 +90,7 @@ def _prove_sender(name: str, on_wire: list, said: list, inflater: Inflater | Non
 
 @functools.lru_cache(maxsize=64)
 def _shrinks(data: bytes) -> bool:
-    """Whether anybody's compression has to make a lot of it."""
+    """True where any compressor makes it much smaller."""
     return len(data) > 1500 and len(zlib.compress(data, 1)) * 4 < len(data)
 
 
@@ -111,7 +111,7 @@ def _named(event: dict) -> list[tuple]:
 
 
 def prove_told(open_event: dict, errors: str, expected: Expected, sent: Totals, received: Totals) -> None:
-    """What the command says of a connection is what was on the wire: its `open` event and the line of `-v`."""
+    """The command reports a connection as it was on the wire: its `open` event and the line of `-v`."""
     wanted = [] if expected.agreed is None else [(NAME, expected.agreed, expected.layer)]
     equal(_named(open_event), wanted, "the extensions of the open event")
     if expected.agreed is None:

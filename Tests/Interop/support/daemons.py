@@ -125,7 +125,7 @@ class Daemon:
                 os.chown(path, owner["user"], owner["group"])
 
     async def _listens(self, within: float = 10.0) -> bool:
-        """Whether all ports take connections; False when the process ended instead."""
+        """True once all ports take connections; False when the process ended instead."""
         deadline = asyncio.get_running_loop().time() + within
         for port in self.ports:
             while True:

@@ -131,7 +131,7 @@ class StreamClient:
         return dict((await self.see(h2.events.ResponseReceived, stream)).headers)
 
     async def content(self, stream: int, count: int | None = None) -> bytes:
-        """What comes, up to the end of the stream or until so many bytes are there."""
+        """The bytes that come, up to the end of the stream or until so many bytes are there."""
         content = b""
         while count is None or len(content) < count:
             event = await self.see((h2.events.DataReceived, h2.events.StreamEnded), stream)
@@ -182,7 +182,7 @@ PEERS = pathlib.Path(__file__).resolve().parents[1] / "peers"
 
 
 async def node_client(bench, port: int, path: str = "/echo") -> dict:
-    """What a client of Node's http2 saw."""
+    """The report of a client of Node's http2."""
     process = bench.keep(
         await Process.start(
             tool("node"), str(PEERS / "h2_client.js"), str(port), path, bench.certificates.authority,

@@ -77,7 +77,7 @@ async def dialect_server(bench, script: str, subprotocol: str = "") -> DialectSe
 async def dialect_client(
     bench, script: str, dialect: str, url: str, messages: list[str], subprotocol: str = ""
 ) -> dict:
-    """What a client of others says of its connection: `messages`, `subprotocol`, `clean`."""
+    """The report of somebody else's client on its connection: `messages`, `subprotocol`, `clean`."""
     command = await _command(bench, script)
     process = bench.keep(
         await Process.start(

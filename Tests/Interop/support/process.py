@@ -126,7 +126,7 @@ class Process:
         return " ".join([self.name, *short])
 
     def context(self) -> str:
-        """What a person needs to see of it when a case failed."""
+        """The output that explains a failed case."""
         lines = [f"$ {self.describe()}", f"  status {self.process.returncode}"]
         for name, buffer in (("out", self.out), ("err", self.err)):
             text = bytes(buffer[-1500:]).decode("utf-8", "backslashreplace")

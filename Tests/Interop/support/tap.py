@@ -27,7 +27,7 @@ class Message:
 
 @dataclass
 class Direction:
-    """What one end sent: its head, and behind it frames."""
+    """The bytes that one end sent: its head, and behind it frames."""
 
     name: str
     data: bytearray = field(default_factory=bytearray)
@@ -87,7 +87,7 @@ class Conversation:
 
     @property
     def opening(self) -> tuple[str | None, str | None]:
-        """What the opening asked for and agreed on in Sec-WebSocket-Extensions."""
+        """The offer and the agreement of the opening in Sec-WebSocket-Extensions."""
         equal(self.server.head.status, 101, "status of the opening on the wire")
         return _extensions(self.client.head), _extensions(self.server.head)
 
@@ -123,7 +123,7 @@ class Conversation:
 
     @property
     def extended(self) -> tuple[str | None, str | None]:
-        """What the extended handshake asked for at last and agreed on; for one whose messages are not compressed."""
+        """The last offer and the agreement of the extended handshake; for one whose messages are not compressed."""
         requests, responses, _, _ = self.by_layer()
         return tuple(_extensions(Head.parse(messages[-1].payload)) for messages in (requests, responses))
 

@@ -78,7 +78,7 @@ class Terminal:
 
     @property
     def echoes(self) -> bool:
-        """Whether what is typed is shown."""
+        """True while keys are echoed."""
         return bool(termios.tcgetattr(self.descriptor)[3] & termios.ECHO)
 
     def type(self, text: str) -> None:
