@@ -54,6 +54,9 @@ struct FollowOnTests {
             "every: 5s", "every: 1s, rise: 0",
             ["pools.rabbit.check.timeout: ", "pools.rabbit.check.rise: "]
         ),
+        // The name of a key within the realm is no realm: with it, the service would be open to everybody.
+        ("realm: staff", "realm: staff.users", ["services.amqp.realm: there is no realm \"staff.users\""]),
+        ("pool: rabbit", "pool: rabbit.backends", ["services.amqp.pool: there is no pool \"rabbit.backends\""]),
         ("pool: rabbit", "pool: rabit", ["services.amqp.pool: there is no pool \"rabit\"; did you mean rabbit?"]),
     ]
 

@@ -32,7 +32,12 @@ extension LoadedConfiguration {
         observe: @escaping @Sendable (AuthenticationOutcome) -> Void = { _ in }
     ) -> ServerAuthentication? {
         let realms = service.realms.compactMap { self.realms[$0] }
-        guard let first = realms.first else { return nil }
+        guard let first = realms.first else {
+            if service.realms.isEmpty { return nil }
+            assertionFailure("the service \(service.name) names no realm that there is")
+            // Nobody is let in where nobody can be asked.
+            return ServerAuthentication(realm: service.name, schemes: [.request { _ in .absent }])
+        }
         let trusting = Set(self.configuration.listeners.filter(\.trustsClientName).map(\.name))
         let door = ServiceDoor(realms: realms, trusting: trusting, now: self.now, observe: observe)
         let digest = realms.first { $0.has(.digest) }

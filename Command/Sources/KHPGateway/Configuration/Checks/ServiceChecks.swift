@@ -39,13 +39,15 @@ extension ConfigurationChecks {
         _ known: [String],
         _ reading: inout Reading
     ) {
-        // One that could not be read is no name that is missing.
+        // One that could not be read is no name that is missing. A name with a dot is none: it reads like a key within one.
         let section = "\(thing)s"
-        for name in names where !known.contains(name) && !reading.isWritten("\(section).\(name)") {
+        for name in names where !known.contains(name) {
+            if !name.contains("."), reading.isWritten("\(section).\(name)") { continue }
             if !reading.isWritten(section), reading.isDoubtful(section) { continue }
             reading.error(key, "there is no \(thing) \(name.shown)" + NearestName.question(name, among: known))
             // The one that is meant is not unused.
-            if let meant = NearestName.nearest(name, among: known) { reading.doubt("\(section).\(meant)") }
+            let meant = NearestName.nearest(name, among: known) ?? known.first { name.hasPrefix("\($0).") }
+            if let meant { reading.doubt("\(section).\(meant)") }
         }
         if Set(names).count < names.count { reading.error(key, "a name stands there twice") }
     }
