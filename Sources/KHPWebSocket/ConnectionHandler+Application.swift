@@ -133,6 +133,8 @@ extension ConnectionHandler {
     func moveSessionEnd(to deadline: NIODeadline?) {
         guard !self.hasEnded else { return }
         self.tell { connection, _ in connection.moveSessionEnd(to: deadline) }
+        // It may be nearer than all that the alarm counts on.
+        if !self.hasEnded { self.updateTimer() }
     }
 
     // MARK: Pings and pongs
