@@ -90,7 +90,22 @@ struct AttemptTurns<Address: Hashable & Sendable>: Sendable {
             let number = most.value.waiting.first
         else { return nil }
         self.giveUp(most.key, number)
+        // The turns of those turned away would stay until checks have ended: a flood from many addresses has more of them.
+        if self.turns.count - self.first > 2 * min(self.waitingLimit, 1 << 20) + self.limit { self.dropEmptyTurns() }
         return (number, .turnedAway)
+    }
+
+    private mutating func dropEmptyTurns() {
+        var kept: [Address?] = []
+        for address in self.turns[self.first...] {
+            if self.queues[address]?.waiting.isEmpty == false {
+                kept.append(address)
+            } else {
+                self.queues[address]?.isListed = false
+                self.forgetIfIdle(address)
+            }
+        }
+        (self.turns, self.first) = (kept, 0)
     }
 
     /// Ends an attempt.
@@ -120,6 +135,9 @@ struct AttemptTurns<Address: Hashable & Sendable>: Sendable {
         self.waiting -= 1
         self.forgetIfIdle(address)
     }
+
+    /// The addresses of which anything is kept here.
+    var addresses: Int { self.queues.count }
 
     /// `true` while nothing is checked and nothing waits.
     var isIdle: Bool { self.queues.isEmpty && self.inFlight == 0 }

@@ -55,6 +55,27 @@ struct AttemptTurnsTests {
         #expect(turns.isIdle)
     }
 
+    @Test("a flood from many addresses leaves nothing behind of those turned away")
+    func manyAddresses() throws {
+        var turns = self.turns(limit: 1, waiting: 3)
+        let open = try #require(self.begun(turns.ask("0", 0, now: self.now)))
+        var away = 0
+        for number in 1...500 {
+            #expect(self.begun(turns.ask("\(number)", UInt64(number), now: self.now)) == nil)
+            if turns.turnAway() != nil { away += 1 }
+            #expect(turns.addresses <= 12)
+        }
+        #expect(away == 497)
+        var order = turns.end(open, isWrong: false, now: self.now)
+        var seen = 0
+        while let turn = order.popLast() {
+            seen += 1
+            if let attempt = self.begun(turn.answer) { order += turns.end(attempt, isWrong: false, now: self.now) }
+        }
+        #expect(seen == 3)
+        #expect(turns.isIdle)
+    }
+
     @Test("so many wait, and a flood of one address turns its own oldest away")
     func waiting() throws {
         var turns = self.turns(limit: 1, waiting: 3)
