@@ -39,7 +39,7 @@
 
         /// Begins to measure a connection.
         public func accepted(_ connection: ConnectionInfo) -> (any ServerConnectionInstrument)? {
-            MeasuredServerConnection(self.instruments)
+            MeasuredServerConnection(self.instruments, usesTLS: connection.usesTLS)
         }
     }
 
@@ -56,10 +56,13 @@
         }
 
         private let instruments: Instruments
-        private let state = Mutex(State())
+        private let state: Mutex<State>
 
-        init(_ instruments: Instruments) {
+        init(_ instruments: Instruments, usesTLS: Bool) {
             self.instruments = instruments
+            var state = State()
+            if usesTLS { state.scheme = "https" }
+            self.state = Mutex(state)
         }
 
         /// A connection that never says anything tells of no end.

@@ -126,6 +126,9 @@ public struct ConnectionInfo: Sendable {
     public var role: Role
     /// The peer's address, as `host:port`; empty before there is one.
     public var peer: String
+    /// `true` where TLS is up already: for the later requests of a connection that is kept. Otherwise
+    /// ``ConnectionEvent/connected(peer:tls:)`` tells of it.
+    public var usesTLS = false
 
     /// Creates the description of a connection, as a test of an observer does.
     public init(id: UInt64, role: Role, peer: String) {

@@ -58,7 +58,7 @@ extension HTTPHandler {
         case (.head, _):
             self.refuse(Refusal(408, "The request did not come in time."))
         case (.answer, .exchanging(let exchange)):
-            if !exchange.response.hasBegun { self.refuse(.lateAnswer, exchange.request) }
+            if !exchange.response.hasBegun { self.refuse(.lateAnswer, exchange.request, exchange.instruments) }
         case (.answer, _):
             break
         case (.content, .exchanging(let exchange)):

@@ -140,10 +140,11 @@ final class HTTPHandler: ChannelDuplexHandler, RemovableChannelHandler {
         return instruments
     }
 
-    /// Answers a request that the application does not see.
-    func refuse(_ refusal: Refusal, _ request: CheckedRequest? = nil) {
+    /// Answers a request in the application's place.
+    /// - Parameter known: the instruments that have seen the request; `nil` where none has.
+    func refuse(_ refusal: Refusal, _ request: CheckedRequest? = nil, _ known: ServerInstruments? = nil) {
         var refusal = refusal
-        let instruments = request.map { self.takeInstruments(for: $0) } ?? ServerInstruments()
+        let instruments = known ?? request.map { self.takeInstruments(for: $0) } ?? ServerInstruments()
         if let request { refusal.method = request.head.method }
         var bytes = ByteBuffer()
         refusal.write(into: &bytes, date: DateHeader.now())

@@ -43,10 +43,9 @@ struct HTTPSite {
     }
 
     func instruments() -> ServerInstruments {
-        ServerInstruments(
-            self.server.configuration.instruments,
-            ConnectionInfo(id: self.entry.id, role: .server, peer: self.peer)
-        )
+        var connection = ConnectionInfo(id: self.entry.id, role: .server, peer: self.peer)
+        connection.usesTLS = self.transport != .socket
+        return ServerInstruments(self.server.configuration.instruments, connection)
     }
 
     func observe(_ event: ConnectionEvent, _ instruments: ServerInstruments) {

@@ -81,7 +81,7 @@ extension GatewayLog {
         self.writeSeldom(
             outcome.status >= 500 ? .warning : .info,
             "handshake.refused",
-            kind: "\(outcome.service ?? "") \(outcome.status) \(outcome.cause ?? "") \(outcome.tries.map(\.backend))",
+            kind: "\(outcome.service ?? "") \(outcome.status) \(outcome.cause ?? "")",
             Self.words(refused: outcome),
             [
                 ("service", .optional(outcome.service)), ("layer", .string(outcome.layer.rawValue)),

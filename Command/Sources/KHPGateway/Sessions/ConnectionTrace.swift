@@ -83,6 +83,9 @@ final class ConnectionTrace: ServerConnectionInstrument {
         switch event {
         case .connected(_, let tls?):
             self.settle(tls.version)
+        case .openingRequest:
+            // TLS stood, as something was read through it: a trace of this connection has told of it before.
+            self.state.withLock { $0.isSettled = true }
         case .routed(let endpoint):
             let service = self.watch.service(endpoint)
             self.state.withLock { $0.service = service }
