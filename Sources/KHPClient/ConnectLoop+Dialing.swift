@@ -38,12 +38,13 @@ extension ConnectLoop {
     mutating func dial(_ plan: ClientPlan, at address: VsockAddress) async throws -> Hop {
         let tls = try plan.url.isSecure ? self.tls(for: plan.url) : nil
         let configuration = self.configuration
-        let limit = min(self.deadline, .now() + TimeAmount(configuration.timeouts.connect))
+        let deadline = self.deadline
         self.info.peer = "vsock:\(address.cid.rawValue):\(address.port.rawValue)"
         return try await self.take(plan, "The server at \(self.info.peer)", tls: tls) { eventLoop in
+            // From its turn on: another connect to the same place may have been before it.
             try await Dialer.dial(
                 address,
-                until: limit,
+                until: min(deadline, .now() + TimeAmount(configuration.timeouts.connect)),
                 limits: configuration.limits.ofConnection,
                 prepare: configuration.hooks?.prepare,
                 on: eventLoop

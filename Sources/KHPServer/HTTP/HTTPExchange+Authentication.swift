@@ -1,6 +1,7 @@
 // The doors of endpoints for ordinary requests: one realm, one file of users and one bound on guesses for both.
 
 public import KHPProtocol
+import Logging
 import NIOCore
 import NIOSSL
 
@@ -11,9 +12,15 @@ extension HTTPExchange {
     /// The content of the request is not looked at, so a client that signs it (auth-int of Digest) proves nothing.
     ///
     /// - Returns: the principal that the request proves.
-    /// - Throws: the response for a client that has proved nothing: 401 with the challenges, or 403. Where `serveHTTP` lets it
-    ///   pass, it is sent.
+    /// - Throws: the response for a client that has proved nothing: 401 with the challenges, or 403; 500 for an authentication
+    ///   with which no server would start. Where `serveHTTP` lets it pass, it is sent.
     public func authenticate(by authentication: ServerAuthentication) async throws(HandshakeResponse) -> Principal {
+        do throws(WebSocketError) {
+            try authentication.gate.validate()
+        } catch {
+            self.logger.error("an exchange's authentication lets nobody in", metadata: ["error": "\(error.message)"])
+            throw HandshakeResponse(status: 500)
+        }
         let head = self.door.request.head
         let opening = OpeningRequest.ordinary(self.door.request)
         let credentials = (head.fields.first(.authorization)).map { PresentedCredentials(value: $0, head: head) }

@@ -40,6 +40,8 @@ final class RunningListener: Sendable {
         configuration.logger = Logger(label: "khp.gateway") { _ in LibraryLog(log) }
         configuration.instruments = [watch]
         configuration.serveHTTP = answer
+        // Nobody asks twice here: a proof takes one request, and everything else is no place of a service.
+        configuration.httpLimits.idleTime = .seconds(5)
         // Offered where there is TLS: browsers open their WebSockets on the connection of the page.
         configuration.http2 = .init()
         let mount = try WebSocketMount(configuration: configuration, endpoints: endpoints)
