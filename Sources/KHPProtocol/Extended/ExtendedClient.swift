@@ -271,7 +271,9 @@ package struct ExtendedClient {
     /// True for a status that is acted on without all of the content: neither one that completes the handshake nor one
     /// that lets it go on.
     private func refuses(_ status: Int) -> Bool {
-        switch self.action(forStatus: status) {
+        // Late, and no more than a 100 that came in time.
+        if status == 100, self.body == .sentUnasked { return false }
+        return switch self.action(forStatus: status) {
         case .complete, .wait, .sendBody: false
         case .challenge, .redirect, .choose, .close, .upgrade, .proxyAuth: true
         }

@@ -221,4 +221,20 @@ import Testing
         #expect(ClientStep(client.deadlineReached(now: .at(50))) == .fail(.timeout, close: 1008))
         #expect(client.deadline == nil)
     }
+
+    @Test(
+        "a late 100 that a gateway does not end is no answer: the handshake ends when its time is over",
+        arguments: [KaazingLegacy.terminator, .full]
+    )
+    func unfinishedContinue(_ legacy: KaazingLegacy) throws {
+        var plan = try Sample.clientPlan(method: "POST", body: "hello")
+        plan.legacy = legacy
+        var client = ExtendedClient(plan)
+        _ = client.start(now: .at(0))
+        #expect(ClientStep(client.deadlineReached(now: .at(1))) == .sendBody("hello"))
+        #expect(ClientStep(client.receive(Sample.response(100), now: .at(2))) == .none)
+        #expect(client.deadline == .at(10))
+        #expect(ClientStep(client.deadlineReached(now: .at(10))) == .fail(.timeout, close: 1008))
+        #expect(client.deadline == nil)
+    }
 }
