@@ -158,7 +158,7 @@ import Testing
         #expect(stages.count > 60)
         // For longer runs, and others.
         let environment = ProcessInfo.processInfo.environment
-        let rounds = environment["KHP_FUZZ_ROUNDS"].flatMap(Int.init) ?? 5000
+        let rounds = environment["KHP_FUZZ_ROUNDS"].flatMap(Int.init) ?? 4000
         let seed = environment["KHP_FUZZ_SEED"].flatMap(UInt64.init) ?? 1
         var generator = Generator(state: role == .client ? seed : ~seed)
         var (opened, failed) = (0, 0)
