@@ -42,7 +42,7 @@ class Environment:
         }
 
     @staticmethod
-    async def prepare(khp: str, examples: str, folder: str, seed: int) -> "Environment":
+    async def prepare(khp: str, folder: str, seed: int, examples: str = ".build/debug") -> "Environment":
         environment = Environment(khp, examples, pathlib.Path(folder), seed)
         (environment.folder / "home").mkdir()
         await environment.certificates.make()
