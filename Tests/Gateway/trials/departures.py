@@ -245,6 +245,33 @@ class Publisher:
         self.lost += 1
 
 
+def balanced(front: Daemon, ports: list[tuple[int, int]]) -> list[str]:
+    """HAProxy before gateways: TCP with PROXY v2, to those whose admin address says that they are ready."""
+    servers = "\n".join(
+        f"    server gw{number} 127.0.0.1:{public} send-proxy-v2 check port {admin} inter 300ms rise 1 fall 1"
+        for number, (public, admin) in enumerate(ports)
+    )
+    return ["-db", "-f", front.write("haproxy.cfg", f"""
+global
+    maxconn 8000
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 120s
+    timeout server 120s
+    option redispatch
+    retries 3
+frontend public
+    bind 127.0.0.1:{front.port}
+    default_backend gateways
+backend gateways
+    balance leastconn
+    option httpchk GET /readyz
+    http-check expect status 200
+{servers}
+""")]  # fmt: skip
+
+
 @trial(
     "two gateways behind HAProxy (TCP, PROXY v2, /readyz), each restarted in turn under MQTT clients: no message is lost",
     limit=240,
@@ -270,33 +297,7 @@ async def _(trial):
         )  # fmt: skip
     gateways = [await start(trial, file) for file in files]
     front = bench.keep(Daemon("haproxy"))
-
-    def configure():
-        servers = "\n".join(
-            f"    server gw{number} 127.0.0.1:{public} send-proxy-v2 check port {admin} inter 300ms rise 1 fall 1"
-            for number, (public, admin) in enumerate(ports)
-        )
-        return ["-db", "-f", front.write("haproxy.cfg", f"""
-global
-    maxconn 4000
-defaults
-    mode tcp
-    timeout connect 5s
-    timeout client 60s
-    timeout server 60s
-    option redispatch
-    retries 3
-frontend public
-    bind 127.0.0.1:{front.port}
-    default_backend gateways
-backend gateways
-    balance leastconn
-    option httpchk GET /readyz
-    http-check expect status 200
-{servers}
-""")]  # fmt: skip
-
-    await front.launch("haproxy", configure)
+    await front.launch("haproxy", lambda: balanced(front, ports))
     # Straight at the broker: what arrives there counts.
     arrived: set[bytes] = set()
     watcher = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="watcher")

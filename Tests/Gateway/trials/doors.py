@@ -14,7 +14,7 @@ from support.daemons import Daemon
 from support.wire import KHP
 
 from trials.ends import pool
-from trials.peers import KEY, Client, Refused, orders, pattern
+from trials.peers import KEY, Client, Refused, echo, orders, pattern
 from trials.trial import Rest, trial
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -146,13 +146,6 @@ async def _(trial):
 async def _(trial):
     bench = trial.bench
 
-    async def echo(reader, writer):
-        with contextlib.suppress(ConnectionError):
-            while piece := await reader.read(65_536):
-                writer.write(piece)
-                await writer.drain()
-        writer.close()
-
     server = await asyncio.start_server(echo, "127.0.0.1", 0)
     url = f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     door = await trial.gateway(
@@ -237,13 +230,6 @@ async def _(trial):
 @trial("websocat as a client, and as the broker: each byte comes back, in order, both ways", limit=60)
 async def _(trial):
     bench = trial.bench
-
-    async def echo(reader, writer):
-        with contextlib.suppress(ConnectionError):
-            while piece := await reader.read(65_536):
-                writer.write(piece)
-                await writer.drain()
-        writer.close()
 
     server = await asyncio.start_server(echo, "127.0.0.1", 0)
     websocat = bench.keep(Daemon("websocat"))

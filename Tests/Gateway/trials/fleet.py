@@ -9,7 +9,7 @@ import signal
 from support.check import check, equal
 from support.daemons import Daemon, free_port
 
-from trials.departures import start
+from trials.departures import balanced, start
 from trials.peers import Client, Ended, Refused, names, orders
 from trials.trial import ask, trial, until
 
@@ -31,6 +31,7 @@ class Customer:
                     client = await Client.open(self.fleet.url)
             except (Refused, OSError, asyncio.IncompleteReadError, asyncio.TimeoutError):
                 self.refusals += 1
+                # The spread with which clients try again, and no wait for anything.
                 await asyncio.sleep(random.uniform(0.1, 0.5))
                 continue
             self.fleet.open += 1
@@ -86,33 +87,7 @@ async def _(trial):
         )  # fmt: skip
     gateways = [await start(trial, file) for file in files]
     front = bench.keep(Daemon("haproxy"))
-
-    def configure():
-        servers = "\n".join(
-            f"    server gw{number} 127.0.0.1:{public} send-proxy-v2 check port {admin} inter 300ms rise 1 fall 1"
-            for number, (public, admin) in enumerate(ports)
-        )
-        return ["-db", "-f", front.write("haproxy.cfg", f"""
-global
-    maxconn 8000
-defaults
-    mode tcp
-    timeout connect 5s
-    timeout client 120s
-    timeout server 120s
-    option redispatch
-    retries 3
-frontend public
-    bind 127.0.0.1:{front.port}
-    default_backend gateways
-backend gateways
-    balance leastconn
-    option httpchk GET /readyz
-    http-check expect status 200
-{servers}
-""")]  # fmt: skip
-
-    await front.launch("haproxy", configure)
+    await front.launch("haproxy", lambda: balanced(front, ports))
 
     class Fleet:
         url = front.url("/s")

@@ -307,6 +307,15 @@ class Orders:
             writer.transport.abort()
 
 
+async def echo(reader, writer) -> None:
+    """A backend's connection on which each byte comes back, until the peer ends its side."""
+    with contextlib.suppress(ConnectionError):
+        while piece := await reader.read(65_536):
+            writer.write(piece)
+            await writer.drain()
+    writer.close()
+
+
 async def orders(trial) -> Orders:
     backend = await Orders().start()
     trial.bench.keep(backend)

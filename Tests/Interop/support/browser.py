@@ -38,6 +38,21 @@ class Pages:
         self.server.server_close()
 
 
+async def end(connection, process) -> None:
+    """Ends a browser with its children, at the latest after five seconds."""
+    await connection.close()
+    try:
+        os.killpg(process.pid, signal.SIGTERM)
+    except ProcessLookupError:
+        pass
+    try:
+        await asyncio.wait_for(process.wait(), 5)
+    except asyncio.TimeoutError:
+        os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+    process.drain.cancel()
+
+
 class Browser:
     """One browser with one page."""
 
@@ -126,17 +141,7 @@ class Browser:
         return ""
 
     async def clean_up(self) -> None:
-        await self.connection.close()
-        try:
-            os.killpg(self.process.pid, signal.SIGTERM)
-        except ProcessLookupError:
-            pass
-        try:
-            await asyncio.wait_for(self.process.wait(), 5)
-        except asyncio.TimeoutError:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            await self.process.wait()
-        self.process.drain.cancel()
+        await end(self.connection, self.process)
 
 
 async def page(bench, query: str = "") -> Browser:

@@ -10,6 +10,7 @@ import signal
 
 import websockets.asyncio.client
 
+from support.browser import end
 from support.check import Failed, Skipped
 
 PREFERENCES = """
@@ -97,17 +98,7 @@ class Firefox:
         return ""
 
     async def clean_up(self) -> None:
-        await self.connection.close()
-        try:
-            os.killpg(self.process.pid, signal.SIGTERM)
-        except ProcessLookupError:
-            pass
-        try:
-            await asyncio.wait_for(self.process.wait(), 5)
-        except asyncio.TimeoutError:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            await self.process.wait()
-        self.process.drain.cancel()
+        await end(self.connection, self.process)
 
 
 async def _discard(stream) -> None:
