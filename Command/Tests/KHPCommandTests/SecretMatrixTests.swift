@@ -1,3 +1,4 @@
+import CommandTestSupport
 import Foundation
 import KHPServer
 import KHPTesting
@@ -48,17 +49,7 @@ extension EndToEndTests {
         ]
     }
 
-    /// As it is, percent-encoded, in hexadecimal, and in base64 from each place that it can begin at.
-    private static let spellings: [String] = {
-        let bytes = Array(canary.utf8)
-        let hex = bytes.map { String($0, radix: 16) }.joined()
-        let percent = bytes.map { "%" + String($0, radix: 16) }.joined()
-        let base64 = (0..<3).map { offset in
-            let text = Data(Array(repeating: 0x20, count: offset) + bytes).base64EncodedString()
-            return String(text.prefix((offset + bytes.count) * 8 / 6).dropFirst((offset * 8 + 5) / 6))
-        }
-        return [canary, hex, hex.uppercased(), percent, percent.uppercased()] + base64
-    }()
+    private static let spellings = SecretSpellings.of(canary)
 
     private static func expectNoSecret(in text: String, _ comment: String) {
         for spelling in Self.spellings where text.contains(spelling) {

@@ -5,6 +5,7 @@ import KHPClient
 import Logging
 import NIOCore
 import Synchronization
+import TestSupport
 
 #if canImport(Glibc)
     import Glibc
@@ -24,32 +25,8 @@ enum Canary {
 
     private static let spellings = Self.spellings(of: Self.mark)
 
-    /// As it is, in hexadecimal, percent-encoded, and in base64 from each of the three places it can begin at there.
-    static func spellings(of text: String) -> [[UInt8]] {
-        let bytes = Array(text.utf8)
-        func hex(_ bytes: [UInt8], _ upper: Bool, _ before: String = "") -> [UInt8] {
-            Array(bytes.map { before + ($0 < 16 ? "0" : "") + String($0, radix: 16, uppercase: upper) }.joined().utf8)
-        }
-        var spellings = [bytes, hex(bytes, false), hex(bytes, true), hex(bytes, false, "%"), hex(bytes, true, "%")]
-        for offset in 0..<3 {
-            let text = Array(base64(Array(repeating: 0x20, count: offset) + bytes).utf8)
-            // The letters that its neighbours have a part in are left out.
-            let start = (offset * 8 + 5) / 6
-            let end = (offset + bytes.count) * 8 / 6
-            spellings.append(Array(text[start..<end]))
-        }
-        return spellings
-    }
-
-    private static func base64(_ bytes: [UInt8]) -> String {
-        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
-        var text = ""
-        for start in stride(from: 0, to: bytes.count, by: 3) {
-            let part = (0..<3).reduce(0) { $0 << 8 | Int(start + $1 < bytes.count ? bytes[start + $1] : 0) }
-            for shift in [18, 12, 6, 0] { text.append(alphabet[part >> shift & 0x3F]) }
-        }
-        return text
-    }
+    /// As ``SecretSpellings/of(_:)``, in bytes.
+    static func spellings(of text: String) -> [[UInt8]] { SecretSpellings.of(text).map { Array($0.utf8) } }
 
     static func isIn(_ text: String) -> Bool { self.isIn(ByteBuffer(string: text)) }
 
