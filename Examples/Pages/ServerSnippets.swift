@@ -109,6 +109,16 @@ func usersFile(_ text: String, key: [UInt8]) throws -> ServerAuthentication {
     return authentication
 }
 
+func counted(_ users: UsersFile, blocked: @escaping @Sendable () -> Void) -> ServerAuthentication {
+    let authentication = ServerAuthentication(
+        realm: "desk",
+        users.digest(realm: "desk")
+    ) { attempt in
+        if case .blocked = attempt.outcome { blocked() }
+    }
+    return authentication
+}
+
 func answers() -> Endpoint {
     Endpoint(
         "/orders",

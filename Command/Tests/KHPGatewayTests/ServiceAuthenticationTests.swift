@@ -64,6 +64,7 @@ struct ServiceAuthenticationTests {
         query: String = "",
         now: Int64? = nil,
         outcomes: OutcomeLog = OutcomeLog(),
+        limit: Int = 100,
         _ configure: (inout WebSocketClient.Configuration) throws -> Void
     ) async throws -> String {
         var loaded = loaded
@@ -71,6 +72,7 @@ struct ServiceAuthenticationTests {
         let services = loaded.configuration.services
         return try await withServer {
             $0.tls = loaded.listenerTLS["a"]
+            $0.limits.wrongAnswersPerAddress = limit
         } endpoints: {
             services.map { service in
                 var options = Endpoint.Options()
@@ -106,6 +108,12 @@ struct ServiceAuthenticationTests {
 
         func add(_ outcome: AuthenticationOutcome) { self.outcomes.withLock { $0.append(outcome) } }
         var last: AuthenticationOutcome? { self.outcomes.withLock { $0.last } }
+        /// Each as `staff digest ok`, with the cause behind a colon.
+        var words: [String] {
+            self.outcomes.withLock { outcomes in
+                outcomes.map { "\($0.realm) \($0.scheme) \($0.result.rawValue)" + ($0.cause.map { ": \($0)" } ?? "") }
+            }
+        }
     }
 
     @Test(
@@ -147,6 +155,53 @@ struct ServiceAuthenticationTests {
         )
         #expect(try await self.seen(loaded, policy, path: "/o", certified(other)) == "403")
         #expect(try await self.seen(loaded, policy, path: "/o", login) == "403")
+    }
+
+    @Test(
+        "tell of each proof what came of it",
+        arguments: [
+            ("Basic joe:welcome", "staff basic ok"), ("Basic joe:wrong", "staff basic wrong"),
+            ("Basic nobody:welcome", "staff basic unknown-user"), ("Bearer nobodys", "staff bearer wrong"),
+            ("Basic", "staff basic wrong: malformed"), ("Mine abc", "staff none wrong: malformed"),
+        ]
+    )
+    func results(_ authorization: String, _ expected: String) async throws {
+        let log = OutcomeLog()
+        let loaded = try Self.loaded(try CertificateAuthority.shared.get())
+        let parts = authorization.split(separator: " ")
+        let value =
+            parts[0] == "Basic" && parts.count > 1
+            ? "Basic \(Data(parts[1].utf8).base64EncodedString())" : authorization
+        _ = try await self.seen(loaded, .off, outcomes: log) { $0.headers[.authorization] = value }
+        #expect(log.words == [expected])
+    }
+
+    @Test(
+        "tell of Digest what came of it",
+        arguments: [
+            ("ann", "welcome", ["digest ok"]), ("ann", "wrong", ["digest wrong"]),
+            ("nobody", "welcome", ["digest unknown-user"]),
+        ]
+    )
+    func digest(_ user: String, _ password: String, _ expected: [String]) async throws {
+        let log = OutcomeLog()
+        let loaded = try Self.loaded(try CertificateAuthority.shared.get())
+        _ = try await self.seen(loaded, .required, outcomes: log) {
+            $0.authentication.challengeHandler = LoginChallengeHandler(user: user, password: password)
+        }
+        #expect(log.words == expected.map { "staff \($0)" })
+    }
+
+    @Test("tell of each request of a blocked address")
+    func blocked() async throws {
+        let log = OutcomeLog()
+        let loaded = try Self.loaded(try CertificateAuthority.shared.get())
+        let answer = try await self.seen(loaded, .required, outcomes: log, limit: 1) {
+            $0.authentication.challengeHandler = LoginChallengeHandler(user: "ann", password: "welcome")
+            $0.headers[.authorization] = "Bearer no"
+        }
+        #expect(answer == "403")
+        #expect(log.words == ["staff bearer wrong", "staff digest blocked"])
     }
 
     @Test("take tokens in header, cookie and query", arguments: [ExtendedHandshakePolicy.required, .off])

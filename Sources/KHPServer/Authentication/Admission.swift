@@ -49,21 +49,28 @@ struct Admission: Sendable {
             // Counted before anything is computed: neither guessing nor the hashes that it costs go on beyond the
             // limit, however many come at once.
             switch await self.server.attempts.begin(self.address) {
-            case .refused(let wait): return .refused(Self.tooManyWrongAnswers(wait))
-            case .givenUp: return .refused(HandshakeResponse(status: 503))
-            case .turnedAway: return .refused(Self.tooManyChecks)
+            case .refused(let wait):
+                gate.tell(.blocked, credentials, self.client)
+                return .refused(Self.tooManyWrongAnswers(wait))
+            case .givenUp:
+                return .refused(HandshakeResponse(status: 503))
+            case .turnedAway:
+                gate.tell(.overloaded, credentials, self.client)
+                return .refused(Self.tooManyChecks)
             case .granted(let attempt):
                 verdict = await gate.judge(credentials, of: request)
                 let isRefused = self.server.attempts.end(attempt, isWrong: verdict.isWrong)
                 if verdict.isWrong { self.logWrong(isTooMany: isRefused) }
+                gate.tell(verdict, self.client)
             }
         } else {
             if let wait = self.server.attempts.refusal(self.address) {
+                gate.tell(.blocked, nil, self.client)
                 return .refused(Self.tooManyWrongAnswers(wait))
             }
             verdict = .absent
         }
-        if case .right(let principal, let confirmation) = verdict {
+        if case .right(let principal, _, let confirmation) = verdict {
             let end = principal.expires.map { NIODeadline.now() + TimeOfDay.untilSecond($0) }
             let admitted = Admitted(
                 principal: principal,

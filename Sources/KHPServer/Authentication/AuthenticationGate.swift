@@ -7,13 +7,21 @@ import Synchronization
 
 final class AuthenticationGate: Sendable {
     enum Verdict: Sendable {
-        case right(Principal, DigestConfirmation? = nil)
+        /// The scheme in lower case; empty for a proof of the request.
+        case right(Principal, scheme: String, DigestConfirmation? = nil)
         /// Right, for a nonce that is used no more.
         case stale
         /// In lower case, the scheme that was tried.
-        case wrong(scheme: String)
+        case wrong(scheme: String, Fault = .refused)
         /// The request brought nothing.
         case absent
+    }
+
+    /// The reason for a wrong answer; no client is told of it.
+    enum Fault: Sendable {
+        case refused
+        case unknownUser
+        case malformed
     }
 
     private let realm: String
@@ -25,9 +33,17 @@ final class AuthenticationGate: Sendable {
     private let digest: DigestVerifier?
     private let keyBytes: Int
     private let counts: Mutex<NonceCounts>
+    private let observe: (@Sendable (AuthenticationAttempt) -> Void)?
 
-    init(realm: String, schemes: [AuthenticationScheme], isApplication: Bool, nonces: DigestNonceOptions) {
+    init(
+        realm: String,
+        schemes: [AuthenticationScheme],
+        isApplication: Bool,
+        nonces: DigestNonceOptions,
+        observe: (@Sendable (AuthenticationAttempt) -> Void)?
+    ) {
         self.realm = realm
+        self.observe = observe
         self.isApplication = isApplication
         self.requestProofs = schemes.compactMap { scheme in
             if case .request(let verify) = scheme.kind { verify } else { nil }
@@ -95,19 +111,27 @@ final class AuthenticationGate: Sendable {
         guard let credentials else { return .absent }
         var scanner = FieldScanner(credentials.value)
         let name = scanner.token().map { Bytes.lowercasedASCII($0) } ?? ""
-        guard let scheme = self.schemes.first(where: { $0.name == name }) else { return .wrong(scheme: name) }
+        guard let scheme = self.schemes.first(where: { $0.name == name }) else {
+            return .wrong(scheme: name, .malformed)
+        }
         let principal: Principal?
         switch scheme.kind {
         case .basic(let verify):
-            guard let given = BasicCredentials(authorization: credentials.value) else { return .wrong(scheme: name) }
+            guard let given = BasicCredentials(authorization: credentials.value) else {
+                return .wrong(scheme: name, .malformed)
+            }
             principal = await verify(given.user, given.password)
         case .digest(let scheme):
             return await self.judge(credentials, scheme)
         case .bearer(let verify):
-            guard let token = Self.token(&scanner, isStrict: true) else { return .wrong(scheme: name) }
+            guard let token = Self.token(&scanner, isStrict: true) else {
+                return .wrong(scheme: name, .malformed)
+            }
             principal = await verify(token)
         case .token(let verify):
-            guard let token = Self.token(&scanner, isStrict: false) else { return .wrong(scheme: name) }
+            guard let token = Self.token(&scanner, isStrict: false) else {
+                return .wrong(scheme: name, .malformed)
+            }
             principal = await verify(token)
         case .custom(_, let verify):
             principal = await verify(credentials.value)
@@ -122,7 +146,7 @@ final class AuthenticationGate: Sendable {
     {
         guard var principal, !principal.hasExpired else { return .wrong(scheme: scheme) }
         if principal.realm == nil { principal.realm = self.realm }
-        return .right(principal, confirmation)
+        return .right(principal, scheme: scheme, confirmation)
     }
 
     private func judge(_ credentials: PresentedCredentials, _ scheme: AuthenticationScheme.Digest) async -> Verdict {
@@ -132,7 +156,7 @@ final class AuthenticationGate: Sendable {
             target: credentials.target,
             entity: credentials.body
         )
-        guard let digest = self.digest, let claim else { return .wrong(scheme: "digest") }
+        guard let digest = self.digest, let claim else { return .wrong(scheme: "digest", .malformed) }
         let given = claim.authorization
         let algorithm = given.algorithm.base
         var user: String? = given.user
@@ -147,8 +171,45 @@ final class AuthenticationGate: Sendable {
         case .right(let confirmation):
             return self.verdict(await scheme.principal(user ?? given.user), confirmation, scheme: "digest")
         case .stale: return .stale
-        case .wrong: return .wrong(scheme: "digest")
+        case .wrong: return .wrong(scheme: "digest", key == nil ? .unknownUser : .refused)
         }
+    }
+
+    /// Tells of an attempt.
+    /// - Parameter credentials: `nil` where there were none, or where a proof of the request was looked at.
+    func tell(_ outcome: AuthenticationAttempt.Outcome, _ credentials: PresentedCredentials?, _ client: SocketAddress?)
+    {
+        guard let observe else { return }
+        var scheme: String?
+        if let credentials {
+            var scanner = FieldScanner(credentials.value)
+            scheme = scanner.token().map { Bytes.lowercasedASCII($0) }
+        }
+        self.tell(outcome, scheme: scheme, client, observe)
+    }
+
+    /// Tells of an attempt that was judged.
+    func tell(_ verdict: Verdict, _ client: SocketAddress?) {
+        guard let observe else { return }
+        switch verdict {
+        case .right(let principal, let scheme, _): self.tell(.right(principal), scheme: scheme, client, observe)
+        case .stale: self.tell(.stale, scheme: "digest", client, observe)
+        case .wrong(let scheme, .refused): self.tell(.wrong, scheme: scheme, client, observe)
+        case .wrong(let scheme, .unknownUser): self.tell(.unknownUser, scheme: scheme, client, observe)
+        case .wrong(let scheme, .malformed): self.tell(.malformed, scheme: scheme, client, observe)
+        case .absent: break
+        }
+    }
+
+    private func tell(
+        _ outcome: AuthenticationAttempt.Outcome,
+        scheme: String?,
+        _ client: SocketAddress?,
+        _ observe: @Sendable (AuthenticationAttempt) -> Void
+    ) {
+        // A peer's own name for a scheme is nobody's.
+        let known = scheme.flatMap { name in self.schemes.contains { $0.name == name } ? name : nil }
+        observe(AuthenticationAttempt(scheme: known, outcome: outcome, client: client))
     }
 
     /// Takes the text behind the scheme's name: a token68 (RFC 6750 section 2.1), or any text.
@@ -206,7 +267,7 @@ extension AuthenticationGate.Verdict {
     }
 
     func isWrong(_ scheme: String) -> Bool {
-        if case .wrong(let tried) = self { tried == scheme } else { false }
+        if case .wrong(let tried, _) = self { tried == scheme } else { false }
     }
 }
 

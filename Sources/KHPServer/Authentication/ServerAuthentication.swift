@@ -53,6 +53,8 @@ public struct ServerAuthentication: Sendable {
     ///   - place: the handshake that challenges clients which take part in the extended one.
     ///   - sessionLifetime: how long a socket may stay open.
     ///   - nonces: the nonces of Digest; set a key where several servers share the work.
+    ///   - observe: told of each attempt, for counts and audit logs, in the task that judges it. A client that was
+    ///     challenged and has not answered yet has made none.
     public init(
         realm: String,
         _ scheme: AuthenticationScheme,
@@ -60,7 +62,8 @@ public struct ServerAuthentication: Sendable {
         application: Bool = false,
         challengeAt place: Place = .extended,
         sessionLifetime: Duration? = nil,
-        nonces: DigestNonceOptions = DigestNonceOptions()
+        nonces: DigestNonceOptions = DigestNonceOptions(),
+        observe: (@Sendable (AuthenticationAttempt) -> Void)? = nil
     ) {
         self.init(
             realm: realm,
@@ -68,7 +71,8 @@ public struct ServerAuthentication: Sendable {
             application: application,
             challengeAt: place,
             sessionLifetime: sessionLifetime,
-            nonces: nonces
+            nonces: nonces,
+            observe: observe
         )
     }
 
@@ -80,11 +84,18 @@ public struct ServerAuthentication: Sendable {
         application: Bool = false,
         challengeAt place: Place = .extended,
         sessionLifetime: Duration? = nil,
-        nonces: DigestNonceOptions = DigestNonceOptions()
+        nonces: DigestNonceOptions = DigestNonceOptions(),
+        observe: (@Sendable (AuthenticationAttempt) -> Void)? = nil
     ) {
         self.realm = realm
         self.place = place
         self.sessionLifetime = sessionLifetime
-        self.gate = AuthenticationGate(realm: realm, schemes: schemes, isApplication: application, nonces: nonces)
+        self.gate = AuthenticationGate(
+            realm: realm,
+            schemes: schemes,
+            isApplication: application,
+            nonces: nonces,
+            observe: observe
+        )
     }
 }

@@ -149,6 +149,10 @@ public struct UsersFile: Sendable {
     /// `true` when a line has the hash of a password.
     public var hasPasswords: Bool { !self.hashes.isEmpty }
 
+    /// Returns `true` when a line has the hash of that user's password. For counts and logs: whoever tells a client lets it
+    /// look for names.
+    public func hasPassword(user: String) -> Bool { self.hashes[user] != nil }
+
     /// `true` when a line has a token.
     public var hasTokens: Bool { !self.tokens.isEmpty }
 

@@ -8,11 +8,15 @@ package struct AuthenticationOutcome: Sendable, Equatable {
     package enum Result: String, Sendable {
         case ok
         case wrong
+        case unknownUser = "unknown-user"
         case expired
+        case stale
+        case blocked
     }
 
     package var realm: String
-    /// `basic`, `digest`, `bearer`, `token`, `certificate`, `cookie` or `query`.
+    /// `basic`, `digest`, `bearer`, `token`, `certificate`, `cookie` or `query`; `none` for another scheme, and for a
+    /// blocked client that brought nothing.
     package var scheme: String
     package var result: Result
     /// The reason for a refusal, where there is more to say; never a secret.
@@ -26,7 +30,8 @@ extension LoadedConfiguration {
     /// tokens in cookies and queries, are looked at before Authorization. Challenges name the realm of Digest where there
     /// is one, since its keys are made for that name, otherwise the first realm with schemes.
     ///
-    /// - Parameter observe: called with each proof that was looked at; digest is reported when it is right.
+    /// - Parameter observe: called with each proof that was looked at, and for each request of a blocked address. A client
+    ///   is blocked, and what has no form is counted, by the realm that the challenges name.
     package func authentication(
         of service: GatewayConfiguration.Service,
         observe: @escaping @Sendable (AuthenticationOutcome) -> Void = { _ in }
@@ -50,7 +55,8 @@ extension LoadedConfiguration {
                 key: digest?.nonceKeys.first,
                 otherKeys: Array(digest?.nonceKeys.dropFirst() ?? []),
                 lifetime: named.realm.nonceLifetime
-            )
+            ),
+            observe: { door.tell($0, named.realm.name) }
         )
     }
 }
@@ -77,6 +83,11 @@ private struct ServiceDoor: Sendable {
         .request { request in
             let shown = request.clientCertificate.flatMap { realm.principal($0) }
             guard let principal = shown ?? self.told(request, realm) else { return .absent }
+            // A connection may outlive its certificate.
+            if let end = principal.expires, end <= self.now() {
+                self.tell(realm, "certificate", .expired)
+                return .wrong
+            }
             self.tell(realm, "certificate", .ok)
             return .right(principal)
         }
@@ -133,10 +144,7 @@ private struct ServiceDoor: Sendable {
         .digest(
             algorithms: users.digestAlgorithms(realm: realm.realm.name),
             hashedUser: { hash, name, algorithm in users.user(hash: hash, realm: name, algorithm: algorithm) },
-            principal: { user in
-                self.tell(realm, "digest", .ok)
-                return realm.principal(user)
-            },
+            principal: { realm.principal($0) },
             key: { user, name, algorithm in users.digestKey(user: user, realm: name, algorithm: algorithm) }
         )
     }
@@ -149,7 +157,8 @@ private struct ServiceDoor: Sendable {
                 self.tell(realm, "basic", .ok)
                 return realm.principal(user)
             }
-            if let first = realms.first { self.tell(first, "basic", .wrong) }
+            let isKnown = realms.contains { $0.users?.hasPassword(user: user) ?? false }
+            if let first = realms.first { self.tell(first, "basic", isKnown ? .wrong : .unknownUser) }
             return nil
         }
     }
@@ -170,6 +179,24 @@ private struct ServiceDoor: Sendable {
             self.tell(refusal.realm, scheme, refusal.cause == .expired ? .expired : .wrong, refusal.cause?.rawValue)
         }
         return nil
+    }
+
+    /// Tells of an attempt that the verifiers of this type have not told of: all of Digest, whose realm is the named one,
+    /// and what no verifier was asked about.
+    func tell(_ attempt: AuthenticationAttempt, _ realm: String) {
+        let scheme = attempt.scheme ?? "none"
+        let result: AuthenticationOutcome.Result
+        var cause: String?
+        switch attempt.outcome {
+        case .right where scheme == "digest": result = .ok
+        case .wrong where scheme == "digest": result = .wrong
+        case .right, .wrong, .overloaded: return
+        case .unknownUser: result = .unknownUser
+        case .stale: result = .stale
+        case .blocked: result = .blocked
+        case .malformed: (result, cause) = (.wrong, "malformed")
+        }
+        self.observe(AuthenticationOutcome(realm: realm, scheme: scheme, result: result, cause: cause))
     }
 
     private func tell(

@@ -241,7 +241,11 @@ package actor Gateway {
         let counts = self.handshakes
         let observe: GatewayMaterials.Observe = { outcome in
             counts.add(outcome)
-            if outcome.result != .ok { log.write(unproved: outcome) }
+            switch outcome.result {
+            case .wrong, .unknownUser, .expired: log.write(unproved: outcome)
+            // A client that is stale answers anew, and a blocked address is told of once, as auth.blocked.
+            case .ok, .stale, .blocked: break
+            }
         }
         var made: [String: RunningService] = [:]
         surroundings.revalidations = self.revalidations
