@@ -226,7 +226,8 @@ final class StreamHandler<Exchange: StreamExchange>: ChannelDuplexHandler {
             guard !self.hasBeenReset else { return }
             if case .untouched = self.output { return self.reset(context, .cancel) }
             self.endOutput(context)
-            if !self.hasInputEnded { self.awaitEnd(context) }
+            // Nobody bounds the refusal's way out but this; a connection closes once all has left.
+            if !self.hasInputEnded || (self.isRefused && self.unwritten > 0) { self.awaitEnd(context) }
         }
     }
 
@@ -237,7 +238,7 @@ final class StreamHandler<Exchange: StreamExchange>: ChannelDuplexHandler {
         context.writeAndFlush(self.wrapOutboundOut(.data(data)), promise: nil)
     }
 
-    /// The peer ends its side of the stream in a moment, or has it ended.
+    /// The peer ends its side of the stream and takes what was written in a moment, or the stream is reset.
     private func awaitEnd(_ context: ChannelHandlerContext) {
         guard self.goodbye == nil else { return }
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)

@@ -116,4 +116,64 @@ struct HTTPExchangeOverTLSTests {
             }
         }
     }
+
+    /// More than a window of a stream, and less than a server keeps unsent before it waits.
+    private static let large = String(repeating: "x", count: 70_000)
+
+    private func largeResponses(stalled: Duration, window: Int = 65_535, _ body: (StreamPeer) async throws -> Void)
+        async throws
+    {
+        try await withHTTP2Server {
+            $0.timeouts.stalledWrite = stalled
+            $0.serveHTTP = { exchange in
+                let status: HTTPResponse.Status = exchange.request.method == .post ? .forbidden : .ok
+                try await exchange.respond(.init(status: status), Self.large)
+            }
+        } endpoints: {
+            echo()
+        } body: { url in
+            let port = Int(url.split(separator: ":").last ?? "") ?? 0
+            try await StreamPeer.connected(to: port, window: window) { peer in
+                await peer.awaitSettings()
+                try await body(peer)
+            }
+        }
+    }
+
+    @Test(
+        "a complete response that nobody takes is given up, and its stream reset (threat A23)",
+        .timeLimit(.minutes(1))
+    )
+    func untaken() async throws {
+        try await self.largeResponses(stalled: .milliseconds(300)) { peer in
+            let stream = try await peer.get("/", reads: false)
+            // The end of its frames is the reset.
+            let answer = await stream.answer()
+            #expect(!answer.isWhole)
+            #expect(await (try peer.get("/")).answer().isWhole)
+        }
+    }
+
+    @Test("a refusal that nobody takes is given up as well (threat A21)", .timeLimit(.minutes(1)))
+    func untakenRefusal() async throws {
+        try await self.largeResponses(stalled: .milliseconds(300), window: 0) { peer in
+            let fields = [(":method", "GET"), (":scheme", "gopher"), (":path", "/"), (":authority", "localhost")]
+            let answer = await (try peer.ask(fields, endStream: true)).answer()
+            #expect(answer.status == "400" && !answer.isWhole)
+        }
+    }
+
+    @Test("a response to a request that goes on is whole, however slowly it is taken", .timeLimit(.minutes(1)))
+    func slowlyTaken() async throws {
+        try await self.largeResponses(stalled: .seconds(20)) { peer in
+            let fields = [(":method", "POST"), (":scheme", "https"), (":path", "/"), (":authority", "localhost")]
+            let stream = try await peer.ask(fields, reads: false)
+            // Longer than a client is listened to behind a response that has left.
+            try await Task.sleep(for: .milliseconds(1_200))
+            try await stream.channel.setOption(.autoRead, value: true).get()
+            stream.channel.read()
+            let answer = await stream.answer()
+            #expect(answer.status == "403" && answer.content.readableBytes == Self.large.utf8.count && answer.isWhole)
+        }
+    }
 }

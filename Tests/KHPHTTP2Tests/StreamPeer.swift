@@ -47,7 +47,12 @@ struct StreamPeer: Sendable {
     private let multiplexer: NIOHTTP2Handler.StreamMultiplexer
 
     /// Runs a client around `body`.
-    static func connected(to port: Int, body: (StreamPeer) async throws -> Void) async throws {
+    /// - Parameter window: how many bytes the server may send on a stream that nobody reads.
+    static func connected(
+        to port: Int,
+        window: Int = 65_535,
+        body: (StreamPeer) async throws -> Void
+    ) async throws {
         var tls = TLSConfiguration.makeClientConfiguration()
         tls.certificateVerification = .none
         tls.applicationProtocols = ["h2"]
@@ -56,7 +61,13 @@ struct StreamPeer: Sendable {
         let (channel, multiplexer) = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .connect(host: "127.0.0.1", port: port) { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    let handler = NIOHTTP2Handler(mode: .client, eventLoop: channel.eventLoop) { stream in
+                    var connection = NIOHTTP2Handler.ConnectionConfiguration()
+                    connection.initialSettings.append(HTTP2Setting(parameter: .initialWindowSize, value: window))
+                    let handler = NIOHTTP2Handler(
+                        mode: .client,
+                        eventLoop: channel.eventLoop,
+                        connectionConfiguration: connection
+                    ) { stream in
                         stream.eventLoop.makeFailedFuture(ChannelError.operationUnsupported)
                     }
                     let pipeline = channel.pipeline.syncOperations
@@ -77,13 +88,15 @@ struct StreamPeer: Sendable {
         }
     }
 
-    func ask(_ fields: [(String, String)], endStream: Bool = false) async throws -> Stream {
+    /// - Parameter reads: `false` for a stream whose client takes no more than the first window.
+    func ask(_ fields: [(String, String)], endStream: Bool = false, reads: Bool = true) async throws -> Stream {
         let (frames, continuation) = AsyncStream.makeStream(of: HTTP2Frame.FramePayload.self)
         let stream = try await self.multiplexer.createStreamChannel { stream in
             stream.eventLoop.makeCompletedFuture {
                 try stream.pipeline.syncOperations.addHandler(Collector(continuation))
             }
         }.get()
+        if !reads { try await stream.setOption(.autoRead, value: false).get() }
         let head = HTTP2Frame.FramePayload.Headers(headers: HPACKHeaders(fields), endStream: endStream)
         try await stream.writeAndFlush(HTTP2Frame.FramePayload.headers(head))
         return Stream(channel: stream, frames: frames)
@@ -98,10 +111,11 @@ struct StreamPeer: Sendable {
     }
 
     /// Asks for something else.
-    func get(_ path: String, method: String = "GET") async throws -> Stream {
+    func get(_ path: String, method: String = "GET", reads: Bool = true) async throws -> Stream {
         try await self.ask(
             [(":method", method), (":scheme", "https"), (":path", path), (":authority", "localhost")],
-            endStream: true
+            endStream: true,
+            reads: reads
         )
     }
 

@@ -121,10 +121,6 @@ extension HTTPHandler {
         self.phase = .ending
         self.deadlines.endAll()
         guard let context else { return }
-        if self.site.transport == .stream {
-            context.flush()
-            return context.close(promise: nil)
-        }
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         let written = context.eventLoop.makePromise(of: Void.self)
         written.futureResult.whenComplete { _ in bound.value.haveLeft() }
@@ -137,6 +133,8 @@ extension HTTPHandler {
     private func haveLeft() {
         guard case .ending = self.phase, let context else { return }
         self.deadlines.endAll()
+        // A stream waits for its client by itself, and lets go of nothing else.
+        if self.site.transport == .stream { return context.close(promise: nil) }
         self.deadlines.begin(.lingering, .now() + EndTimeouts().linger)
         self.arm()
         if self.hasInputEnded {
