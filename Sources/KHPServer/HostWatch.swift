@@ -20,6 +20,8 @@ final class HostWatch: ChannelDuplexHandler, RemovableChannelHandler {
     private var isReadWanted = false
     private var hasInputEnded = false
     private var hasToldEnd = false
+    /// True once their bytes have set free what was held.
+    private var mustAdvance = false
     /// Bounds the time that a part of a head waits here.
     private var patience: Scheduled<Void>?
     private var context: ChannelHandlerContext?
@@ -36,20 +38,32 @@ final class HostWatch: ChannelDuplexHandler, RemovableChannelHandler {
         self.advance()
     }
 
-    private func advance() {
+    /// - Returns: `true` where bytes were handed on.
+    @discardableResult
+    private func advance() -> Bool {
+        var hasRead = false
         while !self.isOver, let context, let step = self.connection.next() {
             switch step {
-            case .theirs(let bytes): context.fireChannelRead(self.wrapInboundOut(bytes))
-            case .ours(let bytes): self.takeOver(bytes, context)
+            case .theirs(let bytes):
+                hasRead = true
+                context.fireChannelRead(self.wrapInboundOut(bytes))
+            case .ours(let bytes):
+                self.takeOver(bytes, context)
             }
         }
-        guard !self.isOver, let context else { return }
+        guard !self.isOver, let context else { return hasRead }
         self.boundHead(context)
         self.tellEnd(context)
         if self.isReadWanted, !self.connection.isHolding {
             self.isReadWanted = false
             context.read()
         }
+        return hasRead
+    }
+
+    /// Goes on outside of a read of the channel's. Some handlers act on what they were given when a read is complete.
+    private func advanceLater() {
+        if self.advance(), !self.isOver { self.context?.fireChannelReadComplete() }
     }
 
     /// Once nothing of theirs waits here.
@@ -140,6 +154,8 @@ final class HostWatch: ChannelDuplexHandler, RemovableChannelHandler {
             promise?.fail(ChannelError.ioOnClosedChannel)
             return
         }
+        // Behind these bytes it may hold nothing any more, since all of it is theirs.
+        self.mustAdvance = self.mustAdvance || self.connection.isHolding
         switch self.unwrapOutboundIn(data) {
         case .byteBuffer(let bytes): self.connection.send(bytes)
         case .fileRegion(let region): self.connection.send(count: region.readableBytes)
@@ -151,9 +167,10 @@ final class HostWatch: ChannelDuplexHandler, RemovableChannelHandler {
         if self.isOver { return }
         context.flush()
         // Not here, inside a call of their handlers.
-        if self.connection.isHolding {
+        if self.mustAdvance || self.connection.isHolding {
+            self.mustAdvance = false
             let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-            context.eventLoop.execute { bound.value.advance() }
+            context.eventLoop.execute { bound.value.advanceLater() }
         }
     }
 
