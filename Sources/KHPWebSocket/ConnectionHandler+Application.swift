@@ -42,6 +42,11 @@ extension ConnectionHandler {
         self.waiters.add(BlockedSender(wait: TaskWait(), action: .tell(body)))
     }
 
+    /// Is told of the end of the socket, until it has left.
+    func enter(_ membership: Membership) { self.waiters.add(membership) }
+
+    func leave(_ membership: Membership) { self.waiters.remove(membership) }
+
     /// The peer keeps up again: those who wait speak, in their order, as long as it does.
     func resumeSenders() {
         guard self.waiters.hasSenders else { return }

@@ -95,6 +95,7 @@ extension ConnectionHandler {
             self.connection.dropUnread()
         }
         if self.waiters.hasSenders || self.waiters.hasPings { self.failWaits(.closed(info)) }
+        if self.waiters.hasMemberships { self.leaveGroups() }
         if self.leavesBehindTheEnd(info) { self.ending.beginLeaving() } else { self.tellClosed() }
         if self.turn.isBursting {
             // The end of this burst may never be told: a channel that closes while it reads completes no read.
@@ -108,6 +109,11 @@ extension ConnectionHandler {
     private func failWaits(_ failure: WebSocketError) {
         self.waiters.failSenders(failure)
         self.waiters.failPings(failure)
+    }
+
+    @inline(never)
+    private func leaveGroups() {
+        for membership in self.waiters.takeMemberships() { membership.shard.remove(membership.id) }
     }
 
     private func tellClosed() {

@@ -10,11 +10,14 @@ extension ConnectionHandler {
         private(set) var senders: [BlockedSender] = []
         private var pings: [SentPing] = []
         private var closeWaiters: [CloseWaiter] = []
+        /// The groups that the socket is a member of.
+        private var memberships: [Membership] = []
         var states: StateWatch?
 
         var hasSenders: Bool { mutating get { !self.senders.isEmpty } }
         var hasPings: Bool { mutating get { !self.pings.isEmpty } }
         var hasCloseWaiters: Bool { mutating get { !self.closeWaiters.isEmpty } }
+        var hasMemberships: Bool { mutating get { !self.memberships.isEmpty } }
 
         mutating func add(_ sender: BlockedSender) { self.senders.append(sender) }
         mutating func add(_ ping: SentPing) { self.pings.append(ping) }
@@ -55,6 +58,15 @@ extension ConnectionHandler {
             for waiter in waiters { waiter.tell(info) }
         }
 
+        mutating func add(_ membership: Membership) { self.memberships.append(membership) }
+
+        mutating func remove(_ membership: Membership) { self.memberships.removeAll { $0 == membership } }
+
+        mutating func takeMemberships() -> [Membership] {
+            defer { self.memberships = [] }
+            return self.memberships
+        }
+
         /// The task that waits there was cancelled.
         mutating func giveUp(_ wait: TaskWait) {
             if let index = self.senders.firstIndex(where: { $0.wait === wait }) {
@@ -65,6 +77,15 @@ extension ConnectionHandler {
                 self.closeWaiters.remove(at: index).giveUp()
             }
         }
+    }
+
+    /// A place in a group, which lives as long.
+    struct Membership: Equatable {
+        let group: WebSocketGroup
+        let shard: GroupShard
+        let id: UInt64
+
+        static func == (one: Membership, other: Membership) -> Bool { one.id == other.id && one.shard === other.shard }
     }
 
     /// The next to speak once the peer keeps up.

@@ -131,12 +131,18 @@ struct GroupTests {
             #expect(group.count == 0)
         }
         try await withServedSocket { served in
-            _ = try await served.on { group.add(EventLoopSocket($0), topics: ["gold"]) }
+            let others = WebSocketGroup()
+            _ = try await served.on { handler in
+                let first = others.add(EventLoopSocket(handler))
+                first.leave()
+                return group.add(EventLoopSocket(handler), topics: ["gold"])
+            }
+            _ = try await served.on { group.add(EventLoopSocket($0)) }
+            #expect(group.count == 2)
             try await served.client.send(maskedFrame(8, [3, 232]))
             _ = try await served.socket.closed()
-            try await served.channel.closeFuture.get()
-            try await group.publish("late", to: "gold")
-            try await Self.settle(served)
+            #expect(group.count == 0 && others.count == 0)
+            _ = try await served.on { group.add(EventLoopSocket($0)) }
             #expect(group.count == 0)
         }
     }
@@ -262,11 +268,15 @@ struct GroupTests {
             try await group.withMember(slow.socket) { _ in
                 for number in 0..<3 { try await group.publish("\(number)") }
                 try await Self.settle(slow)
-                for waitsFirst in [true, false] {
-                    let task = Task { try await group.publish("never") }
-                    if waitsFirst { await Task.yield() }
-                    task.cancel()
+                for waitsFirst in [true, false, nil] {
+                    let task = Task {
+                        if waitsFirst == nil { withUnsafeCurrentTask { $0?.cancel() } }
+                        try await group.publish("never")
+                    }
+                    if waitsFirst == true { await Task.yield() }
+                    if waitsFirst != nil { task.cancel() }
                     await #expect(throws: CancellationError.self) { try await task.value }
+                    #expect(!group.knowsPublishers)
                 }
                 try await slow.client.setReading(true)
                 while !group.offer(.text("end")) { try await Self.settle(slow) }

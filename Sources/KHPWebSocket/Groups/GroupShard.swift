@@ -41,8 +41,15 @@ final class GroupShard: @unchecked Sendable {
     // MARK: Members
 
     func add(_ id: UInt64, _ handler: ConnectionHandler, _ topics: Set<String>) {
+        // Nobody would tell of an end that has come already.
+        guard !handler.hasEnded else { return self.group.memberLeft(wasFull: false) }
+        handler.enter(self.membership(id))
         self.places[id] = Place(id: id, handler: handler, topics: topics)
         for topic in topics { self.topics[topic, default: []].insert(id) }
+    }
+
+    private func membership(_ id: UInt64) -> ConnectionHandler.Membership {
+        ConnectionHandler.Membership(group: self.group, shard: self, id: id)
     }
 
     private func subscribe(_ id: UInt64, to topic: String) {
@@ -60,8 +67,10 @@ final class GroupShard: @unchecked Sendable {
         if self.topics[topic]?.isEmpty == true { self.topics[topic] = nil }
     }
 
-    private func remove(_ id: UInt64) {
+    /// The member has left, or its socket has ended.
+    func remove(_ id: UInt64) {
         guard let place = self.places.removeValue(forKey: id) else { return }
+        place.handler.leave(self.membership(id))
         for topic in place.topics { self.leave(topic, id) }
         self.group.memberLeft(wasFull: place.isFull)
     }
@@ -97,7 +106,7 @@ final class GroupShard: @unchecked Sendable {
 
     private func deliver(_ message: SharedMessage, of publication: Publication, to place: Place) {
         guard place.id != publication.except, place.id < publication.number else { return }
-        guard !place.handler.hasEnded else { return self.remove(place.id) }
+        guard !place.handler.hasEnded else { return }
         if place.queue.isEmpty, place.handler.canSendNow { return self.send(message, to: place) }
         place.queue.append(message)
         place.bytes += message.payload.readableBytes
@@ -112,8 +121,7 @@ final class GroupShard: @unchecked Sendable {
 
     /// The peer of a member takes bytes again, or its own stream has ended.
     private func drain(_ id: UInt64) {
-        guard let place = self.places[id] else { return }
-        guard !place.handler.hasEnded else { return self.remove(id) }
+        guard let place = self.places[id], !place.handler.hasEnded else { return }
         place.isWaiting = false
         place.tookAt = .now()
         while !place.queue.isEmpty, place.handler.canSendNow {

@@ -169,6 +169,12 @@ struct GroupState {
         return Woken(publishers: [publisher])
     }
 
+    /// The publisher has gone on: a cancellation that came too late is none.
+    mutating func forget(_ ticket: UInt64) { self.givenUp.remove(ticket) }
+
+    /// `true` while something of a publisher is kept.
+    var knowsPublishers: Bool { !self.publishers.isEmpty || !self.givenUp.isEmpty }
+
     /// Wakes all waiting publishers in the order of their arrival.
     private mutating func wake() -> Woken {
         guard !self.publishers.isEmpty else { return Woken() }

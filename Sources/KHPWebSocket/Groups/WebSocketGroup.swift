@@ -87,6 +87,9 @@ public final class WebSocketGroup: Sendable {
     /// The members at this moment.
     public var count: Int { self.state.withLock { $0.members } }
 
+    /// `true` while something of a publisher is kept.
+    package var knowsPublishers: Bool { self.state.withLock { $0.knowsPublishers } }
+
     // MARK: Members
 
     /// Runs `body` while the socket is a member.
@@ -211,6 +214,7 @@ public final class WebSocketGroup: Sendable {
         } onCancel: {
             self.state.withLock { $0.giveUp(ticket) }.resume()
         }
+        self.state.withLock { $0.forget(ticket) }
         if Task.isCancelled { throw CancellationError() }
     }
 }
