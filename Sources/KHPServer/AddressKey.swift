@@ -1,13 +1,16 @@
-// The key by which pending handshakes are counted.
+// The key by which clients are counted.
 
-import NIOCore
+public import NIOCore
 
-/// An address without its port, cheap to make and to compare.
-struct AddressKey: Hashable, Sendable {
+/// A client's address as limits count it, cheap to make and to compare: without its port, an IPv6 address by its first 64 bits,
+/// since one host has all of these, and IPv4 in IPv6 as IPv4. For bounds of your own, beside those of
+/// ``WebSocketServer/Limits``.
+public struct AddressKey: Hashable, Sendable {
     private let prefix: UInt64
     private let isV6: Bool
 
-    init?(_ address: SocketAddress?) {
+    /// `nil` for a client without an address, such as that of a Unix domain socket.
+    public init?(_ address: SocketAddress?) {
         switch address {
         case .v4(let address):
             // sockaddr_in: family (2 bytes), port (2), address (4).

@@ -216,6 +216,7 @@ extension Endpoint {
         values.plan.kaazingLegacy = options.kaazingLegacy
         values.authenticatesIn = options.authentication.map { $0.place == .opening ? .opening : .extended }
         values.asksApplication = self.respond != nil || self.makesContext
+        values.asksBefore = self.options.admit != nil
         values.plan.sessionLifetime = options.authentication?.sessionLifetime.map { TimeAmount($0) }
         values.plan.configuration = listener.with(
             limits: options.limits.map { $0.applied(to: listener.limits) },

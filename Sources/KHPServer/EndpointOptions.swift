@@ -35,6 +35,13 @@ extension Endpoint {
         public var servesWithoutSubprotocol: Bool
         /// The extensions that are supported.
         public var extensions: [any WebSocketExtension]
+        /// Asked about each request of either handshake before its credentials are looked at, the opening of a client
+        /// that takes part in the extended handshake among them; its principal is the one of an earlier request. An error that it throws refuses the
+        /// request, as with `respond`: a ``HandshakeResponse`` is the answer. For what costs less than a password's hash
+        /// and does not depend on who the client is: networks, rates, a service that is about to stop.
+        ///
+        /// Requests for cookies of Kaazing's clients are not shown to it.
+        public var admit: (@Sendable (HandshakeRequest) async throws -> Void)?
         /// Requires authentication. `nil` accepts every client.
         public var authentication: ServerAuthentication?
         /// The pages that may open sockets here.
@@ -64,6 +71,7 @@ extension Endpoint {
             subprotocols: [String] = [],
             servesWithoutSubprotocol: Bool = false,
             extensions: [any WebSocketExtension] = [],
+            admit: (@Sendable (HandshakeRequest) async throws -> Void)? = nil,
             authentication: ServerAuthentication? = nil,
             origins: OriginPolicy = .any,
             extendedHandshake: ServerExtendedHandshake = .optional,
@@ -78,6 +86,7 @@ extension Endpoint {
             self.subprotocols = subprotocols
             self.servesWithoutSubprotocol = servesWithoutSubprotocol
             self.extensions = extensions
+            self.admit = admit
             self.authentication = authentication
             self.origins = origins
             self.extendedHandshake = extendedHandshake

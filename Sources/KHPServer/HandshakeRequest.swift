@@ -28,6 +28,8 @@ public struct HandshakeRequest: Sendable {
     public var extended: HTTPRequest? { self.extendedRequest.map { Self.request($0.head) } }
     /// The application's subprotocols that the client asked for in either handshake, in its order.
     public var subprotocols: [String] { self.extendedRequest?.subprotocols ?? self.openingRequest.subprotocols }
+    /// `true` where the client offers to take part in the extended handshake.
+    public var offersExtendedHandshake: Bool { self.openingRequest.offersExtendedHandshake }
     /// The extensions that this request asks for.
     public var extensions: [ExtensionOffer] {
         self.extendedRequest?.extensionOffers ?? self.openingRequest.extensionOffers

@@ -7,12 +7,27 @@ import KHPWebSocket
 final class ServedEndpoint: Sendable {
     let gate: AuthenticationGate?
     let application: Endpoint.Application
+    private let admit: (@Sendable (HandshakeRequest) async throws -> Void)?
     private let respond: (@Sendable (HandshakeRequest) async throws -> HandshakeResponse)?
 
     init(_ endpoint: Endpoint) {
         self.gate = endpoint.options.authentication?.gate
         self.application = endpoint.application
+        self.admit = endpoint.options.admit
         self.respond = endpoint.respond
+    }
+
+    /// The response that refuses a request whoever makes it; `nil` lets it go on.
+    /// - Parameter report: told of an error that is no response.
+    func refusal(of request: HandshakeRequest?, report: (any Error) -> Void) async -> HandshakeResponse? {
+        guard let admit, let request else { return nil }
+        do {
+            try await admit(request)
+            return nil
+        } catch {
+            report(error)
+            return HandshakeResponse(thrown: error)
+        }
     }
 
     /// `true` where handshakes get a value that has to be released.

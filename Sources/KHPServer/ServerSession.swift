@@ -236,6 +236,12 @@ final class ServerSession: ConnectionDelegate {
         let makesContext = question.asksApplication && served.makesContext
         if makesContext { server.hold(entry) }
         self.run(on: handler) { () -> Answer in
+            if let refusal = await instruments.run({
+                await served.refusal(of: request) { server.closureFailed($0) }
+            }) {
+                if makesContext { server.letGo(entry) }
+                return Answer(reply: ServerReply(refusal))
+            }
             let client: Admitted
             switch await instruments.run({ await admission.decide(presented, of: request, confirms: confirms) }) {
             case .refused(let response):

@@ -14,6 +14,8 @@ package final class EndpointConfiguration: Sendable {
         package var authenticatesIn: HandshakeLayer?
         /// `true` where the application answers each handshake; otherwise each is completed.
         package var asksApplication = false
+        /// `true` where the application is asked about each request before anything else is.
+        package var asksBefore = false
 
         package init(path: String) { self.path = path }
     }

@@ -54,7 +54,7 @@ package struct ServerDecisions {
 
     private var endpoints: EndpointSet
     private var state = State.reading
-    /// Counts the questions.
+    /// Counts the questions about credentials, or to the application.
     package private(set) var attempts = 0
     /// The client, where it has proved who it is.
     package private(set) var principal: Principal?
@@ -142,7 +142,7 @@ package struct ServerDecisions {
         // D24: a client that takes no part in the extended handshake is asked, and answered, here.
         let asksForCredentials = endpoint.values.authenticatesIn.map { !extended || $0 == .opening } ?? false
         let asksApplication = !extended && endpoint.values.asksApplication
-        guard asksForCredentials || asksApplication else {
+        guard asksForCredentials || asksApplication || endpoint.values.asksBefore else {
             return self.accept(request, at: match, extended: extended, nil, on: &connection, now: now)
         }
         return self.ask(.opening(request), at: match, asksForCredentials, asksApplication)
@@ -196,7 +196,7 @@ package struct ServerDecisions {
         let endpoint = accepted.match.endpoint
         let asksForCredentials = endpoint.values.authenticatesIn == .extended
         let asksApplication = endpoint.values.asksApplication
-        guard asksForCredentials || asksApplication else { return .completeAfterRead }
+        guard asksForCredentials || asksApplication || endpoint.values.asksBefore else { return .completeAfterRead }
         return self.ask(.extended(request), at: accepted.match, asksForCredentials, asksApplication)
     }
 
@@ -250,14 +250,15 @@ package struct ServerDecisions {
         _ asksForCredentials: Bool,
         _ asksApplication: Bool
     ) -> Next {
-        self.attempts += 1
+        // Requests that only pass by are none of the application's.
+        if asksForCredentials || asksApplication { self.attempts += 1 }
         let question = ServerQuestion(
             subject: subject,
             endpoint: match.endpoint,
             parameters: match.parameters,
             asksForCredentials: asksForCredentials,
             asksApplication: asksApplication,
-            attempt: self.attempts,
+            attempt: max(1, self.attempts),
             principal: self.principal
         )
         self.state = .asking(question)
