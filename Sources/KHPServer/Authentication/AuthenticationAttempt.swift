@@ -4,7 +4,7 @@ public import NIOCore
 /// A client's attempt to prove who it is, and its outcome; see the `observe` of
 /// ``ServerAuthentication/init(realm:_:_:application:challengeAt:sessionLifetime:nonces:observe:)``.
 public struct AuthenticationAttempt: Sendable {
-    /// What came of an attempt.
+    /// The result of an attempt.
     public enum Outcome: Sendable, Hashable {
         /// The client is this principal.
         case right(Principal)
@@ -29,7 +29,7 @@ public struct AuthenticationAttempt: Sendable {
     /// Authorization, for a scheme that the endpoint does not offer, and for a blocked client that brought nothing: no
     /// client makes names here.
     public let scheme: String?
-    /// What came of it.
+    /// The result.
     public let outcome: Outcome
     /// The address that wrong answers are counted by; `nil` where there is none, as with Unix domain sockets.
     public let client: SocketAddress?
