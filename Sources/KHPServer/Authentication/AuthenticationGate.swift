@@ -32,7 +32,9 @@ final class AuthenticationGate: Sendable {
     private let schemes: [AuthenticationScheme]
     private let digest: DigestVerifier?
     private let keyBytes: Int
-    private let counts: Mutex<NonceCounts>
+    /// By the `opaque` of their keys.
+    private let memories: [String: NonceMemory]
+    private let nonceLifetime: UInt64
     private let observe: (@Sendable (AuthenticationAttempt) -> Void)?
 
     init(
@@ -64,7 +66,13 @@ final class AuthenticationGate: Sendable {
             )
         }
         self.digest = digest
-        self.counts = Mutex(NonceCounts(lifetime: nonces.lifetimeMicroseconds, capacity: nonces.capacity))
+        let lifetime = nonces.lifetimeMicroseconds
+        self.nonceLifetime = lifetime
+        var memories: [String: NonceMemory] = [:]
+        for opaque in digest?.opaques ?? [] {
+            memories[opaque] = NonceMemory.shared(opaque, lifetime: lifetime, capacity: nonces.capacity)
+        }
+        self.memories = memories
     }
 
     /// Throws for settings that would let nobody in, or the wrong users.
@@ -166,7 +174,15 @@ final class AuthenticationGate: Sendable {
         let found = await scheme.key(user ?? given.user, self.realm, algorithm)
         let key = user == nil ? nil : found
         let now = TimeOfDay.microseconds()
-        let verdict = self.counts.withLock { digest.judge(claim, key: key, counts: &$0, now: now) }
+        let lifetime = self.nonceLifetime
+        let verdict: DigestVerifier.Verdict
+        if let memory = self.memories[claim.opaque] {
+            verdict = memory.use { digest.judge(claim, key: key, counts: &$0, now: now, lifetime: lifetime) }
+        } else {
+            // A nonce of nobody's: stale at best.
+            var none = NonceCounts(lifetime: 0, capacity: 1)
+            verdict = digest.judge(claim, key: key, counts: &none, now: now)
+        }
         switch verdict {
         case .right(let confirmation):
             return self.verdict(await scheme.principal(user ?? given.user), confirmation, scheme: "digest")
@@ -272,6 +288,6 @@ extension AuthenticationGate.Verdict {
 }
 
 extension AuthenticationGate: CustomReflectable {
-    /// The realm alone: the counts behind the lock change while an endpoint is printed, and the rest is secret.
+    /// The realm alone: the rest changes while an endpoint is printed, or is secret.
     var customMirror: Mirror { Mirror(self, children: ["realm": self.realm]) }
 }

@@ -5,10 +5,11 @@
 /// A nonce carries the time at which it was issued under a seal, so that nothing is stored until somebody has answered
 /// it rightly. From then on the largest count that was used with it is remembered, and a request that is sent a second
 /// time is refused with `stale=true`. When more than ``capacity`` nonces are in use, the oldest are forgotten together
-/// with everything issued before them: clients answer a fresh challenge then, and no replay gets through.
+/// with everything issued before them: clients answer a fresh challenge then, and no replay gets through. All endpoints of
+/// a process with the same key and realm remember together, those that are replaced too.
 public struct DigestNonceOptions: Sendable {
     /// The key that seals nonces. Servers that share it accept each other's: give the same key to all nodes behind a
-    /// balancer. Each node remembers the counts that it has seen itself.
+    /// balancer. Each process remembers the counts that it has seen itself.
     let key: [UInt8]
     /// Keys whose nonces are taken too.
     let otherKeys: [[UInt8]]

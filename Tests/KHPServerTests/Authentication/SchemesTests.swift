@@ -257,6 +257,26 @@ struct SchemesTests {
         }
     }
 
+    @Test(
+        "an answer that was used once is stale wherever it is sent again, behind a change of the endpoints and the key too"
+    )
+    func replaced() async throws {
+        let key = Array("shared by all the nodes".utf8)
+        let old = DigestNonceOptions(key: key)
+        let new = DigestNonceOptions(key: Array("another, and as long".utf8), otherKeys: [key], lifetime: .seconds(60))
+        for nonces in [old, new] {
+            try await self.withDesk([Self.digest], nonces: old) { first in
+                try await self.withDesk([Self.digest], nonces: nonces) { second in
+                    var answer = try answer(try await self.open(first))
+                    #expect(try await self.open(first, authorization: answer.value).status == 101)
+                    #expect(try await self.open(second, authorization: answer.value).status == 401)
+                    answer.count = 2
+                    #expect(try await self.open(second, authorization: answer.value).status == 101)
+                }
+            }
+        }
+    }
+
     @Test("hashed user names, and auth-int over the entity of an extended request (threat G7)")
     func hashedUser() async throws {
         let key = DigestAlgorithm.sha512_256.key(user: "joe", realm: "the \"desk\"", password: "welcome")

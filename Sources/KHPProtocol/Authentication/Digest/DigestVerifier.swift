@@ -13,6 +13,9 @@ package struct DigestVerifier: Sendable {
         let exchange: DigestExchange
         /// `nil` when the nonce is not ours.
         let nonce: DigestNonce?
+
+        /// Tells the key of the nonce, as ``DigestVerifier/opaques`` has it where it is one of ours.
+        package var opaque: String { self.authorization.opaque ?? "" }
     }
 
     package enum Verdict: Sendable {
@@ -96,6 +99,9 @@ package struct DigestVerifier: Sendable {
         )
     }
 
+    /// The values of `opaque` for the keys whose nonces are taken; the first is that of the own key.
+    package var opaques: [String] { [self.seal.opaque] + self.otherSeals.map(\.opaque) }
+
     /// Another opaque belongs to another key, and so does its nonce.
     private func seal(of opaque: String) -> DigestNonceSeal? {
         opaque == self.seal.opaque ? self.seal : self.otherSeals.first { $0.opaque == opaque }
@@ -105,8 +111,16 @@ package struct DigestVerifier: Sendable {
     ///
     /// - Parameters:
     ///   - key: H(user:realm:password) of the claimed user; `nil` where there is no such user, which takes as long.
+    ///   - counts: the counts that were used with nonces of the claim's key.
     ///   - now: microseconds since 1970.
-    package func judge(_ claim: Claim, key: String?, counts: inout NonceCounts, now: UInt64) -> Verdict {
+    ///   - lifetime: how long a nonce may be used, in microseconds.
+    package func judge(
+        _ claim: Claim,
+        key: String?,
+        counts: inout NonceCounts,
+        now: UInt64,
+        lifetime: UInt64 = .max
+    ) -> Verdict {
         let exchange = claim.exchange
         let expected = exchange.response(key: key ?? self.decoy(for: exchange.algorithm))
         // Digests of equal length; the comparison stops at no byte (threat G2).
@@ -115,7 +129,9 @@ package struct DigestVerifier: Sendable {
             Array(expected.utf8)
         )
         guard let key, isEqual else { return .wrong }
-        guard let nonce = claim.nonce, counts.use(nonce, count: exchange.nonceCount, now: now) == .fresh else {
+        guard let nonce = claim.nonce,
+            counts.use(nonce, count: exchange.nonceCount, now: now, lifetime: lifetime) == .fresh
+        else {
             return .stale
         }
         return .right(DigestConfirmation(exchange: exchange, key: key))

@@ -16,8 +16,8 @@ package struct NonceCounts: Sendable {
     /// Clocks of a cluster may differ by so much.
     private static let skew: UInt64 = 60_000_000
 
-    private let lifetime: UInt64
-    private let capacity: Int
+    private var lifetime: UInt64
+    private var capacity: Int
     private var counts: [DigestNonce: UInt32] = [:]
     /// A heap: the nonce issued first stands at 0.
     private var byAge: [DigestNonce] = []
@@ -34,11 +34,19 @@ package struct NonceCounts: Sendable {
 
     package var count: Int { self.counts.count }
 
+    /// Remembers as long and as much as somebody else needs too.
+    package mutating func extend(lifetime: UInt64, capacity: Int) {
+        self.lifetime = max(self.lifetime, lifetime)
+        self.capacity = max(self.capacity, capacity)
+    }
+
     /// A right answer used `nonce` with `count` at `now`, in microseconds since 1970. Call it for right answers alone:
     /// an attacker without a password must not fill the table.
-    package mutating func use(_ nonce: DigestNonce, count: UInt32, now: UInt64) -> Use {
-        while let oldest = self.byAge.first, self.isTooOld(oldest, now) { self.drop() }
-        guard nonce.issued > self.floor, !self.isTooOld(nonce, now), nonce.issued <= now.addingSaturated(Self.skew)
+    /// - Parameter lifetime: how long this nonce may be used, where that is less than what is remembered.
+    package mutating func use(_ nonce: DigestNonce, count: UInt32, now: UInt64, lifetime: UInt64 = .max) -> Use {
+        while let oldest = self.byAge.first, Self.isTooOld(oldest, self.lifetime, now) { self.drop() }
+        guard nonce.issued > self.floor, !Self.isTooOld(nonce, min(lifetime, self.lifetime), now),
+            nonce.issued <= now.addingSaturated(Self.skew)
         else {
             return .stale
         }
@@ -53,8 +61,8 @@ package struct NonceCounts: Sendable {
         return .fresh
     }
 
-    private func isTooOld(_ nonce: DigestNonce, _ now: UInt64) -> Bool {
-        nonce.issued.addingSaturated(self.lifetime) < now
+    private static func isTooOld(_ nonce: DigestNonce, _ lifetime: UInt64, _ now: UInt64) -> Bool {
+        nonce.issued.addingSaturated(lifetime) < now
     }
 
     private mutating func drop() {
