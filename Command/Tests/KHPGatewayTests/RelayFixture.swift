@@ -38,8 +38,10 @@ func withService<Result: Sendable>(
     frames: GatewayConfiguration.Frames? = nil,
     kind: GatewayConfiguration.Kind? = nil,
     tls: TLSConfiguration? = nil,
+    drain: Drain = Drain(),
     pool configurePool: (inout GatewayConfiguration.Pool) -> Void = { _ in },
     rules configure: (inout GatewayConfiguration.Rules) -> Void = { _ in },
+    opened: @escaping @Sendable (SessionFacts) -> Void = { _ in },
     body: (ServiceView) async throws -> Result
 ) async throws -> Result {
     var poolRules = GatewayConfiguration.Pool(name: "p")
@@ -52,6 +54,8 @@ func withService<Result: Sendable>(
     var surroundings = ServiceSurroundings(sessions: SessionTable(MultiThreadedEventLoopGroup.singleton))
     let pool = try BackendPool(poolRules, tls: tls)
     surroundings.pools = ["p": pool]
+    surroundings.drain = drain
+    surroundings.opened = opened
     surroundings.ended = { ends.add($0) }
     let service = RunningService(
         GatewayConfiguration.Service(

@@ -53,7 +53,7 @@ struct GatewayRunning {
         switch failure {
         case .cannotListen(let name, let words):
             CommandFailure(.connectFailed, code: "connect-failed", "listener \(name): \(TerminalText.escaped(words))")
-        case .invalid(let words):
+        case .invalid(let words), .unavailable(let words):
             CommandFailure(.usage, code: "invalid-configuration", TerminalText.escaped("\(self.file): \(words)"))
         }
     }

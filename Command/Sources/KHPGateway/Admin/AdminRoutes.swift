@@ -28,9 +28,7 @@ struct AdminRoutes: Sendable {
         case (.delete, "sessions", 2): return await self.close(request) { $0.id == request.path[1] }
         case (.post, "sessions", 2) where request.path[1] == "close": return await self.closeSome(request)
         case (.post, "drain", 1): return await self.drain(request)
-        case (.delete, "drain", 1):
-            await self.gateway.undrain()
-            return .json(.object([("draining", false)]))
+        case (.delete, "drain", 1): return await self.undrain()
         case (.post, "reload", 1): return await self.reloaded()
         case (.post, "pools", 4) where request.path[2] == "backends": return await self.override(request)
         case (_, "", 0), (_, "healthz", 1), (_, "readyz", 1), (_, "metrics", 1), (_, "load", 1), (_, "version", 1),
@@ -82,7 +80,7 @@ struct AdminRoutes: Sendable {
 
     private func configuration() async -> HandshakeResponse {
         let materials = await self.gateway.materials
-        let loaded = await self.gateway.loaded
+        let loaded = await self.gateway.lastReload.loaded
         return .json(
             .object([
                 ("sha256", .string(materials.hash)), ("loaded", .string("\(loaded)")),
@@ -184,8 +182,21 @@ struct AdminRoutes: Sendable {
         guard let time = Duration(seconds: request.query["over"] ?? "30") else {
             return .json(.object([("error", "over is a number of seconds")]), status: 400)
         }
-        let count = await self.gateway.drain(over: time)
-        return .json(.object([("draining", true), ("closing", .integer(count))]))
+        do throws(Gateway.Failure) {
+            let count = try await self.gateway.drain(over: time)
+            return .json(.object([("draining", true), ("closing", .integer(count))]))
+        } catch {
+            return .conflict(error.words)
+        }
+    }
+
+    private func undrain() async -> HandshakeResponse {
+        do throws(Gateway.Failure) {
+            try await self.gateway.undrain()
+            return .json(.object([("draining", false)]))
+        } catch {
+            return .conflict(error.words)
+        }
     }
 
     private func reloaded() async -> HandshakeResponse {
@@ -194,6 +205,8 @@ struct AdminRoutes: Sendable {
             return .json(.object([("changes", changes.json)]))
         case .failed(let errors):
             return .json(.object([("errors", .array(errors.map { .string($0) }))]), status: 422)
+        case .refused(let words):
+            return .conflict(words)
         }
     }
 }
@@ -203,6 +216,8 @@ package enum ReloadOutcome: Sendable {
     case done(ReloadChanges)
     /// Each error is a sentence; the old configuration is in force.
     case failed([String])
+    /// The gateway takes none now, for this reason.
+    case refused(String)
 }
 
 extension HandshakeResponse {
@@ -210,6 +225,11 @@ extension HandshakeResponse {
         var response = HandshakeResponse.text(value.text + "\n", status: status, contentType: "application/json")
         response.headers[.cacheControl] = "no-store"
         return response
+    }
+
+    /// The verb is not for a gateway in this state (RFC 9110 section 15.5.10).
+    static func conflict(_ words: String) -> HandshakeResponse {
+        .json(.object([("error", .string(words))]), status: 409)
     }
 
     static func page(_ text: String) -> HandshakeResponse {

@@ -11,6 +11,9 @@ extension Gateway {
     /// Sessions keep the service that they began with. Those of a service that is gone end as `onRemove` says.
     /// - Throws: ``Failure``; then the old configuration is in force as before.
     package func reload(_ new: GatewayMaterials) async throws(Failure) -> ReloadChanges {
+        if let unavailability { throw .unavailable(unavailability) }
+        self.beginReload()
+        defer { self.endReload() }
         let old = self.materials
         let changes = ReloadChanges(old.configuration, new.configuration)
         if new.hash == old.hash {
@@ -180,7 +183,7 @@ extension Gateway.Failure {
     package var words: String {
         switch self {
         case .cannotListen(_, let words): words
-        case .invalid(let words): words
+        case .invalid(let words), .unavailable(let words): words
         }
     }
 }

@@ -62,8 +62,8 @@ extension Gateway {
         return Status(
             phase: self.phase,
             hash: self.materials.hash,
-            loaded: self.loaded,
-            reloadSucceeded: self.reloadSucceeded,
+            loaded: self.lastReload.loaded,
+            reloadSucceeded: self.lastReload.succeeded,
             services: services,
             pools: pools,
             listeners: self.listeners.map {

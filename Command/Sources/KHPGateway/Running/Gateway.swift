@@ -31,6 +31,8 @@ package actor Gateway {
         case cannotListen(String, String)
         /// The configuration has a mistake that reading it does not show.
         case invalid(String)
+        /// It takes no such order now: it starts, or shuts down.
+        case unavailable(String)
     }
 
     nonisolated let log: GatewayLog
@@ -40,10 +42,9 @@ package actor Gateway {
     nonisolated let group: MultiThreadedEventLoopGroup
 
     private(set) var materials: GatewayMaterials
-    private(set) var phase = Phase.starting
-    private(set) var loaded = Timestamp.now
-    /// The outcome of the last reload.
-    private(set) var reloadSucceeded = true
+    /// How far it is on its way to its end, and with a reload.
+    var life = Life()
+    private(set) var lastReload = LastReload()
     private(set) var services: [String: RunningService] = [:]
     private(set) var pools: [String: RunningPool] = [:]
     private(set) var listeners: [RunningListener] = []
@@ -51,8 +52,16 @@ package actor Gateway {
     private var retired: [RunningListener] = []
     /// The services by the paths of their endpoints, for whoever is told of a path.
     nonisolated let names = ServiceNames()
+    /// Sends clients away, for all services.
+    nonisolated let drain: Drain
     /// The sessions whose clients are asked to prove anew who they are.
     nonisolated let revalidations: Revalidations
+
+    struct LastReload: Sendable {
+        /// When the configuration in force was taken.
+        var loaded = Timestamp.now
+        var succeeded = true
+    }
 
     /// A pool, and the checks of its backends.
     struct RunningPool: Sendable {
@@ -62,13 +71,16 @@ package actor Gateway {
 
     /// - Parameters:
     ///   - threads: how many event loops carry sessions.
+    ///   - progress: the time between two lines about a drain that goes on.
     ///   - log: takes the lines of the log.
     package init(
         _ materials: GatewayMaterials,
         threads: Int = System.coreCount,
+        progress: Duration = .seconds(5),
         log: @escaping @Sendable (String) -> Void
     ) {
         self.materials = materials
+        self.drain = Drain(progress: progress)
         self.group = MultiThreadedEventLoopGroup(numberOfThreads: max(threads, 1))
         self.sessions = SessionTable(self.group)
         let lines = GatewayLog(instance: materials.configuration.instance, materials.configuration.log, sink: log)
@@ -233,6 +245,7 @@ package actor Gateway {
         RunningService]
     {
         var surroundings = ServiceSurroundings(sessions: self.sessions)
+        surroundings.drain = self.drain
         surroundings.pools = pools.mapValues(\.pool)
         surroundings.secureListeners = Set(materials.listenerTLS.keys)
         let log = self.log
@@ -293,71 +306,13 @@ package actor Gateway {
     }
 
     func noteReload(_ materials: GatewayMaterials, succeeded: Bool) {
-        self.reloadSucceeded = succeeded
+        self.lastReload.succeeded = succeeded
         guard succeeded else { return }
         self.materials = materials
-        self.loaded = .now
+        self.lastReload.loaded = .now
     }
 
-    // MARK: Draining
-
-    /// Has readiness fail, and ends all sessions over this time; the listeners stay.
-    package func drain(over time: Duration) async -> Int {
-        self.phase = .draining
-        for service in self.services.values { service.drain(true) }
-        return await self.sessions.close(.shutdown, over: time)
-    }
-
-    /// Lets clients in again.
-    package func undrain() {
-        guard self.phase == .draining else { return }
-        for service in self.services.values { service.drain(false) }
-        self.phase = .serving
-    }
-
-    /// Announces, closes listeners, and ends all sessions evenly over the time of the configuration.
-    /// - Returns: how many sessions were cut at its end.
-    package func shutDown() async -> Int {
-        let shutdown = self.materials.configuration.shutdown
-        self.phase = .announcing
-        let open = await self.sessions.count()
-        self.log.write(
-            .notice,
-            "drain.start",
-            "the gateway shuts down",
-            [("sessions", .integer(open)), ("announce", .string(shutdown.announce.inSeconds))]
-        )
-        if shutdown.announce > .zero { try? await Task.sleep(for: shutdown.announce) }
-        self.phase = .draining
-        for service in self.services.values { service.drain(true) }
-        await withTaskGroup(of: Void.self) { tasks in
-            for listener in self.listeners { tasks.addTask { await listener.close() } }
-        }
-        await self.sessions.close(.shutdown, over: shutdown.drain)
-        let cut = await self.waitForSessions(shutdown.drain + .seconds(2))
-        await self.stop()
-        self.log.write(cut > 0 ? .warning : .notice, "drain.end", "the gateway has shut down", [("cut", .integer(cut))])
-        return cut
-    }
-
-    /// Waits until no session is left, for this long at most.
-    /// - Returns: how many are left.
-    private func waitForSessions(_ time: Duration) async -> Int {
-        let clock = ContinuousClock()
-        let end = clock.now + time
-        var told = clock.now
-        while true {
-            let left = await self.sessions.count()
-            guard left > 0, clock.now < end else { return left }
-            if clock.now - told >= .seconds(5) {
-                told = clock.now
-                self.log.write(.info, "drain.progress", "sessions are being ended", [("sessions", .integer(left))])
-            }
-            try? await Task.sleep(for: .milliseconds(20))
-        }
-    }
-
-    private func stop() async {
+    func stop() async {
         for pool in self.pools.values { pool.checks.cancel() }
         await withTaskGroup(of: Void.self) { tasks in
             for listener in self.listeners + self.retired {
@@ -371,6 +326,7 @@ package actor Gateway {
         self.retired = []
         self.revalidations.use([:])
         self.phase = .ended
+        self.life.isEnding = true
         try? await self.group.shutdownGracefully()
     }
 }

@@ -78,6 +78,7 @@ package struct GatewayRun: Sendable {
     }
 
     private func reload() async -> ReloadOutcome {
+        if let words = await self.gateway.unavailability { return .refused(words) }
         self.notice.reloading()
         defer { self.notice.ready("reloaded") }
         switch self.load() {
@@ -87,6 +88,8 @@ package struct GatewayRun: Sendable {
         case .good(let materials):
             do throws(Gateway.Failure) {
                 return .done(try await self.gateway.reload(materials))
+            } catch .unavailable(let words) {
+                return .refused(words)
             } catch {
                 return .failed([error.words])
             }

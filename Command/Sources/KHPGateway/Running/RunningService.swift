@@ -9,6 +9,8 @@ import Synchronization
 /// The things that the services of a gateway share.
 struct ServiceSurroundings: Sendable {
     var sessions: SessionTable
+    /// Sends new clients away while it is on.
+    var drain = Drain()
     var pools: [String: BackendPool] = [:]
     /// The gateway's own name, and its public URLs.
     var instance = ""
@@ -56,7 +58,6 @@ final class RunningService: Sendable {
     private let surroundings: ServiceSurroundings
     /// Asks clients who they are; `nil` lets everybody in.
     let authentication: ServerAuthentication?
-    private let isDraining = Atomic(false)
     /// All clients of a service that broadcasts.
     private let room: Room?
     /// Names another address to each client, where that is the service's kind.
@@ -90,9 +91,6 @@ final class RunningService: Sendable {
     /// How many clients were sent to each member of a balancer.
     var redirects: [String: Int] { self.turns?.counts ?? [:] }
 
-    /// Turns new clients away, or lets them in again.
-    func drain(_ isDraining: Bool) { self.isDraining.store(isDraining, ordering: .relaxed) }
-
     // MARK: The endpoint
 
     /// The path of the endpoint, in the library's notation.
@@ -108,7 +106,7 @@ final class RunningService: Sendable {
                 respond: { request in
                     // Nobody stays: what is judged of a session is judged of a redirect, too.
                     try await self.admit(request, redirecting: true).release()
-                    let isLeaving = self.isDraining.load(ordering: .relaxed)
+                    let isLeaving = self.surroundings.drain.isOn
                     guard
                         let target = turns.next(
                             for: request.client?.ipAddress,
@@ -186,7 +184,7 @@ final class RunningService: Sendable {
     /// - Throws: the response that refuses it.
     /// - Parameter isRedirecting: `true` for one who is to go elsewhere, which a gateway that drains can still say.
     private func admit(_ request: HandshakeRequest, redirecting isRedirecting: Bool = false) async throws -> Seat {
-        if !isRedirecting, self.isDraining.load(ordering: .relaxed) { throw self.refusal(503, "draining", request) }
+        if !isRedirecting, self.surroundings.drain.isOn { throw self.refusal(503, "draining", request) }
         let origins = self.rules.rules.origins
         if let origin = request.headers[.origin] {
             if self.judgesOrigins, !(origins.allowed?.contains { $0.allows(origin) } ?? false) {
@@ -357,6 +355,8 @@ final class RunningService: Sendable {
         }
         session.renewal = self.renewal(of: request)
         session.onSlow = surroundings.slow
+        // It was let in before the drain began, which has chosen its sessions by now.
+        session.lateEnd = { surroundings.drain.isOn ? .shutdown : nil }
         surroundings.sessions.sessions(on: eventLoop)?.add(session, on: eventLoop)
         surroundings.opened(facts)
         return session

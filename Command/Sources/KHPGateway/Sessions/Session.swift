@@ -83,6 +83,8 @@ final class Session {
     var renewal: SessionRenewal?
     /// Ends it. Set while it is open.
     var close: ((SessionEnd) -> Void)?
+    /// The end of all sessions of its kind, where that was decided while this one opened.
+    var lateEnd: () -> SessionEnd? = { nil }
     /// How many bytes wait in it. Set while it is open.
     var buffered: () -> Int = { 0 }
     /// Told once of a side that has not kept up for a while: `client` or `backend`, and for how long.
@@ -100,7 +102,11 @@ final class Session {
     }
 
     /// The client's socket is open.
-    func opened(_ socket: EventLoopSocket) { self.renewal?.begin(self, socket) }
+    func opened(_ socket: EventLoopSocket) {
+        self.renewal?.begin(self, socket)
+        if let end = self.lateEnd() { self.close?(end) }
+        self.lateEnd = { nil }
+    }
 
     /// The client has proved anew who it is.
     func renew(_ principal: Principal) {

@@ -152,12 +152,14 @@ final class SessionTable: Sendable {
     func count() async -> Int { await self.collect { $0.sessions.count }.reduce(0, +) }
 
     /// Ends the sessions that `choice` says, evenly over a time.
+    /// - Parameter isCalledOff: asked before each end; `true` lets the session go on.
     /// - Returns: how many.
     @discardableResult
     func close(
         _ end: SessionEnd,
         over time: Duration = .zero,
-        where choice: @escaping @Sendable (SessionFacts) -> Bool = { _ in true }
+        where choice: @escaping @Sendable (SessionFacts) -> Bool = { _ in true },
+        unless isCalledOff: @escaping @Sendable () -> Bool = { false }
     ) async -> Int {
         let chosen = await self.collect { sessions in
             sessions.sessions.values.filter { $0.close != nil && choice($0.facts) }.map(\.facts.id)
@@ -174,9 +176,11 @@ final class SessionTable: Sendable {
                 for (id, session) in box.value.sessions where ids.contains(id) {
                     let turn = place.next()
                     if time == .zero {
-                        session.close?(end)
+                        if !isCalledOff() { session.close?(end) }
                     } else {
-                        box.eventLoop.scheduleTask(in: step * turn) { box.value.sessions[id]?.close?(end) }
+                        box.eventLoop.scheduleTask(in: step * turn) {
+                            if !isCalledOff() { box.value.sessions[id]?.close?(end) }
+                        }
                     }
                 }
             }
