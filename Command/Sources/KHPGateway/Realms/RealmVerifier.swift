@@ -8,6 +8,8 @@ package import NIOSSL
 package struct RealmVerifier: Sendable {
     package let realm: GatewayConfiguration.Realm
     var users: UsersFile?
+    /// The names in the users file.
+    var userNames: Set<String> = []
     var groups = GroupsFile()
     var certificateGroups = GroupsFile()
     var tokens: TokenVerifier?
@@ -38,12 +40,49 @@ package struct RealmVerifier: Sendable {
         if let user = self.users?.user(token: token) { return self.principal(user) }
         guard let tokens else { throw .unknown }
         do throws(TokenVerifier.Refusal) {
-            var principal = try tokens.principal(of: token, now: now)
-            principal.roles.formUnion(self.groups.roles(of: principal.name))
-            return principal
+            let principal = try tokens.principal(of: token, now: now)
+            return self.grouped(principal)
         } catch {
             throw .token(error)
         }
+    }
+
+    /// The claim in which a principal of a token keeps the roles that the token itself has, where a groups file gives it
+    /// some as well. No requirement can name it.
+    private static let ownRoles = "\u{0}roles"
+
+    /// The principal of a token with its roles of the groups file.
+    private func grouped(_ principal: Principal) -> Principal {
+        var principal = principal
+        principal.claims[Self.ownRoles] = nil
+        let roles = self.groups.roles(of: principal.name)
+        if !roles.isEmpty {
+            principal.claims[Self.ownRoles] = principal.roles.joined(separator: "\u{0}")
+            principal.roles.formUnion(roles)
+        }
+        return principal
+    }
+
+    /// A principal of an earlier proof with the roles that it has now; `nil` where the realm has no such principal any more. Of
+    /// a token the signature does not count a second time: its key may have gone since.
+    package func renewed(_ principal: Principal) -> Principal? {
+        var renewed = principal
+        if let issuer = principal.claims["iss"] {
+            guard issuer == self.tokens?.rules.issuer else { return nil }
+            if let own = principal.claims[Self.ownRoles] {
+                renewed.roles = Set(own.split(separator: "\u{0}").map(String.init))
+            }
+            return self.grouped(renewed)
+        }
+        // A certificate ends; one that a proxy has told of does not.
+        if principal.expires == nil, self.userNames.contains(principal.name) {
+            renewed.roles = self.groups.roles(of: principal.name)
+        } else if let rule = self.realm.certificate, principal.expires != nil || rule.principal == .commonName {
+            renewed.roles = self.certificateGroups.roles(of: principal.name)
+        } else {
+            return nil
+        }
+        return renewed
     }
 
     enum TokenRefusal: Error {

@@ -53,6 +53,12 @@ struct SessionEnd: Sendable, Equatable {
 extension SessionEnd {
     static let shutdown = SessionEnd(.gateway, .shutdown, .goingAway, "the gateway shuts down")
     static let removed = SessionEnd(.gateway, .removed, .serviceRestart, "the service has changed")
+    static let noLongerAllowed = SessionEnd(
+        .gateway,
+        .removed,
+        .policyViolation,
+        "the service's requirements have changed"
+    )
     static let proofEnded = SessionEnd(
         .gateway,
         .credentialsExpired,

@@ -35,6 +35,8 @@ extension Gateway {
             "the configuration has changed",
             [("sha256", .string(new.hash)), ("changes", changes.json)]
         )
+        let kept = changes.services.removed.filter { self.onRemove($0, old.configuration, new.configuration) == .keep }
+        self.inForce.use(self.services, keeping: Set(kept), renew: new.renew)
         await self.endSessions(of: changes.services.removed, old.configuration, new.configuration)
         await self.reauthorize()
         return changes
@@ -152,12 +154,20 @@ extension Gateway {
 
     /// Ends the sessions of clients that would not be let in any more, where their service says so.
     private func reauthorize() async {
+        let renew = self.materials.renew
         for service in self.services.values where service.rules.reauthorizes {
-            let end = SessionEnd(.gateway, .removed, .policyViolation, "the service's requirements have changed")
-            await self.sessions.close(end) { facts in
-                facts.service == service.rules.name && service.denial(of: facts.proof, as: facts.subprotocol) != nil
+            await self.sessions.close(.noLongerAllowed) { facts in
+                facts.service == service.rules.name && service.wouldRefuse(facts, renew: renew)
             }
         }
+    }
+
+    private func onRemove(
+        _ service: String,
+        _ old: GatewayConfiguration,
+        _ new: GatewayConfiguration
+    ) -> GatewayConfiguration.OnRemove {
+        old.service(service)?.onRemove ?? new.reload.onRemove
     }
 
     /// Ends the sessions of services that are gone, as each of them says.
@@ -168,7 +178,7 @@ extension Gateway {
     ) async {
         for name in removed {
             let time: Duration
-            switch old.service(name)?.onRemove ?? new.reload.onRemove {
+            switch self.onRemove(name, old, new) {
             case .keep: continue
             case .close: time = .zero
             case .drain: time = new.shutdown.drain

@@ -52,6 +52,8 @@ package actor Gateway {
     private var retired: [RunningListener] = []
     /// The services by the paths of their endpoints, for whoever is told of a path.
     nonisolated let names = ServiceNames()
+    /// For sessions that open behind a reload.
+    nonisolated let inForce = ServicesInForce()
     /// Sends clients away, for all services.
     nonisolated let drain: Drain
     /// The sessions whose clients are asked to prove anew who they are.
@@ -97,6 +99,10 @@ package actor Gateway {
         self.pools = try self.makePools(self.materials)
         do {
             self.services = try self.makeServices(self.materials, pools: self.pools)
+            // Before the first client comes.
+            self.names.add(self.services)
+            self.revalidations.use(self.services)
+            self.inForce.use(self.services, renew: self.materials.renew)
             for rules in configuration.listeners {
                 self.listeners.append(try await self.listen(rules, self.materials))
             }
@@ -107,8 +113,6 @@ package actor Gateway {
             await self.stop()
             throw .invalid("\(error)")
         }
-        self.names.add(self.services)
-        self.revalidations.use(self.services)
         self.phase = .serving
         let listening = self.listeners.map {
             Listening(name: $0.rules.name, address: $0.address, scheme: $0.rules.tls == nil ? "ws" : "wss")
@@ -246,6 +250,7 @@ package actor Gateway {
     {
         var surroundings = ServiceSurroundings(sessions: self.sessions)
         surroundings.drain = self.drain
+        surroundings.inForce = self.inForce
         surroundings.pools = pools.mapValues(\.pool)
         surroundings.secureListeners = Set(materials.listenerTLS.keys)
         let log = self.log

@@ -1,6 +1,7 @@
 // All that a gateway needs to run: its configuration with the contents of the files that this names, made ready. A start, a
 // check and a reload read the same, so that a reload takes nothing that a start refuses.
 
+package import KHPProtocol
 package import KHPServer
 package import NIOSSL
 
@@ -25,6 +26,8 @@ package struct GatewayMaterials: Sendable {
     /// Asks the clients of a service who they are; `nil` for a service without realms.
     package var authentication: @Sendable (GatewayConfiguration.Service, @escaping Observe) -> ServerAuthentication? =
         { _, _ in nil }
+    /// A principal of an earlier proof, with the roles that the files give it now; `nil` where it has gone from them.
+    package var renew: @Sendable (Principal) -> Principal? = { $0 }
 
     package init(_ configuration: GatewayConfiguration, hash: String = "", effective: String = "") {
         self.configuration = configuration
@@ -40,5 +43,7 @@ package struct GatewayMaterials: Sendable {
         self.balancerTLS = loaded.balancerTLS
         self.certificateEnds = loaded.certificateEnds
         self.authentication = { loaded.authentication(of: $0, observe: $1) }
+        let realms = loaded.realms
+        self.renew = { principal in principal.realm.flatMap { realms[$0] }?.renewed(principal) }
     }
 }

@@ -11,6 +11,8 @@ struct ServiceSurroundings: Sendable {
     var sessions: SessionTable
     /// Sends new clients away while it is on.
     var drain = Drain()
+    /// Judges sessions that open behind a reload.
+    var inForce: ServicesInForce?
     var pools: [String: BackendPool] = [:]
     /// The gateway's own name, and its public URLs.
     var instance = ""
@@ -240,6 +242,19 @@ final class RunningService: Sendable {
         return requirements.lazy.compactMap { $0?.denial(of: proof.principal, at: proof.address) }.first
     }
 
+    /// `true` where the client of an open session would not be let in any more.
+    /// - Parameter renew: as ``GatewayMaterials/renew``.
+    func wouldRefuse(_ facts: SessionFacts, renew: (Principal) -> Principal?) -> Bool {
+        var proof = facts.proof
+        if !self.rules.realms.isEmpty {
+            guard let principal = proof.principal, self.rules.realms.contains(principal.realm ?? ""),
+                let renewed = renew(principal)
+            else { return true }
+            proof.principal = renewed
+        }
+        return self.denial(of: proof, as: facts.subprotocol) != nil
+    }
+
     private struct Route {
         var pool: String?
         var frames = GatewayConfiguration.Frames.binary
@@ -355,8 +370,10 @@ final class RunningService: Sendable {
         }
         session.renewal = self.renewal(of: request)
         session.onSlow = surroundings.slow
-        // It was let in before the drain began, which has chosen its sessions by now.
-        session.lateEnd = { surroundings.drain.isOn ? .shutdown : nil }
+        // It was let in before a drain or a reload, which may have chosen its sessions by now.
+        session.lateEnd = { [facts] in
+            surroundings.drain.isOn ? .shutdown : surroundings.inForce?.end(of: facts, at: self)
+        }
         surroundings.sessions.sessions(on: eventLoop)?.add(session, on: eventLoop)
         surroundings.opened(facts)
         return session

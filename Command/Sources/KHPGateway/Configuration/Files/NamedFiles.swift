@@ -50,6 +50,7 @@ struct NamedFiles {
         var names: Set<String> = []
         if let file = realm.users {
             (verifier.users, names) = self.users(file, realm, key, &reading)
+            verifier.userNames = names
         }
         if let file = realm.groups {
             verifier.groups = self.groups(file, "\(key).groups", &reading)

@@ -1,0 +1,43 @@
+// The services in force, for sessions that open behind a reload which their own service did not live through: they were let in
+// before it, and were not there yet when it judged and ended the others.
+
+import KHPProtocol
+import KHPServer
+import Synchronization
+
+final class ServicesInForce: Sendable {
+    private struct State {
+        var services: [String: RunningService] = [:]
+        /// The services that are gone, and whose sessions stay.
+        var kept: Set<String> = []
+        var renew: @Sendable (Principal) -> Principal? = { $0 }
+    }
+
+    private let state = Mutex(State())
+
+    /// - Parameters:
+    ///   - kept: the services that are gone, and whose sessions stay.
+    ///   - renew: as ``GatewayMaterials/renew``.
+    func use(
+        _ services: [String: RunningService],
+        keeping kept: Set<String> = [],
+        renew: @escaping @Sendable (Principal) -> Principal?
+    ) {
+        self.state.withLock { state in
+            state.services = services
+            // Until a service of the name comes again.
+            state.kept = state.kept.union(kept).subtracting(services.keys)
+            state.renew = renew
+        }
+    }
+
+    /// The end that a session of a service meets that is not in force any more; `nil` where it goes on.
+    func end(of facts: SessionFacts, at service: RunningService) -> SessionEnd? {
+        let state = self.state.withLock { $0 }
+        guard let now = state.services[facts.service] else {
+            return state.kept.contains(facts.service) ? nil : .removed
+        }
+        guard now !== service, now.rules.reauthorizes else { return nil }
+        return now.wouldRefuse(facts, renew: state.renew) ? .noLongerAllowed : nil
+    }
+}
