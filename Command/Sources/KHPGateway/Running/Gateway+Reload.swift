@@ -61,48 +61,75 @@ extension Gateway {
             throw .invalid("\(error)")
         }
         self.use(pools: pools, services: services)
+        self.names.add(services)
         var steps: [Step] = []
         do throws(Failure) {
-            var kept: [RunningListener] = []
-            for rules in new.configuration.listeners {
-                let endpoints = try self.endpoints(of: rules, in: new.configuration)
-                let known = before.2.first { $0.rules.name == rules.name && $0.rules.listen == rules.listen }
-                let answers = self.answer(rules, new.configuration) != nil
-                guard let known, known.mayBecome(rules, answering: answers) else {
-                    // The address is given back first where the new one is to have it.
-                    if let known { await known.close() }
-                    let listener = try await self.replacement(of: known, rules, new, &steps)
-                    kept.append(listener)
-                    continue
-                }
-                steps.append(.endpoints(known, known.endpoints))
-                do {
-                    try known.replaceEndpoints(endpoints)
-                    if let tls = new.listenerTLS[rules.name] {
-                        steps.append(.tls(known, self.materials.listenerTLS[rules.name]))
-                        try known.replaceTLS(tls)
-                    }
-                } catch {
-                    throw .invalid("listener \(rules.name): \(error)")
-                }
-                kept.append(known)
-            }
-            self.use(listeners: kept)
+            self.use(listeners: try await self.listeners(new, before.2, &steps))
         } catch {
             self.drop(pools, unlessIn: before.0)
             self.use(pools: before.0, services: before.1)
+            self.names.add(before.1)
             for step in steps.reversed() { await self.undo(step) }
             throw error
         }
         for (service, rules) in services.map({ ($0.value, $0.value.rules) }) { service.gate.set(rules.rules.limits) }
-        self.names.add(services)
         self.drop(before.0, unlessIn: pools)
         for listener in before.2 where !self.listeners.contains(where: { $0 === listener }) { await listener.close() }
     }
 
-    /// Something that a reload has put in force, and how it was before.
+    // MARK: Listeners
+
+    /// The listeners of a configuration: those that go on under its rules, and new ones. One that is to have the address of
+    /// another takes its socket over, and one that cannot be bound beside another is bound when that one is closed.
+    /// - Parameter steps: all that has been done, also where it fails.
+    private func listeners(
+        _ new: GatewayMaterials,
+        _ old: [RunningListener],
+        _ steps: inout [Step]
+    ) async throws(Failure) -> [RunningListener] {
+        let plan = new.configuration.listeners.map { rules in
+            (rules: rules, known: old.first { $0.mayBecome(rules, answering: self.answers(rules, new.configuration)) })
+        }
+        let going = old.filter { listener in !plan.contains { $0.known === listener } }
+        let opening = plan.filter { $0.known == nil }.map(\.rules)
+        let taken = Set(opening.map(\.listen))
+        for listener in going where !taken.contains(listener.rules.listen) {
+            guard opening.contains(where: { listener.isInTheWay(of: $0.listen) }) else { continue }
+            await listener.close()
+            steps.append(.closed(listener))
+        }
+        var listeners: [RunningListener] = []
+        for (rules, known) in plan {
+            guard let known else {
+                let socket = going.lazy.compactMap { $0.socket(for: rules) }.first
+                let listener = try await self.listen(rules, new, at: socket)
+                steps.append(.opened(listener))
+                listeners.append(listener)
+                continue
+            }
+            let endpoints = try self.endpoints(of: rules, in: new.configuration)
+            steps.append(.endpoints(known, known.endpoints))
+            do {
+                try known.replaceEndpoints(endpoints)
+                if let tls = new.listenerTLS[rules.name] {
+                    steps.append(.tls(known, self.materials.listenerTLS[rules.name]))
+                    try known.replaceTLS(tls)
+                }
+            } catch {
+                throw .invalid("listener \(rules.name): \(error)")
+            }
+            listeners.append(known)
+        }
+        return listeners
+    }
+
+    private func answers(_ rules: GatewayConfiguration.Listener, _ configuration: GatewayConfiguration) -> Bool {
+        self.answer(rules, configuration) != nil
+    }
+
+    /// Something that a reload has done, and how it was before.
     private enum Step {
-        case opened(RunningListener, insteadOf: RunningListener?)
+        case opened(RunningListener)
         case closed(RunningListener)
         case endpoints(RunningListener, [Endpoint])
         case tls(RunningListener, TLSConfiguration?)
@@ -110,12 +137,11 @@ extension Gateway {
 
     private func undo(_ step: Step) async {
         switch step {
-        case .opened(let listener, let known):
+        case .opened(let listener):
             await listener.close()
             await listener.drain()
-            if let known { await self.listenAgain(known) }
-        case .closed(let known):
-            await self.listenAgain(known)
+        case .closed(let listener):
+            await self.listenAgain(listener)
         case .endpoints(let listener, let endpoints):
             try? listener.replaceEndpoints(endpoints)
         case .tls(let listener, let tls):
@@ -123,28 +149,19 @@ extension Gateway {
         }
     }
 
-    /// A new listener; where it cannot listen, the one whose address it was to have listens again.
-    private func replacement(
-        of known: RunningListener?,
-        _ rules: GatewayConfiguration.Listener,
-        _ new: GatewayMaterials,
-        _ steps: inout [Step]
-    ) async throws(Failure) -> RunningListener {
-        do throws(Failure) {
-            let listener = try await self.listen(rules, new)
-            steps.append(.opened(listener, insteadOf: known))
-            return listener
-        } catch {
-            // Undone last, when the old services are in force again.
-            if let known { steps.append(.closed(known)) }
-            throw error
-        }
-    }
-
     /// Has a listener of the configuration in force listen that was closed for a new one.
     private func listenAgain(_ known: RunningListener) async {
-        guard let again = try? await self.listen(known.rules, self.materials) else { return }
-        self.use(listeners: self.listeners.map { $0 === known ? again : $0 })
+        do throws(Failure) {
+            let again = try await self.listen(known.rules, self.materials)
+            self.use(listeners: self.listeners.map { $0 === known ? again : $0 })
+        } catch {
+            self.log.write(
+                .error,
+                "listener.lost",
+                "listener \(known.rules.name) cannot listen again: \(error.words)",
+                [("listener", .string(known.rules.name)), ("error", .string(error.words))]
+            )
+        }
     }
 
     /// Ends the checks of pools that are not in force.

@@ -148,9 +148,31 @@ package actor Gateway {
         return count
     }
 
-    func listen(_ rules: GatewayConfiguration.Listener, _ materials: GatewayMaterials) async throws(Failure)
-        -> RunningListener
-    {
+    /// - Parameter bound: the socket of a listener that this one follows; `nil` binds one.
+    func listen(
+        _ rules: GatewayConfiguration.Listener,
+        _ materials: GatewayMaterials,
+        at bound: ListeningSocket? = nil
+    ) async throws(Failure) -> RunningListener {
+        let socket: ListeningSocket
+        do throws(ListeningSocket.Failure) {
+            socket = if let bound { bound } else { try ListeningSocket(rules.listen) }
+        } catch {
+            throw .cannotListen(rules.name, error.words)
+        }
+        do throws(Failure) {
+            return try await self.listener(rules, materials, socket)
+        } catch {
+            socket.closeUnused()
+            throw error
+        }
+    }
+
+    private func listener(
+        _ rules: GatewayConfiguration.Listener,
+        _ materials: GatewayMaterials,
+        _ socket: ListeningSocket
+    ) async throws(Failure) -> RunningListener {
         let services = self.services(of: rules, in: materials.configuration)
         do {
             return try await RunningListener(
@@ -162,6 +184,7 @@ package actor Gateway {
                 log: self.log,
                 watch: self.watch(rules),
                 answer: self.answer(rules, materials.configuration),
+                socket: socket,
                 on: self.group
             )
         } catch let error as WebSocketError where error.code == .connectFailed {

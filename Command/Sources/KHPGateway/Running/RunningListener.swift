@@ -15,9 +15,12 @@ final class RunningListener: Sendable {
     private let mount: WebSocketMount
     private let listener: WebSocketListener
     private let answersHTTP: Bool
+    private let socket: ListeningSocket
+    private let isClosed = Atomic(false)
 
     /// Begins to listen.
     /// - Parameters:
+    ///   - socket: bound to the address of the rules; perhaps another listener accepts from it as well.
     ///   - connections: how many it takes at once, which may be fewer than the rules say.
     ///   - answer: answers ordinary requests; `nil` leaves them to the library.
     /// - Throws: ``WebSocketError`` where it cannot, or where endpoints make no sense.
@@ -30,6 +33,7 @@ final class RunningListener: Sendable {
         log: GatewayLog,
         watch: HandshakeWatch,
         answer: (@Sendable (HTTPExchange) async throws -> Void)?,
+        socket: ListeningSocket,
         on group: any EventLoopGroup
     ) async throws {
         var configuration = WebSocketMount.Configuration()
@@ -45,7 +49,10 @@ final class RunningListener: Sendable {
         // Offered where there is TLS: browsers open their WebSockets on the connection of the page.
         configuration.http2 = .init()
         let mount = try WebSocketMount(configuration: configuration, endpoints: endpoints)
-        var listening = WebSocketListener.Configuration(address: rules.listen.bind)
+        // Found wrong before the library is given the descriptor, which it closes only once it listens.
+        if let tls { _ = try NIOSSLContext(configuration: tls) }
+        let descriptor = try socket.hold()
+        var listening = WebSocketListener.Configuration(address: .boundSocket(descriptor))
         listening.name = rules.name
         listening.tls = tls
         listening.connections = connections
@@ -57,7 +64,13 @@ final class RunningListener: Sendable {
         case .xForwardedFor: listening.clientAddress = .forwarded(.xForwardedFor, trusted: trusted)
         }
         let listener = WebSocketListener(configuration: listening, mount: mount, eventLoopGroup: group)
-        self.address = try await listener.listen()
+        do {
+            self.address = try await listener.listen()
+        } catch {
+            socket.letGo()
+            throw error
+        }
+        self.socket = socket
         self.rules = rules
         self.answersHTTP = answer != nil
         self.connections = connections
@@ -83,7 +96,25 @@ final class RunningListener: Sendable {
     func replaceTLS(_ tls: TLSConfiguration) throws { try self.listener.replaceTLS(tls) }
 
     /// Accepts nothing any more; sessions go on.
-    func close() async { await self.listener.close() }
+    func close() async {
+        guard !self.isClosed.exchange(true, ordering: .relaxed) else { return }
+        await self.listener.close()
+        self.socket.letGo()
+    }
+
+    /// The socket, where the listener of these rules is to have its address, and nothing about that address changes.
+    func socket(for rules: GatewayConfiguration.Listener) -> ListeningSocket? {
+        rules.listen == self.rules.listen ? self.socket : nil
+    }
+
+    /// `true` where nobody can listen at an address while this one does.
+    func isInTheWay(of listen: ListenAddress) -> Bool {
+        switch (self.rules.listen, listen) {
+        case (.host, .host(_, let port)): port != 0 && port == self.address.port
+        case (.unix(let path), .unix(let other)): path == other
+        case (.host, .unix), (.unix, .host): false
+        }
+    }
 
     /// Ends all connections that are left.
     func drain() async { await self.mount.drain() }
@@ -96,6 +127,8 @@ final class RunningListener: Sendable {
         var others = rules
         // Certificates are replaced, and the name for clients is nobody's business here.
         (mine.publicURL, others.publicURL) = (nil, nil)
+        // So is the word of proxies about certificates: services ask for it.
+        (mine.trustsClientName, others.trustsClientName) = (false, false)
         guard (mine.tls == nil) == (others.tls == nil) else { return false }
         (mine.tls, others.tls) = (nil, nil)
         return mine == others

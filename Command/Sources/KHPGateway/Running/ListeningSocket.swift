@@ -1,0 +1,146 @@
+// A bound socket, for listeners that follow each other: a reload makes another listener for it while the one before still accepts,
+// so that no client meets a closed port, and nobody who waits in its queue is lost.
+
+import NIOCore
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Android)
+    import Android
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+final class ListeningSocket: Sendable {
+    /// The address as the configuration has it.
+    let listen: ListenAddress
+    private let descriptor: CInt
+    private let use = Mutex(Use())
+
+    private struct Use {
+        /// The listeners that hold it; the last that lets go closes it.
+        var users = 0
+        var isOpen = true
+    }
+
+    /// A sentence.
+    struct Failure: Error {
+        var words: String
+
+        init(_ listen: ListenAddress, _ reason: String) {
+            self.words = "The server cannot listen on \(listen): \(reason)."
+        }
+
+        init(_ listen: ListenAddress, errno number: CInt) {
+            switch number {
+            case EADDRINUSE: self.init(listen, "the address is in use")
+            case EADDRNOTAVAIL: self.init(listen, "the address is not one of this machine")
+            case EACCES: self.init(listen, "permission denied")
+            default: self.init(listen, String(cString: strerror(number)).lowercased())
+            }
+        }
+    }
+
+    /// Binds it. Nobody listens at it yet, and nobody holds it.
+    init(_ listen: ListenAddress) throws(Failure) {
+        let address: SocketAddress
+        do {
+            address =
+                switch listen {
+                case .host(let host, let port): try .makeAddressResolvingHost(host, port: port)
+                case .unix(let path): try .init(unixDomainSocketPath: path)
+                }
+        } catch {
+            throw Failure(listen, "that is no address, and no name that can be resolved")
+        }
+        #if canImport(Glibc)
+            let kind = CInt(SOCK_STREAM.rawValue)
+        #else
+            let kind = SOCK_STREAM
+        #endif
+        let descriptor = socket(Self.family(address), kind, 0)
+        guard descriptor >= 0 else { throw Failure(listen, errno: errno) }
+        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+        var yes: CInt = 1
+        _ = setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<CInt>.size))
+        var number = Self.bind(descriptor, address)
+        if number == EADDRINUSE, case .unix(let path) = listen, Self.isLeftOver(address) {
+            unlink(path)
+            number = Self.bind(descriptor, address)
+        }
+        guard number == 0 else {
+            close(descriptor)
+            throw Failure(listen, errno: number)
+        }
+        self.listen = listen
+        self.descriptor = descriptor
+    }
+
+    // MARK: Holding it
+
+    /// A descriptor of its own for a listener, which has to close it and ``letGo()``.
+    func hold() throws(Failure) -> CInt {
+        let copy = fcntl(self.descriptor, F_DUPFD_CLOEXEC, 0)
+        guard copy >= 0 else { throw Failure(self.listen, errno: errno) }
+        self.use.withLock { $0.users += 1 }
+        return copy
+    }
+
+    /// A listener has closed its descriptor. With the last of them the address is free again.
+    func letGo() {
+        self.use.withLock { $0.users -= 1 }
+        self.closeUnused()
+    }
+
+    /// Frees the address, unless a listener holds it.
+    func closeUnused() {
+        let isLast = self.use.withLock { use in
+            guard use.users == 0, use.isOpen else { return false }
+            use.isOpen = false
+            return true
+        }
+        guard isLast else { return }
+        if case .unix(let path) = self.listen { unlink(path) }
+        close(self.descriptor)
+    }
+
+    // MARK: Binding
+
+    private static func family(_ address: SocketAddress) -> CInt {
+        switch address {
+        case .v4: AF_INET
+        case .v6: AF_INET6
+        case .unixDomainSocket: AF_UNIX
+        }
+    }
+
+    /// - Returns: 0, or the number of the error.
+    private static func bind(_ descriptor: CInt, _ address: SocketAddress) -> CInt {
+        address.withSockAddr { pointer, size in
+            systemBind(descriptor, pointer, socklen_t(size)) == 0 ? 0 : errno
+        }
+    }
+
+    /// `true` where a file is in the way that nobody listens at any more: a process that was killed leaves it behind.
+    private static func isLeftOver(_ address: SocketAddress) -> Bool {
+        #if canImport(Glibc)
+            let kind = CInt(SOCK_STREAM.rawValue)
+        #else
+            let kind = SOCK_STREAM
+        #endif
+        let probe = socket(AF_UNIX, kind, 0)
+        guard probe >= 0 else { return false }
+        defer { close(probe) }
+        return address.withSockAddr { pointer, size in
+            connect(probe, pointer, socklen_t(size)) != 0 && errno == ECONNREFUSED
+        }
+    }
+}
+
+/// A static function above has the name of the system's.
+private func systemBind(_ descriptor: CInt, _ address: UnsafePointer<sockaddr>, _ size: socklen_t) -> CInt {
+    bind(descriptor, address, size)
+}

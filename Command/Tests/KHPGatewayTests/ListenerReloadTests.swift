@@ -1,0 +1,155 @@
+// Listeners over a reload: a reload takes what a start takes, whatever listened where before.
+
+import CommandTestSupport
+import Foundation
+import KHPClient
+import KHPServer
+import NIOCore
+import NIOPosix
+import Testing
+
+@testable import KHPGateway
+
+@Suite("A reload of listeners", .timeLimit(.minutes(1)))
+struct ListenerReloadTests {
+    /// A listener, with the letters `p` and `q` for two free ports.
+    struct Place: Sendable {
+        var name: String
+        var host: String
+        var port: Character
+
+        init(_ text: String) {
+            let parts = text.split(separator: " ")
+            self.name = String(parts[0])
+            self.host = String(parts[1])
+            self.port = parts[2].first ?? "p"
+        }
+    }
+
+    private static func materials(
+        _ places: [String],
+        _ ports: [Character: Int],
+        _ hash: String,
+        change: (inout GatewayConfiguration) -> Void = { _ in }
+    ) -> GatewayMaterials {
+        var configuration = BareGateway.configuration()
+        configuration.listeners = places.map { text in
+            let place = Place(text)
+            return .init(name: place.name, listen: .host(place.host, port: ports[place.port] ?? 0))
+        }
+        change(&configuration)
+        return GatewayMaterials(configuration, hash: hash)
+    }
+
+    private static func echoes(_ socket: WebSocket) async throws -> Bool {
+        try await socket.send("hello")
+        return try await socket.receive() == .text("hello")
+    }
+
+    private static func connect(_ port: Int?) async throws -> WebSocket {
+        try await WebSocketClient().connect(to: "ws://127.0.0.1:\(port ?? 0)/echo")
+    }
+
+    @Test(
+        "takes what a start takes: other names, ports and addresses, and sessions go on",
+        arguments: [
+            (["a 127.0.0.1 p"], ["b 127.0.0.1 p"]),
+            (["a 127.0.0.1 p", "b 127.0.0.1 q"], ["a 127.0.0.1 q", "b 127.0.0.1 p"]),
+            (["a 127.0.0.1 p"], ["a 0.0.0.0 p"]), (["a 0.0.0.0 p"], ["a 127.0.0.1 p"]),
+            (["a 127.0.0.1 p"], ["a 127.0.0.1 q", "b 0.0.0.0 p"]),
+            (["a 0.0.0.0 p", "b 127.0.0.1 q"], ["b 127.0.0.1 p"]),
+        ] as [([String], [String])]
+    )
+    func taken(_ before: [String], _ after: [String]) async throws {
+        let ports: [Character: Int] = ["p": try await PoolTests.freePort(), "q": try await PoolTests.freePort()]
+        try await BareGateway.run(Self.materials(before, ports, "1")) { gateway in
+            let old = try await Self.connect(ports["p"])
+            _ = try await gateway.gateway.reload(Self.materials(after, ports, "2"))
+            #expect(try await Self.echoes(old))
+            for port in "pq" {
+                guard after.contains(where: { Place($0).port == port }) else {
+                    await #expect(throws: WebSocketError.self) { _ = try await Self.connect(ports[port]) }
+                    continue
+                }
+                let new = try await Self.connect(ports[port])
+                #expect(try await Self.echoes(new))
+                try await new.close()
+            }
+            // And back again.
+            _ = try await gateway.gateway.reload(Self.materials(before, ports, "3"))
+            let again = try await Self.connect(ports["p"])
+            #expect(try await Self.echoes(again))
+            try await again.close()
+            try await old.close()
+        }
+    }
+
+    @Test("where it fails, all listen that did before", arguments: [["a 0.0.0.0 p"], ["b 127.0.0.1 p"]])
+    func failed(_ after: [String]) async throws {
+        try await withServer {
+            echo()
+        } body: { other in
+            let ports: [Character: Int] = ["p": try await PoolTests.freePort(), "q": other]
+            try await BareGateway.run(Self.materials(["a 127.0.0.1 p"], ports, "1")) { gateway in
+                let old = try await Self.connect(ports["p"])
+                await #expect(throws: Gateway.Failure.self) {
+                    try await gateway.gateway.reload(Self.materials(after + ["c 127.0.0.1 q"], ports, "2"))
+                }
+                let new = try await Self.connect(ports["p"])
+                for socket in [old, new] {
+                    #expect(try await Self.echoes(socket))
+                    try await socket.close()
+                }
+                let status = await gateway.gateway.status()
+                #expect(status.listeners.map(\.name) == ["a"])
+            }
+        }
+    }
+
+    @Test("a Unix socket changes hands, and its file goes with the last listener")
+    func path() async throws {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("khp-\(UUID().uuidString.prefix(8))").path
+        func materials(_ name: String, _ hash: String) -> GatewayMaterials {
+            var configuration = BareGateway.configuration()
+            configuration.listeners = [.init(name: name, listen: .unix(path: path))]
+            return GatewayMaterials(configuration, hash: hash)
+        }
+        func connect() async throws -> WebSocket {
+            var configuration = WebSocketClient.Configuration()
+            configuration.connectTo = .unixDomainSocket(path: path)
+            return try await WebSocketClient(configuration: configuration).connect(to: "ws://gateway/echo")
+        }
+        try await BareGateway.run(materials("a", "1")) { gateway in
+            let old = try await connect()
+            _ = try await gateway.gateway.reload(materials("b", "2"))
+            let new = try await connect()
+            for socket in [old, new] {
+                #expect(try await Self.echoes(socket))
+                try await socket.close()
+            }
+        }
+        #expect(!FileManager.default.fileExists(atPath: path))
+    }
+
+    @Test("a socket that changes hands loses nobody who waits in its queue")
+    func queue() async throws {
+        let ports: [Character: Int] = ["p": try await PoolTests.freePort()]
+        try await BareGateway.run(Self.materials(["a 127.0.0.1 p"], ports, "1")) { gateway in
+            let clients = Task {
+                try await withThrowingTaskGroup(of: Void.self) { tasks in
+                    for _ in 0..<40 {
+                        tasks.addTask { try await Self.connect(ports["p"]).close() }
+                    }
+                    try await tasks.waitForAll()
+                }
+            }
+            for number in 0..<10 {
+                let name = number.isMultiple(of: 2) ? "b" : "a"
+                _ = try await gateway.gateway.reload(
+                    Self.materials(["\(name) 127.0.0.1 p"], ports, "r\(number)")
+                )
+            }
+            try await clients.value
+        }
+    }
+}
