@@ -144,4 +144,22 @@ extension GatewayTests {
         session.look(start + .seconds(12))
         #expect(session.movedAt == start + .seconds(9))
     }
+
+    @Test("services of one path at two listeners are told apart")
+    func onePath() async throws {
+        try await BareGateway.run {
+            $0.listeners.append(.init(name: "inside", listen: .host("127.0.0.1", port: 0)))
+            $0.services = ["outer", "inner"].map { .init(name: $0, path: PathPattern(path: "/x"), kind: .echo) }
+            $0.services[0].listeners = ["public"]
+            $0.services[1].listeners = ["inside"]
+            $0.services[1].rules.limits.sessions = 0
+        } body: { gateway in
+            let statuses = [try await gateway.status("/x"), try await gateway.status("/x", listener: "inside")]
+            #expect(statuses == [101, 503])
+            let keys = Set(gateway.gateway.handshakes.snapshot.handshakes.keys.map { "\($0.service) \($0.status)" })
+            #expect(keys == ["outer 101", "inner 101", "inner 503"])
+            #expect(gateway.lines.with("limit.hit", "\"service\":\"inner\"").count == 1)
+            #expect(gateway.lines.with("handshake.refused", "\"service\":\"outer\"").isEmpty)
+        }
+    }
 }

@@ -61,14 +61,14 @@ extension Gateway {
             throw .invalid("\(error)")
         }
         self.use(pools: pools, services: services)
-        self.names.add(services)
+        self.names.add(services, new.configuration)
         var steps: [Step] = []
         do throws(Failure) {
             self.use(listeners: try await self.listeners(new, before.2, &steps))
         } catch {
             self.drop(pools, unlessIn: before.0)
             self.use(pools: before.0, services: before.1)
-            self.names.add(before.1)
+            self.names.add(before.1, self.materials.configuration)
             for step in steps.reversed() { await self.undo(step) }
             throw error
         }

@@ -50,7 +50,7 @@ package actor Gateway {
     private(set) var listeners: [RunningListener] = []
     /// The listeners that a reload has closed, whose sessions may still go on.
     private var retired: [RunningListener] = []
-    /// The services by the paths of their endpoints, for whoever is told of a path.
+    /// The services by listeners and the paths of their endpoints, for whoever is told of a path.
     nonisolated let names = ServiceNames()
     /// For sessions that open behind a reload.
     nonisolated let inForce = ServicesInForce()
@@ -100,7 +100,7 @@ package actor Gateway {
         do {
             self.services = try self.makeServices(self.materials, pools: self.pools)
             // Before the first client comes.
-            self.names.add(self.services)
+            self.names.add(self.services, configuration)
             self.revalidations.use(self.services)
             self.inForce.use(self.services, renew: self.materials.renew)
             for rules in configuration.listeners {
@@ -310,13 +310,13 @@ package actor Gateway {
         let names = self.names
         let counts = self.handshakes
         let log = self.log
-        var watch = HandshakeWatch(service: { names.name(of: $0) }) { outcome in
+        let place = listener.name
+        var watch = HandshakeWatch(service: { names.name(of: $0, at: place) }) { outcome in
             counts.add(outcome)
             if outcome.status >= 400, outcome.status != 401 { log.write(refused: outcome) }
         }
         if listener.tls != nil {
-            let name = listener.name
-            watch.tls = { counts.add(tls: $0, at: name) }
+            watch.tls = { counts.add(tls: $0, at: place) }
         }
         return watch
     }
@@ -369,15 +369,26 @@ extension Gateway.Listening {
     }
 }
 
-/// The services by the paths of their endpoints.
+/// The services by listeners and the paths of their endpoints: two may have one path, each at a listener of its own.
 final class ServiceNames: Sendable {
-    private let names = Mutex<[String: String]>([:])
+    private struct Place: Hashable {
+        var listener: String
+        var path: String
+    }
 
-    func add(_ services: [String: RunningService]) {
+    private let names = Mutex<[Place: String]>([:])
+
+    func add(_ services: [String: RunningService], _ configuration: GatewayConfiguration) {
         self.names.withLock { names in
-            for service in services.values { names[service.path] = service.rules.name }
+            for service in services.values {
+                for listener in configuration.listeners(of: service.rules) {
+                    names[Place(listener: listener.name, path: service.path)] = service.rules.name
+                }
+            }
         }
     }
 
-    func name(of path: String) -> String? { self.names.withLock { $0[path] } }
+    func name(of path: String, at listener: String) -> String? {
+        self.names.withLock { $0[Place(listener: listener, path: path)] }
+    }
 }
