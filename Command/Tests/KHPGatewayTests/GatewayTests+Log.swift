@@ -150,8 +150,8 @@ extension GatewayTests {
         try await BareGateway.run {
             $0.listeners.append(.init(name: "inside", listen: .host("127.0.0.1", port: 0)))
             $0.services = ["outer", "inner"].map { .init(name: $0, path: PathPattern(path: "/x"), kind: .echo) }
-            $0.services[0].listeners = ["public"]
-            $0.services[1].listeners = ["inside"]
+            $0.services[0].rules.listeners = ["public"]
+            $0.services[1].rules.listeners = ["inside"]
             $0.services[1].rules.limits.sessions = 0
         } body: { gateway in
             let statuses = [try await gateway.status("/x"), try await gateway.status("/x", listener: "inside")]

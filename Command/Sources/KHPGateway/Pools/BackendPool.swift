@@ -31,10 +31,15 @@ final class BackendPool: Sendable {
         self.tls = tls
         self.context = try tls.map { try NIOSSLContext(configuration: $0) }
         self.members = rules.backends.map { backend in
-            members.first { $0.backend == backend } ?? PoolMember(backend)
+            PoolMember(backend, after: members.first { $0.url == backend.url })
         }
         self.balance = Mutex(Balance(rules.balance))
         self.report = report
+    }
+
+    /// It is in force.
+    func begin() {
+        for member in self.members { member.begin() }
     }
 
     func connector(_ member: PoolMember) -> BackendConnector {

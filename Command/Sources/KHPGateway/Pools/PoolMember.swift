@@ -1,4 +1,5 @@
-// One backend of a pool, known by its URL: what is counted of it, and its health, outlive a reload that leaves it.
+// One backend of a pool, known by its URL: what is counted of it, and its health, outlive a reload that leaves it, or changes
+// its weight.
 
 import NIOCore
 import Synchronization
@@ -16,17 +17,32 @@ final class PoolMember: Sendable {
         var connectTimes = Durations()
     }
 
-    private let state = Mutex(State())
+    private final class Shared: Sendable {
+        let state = Mutex(State())
+    }
 
-    init(_ backend: GatewayConfiguration.Backend) {
+    /// The members of one URL before and after a reload share it: sessions of both count.
+    private let shared: Shared
+    /// The reload that has made it has changed its weight, or its part as a backup.
+    private let isChanged: Bool
+
+    /// - Parameter former: the member of the same URL before a reload.
+    init(_ backend: GatewayConfiguration.Backend, after former: PoolMember? = nil) {
         self.backend = backend
+        self.shared = former?.shared ?? Shared()
+        self.isChanged = former.map { $0.backend != backend } ?? false
+    }
+
+    /// It is in force: the word of an operator about a backend counts until a reload changes it.
+    func begin() {
+        if self.isChanged { self.withState { $0.health.override = nil } }
     }
 
     var url: String { self.backend.url }
 
-    var snapshot: State { self.state.withLock { $0 } }
+    var snapshot: State { self.shared.state.withLock { $0 } }
 
     func withState<Result>(_ body: (inout State) -> Result) -> Result {
-        self.state.withLock { state in body(&state) }
+        self.shared.state.withLock { state in body(&state) }
     }
 }
