@@ -181,7 +181,7 @@ final class BackendPool: Sendable {
 final class PooledLink: Sendable {
     let link: BackendLink
     let member: PoolMember
-    private let pool: BackendPool
+    let pool: BackendPool
     private let hasPlace = Mutex(true)
 
     init(_ link: BackendLink, of member: PoolMember, _ pool: BackendPool) {

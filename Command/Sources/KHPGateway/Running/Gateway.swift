@@ -247,7 +247,7 @@ package actor Gateway {
                 log.write(pool: pool, backend: backend, change)
                 if rules.onDown == .close, case .down = change {
                     let end = SessionEnd(.gateway, .backendReset, .badGateway, "the backend is down")
-                    Task { await sessions.close(end) { $0.backend == backend } }
+                    Task { await sessions.close(end) { $0.pool == pool && $0.backend == backend } }
                 }
             }
             let pool: BackendPool

@@ -350,6 +350,7 @@ final class RunningService: Sendable {
         facts.isExtended = request.extended != nil
         // Told a moment before the socket opens.
         if let dialect = seat.trace?.summary?.dialect { facts.dialect = dialect.description }
+        facts.pool = seat.link?.pool.rules.name
         facts.backend = seat.link?.member.url
         let surroundings = self.surroundings
         let eventLoop = request.eventLoop

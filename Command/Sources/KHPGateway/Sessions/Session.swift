@@ -20,6 +20,8 @@ struct SessionFacts: Sendable {
     var subprotocol: String?
     var dialect = "rfc6455"
     var isExtended = false
+    /// The pool of the backend.
+    var pool: String?
     /// The backend's URL; `nil` where the gateway answers itself.
     var backend: String?
     /// Seconds since 1970.
