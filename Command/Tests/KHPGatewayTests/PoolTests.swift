@@ -76,12 +76,12 @@ struct PoolTests {
         func fail(_ times: Int, at seconds: Int64, mayEject: Bool = true) -> BackendHealth.Change? {
             var change: BackendHealth.Change?
             for _ in 0..<times {
-                change = health.failed("no", rule, mayEject: mayEject, now: Self.at(seconds)) ?? change
+                change = health.failed(.connect, "no", rule, mayEject: mayEject, now: Self.at(seconds)) ?? change
             }
             return change
         }
         #expect(fail(4, at: 0) == nil)
-        health.served()
+        health.served(now: Self.at(0))
         #expect(fail(4, at: 0) == nil)
         #expect(fail(1, at: 0) == .ejected(.seconds(30), "no"))
         #expect(health.state(Self.at(29)) == .ejected)
@@ -94,6 +94,68 @@ struct PoolTests {
         #expect(!health.isAvailable(Self.at(100)))
     }
 
+    @Test("only failures in a row count: a connect ends those of connects, and use ends all")
+    func inARow() {
+        let rule = GatewayConfiguration.Ejection()
+        var health = BackendHealth()
+        func fail(_ kind: BackendHealth.Failure) -> BackendHealth.Change? {
+            health.failed(kind, "no", rule, mayEject: true, now: Self.at(0))
+        }
+        for _ in 0..<4 { #expect(fail(.connect) == nil) }
+        health.connected()
+        for _ in 0..<4 { #expect(fail(.connect) == nil) }
+        health.served(now: Self.at(0))
+        // It takes each connection, and ends it at once.
+        for _ in 0..<4 {
+            health.connected()
+            #expect(fail(.use) == nil)
+        }
+        #expect(fail(.use) == .ejected(.seconds(30), "no"))
+    }
+
+    @Test("an ejection is forgiven once the backend has been back for as long, and of use")
+    func forgiven() {
+        let rule = GatewayConfiguration.Ejection()
+        var health = BackendHealth()
+        func eject(at seconds: Int64) -> BackendHealth.Change? {
+            (0..<5).compactMap { _ in
+                health.failed(.connect, "no", rule, mayEject: true, now: Self.at(seconds))
+            }.last
+        }
+        #expect(eject(at: 0) == .ejected(.seconds(30), "no"))
+        health.served(now: Self.at(59))
+        #expect(eject(at: 59) == .ejected(.seconds(60), "no"))
+        // Back at 119.
+        health.served(now: Self.at(180))
+        #expect(eject(at: 181) == .ejected(.seconds(30), "no"))
+        #expect(health.allEjections == 3)
+    }
+
+    @Test("two event loops that fail at once never leave out the last two together")
+    func judging() async throws {
+        var rules = GatewayConfiguration.Pool(name: "p")
+        rules.backends = [.local(1), .local(2)]
+        rules.eject?.failures = 1
+        for _ in 0..<50 {
+            let pool = try BackendPool(rules, tls: nil)
+            await withTaskGroup(of: Void.self) { tasks in
+                for member in pool.members { tasks.addTask { pool.failed(member, .connect, "no") } }
+            }
+            #expect(pool.isHealthy())
+        }
+    }
+
+    @Test("one that takes nobody is no backend that others can be left out for")
+    func weightless() throws {
+        var rules = GatewayConfiguration.Pool(name: "p")
+        rules.backends = [.local(1), .local(2)]
+        rules.backends[1].weight = 0
+        rules.eject?.failures = 1
+        let pool = try BackendPool(rules, tls: nil)
+        pool.failed(pool.members[0], .connect, "no")
+        #expect(pool.members[0].snapshot.health.state(.now()) == .up)
+    }
+
     @Test("the last backend is never ejected, nor more than the share that may be out")
     func lastOne() throws {
         for (count, expected) in [(1, 0), (2, 1), (3, 1), (4, 2)] {
@@ -101,7 +163,7 @@ struct PoolTests {
             rules.backends = (1...count).map { .local($0) }
             let pool = try BackendPool(rules, tls: nil)
             for member in pool.members {
-                for _ in 0..<10 { pool.failed(member, "no") }
+                for _ in 0..<10 { pool.failed(member, .connect, "no") }
             }
             #expect(pool.members.count { $0.snapshot.health.state(.now()) == .ejected } == expected)
         }

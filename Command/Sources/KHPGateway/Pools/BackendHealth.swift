@@ -30,9 +30,13 @@ struct BackendHealth: Sendable {
     private(set) var isUp = true
     /// Successes while it is down, failures while it is up.
     private var streak = 0
-    /// Failures of clients' own connections, in a row.
-    private var failures = 0
+    /// Connects for clients that failed, in a row.
+    private var failedConnects = 0
+    /// Clients' connections that were of no use, in a row: a backend may take each, and end it at once.
+    private var uselessConnections = 0
+    /// The ejections that are not forgiven: each lasts longer than the one before.
     private(set) var ejections = 0
+    private var lastEjection = TimeAmount.zero
     /// Over all time; forgiven ones count as well.
     private(set) var allEjections = 0
     private(set) var ejectedUntil: NIODeadline?
@@ -73,33 +77,57 @@ struct BackendHealth: Sendable {
         return self.isUp ? .up : .down(failure ?? "")
     }
 
-    /// A client's connection was made, and has been of use.
-    mutating func served() {
-        self.failures = 0
+    /// A client's connection was made; of what use it is, is not known yet.
+    mutating func connected() {
+        self.failedConnects = 0
     }
 
-    /// A client's connection could not be made, or ended at once.
+    /// A client's connection has been of use. A backend that has been back for as long as it was out is forgiven.
+    mutating func served(now: NIODeadline) {
+        self.failedConnects = 0
+        self.uselessConnections = 0
+        if let ejectedUntil, now >= ejectedUntil + self.lastEjection { self.forgive() }
+    }
+
+    /// The way in which a client's connection failed.
+    enum Failure: Sendable {
+        /// It could not be made.
+        case connect
+        /// It was made, and the backend ended it at once.
+        case use
+    }
+
+    /// A client's connection failed.
     /// - Parameter mayEject: `false` where too many are out already, or this is the last.
     mutating func failed(
+        _ kind: Failure,
         _ failure: String,
         _ rule: GatewayConfiguration.Ejection?,
         mayEject: Bool,
         now: NIODeadline
     ) -> Change? {
         self.lastError = failure
-        self.failures += 1
-        guard let rule, self.failures >= rule.failures, mayEject, self.isUp, !self.isEjected(now) else { return nil }
-        self.failures = 0
+        switch kind {
+        case .connect: self.failedConnects += 1
+        case .use: self.uselessConnections += 1
+        }
+        guard let rule, max(self.failedConnects, self.uselessConnections) >= rule.failures, mayEject, self.isUp,
+            !self.isEjected(now)
+        else { return nil }
+        self.failedConnects = 0
+        self.uselessConnections = 0
         self.ejections += 1
         self.allEjections += 1
         let time = min(rule.lasts * self.ejections, .seconds(300))
-        self.ejectedUntil = now + TimeAmount(time)
+        self.lastEjection = TimeAmount(time)
+        self.ejectedUntil = now + self.lastEjection
         self.changedAt = now
         return .ejected(time, failure)
     }
 
     private mutating func forgive() {
-        self.failures = 0
+        self.failedConnects = 0
+        self.uselessConnections = 0
         self.ejections = 0
         self.ejectedUntil = nil
     }

@@ -15,31 +15,51 @@ final class BackendPool: Sendable {
     private let context: NIOSSLContext?
     private let balance: Mutex<Balance>
     private let report: PoolReport
+    private let line: Line
+    /// One failure at a time is judged: two event loops that look at once could leave out the last two together.
+    private let judging = Mutex(())
 
     /// How many backends one handshake tries.
     static let tries = 3
 
-    /// - Parameter members: the members that live on from before a reload; backends of the same URL take them over.
+    /// The pools of one name, each made of the one before by a reload. What befalls connections of any is for the one in force
+    /// to judge.
+    private final class Line: Sendable {
+        private struct State {
+            weak var current: BackendPool?
+        }
+
+        private let state = Mutex(State())
+
+        var current: BackendPool? {
+            get { self.state.withLock { $0.current } }
+            set { self.state.withLock { $0.current = newValue } }
+        }
+    }
+
+    /// - Parameter former: the pool before a reload, whose members live on where their URL is still one of this pool.
     /// - Throws: `NIOSSLError` for certificates that cannot be used.
     init(
         _ rules: GatewayConfiguration.Pool,
         tls: TLSConfiguration?,
-        members: [PoolMember] = [],
+        after former: BackendPool? = nil,
         report: @escaping PoolReport = { _, _, _ in }
     ) throws {
         self.rules = rules
         self.tls = tls
         self.context = try tls.map { try NIOSSLContext(configuration: $0) }
         self.members = rules.backends.map { backend in
-            PoolMember(backend, after: members.first { $0.url == backend.url })
+            PoolMember(backend, after: former?.members.first { $0.url == backend.url })
         }
         self.balance = Mutex(Balance(rules.balance))
         self.report = report
+        self.line = former?.line ?? Line()
     }
 
-    /// It is in force.
+    /// It is in force, in the place of the one before it.
     func begin() {
         for member in self.members { member.begin() }
+        self.line.current = self
     }
 
     func connector(_ member: PoolMember) -> BackendConnector {
@@ -99,6 +119,7 @@ final class BackendPool: Sendable {
                 member.withState { state in
                     state.connects["ok", default: 0] += 1
                     state.connectTimes.add(seconds)
+                    state.health.connected()
                 }
                 return PooledLink(link, of: member, self)
             } catch {
@@ -108,7 +129,7 @@ final class BackendPool: Sendable {
                     state.connections -= 1
                     state.connects[error.kind.rawValue, default: 0] += 1
                 }
-                self.failed(member, error.words)
+                self.failed(member, .connect, error.words)
             }
         }
         var failure = last ?? ConnectFailure(.unavailable, "no backend can take a connection")
@@ -150,20 +171,30 @@ final class BackendPool: Sendable {
     var speaksWebSocket: Bool { self.rules.backends.contains { $0.isWebSocket } }
 
     /// A client's connection to this backend failed, or ended before it was of use.
-    func failed(_ member: PoolMember, _ failure: String) {
+    func failed(_ member: PoolMember, _ kind: BackendHealth.Failure, _ failure: String) {
+        if let current = self.line.current, current !== self {
+            guard let same = current.members.first(where: { $0.url == member.url }) else { return }
+            return current.failed(same, kind, failure)
+        }
         let now = NIODeadline.now()
-        let mayEject = self.mayEject(one: member, now: now)
-        let change = member.withState { $0.health.failed(failure, self.rules.eject, mayEject: mayEject, now: now) }
+        let change = self.judging.withLock { _ in
+            let mayEject = self.mayEject(one: member, now: now)
+            return member.withState { state in
+                state.health.failed(kind, failure, self.rules.eject, mayEject: mayEject, now: now)
+            }
+        }
         if let change { self.report(self.rules.name, member.url, change) }
     }
 
     /// Never the last one, and not more than the share that may be out.
     private func mayEject(one member: PoolMember, now: NIODeadline) -> Bool {
         guard let eject = self.rules.eject else { return false }
-        let out = self.members.count { other in
+        // One of no weight takes no client's connection, in or out.
+        let members = self.members.filter { $0.backend.weight > 0 }
+        let out = members.count { other in
             other !== member && !other.withState { $0.health.isAvailable(now) }
         }
-        return out + 1 < self.members.count && (out + 1) * 100 <= max(eject.atMost, 1) * self.members.count
+        return out + 1 < members.count && (out + 1) * 100 <= max(eject.atMost, 1) * members.count
     }
 
     /// A check has succeeded, or failed for this reason.
@@ -194,11 +225,14 @@ final class PooledLink: Sendable {
     func used(_ end: SessionEnd, sentBytes: Int, for time: TimeAmount) {
         let isBackends = end.cause == .backendFin || end.cause == .backendReset
         if isBackends, sentBytes == 0, time < .seconds(1) {
-            self.pool.failed(self.member, "it ended the connection at once")
+            self.pool.failed(self.member, .use, "it ended the connection at once")
         } else {
-            self.member.withState { $0.health.served() }
+            self.served()
         }
     }
+
+    /// The backend has been of use.
+    func served() { self.member.withState { $0.health.served(now: .now()) } }
 
     /// Lets go of the connection, and of its place when it is gone.
     func release() async {

@@ -74,7 +74,9 @@ extension Gateway {
         }
         for (service, rules) in services.map({ ($0.value, $0.value.rules) }) { service.gate.set(rules.rules.limits) }
         self.drop(before.0, unlessIn: pools)
-        for (name, pool) in pools where before.0[name]?.pool !== pool.pool { pool.pool.begin() }
+        for (name, pool) in pools where before.0[name]?.pool !== pool.pool {
+            pool.pool.begin()
+        }
         for listener in before.2 where !self.listeners.contains(where: { $0 === listener }) { await listener.close() }
     }
 

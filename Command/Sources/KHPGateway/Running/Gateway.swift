@@ -255,7 +255,7 @@ package actor Gateway {
                 pool = try BackendPool(
                     rules,
                     tls: materials.backendTLS[rules.name],
-                    members: self.pools[rules.name]?.pool.members ?? [],
+                    after: self.pools[rules.name]?.pool,
                     report: report
                 )
             } catch {

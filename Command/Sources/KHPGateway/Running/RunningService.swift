@@ -371,6 +371,7 @@ final class RunningService: Sendable {
         }
         session.renewal = self.renewal(of: request)
         session.onSlow = surroundings.slow
+        session.onUse = link.map { link in { link.served() } }
         // It was let in before a drain or a reload, which may have chosen its sessions by now.
         session.lateEnd = { [facts] in
             surroundings.drain.isOn ? .shutdown : surroundings.inForce?.end(of: facts, at: self)

@@ -89,6 +89,8 @@ final class Session {
     var lateEnd: () -> SessionEnd? = { nil }
     /// How many bytes wait in it. Set while it is open.
     var buffered: () -> Int = { 0 }
+    /// Told once that the backend has been of use: it has sent something, or has kept the connection for a second.
+    var onUse: (() -> Void)?
     /// Told once of a side that has not kept up for a while: `client` or `backend`, and for how long.
     var onSlow: ((String, TimeAmount, SessionFacts) -> Void)?
     /// A side that is waited for so long is told of.
@@ -126,6 +128,13 @@ final class Session {
         }
     }
 
+    /// Tells of a backend that has been of use, once.
+    func tellUse(_ now: NIODeadline) {
+        guard let tell = self.onUse, self.tally.outBytes > 0 || now - self.opened >= .seconds(1) else { return }
+        self.onUse = nil
+        tell()
+    }
+
     /// A message costs no look at the clock: whoever wants to know how long nothing has moved looks from time to time.
     func look(_ now: NIODeadline) {
         guard self.tally != self.seen else { return }
@@ -140,6 +149,7 @@ final class Session {
         self.renewal?.end(end)
         self.renewal = nil
         self.onSlow = nil
+        self.onUse = nil
         self.close = nil
         self.buffered = { 0 }
         self.onEnd(self, end)

@@ -80,6 +80,7 @@ final class LoopSessions {
             for session in own.sessions.values {
                 session.look(now)
                 session.tellSlow(now)
+                session.tellUse(now)
             }
         }
     }
