@@ -1,9 +1,10 @@
 // A way by which connections come in: a listener of ours, or another server's that hands them over. Connections are
 // counted by it, and it says who their clients are.
 
+import KHPProtocol
 import NIOCore
 
-/// Unchecked: the counts are touched under the registry's lock only.
+/// Unchecked: the bound and the counts are touched under the registry's lock only.
 final class Entrance: @unchecked Sendable {
     /// The name of the listener; `nil` where another server listens.
     let name: String?
@@ -12,7 +13,7 @@ final class Entrance: @unchecked Sendable {
     /// The proxies whose header each connection begins with; `nil` where none do.
     let proxies: TrustedPeers?
     /// The most connections that come in here.
-    let most: Int?
+    var most: Int?
     var counts = WebSocketListener.Counts()
 
     init(name: String? = nil, clients: ClientAddressRule, proxies: TrustedPeers? = nil, most: Int? = nil) {
@@ -26,4 +27,22 @@ final class Entrance: @unchecked Sendable {
 
     /// True for a peer that speaks for others, and tells for whom.
     func speaksForOthers(_ peer: SocketAddress?) -> Bool { self.proxies != nil || self.clients.isTrusted(peer) }
+}
+
+extension ServerState {
+    /// The way in by a listener.
+    /// - Throws: ``WebSocketError/Code/invalidArgument`` for proxies that are no addresses.
+    func entrance(of listener: WebSocketListener.Configuration, named name: String) throws -> Entrance {
+        var proxies: TrustedPeers?
+        if case .required(let trusted) = listener.proxyProtocol { proxies = try TrustedPeers(trusted) }
+        if let connections = listener.connections, connections <= 0 {
+            throw WebSocketError(.invalidArgument, "The listener \(name) may have no connections.")
+        }
+        return Entrance(
+            name: name,
+            clients: try listener.clientAddress.map { try ClientAddressRule($0) } ?? self.entrance.clients,
+            proxies: proxies,
+            most: listener.connections
+        )
+    }
 }

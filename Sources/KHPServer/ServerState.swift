@@ -48,6 +48,8 @@ final class ServerState: Sendable {
         var pending = 0
         /// How many are ours for certain; the first request of the others may yet be somebody else's.
         var served = 0
+        /// The most connections, of all ways in.
+        var most: Int
         var addresses: PendingAddresses
         var turnedAway = 0
         /// The connections that carry streams, each of which has an entry of its own.
@@ -55,8 +57,9 @@ final class ServerState: Sendable {
         var isDraining = false
         var drained: [CheckedContinuation<Void, Never>] = []
 
-        init(pendingPerAddress: Int) {
-            self.addresses = PendingAddresses(most: pendingPerAddress)
+        init(_ limits: WebSocketServer.Limits) {
+            self.most = limits.connections
+            self.addresses = PendingAddresses(most: limits.pendingHandshakesPerAddress)
         }
 
         var isEmpty: Bool { self.entries.isEmpty && self.carriers.isEmpty }
@@ -129,8 +132,8 @@ final class ServerState: Sendable {
 
     init(configuration: WebSocketMount.Configuration, endpoints: [Endpoint]) throws {
         self.configuration = configuration
-        let pendingPerAddress = configuration.limits.pendingHandshakesPerAddress
-        self.registry = Mutex(Registry(pendingPerAddress: pendingPerAddress))
+        let limits = configuration.limits
+        self.registry = Mutex(Registry(limits))
         self.entrance = Entrance(clients: try ClientAddressRule(configuration.clientAddress))
         self.attempts = AttemptGate(
             AttemptTurns(
@@ -186,7 +189,7 @@ final class ServerState: Sendable {
         // A proxy tells whom it speaks for, before the request or with it, and that one counts.
         let key = entrance.speaksForOthers(address) ? nil : AddressKey(address)
         return self.registry.withLock { registry in
-            guard !registry.isDraining, isShared || registry.taken < limits.connections,
+            guard !registry.isDraining, isShared || registry.taken < registry.most,
                 registry.pending < limits.pendingHandshakes, entrance.hasRoom,
                 key.map({ registry.admit($0) }) ?? true
             else {
@@ -214,7 +217,7 @@ final class ServerState: Sendable {
     func serve(_ entry: Entry) -> Bool {
         self.registry.withLock { registry in
             if entry.isServed { return true }
-            guard registry.taken < self.configuration.limits.connections else { return false }
+            guard registry.taken < registry.most else { return false }
             registry.serve(entry)
             return true
         }
@@ -222,21 +225,13 @@ final class ServerState: Sendable {
 
     // MARK: Ways in
 
-    /// The way in by a listener.
-    /// - Throws: ``WebSocketError/Code/invalidArgument`` for proxies that are no addresses.
-    func entrance(of listener: WebSocketListener.Configuration, named name: String) throws -> Entrance {
-        var proxies: TrustedPeers?
-        if case .required(let trusted) = listener.proxyProtocol { proxies = try TrustedPeers(trusted) }
-        if let connections = listener.connections, connections <= 0 {
-            throw WebSocketError(.invalidArgument, "The listener \(name) may have no connections.")
-        }
-        return Entrance(
-            name: name,
-            clients: try listener.clientAddress.map { try ClientAddressRule($0) } ?? self.entrance.clients,
-            proxies: proxies,
-            most: listener.connections
-        )
+    /// Takes another bound on the connections of a way in; those that are there stay, and count.
+    func bound(_ entrance: Entrance, to connections: Int?) {
+        self.registry.withLock { _ in entrance.most = connections }
     }
+
+    /// The same for the connections of all ways in.
+    func bound(to connections: Int) { self.registry.withLock { $0.most = connections } }
 
     func counts(of entrance: Entrance) -> WebSocketListener.Counts { self.registry.withLock { _ in entrance.counts } }
 
@@ -336,7 +331,7 @@ final class ServerState: Sendable {
     /// - Returns: `false` where there is no room, or no time.
     func carry(_ channel: any Channel) -> Bool {
         let isCarried = self.registry.withLock { registry in
-            guard !registry.isDraining, registry.taken <= self.configuration.limits.connections else { return false }
+            guard !registry.isDraining, registry.taken <= registry.most else { return false }
             registry.carriers[ObjectIdentifier(channel)] = channel
             return true
         }

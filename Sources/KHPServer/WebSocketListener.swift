@@ -144,6 +144,21 @@ public final class WebSocketListener: Service, Sendable {
         try inForce.replace(tls, hosts)
     }
 
+    // MARK: Connections
+
+    /// Takes another bound for the connections that come in here from now on; those that are there stay, and count.
+    /// - Parameter connections: in place of ``Configuration/connections``.
+    /// - Throws: ``WebSocketError/Code/invalidArgument`` where it does not listen, and for a bound below 1.
+    public func replaceConnections(_ connections: Int?) throws {
+        guard let entrance = self.state.withLock({ $0.entrance }) else {
+            throw WebSocketError(.invalidArgument, "This listener does not listen yet.")
+        }
+        guard connections ?? 1 > 0 else {
+            throw WebSocketError(.invalidArgument, "The listener \(self.name) may have no connections.")
+        }
+        self.mount.state.bound(entrance, to: connections)
+    }
+
     // MARK: Binding
 
     /// Connections that wait to be accepted.

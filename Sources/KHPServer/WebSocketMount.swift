@@ -84,6 +84,16 @@ public final class WebSocketMount: Service, Sendable {
         try self.state.replaceEndpoints(endpoints)
     }
 
+    /// Takes another bound on connections from now on; those that are there stay, and count.
+    /// - Parameter connections: in place of ``WebSocketServer/Limits/connections``.
+    /// - Throws: ``WebSocketError/Code/invalidArgument`` for a bound below 1.
+    public func replaceConnections(_ connections: Int) throws {
+        guard connections > 0 else {
+            throw WebSocketError(.invalidArgument, "A mount takes one connection at least.")
+        }
+        self.state.bound(to: connections)
+    }
+
     /// How many connections there are: open sockets, those in a handshake, and those whose first request has not come.
     public var connections: Int { self.state.connections }
 

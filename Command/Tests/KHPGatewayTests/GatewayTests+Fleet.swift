@@ -165,7 +165,8 @@ extension GatewayTests {
             let old = try await WebSocketClient().connect(to: view.url("/echo"))
             var next = Self.configuration(backend: 1)
             next.listeners[0].listen = address
-            next.listeners[0].connections = 1
+            // The session of before counts.
+            next.listeners[0].connections = 2
             view.running.next.withLock { [next] in $0 = .good(GatewayMaterials(next, hash: "2")) }
             #expect(try await view.admin("POST /reload").status == 200)
             let new = try await WebSocketClient().connect(to: view.url("/echo"))

@@ -16,12 +16,24 @@ struct ListenerBoundsTests {
         }
         let realms = [realm("a", 50, .seconds(60)), realm("b", 7, .seconds(30)), realm("c", 1, .seconds(90))]
         var service = GatewayConfiguration.Service(name: "s", path: PathPattern(path: "/s"), kind: .echo)
-        #expect(ListenerBounds([service], realms).wrongAnswerWindow == nil)
-        #expect(ListenerBounds([service], realms).limits(connections: 1).wrongAnswersPerAddress == 100)
+        var configuration = GatewayConfiguration(instance: "gw")
+        configuration.realms = realms
+        #expect(ListenerBounds([service], in: configuration).wrongAnswerWindow == nil)
+        #expect(ListenerBounds([service], in: configuration).limits(connections: 1).wrongAnswersPerAddress == 100)
         service.realms = ["a", "b"]
-        let bounds = ListenerBounds([service], realms)
+        let bounds = ListenerBounds([service], in: configuration)
         #expect(bounds.limits(connections: 1).wrongAnswersPerAddress == 7 && bounds.wrongAnswerWindow == .seconds(60))
         #expect(bounds.limits(connections: 1).credentialChecksWaiting == 70)
+    }
+
+    @Test("on handshakes leave time for the slowest backend that they may wait for")
+    func handshake() throws {
+        var configuration = BareGateway.configuration()
+        let services = configuration.services
+        #expect(ListenerBounds(services, in: configuration).handshake == .seconds(10))
+        configuration.pools[0].connectTimeout = .seconds(30)
+        #expect(ListenerBounds(services, in: configuration).handshake == .seconds(35))
+        #expect(ListenerBounds([services[0]], in: configuration).handshake == .seconds(10), "it has no backend")
     }
 
     @Test(

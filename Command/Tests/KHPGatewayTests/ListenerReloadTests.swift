@@ -108,7 +108,8 @@ struct ListenerReloadTests {
 
     @Test("a Unix socket changes hands, and its file goes with the last listener")
     func path() async throws {
-        let path = FileManager.default.temporaryDirectory.appendingPathComponent("khp-\(UUID().uuidString.prefix(8))").path
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("khp-\(UUID().uuidString.prefix(8))")
+            .path
         func materials(_ name: String, _ hash: String) -> GatewayMaterials {
             var configuration = BareGateway.configuration()
             configuration.listeners = [.init(name: name, listen: .unix(path: path))]
@@ -150,6 +151,79 @@ struct ListenerReloadTests {
                 )
             }
             try await clients.value
+        }
+    }
+
+    @Test("another bound on connections is taken by the listener that there is, whose connections count")
+    func connections() async throws {
+        let ports: [Character: Int] = ["p": try await PoolTests.freePort()]
+        func materials(_ connections: Int, _ hash: String) -> GatewayMaterials {
+            Self.materials(["a 127.0.0.1 p"], ports, hash) { $0.listeners[0].connections = connections }
+        }
+        try await BareGateway.run(materials(1, "1")) { gateway in
+            let before = await gateway.gateway.listeners[0]
+            let first = try await Self.connect(ports["p"])
+            await #expect(throws: WebSocketError.self) { _ = try await Self.connect(ports["p"]) }
+            _ = try await gateway.gateway.reload(materials(2, "2"))
+            #expect(await gateway.gateway.listeners[0] === before)
+            #expect(await gateway.gateway.status().capacity == 2)
+            let second = try await Self.connect(ports["p"])
+            await #expect(throws: WebSocketError.self) { _ = try await Self.connect(ports["p"]) }
+            // Fewer than there are: they stay.
+            _ = try await gateway.gateway.reload(materials(1, "3"))
+            for socket in [first, second] {
+                #expect(try await Self.echoes(socket))
+                try await socket.close()
+            }
+        }
+    }
+
+    @Test("the bounds of services reach a listener that was there before them, and its counts go on")
+    func bounds() async throws {
+        let ports: [Character: Int] = ["p": try await PoolTests.freePort()]
+        func materials(_ stalled: Duration, _ hash: String) -> GatewayMaterials {
+            Self.materials(["a 127.0.0.1 p"], ports, hash) { $0.services[0].rules.relay.stalled = stalled }
+        }
+        try await BareGateway.run(materials(.seconds(30), "1")) { gateway in
+            let before = await gateway.gateway.listeners[0]
+            let first = try await Self.connect(ports["p"])
+            _ = try await gateway.gateway.reload(materials(.seconds(90), "2"))
+            #expect(await gateway.gateway.listeners[0] !== before)
+            let second = try await Self.connect(ports["p"])
+            for socket in [first, second] { #expect(try await Self.echoes(socket)) }
+            #expect(await gateway.gateway.status().listenerCounts.map(\.counts.accepted) == [2])
+            #expect(await gateway.gateway.status().listenerCounts.map(\.counts.connections) == [2])
+            try await first.close()
+            #expect(await Patience.wait { before.isInUse ? nil : true } != nil)
+            // Nobody is connected by the first any more: the next reload forgets it, and keeps its counts.
+            _ = try await gateway.gateway.reload(materials(.seconds(120), "3"))
+            #expect(await gateway.gateway.line.retired.count == 1)
+            #expect(await gateway.gateway.status().listenerCounts.map(\.counts.accepted) == [2])
+            try await second.close()
+        }
+    }
+
+    @Test("a request on a connection from before a reload meets the services in force")
+    func lateRequests() async throws {
+        let ports: [Character: Int] = ["p": try await PoolTests.freePort()]
+        let port = ports["p"] ?? 0
+        try await BareGateway.run(Self.materials(["a 127.0.0.1 p"], ports, "1")) { gateway in
+            let clients = try await offThread { try (0..<2).map { _ in try BlockingSocket.connect(port) } }
+            let before = await gateway.gateway.listeners[0]
+            #expect(await Patience.wait { before.counts.connections == 2 ? true : nil } != nil)
+            _ = try await gateway.gateway.reload(
+                Self.materials(["b 127.0.0.1 p"], ports, "2") {
+                    $0.services[0] = .init(name: "new", path: PathPattern(path: "/new"), kind: .echo)
+                }
+            )
+            let heads = try await offThread {
+                try zip(clients, ["/new", "/echo"]).map { client, path in
+                    try client.send(openingRequest(path))
+                    return try client.receiveHead()
+                }
+            }
+            #expect(heads[0].hasPrefix("HTTP/1.1 101") && heads[1].hasPrefix("HTTP/1.1 404"), "\(heads)")
+            for client in clients { client.close() }
         }
     }
 }

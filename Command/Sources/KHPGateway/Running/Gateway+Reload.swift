@@ -77,7 +77,11 @@ extension Gateway {
         for (name, pool) in pools where before.0[name]?.pool !== pool.pool {
             pool.pool.begin()
         }
-        for listener in before.2 where !self.listeners.contains(where: { $0 === listener }) { await listener.close() }
+        for listener in self.line.retired {
+            await listener.close()
+            // A connection may live long, and bring requests: one of HTTP/2 has many.
+            try? listener.replaceEndpoints(self.endpoints(behind: listener, in: new.configuration))
+        }
     }
 
     // MARK: Listeners
@@ -90,8 +94,11 @@ extension Gateway {
         _ old: [RunningListener],
         _ steps: inout [Step]
     ) async throws(Failure) -> [RunningListener] {
-        let plan = new.configuration.listeners.map { rules in
-            (rules: rules, known: old.first { $0.mayBecome(rules, answering: self.answers(rules, new.configuration)) })
+        typealias Planned = (rules: GatewayConfiguration.Listener, known: RunningListener?)
+        let plan = new.configuration.listeners.map { rules -> Planned in
+            let answers = self.answer(rules, new.configuration) != nil
+            let bounds = self.bounds(of: rules, in: new.configuration)
+            return (rules, old.first { $0.mayBecome(rules, answering: answers, bounds) })
         }
         let going = old.filter { listener in !plan.contains { $0.known === listener } }
         let opening = plan.filter { $0.known == nil }.map(\.rules)
@@ -112,8 +119,10 @@ extension Gateway {
             }
             let endpoints = try self.endpoints(of: rules, in: new.configuration)
             steps.append(.endpoints(known, known.endpoints))
+            steps.append(.connections(known, known.connections))
             do {
                 try known.replaceEndpoints(endpoints)
+                try known.replaceConnections(self.connections(of: rules, among: new.configuration.listeners))
                 if let tls = new.listenerTLS[rules.name] {
                     steps.append(.tls(known, self.materials.listenerTLS[rules.name]))
                     try known.replaceTLS(tls)
@@ -126,8 +135,13 @@ extension Gateway {
         return listeners
     }
 
-    private func answers(_ rules: GatewayConfiguration.Listener, _ configuration: GatewayConfiguration) -> Bool {
-        self.answer(rules, configuration) != nil
+    /// The endpoints for connections of a listener that is gone: those of the one at its address, or of its name.
+    private func endpoints(behind listener: RunningListener, in configuration: GatewayConfiguration) -> [Endpoint] {
+        let listeners = configuration.listeners
+        let successor =
+            listeners.first { $0.listen == listener.rules.listen } ?? listeners.first { $0.name == listener.rules.name }
+        guard let successor else { return [] }
+        return (try? self.endpoints(of: successor, in: configuration)) ?? []
     }
 
     /// Something that a reload has done, and how it was before.
@@ -135,6 +149,7 @@ extension Gateway {
         case opened(RunningListener)
         case closed(RunningListener)
         case endpoints(RunningListener, [Endpoint])
+        case connections(RunningListener, Int)
         case tls(RunningListener, TLSConfiguration?)
     }
 
@@ -147,6 +162,8 @@ extension Gateway {
             await self.listenAgain(listener)
         case .endpoints(let listener, let endpoints):
             try? listener.replaceEndpoints(endpoints)
+        case .connections(let listener, let connections):
+            try? listener.replaceConnections(connections)
         case .tls(let listener, let tls):
             if let tls { try? listener.replaceTLS(tls) }
         }

@@ -36,7 +36,7 @@ extension Gateway {
         /// By the pool's name, in the order of the file.
         var pools: [(name: String, backends: [BackendStatus])]
         var listeners: [Listening]
-        var listenerCounts: [(name: String, counts: WebSocketListener.Counts)]
+        var listenerCounts: [(name: String, counts: ListenerLine.Counts)]
         var sessions: Int
         var capacity: Int
     }
@@ -69,7 +69,7 @@ extension Gateway {
             listeners: self.listeners.map {
                 Listening(name: $0.rules.name, address: $0.address, scheme: $0.rules.tls == nil ? "ws" : "wss")
             },
-            listenerCounts: self.listeners.map { ($0.rules.name, $0.counts) },
+            listenerCounts: self.line.counts,
             sessions: totals.values.reduce(0) { $0 + $1.open },
             capacity: self.listeners.reduce(0) { $0 + $1.connections }
         )

@@ -47,9 +47,7 @@ package actor Gateway {
     private(set) var lastReload = LastReload()
     private(set) var services: [String: RunningService] = [:]
     private(set) var pools: [String: RunningPool] = [:]
-    private(set) var listeners: [RunningListener] = []
-    /// The listeners that a reload has closed, whose sessions may still go on.
-    private var retired: [RunningListener] = []
+    private(set) var line = ListenerLine()
     /// The services by listeners and the paths of their endpoints, for whoever is told of a path.
     nonisolated let names = ServiceNames()
     /// For sessions that open behind a reload.
@@ -104,7 +102,7 @@ package actor Gateway {
             self.revalidations.use(self.services)
             self.inForce.use(self.services, renew: self.materials.renew)
             for rules in configuration.listeners {
-                self.listeners.append(try await self.listen(rules, self.materials))
+                self.line.use(self.listeners + [try await self.listen(rules, self.materials)])
             }
         } catch let failure as Failure {
             await self.stop()
@@ -129,7 +127,7 @@ package actor Gateway {
     }
 
     /// The connections that a listener takes; fewer than it is configured for is worth a warning.
-    private func connections(
+    func connections(
         of rules: GatewayConfiguration.Listener,
         among listeners: [GatewayConfiguration.Listener]
     ) -> Int {
@@ -173,13 +171,12 @@ package actor Gateway {
         _ materials: GatewayMaterials,
         _ socket: ListeningSocket
     ) async throws(Failure) -> RunningListener {
-        let services = self.services(of: rules, in: materials.configuration)
         do {
             return try await RunningListener(
                 rules,
                 tls: materials.listenerTLS[rules.name],
                 endpoints: try self.endpoints(of: rules, in: materials.configuration),
-                bounds: ListenerBounds(services.map(\.rules), materials.configuration.realms),
+                bounds: self.bounds(of: rules, in: materials.configuration),
                 connections: self.connections(of: rules, among: materials.configuration.listeners),
                 log: self.log,
                 watch: self.watch(rules),
@@ -214,12 +211,16 @@ package actor Gateway {
         -> [Endpoint]
     {
         let services = self.services(of: rules, in: configuration)
-        let limits = ListenerBounds(services.map(\.rules), configuration.realms).limits(connections: rules.connections)
+        let limits = self.bounds(of: rules, in: configuration).limits(connections: rules.connections)
         do {
             return try services.map { try $0.endpoint(on: rules.name, limits: limits) }
         } catch {
             throw .invalid("\(error)")
         }
+    }
+
+    func bounds(of rules: GatewayConfiguration.Listener, in configuration: GatewayConfiguration) -> ListenerBounds {
+        ListenerBounds(self.services(of: rules, in: configuration).map(\.rules), in: configuration)
     }
 
     private func services(of listener: GatewayConfiguration.Listener, in configuration: GatewayConfiguration)
@@ -328,10 +329,10 @@ package actor Gateway {
         self.revalidations.use(services)
     }
 
-    func use(listeners: [RunningListener]) {
-        self.retired += self.listeners.filter { old in !listeners.contains { $0 === old } }
-        self.listeners = listeners
-    }
+    /// The listeners in force.
+    var listeners: [RunningListener] { self.line.inForce }
+
+    func use(listeners: [RunningListener]) { self.line.use(listeners) }
 
     func noteReload(_ materials: GatewayMaterials, succeeded: Bool) {
         self.lastReload.succeeded = succeeded
@@ -343,15 +344,14 @@ package actor Gateway {
     func stop() async {
         for pool in self.pools.values { pool.checks.cancel() }
         await withTaskGroup(of: Void.self) { tasks in
-            for listener in self.listeners + self.retired {
+            for listener in self.line.all {
                 tasks.addTask {
                     await listener.close()
                     await listener.drain()
                 }
             }
         }
-        self.listeners = []
-        self.retired = []
+        self.line = ListenerLine()
         self.revalidations.use([:])
         self.phase = .ended
         self.life.isEnding = true

@@ -11,12 +11,18 @@ import Synchronization
 final class RunningListener: Sendable {
     let rules: GatewayConfiguration.Listener
     let address: SocketAddress
-    private let inForce: Mutex<[Endpoint]>
+    private let inForce: Mutex<InForce>
     private let mount: WebSocketMount
     private let listener: WebSocketListener
     private let answersHTTP: Bool
     private let socket: ListeningSocket
     private let isClosed = Atomic(false)
+    private let bounds: ListenerBounds
+
+    private struct InForce {
+        var endpoints: [Endpoint]
+        var connections: Int
+    }
 
     /// Begins to listen.
     /// - Parameters:
@@ -39,6 +45,8 @@ final class RunningListener: Sendable {
         var configuration = WebSocketMount.Configuration()
         configuration.limits = bounds.limits(connections: connections)
         configuration.timeouts.stalledWrite = bounds.stalledWrite
+        configuration.timeouts.opening = bounds.handshake
+        configuration.timeouts.extended = bounds.handshake
         if let window = bounds.wrongAnswerWindow { configuration.timeouts.wrongAnswerWindow = window }
         configuration.gracefulShutdownTimeout = .seconds(5)
         configuration.logger = Logger(label: "khp.gateway") { _ in LibraryLog(log) }
@@ -73,23 +81,35 @@ final class RunningListener: Sendable {
         self.socket = socket
         self.rules = rules
         self.answersHTTP = answer != nil
-        self.connections = connections
-        self.inForce = Mutex(endpoints)
+        self.bounds = bounds
+        self.inForce = Mutex(InForce(endpoints: endpoints, connections: connections))
         self.mount = mount
         self.listener = listener
     }
 
     /// The endpoints that are in force.
-    var endpoints: [Endpoint] { self.inForce.withLock { $0 } }
+    var endpoints: [Endpoint] { self.inForce.withLock { $0.endpoints } }
 
     /// How many connections it takes at once.
-    let connections: Int
+    var connections: Int { self.inForce.withLock { $0.connections } }
+
+    var hasClosed: Bool { self.isClosed.load(ordering: .relaxed) }
+
+    /// `true` while connections are there that have come in by it.
+    var isInUse: Bool { self.mount.connections > 0 }
 
     var counts: WebSocketListener.Counts { self.listener.counts }
 
     func replaceEndpoints(_ endpoints: [Endpoint]) throws {
         try self.mount.replaceEndpoints(endpoints)
-        self.inForce.withLock { $0 = endpoints }
+        self.inForce.withLock { $0.endpoints = endpoints }
+    }
+
+    /// Takes so many connections at once from now on; those that are there stay.
+    func replaceConnections(_ connections: Int) throws {
+        try self.mount.replaceConnections(connections)
+        try self.listener.replaceConnections(connections)
+        self.inForce.withLock { $0.connections = connections }
     }
 
     /// Takes other certificates for the connections that are accepted from now on.
@@ -120,15 +140,18 @@ final class RunningListener: Sendable {
     func drain() async { await self.mount.drain() }
 
     /// `true` where new rules can be put in force while it listens.
-    /// - Parameter answers: the new rules have it answer ordinary requests.
-    func mayBecome(_ rules: GatewayConfiguration.Listener, answering answers: Bool) -> Bool {
-        guard answers == self.answersHTTP else { return false }
+    /// - Parameters:
+    ///   - answers: the new rules have it answer ordinary requests.
+    ///   - bounds: of the services that it leads to then; connections are made for those that it has.
+    func mayBecome(_ rules: GatewayConfiguration.Listener, answering answers: Bool, _ bounds: ListenerBounds) -> Bool {
+        guard answers == self.answersHTTP, bounds == self.bounds else { return false }
         var mine = self.rules
         var others = rules
         // Certificates are replaced, and the name for clients is nobody's business here.
         (mine.publicURL, others.publicURL) = (nil, nil)
         // So is the word of proxies about certificates: services ask for it.
         (mine.trustsClientName, others.trustsClientName) = (false, false)
+        (mine.connections, others.connections) = (1, 1)
         guard (mine.tls == nil) == (others.tls == nil) else { return false }
         (mine.tls, others.tls) = (nil, nil)
         return mine == others
@@ -137,14 +160,21 @@ final class RunningListener: Sendable {
 
 /// The bounds that a listener takes from its services: the largest, since a connection has to fit them before its service is
 /// known.
-struct ListenerBounds: Sendable {
+struct ListenerBounds: Sendable, Equatable {
     private var buffer = 4096
     private var stalled = Duration.seconds(20)
     /// Of the realms that ask at the listener, the strictest.
     private var wrongAnswers: GatewayConfiguration.WrongAnswers?
     private var hashQueue: Int?
+    /// The longest time in which a backend is to be connected.
+    private var connectTimeout = Duration.zero
 
-    init(_ services: [GatewayConfiguration.Service], _ realms: [GatewayConfiguration.Realm]) {
+    init(_ services: [GatewayConfiguration.Service], in configuration: GatewayConfiguration) {
+        let realms = configuration.realms
+        let pools = Set(services.flatMap(\.poolNames))
+        for pool in configuration.pools where pools.contains(pool.name) {
+            self.connectTimeout = max(self.connectTimeout, pool.connectTimeout)
+        }
         let asked = Set(services.flatMap(\.realms))
         for rule in realms.filter({ asked.contains($0.name) }).map(\.wrongAnswers) {
             var strictest = self.wrongAnswers ?? rule
@@ -171,6 +201,12 @@ struct ListenerBounds: Sendable {
 
     /// `nil` where no realm asks.
     var wrongAnswerWindow: Duration? { self.wrongAnswers?.window }
+
+    /// The time of a handshake, which a backend has to be connected in: a client that waits for one in vain is told so by the
+    /// gateway, and not cut off.
+    static func handshake(_ connectTimeout: Duration) -> Duration { max(.seconds(10), connectTimeout + .seconds(5)) }
+
+    var handshake: Duration { Self.handshake(self.connectTimeout) }
 
     /// Longer than a relay waits: it says which side took nothing.
     var stalledWrite: Duration { self.stalled + .seconds(10) }

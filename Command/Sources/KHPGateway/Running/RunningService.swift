@@ -145,6 +145,10 @@ final class RunningService: Sendable {
         var limits = Endpoint.Limits(server)
         limits.messages.messageBytes = rules.limits.message
         options.limits = limits
+        var timeouts = Endpoint.Timeouts()
+        let connects = self.rules.poolNames.compactMap { self.surroundings.pools[$0]?.rules.connectTimeout }
+        timeouts.extended = ListenerBounds.handshake(connects.max() ?? .zero)
+        options.timeouts = timeouts
         var keepAlive = KeepAliveConfiguration()
         keepAlive.pingInterval = rules.lifetime.ping?.every
         if let ping = rules.lifetime.ping { keepAlive.pongTimeout = ping.timeout }
