@@ -42,9 +42,16 @@ package struct GatewayRun: Sendable {
         listening: @Sendable ([Gateway.Listening]) -> Void
     ) async throws(Gateway.Failure) -> Int {
         DescriptorShare.raise()
-        var all = try await self.gateway.start()
         let queue = ReloadQueue()
+        // Before clients come: a gateway that its operators cannot ask does not begin.
         let admin = try await self.openAdmin(queue)
+        var all: [Gateway.Listening]
+        do throws(Gateway.Failure) {
+            all = try await self.gateway.start()
+        } catch {
+            await admin?.close()
+            throw error
+        }
         if let admin {
             all.append(
                 Gateway.Listening(name: "admin", address: admin.address, scheme: admin.isSecure ? "https" : "http")
@@ -72,7 +79,7 @@ package struct GatewayRun: Sendable {
         do {
             return try await AdminServer(rules, tls: materials.adminTLS, routes: routes, log: self.gateway.log)
         } catch {
-            _ = await self.gateway.shutDown()
+            await self.gateway.stop()
             throw .cannotListen("admin", (error as? WebSocketError)?.message ?? "\(error)")
         }
     }
