@@ -1,10 +1,12 @@
 // The words of a gateway to its operators: the lines of its log that alarms are made of, and the names of its metrics.
 
 import CommandTestSupport
+import Foundation
 import HTTPTypes
 import KHPClient
 import KHPServer
 import NIOCore
+import Synchronization
 import Testing
 
 @testable import KHPGateway
@@ -160,6 +162,62 @@ extension GatewayTests {
             #expect(keys == ["outer 101", "inner 101", "inner 503"])
             #expect(gateway.lines.with("limit.hit", "\"service\":\"inner\"").count == 1)
             #expect(gateway.lines.with("handshake.refused", "\"service\":\"outer\"").isEmpty)
+        }
+    }
+
+    @Test("the service manager is told what came of a reload, and the log of its warnings")
+    func notices() async throws {
+        let manager = try ServiceManager()
+        try await Self.withGateway(notice: ReadinessNotice(socket: manager.path)) { view in
+            #expect(try manager.next() == "READY=1\nSTATUS=2 listeners\n")
+            view.running.next.withLock { $0 = .bad(["gateway.yaml:3:1: a:\nis missing"]) }
+            #expect(try await view.admin("POST /reload").status == 422)
+            #expect(try manager.next().hasPrefix("RELOADING=1\nMONOTONIC_USEC="))
+            #expect(
+                try manager.next() == "READY=1\nSTATUS=the reload failed: gateway.yaml:3:1: a: is missing\n"
+            )
+            var materials = GatewayMaterials(Self.configuration(backend: 1), hash: "2")
+            materials.warnings = ["the certificate ends soon"]
+            view.running.next.withLock { [materials] in $0 = .good(materials) }
+            #expect(try await view.admin("POST /reload").status == 200)
+            _ = try manager.next()
+            #expect(try manager.next() == "READY=1\nSTATUS=reloaded\n")
+            #expect(view.running.line(with: "reload.warning", "the certificate ends soon") != nil)
+        }
+        #expect(try manager.next() == "STOPPING=1\n")
+    }
+
+    /// Takes the datagrams of sd_notify(3).
+    private final class ServiceManager: Sendable {
+        let path = "/tmp/khp-\(UUID().uuidString.prefix(8)).notify"
+        private let descriptor: CInt
+
+        init() throws {
+            #if canImport(Glibc)
+                let kind = CInt(SOCK_DGRAM.rawValue)
+            #else
+                let kind = SOCK_DGRAM
+            #endif
+            let descriptor = socket(AF_UNIX, kind, 0)
+            let bound = try SocketAddress(unixDomainSocketPath: self.path).withSockAddr { pointer, size in
+                bind(descriptor, pointer, socklen_t(size))
+            }
+            #expect(bound == 0)
+            self.descriptor = descriptor
+        }
+
+        deinit {
+            close(self.descriptor)
+            unlink(self.path)
+        }
+
+        /// Waits for the next, five seconds at most.
+        func next() throws -> String {
+            var wait = pollfd(fd: self.descriptor, events: Int16(POLLIN), revents: 0)
+            guard poll(&wait, 1, 5000) == 1 else { return "nothing" }
+            var bytes = [UInt8](repeating: 0, count: 1024)
+            let count = recv(self.descriptor, &bytes, bytes.count, 0)
+            return String(decoding: bytes.prefix(max(count, 0)), as: UTF8.self)
         }
     }
 }

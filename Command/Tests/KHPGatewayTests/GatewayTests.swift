@@ -67,6 +67,7 @@ struct GatewayTests {
     static func withGateway(
         _ change: (inout GatewayConfiguration) -> Void = { _ in },
         materials make: (inout GatewayMaterials) throws -> Void = { _ in },
+        notice: ReadinessNotice = ReadinessNotice(socket: nil),
         body: (View) async throws -> Void
     ) async throws -> Int {
         try await withRawServer { connection in
@@ -79,9 +80,8 @@ struct GatewayTests {
             let running = Running()
             var materials = GatewayMaterials(configuration, hash: "1")
             try make(&materials)
-            let run = GatewayRun(materials) {
-                running.next.withLock { $0 }
-            } log: { line in
+            let load: GatewayRun.Load = { running.next.withLock { $0 } }
+            let run = GatewayRun(materials, load: load, notice: notice) { line in
                 running.lines.withLock { $0.append(line) }
             }
             let reloads = AsyncStream.makeStream(of: Void.self)

@@ -98,7 +98,9 @@ struct GatewayCommand: SurroundedCommand {
             guard let loaded = reading.loaded, findings.isEmpty else {
                 return .bad(findings.map(\.description))
             }
-            return .good(GatewayMaterials(loaded))
+            var materials = GatewayMaterials(loaded)
+            materials.warnings = reading.warnings.map(\.description)
+            return .good(materials)
         }
         try await running.run(GatewayMaterials(loaded))
     }

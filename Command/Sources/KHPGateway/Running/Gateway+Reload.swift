@@ -16,6 +16,7 @@ extension Gateway {
         defer { self.endReload() }
         let old = self.materials
         let changes = ReloadChanges(old.configuration, new.configuration)
+        defer { self.warn(of: new) }
         if new.hash == old.hash {
             self.log.write(.info, "reload.done", "nothing has changed", [("sha256", .string(new.hash))])
             self.noteReload(new, succeeded: true)
@@ -40,6 +41,13 @@ extension Gateway {
         await self.endSessions(of: changes.services.removed, old.configuration, new.configuration)
         await self.reauthorize()
         return changes
+    }
+
+    /// A start has told of them on standard error.
+    private func warn(of materials: GatewayMaterials) {
+        for warning in materials.warnings {
+            self.log.write(.warning, "reload.warning", warning, [("warning", .string(warning))])
+        }
     }
 
     /// A configuration could not be read: the old one stays in force.

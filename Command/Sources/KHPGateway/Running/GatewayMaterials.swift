@@ -14,6 +14,8 @@ package struct GatewayMaterials: Sendable {
     package var hash: String
     /// The configuration in force, for operators: defaults filled in, secrets left out.
     package var effective: String
+    /// Each a sentence: of what is taken and may not be meant so.
+    package var warnings: [String] = []
     /// By the listener's name.
     package var listenerTLS: [String: TLSConfiguration] = [:]
     package var adminTLS: TLSConfiguration?

@@ -87,7 +87,16 @@ package struct GatewayRun: Sendable {
     private func reload() async -> ReloadOutcome {
         if let words = await self.gateway.unavailability { return .refused(words) }
         self.notice.reloading()
-        defer { self.notice.ready("reloaded") }
+        let outcome = await self.take()
+        switch outcome {
+        case .done: self.notice.ready("reloaded")
+        case .failed(let errors): self.notice.ready("the reload failed: " + (errors.first ?? ""))
+        case .refused(let words): self.notice.ready("the reload was refused: " + words)
+        }
+        return outcome
+    }
+
+    private func take() async -> ReloadOutcome {
         switch self.load() {
         case .bad(let errors):
             await self.gateway.reloadFailed(errors)

@@ -26,7 +26,13 @@ package struct ReadinessNotice: Sendable {
         self.path = path
     }
 
-    package func ready(_ status: String) { self.send("READY=1\nSTATUS=\(status)\n") }
+    /// - Parameter status: one line of a bounded length is made of it, whatever it says.
+    package func ready(_ status: String) {
+        let line = String(
+            String.UnicodeScalarView(status.unicodeScalars.map { $0.value < 0x20 ? " " : $0 }.prefix(500))
+        )
+        self.send("READY=1\nSTATUS=\(line)\n")
+    }
     package func reloading() { self.send("RELOADING=1\nMONOTONIC_USEC=\(Self.monotonicMicroseconds)\n") }
     package func stopping() { self.send("STOPPING=1\n") }
 
