@@ -101,7 +101,26 @@ public final class WebSocketListener: Service, Sendable {
             state.isClosed = true
             return state.channel
         }
-        try? await channel?.close().get()
+        guard let channel else { return }
+        if (try? await channel.setOption(.autoRead, value: false).get()) != nil { await self.untilTakenIn(channel) }
+        try? await channel.close().get()
+    }
+
+    /// How long a close waits for connections that have been accepted, where an event loop is busy.
+    private static let takingIn = TimeAmount.seconds(1)
+
+    /// Waits until those that have been accepted have come in: each goes to its event loop and back to the listener's, which
+    /// drops it where the listener has closed meanwhile.
+    private func untilTakenIn(_ channel: any Channel) async {
+        let own = channel.eventLoop
+        let done = own.makePromise(of: Void.self)
+        let late = own.scheduleTask(in: Self.takingIn) { done.succeed() }
+        let turns = self.eventLoopGroup.makeIterator().map { $0.submit {} }
+        EventLoopFuture.andAllComplete(turns, on: own).flatMap { own.submit {} }.whenComplete { _ in
+            late.cancel()
+            done.succeed()
+        }
+        try? await done.futureResult.get()
     }
 
     func untilClosed() async {
