@@ -165,6 +165,20 @@ extension GatewayTests {
         }
     }
 
+    @Test("a reload says what waits for the next start")
+    func waiting() async throws {
+        try await BareGateway.run { gateway in
+            var next = BareGateway.configuration()
+            _ = try await gateway.gateway.reload(GatewayMaterials(next, hash: "2"))
+            #expect(gateway.lines.with("reload.warning").isEmpty)
+            next.admin = nil
+            next.instance = "gw2"
+            _ = try await gateway.gateway.reload(GatewayMaterials(next, hash: "3"))
+            #expect(gateway.lines.with("reload.warning", "admin: has changed").count == 1)
+            #expect(gateway.lines.with("reload.warning", "instance: has changed").count == 1)
+        }
+    }
+
     @Test("the service manager is told what came of a reload, and the log of its warnings")
     func notices() async throws {
         let manager = try ServiceManager()

@@ -16,7 +16,7 @@ extension Gateway {
         defer { self.endReload() }
         let old = self.materials
         let changes = ReloadChanges(old.configuration, new.configuration)
-        defer { self.warn(of: new) }
+        defer { self.warn(of: new, after: old.configuration) }
         if new.hash == old.hash {
             self.log.write(.info, "reload.done", "nothing has changed", [("sha256", .string(new.hash))])
             self.noteReload(new, succeeded: true)
@@ -43,9 +43,13 @@ extension Gateway {
         return changes
     }
 
-    /// A start has told of them on standard error.
-    private func warn(of materials: GatewayMaterials) {
-        for warning in materials.warnings {
+    /// A start has told of its own warnings on standard error.
+    private func warn(of new: GatewayMaterials, after old: GatewayConfiguration) {
+        let waiting = [
+            ("admin", old.admin != new.configuration.admin), ("instance", old.instance != new.configuration.instance),
+        ]
+        let words = waiting.filter(\.1).map { "\($0.0): has changed, which counts from the next start on" }
+        for warning in new.warnings + words {
             self.log.write(.warning, "reload.warning", warning, [("warning", .string(warning))])
         }
     }

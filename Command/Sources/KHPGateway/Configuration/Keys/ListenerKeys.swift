@@ -9,7 +9,7 @@ extension GatewaySchema {
                 \.listen,
                 .listenAddress,
                 "Where to bind; port 0 takes a free one.",
-                .restart,
+                .live,
                 missing: "write HOST:PORT, [V6]:PORT or unix:PATH"
             ),
             .value(

@@ -38,7 +38,7 @@ extension GatewaySchema {
                 \.hashQueue,
                 .count(1...100_000),
                 "How many proofs may wait to be looked at, at a listener, of its realms the fewest; beyond it 503.",
-                .restart
+                .live
             ),
             .list("token", \.token, .tokenPlace, "The places of a token, in this order.", .new),
             .groupOrNothing("jwt", \.jwt, GatewaySchema.jwt, "Tokens that are JSON Web Tokens."),
@@ -54,8 +54,8 @@ extension GatewaySchema {
     private static let wrongAnswers = Section<Configuration.WrongAnswers>(
         .init(),
         [
-            .value("perAddress", \.perAddress, .count(1...1_000_000), "How many from one address.", .restart),
-            .value("window", \.window, .duration(.seconds(1)...(.seconds(86_400))), "In so long a time.", .restart),
+            .value("perAddress", \.perAddress, .count(1...1_000_000), "How many from one address.", .live),
+            .value("window", \.window, .duration(.seconds(1)...(.seconds(86_400))), "In so long a time.", .live),
         ]
     )
 
