@@ -74,7 +74,8 @@ extension GatewayLog {
                 "service \(service) has met its limit \(limit.rawValue)",
                 [
                     ("service", .string(service)), ("limit", .string(limit.rawValue)),
-                    ("peer", .string(outcome.peer)),
+                    ("listener", .optional(outcome.listener)), ("peer", .string(outcome.peer)),
+                    ("client", .optional(outcome.client)),
                 ]
             )
         }
@@ -86,7 +87,8 @@ extension GatewayLog {
             [
                 ("service", .optional(outcome.service)), ("layer", .string(outcome.layer.rawValue)),
                 ("status", .integer(outcome.status)), ("cause", .optional(outcome.cause)),
-                ("peer", .string(outcome.peer)), ("connection", .integer(Int(outcome.connection))),
+                ("listener", .optional(outcome.listener)), ("peer", .string(outcome.peer)),
+                ("client", .optional(outcome.client)), ("connection", .integer(Int(outcome.connection))),
             ] + Self.fields(outcome.tries)
         )
     }
@@ -121,6 +123,7 @@ extension GatewayLog {
 
     /// A client has not proved who it is.
     func write(unproved outcome: AuthenticationOutcome) {
+        let trace = ConnectionTrace.current
         self.writeSeldom(
             .info,
             "auth.failed",
@@ -129,7 +132,8 @@ extension GatewayLog {
             [
                 ("realm", .string(outcome.realm)), ("scheme", .string(outcome.scheme)),
                 ("result", .string(outcome.result.rawValue)), ("cause", .optional(outcome.cause)),
-                ("peer", .optional(ConnectionTrace.current?.connection.peer)),
+                ("listener", .optional(trace?.client.listener)), ("peer", .optional(trace?.connection.peer)),
+                ("client", .optional(trace?.client.address)),
             ]
         )
     }

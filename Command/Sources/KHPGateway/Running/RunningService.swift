@@ -90,6 +90,9 @@ final class RunningService: Sendable {
         self.surroundings = surroundings
     }
 
+    /// `true` while new clients are turned away. One who is to go elsewhere is told where, by a gateway that drains too.
+    var isDrained: Bool { self.turns == nil && self.surroundings.drain.isOn }
+
     /// How many clients were sent to each member of a balancer.
     var redirects: [String: Int] { self.turns?.counts ?? [:] }
 
@@ -107,7 +110,7 @@ final class RunningService: Sendable {
                 options: options,
                 respond: { request in
                     // Nobody stays: what is judged of a session is judged of a redirect, too.
-                    try await self.admit(request, redirecting: true).release()
+                    try await self.admit(request).release()
                     let isLeaving = self.surroundings.drain.isOn
                     guard
                         let target = turns.next(
@@ -138,6 +141,7 @@ final class RunningService: Sendable {
         if self.rules.realms.contains(where: self.surroundings.revalidatedRealms.contains) {
             options.extensions.append(KaazingHTTPRevalidate())
         }
+        options.admit = { try self.judgeEarly($0) }
         options.authentication = self.authentication
         options.origins = try self.origins
         options.extendedHandshake = ServerExtendedHandshake(rawValue: rules.handshake.extended.rawValue) ?? .optional
@@ -171,7 +175,7 @@ final class RunningService: Sendable {
     }
 
     /// `true` where an origin may be any below a domain.
-    private var judgesOrigins: Bool {
+    var judgesOrigins: Bool {
         self.rules.rules.origins.allowed?.contains { rule in
             if case .exact = rule { false } else { true }
         } ?? false
@@ -188,24 +192,16 @@ final class RunningService: Sendable {
 
     /// Lets a client in, and connects its backend: a refusal is still an answer of the handshake.
     /// - Throws: the response that refuses it.
-    /// - Parameter isRedirecting: `true` for one who is to go elsewhere, which a gateway that drains can still say.
-    private func admit(_ request: HandshakeRequest, redirecting isRedirecting: Bool = false) async throws -> Seat {
-        if !isRedirecting, self.surroundings.drain.isOn { throw self.refusal(503, "draining", request) }
-        let origins = self.rules.rules.origins
-        if let origin = request.headers[.origin] {
-            if self.judgesOrigins, !(origins.allowed?.contains { $0.allows(origin) } ?? false) {
-                throw self.refusal(403, "origin", request)
-            }
-        } else if origins.isRequired {
-            throw self.refusal(403, "origin", request)
-        }
+    private func admit(_ request: HandshakeRequest) async throws -> Seat {
+        // It may have begun while the request waited for its proof.
+        if self.isDrained { throw self.refusal(503, "draining", request) }
         let client = request.client
         let route = try self.route(of: request)
         let proof = SessionFacts.Proof(principal: request.principal, address: client)
         if let denial = self.denial(of: proof, as: self.subprotocol(of: request)) {
             throw self.refusal(403, denial.rawValue, request)
         }
-        let seat = Seat(self.gate, address: client?.ipAddress, principal: request.principal?.name)
+        let seat = Seat(self.gate, address: AddressKey(client), principal: request.principal?.name)
         if let limit = self.gate.enter(address: seat.address, principal: seat.principal) {
             throw self.refusal(limit.status, limit.rawValue, request)
         }
@@ -281,7 +277,7 @@ final class RunningService: Sendable {
         }
     }
 
-    private func refusal(
+    func refusal(
         _ status: Int,
         _ cause: String,
         _ request: HandshakeRequest,
@@ -411,12 +407,12 @@ private final class Seat: Sendable {
     }
 
     private let gate: ServiceGate
-    let address: String?
+    let address: AddressKey?
     let principal: String?
     let trace = ConnectionTrace.current
     private let state = Mutex(State())
 
-    init(_ gate: ServiceGate, address: String?, principal: String?) {
+    init(_ gate: ServiceGate, address: AddressKey?, principal: String?) {
         self.gate = gate
         self.address = address
         self.principal = principal

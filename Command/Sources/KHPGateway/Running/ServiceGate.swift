@@ -1,6 +1,7 @@
 // The bounds of a service on its clients: so many sessions, so many of one address and of one principal, so many new ones in a
 // time. A place is taken with the handshake and given back with the session.
 
+import KHPServer
 import NIOCore
 import Synchronization
 
@@ -19,7 +20,7 @@ final class ServiceGate: Sendable {
     private struct State {
         var limits: GatewayConfiguration.Limits
         var sessions = 0
-        var addresses: [String: Int] = [:]
+        var addresses: [AddressKey: Int] = [:]
         var principals: [String: Int] = [:]
         /// New sessions that may come at once, as of `filledAt`.
         var tokens = 0.0
@@ -27,7 +28,7 @@ final class ServiceGate: Sendable {
         var hits: [Limit: Int] = [:]
 
         /// A bucket that holds one second's worth and fills evenly.
-        mutating func takeToken(_ rate: Rate, _ now: NIODeadline) -> Bool {
+        mutating func hasToken(_ rate: Rate, _ now: NIODeadline) -> Bool {
             let perSecond = Double(rate.count) / Double(max(rate.seconds, 1))
             let most = max(perSecond, 1)
             if let filledAt {
@@ -36,9 +37,17 @@ final class ServiceGate: Sendable {
                 self.tokens = most
             }
             self.filledAt = now
-            guard self.tokens >= 1 else { return false }
-            self.tokens -= 1
-            return true
+            return self.tokens >= 1
+        }
+
+        /// The bound that a client meets, whoever it is.
+        mutating func limit(_ address: AddressKey?, _ now: NIODeadline) -> Limit? {
+            if let most = self.limits.sessions, self.sessions >= most { return .sessions }
+            if let most = self.limits.perAddress, let address, self.addresses[address, default: 0] >= most {
+                return .perAddress
+            }
+            if let rate = self.limits.acceptRate, !self.hasToken(rate, now) { return .acceptRate }
+            return nil
         }
     }
 
@@ -56,25 +65,19 @@ final class ServiceGate: Sendable {
 
     /// Takes a place.
     /// - Returns: the bound that keeps it from that, or `nil`; then ``leave(address:principal:)`` gives it back.
-    func enter(address: String?, principal: String?, now: NIODeadline = .now()) -> Limit? {
+    func enter(address: AddressKey?, principal: String?, now: NIODeadline = .now()) -> Limit? {
         self.state.withLock { state in
-            let limits = state.limits
-            let limit: Limit?
-            if let most = limits.sessions, state.sessions >= most {
-                limit = .sessions
-            } else if let most = limits.perAddress, let address, state.addresses[address, default: 0] >= most {
-                limit = .perAddress
-            } else if let most = limits.perPrincipal, let principal, state.principals[principal, default: 0] >= most {
+            var limit = state.limit(address, now)
+            if limit == nil, let most = state.limits.perPrincipal, let principal,
+                state.principals[principal, default: 0] >= most
+            {
                 limit = .perPrincipal
-            } else if let rate = limits.acceptRate, !state.takeToken(rate, now) {
-                limit = .acceptRate
-            } else {
-                limit = nil
             }
             if let limit {
                 state.hits[limit, default: 0] += 1
                 return limit
             }
+            if state.limits.acceptRate != nil { state.tokens -= 1 }
             state.sessions += 1
             if let address { state.addresses[address, default: 0] += 1 }
             if let principal { state.principals[principal, default: 0] += 1 }
@@ -82,7 +85,16 @@ final class ServiceGate: Sendable {
         }
     }
 
-    func leave(address: String?, principal: String?) {
+    /// The bound that keeps a client out whoever it is; takes no place.
+    func refusal(of address: AddressKey?, now: NIODeadline = .now()) -> Limit? {
+        self.state.withLock { state in
+            let limit = state.limit(address, now)
+            if let limit { state.hits[limit, default: 0] += 1 }
+            return limit
+        }
+    }
+
+    func leave(address: AddressKey?, principal: String?) {
         self.state.withLock { state in
             state.sessions -= 1
             if let address { state.addresses.giveBack(address) }
@@ -91,8 +103,8 @@ final class ServiceGate: Sendable {
     }
 }
 
-extension [String: Int] {
-    fileprivate mutating func giveBack(_ key: String) {
+extension Dictionary where Value == Int {
+    fileprivate mutating func giveBack(_ key: Key) {
         guard let count = self[key] else { return }
         self[key] = count > 1 ? count - 1 : nil
     }

@@ -13,6 +13,9 @@ struct HandshakeOutcome: Sendable {
     /// From the accepted connection to the answer.
     var duration: TimeAmount
     var peer: String
+    /// The client's address and its way in, once they are known: a proxy may have named the client.
+    var client: String?
+    var listener: String?
     var connection: UInt64
     /// Set where the answer was the gateway's own decision.
     var cause: String?
@@ -44,6 +47,10 @@ final class ConnectionTrace: ServerConnectionInstrument {
         var summary: HandshakeSummary?
         var cause: String?
         var tries: [ConnectFailure.Try] = []
+        /// `true` once the service was asked about the client.
+        var isAsked = false
+        var client: String?
+        var listener: String?
         /// It is known what became of TLS.
         var isSettled = false
     }
@@ -74,6 +81,18 @@ final class ConnectionTrace: ServerConnectionInstrument {
         if isFirst { tls(version) }
     }
 
+    /// The service is asked about a client.
+    func comes(from client: SocketAddress?, by listener: String?) {
+        self.state.withLock { state in
+            state.isAsked = true
+            state.client = client?.ipAddress
+            state.listener = listener
+        }
+    }
+
+    /// The client's address and its listener, where the service was asked about it.
+    var client: (address: String?, listener: String?) { self.state.withLock { ($0.client, $0.listener) } }
+
     /// The reason of a refusal that is about to be answered.
     func refuses(_ cause: String, _ tries: [ConnectFailure.Try] = []) {
         self.state.withLock { ($0.cause, $0.tries) = (cause, tries) }
@@ -101,20 +120,24 @@ final class ConnectionTrace: ServerConnectionInstrument {
     }
 
     private func report(_ layer: HandshakeLayer, _ status: Int) {
-        let (service, cause, tries) = self.state.withLock { state in
+        var state = self.state.withLock { state in
             defer { (state.cause, state.tries) = (nil, []) }
-            return (state.service, state.cause, state.tries)
+            return state
         }
+        // The library asks nobody about a page of a foreign origin.
+        if state.service != nil, layer == .opening, status == 403, !state.isAsked { state.cause = "origin" }
         self.watch.report(
             HandshakeOutcome(
-                service: service,
+                service: state.service,
                 layer: layer,
                 status: status,
                 duration: .now() - self.accepted,
                 peer: self.connection.peer,
+                client: state.client,
+                listener: state.listener,
                 connection: self.connection.id,
-                cause: cause,
-                tries: tries
+                cause: state.cause,
+                tries: state.tries
             )
         )
     }
