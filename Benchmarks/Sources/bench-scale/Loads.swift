@@ -14,6 +14,20 @@ import NIOPosix
     import Darwin
 #endif
 
+/// The bounds that a run is held to; times are of this machine, at rest.
+private enum Bound {
+    /// Seconds for a drain of all connections.
+    static let drain = 2.0
+    /// The memory of a connection among many, as a multiple of one among few.
+    static let memory = 1.2
+    /// Its processor time. Among many its state is not in the processor's cache.
+    static let processorTime = 1.75
+    /// The p99 of good connections beside a flood, as a multiple of theirs alone.
+    static let p99 = 2.0
+    /// Bytes that a server may grow by in a flood: twice what as many open connections as it holds take.
+    static let flood = 500 * 2 * 12 * 1024
+}
+
 /// Opens connections level by level and has an echo from each; then the server drains.
 func hold(_ options: Options) throws {
     let fleet = Fleet(port: options.port, on: MultiThreadedEventLoopGroup(numberOfThreads: 1).next())
@@ -23,6 +37,7 @@ func hold(_ options: Options) throws {
     try fleet.echoOnAll()
     var before = (count: 100, bytes: residentBytes(of: options.pid))
     let first = before
+    var rows: [(memory: Double, opening: Double, echo: Double)] = []
     for level in levels {
         var cpu = cpuSeconds(of: options.pid)
         try fleet.grow(to: level)
@@ -34,6 +49,7 @@ func hold(_ options: Options) throws {
         usleep(5_000_000)
         let bytes = residentBytes(of: options.pid)
         let kibibytes = Double(bytes - first.bytes) / Double(level - first.count) / 1024
+        rows.append((kibibytes, opening, echo))
         BenchScale.say("| \(level) | \(tenths(kibibytes)) | \(tenths(opening * 1e6)) | \(tenths(echo * 1e6)) |")
         before = (level, bytes)
     }
@@ -44,6 +60,14 @@ func hold(_ options: Options) throws {
     let clean = ends.count { $0 == .closed(1001) }
     BenchScale.say("drained \(clean) of \(ends.count) with 1001 in \(tenths(seconds * 1000)) ms")
     if clean != ends.count { BenchScale.fail("bench-scale: connections were lost in the drain\n") }
+    if seconds > Bound.drain { BenchScale.fail("bench-scale: the drain took longer than \(Bound.drain) s\n") }
+    guard let few = rows.first, let many = rows.last else { return }
+    if many.memory > few.memory * Bound.memory {
+        BenchScale.fail("bench-scale: a connection among many takes more than \(Bound.memory) times the memory\n")
+    }
+    if many.opening > few.opening * Bound.processorTime || many.echo > few.echo * Bound.processorTime {
+        BenchScale.fail("bench-scale: a connection among many costs more than \(Bound.processorTime) times as much\n")
+    }
 }
 
 func measureLatency(_ options: Options) throws {
@@ -68,6 +92,10 @@ func shed(_ options: Options) throws {
     let counts = try flood.end()
     BenchScale.say("| alone | \(alone) | \(before / 1024) | |")
     BenchScale.say("| beside the flood | \(beside) | \(after / 1024) | \(counts) |")
+    if Double(beside.p99) > Double(alone.p99) * Bound.p99 {
+        BenchScale.fail("bench-scale: the flood makes good connections wait more than \(Bound.p99) times as long\n")
+    }
+    if after - before > Bound.flood { BenchScale.fail("bench-scale: the flood takes more memory than it may\n") }
 }
 
 func tenths(_ value: Double) -> String { "\((value * 10).rounded() / 10)" }
