@@ -49,6 +49,9 @@ public struct HandshakeRequest: Sendable {
     /// everything else or in a field of the request, otherwise the peer's. See ``WebSocketServer/ClientAddress`` and
     /// ``WebSocketListener/ProxyProtocol``.
     public let client: SocketAddress?
+    /// The server's own address that the peer has connected to; `nil` for a connection that has none. A proxy in front is
+    /// the one that has connected there, whatever address its client called.
+    public let local: SocketAddress?
     /// The name of the listener that the connection has come in by; `nil` where another server has accepted it.
     public let listener: String?
     /// The certificate that the client proved to hold, where TLS asked for one.
@@ -95,6 +98,7 @@ extension HandshakeRequest {
     ///   - parameters: the parameters that the endpoint's path would name.
     ///   - principal: the user that the client has proved to be.
     ///   - peer: the peer's address.
+    ///   - local: the server's own address.
     /// - Throws: ``WebSocketError/Code/invalidArgument`` for a request that no server would take.
     public init(
         path: String,
@@ -102,7 +106,8 @@ extension HandshakeRequest {
         headers: HTTPFields = HTTPFields(),
         parameters: [String: String] = [:],
         principal: Principal? = nil,
-        peer: SocketAddress? = nil
+        peer: SocketAddress? = nil,
+        local: SocketAddress? = nil
     ) throws(WebSocketError) {
         var text = "GET \(path)\(query.map { "?" + $0 } ?? "") HTTP/1.1\r\n"
         if !headers.contains(where: { $0.name.canonicalName == "host" }) { text += "Host: example.com\r\n" }
@@ -128,6 +133,7 @@ extension HandshakeRequest {
             principal: principal,
             peer: peer,
             client: peer,
+            local: local,
             listener: nil,
             clientCertificate: nil,
             proxiedCertificateName: nil,

@@ -349,6 +349,7 @@ final class ServerSession: ConnectionDelegate {
             principal: principal,
             peer: self.channel.remoteAddress,
             client: self.client,
+            local: self.channel.localAddress,
             listener: self.entry.entrance.name,
             clientCertificate: self.clientCertificate,
             proxiedCertificateName: self.namedCertificate,

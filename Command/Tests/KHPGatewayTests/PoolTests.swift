@@ -1,6 +1,7 @@
 // The choice among backends, their health, and a handshake whose backend is away.
 
 import CommandTestSupport
+import Foundation
 import HTTPTypes
 import KHPClient
 import KHPServer
@@ -359,6 +360,109 @@ struct PoolTests {
         )
     }
 
+    @Test("a backend that reads headers always gets one, and none with half of the addresses")
+    func proxyHeaderOfUnix() throws {
+        let client = try SocketAddress(ipAddress: "192.0.2.7", port: 4711)
+        let listener = try SocketAddress(ipAddress: "198.51.100.1", port: 8443)
+        let own = try SocketAddress(unixDomainSocketPath: "")
+        let backend = try SocketAddress(unixDomainSocketPath: "/run/b")
+        var call = BackendCall(on: MultiThreadedEventLoopGroup.singleton.any())
+        func text(_ own: SocketAddress?, _ backend: SocketAddress?) -> String? {
+            call.header(.v1, from: own, to: backend).map { String(buffer: $0) }
+        }
+        // A check, and a client that has come by a Unix domain socket.
+        for (own, backend) in [(own, backend), (nil, nil), (client, nil), (nil, client)]
+            as [(SocketAddress?, SocketAddress?)]
+        {
+            #expect(text(own, backend) == "PROXY UNKNOWN\r\n")
+            call.session = "s"
+            let header = Self.hex(try #require(call.header(.v2, from: own, to: backend)))
+            // PROXY, no family, and what else there is to say at once: the checksum, the session.
+            #expect(header.hasPrefix("0d0a0d0a000d0a515549540a2100000b030004"), "\(header)")
+            #expect(header.hasSuffix("05000173"))
+        }
+        call.client = client
+        call.listener = listener
+        #expect(text(own, backend) == "PROXY TCP4 192.0.2.7 198.51.100.1 4711 8443\r\n")
+        #expect(text(nil, nil) == "PROXY TCP4 192.0.2.7 198.51.100.1 4711 8443\r\n")
+        #expect(call.header(.off, from: own, to: backend) == nil)
+    }
+
+    @Test(
+        "a check names the gateway, nobody, or sends no header, as its rule says",
+        arguments: [
+            (
+                GatewayConfiguration.Check.ProxyHeader.own, "PROXY TCP4 127.0.0.1 127.0.0.1 ",
+                "0d0a0d0a000d0a515549540a2111"
+            ),
+            (.local, "PROXY UNKNOWN\r\nPING", "0d0a0d0a000d0a515549540a20000000" + "50494e47"),
+            (.off, "PING", "50494e47"),
+        ]
+    )
+    func checkedHeader(_ header: GatewayConfiguration.Check.ProxyHeader, _ v1: String, _ v2: String) async throws {
+        for version in [GatewayConfiguration.Pool.ProxyHeader.v1, .v2] {
+            let (served, _) = try await BlockingSocket.serving { socket in
+                var bytes: [UInt8] = []
+                while bytes.suffix(4) != Array("PING".utf8)[...] { bytes += try socket.receive() }
+                try socket.send("+")
+                return bytes
+            } body: { port in
+                var rules = GatewayConfiguration.Pool(name: "p")
+                rules.backends = [.local(port)]
+                rules.proxyHeader = version
+                var check = GatewayConfiguration.Check()
+                check.send = Array("PING".utf8)
+                check.expect = Array("+".utf8)
+                check.proxyHeader = header
+                let pool = try BackendPool(rules, tls: nil)
+                let checks = BackendChecks(pool: pool, eventLoop: MultiThreadedEventLoopGroup.singleton.any())
+                #expect(await checks.check(pool.members[0], check) == nil)
+            }
+            let isText = version == .v1
+            #expect(
+                isText
+                    ? String(decoding: served, as: UTF8.self).hasPrefix(v1)
+                    : Self.hex(ByteBuffer(bytes: served)).hasPrefix(v2)
+            )
+        }
+    }
+
+    @Test(
+        "a backend behind a Unix domain socket gets the header first, too",
+        arguments: [GatewayConfiguration.Pool.ProxyHeader.v1, .v2]
+    )
+    func headerFirstOnUnix(_ version: GatewayConfiguration.Pool.ProxyHeader) async throws {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent(
+            "khp-\(UInt32.random(in: 0 ... .max)).sock"
+        ).path
+        let backend = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .childChannelInitializer { $0.pipeline.addHandler(EchoBytes()) }
+            .bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
+        defer { backend.close(promise: nil) }
+        try await withService(backends: [.init(scheme: .unix, path: path)]) { pool in
+            pool.proxyHeader = version
+        } body: { view in
+            let socket = try await WebSocketClient().connect(to: view.url)
+            try await socket.send("PROXY TCP4 203.0.113.1 203.0.113.1 1 1\r\n")
+            var bytes = ByteBuffer()
+            for try await case .binary(var piece) in socket.messages {
+                bytes.writeBuffer(&piece)
+                if bytes.readableBytesView.firstRange(of: Array("203.0.113.1 1 1\r\n".utf8)) != nil { break }
+            }
+            let isText = version == .v1
+            let header = Array(bytes.readableBytesView)
+            let line = String(decoding: header, as: UTF8.self)
+            #expect(
+                isText
+                    ? line.hasPrefix("PROXY TCP4 127.0.0.1 127.0.0.1 ")
+                    : Self.hex(bytes).hasPrefix("0d0a0d0a000d0a515549540a2111")
+            )
+            #expect(!isText || line.contains(" \(view.port)\r\n"), "\(line)")
+            try await socket.close()
+            _ = await view.ends.next()
+        }
+    }
+
     @Test("the header comes first, in one piece, and names the client")
     func headerFirst() async throws {
         let (served, _) = try await BlockingSocket.serving { socket in
@@ -379,4 +483,11 @@ struct PoolTests {
         #expect(line.contains("\r\n"))
         #expect(String(decoding: served.1, as: UTF8.self).hasSuffix("\r\nhello"))
     }
+}
+
+/// Sends back what comes.
+private final class EchoBytes: ChannelInboundHandler, Sendable {
+    typealias InboundIn = ByteBuffer
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) { context.writeAndFlush(data, promise: nil) }
 }

@@ -44,6 +44,7 @@ extension HTTPExchange {
             principal: nil,
             peer: self.peer,
             client: self.client,
+            local: self.local,
             listener: self.listener,
             clientCertificate: self.clientCertificate,
             proxiedCertificateName: nil,

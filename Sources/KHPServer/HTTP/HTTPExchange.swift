@@ -29,6 +29,8 @@ public struct HTTPExchange: Sendable {
     /// The address of the client: the one that a trusted proxy has named, otherwise the peer's. See
     /// ``WebSocketServer/ClientAddress``.
     public let client: SocketAddress?
+    /// The server's own address that the peer has connected to; `nil` for a connection that has none.
+    public let local: SocketAddress?
     /// The name of the listener that the connection has come in by; `nil` where another server has accepted it.
     public let listener: String?
     /// The certificate that the client proved to hold, where TLS asked for one.

@@ -59,6 +59,7 @@ struct HTTPSite {
             request: HandshakeRequest.request(request.head),
             peer: self.channel.remoteAddress,
             client: self.client(of: request),
+            local: self.channel.localAddress,
             listener: self.entry.entrance.name,
             clientCertificate: self.certificate,
             isSecure: self.isSecure,

@@ -9,11 +9,15 @@ struct BackendCall: Sendable {
     var rules: GatewayConfiguration.Relay
     /// The client's address, as trusted proxies name it; `nil` for one without, such as the peer of a Unix domain socket.
     var client: SocketAddress?
+    /// The gateway's own address that the client, or a proxy on its way, has connected to.
+    var listener: SocketAddress?
     var principal: String?
     var session: String?
     var authority: String?
     var usesTLS = false
     var certificateName: String?
+    /// Set for a connection of the gateway's own that names nobody: a check whose header is to be LOCAL.
+    var isLocal = false
     /// The subprotocol that was agreed on, for backends that speak WebSocket.
     var subprotocol: String?
 
@@ -30,13 +34,21 @@ struct BackendCall: Sendable {
         }
     }
 
-    /// The header that names this caller; the gateway's own addresses where it has none.
+    /// The header that names this caller, with the gateway's own addresses where it has none. A backend that reads headers
+    /// always gets one: without it, a client could send one of its own making.
+    /// - Parameters:
+    ///   - own: the gateway's end of the connection to the backend.
+    ///   - backend: the other end. A Unix domain socket has no address that a header could name; the address that the client
+    ///     called stands there instead.
+    /// - Returns: `nil` where the backend reads none.
     func header(_ version: GatewayConfiguration.Pool.ProxyHeader, from own: SocketAddress?, to backend: SocketAddress?)
         -> ByteBuffer?
     {
         guard version != .off else { return nil }
-        guard let own, own.port != nil, let backend else { return nil }
-        var header = ProxyHeader(source: self.client?.port == nil ? own : self.client ?? own, destination: backend)
+        let source = [self.client, own].lazy.compactMap(\.self).first { $0.port != nil }
+        let destination = [backend, self.listener].lazy.compactMap(\.self).first { $0.port != nil }
+        if self.isLocal { return version == .v1 ? ProxyHeader.unknown : ProxyHeader.local }
+        var header = ProxyHeader(source: source, destination: destination)
         header.uniqueID = self.session
         header.authority = self.authority
         header.usesTLS = self.usesTLS

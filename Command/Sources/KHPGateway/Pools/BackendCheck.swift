@@ -31,7 +31,8 @@ struct BackendChecks: Sendable {
     func check(_ member: PoolMember, _ rule: GatewayConfiguration.Check) async -> ConnectFailure? {
         var connector = self.pool.connector(member)
         if rule.proxyHeader == .off { connector = connector.with(proxyHeader: .off) }
-        let call = BackendCall(on: self.eventLoop)
+        var call = BackendCall(on: self.eventLoop)
+        call.isLocal = rule.proxyHeader == .local
         let limit = TimeAmount(rule.timeout)
         let begun = NIODeadline.now()
         do {

@@ -5,8 +5,8 @@ import NIOCore
 
 /// The client, as far as a header can name it.
 struct ProxyHeader: Sendable {
-    var source: SocketAddress
-    var destination: SocketAddress
+    /// Both ends of the client's connection; `nil` where one of them is not known, or is no address of IP.
+    private let ends: (source: SocketAddress, destination: SocketAddress)?
     /// The session's identifier (PP2_TYPE_UNIQUE_ID).
     var uniqueID: String?
     /// The host that the client asked for (PP2_TYPE_AUTHORITY).
@@ -21,20 +21,28 @@ struct ProxyHeader: Sendable {
     /// The type of the principal's name, from the range for applications' own use.
     static let principalType: UInt8 = 0xE0
 
-    init(source: SocketAddress, destination: SocketAddress) {
-        self.source = source
-        self.destination = destination
+    init(source: SocketAddress?, destination: SocketAddress?) {
+        if let source, let destination, source.port != nil, destination.port != nil {
+            self.ends = Self.sameFamily(source, destination)
+        } else {
+            self.ends = nil
+        }
     }
+
+    /// Version 1 of a connection that names nobody.
+    static let unknown = ByteBuffer(string: "PROXY UNKNOWN\r\n")
+
+    /// Version 2 of a connection that names nobody: the command LOCAL, and nothing else (section 2.2).
+    static let local = ByteBuffer(bytes: Self.signature + [0x20, 0x00, 0x00, 0x00])
 
     /// Version 1: one line.
     var v1: ByteBuffer {
-        let (source, destination, isV6) = self.sameFamily
-        guard let from = source.ipAddress, let to = destination.ipAddress else {
-            return ByteBuffer(string: "PROXY UNKNOWN\r\n")
+        guard let ends, let from = ends.source.ipAddress, let to = ends.destination.ipAddress else {
+            return Self.unknown
         }
-        let family = isV6 ? "TCP6" : "TCP4"
         return ByteBuffer(
-            string: "PROXY \(family) \(from) \(to) \(source.port ?? 0) \(destination.port ?? 0)\r\n"
+            string: "PROXY \(self.isV6 ? "TCP6" : "TCP4") \(from) \(to) \(ends.source.port ?? 0) "
+                + "\(ends.destination.port ?? 0)\r\n"
         )
     }
 
@@ -42,11 +50,11 @@ struct ProxyHeader: Sendable {
 
     /// Version 2, with a checksum.
     var v2: ByteBuffer {
-        let (source, destination, isV6) = self.sameFamily
         var body = ByteBuffer()
-        let addresses = [source, destination].map { Self.bytes($0) }
-        for bytes in addresses { body.writeBytes(bytes) }
-        for address in [source, destination] { body.writeInteger(UInt16(clamping: address.port ?? 0)) }
+        // A family that is not known has no addresses (section 2.2): what the header says else follows at once.
+        let ends = self.ends.map { [$0.source, $0.destination] } ?? []
+        for address in ends { body.writeBytes(Self.bytes(address)) }
+        for address in ends { body.writeInteger(UInt16(clamping: address.port ?? 0)) }
         // The checksum is counted with zeros in its own place.
         let checksum = Self.signature.count + 4 + body.writerIndex + 3
         Self.write(0x03, [0, 0, 0, 0], to: &body)
@@ -54,10 +62,9 @@ struct ProxyHeader: Sendable {
         if let uniqueID { Self.write(0x05, Array(uniqueID.utf8), to: &body) }
         if self.usesTLS { Self.write(0x20, self.tls, to: &body) }
         if let principal { Self.write(Self.principalType, Array(principal.utf8), to: &body) }
-        let isKnown = addresses.allSatisfy { !$0.isEmpty }
         var header = ByteBuffer(bytes: Self.signature)
         header.writeInteger(UInt8(0x21))
-        header.writeInteger(isKnown ? UInt8(isV6 ? 0x21 : 0x11) : 0x00)
+        header.writeInteger(ends.isEmpty ? UInt8(0x00) : self.isV6 ? 0x21 : 0x11)
         header.writeInteger(UInt16(clamping: body.readableBytes))
         header.writeBuffer(&body)
         header.setInteger(Self.crc32c(header.readableBytesView), at: checksum)
@@ -84,11 +91,18 @@ struct ProxyHeader: Sendable {
         body.writeBytes(value)
     }
 
+    private var isV6: Bool {
+        if case .v6? = self.ends?.source { true } else { false }
+    }
+
     /// Both addresses as IPv6 where one of them is.
-    private var sameFamily: (source: SocketAddress, destination: SocketAddress, isV6: Bool) {
-        switch (self.source, self.destination) {
-        case (.v4, .v4): return (self.source, self.destination, false)
-        default: return (Self.mapped(self.source), Self.mapped(self.destination), true)
+    private static func sameFamily(
+        _ source: SocketAddress,
+        _ destination: SocketAddress
+    ) -> (source: SocketAddress, destination: SocketAddress) {
+        switch (source, destination) {
+        case (.v4, .v4): (source, destination)
+        default: (Self.mapped(source), Self.mapped(destination))
         }
     }
 

@@ -214,6 +214,7 @@ final class RunningService: Sendable {
         }
         var call = BackendCall(on: request.eventLoop, rules: self.rules.rules.relay)
         call.client = client
+        call.listener = request.local
         call.principal = request.principal?.name
         call.session = seat.id
         call.usesTLS = request.listener.map { self.surroundings.secureListeners.contains($0) } ?? false
