@@ -9,6 +9,7 @@ final class GroupShard: @unchecked Sendable {
     private final class Place {
         let id: UInt64
         let handler: ConnectionHandler
+        let onTooSlow: (() -> Void)?
         var topics: Set<String>
         var queue = CircularBuffer<SharedMessage>()
         var bytes = 0
@@ -19,9 +20,10 @@ final class GroupShard: @unchecked Sendable {
         /// When its peer last took something.
         var tookAt = NIODeadline.now()
 
-        init(id: UInt64, handler: ConnectionHandler, topics: Set<String>) {
+        init(id: UInt64, handler: ConnectionHandler, topics: Set<String>, onTooSlow: (() -> Void)?) {
             self.id = id
             self.handler = handler
+            self.onTooSlow = onTooSlow
             self.topics = topics
         }
     }
@@ -40,11 +42,11 @@ final class GroupShard: @unchecked Sendable {
 
     // MARK: Members
 
-    func add(_ id: UInt64, _ handler: ConnectionHandler, _ topics: Set<String>) {
+    func add(_ id: UInt64, _ handler: ConnectionHandler, _ topics: Set<String>, _ onTooSlow: (() -> Void)?) {
         // Nobody would tell of an end that has come already.
         guard !handler.hasEnded else { return self.group.memberLeft(wasFull: false) }
         handler.enter(self.membership(id))
-        self.places[id] = Place(id: id, handler: handler, topics: topics)
+        self.places[id] = Place(id: id, handler: handler, topics: topics, onTooSlow: onTooSlow)
         for topic in topics { self.topics[topic, default: []].insert(id) }
     }
 
@@ -182,6 +184,7 @@ final class GroupShard: @unchecked Sendable {
 
     private func drop(_ place: Place, _ code: WebSocketCloseCode, _ reason: String) {
         self.remove(place.id)
+        place.onTooSlow?()
         place.handler.close(code: code, reason: reason)
     }
 }

@@ -103,20 +103,28 @@ public final class WebSocketGroup: Sendable {
         topics: Set<String> = [],
         _ body: (Member) async throws -> Value
     ) async rethrows -> Value {
-        let member = await socket.onHandler { handler in self.add(handler, topics) }
+        let member = await socket.onHandler { handler in self.add(handler, topics, nil) }
         defer { member.leave() }
         return try await body(member)
     }
 
     /// Makes a member of the socket of a ``MessageHandler``, until it leaves or closes. On the socket's event loop.
-    public func add(_ socket: EventLoopSocket, topics: Set<String> = []) -> Member {
-        self.add(socket.handler, topics)
+    /// - Parameters:
+    ///   - socket: the socket.
+    ///   - topics: the topics that it is subscribed to from the beginning.
+    ///   - onTooSlow: called on the event loop when the group is about to close the socket, since its peer does not keep up.
+    public func add(
+        _ socket: EventLoopSocket,
+        topics: Set<String> = [],
+        onTooSlow: (() -> Void)? = nil
+    ) -> Member {
+        self.add(socket.handler, topics, onTooSlow)
     }
 
-    private func add(_ handler: ConnectionHandler, _ topics: Set<String>) -> Member {
+    private func add(_ handler: ConnectionHandler, _ topics: Set<String>, _ onTooSlow: (() -> Void)?) -> Member {
         handler.eventLoop.preconditionInEventLoop()
         let (id, shard) = self.state.withLock { $0.enter(handler.eventLoop, self) }
-        shard.add(id, handler, topics)
+        shard.add(id, handler, topics, onTooSlow)
         return Member(id, shard, self)
     }
 

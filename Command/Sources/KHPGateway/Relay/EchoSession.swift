@@ -5,10 +5,14 @@ import NIOCore
 
 final class EchoSession: MessageHandler {
     private let session: Session
+    private let timers: SessionTimers
     private var end: SessionEnd?
+    /// The client does not take what is sent to it.
+    private var isCongested = false
 
-    init(_ session: Session) {
+    init(_ session: Session, _ lifetime: GatewayConfiguration.Lifetime, on eventLoop: any EventLoop) {
         self.session = session
+        self.timers = SessionTimers(session, lifetime, on: eventLoop) { session.tally.inMessages }
     }
 
     func opened(_ socket: EventLoopSocket) {
@@ -19,6 +23,7 @@ final class EchoSession: MessageHandler {
             socket.close(code: end.code ?? .normalClosure, reason: end.reason)
         }
         self.session.opened(socket)
+        self.timers.begin()
     }
 
     func received(_ message: ReceivedMessage, on socket: EventLoopSocket) {
@@ -27,7 +32,10 @@ final class EchoSession: MessageHandler {
         try? socket.send(message.kind, message.bytes)
     }
 
+    func writabilityChanged(on socket: EventLoopSocket) { self.isCongested = !socket.isWritable }
+
     func closed(_ info: CloseInfo) {
-        self.session.ended(self.end ?? SessionEnd(info, isCongested: false))
+        self.timers.cancel()
+        self.session.ended(self.end ?? SessionEnd(info, isCongested: self.isCongested))
     }
 }

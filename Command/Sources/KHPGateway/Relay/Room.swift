@@ -2,9 +2,16 @@
 // A message goes to all, its author too, in one order; nothing is dropped.
 
 package import KHPServer
+import Synchronization
 
 package struct Room: Sendable {
     package let group: WebSocketGroup
+    private let count = Count()
+
+    /// How many messages went to all.
+    private final class Count: Sendable {
+        let messages = Atomic(0)
+    }
 
     /// - Parameter patience: how long members that take nothing may hold the others up, before they are closed; `nil` closes
     ///   them at once, and nobody waits.
@@ -24,10 +31,19 @@ package struct Room: Sendable {
     // MARK: On the event loop
 
     /// Has a socket be in the room until it leaves.
-    func enter(_ socket: EventLoopSocket) -> WebSocketGroup.Member { self.group.add(socket) }
-
-    /// Takes a member's message to all; one that says more than the room can take is sent away.
-    func say(_ message: ReceivedMessage, by socket: EventLoopSocket) {
-        if !self.group.offer(message.message) { socket.close(code: .tryAgainLater, reason: "too much at once") }
+    /// - Parameter onTooSlow: called when the room is about to send it away with 1008, since it does not keep up.
+    func enter(_ socket: EventLoopSocket, onTooSlow: @escaping () -> Void) -> WebSocketGroup.Member {
+        self.group.add(socket, onTooSlow: onTooSlow)
     }
+
+    /// Takes a member's message to all.
+    /// - Returns: `false` where it is more than the room can take.
+    func say(_ message: ReceivedMessage) -> Bool {
+        guard self.group.offer(message.message) else { return false }
+        self.count.messages.add(1, ordering: .relaxed)
+        return true
+    }
+
+    /// How many messages its members have said.
+    var said: Int { self.count.messages.load(ordering: .relaxed) }
 }

@@ -71,6 +71,10 @@ extension SessionEnd {
         .policyViolation,
         "the client did not prove anew who it is"
     )
+    /// A member of a room that does not keep up.
+    static let tooSlow = SessionEnd(.gateway, .clientStalled, .policyViolation, "too slow")
+    /// A member that says more than its room can take on.
+    static let tooMuch = SessionEnd(.gateway, .rate, .tryAgainLater, "too much at once")
     static let backendFin = SessionEnd(.backend, .backendFin, .normalClosure, "")
 
     static func backendReset(_ failure: String) -> SessionEnd {

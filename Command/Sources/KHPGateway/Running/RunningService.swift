@@ -333,8 +333,9 @@ final class RunningService: Sendable {
                 on: request.eventLoop
             )
         }
-        if let room { return BroadcastSession(session, in: room) }
-        return EchoSession(session)
+        let lifetime = self.rules.rules.lifetime
+        if let room { return BroadcastSession(session, in: room, lifetime, on: request.eventLoop) }
+        return EchoSession(session, lifetime, on: request.eventLoop)
     }
 
     private func open(_ seat: Seat, _ request: HandshakeRequest, on listener: String) -> Session {
