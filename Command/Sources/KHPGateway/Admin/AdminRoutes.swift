@@ -14,6 +14,7 @@ struct AdminRoutes: Sendable {
         if let refusal = self.access.refusal(of: http) { return refusal }
         let request = AdminRequest(http)
         let isReading = request.method == .get || request.method == .head
+        if let fault = Self.parameters(of: request).flatMap({ request.fault($0) }) { return .wrong(fault) }
         switch (isReading ? .get : request.method, request.path.first ?? "", request.path.count) {
         case (.get, "", 0): return .page(StatusPage.text)
         case (.get, "healthz", 1): return await self.health()
@@ -37,6 +38,21 @@ struct AdminRoutes: Sendable {
             return .json(.object([("error", "the method is not for this path")]), status: 405)
         default:
             return .json(.object([("error", "there is no such path")]), status: 404)
+        }
+    }
+
+    /// The names that a query may have; `nil` for what probes and pages ask, where a query chooses nothing.
+    private static func parameters(of request: AdminRequest) -> [String]? {
+        let filter = SessionFilter.parameters
+        let closing = ["code", "reason", "over"]
+        switch (request.method, request.path.first ?? "", request.path.count) {
+        case (.get, "sessions", 1): return filter + ["limit", "after"]
+        case (.post, "sessions", 2): return filter + ["all"] + closing
+        case (.delete, "sessions", 2): return closing
+        case (.post, "drain", 1): return ["over"]
+        case (.post, "pools", _): return ["action"]
+        case (.get, _, _), (.head, _, _), (.options, _, _): return nil
+        default: return []
         }
     }
 
@@ -105,7 +121,7 @@ struct AdminRoutes: Sendable {
             "drain": .drain, "disable": .disable, "enable": .enable, "auto": nil,
         ]
         guard let override = words[request.query["action"] ?? ""] else {
-            return .json(.object([("error", "action is drain, disable, enable or auto")]), status: 400)
+            return .wrong("action is drain, disable, enable or auto")
         }
         let isKnown = await self.gateway.override(override, pool: request.path[1], backend: request.path[3])
         return isKnown
@@ -117,7 +133,9 @@ struct AdminRoutes: Sendable {
 
     private func sessions(_ request: AdminRequest) async -> HandshakeResponse {
         let filter = SessionFilter(request.query)
-        let limit = min(max(request.query["limit"].flatMap { Int($0) } ?? 100, 1), 1000)
+        guard let limit = request.number("limit", 1...1000, usual: 100) else {
+            return .wrong("limit is a number from 1 to 1000")
+        }
         let after = request.query["after"] ?? ""
         let all = await self.gateway.sessions.collect { sessions in
             let now = NIODeadline.now()
@@ -148,11 +166,9 @@ struct AdminRoutes: Sendable {
     private func closeSome(_ request: AdminRequest) async -> HandshakeResponse {
         let filter = SessionFilter(request.query)
         guard !filter.isEmpty || request.query["all"] != nil else {
-            return .json(
-                .object([("error", "name a service, principal, address or backend, or say all")]),
-                status: 400
-            )
+            return .wrong("name a service, principal, address or backend, or say all")
         }
+        guard ["", "true"].contains(request.query["all"] ?? "") else { return .wrong("all takes no value") }
         return await self.close(request) { filter.matches($0) }
     }
 
@@ -160,12 +176,15 @@ struct AdminRoutes: Sendable {
         _ request: AdminRequest,
         _ choice: @escaping @Sendable (SessionFacts) -> Bool
     ) async -> HandshakeResponse {
-        let code = request.query["code"].flatMap { UInt16($0) } ?? WebSocketCloseCode.policyViolation.rawValue
-        guard (1000...1014).contains(code) && ![1004, 1005, 1006].contains(code) || (3000...4999).contains(code) else {
-            return .json(.object([("error", "the code must not be sent")]), status: 400)
+        let usual = Int(WebSocketCloseCode.policyViolation.rawValue)
+        guard let code = request.number("code", 1000...4999, usual: usual).map({ UInt16($0) }) else {
+            return .wrong("code is a number from 1000 to 4999")
         }
-        guard let time = Duration(seconds: request.query["over"]) else {
-            return .json(.object([("error", "over is a number of seconds")]), status: 400)
+        guard (1000...1014).contains(code) && ![1004, 1005, 1006].contains(code) || (3000...4999).contains(code) else {
+            return .wrong("the code must not be sent")
+        }
+        guard let time = Duration(seconds: request.query["over"] ?? "0") else {
+            return .wrong("over is a number of seconds")
         }
         let reason = (request.query["reason"] ?? "an operator has ended the session").bounded
         let end = SessionEnd(.operator, .operator, WebSocketCloseCode(rawValue: code), reason)
@@ -180,7 +199,7 @@ struct AdminRoutes: Sendable {
 
     private func drain(_ request: AdminRequest) async -> HandshakeResponse {
         guard let time = Duration(seconds: request.query["over"] ?? "30") else {
-            return .json(.object([("error", "over is a number of seconds")]), status: 400)
+            return .wrong("over is a number of seconds")
         }
         do throws(Gateway.Failure) {
             let count = try await self.gateway.drain(over: time)
@@ -232,6 +251,11 @@ extension HandshakeResponse {
         .json(.object([("error", .string(words))]), status: 409)
     }
 
+    /// A question that is asked wrongly.
+    static func wrong(_ sentence: String) -> HandshakeResponse {
+        .json(.object([("error", .string(sentence))]), status: 400)
+    }
+
     static func page(_ text: String) -> HandshakeResponse {
         var response = HandshakeResponse.text(text, contentType: "text/html; charset=utf-8")
         response.headers[.cacheControl] = "no-store"
@@ -244,14 +268,12 @@ extension HandshakeResponse {
 }
 
 extension Duration {
-    /// Seconds as a query has them, `5` or `5s`; zero for none, `nil` for something else.
-    init?(seconds text: String?) {
-        guard let text, !text.isEmpty else {
-            self = .zero
-            return
-        }
+    /// Seconds as a query has them, `5` or `5s`; `nil` for something else, such as a variable that was not set.
+    init?(seconds text: String) {
         let digits = text.hasSuffix("s") ? text.dropLast() : text[...]
-        guard let seconds = Int(digits), (0...86_400).contains(seconds) else { return nil }
+        guard digits.utf8.allSatisfy(\.isDigit), let seconds = Int(digits), (0...86_400).contains(seconds) else {
+            return nil
+        }
         self = .seconds(seconds)
     }
 }

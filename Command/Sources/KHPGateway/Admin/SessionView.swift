@@ -49,6 +49,9 @@ struct SessionFilter: Sendable {
     private let address: String?
     private let backend: String?
 
+    /// The names of its parts in a query.
+    static let parameters = ["service", "principal", "address", "backend"]
+
     init(_ query: [String: String]) {
         self.service = query["service"]
         self.principal = query["principal"]
