@@ -9,11 +9,12 @@ struct GatewayControlCommand: SurroundedCommand {
         commandName: "ctl",
         abstract: "Ask a running gateway at its admin address.",
         discussion: """
-            Prints the answer, in JSON. A token is taken from KHP_ADMIN_TOKEN.
+            Prints the answer, in JSON; with --json a failure is an object of standard output, too. A token is taken \
+            from KHP_ADMIN_TOKEN.
 
             EXAMPLES
               khp gateway ctl --admin unix:/run/khp/admin.sock status
-              khp gateway ctl --admin 127.0.0.1:9090 sessions
+              khp gateway ctl --admin 127.0.0.1:9090 sessions --service orders --principal joe
               khp gateway ctl --admin 127.0.0.1:9090 close 00f1e2d3c4b5a697
               khp gateway ctl --admin 127.0.0.1:9090 drain
               khp gateway ctl --admin https://gw1.internal:9443 --cacert ca.pem status
@@ -24,7 +25,7 @@ struct GatewayControlCommand: SurroundedCommand {
               reload     reads the configuration anew, and says what has changed
               drain      sends clients away, and ends all sessions
               undrain    lets clients in again
-              sessions   the open sessions
+              sessions   the open sessions, all of them or those that are chosen
               close ID   ends one
 
             \(Ending.help(for: .gateway))
@@ -47,7 +48,7 @@ struct GatewayControlCommand: SurroundedCommand {
             case .reload: ("POST", "/reload")
             case .drain: ("POST", "/drain")
             case .undrain: ("DELETE", "/drain")
-            case .sessions: ("GET", "/sessions?limit=1000")
+            case .sessions: ("GET", "/sessions")
             case .close: ("DELETE", "/sessions/")
             }
         }
@@ -65,6 +66,15 @@ struct GatewayControlCommand: SurroundedCommand {
     @Option(help: ArgumentHelp("PEM authorities for https; the system's without it.", valueName: "file"))
     var cacert: String?
 
+    @OptionGroup(title: "Options for sessions")
+    var choice: SessionChoice
+
+    @Flag(help: "Write a failure as a JSON object to standard output, too.")
+    var json = false
+
+    /// Takes `--json` wherever it stands: a word that both commands know is the outer one's.
+    @ParentCommand var gateway: GatewayCommand
+
     @Argument(help: "What to ask for.")
     var verb: Verb
 
@@ -76,7 +86,14 @@ struct GatewayControlCommand: SurroundedCommand {
             throw ValidationError(self.id == nil ? "close needs the ID of a session" : "only close takes an ID")
         }
         if self.cacert != nil, !self.admin.usesTLS { throw ValidationError("--cacert is for https:// addresses") }
+        if self.verb != .sessions, !self.choice.query.isEmpty {
+            throw ValidationError("--service, --principal, --address and --backend choose among sessions")
+        }
         if let id, !id.allSatisfy({ $0.isHexDigit }) { throw ValidationError("an ID has hexadecimal digits") }
+    }
+
+    func renderers(_ console: Console, _ environment: [String: String]) -> [any Renderer] {
+        ReportingOptions.renderers(json: self.json || self.gateway.json, console, environment)
     }
 
     func run(in surroundings: Surroundings) async throws {
@@ -93,7 +110,13 @@ struct GatewayControlCommand: SurroundedCommand {
         let (method, path) = self.verb.request
         let answer: AdminClient.Answer
         do throws(AdminClient.Failure) {
-            answer = try await client.ask(method, path + (self.id ?? ""))
+            if self.verb == .sessions {
+                answer = try await SessionPages.all { page throws(AdminClient.Failure) in
+                    try await client.ask(method, path + "?" + (self.choice.query + page).joined(separator: "&"))
+                }
+            } else {
+                answer = try await client.ask(method, path + (self.id ?? ""))
+            }
         } catch {
             let words: String
             switch error {

@@ -8,6 +8,11 @@ package struct AdminClient: Sendable {
     package struct Answer: Sendable {
         package var status: Int
         package var body: String
+
+        package init(status: Int, body: String) {
+            self.status = status
+            self.body = body
+        }
     }
 
     package enum Failure: Error, Sendable {

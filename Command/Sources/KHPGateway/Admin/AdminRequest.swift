@@ -33,7 +33,7 @@ struct AdminRequest: Sendable {
 
     /// An operator who has misspelt a part of a choice must not get a wider one.
     /// - Parameter known: the names that the query may have.
-    /// - Returns: what is wrong with it, as a sentence, or `nil`.
+    /// - Returns: a sentence about its fault, or `nil`.
     func fault(_ known: [String]) -> String? {
         for name in self.names where !known.contains(name) {
             let list = known.isEmpty ? "it takes none" : "it takes \(known.joined(separator: ", "))"
