@@ -13,6 +13,7 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 
 chmod 600 "$scratch/tls/key.pem"
 echo welcome | "$khp" hash joe >"$scratch/staff.users" 2>/dev/null
 echo 'ops: joe' >"$scratch/staff.groups"
+echo 'a-long-secret' >"$scratch/admin.token"
 
 status=0
 for file in *.yaml; do

@@ -44,8 +44,7 @@ struct LoadQuestions: Sendable {
 
     private func load(of member: String) async throws(AdminClient.Failure) -> MemberLoads.Load {
         guard let host = try? WebSocketURL(member).host else { throw .unreachable("the member has no host") }
-        let name = host.contains(":") && !host.hasPrefix("[") ? "[\(host)]" : host
-        let text = self.check.url.split(separator: "{host}", omittingEmptySubsequences: false).joined(separator: name)
+        let text = self.check.url(for: host)
         guard let url = try? WebSocketURL(text) else { throw .unreachable("\(text) is no URL") }
         let client = AdminClient(
             .host(url.host, port: url.port),

@@ -108,6 +108,12 @@ extension GatewayConfiguration {
         package init(url: String) {
             self.url = url
         }
+
+        /// The address to ask for the load of a member.
+        package func url(for host: String) -> String {
+            let name = host.contains(":") && !host.hasPrefix("[") ? "[\(host)]" : host
+            return self.url.split(separator: "{host}", omittingEmptySubsequences: false).joined(separator: name)
+        }
     }
 
     /// The condition on a principal: one of the roles, all of the claims, one of the names, one of the networks. A part
