@@ -39,6 +39,20 @@ struct ExampleTests {
         #expect(reading.configuration?.summary == "2 listeners, 6 services, 5 pools, 3 realms")
     }
 
+    @Test("has no service that leaves a WebSocket broker without its subprotocol, and --check tells of one that does")
+    func subprotocols() throws {
+        #expect(try Self.read().configuration?.notes == [])
+        let text = ConfigurationFixture.minimal(
+            "",
+            service: "  t: {path: /t, pool: p}\npools: {p: {backends: 'ws://h:1'}}\n"
+        )
+        #expect(
+            ConfigurationFixture.read(text).configuration?.notes == [
+                "services.t agrees on no subprotocol with clients and ws backends; subprotocols does"
+            ]
+        )
+    }
+
     @Test("is read without errors, apart from the files that it names")
     func example() throws {
         let reading = ConfigurationFixture.read(GatewayConfiguration.example)

@@ -87,6 +87,7 @@ struct GatewayCommand: SurroundedCommand {
         if self.check != nil {
             console.report(.result("\(file): \(configuration.summary): good"))
             console.report(.result("\(file): \(configuration.memorySummary)"))
+            for note in configuration.notes { console.report(.result("\(file): \(note)")) }
             return
         }
         if self.printConfig { return console.report(.result(configuration.effectiveText.trimmingLastNewline)) }

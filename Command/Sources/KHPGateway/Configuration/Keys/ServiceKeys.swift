@@ -25,7 +25,13 @@ extension GatewaySchema {
                 GatewaySchema.requirement,
                 "The condition on those who proved themselves."
             ),
-            .value("pool", \.pool, ValueType.reference("pool").optional, "Relays to one pool.", .new),
+            .value(
+                "pool",
+                \.pool,
+                ValueType.reference("pool").optional,
+                "Relays to one pool, without a subprotocol.",
+                .new
+            ),
             .value(
                 "frames",
                 \.frames,

@@ -9,8 +9,17 @@ extension GatewayConfiguration {
         .joined(separator: ", ")
     }
 
-    /// The bytes that the buffers of all relayed sessions take at most: two buffers for each, and about 32 KiB for a
-    /// frame's head and the records of TLS on both sides.
+    /// Things that are no mistake, and that somebody may want otherwise; a sentence each.
+    package var notes: [String] {
+        self.services.compactMap { service in
+            guard case .proxy(let name, _) = service.kind, let pool = self.pool(name),
+                pool.backends.contains(where: \.isWebSocket)
+            else { return nil }
+            return "services.\(service.name) agrees on no subprotocol with clients and ws backends; subprotocols does"
+        }
+    }
+
+    /// The bytes that the buffers of all sessions take at most, as ``bufferBytes(of:)`` counts them for one.
     package var bufferBytes: Int {
         let room = self.listeners.reduce(0) { $0 + $1.connections }
         return self.services.reduce(0) { sum, service in

@@ -105,7 +105,12 @@ extension GatewayConfiguration {
             require: {roles: [ops], networks: [10.0.0.0/8]}
             pool: redis
             halfClose: 2s                     # for answers to a client that has closed
-          chat: {path: /chat, realm: apps, pool: xmpp, origins: [https://chat.example.com], idle: 30m}
+          chat:
+            path: /chat
+            realm: apps
+            subprotocols: {xmpp: {pool: xmpp}}   # a service with a pool alone agrees on none
+            origins: [https://chat.example.com]
+            idle: 30m
           spread:
             path: /amqp-any
             realm: apps
