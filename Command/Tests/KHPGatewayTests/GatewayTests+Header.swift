@@ -20,6 +20,7 @@ extension GatewayTests {
             (false, nil, .off), (true, nil, .off), (true, "joe", .off), (true, nil, .required),
             (true, "joe", .required),
         ]
+        // On a stream of HTTP/2, too.
         for (isSecure, name, http2) in rows {
             try await Self.withGateway {
                 $0.pools[0].proxyHeader = .v2
@@ -57,6 +58,13 @@ extension GatewayTests {
                     // PP2_TYPE_SSL with the client's flags: TLS alone, or with a certificate that is good.
                     let flags: UInt8? = isSecure ? (name == nil ? 0x01 : 0x07) : nil
                     #expect(values[0x20]?.first == flags, "\(header)")
+                    // PP2_SUBTYPE_SSL_VERSION; and no name in PP2_TYPE_AUTHORITY, as SNI has no addresses.
+                    let version = Data([0x21, 0, 7] + Array("TLSv1.3".utf8))
+                    #expect(
+                        values[0x20].map { Data($0).range(of: version) != nil } == flags.map { _ in true },
+                        "\(http2)"
+                    )
+                    #expect((values[0x02] == nil) == isSecure)
                     #expect(
                         values[0x20].map { Data($0).range(of: Data("joe".utf8)) != nil } == flags.map { $0 == 0x07 }
                     )
@@ -93,6 +101,30 @@ extension GatewayTests {
                 }
                 #expect(head.hasPrefix("HTTP/1.1 \(status) "), "\(head)")
             }
+        }
+    }
+
+    @Test("a broker learns of a certificate that a trusted proxy has verified", arguments: [true, false])
+    func nameFromProxyToBroker(_ trusts: Bool) async throws {
+        let good =
+            "0d0a0d0a000d0a515549540a211100247f0000017f000001de544e232000150700000000210007544c5376312e332200036a6f65"
+        try await Self.withGateway {
+            $0.listeners[0].requiresProxyHeader = true
+            $0.listeners[0].trust = [AddressRange("127.0.0.0/8")].compactMap { $0 }
+            $0.listeners[0].trustsClientName = trusts
+            $0.pools[0].proxyHeader = .v2
+            $0.services[1].kind = .proxy(pool: "p", frames: .binary)
+        } body: { view in
+            let port = view.addresses["public"] ?? 0
+            let header = try await offThread {
+                let socket = try BlockingSocket.connect(port)
+                try socket.send(Self.bytes(good) + Array(openingRequest("/relay").utf8))
+                #expect(try socket.receiveHead().hasPrefix("HTTP/1.1 101"))
+                return try socket.receive()
+            }
+            // PP2_TYPE_SSL with all flags, and the name behind it.
+            let part = Data([0x20, 0, 11, 7, 0, 0, 0, 0, 0x22, 0, 3] + Array("joe".utf8))
+            #expect((Data(header).range(of: part) != nil) == trusts, "\(header)")
         }
     }
 

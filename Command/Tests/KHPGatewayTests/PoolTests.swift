@@ -328,11 +328,12 @@ struct PoolTests {
         header.uniqueID = ""
         header.certificateName = "joe"
         header.usesTLS = true
+        header.tlsVersion = "TLSv1.3"
         let written = Self.hex(header.v2)
         #expect(written.hasPrefix("0d0a0d0a000d0a515549540a2111"))
         #expect(written.contains("7f0000017f000001de544e23030004"))
         #expect(written.contains("02000e67772e6578616d706c652e636f6d"))
-        #expect(written.hasSuffix("20000b07000000002200036a6f65"))
+        #expect(written.hasSuffix("2000150700000000210007544c5376312e332200036a6f65"))
         // The header as it came from HAProxy, with its own checksum in place.
         let haproxy =
             "0d0a0d0a000d0a515549540a211100587f0000017f000001de544e23030004724fda0102000e67772e6578616d706c652e636f6d05000020002e0700000000210007544c5376312e332200036a6f65230016544c535f4145535f3235365f47434d5f534841333834"

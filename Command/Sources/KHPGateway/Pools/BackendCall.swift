@@ -15,6 +15,8 @@ struct BackendCall: Sendable {
     var session: String?
     var authority: String?
     var usesTLS = false
+    /// Such as `TLSv1.3`; `nil` where it is not known.
+    var tlsVersion: String?
     var certificateName: String?
     /// Set for a connection of the gateway's own that names nobody: a check whose header is to be LOCAL.
     var isLocal = false
@@ -50,10 +52,18 @@ struct BackendCall: Sendable {
         if self.isLocal { return version == .v1 ? ProxyHeader.unknown : ProxyHeader.local }
         var header = ProxyHeader(source: source, destination: destination)
         header.uniqueID = self.session
-        header.authority = self.authority
+        header.authority = self.usesTLS ? self.authority.flatMap(Self.serverName) : self.authority
         header.usesTLS = self.usesTLS
+        header.tlsVersion = self.tlsVersion
         header.certificateName = self.certificateName
         header.principal = self.principal
         return version == .v1 ? header.v1 : header.v2
+    }
+
+    /// What a client's TLS has named the host that it asks for: a name without a port, and no address (RFC 6066 section 3).
+    private static func serverName(_ authority: String) -> String? {
+        guard !authority.hasPrefix("[") else { return nil }
+        let host = String(authority.prefix { $0 != ":" })
+        return host.isEmpty || (try? SocketAddress(ipAddress: host, port: 0)) != nil ? nil : host
     }
 }

@@ -9,12 +9,14 @@ struct ProxyHeader: Sendable {
     private let ends: (source: SocketAddress, destination: SocketAddress)?
     /// The session's identifier (PP2_TYPE_UNIQUE_ID).
     var uniqueID: String?
-    /// The host that the client asked for (PP2_TYPE_AUTHORITY).
+    /// The host that the client asked for (PP2_TYPE_AUTHORITY); where it came by TLS, as its SNI has it.
     var authority: String?
     /// The common name of the client's verified certificate (PP2_SUBTYPE_SSL_CN).
     var certificateName: String?
     /// Set where the client came by TLS.
     var usesTLS = false
+    /// Such as `TLSv1.3` (PP2_SUBTYPE_SSL_VERSION).
+    var tlsVersion: String?
     /// The principal's name, as a type of our own.
     var principal: String?
 
@@ -76,6 +78,11 @@ struct ProxyHeader: Sendable {
         // PP2_CLIENT_SSL, PP2_CLIENT_CERT_CONN and PP2_CLIENT_CERT_SESS; `verify` is 0 for a certificate that is good.
         var bytes: [UInt8] = [self.certificateName == nil ? 0x01 : 0x07]
         bytes += self.certificateName == nil ? [0, 0, 0, 1] : [0, 0, 0, 0]
+        if let version = self.tlsVersion {
+            var part = ByteBuffer()
+            Self.write(0x21, Array(version.utf8), to: &part)
+            bytes += Array(part.readableBytesView)
+        }
         if let name = self.certificateName {
             var part = ByteBuffer()
             Self.write(0x22, Array(name.utf8), to: &part)

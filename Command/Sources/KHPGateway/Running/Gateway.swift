@@ -277,6 +277,9 @@ package actor Gateway {
         surroundings.inForce = self.inForce
         surroundings.pools = pools.mapValues(\.pool)
         surroundings.secureListeners = Set(materials.listenerTLS.keys)
+        surroundings.trustingListeners = Set(
+            materials.configuration.listeners.filter(\.trustsClientName).map(\.name)
+        )
         let log = self.log
         surroundings.slow = { log.write(slow: $0, for: $1, $2) }
         surroundings.ended = { if log.tellsSessions { log.write(ended: $0) } }

@@ -23,6 +23,8 @@ struct ServiceSurroundings: Sendable {
     var balancerNews: @Sendable (_ service: String, MemberLoads.News) -> Void = { _, _ in }
     /// The names of the listeners with TLS.
     var secureListeners: Set<String> = []
+    /// The names of the listeners that believe their proxies about certificates of clients.
+    var trustingListeners: Set<String> = []
     /// Where clients prove anew who they are, and the realms whose clients are asked to.
     var revalidations: Revalidations?
     var revalidatedRealms: Set<String> = []
@@ -218,7 +220,15 @@ final class RunningService: Sendable {
         call.principal = request.principal?.name
         call.session = seat.id
         call.usesTLS = request.listener.map { self.surroundings.secureListeners.contains($0) } ?? false
+        call.tlsVersion = ConnectionTrace.current?.tlsVersion
         call.certificateName = request.clientCertificate.flatMap { CertificateNames($0).names(.commonName).first }
+        if call.certificateName == nil, let name = request.proxiedCertificateName,
+            request.listener.map(self.surroundings.trustingListeners.contains) ?? false
+        {
+            // The client came by TLS to the proxy that has verified its certificate.
+            call.certificateName = name
+            call.usesTLS = true
+        }
         call.authority = request.opening.authority
         call.subprotocol = self.subprotocol(of: request)
         do throws(ConnectFailure) {

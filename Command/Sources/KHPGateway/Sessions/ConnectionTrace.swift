@@ -53,6 +53,8 @@ final class ConnectionTrace: ServerConnectionInstrument {
         var listener: String?
         /// It is known what became of TLS.
         var isSettled = false
+        /// Of the client's TLS, as far as this connection has told it.
+        var tlsVersion: String?
     }
 
     let connection: ConnectionInfo
@@ -67,6 +69,9 @@ final class ConnectionTrace: ServerConnectionInstrument {
 
     /// All that both handshakes agreed on, once the socket is open.
     var summary: HandshakeSummary? { self.state.withLock { $0.summary } }
+
+    /// The version of the client's TLS, such as `TLSv1.3`; `nil` where it has none, or an earlier request told it.
+    var tlsVersion: String? { self.state.withLock { $0.tlsVersion } }
 
     // No event tells of TLS that fails, or that nobody began: the connection is gone.
     deinit { self.settle(nil) }
@@ -101,6 +106,7 @@ final class ConnectionTrace: ServerConnectionInstrument {
     func observe(_ event: ConnectionEvent) {
         switch event {
         case .connected(_, let tls?):
+            self.state.withLock { $0.tlsVersion = tls.version }
             self.settle(tls.version)
         case .openingRequest:
             // TLS stood, as something was read through it: a trace of this connection has told of it before.
