@@ -154,7 +154,7 @@ struct ConfigurationCheckTests {
             "4:17: warning: pools.p.backends: all are backups; one that is none is usual",
             "4:40: pools.p.tls: certificate and key go together; one is missing",
             "4:40: warning: pools.p.tls: counts for tls and wss backends, and the pool has none",
-            "4:65: warning: pools.p.tls.verify: false takes anybody for the broker"
+            "4:65: warning: pools.p.tls.verify: takes anybody for the broker"
         ),
         Case(
             "names that lead nowhere",

@@ -21,6 +21,19 @@ struct YAMLTrapTests {
         #expect(configuration.services.first?.rules.lifetime.idle == nil)
     }
 
+    @Test("has flags that are true or false, or on or off", arguments: [("on", "off"), ("true", "false")])
+    func flags(_ yes: String, _ no: String) throws {
+        let text = ConfigurationFixture.minimal(
+            "log: {sessions: \(no)}",
+            service: "    compress: \(yes)\n    kaazingLegacy: \(no)\n    critical: \(yes)\n"
+        )
+        let reading = ConfigurationFixture.read(text)
+        let configuration = try #require(reading.configuration, "\(reading.findings)")
+        let service = try #require(configuration.services.first)
+        #expect(!configuration.log.sessions && service.isCritical)
+        #expect(service.rules.handshake.compresses && !service.rules.handshake.speaksKaazingLegacy)
+    }
+
     @Test(
         "is refused in words",
         arguments: [

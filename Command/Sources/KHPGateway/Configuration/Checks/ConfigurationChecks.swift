@@ -242,7 +242,7 @@ struct ConfigurationChecks {
             reading.error(key, "certificate and key go together; one is missing", from: [key])
         }
         if !pool.tls.verifies {
-            reading.warning("\(key).verify", "false takes anybody for the broker")
+            reading.warning("\(key).verify", "takes anybody for the broker")
         }
         if reading.isWritten(key), !pool.backends.isEmpty, !pool.backends.contains(where: \.isSecure) {
             reading.warning(

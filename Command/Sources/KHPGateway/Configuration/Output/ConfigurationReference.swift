@@ -68,6 +68,7 @@ package enum ConfigurationReference {
         | file | a path, relative to the folder of the configuration |
         | bytes | each character is one: `"\\x00"` to `"\\xff"` in double quotes |
         | list | `[a, b]`, or one value alone |
+        | true or false | `true`, `false`, or `on`, `off` |
 
         `${NAME}` is a variable of the environment, `${NAME:-default}` does without it, `${file:PATH}` is the first line of a \
         file, `$${` the characters themselves. They stand inside of values, and can add no keys.

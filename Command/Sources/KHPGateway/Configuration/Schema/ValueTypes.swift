@@ -43,11 +43,11 @@ extension ValueType where Value == Secret {
 
 extension ValueType where Value == Bool {
     static var flag: ValueType {
-        ValueType("true or false", refused: ["yes", "on", "1", "True"]) { text throws(Wrong) in
+        ValueType("true or false", refused: ["yes", "1", "True", "ON"]) { text throws(Wrong) in
             switch text {
-            case "true": return true
-            case "false": return false
-            default: throw Wrong("is not true or false")
+            case "true", "on": return true
+            case "false", "off": return false
+            default: throw Wrong("is not true or false, nor on or off")
             }
         } write: {
             $0 ? "true" : "false"
