@@ -157,6 +157,12 @@ struct ConfigurationCheckTests {
             "4:65: warning: pools.p.tls.verify: takes anybody for the broker"
         ),
         Case(
+            "weights of nothing",
+            Self.pool("{backends: [tcp://h:1 weight=0, tcp://h:2 weight=0]}"),
+            "4:17: warning: pools.p.backends: all have a weight of 0; none gets a session"
+        ),
+        Case("a weight of nothing", Self.pool("{backends: [tcp://h:1 weight=0, tcp://h:2]}")),
+        Case(
             "names that lead nowhere",
             Self.service("{path: /s, pool: mosquito, realm: r, listeners: b}"),
             "6:23: services.s.pool: there is no pool \"mosquito\"; did you mean mosquitto?",

@@ -210,6 +210,9 @@ struct ConfigurationChecks {
             if !pool.backends.isEmpty, pool.backends.allSatisfy(\.isBackup) {
                 reading.warning("\(key).backends", "all are backups; one that is none is usual")
             }
+            if !pool.backends.isEmpty, pool.backends.allSatisfy({ $0.weight == 0 }) {
+                reading.warning("\(key).backends", "all have a weight of 0; none gets a session")
+            }
             if let check = pool.check, check.timeout >= check.every {
                 reading.error(
                     "\(key).check.timeout",

@@ -8,7 +8,7 @@ extension GatewaySchema {
                 "backends",
                 \.backends,
                 .backend,
-                "The brokers: tcp://, tls://, unix:, ws:// or wss://, each with weight=1…256 and backup as needed.",
+                "The brokers: tcp://, tls://, unix:, ws:// or wss://, each with weight=0…256, of which 0 gets no sessions, and backup as needed.",
                 .live,
                 missing: "a pool has at least one backend"
             ),

@@ -183,7 +183,7 @@ extension ValueType where Value == GatewayConfiguration.Backend {
         var type = ValueType(
             "URL [weight=N] [backup]",
             refused: [
-                "mq1:5671", "http://a:80", "tcp://a", "tcp://a:1/x", "tcp://a:0", "tcp://a:1 weight=0",
+                "mq1:5671", "http://a:80", "tcp://a", "tcp://a:1/x", "tcp://a:0", "tcp://a:1 weight=-1",
                 "tcp://a:1 weight=257", "tcp://a:1 spare", "unix:", "ws://",
             ]
         ) { _ throws(Wrong) in
@@ -200,8 +200,8 @@ extension ValueType where Value == GatewayConfiguration.Backend {
                     backend.isBackup = true
                 } else if word.hasPrefix("weight=") {
                     let digits = word.dropFirst(7)
-                    guard digits.utf8.allSatisfy(\.isDigit), let weight = Int(digits), (1...256).contains(weight) else {
-                        throw Wrong("has a weight that is not from 1 to 256")
+                    guard digits.utf8.allSatisfy(\.isDigit), let weight = Int(digits), (0...256).contains(weight) else {
+                        throw Wrong("has a weight that is not from 0 to 256")
                     }
                     backend.weight = weight
                 } else {
