@@ -72,7 +72,15 @@ struct YAMLTrapTests {
             bomb += "a\(level): &a\(level) [\(uses)]\n"
         }
         let blown = ConfigurationFixture.findings(bomb)
-        #expect(blown.count == 1 && blown[0].contains("holds more than 50000 values"), "\(blown)")
+        #expect(blown.count == 1 && blown[0].contains("stand for more than 1000 values"), "\(blown)")
+        let words = Array(repeating: "x", count: 200).joined(separator: ", ")
+        for (uses, isRefused) in [(4, false), (5, true)] {
+            let text = "a: &a [\(words)]\n" + (0..<uses).map { "b\($0): *a\n" }.joined() + "c:\nd: [{}, '', [[], []]]\n"
+            let findings = ConfigurationFixture.findings(text)
+            #expect(findings.contains { $0.contains("stand for more than 1000 values") } == isRefused, "\(findings)")
+        }
+        let many = "a: [" + Array(repeating: "x", count: 50_000).joined(separator: ",") + "]\n"
+        #expect(ConfigurationFixture.findings(many).contains { $0.contains("holds more than 50000 values") })
     }
 
     @Test("may begin with a byte order mark, end its lines with CR LF, and use anchors")

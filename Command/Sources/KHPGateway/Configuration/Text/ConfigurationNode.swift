@@ -40,6 +40,8 @@ struct YAMLText {
     static let maximumBytes = 1_048_576
     /// Aliases count as often as they are used.
     static let maximumNodes = 50_000
+    /// Values that stand there by an alias.
+    static let maximumAliased = 1000
 
     struct Failure: Error {
         var position: Position
@@ -52,6 +54,9 @@ struct YAMLText {
     }
 
     private var left = Self.maximumNodes
+    private var aliased = 0
+    /// The last place that was reached: an alias leads back from there.
+    private var furthest = Position(line: 0, column: 0)
 
     /// - Throws: where the bytes are no document of ours, before any key is looked at.
     static func read(_ bytes: [UInt8]) throws(Failure) -> ConfigurationNode {
@@ -85,6 +90,17 @@ struct YAMLText {
             throw Failure(
                 position,
                 "the file holds more than \(Self.maximumNodes) values, those of its aliases included"
+            )
+        }
+        if (position.line, position.column) > (self.furthest.line, self.furthest.column) {
+            self.furthest = position
+        } else {
+            self.aliased += 1
+        }
+        guard self.aliased <= Self.maximumAliased else {
+            throw Failure(
+                position,
+                "aliases of this value and others stand for more than \(Self.maximumAliased) values"
             )
         }
         switch node {
