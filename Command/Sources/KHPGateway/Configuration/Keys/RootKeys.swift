@@ -146,7 +146,7 @@ enum GatewaySchema {
 extension ValueType where Value == Int {
     static var version: ValueType {
         ValueType("1", refused: ["2", "1.0", "one"]) { text throws(Wrong) in
-            guard text == "1" else { throw Wrong("is no version that this khp reads; it reads version 1") }
+            guard text == "1" else { throw Wrong("is another version; this khp reads version 1") }
             return 1
         } write: {
             String($0)

@@ -8,7 +8,10 @@ extension ValueType where Value == ListenAddress {
         var type = ValueType("address", refused: ["8443", "localhost", "::1:8443", "host:99999", "unix:", ":80"]) {
             text throws(Wrong) in
             let example = "write HOST:PORT, [V6]:PORT or unix:PATH"
-            guard let place = HostAndPort(text, defaultPort: nil) else { throw Wrong("is no address; \(example)") }
+            guard let place = HostAndPort(text, defaultPort: nil) else {
+                let isHost = HostAndPort(text, defaultPort: 0) != nil && !text.utf8.allSatisfy(\.isDigit)
+                throw Wrong(isHost ? "has no port; \(example)" : "is no address; \(example)")
+            }
             return .host(place.host, port: place.port)
         } write: {
             "\($0)"
@@ -235,7 +238,8 @@ extension ValueType where Value == GatewayConfiguration.Backend {
             )
         }
         guard let place = HostAndPort(String(url[end.upperBound...]), defaultPort: nil), place.port > 0 else {
-            throw Wrong("has no host and port; write \(scheme.rawValue)://HOST:PORT")
+            let isHost = HostAndPort(String(url[end.upperBound...]), defaultPort: 1).map { $0.port == 1 } ?? false
+            throw Wrong("has no \(isHost ? "port" : "host and port"); write \(scheme.rawValue)://HOST:PORT")
         }
         return Value(scheme: scheme, host: place.host, port: place.port)
     }
