@@ -113,7 +113,7 @@ struct AdminRoutes: Sendable {
         guard let service = status.services.first(where: { $0.rules.name == request.path[1] }) else {
             return .json(.object([("error", "there is no such service")]), status: 404)
         }
-        return .json(service.json(status.pools))
+        return .json(service.json(in: status))
     }
 
     private func override(_ request: AdminRequest) async -> HandshakeResponse {

@@ -14,17 +14,18 @@ extension Gateway.Status {
                     self.listeners.map { .object([("name", .string($0.name)), ("address", .string($0.url))]) }
                 )
             ),
-            ("services", .array(self.services.map { $0.json(self.pools) })),
+            ("services", .array(self.services.map { $0.json(in: self) })),
         ])
     }
 }
 
 extension Gateway.ServiceStatus {
-    func json(_ pools: [(name: String, backends: [Gateway.BackendStatus])]) -> JSONTree {
-        let own = pools.filter { self.pools.contains($0.name) }
+    func json(in status: Gateway.Status) -> JSONTree {
+        let own = status.pools.filter { self.pools.contains($0.name) }
         return .object([
             ("name", .string(self.rules.name)), ("path", .string("\(self.rules.path)")),
-            ("kind", .string(self.rules.kind.word)), ("sessions", .integer(self.sessions)),
+            ("kind", .string(self.rules.kind.word)), ("state", .string(Self.state(own, status.phase))),
+            ("sessions", .integer(self.sessions)),
             ("opened", .integer(self.totals.opened)),
             ("in_bytes", .integer(self.totals.tally.inBytes)), ("out_bytes", .integer(self.totals.tally.outBytes)),
             ("in_msgs", .integer(self.totals.tally.inMessages)), ("out_msgs", .integer(self.totals.tally.outMessages)),
@@ -40,6 +41,19 @@ extension Gateway.ServiceStatus {
                 )
             ),
         ])
+    }
+}
+
+extension Gateway.ServiceStatus {
+    /// `up`, `degraded` where some of its pools have no backend to choose, `down` where all have none; while the gateway leaves,
+    /// its phase.
+    static func state(
+        _ pools: [(name: String, backends: [Gateway.BackendStatus])],
+        _ phase: Gateway.Phase
+    ) -> String {
+        guard phase == .serving else { return phase.rawValue }
+        let down = pools.count { !$0.backends.contains { $0.state == .up } }
+        return down == 0 ? "up" : down == pools.count ? "down" : "degraded"
     }
 }
 
