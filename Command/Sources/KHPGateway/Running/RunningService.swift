@@ -203,7 +203,9 @@ final class RunningService: Sendable {
         if let denial = self.denial(of: proof, as: self.subprotocol(of: request)) {
             throw self.refusal(403, denial.rawValue, request)
         }
-        let seat = Seat(self.gate, address: AddressKey(client), principal: request.principal?.name)
+        // Two realms may both know somebody of that name.
+        let person = request.principal.map { "\($0.realm ?? "")\u{0}\($0.name)" }
+        let seat = Seat(self.gate, address: AddressKey(client), principal: person)
         if let limit = self.gate.enter(address: seat.address, principal: seat.principal) {
             throw self.refusal(limit.status, limit.rawValue, request)
         }

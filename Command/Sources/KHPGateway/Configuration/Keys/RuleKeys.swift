@@ -110,7 +110,7 @@ extension GatewaySchema {
                 \.message,
                 .size(1...1_073_741_824),
                 "The largest message of a client; one beyond ends its session with 1009.",
-                .live
+                .new
             ),
             .notYet("rateOut", "The bytes to a client in a time."),
             .notYet("rateIn", "The bytes of a client in a time."),
