@@ -288,6 +288,29 @@ struct ConfigurationCheckTests {
         #expect(t.lifetime.ping == nil && t.lifetime.idle == nil && t.limits.perAddress == 3)
     }
 
+    @Test("more connections than the system has descriptors for are told of, with its number")
+    func descriptors() {
+        let few =
+            "version: 1\nlisteners: {a: {listen: 127.0.0.1:0, connections: 450}}\nservices: {s: {path: /s, type: echo}}"
+        let usual = few.replacing(", connections: 450", with: "")
+        for (text, most, finding) in [
+            (few, 1000, nil), (few, nil, nil),
+            (
+                few, 999,
+                "2:51: warning: listeners.a.connections: 450 connections of all listeners need 1000 descriptors, and ulimit -Hn allows 999"
+            ),
+            (
+                usual, 4096,
+                "2:12: warning: listeners: 10000 connections of all listeners need 20100 descriptors, and ulimit -Hn allows 4096"
+            ),
+        ] as [(String, Int?, String?)] {
+            var surroundings = ConfigurationFixture.surroundings(text)
+            surroundings.descriptors = most
+            let findings = GatewayFile.read("gateway.yaml", surroundings).findings.map(\.description)
+            #expect(findings == finding.map { ["gateway.yaml:" + $0] } ?? [])
+        }
+    }
+
     @Test("realms of one listener with different bounds on guesses are told which of them holds")
     func wrongAnswers() {
         let text = """

@@ -38,6 +38,11 @@ enum DescriptorShare {
         Self.limit.flatMap { $0.rlim_cur >= UInt64(Int32.max) ? nil : Int($0.rlim_cur) }
     }
 
+    /// How many the administrator allows: as many as ``raise()`` takes; `nil` for any number.
+    static var allowed: Int? {
+        Self.limit.flatMap { $0.rlim_max >= UInt64(Int32.max) ? nil : Int($0.rlim_max) }
+    }
+
     /// Takes as many as the administrator allows: the bound that a process begins with is often one for programs that wait on
     /// descriptors with `select`, which this one does not.
     static func raise() {

@@ -9,6 +9,7 @@ struct ConfigurationChecks {
     static func run(_ configuration: Configuration, _ reading: inout Reading) {
         let checks = ConfigurationChecks(configuration: configuration)
         checks.listeners(&reading)
+        checks.descriptors(&reading)
         checks.admin(&reading)
         checks.realms(&reading)
         checks.pools(&reading)
@@ -59,6 +60,19 @@ struct ConfigurationChecks {
             }
         }
         if let admin = self.configuration.admin { self.address(admin.listen, "admin.listen", &addresses, &reading) }
+    }
+
+    /// A session takes a descriptor for its client and one for its backend.
+    private func descriptors(_ reading: inout Reading) {
+        guard let most = reading.surroundings.descriptors else { return }
+        let connections = self.configuration.listeners.reduce(0) { $0 + $1.connections }
+        let needed = 2 * connections + 100
+        guard needed > most else { return }
+        let keys = self.configuration.listeners.map { "listeners.\($0.name).connections" }
+        reading.warning(
+            keys.first { reading.isWritten($0) } ?? "listeners",
+            "\(connections) connections of all listeners need \(needed) descriptors, and ulimit -Hn allows \(most)"
+        )
     }
 
     private func address(

@@ -15,7 +15,8 @@ extension ConfigurationSurroundings {
                 let permissions = attributes?[.posixPermissions] as? NSNumber
                 return (permissions?.intValue ?? 0) & 0o004 != 0
             },
-            now: { Int64(Date().timeIntervalSince1970) }
+            now: { Int64(Date().timeIntervalSince1970) },
+            descriptors: DescriptorShare.allowed
         )
     }
 

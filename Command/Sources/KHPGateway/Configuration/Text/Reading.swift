@@ -12,19 +12,23 @@ package struct ConfigurationSurroundings: Sendable {
     package var isReadableByOthers: @Sendable (_ path: String) -> Bool
     /// Seconds since 1970.
     package var now: @Sendable () -> Int64
+    /// How many descriptors the gateway may have; `nil` for any number.
+    package var descriptors: Int?
 
     package init(
         environment: [String: String],
         hostName: String,
         readFile: @escaping @Sendable (_ path: String, _ maximumBytes: Int) throws(FileFailure) -> [UInt8],
         isReadableByOthers: @escaping @Sendable (_ path: String) -> Bool,
-        now: @escaping @Sendable () -> Int64
+        now: @escaping @Sendable () -> Int64,
+        descriptors: Int? = nil
     ) {
         self.environment = environment
         self.hostName = hostName
         self.readFile = readFile
         self.isReadableByOthers = isReadableByOthers
         self.now = now
+        self.descriptors = descriptors
     }
 }
 
