@@ -41,7 +41,7 @@ struct GatewayCommandTests {
             #expect(
                 ended.output == """
                     \(file): 1 listener, 1 service, 1 pool, 0 realms: good
-                    \(file): all relayed sessions together buffer at most 1563 MiB
+                    \(file): all sessions together buffer at most 1563 MiB
 
                     """
             )

@@ -330,4 +330,24 @@ struct ConfigurationCheckTests {
             "\(findings)"
         )
     }
+
+    @Test("the bound on memory counts what is taken whole, and sessions up to the connections")
+    func memory() throws {
+        let text = """
+            version: 1
+            listeners: {a: {listen: 127.0.0.1:0, connections: 10}}
+            pools: {t: {backends: "tcp://h:1"}, w: {backends: "ws://h:1"}}
+            defaults: {buffer: 64KiB, limits: {message: 128KiB}}
+            services:
+              t: {path: /t, pool: t}
+              w: {path: /w, pool: w, limits: {sessions: 2}}
+              e: {path: /e, type: echo}
+              b: {path: /b, type: broadcast, limits: {sessions: off}}
+              r: {path: /r, redirect: "wss://h/"}
+            """
+        let configuration = try #require(ConfigurationFixture.read(text).configuration)
+        let kibibytes = configuration.services.map { configuration.bufferBytes(of: $0) / 1024 }
+        #expect(kibibytes == [160, 2464, 352, 1376, 0])
+        #expect(configuration.bufferBytes / 1024 == 10 * 160 + 2 * 2464 + 10 * 352 + 10 * 1376)
+    }
 }

@@ -23,18 +23,35 @@ extension GatewayConfiguration {
     package var bufferBytes: Int {
         let room = self.listeners.reduce(0) { $0 + $1.connections }
         return self.services.reduce(0) { sum, service in
-            switch service.kind {
-            case .proxy, .routed:
-                let sessions = min(service.rules.limits.sessions ?? room, room)
-                return sum + sessions * (2 * service.rules.relay.buffer + 32_768)
-            case .balancer, .redirect, .echo, .broadcast: return sum
-            }
+            sum + min(service.rules.limits.sessions ?? room, room) * self.bufferBytes(of: service)
         }
     }
 
-    /// ``bufferBytes`` for a person: `all relayed sessions together buffer at most 1564 MiB`.
+    /// The bytes that the buffers of one session take at most, with about 32 KiB for a frame's head and the records of TLS.
+    ///
+    /// A relay to a byte stream has a buffer each way. Where messages are taken whole, one is put together while the one
+    /// before it, which may go beyond the buffer, waits there: two messages and a buffer. Those of a backend have up to 1 MiB.
+    /// A room keeps 1 MiB for a member besides.
+    package func bufferBytes(of service: Service) -> Int {
+        let rules = service.rules
+        let mebibyte = 1_048_576
+        let whole = rules.relay.buffer + 2 * rules.limits.message
+        switch service.kind {
+        case .proxy, .routed:
+            let speaksWebSocket = service.poolNames.contains { name in
+                self.pool(name)?.backends.contains(where: \.isWebSocket) ?? false
+            }
+            let other = speaksWebSocket ? whole + 2 * mebibyte : rules.relay.buffer
+            return rules.relay.buffer + other + 32_768
+        case .echo: return whole + 32_768
+        case .broadcast: return whole + mebibyte + 32_768
+        case .balancer, .redirect: return 0
+        }
+    }
+
+    /// ``bufferBytes`` for a person: `all sessions together buffer at most 1564 MiB`.
     package var memorySummary: String {
         let mebibytes = (self.bufferBytes + 1_048_575) / 1_048_576
-        return "all relayed sessions together buffer at most \(mebibytes) MiB"
+        return "all sessions together buffer at most \(mebibytes) MiB"
     }
 }
