@@ -371,16 +371,30 @@ async def _(trial):
         await until(lambda member=member: len(member.lines("session.end")) > 0, "sessions at each member")
         shares.append(len(member.lines("session.end")))
     check(max(shares) - min(shares) <= 1 and sum(shares) == count, f"shares {shares}")
-    # One that names itself, and two that name each other.
-    file = door.file
-    text = open(file).read()
-    port = door.ws.rpartition(":")[2]
-    with open(file, "w") as changed:
-        changed.write(text.replace(listing, json.dumps(f"ws://127.0.0.1:{port}/lb")))
-    equal((await ask(door, "/reload", "POST"))[0] in (200, 422), True, "a reload with a circle")
-    began = time.monotonic()
-    outcome = await bench.connect(door.ws + "/lb", "--message", "hi", "--count", 1)
-    check(outcome.status != 0 or (await ask(door, "/config"))[1].count("/lb/s") > 0, "a circle of redirects ends")
-    took = time.monotonic() - began
-    check(took < 10, f"a circle takes {took:.1f} s")
-    return f"{count} clients: {shares[0]} and {shares[1]}; a balancer that names itself ends with an error after {took:.1f} s"
+    # Two that name each other, then one that names itself without knowing its own name: no check sees either.
+    other = await trial.gateway(
+        f"  lb: {{path: /lb, balance: {{members: [{json.dumps(door.ws + '/lb')}], by: round-robin}}}}",
+        "  p: {backends: [\"tcp://127.0.0.1:1\"], check: off}",
+    )  # fmt: skip
+    text = open(door.file).read()
+    slowest = 0.0
+    for circle in (other.ws + "/lb", door.ws + "/lb"):
+        with open(door.file, "w") as changed:
+            changed.write(text.replace(listing, json.dumps(circle)))
+        equal((await ask(door, "/reload", "POST"))[0], 200, "a reload with a circle")
+        began = time.monotonic()
+        outcome = await bench.connect(door.ws + "/lb", "--json", "--message", "hi", "--count", 1)
+        # The client's own limit of redirects, or that it knows the place.
+        outcome.ends(6)
+        slowest = max(slowest, time.monotonic() - began)
+    check(slowest < 10, f"a circle takes {slowest:.1f} s")
+    # One that knows its own name is refused, and the circle before it stays.
+    with open(door.file, "w") as changed:
+        changed.write(
+            text.replace(listing, json.dumps("ws://gw.example.com/lb")).replace(
+                "listen: 127.0.0.1:0}", "listen: 127.0.0.1:0, publicURL: ws://gw.example.com}", 1
+            )
+        )
+    status, answer = await ask(door, "/reload", "POST")
+    check(status == 422 and "is this balancer itself" in answer, f"a balancer that names itself: {status} {answer}")
+    return f"{count} clients: {shares[0]} and {shares[1]}; two that name each other, and one that names itself, end with an error after {slowest:.1f} s"

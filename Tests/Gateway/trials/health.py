@@ -6,6 +6,8 @@ import json
 import signal
 import time
 
+import paho.mqtt.client as mqtt
+
 from support.brokers import mosquitto, redis
 from support.check import check, equal
 
@@ -129,11 +131,30 @@ async def _(trial):
     return f"{trial.times(10)} hangs and one impostor: taken out, nobody is sent there, back after 2 good checks"
 
 
+class Watch:
+    """What mosquitto says of its clients, this one not counted."""
+
+    def __init__(self, port: int):
+        self.count = None
+        self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="watch")
+        self.client.on_connect = lambda client, *_: client.subscribe("$SYS/broker/clients/connected")
+        self.client.on_message = self._said
+        self.client.connect("127.0.0.1", port)
+        self.client.loop_start()
+
+    def _said(self, client, data, message):
+        self.count = int(message.payload) - 1
+
+    def end(self):
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
 @trial(
     "sessions spread over three backends as their counts say, and the gateway's counts are the brokers' own", limit=90
 )
 async def _(trial):
-    brokers = [await mosquitto(trial.bench) for _ in range(3)]
+    brokers = [await mosquitto(trial.bench, "sys_interval 1") for _ in range(3)]
     urls = [f"tcp://127.0.0.1:{broker.port}" for broker in brokers]
     door = await trial.gateway(
         "  s: {path: /s, pool: p, limits: {acceptRate: 10000/s, perAddress: 10000}}",
@@ -155,6 +176,12 @@ async def _(trial):
     counts = [values[f'khp_backend_connections{{pool="p",backend="{url}"}}'] for url in urls]
     equal(sum(counts), len(clients), "connections in the metrics behind a reload")
     check(max(counts) - min(counts) <= 1, f"spread {counts}")
+    watches = [await asyncio.to_thread(Watch, broker.port) for broker in brokers]
+
+    def told() -> list[int | None]:
+        return [watch.count for watch in watches]
+
+    await until(lambda: told() == counts, lambda: f"the brokers tell of {told()} clients, the gateway of {counts}")
     for client in clients[: len(clients) // 2]:
         await client.send(b"\xe0\x00")
         await client.close()
@@ -164,7 +191,10 @@ async def _(trial):
         check(time.monotonic() < deadline, f"{counts} connections once half of the clients are gone")
         values = await metrics(door)
         counts = [values[f'khp_backend_connections{{pool="p",backend="{url}"}}'] for url in urls]
+    await until(lambda: told() == counts, lambda: f"the brokers tell of {told()} clients, the gateway of {counts}")
+    for watch in watches:
+        await asyncio.to_thread(watch.end)
     for client in clients:
         client.abort()
     left = [int(count) for count in counts]
-    return f"{len(clients)} sessions, each broker has its third, also behind a reload; {left} once half are gone"
+    return f"{len(clients)} sessions, each broker has its third and says so, also behind a reload; {left} once half are gone"
