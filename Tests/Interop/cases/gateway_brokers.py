@@ -394,3 +394,25 @@ async def _(bench):
         process.signal(signal.SIGTERM)
         equal(await next_notice(), "STOPPING=1\n", "the notice of the end")
         equal(await process.ended(10), 0, "exit status")
+
+
+@behaviour("promtool has nothing against /metrics: sessions, refusals, logins and a backend that is away")
+async def _(bench):
+    broker = await redis(bench)
+    users = await bench.users()
+    door = await gateway(
+        bench,
+        "  s: {path: /s, pool: p}\n  away: {path: /away, pool: q}\n  e: {path: /e, type: echo, realm: r}",
+        f'  p: {{backends: ["tcp://127.0.0.1:{broker.port}"]}}\n  q: {{backends: ["tcp://127.0.0.1:1"], check: off}}',
+        f"realms: {{r: {{schemes: [basic], users: {users}}}}}",
+    )
+    for path in ("/s", "/away", "/e", "/nowhere"):
+        await bench.connect(door.ws + path, "--user", f"{USER}:{PASSWORD}", "--message", "PING\r\n", "--count", 1)
+    _, text = await asyncio.to_thread(door.ask, "/metrics")
+    check('khp_sessions_total{service="s"} 1' in text, "a session is counted")
+    promtool = await asyncio.create_subprocess_exec(
+        "promtool", "check", "metrics",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    said, _ = await promtool.communicate(text.encode())
+    equal((promtool.returncode, said.decode()), (0, ""), "promtool's word")
