@@ -96,7 +96,9 @@ struct ExampleTests {
         }
         let letters = Array("abz019:-[]{}#&*!|>'\"%@,?\n\t \u{0}é".utf8)
         let example = Array(GatewayConfiguration.example.utf8)
-        for _ in 0..<150 {
+        let rounds = ProcessInfo.processInfo.environment["KHP_FUZZ_ROUNDS"].flatMap { Int($0) } ?? 150
+        if let seed = ProcessInfo.processInfo.environment["KHP_FUZZ_SEED"].flatMap({ UInt64($0) }) { state = seed }
+        for _ in 0..<rounds {
             var bytes = example
             for _ in 0...random(3) {
                 let place = random(bytes.count)
