@@ -87,8 +87,9 @@ async def _(trial):
                 sources.append(source)
     for source in sources:
         await process.see(f'"client":"{source}"')
-    # LOCAL and UNKNOWN name nobody: the socket's address counts.
-    for header in (v2("1.2.3.4", 1, command=0), SIGNATURE + b"\x20\0\0\0", b"PROXY UNKNOWN\r\n"):
+    # LOCAL, UNKNOWN and a client of a Unix domain socket name no address: the socket's own counts.
+    unix = SIGNATURE + b"\x21\x31" + struct.pack("!H", 216 + 3) + b"/run/client".ljust(108, b"\0") * 2 + b"\x04\0\0"
+    for header in (v2("1.2.3.4", 1, command=0), SIGNATURE + b"\x20\0\0\0", b"PROXY UNKNOWN\r\n", unix):
         check((await answered(ports["plain"], header + request)).startswith(b"HTTP/1.1 101"), f"{header[:20]!r}")
     # TLS's first record in one segment with the header.
     context = make.client_context()
@@ -139,7 +140,7 @@ async def _(trial):
         check(f'"client":"{forged}"' not in log, f"{forged} passes for a client")
     client = await Client.open(f"ws://127.0.0.1:{ports['off']}/e")
     await client.close()
-    return f"{len(sources)} headers in pieces and whole, TLS in the same segment, 3 without a name; {len(hostile) + 2} hostile ones get nothing"
+    return f"{len(sources)} headers in pieces and whole, TLS in the same segment, 4 without a name; {len(hostile) + 2} hostile ones get nothing"
 
 
 @trial("old dialects and deployed Kaazing clients through a pool: each message comes back in its kind", limit=120)

@@ -1,7 +1,10 @@
 """A reload leaves sockets alone, whatever changes beside them; what is wrong changes nothing."""
 
 import asyncio
+import base64
 import contextlib
+import hashlib
+import os
 import random
 import re
 import shutil
@@ -10,6 +13,7 @@ import ssl
 
 import nats as nats_client
 import paho.mqtt.client as mqtt
+from support.bench import PASSWORD
 from support.brokers import mosquitto, nats
 from support.check import check, equal
 
@@ -305,3 +309,134 @@ async def _(trial):
         equal(await client.exactly(100), b"x" * 100, "the echo behind a listener that is gone")
         await client.close()
     return f"{count} listeners came and went; each one's session went on"
+
+
+@trial("a users file replaced under logins: who stays is let in all the time, who comes and goes as the file says", limit=120)
+async def _(trial):
+    line = open(await trial.bench.users()).read().strip()
+    staying, hashed = line.split(":", 1)
+    users = trial.bench.file(line + "\n", ".users")
+    door = await trial.gateway(
+        "  s: {path: /s, type: echo, realm: staff}", '  p: {backends: ["tcp://127.0.0.1:1"], check: off}',
+        f"realms: {{staff: {{schemes: [basic], users: {users}, wrongAnswers: {{perAddress: 100000}}}}}}",
+    )  # fmt: skip
+
+    async def login(name: str) -> int:
+        proof = base64.b64encode(f"{name}:{PASSWORD}".encode()).decode()
+        try:
+            client = await Client.open(door.ws + "/s", fields=[("Authorization", f"Basic {proof}")])
+        except Refused as refusal:
+            return refusal.status
+        await client.close()
+        return 101
+
+    statuses, going = [], True
+
+    async def stay():
+        while going:
+            statuses.append(await login(staying))
+
+    logins = [trial.keep_task(stay()) for _ in range(2)]
+    for number in range(trial.times(40)):
+        # Another user each time, with the password that is known; the file is there as a whole or not at all.
+        fresh = f"{users}.new"
+        with open(fresh, "w") as file:
+            file.write(f"{line}\nguest{number}:{hashed}\n")
+        os.replace(fresh, users)
+        equal((await ask(door, "/reload", "POST"))[0], 200, "a reload")
+        equal(await login(f"guest{number}"), 101, "one who has come")
+        equal(await login(f"guest{number - 1}"), 401, "one who has gone")
+    going = False
+    await asyncio.gather(*logins)
+    equal(set(statuses), {101}, "who stays")
+    return f"{trial.times(40)} files under {len(statuses)} logins; nobody who stays was refused"
+
+
+@trial("a certificate is replaced while handshakes are under way: each ends with the one that it began with", limit=60)
+async def _(trial):
+    bench = trial.bench
+    make = bench.certificates
+    certificate, key = bench.file("", ".crt"), bench.file("", ".key")
+    pairs = [(make.certificate(), make.key()), (make.certificate("elsewhere"), make.key("elsewhere"))]
+
+    def put(number: int) -> None:
+        for source, target in zip(pairs[number % 2], (certificate, key)):
+            shutil.copy(source, target)
+
+    put(0)
+    file = bench.file(
+        f"version: 1\nlisteners: {{a: {{listen: 127.0.0.1:0, tls: {{certificate: {certificate}, key: {key}}}}}}}\n"
+        "admin: {listen: 127.0.0.1:0}\nservices: {e: {path: /e, type: echo}}\n", ".yaml",
+    )  # fmt: skip
+    process = await bench.start("gateway", "--config", file)
+    said = (await process.see(r"^listening: (.*)$", on="out"))[1].decode()
+    port = int(re.search(r"a wss://\S+:(\d+)", said)[1])
+    context = ssl._create_unverified_context()
+    serials = []
+    for number in range(trial.times(30)):
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            tls.do_handshake()
+        hello = outgoing.read()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        # The client has said half of its first words when the certificate changes.
+        writer.write(hello[: len(hello) // 2])
+        put(number + 1)
+        before = bytes(process.err).count(b'"event":"reload.done"')
+        process.signal(signal.SIGHUP)
+        await process.until(
+            lambda before=before: bytes(process.err).count(b'"event":"reload.done"') > before, "the reload"
+        )
+        writer.write(hello[len(hello) // 2 :])
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                if outgoing.pending:
+                    writer.write(outgoing.read())
+                piece = await asyncio.wait_for(reader.read(65_536), 10)
+                check(piece, "the handshake that was under way is cut")
+                incoming.write(piece)
+        serials.append(hashlib.sha256(tls.getpeercert(binary_form=True)).hexdigest())
+        writer.transport.abort()
+    equal(len(set(serials)), 2, "certificates")
+    equal(serials, [serials[number % 2] for number in range(len(serials))], "the certificate of each")
+    return f"{len(serials)} handshakes over a replacement, none cut"
+
+
+@trial("what a crash leaves does not keep a start back: a socket's file, and a listener of IPv6 alone", limit=60)
+async def _(trial):
+    bench = trial.bench
+    path = bench.file("", ".sock")
+    os.unlink(path)
+    file = bench.file(
+        f'version: 1\nlisteners: {{u: {{listen: "unix:{path}"}}, six: {{listen: "[::1]:0"}}}}\n'
+        "services: {e: {path: /e, type: echo}}\n", ".yaml",
+    )  # fmt: skip
+    for number in range(2):
+        process = await bench.start("gateway", "--config", file)
+        said = (await process.see(r"^listening: (.*)$", on="out"))[1].decode()
+        port = int(re.search(r"six ws://\[::1\]:(\d+)", said)[1])
+        for url, options in ((f"ws://[::1]:{port}/e", ()), ("ws://h/e", ("--unix-socket", path))):
+            outcome = await bench.connect(url, *options, "--message", "hi", "--count", 1)
+            outcome.ends(0)
+            equal(outcome.text, "hi\n", url)
+        refused = False
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+        except ConnectionError:
+            refused = True
+        check(refused, "the listener of IPv6 takes IPv4")
+        if number == 0:
+            process.signal(signal.SIGKILL)
+            await process.ended(5)
+            check(os.path.exists(path), "the file that is left")
+    # A second gateway must not take the place of one that lives.
+    other = await bench.start("gateway", "--config", file)
+    equal(await other.ended(20), 3, "a second one at the same socket")
+    outcome = await bench.connect("ws://h/e", "--unix-socket", path, "--message", "hi", "--count", 1)
+    outcome.ends(0)
+    return "killed and started again at its socket's file; a second one ends with 3 and the first serves on; [::1] alone"
