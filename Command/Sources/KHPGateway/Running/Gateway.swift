@@ -276,10 +276,9 @@ package actor Gateway {
         surroundings.drain = self.drain
         surroundings.inForce = self.inForce
         surroundings.pools = pools.mapValues(\.pool)
-        surroundings.secureListeners = Set(materials.listenerTLS.keys)
-        surroundings.trustingListeners = Set(
-            materials.configuration.listeners.filter(\.trustsClientName).map(\.name)
-        )
+        surroundings.listeners.secure = Set(materials.listenerTLS.keys)
+        let listeners = materials.configuration.listeners
+        surroundings.listeners.trusting = Set(listeners.filter(\.trustsClientName).map(\.name))
         let log = self.log
         surroundings.slow = { log.write(slow: $0, for: $1, $2) }
         surroundings.ended = { if log.tellsSessions { log.write(ended: $0) } }

@@ -21,10 +21,7 @@ struct ServiceSurroundings: Sendable {
     var balancerTLS: [String: TLSConfiguration] = [:]
     /// Told of the members of a balancer.
     var balancerNews: @Sendable (_ service: String, MemberLoads.News) -> Void = { _, _ in }
-    /// The names of the listeners with TLS.
-    var secureListeners: Set<String> = []
-    /// The names of the listeners that believe their proxies about certificates of clients.
-    var trustingListeners: Set<String> = []
+    var listeners = ListenerTraits()
     /// Where clients prove anew who they are, and the realms whose clients are asked to.
     var revalidations: Revalidations?
     var revalidatedRealms: Set<String> = []
@@ -45,6 +42,14 @@ struct ServiceSurroundings: Sendable {
     init(sessions: SessionTable) {
         self.sessions = sessions
     }
+}
+
+/// The things that services have to know of listeners, by their names.
+struct ListenerTraits: Sendable {
+    /// The listeners with TLS.
+    var secure: Set<String> = []
+    /// Those that believe their proxies about certificates of clients.
+    var trusting: Set<String> = []
 }
 
 /// All that is known of a session when it is over.
@@ -221,11 +226,11 @@ final class RunningService: Sendable {
         call.listener = request.local
         call.principal = request.principal?.name
         call.session = seat.id
-        call.usesTLS = request.listener.map { self.surroundings.secureListeners.contains($0) } ?? false
+        call.usesTLS = request.listener.map { self.surroundings.listeners.secure.contains($0) } ?? false
         call.tlsVersion = ConnectionTrace.current?.tlsVersion
         call.certificateName = request.clientCertificate.flatMap { CertificateNames($0).names(.commonName).first }
         if call.certificateName == nil, let name = request.proxiedCertificateName,
-            request.listener.map(self.surroundings.trustingListeners.contains) ?? false
+            request.listener.map(self.surroundings.listeners.trusting.contains) ?? false
         {
             // The client came by TLS to the proxy that has verified its certificate.
             call.certificateName = name
