@@ -1,6 +1,9 @@
 // The admin address, asked in ways that it must not guess about.
 
+import Foundation
+import HTTPTypes
 import KHPClient
+import KHPServer
 import Testing
 
 @testable import KHPGateway
@@ -42,6 +45,63 @@ extension GatewayTests {
             try await first.send("still here")
             #expect(try await first.receive() == .text("still here"))
             try await first.close()
+        }
+    }
+
+    @Test("each service has a state: that of its pools, or the gateway's phase while it leaves")
+    func states() async throws {
+        var backend = 0
+        try await Self.withGateway {
+            backend = $0.pools[0].backends[0].port
+            var other = $0.pools[0]
+            other.name = "q"
+            $0.pools.append(other)
+            var routes = GatewayConfiguration.SubprotocolRoutes()
+            routes.routes = ["p", "q"].map { .init(subprotocol: "of-\($0)", pool: $0) }
+            $0.services.append(.init(name: "both", path: PathPattern(path: "/both"), kind: .routed(routes)))
+        } body: { view in
+            func service(_ name: String) async throws -> String {
+                let body = try await view.admin("GET /services/\(name)").body
+                return String(
+                    body.components(separatedBy: "\"state\":\"").dropFirst().first?.prefix { $0 != "\"" } ?? ""
+                )
+            }
+            for name in ["echo", "relay", "both"] {
+                let state = try await service(name)
+                #expect(state == "up")
+            }
+            let place = "/backends/tcp%3A%2F%2F127.0.0.1%3A\(backend)?action=disable"
+            #expect(try await view.admin("POST /pools/p\(place)").status == 200)
+            #expect(try await service("echo") == "up")
+            #expect(try await service("relay") == "down")
+            #expect(try await service("both") == "degraded")
+            #expect(try await view.admin("POST /drain?over=0").status == 200)
+            #expect(try await service("both") == "draining")
+        }
+    }
+
+    @Test("a bound on principals counts those of each realm by themselves")
+    func principalsOfRealms() async throws {
+        try await Self.withGateway {
+            $0.services[0].realms = ["a", "b"]
+            $0.services[0].rules.limits.perPrincipal = 1
+        } materials: {
+            $0.authentication = { service, _ in
+                guard !service.realms.isEmpty else { return nil }
+                return ServerAuthentication(realm: "a", .bearer { Principal("joe", realm: $0) })
+            }
+        } body: { view in
+            func open(_ realm: String) async throws -> WebSocket {
+                var configuration = WebSocketClient.Configuration()
+                configuration.headers[.authorization] = "Bearer \(realm)"
+                configuration.extended.policy = .off
+                return try await WebSocketClient(configuration: configuration).connect(to: view.url("/echo"))
+            }
+            let first = try await open("a")
+            let second = try await open("b")
+            await #expect(throws: WebSocketError.self) { _ = try await open("a") }
+            try await first.close()
+            try await second.close()
         }
     }
 }
