@@ -31,6 +31,8 @@ struct RequestHandlerTests {
                 #expect(request.cookies["session"] == "4711")
                 #expect(request.cookies["other"] == nil)
                 #expect(request.peer?.ipAddress == "127.0.0.1")
+                #expect(request.local?.ipAddress == "127.0.0.1")
+                #expect(request.local?.port != request.peer?.port)
                 #expect(request.principal == Principal("joe", realm: "desk"))
                 #expect(request.logger[metadataKey: "connection"] != nil)
                 try await socket.send("room \(id)")

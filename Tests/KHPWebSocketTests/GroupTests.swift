@@ -168,6 +168,22 @@ struct GroupTests {
         }
     }
 
+    @Test("close: whoever made a member on its event loop is told before it is closed, once")
+    func tellsOfSlowMembers() async throws {
+        let group = WebSocketGroup(options: Self.options(.close()))
+        let told = Mutex(0)
+        try await withServedSocket { slow in
+            try await slow.fill()
+            _ = try await slow.on { group.add(EventLoopSocket($0)) { told.withLock { $0 += 1 } } }
+            for number in 0..<3 { try await group.publish("\(number)") }
+            try await Self.settle(slow)
+            #expect(told.withLock { $0 } == 0)
+            for number in 3..<6 { try await group.publish("\(number)") }
+            try await Self.settle(slow)
+            #expect(told.withLock { $0 } == 1)
+        }
+    }
+
     @Test("close: a slow member gets what fitted, then 1008")
     func closes() async throws {
         let group = WebSocketGroup(options: Self.options(.close()))
