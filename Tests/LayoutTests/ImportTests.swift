@@ -6,9 +6,8 @@ import Testing
 
 @Suite struct ImportTests {
     static let modules = [
-        "KHPProtocol", "KHPWebSocket", "KHPClient", "KHPServer", "KHPJSON", "KHPMetrics", "KHPTracing",
-        "KHPHummingbird",
-        "KHPTesting",
+        "KHPProtocol", "KHPWebSocket", "KHPClient", "KHPServer", "KHPJSON", "KHPHTTP2", "KHPNIOHTTP1", "KHPMetrics",
+        "KHPTracing", "KHPHummingbird", "KHPTesting",
     ]
     static let cLibraries = ["Glibc", "Musl", "Android", "Darwin"]
 
