@@ -11,9 +11,11 @@
   - the tests that SECURITY.md names are there, and README.md and CONTRIBUTING.md lead to it;
   - the version of the command is that of the newest entry of CHANGELOG.md, of each `from:` of a page and of a tag here.
     With `--release`, nothing says any more that no version is tagged, or hides where the repository lies;
-  - the README's figures and those of the plots stand in Benchmarks/README.md; it stays short; its links and those of other pages lead to files.
+  - the README's figures and those of the plots stand in Benchmarks/README.md; it stays short; its links and those of other pages lead to files,
+    to headings that are there and to labels that are defined, and each label is used.
 """
 
+import functools
 import json
 import re
 import subprocess
@@ -250,27 +252,80 @@ def check_version():
     for number, heading in headings:
         if heading == "Unreleased":
             problem(CHANGES, number, "a release has no changes that are unreleased")
-    for path in [README, SECURITY, *CATALOGS]:
+    for path in [README, SECURITY, ROOT / "CODE_OF_CONDUCT.md", *CATALOGS]:
         for number, line in enumerate(path.read_text().splitlines(), 1):
-            for sign in ("tagged yet", "once a version is tagged", "/OWNER/", "…/swift-khp.git", '"../swift-khp"'):
+            for sign in ("MAINTAINERS-ADDRESS", "tagged yet", "once a version is tagged", "/OWNER/", "…/swift-khp.git", '"../swift-khp"'):
                 if sign in line:
                     problem(path, number, f"a release does not say {sign!r}")
 
 
-def check_links():
-    pages = [*ROOT.glob("*.md"), *ROOT.glob("Specs/*.md"), *CATALOGS]
-    pages += [path for folder in ("Benchmarks", "Examples", "Tests") for path in ROOT.glob(f"{folder}/**/*.md")]
-    for path in pages:
-        if ".build" in path.parts:
-            continue
-        for number, line in enumerate(path.read_text().splitlines(), 1):
-            for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", re.sub(r"`[^`]*`", "", line)):
-                # A page of a catalog names its pictures without their folder and kind.
-                if any((path.parent / "Resources").glob(f"{target}.*")):
-                    continue
-                if "://" not in target and not (path.parent / target).exists():
-                    problem(path, number, f"{target} does not exist")
+def prose(path):
+    """(line number, line) of a page outside of its code blocks, without what stands in code voice."""
+    fenced = False
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if line.strip().startswith("```"):
+            fenced = not fenced
+        elif not fenced:
+            yield number, re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", line)
 
+
+@functools.cache
+def anchors(path):
+    """The anchors that a host of Markdown gives the headings of a page; further ones of one name are numbered."""
+    found, counts, fenced = set(), {}, False
+    for line in path.read_text().splitlines():
+        fenced ^= line.strip().startswith("```")
+        heading = None if fenced else re.match(r"#{1,6} (.+)", line)
+        if heading:
+            text = re.sub(r"!?\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])", r"\1", heading.group(1)).strip().lower()
+            anchor = re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
+            counts[anchor] = counts.get(anchor, -1) + 1
+            found.add(f"{anchor}-{counts[anchor]}" if counts[anchor] else anchor)
+        found.update(re.findall(r'<a (?:id|name)="([^"]+)"', line))
+    return found
+
+
+def check_target(path, number, target):
+    if "://" in target or target.startswith("mailto:"):
+        return
+    name, _, anchor = target.partition("#")
+    file = path.parent / name if name else path
+    # A page of a catalog names its pictures without their folder and kind.
+    if not file.exists() and not any((path.parent / "Resources").glob(f"{name}.*")):
+        problem(path, number, f"{name} does not exist")
+    elif anchor and file.suffix == ".md" and anchor not in anchors(file):
+        problem(path, number, f"{name or 'this page'} has no heading #{anchor}")
+
+
+def check_links():
+    """Links to files, to headings and to labels, both ways; addresses elsewhere are not asked for."""
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("Specs/**/*.md"), *CATALOGS]
+    pages += [path for folder in ("Benchmarks", "Examples", "Tests", "Command") for path in ROOT.glob(f"{folder}/**/*.md")]
+    for path in pages:
+        if ".build" in path.relative_to(ROOT).parts:
+            continue
+        labels, used = {}, set()
+        for number, line in prose(path):
+            if match := re.match(r" {0,3}\[([^\]^]+)\]: *(\S+)", line):
+                label = match.group(1).lower()
+                if label in labels:
+                    problem(path, number, f"the label [{label}] is there twice")
+                labels[label] = number
+                check_target(path, number, match.group(2))
+        for number, line in prose(path):
+            if re.match(r" {0,3}\[[^\]^]+\]: *\S", line):
+                continue
+            for target in re.findall(r"\]\(<?([^)\s>]+)>?(?: \"[^)]*\")?\)", line):
+                check_target(path, number, target)
+            for text, label in re.findall(r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\[([^\[\]]*)\]", line):
+                label = (label or text).lower()
+                used.add(label)
+                if label not in labels:
+                    problem(path, number, f"there is no label [{label}]")
+            used.update(label for label in re.findall(r"\[([^\[\]]+)\](?![\[(])", line.lower()) if label in labels)
+        for label, number in labels.items():
+            if label not in used:
+                problem(path, number, f"nothing on the page uses the label [{label}]")
 
 count = check_blocks()
 check_status_table()
