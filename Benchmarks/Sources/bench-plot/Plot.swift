@@ -72,9 +72,9 @@ struct Plot {
 
     private static func colour(_ program: String) -> String {
         switch program {
-        case "khp, handler": "#1a7f4b"
-        case "khp, async": "#0b7285"
-        case "NIOWebSocket": "#b26a00"
+        case "khp, handler", "khp, group": "#1a7f4b"
+        case "khp, async", "khp, serveHTTP": "#0b7285"
+        case "NIOWebSocket", "NIOHTTP1", "uWebSockets": "#b26a00"
         case "plain TCP": "#8d95a1"
         default: "#3b6ea8"
         }

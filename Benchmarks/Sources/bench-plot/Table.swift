@@ -17,34 +17,43 @@ struct Table {
     let title: String
     let programs: [String]
     let rows: [Row]
+    /// When, where and of which commit it was measured, as the last sentence above it that begins with "Of" says; empty
+    /// without one.
+    let origin: String
 
-    /// A program of somebody else: a table without it compares nothing.
-    private static let yardstick = "NIOWebSocket"
+    /// Programs of others: a table without any of them compares nothing.
+    private static let yardsticks: Set = ["NIOWebSocket", "NIOHTTP1", "uWebSockets"]
 
     /// The tables of a text in Markdown that have programs side by side, the first of each title.
     static func all(in text: String) -> [Table] {
         var tables: [Table] = []
         var lines: [[String]] = []
+        var origin = ""
         // An empty line behind the last ends a table there.
         for line in (text + "\n\n").split(separator: "\n", omittingEmptySubsequences: false) {
             if line.hasPrefix("|") {
                 lines.append(Self.cells(line))
                 continue
             }
-            if let table = Table(lines), !tables.contains(where: { $0.title == table.title }) { tables.append(table) }
+            if let said = line.wholeMatch(of: /Of ([0-9].*release build)\..*/) { origin = String(said.1) }
+            if let table = Table(lines, origin), !tables.contains(where: { $0.title == table.title }) {
+                tables.append(table)
+            }
             lines = []
         }
         return tables
     }
 
-    private init?(_ lines: [[String]]) {
+    private init?(_ lines: [[String]], _ origin: String) {
         // A head, a line of dashes, rows.
-        guard lines.count > 2, lines[0].contains(Self.yardstick), let title = lines[0].first, !title.isEmpty else {
-            return nil
+        guard lines.count > 2, !Self.yardsticks.isDisjoint(with: lines[0]), let title = lines[0].first, !title.isEmpty
+        else { return nil }
+        // Ratios of columns are no measurements; of a rate more is better, and latencies have another scale.
+        let columns = lines[0].indices.dropFirst().filter { column in
+            !lines[0][column].contains("÷") && !["a second", "in ms"].contains { lines[0][column].hasSuffix($0) }
         }
-        // Ratios of columns are no measurements.
-        let columns = lines[0].indices.dropFirst().filter { !lines[0][$0].contains("÷") }
         self.title = title
+        self.origin = origin
         self.programs = columns.map { lines[0][$0] }
         self.rows = lines.dropFirst(2).map { cells in
             Row(name: cells.first ?? "", values: columns.map { $0 < cells.count ? Value(cells[$0]) : nil })
