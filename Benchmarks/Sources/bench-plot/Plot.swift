@@ -74,7 +74,7 @@ struct Plot {
         switch program {
         case "khp, handler", "khp, group": "#1a7f4b"
         case "khp, async", "khp, serveHTTP": "#0b7285"
-        case "NIOWebSocket", "NIOHTTP1", "uWebSockets": "#b26a00"
+        case "NIOWebSocket", "NIOHTTP1", "NIOHTTP2", "uWebSockets": "#b26a00"
         case "plain TCP": "#8d95a1"
         default: "#3b6ea8"
         }

@@ -22,7 +22,7 @@ struct Table {
     let origin: String
 
     /// Programs of others: a table without any of them compares nothing.
-    private static let yardsticks: Set = ["NIOWebSocket", "NIOHTTP1", "uWebSockets"]
+    private static let yardsticks: Set = ["NIOWebSocket", "NIOHTTP1", "NIOHTTP2", "uWebSockets"]
 
     /// The tables of a text in Markdown that have programs side by side, the first of each title.
     static func all(in text: String) -> [Table] {
