@@ -23,6 +23,8 @@ let package = Package(
         .package(name: "swift-khp", path: "../..", traits: ["Metrics", "Tracing"]),
         .package(url: "https://github.com/apple/swift-metrics.git", from: "2.5.0"),
         .package(url: "https://github.com/apple/swift-distributed-tracing.git", from: "1.1.0"),
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.0"),
     ],
     targets: [
         .testTarget(
@@ -42,6 +44,10 @@ let package = Package(
                 client, server, testing,
                 .product(name: "KHPMetrics", package: "swift-khp"),
                 .product(name: "KHPTracing", package: "swift-khp"),
+                .product(name: "KHPHTTP2", package: "swift-khp"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Tracing", package: "swift-distributed-tracing"),
                 .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
             ],
