@@ -54,5 +54,19 @@ let package = Package(
             path: "TracingTests",
             swiftSettings: settings
         ),
+        // For scripts/check-linkage.sh.
+        .executableTarget(
+            name: "Linkage",
+            dependencies: [
+                client, server, testing,
+                .product(name: "KHPHTTP2", package: "swift-khp"),
+                .product(name: "KHPJSON", package: "swift-khp"),
+                .product(name: "KHPMetrics", package: "swift-khp"),
+                .product(name: "KHPNIOHTTP1", package: "swift-khp"),
+                .product(name: "KHPTracing", package: "swift-khp"),
+            ],
+            path: "Linkage",
+            swiftSettings: settings
+        ),
     ]
 )

@@ -5,8 +5,11 @@ cd "$(dirname "$0")/../.."
 
 # A build folder of its own, since the traits change how the library is compiled; CI, which builds nothing behind this,
 # hands it the one that is there.
-swift test --package-path Tests/Ecosystem --scratch-path "${KHP_ECOSYSTEM_BUILD:-.build/ecosystem}" \
-    --disable-build-manifest-caching "$@"
+folder=${KHP_ECOSYSTEM_BUILD:-.build/ecosystem}
+beside=(--package-path Tests/Ecosystem --scratch-path "$folder" --disable-build-manifest-caching)
+swift build "${beside[@]}" --build-tests --explicit-target-dependency-import-check error
+swift test "${beside[@]}" --skip-build "$@"
+scripts/check-linkage.sh "$folder/debug/Linkage"
 
 # A user of the library alone.
 user=.build/ecosystem-user
