@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Builds the documentation of the public modules, and the pages that belong to none of them, into one DocC archive:
-# .build/docs/swift-khp.doccarchive. A warning of docc is an error.
+# .build/docs/swift-khp.doccarchive. A warning of docc is an error, and so is a page or a link that leads nowhere.
+# KHPHummingbird is left out: its one method has its page in KHPServer's Mounting, and hummingbird takes minutes to build.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # Each module stands before those that link to it.
-modules=(KHPProtocol KHPWebSocket KHPClient KHPServer KHPJSON KHPHTTP2 KHPNIOHTTP1 KHPTesting)
+modules=(KHPProtocol KHPWebSocket KHPClient KHPServer KHPJSON KHPHTTP2 KHPNIOHTTP1 KHPMetrics KHPTracing KHPTesting)
 pages=Documentation/swift-khp.docc
 archive=.build/docs/swift-khp.doccarchive
 scratch=.build/docs-scratch
@@ -20,12 +21,15 @@ else
 fi
 
 # The symbol graphs come from the built modules, not from `swift package dump-symbol-graph`: that one builds and reads
-# every target of the package, and fails on test bundles that have not been built.
-for target in KHPClient KHPServer KHPJSON KHPHTTP2 KHPNIOHTTP1 KHPTesting; do swift build --target "$target"; done
-binaries=$(swift build --show-bin-path)
+# every target of the package, and fails on test bundles that have not been built. The program of Tests/Ecosystem has all
+# of them, with their traits; CI, which has built it before, hands over its folder.
+folder=${KHP_ECOSYSTEM_BUILD:-.build/ecosystem}
+build=(swift build --package-path Tests/Ecosystem --scratch-path "$folder" --disable-build-manifest-caching)
+"${build[@]}" --product Linkage
+binaries=$("${build[@]}" --show-bin-path)
 triple=$(swift -print-target-info | sed -nE 's/.*"triple": "([^"]+)".*/\1/p' | head -n 1)
 maps=()
-for map in "$binaries"/*.build/module.modulemap .build/checkouts/*/Sources/*/include/module.modulemap \
+for map in "$binaries"/*.build/module.modulemap "$folder"/checkouts/*/Sources/*/include/module.modulemap \
     Sources/*/module.modulemap; do
     [ -e "$map" ] && maps+=(-Xcc "-fmodule-map-file=$map")
 done
@@ -69,4 +73,5 @@ for page in index.html documentation/index.html; do
     printf '<!doctype html><title>swift-khp</title><meta http-equiv="refresh" content="0; url=%sdocumentation/swift-khp/">\n' \
         "$up" >"$archive/$page"
 done
+scripts/check-archive.py "$archive"
 echo "docs: $archive"
