@@ -1,6 +1,7 @@
 // swift-tools-version: 6.2
 
-// WebSockets and routes of hummingbird on one port. A package of its own, so that hummingbird is resolved here only.
+// WebSockets and routes of hummingbird on one port. A package of its own, so that hummingbird is resolved here only, and
+// NIOCertificateReloading, which takes as long to build.
 
 import PackageDescription
 
@@ -22,6 +23,7 @@ let package = Package(
         .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.0"),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.0"),
+        .package(url: "https://github.com/apple/swift-nio-extras.git", from: "1.35.0"),
     ],
     targets: [
         .executableTarget(
@@ -37,6 +39,7 @@ let package = Package(
                 hummingbird("Hummingbird"), hummingbird("HummingbirdTLS"), hummingbird("HummingbirdTesting"),
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "NIOCertificateReloading", package: "swift-nio-extras"),
             ],
             path: "Tests",
             swiftSettings: settings
