@@ -25,8 +25,8 @@ SIZE := 1
 WORDS :=
 MUTATE := swift run --package-path Tests/Mutations --scratch-path .build/mutations/tool khp-mutate
 
-.PHONY: help setup build demo khp test torture interop gateway-trials autobahn sanitize fuzz simulate ecosystem mutate mutate-threats \
-	examples lint format bench bench-check soak docs clean
+.PHONY: help setup build demo khp test torture interop gateway-trials autobahn sanitize fuzz simulate ecosystem hummingbird mutate \
+	mutate-threats examples lint format bench bench-check soak docs clean
 
 help:
 	@echo "make demo      two servers, a client and its journey through both handshakes"
@@ -41,6 +41,7 @@ help:
 	@echo "make simulate  both ends of a connection over a simulated wire and clock, SEEDS=1000000 of it"
 	@echo "make mutate    one guard at a time weakened, COUNT=300 of them: which test notices?"
 	@echo "make ecosystem the modules behind traits, beside packages of others"
+	@echo "make hummingbird  endpoints in an application of hummingbird, beside its routes, with Chromium too: minutes of build"
 	@echo "make examples  each example, built and run"
 	@echo "make lint      formatting and style; 'make format' mends most of it"
 	@echo "make bench     ratios to NIOWebSocket, instructions per operation"
@@ -107,6 +108,15 @@ mutate-threats: setup
 
 ecosystem: setup
 	Tests/Ecosystem/run.sh --no-parallel
+
+# Not in CI: hummingbird and what it needs take seven minutes of one core to build. The folder is that of `ecosystem`, so
+# that SwiftNIO is compiled once for both.
+hummingbird:
+	@scripts/setup.sh --interop
+	swift test --no-parallel --package-path Examples/HummingbirdServer --scratch-path .build/ecosystem \
+		--disable-build-manifest-caching
+	swift build $(COMMAND) --product khp
+	PATH="$$PWD/.build/python/bin:$$PATH" Tests/Interop/run.sh -v -k mounted_hummingbird
 
 examples: setup
 	swift build $(EXAMPLES)

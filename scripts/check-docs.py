@@ -2,7 +2,8 @@
 """Holds what the documentation says against the sources, so that it cannot fall behind them unnoticed.
 
   - each Swift block of README.md, of the DocC catalogs and of the doc comments in Sources stands, line for line, in a
-    file under Examples or Tests/Ecosystem, which CI compiles (imports may stand apart). A block after `<!-- not compiled -->` is exempt;
+    file under Examples or Tests/Ecosystem, which CI compiles but for HummingbirdServer, which `make hummingbird` does
+    (imports may stand apart). A block after `<!-- not compiled -->` is exempt;
   - each YAML block is a file under Examples/Gateway, which CI checks with `khp gateway --check`;
   - no line of a code block is wider than 76 columns, so that no page scrolls sideways;
   - each Swift name in code voice occurs in the sources, is a suite of tests, or stands in the page's `<!-- names of others: … -->`;

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Plays the command `khp` against peers that nobody here wrote, and against raw peers that break the rules.
 #   Tests/Interop/run.sh [-v] [-k WORDS] [-j WIDTH] [--seed N] [--without-foreign]
-# KHP names the binary (default .build/debug/khp, built when missing); PYTHON the interpreter (3.10 or later).
+# KHP names the binary (default .build/debug/khp, built when missing); PYTHON the interpreter (3.10 or later);
+# KHP_HUMMINGBIRD the example of hummingbird (default where `make hummingbird` builds it; its cases are skipped without).
 # The last line is `N passed, N failed`; the status is not 0 when anything failed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -44,4 +45,5 @@ if ! has_peers "$python"; then
     python=$environment/bin/python
 fi
 
-exec env PYTHONDONTWRITEBYTECODE=1 "$python" -u Tests/Interop/suite.py --khp "$khp" --examples "$examples" "$@"
+exec env PYTHONDONTWRITEBYTECODE=1 "$python" -u Tests/Interop/suite.py --khp "$khp" --examples "$examples" \
+    --hummingbird "${KHP_HUMMINGBIRD:-.build/ecosystem/debug/ExampleHummingbird}" "$@"

@@ -18,6 +18,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--khp", required=True, help="the command under test")
     parser.add_argument("--examples", required=True, help="the folder with the programs of Examples")
+    parser.add_argument("--hummingbird", default="", help="the program of Examples/HummingbirdServer, where it is built")
     parser.add_argument("-k", dest="words", default="", help="only cases whose topic or name holds all these words")
     parser.add_argument("-j", dest="width", type=int, default=8, help="how many cases run at once")
     parser.add_argument(

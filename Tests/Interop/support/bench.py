@@ -11,7 +11,7 @@ import websockets.asyncio.client
 import websockets.asyncio.server
 
 from support.certificates import Certificates
-from support.check import Failed, check, equal
+from support.check import Failed, Skipped, check, equal
 from support.events import Events
 from support.process import Process
 from support.rawclient import RawClient
@@ -27,9 +27,10 @@ SECRETS = [PASSWORD, basic(USER, PASSWORD).removeprefix("Basic ")]
 class Environment:
     """The parts that all cases share: the program, certificates, a file of users."""
 
-    def __init__(self, khp: str, examples: str, folder: pathlib.Path, seed: int):
+    def __init__(self, khp: str, examples: str, folder: pathlib.Path, seed: int, hummingbird: str = ""):
         self.khp = khp
         self.examples = pathlib.Path(examples).resolve()
+        self.hummingbird = pathlib.Path(hummingbird).resolve() if hummingbird else pathlib.Path("/nonexistent")
         self.folder = folder
         self.seed = seed
         self.certificates = Certificates(folder / "certificates")
@@ -42,8 +43,10 @@ class Environment:
         }
 
     @staticmethod
-    async def prepare(khp: str, folder: str, seed: int, examples: str = ".build/debug") -> "Environment":
-        environment = Environment(khp, examples, pathlib.Path(folder), seed)
+    async def prepare(
+        khp: str, folder: str, seed: int, examples: str = ".build/debug", hummingbird: str = ""
+    ) -> "Environment":
+        environment = Environment(khp, examples, pathlib.Path(folder), seed, hummingbird)
         (environment.folder / "home").mkdir()
         await environment.certificates.make()
         return environment
@@ -202,6 +205,18 @@ class Bench:
         self.keep(process)
         match = await process.see(r"address=[0-9.]+:(\d+).*listening")
         return Serve(self, process, "wss" if tls else "ws", int(match[1]))
+
+    async def hummingbird(self) -> "Serve":
+        """The example of endpoints in an application of hummingbird; its build takes long, so few machines have it."""
+        program = self.environment.hummingbird
+        if not os.access(program, os.X_OK):
+            raise Skipped("ExampleHummingbird is not built: make hummingbird")
+        process = await Process.start(
+            str(program), "0", environment=self.environment.variables, name="ExampleHummingbird"
+        )
+        self.keep(process)
+        match = await process.see(r"listening on 127\.0\.0\.1:(\d+)")
+        return Serve(self, process, "ws", int(match[1]))
 
     # Files and users
 

@@ -13,7 +13,7 @@ from support.check import Failed, Skipped
 async def run(cases, khp: str, options) -> int:
     folder = tempfile.mkdtemp(prefix="khp-interop-")
     try:
-        environment = await Environment.prepare(khp, folder, options.seed, options.examples)
+        environment = await Environment.prepare(khp, folder, options.seed, options.examples, options.hummingbird)
         return await _Run(cases, environment, options).all()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
