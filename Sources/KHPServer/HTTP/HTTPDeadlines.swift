@@ -4,7 +4,7 @@ import NIOCore
 
 struct HTTPDeadlines {
     /// The reasons to wait.
-    enum Kind: CaseIterable {
+    enum Kind: Int, CaseIterable {
         /// For a request.
         case idle
         /// For the rest of a head.
@@ -21,18 +21,23 @@ struct HTTPDeadlines {
         case lingering
     }
 
-    private var ends: [Kind: NIODeadline] = [:]
+    /// By kind. Each request moves some of them, so no hash is taken.
+    private var ends = [NIODeadline?](repeating: nil, count: Kind.allCases.count)
 
-    mutating func begin(_ kind: Kind, _ end: NIODeadline) { self.ends[kind] = end }
+    mutating func begin(_ kind: Kind, _ end: NIODeadline) { self.ends[kind.rawValue] = end }
 
-    mutating func end(_ kind: Kind) { self.ends[kind] = nil }
+    mutating func end(_ kind: Kind) { self.ends[kind.rawValue] = nil }
 
-    mutating func endAll() { self.ends.removeAll(keepingCapacity: true) }
+    mutating func endAll() { for index in self.ends.indices { self.ends[index] = nil } }
 
-    func has(_ kind: Kind) -> Bool { self.ends[kind] != nil }
+    func has(_ kind: Kind) -> Bool { self.ends[kind.rawValue] != nil }
 
-    var next: NIODeadline? { self.ends.values.min() }
+    var next: NIODeadline? {
+        var next: NIODeadline?
+        for case let end? in self.ends where next.map({ end < $0 }) ?? true { next = end }
+        return next
+    }
 
     /// A deadline that has passed.
-    func due(_ now: NIODeadline) -> Kind? { self.ends.first { $0.value <= now }?.key }
+    func due(_ now: NIODeadline) -> Kind? { Kind.allCases.first { self.ends[$0.rawValue].map { $0 <= now } ?? false } }
 }

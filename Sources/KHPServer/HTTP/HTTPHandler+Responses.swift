@@ -76,8 +76,11 @@ extension HTTPHandler {
         }
     }
 
+    /// A piece leaves at once: what comes behind it may take its time.
     func write(_ piece: ByteBuffer, to exchange: ServedHTTP) -> Reply<Void> {
-        self.attempt(exchange) { () throws(OrdinaryResponse.Fault) in try self.writePiece(piece, exchange) }
+        self.attempt(exchange, leavesAtOnce: true) { () throws(OrdinaryResponse.Fault) in
+            try self.writePiece(piece, exchange)
+        }
     }
 
     func endResponse(to exchange: ServedHTTP) -> Reply<Void> {
@@ -136,16 +139,17 @@ extension HTTPHandler {
     /// Writes a part of a response, and waits for room behind it.
     private func attempt(
         _ exchange: ServedHTTP,
+        leavesAtOnce: Bool = false,
         _ body: () throws(OrdinaryResponse.Fault) -> Void
     ) -> Reply<Void> {
         guard !exchange.isOver, let context else { return .failed(.clientGone) }
         do throws(OrdinaryResponse.Fault) {
             try body()
         } catch {
-            context.flush()
+            self.flushSoon(context)
             return .failed(HTTPExchangeError(error))
         }
-        context.flush()
+        if leavesAtOnce { self.flushNow(context) } else { self.flushSoon(context) }
         if self.hasInputEnded { self.boundHalfClosed() }
         // A flush that fails closes the channel at once.
         guard !exchange.isOver else { return .failed(.clientGone) }

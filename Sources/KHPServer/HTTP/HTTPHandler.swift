@@ -46,8 +46,9 @@ final class HTTPHandler: ChannelDuplexHandler, RemovableChannelHandler {
     var isLeaving = false
     /// The bytes that had not left when the client was last seen to take something.
     var unwritten = 0
+    var burst = Burst()
+    let executor: ConnectionExecutor
     private var isReadHeld = false
-    private let executor: ConnectionExecutor
     /// The connection's own, until its first exchange has them.
     private var instruments: ServerInstruments?
 
@@ -110,6 +111,7 @@ final class HTTPHandler: ChannelDuplexHandler, RemovableChannelHandler {
         let entry = site.entry
         let hooks = server.configuration.hooks
         hooks?.taskStarts()
+        self.beginBurstOfOwn()
         let task = Task(executorPreference: self.executor) {
             defer { hooks?.taskEnds() }
             await hooks?.taskBegins()
@@ -197,6 +199,7 @@ final class HTTPHandler: ChannelDuplexHandler, RemovableChannelHandler {
         }
         self.phase = .over
         self.deadlines.endAll()
+        self.abandonBurst()
         if self.isReadHeld { context.read() }
         context.pipeline.syncOperations.removeHandler(context: context, promise: nil)
         handler.transportIsReady()
@@ -240,19 +243,20 @@ final class HTTPHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.isGone()
+        self.abandonBurst()
         self.context = nil
         self.site.server.closed(self.site.entry)
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         if case .ending = self.phase { return }
+        self.beginBurst()
         self.requests.receive(self.unwrapInboundIn(data))
         self.advance()
     }
 
-    func channelReadComplete(context: ChannelHandlerContext) {
-        // Nothing stands behind this handler.
-    }
+    /// Nothing stands behind this handler.
+    func channelReadComplete(context: ChannelHandlerContext) { self.endBurst() }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         guard context.channel.isWritable else { return }
@@ -260,7 +264,10 @@ final class HTTPHandler: ChannelDuplexHandler, RemovableChannelHandler {
         if case .exchanging(let exchange) = self.phase { exchange.roomIsThere() }
     }
 
-    func channelInactive(context: ChannelHandlerContext) { self.isGone() }
+    func channelInactive(context: ChannelHandlerContext) {
+        self.isGone()
+        self.abandonBurst()
+    }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         switch event {
