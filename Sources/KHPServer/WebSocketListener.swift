@@ -183,6 +183,11 @@ public final class WebSocketListener: Service, Sendable {
     /// Connections that wait to be accepted.
     private static let backlog: Int32 = 4096
 
+    /// Connections that are accepted in one turn of the event loop. In a turn all connections that have said something are
+    /// served too: with SwiftNIO's 4 the last of a thousand that come at once waits for 250 turns, each longer than the one
+    /// before, while a flood of connections that are turned away is to leave most of each turn to the others.
+    private static let acceptedAtOnce: UInt = 16
+
     private func bind() async throws -> any Channel {
         let state = self.mount.state
         let configuration = self.configuration
@@ -197,6 +202,7 @@ public final class WebSocketListener: Service, Sendable {
         // Accepted sockets inherit TCP_NODELAY from the listener, where the bootstrap sets it.
         let bootstrap = ServerBootstrap(group: self.eventLoopGroup)
             .serverChannelOption(.backlog, value: Self.backlog)
+            .serverChannelOption(.maxMessagesPerRead, value: Self.acceptedAtOnce)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
