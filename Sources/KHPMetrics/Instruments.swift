@@ -105,6 +105,12 @@
             "CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE",
         ]
 
+        /// How often a handshake has asked: the first three times each by itself.
+        static func round(_ round: Int) -> String { round > 3 ? "more" : "\(round)" }
+
+        /// The code of what has ended a socket; `none` for an end in good order.
+        static func error(_ info: CloseInfo) -> String { info.error.map { "\($0.code)" } ?? "none" }
+
         /// A status: each of the classes that HTTP knows by itself, others together.
         static func status(_ status: Int) -> String {
             (100...599).contains(status) ? "\(status)" : "other"

@@ -13,17 +13,19 @@
     /// | label | kind | dimensions |
     /// |---|---|---|
     /// | `websocket.server.connections` | counter: connections accepted | |
+    /// | `websocket.server.rejected_connections` | counter: connections for which there was no place | `error.type`: the ``ConnectionRejection`` |
     /// | `websocket.server.pending_handshakes` | meter: connections in a handshake | |
     /// | `http.server.request.duration` | timer: each opening request until its response | `http.request.method`, `url.scheme`, `http.route`, `http.response.status_code` |
-    /// | `khp.server.handshake.duration` | timer: each extended request until its response | `http.route`, `http.response.status_code`, `khp.outcome` |
+    /// | `khp.server.handshake.duration` | timer: each extended request until its response | `http.route`, `http.response.status_code`, `khp.outcome`, `khp.round` |
     /// | `websocket.server.active_connections` | meter: open sockets | `http.route`, `websocket.subprotocol` |
-    /// | `websocket.server.connection.duration` | timer: the life of an open socket | `http.route`, `websocket.close.code` |
+    /// | `websocket.server.connection.duration` | timer: the life of an open socket | `http.route`, `websocket.close.code`, `error.type` |
     /// | `websocket.server.failures` | counter: connections that broke off before they were open; refusals count by their status | `http.route`, `error.type` |
     /// | `websocket.server.messages`, `websocket.server.io` | counters: messages and their payload's bytes, with ``init(factory:countsMessages:)`` | `network.io.direction` |
     ///
     /// A route is the path of an endpoint as the application wrote it, such as `/rooms/{id}`, and `none` for a request that no
     /// endpoint takes; a subprotocol is one of those agreed on; a method that HTTP does not know is `_OTHER`; the scheme is
-    /// `https` where the connection itself is TLS. So nothing that a client sends makes a dimension grow.
+    /// `https` where the connection itself is TLS; rounds of a handshake are `1` to `3` and `more`; `error.type` is `none` for a
+    /// socket that ended in good order. So nothing that a client sends makes a dimension grow.
     public struct ServerMetrics: ServerInstrument {
         private let instruments: Instruments
         /// True where messages are counted.
@@ -41,6 +43,12 @@
         public func accepted(_ connection: ConnectionInfo) -> (any ServerConnectionInstrument)? {
             MeasuredServerConnection(self.instruments, usesTLS: connection.usesTLS)
         }
+
+        /// Counts a connection that gets no place.
+        public func rejected(_ reason: ConnectionRejection, _ connection: ConnectionInfo) {
+            self.instruments.counter("websocket.server.rejected_connections", [("error.type", reason.description)])
+                .increment()
+        }
     }
 
     private final class MeasuredServerConnection: ServerConnectionInstrument {
@@ -52,6 +60,7 @@
             var subprotocol = "none"
             var openingBegan: ContinuousClock.Instant?
             var extendedBegan: ContinuousClock.Instant?
+            var rounds = 0
             var opened: ContinuousClock.Instant?
         }
 
@@ -99,10 +108,11 @@
                 state.openingBegan = nil
             case .extendedRequest:
                 state.extendedBegan = .now
+                state.rounds += 1
             case .extendedResponse(_, let status, let action, _):
                 let dimensions = [
                     ("http.route", state.route), ("http.response.status_code", Dimension.status(status)),
-                    ("khp.outcome", action.rawValue),
+                    ("khp.outcome", action.rawValue), ("khp.round", Dimension.round(state.rounds)),
                 ]
                 self.instruments.timer("khp.server.handshake.duration", dimensions).record(since: state.extendedBegan)
                 // Another response follows a 202; it is measured from the request too.
@@ -117,6 +127,7 @@
                 self.active(state).decrement()
                 let dimensions = [
                     ("http.route", state.route), ("websocket.close.code", Dimension.closeCode(info.code)),
+                    ("error.type", Dimension.error(info)),
                 ]
                 self.instruments.timer("websocket.server.connection.duration", dimensions).record(since: state.opened)
                 state.opened = nil

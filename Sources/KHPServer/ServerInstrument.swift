@@ -11,11 +11,43 @@ public protocol ServerInstrument: Sendable {
     /// A connection has been accepted. Called on its event loop: must be quick and must not block.
     /// - Returns: the instrument of this connection, or `nil` to leave it alone.
     func accepted(_ connection: ConnectionInfo) -> (any ServerConnectionInstrument)?
+
+    /// A connection, or a stream of HTTP/2, gets no place: it is answered with 503 at the most, and closed. Called on its
+    /// event loop: must be quick and must not block, as there may be very many.
+    /// - Parameter connection: has the peer's address, which is the client's where a trusted proxy has named that, and 0 for
+    ///   its number.
+    func rejected(_ reason: ConnectionRejection, _ connection: ConnectionInfo)
 }
 
 extension ServerInstrument {
     /// No frames.
     public var observesFrames: Bool { false }
+
+    /// Does not look.
+    public func rejected(_ reason: ConnectionRejection, _ connection: ConnectionInfo) {}
+}
+
+/// The reason for which a server gives a connection no place. There may be more of them in later versions.
+public struct ConnectionRejection: Sendable, Hashable, CustomStringConvertible {
+    /// As metrics show it, such as `too-many-connections`.
+    public let description: String
+
+    private init(_ description: String) { self.description = description }
+
+    /// There are as many as ``WebSocketServer/Limits/connections`` allows.
+    public static let connections = Self("too-many-connections")
+    /// There are as many handshakes under way as ``WebSocketServer/Limits/pendingHandshakes`` allows.
+    public static let pendingHandshakes = Self("too-many-handshakes")
+    /// The same of its address, by ``WebSocketServer/Limits/pendingHandshakesPerAddress``.
+    public static let address = Self("too-many-of-address")
+    /// There are as many as ``WebSocketListener/Configuration/connections`` allows this listener.
+    public static let listener = Self("too-many-of-listener")
+    /// The server is about to end.
+    public static let draining = Self("draining")
+    /// It comes from none of the proxies that are trusted to name their client (``WebSocketListener``).
+    public static let untrustedProxy = Self("untrusted-proxy")
+    /// It does not begin with the header of such a proxy, or with a wrong one.
+    public static let proxyHeader = Self("proxy-header")
 }
 
 /// The part of an instrument that belongs to one connection.

@@ -101,6 +101,7 @@ extension ServerState {
             session.namedCertificate = header.certificateName
             // Another proxy, which names its own client with the request.
             if entry.entrance.clients.isTrusted(client) || self.count(entry, for: client) { return true }
+            self.rejected(.address, client)
             self.log(.notice, "connection refused: too many", ["peer": "\(client?.peerName ?? "")"])
             return false
         } failed: { error, bytes in
@@ -120,6 +121,7 @@ extension ServerState {
         isTrusted: Bool = true
     ) {
         self.missedProxyHeader(at: entrance, isTrusted: isTrusted)
+        self.rejected(isTrusted ? .proxyHeader : .untrustedProxy, channel.remoteAddress)
         // Few enough that no credentials can be among them.
         let first = bytes.readableBytesView.prefix(8)
         self.log(

@@ -188,20 +188,32 @@ final class ServerState: Sendable {
         let entrance = entrance ?? self.entrance
         // A proxy tells whom it speaks for, before the request or with it, and that one counts.
         let key = entrance.speaksForOthers(address) ? nil : AddressKey(address)
-        return self.registry.withLock { registry in
-            guard !registry.isDraining, isShared || registry.taken < registry.most,
-                registry.pending < limits.pendingHandshakes, entrance.hasRoom,
-                key.map({ registry.admit($0) }) ?? true
-            else {
-                if registry.isDraining { entrance.counts.draining += 1 } else { entrance.counts.refused += 1 }
-                return nil
+        let (entry, rejection): (Entry?, ConnectionRejection?) = self.registry.withLock { registry in
+            let rejection: ConnectionRejection?
+            if registry.isDraining {
+                rejection = .draining
+            } else if !isShared, registry.taken >= registry.most {
+                rejection = .connections
+            } else if registry.pending >= limits.pendingHandshakes {
+                rejection = .pendingHandshakes
+            } else if !entrance.hasRoom {
+                rejection = .listener
+            } else {
+                rejection = key.map { registry.admit($0) } ?? true ? nil : .address
+            }
+            if let rejection {
+                if rejection == .draining { entrance.counts.draining += 1 } else { entrance.counts.refused += 1 }
+                return (nil, rejection)
             }
             registry.nextID += 1
             let entry = Entry(id: registry.nextID, entrance: entrance, address: key)
             registry.add(entry)
             if !isShared { registry.serve(entry) }
-            return entry
+            return (entry, nil)
         }
+        // One that is shared goes to the other server's HTTP.
+        if let rejection, !isShared { self.rejected(rejection, address) }
+        return entry
     }
 
     /// A connection of ordinary HTTP takes part in a handshake: has a place among those again.
@@ -447,44 +459,5 @@ final class ServerState: Sendable {
             self.log(.error, "handlers have not returned in spite of cancellation", ["count": "\(left)"])
         }
         for continuation in drained { continuation.resume() }
-    }
-
-    // MARK: Telling
-
-    static let silent = Logger(label: "khp.server") { _ in SwiftLogNoOpLogHandler() }
-
-    /// The logger that the application is given for one connection.
-    func logger(id: UInt64, peer: String) -> Logger {
-        guard var logger = self.configuration.logger else { return Self.silent }
-        logger[metadataKey: "connection"] = "\(id)"
-        logger[metadataKey: "peer"] = "\(peer)"
-        return logger
-    }
-
-    func observe(_ event: ConnectionEvent, id: UInt64, peer: SocketAddress?) {
-        guard let observer = self.configuration.observe else { return }
-        observer(event, ConnectionInfo(id: id, role: .server, peer: peer?.peerName ?? ""))
-    }
-
-    func log(
-        _ level: Logger.Level,
-        _ message: @autoclosure () -> Logger.Message,
-        _ metadata: @autoclosure () -> Logger.Metadata
-    ) {
-        self.configuration.logger?.log(level: level, message(), metadata: metadata())
-    }
-
-    /// A closure of the application has thrown while a handshake or an HTTP request waited for it.
-    func closureFailed(_ error: any Error) {
-        // A response that is thrown is the application's answer; a task is cancelled once nobody waits for it.
-        if error is HandshakeResponse || Task.isCancelled { return }
-        self.log(.error, "a closure of the application threw; the client gets a 500", ["error": "\(error)"])
-    }
-
-    func handlerFailed(_ error: any Error) {
-        if error is CancellationError { return }
-        // The peer's doing is no error of the application.
-        let level: Logger.Level = error is WebSocketError ? .debug : .error
-        self.log(level, "a socket's handler threw", ["error": "\(error)"])
     }
 }

@@ -20,6 +20,7 @@ struct MetricsTests {
         _ body: (WebSocket) async throws -> Void = { _ in }
     ) async throws {
         var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: 0))
+        configuration.limits.messages.messageBytes = 64
         configuration.instruments = [ServerMetrics(factory: server, countsMessages: countsMessages)]
         var options = Endpoint.Options()
         options.subprotocols = ["trades"]
@@ -69,21 +70,23 @@ struct MetricsTests {
             #expect(self.value(server, "websocket.server.active_connections", [route] + open) == 1)
             #expect(self.value(client, "websocket.client.active_connections", [host] + open) == 1)
             #expect(self.value(server, "websocket.server.pending_handshakes", []) == 0)
+            #expect(self.value(client, "websocket.client.pending_handshakes", [host]) == 0)
         }
         let status = ("http.response.status_code", "101")
-        let complete = ("khp.outcome", "complete")
+        let complete = [("khp.outcome", "complete"), ("khp.round", "1")]
+        let end = [("websocket.close.code", "1000"), ("error.type", "none")]
         #expect(server.counterTotal(label: "websocket.server.connections") == 1)
         for (metrics, label, dimensions) in [
             (
                 server, "http.server.request.duration",
                 [("http.request.method", "GET"), ("url.scheme", "http"), route, status]
             ),
-            (server, "khp.server.handshake.duration", [route, status, complete]),
-            (server, "websocket.server.connection.duration", [route, ("websocket.close.code", "1000")]),
+            (server, "khp.server.handshake.duration", [route, status] + complete),
+            (server, "websocket.server.connection.duration", [route] + end),
             (client, "websocket.client.connect.duration", [host, ("error.type", "none")]),
             (client, "http.client.request.duration", [host, status]),
-            (client, "khp.client.handshake.duration", [host, status, complete]),
-            (client, "websocket.client.connection.duration", [host, ("websocket.close.code", "1000")]),
+            (client, "khp.client.handshake.duration", [host, status] + complete),
+            (client, "websocket.client.connection.duration", [host] + end),
         ] {
             let timer = try metrics.expectTimer(label, dimensions)
             #expect(timer.values.count == 1 && timer.values.allSatisfy { $0 > 0 }, "\(label)")
@@ -92,6 +95,39 @@ struct MetricsTests {
         #expect(self.value(server, "websocket.server.active_connections", [route] + open) == 0)
         #expect(self.value(client, "websocket.client.active_connections", [host] + open) == 0)
         #expect(server.counters(label: "websocket.server.messages").isEmpty)
+        #expect(server.counters(label: "websocket.server.rejected_connections").isEmpty)
+    }
+
+    @Test("a socket that one end fails has the error's type there")
+    func violation() async throws {
+        let server = TestMetrics()
+        let client = TestMetrics()
+        try? await self.play("ws://example.com/rooms/7", server: server, client: client) { socket in
+            try await socket.send(String(repeating: "x", count: 100))
+            _ = try await socket.closed()
+        }
+        let code = ("websocket.close.code", "1009")
+        let timer = try server.expectTimer(
+            "websocket.server.connection.duration",
+            [("http.route", "/rooms/{id}"), code, ("error.type", "message-too-big")]
+        )
+        #expect(timer.values.count == 1)
+        #expect(client.timers(label: "websocket.client.connection.duration").count == 1)
+    }
+
+    @Test("a connection beyond the limits is counted by its reason")
+    func rejected() {
+        let server = TestMetrics()
+        let instrument = ServerMetrics(factory: server)
+        let connection = ConnectionInfo(id: 0, role: .server, peer: "192.0.2.1:5")
+        for reason in [ConnectionRejection.connections, .connections, .address] {
+            instrument.rejected(reason, connection)
+        }
+        let label = "websocket.server.rejected_connections"
+        for (reason, count) in [("too-many-connections", 2), ("too-many-of-address", 1)] {
+            #expect(server.counterTotal(label: label, dimensions: [("error.type", reason)]) == Int64(count))
+        }
+        #expect(server.counters(label: label).count == 2)
     }
 
     @Test("challenges, redirects and a 202 count, each response by itself")
@@ -109,6 +145,11 @@ struct MetricsTests {
                 "/orders": ["challenge", "complete"], "/old": ["complete", "redirect"], "/slow": ["complete", "wait"],
             ]
             #expect(outcomes.sorted() == expected[path])
+            let rounds = client.timers(label: "khp.client.handshake.duration")
+                .flatMap { timer in timer.dimensions.filter { $0.0 == "khp.round" }.map(\.1) }
+            #expect(rounds.sorted() == (path == "/orders" ? ["1", "2"] : ["1", "1"]), "\(path)")
+            let host = [("server.address", "example.com")]
+            #expect(self.value(client, "websocket.client.pending_handshakes", host) == 0)
             #expect(client.timers(label: "websocket.client.connect.duration").map(\.values.count) == [1])
         }
     }

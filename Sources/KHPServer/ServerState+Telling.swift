@@ -1,0 +1,53 @@
+// How the server tells of its connections: to its log, to observers, and to instruments.
+
+import KHPProtocol
+import KHPWebSocket
+import Logging
+import NIOCore
+
+extension ServerState {
+    static let silent = Logger(label: "khp.server") { _ in SwiftLogNoOpLogHandler() }
+
+    /// The logger that the application is given for one connection.
+    func logger(id: UInt64, peer: String) -> Logger {
+        guard var logger = self.configuration.logger else { return Self.silent }
+        logger[metadataKey: "connection"] = "\(id)"
+        logger[metadataKey: "peer"] = "\(peer)"
+        return logger
+    }
+
+    func observe(_ event: ConnectionEvent, id: UInt64, peer: SocketAddress?) {
+        guard let observer = self.configuration.observe else { return }
+        observer(event, ConnectionInfo(id: id, role: .server, peer: peer?.peerName ?? ""))
+    }
+
+    /// A connection gets no place.
+    func rejected(_ reason: ConnectionRejection, _ peer: SocketAddress?) {
+        let instruments = self.configuration.instruments
+        guard !instruments.isEmpty else { return }
+        let connection = ConnectionInfo(id: 0, role: .server, peer: peer?.peerName ?? "")
+        for instrument in instruments { instrument.rejected(reason, connection) }
+    }
+
+    func log(
+        _ level: Logger.Level,
+        _ message: @autoclosure () -> Logger.Message,
+        _ metadata: @autoclosure () -> Logger.Metadata
+    ) {
+        self.configuration.logger?.log(level: level, message(), metadata: metadata())
+    }
+
+    /// A closure of the application has thrown while a handshake or an HTTP request waited for it.
+    func closureFailed(_ error: any Error) {
+        // A response that is thrown is the application's answer; a task is cancelled once nobody waits for it.
+        if error is HandshakeResponse || Task.isCancelled { return }
+        self.log(.error, "a closure of the application threw; the client gets a 500", ["error": "\(error)"])
+    }
+
+    func handlerFailed(_ error: any Error) {
+        if error is CancellationError { return }
+        // The peer's doing is no error of the application.
+        let level: Logger.Level = error is WebSocketError ? .debug : .error
+        self.log(level, "a socket's handler threw", ["error": "\(error)"])
+    }
+}
