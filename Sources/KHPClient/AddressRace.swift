@@ -21,6 +21,7 @@ struct AddressRace {
     let liveness: SocketLiveness
     let hooks: ShellHooks?
     let eventLoop: any EventLoop
+    let observer: ConnectObserver
 
     /// The connection that was first.
     struct Winner: Sendable {
@@ -116,7 +117,9 @@ struct AddressRace {
         }
         do {
             let limit = began + self.bound + (NIODeadline.now() - asked)
-            let dialled = try await self.dial(address, until: min(self.deadline, limit))
+            let dialled = try await self.observer.around(.tcp, address.peerName) {
+                try await self.dial(address, until: min(self.deadline, limit))
+            }
             return .connected(Winner(address: address, dialled: dialled, permit: permit))
         } catch {
             permit.giveBack()

@@ -29,11 +29,21 @@ public protocol ConnectInstrument: Sendable {
     /// ``WebSocketClient/Configuration/headers`` are, and may hold what these may; but each request has those that are
     /// returned for it.
     func headers(for request: InstrumentedRequest) -> HTTPFields
+
+    /// A step by which a hop gets its connection begins: a name is looked up, an address is connected to, TLS speaks. Called
+    /// behind ``headers(for:)`` of the hop's opening request, on any thread: must be quick and must not block.
+    /// - Returns: called once with the step's end, on any thread, and with the error of one that fails; `nil` to be told of no
+    ///   end. An address that another one was faster than, and a step of a connect that was cancelled, end with
+    ///   ``KHPProtocol/WebSocketError/Code/cancelled``. Steps of a connect may end behind its own end.
+    func begins(_ step: TransportStep) -> (@Sendable (_ failure: WebSocketError?) -> Void)?
 }
 
 extension ConnectInstrument {
     /// Adds nothing.
     public func headers(for request: InstrumentedRequest) -> HTTPFields { HTTPFields() }
+
+    /// Looks at no steps.
+    public func begins(_ step: TransportStep) -> (@Sendable (_ failure: WebSocketError?) -> Void)? { nil }
 }
 
 /// A request that is about to be made, as an instrument sees it.
@@ -47,6 +57,14 @@ public struct InstrumentedRequest: Sendable {
     /// `false` once a redirect has left the origin of the URL that was given: the servers from there on are not those that
     /// the caller chose.
     public let isAtOrigin: Bool
+
+    /// Creates the description of a request, as a test of an instrument does.
+    public init(layer: HandshakeLayer, url: WebSocketURL, attempt: Int, isAtOrigin: Bool) {
+        self.layer = layer
+        self.url = url
+        self.attempt = attempt
+        self.isAtOrigin = isAtOrigin
+    }
 }
 
 /// The observer of a connect: the caller's own, and instruments.
@@ -54,7 +72,7 @@ struct ConnectObserver: Sendable {
     typealias Observer = @Sendable (ConnectionEvent, ConnectionInfo) -> Void
 
     private let observer: Observer?
-    private let instruments: [any ConnectInstrument]
+    let instruments: [any ConnectInstrument]
     /// The instruments that are told of frames.
     private let observingFrames: [any ConnectInstrument]
 

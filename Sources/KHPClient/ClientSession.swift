@@ -29,11 +29,15 @@ final class ClientSession: ConnectionDelegate {
     private let observer: ConnectObserver
     /// Makes the taker of the messages on the event loop; `nil` where the socket's owner takes them.
     private let makeMessageHandler: (@Sendable () -> any MessageHandler)?
+    /// To be called with the end of TLS, where somebody wants to know.
+    private var endOfTLS: ConnectObserver.End?
 
+    /// - Parameter host: the server's, whose certificate is checked.
     init(
         steps: AsyncStream<Step>.Continuation,
         channel: any Channel,
         info: ConnectionInfo,
+        host: String,
         transport: Transport,
         streams: Streams?,
         cookies: ConnectCookies,
@@ -48,15 +52,22 @@ final class ClientSession: ConnectionDelegate {
         self.cookies = cookies
         self.observer = observer
         self.makeMessageHandler = makeMessageHandler
+        if transport == .tls { self.endOfTLS = observer.begin(.tls, host) }
     }
 
+    deinit { self.endTLS(WebSocketError(.cancelled, "The connection was given up.")) }
+
+    private func endTLS(_ failure: WebSocketError?) { self.endOfTLS.take()?(failure) }
+
     func connected(_ handler: ConnectionHandler) {
+        self.endTLS(nil)
         guard handler.connection.isObserved else { return }
         let tls = TLSInfo.of(self.channel, self.transport, alpn: self.agreed)
         self.observer.observe(.connected(peer: self.info.peer, tls: tls), self.info)
     }
 
     func hasAgreed(on name: String?, _ handler: ConnectionHandler) -> Bool {
+        self.endTLS(nil)
         guard let streams else { return false }
         self.agreed = name
         return streams.hasAgreed(on: name, self.channel, handler)
@@ -80,6 +91,7 @@ final class ClientSession: ConnectionDelegate {
         case .client(.hopEnded(let outcome)):
             self.steps.yield(.ended(outcome))
         case .failed(let error):
+            self.endTLS(error)
             self.steps.yield(.failed(error))
         case .closed:
             self.steps.yield(.closed)

@@ -254,7 +254,8 @@ extension ConnectLoop {
             limits: self.configuration.limits.ofConnection,
             liveness: SocketLiveness(stalledWrite: self.configuration.timeouts.stalledWrite),
             hooks: self.configuration.hooks,
-            eventLoop: self.eventLoop
+            eventLoop: self.eventLoop,
+            observer: self.observer
         ).run()
     }
 

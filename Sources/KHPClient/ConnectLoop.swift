@@ -172,7 +172,7 @@ struct ConnectLoop {
 
     /// The addresses to dial, in their order.
     private mutating func addresses(of url: WebSocketURL, through proxy: Proxy?) async throws -> [SocketAddress] {
-        let lookUp = HostLookUp(self.configuration, eventLoop: self.eventLoop)
+        let lookUp = HostLookUp(self.configuration, eventLoop: self.eventLoop, self.observer)
         let limit = min(self.deadline, .now() + TimeAmount(self.configuration.timeouts.connect))
         let question = self.question
         let addresses = try await self.consent.addresses(of: url, isProxied: proxy != nil, question) {

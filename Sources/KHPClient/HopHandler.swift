@@ -55,6 +55,7 @@ struct HopHandler: Sendable {
             steps: self.steps,
             channel: channel,
             info: self.info,
+            host: client.plan.url.host,
             transport: transport,
             streams: streams,
             cookies: self.cookies,

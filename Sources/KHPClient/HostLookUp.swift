@@ -8,11 +8,13 @@ struct HostLookUp {
     private let connectTo: WebSocketClient.ConnectTarget?
     private let lookUp: HostResolver.LookUp
     private let eventLoop: any EventLoop
+    private let observer: ConnectObserver
 
-    init(_ configuration: WebSocketClient.Configuration, eventLoop: any EventLoop) {
+    init(_ configuration: WebSocketClient.Configuration, eventLoop: any EventLoop, _ observer: ConnectObserver) {
         self.connectTo = configuration.connectTo
         self.lookUp = configuration.lookUp
         self.eventLoop = eventLoop
+        self.observer = observer
     }
 
     /// The addresses to connect to for `url`, in the system's order of preference.
@@ -51,6 +53,17 @@ struct HostLookUp {
     }
 
     private func resolve(
+        _ host: String,
+        _ port: Int,
+        _ name: String,
+        _ url: WebSocketURL,
+        until limit: NIODeadline
+    ) async throws -> [SocketAddress] {
+        if let literal = try? SocketAddress(ipAddress: host, port: port) { return [literal] }
+        return try await self.observer.around(.dns, host) { try await self.lookUp(host, port, name, url, until: limit) }
+    }
+
+    private func lookUp(
         _ host: String,
         _ port: Int,
         _ name: String,

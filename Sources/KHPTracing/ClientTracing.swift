@@ -16,6 +16,7 @@
     /// |---|---|---|
     /// | `WEBSOCKET CONNECT host` | client | the whole connect, a child of the caller's span; it ends when the socket opens |
     /// | `hop` | client | one connection of it; both handshakes' requests name it in `traceparent`, or what else the tracer writes |
+    /// | `dns`, `tcp`, `tls` | internal | a step by which the hop gets its connection: the name, TCP to each address that is tried, the handshake of TLS |
     /// | `GET`, `khp GET` | internal | a request of a handshake, until its response; a challenge begins another |
     ///
     /// A redirect is an event of its hop. Requests to another origin than that of the URL which was given carry no trace
@@ -80,6 +81,16 @@
 
         func observe(_ event: ConnectionEvent, _ connection: ConnectionInfo) {
             self.state.withLock { self.observe(event, &$0) }
+        }
+
+        func begins(_ step: TransportStep) -> (@Sendable (WebSocketError?) -> Void)? {
+            guard let hop = self.state.withLock({ $0.hop }) else { return nil }
+            let span = self.tracer.startSpan(step.kind.rawValue, context: hop.context, ofKind: .internal)
+            span.attributes[step.kind == .tcp ? "network.peer.address" : "server.address"] = step.name
+            return { failure in
+                if let failure { span.fail(failure) }
+                span.end()
+            }
         }
 
         private func observe(_ event: ConnectionEvent, _ state: inout State) {

@@ -135,10 +135,10 @@
             if status >= 500 { self.setStatus(SpanStatus(code: .error)) }
         }
 
-        /// Notes an error by its code; its sentence may name what a peer sent.
+        /// Notes an error by its code; its sentence may name what a peer sent. To be given up is no failure of one's own.
         func fail(_ error: WebSocketError) {
             self.attributes["error.type"] = "\(error.code)"
-            self.setStatus(SpanStatus(code: .error))
+            if error.code != .cancelled { self.setStatus(SpanStatus(code: .error)) }
         }
     }
 #endif

@@ -134,6 +134,56 @@ struct TracingTests {
         }
     }
 
+    @Test("the name and each address that is tried are spans of their hop")
+    func transport() async throws {
+        let server = WebSocketServer(configuration: .init(address: .hostname("127.0.0.1", port: 0))) {
+            Endpoint("/") { _ in }
+        }
+        let run = Task { try await server.run() }
+        let port = try await server.boundAddress().port ?? 0
+        let tracer = InMemoryTracer()
+        var settings = WebSocketClient.Configuration()
+        settings.instruments = [ClientTracing(tracer: tracer)]
+        try await WebSocketClient(configuration: settings).withConnection(to: "ws://localhost:\(port)/") {
+            _ = try await $0.closed()
+        }
+        run.cancel()
+        _ = try? await run.value
+        let tree = self.tree(tracer)
+        #expect(tree.filter { $0 == "dns < hop" }.count == 1)
+        #expect(tree.contains("tcp < hop"))
+        let reached = tracer.finishedSpans.filter {
+            $0.operationName == "tcp" && $0.attributes["error.type"] == nil
+                && $0.attributes["network.peer.address"]?.toSpanAttribute() == .string("127.0.0.1:\(port)")
+        }
+        #expect(reached.count == 1)
+        #expect(tracer.activeSpans.isEmpty)
+    }
+
+    @Test("steps that fail end their spans with an error, and those that another was faster than with none")
+    func steps() throws {
+        let tracer = InMemoryTracer()
+        let url = try WebSocketURL("ws://example.com/")
+        let connect = try #require(ClientTracing(tracer: tracer).connecting(to: url))
+        // There is no hop yet.
+        let early = connect.begins(TransportStep(.dns, "example.com"))
+        #expect(early == nil)
+        _ = connect.headers(for: InstrumentedRequest(layer: .opening, url: url, attempt: 1, isAtOrigin: true))
+        let steps: [(TransportStep, WebSocketError?)] = [
+            (TransportStep(.tcp, "192.0.2.1:80"), WebSocketError(.cancelled, "")),
+            (TransportStep(.tls, "example.com"), WebSocketError(.tlsFailed, "")),
+        ]
+        for (step, failure) in steps { try #require(connect.begins(step))(failure) }
+        let spans = tracer.finishedSpans
+        #expect(spans.map(\.operationName) == ["tcp", "tls"])
+        #expect(spans.map { $0.status?.code } == [nil, .error])
+        #expect(
+            spans.map { $0.attributes["error.type"]?.toSpanAttribute() } == [
+                .string("cancelled"), .string("tls-failed"),
+            ]
+        )
+    }
+
     @Test("a tracer that does nothing costs nothing")
     func noTracer() {
         #expect(ServerTracing(tracer: NoOpTracer()).accepted(ConnectionInfo(id: 1, role: .server, peer: "")) == nil)

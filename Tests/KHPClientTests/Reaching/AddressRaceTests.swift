@@ -108,8 +108,8 @@ struct AddressRaceTests {
         bound: TimeAmount,
         dial: @escaping @Sendable (SocketAddress, any EventLoop) async throws -> Dialled
     ) throws -> AddressRace {
-        AddressRace(
-            addresses: try ports.map { try SocketAddress(ipAddress: "127.0.0.1", port: $0) },
+        try AddressRace(
+            addresses: ports.map { try SocketAddress(ipAddress: "127.0.0.1", port: $0) },
             gate: ConnectGate(),
             takesPlaces: false,
             deadline: .now() + .seconds(20),
@@ -117,7 +117,8 @@ struct AddressRaceTests {
             limits: Limits(),
             liveness: SocketLiveness(stalledWrite: .seconds(20)),
             hooks: ShellHooks(dial: dial),
-            eventLoop: MultiThreadedEventLoopGroup.singleton.any()
+            eventLoop: MultiThreadedEventLoopGroup.singleton.any(),
+            observer: ConnectObserver(nil, [], try WebSocketURL("ws://example.com/"))
         )
     }
 
