@@ -30,6 +30,8 @@ let package = Package(
     dependencies: [
         .package(name: "swift-khp", path: ".."),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-http2.git", from: "1.46.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.36.0"),
         .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.5.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.5.0"),
@@ -63,6 +65,18 @@ let package = Package(
                 .product(name: "KHPServer", package: "swift-khp"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 "CBenchMemory", "CBenchZlib", nioCore, nioPosix, nioHTTP1, nioWebSocket,
+            ],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "bench-http2",
+            dependencies: [
+                .product(name: "KHPHTTP2", package: "swift-khp"),
+                .product(name: "KHPServer", package: "swift-khp"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "NIOHTTP2", package: "swift-nio-http2"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                nioCore, nioPosix, nioHTTP1,
             ],
             swiftSettings: settings
         ),

@@ -1,5 +1,6 @@
 """Ordinary HTTP on our port beside a bare NIOHTTP1, under the same load: the server's processor time for a request, its rate
-and latency, and what slow readers cost its memory and the requests of others. `./run.sh http` runs it; it needs wrk."""
+and latency, and what slow readers cost its memory and the requests of others. The same over HTTP/2 beside a bare NIOHTTP2.
+`./run.sh http` runs it; it needs wrk, and for HTTP/2 h2load and openssl."""
 
 import pathlib
 import re
@@ -38,10 +39,17 @@ LOADS = [
     ("1 MiB down, in 16 pieces", "/large", 16, ""),
 ]
 
+# Name, connections, streams of each at a time.
+STREAM_LOADS = [
+    ("a line, 8 connections, a stream at a time", 8, 1),
+    ("a line, 16 streams on each of 64", 64, 16),
+    ("a line, 1,000 connections, a stream at a time", 1000, 1),
+]
+
 
 class Server:
-    def __init__(self, binary, name):
-        self.process = subprocess.Popen([binary, name, "0"], stdout=subprocess.PIPE, text=True)
+    def __init__(self, binary, name, *arguments):
+        self.process = subprocess.Popen([binary, name, *arguments, "0"], stdout=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline().split()[1])
 
     def __enter__(self):
@@ -196,9 +204,55 @@ def large_uploads(binary, gibibytes):
     print()
 
 
+def run_h2load(server, connections, streams):
+    """Requests, requests in a second, their mean latency in ms."""
+    text = subprocess.run(
+        ["h2load", "-t1", f"-c{connections}", f"-m{streams}", f"-D{SECONDS}", f"https://127.0.0.1:{server.port}/"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    if "Application protocol: h2" not in text:
+        sys.exit(f"http: h2load has not spoken HTTP/2: {text}")
+    if not re.search(r" 0 failed, 0 errored", text):
+        print(f"http: {re.search(r'requests: .*', text)[0]}", file=sys.stderr)
+    return (
+        int(re.search(r"(\d+) succeeded", text)[1]),
+        float(re.search(r"([\d.]+) req/s", text)[1]),
+        milliseconds(re.search(r"time for request:\s+\S+\s+\S+\s+(\S+)", text)[1]),
+    )
+
+
+def streams(binary):
+    kinds = ["khp-http2", "nio-http2"]
+    print(f"| | {' | '.join(f'{kind}: µs | a second | mean in ms' for kind in kinds)} | khp ÷ nio |")
+    print("|---|" + "---:|" * (3 * len(kinds) + 1))
+    with tempfile.TemporaryDirectory() as folder:
+        files = [f"{folder}/certificate.pem", f"{folder}/key.pem"]
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+            + ["-subj", "/CN=localhost", "-days", "2", "-out", files[0], "-keyout", files[1]],
+            check=True,
+            capture_output=True,
+        )
+        for name, connections, at_a_time in STREAM_LOADS:
+            best = {}
+            for _ in range(ROUNDS):
+                for kind in kinds:
+                    with Server(binary, kind, *files) as server:
+                        before = server.seconds()
+                        count, rate, mean = run_h2load(server, connections, at_a_time)
+                        cost = (server.seconds() - before) / count * 1e6
+                    if kind not in best or cost < best[kind][0]:
+                        best[kind] = (cost, rate, mean)
+            cells = " | ".join("{:.1f} | {:,.0f} | {:.1f}".format(*best[kind]) for kind in kinds)
+            print(f"| {name} | {cells} | {best[kinds[0]][0] / best[kinds[1]][0]:.2f} |", flush=True)
+    print()
+
+
 def main():
     binary = sys.argv[1]
-    wanted = sys.argv[2:] or ["loads", "slow", "uploads"]
+    wanted = sys.argv[2:] or ["loads", "slow", "uploads", "http2"]
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 20_000), hard))
     if "loads" in wanted:
@@ -210,6 +264,9 @@ def main():
     if "uploads" in wanted:
         print("## One upload of 2 GiB\n")
         large_uploads(binary, 2)
+    if "http2" in wanted:
+        print("## Ordinary HTTP over HTTP/2 beside a bare NIOHTTP2: processor time in µs for a request\n")
+        streams(str(pathlib.Path(binary).with_name("bench-http2")))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@
 #   ./run.sh memory             what a connection and a very large message take (Linux)
 #   ./run.sh scale              18,000 connections and their drain, 100,000 in memory, latencies, a flood over the limits
 #   ./run.sh publish            one message to 10,000 sockets, beside uWebSockets where KHP_UWS_PUBLISH names its server
-#   ./run.sh http [PART ...]    ordinary HTTP beside a bare NIOHTTP1: loads, slow, uploads (needs wrk, Debian's package)
+#   ./run.sh http [PART ...]    ordinary HTTP beside a bare NIOHTTP1: loads, slow, uploads; http2 beside a bare NIOHTTP2
+#                               (needs wrk and h2load, Debian's packages wrk and nghttp2-client)
 #   ./run.sh soak [SECONDS]     10,000 connections that come and go through proxies that break them: half an hour
 #   ./run.sh gateway            khp gateway beside HAProxy, websockify and mosquitto's own listener; KHP names a release build
 #   ./run.sh plot               draws the newest tables of README.md for the documentation
@@ -429,6 +430,7 @@ if [ -n "${KHP_RELEASE_BUILD:-}" ] && [ "${1:-}" != build ]; then
     :
 elif [ "${1:-}" = check ] || [ "${1:-}" = build ] || [ "${1:-}" = publish ] || [ "${1:-}" = http ]; then
     for product in bench-server bench-load; do "${release[@]}" --product "$product" >&2; done
+    [ "${1:-}" != http ] || "${release[@]}" --product bench-http2 >&2
 elif [ "${1:-}" = gateway ]; then
     for product in bench-server bench-load; do "${release[@]}" --product "$product" >&2; done
     [ -n "${KHP:-}" ] || make -C .. khp >&2
