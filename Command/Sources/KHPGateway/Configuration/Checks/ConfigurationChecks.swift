@@ -62,15 +62,16 @@ struct ConfigurationChecks {
         if let admin = self.configuration.admin { self.address(admin.listen, "admin.listen", &addresses, &reading) }
     }
 
-    /// A session takes a descriptor for its client and one for its backend.
+    /// A session takes a descriptor for its client and one for its backend. Somebody who has written no number wants as many
+    /// as there can be, which the gateway sees to.
     private func descriptors(_ reading: inout Reading) {
         guard let most = reading.surroundings.descriptors else { return }
         let connections = self.configuration.listeners.reduce(0) { $0 + $1.connections }
         let needed = 2 * connections + 100
-        guard needed > most else { return }
         let keys = self.configuration.listeners.map { "listeners.\($0.name).connections" }
+        guard needed > most, let key = keys.first(where: { reading.isWritten($0) }) else { return }
         reading.warning(
-            keys.first { reading.isWritten($0) } ?? "listeners",
+            key,
             "\(connections) connections of all listeners need \(needed) descriptors, and ulimit -Hn allows \(most)"
         )
     }
