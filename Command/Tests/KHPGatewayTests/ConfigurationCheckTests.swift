@@ -209,14 +209,14 @@ struct ConfigurationCheckTests {
             Self.service(
                 "{path: /s, balance: {members: [ws://127.0.0.1/, ws://b/], by: least-sessions, check: {url: 'http://{host}:1/load'}}}"
             ),
-            "6:88: warning: services.s.balance.check: has no token, and the admin address of b asks other hosts for one"
+            "6:91: warning: services.s.balance.check: has no token, and the admin address of b asks other hosts for one"
         ),
         Case(
             "a balancer that shows everybody the token",
             Self.service(
                 "{path: /s, balance: {members: ws://b/, by: least-sessions, check: {url: 'http://{host}:1/load', token: t}}}"
             ),
-            "6:74: warning: services.s.balance.check.url: sends the token in clear to b; write https://"
+            "6:78: warning: services.s.balance.check.url: sends the token in clear to b; write https://"
         ),
         Case(
             "a balancer that asks its own host",

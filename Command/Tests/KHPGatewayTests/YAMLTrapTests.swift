@@ -122,7 +122,7 @@ struct YAMLTrapTests {
         #expect(
             wrong == [
                 "gateway.yaml:2:11: instance: the variable NAME is not set; ${NAME:-default} does without it",
-                "gateway.yaml:3:25: listeners.a.listen: \"${file:canary}\" is no address; "
+                "gateway.yaml:3:25: listeners.a.listen: \"${file:canary}\" has no port; "
                     + "write HOST:PORT, [V6]:PORT or unix:PATH",
                 "gateway.yaml:3:56: listeners.b.listen: \"${PORT}:\" is no address; "
                     + "write HOST:PORT, [V6]:PORT or unix:PATH",
