@@ -48,7 +48,7 @@ struct ServiceSurroundings: Sendable {
 struct ListenerTraits: Sendable {
     /// The listeners with TLS.
     var secure: Set<String> = []
-    /// Those that believe their proxies about certificates of clients.
+    /// The listeners that believe their proxies about certificates of clients.
     var trusting: Set<String> = []
 }
 

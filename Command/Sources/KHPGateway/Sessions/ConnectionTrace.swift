@@ -106,7 +106,7 @@ final class ConnectionTrace: ServerConnectionInstrument {
     func observe(_ event: ConnectionEvent) {
         switch event {
         case .connected(_, let tls?):
-            self.state.withLock { $0.tlsVersion = tls.version }
+            self.state.withLock { $0.tlsVersion = tls.version.hasPrefix("TLS") ? tls.version : nil }
             self.settle(tls.version)
         case .openingRequest:
             // TLS stood, as something was read through it: a trace of this connection has told of it before.
