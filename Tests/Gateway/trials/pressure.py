@@ -11,7 +11,7 @@ from trials.peers import Client, names, orders, pattern
 from trials.trial import Rest, ask, causes, metrics, resident, trial, until
 
 STALLED = "  s: {path: /s, pool: p, stalled: 3s, buffer: 64KiB, limits: {sessions: 20000, perAddress: 20000, acceptRate: 20000/s}}"
-# What the process takes for all of them together, such as the pools of its event loops.
+# The memory that the process takes for all of them together, such as the pools of its event loops.
 SHARED = 6 << 20
 # KiB that a silent session may keep of what it has carried: 36 with read buffers of its own, 7 to 18 without. The rest lies
 # between blocks that stay, where the C library cannot give it back.

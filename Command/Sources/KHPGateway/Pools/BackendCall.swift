@@ -60,7 +60,7 @@ struct BackendCall: Sendable {
         return version == .v1 ? header.v1 : header.v2
     }
 
-    /// What a client's TLS has named the host that it asks for: a name without a port, and no address (RFC 6066 section 3).
+    /// The host that a client asks for, as its TLS names it: a name without a port, and no address (RFC 6066 section 3).
     private static func serverName(_ authority: String) -> String? {
         guard !authority.hasPrefix("[") else { return nil }
         let host = String(authority.prefix { $0 != ":" })
