@@ -158,6 +158,7 @@ async def _(trial):
     kept = await rest.is_back(memory=150e6)
     before = len(bytes(door.process.err).splitlines())
     wrong, queue = 0, list(range(trial.times(10_000)))
+    began = time.monotonic()
 
     async def guess():
         nonlocal wrong
@@ -173,7 +174,8 @@ async def _(trial):
     await asyncio.gather(*(guess() for _ in range(32)))
     equal(wrong, trial.times(10_000), "refusals with 401")
     lines = len(bytes(door.process.err).splitlines()) - before
-    check(lines <= 100, f"{lines} lines of log for {wrong} wrong tokens")
+    # One a second for each of two kinds; a machine that is slow enough has more than a hundred seconds.
+    check(lines <= max(100, 2 * (time.monotonic() - began)), f"{lines} lines of log for {wrong} wrong tokens")
     return f"{len(silent):,} silent ones let go, a login beside them {quick * 1000:.0f} ms, {kept}; {wrong:,} wrong tokens, {lines} lines of log"
 
 
