@@ -72,7 +72,7 @@ let package = Package(
             name: "CommandTestSupport",
             dependencies: [
                 library("KHPProtocol"), library("KHPTesting"), library("KHPServer"),
-                nioCore, nioPosix, nioSSL,
+                nioCore, nioPosix, nioSSL, logging,
             ],
             path: "Tests/TestSupport",
             // These speak through declarations that only the library's package sees.

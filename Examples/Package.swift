@@ -49,7 +49,7 @@ let package = Package(
         example("BasicLogin", [library("KHPClient"), library("KHPServer"), nioCore]),
         example("DigestLogin", [library("KHPClient"), library("KHPServer"), nioCore]),
         example("Redirector", [library("KHPClient"), library("KHPServer"), nioCore, logging, lifecycle]),
-        example("CustomExtension", [library("KHPClient"), library("KHPServer"), nioCore]),
+        example("CustomExtension", [library("KHPClient"), library("KHPServer"), library("KHPProtocol"), nioCore]),
         // HMAC for the signatures, from the system's OpenSSL.
         .systemLibrary(name: "CExampleCrypto", path: "CExampleCrypto"),
         example(
@@ -60,8 +60,8 @@ let package = Package(
         .target(
             name: "ExamplePages",
             dependencies: [
-                library("KHPClient"), library("KHPServer"), library("KHPHTTP2"), library("KHPJSON"),
-                library("KHPNIOHTTP1"), library("KHPTesting"),
+                library("KHPClient"), library("KHPServer"), library("KHPProtocol"), library("KHPHTTP2"),
+                library("KHPJSON"), library("KHPNIOHTTP1"), library("KHPTesting"),
                 nioCore, nioHTTP1, nioPosix, nioSSL, httpTypes, logging, lifecycle, unixSignals,
             ],
             path: "Pages",
