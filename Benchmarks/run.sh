@@ -4,6 +4,7 @@
 #   ./run.sh micro              the parts in memory, in time
 #   ./run.sh load               servers under load, in their processor time for each operation
 #   ./run.sh instructions       servers under load, in instructions for each operation (needs valgrind)
+#   ./run.sh instruments        our server without an instrument and with one that does nothing, in instructions (needs valgrind)
 #   ./run.sh growth [WORD ...]  inputs that a peer controls, in instructions at n and 4n (needs valgrind)
 #   ./run.sh memory             what a connection and a very large message take (Linux)
 #   ./run.sh scale              18,000 connections and their drain, 100,000 in memory, latencies, a flood over the limits
@@ -191,6 +192,31 @@ instructions() {
     done
     printf '## Instructions in user space: one event loop, one connection\n\n'
     print_table "$results" "instructions"
+    printf '\n'
+}
+
+# What it costs to be watched: the same server without an instrument, with one, and with one that is told of frames.
+instruments() {
+    if ! command -v valgrind >/dev/null; then
+        say "run: no valgrind here, so no instructions are counted (apt install valgrind)"
+        return 0
+    fi
+    strip -g -o "$work/bench-server" "$bin/bench-server"
+    local name load counts few many server first second
+    printf '## Instruments: instructions in user space, one event loop, one connection\n\n'
+    printf '| instructions per operation | no instrument | one that does nothing | one that is told of frames |\n|---|---:|---:|---:|\n'
+    for entry in "${loads[@]}"; do
+        IFS='|' read -r name load counts <<<"$entry"
+        [[ $load != *--deflate* && $load != *65536* ]] || continue
+        read -r few many <<<"$counts"
+        printf '| %s |' "$name"
+        for server in khp-sync khp-steps khp-frames; do
+            first=$(count_instructions "$server" "$load" "$few")
+            second=$(count_instructions "$server" "$load" "$many")
+            printf ' %d |' $(((second - first) / (many - few)))
+        done
+        printf '\n'
+    done
     printf '\n'
 }
 
@@ -428,7 +454,7 @@ release=(swift build --scratch-path "$build" --disable-build-manifest-caching -c
 say "run: building"
 if [ -n "${KHP_RELEASE_BUILD:-}" ] && [ "${1:-}" != build ]; then
     :
-elif [ "${1:-}" = check ] || [ "${1:-}" = build ] || [ "${1:-}" = publish ] || [ "${1:-}" = http ]; then
+elif [ "${1:-}" = check ] || [ "${1:-}" = build ] || [ "${1:-}" = publish ] || [ "${1:-}" = http ] || [ "${1:-}" = instruments ]; then
     for product in bench-server bench-load; do "${release[@]}" --product "$product" >&2; done
     [ "${1:-}" != http ] || "${release[@]}" --product bench-http2 >&2
 elif [ "${1:-}" = gateway ]; then
@@ -447,6 +473,7 @@ case ${1:-all} in
     micro) micro ;;
     load) under_load ;;
     instructions) instructions ;;
+    instruments) instruments ;;
     growth)
         # The whole table is kept beside this script.
         if [ $# -gt 1 ]; then growth "${@:2}"; else growth | tee growth.md; fi
@@ -470,7 +497,7 @@ case ${1:-all} in
         "$bin/bench-plot" "$work/plots" "$(origin)" <"$work/tables.md" >&2
         ;;
     *)
-        modes="micro|load|instructions|growth [WORD ...]|memory|scale|publish|http [PART ...]|soak [SECONDS]|gateway|plot|build|check"
+        modes="micro|load|instructions|instruments|growth [WORD ...]|memory|scale|publish|http [PART ...]|soak [SECONDS]|gateway|plot|build|check"
         say "usage: run.sh [$modes]"
         exit 64
         ;;

@@ -11,8 +11,15 @@ enum Taking {
     case sequence
 }
 
-func serveKHP(_ taking: Taking, port: Int, on group: MultiThreadedEventLoopGroup) {
-    serve(port, on: group) {
+func serveKHP(
+    _ taking: Taking,
+    port: Int,
+    on group: MultiThreadedEventLoopGroup,
+    instruments: [any ServerInstrument] = []
+) {
+    serve(port, on: group) { configuration in
+        configuration.instruments = instruments
+    } endpoints: {
         switch taking {
         case .handler:
             Endpoint("/", messageHandler: { Echo() })
@@ -26,6 +33,14 @@ func serveKHP(_ taking: Taking, port: Int, on group: MultiThreadedEventLoopGroup
             }
         }
     }
+}
+
+/// An instrument that does nothing, so that what is counted is the telling.
+struct IdleInstrument: ServerInstrument, ServerConnectionInstrument {
+    var observesFrames = false
+
+    func accepted(_ connection: ConnectionInfo) -> (any ServerConnectionInstrument)? { self }
+    func observe(_ event: ConnectionEvent) {}
 }
 
 /// A group, whose members are those who open `/group`; whoever opens `/publish` speaks to them.

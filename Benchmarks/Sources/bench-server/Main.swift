@@ -19,11 +19,12 @@ import NIOPosix
 @main
 struct BenchServer {
     static let usage = """
-        usage: bench-server khp-sync|khp-async|khp-group|khp-group-deflate|nio-websocket|tcp-echo|tcp-deflate|
-                            khp-http|nio-http PORT [--threads N]
+        usage: bench-server khp-sync|khp-async|khp-steps|khp-frames|khp-group|khp-group-deflate|nio-websocket|tcp-echo|
+                            tcp-deflate|khp-http|nio-http PORT [--threads N]
 
         Listens on 127.0.0.1:PORT (0: a free port), prints "listening PORT" and echoes until it is stopped. On SIGUSR1 it
-        prints "live BYTES", the bytes in the blocks that it holds, and -1 where the C library does not tell. The groups
+        prints "live BYTES", the bytes in the blocks that it holds, and -1 where the C library does not tell. khp-steps is
+        khp-sync with an instrument that does nothing, khp-frames with one that is told of frames too. The groups
         send a message that comes at /publish to all who have opened /group. The servers of HTTP have /, /large and
         /upload.
 
@@ -43,6 +44,9 @@ struct BenchServer {
         switch arguments[0] {
         case "khp-sync": serveKHP(.handler, port: port, on: group)
         case "khp-async": serveKHP(.sequence, port: port, on: group)
+        case "khp-steps": serveKHP(.handler, port: port, on: group, instruments: [IdleInstrument()])
+        case "khp-frames":
+            serveKHP(.handler, port: port, on: group, instruments: [IdleInstrument(observesFrames: true)])
         case "khp-group": serveGroup(isCompressed: false, port: port, on: group)
         case "khp-group-deflate": serveGroup(isCompressed: true, port: port, on: group)
         case "khp-http": serveKHPHTTP(port: port, on: group)
