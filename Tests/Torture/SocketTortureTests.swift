@@ -26,11 +26,14 @@ struct SocketTortureTests {
         await Self.runAlone(scenario, nil)
         var left = Self.faults
         var number = 0
+        var runs = 1
         while !left.isEmpty, number < 200 {
+            runs += left.count
             number = Self.isComplete ? number + 1 : max(1, number * 3)
             let faults = left.map { Fault(operation: $0.operation, way: $0.way, number: number) }
             left = await Self.runTogether(scenario, faults).map { ($0.operation, $0.way) }
         }
+        print("torture over sockets: \(runs) runs of \(scenario.name)")
     }
 
     /// - Returns: the faults that have happened.
