@@ -79,14 +79,17 @@ final class Workers: Sendable {
 
 /// The seed that each thread runs, for a handler of signals that can do no more than print it.
 private enum Watch {
-    nonisolated(unsafe) private static var seeds = UnsafeMutablePointer<UInt64>.allocate(capacity: 256)
-    nonisolated(unsafe) private static var seen = UnsafeMutablePointer<UInt64>.allocate(capacity: 256)
+    private final class Slot: Sendable {
+        let seed = Atomic<UInt64>(0)
+    }
+
+    private static let slots = (0..<256).map { _ in Slot() }
+    /// Of the thread that checks alone.
+    nonisolated(unsafe) private static var seen = [UInt64](repeating: 0, count: 256)
     nonisolated(unsafe) private static var count = 0
 
     static func start(threads: Int) {
-        self.count = min(threads, 256)
-        self.seeds.update(repeating: 0, count: 256)
-        self.seen.update(repeating: 0, count: 256)
+        self.count = min(threads, self.slots.count)
         for number in [SIGILL, SIGTRAP, SIGSEGV, SIGABRT] {
             signal(number) { _ in
                 Watch.name("a run has crashed")
@@ -95,16 +98,19 @@ private enum Watch {
         }
     }
 
-    static func note(_ seed: UInt64, thread: Int) { self.seeds[thread % 256] = seed }
+    static func note(_ seed: UInt64, thread: Int) {
+        self.slots[thread % self.slots.count].seed.store(seed, ordering: .relaxed)
+    }
 
     /// A run takes milliseconds: a thread that is still at the seed of ten seconds ago hangs.
     static func check() {
         for thread in 0..<self.count {
-            if self.seeds[thread] != 0, self.seeds[thread] == self.seen[thread] {
+            let seed = self.slots[thread].seed.load(ordering: .relaxed)
+            if seed != 0, seed == self.seen[thread] {
                 self.name("a run does not end")
                 _exit(1)
             }
-            self.seen[thread] = self.seeds[thread]
+            self.seen[thread] = seed
         }
     }
 
@@ -112,7 +118,7 @@ private enum Watch {
         write(2, fault.utf8Start, fault.utf8CodeUnitCount)
         for thread in 0..<self.count {
             var text: [UInt8] = Array(" seed ".utf8)
-            text += Array(String(self.seeds[thread]).utf8)
+            text += Array(String(self.slots[thread].seed.load(ordering: .relaxed)).utf8)
             text += [0x0A]
             write(2, text, text.count)
         }
