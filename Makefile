@@ -15,7 +15,7 @@ COUNT := 300
 SEED := 1
 ONLY :=
 WITH :=
-# For sanitize: thread or address (both), and which tests (all of them).
+# For sanitize: thread or address (both), and which tests (all of them, the simulation and interop too).
 SANITIZER :=
 SUITES :=
 # For simulate: how many.
@@ -36,7 +36,7 @@ help:
 	@echo "make interop   against software that nobody here wrote"
 	@echo "make gateway-trials  khp gateway at length before real brokers: twenty minutes, a table"
 	@echo "make autobahn  all of Autobahn|Testsuite, in both roles: more than an hour"
-	@echo "make sanitize  all tests under both sanitizers, or SANITIZER=thread SUITES=KHPHTTP2Tests: an hour"
+	@echo "make sanitize  tests, simulation, interop under both sanitizers, or SANITIZER=thread SUITES=KHPHTTP2Tests"
 	@echo "make fuzz      libFuzzer on what peers' bytes reach, SECONDS=60 of it altogether"
 	@echo "make simulate  both ends of a connection over a simulated wire and clock, SEEDS=1000000 of it"
 	@echo "make mutate    one guard at a time weakened, COUNT=300 of them: which test notices?"

@@ -11,7 +11,7 @@ import sys
 FOLDER = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER))
 
-from support import registry, runner  # noqa: E402  (the folder must be on the path first)
+from support import patience, registry, runner  # noqa: E402  (the folder must be on the path first)
 
 
 def main() -> int:
@@ -27,8 +27,16 @@ def main() -> int:
     )  # fmt: skip
     parser.add_argument("-v", dest="verbose", action="store_true", help="name the cases that pass as well")
     parser.add_argument("--seed", type=int, default=20140124, help="of the random bytes")
-    parser.add_argument("--slow", type=float, default=1.0, help="stretches each case's time limit")
+    parser.add_argument("--slow", type=float, default=1.0, help="stretches the time limits of cases and of waits")
+    parser.add_argument(
+        "--sanitized", action="store_true",
+        help="the command is under a sanitizer: ten times slower, and its memory tells nothing",
+    )  # fmt: skip
     options = parser.parse_args()
+    if options.sanitized:
+        options.slow *= 10
+        patience.measures_memory = False
+    patience.factor = options.slow
     foreign = set()
     for path in sorted((FOLDER / "cases").glob("*.py")):
         if path.stem != "__init__":

@@ -7,6 +7,7 @@ import signal
 import time
 
 from support.check import Failed, check, equal, holds
+from support.patience import stretched
 from support.registry import behaviour
 from support.wire import TEXT
 
@@ -38,7 +39,7 @@ class Piped:
                 data += chunk
             return data
 
-        return await asyncio.wait_for(asyncio.to_thread(read), 15)
+        return await asyncio.wait_for(asyncio.to_thread(read), stretched(15))
 
     def leave(self) -> None:
         if self.descriptor >= 0:
@@ -47,8 +48,8 @@ class Piped:
 
     async def ended(self, within: float) -> int:
         if self.process.stderr is not None:
-            self.errors = await asyncio.wait_for(self.process.stderr.read(), within)
-        return await asyncio.wait_for(self.process.wait(), within)
+            self.errors = await asyncio.wait_for(self.process.stderr.read(), stretched(within))
+        return await asyncio.wait_for(self.process.wait(), stretched(within))
 
     async def remove(self) -> None:
         if self.process.returncode is None:
@@ -86,7 +87,7 @@ async def _(bench, options, floods, joined):
     run.leave()
     equal(await run.ended(10), 0, "exit status")
     took = time.monotonic() - left
-    check(took < 2, f"it took {took:.1f} s to notice")
+    check(took < stretched(2), f"it took {took:.1f} s to notice")
     equal(run.errors, b"", "standard error")
 
 
@@ -101,7 +102,7 @@ async def _(bench):
 
     server = await bench.raw_server(script)
     run = await Piped.start(bench, "connect", "--json", server.url())
-    await asyncio.wait_for(seen.wait(), 10)
+    await asyncio.wait_for(seen.wait(), stretched(10))
     run.leave()
     equal(await run.ended(3), 0, "exit status")
     equal(run.errors, b"", "standard error")
@@ -137,7 +138,7 @@ async def _(bench, arguments):
             stderr=asyncio.subprocess.PIPE, env=bench.environment.variables,
         )  # fmt: skip
     try:
-        _, errors = await asyncio.wait_for(process.communicate(), 5)
+        _, errors = await asyncio.wait_for(process.communicate(), stretched(5))
     except asyncio.TimeoutError:
         process.kill()
         raise Failed("it goes on although nothing can be written") from None
@@ -163,7 +164,7 @@ async def _(bench, options):
         "sh", "-c", '"$0" "$@" >&-', bench.environment.khp, "connect", "--listen", *options, server.url(),
         stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE, env=bench.environment.variables,
     )  # fmt: skip
-    _, errors = await asyncio.wait_for(process.communicate(), 10)
+    _, errors = await asyncio.wait_for(process.communicate(), stretched(10))
     equal(process.returncode, 74, f"exit status ({errors!r})")
     if file in options:
         equal(open(file, "rb").read(4), b"\xd4\xc3\xb2\xa1", "the first bytes of the capture")
@@ -187,7 +188,7 @@ async def _(bench, signals, status):
     process = await bench.start("connect", "--listen", server.url())
     await process.see("ready", on="out")
     process.signal(signals[0])
-    await asyncio.wait_for(closed.wait(), 5)
+    await asyncio.wait_for(closed.wait(), stretched(5))
     process.signal(signals[1])
     equal(await process.ended(3), status, "exit status")
 
@@ -205,7 +206,7 @@ async def _(bench, number, status):
 
     server = await bench.raw_server(script)
     process = await bench.start("connect", "--json", server.url())
-    await asyncio.wait_for(seen.wait(), 10)
+    await asyncio.wait_for(seen.wait(), stretched(10))
     process.signal(number)
     outcome = await bench.outcome(process, 3)
     outcome.fails(status)

@@ -10,6 +10,7 @@ from websockets.http11 import Response
 
 from support.bench import PASSWORD, USER
 from support.check import check, equal, holds
+from support.patience import stretched
 from support.registry import behaviour
 from support.wire import KHP
 
@@ -111,7 +112,7 @@ async def _(bench, unit):
 async def _(bench):
     async def handler(connection):
         for payload in (b"", b"tick", b"z" * 125):
-            await asyncio.wait_for(await connection.ping(payload), 5)
+            await asyncio.wait_for(await connection.ping(payload), stretched(5))
         await connection.send("alive")
         await connection.wait_closed()
 

@@ -15,6 +15,7 @@ from support.bench import PASSWORD, USER
 from support.brokers import gateway, mosquitto, nats, prosody, redis
 from support.check import check, equal
 from support.daemons import Daemon
+from support.patience import stretched
 from support.registry import behaviour
 
 FOREIGN = True
@@ -43,7 +44,7 @@ class Subscriber:
     async def __aenter__(self):
         await asyncio.to_thread(self.client.connect, *self.address)
         self.client.loop_start()
-        await asyncio.wait_for(self.ready.wait(), 10)
+        await asyncio.wait_for(self.ready.wait(), stretched(10))
         return self
 
     async def __aexit__(self, *_):
@@ -64,7 +65,7 @@ async def _(bench):
             payload = bytes([number]) * size
             subscriber.client.publish("topic", payload, qos=1)
         for number, size in enumerate(sizes):
-            payload = await asyncio.wait_for(subscriber.messages.get(), 10)
+            payload = await asyncio.wait_for(subscriber.messages.get(), stretched(10))
             equal((len(payload), set(payload)), (size, {number} if size else set()), "message")
         status, sessions = door.ask("/sessions")
         check('"subprotocol":"mqtt"' in sessions, f"the session's subprotocol in {sessions}")
@@ -104,7 +105,7 @@ async def _(bench):
     await door.process.see('"event":"backend.up"')
     async with Subscriber(door.ws + "/mqtt") as subscriber:
         subscriber.client.publish("topic", b"back", qos=1)
-        equal(await asyncio.wait_for(subscriber.messages.get(), 10), b"back", "message")
+        equal(await asyncio.wait_for(subscriber.messages.get(), stretched(10)), b"back", "message")
 
 
 @behaviour("NATS with nats-py through the gateway: 300,000 bytes, and the server's first words", timeout=40)
@@ -139,7 +140,7 @@ async def _(bench):
             expected = b"+OK\r\n$%d\r\n" % size + value + b"\r\n"
             answer = b""
             while len(answer) < len(expected):
-                answer += await asyncio.wait_for(client.recv(), 10)
+                answer += await asyncio.wait_for(client.recv(), stretched(10))
             equal(hashlib.sha256(answer).hexdigest(), hashlib.sha256(expected).hexdigest(), f"answer for {size} bytes")
 
 
@@ -183,7 +184,7 @@ async def _(bench):
 
         async def say(text: str, until: str) -> str:
             await client.send(text)
-            while until not in (answer := await asyncio.wait_for(client.recv(), 10)):
+            while until not in (answer := await asyncio.wait_for(client.recv(), stretched(10))):
                 pass
             return answer
 
@@ -233,7 +234,7 @@ async def _(bench):
     # Bytes that the system still holds arrive, and then the reason.
     tail = b""
     while b"had not kept up for" not in tail:
-        more = await asyncio.wait_for(client.read(65_536), 10)
+        more = await asyncio.wait_for(client.read(65_536), stretched(10))
         check(more, f"the stream ends behind {tail[-130:]}")
         tail = (tail + more)[-130:]
     sender.close()
@@ -262,7 +263,7 @@ async def _(bench):
             seen = reloads(door)
             door.process.signal(signal.SIGHUP)
             subscriber.client.publish("topic", b"%d" % number, qos=1)
-            equal(await asyncio.wait_for(subscriber.messages.get(), 10), b"%d" % number, "message")
+            equal(await asyncio.wait_for(subscriber.messages.get(), stretched(10)), b"%d" % number, "message")
             await door.process.until(lambda seen=seen: reloads(door) > seen, "the end of a reload")
         equal(door.lines("session.end"), [], "ends of sessions")
         check(len(door.lines("reload.failed")) >= 5, "failed reloads in the log")
@@ -281,7 +282,7 @@ async def _(bench):
     await door.process.see('"event":"drain.start"')
     equal((await asyncio.to_thread(door.ask, "/readyz"))[0], 503, "readiness")
     for client in clients:
-        await asyncio.wait_for(client.wait_closed(), 10)
+        await asyncio.wait_for(client.wait_closed(), stretched(10))
         equal(client.close_code, 1001, "close code")
     equal(await door.process.ended(10), 0, "exit status")
 
@@ -366,7 +367,7 @@ async def _(bench):
     async with bench.python_client(front.url("/redis")) as client:
         source = client.local_address[1]
         await client.send(b"PING\r\n")
-        equal(await asyncio.wait_for(client.recv(), 10), b"+PONG\r\n", "answer")
+        equal(await asyncio.wait_for(client.recv(), stretched(10)), b"+PONG\r\n", "answer")
     await process.see('"client":"127.0.0.1"')
     # HAProxy's own log names the client that both headers have carried.
     await behind.process.see(f"client 127.0.0.1:{source}", on="out")
@@ -385,7 +386,7 @@ async def _(bench):
         process = await bench.start("gateway", "--config", file, NOTIFY_SOCKET=path)
 
         async def next_notice():
-            return (await asyncio.wait_for(loop.sock_recv(told, 4096), 10)).decode()
+            return (await asyncio.wait_for(loop.sock_recv(told, 4096), stretched(10))).decode()
 
         check((await next_notice()).startswith("READY=1\n"), "the notice of readiness")
         process.signal(signal.SIGHUP)

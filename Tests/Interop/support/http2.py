@@ -15,6 +15,7 @@ import h2.settings
 
 from support.check import Failed, equal
 from support.daemons import free_port
+from support.patience import stretched
 from support.peers import environment, tool
 from support.process import Process
 
@@ -64,7 +65,7 @@ class StreamClient:
 
     async def frame(self, within: float = 10) -> tuple[int, int, bytes] | None:
         """Kind, stream and payload of the next frame, past h2: it takes GOAWAY for the end of all streams."""
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(stretched(within)):
             try:
                 head = await self.reader.readexactly(9)
             except (asyncio.IncompleteReadError, ConnectionError):
@@ -81,7 +82,7 @@ class StreamClient:
 
     async def see(self, kind, stream: int | None = None, within: float = 10):
         """The next such event."""
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(stretched(within)):
             while True:
                 for event in self.events:
                     if isinstance(event, kind) and (stream is None or event.stream_id == stream):

@@ -5,6 +5,7 @@ import re
 import time
 
 from support.check import Failed
+from support.patience import stretched
 
 
 class Process:
@@ -69,7 +70,7 @@ class Process:
                 return match
 
         try:
-            return await asyncio.wait_for(look(), within)
+            return await asyncio.wait_for(look(), stretched(within))
         except asyncio.TimeoutError:
             raise Failed(f"{self.describe()} did not show {pattern!r} within {within} s") from None
 
@@ -84,7 +85,7 @@ class Process:
                     await self._changed.wait()
 
         try:
-            await asyncio.wait_for(look(), within)
+            await asyncio.wait_for(look(), stretched(within))
         except asyncio.TimeoutError:
             raise Failed(f"{self.describe()}: {what} did not come within {within} s") from None
 
@@ -98,7 +99,7 @@ class Process:
     async def ended(self, within: float = 10.0) -> int:
         """Waits for the end; the exit status, negative for a signal."""
         try:
-            await asyncio.wait_for(self.process.wait(), within)
+            await asyncio.wait_for(self.process.wait(), stretched(within))
         except asyncio.TimeoutError:
             raise Failed(f"{self.describe()} did not end within {within} s") from None
         await asyncio.gather(*self._drains)

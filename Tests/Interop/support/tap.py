@@ -6,6 +6,7 @@ import struct
 from dataclasses import dataclass, field
 
 from support.check import Failed, equal
+from support.patience import stretched
 from support.wire import CLOSE, CONTINUATION, KHP, Frame, Head, masked
 
 # Statuses with which the extended handshake completes.
@@ -166,7 +167,7 @@ class Tap:
             return self.conversations[index]
 
         try:
-            return await asyncio.wait_for(look(), within)
+            return await asyncio.wait_for(look(), stretched(within))
         except asyncio.TimeoutError:
             raise Failed(f"connection {index + 1} through the tap is not done within {within} s") from None
 

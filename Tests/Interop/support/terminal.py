@@ -8,6 +8,7 @@ import re
 import termios
 
 from support.check import Failed
+from support.patience import stretched
 
 
 class Terminal:
@@ -72,7 +73,7 @@ class Terminal:
                 await self._changed.wait()
 
         try:
-            return await asyncio.wait_for(look(), within)
+            return await asyncio.wait_for(look(), stretched(within))
         except asyncio.TimeoutError:
             raise Failed(f"the screen did not show {pattern!r} within {within} s: {bytes(self.screen)!r}") from None
 
@@ -91,7 +92,7 @@ class Terminal:
             return await self.process.wait()
 
         try:
-            return await asyncio.wait_for(wait(), within)
+            return await asyncio.wait_for(wait(), stretched(within))
         except asyncio.TimeoutError:
             raise Failed(f"khp {' '.join(self.arguments)} did not end within {within} s") from None
 

@@ -8,6 +8,7 @@ import struct
 from dataclasses import dataclass, field
 
 from support.check import Failed, equal
+from support.patience import stretched
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 KHP = "x-kaazing-handshake"
@@ -138,7 +139,7 @@ class Wire:
     async def _wait(self, awaitable, what: str, within: float | None = None):
         within = within or PATIENCE
         try:
-            return await asyncio.wait_for(awaitable, within)
+            return await asyncio.wait_for(awaitable, stretched(within))
         except asyncio.TimeoutError:
             raise Failed(f"{what} did not come within {within} s") from None
 
