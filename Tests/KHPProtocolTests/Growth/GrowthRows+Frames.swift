@@ -1,11 +1,10 @@
-// Frames of each dialect, the messages in them, deflate, and the two handshakes in messages: the shapes that cost most.
+// Frames of each dialect, the messages in them, and deflate: the shapes that cost most.
 
-import HTTPTypes
 import KHPProtocol
 import NIOCore
 
 extension GrowthRow {
-    static let frames: [GrowthRow] = rfc6455 + former + inflated + messages + tunnels
+    static let frames: [GrowthRow] = rfc6455 + former + inflated + controls
 
     /// Frames that are read as a connection does it.
     /// - Parameter piece: the bytes of a read.
@@ -15,10 +14,12 @@ extension GrowthRow {
         role: Role = .client,
         mode: MessageReader.Mode = .whole,
         limit: Int,
+        bound: String? = nil,
+        refusal: String? = nil,
         piece: Int = .max,
         _ bytes: @escaping @Sendable (Int) -> [UInt8]
     ) -> GrowthRow {
-        GrowthRow("frames of \(dialect): \(shape)", limit: limit) { size in
+        GrowthRow("frames of \(dialect): \(shape)", limit: limit, bound: bound, refusal: refusal) { size in
             let content = bytes(size)
             let pieces = stride(from: 0, to: content.count, by: min(piece, max(1, content.count))).map {
                 ByteBuffer(bytes: content[$0..<min(content.count, piece == .max ? content.count : $0 + piece)])
@@ -28,7 +29,7 @@ extension GrowthRow {
                 var input = ByteBuffer()
                 for piece in pieces {
                     input.writeImmutableBuffer(piece)
-                    while (try? reader.next(&input)) != nil {}
+                    while try reader.next(&input) != nil {}
                 }
             }
         }
@@ -56,18 +57,20 @@ extension GrowthRow {
         frames("one masked message", role: .server, limit: mebibyte) {
             frame(0x82, Array(repeating: 7, count: $0), mask: [1, 2, 3, 4])
         },
-        frames("one masked text", role: .server, limit: mebibyte) { frame(0x81, text($0 & ~3), mask: [1, 2, 3, 4]) },
+        frames("one masked text", role: .server, limit: mebibyte) {
+            frame(0x81, text($0 & ~3), mask: [1, 2, 3, 4])
+        },
         frames("one text in reads of 1 KiB", limit: mebibyte, piece: 1024) { frame(0x81, text($0 & ~3)) },
         frames("one text, byte by byte", limit: 16 * 1024, piece: 1) { frame(0x81, text($0 & ~3)) },
         frames("one streamed text, byte by byte", mode: .streaming, limit: 16 * 1024, piece: 1) {
             frame(0x81, text($0 & ~3))
         },
         frames("empty fragments", limit: 2048) { bytes in
-            [0x01, 0] + (0..<bytes / 2).flatMap { _ in [0x00, 0] as [UInt8] }
+            [0x01, 0] + (1..<max(2, bytes / 2)).flatMap { _ in [0x00, 0] as [UInt8] }
         },
-        frames("fragments of 1 KiB", limit: mebibyte) { bytes in
+        frames("fragments of 1 KiB", limit: 1020 * 1028) { bytes in
             frame(0x02, Array(repeating: 7, count: 1024))
-                + (0..<bytes / 1028).flatMap { _ in frame(0x00, Array(repeating: 7, count: 1024)) }
+                + (1..<max(2, bytes / 1028)).flatMap { _ in frame(0x00, Array(repeating: 7, count: 1024)) }
         },
         frames("messages of one byte", limit: 64 * 1024) { bytes in
             (0..<bytes / 3).flatMap { _ in [0x82, 1, 7] as [UInt8] }
@@ -76,8 +79,18 @@ extension GrowthRow {
         frames("pings between fragments", limit: 3072) { bytes in
             [0x01, 0] + (0..<bytes / 4).flatMap { _ in [0x89, 0, 0x00, 0] as [UInt8] }
         },
-        frames("a close reason", limit: 120) { frame(0x88, [0x03, 0xE8] + text($0 & ~3)) },
-        frames("lengths of eight bytes", limit: 64 * 1024) { bytes in
+        frames("a close reason", limit: 120, bound: "a control frame has 125 bytes at most") {
+            frame(0x88, [0x03, 0xE8] + text($0 & ~3))
+        },
+        frames("lengths of eight bytes", limit: 16 * (65_536 + 10)) { bytes in
+            (0..<max(1, bytes / (65_536 + 10))).flatMap { _ in frame(0x82, Array(repeating: 7, count: 65_536)) }
+        },
+        frames(
+            "a length of more bytes than it needs",
+            limit: 64 * 1024,
+            bound: "the first one is refused",
+            refusal: "a length has its shortest form"
+        ) { bytes in
             (0..<bytes / 10).flatMap { _ in [0x82, 127, 0, 0, 0, 0, 0, 0, 0, 0] as [UInt8] }
         },
     ]
@@ -92,7 +105,16 @@ extension GrowthRow {
             frames("texts of one byte", dialect, limit: 64 * 1024) { bytes in
                 (0..<bytes / 3).flatMap { _ in [0x00, 0x61, 0xFF] as [UInt8] }
             },
-            frames("binary lengths of zeros", dialect, limit: 64 * 1024) { bytes in
+            frames("binary lengths that begin with zeros", dialect, limit: 64 * 1024) { bytes in
+                (0..<bytes / 11).flatMap { _ in [0x80] + Array(repeating: 0x80, count: 8) + [0x01, 0x61] }
+            },
+            frames(
+                "a binary length of zeros",
+                dialect,
+                limit: 64 * 1024,
+                bound: "the tenth byte is refused",
+                refusal: "a length has nine bytes at most"
+            ) { bytes in
                 [0x80] + Array(repeating: 0x80, count: bytes)
             },
             frames("frames of no kind", dialect, limit: 64 * 1024) { bytes in
@@ -126,6 +148,7 @@ extension GrowthRow {
         _ shape: String,
         limit: Int,
         piece: Int = .max,
+        isWhole: Bool = true,
         _ bytes: @escaping @Sendable (Int) -> [UInt8]
     ) -> GrowthRow {
         GrowthRow("deflate: \(shape)", limit: limit) { size in
@@ -133,9 +156,9 @@ extension GrowthRow {
             let step = min(piece, max(1, content.count))
             return {
                 let parameters = ExtensionParameters()
-                guard
-                    var transform = PerMessageDeflate().makeFrameTransform(role: .server, parameters: parameters)
-                else { return }
+                var transform = try accepted(
+                    PerMessageDeflate().makeFrameTransform(role: .server, parameters: parameters)
+                )
                 for start in stride(from: 0, to: content.count, by: step) {
                     let end = min(content.count, start + step)
                     var piece = MessagePiece(
@@ -143,13 +166,14 @@ extension GrowthRow {
                         ByteBuffer(bytes: content[start..<end]),
                         reservedBits: .rsv1,
                         isFirst: start == 0,
-                        isLast: end == content.count
+                        isLast: isWhole && end == content.count
                     )
                     var output = ByteBuffer()
                     var rounds = 0
-                    while (try? transform.inbound(&piece, into: &output, room: 65_536)) == false, rounds < 10_000 {
+                    while try !transform.inbound(&piece, into: &output, room: 65_536) {
                         output.clear()
                         rounds += 1
+                        try accepted(rounds < 10_000)
                     }
                 }
             }
@@ -169,170 +193,54 @@ extension GrowthRow {
         return Array(output.readableBytesView)
     }
 
+    /// Bytes that repeat nothing.
+    private static func unordered(_ count: Int, _ byte: (UInt8) -> UInt8) -> [UInt8] {
+        var state: UInt32 = 1
+        return (0..<count).map { _ in
+            state = state &* 1_664_525 &+ 1_013_904_223
+            return byte(UInt8(state >> 24))
+        }
+    }
+
     private static let inflated: [GrowthRow] = [
         deflate("zeros, a thousand for each byte", limit: mebibyte) { compressed(Array(repeating: 0, count: $0)) },
-        deflate("bytes without order", limit: mebibyte) { bytes in
-            var state: UInt32 = 1
-            return compressed(
-                (0..<bytes).map { _ in
-                    state = state &* 1_664_525 &+ 1_013_904_223
-                    return UInt8(state >> 24)
-                }
-            )
-        },
+        deflate("bytes without order", limit: mebibyte) { compressed(unordered($0) { $0 }) },
         deflate("empty blocks", limit: 64 * 1024) { bytes in
             (0..<bytes / 5).flatMap { _ in [0x00, 0x00, 0x00, 0xFF, 0xFF] as [UInt8] }
         },
-        deflate("text, byte by byte", limit: 16 * 1024, piece: 1) { bytes in
-            compressed((0..<bytes).map { UInt8(truncatingIfNeeded: $0 &* $0 >> 3) })
+        deflate("text, byte by byte", limit: 16 * 1024, piece: 1, isWhole: false) { bytes in
+            // As many bytes as come, not as many as they stand for.
+            Array(compressed(unordered(bytes * 2) { $0 & 0x0F | 0x60 }).prefix(bytes))
         },
     ]
 
-    private static let now = NIODeadline.uptimeNanoseconds(1_000_000_000)
-
-    /// The extended handshake, message by message.
-    private static func extendedRequest(_ shape: String, limit: Int, _ messages: @escaping @Sendable (Int) -> [String])
-        -> GrowthRow
-    {
-        GrowthRow("extended request: \(shape)", limit: limit) { bytes in
-            var fields = HeadFields()
-            for (name, value) in [
-                ("Host", "h"), ("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13"),
-                ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="), ("Sec-WebSocket-Protocol", "x-kaazing-handshake"),
-            ] {
-                fields.append(name, value)
-            }
-            let request = RequestHead(method: "GET", target: "/", fields: fields)
-            guard let opening = try? OpeningServer.check(request) else { return {} }
-            let messages = messages(bytes).map { ByteBuffer(string: $0) }
-            return {
-                var server = ExtendedServer(opening: opening, acceptValue: AcceptValue(), server: "s", now: now)
-                for message in messages { _ = server.receive(message, date: "", now: now) }
-            }
-        }
-    }
-
-    private static func extendedResponse(
+    private static func control(
         _ shape: String,
-        legacy: KaazingLegacy = .off,
-        limit: Int,
-        _ messages: @escaping @Sendable (Int) -> [String]
+        bound: String? = nil,
+        refusal: String? = nil,
+        _ text: @escaping @Sendable (Int) -> String
     ) -> GrowthRow {
-        GrowthRow("extended response: \(shape)", limit: limit) { bytes in
-            guard let url = try? WebSocketURL("ws://h/") else { return {} }
-            let plan = ExtendedClientPlan(url: url, acceptValue: "a", legacy: legacy)
-            let messages = messages(bytes).map { ByteBuffer(string: $0) }
-            return {
-                var client = ExtendedClient(plan)
-                _ = client.begin(now: now)
-                for message in messages { _ = client.receive(message, now: now) }
-            }
-        }
-    }
-
-    private static func pieces(_ text: String, _ count: Int) -> [String] {
-        let bytes = Array(text.utf8)
-        let step = max(1, (bytes.count + count - 1) / count)
-        return stride(from: 0, to: bytes.count, by: step).map {
-            String(decoding: bytes[$0..<min(bytes.count, $0 + step)], as: UTF8.self)
-        }
-    }
-
-    private static let requestLine = "GET / HTTP/1.1\r\nHost: h\r\n"
-    private static let responseLine = "HTTP/1.1 403 No\r\n"
-
-    private static func controls(_ shape: String, _ text: @escaping @Sendable (Int) -> String) -> GrowthRow {
-        GrowthRow("messages with controls: \(shape)", limit: 256 * 1024) { bytes in
+        GrowthRow("messages with controls: \(shape)", limit: 256 * 1024, bound: bound, refusal: refusal) { bytes in
             let item: any WebSocketExtension = KaazingPingPong()
-            guard let parameters = try? parseExtensions(["x; 01010102"]).first?.parameters,
-                let url = try? WebSocketURL("ws://h/")
-            else { return {} }
+            let parameters = try accepted(try parseExtensions(["x; 01010102"]).first?.parameters)
+            let url = try WebSocketURL("ws://h/")
             let agreed = NegotiatedExtension(name: item.name, parameters: parameters, layer: .opening)
             let message = WebSocketMessage.text(text(bytes))
+            let now = NIODeadline.uptimeNanoseconds(1_000_000_000)
             return {
                 let stack = ExtensionStack(role: .client, now: now)
                 stack.add([agreed], from: [item])
-                try? stack.opened(url: url, now: now)
-                _ = try? stack.inbound(message, now: now, received: now)
+                try stack.opened(url: url, now: now)
+                _ = try stack.inbound(message, now: now, received: now)
             }
         }
     }
 
-    private static let messages: [GrowthRow] = [
-        extendedRequest("different fields", limit: 16 * 1024) { bytes in
-            [requestLine + distinct(bytes, separator: "\r\n") { "x\($0 % 90): \(String(repeating: "v", count: 150))" }]
-        },
-        extendedRequest("in sixteen messages", limit: 16 * 1024) { bytes in
-            pieces(requestLine + repeated("x: v\r\n", min(bytes, 500)) + repeated("y", bytes, behind: "z: "), 16)
-        },
-        extendedRequest("a body in sixteen messages", limit: 64 * 1024) { bytes in
-            pieces("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: \(bytes)\r\n\r\n" + repeated("y", bytes), 15)
-        },
-        extendedRequest("extensions", limit: 8 * 1024) { bytes in
-            [requestLine + "Sec-WebSocket-Extensions: " + distinct(bytes, separator: ",") + "\r\n\r\n"]
-        },
-        extendedResponse("different fields", limit: 16 * 1024) { bytes in
-            [
-                responseLine
-                    + distinct(bytes, separator: "\r\n") { "x\($0 % 90): \(String(repeating: "v", count: 150))" }
-                    + "\r\n\r\n"
-            ]
-        },
-        extendedResponse("an entity in messages", limit: 64 * 1024) { bytes in
-            pieces(responseLine + "Content-Length: \(bytes)\r\n\r\n" + repeated("y", bytes), 15)
-        },
-        extendedResponse("of the legacy exchange, in messages", legacy: .terminator, limit: 16 * 1024) { bytes in
-            pieces(responseLine + repeated("x: v\r\n", min(bytes, 500)) + repeated("y", bytes, behind: "z: "), 16)
-        },
-        extendedResponse("of the legacy exchange, beginnings of heads", legacy: .terminator, limit: 64 * 1024) {
-            bytes in
-            [responseLine + "\r\n" + repeated("HTTP/1.1 ", bytes)]
-        },
-        extendedResponse("a balancer's URL", legacy: .full, limit: 8 * 1024) { bytes in
-            ["\u{F0FF}Rws://h/" + repeated("%41a&", bytes)]
-        },
-        controls("one text") { repeated("a", $0) },
-        controls("lines") { repeated("\u{1}\u{1}\u{1}\u{2}\n", $0) },
-        controls("one control") { repeated("\u{1}", $0, behind: "\u{1}\u{1}\u{1}\u{2}\u{9}") },
-    ]
-
-    private static func tunnel(
-        _ shape: String,
-        limit: Int,
-        piece: Int = .max,
-        _ reply: @escaping @Sendable (Int) -> String
-    ) -> GrowthRow {
-        GrowthRow("CONNECT: \(shape)", limit: limit) { bytes in
-            guard let proxy = try? Proxy("http://joe:pw@p"), let url = try? WebSocketURL("ws://h/") else { return {} }
-            let text = Array(reply(bytes).utf8)
-            let step = min(piece, max(1, text.count))
-            let pieces = stride(from: 0, to: text.count, by: step).map {
-                ByteBuffer(bytes: text[$0..<min(text.count, $0 + step)])
-            }
-            return {
-                guard var tunnel = try? Tunnel(through: proxy, to: url) else { return }
-                _ = tunnel.start()
-                for piece in pieces { _ = tunnel.receive(piece) }
-            }
-        }
-    }
-
-    private static let tunnels: [GrowthRow] = [
-        tunnel("a reply, byte by byte", limit: 32 * 1024, piece: 1) { bytes in
-            "HTTP/1.1 200 OK\r\n"
-                + distinct(bytes, separator: "\r\n") { "x\($0): \(String(repeating: "v", count: 150))" }
-        },
-        tunnel("a 407 and its entity, byte by byte", limit: 32 * 1024, piece: 1) { bytes in
-            "HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=a\r\nContent-Length: \(bytes)\r\n\r\n"
-                + repeated("a", bytes)
-        },
-        tunnel("a 407 and its entity in chunks, byte by byte", limit: 32 * 1024, piece: 1) { bytes in
-            "HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=a\r\nTransfer-Encoding: chunked\r\n\r\n"
-                + repeated("1\r\nx\r\n", bytes)
-        },
-        tunnel("informational responses", limit: 2048) { repeated("HTTP/1.1 100 Go\r\n\r\n", $0) },
-        tunnel("a refusal and its reason", limit: 8 * 1024) { bytes in
-            "HTTP/1.1 502 " + repeated("?a=%41", bytes) + "\r\n\r\n"
+    private static let controls: [GrowthRow] = [
+        control("one text", bound: "its first four bytes tell that it is none") { repeated("a", $0) },
+        control("lines", refusal: "a ping has two bytes") { repeated("\u{1}\u{1}\u{1}\u{2}\n", $0) },
+        control("one control", refusal: "a ping has two bytes") {
+            repeated("\u{1}", $0, behind: "\u{1}\u{1}\u{1}\u{2}\u{9}")
         },
     ]
 }

@@ -3,13 +3,27 @@
 import TestSupport
 import Testing
 
-@testable import KHPProtocol
-
 @Suite("work grows in proportion to what a peer sends", .serialized)
 struct GrowthTests {
     @Test("four times the input costs nowhere near sixteen times the work", arguments: GrowthRow.all.map(\.name))
     func growth(_ name: String) throws {
         let row = try #require(GrowthRow.all.first { $0.name == name })
-        #expect(Growth.fault(limit: row.limit, row.prepare) == nil)
+        let fault = Growth.fault(limit: row.limit) { bytes in
+            let work = try? row.prepare(bytes)
+            return { try? work?() }
+        }
+        #expect(fault == nil)
+    }
+
+    @Test("an input at the limit is not refused, unless its row says why", arguments: GrowthRow.all.map(\.name))
+    func accepted(_ name: String) throws {
+        let row = try #require(GrowthRow.all.first { $0.name == name })
+        for bytes in [row.limit / 4, row.limit] {
+            let work = try row.prepare(bytes)
+            var refusal: (any Error)?
+            do { try work() } catch { refusal = error }
+            let outcome = refusal.map { "\($0)" } ?? "accepted"
+            #expect((refusal != nil) == (row.refusal != nil), "\(bytes) bytes: \(outcome)")
+        }
     }
 }
