@@ -57,4 +57,19 @@ struct StreamGrowthTests {
         }
         #expect(fault == nil)
     }
+
+    @Test("frames that are looked at for a GOAWAY", arguments: ["whole", "byte by byte"])
+    func frames(_ reads: String) {
+        let fault = Growth.fault(limit: 64 * 1024) { bytes in
+            // PINGs, the shortest frames that are full.
+            let frame: [UInt8] = [0, 0, 8, 0x06, 0, 0, 0, 0, 0] + [UInt8](repeating: 1, count: 8)
+            let all = (0..<max(1, bytes / frame.count)).flatMap { _ in frame }
+            let pieces = reads == "whole" ? [ByteBuffer(bytes: all)] : all.map { ByteBuffer(bytes: [$0]) }
+            return {
+                var finder = GoAwayFinder()
+                for piece in pieces { #expect(finder.look(at: piece) == nil) }
+            }
+        }
+        #expect(fault == nil)
+    }
 }
