@@ -1,6 +1,7 @@
 // Places where secrets could be shown, and the secrets that are looked for in each.
 
 import KHPClient
+import KHPProtocol
 import Logging
 import NIOCore
 import Synchronization
@@ -103,7 +104,7 @@ final class WireTap: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = ByteBuffer
 
-    /// The bytes that clients sent, by the port that they went to.
+    /// The bytes that clients sent, by the port that they went to; of frames what their masks hide.
     final class Notes: Sendable {
         private let sent = Mutex<[Int: ByteBuffer]>([:])
         func add(_ bytes: ByteBuffer, to port: Int) {
@@ -121,6 +122,9 @@ final class WireTap: ChannelDuplexHandler, RemovableChannelHandler {
     private let loss: (sent: [String], read: Int)?
     private var sent = ByteBuffer()
     private var reads = 0
+    private var isOpened = false
+    /// The frames that go out, from the first bytes on that begin no head.
+    private var frames: (reader: MessageReader, input: ByteBuffer)?
 
     init(_ notes: Notes, port: Int, loss: (sent: [String], read: Int)?) {
         self.notes = notes
@@ -130,9 +134,29 @@ final class WireTap: ChannelDuplexHandler, RemovableChannelHandler {
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         let bytes = self.unwrapOutboundIn(data)
-        self.notes.add(bytes, to: self.port)
+        self.note(bytes)
         if self.loss != nil { self.sent.writeImmutableBuffer(bytes) }
         context.write(data, promise: promise)
+    }
+
+    /// Heads are noted as they are, and so is what a proxy of SOCKS or a server of TLS gets; frames are unmasked.
+    private func note(_ bytes: ByteBuffer) {
+        if self.frames == nil {
+            // A client's frame has its last bit set, or is a fragment; a head begins with a letter.
+            let first = bytes.readableBytesView.first ?? 0
+            guard self.isOpened, first & 0x80 != 0 || first < 0x03 else {
+                if Canary.contains(bytes, "\r\nSec-WebSocket-Key: ") { self.isOpened = true }
+                return self.notes.add(bytes, to: self.port)
+            }
+            self.frames = (MessageReader(role: .server), ByteBuffer())
+        }
+        guard var frames = self.frames else { return }
+        self.frames = nil
+        frames.input.writeImmutableBuffer(bytes)
+        while let event = try? frames.reader.next(&frames.input) {
+            if case .message(_, let payload, _) = event { self.notes.add(payload, to: self.port) }
+        }
+        self.frames = frames
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
