@@ -1,6 +1,7 @@
 import KHPClient
 import KHPServer
 import NIOCore
+import Synchronization
 import TestSupport
 import Testing
 
@@ -120,16 +121,35 @@ struct BoundsTests {
             }
         } body: { port in
             try await WebSocketClient().withConnection(to: "ws://127.0.0.1:\(port)/slow") { socket in
-                let sender = Task {
-                    for _ in 0..<200 { try await socket.send(ByteBuffer(repeating: 1, count: 100_000)) }
+                let sent = Mutex(0)
+                let send: @Sendable () async throws -> Void = {
+                    for _ in 0..<200 {
+                        try await socket.send(ByteBuffer(repeating: 1, count: 100_000))
+                        sent.withLock { $0 += 1 }
+                    }
                 }
-                // 20 MB cannot all be under way while nobody reads: the sender waits until it is let go.
+                async let sending: Void = send()
+                // 20 MB cannot all be under way while nobody reads: the sender stands still, and goes on once it is let go.
+                let stood = await Self.standstill(of: sent)
+                #expect(stood < 200, "\(stood) of 200 messages were taken while nobody read")
                 open.yield()
-                try await sender.value
+                try await sending
                 var messages = socket.messages.makeAsyncIterator()
                 #expect(try await messages.next() == .text("all"))
             }
         }
+    }
+
+    /// The count once it has begun, and has not moved for a while.
+    private static func standstill(of count: borrowing Mutex<Int>) async -> Int {
+        var (last, quiet) = (0, 0)
+        while quiet < 5 {
+            try? await Task.sleep(for: .milliseconds(10))
+            let now = count.withLock { $0 }
+            quiet = now > 0 && now == last ? quiet + 1 : 0
+            last = now
+        }
+        return last
     }
 
     @Test("an idle connection is closed with 1001")
