@@ -18,6 +18,8 @@ struct ScriptedAnswer: Sendable {
     var challenge: (value: String, layer: HandshakeLayer)?
     /// Where the answer is a 426, the same path over TLS is another visit.
     var isUpgrade = false
+    /// Speaks the Kaazing legacy exchange, and says this first.
+    var balancer: KaazingLegacyMessage?
     /// `true` when that visit is challenged too.
     var challengesAgain = false
 }
@@ -131,8 +133,9 @@ private final class RecordingHandler: ChannelInboundHandler {
 
     private func open(_ context: ChannelHandlerContext) {
         guard let head = try? self.decoder.decode(&self.inbound) else { return }
-        let parts = head.target.split(separator: "/")
-        guard parts.count == 2, let step = Int(parts[1]), let answer = self.recorder.answer(head.target) else {
+        let path = String(head.target.prefix { $0 != "?" })
+        let parts = path.split(separator: "/")
+        guard parts.count == 2, let step = Int(parts[1]), let answer = self.recorder.answer(path) else {
             context.close(promise: nil)
             return
         }
@@ -159,6 +162,7 @@ private final class RecordingHandler: ChannelInboundHandler {
                 + "Sec-WebSocket-Protocol: x-kaazing-handshake\r\n\r\n"
             context.writeAndFlush(self.wrapOutboundOut(ByteBuffer(string: text)), promise: nil)
             self.reader = MessageReader(role: .server)
+            if let balancer = self.answer.balancer { self.frame(balancer.payload, context) }
         }
     }
 
@@ -202,18 +206,24 @@ private final class RecordingHandler: ChannelInboundHandler {
         let isFinal = self.answer.layer == .opening || self.answer.status == 101
         let fields = isFinal ? [] : self.answer.fields + [("Content-Length", "0")]
         self.frame(Self.head(isFinal ? 101 : self.answer.status, fields), context)
+        if isFinal, let balancer = self.answer.balancer { self.frame(balancer.payload, context) }
     }
 
+    /// An extended response, and its end where the legacy exchange wants one.
     private func frame(_ text: String, _ context: ChannelHandlerContext) {
+        self.frame(ByteBuffer(string: text), context)
+        if self.answer.balancer != nil { self.frame(ByteBuffer(), context) }
+    }
+
+    private func frame(_ payload: ByteBuffer, _ context: ChannelHandlerContext) {
         var frame = ByteBuffer(bytes: [0x82])
-        let payload = Array(text.utf8)
-        if payload.count < 126 {
-            frame.writeInteger(UInt8(payload.count))
+        if payload.readableBytes < 126 {
+            frame.writeInteger(UInt8(payload.readableBytes))
         } else {
             frame.writeInteger(UInt8(126))
-            frame.writeInteger(UInt16(payload.count))
+            frame.writeInteger(UInt16(payload.readableBytes))
         }
-        frame.writeBytes(payload)
+        frame.writeImmutableBuffer(payload)
         context.writeAndFlush(self.wrapOutboundOut(frame), promise: nil)
     }
 }
