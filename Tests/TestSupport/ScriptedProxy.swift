@@ -196,6 +196,7 @@ package struct ProxyClient {
 /// A proxy around `body`: `script` runs for each connection, and the connection ends with it.
 @discardableResult
 package func withProxy<Result>(
+    host: String = "127.0.0.1",
     tls: TLSConfiguration? = nil,
     _ script: @escaping @Sendable (inout ProxyClient) async throws -> Void,
     body: (_ port: Int, _ log: ProxyLog) async throws -> Result
@@ -223,7 +224,7 @@ package func withProxy<Result>(
                 tasks.withLock { $0.append(task) }
             }
         }
-        .bind(host: "127.0.0.1", port: 0)
+        .bind(host: host, port: 0)
         .get()
     defer {
         listener.close(promise: nil)

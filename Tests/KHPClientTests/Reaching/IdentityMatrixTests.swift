@@ -15,6 +15,8 @@ struct IdentityMatrixTests {
     enum Way: String, CaseIterable {
         case direct
         case connect = "CONNECT"
+        /// TLS to the proxy, and the server's within it.
+        case connectOverTLS = "CONNECT over TLS"
         /// The proxy's URL has a name.
         case socksByName = "SOCKS 5 by name"
         case socksByAddress = "SOCKS 5 by address"
@@ -40,13 +42,16 @@ struct IdentityMatrixTests {
         /// The server that redirects, which has a right certificate.
         var first: Int
         var connect: Int
+        var connectOverTLS: Int
         var socks: Int
     }
 
     static func cells(of row: IdentityRow) -> [Cell] {
         Way.allCases.filter { $0 != .direct || !row.onlyBeyondProxies }.flatMap { way in
             HostKind.allCases.flatMap { host in
-                Hop.allCases.map { Cell(row: row, host: host, way: way, hop: $0) }
+                // Nothing at a later hop depends on how bytes get to the proxy.
+                Hop.allCases.filter { way != .connectOverTLS || $0 == .first }
+                    .map { Cell(row: row, host: host, way: way, hop: $0) }
             }
         }
     }
@@ -69,19 +74,35 @@ struct IdentityMatrixTests {
             try await withProxy {
                 try await $0.serveConnect()
             } body: { connect, _ in
-                try await withProxy {
-                    try await $0.serveSocks5()
-                } body: { socks, _ in
-                    let places = Places(authorities: authorities, first: first, connect: connect, socks: socks)
-                    try await withThrowingTaskGroup(of: Void.self) { group in
-                        for (index, row) in IdentityRow.all.enumerated() {
-                            if index >= 4 { try await group.next() }
-                            group.addTask { try await self.check(row, places) }
-                        }
-                        try await group.waitForAll()
+                let proxy = IdentityPresented(try authorities.root.issue("DNS:proxy.example.test"))
+                let tls = TLSConfiguration.makeServerConfiguration(certificateChain: proxy.chain, privateKey: proxy.key)
+                try await withProxy(tls: tls) {
+                    try await $0.serveConnect()
+                } body: { connectOverTLS, _ in
+                    try await withProxy {
+                        try await $0.serveSocks5()
+                    } body: { socks, _ in
+                        let places = Places(
+                            authorities: authorities,
+                            first: first,
+                            connect: connect,
+                            connectOverTLS: connectOverTLS,
+                            socks: socks
+                        )
+                        try await self.check(places)
                     }
                 }
             }
+        }
+    }
+
+    private func check(_ places: Places) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for (index, row) in IdentityRow.all.enumerated() {
+                if index >= 4 { try await group.next() }
+                group.addTask { try await self.check(row, places) }
+            }
+            try await group.waitForAll()
         }
     }
 
@@ -119,6 +140,10 @@ struct IdentityMatrixTests {
         switch cell.way {
         case .direct: break
         case .connect: configuration.proxy = .proxy(try Proxy("http://127.0.0.1:\(places.connect)"))
+        case .connectOverTLS:
+            let root = try NIOSSLCertificate.fromPEMBytes(try places.authorities.root.pem())
+            configuration.proxyTLS.trustRoots = .certificates(root)
+            configuration.proxy = .proxy(try Proxy("https://proxy.example.test:\(places.connectOverTLS)"))
         case .socksByName: configuration.proxy = .proxy(try Proxy("socks5://proxy.example:\(places.socks)"))
         case .socksByAddress: configuration.proxy = .proxy(try Proxy("socks5://127.0.0.1:\(places.socks)"))
         }
@@ -126,6 +151,7 @@ struct IdentityMatrixTests {
         let query = "host=\(written.replacing("[", with: "%5B").replacing("]", with: "%5D"))&port=\(listener.port)"
         let url =
             cell.hop == .first ? target : "wss://first.example.test:\(places.first)/?\(query)&path=\(cell.path)"
+        let before = listener.said
         let error = try await #require(throws: WebSocketError.self) {
             try await WebSocketClient(configuration: configuration).connect(to: url)
         }
@@ -136,6 +162,8 @@ struct IdentityMatrixTests {
         #expect(isLetIn == (verdict == .letIn), comment)
         #expect((error.code == .tlsFailed) != isLetIn, comment)
         guard verdict != .letIn else { return }
+        // Not a byte was said within TLS.
+        #expect(listener.said == before, comment)
         #expect(error.detail?.rawValue == verdict.rawValue, comment)
         #expect(error.phase == .tls, comment)
         switch verdict {
@@ -152,7 +180,7 @@ struct IdentityMatrixTests {
             for (index, row) in IdentityRow.all.enumerated() where !row.onlyBeyondProxies {
                 if index >= 4 { try await group.next() }
                 group.addTask {
-                    for host in [HostKind.name, .ipv4] { try await self.checkProxy(row, host, authorities) }
+                    for host in HostKind.allCases { try await self.checkProxy(row, host, authorities) }
                 }
             }
             try await group.waitForAll()
@@ -166,13 +194,14 @@ struct IdentityMatrixTests {
             privateKey: presented.key
         )
         let root = try NIOSSLCertificate.fromPEMBytes(try authorities.root.pem())
-        try await withProxy(tls: tls) {
+        try await withProxy(host: kind == .ipv6 ? "::1" : "127.0.0.1", tls: tls) {
             _ = try await $0.readHead()
         } body: { port, log in
             var configuration = WebSocketClient.Configuration()
             configuration.proxyTLS.trustRoots = .certificates(root + presented.roots)
             configuration.lookUp = { _, port in [try SocketAddress(ipAddress: "127.0.0.1", port: port)] }
-            configuration.proxy = .proxy(try Proxy("https://\(kind.host(direct: true)):\(port)"))
+            let host = kind.host(direct: true)
+            configuration.proxy = .proxy(try Proxy("https://\(kind == .ipv6 ? "[\(host)]" : host):\(port)"))
             let error = try await #require(throws: WebSocketError.self) {
                 try await WebSocketClient(configuration: configuration).connect(to: "wss://beyond.example/")
             }
