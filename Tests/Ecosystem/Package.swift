@@ -14,6 +14,7 @@ let settings: [SwiftSetting] = [
 
 let client = Target.Dependency.product(name: "KHPClient", package: "swift-khp")
 let server = Target.Dependency.product(name: "KHPServer", package: "swift-khp")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let testing = Target.Dependency.product(name: "KHPTesting", package: "swift-khp")
 
 let package = Package(
@@ -21,6 +22,7 @@ let package = Package(
     platforms: [.macOS(.v15)],
     dependencies: [
         .package(name: "swift-khp", path: "../..", traits: ["Metrics", "Tracing"]),
+        .package(url: "https://github.com/apple/swift-http-types.git", from: "1.1.0"),
         .package(url: "https://github.com/apple/swift-metrics.git", from: "2.5.0"),
         .package(url: "https://github.com/apple/swift-distributed-tracing.git", from: "1.1.0"),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
@@ -30,7 +32,7 @@ let package = Package(
         .testTarget(
             name: "MetricsTests",
             dependencies: [
-                client, server, testing,
+                client, server, testing, httpTypes,
                 .product(name: "KHPMetrics", package: "swift-khp"),
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
@@ -41,7 +43,7 @@ let package = Package(
         .testTarget(
             name: "TracingTests",
             dependencies: [
-                client, server, testing,
+                client, server, testing, httpTypes,
                 .product(name: "KHPMetrics", package: "swift-khp"),
                 .product(name: "KHPTracing", package: "swift-khp"),
                 .product(name: "KHPHTTP2", package: "swift-khp"),

@@ -1,6 +1,7 @@
 // Connections measured with a backend in memory: each label and each set of dimensions, and how many there can be.
 
 import CoreMetrics
+import HTTPTypes
 import KHPClient
 import KHPMetrics
 import KHPServer
@@ -17,7 +18,8 @@ struct MetricsTests {
         client: TestMetrics,
         countsMessages: Bool = false,
         subprotocols: [String] = [],
-        _ body: (WebSocket) async throws -> Void = { _ in }
+        _ body: (WebSocket) async throws -> Void = { _ in },
+        configure: (inout WebSocketClient.Configuration) -> Void = { _ in }
     ) async throws {
         var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: 0))
         configuration.limits.messages.messageBytes = 64
@@ -44,6 +46,7 @@ struct MetricsTests {
         var settings = WebSocketClient.Configuration()
         settings.instruments = [ClientMetrics(factory: client, countsMessages: countsMessages)]
         settings.authentication.challengeHandler = BasicChallengeHandler(user: "joe", password: "welcome")
+        configure(&settings)
         do {
             try await pipe.client(settings).withConnection(to: url, subprotocols: subprotocols, body)
         } catch {
@@ -192,6 +195,34 @@ struct MetricsTests {
                 #expect(metrics.counterTotal(label: "websocket.\(role).messages", dimensions: dimensions) == 2)
                 #expect(metrics.counterTotal(label: "websocket.\(role).io", dimensions: dimensions) == 8)
             }
+        }
+    }
+
+    @Test(
+        "no label and no dimension shows a credential, a cookie or a query's token, however the connect ends",
+        arguments: ["/rooms/7", "/orders", "/old", "/slow", "/nowhere"]
+    )
+    func secrets(_ path: String) async throws {
+        let mark = "cNrY7qZ"
+        let server = TestMetrics()
+        let client = TestMetrics()
+        let url = "ws://example.com\(path)?access_token=\(mark)-query"
+        let configure: (inout WebSocketClient.Configuration) -> Void = {
+            $0.authentication.challengeHandler = BasicChallengeHandler(user: "joe", password: "\(mark)-password")
+            $0.headers[.cookie] = "session=\(mark)-cookie"
+            $0.extended.headers[HTTPField.Name("X-Api-Key")!] = "\(mark)-field"
+        }
+        try? await self.play(url, server: server, client: client, configure: configure)
+        var shown: [String] = []
+        for metrics in [server, client] {
+            shown += metrics.counters.map { "\($0.label) \($0.dimensions)" }
+            shown += metrics.meters.map { "\($0.label) \($0.dimensions)" }
+            shown += metrics.recorders.map { "\($0.label) \($0.dimensions)" }
+            shown += metrics.timers.map { "\($0.label) \($0.dimensions)" }
+        }
+        #expect(shown.contains { $0.contains("example.com") })
+        for spelling in SecretSpellings.of(mark) {
+            #expect(!shown.contains { $0.contains(spelling) }, "\(shown)")
         }
     }
 
