@@ -9,10 +9,11 @@ extension ServerState {
     static let silent = Logger(label: "khp.server") { _ in SwiftLogNoOpLogHandler() }
 
     /// The logger that the application is given for one connection.
-    func logger(id: UInt64, peer: String) -> Logger {
+    /// - Parameter peer: written out only where somebody logs: that costs as much as reading a request does.
+    func logger(id: UInt64, peer: @autoclosure () -> String) -> Logger {
         guard var logger = self.configuration.logger else { return Self.silent }
         logger[metadataKey: "connection"] = "\(id)"
-        logger[metadataKey: "peer"] = "\(peer)"
+        logger[metadataKey: "peer"] = "\(peer())"
         return logger
     }
 

@@ -43,9 +43,13 @@ struct HTTPSite {
     }
 
     func instruments() -> ServerInstruments {
+        ServerInstruments(self.server.configuration.instruments, self.info)
+    }
+
+    private var info: ConnectionInfo {
         var connection = ConnectionInfo(id: self.entry.id, role: .server, peer: self.peer)
         connection.usesTLS = self.transport != .socket
-        return ServerInstruments(self.server.configuration.instruments, connection)
+        return connection
     }
 
     func observe(_ event: ConnectionEvent, _ instruments: ServerInstruments) {
