@@ -6,7 +6,7 @@ class Failed(AssertionError):
 
 
 class Skipped(Exception):
-    """A peer that not every machine has, and that is not here."""
+    """A peer that takes long to build, and that is not here."""
 
 
 def check(condition, message: str) -> None:

@@ -11,7 +11,7 @@ import signal
 import websockets.asyncio.client
 
 from support.browser import end
-from support.check import Failed, Skipped
+from support.check import Failed
 
 PREFERENCES = """
 user_pref("app.update.enabled", false);
@@ -38,7 +38,7 @@ class Firefox:
     async def start(folder: str) -> "Firefox":
         program = shutil.which("firefox-esr") or shutil.which("firefox")
         if program is None:
-            raise Skipped("there is no Firefox here (Debian's package firefox-esr)")
+            raise Failed("firefox is not installed (Debian's package firefox-esr)")
         path = pathlib.Path(folder)
         path.mkdir()
         (path / "user.js").write_text(PREFERENCES)
