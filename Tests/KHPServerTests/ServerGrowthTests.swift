@@ -17,7 +17,7 @@ struct ServerGrowthTests {
     /// A users file of so many bytes.
     private static func users(_ shape: String, _ text: @escaping @Sendable (Int) -> String) -> Shape {
         (
-            "a users file: \(shape)", 256 * 1024,
+            "a users file: \(shape)", 64 * 1024,
             { bytes in
                 let text = text(bytes)
                 return { _ = try UsersFile(text, name: "users", allowsTokens: true) }

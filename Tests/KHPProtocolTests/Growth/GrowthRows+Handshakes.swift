@@ -149,6 +149,7 @@ extension GrowthRow {
             "of the legacy exchange, beginnings of heads",
             legacy: .terminator,
             limit: 64 * 1024,
+            bound: "a line has 8 KiB at most",
             refusal: "the first of them is no whole head"
         ) {
             [written(no, []) + repeated("HTTP/1.1 ", $0), ""]
