@@ -123,7 +123,16 @@ extension Gateway {
         var listeners: [RunningListener] = []
         for (rules, known) in plan {
             guard let known else {
-                let socket = going.lazy.compactMap { $0.socket(for: rules) }.first
+                let before = going.first { $0.socket(for: rules) != nil }
+                let socket = before?.socket(for: rules)
+                // Whoever comes meanwhile waits in the queue of the socket.
+                socket?.keep()
+                defer { socket?.letGo() }
+                // Never two at once: one finds the queue empty that the other has been told of.
+                if let before {
+                    await before.close()
+                    steps.append(.closed(before))
+                }
                 let listener = try await self.listen(rules, new, at: socket)
                 steps.append(.opened(listener))
                 listeners.append(listener)

@@ -1,5 +1,5 @@
-// A bound socket, for listeners that follow each other: a reload makes another listener for it while the one before still accepts,
-// so that no client meets a closed port, and nobody who waits in its queue is lost.
+// A bound socket, for listeners that follow each other: a reload makes another listener for it when the one before has stopped,
+// and no client meets a closed port meanwhile, nor is anybody lost who waits in its queue.
 
 import NIOCore
 import Synchronization
@@ -88,6 +88,9 @@ final class ListeningSocket: Sendable {
         self.use.withLock { $0.users += 1 }
         return copy
     }
+
+    /// Keeps it open from one listener to the next, until ``letGo()``.
+    func keep() { self.use.withLock { $0.users += 1 } }
 
     /// A listener has closed its descriptor. With the last of them the address is free again.
     func letGo() {

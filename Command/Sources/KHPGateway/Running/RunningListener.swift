@@ -26,7 +26,7 @@ final class RunningListener: Sendable {
 
     /// Begins to listen.
     /// - Parameters:
-    ///   - socket: bound to the address of the rules; perhaps another listener accepts from it as well.
+    ///   - socket: bound to the address of the rules, and used by no other listener.
     ///   - connections: how many it takes at once, which may be fewer than the rules say.
     ///   - answer: answers ordinary requests; `nil` leaves them to the library.
     /// - Throws: ``WebSocketError`` where it cannot, or where endpoints make no sense.
