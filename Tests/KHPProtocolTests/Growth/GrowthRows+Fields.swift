@@ -194,7 +194,8 @@ extension GrowthRow {
             var generator = SystemRandomNumberGenerator()
             let nonces = (0..<bytes / 64).compactMap { seal.read(seal.make(now: UInt64($0), using: &generator)) }
             return {
-                var counts = NonceCounts(lifetime: 60_000_000, capacity: 16)
+                // Both sizes fill it, and drop what is oldest.
+                var counts = NonceCounts(lifetime: 60_000_000, capacity: 4)
                 for nonce in nonces { _ = counts.use(nonce, count: 1, now: 1) }
             }
         },
