@@ -27,6 +27,13 @@ struct SimulationTests {
         }
     }
 
+    /// The first is a fault of the library's, the second one of the simulation's own.
+    @Test("seeds of long runs that once failed", arguments: [3_198_320, 4_140_096] as [UInt64])
+    func kept(_ seed: UInt64) {
+        var coverage = Coverage()
+        if let failure = Runs.run(seed, twice: true, into: &coverage) { Issue.record("\(Runs.story(of: failure))") }
+    }
+
     @Test("each reason for a cell that no run visits names a cell")
     func reasons() {
         let names = Set(Coverage().cells.map(\.name))

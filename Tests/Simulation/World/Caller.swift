@@ -15,6 +15,8 @@ struct Caller {
     }
 
     var attempt: ConnectAttempt
+    /// Where the last hop that began leads. A connect whose time is over ends when its attempt is at the next place.
+    private(set) var place: WebSocketURL
     var course = HopCourse()
     /// The answer to a challenge that waits for a fresh connection.
     var carried: ChallengeAnswer?
@@ -37,6 +39,7 @@ struct Caller {
         self.deadline = now + TimeAmount(scenario.timeouts.total)
         do throws(WebSocketError) {
             let plan = try scenario.plan(&generator)
+            self.place = plan.url
             self.attempt = ConnectAttempt(
                 plan,
                 redirects: RedirectTracker(from: plan.url, policy: scenario.redirects, follows308: scenario.follows308),
@@ -56,6 +59,7 @@ struct Caller {
         var plan = self.attempt.nextPlan(carrying: self.carried) { Self.clientNonce }
         self.carried = nil
         self.course = HopCourse()
+        self.place = self.attempt.url
         plan.cookies = self.cookies()
         self.hops += 1
         do throws(WebSocketError) {

@@ -176,7 +176,7 @@ extension World {
 
     /// The host of this hop gets its own secrets and no others.
     func checkBelonging(_ head: RequestHead, _ place: String) throws(Violation) {
-        let host = Secrets.host(self.caller.attempt.url)
+        let host = Secrets.host(self.caller.place)
         let fields = head.fields.httpFields
         for text in [head.target] + fields.map(\.value) {
             for (owner, kind) in Secrets.secrets(in: text) where !Secrets.mayGo(kind, from: owner, to: host) {

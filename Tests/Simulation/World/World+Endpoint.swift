@@ -103,7 +103,7 @@ extension World {
 
     private func response(_ status: Int) -> HandshakeResponse {
         var response = HandshakeResponse(status: status)
-        let host = Secrets.host(self.caller.attempt.url)
+        let host = Secrets.host(self.caller.place)
         switch status {
         case 401:
             let nonce = Secrets.of(host, .nonce) + "\(self.endpoint.openings)\(self.endpoint.insides)"
@@ -114,7 +114,7 @@ extension World {
         case 300...399:
             let place = self.scenario.places[self.endpoint.redirects % self.scenario.places.count]
             self.endpoint.redirects += 1
-            response.headers[.location] = Places.location(place, from: self.caller.attempt.url)
+            response.headers[.location] = Places.location(place, from: self.caller.place)
         case 426:
             response.headers[.upgrade] = "TLS/1.0"
         default:
