@@ -32,6 +32,8 @@ package struct Mutant: Codable, Sendable, Hashable {
         case extremum
         /// A `throw` or `return` left out.
         case exit
+        /// An expression that `guards.txt` names, and its own change: for guards that are no conditions.
+        case written
     }
 
     /// The number that switches it on; it changes whenever the sources do.

@@ -27,11 +27,25 @@ final class MutantFinder: SyntaxVisitor {
     private let locations: SourceLocationConverter
     private var ordinals: [String: Int] = [:]
 
-    init(path: String, tree: Syntax) {
+    /// - Parameter written: the mutants that `guards.txt` writes for this file.
+    init(path: String, tree: Syntax, written: [GuardTable.Written] = []) {
         self.path = path
         self.locations = SourceLocationConverter(fileName: path, tree: tree)
         super.init(viewMode: .sourceAccurate)
         self.walk(tree)
+        if !written.isEmpty { self.noteWritten(written, in: tree) }
+    }
+
+    /// They come last, so that the others keep their places.
+    private func noteWritten(_ written: [GuardTable.Written], in node: Syntax) {
+        if node.is(ExprSyntax.self) {
+            let text = node.trimmedDescription
+            let scope = "\(Mutant.shortened(self.path)) \(Self.scope(node).name)"
+            for change in written where change.before == text && scope.hasPrefix(change.place) {
+                self.note(.written, node, .replacement(change.after), after: change.after)
+            }
+        }
+        for child in node.children(viewMode: .sourceAccurate) { self.noteWritten(written, in: child) }
     }
 
     // MARK: Operators
@@ -252,7 +266,8 @@ final class MutantFinder: SyntaxVisitor {
                     before: before.map { $0 == node.trimmedDescription ? $0 : "\(Self.brief(node)) [\($0)]" }
                         ?? Self.brief(node),
                     after: after,
-                    isGuard: [.doubled, .oneMore, .time, .exit].contains(kind) || Self.way(node) != nil,
+                    isGuard: kind != .written
+                        && ([.doubled, .oneMore, .time, .exit].contains(kind) || Self.way(node) != nil),
                     isWeaker: Self.isWeaker(kind, Self.way(node))
                 )
             )
@@ -295,7 +310,7 @@ final class MutantFinder: SyntaxVisitor {
         switch kind {
         case .met: way == .onward
         case .unmet: way == .out
-        case .boundary, .connective, .extremum, .doubled, .oneMore, .time, .exit: true
+        case .boundary, .connective, .extremum, .doubled, .oneMore, .time, .exit, .written: true
         case .equality, .negation, .sign, .step: false
         }
     }

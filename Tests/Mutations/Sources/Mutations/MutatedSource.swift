@@ -15,27 +15,48 @@ package struct MutatedSource {
     /// The number behind its last mutant. A mutant that is dropped keeps its own, so that other files stay as they are,
     /// and built.
     package let nextNumber: Int
+    /// The same of the mutants that `guards.txt` writes.
+    let nextWritten: Int
+
+    /// Mutants that `guards.txt` writes have numbers behind all others: one more leaves other files as they are.
+    static let firstWritten = 100_000
 
     /// - Parameters:
     ///   - path: the file's path within the package, as it stands in the mutants' ids.
     ///   - firstNumber: the number of its first mutant.
     ///   - dropped: ids of mutants that do not compile.
-    package init(path: String, source: String, firstNumber: Int, dropped: Set<String>) {
+    ///   - written: the mutants that `guards.txt` writes for it.
+    ///   - firstWritten: the number of the first of them.
+    init(
+        path: String,
+        source: String,
+        firstNumber: Int,
+        dropped: Set<String>,
+        written: [GuardTable.Written] = [],
+        firstWritten: Int = MutatedSource.firstWritten
+    ) {
         let parsed = Parser.parse(source: source)
         let tree = OperatorTable.standardOperators.foldAll(parsed) { _ in }
-        let finder = MutantFinder(path: path, tree: tree)
+        let finder = MutantFinder(path: path, tree: tree, written: written)
         var number = firstNumber
+        var writtenNumber = firstWritten
         var mutants: [Mutant] = []
         var alternatives: [SyntaxIdentifier: [Alternative]] = [:]
         for var found in finder.found {
-            found.mutant.number = number
-            number += 1
+            if found.mutant.kind == .written {
+                found.mutant.number = writtenNumber
+                writtenNumber += 1
+            } else {
+                found.mutant.number = number
+                number += 1
+            }
             if dropped.contains(found.mutant.id) { continue }
             mutants.append(found.mutant)
             alternatives[found.node, default: []].append(Alternative(number: found.mutant.number, form: found.form))
         }
         self.mutants = mutants
         self.nextNumber = number
+        self.nextWritten = writtenNumber
         self.text = Self.render(Syntax(tree), alternatives)
     }
 

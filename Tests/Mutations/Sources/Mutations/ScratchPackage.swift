@@ -45,6 +45,8 @@ package struct ScratchPackage {
         var written: Set<String> = []
         self.mutants = []
         var number = 0
+        var writtenNumber = MutatedSource.firstWritten
+        let guards = try GuardTable(root: self.root)
         for file in files {
             let source = self.root.appending(path: file)
             let target = self.tree.appending(path: file)
@@ -61,10 +63,13 @@ package struct ScratchPackage {
                     path: file,
                     source: String(decoding: data, as: UTF8.self),
                     firstNumber: number,
-                    dropped: dropped
+                    dropped: dropped,
+                    written: guards.written(for: file),
+                    firstWritten: writtenNumber
                 )
                 self.mutants += rewritten.mutants
                 number = rewritten.nextNumber
+                writtenNumber = rewritten.nextWritten
                 data = Data(rewritten.text.utf8)
             }
             try Self.replace(target, data)

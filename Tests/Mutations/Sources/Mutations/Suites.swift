@@ -94,7 +94,7 @@ package struct Suites {
                     self.all.append(old)
                     continue
                 }
-                try Data(count: (package.mutants.last?.number ?? 0) + 1).write(to: record)
+                try Data(count: (package.mutants.map(\.number).max() ?? 0) + 1).write(to: record)
                 var suite = Suite(
                     name: name,
                     program: program.path,

@@ -11,21 +11,9 @@ package struct Threats {
         var tests: Set<String>
     }
 
-    /// A line of `guards.txt`.
-    private struct Guard {
-        var place: String
-        var kind: String
-        var text: String
-
-        func matches(_ mutant: Mutant) -> Bool {
-            mutant.id.contains(self.place) && (self.kind.isEmpty || mutant.kind.rawValue == self.kind)
-                && (self.text.isEmpty || mutant.before.contains(self.text))
-        }
-    }
-
     let rows: [Row]
     /// The guards of `guards.txt`, by threat.
-    private let guards: [String: [Guard]]
+    private let guards: [String: [GuardTable.Line]]
     private let root: URL
 
     package init(root: URL) throws {
@@ -43,17 +31,7 @@ package struct Threats {
                 tests: tests
             )
         }
-        let table = try String(contentsOf: root.appending(path: "Tests/Mutations/guards.txt"), encoding: .utf8)
-        var guards: [String: [Guard]] = [:]
-        for line in table.split(separator: "\n") where !line.hasPrefix("#") {
-            let cells = line.split(separator: "|", omittingEmptySubsequences: false)
-                .map { $0.trimmingCharacters(in: .whitespaces) }
-            guard cells.count >= 4 else { throw Failure("guards.txt: \(line)") }
-            guards[cells[0], default: []].append(
-                Guard(place: cells[1], kind: cells[2], text: cells[3...].joined(separator: " | "))
-            )
-        }
-        self.guards = guards
+        self.guards = Dictionary(grouping: try GuardTable(root: root).lines, by: \.threat)
     }
 
     /// The lines of `guards.txt` that name no mutant: their guards have gone, or have other names now.
@@ -112,7 +90,9 @@ package struct Threats {
     }
 
     /// Tries each row's mutants against its own tests until one goes red.
-    /// - Parameter known: lines of rows that are not tried again.
+    /// - Parameters:
+    ///   - only: the rows to try; all of them where it is empty.
+    ///   - known: the lines of rows that are not tried again.
     package func page(
         _ trial: Trial,
         mutants: [Mutant],
@@ -124,11 +104,12 @@ package struct Threats {
         let transcripts = Set(
             trial.suites.all.filter { $0.name.hasPrefix("TranscriptTests.") }.map(\.shortName)
         )
-        for row in self.rows where only.isEmpty || only.contains(row.id) {
-            if let line = known[row.id] {
+        for row in self.rows {
+            if !only.contains(row.id), let line = known[row.id] {
                 lines.append(line)
                 continue
             }
+            guard only.isEmpty || only.contains(row.id) else { continue }
             var tests = row.tests
             if tests.remove("TranscriptTests") != nil { tests.formUnion(transcripts) }
             var shown: String?

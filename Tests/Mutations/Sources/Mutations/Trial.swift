@@ -32,7 +32,7 @@ package struct Trial {
 
     package init(suites: Suites, mutants: [Mutant]) {
         self.suites = suites
-        for mutant in mutants {
+        for mutant in mutants where mutant.kind != .written {
             let known = self.files[mutant.file] ?? mutant.number...mutant.number
             self.files[mutant.file] = min(known.lowerBound, mutant.number)...max(known.upperBound, mutant.number)
         }

@@ -22,7 +22,7 @@ struct Main {
             --keep: those that earlier runs have killed count as killed, survivors with a reason as survivors
             --resume: those that earlier runs have tried are not tried again
         khp-mutate threats [--command] [--keep] [ID...]
-            writes Specs/guards.md, or tries the rows named; --command builds the tests of the command as well
+            writes Specs/guards.md, or the rows named on it; --command builds the tests of the command as well
             --keep: the rows of the page stay whose mutants are still there, and are not tried again
         --as-built takes the copy as the last run has built it
         khp-mutate list [TEXT]       prints the mutants
@@ -88,9 +88,9 @@ struct Main {
                 trial,
                 mutants: package.mutants,
                 only: Set(arguments),
-                known: keeps ? threats.known(among: package.mutants) : [:]
+                known: keeps || !arguments.isEmpty ? threats.known(among: package.mutants) : [:]
             )
-            if arguments.isEmpty { try page.write(to: root) }
+            try page.write(to: root)
             if !page.green.isEmpty {
                 throw Failure("no test of their row goes red: \(page.green.joined(separator: ", "))")
             }

@@ -53,6 +53,24 @@ struct MutatedSourceTests {
         #expect(result.text.contains("khpMutant(7) ? a || b : a\n        && b"))
     }
 
+    @Test("a mutant that guards.txt writes has its own change, and a number that moves no other")
+    func written() {
+        let source = "struct S { func f() { g(.random, a < b) }; func h() { g(.random) } }"
+        let result = MutatedSource(
+            path: "Sources/M/F.swift",
+            source: source,
+            firstNumber: 5,
+            dropped: [],
+            written: [GuardTable.Written(place: "M/F.swift S.f()", before: ".random", after: "0")]
+        )
+        #expect(result.text.contains("g((khpMutant(100000) ? 0 : .random), (khpMutant(5) ? a <= b : a < b))"))
+        #expect(result.text.contains("g(.random) }"))
+        #expect(result.nextNumber == 6)
+        #expect(result.nextWritten == 100_001)
+        #expect(result.mutants.map(\.id) == ["M/F.swift S.f() boundary 1", "M/F.swift S.f() written 1"])
+        #expect(result.mutants.map(\.isGuard) == [false, false])
+    }
+
     @Test func namesStayAndDroppedOnesGo() {
         let source = "struct S { func f(_ a: Int, b: Int) -> Bool { a < b } }"
         let id = "M/F.swift S.f(_:b:) boundary 1"
