@@ -38,4 +38,16 @@ struct MaskingTests {
         #expect(self.maskingKey.rotated(by: 3) == MaskingKey(networkOrder: 0x3D37_FA21))
         #expect(self.maskingKey.rotated(by: 4_000_000_004) == self.maskingKey)
     }
+
+    @Test("a client's masks are 32 random bits each, new ones for each frame (threat B14)")
+    func systemMasks() {
+        var source = SystemMasks()
+        let masks = (0..<256).map { _ in source.next() }
+        // Chance makes two of them alike once in a hundred thousand runs, and never more.
+        #expect(Set(masks).count >= 255)
+        for bit in 0..<32 {
+            // Eight standard deviations around the middle.
+            #expect(64...192 ~= masks.count { $0 >> bit & 1 == 1 }, "bit \(bit)")
+        }
+    }
 }
