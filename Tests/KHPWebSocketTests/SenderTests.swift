@@ -41,6 +41,25 @@ struct SenderTests {
         }
     }
 
+    @Test("the end of a session ends every wait at once, though the peer takes nothing of what was sent (threat I6)")
+    func sessionEnds() async throws {
+        try await withServedSocket {
+            $0.timeouts.close = .seconds(8)
+            $0.timeouts.stalledWrite = .seconds(20)
+        } body: { served in
+            try await served.fill()
+            let socket = served.socket
+            let sender = Task { try await socket.send("late") }
+            while try await served.on({ $0.waitingSenders }) == 0 { await Task.yield() }
+            let began = ContinuousClock.now
+            try await served.on { EventLoopSocket($0).endSession(at: .now()) }
+            let error = await #expect(throws: WebSocketError.self) { try await sender.value }
+            #expect(error?.code == .closed)
+            #expect(ContinuousClock.now - began < .seconds(5))
+            #expect(try await served.on { $0.closeInfo == nil })
+        }
+    }
+
     private final class Flag: Sendable {
         private let value = Atomic(false)
         var isSet: Bool { self.value.load(ordering: .acquiring) }
