@@ -251,6 +251,20 @@ struct ExchangeTests {
         #expect(!exchange.isTunnel)
     }
 
+    @Test("fields of a connection, and proofs that HTTP/2 has no use for, are no part of an answer")
+    func answeredWithFieldsOfAConnection() throws {
+        var exchange = AskedExchange()
+        let head = HPACKHeaders([
+            (":status", "200"), ("connection", "close"), ("upgrade", "h2c"), ("transfer-encoding", "chunked"),
+            ("keep-alive", "timeout=5"), ("sec-websocket-accept", "x"), ("date", "today"),
+        ])
+        let opened = try exchange.receive(head, isLast: false)
+        #expect(
+            String(buffer: opened)
+                == "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\ndate: today\r\n\r\n"
+        )
+    }
+
     @Test("an answer with a status that HTTP/2 does not know is none", arguments: ["101", "99", "abc", "1000"])
     func unknownStatus(_ status: String) {
         var exchange = AskedExchange()

@@ -14,10 +14,10 @@ import Testing
 @testable import KHPServer
 
 @Suite("Endpoints mounted into another server") struct MountTests {
-    private typealias Whose = WebSocketMount.Accepted<String>
+    typealias Whose = WebSocketMount.Accepted<String>
 
     /// A server with these endpoints mounted, and where each of its connections went.
-    private struct Mounted: Sendable {
+    struct Mounted: Sendable {
         let mount: WebSocketMount
         let server: HostServer
         let decisions: AsyncStream<EventLoopFuture<Whose>>
@@ -40,7 +40,7 @@ import Testing
         }
     }
 
-    private static func withMount(
+    static func withMount(
         _ configure: (inout WebSocketMount.Configuration) -> Void = { _ in },
         tls: NIOSSLContext? = nil,
         isSecure: Bool? = nil,
@@ -73,10 +73,10 @@ import Testing
         }
     }
 
-    private static let get = "GET /page HTTP/1.1\r\nHost: h\r\n\r\n"
-    private static let post = "POST /form HTTP/1.1\r\nHost: h\r\nContent-Length: 7\r\n\r\na=1&b=2"
+    static let get = "GET /page HTTP/1.1\r\nHost: h\r\n\r\n"
+    static let post = "POST /form HTTP/1.1\r\nHost: h\r\nContent-Length: 7\r\n\r\na=1&b=2"
 
-    private static func hosted(_ request: String) -> String {
+    static func hosted(_ request: String) -> String {
         "HTTP/1.1 200 OK\r\nContent-Length: \(request.utf8.count)\r\n\r\n\(request)"
     }
 
@@ -245,58 +245,6 @@ import Testing
             let answers = Self.hosted(Self.get) + Self.hosted(openingRequest("/echo"))
             let all = try await mounted.answer(requests, answers)
             #expect(all == answers)
-        }
-    }
-
-    /// Changes the protocol with 101, and echoes whatever comes behind; acts when a read is complete, as channels of async
-    /// code do.
-    private final class Switching: ChannelInboundHandler {
-        typealias InboundIn = ByteBuffer
-        typealias OutboundOut = ByteBuffer
-
-        private var received = ByteBuffer()
-        private var hasSwitched = false
-
-        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-            self.received.writeImmutableBuffer(self.unwrapInboundIn(data))
-        }
-
-        func channelReadComplete(context: ChannelHandlerContext) {
-            guard self.hasSwitched || String(buffer: self.received).hasSuffix("\r\n\r\n") else { return }
-            let answer = self.hasSwitched ? self.received : ByteBuffer(string: MountTests.switched)
-            self.hasSwitched = true
-            self.received.clear()
-            context.writeAndFlush(self.wrapOutboundOut(answer), promise: nil)
-        }
-
-        func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-            if case .inputClosed? = event as? ChannelEvent { context.close(promise: nil) }
-        }
-    }
-
-    private static let switched = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\nConnection: upgrade\r\n\r\n"
-
-    @Test(
-        "what came behind a request for another protocol is the other server's, and so is the end",
-        .timeLimit(.minutes(1))
-    )
-    func otherProtocol() async throws {
-        let request = "GET /other HTTP/1.1\r\nHost: h\r\nUpgrade: other\r\nConnection: upgrade\r\n\r\n"
-        try await Self.withMount(http: { channel in
-            channel.eventLoop.makeCompletedFuture {
-                try channel.pipeline.syncOperations.addHandler(Switching())
-                return "theirs"
-            }
-        }) { mounted in
-            let client = try await RawClient.connect(mounted.port)
-            try await client.send(request + "glued")
-            let first = Self.switched + "glued"
-            let count = first.utf8.count
-            #expect(try await String(buffer: client.take { $0.readableBytes >= count ? count : nil }) == first)
-            try await client.send("more")
-            #expect(try await String(buffer: client.take { $0.readableBytes >= 4 ? 4 : nil }) == "more")
-            try await client.endOutput()
-            #expect(try await client.receiveAll().readableBytes == 0)
         }
     }
 

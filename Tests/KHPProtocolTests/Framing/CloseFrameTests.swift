@@ -32,6 +32,16 @@ struct CloseFrameTests {
         #expect(wrong.isEmpty, "\(wrong.prefix(9))")
     }
 
+    @Test(
+        "a reason that is no UTF-8 is 1007, at whichever byte that shows (threat B10)",
+        arguments: [[0xFF], [0x61, 0x80], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xC3], [0x61, 0xF0, 0x9F]] as [[UInt8]]
+    )
+    func reasonsAreText(_ reason: [UInt8]) {
+        let bytes = [0x88, UInt8(2 + reason.count), 0x03, 0xE8] + reason
+        let result = FrameSupport.read(bytes, with: MessageReader(role: .client))
+        #expect(result == ReaderResult(violation: .invalidPayload))
+    }
+
     /// A reason of any length and any characters gives a frame that a strict peer takes.
     @Test(arguments: [
         "", "bye", String(repeating: "a", count: 200), String(repeating: "é", count: 62),
