@@ -1,4 +1,4 @@
-// What the server's own code reads grows no faster than its bytes: users files, queries, cookies, addresses, content.
+// Work of the server's own readers is in proportion to their bytes: users files, queries, cookies, addresses.
 
 import KHPProtocol
 import NIOCore

@@ -104,7 +104,11 @@ extension GrowthRow {
             [("Transfer-Encoding", repeated("gzip, ", bytes - 30) + "chunked")]
         },
         request(fields: "different fields") { differentFields($0) },
-        request(fields: "one field, many times") { differentFields($0).map { ("Cookie", $0.1) } },
+        request(fields: "one field, many times") { bytes in
+            shares(90, of: bytes) { "Cookie: \($1)\r\n" }.map { line in
+                ("Cookie", String(line.dropFirst("Cookie: ".count).dropLast(1)))
+            }
+        },
         request(fields: "a long name", limit: 8 * 1024) { [(repeated("n", $0 - 4), "v")] },
         request(line: "target: dots") { repeated("/../a/.", $0) },
         request(line: "target: encoded characters") { repeated("%2e%41", $0, behind: "/") },
@@ -253,7 +257,7 @@ extension GrowthRow {
         endpoint("slashes") { repeated("/", $0) },
         GrowthRow("redirects: a chain", limit: 8 * 1024) { bytes in
             let url = try WebSocketURL("ws://h/")
-            let targets = (0..<5).map { repeated("%41a/../", bytes, behind: "/\($0)") }
+            let targets = (0..<5).map { repeated("%41a/../", bytes - 2, behind: "/") + "\($0)" }
             return {
                 var tracker = RedirectTracker(from: url)
                 var current = url

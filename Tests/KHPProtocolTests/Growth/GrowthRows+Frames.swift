@@ -206,7 +206,8 @@ extension GrowthRow {
         deflate("zeros, a thousand for each byte", limit: mebibyte) { compressed(Array(repeating: 0, count: $0)) },
         deflate("bytes without order", limit: mebibyte) { compressed(unordered($0) { $0 }) },
         deflate("empty blocks", limit: 64 * 1024) { bytes in
-            (0..<bytes / 5).flatMap { _ in [0x00, 0x00, 0x00, 0xFF, 0xFF] as [UInt8] }
+            // The last one's header, behind which a message leaves out the rest.
+            (0..<bytes / 5).flatMap { _ in [0x00, 0x00, 0x00, 0xFF, 0xFF] as [UInt8] } + [0x00]
         },
         deflate("text, byte by byte", limit: 16 * 1024, piece: 1, isWhole: false) { bytes in
             // As many bytes as come, not as many as they stand for.
