@@ -36,6 +36,9 @@ struct GrowthRow: Sendable {
         self.prepare = prepare
     }
 
+    /// The bound of short inputs: what comes with any of them costs more than their bytes.
+    static let fixed = "most of it is the same for any input"
+
     /// All of them.
     static var all: [GrowthRow] {
         self.shown + self.heads + self.lists + self.urls + self.streams + self.fields + self.frames + self.handshakes

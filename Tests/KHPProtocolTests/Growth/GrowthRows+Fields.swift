@@ -26,11 +26,12 @@ extension GrowthRow {
     private static func request(
         _ name: String,
         limit: Int = 32 * 1024,
+        bound: String? = nil,
         refusal: String? = nil,
         byteByByte: Bool = false,
         _ text: @escaping @Sendable (Int) -> String
     ) -> GrowthRow {
-        GrowthRow(name, limit: limit, refusal: refusal) { bytes in
+        GrowthRow(name, limit: limit, bound: bound, refusal: refusal) { bytes in
             let whole = ByteBuffer(string: text(bytes))
             return {
                 var input = whole
@@ -53,10 +54,11 @@ extension GrowthRow {
     private static func request(
         fields shape: String,
         limit: Int = 32 * 1024,
+        bound: String? = nil,
         refusal: String? = nil,
         _ fields: @escaping @Sendable (Int) -> [(String, String)]
     ) -> GrowthRow {
-        self.request("request: \(shape)", limit: limit, refusal: refusal) { self.opening($0, fields) }
+        self.request("request: \(shape)", limit: limit, bound: bound, refusal: refusal) { self.opening($0, fields) }
     }
 
     /// A request whose first line has that many bytes.
@@ -97,7 +99,8 @@ extension GrowthRow {
         request(fields: "tokens of Upgrade") { bytes in
             lines("Upgrade", bytes) { size, _ in repeated("w/1,", size) }
         },
-        request(fields: "lengths of content", limit: 8 * 1024, refusal: "a length is one number") { bytes in
+        request(fields: "lengths of content", limit: 8 * 1024, bound: fixed, refusal: "a length is one number") {
+            bytes in
             [("Content-Length", repeated("0, ", bytes - 20) + "0")]
         },
         request(fields: "transfer codings", limit: 8 * 1024, refusal: "an opening request has no content") { bytes in
@@ -207,7 +210,7 @@ extension GrowthRow {
             let text = shares(31, of: bytes - 11) { "p\($0)=\"\($1)\", " }.joined() + "rspauth=\"c\""
             return { _ = try parseAuthenticationParameters([text]) }
         },
-        GrowthRow("challenges: answered", limit: 32 * 1024) { bytes in
+        GrowthRow("challenges: answered", limit: 32 * 1024, bound: "32 of them are read") { bytes in
             var response = HandshakeResponse(status: 401, reason: "")
             let others = 32 * "WWW-Authenticate: \r\n".utf8.count
             response.headers[values: .wwwAuthenticate] = shares(32, of: bytes - others) {
@@ -266,7 +269,7 @@ extension GrowthRow {
                 }
             }
         },
-        GrowthRow("redirects: alternatives", limit: 32 * 1024) { bytes in
+        GrowthRow("redirects: alternatives", limit: 32 * 1024, bound: "32 of them are looked at") { bytes in
             let url = try WebSocketURL("ws://h/")
             // Only the last of those that are looked at can be followed.
             let targets = shares(31, of: bytes - 2) { "ftp://h/\($0)\($1)" } + ["/x"]

@@ -30,10 +30,13 @@ extension GrowthRow {
 
     // MARK: Extended requests
 
-    private static func request(_ shape: String, limit: Int, _ messages: @escaping @Sendable (Int) -> [String])
-        -> GrowthRow
-    {
-        GrowthRow("extended request: \(shape)", limit: limit) { bytes in
+    private static func request(
+        _ shape: String,
+        limit: Int,
+        bound: String? = nil,
+        _ messages: @escaping @Sendable (Int) -> [String]
+    ) -> GrowthRow {
+        GrowthRow("extended request: \(shape)", limit: limit, bound: bound) { bytes in
             let fields = head([
                 ("Host", "h"), ("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13"),
                 ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="), ("Sec-WebSocket-Protocol", "x-kaazing-handshake"),
@@ -50,9 +53,9 @@ extension GrowthRow {
     }
 
     private static let requests: [GrowthRow] = [
-        request("different fields", limit: 16 * 1024) { [filled("GET / HTTP/1.1", $0)] },
-        request("in sixteen messages", limit: 16 * 1024) { pieces(filled("GET / HTTP/1.1", $0), 16) },
-        request("a body in sixteen messages", limit: 64 * 1024) { bytes in
+        request("different fields", limit: 16 * 1024, bound: fixed) { [filled("GET / HTTP/1.1", $0)] },
+        request("in sixteen messages", limit: 16 * 1024, bound: fixed) { pieces(filled("GET / HTTP/1.1", $0), 16) },
+        request("a body in sixteen messages", limit: 64 * 1024, bound: fixed) { bytes in
             let start = written("POST / HTTP/1.1", [("Host", "h"), ("Content-Length", "\(bytes)")])
             return pieces(start + repeated("y", bytes), 16)
         },
@@ -117,11 +120,11 @@ extension GrowthRow {
     private static let no = "HTTP/1.1 403 No"
 
     private static let responses: [GrowthRow] = [
-        response("different fields", limit: 16 * 1024) { [filled(no, $0)] },
-        response("an entity in messages", limit: 64 * 1024) { bytes in
+        response("different fields", limit: 16 * 1024, bound: fixed) { [filled(no, $0)] },
+        response("an entity in messages", limit: 64 * 1024, bound: fixed) { bytes in
             pieces(written(no, [("Content-Length", "\(bytes)")]) + repeated("y", bytes), 16)
         },
-        response("a 101, different fields", limit: 16 * 1024, isComplete: { isCompletion($0) }) { bytes in
+        response("a 101, different fields", limit: 16 * 1024, bound: fixed, isComplete: { isCompletion($0) }) { bytes in
             let known = [
                 ("Upgrade", "WebSocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", "a"),
                 ("Sec-WebSocket-Protocol", "p499"), ("Sec-WebSocket-Extensions", "permessage-deflate"),
@@ -142,7 +145,7 @@ extension GrowthRow {
                 }
             ]
         },
-        response("of the legacy exchange, in messages", legacy: .terminator, limit: 16 * 1024) {
+        response("of the legacy exchange, in messages", legacy: .terminator, limit: 16 * 1024, bound: fixed) {
             pieces(filled(no, $0), 16) + [""]
         },
         response(
@@ -154,7 +157,7 @@ extension GrowthRow {
         ) {
             [written(no, []) + repeated("HTTP/1.1 ", $0), ""]
         },
-        response("a balancer's URL", legacy: .full, limit: 8 * 1024, isComplete: { isBalanced($0) }) {
+        response("a balancer's URL", legacy: .full, limit: 8 * 1024, bound: fixed, isComplete: { isBalanced($0) }) {
             ["\u{F0FF}R" + repeated("%41a&", $0, behind: "ws://h/")]
         },
     ]
@@ -170,12 +173,13 @@ extension GrowthRow {
     private static func tunnel(
         _ shape: String,
         limit: Int,
+        bound: String? = nil,
         milliseconds: Double = 5,
         piece: Int = .max,
         isComplete: @escaping @Sendable (TunnelAction) -> Bool,
         _ reply: @escaping @Sendable (Int) -> String
     ) -> GrowthRow {
-        GrowthRow("CONNECT: \(shape)", limit: limit, milliseconds: milliseconds) { bytes in
+        GrowthRow("CONNECT: \(shape)", limit: limit, bound: bound, milliseconds: milliseconds) { bytes in
             let (proxy, url) = (try Proxy("http://joe:pw@p"), try WebSocketURL("ws://h/"))
             let text = Array(reply(bytes).utf8)
             let step = min(piece, max(1, text.count))
@@ -238,7 +242,7 @@ extension GrowthRow {
         tunnel("informational responses", limit: 8 * 32 * 1024, isComplete: { isEstablished($0) }) { bytes in
             (0..<8).map { _ in filled("HTTP/1.1 103 Go", bytes / 8) }.joined() + written("HTTP/1.1 200 OK", [])
         },
-        tunnel("a refusal and its reason", limit: 8 * 1024, isComplete: { isRefused($0) }) {
+        tunnel("a refusal and its reason", limit: 8 * 1024, bound: fixed, isComplete: { isRefused($0) }) {
             written(repeated("?a=%41", $0, behind: "HTTP/1.1 502 "), [("Content-Length", "0")])
         },
     ]
