@@ -173,7 +173,7 @@ import Testing
             while bytes.readableBytes > 0 {
                 let count = min(bytes.readableBytes, Int.random(in: 1...300, using: &generator))
                 if let piece = bytes.readSlice(length: count) { play.feed(piece) }
-                if play.bufferedBytes > 65_536 { fail("\(play.bufferedBytes) bytes are held") }
+                if play.heldBytes > 65_536 { fail("\(play.heldBytes) bytes are held") }
             }
             let mayStay = !stage.hasPings && play.isOpen
             if !play.hasEnded, !play.hasDeadline, !mayStay { fail("nothing bounds it") }
@@ -215,7 +215,7 @@ import Testing
                 var said = 0
                 for _ in 0..<32 {
                     play.feed(burst)
-                    #expect(play.bufferedBytes <= 65_536, "\(stage.name) \(stage.read) \(kind)")
+                    #expect(play.heldBytes <= 65_536, "\(stage.name) \(stage.read) \(kind)")
                     said += play.takeOutput().readableBytes
                     _ = play.takeReceivedBytes()
                 }

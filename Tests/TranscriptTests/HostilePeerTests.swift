@@ -139,7 +139,7 @@ struct HostilePeerTests {
                     Bool.random(using: &generator) ? rest.count : Int.random(in: 1...rest.count, using: &generator)
                 play.feed(ByteBuffer(bytes: rest.prefix(count)))
                 rest = rest.dropFirst(count)
-                if play.bufferedBytes > 65_536 { fail("\(play.bufferedBytes) bytes are held") }
+                if play.heldBytes > 65_536 { fail("\(play.heldBytes) bytes are held") }
             }
             if play.isOpen { opened += 1 }
             if Bool.random(using: &generator) { play.endInput() }

@@ -27,6 +27,9 @@ package struct ActionQueue {
         return action
     }
 
+    /// All that nobody has taken, for tests.
+    var waiting: [ConnectionAction] { ([self.first] + self.rest).compactMap { $0 } }
+
     private mutating func advance() {
         self.first = self.rest[self.taken].take()
         self.taken += 1

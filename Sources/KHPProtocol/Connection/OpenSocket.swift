@@ -186,6 +186,9 @@ package struct OpenSocket {
         return self.pendingPong.take()
     }
 
+    /// Bytes of answers to pings that wait.
+    var pongBytes: Int { self.pendingPong?.readableBytes ?? 0 }
+
     /// A pong goes out.
     mutating func pingAnswered() { self.hasAnsweredPing = true }
 

@@ -132,6 +132,9 @@ package struct ExtendedClient {
         return earliest
     }
 
+    /// Bytes of memory for the part of an answer that has come.
+    var heldBytes: Int { self.reader.heldBytes + (self.legacyReader?.heldBytes ?? 0) }
+
     package init(
         _ plan: ExtendedClientPlan,
         limits: Limits = Limits(),

@@ -65,6 +65,12 @@ final class ExtendedRequestReader {
     /// Goes on from the same place, for ``ExtendedServer/copy()``.
     func copy() -> ExtendedRequestReader { ExtendedRequestReader(copying: self) }
 
+    /// Bytes of memory for the part of a request that has come.
+    var heldBytes: Int {
+        self.decoder.heldBytes + self.prefix.count + self.body.storageCapacity
+            + (self.head?.fields.received.readableBytes ?? 0)
+    }
+
     func receive(_ payload: ByteBuffer) throws(ExtendedRefusal) -> Event {
         self.messages += 1
         guard self.messages <= Limits.Fixed.extendedMessages else {

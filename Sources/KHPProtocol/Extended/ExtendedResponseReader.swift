@@ -62,6 +62,13 @@ struct ExtendedResponseReader {
     /// `true` until the first byte of a response has come.
     var isEmpty: Bool { self.head == nil && self.decoder.isEmpty }
 
+    /// Bytes of memory for the part of a response that has come.
+    var heldBytes: Int {
+        let content =
+            if case .chunked(let reader) = self.content { reader.heldBytes } else { self.entity.storageCapacity }
+        return self.decoder.heldBytes + content + (self.head?.fields.received.readableBytes ?? 0)
+    }
+
     mutating func receive(_ payload: ByteBuffer) throws(Failure) -> Event {
         self.messages += 1
         guard self.messages <= Limits.Fixed.extendedMessages else {

@@ -139,6 +139,16 @@ package struct ExtendedServer {
         self.deadline = now + waits.extended
     }
 
+    /// Bytes of memory for a request, or the part of one that has come.
+    var heldBytes: Int {
+        switch self.state {
+        case .receiving(let reader): reader.heldBytes
+        case .answering(let question):
+            question.request.body.storageCapacity + question.request.head.fields.received.readableBytes
+        case .finished: 0
+        }
+    }
+
     /// A machine that goes on from here without a trace in this one.
     package func copy() -> ExtendedServer {
         var copy = self

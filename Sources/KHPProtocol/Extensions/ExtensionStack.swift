@@ -294,6 +294,17 @@ package final class ExtensionStack {
         return self.message.wireBytes
     }
 
+    /// Bytes of memory for the message that is put together, the pieces that wait and the messages that do.
+    var heldBytes: Int {
+        self.outgoing.reduce(self.message.buffer.storageCapacity + self.pipeline.heldBytes) { sum, outgoing in
+            switch outgoing {
+            case .message(.text(let text)): sum + text.utf8.count
+            case .message(.binary(let bytes)): sum + bytes.readableBytes
+            case .ping, .close: sum
+            }
+        }
+    }
+
     /// The output of the pieces: a whole message, or a chunk at a time where messages are streamed. `nil` when more
     /// input is needed.
     ///

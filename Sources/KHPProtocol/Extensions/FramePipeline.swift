@@ -31,6 +31,9 @@ struct FramePipeline {
     /// `true` when there is something to pull.
     var isPending: Bool { self.stages.contains { $0.pending != nil } }
 
+    /// Bytes of the pieces that wait.
+    var heldBytes: Int { self.stages.reduce(0) { $0 + ($1.pending?.bytes.readableBytes ?? 0) } }
+
     /// Takes a piece that has arrived; nothing may be pending.
     mutating func push(_ piece: MessagePiece) {
         guard !self.stages.isEmpty else { return }

@@ -73,6 +73,9 @@ package struct KeepAlive: Sendable {
         return unfinished.since + messageTimeout
     }
 
+    /// Bytes of the pings whose answers are awaited.
+    var heldBytes: Int { self.pings.reduce(0) { $0 + $1.payload.readableBytes } }
+
     /// Something came from the peer. Once per read is enough.
     @inline(__always)
     package mutating func bytesReceived(_ now: NIODeadline) {

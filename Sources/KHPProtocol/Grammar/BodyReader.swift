@@ -73,6 +73,9 @@ package struct BodyReader {
         if case .complete = self.mode { true } else { false }
     }
 
+    /// Bytes of memory for the part of the body that has come.
+    var heldBytes: Int { self.line.count + self.entity.storageCapacity }
+
     /// Takes bytes until the body is complete. A body that reaches the limit counts as complete, and is read no
     /// further.
     package mutating func receive(_ input: inout ByteBuffer) throws(GrammarError) {

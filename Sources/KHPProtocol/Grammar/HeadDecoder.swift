@@ -13,6 +13,8 @@ private struct HeadCollector {
 
     var isEmpty: Bool { self.kept.readableBytes == 0 }
 
+    var heldBytes: Int { self.kept.storageCapacity }
+
     /// The head's bytes once they are complete; the bytes behind them stay in `buffer`.
     /// - Parameter read: is called with them, to read more of the start line than its offsets.
     @inline(__always)
@@ -108,6 +110,9 @@ package struct RequestHeadDecoder {
     /// `true` until the first byte of a head has been taken.
     package var isEmpty: Bool { self.collector.isEmpty }
 
+    /// Bytes of memory for the part of a head that has come.
+    var heldBytes: Int { self.collector.heldBytes }
+
     /// Takes a head from `buffer`, through its blank line, and leaves the bytes behind it. `nil` when it took
     /// everything and needs more. After an error it stays failed; after a head it is ready for the next.
     package mutating func decode(_ buffer: inout ByteBuffer) throws(HeadError) -> RequestHead? {
@@ -155,6 +160,9 @@ package struct ResponseHeadDecoder {
 
     /// `true` until the first byte of a head has been taken.
     package var isEmpty: Bool { self.collector.isEmpty }
+
+    /// As ``RequestHeadDecoder/heldBytes``.
+    var heldBytes: Int { self.collector.heldBytes }
 
     /// As ``RequestHeadDecoder/decode(_:)``.
     package mutating func decode(_ buffer: inout ByteBuffer) throws(HeadError) -> ResponseHead? {

@@ -67,6 +67,14 @@ package struct OpeningClient {
     package var hasHeardNothing: Bool {
         if case .head = self.state { self.decoder.isEmpty && self.provisionalResponses == 0 } else { false }
     }
+    /// Bytes of memory for the part of an answer that has come.
+    var heldBytes: Int {
+        switch self.state {
+        case .head, .done: self.decoder.heldBytes
+        case .entity(let head, let reader): head.fields.received.readableBytes + reader.heldBytes
+        case .answer(let result): result.head.fields.received.readableBytes
+        }
+    }
     /// True while a refusal is there but for the rest of its content. The connection bounds that wait (D28).
     package var awaitsContent: Bool {
         if case .entity = self.state { true } else { false }

@@ -27,6 +27,9 @@ package struct OpeningServer {
     /// `true` until the first byte of a request has arrived.
     package var isIdle: Bool { self.decoder.isEmpty }
 
+    /// Bytes of memory for the part of a request that has come.
+    var heldBytes: Int { self.decoder.heldBytes }
+
     /// Reads a WebSocket request from `input`; `nil` when it needs more. Throws the refusal of any other. Bytes behind
     /// the head stay in `input`.
     package mutating func receive(_ input: inout ByteBuffer) throws(Refusal) -> OpeningRequest? {

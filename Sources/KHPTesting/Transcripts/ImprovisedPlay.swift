@@ -72,7 +72,7 @@ package struct ImprovisedPlay {
     package var hasEnded: Bool { mutating get { self.play.with { $0.hasEnded } } }
     package var isOpen: Bool { mutating get { self.play.with { $0.opened != nil } } }
     package var failure: WebSocketError? { mutating get { self.play.with { $0.failure ?? $0.closed?.error } } }
-    package var bufferedBytes: Int { mutating get { self.play.with { $0.connection.bufferedBytes } } }
+    package var heldBytes: Int { mutating get { self.play.with { $0.connection.heldBytes } } }
     /// True while a client waits for its caller's answer to a challenge; the caller's connect bounds that.
     package var waitsForCaller: Bool {
         mutating get { self.play.with { [.challenged, .challengedInside].contains($0.connection.stageName) } }

@@ -109,6 +109,7 @@ enum Attacks {
         [(0x81, [0x41]), (0x88, [0x03, 0xE8]), (0x81, [0x42])],
         [(0x01, [0x41])], [(0x01, [0x41]), (0x88, [0x03, 0xE8])], Array(repeating: (0x89, [0x01]), count: 300),
         [(0x02, [])] + Array(repeating: (0x00, []), count: 1_200), Array(repeating: (0x81, []), count: 500),
-        [(0x8A, [0, 0, 0, 0, 0, 0, 0, 1])], [(0x89, Array(repeating: 7, count: 125)), (0x8A, [])],
+        [(0x8A, [0, 0, 0, 0, 0, 0, 0, 1])],
+        Array(repeating: (0x89, Array(repeating: 7, count: 125)), count: 90) + [(0x8A, [])],
     ]
 }

@@ -11,15 +11,23 @@ extension World {
     private static let mostWritten = 150_000
     /// One read of the channel.
     private static let read = 65_536
+    /// The block for small payloads.
+    private static let block = PayloadArena.blockBytes
+    /// Most bytes that an open socket writes by itself to a peer that takes none: the answer to its latest ping, some pings,
+    /// and a close frame.
+    private static let mostUnasked = 512
 
     func check(_ role: Role, bytes: Int) throws(Violation) {
         let side = self[role]
         if let broken = side.broken { throw broken }
         side.noteStage(self.now)
-        let held = side.connection.bufferedBytes
-        // One message may be incomplete, and one read may have come behind it. Of a stream that has ended all is read.
-        if held > self.scenario.messageLimit + 2 * Self.read, self[wireTo: role].end == nil {
-            throw Violation(.boundedBytes, "the \(role) holds \(held) bytes")
+        let held = side.connection.heldBytes
+        let most = self.mostHeld(by: side)
+        if held > most {
+            throw Violation(.boundedBytes, "the \(role) holds \(held) bytes in \(side.stage), and \(most) are allowed")
+        }
+        if side.unasked > Self.mostUnasked {
+            throw Violation(.boundedBytes, "the \(role) writes \(side.unasked) bytes by itself to a peer that takes none")
         }
         if side.written > Self.mostWritten + 2 * bytes {
             throw Violation(.boundedWork, "the \(role) writes \(side.written) bytes in a step with \(bytes)")
@@ -29,6 +37,39 @@ extension World {
         side.observed.removeAll(keepingCapacity: true)
         for action in side.statusActions { self.coverage.visit(action) }
         side.statusActions.removeAll(keepingCapacity: true)
+    }
+
+    /// The sum of the limits that hold in its stage, as memory: buffers double as bytes come.
+    private func mostHeld(by side: Side) -> Int {
+        let limits = self.configuration.limits
+        // One read, behind what is left of one before: less than a frame's header or a control frame, and a close frame's
+        // reason or an answer to a ping beside it. Of a stream that has ended all is read.
+        let read = Self.read + Self.mostUnasked + self[wireTo: side.role].pendingAtEnd
+        let head = Self.memory(limits.headBytes)
+        let body = Self.memory(limits.bodyBytes)
+        switch side.stage {
+        // A head and a body; a 401 beside them, whose fields are text.
+        case .connecting, .opening, .challenged, .reading, .deciding, .decidingPlain, .awaitingKey:
+            return read + 2 * (head + body)
+        // A message that is put together out of fragments, a head and a body out of messages, and the head of the opening.
+        case .extended, .challengedInside, .decidingInside:
+            let message = Self.memory(Limits.extendedHandshakeMessages.messageBytes)
+            return read + Self.block + message + 2 * head + body
+        case .open, .closeHeld, .closing, .leaving, .unread, .ended:
+            var most = read + Self.block + max(Self.memory(limits.messages.messageBytes), 2 * body)
+            // The pieces of the application's own message.
+            if let streamed = side.streamed { most += Self.memory(streamed.readableBytes) }
+            // The bytes that were inflated, and the piece that is.
+            if self.scenario.deflates { most += Self.memory(limits.messages.messageBytes + 1) + Self.read }
+            return most
+        }
+    }
+
+    /// The memory of a buffer for so many bytes, which doubles as it grows.
+    private static func memory(_ bytes: Int) -> Int {
+        var memory = 1_024
+        while memory < bytes { memory *= 2 }
+        return memory
     }
 
     /// A time that a side asks for lies ahead when it is set.

@@ -42,13 +42,19 @@ final class Side {
     var statusActions: [StatusAction] = []
     private var partial = ByteBuffer()
     /// The pieces so far of a message that goes out in pieces.
-    private var streamed: ByteBuffer?
+    private(set) var streamed: ByteBuffer?
     private var pings: Set<UInt64> = []
     private var lastPong: UInt64 = 0
     var hasStarted = false
     // Work and time.
     private(set) var actions = 0
     private(set) var written = 0
+    /// Bytes that the application may have had written in this step: those that it gave, with their frames.
+    private var given = 0
+    /// Bytes that this side has written by itself since its peer took any, while it knew that the peer takes none.
+    private(set) var unasked = 0
+    /// True where the step began on an open socket whose peer takes nothing.
+    private var beganHeld = false
     private(set) var broken: Violation?
     /// The stage, and since when it has been that.
     private(set) var stage = StageName.connecting
@@ -76,7 +82,21 @@ final class Side {
     func beginStep() {
         self.actions = 0
         self.written = 0
+        // The pieces of a message that goes out whole may all do so now.
+        self.given = self.streamed?.readableBytes ?? 0
+        self.beganHeld =
+            (self.isCongested || self.isBacklogged)
+            && [.open, .closeHeld, .closing].contains(self.connection.stageName)
     }
+
+    /// The peer has taken bytes.
+    func noteProgress(_ now: NIODeadline) {
+        self.lastProgress = now
+        self.unasked = 0
+    }
+
+    /// The most that an application's bytes come to in frames, incompressible ones deflated among them.
+    private func give(_ count: Int) { self.given += count + count / 8 + 256 }
 
     func noteStage(_ now: NIODeadline) {
         let closing = self.connection.closingState
@@ -198,6 +218,7 @@ final class Side {
     /// - Returns: false where the message was refused: no part of it may arrive.
     @discardableResult
     func send(_ kind: MessageKind, _ payload: ByteBuffer, _ now: NIODeadline) -> Bool {
+        self.give(payload.readableBytes)
         do throws(WebSocketError) {
             if kind == .text {
                 try self.connection.send(.text(String(buffer: payload)), now: now)
@@ -221,6 +242,7 @@ final class Side {
 
     /// A piece of a message: the first where none is under way.
     func sendPiece(_ piece: ByteBuffer, isLast: Bool, _ now: NIODeadline) {
+        self.give(piece.readableBytes)
         let before = self.streamed ?? ByteBuffer()
         let chunk = MessageChunk(kind: .binary, bytes: piece, isFirst: self.streamed == nil, isLast: isLast)
         do throws(WebSocketError) {
@@ -240,6 +262,7 @@ final class Side {
     }
 
     func ping(_ now: NIODeadline) {
+        self.give(0)
         guard let number = try? self.connection.ping(now: now) else { return }
         if !self.pings.insert(number).inserted { self.violate(.once, "two pings have the number \(number)") }
     }
@@ -250,6 +273,8 @@ final class Side {
     func takeOutput() -> ByteBuffer {
         var bytes = self.connection.output.next() ?? ByteBuffer()
         while let buffer = self.connection.output.next() { bytes.writeImmutableBuffer(buffer) }
+        if self.beganHeld { self.unasked += max(bytes.readableBytes - self.given, 0) }
+        self.given = max(self.given - bytes.readableBytes, 0)
         self.written += bytes.readableBytes
         self.allWritten += bytes.readableBytes
         while self.outBehind.count < self.accepted.count { self.outBehind.append(self.allWritten) }

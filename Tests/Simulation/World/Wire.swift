@@ -22,6 +22,9 @@ struct Wire {
     private(set) var isTaken = false
     /// True where the attacker keeps the connection open, whatever the honest peer does.
     private var staysOpen = false
+    /// How many bytes were on their way when the stream ended: a receiver reads them all, whether its application does or
+    /// not, as they lie in its transport.
+    private(set) var pendingAtEnd = 0
     /// True once bytes were added that the peer did not write.
     private(set) var isTampered = false
 
@@ -64,6 +67,7 @@ struct Wire {
         self.end = end
         // A reset overtakes the bytes on their way.
         if end == .reset { self.pending = ByteBuffer() }
+        self.pendingAtEnd = self.pendingBytes
     }
 
     /// The peer ends, and what it had written last never left it.

@@ -371,7 +371,7 @@ final class World {
 
     private func noteProgress(of role: Role) {
         let side = self[role]
-        side.lastProgress = self.now
+        side.noteProgress(self.now)
         if !side.isOver, side.isCongested { side.connection.writesProgressed(now: self.now) }
     }
 

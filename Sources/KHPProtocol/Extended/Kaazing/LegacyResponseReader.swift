@@ -31,6 +31,9 @@ struct LegacyResponseReader {
     /// `true` until the first byte of a response has come.
     var isEmpty: Bool { self.collected.readableBytes == 0 }
 
+    /// Bytes of memory for the part of a response that has come.
+    var heldBytes: Int { self.collected.storageCapacity }
+
     /// Takes a message; the empty one ends the response.
     mutating func receive(_ payload: ByteBuffer) throws(Failure) -> Event {
         guard payload.readableBytes > 0 else { return try self.finish() }

@@ -33,7 +33,7 @@ extension FuzzTarget {
                 _ = play.takeOutput()
                 for piece in pieces {
                     play.feed(piece)
-                    check(play.bufferedBytes <= 65_536, "\(play.bufferedBytes) bytes are held")
+                    check(play.heldBytes <= 65_536, "\(play.heldBytes) bytes are held")
                 }
                 finish(&play, stage)
             }
@@ -45,7 +45,7 @@ extension FuzzTarget {
             for piece in cuts.pieces(of: content) {
                 act(&busy, &deeds)
                 busy.feed(piece)
-                check(busy.bufferedBytes <= 1 << 21, "\(busy.bufferedBytes) bytes are held")
+                check(busy.heldBytes <= 1 << 21, "\(busy.heldBytes) bytes are held")
             }
             finish(&busy, stage)
         }
