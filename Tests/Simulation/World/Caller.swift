@@ -26,6 +26,7 @@ struct Caller {
     /// The end of the whole connect; the time that the handler takes does not count.
     var deadline: NIODeadline
     var failure: WebSocketError?
+    private let patience: Duration
     private(set) var hops = 0
     /// True while another hop may follow.
     var goesOn = true
@@ -37,6 +38,7 @@ struct Caller {
 
     init(_ scenario: Scenario, _ generator: inout SeededGenerator, now: NIODeadline) throws(Violation) {
         self.deadline = now + TimeAmount(scenario.timeouts.total)
+        self.patience = scenario.timeouts.challenge
         do throws(WebSocketError) {
             let plan = try scenario.plan(&generator)
             self.place = plan.url
@@ -110,7 +112,7 @@ struct Caller {
             about: response,
             in: layer,
             hasHandler: true,
-            patience: .seconds(120),
+            patience: self.patience,
             now: now
         )
     }

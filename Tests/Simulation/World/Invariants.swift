@@ -151,63 +151,6 @@ extension World {
         )
     }
 
-    // MARK: Time
-
-    /// No stage lasts longer than its documented bound; timers that fire late may make it later by as much.
-    func checkAge(_ role: Role) throws(Violation) {
-        let side = self[role]
-        if role == .client { try self.checkPromise() }
-        if side.closing != .open, side.closing != .over, side.connection.closingDeadline == nil {
-            throw Violation(.boundedTime, "the closing handshake of the \(role) has no deadline, \(side.closing)")
-        }
-        guard !side.isOver, let (since, bound) = self.bound(of: side) else { return }
-        let end = since + bound + self.time.slack
-        guard end < self.now else { return }
-        let late = (self.now - end).nanoseconds / 1_000_000
-        throw Violation(.boundedTime, "the \(role) is \(side.stage) for \(late) ms longer than it may be")
-    }
-
-    private func bound(of side: Side) -> (since: NIODeadline, bound: TimeAmount)? {
-        func wait(_ duration: Duration) -> TimeAmount { max(TimeAmount(duration), .milliseconds(1)) }
-        let timeouts = self.configuration.timeouts
-        let last = max(side.stageSince, side.lastProgress)
-        // Both close frames have been seen.
-        if side.closing == .closed {
-            return (side.closingSince, min(wait(timeouts.close), ClosingHandshake.serverEndsFirst))
-        }
-        switch side.stage {
-        case .connecting: return (side.stageSince, wait(side.role == .client ? timeouts.connect : timeouts.opening))
-        case .opening: return (side.stageSince, wait(timeouts.opening))
-        case .challenged, .challengedInside: return nil
-        case .reading, .deciding, .decidingPlain, .awaitingKey: return (side.stageSince, wait(timeouts.opening))
-        case .extended where side.role == .server:
-            return (side.stageSince, max(wait(timeouts.extended), wait(timeouts.replay)))
-        case .extended:
-            return (side.stageSince, wait(timeouts.extended) + wait(timeouts.wait))
-        case .decidingInside: return (side.stageSince, wait(timeouts.extended) + wait(timeouts.wait))
-        case .closeHeld: return (side.stageSince, wait(timeouts.closeHold))
-        case .closing: return (last, wait(timeouts.close))
-        case .leaving: return (last, min(wait(timeouts.close), .seconds(2)))
-        case .open: return self.openBound(of: side, wait)
-        case .unread, .ended: return nil
-        }
-    }
-
-    /// An open socket ends when the peer takes nothing, or is silent in spite of a ping.
-    private func openBound(
-        of side: Side,
-        _ wait: (Duration) -> TimeAmount
-    ) -> (since: NIODeadline, bound: TimeAmount)? {
-        if side.isCongested {
-            return (max(side.lastProgress, side.stageSince), wait(self.configuration.timeouts.stalledWrite))
-        }
-        let keepAlive = self.configuration.keepAlive
-        guard let interval = keepAlive.pingInterval, self.scenario.dialect == .rfc6455, !side.isPaused else {
-            return nil
-        }
-        return (max(side.connection.socket.lastReceived, side.stageSince), wait(interval) + wait(keepAlive.pongTimeout))
-    }
-
     // MARK: Secrets
 
     func checkSecrecy(of text: String, _ place: String) throws(Violation) {

@@ -152,6 +152,8 @@ struct Scenario: Sendable {
         return keepAlive
     }
 
+    var sessionLifetime: TimeAmount? { self.hasSession ? .seconds(40) : nil }
+
     var configuration: ConnectionConfiguration {
         var settings = ConnectionSettings()
         settings.delivery = self.delivery
@@ -191,7 +193,7 @@ struct Scenario: Sendable {
         values.subprotocols = ["amqp"]
         values.servesWithoutSubprotocol = true
         if self.deflates { values.extensions = [PerMessageDeflate()] }
-        if self.hasSession { values.sessionLifetime = .seconds(40) }
+        values.sessionLifetime = self.sessionLifetime
         return EndpointPlan(values)
     }
 }

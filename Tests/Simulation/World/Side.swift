@@ -62,8 +62,19 @@ final class Side {
     /// The state of the closing handshake, and since when.
     private(set) var closing = ClosingHandshake.State.open
     private(set) var closingSince = NIODeadline.uptimeNanoseconds(0)
+    /// When the transport came up.
+    let born: NIODeadline
+    /// The last message, or piece of one, that went either way, and the last bytes that came.
+    private(set) var lastData = NIODeadline.uptimeNanoseconds(0)
+    private(set) var lastRead = NIODeadline.uptimeNanoseconds(0)
+    /// The message of the peer's that is unfinished, and since when the application has been waiting for its end.
+    private(set) var unfinished: (number: UInt64, since: NIODeadline)?
+    /// How many bytes this side had read when it was paused last.
+    private var readAtPause: Int?
+    /// Server: how long the session of the accepted request may last.
+    var sessionLifetime: TimeAmount?
     /// Bytes that this side has read.
-    var read = 0
+    private(set) var read = 0
     /// The last sign that the peer takes bytes.
     var lastProgress = NIODeadline.uptimeNanoseconds(0)
 
@@ -77,6 +88,7 @@ final class Side {
         self.holdsClose = holdsClose
         self.stageSince = now
         self.lastProgress = now
+        self.born = now
     }
 
     func beginStep() {
@@ -104,10 +116,25 @@ final class Side {
             self.closing = closing
             self.closingSince = now
         }
+        self.noteUnfinished(now)
         let stage = self.connection.stageName
         guard stage != self.stage else { return }
         self.stage = stage
         self.stageSince = now
+    }
+
+    /// While nothing is read, it is not the peer that keeps a message from ending. A timer that fires meanwhile makes the
+    /// connection forget the message, and the next bytes begin its time anew.
+    private func noteUnfinished(_ now: NIODeadline) {
+        if self.isPaused { self.readAtPause = self.read }
+        let isForgotten = self.read == self.readAtPause
+        let number = isForgotten ? nil : self.connection.link.codec.unfinishedMessage
+        if number != self.unfinished?.number { self.unfinished = number.map { ($0, now) } }
+    }
+
+    func noteRead(_ count: Int, _ now: NIODeadline) {
+        self.read += count
+        self.lastRead = now
     }
 
     /// Takes the actions, as the channel handler does after each event.
@@ -149,9 +176,11 @@ final class Side {
     private func take(_ action: ConnectionAction, _ now: NIODeadline) {
         switch action {
         case .message(let kind, let payload):
+            self.lastData = now
             if self.opened == nil { self.violate(.once, "a message comes before the socket is open") }
             self.received.append(Digest(kind, payload))
         case .chunk(let chunk):
+            self.lastData = now
             if chunk.isFirst { self.partial = ByteBuffer() }
             self.partial.writeImmutableBuffer(chunk.bytes)
             if chunk.isLast {
@@ -226,6 +255,7 @@ final class Side {
                 try self.connection.send(.binary, payload, now: now)
             }
             self.note(kind, payload)
+            self.lastData = now
             return true
         } catch {
             if error.code == .closed, self.connection.stageName == .open {
@@ -247,6 +277,7 @@ final class Side {
         let chunk = MessageChunk(kind: .binary, bytes: piece, isFirst: self.streamed == nil, isLast: isLast)
         do throws(WebSocketError) {
             try self.connection.send(chunk, now: now)
+            self.lastData = now
             var whole = before
             whole.writeImmutableBuffer(piece)
             self.streamed = isLast ? nil : whole

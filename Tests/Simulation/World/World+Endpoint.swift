@@ -25,7 +25,7 @@ extension World {
     @discardableResult
     func decide() throws(Violation) -> Bool {
         if try self.answerHeldCloses() { return true }
-        // The dialogue about a challenge begins at once, however long its handler takes.
+        // A challenge whose connection has ended since is answered all the same.
         if self.client.challenge != nil, self.caller.question == nil { return try self.beginDialogue() }
         guard !self.endpoint.isSilent, self.endpoint.heldUntil <= self.now else { return false }
         if let request = self.server.openingRequest {
@@ -73,6 +73,9 @@ extension World {
         let plan = self.scenario.endpoint(for: request)
         for _ in 0..<(self.endpoint.repeats ? 2 : 1) {
             if status == 101 {
+                if self.server.connection.stageName == .deciding {
+                    self.server.sessionLifetime = self.scenario.sessionLifetime
+                }
                 try self.act(.server, .accept) { side in
                     side.connection.acceptOpening(
                         plan,

@@ -98,6 +98,10 @@ extension World {
     /// - Returns: true where a hop begins.
     @discardableResult
     func goOn() throws(Violation) -> Bool {
+        // The dialogue about a challenge begins at once, however long its handler takes.
+        if self.client.challenge != nil, self.caller.question == nil, !self.client.isOver {
+            return try self.beginDialogue()
+        }
         guard self.client.isOver, self.caller.goesOn else { return false }
         try self.checkPromise()
         self.promise = nil

@@ -271,7 +271,7 @@ final class World {
         if bytes.readableBytes > 0 {
             self.trace.note(self.now, "the \(role) reads \(bytes.readableBytes)")
             self.noteProgress(of: Self.other(role))
-            self[role].read += bytes.readableBytes
+            self[role].noteRead(bytes.readableBytes, self.now)
             try self.act(role, isTampered ? .garbage : .bytes, bytes: bytes.readableBytes) {
                 $0.connection.receive(bytes, now: self.now)
             }
