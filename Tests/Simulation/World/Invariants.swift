@@ -21,6 +21,7 @@ extension World {
         let side = self[role]
         if let broken = side.broken { throw broken }
         side.noteStage(self.now)
+        try self.checkDeadline(side)
         let held = side.connection.heldBytes
         let most = self.mostHeld(by: side)
         if held > most {
@@ -73,8 +74,8 @@ extension World {
     }
 
     /// A time that a side asks for lies ahead when it is set.
-    func checkDeadline(_ side: Side, wasDue: Bool) throws(Violation) {
-        guard !wasDue, !side.isOver, let deadline = side.connection.deadline, deadline <= self.now else { return }
+    func checkDeadline(_ side: Side) throws(Violation) {
+        guard !side.wasDue, !side.isOver, let deadline = side.connection.deadline, deadline <= self.now else { return }
         throw Violation(.deadlineAhead, "a deadline of the \(side.role) is due when it is set, in \(side.stage)")
     }
 

@@ -49,6 +49,8 @@ final class Side {
     // Work and time.
     private(set) var actions = 0
     private(set) var written = 0
+    /// True where a deadline had passed before the step: its timer has yet to fire.
+    private(set) var wasDue = false
     /// Bytes that the application may have had written in this step: those that it gave, with their frames.
     private var given = 0
     /// Bytes that this side has written by itself since its peer took any, while it knew that the peer takes none.
@@ -91,7 +93,8 @@ final class Side {
         self.born = now
     }
 
-    func beginStep() {
+    func beginStep(_ now: NIODeadline) {
+        self.wasDue = self.connection.deadline.map { $0 <= now } ?? false
         self.actions = 0
         self.written = 0
         // The pieces of a message that goes out whole may all do so now.

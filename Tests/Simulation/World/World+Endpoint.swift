@@ -56,7 +56,7 @@ extension World {
     private func answerHeldCloses() throws(Violation) -> Bool {
         for role in Self.roles where !self[role].isPaused && self[role].connection.stageName == .closeHeld {
             self.trace.note(self.now, "the \(role) has taken all before the close")
-            self[role].beginStep()
+            self[role].beginStep(self.now)
             self[role].connection.answerHeldClose(now: self.now)
             try self.after(role)
             return true

@@ -39,7 +39,7 @@ extension World {
             side.isPaused = side.opened != nil
         case .neverDrains:
             guard side.hasStarted, !side.isOver else { return }
-            side.beginStep()
+            side.beginStep(self.now)
             side.neverDrains = true
             self[wireTo: other].isStalled = true
             try self.after(role)
@@ -75,7 +75,7 @@ extension World {
                 staysOpen: amount / 3 % 2 == 0
             )
         case .flood:
-            side.beginStep()
+            side.beginStep(self.now)
             for number in 0..<150 where side.opened != nil && !side.isOver {
                 side.ping(self.now)
                 side.send(.text, Payloads.make(1, number: number), self.now)

@@ -177,8 +177,7 @@ extension World {
         self.client = try self.caller.connect(self.configuration, self.scenario, now: self.now)
         self.server = Self.listen(self.configuration, self.scenario, now: self.now)
         self.trace.note(self.now, "hop \(self.caller.hops) to \(self.caller.attempt.url)")
-        self.client.connection.transportUp(now: self.now)
-        self.server.connection.transportUp(now: self.now)
+        try self.comeUp()
         try self.start()
     }
 }

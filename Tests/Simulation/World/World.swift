@@ -61,8 +61,16 @@ final class World {
         self.caller = try Caller(scenario, &self.generator, now: self.now)
         self.client = try self.caller.connect(configuration, scenario, now: self.now)
         self.server = Self.listen(configuration, scenario, now: self.now)
-        self.client.connection.transportUp(now: self.now)
-        self.server.connection.transportUp(now: self.now)
+        try self.comeUp()
+    }
+
+    /// The transports are up, and TLS may still be negotiated over them.
+    func comeUp() throws(Violation) {
+        for role in Self.roles {
+            self[role].beginStep(self.now)
+            self[role].connection.transportUp(now: self.now)
+            try self.checkDeadline(self[role])
+        }
     }
 
     static func listen(_ configuration: ConnectionConfiguration, _ scenario: Scenario, now: NIODeadline) -> Side {
@@ -123,7 +131,7 @@ final class World {
     func start() throws(Violation) {
         for role in Self.roles where !self[role].hasStarted && !self[role].isOver {
             self[role].hasStarted = true
-            self[role].beginStep()
+            self[role].beginStep(self.now)
             self[role].connection.start(now: self.now)
             try self.after(role)
         }
@@ -133,12 +141,10 @@ final class World {
     func act(_ role: Role, _ event: Event, bytes: Int = 0, _ body: (Side) -> Void) throws(Violation) {
         let side = self[role]
         self.coverage.visit(side, event)
-        let wasDue = side.connection.deadline.map { $0 <= self.now } ?? false
-        side.beginStep()
+        side.beginStep(self.now)
         let held = side.connection.bufferedBytes
         body(side)
         try self.after(role, bytes: bytes + held)
-        try self.checkDeadline(side, wasDue: wasDue)
     }
 
     /// Stages that few runs come to, and none stays in for long, are met with a fault or an event more often.
@@ -270,7 +276,7 @@ final class World {
         let bytes = self[wireTo: role].take(atMost: count)
         if bytes.readableBytes > 0 {
             self.trace.note(self.now, "the \(role) reads \(bytes.readableBytes)")
-            self.noteProgress(of: Self.other(role))
+            try self.noteProgress(of: Self.other(role))
             self[role].noteRead(bytes.readableBytes, self.now)
             try self.act(role, isTampered ? .garbage : .bytes, bytes: bytes.readableBytes) {
                 $0.connection.receive(bytes, now: self.now)
@@ -315,7 +321,7 @@ final class World {
     /// The application has caught up, unless it is paused.
     private func resume(_ role: Role) throws(Violation) {
         let side = self[role]
-        side.beginStep()
+        side.beginStep(self.now)
         if !side.isPaused, side.connection.socket.heldClose != nil { side.connection.answerHeldClose(now: self.now) }
         try self.after(role, bytes: side.connection.bufferedBytes)
     }
@@ -359,7 +365,7 @@ final class World {
     private func relieve(_ role: Role) throws(Violation) {
         let side = self[role]
         guard !side.isOver else { return }
-        side.beginStep()
+        side.beginStep(self.now)
         let pending = self[wireTo: Self.other(role)].pendingBytes
         if side.isBacklogged, pending == 0 {
             side.isBacklogged = false
@@ -369,10 +375,13 @@ final class World {
         if side.isCongested, pending <= 32 * 1024 { try self.after(role) }
     }
 
-    private func noteProgress(of role: Role) {
+    private func noteProgress(of role: Role) throws(Violation) {
         let side = self[role]
         side.noteProgress(self.now)
-        if !side.isOver, side.isCongested { side.connection.writesProgressed(now: self.now) }
+        guard !side.isOver, side.isCongested else { return }
+        side.beginStep(self.now)
+        side.connection.writesProgressed(now: self.now)
+        try self.checkDeadline(side)
     }
 
     private func write(from role: Role) {
