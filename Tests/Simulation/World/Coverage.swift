@@ -109,9 +109,20 @@ struct Coverage: Sendable {
         }
     }
 
-    mutating func visit(_ side: Side, _ fault: Fault) {
-        let row = Self.row(side.role, side.connection.stageName)
-        self.tables[side.role == .client ? 2 : 3].visit(row, Self.columnOfFault[fault] ?? 0)
+    /// The place at which a fault meets a side.
+    struct Place {
+        fileprivate let role: Role
+        fileprivate let stage: StageName
+
+        init(_ side: Side) {
+            self.role = side.role
+            self.stage = side.connection.stageName
+        }
+    }
+
+    mutating func visit(_ place: Place, _ fault: Fault) {
+        let row = Self.row(place.role, place.stage)
+        self.tables[place.role == .client ? 2 : 3].visit(row, Self.columnOfFault[fault] ?? 0)
     }
 
     enum DialogueEvent: Int { case begin, credentials, none, timeOver }

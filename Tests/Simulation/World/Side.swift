@@ -220,6 +220,7 @@ final class Side {
             if self.opened != nil { self.violate(.once, "it opens twice") }
             if self.failure != nil, self.role == .client { self.violate(.once, "it opens after it failed") }
             self.opened = negotiation
+            if self.isDeaf { self.isPaused = true }
             if self.holdsClose { self.connection.socket.holdsClose = true }
         case .client(.hopEnded(let outcome)):
             if self.hop != nil { self.violate(.once, "the hop ends twice") }

@@ -1,6 +1,8 @@
 // Cells that no run can visit, each with the reason. A cell in none of these lists has to be visited; one that is listed
 // must not be.
 
+import KHPProtocol
+
 enum Unreachable {
     /// Cells of one table, with the reason.
     struct Entry: Sendable {
@@ -26,6 +28,39 @@ enum Unreachable {
             return (self.rows.isEmpty || self.rows.contains(row))
                 && (self.columns.isEmpty || self.columns.contains(column))
         }
+    }
+
+    /// What is true of both roles' tables of faults.
+    private static let faults: [Entry] = ["client, faults", "server, faults"].flatMap { table in
+        [
+            Entry(table, ["ended"], [], "nothing makes a difference to a connection that has ended"),
+            Entry(
+                table,
+                ["unread"],
+                Fault.allCases.filter { $0 != .readsNothing }.map(\.rawValue),
+                "it has ended for all but the application, which may still take nothing"
+            ),
+            Entry(
+                table,
+                ["connecting"],
+                ["split", "garbage", "takeover", "neverDrains"],
+                "no byte goes either way before the transport is ready: our own bug"
+            ),
+            Entry(
+                table,
+                StageName.allCases.filter { $0 != .open && $0 != .closeHeld }.map(\.rawValue),
+                ["flood"],
+                "only an open socket takes messages and pings"
+            ),
+            Entry(
+                table,
+                ["open", "closeHeld", "closing", "leaving"],
+                ["answersLate", "answersTwice", "answersNever"],
+                "nobody is asked any more"
+            ),
+            Entry(table, ["closing", "leaving"], ["readsNothing"], "whoever closes takes messages in any case"),
+            Entry(table, ["closing", "leaving"], ["cancelled"], "it closes already"),
+        ]
     }
 
     static let entries: [Entry] = [
@@ -55,7 +90,7 @@ enum Unreachable {
         Entry("dialogue", ["asking"], ["begin"], "it has begun: our own bug"),
         Entry("hop", ["balancer"], ["opening"], "balancers speak in frames"),
         Entry("hop", ["replayLost"], ["extended"], "a replay inside has no connection of its own to lose"),
-    ]
+    ] + Self.faults
 
     static func reason(of cell: String) -> String? { self.entries.first { $0.covers(cell) }?.reason }
 }

@@ -41,8 +41,9 @@ struct Wire {
     }
 
     /// Bytes of an attacker's.
-    mutating func inject(_ bytes: [UInt8], takesOver: Bool, staysOpen: Bool = false) {
-        guard self.end == nil else { return }
+    /// - Returns: false where the stream has ended, so that none come any more.
+    mutating func inject(_ bytes: [UInt8], takesOver: Bool, staysOpen: Bool = false) -> Bool {
+        guard self.end == nil else { return false }
         self.isTampered = true
         if takesOver {
             self.isTaken = true
@@ -51,23 +52,29 @@ struct Wire {
             self.pending = ByteBuffer()
         }
         self.pending.writeBytes(bytes)
+        return true
     }
 
     /// One byte on its way turns into another.
-    mutating func damage(at place: Int) {
-        guard self.pendingBytes > 0 else { return }
+    /// - Returns: false where none is on its way.
+    mutating func damage(at place: Int) -> Bool {
+        guard self.pendingBytes > 0 else { return false }
         self.isTampered = true
         let index = self.pending.readerIndex + place % self.pendingBytes
-        guard let byte = self.pending.getInteger(at: index, as: UInt8.self) else { return }
+        guard let byte = self.pending.getInteger(at: index, as: UInt8.self) else { return false }
         self.pending.setInteger(byte ^ UInt8(1 << (place % 8)), at: index)
+        return true
     }
 
-    mutating func finish(_ end: End) {
-        guard !self.isCut, !self.staysOpen, self.end == nil else { return }
+    /// - Returns: false where the stream had ended before, or nobody learns of it.
+    @discardableResult
+    mutating func finish(_ end: End) -> Bool {
+        guard !self.isCut, !self.staysOpen, self.end == nil else { return false }
         self.end = end
         // A reset overtakes the bytes on their way.
         if end == .reset { self.pending = ByteBuffer() }
         self.pendingAtEnd = self.pendingBytes
+        return true
     }
 
     /// The peer ends, and what it had written last never left it.

@@ -1,4 +1,5 @@
-// The faults of a run as they begin.
+// The faults of a run as they begin. A fault counts as met where it makes a difference: one that comes too late, or to
+// a side that it has nothing to do with, meets nothing.
 
 import KHPProtocol
 import NIOCore
@@ -6,81 +7,150 @@ import NIOCore
 extension World {
     /// - Parameter amount: a number that the fault takes for its place, length or kind.
     func begin(_ fault: Fault, _ role: Role, _ amount: Int) throws(Violation) {
-        let side = self[role]
-        let other = Self.other(role)
         guard !self.isOver || self.hasUnread else { return }
+        let side = self[role]
         self.trace.note(self.now, "fault: \(fault) of the \(role) in \(side.connection.stageName)")
-        self.coverage.visit(side, fault)
         if fault != .split { self.isCalm = false }
+        let place = Coverage.Place(side)
+        if try self.apply(fault, role, amount) { self.coverage.visit(place, fault) }
+    }
+
+    /// - Returns: true where the fault makes a difference.
+    private func apply(_ fault: Fault, _ role: Role, _ amount: Int) throws(Violation) -> Bool {
+        let side = self[role]
         switch fault {
-        case .split: try self.deliver(to: role, atMost: amount % 7 + 1)
-        case .delay: self[wireTo: role].heldUntil = self.now + .milliseconds(Int64(amount % 12_000))
-        case .stall:
-            self[wireTo: role].isStalled = true
-            self[wireTo: role].mayHeal = amount % 2 == 0
+        case .split:
+            // Counted where bytes are cut.
+            try self.deliver(to: role, atMost: amount % 7 + 1)
+            return false
+        case .delay, .stall, .halfClose, .reset, .cut, .garbage, .takeover:
+            return try self.applyToWire(fault, role, amount)
+        case .answersLate, .answersTwice, .answersNever:
+            return self.applyToAnswers(fault, owed: self.awaitsAnswer(side), amount)
         case .lateTimer:
             self.time.timers = .milliseconds(Int64(amount % 3_000))
             self.time.isReversed = amount % 2 == 0
             self.time.slack = self.time.slack + self.time.timers + self.time.timers
-        case .halfClose: self[wireTo: other].finish(.orderly)
-        case .reset:
-            self.toClient.finish(.reset)
-            self.toServer.finish(.reset)
-        case .cut:
-            // The words of an attacker may be lost as well.
-            self.promise = nil
-            self.toClient.cut(after: amount % 300)
-            self.toServer.cut(after: amount / 300 % 300)
+            return !side.isOver
         case .gone:
+            let wasOver = side.isOver
             try self.act(role, .gone) { $0.transportEnded(self.now) }
-            self[wireTo: other].finish(.orderly)
+            self[wireTo: Self.other(role)].finish(.orderly)
+            return !wasOver
         case .readsNothing:
+            let wasDeaf = side.isDeaf
             side.isDeaf = true
             side.isPaused = side.opened != nil
+            // Whoever closes takes messages in any case.
+            return !wasDeaf && ![.closing, .leaving, .ended].contains(side.connection.stageName)
         case .neverDrains:
-            guard side.hasStarted, !side.isOver else { return }
+            guard side.hasStarted, !side.isOver, !side.neverDrains else { return false }
             side.beginStep(self.now)
             side.neverDrains = true
-            self[wireTo: other].isStalled = true
+            self[wireTo: Self.other(role)].isStalled = true
             try self.after(role)
-        case .answersLate: self.endpoint.heldUntil = self.now + .milliseconds(Int64(amount % 125_000))
-        case .answersTwice: self.endpoint.repeats = true
-        case .answersNever: self.endpoint.isSilent = true
-        case .cancelled: try self.close(role)
+            return true
+        case .cancelled:
+            let closes = !side.isOver && ![.closing, .leaving].contains(side.connection.stageName)
+            try self.close(role)
+            return closes
         case .clockJump:
+            let isOver = side.isOver
             let length = TimeAmount.seconds(amount % 3 == 0 ? Int64(amount % 36_000) : Int64(amount % 120))
             try self.sleep(length, readsFirst: amount % 2 == 0)
-        case .garbage:
-            guard side.hasStarted else { return }
-            if role == .client { self.promise = nil }
-            // In a handshake a damaged byte may turn the name of a secret into that of none.
-            if amount % 3 == 0, side.opened != nil {
-                self[wireTo: role].damage(at: amount)
-            } else {
-                self[wireTo: role].inject(Attacks.bytes(amount, against: role), takesOver: false)
-            }
-            try self.deliver(to: role, atMost: 65_536)
-        case .takeover:
-            guard side.hasStarted else { return }
-            if role == .client { self.promise = nil }
-            if role == .client, side.connection.stageName == .opening, side.read == 0,
-                self.scenario.dialect == .rfc6455,
-                self[wireTo: role].end == nil
-            {
-                self.promise = Attacks.refusal(amount).map { Promise(status: $0, until: self.now) }
-            }
-            self[wireTo: role].inject(
-                Attacks.script(amount, against: role, in: side.connection.stageName),
-                takesOver: true,
-                staysOpen: amount / 3 % 2 == 0
-            )
+            return length > .zero && !isOver
         case .flood:
+            let before = side.accepted.count
             side.beginStep(self.now)
             for number in 0..<150 where side.opened != nil && !side.isOver {
                 side.ping(self.now)
                 side.send(.text, Payloads.make(1, number: number), self.now)
             }
+            let isSent = side.accepted.count > before
             try self.after(role)
+            return isSent
+        }
+    }
+
+    private func applyToWire(_ fault: Fault, _ role: Role, _ amount: Int) throws(Violation) -> Bool {
+        let side = self[role]
+        let hears = !side.isOver && !self[wireTo: role].endIsDelivered
+        switch fault {
+        case .delay:
+            self[wireTo: role].heldUntil = self.now + .milliseconds(Int64(amount % 12_000))
+            return hears && amount % 12_000 > 0
+        case .stall:
+            self[wireTo: role].isStalled = true
+            self[wireTo: role].mayHeal = amount % 2 == 0
+            return hears
+        case .halfClose:
+            return self[wireTo: Self.other(role)].finish(.orderly) && !self[Self.other(role)].isOver
+        case .reset:
+            self[wireTo: Self.other(role)].finish(.reset)
+            return self[wireTo: role].finish(.reset) && hears
+        case .cut:
+            // The words of an attacker may be lost as well.
+            self.promise = nil
+            let isNew = !self.toClient.isCut || !self.toServer.isCut
+            self.toClient.cut(after: amount % 300)
+            self.toServer.cut(after: amount / 300 % 300)
+            return isNew && hears
+        case .garbage: return try self.slipIn(amount, role) && hears
+        default: return self.takeOver(amount, role) && hears
+        }
+    }
+
+    /// Bytes that the peer never wrote come between its own.
+    private func slipIn(_ amount: Int, _ role: Role) throws(Violation) -> Bool {
+        guard self[role].hasStarted else { return false }
+        if role == .client { self.promise = nil }
+        let isDone: Bool
+        // In a handshake a damaged byte may turn the name of a secret into that of none.
+        if amount % 3 == 0, self[role].opened != nil {
+            isDone = self[wireTo: role].damage(at: amount)
+        } else {
+            isDone = self[wireTo: role].inject(Attacks.bytes(amount, against: role), takesOver: false)
+        }
+        try self.deliver(to: role, atMost: 65_536)
+        return isDone
+    }
+
+    /// An attacker stands in the peer's place.
+    private func takeOver(_ amount: Int, _ role: Role) -> Bool {
+        let side = self[role]
+        guard side.hasStarted else { return false }
+        if role == .client { self.promise = nil }
+        if role == .client, side.connection.stageName == .opening, side.read == 0, self.scenario.dialect == .rfc6455,
+            self[wireTo: role].end == nil
+        {
+            self.promise = Attacks.refusal(amount).map { Promise(status: $0, until: self.now) }
+        }
+        return self[wireTo: role].inject(
+            Attacks.script(amount, against: role, in: side.connection.stageName),
+            takesOver: true,
+            staysOpen: amount / 3 % 2 == 0
+        )
+    }
+
+    private func applyToAnswers(_ fault: Fault, owed: Bool, _ amount: Int) -> Bool {
+        let before = (self.endpoint.heldUntil, self.endpoint.repeats, self.endpoint.isSilent)
+        switch fault {
+        case .answersLate: self.endpoint.heldUntil = self.now + .milliseconds(Int64(amount % 125_000))
+        case .answersTwice: self.endpoint.repeats = true
+        default: self.endpoint.isSilent = true
+        }
+        return owed && before != (self.endpoint.heldUntil, self.endpoint.repeats, self.endpoint.isSilent)
+    }
+
+    /// True where the endpoint, or the handler of challenges, may yet be asked by this side.
+    private func awaitsAnswer(_ side: Side) -> Bool {
+        switch side.connection.stageName {
+        case .connecting, .opening, .challenged, .challengedInside, .reading, .deciding, .decidingPlain, .decidingInside,
+            .extended:
+            true
+        // An extended handshake may follow.
+        case .awaitingKey: self.scenario.policy != .off && self.scenario.serverExtends
+        case .open, .closeHeld, .closing, .leaving, .unread, .ended: false
         }
     }
 }
