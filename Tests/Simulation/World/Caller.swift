@@ -27,6 +27,8 @@ struct Caller {
     var deadline: NIODeadline
     var failure: WebSocketError?
     private let patience: Duration
+    /// The owners of the tokens with which balancers have sent the client to a host.
+    private var balanced: [Int: Set<Int>] = [:]
     private(set) var hops = 0
     /// True while another hop may follow.
     var goesOn = true
@@ -103,6 +105,15 @@ struct Caller {
     mutating func follow(_ outcome: HopOutcome) throws(WebSocketError) {
         let jar = self.jar
         _ = try self.attempt.follow(outcome, cookies: { Self.state(jar, $0) }, cookiesSent: self.cookiesSent)
+        guard outcome.kind == .balancer else { return }
+        let owners = Secrets.secrets(in: self.attempt.url.description).filter { $0.kind == .token }.map(\.owner)
+        self.balanced[Secrets.host(self.attempt.url), default: []].formUnion(owners)
+    }
+
+    /// True where a balancer has sent the client to this host with a token of that one. A step up to TLS goes to the
+    /// same resource, whose query is part of it.
+    func isBalanced(tokenOf owner: Int, to host: Int) -> Bool {
+        [host, host & ~1].contains { self.balanced[$0]?.contains(owner) ?? false }
     }
 
     // MARK: Challenges

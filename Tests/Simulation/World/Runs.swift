@@ -10,11 +10,11 @@ enum Runs {
     /// One run, twice where its trace is to be compared.
     static func run(_ seed: UInt64, twice: Bool, into coverage: inout Coverage) -> Failure? {
         do throws(Violation) {
-            let world = try World(seed: seed)
+            let world = try World(seed: seed, isCompared: twice)
             defer { coverage.add(world.coverage) }
             try world.run()
             guard twice else { return nil }
-            let again = try World(seed: seed)
+            let again = try World(seed: seed, isCompared: true)
             try again.run()
             guard again.trace.digest == world.trace.digest else {
                 throw Violation(.sameTrace, "two runs of seed \(seed) differ")

@@ -43,7 +43,7 @@ final class Side {
     private var partial = ByteBuffer()
     /// The pieces so far of a message that goes out in pieces.
     private(set) var streamed: ByteBuffer?
-    private var pings: Set<UInt64> = []
+    private var lastPing: UInt64 = 0
     private var lastPong: UInt64 = 0
     var hasStarted = false
     // Work and time.
@@ -194,7 +194,7 @@ final class Side {
             // The application takes its time, or its handler has none.
             if !self.holdsClose { self.connection.answerHeldClose(now: now) }
         case .pong(let number, _, _):
-            if !self.pings.isEmpty, number <= self.lastPong {
+            if number <= self.lastPong {
                 self.violate(.once, "the pong of ping \(number) comes again")
             }
             self.lastPong = number
@@ -299,8 +299,12 @@ final class Side {
     func ping(_ now: NIODeadline) {
         self.give(0)
         guard let number = try? self.connection.ping(now: now) else { return }
-        if !self.pings.insert(number).inserted { self.violate(.once, "two pings have the number \(number)") }
+        if number <= self.lastPing { self.violate(.once, "two pings have the number \(number)") }
+        self.lastPing = number
     }
+
+    /// The application's latest ping, where neither its pong nor that of a later one has come.
+    var unansweredPing: UInt64? { self.lastPong < self.lastPing ? self.lastPing : nil }
 
     // MARK: The transport
 
@@ -321,6 +325,9 @@ final class Side {
     func messages(inFirst bytes: Int, upTo limit: Int) -> Int {
         zip(self.outBehind, self.lengths).prefix { $0 <= bytes && $1 <= limit }.count
     }
+
+    /// How many messages were accepted, up to one that is longer than the peer takes.
+    func messages(upTo limit: Int) -> Int { self.lengths.prefix { $0 <= limit }.count }
 
     /// The transport is gone: acts as the handler does then.
     func transportEnded(_ now: NIODeadline) {

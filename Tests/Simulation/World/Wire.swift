@@ -27,6 +27,8 @@ struct Wire {
     private(set) var pendingAtEnd = 0
     /// True once bytes were added that the peer did not write.
     private(set) var isTampered = false
+    /// True where that was in a handshake: the two ends may take different bytes for its last.
+    var isForged = false
 
     var pendingBytes: Int { self.pending.readableBytes }
 

@@ -30,13 +30,11 @@ extension World {
         guard !self.endpoint.isSilent, self.endpoint.heldUntil <= self.now else { return false }
         if let request = self.server.openingRequest {
             self.server.openingRequest = nil
-            try self.checkBelonging(request.head, "the opening request")
             try self.answer(request)
             return true
         }
-        if let request = self.server.extendedRequest {
+        if self.server.extendedRequest != nil {
             self.server.extendedRequest = nil
-            try self.checkBelonging(request.head, "the extended request")
             try self.answerInside()
             return true
         }

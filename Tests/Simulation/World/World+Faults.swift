@@ -111,6 +111,7 @@ extension World {
         } else {
             isDone = self[wireTo: role].inject(Attacks.bytes(amount, against: role), takesOver: false)
         }
+        self.noteForgery(of: role)
         try self.deliver(to: role, atMost: 65_536)
         return isDone
     }
@@ -125,11 +126,19 @@ extension World {
         {
             self.promise = Attacks.refusal(amount).map { Promise(status: $0, until: self.now) }
         }
-        return self[wireTo: role].inject(
+        let isDone = self[wireTo: role].inject(
             Attacks.script(amount, against: role, in: side.connection.stageName),
             takesOver: true,
             staysOpen: amount / 3 % 2 == 0
         )
+        self.noteForgery(of: role)
+        return isDone
+    }
+
+    /// An attacker takes part in a handshake that one of the ends has yet to finish.
+    private func noteForgery(of role: Role) {
+        guard self.client.opened == nil || self.server.opened == nil, self[wireTo: role].isTampered else { return }
+        self[wireTo: role].isForged = true
     }
 
     private func applyToAnswers(_ fault: Fault, owed: Bool, _ amount: Int) -> Bool {
@@ -145,8 +154,8 @@ extension World {
     /// True where the endpoint, or the handler of challenges, may yet be asked by this side.
     private func awaitsAnswer(_ side: Side) -> Bool {
         switch side.connection.stageName {
-        case .connecting, .opening, .challenged, .challengedInside, .reading, .deciding, .decidingPlain, .decidingInside,
-            .extended:
+        case .connecting, .opening, .challenged, .challengedInside, .reading, .deciding, .decidingPlain,
+            .decidingInside, .extended:
             true
         // An extended handshake may follow.
         case .awaitingKey: self.scenario.policy != .off && self.scenario.serverExtends

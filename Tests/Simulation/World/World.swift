@@ -42,9 +42,15 @@ final class World {
     /// - Parameters:
     ///   - keeping: the steps to take, by number; all of them where there are none.
     ///   - without: parts to leave out of the scenario.
-    init(seed: UInt64, keeping: Set<Int>? = nil, without: Set<Scenario.Part> = [], tells: Bool = false)
-        throws(Violation)
-    {
+    ///   - tells: true for the story in words.
+    ///   - isCompared: true for a trace that tells two runs apart by their words as well.
+    init(
+        seed: UInt64,
+        keeping: Set<Int>? = nil,
+        without: Set<Scenario.Part> = [],
+        tells: Bool = false,
+        isCompared: Bool = false
+    ) throws(Violation) {
         var generator = SeededGenerator(seed: seed)
         var scenario = Scenario(&generator)
         let steps = Step.all(of: scenario, using: &generator).enumerated().map { (number: $0.offset, step: $0.element) }
@@ -55,7 +61,7 @@ final class World {
         self.scenario = scenario
         self.steps = keeping.map { kept in steps.filter { kept.contains($0.number) } } ?? steps
         self.generator = generator
-        self.trace = Trace(tells: tells)
+        self.trace = Trace(tells: tells, isCompared: isCompared)
         let configuration = scenario.configuration
         self.configuration = configuration
         self.caller = try Caller(scenario, &self.generator, now: self.now)
@@ -115,6 +121,7 @@ final class World {
         }
         try self.start()
         try self.finish()
+        try self.checkOutcome()
         self.coverage.count(
             opened: self.client.opened != nil && self.server.opened != nil,
             clean: self.client.closed?.clean == true && self.server.closed?.clean == true
@@ -211,6 +218,7 @@ final class World {
         for _ in 0..<80 where !self.isOver {
             try self.exchange()
             if self.isOver { break }
+            try self.checkPings()
             // Some close at once, some after a while of silence, in which keep-alive has begun to ask.
             try self.advance(by: .seconds(Int64.random(in: 0...25, using: &self.generator)))
             try self.exchange()
@@ -342,7 +350,7 @@ final class World {
         let side = self[role]
         let other = Self.other(role)
         side.drive(self.now, bytes: bytes)
-        self.write(from: role)
+        try self.write(from: role)
         let pending = self[wireTo: other].pendingBytes
         let isCongested = side.neverDrains || pending > (side.isCongested ? 32 * 1024 : 64 * 1024)
         if isCongested != side.isCongested {
@@ -351,7 +359,7 @@ final class World {
             side.lastProgress = self.now
             side.connection.setCongested(isCongested, now: self.now)
             side.drive(self.now, bytes: bytes)
-            self.write(from: role)
+            try self.write(from: role)
         }
         if side.connection.takeAnsweredPing(), pending > 0 {
             side.isBacklogged = true
@@ -384,9 +392,10 @@ final class World {
         try self.checkDeadline(side)
     }
 
-    private func write(from role: Role) {
+    private func write(from role: Role) throws(Violation) {
         let bytes = self[role].takeOutput()
         guard bytes.readableBytes > 0 else { return }
+        if role == .client, self.client.opened == nil { try self.checkBelonging(bytes) }
         self.trace.note(bytes)
         self[wireTo: Self.other(role)].write(bytes)
     }
