@@ -67,6 +67,21 @@ extension Connection {
     /// The closing handshake's own deadline.
     package var closingDeadline: NIODeadline? { self.link.closing.deadline }
 
+    /// The state of the pings of an open socket.
+    package var keepAliveState: KeepAlive.State? { self.stage.isOpen ? self.socket.keepAlive?.state : nil }
+
+    /// The state of the client's machine of the opening handshake, from its request to the response.
+    package var openingClientState: OpeningClient.StateName? {
+        guard let client = self.stage.client, case .opening(let opening) = client.state else { return nil }
+        return opening.machine.stateName
+    }
+
+    /// The state of the server's machine of the opening handshake, until it has read a request.
+    package var openingServerState: OpeningServer.StateName? {
+        guard let server = self.stage.server, case .reading(let reading) = server.state else { return nil }
+        return reading.machine.stateName
+    }
+
     /// The state of the client's machine of the extended handshake, while it runs.
     package var extendedClientState: ExtendedClient.State? {
         guard let client = self.stage.client, case .extended(let extended) = client.state else { return nil }

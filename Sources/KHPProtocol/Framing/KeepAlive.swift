@@ -57,6 +57,10 @@ package struct KeepAlive: Sendable {
         self.quietSince = now
     }
 
+    package enum State: String, CaseIterable, Sendable { case quiet, silent }
+
+    package var state: State { self.silentSince == nil ? .quiet : .silent }
+
     /// When to call `expired`; `nil`: never. It moves later while bytes arrive, so a timer set for an earlier value may
     /// simply fire and be set again; `ping` and an unfinished message can move it earlier, so look again after those.
     package var deadline: NIODeadline? {

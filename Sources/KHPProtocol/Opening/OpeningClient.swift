@@ -46,7 +46,21 @@ package struct OpeningClient {
         /// Behind a 101 that needs sixteen bytes more.
         case answer(OpeningResult)
         case done
+
+        var name: StateName {
+            switch self {
+            case .head: .head
+            case .entity: .entity
+            case .answer: .answer
+            case .done: .done
+            }
+        }
     }
+
+    /// The states without what they hold.
+    package enum StateName: String, CaseIterable, Sendable { case head, entity, answer, done }
+
+    package var stateName: StateName { self.state.name }
 
     /// The request, to be written once.
     package let requestHead: RequestHead

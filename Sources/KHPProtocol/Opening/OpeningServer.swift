@@ -24,6 +24,10 @@ package struct OpeningServer {
         self.decoder = RequestHeadDecoder(limits: limits.openingHead)
     }
 
+    package enum StateName: String, CaseIterable, Sendable { case idle, reading, refused }
+
+    package var stateName: StateName { self.refused ? .refused : self.isIdle ? .idle : .reading }
+
     /// `true` until the first byte of a request has arrived.
     package var isIdle: Bool { self.decoder.isEmpty }
 

@@ -41,26 +41,85 @@ struct Coverage: Sendable {
     private static let clientRows = Self.places(Self.clientStages)
     private static let serverRows = Self.places(Self.serverStages)
     private static let hopKinds: [HopOutcome.Kind] = [.choose, .redirect, .balancer, .challenge, .replayLost, .upgrade]
-    private static let closingStates = ClosingHandshake.State.allCases
-    private static let extendedStates = ExtendedClient.State.allCases
-    private static let serverStates = ExtendedServer.StateName.allCases
     /// The events that the machines behind the connection have to do with.
-    private static let closingEvents: [Event] = [.bytes, .garbage, .end, .reset, .gone, .deadline, .close]
-    private static let extendedEvents: [Event] = Self.closingEvents + [.answer, .credentials]
+    private static let machineEvents: [Event] = [.bytes, .garbage, .end, .reset, .gone, .deadline, .close]
+    private static let extendedEvents: [Event] = Self.machineEvents + [.answer, .credentials]
+    private static let keepAliveEvents: [Event] = [.bytes, .garbage, .ping, .deadline]
 
-    private var tables: [Table] = [
+    /// The machines behind a connection, each with its own states.
+    private enum Machine: Int, CaseIterable {
+        case openingClient, openingServer, extendedClient, extendedServer, keepAlive, closing
+
+        var name: String {
+            switch self {
+            case .openingClient: "client's opening handshake"
+            case .openingServer: "server's opening handshake"
+            case .extendedClient: "client's extended handshake"
+            case .extendedServer: "server's extended handshake"
+            case .keepAlive: "keep-alive"
+            case .closing: "closing handshake"
+            }
+        }
+
+        var states: [String] {
+            switch self {
+            case .openingClient: OpeningClient.StateName.allCases.map(\.rawValue)
+            case .openingServer: OpeningServer.StateName.allCases.map(\.rawValue)
+            case .extendedClient: ExtendedClient.State.allCases.map(\.rawValue)
+            case .extendedServer: ExtendedServer.StateName.allCases.map(\.rawValue)
+            case .keepAlive: KeepAlive.State.allCases.map(\.rawValue)
+            case .closing: ClosingHandshake.State.allCases.map(\.rawValue)
+            }
+        }
+
+        var events: [Event] {
+            switch self {
+            case .openingClient, .openingServer, .closing: Coverage.machineEvents
+            case .extendedClient, .extendedServer: Coverage.extendedEvents
+            case .keepAlive: Coverage.keepAliveEvents
+            }
+        }
+
+        /// The row of its state; `nil` where it does not run.
+        func row(of side: Side) -> Int? {
+            let connection = side.connection
+            switch self {
+            case .openingClient: return Self.place(connection.openingClientState)
+            case .openingServer: return Self.place(connection.openingServerState)
+            case .extendedClient: return Self.place(connection.extendedClientState)
+            case .extendedServer: return Self.place(connection.extendedServerState)
+            case .keepAlive: return Self.place(connection.keepAliveState)
+            case .closing: return side.hasStarted ? Self.place(connection.closingState) : nil
+            }
+        }
+
+        private static func place<State: CaseIterable & Equatable>(_ state: State?) -> Int? {
+            guard let state else { return nil }
+            return Array(State.allCases).firstIndex(of: state)
+        }
+    }
+
+    private static let faults = Fault.allCases.map(\.rawValue)
+    /// The stages of either role with events, then with faults.
+    private var stages: [Table] = [
         Table("client", Self.clientStages.map(\.rawValue), Event.allCases.map(\.rawValue)),
         Table("server", Self.serverStages.map(\.rawValue), Event.allCases.map(\.rawValue)),
-        Table("client, faults", Self.clientStages.map(\.rawValue), Fault.allCases.map(\.rawValue)),
-        Table("server, faults", Self.serverStages.map(\.rawValue), Fault.allCases.map(\.rawValue)),
-        Table("closing handshake", Self.closingStates.map(\.rawValue), Self.closingEvents.map(\.rawValue)),
-        Table("client's extended handshake", Self.extendedStates.map(\.rawValue), Self.extendedEvents.map(\.rawValue)),
-        Table("server's extended handshake", Self.serverStates.map(\.rawValue), Self.extendedEvents.map(\.rawValue)),
-        Table("dialogue", ["new", "asking"], ["begin", "credentials", "none", "time over"]),
-        Table("hop", Self.hopKinds.map { "\($0)" }, ["opening", "extended"]),
-        Table("status", StatusAction.allCases.map(\.rawValue), ["client"]),
-        Table("connect", Ending.allCases.map(\.rawValue), Dialects.all.map(\.name)),
+        Table("client, faults", Self.clientStages.map(\.rawValue), Self.faults),
+        Table("server, faults", Self.serverStages.map(\.rawValue), Self.faults),
     ]
+    private var machines = Machine.allCases.map { Table($0.name, $0.states, $0.events.map(\.rawValue)) }
+    private var machinesFaults = Machine.allCases.map { Table("\($0.name), faults", $0.states, Self.faults) }
+    private var dialogue = Table("dialogue", ["new", "asking"], ["begin", "credentials", "none", "time over"])
+    private var dialogueFaults = Table("dialogue, faults", ["asking"], Self.faults)
+    private var pauses = Table("keep-alive, reading is paused", KeepAlive.State.allCases.map(\.rawValue), ["deadline"])
+    private var hops = Table("hop", Self.hopKinds.map { "\($0)" }, ["opening", "extended"])
+    private var status = Table("status", StatusAction.allCases.map(\.rawValue), ["client"])
+    private var connects = Table("connect", Ending.allCases.map(\.rawValue), Dialects.all.map(\.name))
+
+    private var tables: [Table] {
+        self.stages + self.machines + self.machinesFaults
+            + [self.dialogue, self.dialogueFaults, self.pauses, self.hops, self.status, self.connects]
+    }
 
     /// The ends of a whole connect.
     enum Ending: String, CaseIterable { case opened, failed }
@@ -95,55 +154,61 @@ struct Coverage: Sendable {
 
     mutating func visit(_ side: Side, _ event: Event) {
         let column = Self.columnOfEvent[event] ?? 0
-        let stage = side.connection.stageName
-        self.tables[side.role == .client ? 0 : 1].visit(Self.row(side.role, stage), column)
-        if side.hasStarted, let column = Self.closingEvents.firstIndex(of: event) {
-            self.tables[4].visit(Self.place(side.connection.closingState, in: Self.closingStates), column)
+        self.stages[side.role == .client ? 0 : 1].visit(Self.row(side.role, side.connection.stageName), column)
+        for machine in Machine.allCases {
+            guard let column = machine.events.firstIndex(of: event), let row = machine.row(of: side) else { continue }
+            self.machines[machine.rawValue].visit(row, column)
         }
-        guard let column = Self.extendedEvents.firstIndex(of: event) else { return }
-        if let state = side.connection.extendedClientState {
-            self.tables[5].visit(Self.place(state, in: Self.extendedStates), column)
-        }
-        if let state = side.connection.extendedServerState {
-            self.tables[6].visit(Self.place(state, in: Self.serverStates), column)
-        }
+    }
+
+    /// The timer of an open socket fires while its application keeps it from reading.
+    mutating func visitPause(_ side: Side) {
+        guard let row = Machine.keepAlive.row(of: side) else { return }
+        self.pauses.visit(row, 0)
     }
 
     /// The place at which a fault meets a side.
     struct Place {
         fileprivate let role: Role
         fileprivate let stage: StageName
+        /// The row of each machine that runs.
+        fileprivate let rows: [Int?]
+        fileprivate let isAsking: Bool
 
-        init(_ side: Side) {
+        /// - Parameter isAsking: true where the side's handler of challenges has been asked.
+        init(_ side: Side, isAsking: Bool) {
             self.role = side.role
             self.stage = side.connection.stageName
+            self.rows = Machine.allCases.map { $0.row(of: side) }
+            self.isAsking = isAsking
         }
     }
 
     mutating func visit(_ place: Place, _ fault: Fault) {
-        let row = Self.row(place.role, place.stage)
-        self.tables[place.role == .client ? 2 : 3].visit(row, Self.columnOfFault[fault] ?? 0)
+        let column = Self.columnOfFault[fault] ?? 0
+        self.stages[place.role == .client ? 2 : 3].visit(Self.row(place.role, place.stage), column)
+        for (machine, row) in place.rows.enumerated() {
+            if let row { self.machinesFaults[machine].visit(row, column) }
+        }
+        if place.isAsking { self.dialogueFaults.visit(0, column) }
     }
 
     enum DialogueEvent: Int { case begin, credentials, none, timeOver }
 
     mutating func visitDialogue(isNew: Bool, _ event: DialogueEvent) {
-        self.tables[7].visit(isNew ? 0 : 1, event.rawValue)
+        self.dialogue.visit(isNew ? 0 : 1, event.rawValue)
     }
 
     mutating func visit(_ outcome: HopOutcome) {
-        self.tables[8].visit(
-            Self.place(outcome.kind, in: Self.hopKinds),
-            outcome.layer == .opening ? 0 : 1
-        )
+        self.hops.visit(Self.place(outcome.kind, in: Self.hopKinds), outcome.layer == .opening ? 0 : 1)
     }
 
     mutating func visit(_ action: StatusAction) {
-        self.tables[9].visit(Self.place(action, in: StatusAction.allCases), 0)
+        self.status.visit(Self.place(action, in: StatusAction.allCases), 0)
     }
 
     mutating func visit(_ ending: Ending, _ dialect: Dialect) {
-        self.tables[10].visit(Self.place(ending, in: Ending.allCases), Self.place(dialect, in: Dialects.all))
+        self.connects.visit(Self.place(ending, in: Ending.allCases), Self.place(dialect, in: Dialects.all))
     }
 
     mutating func count(opened: Bool, clean: Bool) {
@@ -153,7 +218,17 @@ struct Coverage: Sendable {
     }
 
     mutating func add(_ other: Coverage) {
-        for index in self.tables.indices { self.tables[index].add(other.tables[index]) }
+        for index in self.stages.indices { self.stages[index].add(other.stages[index]) }
+        for index in self.machines.indices {
+            self.machines[index].add(other.machines[index])
+            self.machinesFaults[index].add(other.machinesFaults[index])
+        }
+        self.dialogue.add(other.dialogue)
+        self.dialogueFaults.add(other.dialogueFaults)
+        self.pauses.add(other.pauses)
+        self.hops.add(other.hops)
+        self.status.add(other.status)
+        self.connects.add(other.connects)
         self.runs += other.runs
         self.opened += other.opened
         self.clean += other.clean

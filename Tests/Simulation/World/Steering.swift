@@ -9,6 +9,10 @@ struct Steering: Sendable {
     enum Place: Sendable {
         case stage(Role, StageName)
         case extended(ExtendedClient.State)
+        case opening(OpeningClient.StateName)
+        case reading(OpeningServer.StateName)
+        case closing(Role, ClosingHandshake.State)
+        case keepAlive(Role, KeepAlive.State)
     }
 
     /// Steps taken once, where the run comes by a place; with `bytes` where some are on their way to that side.
@@ -182,8 +186,48 @@ struct Steering: Sendable {
                     ],
                     shape: Self.extends([101])
                 ),
+                // A ping has gone out, and nothing has come since.
+                Path(
+                    place: .keepAlive(role, .silent),
+                    leads: bothOpen + [
+                        Lead(place: .stage(.client, .open), steps: [.pass(milliseconds: 20_500)])
+                    ],
+                    shape: { scenario in
+                        Self.opens()(&scenario)
+                        scenario.hasPings = true
+                    }
+                ),
             ]
         } + [
+            // A part of the request, and of the answers: a refusal whose content does not end, and sixteen bytes that are late.
+            Path(
+                place: .reading(.reading),
+                leads: [
+                    Lead(place: .stage(.server, .reading), bytes: true, steps: [.deliver(.server, atMost: 20)])
+                ]
+            ),
+            Path(
+                place: .opening(.entity),
+                leads: [
+                    Lead(
+                        place: .stage(.client, .opening),
+                        steps: [.fault(.takeover, .client, amount: 0), .deliver(.client, atMost: 65_536)]
+                    )
+                ]
+            ),
+            Path(
+                place: .opening(.answer),
+                leads: Self.toOpening + [Self.opened(Self.allButSome)],
+                shape: { $0.dialect = .hixie76 }
+            ),
+            // The server ends the stream first, and has yet to do so.
+            Path(
+                place: .closing(.client, .closed),
+                leads: Self.toOpening + [Self.opened()] + [
+                    Lead(place: .stage(.client, .open), steps: [.close(.server), .deliver(.client, atMost: 65_536)])
+                ],
+                shape: Self.opens()
+            ),
             // Servers of ours end the connection with a 401; others do not, and the replay may lose it.
             Path(place: .stage(.client, .challenged), leads: [Self.challenge], shape: { $0.answersChallenges = true }),
             Path(
@@ -288,8 +332,9 @@ extension World {
 
     private static func role(of place: Steering.Place) -> Role {
         switch place {
-        case .stage(let role, _): role
-        case .extended: .client
+        case .stage(let role, _), .closing(let role, _), .keepAlive(let role, _): role
+        case .extended, .opening: .client
+        case .reading: .server
         }
     }
 
@@ -299,6 +344,10 @@ extension World {
         return switch place {
         case .stage(let role, let name): self[role].connection.stageName == name
         case .extended(let state): self.client.connection.extendedClientState == state
+        case .opening(let state): self.client.connection.openingClientState == state
+        case .reading(let state): self.server.connection.openingServerState == state
+        case .closing(let role, let state): !self[role].isOver && self[role].connection.closingState == state
+        case .keepAlive(let role, let state): self[role].connection.keepAliveState == state
         }
     }
 }

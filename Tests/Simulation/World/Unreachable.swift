@@ -30,7 +30,7 @@ enum Unreachable {
         }
     }
 
-    /// What is true of both roles' tables of faults.
+    /// Cells of both roles' tables of faults.
     private static let faults: [Entry] = ["client, faults", "server, faults"].flatMap { table in
         [
             Entry(table, ["ended"], [], "nothing makes a difference to a connection that has ended"),
@@ -63,34 +63,87 @@ enum Unreachable {
         ]
     }
 
-    static let entries: [Entry] = [
-        Entry(
-            "client",
-            ["connecting"],
-            ["bytes", "garbage"],
-            "no byte comes before the transport is ready: our own bug"
-        ),
-        Entry(
-            "server",
-            ["connecting"],
-            ["bytes", "garbage"],
-            "no byte comes before the transport is ready: our own bug"
-        ),
-        Entry("client", ["challenged"], ["bytes"], "nothing was asked, so an honest server says nothing"),
-        Entry("client", ["closeHeld"], ["bytes"], "an honest peer says nothing behind its close frame"),
-        Entry("server", ["closeHeld"], ["bytes"], "an honest peer says nothing behind its close frame"),
-        Entry("client", ["unread"], ["bytes", "garbage"], "the shell reads nothing behind the end"),
-        Entry("server", ["unread"], ["bytes", "garbage"], "the shell reads nothing behind the end"),
-        Entry("server", ["decidingPlain"], ["bytes"], "no honest client asks for a page"),
-        Entry("closing handshake", ["closed"], ["bytes"], "an honest peer says nothing behind its close frame"),
-        Entry("client's extended handshake", ["idle"], [], "the request goes out in the call that makes the machine"),
-        Entry("client's extended handshake", ["finished"], [], "the connection leaves the handshake with its machine"),
-        Entry("server's extended handshake", ["finished"], [], "the connection leaves the handshake with its machine"),
-        Entry("dialogue", ["new"], ["credentials", "none", "time over"], "nobody has been asked yet: our own bug"),
-        Entry("dialogue", ["asking"], ["begin"], "it has begun: our own bug"),
-        Entry("hop", ["balancer"], ["opening"], "balancers speak in frames"),
-        Entry("hop", ["replayLost"], ["extended"], "a replay inside has no connection of its own to lose"),
-    ] + Self.faults
+    /// Cells of the machines' tables of faults.
+    private static let machines: [Entry] =
+        [
+            "client's opening handshake, faults", "server's opening handshake, faults",
+            "client's extended handshake, faults", "server's extended handshake, faults", "dialogue, faults",
+        ].map { Entry($0, [], ["flood"], "only an open socket takes messages and pings") } + [
+            Entry("client's opening handshake, faults", ["done"], [], "the connection leaves it with its machine"),
+            Entry("server's opening handshake, faults", ["refused"], [], "the connection leaves it with its machine"),
+            Entry("client's extended handshake, faults", ["idle", "finished"], [], "the machine is never seen there"),
+            Entry("server's extended handshake, faults", ["finished"], [], "the machine is never seen there"),
+            Entry(
+                "keep-alive, faults",
+                [],
+                ["answersLate", "answersTwice", "answersNever"],
+                "nobody is asked any more"
+            ),
+            Entry(
+                "closing handshake, faults",
+                ["closing", "closed"],
+                ["answersLate", "answersTwice", "answersNever", "readsNothing", "cancelled", "flood"],
+                "nobody is asked any more, and the socket closes already"
+            ),
+            Entry(
+                "closing handshake, faults",
+                ["leaving", "over"],
+                Fault.allCases.filter { $0 != .readsNothing }.map(\.rawValue),
+                "the connection ends in the same call, for all but the application, which may still take nothing"
+            ),
+        ]
+
+    static let entries: [Entry] =
+        [
+            Entry(
+                "client",
+                ["connecting"],
+                ["bytes", "garbage"],
+                "no byte comes before the transport is ready: our own bug"
+            ),
+            Entry(
+                "server",
+                ["connecting"],
+                ["bytes", "garbage"],
+                "no byte comes before the transport is ready: our own bug"
+            ),
+            Entry("client", ["challenged"], ["bytes"], "nothing was asked, so an honest server says nothing"),
+            Entry("client", ["closeHeld"], ["bytes"], "an honest peer says nothing behind its close frame"),
+            Entry("server", ["closeHeld"], ["bytes"], "an honest peer says nothing behind its close frame"),
+            Entry("client", ["unread"], ["bytes", "garbage"], "the shell reads nothing behind the end"),
+            Entry("server", ["unread"], ["bytes", "garbage"], "the shell reads nothing behind the end"),
+            Entry("server", ["decidingPlain"], ["bytes"], "no honest client asks for a page"),
+            Entry("closing handshake", ["closed"], ["bytes"], "an honest peer says nothing behind its close frame"),
+            Entry(
+                "client's extended handshake",
+                ["idle"],
+                [],
+                "the request goes out in the call that makes the machine"
+            ),
+            Entry(
+                "client's extended handshake",
+                ["finished"],
+                [],
+                "the connection leaves the handshake with its machine"
+            ),
+            Entry(
+                "server's extended handshake",
+                ["finished"],
+                [],
+                "the connection leaves the handshake with its machine"
+            ),
+            Entry("client's opening handshake", ["done"], [], "the connection leaves the handshake with its machine"),
+            Entry(
+                "server's opening handshake",
+                ["refused"],
+                [],
+                "the connection leaves the handshake with its machine"
+            ),
+            Entry("dialogue", ["new"], ["credentials", "none", "time over"], "nobody has been asked yet: our own bug"),
+            Entry("dialogue", ["asking"], ["begin"], "it has begun: our own bug"),
+            Entry("hop", ["balancer"], ["opening"], "balancers speak in frames"),
+            Entry("hop", ["replayLost"], ["extended"], "a replay inside has no connection of its own to lose"),
+        ] + Self.faults + Self.machines
 
     static func reason(of cell: String) -> String? { self.entries.first { $0.covers(cell) }?.reason }
 }

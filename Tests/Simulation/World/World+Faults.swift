@@ -11,8 +11,13 @@ extension World {
         let side = self[role]
         self.trace.note(self.now, "fault: \(fault) of the \(role) in \(side.connection.stageName)")
         if fault != .split { self.isCalm = false }
-        let place = Coverage.Place(side)
+        let place = self.place(of: role)
         if try self.apply(fault, role, amount) { self.coverage.visit(place, fault) }
+    }
+
+    /// The place at which a fault meets this side.
+    func place(of role: Role) -> Coverage.Place {
+        Coverage.Place(self[role], isAsking: role == .client && self.caller.question != nil)
     }
 
     /// - Returns: true where the fault makes a difference.

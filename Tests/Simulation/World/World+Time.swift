@@ -55,7 +55,10 @@ extension World {
     private func wake(_ role: Role) throws(Violation) {
         let side = self[role]
         self.trace.note(self.now, "the \(role) wakes")
-        if side.isPaused { side.connection.readingIsPaused(now: self.now) }
+        if side.isPaused {
+            if side.connection.deadline.map({ $0 <= self.now }) ?? false { self.coverage.visitPause(side) }
+            side.connection.readingIsPaused(now: self.now)
+        }
         guard let deadline = side.connection.deadline, deadline <= self.now else { return }
         try self.act(role, .deadline) { $0.connection.timeReached(now: self.now) }
         guard !side.isOver, let next = side.connection.deadline, next <= self.now else { return }

@@ -280,7 +280,7 @@ final class World {
         let isTampered = self[wireTo: role].isTampered
         let pending = self[wireTo: role].pendingBytes
         let count = count >= 0 ? count : max(min(pending + count, 65_536), 1)
-        if count < pending { self.coverage.visit(Coverage.Place(self[role]), .split) }
+        if count < pending { self.coverage.visit(self.place(of: role), .split) }
         let bytes = self[wireTo: role].take(atMost: count)
         if bytes.readableBytes > 0 {
             self.trace.note(self.now, "the \(role) reads \(bytes.readableBytes)")
