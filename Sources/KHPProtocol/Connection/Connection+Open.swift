@@ -96,7 +96,11 @@ extension Connection {
                     let chunk = MessageChunk(kind: kind, bytes: payload, isFirst: isFirst, isLast: isLast)
                     return self.observesFrames ? self.observed(chunk, wireBytes: payload.readableBytes) : .chunk(chunk)
                 case .ping, .pong, .close, .dropped:
-                    if let action = self.control(event, now: now) { return action }
+                    if let action = self.control(event, now: now) {
+                        // It may be the last of a read that began a message: nobody comes back here then.
+                        self.socket.keepAlive?.unfinishedMessage(self.link.codec.unfinishedMessage, now)
+                        return action
+                    }
                     if !self.stage.takesMessages { return nil }
                 }
             }
