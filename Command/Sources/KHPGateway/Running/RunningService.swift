@@ -305,7 +305,7 @@ final class RunningService: Sendable {
         self.surroundings.refused(self.rules.name, status, cause, request)
         var response = HandshakeResponse.refuse(status, self.words(for: cause) + "\n")
         // Not all at the same moment (RFC 9110 section 10.2.3).
-        if status == 503 || status == 429 { response.headers[.retryAfter] = String(Int.random(in: 1...5)) }
+        if [429, 502, 503, 504].contains(status) { response.headers[.retryAfter] = String(Int.random(in: 1...5)) }
         return response
     }
 
