@@ -37,6 +37,6 @@ struct SimulationTests {
     @Test("each reason for a cell that no run visits names a cell")
     func reasons() {
         let names = Set(Coverage().cells.map(\.name))
-        for entry in Unreachable.entries { #expect(names.contains { entry.covers($0) }, "\(entry)") }
+        for entry in Unreachable.entries + Unreachable.rare { #expect(names.contains { entry.covers($0) }, "\(entry)") }
     }
 }

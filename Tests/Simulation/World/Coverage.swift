@@ -245,7 +245,8 @@ struct Coverage: Sendable {
 
     /// Cells that are said to be unreachable, and were reached.
     var surprises: [String] {
-        self.cells.filter { $0.visits > 0 && Unreachable.reason(of: $0.name) != nil }.map(\.name)
+        self.cells.filter { $0.visits > 0 && Unreachable.reason(of: $0.name) != nil && !Unreachable.isRare($0.name) }
+            .map(\.name)
     }
 
     var summary: String {
