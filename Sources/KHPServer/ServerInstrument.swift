@@ -14,8 +14,10 @@ public protocol ServerInstrument: Sendable {
 
     /// A connection, or a stream of HTTP/2, gets no place: it is answered with 503 at the most, and closed. Called on its
     /// event loop: must be quick and must not block, as there may be very many.
-    /// - Parameter connection: has the peer's address, which is the client's where a trusted proxy has named that, and 0 for
-    ///   its number.
+    /// - Parameters:
+    ///   - reason: the bound that it has met.
+    ///   - connection: has the peer's address, which is the client's where a trusted proxy has named that, and 0 for its
+    ///     number.
     func rejected(_ reason: ConnectionRejection, _ connection: ConnectionInfo)
 }
 
