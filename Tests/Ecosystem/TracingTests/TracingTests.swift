@@ -6,6 +6,7 @@ import KHPClient
 import KHPServer
 import KHPTesting
 import KHPTracing
+import NIOCore
 import Testing
 import Tracing
 
@@ -204,7 +205,10 @@ struct TracingTests {
             (TransportStep(.tcp, "192.0.2.1:80"), WebSocketError(.cancelled, "")),
             (TransportStep(.tls, "example.com"), WebSocketError(.tlsFailed, "")),
         ]
-        for (step, failure) in steps { try #require(connect.begins(step))(failure) }
+        for (step, failure) in steps {
+            let end = try #require(connect.begins(step))
+            end(failure)
+        }
         let spans = tracer.finishedSpans
         #expect(spans.map(\.operationName) == ["tcp", "tls"])
         #expect(spans.map { $0.status?.code } == [nil, .error])

@@ -129,9 +129,13 @@ struct WireTracingTests {
             }
         }
         #expect(protocols.withLock { $0 } == ["h2"])
+        var counts = self.counts(tracer)
+        // How many addresses the name has is the machine's.
+        #expect(counts.removeValue(forKey: "tcp < hop") ?? 0 > 0)
         #expect(
-            self.counts(tracer) == [
+            counts == [
                 "page < -": 1, "WEBSOCKET CONNECT localhost < page": 1, "hop < WEBSOCKET CONNECT localhost": 1,
+                "dns < hop": 1, "tls < hop": 1,
                 "GET < hop": 1, "khp GET < hop": 1, "GET /rooms/{id} < hop": 1, "khp GET /rooms/{id} < hop": 1,
                 "join room < khp GET /rooms/{id}": 1,
             ]
