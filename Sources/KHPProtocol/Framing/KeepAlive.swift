@@ -8,8 +8,8 @@
 //                             from now
 //   silent  quiet, from now   silent, as before            quiet, from that ping   timed out
 //
-// In either state a message that stays unfinished for too long comes first; a pause begins its time anew. A pong changes
-// neither: the bytes that it came in have.
+// In either state a message that stays unfinished for too long comes first; a pause forgets it. A pong changes neither:
+// the bytes that it came in have.
 
 package import NIOCore
 
@@ -94,7 +94,7 @@ package struct KeepAlive: Sendable {
         self.lastReceived = now
         if let silentSince { self.quietSince = max(self.quietSince, silentSince) }
         self.silentSince = nil
-        self.unfinished?.since = now
+        self.unfinished = nil
         // A ping that `expired` sends now is not judged; one that is sent later is.
         self.isReadingPaused = self.deadline.map { $0 <= now } ?? false
     }

@@ -54,22 +54,6 @@ struct ClosingSeamTests {
         #expect(reader.unfinishedMessage == nil)
     }
 
-    @Test("a message that is unfinished when a pause begins has all its time behind it, and no more")
-    func messageAcrossPause() {
-        let start = OpenConnection.start
-        var machine = KeepAlive(
-            pingInterval: nil,
-            pongTimeout: .seconds(20),
-            messageTimeout: .seconds(60),
-            now: start
-        )
-        machine.unfinishedMessage(1, start)
-        machine.readingIsPaused(start + .seconds(50))
-        #expect(machine.deadline == start + .seconds(110))
-        #expect(machine.expired(start + .seconds(60)) == nil)
-        #expect(machine.expired(start + .seconds(110)) == .messageTooSlow)
-    }
-
     @Test("a ping that goes out after a pause is watched")
     func pingAfterPause() {
         let start = OpenConnection.start
