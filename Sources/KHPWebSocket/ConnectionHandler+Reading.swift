@@ -98,6 +98,7 @@ extension ConnectionHandler {
     }
 
     private func readOn() {
+        self.connection.readingResumes(now: .now())
         self.drive()
         self.flush()
         if !self.reading.isPaused { self.setChannelReading(true) }

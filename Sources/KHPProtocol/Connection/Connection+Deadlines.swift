@@ -169,4 +169,9 @@ extension Connection {
     package mutating func readingIsPaused(now: NIODeadline) {
         self.socket.keepAlive?.readingIsPaused(now)
     }
+
+    /// The application reads from the peer again. To be said before what the pause held back is taken.
+    package mutating func readingResumes(now: NIODeadline) {
+        self.socket.keepAlive?.readingResumes(now)
+    }
 }

@@ -8,8 +8,8 @@
 //                             from now
 //   silent  quiet, from now   silent, as before            quiet, from that ping   timed out
 //
-// In either state a message that stays unfinished for too long comes first; a pause forgets it. A pong changes neither:
-// the bytes that it came in have.
+// In either state a message that stays unfinished for too long comes first; its time stands still in a pause, and begins
+// anew behind it. A pong changes neither: the bytes that it came in have.
 
 package import NIOCore
 
@@ -41,8 +41,8 @@ package struct KeepAlive: Sendable {
     private var isReadingPaused = false
     private var pings: [(number: UInt64, payload: ByteBuffer, sent: NIODeadline)] = []
     private var nextNumber: UInt64 = 1
-    /// The message that is unfinished, and since when.
-    private var unfinished: (message: UInt64, since: NIODeadline)?
+    /// The message that is unfinished, and since when; `nil` while its time stands still, in a pause.
+    private var unfinished: (message: UInt64, since: NIODeadline?)?
 
     package init(
         pingInterval: TimeAmount?,
@@ -73,8 +73,8 @@ package struct KeepAlive: Sendable {
     }
 
     private var messageDeadline: NIODeadline? {
-        guard let messageTimeout, let unfinished else { return nil }
-        return unfinished.since + messageTimeout
+        guard let messageTimeout, let since = self.unfinished?.since else { return nil }
+        return since + messageTimeout
     }
 
     /// Bytes of the pings whose answers are awaited.
@@ -94,9 +94,14 @@ package struct KeepAlive: Sendable {
         self.lastReceived = now
         if let silentSince { self.quietSince = max(self.quietSince, silentSince) }
         self.silentSince = nil
-        self.unfinished = nil
+        self.unfinished?.since = nil
         // A ping that `expired` sends now is not judged; one that is sent later is.
         self.isReadingPaused = self.deadline.map { $0 <= now } ?? false
+    }
+
+    /// The application reads again: a message that the pause kept from its end has all its time before it.
+    package mutating func readingResumes(_ now: NIODeadline) {
+        self.unfinished?.since = now
     }
 
     /// Takes the value of `MessageReader.unfinishedMessage` after a read. Once per read is enough.

@@ -54,6 +54,40 @@ struct ClosingSeamTests {
         #expect(reader.unfinishedMessage == nil)
     }
 
+    @Test("the time of an unfinished message stands still in a pause, and begins anew behind it")
+    func messageAcrossPause() {
+        let start = OpenConnection.start
+        var machine = KeepAlive(
+            pingInterval: nil,
+            pongTimeout: .seconds(20),
+            messageTimeout: .seconds(60),
+            now: start
+        )
+        machine.unfinishedMessage(1, start)
+        machine.readingIsPaused(start + .seconds(60))
+        #expect(machine.deadline == nil)
+        #expect(machine.expired(start + .seconds(60)) == nil)
+        machine.unfinishedMessage(1, start + .seconds(70))
+        #expect(machine.deadline == nil)
+        machine.readingResumes(start + .seconds(100))
+        #expect(machine.deadline == start + .seconds(160))
+        #expect(machine.expired(start + .seconds(160)) == .messageTooSlow)
+    }
+
+    @Test("a short pause gives an unfinished message all its time as well")
+    func messageAcrossShortPause() {
+        let start = OpenConnection.start
+        var machine = KeepAlive(
+            pingInterval: nil,
+            pongTimeout: .seconds(20),
+            messageTimeout: .seconds(60),
+            now: start
+        )
+        machine.unfinishedMessage(1, start)
+        machine.readingResumes(start + .seconds(59))
+        #expect(machine.deadline == start + .seconds(119))
+    }
+
     @Test("a ping that goes out after a pause is watched")
     func pingAfterPause() {
         let start = OpenConnection.start

@@ -72,7 +72,6 @@ final class Side {
     /// The message of the peer's that is unfinished, and since when the application has been waiting for its end.
     private(set) var unfinished: (number: UInt64, since: NIODeadline)?
     /// How many bytes this side had read when it was paused last.
-    private var readAtPause: Int?
     /// Server: how long the session of the accepted request may last.
     var sessionLifetime: TimeAmount?
     /// Bytes that this side has read.
@@ -126,13 +125,16 @@ final class Side {
         self.stageSince = now
     }
 
-    /// While nothing is read, it is not the peer that keeps a message from ending. A timer that fires meanwhile makes the
-    /// connection forget the message, and the next bytes begin its time anew.
+    /// While nothing is read, it is not the peer that keeps a message from ending: its time begins anew behind the pause.
     private func noteUnfinished(_ now: NIODeadline) {
-        if self.isPaused { self.readAtPause = self.read }
-        let isForgotten = self.read == self.readAtPause
-        let number = isForgotten ? nil : self.connection.link.codec.unfinishedMessage
-        if number != self.unfinished?.number { self.unfinished = number.map { ($0, now) } }
+        let number = self.connection.link.codec.unfinishedMessage
+        if number != self.unfinished?.number || self.isPaused { self.unfinished = number.map { ($0, now) } }
+    }
+
+    /// The application reads again, as the channel handler tells the connection.
+    func readOn(_ now: NIODeadline) {
+        self.connection.readingResumes(now: now)
+        self.unfinished?.since = now
     }
 
     func noteRead(_ count: Int, _ now: NIODeadline) {

@@ -330,6 +330,7 @@ final class World {
     private func resume(_ role: Role) throws(Violation) {
         let side = self[role]
         side.beginStep(self.now)
+        if !side.isPaused { side.readOn(self.now) }
         if !side.isPaused, side.connection.socket.heldClose != nil { side.connection.answerHeldClose(now: self.now) }
         try self.after(role, bytes: side.connection.bufferedBytes)
     }
