@@ -65,12 +65,8 @@ khp: setup
 	swift build $(COMMAND) --configuration release --product khp
 	@ln -sf release/khp .build/khp
 
-# One at a time: tests that compute for seconds would starve those that wait on a socket's deadline. The transcripts
-# compute alone, and use every core.
 test: setup
-	swift test --no-parallel --skip '^TranscriptTests\.'
-	swift test --skip-build --filter '^TranscriptTests\.'
-	scripts/test-command.sh
+	scripts/test.sh
 	swift test --no-parallel $(EXAMPLES)
 
 torture: setup

@@ -73,9 +73,7 @@ struct HostilePeerTests {
 
     private static func noise(_ generator: inout Generator) -> [UInt8] {
         let longest = [8, 64, 200, 200, 4096].randomElement(using: &generator) ?? 8
-        return (0..<Int.random(in: 1...longest, using: &generator)).map { _ in
-            UInt8.random(in: 0...255, using: &generator)
-        }
+        return generator.bytes(Int.random(in: 1...longest, using: &generator))
     }
 
     /// The bytes sent at this place: noise, or the right ones with a fault in them.
