@@ -87,6 +87,9 @@ struct Fault: Sendable, CustomStringConvertible {
 
     var description: String { "\(self.operation) \(self.number) \(self.way.rawValue)" }
 
+    /// No conversation has as many operations of a kind: whoever gets there would go on without an end.
+    static let most = 200
+
     /// Each operation with the ways in which it fails.
     static let all: [(operation: Operation, way: Way)] = {
         var all: [(Operation, Way)] = [

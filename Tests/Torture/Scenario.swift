@@ -10,6 +10,9 @@ import Testing
 @testable import KHPClient
 
 struct Scenario: Sendable, CustomTestStringConvertible {
+    /// The result of a caller to whom another message comes than was sent.
+    static let anotherMessage = "another message"
+
     var name: String
     var isSecure = false
     /// The only operation that fails; all of them where there is none.
@@ -113,7 +116,7 @@ struct Scenario: Sendable, CustomTestStringConvertible {
                 for _ in 0..<8 { try await socket.send(bytes) }
                 var count = 0
                 for try await message in socket.messages {
-                    guard message == .binary(bytes) else { return "another message" }
+                    guard message == .binary(bytes) else { return Self.anotherMessage }
                     count += 1
                     if count == 8 { return "hi" }
                 }

@@ -67,8 +67,12 @@ private struct Chain: Sendable {
         var complaints: [String] = []
         var seconds = 0.0
         var number = 0
-        while number < 200 {
+        while true {
             number += 1
+            if number > Fault.most {
+                complaints.append("\(self.scenario.name), \(self.operation): there is no end of these operations")
+                break
+            }
             let fault = Fault(operation: self.operation, way: self.way, number: number)
             let report = await TortureRun(scenario: self.scenario, fault: fault).inMemory()
             seconds += report.seconds.result + report.seconds.rest
