@@ -368,12 +368,13 @@ final class ServerState: Sendable {
     func drain(over duration: Duration, on eventLoop: any EventLoop) async {
         let spread = TimeAmount(max(duration, .zero))
         let limit = spread + TimeAmount(self.configuration.gracefulShutdownTimeout)
-        // The task may be cancelled already; draining goes on all the same, bounded.
+        let steps = spread == .zero ? [] : self.beginDrain(over: spread, on: eventLoop)
+        if spread == .zero { self.beginDrain() }
+        // The task may be cancelled already; draining goes on all the same, bounded. Behind its beginning, so that each
+        // socket has its close frame first, also where the time is none.
         let timer = eventLoop.scheduleTask(in: limit) { self.force() }
         // A handler that ignores its cancellation would keep this, and the service group, for ever.
         let last = eventLoop.scheduleTask(in: limit + .seconds(1)) { self.giveUpWaiting() }
-        let steps = spread == .zero ? [] : self.beginDrain(over: spread, on: eventLoop)
-        if spread == .zero { self.beginDrain() }
         await self.drained()
         for step in steps { step.cancel() }
         timer.cancel()

@@ -32,6 +32,8 @@ extension ConnectionHandler {
     package func goAway() {
         self.close(code: .goingAway, reason: "")
         self.resumeReading()
+        // At once: a drain without any time drops everything right behind.
+        if !self.turn.isConnectionInUse { self.scheduledFlush() }
         // One that is not registered yet has nothing to say, and never would be told that it is over.
         if let channel = self.channel, !channel.isActive { self.closeTransport(channel) }
     }

@@ -35,6 +35,15 @@ import Testing
 
     @Test("of twenty connections that come at once sixteen are accepted in one turn of the event loop")
     func atOnce() async throws {
+        // The kernel may not have them all yet when their clients are connected: then once more.
+        var counts: [Int?] = []
+        repeat { counts.append(try await self.firstTurn()) } while counts.last != 16 && counts.count < 5
+        #expect(counts.last == 16, "\(counts)")
+        #expect(counts.allSatisfy { $0.map { $0 <= 16 } ?? false }, "\(counts)")
+    }
+
+    /// - Returns: how many of twenty connections the turn has accepted that accepted the first.
+    private func firstTurn() async throws -> Int? {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let turns = Turns(group.next())
         var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: 0))
@@ -56,10 +65,11 @@ import Testing
             break
         }
         mayGoOn.withLock { $0 = true }
-        #expect(await turns.first() == 16)
+        let count = await turns.first()
         try await connecting.value
         run.cancel()
         _ = try? await run.value
         try await group.shutdownGracefully()
+        return count
     }
 }

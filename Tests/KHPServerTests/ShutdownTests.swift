@@ -30,10 +30,13 @@ struct ShutdownTests {
         }
     }
 
-    @Test("a peer that does not answer the close is dropped at the drain deadline")
-    func stalled() async throws {
+    @Test(
+        "a peer that does not answer the close is dropped at the drain deadline, behind our close frame",
+        arguments: [.milliseconds(200), .zero] as [Duration]
+    )
+    func stalled(_ timeout: Duration) async throws {
         var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: 0))
-        configuration.gracefulShutdownTimeout = .milliseconds(200)
+        configuration.gracefulShutdownTimeout = timeout
         let server = WebSocketServer(configuration: configuration) { echo() }
         let run = Task { try await server.run() }
         let port = try await server.boundAddress().port ?? 0
