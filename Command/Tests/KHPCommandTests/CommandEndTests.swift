@@ -49,6 +49,56 @@ extension EndToEndTests {
         }
     }
 
+    @Test("a reader that takes its time gets every message: while it takes none, the server is not quiet")
+    func slowReader() async throws {
+        let line = String(repeating: "x", count: 10_000)
+        try await withServer {
+            Endpoint("/lines") { socket in
+                _ = try await socket.receive()
+                for _ in 0..<300 { try await socket.send(line) }
+                _ = try await socket.closed()
+            }
+        } body: { port in
+            let (process, pipes) = try RunningCommand.start(
+                ["connect", "--message", "go", "ws://127.0.0.1:\(port)/lines"]
+            )
+            #expect(self.readLine(pipes.output) == line)
+            // Nothing tells that the command does not close: three times as long as a server may be quiet.
+            try await Task.sleep(for: .milliseconds(300))
+            let rest = pipes.output.fileHandleForReading.readDataToEndOfFile()
+            process.waitUntilExit()
+            #expect(rest.count == 299 * (line.utf8.count + 1))
+            #expect(process.terminationStatus == 0)
+        }
+    }
+
+    @Test("a conversation is saved in the file that is there: through links, into pipes and devices, and to a full disk")
+    func savedFiles() async throws {
+        try await self.withTicker(0) { url in
+            let folder = FileManager.default.temporaryDirectory.appending(path: "khp-saved-\(UUID().uuidString)")
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            defer { try? FileManager.default.removeItem(at: folder) }
+            let target = folder.appending(path: "target.svg").path
+            try "".write(toFile: target, atomically: false, encoding: .utf8)
+            let link = folder.appending(path: "link.svg").path
+            try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: target)
+            for (option, path) in [("--save-ladder", link), ("--save-transcript", link), ("--pcap", link)] {
+                let (status, _) = try self.run(["connect", option, path, "--message", "a", url], "/dev/null")
+                #expect(status == 0)
+                #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == target)
+                #expect(try Data(contentsOf: URL(filePath: target)).count > 20, "\(option)")
+            }
+            #if os(Linux)
+                for option in ["--save-transcript", "--pcap"] {
+                    let arguments = ["connect", option, "/dev/full", "--message", "a", url]
+                    let (status, errors) = try self.run(arguments, "/dev/null")
+                    #expect(status == 74)
+                    #expect(errors.contains("No space left on device"), "\(errors)")
+                }
+            #endif
+        }
+    }
+
     #if os(Linux)
         @Test("an output that cannot be written ends it with 74 and one sentence", arguments: [[], ["--json"]])
         func fullDisk(options: [String]) async throws {
@@ -59,22 +109,23 @@ extension EndToEndTests {
             }
             #expect(try self.run(["--version"], "/dev/full").status == 74)
         }
-
-        /// Runs to the end with a file as its standard output.
-        private func run(_ arguments: [String], _ path: String) throws -> (status: Int32, errors: String) {
-            let process = Process()
-            let errors = Pipe()
-            process.executableURL = RunningCommand.executable
-            process.arguments = arguments
-            process.standardInput = FileHandle.nullDevice
-            process.standardOutput = FileHandle(forWritingAtPath: path)
-            process.standardError = errors
-            try process.run()
-            let data = errors.fileHandleForReading.readDataToEndOfFile()
-            process.waitUntilExit()
-            return (process.terminationStatus, String(decoding: data, as: UTF8.self))
-        }
     #endif
+
+
+    /// Runs to the end with a file as its standard output.
+    private func run(_ arguments: [String], _ path: String) throws -> (status: Int32, errors: String) {
+        let process = Process()
+        let errors = Pipe()
+        process.executableURL = RunningCommand.executable
+        process.arguments = arguments
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = FileHandle(forWritingAtPath: path)
+        process.standardError = errors
+        try process.run()
+        let data = errors.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return (process.terminationStatus, String(decoding: data, as: UTF8.self))
+    }
 
     @Test("without a standard output, what belongs there goes to no socket")
     func closedOutput() async throws {

@@ -133,6 +133,7 @@ final class ScriptedSocket: ConversationSocket {
 
     let negotiated: HandshakeSummary
     let messages: Messages
+    let hasLostMessages = false
     private let arrivals: AsyncStream<WebSocketMessage>.Continuation
     private let ends: (stream: AsyncStream<CloseInfo>, continuation: AsyncStream<CloseInfo>.Continuation)
     private let state = Mutex(State())

@@ -23,7 +23,7 @@ final class Capture: Sendable {
 
     private let path: String
     private let console: Console
-    private let descriptor: Int32
+    private let file: SavedFile
     private let queue = DispatchQueue(label: "khp.capture")
     private let connections = DispatchGroup()
     private let state = Mutex(State())
@@ -32,13 +32,7 @@ final class Capture: Sendable {
     init(path: String, console: Console) throws(CommandFailure) {
         self.console = console
         self.path = path
-        self.descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard self.descriptor >= 0 else {
-            throw .usage("the file `\(path)` of --pcap cannot be written: \(String(cString: strerror(errno)))")
-        }
-        // One that was there keeps its mode otherwise. A pipe has none to speak of.
-        var status = stat()
-        if fstat(self.descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG { fchmod(self.descriptor, 0o600) }
+        self.file = try SavedFile(path, option: "--pcap")
         self.write(NIOWritePCAPHandler.pcapFileHeader)
     }
 
@@ -55,7 +49,7 @@ final class Capture: Sendable {
     func finish() -> Bool {
         _ = self.connections.wait(timeout: .now() + Self.patience)
         return self.queue.sync {
-            close(self.descriptor)
+            self.file.close()
             return self.state.withLock { state in
                 state.hasEnded = true
                 return !state.hasFailed
@@ -76,7 +70,7 @@ final class Capture: Sendable {
         self.queue.async {
             defer { self.state.withLock { $0.waiting -= size } }
             guard !self.state.withLock({ $0.hasEnded }) else { return }
-            let error = Self.writeAll(packets, self.descriptor)
+            let error = self.file.write(packets.readableBytesView)
             // A reader that has left is no failure, here as on standard output.
             if error != 0 { self.end(String(cString: strerror(error)), hasFailed: error != EPIPE) }
         }
@@ -91,19 +85,5 @@ final class Capture: Sendable {
         }
         guard isFirst else { return }
         self.console.report(.warning("the capture in `\(self.path)` ends here: \(reason)"))
-    }
-
-    /// - Returns: the number of the error, or 0.
-    private static func writeAll(_ packets: ByteBuffer, _ descriptor: Int32) -> Int32 {
-        packets.withUnsafeReadableBytes { bytes in
-            var rest = bytes
-            while !rest.isEmpty {
-                let count = Foundation.write(descriptor, rest.baseAddress, rest.count)
-                if count < 0, errno == EINTR { continue }
-                guard count > 0 else { return errno }
-                rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
-            }
-            return 0
-        }
     }
 }

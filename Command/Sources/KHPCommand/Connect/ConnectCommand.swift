@@ -90,8 +90,9 @@ struct ConnectCommand: SurroundedCommand {
     ) throws {
         let console = surroundings.console
         let transcript = try self.files.saveTranscript.map { path throws(CommandFailure) in
-            try TranscriptWriter(path: path, head: self.transcriptHead(url))
+            try TranscriptWriter(path: path, head: self.transcriptHead(url), console: console)
         }
+        if let transcript { surroundings.shutdown.register { _ in transcript.finish() } }
         let ladder = try self.files.saveLadder.map { path throws(CommandFailure) in
             let title = "khp connect \(Redaction.redacted(url))"
             return try SavedLadder(path: path, title: title, console: console)

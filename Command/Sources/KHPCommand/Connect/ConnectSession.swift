@@ -112,6 +112,13 @@ struct ConnectSession<Sockets: SocketSource>: Sendable {
         let isOver = interruption.cause != nil || prompt.hasClosed
         if let policy, !isOver, policy.allows(info) { return }
         if let ending = self.ending(info, reception, prompt, interruption) { throw ending }
+        if !isOver, socket.hasLostMessages {
+            throw CommandFailure(
+                .output,
+                code: "output",
+                "messages that came during the close were dropped, as standard output did not take them in time"
+            )
+        }
         if isOver { throw Over() }
         self.watcher.ended(info)
     }

@@ -8,6 +8,10 @@ final class Reception: Sendable {
     private struct State {
         var received = 0
         var last = Duration.zero
+        /// Since when the message at hand is being written.
+        var writingSince: Duration?
+        /// The time that writing has taken.
+        var writing = Duration.zero
     }
 
     let count: Int?
@@ -17,18 +21,26 @@ final class Reception: Sendable {
         self.count = count
     }
 
-    /// Counts a message that came at this time.
+    /// A message has come, and is being written from now on.
+    func begin(at time: Duration) { self.state.withLock { $0.writingSince = time } }
+
+    /// Counts the message, which has been written at this time.
     /// - Returns: `true` when it was the last one wanted.
     func add(at time: Duration) -> Bool {
         self.state.withLock { state in
             state.received += 1
             state.last = time
+            state.writing += time - (state.writingSince ?? time)
+            state.writingSince = nil
             return state.received == self.count
         }
     }
 
-    /// When the last message came.
-    var last: Duration { self.state.withLock { $0.last } }
+    /// When the last message was written, and how long writing has taken so far.
+    /// - Returns: `nil` while one is being written: the reader of our output keeps it waiting, and the peer is not quiet.
+    func pause() -> (last: Duration, writing: Duration)? {
+        self.state.withLock { $0.writingSince == nil ? ($0.last, $0.writing) : nil }
+    }
 
     /// `1 of 3 messages`, when fewer came than `--count` wants.
     var missing: String? {
@@ -119,6 +131,7 @@ struct Conversation<Socket: ConversationSocket>: Sendable {
 
     private func receive() async throws {
         for try await message in self.socket.messages {
+            self.reception.begin(at: self.time.now())
             await self.console.write(.message(message))
             if self.reception.add(at: self.time.now()) {
                 try await self.socket.close()
@@ -155,8 +168,12 @@ struct Conversation<Socket: ConversationSocket>: Sendable {
         let end = self.time.now()
         while afterQuiet {
             let now = self.time.now()
-            let since = max(end, self.reception.last)
-            if now - since >= Self.quiet || now - end >= Self.longestQuietWait { break }
+            guard let pause = self.reception.pause() else {
+                try await self.time.sleep(now + Self.quiet)
+                continue
+            }
+            let since = max(end, pause.last)
+            if now - since >= Self.quiet || now - end - pause.writing >= Self.longestQuietWait { break }
             try await self.time.sleep(since + Self.quiet)
         }
         try await self.socket.close()

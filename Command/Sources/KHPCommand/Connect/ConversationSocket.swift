@@ -10,6 +10,8 @@ protocol ConversationSocket: Sendable {
     var negotiated: HandshakeSummary { get }
     /// The messages that come, until the socket has closed.
     var messages: Messages { get }
+    /// `true` when messages that came behind our close were dropped, since nobody took them.
+    var hasLostMessages: Bool { get }
 
     nonisolated(nonsending) func send(_ message: WebSocketMessage) async throws
     /// - Returns: the time until the pong.

@@ -3,6 +3,7 @@ import ArgumentParser
 /// The options on credentials.
 struct CredentialOptions: ParsableArguments {
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Credentials for challenges of the URL's origin, as in ws://NAME:PASSWORD@HOST. Without a password: that of "
                 + "--netrc, else KHP_PASSWORD, else a prompt.",
@@ -12,6 +13,7 @@ struct CredentialOptions: ParsableArguments {
     var user: LoginArgument?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp("A token for Bearer and Token challenges of the URL's origin.", valueName: "token")
     )
     var token: String?

@@ -76,17 +76,20 @@ struct HandshakeOptions: ParsableArguments {
         configuration.extended.body = try self.extendedBody.map {
             ByteBuffer(bytes: try FileArgument.bytes($0, option: "--extended-body"))
         }
-        configuration.headers = try Self.fields(self.headers)
-        configuration.extended.headers = try Self.fields(self.extendedHeaders)
+        configuration.headers = try Self.fields(self.headers, of: "-H")
+        configuration.extended.headers = try Self.fields(self.extendedHeaders, of: "--extended-header")
         if let origin, origin != "null", (try? OriginPolicy.allowing([origin])) == nil {
             throw CommandFailure.usage("--origin needs an origin such as https://example.com")
         }
         configuration.origin = self.origin
     }
 
-    private static func fields(_ arguments: [FieldArgument]) throws -> HTTPFields {
+    private static func fields(_ arguments: [FieldArgument], of option: String) throws -> HTTPFields {
         var fields = HTTPFields()
         for argument in arguments {
+            guard !argument.name.isEmpty else {
+                throw CommandFailure.usage("\(option) takes a field as 'Name: value'")
+            }
             guard let name = HTTPField.Name(argument.name) else {
                 throw CommandFailure.usage("`\(TerminalText.escaped(argument.name))` is no field name")
             }

@@ -16,6 +16,7 @@ struct ProxyOptions: ParsableArguments {
     var proxy: String?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Credentials for the proxy, in place of those in its URL. Without a password: KHP_PROXY_PASSWORD, else a "
                 + "prompt.",

@@ -10,7 +10,7 @@ final class SavedLadder: Sendable {
     private let console: Console
     private let title: String
     private let isPage: Bool
-    private let file: FileHandle
+    private let file: SavedFile
     private let diagram = Mutex(LadderDiagram())
 
     /// Creates the file, or empties it; readable by its owner alone, as it holds what was said.
@@ -22,13 +22,9 @@ final class SavedLadder: Sendable {
         guard self.isPage || name.hasSuffix(".svg") else {
             throw .usage("`--save-ladder` draws SVG or HTML: the name of its file ends in .svg or .html")
         }
-        guard
-            FileManager.default.createFile(atPath: path, contents: nil, attributes: [.posixPermissions: 0o600]),
-            let file = FileHandle(forWritingAtPath: path)
-        else { throw .usage("the file `\(TerminalText.escaped(path))` of --save-ladder cannot be written") }
+        self.file = try SavedFile(path, option: "--save-ladder")
         self.path = path
         self.title = title
-        self.file = file
     }
 
     /// Takes an event; called on an event loop.
@@ -43,14 +39,13 @@ final class SavedLadder: Sendable {
         let diagram = diagram.withLock { $0 }
         let text =
             self.isPage ? LadderDrawing.html(diagram, title: self.title) : LadderDrawing.svg(diagram, title: self.title)
-        do {
-            try self.file.write(contentsOf: Array(text.utf8))
-            try self.file.close()
-            return true
-        } catch {
-            let shown = TerminalText.escaped(self.path)
-            self.console.report(.note("khp: the file `\(shown)` of --save-ladder cannot be written"))
-            return false
-        }
+        let error = self.file.write(text.utf8)
+        self.file.close()
+        // A reader that has left is no failure, here as on standard output.
+        guard error != 0, error != EPIPE else { return true }
+        let shown = TerminalText.escaped(self.path)
+        let reason = String(cString: strerror(error))
+        self.console.report(.note("khp: the file `\(shown)` of --save-ladder cannot be written: \(reason)"))
+        return false
     }
 }

@@ -1,16 +1,17 @@
 import ArgumentParser
 import Foundation
 
-/// A field as it is typed: `Name: value`.
+/// A field as it is typed: `Name: value`. The parser shows what it cannot read, and this may hold a secret: so text
+/// without a name and a colon is read as well, and is a mistake only where the fields are taken.
 struct FieldArgument: ExpressibleByArgument, Sendable, Equatable {
-    var name: String
-    var value: String
+    /// Empty where there is none.
+    var name = ""
+    var value = ""
 
-    init?(argument: String) {
-        guard let colon = argument.firstIndex(of: ":") else { return nil }
+    init(argument: String) {
+        guard let colon = argument.firstIndex(of: ":") else { return }
         self.name = String(argument[..<colon])
         self.value = String(argument[argument.index(after: colon)...].trimmingSpaces())
-        guard !self.name.isEmpty else { return nil }
     }
 }
 
