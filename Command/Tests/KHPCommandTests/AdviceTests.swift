@@ -68,6 +68,8 @@ struct AdviceTests {
         #expect(try self.advice(.connectFailed, nil) == "is a server listening at h port 80?")
         let lost = WebSocketError(.connectFailed, "x", url: try WebSocketURL("ws://h/"), phase: .opening)
         #expect(Advice.sentence(for: lost, offered: false) == nil)
+        let silent = WebSocketError(.timeout, "x", url: try WebSocketURL("ws://h/"), phase: .open)
+        #expect(Advice.sentence(for: silent, offered: false) == nil)
         let inHandshake = WebSocketError(.proxyAuthenticationRequired, "x", detail: .noCredentials, phase: .opening)
         #expect(Advice.sentence(for: inHandshake, offered: false) == nil)
     }

@@ -32,7 +32,8 @@ struct ArgumentTests {
         "what is no route",
         arguments: [
             "echo", "a=echo", "/a", "/a=", "/a=nothing", "/a=redirect:", "/a=redirect:200:/b", "/a=status:99",
-            "/a=status:x", "/a=choices:", "/a=tcp:host", "/a=tcp:host:0", "/a=tcp::1", "/a=echo:x",
+            "/a=status:x", "/a=choices:", "/a=redirect:/b c", "/a=redirect:307:ws://h/ x", "/a=choices:/b,/c d",
+            "/a b=echo", "/a?q=echo", "/a#=echo", "/a=tcp:host", "/a=tcp:host:0", "/a=tcp::1", "/a=echo:x",
         ]
     )
     func noRoutes(text: String) {

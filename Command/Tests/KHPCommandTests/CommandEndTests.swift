@@ -72,7 +72,9 @@ extension EndToEndTests {
         }
     }
 
-    @Test("a conversation is saved in the file that is there: through links, into pipes and devices, and to a full disk")
+    @Test(
+        "a conversation is saved in the file that is there: through links, into pipes and devices, and to a full disk"
+    )
     func savedFiles() async throws {
         try await self.withTicker(0) { url in
             let folder = FileManager.default.temporaryDirectory.appending(path: "khp-saved-\(UUID().uuidString)")
@@ -110,7 +112,6 @@ extension EndToEndTests {
             #expect(try self.run(["--version"], "/dev/full").status == 74)
         }
     #endif
-
 
     /// Runs to the end with a file as its standard output.
     private func run(_ arguments: [String], _ path: String) throws -> (status: Int32, errors: String) {

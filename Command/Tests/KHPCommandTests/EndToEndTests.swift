@@ -226,6 +226,7 @@ struct EndToEndTests {
                 (["--count", "1", "--timeout", "0.3", "\(base)/echo"], 7), (["ws://127.0.0.1:1/"], 3),
                 (["wss://127.0.0.1:\(port)/"], 3), (["ws://a/#b"], 2), (["--count", "0", base], 2),
                 (["--dialect", "hixie-77", base], 2), (["-H", "Host: x", base], 2),
+                (["-H", "Bearer canary", base], 2), (["--extended", "off", "--extended-method", "POST", base], 2),
                 (["--message", "x", "\(base)/echo"], 0),
             ]
             for (arguments, status) in cases {
@@ -234,6 +235,7 @@ struct EndToEndTests {
                 let sentences = ended.errors.split(separator: "\n").filter { $0.hasPrefix("khp: ") }
                 #expect(sentences.count == (status == 0 ? 0 : 1), "\(arguments): \(ended.errors)")
                 #expect(ended.event("error")?["exit"] as? Int == (status == 0 ? nil : Int(status)))
+                #expect(!(ended.output + ended.errors).contains("canary"))
             }
         }
     }

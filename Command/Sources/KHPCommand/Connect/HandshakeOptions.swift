@@ -71,6 +71,9 @@ struct HandshakeOptions: ParsableArguments {
                 "--kaazing-legacy is a form of the extended handshake; --extended off leaves none"
             )
         }
+        if self.extended == .off, let option = self.optionOfExtended {
+            throw CommandFailure.usage("\(option) is for the extended handshake; --extended off leaves none")
+        }
         configuration.extended.kaazingLegacy = self.kaazingLegacy
         configuration.extended.method = self.extendedMethod
         configuration.extended.body = try self.extendedBody.map {
@@ -82,6 +85,13 @@ struct HandshakeOptions: ParsableArguments {
             throw CommandFailure.usage("--origin needs an origin such as https://example.com")
         }
         configuration.origin = self.origin
+    }
+
+    /// The first option that was given and says something of the extended request; `nil` for none.
+    private var optionOfExtended: String? {
+        if self.extendedBody != nil { return "--extended-body" }
+        if !self.extendedHeaders.isEmpty { return "--extended-header" }
+        return self.extendedMethod == "GET" ? nil : "--extended-method"
     }
 
     private static func fields(_ arguments: [FieldArgument], of option: String) throws -> HTTPFields {

@@ -57,7 +57,8 @@ enum Advice: Sendable, Equatable {
             case .proxyInvalid: .say("does --proxy name the kind of proxy that listens there?")
             // Something listens where more than connecting has begun.
             case .connectFailed where error.phase == nil || error.phase == .connect: .askWhoListens
-            case .timeout: .say("--timeout and --wait allow for more time")
+            // A ping without a pong has a bound of its own.
+            case .timeout where error.phase != .open: .say("--timeout and --wait allow for more time")
             case .extendedRequired: .say("without --extended required a plain WebSocket would do")
             case .tooManyRedirects: .say("--max-redirects allows more")
             case .messageTooBig: .say("--max-message-size allows larger ones")

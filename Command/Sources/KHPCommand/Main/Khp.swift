@@ -57,6 +57,9 @@ struct Khp: AsyncParsableCommand {
             return nil
         } catch let error as CommandFailure {
             return error
+        } catch  where self.exitCode(for: error) == .failure {
+            // No mistake that the parser knows of.
+            return CommandFailure(any: error)
         } catch {
             return self.failure(ofParsing: error, console)
         }

@@ -34,7 +34,7 @@ struct ListenOptions: ParsableArguments {
     ///   - environment: where a service manager says which sockets it hands over (sd_listen_fds(3)).
     ///   - process: the number of this process: the variables may be meant for another one.
     func address(_ environment: [String: String], process: Int32) throws -> WebSocketServer.BindAddress {
-        guard self.listenFds else { return .hostname(self.host, port: self.port) }
+        guard self.listenFds else { return .hostname(Self.withoutBrackets(self.host), port: self.port) }
         guard environment["LISTEN_PID"].flatMap({ Int32($0) }) == process, let count = environment["LISTEN_FDS"] else {
             throw CommandFailure.usage("--listen-fds: systemd hands no socket over; is there a socket unit?")
         }
@@ -44,6 +44,11 @@ struct ListenOptions: ParsableArguments {
             )
         }
         return .boundSocket(3)
+    }
+
+    /// An address of IPv6 as URLs write it is as good as without its brackets.
+    private static func withoutBrackets(_ host: String) -> String {
+        host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : host
     }
 
     func tls() throws -> TLSConfiguration? {

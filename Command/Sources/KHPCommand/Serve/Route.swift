@@ -30,7 +30,16 @@ struct Route: Sendable, Equatable {
                     + "choices:URL,URL and tcp:HOST:PORT"
             )
         }
-        self.init(path: String(argument[..<equals]), action: action)
+        let path = argument[..<equals]
+        guard Self.isPartOfURL(path), !path.contains(where: { $0 == "?" || $0 == "#" }) else {
+            throw ValidationError("no request has the path `\(path)`: it holds no blank, `?` or `#`")
+        }
+        self.init(path: String(path), action: action)
+    }
+
+    /// True where the text can stand in a URL as it is: visible ASCII (RFC 3986 section 2).
+    private static func isPartOfURL(_ text: some StringProtocol) -> Bool {
+        text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
     }
 
     private static func action(_ text: Substring) -> Action? {
@@ -50,10 +59,12 @@ struct Route: Sendable, Equatable {
 
     private static func redirect(_ text: String) -> Action? {
         guard let colon = text.firstIndex(of: ":"), text[..<colon].count == 3, let status = Int(text[..<colon]) else {
-            return text.isEmpty ? nil : .redirect(status: 302, to: text)
+            return text.isEmpty || !self.isPartOfURL(text) ? nil : .redirect(status: 302, to: text)
         }
         let target = String(text[text.index(after: colon)...])
-        guard [300, 301, 302, 303, 307, 308].contains(status), !target.isEmpty else { return nil }
+        guard [300, 301, 302, 303, 307, 308].contains(status), !target.isEmpty, self.isPartOfURL(target) else {
+            return nil
+        }
         return .redirect(status: status, to: target)
     }
 
@@ -67,7 +78,7 @@ struct Route: Sendable, Equatable {
 
     private static func choices(_ text: String) -> Action? {
         let urls = text.split(separator: ",").map { String($0.trimmingSpaces()) }.filter { !$0.isEmpty }
-        return urls.isEmpty ? nil : .choices(urls)
+        return urls.isEmpty || !urls.allSatisfy(self.isPartOfURL) ? nil : .choices(urls)
     }
 
     private static func relay(_ text: String) -> Action? {
