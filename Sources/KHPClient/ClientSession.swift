@@ -28,7 +28,7 @@ final class ClientSession: ConnectionDelegate {
     private let cookies: ConnectCookies
     private let observer: ConnectObserver
     /// Makes the taker of the messages on the event loop; `nil` where the socket's owner takes them.
-    private let makeMessageHandler: (@Sendable () -> any MessageHandler)?
+    private let makeMessageHandler: (@Sendable (HandshakeSummary) -> any MessageHandler)?
     /// To be called with the end of TLS, where somebody wants to know.
     private var endOfTLS: ConnectObserver.End?
 
@@ -42,7 +42,7 @@ final class ClientSession: ConnectionDelegate {
         streams: Streams?,
         cookies: ConnectCookies,
         observer: ConnectObserver,
-        makeMessageHandler: (@Sendable () -> any MessageHandler)?
+        makeMessageHandler: (@Sendable (HandshakeSummary) -> any MessageHandler)?
     ) {
         self.steps = steps
         self.channel = channel
@@ -82,7 +82,7 @@ final class ClientSession: ConnectionDelegate {
         case .opened(var negotiation):
             self.cookies.keep(of: &negotiation)
             let inbox = Inbox(limits: handler.connection.configuration.limits)
-            let application = self.makeMessageHandler?()
+            let application = self.makeMessageHandler?(negotiation)
             handler.deliver(to: application.map { .handler($0) } ?? .inbox(inbox))
             let address = self.channel.remoteAddress
             let socket = WebSocket(handler: handler, inbox: inbox, negotiated: negotiation, address: address)

@@ -32,7 +32,7 @@ struct ConnectLoop {
     var info = ConnectionInfo(id: 0, role: .client, peer: "")
     let observer: ConnectObserver
     /// Makes the taker of the messages on the event loop; `nil` where the socket's owner takes them.
-    private let makeMessageHandler: (@Sendable () -> any MessageHandler)?
+    private let makeMessageHandler: (@Sendable (HandshakeSummary) -> any MessageHandler)?
 
     private static let connections = Atomic<UInt64>(0)
 
@@ -55,7 +55,7 @@ struct ConnectLoop {
         eventLoop: any EventLoop,
         attempt: ConnectAttempt,
         hops: Int = 0,
-        makeMessageHandler: (@Sendable () -> any MessageHandler)? = nil
+        makeMessageHandler: (@Sendable (HandshakeSummary) -> any MessageHandler)? = nil
     ) {
         self.configuration = configuration
         self.gate = gate

@@ -14,7 +14,7 @@ struct HopHandler: Sendable {
     let cookies: ConnectCookies
     let observer: ConnectObserver
     /// Makes the taker of the messages on the event loop; `nil` where the socket's owner takes them.
-    let makeMessageHandler: (@Sendable () -> any MessageHandler)?
+    let makeMessageHandler: (@Sendable (HandshakeSummary) -> any MessageHandler)?
 
     /// The protocol of streams that is offered in TLS.
     let streams: (any ClientStreamProtocol)?

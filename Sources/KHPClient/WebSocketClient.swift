@@ -151,6 +151,24 @@ public struct WebSocketClient: Sendable {
         try await self.run(to: WebSocketURL(url), subprotocols: subprotocols, messageHandler: messageHandler)
     }
 
+    /// As the form whose handler is made without an argument, for one that depends on what was agreed on, such as the
+    /// subprotocol.
+    ///
+    /// - Parameters:
+    ///   - url: ws, wss, http or https.
+    ///   - subprotocols: the application's, in order of preference; `x-kaazing-handshake` is not one of them.
+    ///   - messageHandler: makes the handler, on the event loop, when the socket is open.
+    /// - Returns: how the socket closed.
+    /// - Throws: as that form does.
+    @discardableResult
+    public func run(
+        to url: String,
+        subprotocols: [String] = [],
+        messageHandler: @escaping @Sendable (_ negotiated: HandshakeSummary) -> any MessageHandler
+    ) async throws -> CloseInfo {
+        try await self.run(to: WebSocketURL(url), subprotocols: subprotocols, messageHandler: messageHandler)
+    }
+
     /// As the form that takes a text, at a URL that is parsed already.
     /// - Parameters:
     ///   - url: the URL to connect to.
@@ -163,6 +181,22 @@ public struct WebSocketClient: Sendable {
         to url: WebSocketURL,
         subprotocols: [String] = [],
         messageHandler: @escaping @Sendable () -> any MessageHandler
+    ) async throws -> CloseInfo {
+        try await self.run(to: url, subprotocols: subprotocols) { _ in messageHandler() }
+    }
+
+    /// As the form that takes a text, at a URL that is parsed already, for a handler that depends on what was agreed on.
+    /// - Parameters:
+    ///   - url: the URL to connect to.
+    ///   - subprotocols: the application's, in order of preference.
+    ///   - messageHandler: makes the handler, on the event loop, when the socket is open.
+    /// - Returns: how the socket closed.
+    /// - Throws: as the form that takes a text does, but for ``WebSocketError/Code/invalidURL``.
+    @discardableResult
+    public func run(
+        to url: WebSocketURL,
+        subprotocols: [String] = [],
+        messageHandler: @escaping @Sendable (_ negotiated: HandshakeSummary) -> any MessageHandler
     ) async throws -> CloseInfo {
         var loop = ConnectLoop(
             configuration: self.configuration,

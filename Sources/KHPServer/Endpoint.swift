@@ -110,14 +110,14 @@ public struct Endpoint: Sendable {
     ///     `respond` is called; anew for each request of a client that is challenged. Errors that it throws are answered
     ///     as those of ``respond``. Its task is cancelled when the connection ends first.
     ///   - release: lets go of a value.
-    ///   - respond: responds to the handshake; see ``respond``.
+    ///   - respond: responds to the handshake, which the value was made for; otherwise as ``respond``, and in its place.
     ///   - handler: the application of an open socket.
     public init<Context: Sendable>(
         _ path: String,
         options: Options = Options(),
         context: @escaping @Sendable (_ request: HandshakeRequest) async throws -> Context,
         release: @escaping @Sendable (_ context: Context) async -> Void = { _ in },
-        respond: (@Sendable (HandshakeRequest) async throws -> HandshakeResponse)? = nil,
+        respond: (@Sendable (_ request: HandshakeRequest, _ context: Context) async throws -> HandshakeResponse)? = nil,
         handler:
             nonisolated(nonsending) @escaping @Sendable (
                 _ socket: WebSocket, _ request: HandshakeRequest, _ context: Context
@@ -125,10 +125,14 @@ public struct Endpoint: Sendable {
     ) {
         self.path = path
         self.options = options
-        self.respond = respond
         self.application = .withContext { request in
             let value = try await context(request)
-            return HandshakeContext(.task { try await handler($0, $1, value) }) { await release(value) }
+            return HandshakeContext(
+                value,
+                .task { try await handler($0, $1, value) },
+                respond: respond,
+                release: release
+            )
         }
     }
 
@@ -168,22 +172,26 @@ public struct Endpoint: Sendable {
     ///   - options: the rules for clients.
     ///   - context: makes the value for a handshake; as for ``init(_:options:context:release:respond:handler:)``.
     ///   - release: lets go of a value.
-    ///   - respond: responds to the handshake; see ``respond``.
+    ///   - respond: responds to the handshake, which the value was made for; otherwise as ``respond``, and in its place.
     ///   - messageHandler: makes the handler of an open socket. Called on its event loop.
     public init<Context: Sendable>(
         _ path: String,
         options: Options = Options(),
         context: @escaping @Sendable (_ request: HandshakeRequest) async throws -> Context,
         release: @escaping @Sendable (_ context: Context) async -> Void = { _ in },
-        respond: (@Sendable (HandshakeRequest) async throws -> HandshakeResponse)? = nil,
+        respond: (@Sendable (_ request: HandshakeRequest, _ context: Context) async throws -> HandshakeResponse)? = nil,
         messageHandler: @escaping @Sendable (_ request: HandshakeRequest, _ context: Context) -> any MessageHandler
     ) {
         self.path = path
         self.options = options
-        self.respond = respond
         self.application = .withContext { request in
             let value = try await context(request)
-            return HandshakeContext(.handler { messageHandler($0, value) }) { await release(value) }
+            return HandshakeContext(
+                value,
+                .handler { messageHandler($0, value) },
+                respond: respond,
+                release: release
+            )
         }
     }
 

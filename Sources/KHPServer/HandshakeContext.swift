@@ -13,12 +13,20 @@ final class HandshakeContext: Sendable {
     }
 
     let use: Use
+    /// The endpoint's answer to the handshake, with the value; `nil` where it has none of its own.
+    let respond: (@Sendable (HandshakeRequest) async throws -> HandshakeResponse)?
     private let letGo: @Sendable () async -> Void
     private let isHeld = Mutex(true)
 
-    init(_ use: Use, release: @escaping @Sendable () async -> Void) {
+    init<Value: Sendable>(
+        _ value: Value,
+        _ use: Use,
+        respond: (@Sendable (HandshakeRequest, Value) async throws -> HandshakeResponse)?,
+        release: @escaping @Sendable (Value) async -> Void
+    ) {
         self.use = use
-        self.letGo = release
+        if let respond { self.respond = { try await respond($0, value) } } else { self.respond = nil }
+        self.letGo = { await release(value) }
     }
 
     /// `true` for a value that is let go of with the channel: a handler on the event loop is told of the end before that,

@@ -50,7 +50,7 @@ final class ServedEndpoint: Sendable {
         var response: HandshakeResponse
         do {
             if case .withContext(let make) = self.application { context = try await make(request) }
-            response = try await self.respond?(request) ?? usual
+            response = try await (context?.respond ?? self.respond)?(request) ?? usual
         } catch {
             report(error)
             response = HandshakeResponse(thrown: error)

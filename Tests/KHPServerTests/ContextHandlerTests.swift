@@ -98,7 +98,7 @@ struct ContextHandlerTests {
                 "/x",
                 context: { _ in 1 },
                 release: { _ in ledger.add("released") },
-                respond: { _ in .refuse(503, "no room") },
+                respond: { _, _ in .refuse(503, "no room") },
                 messageHandler: { _, _ in Noting(ledger) }
             )
         } body: { port in

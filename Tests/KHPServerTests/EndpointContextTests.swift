@@ -87,7 +87,7 @@ struct EndpointContextTests {
                 return number
             },
             release: { ledger.release($0) },
-            respond: { request in
+            respond: { request, _ in
                 switch ending {
                 case .respondRefuses: return .refuse(403)
                 case .respondThrows: throw Failure()
@@ -184,5 +184,52 @@ struct EndpointContextTests {
                 }
             }
         }
+    }
+
+    /// Sends back the name that both ends have agreed on, as it is told to each of them, and closes.
+    private final class Telling: MessageHandler {
+        private let name: String?
+
+        init(_ name: String?) {
+            self.name = name
+        }
+
+        func opened(_ socket: EventLoopSocket) {
+            try? socket.send(.text(self.name ?? "none"))
+            socket.close()
+        }
+
+        func received(_ message: ReceivedMessage, on socket: EventLoopSocket) {}
+    }
+
+    @Test(
+        "`respond` sees the value, and the client's handler what was agreed on",
+        arguments: [ExtendedHandshakePolicy.required, .off]
+    )
+    func agreed(_ policy: ExtendedHandshakePolicy) async throws {
+        let told = AsyncStream.makeStream(of: String.self)
+        try await withServer {
+            Endpoint(
+                "/x",
+                context: { request in request.subprotocols.last },
+                respond: { _, name in .complete(subprotocol: name) }
+            ) { socket, _, name in
+                guard case .text(let text) = try await socket.receive() else { return }
+                told.continuation.yield("\(name ?? "none") \(socket.negotiated.subprotocol ?? "none") \(text)")
+            }
+        } body: { port in
+            var configuration = WebSocketClient.Configuration()
+            configuration.extended.policy = policy
+            let client = WebSocketClient(configuration: configuration)
+            for offered in [["a", "b"], []] {
+                try await client.run(to: "ws://127.0.0.1:\(port)/x", subprotocols: offered) { negotiated in
+                    Telling(negotiated.subprotocol)
+                }
+            }
+        }
+        told.continuation.finish()
+        var all: [String] = []
+        for await line in told.stream { all.append(line) }
+        #expect(all == ["b b b", "none none none"])
     }
 }
