@@ -1,6 +1,7 @@
 // Metrics, traces and the like take part in a server's connections without being the application.
 
 public import KHPProtocol
+public import NIOCore
 
 /// Measures or traces the connections of a server; see ``WebSocketServer/Configuration/instruments``.
 public protocol ServerInstrument: Sendable {
@@ -57,6 +58,12 @@ public protocol ServerConnectionInstrument: Sendable {
     /// A step of the connection, in the order of the steps, on its event loop: must be quick and must not block.
     func observe(_ event: ConnectionEvent)
 
+    /// A trusted proxy has named the client: in a header before everything else, or in a field of the request that comes next.
+    /// Called on the connection's event loop, ahead of the events of a request that is refused, too. Not called where
+    /// the client is the peer.
+    /// - Parameter client: the address that limits count by, as ``HandshakeRequest/client`` has it.
+    func named(_ client: SocketAddress)
+
     /// Runs code of the application on behalf of the connection: authentication, `context:`, `respond`, the handler. For an
     /// instrument that sets task-local values around it; it has to call `body` once and hand on what that returns or
     /// throws. A ``KHPWebSocket/MessageHandler`` runs on the event loop, in no task, and so without this.
@@ -66,6 +73,9 @@ public protocol ServerConnectionInstrument: Sendable {
 }
 
 extension ServerConnectionInstrument {
+    /// Does not look.
+    public func named(_ client: SocketAddress) {}
+
     /// Runs it as it is.
     nonisolated(nonsending) public func run<Value>(
         _ body: nonisolated(nonsending) () async throws -> Value
@@ -102,6 +112,10 @@ struct ServerInstruments: Sendable {
     func observe(_ event: ConnectionEvent) {
         guard !self.all.isEmpty else { return }
         for instrument in event.isFrame ? self.observingFrames : self.all { instrument.observe(event) }
+    }
+
+    func named(_ client: SocketAddress) {
+        for instrument in self.all { instrument.named(client) }
     }
 
     /// Runs code of the application inside all of them, the first outermost.

@@ -29,7 +29,9 @@ final class ServerSession: ConnectionDelegate {
     /// The value that the endpoint has made for a handshake which may open the socket still.
     private var context: HandshakeContext?
     /// The address that a trusted proxy has named.
-    var named: SocketAddress?
+    var named: SocketAddress? {
+        didSet { if self.named != oldValue { self.tellNamed() } }
+    }
     /// The common name that the proxy has verified, where its header has one.
     var namedCertificate: String?
 
@@ -72,6 +74,7 @@ final class ServerSession: ConnectionDelegate {
     private func announce() {
         self.isAnnounced = true
         self.instruments = Self.instruments(self.server, self.channel, self.entry)
+        self.tellNamed()
         self.tellConnected()
     }
 

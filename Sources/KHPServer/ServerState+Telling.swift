@@ -52,3 +52,11 @@ extension ServerState {
         self.log(level, "a socket's handler threw", ["error": "\(error)"])
     }
 }
+
+extension ServerSession {
+    /// Tells instruments of the client, where that is not the peer.
+    func tellNamed() {
+        guard !self.instruments.isEmpty, let named, named != self.channel.remoteAddress else { return }
+        self.instruments.named(named)
+    }
+}

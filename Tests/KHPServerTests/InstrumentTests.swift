@@ -7,6 +7,7 @@ import KHPServer
 import KHPTesting
 import NIOCore
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite("Instruments", .timeLimit(.minutes(1)))
@@ -232,5 +233,55 @@ struct InstrumentTests {
 
     final class Listener: MessageHandler {
         func received(_ message: ReceivedMessage, on socket: EventLoopSocket) {}
+    }
+
+    /// Notes the clients that proxies name, and the statuses of the answers.
+    private final class Names: ServerInstrument, ServerConnectionInstrument {
+        let all = Mutex<[String]>([])
+
+        func accepted(_ connection: ConnectionInfo) -> (any ServerConnectionInstrument)? { self }
+
+        func named(_ client: SocketAddress) { self.all.withLock { $0.append(client.ipAddress ?? "-") } }
+
+        func observe(_ event: ConnectionEvent) {
+            guard case .openingResponse(_, let status) = event else { return }
+            self.all.withLock { $0.append("\(status)") }
+        }
+    }
+
+    @Test("a client that a proxy names is told of ahead of its answer, for each request and whoever answers")
+    func named() async throws {
+        let names = Names()
+        try await withServer {
+            $0.instruments = [names]
+            $0.proxyProtocol = .required(from: ["127.0.0.1"])
+            $0.clientAddress = .forwarded(.xForwardedFor, trusted: ["203.0.113.9"])
+            $0.serveHTTP = { exchange in try await exchange.respond(HandshakeResponse(status: 200)) }
+        } endpoints: {
+            echo()
+        } body: { port in
+            // A line of HTTP, the field of a proxy and the answer's status.
+            let page = { (field: String) in "GET /page HTTP/1.1\r\nHost: a\r\n\(field)\r\n" }
+            let field = "X-Forwarded-For: 198.51.100.7\r\n"
+            for (header, requests, told) in [
+                ("PROXY UNKNOWN\r\n", [openingRequest("/no")], ["404"]),
+                ("PROXY TCP4 203.0.113.8 127.0.0.1 1 80\r\n", [openingRequest("/no")], ["203.0.113.8", "404"]),
+                (
+                    "PROXY TCP4 203.0.113.9 127.0.0.1 1 80\r\n", [openingRequest("/no", extra: field)],
+                    ["203.0.113.9", "198.51.100.7", "404"]
+                ),
+                (
+                    "PROXY TCP4 203.0.113.8 127.0.0.1 1 80\r\n", [page(""), page("Connection: close\r\n")],
+                    ["203.0.113.8", "200", "203.0.113.8", "200"]
+                ),
+            ] {
+                names.all.withLock { $0 = [] }
+                let client = try await RawClient.connect(port)
+                try await client.send(header + requests.joined())
+                _ = try await client.receiveAll()
+                try? await client.close()
+                #expect(names.all.withLock { $0 } == told)
+            }
+        }
     }
 }

@@ -135,7 +135,7 @@ final class HTTPHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// Observers have been told of the first request.
     private func takeInstruments(for request: CheckedRequest) -> ServerInstruments {
         if let first = self.instruments.take() { return first }
-        let instruments = self.site.instruments()
+        let instruments = self.site.instruments(for: request)
         if self.site.server.isObserved {
             self.site.observe(.openingRequest(head: request.head.redactedText), instruments)
         }

@@ -42,8 +42,12 @@ struct HTTPSite {
         return rule.isForwarding ? rule.client(of: request.head, peer: client) : client
     }
 
-    func instruments() -> ServerInstruments {
-        ServerInstruments(self.server.configuration.instruments, self.info)
+    func instruments(for request: CheckedRequest) -> ServerInstruments {
+        let instruments = ServerInstruments(self.server.configuration.instruments, self.info)
+        if !instruments.isEmpty, let client = self.client(of: request), client != self.channel.remoteAddress {
+            instruments.named(client)
+        }
+        return instruments
     }
 
     private var info: ConnectionInfo {
