@@ -14,6 +14,7 @@ let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
@@ -77,7 +78,7 @@ let package = Package(
         .target(
             name: "KHPServer",
             dependencies: [
-                "KHPProtocol", "KHPWebSocket", nioCore, nioPosix, nioSSL, httpTypes, logging, lifecycle,
+                "KHPProtocol", "KHPWebSocket", nioCore, nioPosix, nioTLS, nioSSL, httpTypes, logging, lifecycle,
                 .target(name: "CCrypt", condition: .when(platforms: [.linux])),
             ],
             swiftSettings: settings

@@ -12,14 +12,23 @@ final class Entrance: @unchecked Sendable {
     let clients: ClientAddressRule
     /// The proxies whose header each connection begins with; `nil` where none do.
     let proxies: TrustedPeers?
+    /// `true` where the names are read that clients ask TLS for.
+    let readsServerName: Bool
     /// The most connections that come in here.
     var most: Int?
     var counts = WebSocketListener.Counts()
 
-    init(name: String? = nil, clients: ClientAddressRule, proxies: TrustedPeers? = nil, most: Int? = nil) {
+    init(
+        name: String? = nil,
+        clients: ClientAddressRule,
+        proxies: TrustedPeers? = nil,
+        readsServerName: Bool = false,
+        most: Int? = nil
+    ) {
         self.name = name
         self.clients = clients
         self.proxies = proxies
+        self.readsServerName = readsServerName
         self.most = most
     }
 
@@ -42,6 +51,7 @@ extension ServerState {
             name: name,
             clients: try listener.clientAddress.map { try ClientAddressRule($0) } ?? self.entrance.clients,
             proxies: proxies,
+            readsServerName: listener.readsServerName,
             most: listener.connections
         )
     }

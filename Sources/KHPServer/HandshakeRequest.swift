@@ -54,6 +54,9 @@ public struct HandshakeRequest: Sendable {
     public let local: SocketAddress?
     /// The name of the listener that the connection has come in by; `nil` where another server has accepted it.
     public let listener: String?
+    /// The name of the server that the client has asked TLS for (RFC 6066 section 3), as it has written it; nobody has checked
+    /// it. `nil` where it has asked for none, and unless ``WebSocketListener/Configuration/readsServerName`` is set.
+    public let serverName: String?
     /// The certificate that the client proved to hold, where TLS asked for one.
     public let clientCertificate: NIOSSLCertificate?
     /// The common name of the certificate that the client has shown to a proxy which ends TLS, where that proxy has
@@ -135,6 +138,7 @@ extension HandshakeRequest {
             client: peer,
             local: local,
             listener: nil,
+            serverName: nil,
             clientCertificate: nil,
             proxiedCertificateName: nil,
             attempt: 1,

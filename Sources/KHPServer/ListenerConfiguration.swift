@@ -20,6 +20,9 @@ extension WebSocketListener {
         /// The certificates for clients that name one of these hosts (RFC 6066 section 3); all others get that of ``tls``.
         /// A host is a name, or `*.` and a name for all hosts exactly one label below it; case does not count.
         public var tlsHosts: [String: TLSIdentity] = [:]
+        /// Reads the name that a client asks TLS for, before TLS does: ``HandshakeRequest/serverName`` has it. Costs each
+        /// connection another look at its first bytes.
+        public var readsServerName = false
         /// Tells if connections begin with a header in which a proxy names its client.
         public var proxyProtocol = ProxyProtocol.off
         /// The address that the limits per address count by; `nil` leaves it to the mount's configuration.

@@ -354,6 +354,7 @@ final class ServerSession: ConnectionDelegate {
             client: self.client,
             local: self.channel.localAddress,
             listener: self.entry.entrance.name,
+            serverName: self.entry.serverName,
             clientCertificate: self.clientCertificate,
             proxiedCertificateName: self.namedCertificate,
             attempt: attempt,

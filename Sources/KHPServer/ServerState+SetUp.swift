@@ -6,6 +6,7 @@ import KHPWebSocket
 import Logging
 import NIOCore
 import NIOSSL
+import NIOTLS
 
 extension ServerState {
     /// A connection's protection, as far as it is known when it is set up.
@@ -74,7 +75,12 @@ extension ServerState {
             if entrance?.proxies != nil {
                 try channel.pipeline.syncOperations.addHandler(self.proxyHeader(of: session, channel, entry))
             }
-            if let tls { try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls)) }
+            if let tls {
+                if entry.entrance.readsServerName {
+                    try channel.pipeline.syncOperations.addHandler(Self.serverName(for: entry, channel))
+                }
+                try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls))
+            }
             // A listener of ours, and nobody has seen the channel before.
             if entrance != nil, !security.usesTLS, self.configuration.hooks == nil { handler.writesDirectly() }
             // With a name, since one is made up otherwise.
@@ -87,6 +93,16 @@ extension ServerState {
             channel.close(promise: nil)
             return false
         }
+    }
+
+    /// Reads the name that TLS is asked for (RFC 6066 section 3), ahead of TLS. All else is TLS's to judge.
+    private static func serverName(for entry: Entry, _ channel: any Channel) -> ByteToMessageHandler<SNIHandler> {
+        ByteToMessageHandler(
+            SNIHandler { result in
+                if case .hostname(let name) = result { entry.serverName = name }
+                return channel.eventLoop.makeSucceededVoidFuture()
+            }
+        )
     }
 
     /// Waits for the header in which a proxy names its client.

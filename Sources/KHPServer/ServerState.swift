@@ -22,6 +22,8 @@ final class ServerState: Sendable {
         fileprivate var place = -1
         /// The way by which it has come in.
         let entrance: Entrance
+        /// The name that the client has asked TLS for. On the event loop of the connection.
+        var serverName: String?
         fileprivate var address: AddressKey?
         fileprivate var shell: Shell?
         fileprivate var isPending = true
@@ -220,6 +222,7 @@ final class ServerState: Sendable {
     func reenter(_ entry: Entry, _ address: SocketAddress?) -> Entry? {
         self.closed(entry)
         guard let next = self.enter(address, by: entry.entrance) else { return nil }
+        next.serverName = entry.serverName
         self.registry.withLock { _ in entry.entrance.counts.accepted -= 1 }
         return next
     }

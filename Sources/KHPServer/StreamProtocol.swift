@@ -76,6 +76,7 @@ package struct StreamCarrier: Sendable {
 
     private func enter(_ peer: SocketAddress?) -> ServerState.Entry? {
         guard let entry = self.server.enter(peer, by: self.entry.entrance) else { return nil }
+        entry.serverName = self.entry.serverName
         // Another proxy names its own client with the request.
         guard let named, !entry.entrance.clients.isTrusted(named), !self.server.count(entry, for: named) else {
             return entry

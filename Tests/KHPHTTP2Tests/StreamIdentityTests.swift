@@ -105,6 +105,23 @@ struct StreamIdentityTests {
         }
     }
 
+    @Test("the name that TLS was asked for is known to the requests of streams and of HTTP/1.1, where it is read")
+    func serverName() async throws {
+        for (reads, name) in [(true, "localhost"), (false, "none")] {
+            try await withHTTP2Server {
+                $0.listener.readsServerName = reads
+            } endpoints: {
+                Endpoint("/name") { socket, request in try await socket.send(.text(request.serverName ?? "none")) }
+            } body: { url in
+                for http2 in [WebSocketClient.HTTP2.required, .off] {
+                    let client = try makeClient(http2)
+                    let answer = try await client.withConnection(to: url + "/name") { try await $0.receive() }
+                    #expect(answer == .text(name))
+                }
+            }
+        }
+    }
+
     private static func check(
         _ client: WebSocketClient,
         _ url: String,

@@ -152,6 +152,29 @@ import Testing
         #expect(asked.withLock { $0 } == ["late.example", "late.example"])
     }
 
+    @Test("the name that TLS is asked for comes with a request, whatever its Host says")
+    func serverName() async throws {
+        let authority = try CertificateAuthority.shared.get()
+        let tls = try authority.server("DNS:localhost")
+        try await TestSupport.withServer {
+            $0.tls = tls
+            $0.listener.readsServerName = true
+        } endpoints: {
+            Endpoint("/x") { socket, request in try await socket.send(.text(request.serverName ?? "none")) }
+        } body: { port in
+            let client = try await RawClient.connect(port, trusting: try authority.roots())
+            try await client.send(openingRequest("/x"))
+            let answer = String(buffer: try await client.receive { String(buffer: $0).contains("localhost") })
+            #expect(answer.hasPrefix("HTTP/1.1 101 "), "\(answer)")
+            try await client.close()
+            // An address is no name of a server (RFC 6066 section 3).
+            var configuration = WebSocketClient.Configuration()
+            configuration.tls.certificateVerification = .none
+            let socket = try await WebSocketClient(configuration: configuration).connect(to: "wss://127.0.0.1:\(port)/x")
+            #expect(try await socket.receive() == .text("none"))
+        }
+    }
+
     @Test("a key with a passphrase")
     func passphrase() async throws {
         let authority = try CertificateAuthority()

@@ -46,6 +46,7 @@ extension HTTPExchange {
             client: self.client,
             local: self.local,
             listener: self.listener,
+            serverName: nil,
             clientCertificate: self.clientCertificate,
             proxiedCertificateName: nil,
             attempt: 1,
