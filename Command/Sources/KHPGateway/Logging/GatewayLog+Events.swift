@@ -74,7 +74,7 @@ extension GatewayLog {
                 "service \(service) has met its limit \(limit.rawValue)",
                 [
                     ("service", .string(service)), ("limit", .string(limit.rawValue)),
-                    ("listener", .optional(outcome.listener)), ("peer", .string(outcome.peer)),
+                    ("listener", .string(outcome.listener)), ("peer", .string(outcome.peer)),
                     ("client", .optional(outcome.client)),
                 ]
             )
@@ -87,7 +87,7 @@ extension GatewayLog {
             [
                 ("service", .optional(outcome.service)), ("layer", .string(outcome.layer.rawValue)),
                 ("status", .integer(outcome.status)), ("cause", .optional(outcome.cause)),
-                ("listener", .optional(outcome.listener)), ("peer", .string(outcome.peer)),
+                ("listener", .string(outcome.listener)), ("peer", .string(outcome.peer)),
                 ("client", .optional(outcome.client)), ("connection", .integer(Int(outcome.connection))),
             ] + Self.fields(outcome.tries)
         )
@@ -132,8 +132,8 @@ extension GatewayLog {
             [
                 ("realm", .string(outcome.realm)), ("scheme", .string(outcome.scheme)),
                 ("result", .string(outcome.result.rawValue)), ("cause", .optional(outcome.cause)),
-                ("listener", .optional(trace?.client.listener)), ("peer", .optional(trace?.connection.peer)),
-                ("client", .optional(trace?.client.address)),
+                ("listener", .optional(trace?.listener)), ("peer", .optional(trace?.connection.peer)),
+                ("client", .optional(trace?.client)),
             ]
         )
     }

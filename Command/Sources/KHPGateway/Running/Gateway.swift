@@ -314,7 +314,7 @@ package actor Gateway {
         let counts = self.handshakes
         let log = self.log
         let place = listener.name
-        var watch = HandshakeWatch(service: { names.name(of: $0, at: place) }) { outcome in
+        var watch = HandshakeWatch(listener: place, service: { names.name(of: $0, at: place) }) { outcome in
             counts.add(outcome)
             if outcome.status >= 400, outcome.status != 401 { log.write(refused: outcome) }
         }

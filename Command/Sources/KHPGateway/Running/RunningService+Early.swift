@@ -8,7 +8,7 @@ import KHPServer
 extension RunningService {
     /// - Throws: the response that refuses it.
     func judgeEarly(_ request: HandshakeRequest) throws {
-        ConnectionTrace.current?.comes(from: request.client, by: request.listener)
+        ConnectionTrace.current?.asks()
         let origins = self.rules.rules.origins
         if let origin = request.headers[.origin] {
             if self.judgesOrigins, !(origins.allowed?.contains { $0.allows(origin) } ?? false) {

@@ -13,9 +13,10 @@ struct HandshakeOutcome: Sendable {
     /// From the accepted connection to the answer.
     var duration: TimeAmount
     var peer: String
-    /// The client's address and its way in, once they are known: a proxy may have named the client.
+    /// The client's address, which a proxy may have named; `nil` for one without, as at a Unix domain socket.
     var client: String?
-    var listener: String?
+    /// The way in.
+    var listener: String
     var connection: UInt64
     /// Set where the answer was the gateway's own decision.
     var cause: String?
@@ -25,6 +26,8 @@ struct HandshakeOutcome: Sendable {
 
 /// Watches the handshakes of a gateway's connections.
 struct HandshakeWatch: ServerInstrument {
+    /// Its name.
+    let listener: String
     /// The service of an endpoint's path, as the endpoint has it.
     let service: @Sendable (String) -> String?
     let report: @Sendable (HandshakeOutcome) -> Void
@@ -49,8 +52,8 @@ final class ConnectionTrace: ServerConnectionInstrument {
         var tries: [ConnectFailure.Try] = []
         /// `true` once the service was asked about the client.
         var isAsked = false
-        var client: String?
-        var listener: String?
+        /// As a proxy has named it.
+        var named: String?
         /// It is known what became of TLS.
         var isSettled = false
         /// Of the client's TLS, as far as this connection has told it.
@@ -86,17 +89,23 @@ final class ConnectionTrace: ServerConnectionInstrument {
         if isFirst { tls(version) }
     }
 
-    /// The service is asked about a client.
-    func comes(from client: SocketAddress?, by listener: String?) {
-        self.state.withLock { state in
-            state.isAsked = true
-            state.client = client?.ipAddress
-            state.listener = listener
-        }
-    }
+    /// The service is asked about its client.
+    func asks() { self.state.withLock { $0.isAsked = true } }
 
-    /// The client's address and its listener, where the service was asked about it.
-    var client: (address: String?, listener: String?) { self.state.withLock { ($0.client, $0.listener) } }
+    func named(_ client: SocketAddress) { self.state.withLock { $0.named = client.ipAddress } }
+
+    /// The client's address, also where no service was asked about it.
+    var client: String? { self.state.withLock { $0.named } ?? self.peerAddress }
+
+    var listener: String { self.watch.listener }
+
+    /// The peer's address without its port.
+    private var peerAddress: String? {
+        let peer = self.connection.peer
+        guard !peer.hasPrefix("/"), let colon = peer.lastIndex(of: ":") else { return nil }
+        let host = peer[..<colon]
+        return host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : String(host)
+    }
 
     /// The reason of a refusal that is about to be answered.
     func refuses(_ cause: String, _ tries: [ConnectFailure.Try] = []) {
@@ -139,8 +148,8 @@ final class ConnectionTrace: ServerConnectionInstrument {
                 status: status,
                 duration: .now() - self.accepted,
                 peer: self.connection.peer,
-                client: state.client,
-                listener: state.listener,
+                client: state.named ?? self.peerAddress,
+                listener: self.watch.listener,
                 connection: self.connection.id,
                 cause: state.cause,
                 tries: state.tries
