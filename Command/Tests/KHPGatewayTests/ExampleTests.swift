@@ -39,18 +39,17 @@ struct ExampleTests {
         #expect(reading.configuration?.summary == "2 listeners, 6 services, 5 pools, 3 realms")
     }
 
-    @Test("has no service that leaves a WebSocket broker without its subprotocol, and --check tells of one that does")
+    @Test("has no pool of which some backends choose a subprotocol and others do not, and --check tells of one")
     func subprotocols() throws {
         #expect(try Self.read().configuration?.notes == [])
-        let text = ConfigurationFixture.minimal(
-            "",
-            service: "  t: {path: /t, pool: p}\npools: {p: {backends: 'ws://h:1'}}\n"
-        )
-        #expect(
-            ConfigurationFixture.read(text).configuration?.notes == [
-                "services.t agrees on no subprotocol with clients and ws backends; subprotocols does"
-            ]
-        )
+        let note = "services.t agrees on subprotocols with its ws backends alone; subprotocols does with all"
+        for (backends, notes) in [("'ws://h:1'", []), ("['ws://h:1', 'tcp://h:1']", [note])] {
+            let text = ConfigurationFixture.minimal(
+                "",
+                service: "  t: {path: /t, pool: p}\npools: {p: {backends: \(backends)}}\n"
+            )
+            #expect(ConfigurationFixture.read(text).configuration?.notes == notes)
+        }
     }
 
     @Test("is read without errors, apart from the files that it names")

@@ -2,6 +2,7 @@
 // judged on the one that both ends agree on in the end.
 
 import CommandTestSupport
+import KHPClient
 import KHPServer
 import NIOCore
 import Testing
@@ -58,6 +59,82 @@ struct FinalSubprotocolTests {
                 } else {
                     #expect(view.pool.members[0].snapshot.connects.isEmpty, "the broker is not asked for nothing")
                 }
+            }
+        }
+    }
+}
+
+@Suite("A subprotocol that a backend of WebSocket chooses", .timeLimit(.minutes(1)))
+struct BackendSubprotocolTests {
+    private static func backend(_ port: Int) -> GatewayConfiguration.Backend {
+        GatewayConfiguration.Backend(scheme: .ws, host: "127.0.0.1", port: port, path: "/in")
+    }
+
+    /// A broker that speaks `b` and `c`, prefers `c`, and tells what it was asked for.
+    private static func broker() -> Endpoint {
+        Endpoint("/in", options: .init(subprotocols: ["c", "b"])) { socket, request in
+            try await socket.send("\(request.subprotocols.joined(separator: " "))")
+            _ = try await socket.closed()
+        }
+    }
+
+    /// The service, the names that its client asks for, the one that it hears, and those that the broker is asked for.
+    static let rows: [(kind: Kind, asked: [String], heard: String?, seen: String)] = [
+        (.pool, ["a", "b", "c"], "c", "a b c"), (.pool, ["b"], "b", "b"), (.pool, ["a"], nil, "a"),
+        (.pool, [], nil, ""),
+        // The service has chosen.
+        (.routed, ["c", "b"], "b", "b"),
+        // It has no place for the name, and its last resort is the broker.
+        (.routed, ["a", "c"], "c", "a c"), (.routed, [], nil, ""),
+    ]
+
+    enum Kind: Sendable {
+        case pool
+        case routed
+
+        var kind: GatewayConfiguration.Kind {
+            guard self == .routed else { return .proxy(pool: "p", frames: nil) }
+            var routes = GatewayConfiguration.SubprotocolRoutes()
+            routes.routes = [.init(subprotocol: "b", pool: "p")]
+            routes.withoutSubprotocol = "p"
+            return .routed(routes)
+        }
+    }
+
+    @Test(
+        "is the client's, in whichever handshake it asks",
+        arguments: Self.rows,
+        [ExtendedHandshakePolicy.required, .off]
+    )
+    func chosen(
+        _ row: (kind: Kind, asked: [String], heard: String?, seen: String),
+        _ policy: ExtendedHandshakePolicy
+    ) async throws {
+        try await withServer {
+            Self.broker()
+        } body: { port in
+            try await withService(backends: [Self.backend(port)], kind: row.kind.kind) { view in
+                var configuration = WebSocketClient.Configuration()
+                configuration.extended.policy = policy
+                let client = WebSocketClient(configuration: configuration)
+                let socket = try await client.connect(to: view.url, subprotocols: row.asked)
+                #expect(socket.negotiated.subprotocol == row.heard)
+                #expect(try await socket.receive() == .text(row.seen))
+                try await socket.close()
+                #expect(await view.ends.next()?.facts.subprotocol == row.heard)
+            }
+        }
+    }
+
+    @Test("is none with a byte stream, whatever the client asks for")
+    func byteStream() async throws {
+        try await withRawServer { connection in
+            try await connection.executeThenClose { inbound, _ in for try await _ in inbound {} }
+        } body: { port in
+            try await withService(backends: [.local(port)]) { view in
+                let socket = try await WebSocketClient().connect(to: view.url, subprotocols: ["a"])
+                #expect(socket.negotiated.subprotocol == nil)
+                try await socket.close()
             }
         }
     }

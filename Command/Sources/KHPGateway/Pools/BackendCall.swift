@@ -20,8 +20,8 @@ struct BackendCall: Sendable {
     var certificateName: String?
     /// Set for a connection of the gateway's own that names nobody: a check whose header is to be LOCAL.
     var isLocal = false
-    /// The subprotocol that was agreed on, for backends that speak WebSocket.
-    var subprotocol: String?
+    /// The subprotocols to offer to a backend that speaks WebSocket, in the client's order.
+    var subprotocols: [String] = []
 
     init(on eventLoop: any EventLoop, rules: GatewayConfiguration.Relay = GatewayConfiguration.Relay()) {
         self.eventLoop = eventLoop

@@ -1,5 +1,5 @@
-// Connects to a backend that speaks WebSocket, another gateway for instance: with the subprotocol that the client has, and
-// with the client's address in Forwarded (RFC 7239), where a byte stream has a PROXY header.
+// Connects to a backend that speaks WebSocket, another gateway for instance: with the subprotocols that the client asks for,
+// and with the client's address in Forwarded (RFC 7239), where a byte stream has a PROXY header.
 
 import HTTPTypes
 import KHPClient
@@ -26,11 +26,19 @@ struct WebSocketConnector: Sendable {
         // The name that is verified stands in the URL, and the connection goes to the backend.
         if let serverName { named.host = serverName }
         let url = named.url
-        let subprotocols = call.subprotocol.map { [$0] } ?? []
         Task {
             do {
-                try await client.run(to: url, subprotocols: subprotocols) {
-                    BackendSocket { ready.succeed(BackendLink($0, to: backend, closed: closed.futureResult)) }
+                try await client.run(to: url, subprotocols: call.subprotocols) { negotiated in
+                    BackendSocket { socket in
+                        ready.succeed(
+                            BackendLink(
+                                socket,
+                                to: backend,
+                                speaking: negotiated.subprotocol,
+                                closed: closed.futureResult
+                            )
+                        )
+                    }
                 }
                 ready.fail(ConnectFailure(.reset, "the connection ended"))
             } catch {

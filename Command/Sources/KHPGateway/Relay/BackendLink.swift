@@ -8,13 +8,23 @@ import NIOCore
 package final class BackendLink: Sendable {
     /// The backend, by its URL.
     let backend: String
+    /// The subprotocol that a backend of WebSocket has chosen; `nil` where it has chosen none, and for a byte stream.
+    let subprotocol: String?
     private let side: NIOLoopBound<any BackendSide>
     private let closed: EventLoopFuture<Void>
     private let isTaken: NIOLoopBoundBox<Bool>
 
-    /// - Parameter closed: succeeds when the connection is gone.
-    init(_ side: any BackendSide, to backend: String, closed: EventLoopFuture<Void>) {
+    /// - Parameters:
+    ///   - subprotocol: the one that the backend has chosen.
+    ///   - closed: succeeds when the connection is gone.
+    init(
+        _ side: any BackendSide,
+        to backend: String,
+        speaking subprotocol: String? = nil,
+        closed: EventLoopFuture<Void>
+    ) {
         self.backend = backend
+        self.subprotocol = subprotocol
         self.side = NIOLoopBound(side, eventLoop: closed.eventLoop)
         self.closed = closed
         self.isTaken = NIOLoopBoundBox(false, eventLoop: closed.eventLoop)

@@ -135,7 +135,7 @@ final class RunningService: Sendable {
             options: options,
             context: { try await self.admit($0) },
             release: { await $0.release() },
-            respond: { request in .complete(subprotocol: self.subprotocol(of: request)) },
+            respond: { _, seat in .complete(subprotocol: seat.subprotocol) },
             messageHandler: { request, seat in self.handler(for: seat, request, on: listener) }
         )
     }
@@ -216,6 +216,7 @@ final class RunningService: Sendable {
         }
         seat.id = SessionFacts.makeID()
         seat.frames = route.frames
+        seat.subprotocol = route.subprotocol
         guard let name = route.pool else { return seat }
         guard let pool = self.surroundings.pools[name] else {
             await seat.release()
@@ -237,9 +238,12 @@ final class RunningService: Sendable {
             call.usesTLS = true
         }
         call.authority = request.opening.authority
-        call.subprotocol = self.subprotocol(of: request)
+        call.subprotocols = self.offer(of: request, by: route)
         do throws(ConnectFailure) {
-            seat.link = try await pool.connect(call)
+            let link = try await pool.connect(call)
+            seat.link = link
+            // Nobody else has chosen: the client hears the backend's word.
+            if route.subprotocol == nil { seat.subprotocol = link.link.subprotocol }
         } catch {
             await seat.release()
             throw self.refusal(error.status, "backend-\(error.kind.rawValue)", request, tries: error.tries)
@@ -275,6 +279,8 @@ final class RunningService: Sendable {
 
     private struct Route {
         var pool: String?
+        /// The one that the service has chosen.
+        var subprotocol: String?
         var frames = GatewayConfiguration.Frames.binary
     }
 
@@ -289,10 +295,16 @@ final class RunningService: Sendable {
                 guard let pool = routes.withoutSubprotocol else { throw self.refusal(400, "subprotocol", request) }
                 return Route(pool: pool)
             }
-            return Route(pool: found.pool, frames: found.frames ?? .usual(for: name))
+            return Route(pool: found.pool, subprotocol: name, frames: found.frames ?? .usual(for: name))
         case .echo, .broadcast, .balancer, .redirect:
             return Route()
         }
+    }
+
+    /// The subprotocols that a backend of WebSocket is asked for: the one that the service has chosen, or all that the client
+    /// asks for, and the backend chooses. Dialects before RFC 6455 have names that are no tokens.
+    private func offer(of request: HandshakeRequest, by route: Route) -> [String] {
+        route.subprotocol.map { [$0] } ?? request.subprotocols.filter { HTTPField.Name($0) != nil }
     }
 
     func refusal(
@@ -365,7 +377,7 @@ final class RunningService: Sendable {
         facts.principal = request.principal?.name
         facts.proof = SessionFacts.Proof(principal: request.principal, address: request.client)
         facts.roles = request.principal?.roles.sorted() ?? []
-        facts.subprotocol = self.subprotocol(of: request)
+        facts.subprotocol = seat.subprotocol
         facts.isExtended = request.extended != nil
         // Told a moment before the socket opens.
         if let dialect = seat.trace?.summary?.dialect { facts.dialect = dialect.description }
@@ -421,6 +433,7 @@ private final class Seat: Sendable {
     private struct State {
         var id = ""
         var frames = GatewayConfiguration.Frames.binary
+        var subprotocol: String?
         var link: PooledLink?
         var isReleased = false
     }
@@ -445,6 +458,12 @@ private final class Seat: Sendable {
     var frames: GatewayConfiguration.Frames {
         get { self.state.withLock { $0.frames } }
         set { self.state.withLock { $0.frames = newValue } }
+    }
+
+    /// The subprotocol that is agreed on with the client.
+    var subprotocol: String? {
+        get { self.state.withLock { $0.subprotocol } }
+        set { self.state.withLock { $0.subprotocol = newValue } }
     }
 
     var link: PooledLink? {

@@ -29,7 +29,7 @@ extension GatewaySchema {
                 "pool",
                 \.pool,
                 ValueType.reference("pool").optional,
-                "Relays to one pool, without a subprotocol.",
+                "Relays to one pool. A ws backend chooses among the subprotocols of a client; others speak none.",
                 .new
             ),
             .value(

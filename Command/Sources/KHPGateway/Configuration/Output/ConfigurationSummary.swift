@@ -13,9 +13,9 @@ extension GatewayConfiguration {
     package var notes: [String] {
         self.services.compactMap { service in
             guard case .proxy(let name, _) = service.kind, let pool = self.pool(name),
-                pool.backends.contains(where: \.isWebSocket)
+                pool.backends.contains(where: \.isWebSocket), !pool.backends.allSatisfy(\.isWebSocket)
             else { return nil }
-            return "services.\(service.name) agrees on no subprotocol with clients and ws backends; subprotocols does"
+            return "services.\(service.name) agrees on subprotocols with its ws backends alone; subprotocols does with all"
         }
     }
 

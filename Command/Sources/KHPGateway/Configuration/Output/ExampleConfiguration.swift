@@ -108,7 +108,7 @@ extension GatewayConfiguration {
           chat:
             path: /chat
             realm: apps
-            subprotocols: {xmpp: {pool: xmpp}}   # a service with a pool alone agrees on none
+            subprotocols: {xmpp: {pool: xmpp}}   # with a pool alone, a ws backend chooses
             origins: [https://chat.example.com]
             idle: 30m
           spread:
