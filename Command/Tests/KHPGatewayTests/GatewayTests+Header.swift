@@ -73,6 +73,26 @@ extension GatewayTests {
         }
     }
 
+    @Test("PP2_TYPE_AUTHORITY is the name that the client's TLS has asked for, whatever host its request names")
+    func authority() async throws {
+        let authority = try CertificateAuthority()
+        try await Self.withGateway {
+            $0.pools[0].proxyHeader = .v2
+            $0.services[1].kind = .proxy(pool: "p", frames: .binary)
+        } materials: {
+            $0.listenerTLS["public"] = try authority.server("DNS:localhost")
+        } body: { view in
+            let client = try await RawClient.connect(view.addresses["public"] ?? 0, trusting: try authority.roots())
+            try await client.send(openingRequest("/relay"))
+            // The backend sends back what it gets: the header, whose part about TLS stands behind the name.
+            let version = Data("TLSv1.3".utf8)
+            let got = try await client.receive { Data($0.readableBytesView).range(of: version) != nil }
+            let name = Data([0x02, 0, 9] + Array("localhost".utf8))
+            #expect(Data(got.readableBytesView).range(of: name) != nil, "\(got)")
+            try await client.close()
+        }
+    }
+
     @Test("a common name that a trusted proxy has verified proves a client, where the listener says so")
     func nameFromProxy() async throws {
         // As HAProxy writes it for a client with the certificate of joe, and with the result of a failed verification.

@@ -13,7 +13,10 @@ struct BackendCall: Sendable {
     var listener: SocketAddress?
     var principal: String?
     var session: String?
+    /// The host that the client's request asks for.
     var authority: String?
+    /// The name that the client's TLS has asked for.
+    var serverName: String?
     var usesTLS = false
     /// Such as `TLSv1.3`; `nil` where it is not known.
     var tlsVersion: String?
@@ -52,7 +55,7 @@ struct BackendCall: Sendable {
         if self.isLocal { return version == .v1 ? ProxyHeader.unknown : ProxyHeader.local }
         var header = ProxyHeader(source: source, destination: destination)
         header.uniqueID = self.session
-        header.authority = self.usesTLS ? self.authority.flatMap(Self.serverName) : self.authority
+        header.authority = self.serverName ?? (self.usesTLS ? self.authority.flatMap(Self.name) : self.authority)
         header.usesTLS = self.usesTLS
         header.tlsVersion = self.tlsVersion
         header.certificateName = self.certificateName
@@ -60,8 +63,8 @@ struct BackendCall: Sendable {
         return version == .v1 ? header.v1 : header.v2
     }
 
-    /// The host that a client asks for, as its TLS names it: a name without a port, and no address (RFC 6066 section 3).
-    private static func serverName(_ authority: String) -> String? {
+    /// The host that a client asks for, as its TLS would name it: a name without a port, and no address (RFC 6066 section 3).
+    private static func name(_ authority: String) -> String? {
         guard !authority.hasPrefix("[") else { return nil }
         let host = String(authority.prefix { $0 != ":" })
         return host.isEmpty || (try? SocketAddress(ipAddress: host, port: 0)) != nil ? nil : host

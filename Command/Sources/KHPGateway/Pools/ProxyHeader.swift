@@ -9,7 +9,7 @@ struct ProxyHeader: Sendable {
     private let ends: (source: SocketAddress, destination: SocketAddress)?
     /// The session's identifier (PP2_TYPE_UNIQUE_ID).
     var uniqueID: String?
-    /// The host that the client asked for (PP2_TYPE_AUTHORITY); where it came by TLS, as its SNI has it.
+    /// The name that the client's TLS asked for, or else the host of its request (PP2_TYPE_AUTHORITY).
     var authority: String?
     /// The common name of the client's verified certificate (PP2_SUBTYPE_SSL_CN).
     var certificateName: String?

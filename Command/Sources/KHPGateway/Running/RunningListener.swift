@@ -63,6 +63,7 @@ final class RunningListener: Sendable {
         var listening = WebSocketListener.Configuration(address: .boundSocket(descriptor))
         listening.name = rules.name
         listening.tls = tls
+        listening.readsServerName = true
         listening.connections = connections
         let trusted = rules.trust.map(\.description)
         if rules.requiresProxyHeader { listening.proxyProtocol = .required(from: trusted) }

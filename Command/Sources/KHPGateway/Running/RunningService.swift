@@ -238,6 +238,7 @@ final class RunningService: Sendable {
             call.usesTLS = true
         }
         call.authority = request.opening.authority
+        call.serverName = request.serverName
         call.subprotocols = self.offer(of: request, by: route)
         do throws(ConnectFailure) {
             let link = try await pool.connect(call)
