@@ -4,7 +4,6 @@ import asyncio
 import base64
 import contextlib
 import socket
-import ssl
 import struct
 
 from kaazing.clients import AppleClient, JavaClient, JavaScriptClient
@@ -14,7 +13,7 @@ from support.daemons import Daemon
 from support.wire import KHP
 
 from trials.ends import pool
-from trials.peers import KEY, Client, Refused, echo, orders, pattern
+from trials.peers import KEY, Client, MemoryTLS, Refused, echo, orders, pattern
 from trials.trial import Rest, trial
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -92,29 +91,11 @@ async def _(trial):
     for header in (v2("1.2.3.4", 1, command=0), SIGNATURE + b"\x20\0\0\0", b"PROXY UNKNOWN\r\n", unix):
         check((await answered(ports["plain"], header + request)).startswith(b"HTTP/1.1 101"), f"{header[:20]!r}")
     # TLS's first record in one segment with the header.
-    context = make.client_context()
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
-    with contextlib.suppress(ssl.SSLWantReadError):
-        tls.do_handshake()
+    tls = MemoryTLS(make.client_context(), "localhost")
     reader, writer = await asyncio.open_connection("127.0.0.1", ports["secure"])
-    writer.write(v2("203.0.113.200", 1) + outgoing.read())
-    while True:
-        try:
-            tls.do_handshake()
-            break
-        except ssl.SSLWantReadError:
-            if outgoing.pending:
-                writer.write(outgoing.read())
-            incoming.write(await asyncio.wait_for(reader.read(65_536), 10))
-    tls.write(request)
-    writer.write(outgoing.read())
-    answer = b""
-    while not answer.startswith(b"HTTP/1.1 101"):
-        try:
-            answer += tls.read(1000)
-        except ssl.SSLWantReadError:
-            incoming.write(await asyncio.wait_for(reader.read(65_536), 10))
+    writer.write(v2("203.0.113.200", 1) + tls.hello)
+    await tls.shake_hands(reader, writer)
+    equal(await tls.exchange(request, reader, writer, 12), b"HTTP/1.1 101", "the answer in TLS behind the header")
     writer.transport.abort()
     await process.see('"client":"203.0.113.200"')
     # Refused without a byte: no header, too much of one, broken ones, and any from elsewhere.

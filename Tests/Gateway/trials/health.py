@@ -61,8 +61,9 @@ async def _(trial):
     for _ in range(trial.times(100)):
         broker.process.signal(signal.SIGKILL)
         await broker.process.ended(5)
-        # The gateway has to find out, and clients to come meanwhile: a time without a broker.
-        await asyncio.sleep(0.1)
+        # The gateway has found out, and so has a client.
+        turned_away = sum(refused.values())
+        await until(lambda many=turned_away: sum(refused.values()) > many, "a client that is refused meanwhile")
         await broker.start_again()
         began, before = time.monotonic(), served
         await until(lambda before=before: served > before + 3, "clients that are served again")

@@ -17,7 +17,7 @@ from support.bench import PASSWORD
 from support.brokers import mosquitto, nats
 from support.check import check, equal
 
-from trials.peers import Client, Ended, Refused, orders
+from trials.peers import Client, Ended, MemoryTLS, Refused, orders
 from trials.trial import ONCE, ask, open_files, resident, trial, until
 
 
@@ -374,11 +374,8 @@ async def _(trial):
     context = ssl._create_unverified_context()
     serials = []
     for number in range(trial.times(30)):
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        tls = context.wrap_bio(incoming, outgoing)
-        with contextlib.suppress(ssl.SSLWantReadError):
-            tls.do_handshake()
-        hello = outgoing.read()
+        tls = MemoryTLS(context)
+        hello = tls.hello
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         # The client has said half of its first words when the certificate changes.
         writer.write(hello[: len(hello) // 2])
@@ -389,17 +386,8 @@ async def _(trial):
             lambda before=before: bytes(process.err).count(b'"event":"reload.done"') > before, "the reload"
         )
         writer.write(hello[len(hello) // 2 :])
-        while True:
-            try:
-                tls.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                if outgoing.pending:
-                    writer.write(outgoing.read())
-                piece = await asyncio.wait_for(reader.read(65_536), 10)
-                check(piece, "the handshake that was under way is cut")
-                incoming.write(piece)
-        serials.append(hashlib.sha256(tls.getpeercert(binary_form=True)).hexdigest())
+        await tls.shake_hands(reader, writer)
+        serials.append(hashlib.sha256(tls.tls.getpeercert(binary_form=True)).hexdigest())
         writer.transport.abort()
     equal(len(set(serials)), 2, "certificates")
     equal(serials, [serials[number % 2] for number in range(len(serials))], "the certificate of each")
