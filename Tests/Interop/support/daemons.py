@@ -203,6 +203,25 @@ async def nginx(bench, server: str, *, http: str = "", tls: bool = False, files:
     return await daemon.launch("nginx", configure)
 
 
+async def nginx_stream(bench, server: str) -> Daemon:
+    """nginx that passes TCP on, with the given contents of the `server` block of its `stream`."""
+    daemon = bench.keep(Daemon("nginx"))
+
+    def configure():
+        path = daemon.folder
+        configuration = f"""
+            load_module /usr/lib/nginx/modules/ngx_stream_module.so;
+            daemon off;
+            master_process off;
+            pid {path}/nginx.pid;
+            error_log {path}/error.log info;
+            events {{ worker_connections 256; }}
+            stream {{ server {{ listen 127.0.0.1:{daemon.port}; {server} }} }}"""
+        return ["-p", str(path), "-e", f"{path}/error.log", "-c", daemon.write("nginx.conf", configuration)]
+
+    return await daemon.launch("nginx", configure)
+
+
 def nginx_passes(url: str) -> str:
     """The directives with which nginx's own manual passes a WebSocket on; `url` as http:// or https://."""
     return f"""
