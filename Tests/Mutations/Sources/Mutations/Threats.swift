@@ -101,20 +101,15 @@ package struct Threats {
     ) throws -> Page {
         var lines: [String] = []
         var green: [String] = []
-        let transcripts = Set(
-            trial.suites.all.filter { $0.name.hasPrefix("TranscriptTests.") }.map(\.shortName)
-        )
         for row in self.rows {
             if !only.contains(row.id), let line = known[row.id] {
                 lines.append(line)
                 continue
             }
             guard only.isEmpty || only.contains(row.id) else { continue }
-            var tests = row.tests
-            if tests.remove("TranscriptTests") != nil { tests.formUnion(transcripts) }
             var shown: String?
             for mutant in self.candidates(row.id, among: mutants).prefix(Self.tries) {
-                let verdict = try trial.verdict(on: mutant, only: tests)
+                let verdict = try trial.verdict(on: mutant, only: row.tests)
                 guard verdict.isNoticed else { continue }
                 shown =
                     "| threat \(row.id) | `\(mutant.id)` | \(Report.code(mutant.before)) → \(Report.code(mutant.after)) |"
