@@ -57,7 +57,9 @@ struct BackendChecks: Sendable {
 
 extension BackendConnector {
     func with(proxyHeader: GatewayConfiguration.Pool.ProxyHeader) -> BackendConnector {
-        BackendConnector(backend: self.backend, proxyHeader: proxyHeader, tls: self.tls, serverName: self.serverName)
+        var connector = self
+        connector.proxyHeader = proxyHeader
+        return connector
     }
 }
 

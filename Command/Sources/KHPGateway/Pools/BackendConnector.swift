@@ -7,11 +7,12 @@ import NIOTLS
 
 struct BackendConnector: Sendable {
     let backend: GatewayConfiguration.Backend
-    let proxyHeader: GatewayConfiguration.Pool.ProxyHeader
+    var proxyHeader: GatewayConfiguration.Pool.ProxyHeader
     /// Set for `tls` and `wss`.
     let tls: NIOSSLContext?
     /// Sent as SNI and verified; `nil` takes the backend's host.
     let serverName: String?
+    var names = HostNames.system
 
     /// - Throws: ``ConnectFailure``.
     func connect(_ call: BackendCall, within limit: TimeAmount) async throws(ConnectFailure) -> BackendLink {
@@ -31,14 +32,16 @@ struct BackendConnector: Sendable {
         made: @escaping @Sendable (Handler, any Channel) -> Made
     ) async throws(ConnectFailure) -> Made {
         let promise = call.eventLoop.makePromise(of: Made.self)
-        let settled = NIOLoopBoundBox.makeBoxSendingValue(false, eventLoop: call.eventLoop)
+        let progress = NIOLoopBoundBox.makeBoxSendingValue(Progress(), eventLoop: call.eventLoop)
         let late = call.eventLoop.scheduleTask(in: limit) {
-            settled.value = true
+            progress.value.isOver = true
             promise.fail(ConnectFailure(.timeout, "it did not answer in time"))
+            // A backend may take the connection and say nothing in TLS, for ever.
+            progress.value.connected?.close(promise: nil)
         }
-        self.dial(call, within: limit, handler).whenComplete { result in
+        self.dial(call, within: limit, progress, handler).whenComplete { result in
             late.cancel()
-            if settled.value {
+            if progress.value.isOver {
                 // Nobody waits for it any more.
                 if case .success(let channel) = result { channel.close(promise: nil) }
                 return
@@ -56,9 +59,18 @@ struct BackendConnector: Sendable {
         }
     }
 
+    /// How far a connect is.
+    private struct Progress {
+        /// Its time is over: nobody waits for it any more.
+        var isOver = false
+        /// It is connected, and TLS may be under way.
+        var connected: (any Channel)?
+    }
+
     private func dial<Handler: ChannelInboundHandler>(
         _ call: BackendCall,
         within limit: TimeAmount,
+        _ progress: NIOLoopBoundBox<Progress>,
         _ handler: @escaping @Sendable () -> Handler
     ) -> EventLoopFuture<any Channel> {
         let bootstrap = ClientBootstrap(group: call.eventLoop).connectTimeout(limit).channelInitializer { channel in
@@ -79,13 +91,10 @@ struct BackendConnector: Sendable {
                 try pipeline.addHandler(handler())
             }
         }
-        let connected: EventLoopFuture<any Channel>
-        switch self.backend.scheme {
-        case .unix: connected = bootstrap.connect(unixDomainSocketPath: self.backend.path)
-        case .tcp, .tls, .ws, .wss: connected = bootstrap.connect(host: self.backend.host, port: self.backend.port)
-        }
         // Several addresses may have been tried at once: the handler is that of the channel that connected first.
-        return connected.flatMap { channel in
+        return self.connected(by: bootstrap, call).flatMap { channel in
+            progress.value.connected = channel
+            if progress.value.isOver { channel.close(promise: nil) }
             do {
                 let readiness = try channel.pipeline.syncOperations.handler(type: BackendReadiness.self)
                 return readiness.ready.map { channel }
@@ -93,6 +102,15 @@ struct BackendConnector: Sendable {
                 return channel.eventLoop.makeFailedFuture(error)
             }
         }
+    }
+
+    private func connected(by bootstrap: ClientBootstrap, _ call: BackendCall) -> EventLoopFuture<any Channel> {
+        let (host, port) = (self.backend.host, self.backend.port)
+        if self.backend.scheme == .unix { return bootstrap.connect(unixDomainSocketPath: self.backend.path) }
+        // An address waits for no look-up.
+        if let address = try? SocketAddress(ipAddress: host, port: port) { return bootstrap.connect(to: address) }
+        let addresses = self.names.addresses(of: host, on: call.eventLoop)
+        return bootstrap.resolver(HostNameAnswer(addresses, port: port)).connect(host: host, port: port)
     }
 
     private func tlsHandler(_ tls: NIOSSLContext) throws -> NIOSSLClientHandler {
