@@ -135,6 +135,40 @@ struct PoolReloadTests {
         }
     }
 
+    @Test("a backend that its check has found down is back where a reload takes the check away")
+    func withoutCheck() async throws {
+        try await Self.withRelay {
+            $0.pools[0].check = .init()
+            $0.pools[0].check?.fall = 1
+            $0.pools[0].check?.every = .seconds(60)
+        } body: { gateway, port, member in
+            let pool = try #require(await gateway.gateway.pools["p"]?.pool)
+            _ = await Patience.wait { member.snapshot.checks["ok"] }
+            pool.checked(member, ConnectFailure(.refused, "gone"))
+            #expect(try await gateway.status("/relay") == 503)
+            _ = try await gateway.gateway.reload(Self.next(port, "2") { $0.pools[0].check = nil })
+            #expect(try await gateway.status("/relay") == 101)
+            // The answer of a check that was under way.
+            pool.checked(member, ConnectFailure(.refused, "gone"))
+            #expect(try await gateway.status("/relay") == 101)
+        }
+    }
+
+    @Test("a backend that was left out is back where a reload has nobody left out")
+    func withoutEjection() async throws {
+        try await Self.withRelay { gateway, port, member in
+            let rule = GatewayConfiguration.Ejection()
+            member.withState { state in
+                for _ in 0..<rule.failures {
+                    _ = state.health.failed(.connect, "no", rule, mayEject: true, now: .now())
+                }
+            }
+            #expect(try await gateway.status("/relay") == 503)
+            _ = try await gateway.gateway.reload(Self.next(port, "2") { $0.pools[0].eject = nil })
+            #expect(try await gateway.status("/relay") == 101)
+        }
+    }
+
     @Test("a failure of a connection from before a reload is judged by the pool in force")
     func judged() throws {
         var rules = GatewayConfiguration.Pool(name: "p")

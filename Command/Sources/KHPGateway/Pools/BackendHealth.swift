@@ -125,6 +125,17 @@ struct BackendHealth: Sendable {
         return .ejected(time, failure)
     }
 
+    /// Nobody checks it any more, who could bring it back.
+    mutating func endChecks(now: NIODeadline) {
+        self.streak = 0
+        guard !self.isUp else { return }
+        self.isUp = true
+        self.changedAt = now
+    }
+
+    /// Nobody is left out any more for what clients' connections meet.
+    mutating func endEjections() { self.forgive() }
+
     private mutating func forgive() {
         self.failedConnects = 0
         self.uselessConnections = 0

@@ -58,7 +58,7 @@ final class BackendPool: Sendable {
 
     /// It is in force, in the place of the one before it.
     func begin() {
-        for member in self.members { member.begin() }
+        for member in self.members { member.begin(self.rules) }
         self.line.current = self
     }
 
@@ -94,7 +94,23 @@ final class BackendPool: Sendable {
 
     /// `true` where some backend can be chosen.
     func isHealthy(_ now: NIODeadline = .now()) -> Bool {
-        self.members.contains { $0.withState { $0.health.isAvailable(now) } }
+        self.members.contains { member in
+            member.backend.weight > 0 && member.withState { $0.health.isAvailable(now) }
+        }
+    }
+
+    /// The next backend for a caller, with a place at it that has to be given back; `nil` where none can take it.
+    func take(_ call: BackendCall, except tried: [String], now: NIODeadline) -> PoolMember? {
+        while let member = self.choose(call, except: tried, now: now) {
+            let hasPlace = member.withState { state in
+                // Another event loop may have chosen it as well.
+                guard self.rules.connections.map({ state.connections < $0 }) ?? true else { return false }
+                state.connections += 1
+                return true
+            }
+            if hasPlace { return member }
+        }
+        return nil
     }
 
     // MARK: Connecting
@@ -109,10 +125,9 @@ final class BackendPool: Sendable {
         while tried.count < Self.tries {
             let now = NIODeadline.now()
             guard now < deadline else { break }
-            guard let member = self.choose(call, except: tried, now: now) else { break }
+            // With a place before the connect, so that the bound holds while several connect.
+            guard let member = self.take(call, except: tried, now: now) else { break }
             tried.append(member.url)
-            // A place is taken before the connect, so that the bound holds while several connect.
-            member.withState { $0.connections += 1 }
             do throws(ConnectFailure) {
                 let link = try await self.link(member, call, within: deadline - now)
                 let seconds = Double((.now() - now).nanoseconds) / 1e9
@@ -200,6 +215,8 @@ final class BackendPool: Sendable {
     /// A check has succeeded, or failed for this reason.
     func checked(_ member: PoolMember, _ failure: ConnectFailure?) {
         guard let rule = self.rules.check else { return }
+        // A reload has ended this check while it waited for its answer: the word of the new one counts, or of none.
+        if let current = self.line.current, current !== self { return }
         let change = member.withState { state in
             state.checks[failure?.kind.rawValue ?? "ok", default: 0] += 1
             return state.health.checked(failure?.words, rule, now: .now())

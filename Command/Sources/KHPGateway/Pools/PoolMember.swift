@@ -34,8 +34,12 @@ final class PoolMember: Sendable {
     }
 
     /// It is in force: the word of an operator about a backend counts until a reload changes it.
-    func begin() {
-        if self.isChanged { self.withState { $0.health.override = nil } }
+    func begin(_ rules: GatewayConfiguration.Pool) {
+        self.withState { state in
+            if self.isChanged { state.health.override = nil }
+            if rules.check == nil { state.health.endChecks(now: .now()) }
+            if rules.eject == nil { state.health.endEjections() }
+        }
     }
 
     var url: String { self.backend.url }
