@@ -6,6 +6,7 @@ import KHPClient
 import KHPServer
 import NIOCore
 import NIOPosix
+import Synchronization
 import Testing
 
 @testable import KHPGateway
@@ -226,4 +227,45 @@ struct ListenerReloadTests {
             for client in clients { client.close() }
         }
     }
+
+    private final class Said: Sendable {
+        let words = Mutex<String?>(nil)
+    }
+
+    @Test("a gateway that hangs keeps its Unix domain socket, and keeps nobody waiting who wants it")
+    func hanging() async throws {
+        let path = "/tmp/khp-\(UUID().uuidString.prefix(8)).sock"
+        let address = try SocketAddress(unixDomainSocketPath: path)
+        let listening = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        let isListening = address.withSockAddr { pointer, size in
+            bind(listening, pointer, socklen_t(size)) == 0 && listen(listening, 0) == 0
+        }
+        #expect(isListening)
+        defer { unlink(path) }
+        // Its queue is full.
+        let waiting = (0..<2).map { _ in socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue), 0) }
+        for descriptor in waiting {
+            _ = address.withSockAddr { pointer, size in systemConnect(descriptor, pointer, socklen_t(size)) }
+        }
+        let said = Said()
+        let start = Task {
+            try await offThread {
+                do {
+                    _ = try ListeningSocket(.unix(path: path))
+                    said.words.withLock { $0 = "it was taken away" }
+                } catch {
+                    said.words.withLock { $0 = (error as? ListeningSocket.Failure)?.words ?? "\(error)" }
+                }
+            }
+        }
+        let words = await Patience.wait { said.words.withLock { $0 } }
+        #expect(words == "The server cannot listen on unix:\(path): the address is in use.")
+        for descriptor in waiting + [listening] { close(descriptor) }
+        try await start.value
+    }
+}
+
+/// A static function of the suite has the name of the system's.
+private func systemConnect(_ descriptor: CInt, _ address: UnsafePointer<sockaddr>, _ size: socklen_t) -> CInt {
+    connect(descriptor, address, size)
 }

@@ -137,6 +137,8 @@ final class ListeningSocket: Sendable {
         let probe = socket(AF_UNIX, kind, 0)
         guard probe >= 0 else { return false }
         defer { close(probe) }
+        // Somebody who hangs listens all the same, and would have it wait for a place in the queue.
+        _ = fcntl(probe, F_SETFL, fcntl(probe, F_GETFL) | O_NONBLOCK)
         return address.withSockAddr { pointer, size in
             connect(probe, pointer, socklen_t(size)) != 0 && errno == ECONNREFUSED
         }
