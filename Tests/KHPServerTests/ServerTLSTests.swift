@@ -170,7 +170,8 @@ import Testing
             // An address is no name of a server (RFC 6066 section 3).
             var configuration = WebSocketClient.Configuration()
             configuration.tls.certificateVerification = .none
-            let socket = try await WebSocketClient(configuration: configuration).connect(to: "wss://127.0.0.1:\(port)/x")
+            let url = "wss://127.0.0.1:\(port)/x"
+            let socket = try await WebSocketClient(configuration: configuration).connect(to: url)
             #expect(try await socket.receive() == .text("none"))
         }
     }
