@@ -52,6 +52,21 @@ struct ExampleTests {
         }
     }
 
+    @Test("--check tells of a balancer that asks without a token")
+    func balancers() {
+        for (token, notes) in [
+            ("", ["services.t.balance.check has no token: admin asks other hosts for one, admin.probes none"]),
+            (", token: t", []),
+        ] {
+            let text = ConfigurationFixture.minimal(
+                "",
+                service: "  t: {path: /t, balance: {members: [wss://b/x], by: least-sessions, "
+                    + "check: {url: 'https://{host}:1/load'\(token)}}}\n"
+            )
+            #expect(ConfigurationFixture.read(text).configuration?.notes == notes)
+        }
+    }
+
     @Test("is read without errors, apart from the files that it names")
     func example() throws {
         let reading = ConfigurationFixture.read(GatewayConfiguration.example)

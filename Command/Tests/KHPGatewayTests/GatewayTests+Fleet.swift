@@ -213,6 +213,49 @@ extension GatewayTests {
         }
     }
 
+    private static func status(_ client: AdminClient, _ method: String, _ path: String) async throws -> Int {
+        try await client.ask(method, path).status
+    }
+
+    @Test("the address for balancers tells of load and readiness to all who ask, and of nothing else")
+    func probes() async throws {
+        try await Self.withGateway {
+            $0.admin?.token = Secret("s3cret")
+            $0.admin?.probes = .init(listen: .host("127.0.0.1", port: 0))
+        } body: { view in
+            let balancer = AdminClient(.host("127.0.0.1", port: view.addresses["probes"] ?? 0))
+            for path in ["/healthz", "/readyz", "/load"] {
+                #expect(try await Self.status(balancer, "GET", path) == 200, "\(path)")
+                #expect(try await Self.status(balancer, "POST", path) == 405, "\(path)")
+            }
+            for path in ["/", "/metrics", "/config", "/services", "/sessions", "/version", "/load/x"] {
+                #expect(try await Self.status(balancer, "GET", path) == 404, "\(path)")
+            }
+            for path in ["/drain", "/reload", "/sessions/close?all", "/pools/p/backends/x?action=drain"] {
+                #expect(try await Self.status(balancer, "POST", path) == 404, "\(path)")
+            }
+            let operators = AdminClient(.host("127.0.0.1", port: view.addresses["admin"] ?? 0), token: "s3cret")
+            #expect(try await Self.status(operators, "POST", "/drain") == 200)
+            #expect(try await Self.status(balancer, "GET", "/readyz") == 503)
+            let load: AdminClient.Answer = try await balancer.ask("GET", "/load")
+            #expect(load.body.contains("\"draining\":true"))
+        }
+    }
+
+    @Test("an address for balancers that cannot be had ends the start")
+    func probesInTheWay() async throws {
+        try await withRawServer { _ in
+        } body: { port in
+            var configuration = Self.configuration(backend: 1)
+            configuration.admin?.probes = .init(listen: .host("127.0.0.1", port: port))
+            let run = GatewayRun(GatewayMaterials(configuration, hash: "1"), load: { .bad([]) }) { _ in }
+            let none = AsyncStream<Void> { $0.finish() }
+            await #expect(throws: Gateway.Failure.self) {
+                _ = try await run.run(reloads: none, stop: none) { _ in Issue.record("it listens") }
+            }
+        }
+    }
+
     @Test("OpenMetrics for those who ask for it")
     func openMetrics() async throws {
         try await Self.withGateway { view in

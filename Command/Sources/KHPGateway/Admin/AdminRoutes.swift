@@ -41,6 +41,22 @@ struct AdminRoutes: Sendable {
         }
     }
 
+    /// The answers of the address for balancers: nothing there changes anything, or names anybody.
+    func answerProbe(_ http: HTTPRequest) async -> HandshakeResponse {
+        guard http.headerFields[.origin] == nil else { return .refuse(403, "This address answers no pages.\n") }
+        let request = AdminRequest(http)
+        let isKnown = request.path.count == 1 && ["healthz", "readyz", "load"].contains(request.path[0])
+        guard isKnown else { return .json(.object([("error", "there is no such path")]), status: 404) }
+        guard request.method == .get || request.method == .head else {
+            return .json(.object([("error", "the method is not for this path")]), status: 405)
+        }
+        switch request.path[0] {
+        case "healthz": return await self.health()
+        case "readyz": return await self.readiness()
+        default: return await self.load()
+        }
+    }
+
     /// The names that a query may have; `nil` for what probes and pages ask, where a query chooses nothing.
     private static func parameters(of request: AdminRequest) -> [String]? {
         let filter = SessionFilter.parameters

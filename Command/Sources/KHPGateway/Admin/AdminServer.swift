@@ -1,5 +1,6 @@
 // The admin address: a listener of its own on a thread of its own, so that it answers while sessions keep all others busy.
 
+import HTTPTypes
 import KHPServer
 import Logging
 import NIOCore
@@ -14,13 +15,17 @@ final class AdminServer: Sendable {
 
     /// Begins to listen.
     /// - Throws: ``WebSocketError`` where it cannot.
-    init(_ rules: GatewayConfiguration.Admin, tls: TLSConfiguration?, routes: AdminRoutes, log: GatewayLog) async throws
-    {
-        var configuration = WebSocketServer.Configuration(address: rules.listen.bind)
+    init(
+        _ listen: ListenAddress,
+        tls: TLSConfiguration?,
+        log: GatewayLog,
+        answer: @escaping @Sendable (HTTPRequest) async -> HandshakeResponse
+    ) async throws {
+        var configuration = WebSocketServer.Configuration(address: listen.bind)
         configuration.tls = tls
         configuration.limits.connections = 256
         configuration.logger = Logger(label: "khp.gateway.admin") { _ in LibraryLog(log) }
-        configuration.respondToHTTP = { await routes.answer($0) }
+        configuration.respondToHTTP = { await answer($0) }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let server = WebSocketServer(configuration: configuration, eventLoopGroup: group, endpoints: [])
         let run = Task { try await server.run() }

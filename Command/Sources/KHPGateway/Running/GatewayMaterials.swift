@@ -19,6 +19,7 @@ package struct GatewayMaterials: Sendable {
     /// By the listener's name.
     package var listenerTLS: [String: TLSConfiguration] = [:]
     package var adminTLS: TLSConfiguration?
+    package var probesTLS: TLSConfiguration?
     /// By the pool's name, where it has backends of TLS.
     package var backendTLS: [String: TLSConfiguration] = [:]
     /// By the service's name, where it is a balancer that asks its members.
@@ -41,6 +42,7 @@ package struct GatewayMaterials: Sendable {
         self.init(loaded.configuration, hash: loaded.hash, effective: loaded.configuration.effectiveText)
         self.listenerTLS = loaded.listenerTLS
         self.adminTLS = loaded.adminTLS
+        self.probesTLS = loaded.probesTLS
         self.backendTLS = loaded.backendTLS
         self.balancerTLS = loaded.balancerTLS
         self.certificateEnds = loaded.certificateEnds

@@ -49,13 +49,11 @@ package struct GatewayRun: Sendable {
         do throws(Gateway.Failure) {
             all = try await self.gateway.start()
         } catch {
-            await admin?.close()
+            for server in admin { await server.value.close() }
             throw error
         }
-        if let admin {
-            all.append(
-                Gateway.Listening(name: "admin", address: admin.address, scheme: admin.isSecure ? "https" : "http")
-            )
+        all += admin.map { name, server in
+            Gateway.Listening(name: name, address: server.address, scheme: server.isSecure ? "https" : "http")
         }
         listening(all)
         self.notice.ready("\(all.count) listeners")
@@ -66,21 +64,44 @@ package struct GatewayRun: Sendable {
         reloading.cancel()
         self.notice.stopping()
         let cut = await self.gateway.shutDown()
-        await admin?.close()
+        for server in admin { await server.value.close() }
         return cut
     }
 
-    private func openAdmin(_ queue: ReloadQueue) async throws(Gateway.Failure) -> AdminServer? {
+    /// The addresses for operators and for balancers, by their names; none, or all that there are to be.
+    private func openAdmin(_ queue: ReloadQueue) async throws(Gateway.Failure) -> KeyValuePairs<String, AdminServer> {
         let materials = await self.gateway.materials
-        guard let rules = materials.configuration.admin else { return nil }
+        guard let rules = materials.configuration.admin else { return [:] }
         let routes = AdminRoutes(gateway: self.gateway, access: AdminAccess(rules)) {
             await queue.run { await self.reload() }
         }
+        let log = self.gateway.log
+        let admin = try await self.opened("admin") {
+            try await AdminServer(rules.listen, tls: materials.adminTLS, log: log) { await routes.answer($0) }
+        }
+        guard let probes = rules.probes else { return ["admin": admin] }
+        do throws(Gateway.Failure) {
+            let server = try await self.opened("probes") {
+                try await AdminServer(probes.listen, tls: materials.probesTLS, log: log) {
+                    await routes.answerProbe($0)
+                }
+            }
+            return ["admin": admin, "probes": server]
+        } catch {
+            await admin.close()
+            throw error
+        }
+    }
+
+    private func opened(
+        _ name: String,
+        _ open: () async throws -> AdminServer
+    ) async throws(Gateway.Failure) -> AdminServer {
         do {
-            return try await AdminServer(rules, tls: materials.adminTLS, routes: routes, log: self.gateway.log)
+            return try await open()
         } catch {
             await self.gateway.stop()
-            throw .cannotListen("admin", (error as? WebSocketError)?.message ?? "\(error)")
+            throw .cannotListen(name, (error as? WebSocketError)?.message ?? "\(error)")
         }
     }
 

@@ -59,7 +59,10 @@ struct ConfigurationChecks {
                 )
             }
         }
-        if let admin = self.configuration.admin { self.address(admin.listen, "admin.listen", &addresses, &reading) }
+        if let admin = self.configuration.admin {
+            self.address(admin.listen, "admin.listen", &addresses, &reading)
+            if let probes = admin.probes { self.address(probes.listen, "admin.probes.listen", &addresses, &reading) }
+        }
     }
 
     /// A session takes a descriptor for its client and one for its backend. Somebody who has written no number wants as many

@@ -91,20 +91,15 @@ extension ConfigurationChecks {
         }
     }
 
-    /// The admin address of a member on another host answers to those alone who show its token, over TLS.
+    /// The admin address of a member on another host answers to those alone who show its token, over TLS; its address for
+    /// balancers answers to all.
     private func loads(_ balancer: Configuration.Balancer, _ key: String, _ reading: inout Reading) {
         guard balancer.by == .leastSessions, let check = balancer.check else { return }
         let asked = balancer.members.compactMap { member in
             (try? WebSocketURL(member)).flatMap { try? WebSocketURL(check.url(for: $0.host)) }
         }
         guard let other = asked.first(where: { !ListenAddress.host($0.host, port: $0.port).isLocal }) else { return }
-        if check.token == nil {
-            reading.warning(
-                "\(key).check",
-                "has no token, and the admin address of \(other.host) asks other hosts for one",
-                from: ["\(key).check.token"]
-            )
-        } else if !other.isSecure {
+        if check.token != nil, !other.isSecure {
             reading.warning("\(key).check.url", "sends the token in clear to \(other.host); write https://")
         }
     }

@@ -10,6 +10,7 @@ package struct LoadedConfiguration: Sendable {
     /// The TLS of listeners that have some, by their names.
     package var listenerTLS: [String: TLSConfiguration] = [:]
     package var adminTLS: TLSConfiguration?
+    package var probesTLS: TLSConfiguration?
     /// The TLS to the backends of pools that have secure ones, by the pools' names. Names are verified against the host of
     /// the backend, or `tls.serverName`.
     package var backendTLS: [String: TLSConfiguration] = [:]

@@ -24,6 +24,9 @@ struct NamedFiles {
         if let settings = configuration.admin?.tls {
             files.loaded.adminTLS = tls.server(settings, "admin.tls", &reading)?.tls
         }
+        if let settings = configuration.admin?.probes?.tls {
+            files.loaded.probesTLS = tls.server(settings, "admin.probes.tls", &reading)?.tls
+        }
         for pool in configuration.pools where pool.backends.contains(where: \.isSecure) {
             files.loaded.backendTLS[pool.name] = tls.client(pool.tls, "pools.\(pool.name).tls", &reading)
         }

@@ -139,6 +139,27 @@ enum GatewaySchema {
                 .restart
             ),
             .groupOrNothing("tls", \.tls, Self.tls, "TLS for operators; needed where other hosts can connect."),
+            .groupOrNothing(
+                "probes",
+                \.probes,
+                Self.probes,
+                "An address for balancers alone: /load, /readyz and /healthz, for anybody who asks."
+            ),
+        ]
+    )
+
+    private static let probes = Section<Configuration.Probes>(
+        .init(listen: .unix(path: "")),
+        [
+            .value(
+                "listen",
+                \.listen,
+                .listenAddress,
+                "Where balancers ask.",
+                .restart,
+                missing: "write HOST:PORT, as balancers reach it"
+            ),
+            .groupOrNothing("tls", \.tls, Self.tls, "TLS for balancers that ask by https."),
         ]
     )
 }

@@ -43,10 +43,23 @@ extension GatewayConfiguration {
         /// Asked for as `Authorization: Bearer`; needed on any address that other hosts reach.
         package var token: Secret?
         package var tls: TLS?
+        /// `nil` has balancers ask where operators do.
+        package var probes: Probes?
 
         package init(listen: ListenAddress, token: Secret? = nil, tls: TLS? = nil) {
             self.listen = listen
             self.token = token
+            self.tls = tls
+        }
+    }
+
+    /// An address for balancers on other hosts: it tells of load and readiness, to anybody, and changes nothing.
+    package struct Probes: Sendable, Equatable {
+        package var listen: ListenAddress
+        package var tls: TLS?
+
+        package init(listen: ListenAddress, tls: TLS? = nil) {
+            self.listen = listen
             self.tls = tls
         }
     }

@@ -12,10 +12,17 @@ extension GatewayConfiguration {
     /// Things that are no mistake, and that somebody may want otherwise; a sentence each.
     package var notes: [String] {
         self.services.compactMap { service in
+            if case .balancer(let balancer) = service.kind, let check = balancer.check, check.token == nil,
+                check.url.contains("{host}")
+            {
+                return "services.\(service.name).balance.check has no token: "
+                    + "admin asks other hosts for one, admin.probes none"
+            }
             guard case .proxy(let name, _) = service.kind, let pool = self.pool(name),
                 pool.backends.contains(where: \.isWebSocket), !pool.backends.allSatisfy(\.isWebSocket)
             else { return nil }
-            return "services.\(service.name) agrees on subprotocols with its ws backends alone; subprotocols does with all"
+            return "services.\(service.name) agrees on subprotocols with its ws backends alone; "
+                + "subprotocols does with all"
         }
     }
 
