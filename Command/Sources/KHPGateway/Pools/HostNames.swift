@@ -1,7 +1,7 @@
 // The names of backends, looked up anew for each connection: a broker that moves is found again without a reload. A name that
 // takes long keeps nobody waiting but those who ask for it.
 
-import Dispatch
+import Foundation
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -24,7 +24,8 @@ final class HostNames: Sendable {
     static let system = HostNames(lookUp: HostNames.systemLookUp)
 
     private let lookUp: LookUp
-    /// Those who wait for a name that is being looked up: one thread for each name, however many ask for it.
+    /// The promises of a name that is being looked up: one thread for each name, however many ask for it. Threads of a pool
+    /// would run out where several names take long.
     private let waiting = Mutex<[String: [EventLoopPromise<[SocketAddress]>]]>([:])
 
     init(lookUp: @escaping LookUp) {
@@ -40,7 +41,7 @@ final class HostNames: Sendable {
             return waiting[host]?.count == 1
         }
         if isFirst {
-            DispatchQueue.global().async {
+            Thread.detachNewThread {
                 let result = Result { try self.lookUp(host) }
                 let all = self.waiting.withLock { $0.removeValue(forKey: host) } ?? []
                 for promise in all { promise.completeWith(result) }
