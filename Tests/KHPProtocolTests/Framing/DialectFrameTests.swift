@@ -160,6 +160,33 @@ struct DialectFrameTests {
         }
     }
 
+    /// A close frame of the older dialects says no more than that all is well: one that was to say more is left out where
+    /// nothing comes behind it.
+    @Test(arguments: [Dialect.hixie75, .hixie76, .whatwg2010], [true, false])
+    func closesWithoutACode(_ dialect: Dialect, _ isLast: Bool) {
+        for code in [nil, WebSocketCloseCode.protocolError] {
+            let isFailure = isLast && code != nil
+            let codec = FrameCodec(dialect, role: .server)
+            var output = OutboundQueue()
+            let result = codec.writeClose(ClosePayload(code: code), isLast: isLast, mask: 0, into: &output)
+            let written = output.next().map { Array($0.readableBytesView) }
+            switch dialect {
+            case .hixie75:
+                #expect(result == .none(isClean: !isFailure))
+                #expect(written == nil)
+            case .hixie76 where !isFailure:
+                #expect(result == .written)
+                #expect(written == [0xFF, 0x00])
+            case .whatwg2010 where !isFailure:
+                #expect(result == .written)
+                #expect(written == [UInt8](repeating: 0, count: 9))
+            default:
+                #expect(result == .none(isClean: false))
+                #expect(written == nil)
+            }
+        }
+    }
+
     @Test("a text that holds the byte at which a frame ends is not sent", arguments: [Dialect.hixie75, .hixie76])
     func endWithinAText(_ dialect: Dialect) throws {
         var open = try OpenConnection(.server, dialect: dialect)

@@ -102,6 +102,46 @@ struct DialectOpeningServerTests {
         }
     }
 
+    @Test(
+        "D40: of the subprotocols that are offered one has to be spoken in the text of 2010, unless the endpoint says no",
+        arguments: [
+            (.whatwg2010, "a", ["a"], false, 101), (.whatwg2010, "a b", ["c", "b"], false, 101),
+            (.whatwg2010, "a", ["b"], false, 400), (.whatwg2010, "a", [], false, 400),
+            (.whatwg2010, "a", ["b"], true, 101), (.whatwg2010, nil, ["b"], false, 101),
+            (.hixie76, "a", ["b"], false, 101), (.hixie75, "a", ["b"], false, 101),
+        ] as [(Dialect, String?, [String], Bool, Int)]
+    )
+    func subprotocols(
+        _ dialect: Dialect,
+        _ offered: String?,
+        _ spoken: [String],
+        _ servesWithout: Bool,
+        _ status: Int
+    ) throws {
+        let now = NIODeadline.at(0)
+        var settings = ConnectionSettings()
+        settings.dialects = [dialect]
+        var connection = Connection(server: ConnectionConfiguration(settings), isSecure: false, now: now)
+        connection.transportUp(now: now)
+        connection.start(now: now)
+        var lines = ["GET /demo HTTP/1.1"] + (dialect == .hixie75 ? Self.plain : Self.keyed)
+        if let offered { lines.append("\(dialect == .hixie75 ? "" : "Sec-")WebSocket-Protocol: \(offered)") }
+        let behind = dialect == .hixie75 ? "" : "12345678"
+        connection.receive(ByteBuffer(string: lines.map { $0 + "\r\n" }.joined() + "\r\n" + behind), now: now)
+        guard case .server(.decideOpening)? = connection.next(now: now) else {
+            Issue.record("no question")
+            return
+        }
+        var plan = EndpointPlan.Values()
+        plan.dialects = [dialect]
+        plan.subprotocols = spoken
+        plan.servesWithoutSubprotocol = servesWithout
+        connection.acceptOpening(EndpointPlan(plan), now: now)
+        while connection.next(now: now) != nil {}
+        let written = connection.output.next().map { String(buffer: $0) }
+        #expect(written?.hasPrefix("HTTP/1.1 \(status) ") == true)
+    }
+
     /// H69-10
     @Test func refusesWhatIsNoOpening() {
         for fields in [Self.plain, Self.keyed] {

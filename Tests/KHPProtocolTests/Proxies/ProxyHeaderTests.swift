@@ -127,12 +127,14 @@ import Testing
 
     private static let foreignBytes: [String] = ["0d0a0d0a000d0a515549540b", "0d0a47"]
 
-    /// Behind the signature. The last two have a checksum that is wrong, and one that is too short.
+    /// Behind the signature. The last three have a checksum that is wrong, one that is too short, and two of which each is
+    /// right.
     private static let wrongBytes: [String] = [
         "11", "22", "31", "21410000", "2113000c" + addresses, "2111000b" + addresses, "2121000c" + addresses,
         "21110801",
         "2111000d" + addresses + "04", "2111000f" + addresses + "040001",
         "21110013" + addresses + "030004 00000000", "21110011" + addresses + "030002 0000",
+        "2111001a" + addresses + "030004 02d08e5d 030004 22ec74b9",
     ]
 
     private static var wrong: [(header: [UInt8], error: ProxyHeaderError)] {

@@ -8,11 +8,12 @@ import Testing
 @Suite struct SharedPortTests {
     private static let endpoints = ["/echo", "/rooms/{id}", "/legacy"]
 
-    private static func set() throws -> EndpointSet {
+    private static func set(hosts: HostPolicy = .any) throws -> EndpointSet {
         try EndpointSet(
             try self.endpoints.enumerated().map {
                 try EndpointConfiguration(EndpointConfiguration.Values(path: $0.element), index: $0.offset)
-            }
+            },
+            hosts: hosts
         )
     }
 
@@ -131,6 +132,31 @@ import Testing
         connection.timeReached(now: deadline)
         let answer = connection.output.next().map { String(buffer: $0) }
         #expect(answer?.hasPrefix("HTTP/1.1 408 ") == true)
+    }
+
+    /// Requests that open no WebSocket of ours, and our own answers where nobody else has one.
+    private static let ordinary: [(text: String, isLeft: Bool, answer: Int)] = [
+        (request("GET /page HTTP/1.1", "Host: h"), true, 404),
+        (request("GET /page HTTP/1.1", "Host: h:81"), true, 404),
+        (request("GET /page HTTP/1.1", "Host: other"), false, 404),
+        (request("GET /echo HTTP/1.1", "Host: h"), true, 426),
+        (request("POST /echo HTTP/1.1", "Host: h"), true, 405),
+        (request("GET /echo HTTP/1.1", "Host: h", "Connection: Upgrade", "Upgrade: websocket"), false, 426),
+        (request("GET /page/;e/cookies?.kl=Y HTTP/1.1", "Host: h"), true, 404),
+        (request("GET /legacy/;e/cookies?.kl=Y HTTP/1.1", "Host: h"), false, 404),
+    ]
+
+    @Test("ordinary requests are left to an application's own HTTP, where they name a host that is served")
+    func leaves() throws {
+        let set = try Self.set(hosts: .allowing(["h"]))
+        for row in Self.ordinary {
+            var decoder = RequestHeadDecoder(limits: Limits().openingHead)
+            var bytes = ByteBuffer(string: row.text)
+            let head = try decoder.decode(&bytes)
+            let request = try CheckedRequest(try #require(head))
+            #expect(set.leaves(request) == row.isLeft, "\(row.text)")
+            #expect(set.refusal(of: request).status == row.answer, "\(row.text)")
+        }
     }
 
     @Test("where the port is shared with nobody, every request is kept")
