@@ -155,7 +155,7 @@ import Testing
 }
 
 /// As `#expect(answer == expected)`, which calls nothing that mutates.
-private func expect<Answer: Equatable>(
+func expect<Answer: Equatable>(
     _ answer: Answer,
     _ expected: Answer,
     _ comment: Comment? = nil,
