@@ -60,9 +60,7 @@ extension ConnectionHandler {
 
     /// A task waits for the end, while the answer to the peer's close is held back for messages.
     func answerCloseThatNobodyHolds() {
-        guard !self.hasEnded, self.connection.socket.heldClose != nil, case .inbox(let inbox) = self.sink else {
-            return
-        }
+        guard self.connection.socket.heldClose != nil, case .inbox(let inbox) = self.sink else { return }
         if inbox.isBusy() { return self.waitForConsumer(of: inbox) }
         self.connection.answerHeldClose(now: .now())
         self.flushSoon()
@@ -70,11 +68,10 @@ extension ConnectionHandler {
 
     /// Gives a task a moment to begin taking messages; if none does, answers the peer's close.
     func waitForConsumer(of inbox: Inbox) {
-        guard inbox.isUntouched, let channel = self.context?.channel else { return }
+        guard let channel = self.context?.channel else { return }
         let bound = NIOLoopBound(self, eventLoop: self.eventLoop)
         let look = self.eventLoop.scheduleTask(in: Self.beginning) {
             guard bound.value.waiters.hasCloseWaiters, inbox.isUntouched else { return }
-            guard !bound.value.hasEnded, bound.value.connection.socket.heldClose != nil else { return }
             bound.value.connection.answerHeldClose(now: .now())
             bound.value.flushSoon()
         }
