@@ -94,8 +94,9 @@ extension ConnectionHandler {
         case .none:
             self.connection.dropUnread()
         }
-        if self.waiters.hasSenders || self.waiters.hasPings { self.failWaits(.closed(info)) }
+        // A group is told that its member's wait is over, too: then it has none any more.
         if self.waiters.hasMemberships { self.leaveGroups() }
+        if self.waiters.hasSenders || self.waiters.hasPings { self.failWaits(.closed(info)) }
         if self.leavesBehindTheEnd(info) { self.ending.beginLeaving() } else { self.tellClosed() }
         if self.turn.isBursting {
             // The end of this burst may never be told: a channel that closes while it reads completes no read.

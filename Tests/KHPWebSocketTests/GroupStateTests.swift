@@ -1,20 +1,41 @@
 // A group's state under its lock.
 
+import KHPProtocol
 import NIOCore
+import NIOEmbedded
 import Testing
 
 @testable import KHPWebSocket
 
 @Suite("A group's state")
 struct GroupStateTests {
+    private static func options(atMost patience: Duration = .seconds(1)) -> WebSocketGroup.Options {
+        var options = WebSocketGroup.Options()
+        options.slowMembers = .wait(atMost: patience)
+        options.queuedPublications = 2
+        return options
+    }
+
+    private static let start = NIODeadline.uptimeNanoseconds(1_000_000_000)
+
+    @Test("what a group holds for its members unless it is told otherwise")
+    func defaults() {
+        let options = WebSocketGroup.Options()
+        #expect(options.queuedMessages == 64)
+        #expect(options.queuedBytes == 1_048_576)
+        #expect(options.queuedPublications == 1024)
+    }
+
     @Test("a publisher that looks for room waits while a member is full, and not a moment longer")
     func room() {
-        var options = WebSocketGroup.Options()
-        options.slowMembers = .wait(atMost: .seconds(1))
+        var options = Self.options()
         var state = GroupState()
         #expect(state.hasRoom(options))
         _ = state.moved(isFull: true)
         #expect(!state.hasRoom(options))
+        options.slowMembers = .dropOldest
+        #expect(state.hasRoom(options), "where nobody is waited for")
+        options = Self.options()
         _ = state.moved(isFull: false)
         #expect(state.hasRoom(options))
     }
@@ -29,5 +50,80 @@ struct GroupStateTests {
             #expect(!waits)
             continuation.resume()
         }
+    }
+
+    @Test("publishers go on when the last full member has room, and one that gives up goes on alone")
+    func wakes() async {
+        var state = GroupState()
+        for givesUp in [false, true] {
+            await withUnsafeContinuation { continuation in
+                let ticket = state.ticket()
+                expect(state.wait(ticket, continuation), true)
+                for isFull in [true, true, false] { state.moved(isFull: isFull).resume() }
+                #expect(state.knowsPublishers)
+                if givesUp { state.giveUp(ticket).resume() }
+                #expect(state.knowsPublishers == !givesUp)
+                state.moved(isFull: false).resume()
+                #expect(!state.knowsPublishers)
+            }
+        }
+    }
+
+    @Test("publications are refused once one event loop has as many before it as it may have")
+    func behind() throws {
+        let group = WebSocketGroup()
+        let loops = [EmbeddedEventLoop(), EmbeddedEventLoop()]
+        var state = GroupState()
+        let shards = loops.map { state.enter($0, group).shard }
+        expect(state.enter(loops[0], group).shard === shards[0], true, "one for all members of a loop")
+        #expect(state.members == 3)
+        let options = Self.options()
+        func put() -> String {
+            switch state.put(Publication(.text("a"), topic: nil, except: nil), options, now: Self.start) {
+            case .queued(let wake): "wakes \(wake.count)"
+            case .behind: "behind"
+            case .held: "held"
+            }
+        }
+        expect(put(), "wakes 2")
+        expect(put(), "wakes 0")
+        #expect(!state.hasRoom(options))
+        expect(put(), "behind")
+        expect(state.take(shards[0]).0.count, 2)
+        expect(put(), "behind", "the other loop is")
+        expect(state.take(shards[1]).0.count, 2)
+        #expect(state.hasRoom(options))
+        expect(put(), "wakes 2")
+    }
+
+    /// The end of a hold that begins now, if one begins.
+    private static func hold(_ state: inout GroupState, _ patience: Duration, at now: NIODeadline) -> TimeAmount? {
+        let publication = Publication(.text("a"), topic: nil, except: nil)
+        guard case .held(let hold?) = state.put(publication, Self.options(atMost: patience), now: now) else {
+            return nil
+        }
+        return hold.until - now
+    }
+
+    @Test("slow members hold publishers up for as long as the patience, at once one time, and less the next time")
+    func holds() {
+        let group = WebSocketGroup()
+        var state = GroupState()
+        _ = state.enter(EmbeddedEventLoop(), group)
+        expect(Self.hold(&state, .seconds(10), at: Self.start), nil, "nobody is full")
+        _ = state.moved(isFull: true)
+        expect(Self.hold(&state, .seconds(10), at: Self.start), .seconds(10))
+        expect(Self.hold(&state, .seconds(10), at: Self.start + .seconds(1)), nil, "it has begun")
+        let end = Self.start + .seconds(10)
+        expect(state.endHold(now: end - .nanoseconds(1))?.since, nil)
+        expect(state.endHold(now: end)?.since, Self.start)
+        expect(state.endHold(now: end)?.since, nil)
+        // All of the patience is used up: the next one has a quarter of a second.
+        expect(Self.hold(&state, .seconds(10), at: end), .milliseconds(250))
+        // A hold is over with its last full member, and costs nothing then.
+        _ = state.moved(isFull: false)
+        expect(state.endHold(now: end + .seconds(60))?.since, nil)
+        _ = state.moved(isFull: true)
+        expect(Self.hold(&state, .milliseconds(100), at: end + .seconds(600)), .milliseconds(100))
     }
 }

@@ -55,12 +55,13 @@ final class GroupShard: @unchecked Sendable {
     }
 
     private func subscribe(_ id: UInt64, to topic: String) {
-        guard let place = self.places[id], place.topics.insert(topic).inserted else { return }
+        guard let place = self.places[id] else { return }
+        place.topics.insert(topic)
         self.topics[topic, default: []].insert(id)
     }
 
     private func unsubscribe(_ id: UInt64, from topic: String) {
-        guard let place = self.places[id], place.topics.remove(topic) != nil else { return }
+        self.places[id]?.topics.remove(topic)
         self.leave(topic, id)
     }
 
@@ -123,7 +124,7 @@ final class GroupShard: @unchecked Sendable {
 
     /// The peer of a member takes bytes again, or its own stream has ended.
     private func drain(_ id: UInt64) {
-        guard let place = self.places[id], !place.handler.hasEnded else { return }
+        guard let place = self.places[id] else { return }
         place.isWaiting = false
         place.tookAt = .now()
         while !place.queue.isEmpty, place.handler.canSendNow {
@@ -132,6 +133,8 @@ final class GroupShard: @unchecked Sendable {
             self.send(message, to: place)
         }
         self.flushes.perform()
+        // A write that fails ends the socket, and so the membership, within its call.
+        guard self.places[id] != nil else { return }
         self.checkBounds(of: place)
         if !place.queue.isEmpty { self.waitForRoom(place) }
     }

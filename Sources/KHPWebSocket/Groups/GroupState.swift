@@ -177,7 +177,6 @@ struct GroupState {
 
     /// Wakes all waiting publishers in the order of their arrival.
     private mutating func wake() -> Woken {
-        guard !self.publishers.isEmpty else { return Woken() }
         defer { self.publishers = [:] }
         return Woken(publishers: self.publishers.sorted { $0.key < $1.key }.map(\.value))
     }

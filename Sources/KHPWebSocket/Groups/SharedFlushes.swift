@@ -8,7 +8,6 @@ final class SharedFlushes {
 
     /// Flushes each connection once: all that was said to it leaves together.
     func perform() {
-        guard !self.handlers.isEmpty else { return }
         // A flush that fails ends its connection, and may come back here by what the application does about that.
         var handlers: [ConnectionHandler] = []
         swap(&handlers, &self.handlers)
