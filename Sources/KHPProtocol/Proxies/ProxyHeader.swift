@@ -69,7 +69,7 @@ package struct ProxyHeader: Sendable, Hashable {
     }
 
     private static func address(_ host: Substring, _ port: Substring, isV4: Bool) -> SocketAddress? {
-        guard (1...5).contains(port.utf8.count), port.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
+        guard port.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
             port == "0" || port.utf8.first != 0x30, let number = Int(port), number <= 65535,
             let address = try? SocketAddress(ipAddress: String(host), port: number)
         else { return nil }

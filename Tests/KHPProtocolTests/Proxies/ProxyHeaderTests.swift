@@ -43,7 +43,9 @@ import Testing
         ),
         ("\(signature)20000000", nil),
         ("\(signature)2000000c\(addresses)", nil),
+        ("\(signature)2011000c\(addresses)", nil),
         ("\(signature)2100000c\(addresses)", nil),
+        ("\(signature)2101000c\(addresses)", nil),
         ("\(signature)2112000c\(addresses)", nil),
         ("\(signature)213100d8\(paths)", nil),
         ("\(signature)2111000f\(addresses)040000", "192.0.2.7:8080"),
@@ -114,26 +116,29 @@ import Testing
     ]
 
     private static let wrongLines: [String] = [
-        "PROXY TCP4 192.0.2.7 198.51.100.1 1 2\n", "PROXY TCP4 192.0.2.7 198.51.100.1 1\r\n",
+        "PROXY TCP4 192.0.2.7 198.51.100.1 1 2\n", "PROXY TCP4 192.0.2.7 198.51.100.1 1 22\n",
+        "PROXY TCP4 192.0.2.7 198.51.100.1 1\r\n",
         "PROXY TCP4  192.0.2.7 198.51.100.1 1 2\r\n", "PROXY TCP4 192.0.2.7 198.51.100.1 1 2 3\r\n",
         "PROXY TCP4 192.0.2.7 198.51.100.1 65536 2\r\n", "PROXY TCP4 192.0.2.7 198.51.100.1 +1 2\r\n",
         "PROXY TCP4 192.0.2.7 198.51.100.1 01 2\r\n", "PROXY TCP4 192.0.2.7 198.51.100.1  2\r\n",
         "PROXY TCP4 2001:db8::7 2001:db8::1 1 2\r\n", "PROXY TCP6 192.0.2.7 198.51.100.1 1 2\r\n",
         "PROXY TCP4 localhost 198.51.100.1 1 2\r\n", "PROXY TCP4 192.0.2.7 x 1 2\r\n",
-        "PROXY UDP4 192.0.2.7 198.51.100.1 1 2\r\n", "PROXY \r\n", "PROXY TCP4\r\n",
+        "PROXY UDP4 192.0.2.7 198.51.100.1 1 2\r\n", "PROXY UDP6 2001:db8::7 2001:db8::1 1 2\r\n",
+        "PROXY \r\n", "PROXY TCP4\r\n",
         "PROXY UNKNOWN " + String(repeating: "x", count: 92) + "\r\n",
         "PROXY UNKNOWN " + String(repeating: "x", count: 93),
     ]
 
     private static let foreignBytes: [String] = ["0d0a0d0a000d0a515549540b", "0d0a47"]
 
-    /// Behind the signature. The last three have a checksum that is wrong, one that is too short, and two of which each is
-    /// right.
+    /// Behind the signature. The last four have a checksum that is wrong, one that is too short, one that is right and too
+    /// long, and two of which each is right.
     private static let wrongBytes: [String] = [
         "11", "22", "31", "21410000", "2113000c" + addresses, "2111000b" + addresses, "2121000c" + addresses,
         "21110801",
         "2111000d" + addresses + "04", "2111000f" + addresses + "040001",
         "21110013" + addresses + "030004 00000000", "21110011" + addresses + "030002 0000",
+        "21110014" + addresses + "030005 0021fac113",
         "2111001a" + addresses + "030004 02d08e5d 030004 22ec74b9",
     ]
 
