@@ -27,6 +27,9 @@ struct InboxTests {
             (sizes: [1, 1, 1, 1], pausesAt: 4, resumesAt: 2),
             (sizes: [400, 400, 400], pausesAt: 3, resumesAt: 2),
             (sizes: [1200, 1], pausesAt: 1, resumesAt: 1),
+            (sizes: [999, 1], pausesAt: 2, resumesAt: 1),
+            (sizes: [500, 500], pausesAt: 2, resumesAt: 1),
+            (sizes: [499, 501], pausesAt: 2, resumesAt: 2),
         ]
     )
     func pauses(sizes: [Int], pausesAt: Int, resumesAt: Int) {
