@@ -276,6 +276,13 @@ struct ConnectionHandlerEndTests {
         #expect(unclean.closed.isEmpty)
         unclean.end()
 
+        // Where nothing came before, nothing is to be answered.
+        let quiet = try Self.socket(.tls)
+        quiet.channel.pipeline.fireErrorCaught(NIOSSLError.uncleanShutdown)
+        #expect(quiet.closed.count == 1)
+        #expect(quiet.wire.closes == [.all])
+        quiet.end()
+
         // Behind the end there is no answer to wait for.
         let over = try Self.socket(.tls)
         over.receive(Self.close)

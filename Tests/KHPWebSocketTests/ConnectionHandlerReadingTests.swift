@@ -140,6 +140,27 @@ struct ConnectionHandlerReadingTests {
         }
     }
 
+    @Test("a task that begins to wait while a close is held for messages gives a consumer as long")
+    func waitsLate() async throws {
+        let info = await withUnsafeContinuation { (continuation: UnsafeContinuation<CloseInfo?, Never>) in
+            do {
+                let socket = try Self.socket(queued: 8)
+                socket.receive(Self.messages(1...1) + Self.close)
+                let wait = TaskWait()
+                socket.handler.whenClosed(wait, continuation)
+                socket.advance(by: .milliseconds(99))
+                #expect(socket.sent().isEmpty)
+                socket.advance(by: .milliseconds(1))
+                #expect(socket.sent().map(\.first) == [0x88])
+                socket.handler.giveUp(wait)
+                socket.end()
+            } catch {
+                continuation.resume(returning: nil)
+            }
+        }
+        #expect(info?.clean == true)
+    }
+
     @Test("a task that waits for the end while nothing is held changes nothing")
     func waitsEarly() async throws {
         let info = await withAwaitedEnd {

@@ -193,8 +193,11 @@ struct GroupShardTests {
         second.end()
     }
 
-    @Test("a member that is told of its slowness may end every socket: the others are not told, and nobody waits")
-    func endsOthers() throws {
+    @Test(
+        "a member that is told of its slowness may end every socket: the others are not told, and nobody waits",
+        arguments: [[1, 1, 1, 1], [101]]
+    )
+    func endsOthers(sizes: [Int]) throws {
         let group = WebSocketGroup(options: Self.options(.close()))
         let loop = EmbeddedEventLoop()
         let sockets = try (0..<2).map { _ in try EmbeddedSocket(loop: loop) }
@@ -206,7 +209,7 @@ struct GroupShardTests {
             }
             socket.setWritable(false)
         }
-        for number in 0..<4 { #expect(group.offer(.text("\(number)"))) }
+        for size in sizes { #expect(group.offer(.binary(ByteBuffer(repeating: 1, count: size)))) }
         loop.run()
         #expect(told == 1)
         #expect(group.count == 0)
