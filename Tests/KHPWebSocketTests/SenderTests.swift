@@ -110,21 +110,6 @@ struct SenderTests {
         }
     }
 
-    @Test("a reason of 123 bytes fits a close frame, one of 124 is refused (RFC 6455 section 5.5)")
-    func reasons() async throws {
-        try await withServedSocket { served in
-            let socket = served.socket
-            let reason = String(repeating: "r", count: 123)
-            let error = await #expect(throws: WebSocketError.self) { try await socket.close(reason: reason + "r") }
-            #expect(error?.code == .invalidArgument)
-            let closing = Task { try await socket.close(reason: reason) }
-            let all = try await served.client.receive { serverFrames($0).contains { $0.first == 0x88 } }
-            #expect(serverFrames(all).map(\.payload) == [[3, 232] + Array(reason.utf8)])
-            try await served.client.send(maskedFrame(8, [3, 232]))
-            #expect(try await closing.value.clean)
-        }
-    }
-
     /// Closes the socket from within the connection's own code, which calls an extension.
     private final class Closing: WebSocketExtension, Sendable {
         let name = "x-closing"
