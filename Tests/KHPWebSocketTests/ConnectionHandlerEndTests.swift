@@ -130,7 +130,7 @@ struct ConnectionHandlerEndTests {
         #expect(socket.wire.closes.isEmpty)
         socket.wire.marks.first??.succeed()
         #expect(socket.wire.closes == [.output])
-        // What it goes on sending is kept by nobody, and the end of its stream changes nothing.
+        // Nobody keeps the bytes that it goes on sending, and the end of its stream changes nothing.
         socket.receive([UInt8](repeating: 0x20, count: 1000))
         #expect(socket.handler.connection.inbound.readableBytes == 0)
         socket.advance(by: .milliseconds(999))

@@ -113,7 +113,7 @@ struct ConnectionHandlerReadingTests {
         #expect(info?.clean == true)
     }
 
-    /// What happens within a tenth of a second behind a close that is held for a message.
+    /// An event within a tenth of a second behind a close that is held for a message.
     enum Meanwhile: CaseIterable, Sendable {
         case nothing, consumerBegins, waiterLeaves
 

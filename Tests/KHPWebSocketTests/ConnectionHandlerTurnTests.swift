@@ -1,4 +1,4 @@
-// What one read, one deadline and one call of the application do, on a channel in memory.
+// One read, one deadline and one call of the application at a time, on a channel in memory.
 
 import KHPProtocol
 import NIOCore

@@ -167,7 +167,7 @@ final class EmbeddedSocket: ConnectionDelegate {
         return serverFrames(all)
     }
 
-    /// Whether the channel reads by itself, as it was told last.
+    /// True while the channel reads by itself, as it was told last.
     var isReading: Bool {
         self.channel.options.last { $0.option is ChannelOptions.Types.AutoReadOption }?.value as? Bool ?? true
     }

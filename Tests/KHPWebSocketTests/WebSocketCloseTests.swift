@@ -1,4 +1,4 @@
-// What an application may close its socket with, and what becomes of one that nobody holds.
+// The codes and reasons with which an application may close its socket.
 
 import KHPProtocol
 import KHPWebSocket
