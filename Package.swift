@@ -160,7 +160,7 @@ let package = Package(
             name: "KHPClientTests",
             dependencies: [
                 "KHPProtocol", "KHPWebSocket", "KHPClient", "KHPServer", "KHPTesting", "TestSupport", nioCore,
-                nioPosix, nioSSL, httpTypes, logging,
+                nioPosix, nioEmbedded, nioSSL, httpTypes, logging,
             ],
             swiftSettings: settings
         ),
@@ -181,7 +181,7 @@ let package = Package(
             name: "KHPHTTP2Tests",
             dependencies: [
                 "KHPProtocol", "KHPWebSocket", "KHPClient", "KHPServer", "KHPHTTP2", "KHPTesting", "TestSupport",
-                nioCore, nioPosix, nioSSL, httpTypes,
+                nioCore, nioPosix, nioEmbedded, nioSSL, httpTypes,
                 .product(name: "NIOHTTP2", package: "swift-nio-http2"),
                 .product(name: "NIOHPACK", package: "swift-nio-http2"),
             ],

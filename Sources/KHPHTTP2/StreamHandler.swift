@@ -92,7 +92,8 @@ final class StreamHandler<Exchange: StreamExchange>: ChannelDuplexHandler {
     }
 
     private func refuse(_ fault: StreamFault, _ context: ChannelHandlerContext) {
-        guard case .untouched = self.output, let answer = Exchange.answer(to: fault) else {
+        // Only the first head can have none, and nothing has been said before it.
+        guard let answer = Exchange.answer(to: fault) else {
             context.fireErrorCaught(IOError(errnoCode: EPROTO, reason: fault.what))
             return self.reset(context, .protocolError)
         }
