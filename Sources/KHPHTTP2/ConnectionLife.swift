@@ -107,14 +107,14 @@ final class ConnectionLife: ChannelInboundHandler {
     private var isUnused: Bool { self.streams == 0 && self.places == 0 }
 
     private func checkUse() {
-        guard self.isUnused, self.context != nil else { return }
+        guard self.isUnused else { return }
         if self.isLeaving { self.closeSoon() } else { self.wait(self.timeouts.next) }
     }
 
     // MARK: The end
 
     private func wait(_ time: TimeAmount) {
-        guard let context, self.isUnused else { return }
+        guard let context else { return }
         self.idle?.cancel()
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         self.idle = context.eventLoop.scheduleTask(in: time) {
