@@ -172,11 +172,6 @@ private final class SettingsWatch: ChannelInboundHandler {
         context.fireChannelInactive()
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        self.settle(.failure(error))
-        context.fireErrorCaught(error)
-    }
-
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard case .settings(.settings(let settings)) = self.unwrapInboundIn(data).payload else { return }
         if let most = settings.last(where: { $0.parameter == .maxConcurrentStreams })?.value {
