@@ -139,11 +139,10 @@ struct ServedExchange: StreamExchange {
 
     /// - Returns: true where nothing follows the head.
     private mutating func begin(_ head: ResponseHead) throws(HeadError) -> Bool {
-        if head.status == 101, self.isConnect {
-            self.response = .tunnel
+        if head.status < 200 {
+            if head.status == 101, self.isConnect { self.response = .tunnel }
             return false
         }
-        if head.status < 200 { return false }
         do throws(GrammarError) {
             let reader = try BodyReader(of: head, limit: .max)
             self.response = self.isHead || reader.isWhole ? .over : .content(reader)

@@ -117,6 +117,7 @@ struct ExchangeTests {
             #expect(!fields.contains { ["connection", "transfer-encoding"].contains($0.name) })
             #expect(isLast == answer.endsWithHead)
             #expect(pieces.compactMap(Self.text).joined() == answer.content)
+            #expect(!pieces.contains(.content(ByteBuffer(), isLast: false)))
             if !answer.endsWithHead, case .content(_, let isLast)? = pieces.last { #expect(isLast) }
         }
     }
@@ -208,67 +209,81 @@ struct ExchangeTests {
         }
     }
 
-    @Test("a client's request is an extended CONNECT, whose credentials are kept out of the tables of compression")
-    func asked() throws {
-        var exchange = AskedExchange()
-        let pieces = try exchange.send(
-            ByteBuffer(
-                string: "GET /chat HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                    + "Sec-WebSocket-Version: 13\r\nAuthorization: Basic eDp5\r\n\r\n"
-            )
-        )
-        guard case .head(let fields, false)? = pieces.first, pieces.count == 1 else {
-            Issue.record("no head alone")
-            return
+    @Test(
+        "hosts, schemes and protocols that are as they should be",
+        arguments: [
+            ([("host", "example.com")], "GET /chat?a=b HTTP/1.1\r\nHost: example.com\r\n"),
+            ([(":authority", nil), ("host", "other.example")], "GET /chat?a=b HTTP/1.1\r\nHost: other.example\r\n"),
+            ([(":authority", nil)], "GET /chat?a=b HTTP/1.1\r\nUpgrade: websocket\r\n"),
+            ([(":scheme", "http")], "GET /chat?a=b HTTP/1.1\r\nHost: example.com\r\n"),
+            ([(":protocol", "WebSocket")], "GET /chat?a=b HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\n"),
+            ([(":protocol", nil)], "CONNECT example.com HTTP/1.1\r\nHost: example.com\r\n\r\n"),
+            (
+                [(":protocol", nil), (":authority", "example.com:443"), (":path", nil), (":scheme", nil)],
+                "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n"
+            ),
+            ([(":protocol", nil), (":method", "OPTIONS")], "OPTIONS /chat?a=b HTTP/1.1\r\nHost: example.com\r\n\r\n"),
+        ] as [([(String, String?)], String)]
+    )
+    func targets(changes: [(String, String?)], head: String) throws {
+        var fields = Self.connect
+        for (name, value) in changes {
+            fields.removeAll { $0.0 == name }
+            if let value { fields.append((name, value)) }
         }
-        #expect(
-            fields.map(\.name) == [
-                ":method", ":protocol", ":scheme", ":path", ":authority", "sec-websocket-version", "authorization",
-            ]
-        )
-        #expect(fields.first { $0.name == "authorization" }?.indexable == .neverIndexed)
-        let opened = try exchange.receive(HPACKHeaders([(":status", "200"), ("date", "today")]), isLast: false)
-        #expect(
-            String(buffer: opened)
-                == "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\ndate: today\r\n\r\n"
-        )
-        #expect(exchange.isTunnel)
+        var exchange = ServedExchange()
+        let bytes = try exchange.receive(HPACKHeaders(fields), isLast: true)
+        #expect(String(buffer: bytes).hasPrefix(head), "\(String(buffer: bytes))")
+    }
+
+    @Test("requests without what they need are refused", arguments: [":method", ":scheme", ":path", ":authority"])
+    func incomplete(_ missing: String) {
+        var fields = Self.connect.filter { $0.0 != missing }
+        // Without a protocol the authority is the target.
+        if missing == ":authority" { fields.removeAll { $0.0 == ":protocol" } }
+        var exchange = ServedExchange()
+        let fault = #expect(throws: StreamFault.self) { try exchange.receive(HPACKHeaders(fields), isLast: false) }
+        #expect(fault?.status == 400)
+    }
+
+    @Test("trailers of a request say nothing")
+    func requestTrailers() throws {
+        var exchange = ServedExchange()
+        let request = [(":method", "POST"), (":scheme", "https"), (":path", "/"), (":authority", "example.com")]
+        _ = try exchange.receive(HPACKHeaders(request), isLast: false)
+        #expect(try exchange.receive(HPACKHeaders([("x", "y")]), isLast: true).readableBytes == 0)
+        #expect(String(buffer: exchange.receiveEnd()) == "0\r\n\r\n")
+    }
+
+    @Test("a refusal of a CONNECT is a response like others, behind provisional ones; a 101 opens nothing else")
+    func notOpened() throws {
+        for (fields, isConnect) in [(Self.connect, true), (Self.connect.filter { $0.0 != ":protocol" }, false)] {
+            var exchange = ServedExchange()
+            _ = try exchange.receive(HPACKHeaders(fields), isLast: false)
+            let provisional = isConnect ? "100 Continue" : "101 Switching Protocols"
+            let answer =
+                "HTTP/1.1 \(provisional)\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 200"
+            let pieces = try exchange.send(ByteBuffer(string: answer))
+            #expect(
+                pieces == [
+                    .head(HPACKHeaders([(":status", String(provisional.prefix(3)))]), isLast: false),
+                    .head(HPACKHeaders([(":status", "404"), ("content-length", "3")]), isLast: false),
+                    .content(ByteBuffer(string: "abc"), isLast: true),
+                ]
+            )
+            #expect(!exchange.isTunnel)
+            #expect(try exchange.send(ByteBuffer(string: "more")) == [])
+        }
     }
 
     @Test(
-        "any other answer is the same in HTTP/1.1, and the last on its connection",
-        arguments: [
-            ("404", true, "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"),
-            ("401", false, "HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\n"),
-            ("201", false, "HTTP/1.1 201 Created\r\nConnection: close\r\n\r\n"),
-            ("103", false, "HTTP/1.1 103 Checkpoint\r\n\r\n"),
-        ]
+        "a response whose end cannot be told is none",
+        arguments: ["200 OK\r\nContent-Length: x", "200 OK\r\nTransfer-Encoding: gzip, chunked, gzip", "OK"]
     )
-    func answered(status: String, isLast: Bool, bytes: String) throws {
-        var exchange = AskedExchange()
-        let answer = try exchange.receive(HPACKHeaders([(":status", status)]), isLast: isLast)
-        #expect(String(buffer: answer) == bytes)
-        #expect(!exchange.isTunnel)
-    }
-
-    @Test("fields of a connection, and proofs that HTTP/2 has no use for, are no part of an answer")
-    func answeredWithFieldsOfAConnection() throws {
-        var exchange = AskedExchange()
-        let head = HPACKHeaders([
-            (":status", "200"), ("connection", "close"), ("upgrade", "h2c"), ("transfer-encoding", "chunked"),
-            ("keep-alive", "timeout=5"), ("sec-websocket-accept", "x"), ("date", "today"),
-        ])
-        let opened = try exchange.receive(head, isLast: false)
-        #expect(
-            String(buffer: opened)
-                == "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\ndate: today\r\n\r\n"
-        )
-    }
-
-    @Test("an answer with a status that HTTP/2 does not know is none", arguments: ["101", "99", "abc", "1000"])
-    func unknownStatus(_ status: String) {
-        var exchange = AskedExchange()
-        #expect(throws: StreamFault.self) { try exchange.receive(HPACKHeaders([(":status", status)]), isLast: false) }
+    func unreadableResponse(_ head: String) throws {
+        var exchange = ServedExchange()
+        _ = try exchange.receive(HPACKHeaders(Self.connect), isLast: false)
+        #expect(throws: StreamFault.self) { try exchange.send(ByteBuffer(string: "HTTP/1.1 \(head)\r\n\r\n")) }
     }
 
     @Test("a GOAWAY with an error is found among frames, cut anywhere")
@@ -278,9 +293,12 @@ struct ExchangeTests {
         }
         let orderly = frame(7, [0x7F, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0])
         let failed = frame(7, [0, 0, 0, 0, 0, 0, 0, 11, 1, 2, 3])
+        let shortest = frame(7, [0, 0, 0, 0, 0, 0, 0, 1])
         let data = frame(0, Array(repeating: 7, count: 40))
         for size in [1, 3, 10, 1000] {
-            for (frames, error) in [(data + orderly + data, nil), (data + failed + data, 11)] as [([UInt8], UInt32?)] {
+            for (frames, error) in [
+                (data + orderly + data, nil), (data + failed + data, 11), (shortest + data, 1), (failed + shortest, 1),
+            ] as [([UInt8], UInt32?)] {
                 var finder = GoAwayFinder()
                 var rest = ByteBuffer(bytes: frames)
                 var found: UInt32?
