@@ -56,7 +56,7 @@ final class HostDoor: ChannelDuplexHandler, RemovableChannelHandler {
                 context.fireUserInboundEventTriggered(event)
             }
         }
-        guard self.context != nil else { return }
+        // Once it has left its pipeline, a context passes nothing on.
         if self.isReadWanted { context.read() }
         if hasInputEnded, self.port.closesWithInput { context.close(promise: nil) }
         if self.context != nil { context.pipeline.syncOperations.removeHandler(context: context, promise: nil) }

@@ -102,7 +102,7 @@ final class HostWatch: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func giveUp() {
         self.patience = nil
-        guard !self.isOver, let context, let bytes = self.connection.giveUp() else { return }
+        guard let context, let bytes = self.connection.giveUp() else { return }
         context.fireChannelRead(self.wrapInboundOut(bytes))
         context.fireChannelReadComplete()
     }
@@ -117,7 +117,6 @@ final class HostWatch: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        if self.isOver { return }
         self.connection.receive(self.unwrapInboundIn(data))
         self.advance()
     }
