@@ -15,7 +15,6 @@ extension HTTPHandler {
     }
 
     func beginBurst() {
-        guard !self.burst.goesOn else { return }
         self.burst.goesOn = true
         self.executor.beginBurst()
     }
@@ -30,7 +29,6 @@ extension HTTPHandler {
     }
 
     func endBurst() {
-        guard self.burst.goesOn else { return }
         _ = self.executor.endBurst()
         self.burst.goesOn = false
         self.flushOwed()

@@ -15,7 +15,6 @@ extension HTTPHandler {
             context.writeAndFlush(self.wrapOutboundOut(bytes), promise: nil)
         }
         let reply = exchange.next()
-        if exchange.isOver { return reply }
         if case .later = reply {
             self.deadlines.begin(.content, .now() + TimeAmount(self.site.limits.stalledBody))
         }
@@ -90,7 +89,8 @@ extension HTTPHandler {
     /// The application is done with an exchange.
     func ended(_ exchange: ServedHTTP, _ error: (any Error)?) {
         self.site.server.exchanges.end()
-        guard !exchange.isOver, case .exchanging(let current) = self.phase, current === exchange else { return }
+        // Whatever is exchanged now is this: nothing else lets a connection go on to the next.
+        guard case .exchanging = self.phase else { return }
         if !exchange.response.hasBegun {
             self.tell(error)
             _ = self.respond(self.answer(to: error, exchange), to: exchange)

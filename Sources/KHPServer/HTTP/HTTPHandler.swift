@@ -211,7 +211,6 @@ final class HTTPHandler: ChannelDuplexHandler, RemovableChannelHandler {
         self.requests.proceed()
         self.phase = .waiting
         self.deadlines.endAll()
-        if self.isLeaving { return self.endConnection() }
         self.deadlines.begin(.idle, .now() + TimeAmount(self.site.limits.idleTime))
     }
 

@@ -57,7 +57,6 @@ struct HTTPSite {
     }
 
     func observe(_ event: ConnectionEvent, _ instruments: ServerInstruments) {
-        guard self.server.isObserved else { return }
         self.server.observe(event, id: self.entry.id, peer: self.channel.remoteAddress)
         instruments.observe(event)
     }

@@ -102,21 +102,23 @@ final class ServedHTTP {
     // MARK: The end
 
     /// Nothing can be received or sent any more: whoever waits is told, and the task is cancelled.
-    func end(_ error: HTTPExchangeError = .clientGone) {
-        guard !self.isOver else { return }
-        self.isOver = true
-        self.failContent(error)
-        let writers = self.writers
-        self.writers = []
-        for writer in writers { writer.complete(.failure(error)) }
+    func end() {
+        self.finish(.clientGone)
         self.task?.cancel()
     }
 
     /// The exchange is complete.
     func complete() {
-        self.isOver = true
+        self.finish(.alreadyAnswered)
         self.content.removeAll()
-        self.failContent(.alreadyAnswered)
         self.task = nil
+    }
+
+    private func finish(_ error: HTTPExchangeError) {
+        self.isOver = true
+        self.failContent(error)
+        let writers = self.writers
+        self.writers = []
+        for writer in writers { writer.complete(.failure(error)) }
     }
 }
