@@ -1,0 +1,103 @@
+// A mount's own bounds, and the channels that it cannot set up, over channels in memory.
+
+import HTTPTypes
+import KHPProtocol
+import KHPWebSocket
+import NIOCore
+import NIOEmbedded
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import KHPServer
+
+@Suite("A mount, and the channels that it is given") struct WebSocketMountTests {
+    private struct Broken: Error {}
+
+    /// The outcome of a future that is there once its loop has run: `""` for one that has succeeded, `nil` for none.
+    private static func outcome<Value>(_ future: EventLoopFuture<Value>, _ channel: EmbeddedChannel) -> String? {
+        var outcome: String?
+        future.assumeIsolated().whenComplete { result in
+            switch result {
+            case .success: outcome = ""
+            case .failure(let error as WebSocketError): outcome = "\(error.code)"
+            case .failure(let error): outcome = "\(error)"
+            }
+        }
+        channel.embeddedEventLoop.run()
+        return outcome
+    }
+
+    @Test("it takes one connection at least", arguments: [-1, 0, 1])
+    func oneConnection(_ count: Int) throws {
+        let mount = try WebSocketMount { echo() }
+        if count > 0 { return try mount.replaceConnections(count) }
+        let error = #expect(throws: WebSocketError.self) { try mount.replaceConnections(count) }
+        #expect(error?.code == .invalidArgument)
+    }
+
+    @Test(
+        "a head that cannot stand in HTTP/1.1 is not taken over, and nothing is done",
+        arguments: ["", "/a b", "/\r\nX: y", "/\u{7F}b", "/\0b"]
+    )
+    func unusableHead(path: String) throws {
+        let mount = try WebSocketMount { echo() }
+        let channel = try EmbeddedChannel.connected([])
+        let head = HTTPRequest(method: .get, scheme: nil, authority: "a", path: path)
+        #expect(Self.outcome(mount.takeOver(channel, after: head), channel) == "\(WebSocketError.Code.invalidArgument)")
+        #expect(try channel.written() == "")
+        #expect(mount.connections == 0)
+    }
+
+    @Test("a head that can is answered here, with what came behind it")
+    func usableHead() throws {
+        let mount = try WebSocketMount { echo() }
+        let channel = try EmbeddedChannel.connected([MemoryWire()])
+        let head = HTTPRequest(method: .get, scheme: nil, authority: "a", path: "/~")
+        #expect(Self.outcome(mount.takeOver(channel, after: head), channel) == "")
+        #expect(try channel.written().hasPrefix("HTTP/1.1 404 "))
+    }
+
+    @Test("a channel that cannot be set up fails at once, and is closed")
+    func unusableChannel() throws {
+        var configuration = WebSocketMount.Configuration()
+        configuration.hooks = ShellHooks(prepare: { _ in throw Broken() })
+        let mount = try WebSocketMount(configuration: configuration, endpoints: [echo()])
+        let alone = try EmbeddedChannel.connected([])
+        #expect(Self.outcome(mount.accept(alone), alone) == "\(ChannelError.alreadyClosed)")
+        #expect(!alone.isActive && mount.connections == 0)
+        let shared = try EmbeddedChannel.connected([])
+        let accepted = mount.accept(shared) { $0.eventLoop.makeSucceededVoidFuture() }
+        #expect(Self.outcome(accepted, shared) == "\(ChannelError.alreadyClosed)")
+        #expect(!shared.isActive && mount.connections == 0)
+    }
+
+    @Test("for a channel that has closed, and has no room, nothing of theirs is set up")
+    func closedChannel() throws {
+        var configuration = WebSocketMount.Configuration()
+        configuration.limits.connections = 1
+        configuration.limits.pendingHandshakes = 1
+        let state = try ServerState(configuration: configuration, endpoints: [echo()])
+        #expect(state.enter(nil) != nil)
+        for sharing in [WebSocketMount.Sharing.everyRequest, .firstRequest] {
+            let channel = try EmbeddedChannel.connected([])
+            channel.close(promise: nil)
+            channel.embeddedEventLoop.run()
+            let calls = Atomic(0)
+            let port = SharedPort(sharing, .none) { channel in
+                calls.add(1, ordering: .relaxed)
+                return channel.eventLoop.makeSucceededVoidFuture()
+            } isOwn: {
+            }
+            // Where it is not watched, it is theirs to find that out.
+            #expect(state.setUp(channel, .none, tls: nil, port: port) == (sharing == .firstRequest))
+            #expect(calls.load(ordering: .relaxed) == (sharing == .firstRequest ? 1 : 0))
+            #expect(!state.setUp(channel, .none, tls: nil))
+        }
+        let open = try EmbeddedChannel.connected([MemoryWire()])
+        #expect(state.setUp(open, .none, tls: nil))
+        open.pipeline.fireChannelActive()
+        open.embeddedEventLoop.run()
+        #expect(try open.written().hasPrefix("HTTP/1.1 503 "))
+    }
+}
