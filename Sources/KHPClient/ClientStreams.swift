@@ -80,11 +80,12 @@ extension ClientSession {
         /// - Returns: `true` where the handler has stood aside.
         func hasAgreed(on name: String?, _ channel: any Channel, _ handler: ConnectionHandler) -> Bool {
             if name == self.streams.name {
-                guard (try? handler.standAside()) != nil else { return false }
+                handler.standAside()
                 self.open(on: channel)
                 return true
             }
-            guard self.streams.isRequired, (try? handler.standAside()) != nil else { return false }
+            guard self.streams.isRequired else { return false }
+            handler.standAside()
             self.fail("The server does not speak HTTP/2, which is required.", channel)
             return true
         }

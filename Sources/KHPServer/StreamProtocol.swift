@@ -97,8 +97,8 @@ extension ServerState {
         named: SocketAddress?
     ) -> Bool {
         guard let streams = self.configuration.streams, streams.name == name else { return false }
+        handler.standAside()
         do {
-            try handler.standAside()
             channel.closeFuture.whenComplete { _ in self.closed(entry) }
             guard self.carry(channel) else { throw ChannelError.ioOnClosedChannel }
             try streams.setUp(channel, StreamCarrier(self, entry, named: named))

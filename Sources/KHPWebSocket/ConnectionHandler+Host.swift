@@ -20,11 +20,11 @@ extension ConnectionHandler {
     }
 
     /// Leaves the channel to another protocol, which TLS has agreed on; `delegate` is told nothing more.
-    package func standAside() throws {
-        guard let context = self.context else { throw ChannelError.alreadyClosed }
+    package func standAside() {
         self.ending.end(self.connection.abandoned(now: .now()))
         self.endTimer()
         self.delegate = nil
+        guard let context else { return }
         context.pipeline.syncOperations.removeHandler(context: context, promise: nil)
     }
 
