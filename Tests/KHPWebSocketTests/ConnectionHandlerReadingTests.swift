@@ -54,6 +54,21 @@ struct ConnectionHandlerReadingTests {
         socket.end()
     }
 
+    @Test("an unfinished message has all its time behind a pause, and no more where there was none")
+    func unfinishedMessage() throws {
+        let socket = try EmbeddedSocket { $0.keepAlive.pingInterval = nil }
+        socket.receive(Array(maskedFrame(2, [1, 2, 3]).prefix(7)))
+        func deadline() -> NIODeadline? { socket.handler.connection.deadline }
+        let first = try #require(deadline())
+        socket.handler.resumeReading()
+        socket.handler.resumeReadingAfterCongestion()
+        #expect(deadline() == first)
+        socket.handler.pauseReading()
+        socket.handler.resumeReading()
+        #expect(try #require(deadline()) > first)
+        socket.end()
+    }
+
     @Test("while this side closes, the peer's close frame is read past messages that nobody takes")
     func closing() throws {
         let socket = try Self.socket()
