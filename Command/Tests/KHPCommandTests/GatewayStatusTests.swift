@@ -59,7 +59,10 @@ struct GatewayStatusTests {
                 )
                 #expect(ended.status == 3)
                 #expect(ended.output.isEmpty)
-                #expect(ended.errors.contains("the address is in use"), "\(ended.errors)")
+                #expect(
+                    ended.errors.contains(": cannot listen on 127.0.0.1:\(port): the address is in use\n"),
+                    "\(ended.errors)"
+                )
                 #expect(!ended.errors.contains("drain"), "\(ended.errors)")
             }
         }

@@ -71,8 +71,8 @@ final class ByteListener: Sendable {
         } catch {
             throw CommandFailure(
                 .connectFailed,
-                code: "bind-failed",
-                "cannot listen on \(address): \(Self.words(error))"
+                code: "connect-failed",
+                "cannot listen on \(address): \(ListenAddress.reason(error))"
             )
         }
     }
@@ -86,11 +86,6 @@ final class ByteListener: Sendable {
     private static func name(_ address: SocketAddress) -> String? {
         guard let host = address.ipAddress, let port = address.port else { return nil }
         return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
-    }
-
-    private static func words(_ error: any Error) -> String {
-        guard let error = error as? IOError else { return "\(error)" }
-        return String(cString: strerror(error.errnoCode))
     }
 
     /// Removes the file of a socket at which nobody listens any more.

@@ -10,18 +10,20 @@ import NIOSSL
 final class AdminServer: Sendable {
     let address: SocketAddress
     let isSecure: Bool
+    private let socket: ListeningSocket
     private let run: Task<Void, any Error>
     private let group: MultiThreadedEventLoopGroup
 
     /// Begins to listen.
-    /// - Throws: ``WebSocketError`` where it cannot.
+    /// - Throws: ``ListeningSocket/Failure`` or ``WebSocketError`` where it cannot.
     init(
         _ listen: ListenAddress,
         tls: TLSConfiguration?,
         log: GatewayLog,
         answer: @escaping @Sendable (HTTPRequest) async -> HandshakeResponse
     ) async throws {
-        var configuration = WebSocketServer.Configuration(address: listen.bind)
+        let socket = try ListeningSocket(listen)
+        var configuration = WebSocketServer.Configuration(address: .boundSocket(try socket.hold()))
         configuration.tls = tls
         configuration.limits.connections = 256
         configuration.logger = Logger(label: "khp.gateway.admin") { _ in LibraryLog(log) }
@@ -34,8 +36,10 @@ final class AdminServer: Sendable {
         } catch {
             run.cancel()
             try? await group.shutdownGracefully()
+            socket.letGo()
             throw error
         }
+        self.socket = socket
         self.isSecure = tls != nil
         self.run = run
         self.group = group
@@ -44,6 +48,7 @@ final class AdminServer: Sendable {
     func close() async {
         self.run.cancel()
         _ = await self.run.result
+        self.socket.letGo()
         try? await self.group.shutdownGracefully()
     }
 }

@@ -185,7 +185,7 @@ package actor Gateway {
                 on: self.group
             )
         } catch let error as WebSocketError where error.code == .connectFailed {
-            throw .cannotListen(rules.name, error.message)
+            throw .cannotListen(rules.name, ListeningSocket.Failure(error).words)
         } catch {
             throw .invalid("listener \(rules.name): \(error)")
         }

@@ -101,7 +101,7 @@ package struct GatewayRun: Sendable {
             return try await open()
         } catch {
             await self.gateway.stop()
-            throw .cannotListen(name, (error as? WebSocketError)?.message ?? "\(error)")
+            throw .cannotListen(name, ListeningSocket.Failure(error).words)
         }
     }
 

@@ -1,7 +1,9 @@
 // A bound socket, for listeners that follow each other: a reload makes another listener for it when the one before has stopped,
 // and no client meets a closed port meanwhile, nor is anybody lost who waits in its queue.
 
+import KHPProtocol
 import NIOCore
+import NIOPosix
 import Synchronization
 
 #if canImport(Glibc)
@@ -31,15 +33,22 @@ final class ListeningSocket: Sendable {
         var words: String
 
         init(_ listen: ListenAddress, _ reason: String) {
-            self.words = "The server cannot listen on \(listen): \(reason)."
+            self.words = "cannot listen on \(listen): \(reason)"
         }
 
         init(_ listen: ListenAddress, errno number: CInt) {
-            switch number {
-            case EADDRINUSE: self.init(listen, "the address is in use")
-            case EADDRNOTAVAIL: self.init(listen, "the address is not one of this machine")
-            case EACCES: self.init(listen, "permission denied")
-            default: self.init(listen, String(cString: strerror(number)).lowercased())
+            self.init(listen, ListenAddress.reason(errno: number))
+        }
+
+        /// Of anything that is thrown where something begins to listen: the library's sentence as the end of one.
+        init(_ error: any Error) {
+            switch error {
+            case let error as Failure: self = error
+            case let error as WebSocketError:
+                self.words = error.message.hasSuffix(".") ? String(error.message.dropLast()) : error.message
+                let beginning = "The server "
+                if self.words.hasPrefix(beginning) { self.words.removeFirst(beginning.count) }
+            default: self.words = "\(error)"
             }
         }
     }
@@ -54,7 +63,7 @@ final class ListeningSocket: Sendable {
                 case .unix(let path): try .init(unixDomainSocketPath: path)
                 }
         } catch {
-            throw Failure(listen, "that is no address, and no name that can be resolved")
+            throw Failure(listen, ListenAddress.unresolvable)
         }
         #if canImport(Glibc)
             let kind = CInt(SOCK_STREAM.rawValue)
@@ -67,9 +76,15 @@ final class ListeningSocket: Sendable {
         var yes: CInt = 1
         _ = setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<CInt>.size))
         var number = Self.bind(descriptor, address)
-        if number == EADDRINUSE, case .unix(let path) = listen, Self.isLeftOver(address) {
-            unlink(path)
-            number = Self.bind(descriptor, address)
+        if number == EADDRINUSE, case .unix(let path) = listen {
+            guard Self.isSocket(path) else {
+                close(descriptor)
+                throw Failure(listen, "a file that is no socket is in the way")
+            }
+            if Self.isLeftOver(address) {
+                unlink(path)
+                number = Self.bind(descriptor, address)
+            }
         }
         guard number == 0 else {
             close(descriptor)
@@ -127,6 +142,12 @@ final class ListeningSocket: Sendable {
         }
     }
 
+    /// A connect to any other file is refused as well, and it is not ours to remove.
+    private static func isSocket(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFSOCK
+    }
+
     /// `true` where a file is in the way that nobody listens at any more: a process that was killed leaves it behind.
     private static func isLeftOver(_ address: SocketAddress) -> Bool {
         #if canImport(Glibc)
@@ -141,6 +162,29 @@ final class ListeningSocket: Sendable {
         _ = fcntl(probe, F_SETFL, fcntl(probe, F_GETFL) | O_NONBLOCK)
         return address.withSockAddr { pointer, size in
             connect(probe, pointer, socklen_t(size)) != 0 && errno == ECONNREFUSED
+        }
+    }
+}
+
+extension ListenAddress {
+    /// The reason for which nothing can listen, as the end of a sentence.
+    package static func reason(_ error: any Error) -> String {
+        switch error {
+        case let error as IOError: self.reason(errno: error.errnoCode)
+        case is SocketAddressError.UnknownHost, is SocketAddressError: Self.unresolvable
+        case is UnixDomainSocketPathWrongType: "a file that is no socket is in the way"
+        default: "\(error)"
+        }
+    }
+
+    static let unresolvable = "that is no address, and no name that can be resolved"
+
+    fileprivate static func reason(errno number: CInt) -> String {
+        switch number {
+        case EADDRINUSE: "the address is in use"
+        case EADDRNOTAVAIL: "the address is not one of this machine"
+        case EACCES: "permission denied"
+        default: String(cString: strerror(number)).lowercased()
         }
     }
 }

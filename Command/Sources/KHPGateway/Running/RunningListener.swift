@@ -212,12 +212,3 @@ struct ListenerBounds: Sendable, Equatable {
     /// Longer than a relay waits: it says which side took nothing.
     var stalledWrite: Duration { self.stalled + .seconds(10) }
 }
-
-extension ListenAddress {
-    var bind: WebSocketServer.BindAddress {
-        switch self {
-        case .host(let host, let port): .hostname(host, port: port)
-        case .unix(let path): .unixDomainSocket(path: path)
-        }
-    }
-}
