@@ -1,3 +1,4 @@
+import ArgumentParser
 import CommandTestSupport
 import Foundation
 import KHPGateway
@@ -191,6 +192,38 @@ struct GatewayCommandTests {
 
     @Test(
         "a mistake in what was typed ends with 2",
+    @Test("--check takes the two words that there are, or none")
+    func depths() throws {
+        for word in ["--check=conect", "--check=", "--check=FILES", "--check=true"] {
+            #expect { try Khp.parse(["gateway", "--config", "f", word]) } throws: { error in
+                Khp.message(for: error).contains("--check takes files or connect")
+            }
+        }
+        for word in ["--check", "--check=files", "--check=connect"] {
+            _ = try Khp.parse(["gateway", "--config", "f", word])
+        }
+    }
+
+    @Test("a file without a name is no configuration")
+    func unnamed() {
+        for more in [[], ["--check"], ["--print-config"]] {
+            #expect { try Khp.parse(["gateway", "--config", ""] + more) } throws: { error in
+                Khp.message(for: error) == "--config FILE names the configuration"
+            }
+        }
+    }
+
+    @Test("a word that is no verb is told with those that there are, in one list")
+    func verbs() {
+        #expect { try Khp.parse(["gateway", "ctl", "--admin", "unix:/a", "bogus"]) } throws: { error in
+            Khp.message(for: error).asSentence.hasSuffix(
+                "one of the following: status, ready, reload, drain, undrain, sessions, close"
+            )
+        }
+        #expect("Some:\n\n  - a\n  - b\nand so on".asSentence == "Some: a, b; and so on")
+        #expect("- a\n- b".asSentence == "a, b")
+    }
+
         arguments: [
             [], ["--check"], ["--check", "--example"], ["--config", "f"], ["--config", "f", "--example"],
             ["--config", "f", "--check=all"],

@@ -28,11 +28,25 @@ struct GatewayCommand: SurroundedCommand {
     var config: String?
 
     /// How much is checked.
-    enum CheckDepth: String, ExpressibleByArgument, CaseIterable {
+    enum CheckDepth: ExpressibleByArgument, Equatable {
         /// The configuration and the files that it names.
         case files
         /// Each backend is dialled as well.
         case connect
+        /// A word that is none of these. ArgumentParser would take the option for one without a value.
+        case unknown(String)
+
+        init(argument: String) {
+            switch argument {
+            case "files": self = .files
+            case "connect": self = .connect
+            default: self = .unknown(argument)
+            }
+        }
+
+        static let allValueStrings = ["files", "connect"]
+
+        var defaultValueDescription: String { "files" }
     }
 
     @Option(
@@ -61,8 +75,14 @@ struct GatewayCommand: SurroundedCommand {
         let modes = [self.check != nil, self.printConfig, self.example].count { $0 }
         guard modes < 2 else { throw ValidationError("say one of --check, --print-config and --example") }
         if self.example, self.config != nil { throw ValidationError("--example reads no --config") }
+        if case .unknown(let word) = self.check { throw Self.unknownDepth(word) }
         if self.check != nil || self.printConfig, self.config == nil { throw ValidationError(Self.noConfiguration) }
+        if self.config == "" { throw ValidationError(Self.noConfiguration) }
         if self.strict, self.example { throw ValidationError("--strict is for configurations that are read") }
+    }
+
+    static func unknownDepth(_ word: String) -> ValidationError {
+        ValidationError("--check takes files or connect, and not `\(TerminalText.escaped(word))`")
     }
 
     private static let noConfiguration = "--config FILE names the configuration"

@@ -70,6 +70,9 @@ struct Khp: AsyncParsableCommand {
     static func parse(_ typed: [String]) throws -> any ParsableCommand {
         let parsed = try self.parseAsRoot(self.arguments(typed))
         try (parsed as? any SurroundedCommand)?.checkRest()
+        // ArgumentParser reads an empty value as none.
+        let noDepth = "--check="
+        if parsed is GatewayCommand, typed.contains(noDepth) { throw GatewayCommand.unknownDepth("") }
         return parsed
     }
 
@@ -93,8 +96,17 @@ struct Khp: AsyncParsableCommand {
 }
 
 extension String {
-    /// On one line, for `khp: …`.
+    /// On one line, for `khp: …`. A list of the parser becomes one with commas.
     var asSentence: String {
-        self.split { $0.isNewline }.map { $0.trimmingSpaces() }.joined(separator: "; ")
+        let mark = "- "
+        var sentence = ""
+        var isList = false
+        for line in self.split(whereSeparator: \.isNewline).map({ $0.trimmingSpaces() }) where !line.isEmpty {
+            let isItem = line.hasPrefix(mark)
+            if !sentence.isEmpty { sentence += isItem ? (isList ? ", " : " ") : "; " }
+            sentence += isItem ? String(line.dropFirst(mark.count)) : String(line)
+            isList = isItem
+        }
+        return sentence
     }
 }
