@@ -82,7 +82,8 @@ struct EndingTests {
         "the help that a person sees holds them",
         arguments: [
             (DemoCommand.self, .demo), (ConnectCommand.self, .connect), (ServeCommand.self, .serve),
-            (TunnelCommand.self, .tunnel), (GatewayCommand.self, .gateway), (HashCommand.self, .hash),
+            (TunnelCommand.self, .tunnel), (GatewayCommand.self, .gateway), (GatewayControlCommand.self, .control),
+            (HashCommand.self, .hash),
         ] as [(any ParsableCommand.Type, Ending.Command)]
     )
     func shownHelp(type: any ParsableCommand.Type, command: Ending.Command) {
@@ -97,12 +98,12 @@ struct EndingTests {
             contentsOf: root.appending(path: "Documentation/swift-khp.docc/Command.md"),
             encoding: .utf8
         )
-        let head = Ending.Command.allCases.map { " `\($0)` |" }.joined()
+        let head = Ending.Command.allCases.map { " `\($0.rawValue)` |" }.joined()
         let rows = Ending.allCases.map { ending in
             "| \(ending.rawValue) |" + Ending.Command.allCases.map { " \(ending.words(for: $0) ?? "–") |" }.joined()
                 + "\n"
         }
-        #expect(page.contains("| exit status |\(head)\n|---|---|---|---|---|---|---|\n" + rows.joined()))
+        #expect(page.contains("| exit status |\(head)\n|---|---|---|---|---|---|---|---|\n" + rows.joined()))
     }
 
     @Test("connect may end in every way; the contract's numbers")

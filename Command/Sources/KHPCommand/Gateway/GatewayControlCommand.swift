@@ -28,7 +28,7 @@ struct GatewayControlCommand: SurroundedCommand {
               sessions   the open sessions, all of them or those that are chosen
               close ID   ends one
 
-            \(Ending.help(for: .gateway))
+            \(Ending.help(for: .control))
             """
     )
 

@@ -25,11 +25,13 @@ enum Ending: Int32, Sendable, CaseIterable {
     case terminated = 143
 
     /// The commands whose endings differ.
-    enum Command: Sendable, CaseIterable {
+    enum Command: String, Sendable, CaseIterable {
         case connect
         case serve
         case tunnel
         case gateway
+        /// `khp gateway ctl`.
+        case control = "gateway ctl"
         case demo
         case hash
     }
@@ -40,10 +42,12 @@ enum Ending: Int32, Sendable, CaseIterable {
         case (.success, .connect): "closed with 1000, 1001 or without a code, in order"
         case (.success, .serve), (.success, .tunnel): "drained after SIGINT or SIGTERM"
         case (.success, .gateway): "drained after SIGINT or SIGTERM, or the configuration is good"
+        case (.success, .control): "the gateway has done it, or told it"
         case (.success, .demo): "all steps passed"
         case (.success, .hash): "the line was made"
         case (.closedOtherwise, .connect): "closed with another code, or lost"
-        case (.closedOtherwise, .gateway): "sessions were cut at the end of the drain, or ctl was refused"
+        case (.closedOtherwise, .gateway): "sessions were cut at the end of the drain"
+        case (.closedOtherwise, .control): "the gateway refused it"
         case (.closedOtherwise, .demo): "a step failed"
         case (.closedOtherwise, _): nil
         case (.usage, .gateway): "an option or a configuration that cannot be used"
@@ -51,6 +55,7 @@ enum Ending: Int32, Sendable, CaseIterable {
         case (.usage, _): "an option, a URL or a file that cannot be used"
         case (.connectFailed, .connect): "no connection, TLS or a proxy failed"
         case (.connectFailed, .serve), (.connectFailed, .tunnel), (.connectFailed, .gateway): "cannot listen"
+        case (.connectFailed, .control): "no gateway can be reached"
         case (.openingFailed, .connect): "opening handshake refused or invalid"
         case (.extendedFailed, .connect): "extended handshake failed"
         case (.redirectRefused, .connect): "redirect not followed: policy, limit or loop"
