@@ -6,6 +6,8 @@ import Foundation
 public enum Program {
     /// Runs the command with the arguments of this process, and ends the process.
     public static func main() async {
+        // Nothing of the runtime's stands between SIGQUIT and a core: its backtracer may never end.
+        signal(SIGQUIT, SIG_DFL)
         // A reader that goes away shows as an error of `write`, which is handled there.
         signal(SIGPIPE, SIG_IGN)
         StandardDescriptors.fill()
