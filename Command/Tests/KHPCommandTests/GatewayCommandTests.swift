@@ -112,6 +112,8 @@ struct GatewayCommandTests {
             let failed = try await ctl("reload")
             #expect(failed.status == 1 && failed.output.contains("nonsense: unknown"))
             try text.replacingOccurrences(of: "{s:", with: "{t:").write(toFile: file, atomically: true, encoding: .utf8)
+            // A program that rotates log files says so to a log that is none.
+            #expect(kill(process.processIdentifier, SIGUSR1) == 0)
             #expect(kill(process.processIdentifier, SIGHUP) == 0)
             // The reload is asked for once more, and answers behind the one of the signal.
             #expect(try await ctl("reload").status == 0)
@@ -120,7 +122,7 @@ struct GatewayCommandTests {
             process.waitUntilExit()
             #expect(process.terminationStatus == 0)
             let log = String(decoding: pipes.errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-            for event in ["listening", "session.end", "reload.failed", "reload.done", "drain.end"] {
+            for event in ["listening", "session.end", "log.reopen", "reload.failed", "reload.done", "drain.end"] {
                 #expect(log.contains("\"event\":\"\(event)\""), "\(event) in \(log)")
             }
             #expect(!FileManager.default.fileExists(atPath: socket))
@@ -190,8 +192,6 @@ struct GatewayCommandTests {
         }
     }
 
-    @Test(
-        "a mistake in what was typed ends with 2",
     @Test("--check takes the two words that there are, or none")
     func depths() throws {
         for word in ["--check=conect", "--check=", "--check=FILES", "--check=true"] {
@@ -224,6 +224,8 @@ struct GatewayCommandTests {
         #expect("- a\n- b".asSentence == "a, b")
     }
 
+    @Test(
+        "a mistake in what was typed ends with 2",
         arguments: [
             [], ["--check"], ["--check", "--example"], ["--config", "f"], ["--config", "f", "--example"],
             ["--config", "f", "--check=all"],

@@ -32,6 +32,11 @@ struct GatewayRunning {
             continuation.onTermination = { _ in task.cancel() }
         }
         let hangups = Hangups.sequence()
+        let reopens = Hangups.sequence(of: SIGUSR1)
+        let reopening = Task {
+            for await _ in reopens { run.noteReopening() }
+        }
+        defer { reopening.cancel() }
         let cut: Int
         do throws(Gateway.Failure) {
             cut = try await run.run(reloads: hangups, stop: stop) { listening in

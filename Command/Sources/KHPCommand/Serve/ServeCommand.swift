@@ -22,7 +22,8 @@ struct ServeCommand: SurroundedCommand {
               khp serve --route /ssh=tcp:127.0.0.1:22 --tls-cert s.pem --tls-key s.key
 
             SIGHUP reads the files of --tls-cert, --tls-key, --client-ca and --users again, for connections from then \
-            on; files that are wrong leave the old ones in force, and a line on standard error says so.
+            on; files that are wrong leave the old ones in force, and a line on standard error says so. Without such \
+            files SIGHUP ends it, as a terminal that is closed does.
 
             ACTIONS OF --route PATH=ACTION
               echo                 sends each message back

@@ -68,6 +68,15 @@ package struct GatewayRun: Sendable {
         return cut
     }
 
+    /// SIGUSR1 asks to open the file of the log anew, and ends nothing: the log is standard error.
+    package func noteReopening() {
+        self.gateway.log.write(
+            .info,
+            "log.reopen",
+            "the log goes to standard error: there is no file to open anew"
+        )
+    }
+
     /// The addresses for operators and for balancers, by their names; none, or all that there are to be.
     private func openAdmin(_ queue: ReloadQueue) async throws(Gateway.Failure) -> KeyValuePairs<String, AdminServer> {
         let materials = await self.gateway.materials
