@@ -82,8 +82,12 @@ extension GatewayTests {
             configuration.realms = [realm]
             configuration.services[0].rules.limits.sessions = 1
         } materials: {
-            $0.authentication = { service, _ in
-                service.realms.isEmpty ? nil : ServerAuthentication(realm: "apps", .bearer { _ in nil })
+            $0.authentication = { service, observe in
+                guard !service.realms.isEmpty else { return nil }
+                return ServerAuthentication(realm: "apps", schemes: [.bearer { _ in nil }]) { attempt in
+                    guard attempt.outcome == .blocked else { return }
+                    observe(AuthenticationOutcome(realm: "apps", scheme: "bearer", result: .blocked))
+                }
             }
         } body: { view in
             #expect(try await Self.refused(view, "/gone") == 502)
@@ -107,6 +111,9 @@ extension GatewayTests {
             #expect(try await Self.refused(view, "/in", token: "x") == 401)
             #expect(try await Self.refused(view, "/in", token: "x") == 403)
             #expect(view.running.line(with: "auth.blocked", "127.0.0.1") != nil)
+            #expect(view.running.line(with: "handshake.refused", #""status":403,"cause":"auth-blocked""#) != nil)
+            let metrics = try await view.admin("GET /metrics").body
+            #expect(!metrics.contains(#"khp_authorization_denied_total{service="in""#), "that is no denial")
         }
     }
 

@@ -36,6 +36,9 @@ final class HandshakeCounts: Sendable {
         var reason: String
     }
 
+    /// The cause of a refusal that is nobody's decision about a client: its address has guessed too often.
+    static let blocked = "auth-blocked"
+
     private let state = Mutex(State())
 
     var snapshot: State { self.state.withLock { $0 } }
@@ -52,7 +55,7 @@ final class HandshakeCounts: Sendable {
         self.state.withLock { state in
             let key = Key(service: service, layer: outcome.layer.rawValue, status: outcome.status)
             state.handshakes[key, default: 0] += 1
-            if let cause = outcome.cause, outcome.status == 403 {
+            if let cause = outcome.cause, outcome.status == 403, cause != Self.blocked {
                 state.denials[DenialKey(service: service, reason: cause), default: 0] += 1
             }
             guard outcome.status == 101 else { return }

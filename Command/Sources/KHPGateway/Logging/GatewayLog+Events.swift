@@ -71,6 +71,7 @@ extension GatewayLog {
                 .warning,
                 "limit.hit",
                 kind: "\(service) \(limit.rawValue)",
+                most: 1,
                 "service \(service) has met its limit \(limit.rawValue)",
                 [
                     ("service", .string(service)), ("limit", .string(limit.rawValue)),
@@ -99,6 +100,7 @@ extension GatewayLog {
             .warning,
             "session.slow",
             kind: "\(facts.service) \(side)",
+            most: 1,
             "the \(side) of a session of \(facts.service) does not keep up, and the other side waits for it",
             Self.fields(facts) + [("side", .string(side)), ("paused_s", .number(Self.rounded(time)))]
         )

@@ -11,17 +11,46 @@ final class GatewayLog: Sendable {
 
     private struct State {
         var rules: GatewayConfiguration.Log
-        /// When a kind of line that may come often was last written, and how many were not since.
-        var last: [String: (at: NIODeadline, suppressed: Int)] = [:]
+        /// Lines that may come often, by their kinds.
+        var seldom: [String: Bucket] = [:]
+        /// Somebody waits to write what is left out.
+        var isWaiting = false
+    }
+
+    /// The lines of one kind within a period.
+    private struct Bucket {
+        var begin: NIODeadline
+        var written = 0
+        /// How many are left out, and the last of them.
+        var suppressed = 0
+        var last: Line?
+    }
+
+    private struct Line {
+        var level: Level
+        var event: String
+        var message: String
+        var fields: Fields
+        /// How many of its kind were left out before it.
+        var suppressed = 0
     }
 
     let instance: String
     private let state: Mutex<State>
+    private let period: TimeAmount
     private let sink: @Sendable (String) -> Void
 
-    /// - Parameter sink: takes whole lines, without their ends.
-    init(instance: String, _ rules: GatewayConfiguration.Log, sink: @escaping @Sendable (String) -> Void) {
+    /// - Parameters:
+    ///   - period: the time for which lines of a kind are counted.
+    ///   - sink: takes whole lines, without their ends.
+    init(
+        instance: String,
+        _ rules: GatewayConfiguration.Log,
+        period: TimeAmount = .seconds(1),
+        sink: @escaping @Sendable (String) -> Void
+    ) {
         self.instance = instance
+        self.period = period
         self.state = Mutex(State(rules: rules))
         self.sink = sink
     }
@@ -50,26 +79,80 @@ final class GatewayLog: Sendable {
         }
     }
 
-    /// The same for a kind of line that a flood of clients would bring: one a second, with the number of those left out.
+    // MARK: Lines that come often
+
+    /// The lines of a kind within a second that are written each.
+    static let most = 100
+
+    /// The same for a kind of line that a flood of clients would bring: so many a second. Of those beyond the last is written
+    /// when the second is past, or another one comes, with the number of the others.
     func writeSeldom(
         _ level: Level,
         _ event: String,
         kind: String,
+        most: Int = GatewayLog.most,
         _ message: String,
         _ fields: Fields = [],
         now: NIODeadline = .now()
     ) {
-        let suppressed: Int? = self.state.withLock { state in
+        var line = Line(level: level, event: event, message: message, fields: fields)
+        let (isWritten, waits) = self.state.withLock { state in
             let key = "\(event) \(kind)"
-            if let last = state.last[key], now < last.at + .seconds(1) {
-                state.last[key] = (last.at, last.suppressed + 1)
-                return nil
+            var bucket = state.seldom[key] ?? Bucket(begin: now)
+            defer { state.seldom[key] = bucket }
+            if now >= bucket.begin + self.period {
+                line.suppressed = bucket.suppressed
+                bucket = Bucket(begin: now)
             }
-            defer { state.last[key] = (now, 0) }
-            return state.last[key]?.suppressed ?? 0
+            guard bucket.written >= most else {
+                bucket.written += 1
+                return (true, false)
+            }
+            bucket.suppressed += 1
+            bucket.last = line
+            defer { state.isWaiting = true }
+            return (false, !state.isWaiting)
         }
-        guard let suppressed else { return }
-        self.write(level, event, message, fields + (suppressed > 0 ? [("suppressed", .integer(suppressed))] : []))
+        if isWritten { self.write(line) }
+        if waits { self.wait() }
+    }
+
+    /// Writes what was left out so far. For the end, and for tests.
+    func writeLeftOut() { self.writeLeftOut { _ in true } }
+
+    /// Once the period is past. What comes meanwhile is written then as well, or has somebody wait anew.
+    private func wait() {
+        Task {
+            try? await Task.sleep(for: .nanoseconds(self.period.nanoseconds))
+            let now = NIODeadline.now()
+            self.writeLeftOut { now >= $0 }
+            let waits = self.state.withLock { state in
+                state.isWaiting = state.seldom.values.contains { $0.suppressed > 0 }
+                return state.isWaiting
+            }
+            if waits { self.wait() }
+        }
+    }
+
+    /// - Parameter isDue: asked about the end of each period.
+    private func writeLeftOut(_ isDue: (NIODeadline) -> Bool) {
+        let lines = self.state.withLock { state in
+            state.seldom.compactMap { key, bucket -> Line? in
+                guard bucket.suppressed > 0, isDue(bucket.begin + self.period), var line = bucket.last else {
+                    return nil
+                }
+                line.suppressed = bucket.suppressed - 1
+                // It counts for the period that begins.
+                state.seldom[key] = Bucket(begin: .now(), written: 1)
+                return line
+            }
+        }
+        for line in lines { self.write(line) }
+    }
+
+    private func write(_ line: Line) {
+        let suppressed: Fields = line.suppressed > 0 ? [("suppressed", .integer(line.suppressed))] : []
+        self.write(line.level, line.event, line.message, line.fields + suppressed)
     }
 }
 
@@ -91,6 +174,12 @@ struct LibraryLog: LogHandler {
     /// The library's words for an address that guesses.
     private static let blocked = "too many wrong answers from one address"
 
+    /// The beginning of its words for a connection that gets no place.
+    private static let refused = "connection refused"
+
+    /// A field's name as all of a log's are: without blanks.
+    private static func name(_ key: String) -> String { String(key.map { $0 == " " ? "_" : $0 }) }
+
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { self.metadata[key] }
         set { self.metadata[key] = newValue }
@@ -98,13 +187,16 @@ struct LibraryLog: LogHandler {
 
     func log(event: LogEvent) {
         let all = self.metadata.merging(event.metadata ?? [:]) { $1 }
-        let name = event.message.description == Self.blocked ? "auth.blocked" : "library"
+        let words = event.message.description
+        let other = words.hasPrefix(Self.refused) ? "connection.refused" : "library"
+        let name = words == Self.blocked ? "auth.blocked" : other
         self.log.writeSeldom(
             GatewayLog.Level(rawValue: event.level == .critical ? "error" : event.level.rawValue) ?? .info,
             name,
-            kind: event.message.description,
-            event.message.description,
-            all.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value.description)) }
+            kind: words,
+            most: words == Self.blocked ? 1 : GatewayLog.most,
+            words,
+            all.sorted { $0.key < $1.key }.map { (Self.name($0.key), .string($0.value.description)) }
         )
     }
 }

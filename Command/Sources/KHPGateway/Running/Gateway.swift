@@ -288,7 +288,8 @@ package actor Gateway {
             switch outcome.result {
             case .wrong, .unknownUser, .expired: log.write(unproved: outcome)
             // A client that is stale answers anew, and a blocked address is told of once, as auth.blocked.
-            case .ok, .stale, .blocked: break
+            case .ok, .stale: break
+            case .blocked: ConnectionTrace.current?.refuses(HandshakeCounts.blocked)
             }
         }
         var made: [String: RunningService] = [:]
