@@ -344,13 +344,14 @@ package actor Gateway {
         self.lastReload.loaded = .now
     }
 
-    func stop() async {
+    /// - Parameter atOnce: nobody is waited for: all that are left have had their time, and end with the event loops.
+    func stop(atOnce: Bool = false) async {
         for pool in self.pools.values { pool.checks.cancel() }
         await withTaskGroup(of: Void.self) { tasks in
             for listener in self.line.all {
                 tasks.addTask {
                     await listener.close()
-                    await listener.drain()
+                    if !atOnce { await listener.drain() }
                 }
             }
         }
