@@ -1,18 +1,20 @@
 // A request to the admin address, cut into what routes are made of.
 
 import HTTPTypes
+import NIOCore
 
 struct AdminRequest: Sendable {
     let method: HTTPRequest.Method
     /// The segments of the path, percent-encoding undone.
     let path: [String]
-    let query: [String: String]
+    private(set) var query: [String: String]
     /// The names of the query, in its order; one that stands there twice stands here twice.
-    private let names: [String]
-    /// Something that would have to be read beside the query.
-    private let hasBody: Bool
+    private var names: [String]
+    /// A sentence about a body that cannot be taken.
+    private var bodyFault: String?
 
-    init(_ request: HTTPRequest) {
+    /// - Parameter body: an object in JSON, with the parameters in the place of a query, or nothing.
+    init(_ request: HTTPRequest, body: ByteBuffer = ByteBuffer()) {
         self.method = request.method
         let target = request.path ?? "/"
         let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
@@ -27,22 +29,65 @@ struct AdminRequest: Sendable {
         }
         self.query = query
         self.names = names
-        let fields = request.headerFields
-        self.hasBody = fields[.transferEncoding] != nil || (fields[.contentLength] ?? "0") != "0"
+        if body.readableBytes > 0 { self.bodyFault = self.take(body) }
     }
+
+    // MARK: A body
+
+    /// - Returns: a sentence about its fault, or `nil`.
+    private mutating func take(_ body: ByteBuffer) -> String? {
+        guard self.method == .post || self.method == .delete else {
+            return "parameters stand in the query; a body is not read"
+        }
+        guard self.names.isEmpty else { return "parameters stand in the query or in a body, and not in both" }
+        let value: ParsedJSON
+        do throws(JSONText.Failure) {
+            value = try JSONText.read(Array(body.readableBytesView))
+        } catch {
+            return "the body \(error.sentence)"
+        }
+        guard let object = value.object else { return "the body is no object" }
+        return self.take(object, in: nil)
+    }
+
+    /// - Parameter group: the member that holds the object; `nil` for the whole.
+    private mutating func take(_ object: ParsedObject, in group: String?) -> String? {
+        let choice = SessionFilter.parameters
+        for (name, value) in object.members.sorted(by: { $0.key < $1.key }) {
+            if let group {
+                guard choice.contains(name) else {
+                    return "\(name.shown) is no parameter of \(group); it takes \(choice.joined(separator: ", "))"
+                        + NearestName.question(name, among: choice)
+                }
+            } else if name == "filter" {
+                guard let filter = value.object else {
+                    return "filter is an object of \(choice.joined(separator: ", "))"
+                }
+                if let fault = self.take(filter, in: name) { return fault }
+                continue
+            }
+            self.names.append(name)
+            switch value {
+            case .string(let text), .number(let text): self.query[name] = text
+            case .boolean(let isTrue) where name == "all": self.query[name] = isTrue ? "true" : "false"
+            case .boolean, .null, .array, .object: return "\(name.shown) is a text or a number"
+            }
+        }
+        return nil
+    }
+
+    // MARK: Parameters
 
     /// An operator who has misspelt a part of a choice must not get a wider one.
     /// - Parameter known: the names that the query may have.
     /// - Returns: a sentence about its fault, or `nil`.
     func fault(_ known: [String]) -> String? {
+        if let bodyFault { return bodyFault }
         for name in self.names where !known.contains(name) {
             let list = known.isEmpty ? "it takes none" : "it takes \(known.joined(separator: ", "))"
             return "\(name.shown) is no parameter of this path; \(list)" + NearestName.question(name, among: known)
         }
-        if let twice = self.names.first(where: { name in self.names.count { $0 == name } > 1 }) {
-            return "\(twice) stands there twice"
-        }
-        return self.hasBody ? "parameters stand in the query; a body is not read" : nil
+        return self.names.first { name in self.names.count { $0 == name } > 1 }.map { "\($0) stands there twice" }
     }
 
     /// A number of the query.

@@ -10,9 +10,20 @@ struct AdminRoutes: Sendable {
     /// Reads the configuration anew and takes it, as SIGHUP does.
     let reload: @Sendable () async -> ReloadOutcome
 
-    func answer(_ http: HTTPRequest) async -> HandshakeResponse {
+    /// The most bytes of a request's body.
+    private static let longestBody = 65_536
+
+    /// - Throws: ``HTTPExchangeError`` for a body that is too long, or a client that has gone.
+    func serve(_ exchange: HTTPExchange) async throws {
+        // Nobody has a body read who may not ask.
+        if let refusal = self.access.refusal(of: exchange.request) { return try await exchange.respond(refusal) }
+        let body = try await exchange.body.collect(upTo: Self.longestBody)
+        try await exchange.respond(await self.answer(exchange.request, body: body))
+    }
+
+    func answer(_ http: HTTPRequest, body: ByteBuffer = ByteBuffer()) async -> HandshakeResponse {
         if let refusal = self.access.refusal(of: http) { return refusal }
-        let request = AdminRequest(http)
+        let request = AdminRequest(http, body: body)
         let isReading = request.method == .get || request.method == .head
         if let fault = Self.parameters(of: request).flatMap({ request.fault($0) }) { return .wrong(fault) }
         switch (isReading ? .get : request.method, request.path.first ?? "", request.path.count) {
@@ -57,7 +68,8 @@ struct AdminRoutes: Sendable {
         }
     }
 
-    /// The names that a query may have; `nil` for what probes and pages ask, where a query chooses nothing.
+    /// The names that a query, or an object in its place, may have; `nil` for what probes and pages ask, where a query
+    /// chooses nothing.
     private static func parameters(of request: AdminRequest) -> [String]? {
         let filter = SessionFilter.parameters
         let closing = ["code", "reason", "over"]

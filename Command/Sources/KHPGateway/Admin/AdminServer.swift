@@ -20,14 +20,14 @@ final class AdminServer: Sendable {
         _ listen: ListenAddress,
         tls: TLSConfiguration?,
         log: GatewayLog,
-        answer: @escaping @Sendable (HTTPRequest) async -> HandshakeResponse
+        serve: @escaping @Sendable (HTTPExchange) async throws -> Void
     ) async throws {
         let socket = try ListeningSocket(listen)
         var configuration = WebSocketServer.Configuration(address: .boundSocket(try socket.hold()))
         configuration.tls = tls
         configuration.limits.connections = 256
         configuration.logger = Logger(label: "khp.gateway.admin") { _ in LibraryLog(log) }
-        configuration.respondToHTTP = { await answer($0) }
+        configuration.serveHTTP = serve
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let server = WebSocketServer(configuration: configuration, eventLoopGroup: group, endpoints: [])
         let run = Task { try await server.run() }

@@ -86,13 +86,13 @@ package struct GatewayRun: Sendable {
         }
         let log = self.gateway.log
         let admin = try await self.opened("admin") {
-            try await AdminServer(rules.listen, tls: materials.adminTLS, log: log) { await routes.answer($0) }
+            try await AdminServer(rules.listen, tls: materials.adminTLS, log: log) { try await routes.serve($0) }
         }
         guard let probes = rules.probes else { return ["admin": admin] }
         do throws(Gateway.Failure) {
             let server = try await self.opened("probes") {
                 try await AdminServer(probes.listen, tls: materials.probesTLS, log: log) {
-                    await routes.answerProbe($0)
+                    try await $0.respond(await routes.answerProbe($0.request))
                 }
             }
             return ["admin": admin, "probes": server]
