@@ -71,4 +71,29 @@ extension GatewayTests {
             try await socket.close()
         }
     }
+
+    @Test("a backend has its address as a name, where that is one backend of the pool")
+    func backendAddresses() async throws {
+        try await BareGateway.run(backend: 5672) {
+            $0.pools[0].backends += [
+                .init(scheme: .tls, host: "mq.example", port: 5671),
+                .init(scheme: .tcp, host: "mq.example", port: 5671),
+                .init(scheme: .unix, path: "/run/mq.sock"), .init(scheme: .ws, host: "h.example", port: 80, path: "/x"),
+            ]
+        } body: { gateway in
+            let known = [
+                "127.0.0.1:5672", "tcp:%2F%2F127.0.0.1:5672", "%2Frun%2Fmq.sock", "unix:%2Frun%2Fmq.sock",
+                "h.example:80%2Fx", "h.example:80", "tls:%2F%2Fmq.example:5671",
+            ]
+            for name in known {
+                let answer = await gateway.admin(.post, "/pools/p/backends/\(name)?action=drain")
+                #expect(answer.status == 200, "\(name)")
+            }
+            #expect(gateway.lines.with("backend.override", #""backend":"tcp://127.0.0.1:5672""#).count == 2)
+            let two = await gateway.admin(.post, "/pools/p/backends/mq.example:5671?action=drain")
+            #expect(two.status == 400)
+            #expect(String(buffer: two.body).contains("tls://mq.example:5671 and tcp://mq.example:5671"))
+            #expect(await gateway.admin(.post, "/pools/p/backends/127.0.0.1?action=drain").status == 404)
+        }
+    }
 }

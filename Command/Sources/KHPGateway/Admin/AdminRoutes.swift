@@ -151,10 +151,13 @@ struct AdminRoutes: Sendable {
         guard let override = words[request.query["action"] ?? ""] else {
             return .wrong("action is drain, disable, enable or auto")
         }
-        let isKnown = await self.gateway.override(override, pool: request.path[1], backend: request.path[3])
-        return isKnown
-            ? .json(.object([("override", .optional(override?.rawValue))]))
-            : .json(.object([("error", "there is no such backend")]), status: 404)
+        let (pool, name) = (request.path[1], request.path[3])
+        let found = await self.gateway.backends(of: pool, called: name)
+        guard found.count < 2 else { return .wrong("\(name.shown) may be \(found.joined(separator: " and "))") }
+        guard let backend = found.first, await self.gateway.override(override, pool: pool, backend: backend) else {
+            return .json(.object([("error", "there is no such backend")]), status: 404)
+        }
+        return .json(.object([("override", .optional(override?.rawValue))]))
     }
 
     // MARK: Sessions

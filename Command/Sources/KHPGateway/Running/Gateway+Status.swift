@@ -102,6 +102,13 @@ extension Gateway {
         return loops.indices.filter { !answers.all.contains($0) }
     }
 
+    /// The URLs of a pool's backends that somebody may mean by a name: a URL, or an address alone.
+    func backends(of pool: String, called name: String) -> [String] {
+        let members = self.pools[pool]?.pool.members ?? []
+        let exact = members.filter { $0.url == name }
+        return (exact.isEmpty ? members.filter { $0.backend.addresses.contains(name) } : exact).map(\.url)
+    }
+
     /// Has an operator's word about a backend count, or no longer.
     /// - Returns: `false` where there is no such backend.
     func override(_ override: BackendHealth.Override?, pool: String, backend: String) -> Bool {
@@ -139,6 +146,15 @@ extension Gateway.BackendStatus {
             override: state.health.override?.rawValue,
             counts: state
         )
+    }
+}
+
+extension GatewayConfiguration.Backend {
+    /// Its URL without the scheme, and its host and port alone.
+    fileprivate var addresses: [String] {
+        guard self.scheme != .unix else { return [self.path] }
+        let place = "\(HostAndPort(self.host, self.port))"
+        return [place, place + self.path]
     }
 }
 
