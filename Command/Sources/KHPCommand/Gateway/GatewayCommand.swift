@@ -110,7 +110,7 @@ struct GatewayCommand: SurroundedCommand {
             for note in configuration.notes { console.report(.result("\(file): \(note)")) }
             return
         }
-        if self.printConfig { return console.report(.result(configuration.effectiveText.trimmingLastNewline)) }
+        if self.printConfig { return console.report(.result(loaded.effectiveText.trimmingLastNewline)) }
         let environment = surroundings.environment
         let strict = self.strict
         let running = GatewayRunning(file: file, surroundings: surroundings) {

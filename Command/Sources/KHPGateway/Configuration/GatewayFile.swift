@@ -45,6 +45,20 @@ package enum GatewayFile {
             reading.error("", at: error.position, error.sentence)
             return nil
         }
+        let configuration = self.configuration(node, &reading)
+        ConfigurationChecks.run(configuration, &reading)
+        self.checkPlainSecrets(configuration, &reading)
+        var loaded = NamedFiles.load(configuration, &reading)
+        if let folder = reading.surroundings.workingFolder, !reading.folder.hasPrefix("/"), !reading.hasErrors {
+            // Findings name files as the configuration does; printed, it counts wherever it is put.
+            var whole = Reading(file: "\(folder)/\(reading.file)", surroundings: reading.surroundings)
+            loaded.effectiveText = self.configuration(node, &whole).effectiveText
+        }
+        return loaded
+    }
+
+    /// The values of a file, whose names are not looked up yet.
+    private static func configuration(_ node: ConfigurationNode, _ reading: inout Reading) -> GatewayConfiguration {
         var draft = FileDraft()
         draft.instance = reading.surroundings.hostName
         GatewaySchema.root.read(node, "", into: &draft, &reading)
@@ -52,9 +66,7 @@ package enum GatewayFile {
         var configuration = draft.configuration
         configuration.instance = draft.instance ?? reading.surroundings.hostName
         configuration.services = draft.services.compactMap { $0.finish("services.\($0.service.name)", &reading) }
-        ConfigurationChecks.run(configuration, &reading)
-        self.checkPlainSecrets(configuration, &reading)
-        return NamedFiles.load(configuration, &reading)
+        return configuration
     }
 
     /// Secrets that stand in the file itself, while others can read it.

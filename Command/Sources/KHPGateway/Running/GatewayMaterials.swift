@@ -39,7 +39,7 @@ package struct GatewayMaterials: Sendable {
     }
 
     package init(_ loaded: LoadedConfiguration) {
-        self.init(loaded.configuration, hash: loaded.hash, effective: loaded.configuration.effectiveText)
+        self.init(loaded.configuration, hash: loaded.hash, effective: loaded.effectiveText)
         self.listenerTLS = loaded.listenerTLS
         self.adminTLS = loaded.adminTLS
         self.probesTLS = loaded.probesTLS

@@ -65,13 +65,16 @@ struct ConfigurationChecks {
         }
     }
 
-    /// A session takes a descriptor for its client and one for its backend. Somebody who has written no number wants as many
-    /// as there can be, which the gateway sees to.
+    /// A session takes a descriptor for its client and one for its backend. Somebody who has written no number, or the usual
+    /// one, wants as many as there can be, which the gateway sees to.
     private func descriptors(_ reading: inout Reading) {
         guard let most = reading.surroundings.descriptors else { return }
         let connections = self.configuration.listeners.reduce(0) { $0 + $1.connections }
         let needed = 2 * connections + 100
-        let keys = self.configuration.listeners.map { "listeners.\($0.name).connections" }
+        let usual = Configuration.Listener(name: "", listen: .unix(path: "")).connections
+        let keys = self.configuration.listeners.filter { $0.connections != usual }.map {
+            "listeners.\($0.name).connections"
+        }
         guard needed > most, let key = keys.first(where: { reading.isWritten($0) }) else { return }
         reading.warning(
             key,

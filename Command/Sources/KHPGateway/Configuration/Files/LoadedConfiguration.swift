@@ -21,11 +21,14 @@ package struct LoadedConfiguration: Sendable {
     /// SHA-256 over the contents of the configuration's file and of all that it names, in hexadecimal: where it is the
     /// same, nothing has changed.
     package var hash = ""
+    /// The configuration in force as YAML: defaults filled in, paths whole, secrets as bullets.
+    package var effectiveText: String
     /// Seconds since 1970.
     var now: @Sendable () -> Int64
 
     init(_ configuration: GatewayConfiguration, now: @escaping @Sendable () -> Int64) {
         self.configuration = configuration
+        self.effectiveText = configuration.effectiveText
         self.now = now
     }
 }

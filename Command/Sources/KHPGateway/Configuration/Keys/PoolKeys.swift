@@ -12,7 +12,9 @@ extension GatewaySchema {
                 .live,
                 missing: "a pool has at least one backend"
             ),
-            .group("tls", \.tls, GatewaySchema.backendTLS, "The TLS of tls and wss backends."),
+            .group("tls", \.tls, GatewaySchema.backendTLS, "The TLS of tls and wss backends.") { pool in
+                pool.backends.contains(where: \.isSecure)
+            },
             .value("balance", \.balance, .choice, "The choice among healthy backends.", .live),
             .groupOrNothing("check", \.check, GatewaySchema.check, off: true, "The active check of each backend."),
             .groupOrNothing(

@@ -69,16 +69,18 @@ extension Key {
     }
 
     /// A group that is always there.
+    /// - Parameter applies: `false` where it means nothing, and is not printed.
     static func group<Part: Sendable>(
         _ name: String,
         _ place: Place<Owner, Part>,
         _ section: Section<Part>,
-        _ meaning: String
+        _ meaning: String,
+        where applies: @escaping @Sendable (Owner) -> Bool = { _ in true }
     ) -> Key {
         Key(name: name, missing: nil) { node, key, owner, reading in
             section.read(node, key, into: &owner[keyPath: place], &reading)
         } write: { owner in
-            Self.filled(section.write(owner[keyPath: place]))
+            applies(owner) ? Self.filled(section.write(owner[keyPath: place])) : nil
         } rows: { prefix, usual in
             [Self.groupRow(prefix, name, "group", meaning)]
                 + section.rows(Section<Part>.join(prefix, name), usual?[keyPath: place])
@@ -160,7 +162,7 @@ extension Key {
             if case .text("off") = node.content { return }
             reading.error(key, at: node.position, "is not in this version; take it out, or say off")
         } write: { _ in
-            nil
+            .text("off")
         } rows: { prefix, _ in
             var row = Self.groupRow(prefix, name, "off", "\(meaning) Not in this version.")
             row.isGroup = false

@@ -6,7 +6,7 @@ extension ConfigurationSurroundings {
     /// Of this process.
     /// - Parameter environment: its variables.
     package static func system(environment: [String: String]) -> ConfigurationSurroundings {
-        ConfigurationSurroundings(
+        var surroundings = ConfigurationSurroundings(
             environment: environment,
             hostName: ProcessInfo.processInfo.hostName,
             readFile: { path, maximum throws(FileFailure) in try Self.read(path, maximum) },
@@ -18,6 +18,8 @@ extension ConfigurationSurroundings {
             now: { Int64(Date().timeIntervalSince1970) },
             descriptors: DescriptorShare.allowed
         )
+        surroundings.workingFolder = FileManager.default.currentDirectoryPath
+        return surroundings
     }
 
     /// No more than the bound, so that a device or a file without end costs no memory.

@@ -14,6 +14,8 @@ package struct ConfigurationSurroundings: Sendable {
     package var now: @Sendable () -> Int64
     /// How many descriptors the gateway may have; `nil` for any number.
     package var descriptors: Int?
+    /// The folder that relative paths count from; `nil` leaves them as they are where a configuration is printed.
+    package var workingFolder: String?
 
     package init(
         environment: [String: String],
