@@ -177,13 +177,15 @@ extension ConfigurationChecks {
                 )
             }
             guard realm.certificate != nil else { continue }
-            for listener in listeners
-            where !listener.asksForCertificates && !(listener.trustsClientName && realm.takesCommonNames) {
-                reading.error(
-                    "\(key).realm",
-                    "\(realm.name) asks for certificates, and listener \(listener.name) has no clientAuth",
-                    from: ["listeners.\(listener.name).tls", "listeners.\(listener.name).trustClientCN"]
-                )
+            for listener in listeners where !realm.seesCertificates(at: listener) {
+                let words = "\(realm.name) asks for certificates, and listener \(listener.name) has no clientAuth"
+                let causes = ["listeners.\(listener.name).tls", "listeners.\(listener.name).trustClientCN"]
+                let realms = service.realms.compactMap { self.configuration.realm($0) }
+                if realms.contains(where: { !$0.schemes.isEmpty || $0.seesCertificates(at: listener) }) {
+                    reading.warning("\(key).realm", "\(words): there other proofs count alone", from: causes)
+                } else {
+                    reading.error("\(key).realm", words, from: causes)
+                }
             }
         }
         let dialects = service.rules.handshake.dialects
@@ -271,6 +273,9 @@ extension GatewayConfiguration.Listener {
 }
 
 extension Configuration.Realm {
-    /// True where the name that counts can come from a proxy.
-    fileprivate var takesCommonNames: Bool { self.certificate?.principal == .commonName }
+    /// True where certificates that it asks for can come to light, if only by their names from a proxy.
+    fileprivate func seesCertificates(at listener: Configuration.Listener) -> Bool {
+        guard let certificate else { return false }
+        return listener.asksForCertificates || listener.trustsClientName && certificate.principal == .commonName
+    }
 }
