@@ -57,10 +57,9 @@ struct Khp: AsyncParsableCommand {
             return nil
         } catch let error as CommandFailure {
             return error
-        } catch  where self.exitCode(for: error) == .failure {
-            // No mistake that the parser knows of.
-            return CommandFailure(any: error)
         } catch {
+            // No mistake that the parser knows of.
+            if self.exitCode(for: error) == .failure { return CommandFailure(any: error) }
             return self.failure(ofParsing: error, console)
         }
     }
