@@ -12,6 +12,16 @@ import NIOSSL
 import TestSupport
 import Testing
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Android)
+    import Android
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 @Suite("Listeners of a mount") struct ListenerTests {
     /// An endpoint that says by which listener the client has come, and who it is.
     private static let who = Endpoint("/who") { socket, request in
