@@ -188,14 +188,8 @@ import Testing
     @Test("a socket that is bound already, listened on or not", arguments: [false, true])
     func boundSocket(isListening: Bool) async throws {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        let isBound = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
-            }
-        }
+        let address = try SocketAddress(ipAddress: "127.0.0.1", port: 0)
+        let isBound = address.withSockAddr { bind(descriptor, $0, socklen_t($1)) == 0 }
         #expect(isBound && (!isListening || listen(descriptor, 5) == 0))
         try await Self.withMount { mount in
             let listener = WebSocketListener(
