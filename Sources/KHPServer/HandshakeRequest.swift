@@ -67,7 +67,9 @@ public struct HandshakeRequest: Sendable {
     public let attempt: Int
     /// The connection's event loop: another connection on it costs a message no change of threads. Must not be blocked.
     public var eventLoop: any EventLoop { self.loop.value }
-    /// The server's logger with the connection's number and peer as metadata. Logs nothing where the server has none.
+    /// The server's logger with `khp.connection.id`, `peer` and `http.route`, the endpoint's path, as metadata, and with
+    /// `request-id` where the opening request has X-Request-Id, of which 128 characters count. Logs nothing where the server
+    /// has none.
     public let logger: Logger
 
     let loop: UnseenEventLoop

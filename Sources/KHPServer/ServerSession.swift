@@ -320,9 +320,9 @@ final class ServerSession: ConnectionDelegate {
     private func request(_ question: ServerQuestion) -> HandshakeRequest? {
         switch question.subject {
         case .opening(let opening):
-            self.request(opening, nil, question.parameters, question.principal, question.attempt)
+            self.request(opening, nil, question.match, question.principal, question.attempt)
         case .extended(let extended):
-            self.request(extended.opening, extended, question.parameters, question.principal, question.attempt)
+            self.request(extended.opening, extended, question.match, question.principal, question.attempt)
         case .preflight:
             nil
         }
@@ -333,7 +333,7 @@ final class ServerSession: ConnectionDelegate {
         self.request(
             accepted.opening,
             accepted.extended,
-            accepted.match.parameters,
+            accepted.match,
             self.decisions.principal,
             self.decisions.attempts
         )
@@ -342,13 +342,13 @@ final class ServerSession: ConnectionDelegate {
     private func request(
         _ opening: OpeningRequest,
         _ extended: ExtendedRequest?,
-        _ parameters: PathParameters,
+        _ match: EndpointMatch,
         _ principal: Principal?,
         _ attempt: Int
     ) -> HandshakeRequest {
         HandshakeRequest(
             layer: extended == nil ? .opening : .extended,
-            parameters: parameters,
+            parameters: match.parameters,
             principal: principal,
             peer: self.channel.remoteAddress,
             client: self.client,
@@ -358,7 +358,7 @@ final class ServerSession: ConnectionDelegate {
             clientCertificate: self.clientCertificate,
             proxiedCertificateName: self.namedCertificate,
             attempt: attempt,
-            logger: self.server.logger(id: self.entry.id, peer: self.peer),
+            logger: self.server.logger(id: self.entry.id, peer: self.peer, of: opening.head, at: match.endpoint),
             loop: UnseenEventLoop(value: self.channel.eventLoop),
             openingRequest: opening,
             extendedRequest: extended

@@ -8,12 +8,24 @@ import NIOCore
 extension ServerState {
     static let silent = Logger(label: "khp.server") { _ in SwiftLogNoOpLogHandler() }
 
-    /// The logger that the application is given for one connection.
-    /// - Parameter peer: written out only where somebody logs: that costs as much as reading a request does.
-    func logger(id: UInt64, peer: @autoclosure () -> String) -> Logger {
+    /// The logger that the application is given for one request.
+    /// - Parameters:
+    ///   - peer: written out only where somebody logs: that costs as much as reading a request does.
+    ///   - head: its X-Request-Id is that by which a proxy's log names the request.
+    ///   - endpoint: `nil` for an ordinary request.
+    func logger(
+        id: UInt64,
+        peer: @autoclosure () -> String,
+        of head: RequestHead,
+        at endpoint: EndpointConfiguration? = nil
+    ) -> Logger {
         guard var logger = self.configuration.logger else { return Self.silent }
-        logger[metadataKey: "connection"] = "\(id)"
+        logger[metadataKey: "khp.connection.id"] = "\(id)"
         logger[metadataKey: "peer"] = "\(peer())"
+        if let endpoint { logger[metadataKey: "http.route"] = "\(endpoint.values.path)" }
+        if let request = head.fields.first("X-Request-Id") {
+            logger[metadataKey: "request-id"] = "\(request.prefix(128))"
+        }
         return logger
     }
 

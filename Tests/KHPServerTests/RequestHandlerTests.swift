@@ -34,13 +34,16 @@ struct RequestHandlerTests {
                 #expect(request.local?.ipAddress == "127.0.0.1")
                 #expect(request.local?.port != request.peer?.port)
                 #expect(request.principal == Principal("joe", realm: "desk"))
-                #expect(request.logger[metadataKey: "connection"] != nil)
+                #expect(request.logger[metadataKey: "khp.connection.id"] != nil)
+                #expect(request.logger[metadataKey: "http.route"] == "/rooms/{id}")
+                #expect(request.logger[metadataKey: "request-id"] == "r-17")
                 try await socket.send("room \(id)")
             }
         } body: { port in
             var configuration = WebSocketClient.Configuration()
             configuration.extended.policy = policy
             configuration.headers[.userAgent] = "test"
+            configuration.headers.append(HTTPField(name: try #require(HTTPField.Name("X-Request-Id")), value: "r-17"))
             configuration.headers[.cookie] = "a=b; session=4711"
             configuration.authentication.challengeHandler = LoginChallengeHandler(user: "joe", password: "welcome")
             let client = WebSocketClient(configuration: configuration)

@@ -254,8 +254,7 @@ package struct ServerDecisions {
         if asksForCredentials || asksApplication { self.attempts += 1 }
         let question = ServerQuestion(
             subject: subject,
-            endpoint: match.endpoint,
-            parameters: match.parameters,
+            match: match,
             asksForCredentials: asksForCredentials,
             asksApplication: asksApplication,
             attempt: max(1, self.attempts),
@@ -298,7 +297,7 @@ package struct ServerDecisions {
         on connection: inout Connection,
         now: NIODeadline
     ) -> Next {
-        let match = EndpointMatch(endpoint: question.endpoint, parameters: question.parameters)
+        let match = question.match
         switch question.subject {
         case .opening(let request):
             if response.completes {

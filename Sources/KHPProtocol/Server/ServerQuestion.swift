@@ -28,8 +28,7 @@ package struct ServerQuestion: Sendable {
     }
 
     package let subject: Subject
-    package let endpoint: EndpointConfiguration
-    package let parameters: PathParameters
+    package let match: EndpointMatch
     /// `true` where the client has to prove who it is first.
     package let asksForCredentials: Bool
     /// `true` where the application answers, once the client is admitted.
@@ -38,6 +37,8 @@ package struct ServerQuestion: Sendable {
     package let attempt: Int
     /// The client, where it has proved before who it is.
     package let principal: Principal?
+
+    package var endpoint: EndpointConfiguration { self.match.endpoint }
 
     /// The credentials that the request brings.
     package var presented: PresentedCredentials? {

@@ -37,7 +37,8 @@ public struct HTTPExchange: Sendable {
     public let clientCertificate: NIOSSLCertificate?
     /// `true` where the client has come by TLS, perhaps only up to a proxy.
     public let isSecure: Bool
-    /// The server's logger with the connection's number and peer as metadata. Logs nothing where the server has none.
+    /// The server's logger with `khp.connection.id` and `peer` as metadata, and with `request-id` where the request has
+    /// X-Request-Id, of which 128 characters count. Logs nothing where the server has none.
     public let logger: Logger
     /// The connection's event loop. Must not be blocked.
     public var eventLoop: any EventLoop { self.loop.value }

@@ -70,7 +70,7 @@ struct HTTPSite {
             listener: self.entry.entrance.name,
             clientCertificate: self.certificate,
             isSecure: self.isSecure,
-            logger: self.server.logger(id: self.entry.id, peer: self.peer),
+            logger: self.server.logger(id: self.entry.id, peer: self.peer, of: request.head),
             loop: UnseenEventLoop(value: self.channel.eventLoop),
             door: HTTPExchange.Door(server: self.server, request: request),
             conversation: conversation
