@@ -135,7 +135,7 @@ struct GatewayTests {
             ] {
                 #expect(line.contains(words), "\(words) in \(line)")
             }
-            #expect(!line.contains("\n"))
+            #expect(!line.utf8.contains(0x0A))
             #expect(view.running.line(with: "handshake.refused", "404") != nil)
         }
     }

@@ -1,5 +1,6 @@
 // Threat C4: streams that nobody needs are kept for the next connection, but only a few of them.
 
+import NIOCore
 import Testing
 
 @testable import KHPProtocol
@@ -25,5 +26,31 @@ struct ZlibPoolTests {
         let second = try (0..<20).map { _ in try pool.deflater(settings) }
         #expect(first.count { known.contains(ObjectIdentifier($0)) } == 8)
         #expect(second.count { known.contains(ObjectIdentifier($0)) } == 8)
+    }
+
+    @Test("behind a message without context its stream is another connection's to use", arguments: [false, true])
+    func givesBack(keepsContext: Bool) throws {
+        let pool = ZlibPool()
+        let inflater = try pool.inflater(windowBits: 15)
+        pool.giveBack(inflater)
+        var transform = DeflateTransform(
+            DeflateTransform.Settings(
+                deflater: Deflater.Settings(windowBits: 9, memoryLevel: 1, level: 1),
+                inflateWindowBits: 15,
+                keepsContext: keepsContext,
+                peerKeepsContext: keepsContext,
+                threshold: 0
+            ),
+            pool: pool
+        )
+        // "Hello" of RFC 7692 section 7.2.3.1.
+        let bytes = ByteBuffer(bytes: [0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00])
+        var piece = MessagePiece(.text, bytes, reservedBits: .rsv1)
+        var output = ByteBuffer()
+        for _ in 0..<8 {
+            if try transform.inbound(&piece, into: &output, room: 100) { break }
+        }
+        #expect(String(buffer: output) == "Hello")
+        #expect(try (pool.inflater(windowBits: 15) === inflater) == !keepsContext)
     }
 }

@@ -82,7 +82,7 @@ final class GatewayLog: Sendable {
     // MARK: Lines that come often
 
     /// The lines of a kind within a second that are written each.
-    static let most = 100
+    static let most = 10
 
     /// The same for a kind of line that a flood of clients would bring: so many a second. Of those beyond the last is written
     /// when the second is past, or another one comes, with the number of the others.
