@@ -16,15 +16,15 @@ struct SeldomLineTests {
         GatewayLog(instance: "gw", .init(), period: period) { lines.add($0) }
     }
 
-    @Test("a hundred of a kind in a second have a line each")
+    @Test("ten of a kind in a second have a line each")
     func bucket() {
         let lines = BareGateway.Lines()
         let log = Self.log(lines, period: .hours(1))
-        for number in 0..<150 {
+        for number in 0..<60 {
             log.writeSeldom(.info, "e", kind: "a", "\(number)", now: Self.start + .milliseconds(Int64(number)))
         }
         log.writeSeldom(.info, "e", kind: "b", "another", now: Self.start)
-        #expect(lines.with("\"e\"").count == 101)
+        #expect(lines.with("\"e\"").count == 11)
         #expect(lines.with("suppressed").isEmpty)
         log.writeSeldom(.info, "e", kind: "a", "later", now: Self.start + .seconds(3601))
         #expect(lines.with("later", #""suppressed":50"#).count == 1)
