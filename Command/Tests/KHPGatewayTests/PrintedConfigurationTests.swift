@@ -17,7 +17,7 @@ struct PrintedConfigurationTests {
             readFile: { path, maximum throws(FileFailure) in
                 if path == file { return Array(text.utf8.prefix(maximum)) }
                 // One folder has them, by its relative or its whole path.
-                let folder = ["g/", "/work/g/"].first { path.hasPrefix($0) } ?? "nowhere"
+                let folder = ["g/", "/srv/g/"].first { path.hasPrefix($0) } ?? "nowhere"
                 guard let found = files[String(path.dropFirst(folder.count))] else {
                     throw FileFailure("does not exist")
                 }
@@ -26,7 +26,7 @@ struct PrintedConfigurationTests {
             isReadableByOthers: { _ in false },
             now: { 1_800_000_000 }
         )
-        surroundings.workingFolder = "/work"
+        surroundings.workingFolder = "/srv"
         return GatewayFile.read(file, surroundings)
     }
 
@@ -61,7 +61,7 @@ struct PrintedConfigurationTests {
     func whole() throws {
         let text = try #require(Self.read("g/gateway.yaml", Self.texts[0]).loaded).effectiveText
         for line in [
-            "listen: \"unix:/work/g/a.sock\"", "users: /work/g/users", "groups: /work/g/groups", "watch: off",
+            "listen: \"unix:/srv/g/a.sock\"", "users: /srv/g/users", "groups: /srv/g/groups", "watch: off",
             "rateOut: off", "slowStart: off", "prepared: off",
         ] {
             #expect(text.contains(line.replacing("\"", with: "")) || text.contains(line), "\(line) in \(text)")

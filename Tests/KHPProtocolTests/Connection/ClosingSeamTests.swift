@@ -54,9 +54,8 @@ struct ClosingSeamTests {
         #expect(reader.unfinishedMessage == nil)
     }
 
-    @Test("the time of an unfinished message stands still in a pause, and begins anew behind it")
-    func messageAcrossPause() {
-        let start = OpenConnection.start
+    /// Keep-alive without pings, while a message is unfinished that has 60 s.
+    private static func amidMessage(since start: NIODeadline) -> KeepAlive {
         var machine = KeepAlive(
             pingInterval: nil,
             pongTimeout: .seconds(20),
@@ -64,6 +63,13 @@ struct ClosingSeamTests {
             now: start
         )
         machine.unfinishedMessage(1, start)
+        return machine
+    }
+
+    @Test("the time of an unfinished message stands still in a pause, and begins anew behind it")
+    func messageAcrossPause() {
+        let start = OpenConnection.start
+        var machine = Self.amidMessage(since: start)
         machine.readingIsPaused(start + .seconds(60))
         #expect(machine.deadline == nil)
         #expect(machine.expired(start + .seconds(60)) == nil)
@@ -77,13 +83,7 @@ struct ClosingSeamTests {
     @Test("a short pause gives an unfinished message all its time as well")
     func messageAcrossShortPause() {
         let start = OpenConnection.start
-        var machine = KeepAlive(
-            pingInterval: nil,
-            pongTimeout: .seconds(20),
-            messageTimeout: .seconds(60),
-            now: start
-        )
-        machine.unfinishedMessage(1, start)
+        var machine = Self.amidMessage(since: start)
         machine.readingResumes(start + .seconds(59))
         #expect(machine.deadline == start + .seconds(119))
     }
