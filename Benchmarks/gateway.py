@@ -1,4 +1,5 @@
-"""Measures `khp gateway` beside HAProxy in TCP mode, which is the floor, websockify, and mosquitto's own WebSocket listener.
+"""Measures `khp gateway` beside HAProxy in TCP mode, which is the floor, websockify, websocat, and
+mosquitto's own WebSocket listener.
 
     gateway.py load     processor time of the relay for a message there and back, in rounds over all relays
     gateway.py memory   what a session takes that has nothing to say, with its connection to the backend
@@ -161,6 +162,12 @@ def relays(programs: Programs, backend: int) -> dict[str, tuple[subprocess.Popen
         port = free_port()
         found["websockify"] = (
             programs.start(websockify, f"127.0.0.1:{port}", f"127.0.0.1:{backend}", port=port),
+            ["--stream"],
+        )
+    if websocat := shutil.which("websocat"):
+        port = free_port()
+        found["websocat"] = (
+            programs.start(websocat, "--binary", f"ws-l:127.0.0.1:{port}", f"tcp:127.0.0.1:{backend}", port=port),
             ["--stream"],
         )
     for name, program, options in (("our echo", "khp-sync", []), ("echo of plain TCP", "tcp-echo", ["--raw"])):
