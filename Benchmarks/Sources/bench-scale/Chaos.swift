@@ -54,8 +54,13 @@ final class Chaos: Sendable {
             "server: \(warm / 1024) KiB when warm, \(most / 1024) KiB at the most, \(hundredths(growth)) times"
         )
         BenchScale.say("server: \(start) descriptors before, \(descriptors) after")
-        if !tally.violations.isEmpty || growth > 1.1 || descriptors != start {
+        let together = Int(Double(self.options.connections) * Bound.together)
+        if !tally.violations.isEmpty || growth > Bound.soak || descriptors != start {
             BenchScale.fail("bench-scale: chaos: a promise was not kept\n")
+        }
+        // Otherwise nothing was tried.
+        if tally.partInOrder < Bound.inOrder || tally.most < together {
+            BenchScale.fail("bench-scale: chaos: too few conversations in order, or less than \(together) at a time\n")
         }
     }
 
@@ -79,10 +84,11 @@ final class Chaos: Sendable {
 
     private func converse(_ port: Int, _ generator: inout SplitMix) async -> Outcome {
         do {
-            if Int.random(in: 0..<10, using: &generator) < 3 {
-                return try await self.takeBurst(port, count: Int.random(in: 1...200, using: &generator))
+            switch Int.random(in: 0..<10, using: &generator) {
+            case 0: return try await self.takeBurst(port, count: Int.random(in: 1...200, using: &generator))
+            case 1: return try await self.fillSink(port, count: Int.random(in: 1...200, using: &generator))
+            default: return try await self.echo(port, SplitMix(state: generator.next()))
             }
-            return try await self.echo(port, SplitMix(state: generator.next()))
         } catch let error as WebSocketError {
             // No proxy here changes a byte: whoever sees broken frames has lost some.
             return error.code == .protocolViolation ? .violation("\(error)") : .failed("\(error.code)")
@@ -91,9 +97,22 @@ final class Chaos: Sendable {
         }
     }
 
+    /// Connects, and counts the connection while it is open.
+    private func withSocket(
+        _ port: Int,
+        _ path: String,
+        _ talk: (WebSocket) async throws -> Outcome
+    ) async throws -> Outcome {
+        try await self.client.withConnection(to: "ws://127.0.0.1:\(port)\(path)") { socket in
+            self.tally.withLock { $0.opens() }
+            defer { self.tally.withLock { $0.ends() } }
+            return try await talk(socket)
+        }
+    }
+
     /// The server sends and closes: a clean end has all messages before it.
     private func takeBurst(_ port: Int, count: Int) async throws -> Outcome {
-        try await self.client.withConnection(to: "ws://127.0.0.1:\(port)/burst/\(count)") { socket in
+        try await self.withSocket(port, "/burst/\(count)") { socket in
             var next = 0
             for try await message in socket.messages {
                 guard message == .text("\(next)") else { return .violation("\(message) instead of \(next)") }
@@ -103,9 +122,18 @@ final class Chaos: Sendable {
         }
     }
 
+    /// The client sends and closes: the server tells what it has got in front of a clean end.
+    private func fillSink(_ port: Int, count: Int) async throws -> Outcome {
+        try await self.withSocket(port, "/sink/\(count)") { socket in
+            for number in 0..<count { try await socket.send("\(number)") }
+            let end = try await socket.close()
+            return end.clean ? .clean : .failed("\(end.error?.code ?? .closed)")
+        }
+    }
+
     /// Messages in bursts, their echoes in order, and a close.
     private func echo(_ port: Int, _ seed: SplitMix) async throws -> Outcome {
-        try await self.client.withConnection(to: "ws://127.0.0.1:\(port)/") { socket in
+        try await self.withSocket(port, "/") { socket in
             var generator = seed
             var number = 0
             for _ in 0..<Int.random(in: 1...6, using: &generator) {
@@ -139,6 +167,21 @@ private struct Tally {
     private var clean = 0
     private var failed: [String: Int] = [:]
     private(set) var violations: [String] = []
+    private var open = 0
+    /// Open at the same time, at the most.
+    private(set) var most = 0
+
+    mutating func opens() {
+        self.open += 1
+        self.most = max(self.most, self.open)
+    }
+
+    mutating func ends() { self.open -= 1 }
+
+    /// The part of all conversations that ended in order.
+    var partInOrder: Double {
+        Double(self.clean) / Double(max(1, self.clean + self.failed.values.reduce(0, +) + self.violations.count))
+    }
 
     mutating func count(_ outcome: Outcome) {
         switch outcome {
@@ -150,7 +193,10 @@ private struct Tally {
 
     var lines: [String] {
         let failed = self.failed.sorted { $0.value > $1.value }.map { "\($0.key) \($0.value)" }
-        return ["\(self.clean) conversations in order; with an error: \(failed.joined(separator: ", "))"]
+        return [
+            "\(self.clean) conversations in order; with an error: \(failed.joined(separator: ", "))",
+            "\(self.most) open at one time",
+        ]
             + ["\(self.violations.count) promises not kept"] + self.violations.prefix(20).map { "  " + $0 }
     }
 }

@@ -7,6 +7,13 @@ import NIOPosix
 final class Fleet: WireLoad, @unchecked Sendable {
     /// Connects that are under way at the same time.
     private static let width = 64
+    /// The connections come from so many addresses of this machine, in turn.
+    #if os(Linux)
+        private static let addresses = 8
+    #else
+        // Elsewhere the loopback has one, where nobody has added more.
+        private static let addresses = 1
+    #endif
 
     private let eventLoop: any EventLoop
     private let port: Int
@@ -82,7 +89,10 @@ final class Fleet: WireLoad, @unchecked Sendable {
     private func connectNext() {
         guard self.open.count + self.connecting < self.wanted else { return }
         self.connecting += 1
+        let address = "127.0.0.\(1 + (self.open.count + self.connecting) % Self.addresses)"
+        guard let from = try? SocketAddress(ipAddress: address, port: 0) else { return }
         ClientBootstrap(group: self.eventLoop)
+            .bind(to: from)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {

@@ -14,20 +14,6 @@ import NIOPosix
     import Darwin
 #endif
 
-/// The bounds that a run is held to; times are of this machine, at rest.
-private enum Bound {
-    /// Seconds for a drain of all connections.
-    static let drain = 2.0
-    /// The memory of a connection among many, as a multiple of one among few.
-    static let memory = 1.2
-    /// Its processor time. Among many its state is not in the processor's cache.
-    static let processorTime = 1.75
-    /// The p99 of good connections beside a flood, as a multiple of theirs alone.
-    static let p99 = 2.0
-    /// Bytes that a server may grow by in a flood: twice what as many open connections as it holds take.
-    static let flood = 500 * 2 * 12 * 1024
-}
-
 /// Opens connections level by level and has an echo from each; then the server drains.
 func hold(_ options: Options) throws {
     let fleet = Fleet(port: options.port, on: MultiThreadedEventLoopGroup(numberOfThreads: 1).next())
@@ -37,7 +23,7 @@ func hold(_ options: Options) throws {
     try fleet.echoOnAll()
     var before = (count: 100, bytes: residentBytes(of: options.pid))
     let first = before
-    var rows: [(memory: Double, opening: Double, echo: Double)] = []
+    var rows: [Level] = []
     for level in levels {
         var cpu = cpuSeconds(of: options.pid)
         try fleet.grow(to: level)
@@ -49,8 +35,8 @@ func hold(_ options: Options) throws {
         usleep(5_000_000)
         let bytes = residentBytes(of: options.pid)
         let kibibytes = Double(bytes - first.bytes) / Double(level - first.count) / 1024
-        rows.append((kibibytes, opening, echo))
-        BenchScale.say("| \(level) | \(tenths(kibibytes)) | \(tenths(opening * 1e6)) | \(tenths(echo * 1e6)) |")
+        rows.append(Level(connections: level, kibibytes: kibibytes, opening: opening, echo: echo))
+        BenchScale.say("\(rows[rows.endIndex - 1])")
         before = (level, bytes)
     }
     let begin = monotonicSeconds()
@@ -61,13 +47,7 @@ func hold(_ options: Options) throws {
     BenchScale.say("drained \(clean) of \(ends.count) with 1001 in \(tenths(seconds * 1000)) ms")
     if clean != ends.count { BenchScale.fail("bench-scale: connections were lost in the drain\n") }
     if seconds > Bound.drain { BenchScale.fail("bench-scale: the drain took longer than \(Bound.drain) s\n") }
-    guard let few = rows.first, let many = rows.last else { return }
-    if many.memory > few.memory * Bound.memory {
-        BenchScale.fail("bench-scale: a connection among many takes more than \(Bound.memory) times the memory\n")
-    }
-    if many.opening > few.opening * Bound.processorTime || many.echo > few.echo * Bound.processorTime {
-        BenchScale.fail("bench-scale: a connection among many costs more than \(Bound.processorTime) times as much\n")
-    }
+    Level.check(rows)
 }
 
 func measureLatency(_ options: Options) throws {
@@ -77,89 +57,31 @@ func measureLatency(_ options: Options) throws {
     BenchScale.say("\(Percentiles(try fleet.latencies(rate: options.rate, seconds: options.seconds)))")
 }
 
-/// The latency of good connections alone, then beside a flood; the server's memory at both times.
+/// The latency of good connections alone, beside a flood at another server of this machine, and beside one at theirs; the
+/// memory of theirs at each time. The second tells what the machine makes of a flood that is not at our server at all.
 func shed(_ options: Options) throws {
-    let loops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-    let fleet = Fleet(port: options.port, on: loops.next())
+    let fleet = Fleet(port: options.port, on: MultiThreadedEventLoopGroup(numberOfThreads: 1).next())
     try fleet.grow(to: options.connections)
     try fleet.echoOnAll()
-    let alone = Percentiles(try fleet.latencies(rate: options.rate, seconds: options.seconds))
-    let before = residentBytes(of: options.pid)
-    let flood = Flood(port: options.port, on: loops.next())
-    try flood.begin(options.flood)
-    let beside = Percentiles(try fleet.latencies(rate: options.rate, seconds: options.seconds))
-    let after = residentBytes(of: options.pid)
-    let counts = try flood.end()
-    BenchScale.say("| alone | \(alone) | \(before / 1024) | |")
-    BenchScale.say("| beside the flood | \(beside) | \(after / 1024) | \(counts) |")
-    if Double(beside.p99) > Double(alone.p99) * Bound.p99 {
+    func row(_ name: String, flooded port: Int?) throws -> (p99: Double, bytes: Int) {
+        let flood = try port.map { try FloodProcess(at: $0, options) }
+        let cpu = cpuSeconds(of: options.pid)
+        let percentiles = Percentiles(try fleet.latencies(rate: options.rate, seconds: options.seconds))
+        let share = (cpuSeconds(of: options.pid) - cpu) / options.seconds
+        let bytes = residentBytes(of: options.pid)
+        let counts = flood?.end() ?? ""
+        BenchScale.say("| \(name) | \(percentiles) | \(Int(share * 100)) % | \(bytes / 1024) | \(counts) |")
+        return (percentiles.p99, bytes)
+    }
+    let alone = try row("alone", flooded: nil)
+    if options.ports.count > 1 { _ = try row("a flood at another server", flooded: options.ports[1]) }
+    let beside = try row("a flood at this server", flooded: options.port)
+    if beside.p99 > alone.p99 * Bound.p99 {
         BenchScale.fail("bench-scale: the flood makes good connections wait more than \(Bound.p99) times as long\n")
     }
-    if after - before > Bound.flood { BenchScale.fail("bench-scale: the flood takes more memory than it may\n") }
+    if beside.bytes - alone.bytes > Bound.flood {
+        BenchScale.fail("bench-scale: the flood takes more memory than it may\n")
+    }
 }
 
 func tenths(_ value: Double) -> String { "\((value * 10).rounded() / 10)" }
-
-/// Connections that ask for a place, and ask again a second after a refusal. Unchecked: touched on its event loop only.
-final class Flood: WireLoad, @unchecked Sendable {
-    private let port: Int
-    private let eventLoop: any EventLoop
-    private var isOver = false
-    private var held: [WireClient] = []
-    private var refused = 0
-    private var lost = 0
-
-    init(port: Int, on eventLoop: any EventLoop) {
-        self.port = port
-        self.eventLoop = eventLoop
-    }
-
-    /// Begins with so many, a thousand of them a second.
-    func begin(_ count: Int) throws {
-        try self.eventLoop.submit {
-            for index in 0..<count {
-                self.eventLoop.scheduleTask(in: .milliseconds(Int64(index))) { self.connect() }
-            }
-        }
-        .wait()
-    }
-
-    /// - Returns: how many were let in, refused and lost.
-    func end() throws -> String {
-        try self.eventLoop.submit {
-            self.isOver = true
-            for client in self.held { client.close() }
-            return "\(self.held.count) let in, \(self.refused) refused, \(self.lost) lost"
-        }
-        .wait()
-    }
-
-    private func connect() {
-        guard !self.isOver else { return }
-        ClientBootstrap(group: self.eventLoop)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(WireClient(load: self))
-                }
-            }
-            .connect(host: "127.0.0.1", port: self.port)
-            .whenFailure { _ in
-                self.lost += 1
-                self.connectAgain()
-            }
-    }
-
-    private func connectAgain() {
-        self.eventLoop.scheduleTask(in: .seconds(1)) { self.connect() }
-    }
-
-    func opened(_ client: WireClient) { self.held.append(client) }
-
-    func echoed(_ client: WireClient, due: NIODeadline) {}
-
-    func ended(_ client: WireClient, _ end: WireEnd) {
-        guard !self.isOver else { return }
-        if case .refused(503) = end { self.refused += 1 } else { self.lost += 1 }
-        self.connectAgain()
-    }
-}

@@ -20,7 +20,8 @@ struct BenchScale {
                bench-scale proxy PORT --to PORT [--seed N]
                bench-scale hold PORT --pid PID [--levels N,N,…]
                bench-scale latency PORT [--connections N] [--rate N] [--seconds S]
-               bench-scale shed PORT --pid PID [--connections N] [--flood N] [--rate N] [--seconds S]
+               bench-scale shed PORT[,PORT] --pid PID [--connections N] [--flood N] [--nice N] [--rate N] [--seconds S]
+               bench-scale flood PORT [--flood N] [--nice N]
                bench-scale pipes [--levels N,N,…]
                bench-scale chaos PORT,PORT,… --pid PID [--connections N] [--seconds S]
 
@@ -29,7 +30,11 @@ struct BenchScale {
         hold     opens as many connections as each level says, has an echo from each of them, then stops the server
                  and waits for all of them to end; prints a row for each level
         latency  echoes at a fixed rate over all connections; prints percentiles, counted from when each was due
-        shed     the latency of good connections alone, and while others ask a full server for a place without end
+        shed     the latency of good connections alone, and while others ask a full server for a place without end, first
+                 one at the second port, then theirs
+        flood    the others of shed, in a process of their own that gives way to the rest (--nice 0: that does not): N
+                 that ask, and ask again a second after a refusal, until standard input ends; prints how many were let
+                 in, refused and lost
         pipes    connections in memory, both ends in this process; prints a row for each level
         chaos    connections that come, talk and go through proxies; prints what became of them and of the server
 
@@ -44,6 +49,7 @@ struct BenchScale {
         case .hold: try hold(options)
         case .latency: try measureLatency(options)
         case .shed: try shed(options)
+        case .flood: try flood(options)
         case .pipes: try await fillPipes(options)
         case .chaos: try await Chaos(options).run()
         }
@@ -63,7 +69,7 @@ struct BenchScale {
 
 struct Options {
     enum Mode: String {
-        case serve, proxy, hold, latency, shed, pipes, chaos
+        case serve, proxy, hold, latency, shed, flood, pipes, chaos
     }
 
     var mode: Mode
@@ -75,6 +81,8 @@ struct Options {
     var levels: [Int] = []
     var connections = 100
     var flood = 0
+    /// The flood's: 19 is last.
+    var niceness = 19
     var rate = 2_000
     var seconds = 10.0
 
@@ -101,6 +109,7 @@ struct Options {
             case "--levels": self.levels = values
             case "--connections": self.connections = value
             case "--flood": self.flood = value
+            case "--nice": self.niceness = value
             case "--rate": self.rate = value
             case "--seconds": self.seconds = Double(value)
             default: return nil

@@ -28,6 +28,7 @@ func fillPipes(_ options: Options) async throws {
     try await echo(on: sockets[...])
     let process = Int(getpid())
     let first = (count: sockets.count, bytes: residentBytes(of: process))
+    var rows: [Level] = []
     for level in options.levels.isEmpty ? [1_000, 10_000, 100_000] : options.levels {
         var cpu = cpuSeconds(of: process)
         let added = level - sockets.count
@@ -39,9 +40,11 @@ func fillPipes(_ options: Options) async throws {
         // A connection gives back the memory that it has used some seconds later.
         try await Task.sleep(for: .seconds(5))
         let kibibytes = Double(residentBytes(of: process) - first.bytes) / Double(level - first.count) / 1024
-        BenchScale.say("| \(level) | \(tenths(kibibytes)) | \(tenths(opening * 1e6)) | \(tenths(echoes * 1e6)) |")
+        rows.append(Level(connections: level, kibibytes: kibibytes, opening: opening, echo: echoes))
+        BenchScale.say("\(rows[rows.endIndex - 1])")
     }
     await pipe.shutDown()
+    Level.check(rows)
 }
 
 /// How many tasks share the work.
