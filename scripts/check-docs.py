@@ -216,8 +216,8 @@ def check_readme():
 
 def check_security():
     tests = [path.read_text() for folder in ("Tests", "Command/Tests") for path in ROOT.glob(f"{folder}/**/*.swift")]
-    named = set(re.findall(r"\b(?:struct|class|extension) (\w+)", "\n".join(tests)))
-    named |= {path.stem for folder in ("Tests", "Command/Tests") for path in ROOT.glob(f"{folder}/**/*Tests.swift")}
+    # Suites alone: a filter by the name of a file or of an extension's file runs nothing.
+    named = set(re.findall(r"\b(?:struct|class) (\w+)", "\n".join(tests)))
     for number, line in enumerate(SECURITY.read_text().splitlines(), 1):
         for name in re.findall(r"`(\w+Tests)`", line):
             if name not in named:
