@@ -14,6 +14,8 @@ package final class ConnectionExecutor: TaskExecutor, @unchecked Sendable {
     /// The jobs behind it; made for the first of them.
     @exclusivity(unchecked) private var rest: CircularBuffer<UnownedJob>?
     @exclusivity(unchecked) private var isInBurst = false
+    /// The jobs that have run since the loop has last read, as far as that is known.
+    @exclusivity(unchecked) private var jobsInTurn = 0
     /// The mark of the job that runs now; 0 for none.
     @exclusivity(unchecked) private var running = 0
 
@@ -26,9 +28,15 @@ package final class ConnectionExecutor: TaskExecutor, @unchecked Sendable {
         if self.eventLoop.inEventLoop { self.accept(job) } else { self.eventLoop.execute { self.run(job) } }
     }
 
-    /// Event loop: runs a job behind the burst that is going on, or in the loop's next turn.
+    /// Event loop: runs a job behind the burst that is going on, or soon. A loop runs what is ready until nothing is, and
+    /// reads only then: a job that makes itself ready again and again lets it, after a bounded number of turns.
     func accept(_ job: UnownedJob) {
-        guard self.isInBurst else { return self.eventLoop.execute { self.run(job) } }
+        guard self.isInBurst else {
+            self.jobsInTurn += 1
+            guard self.jobsInTurn > Self.mostJobsInTurn else { return self.eventLoop.execute { self.run(job) } }
+            self.jobsInTurn = 0
+            return self.eventLoop.executeBehindReads { self.run(job) }
+        }
         if self.first == nil, self.rest == nil {
             self.first = job
         } else {
@@ -37,12 +45,15 @@ package final class ConnectionExecutor: TaskExecutor, @unchecked Sendable {
         }
     }
 
+    private static let mostJobsInTurn = 64
+
     package func beginBurst() {
         self.isInBurst = true
+        self.jobsInTurn = 0
     }
 
     /// Runs what became ready in the burst. A job that makes itself ready again and again is handed to the loop after
-    /// a bounded number of turns, so that it cannot starve other connections.
+    /// a bounded number of turns.
     /// - Returns: `true` when anything ran.
     package func endBurst() -> Bool {
         guard let job = self.first else {
@@ -57,7 +68,7 @@ package final class ConnectionExecutor: TaskExecutor, @unchecked Sendable {
             return true
         }
         var turns = 1
-        while turns < 64, let job = self.next() {
+        while turns < Self.mostJobsInTurn, let job = self.next() {
             turns += 1
             self.run(job)
         }
@@ -92,5 +103,13 @@ package final class ConnectionExecutor: TaskExecutor, @unchecked Sendable {
         guard let job = self.rest?.popFirst() else { return nil }
         if self.rest?.isEmpty == true { self.rest = nil }
         return job
+    }
+}
+
+extension EventLoop {
+    /// Runs `body` once the loop has read what there is to read. SwiftNIO's loops run all that is ready, what becomes so
+    /// meanwhile too, before they look at their channels again: only what is due a little later lets them.
+    package func executeBehindReads(_ body: @escaping @Sendable () -> Void) {
+        self.scheduleTask(in: .microseconds(50), body)
     }
 }

@@ -84,7 +84,10 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
 
     package func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        if context.channel.isActive { self.transportUp(context) }
+        guard context.channel.isActive else { return }
+        self.transportUp(context)
+        // Somebody else may have filled it, and it tells of changes alone.
+        if !context.channel.isWritable { self.writabilityMoved(to: false) }
     }
 
     package func handlerRemoved(context: ChannelHandlerContext) {
@@ -210,5 +213,8 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
     package func deliver(to sink: Sink) {
         if case .inbox = sink { self.connection.socket.holdsClose = true }
         self.sink = sink
+        if case .handler(let handler) = sink, !self.writing.isChannelWritable, !handler.readsFromCongestedPeer {
+            self.pauseReading()
+        }
     }
 }

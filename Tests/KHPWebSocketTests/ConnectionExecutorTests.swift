@@ -89,4 +89,30 @@ struct ConnectionExecutorTests {
         let isThere = await Task(executorPreference: executor) { eventLoop.inEventLoop }.value
         #expect(isThere)
     }
+
+    @Test("a task that makes itself ready without end lets its loop read")
+    func endlessTask() async throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let isRead = Atomic(false)
+        let listener = try await ServerBootstrap(group: group)
+            .childChannelInitializer { $0.eventLoop.makeCompletedFuture { isRead.store(true, ordering: .relaxed) } }
+            .bind(host: "127.0.0.1", port: 0)
+            .get()
+        let executor = ConnectionExecutor(eventLoop: group.next())
+        let address = try #require(listener.localAddress)
+        let client = Mutex<EventLoopFuture<any Channel>?>(nil)
+        let task = Task(executorPreference: executor) {
+            let end = ContinuousClock.now + .seconds(5)
+            client.withLock {
+                $0 = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton).connect(to: address)
+            }
+            while !isRead.load(ordering: .relaxed), ContinuousClock.now < end { await Task.yield() }
+        }
+        await task.value
+        let wasRead = isRead.load(ordering: .relaxed)
+        #expect(wasRead)
+        _ = try await client.withLock { $0 }?.get().close().get()
+        try await listener.close()
+        try await group.shutdownGracefully()
+    }
 }

@@ -76,6 +76,7 @@ final class EmbeddedSocket: ConnectionDelegate {
     /// - Parameters:
     ///   - loop: the event loop, where several share one.
     ///   - messages: takes the messages, instead of the inbox.
+    ///   - isTakenOverFull: true for a channel that somebody else has used, and whose peer takes nothing.
     ///   - opens: false where the client is to ask for nothing yet.
     init(
         dialect: Dialect = .rfc6455,
@@ -83,6 +84,7 @@ final class EmbeddedSocket: ConnectionDelegate {
         extensions: [any WebSocketExtension] = [],
         loop: EmbeddedEventLoop = EmbeddedEventLoop(),
         opens: Bool = true,
+        isTakenOverFull: Bool = false,
         messages: (any MessageHandler)? = nil,
         _ configure: (inout ConnectionSettings) -> Void = { _ in }
     ) throws {
@@ -104,9 +106,14 @@ final class EmbeddedSocket: ConnectionDelegate {
             transport: transport
         )
         self.handler = handler
-        try self.channel.pipeline.syncOperations.addHandlers([self.wire, handler])
+        if isTakenOverFull {
+            self.channel.isWritable = false
+        } else {
+            try self.channel.pipeline.syncOperations.addHandlers([self.wire, handler])
+        }
         try self.channel.syncOptions?.setOption(.maxMessagesPerRead, value: 4)
         try self.channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
+        if isTakenOverFull { try self.channel.pipeline.syncOperations.addHandlers([self.wire, handler]) }
         guard opens else { return }
         if transport == .tls { self.agree(on: nil) }
         let names = extensions.map(\.name).joined(separator: ", ")

@@ -8,7 +8,7 @@
 // - our own bug: none possible here;
 // - the client's violation: in a head, answered as at the beginning of a connection; in content, a ``Refusal``, and the
 //   connection is closed (threat A22);
-// - ignored: the extensions of chunks, and trailers.
+// - ignored: the extensions of chunks, trailers, and an empty line behind a request.
 
 package import NIOCore
 
@@ -40,6 +40,8 @@ package struct OrdinaryRequests {
     private let isOrdinary: @Sendable (CheckedRequest) -> Bool
     private var state = State.head
     private var unread = ByteBuffer()
+    /// True once the empty line in front of the next head was ignored.
+    private var hasSkippedLine = false
 
     /// - Parameters:
     ///   - mostContent: the most bytes of content that a request may have; `nil` sets no bound.
@@ -58,11 +60,22 @@ package struct OrdinaryRequests {
 
     package mutating func receive(_ bytes: ByteBuffer) {
         if case .over = self.state { return }
-        if self.unread.readableBytes == 0 { self.unread = bytes } else { self.unread.writeImmutableBuffer(bytes) }
+        guard self.unread.readableBytes > 0 else {
+            self.unread = bytes
+            return
+        }
+        // A buffer keeps the memory of what has been read, for as long as there is always something unread behind it.
+        if self.unread.readerIndex > self.unread.readableBytes {
+            self.unread = ByteBuffer(bytes: self.unread.readableBytesView)
+        }
+        self.unread.writeImmutableBuffer(bytes)
     }
 
     /// The bytes that wait here.
     package var unreadBytes: Int { self.unread.readableBytes }
+
+    /// The memory that they keep.
+    package var heldBytes: Int { self.unread.storageCapacity }
 
     /// `true` once the first byte of a head has come whose rest has not.
     package var isInsideHead: Bool { if case .head = self.state { !self.decoder.isEmpty } else { false } }
@@ -72,7 +85,9 @@ package struct OrdinaryRequests {
 
     /// The response to the request is sent, and the request is whole.
     package mutating func proceed() {
-        if case .whole = self.state { self.state = .head }
+        guard case .whole = self.state else { return }
+        self.state = .head
+        self.hasSkippedLine = false
     }
 
     /// The next thing to do; `nil` when more is needed, or the response.
@@ -89,7 +104,7 @@ package struct OrdinaryRequests {
     }
 
     private mutating func nextHead() -> Step? {
-        guard self.unread.readableBytes > 0 else { return nil }
+        guard self.skipsEmptyLine(), self.unread.readableBytes > 0 else { return nil }
         let head: RequestHead?
         do throws(HeadError) {
             head = try self.decoder.decode(&self.unread)
@@ -101,6 +116,18 @@ package struct OrdinaryRequests {
             return self.leave(head.fields.received)
         }
         return self.begin(request)
+    }
+
+    /// Ignores one empty line in front of a head: some clients send one behind content (RFC 9112 section 2.2).
+    /// - Returns: `false` while one may have come in half.
+    private mutating func skipsEmptyLine() -> Bool {
+        guard self.decoder.isEmpty, !self.hasSkippedLine, self.unread.readableBytesView.first == 13 else { return true }
+        guard self.unread.readableBytes > 1 else { return false }
+        if self.unread.readableBytesView.dropFirst().first == 10 {
+            self.unread.moveReaderIndex(forwardBy: 2)
+            self.hasSkippedLine = true
+        }
+        return true
     }
 
     private mutating func leave(_ taken: ByteBuffer) -> Step {

@@ -14,6 +14,25 @@ extension HTTPHandler {
         var owesFlush = false
     }
 
+    /// The requests that are served before the loop reads again.
+    struct Turn {
+        var exchanges = 0
+        var isResting = false
+    }
+
+    /// Set where so many requests were served at once that other connections come first. The rest follows behind them.
+    var mustRest: Bool {
+        if self.turn.isResting { return true }
+        guard self.turn.exchanges >= 64, self.requests.unreadBytes > 0, let context else { return false }
+        self.turn.isResting = true
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        context.eventLoop.executeBehindReads {
+            bound.value.turn = Turn()
+            bound.value.advance()
+        }
+        return true
+    }
+
     func beginBurst() {
         self.burst.goesOn = true
         self.executor.beginBurst()

@@ -10,6 +10,8 @@ extension HTTPHandler {
     /// Called after every event: sets the deadline of the current phase, or ends the connection.
     func settle() {
         switch self.phase {
+        case .waiting where self.turn.isResting:
+            break
         case .waiting:
             if self.hasInputEnded { return self.endConnection() }
             if self.requests.isInsideHead {
@@ -25,7 +27,7 @@ extension HTTPHandler {
             }
         case .skipping:
             if self.hasInputEnded { return self.endConnection() }
-        case .ending, .over:
+        case .leaving, .ending, .over:
             break
         }
         self.readOn()
@@ -93,7 +95,7 @@ extension HTTPHandler {
         switch self.phase {
         case .exchanging: self.boundHalfClosed()
         case .ending: if self.deadlines.has(.lingering) { self.cut() }
-        case .waiting, .skipping, .over: break
+        case .waiting, .skipping, .leaving, .over: break
         }
         self.settle()
     }
@@ -105,7 +107,7 @@ extension HTTPHandler {
         self.isLeaving = true
         switch self.phase {
         case .exchanging(let exchange): exchange.response.endsConnection()
-        case .waiting, .skipping: self.endConnection()
+        case .waiting, .skipping, .leaving: self.endConnection()
         case .ending, .over: break
         }
     }
@@ -115,7 +117,7 @@ extension HTTPHandler {
     func endConnection() {
         switch self.phase {
         case .ending, .over: return
-        case .waiting, .exchanging, .skipping: break
+        case .waiting, .exchanging, .skipping, .leaving: break
         }
         if case .exchanging(let exchange) = self.phase { exchange.end() }
         self.phase = .ending

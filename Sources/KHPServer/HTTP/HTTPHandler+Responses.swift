@@ -212,11 +212,14 @@ extension HTTPExchangeError {
 extension HandshakeResponse {
     /// The answer to the error that an exchange has ended with.
     init(of error: HTTPExchangeError) {
-        guard let status = error.status else {
+        if let status = error.status {
+            self = Refusal(status, error.message).response
+        } else if error.code == .clientGone {
+            // It has ended its side within the body, and may still read.
+            self = Refusal(400, "The request's body is cut short.").response
+        } else {
             self.init(status: 500)
-            return
         }
-        self = Refusal(status, error.message).response
     }
 
     /// The answer to an error that the application has thrown while it served an exchange.

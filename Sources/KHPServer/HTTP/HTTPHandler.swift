@@ -2,7 +2,8 @@
 // application's task; a handshake between them goes the way that it goes at the beginning of a connection.
 //
 //   waiting ── a request ──▶ exchanging ── response and task are done ──▶ waiting
-//      │                          └── the request has content that nobody wants ──▶ skipping ── its end ──▶ waiting
+//      │                          ├── the request has content that nobody wants ──▶ skipping ── its end ──▶ waiting
+//      │                          └── the client takes nothing ──▶ leaving ── there is room ──▶ waiting
 //      ├── a handshake, or what cannot be read ──▶ over: the connection's usual handler has the channel
 //      └── idle for too long, a drain, the end of the client's bytes ──▶ ending ── all has left ──▶ over
 //   any ── a client that takes nothing, or has gone ──▶ over
@@ -13,6 +14,7 @@
 //   exchanging  content; the next          content fails; cut after    the response is   content: fails, the response
 //               request waits              a time                      the last          is the last; half-closed: cut
 //   skipping    dropped, up to a bound     ending                      ending            content: ending
+//   leaving     the next request waits     served what waits           ending            writing: cut
 //   ending      dropped                    cut, once all has left      left alone        cut
 //   over        left alone                 left alone                  left alone        none is set
 
@@ -31,6 +33,8 @@ final class HTTPHandler: ChannelDuplexHandler, RemovableChannelHandler {
         case exchanging(ServedHTTP)
         /// With so many bytes that may still come.
         case skipping(left: Int)
+        /// The responses so far are whole, and have not left.
+        case leaving
         case ending
         case over
     }
@@ -47,6 +51,7 @@ final class HTTPHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// The bytes that had not left when the client was last seen to take something.
     var unwritten = 0
     var burst = Burst()
+    var turn = Turn()
     let executor: ConnectionExecutor
     private var isReadHeld = false
     /// The connection's own, until its first exchange has them.
@@ -88,8 +93,9 @@ final class HTTPHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private func nextStep() -> OrdinaryRequests.Step? {
         switch self.phase {
         case .exchanging(let exchange) where exchange.isFull: nil
+        case .waiting where self.mustRest: nil
         case .waiting, .exchanging, .skipping: self.requests.next()
-        case .ending, .over: nil
+        case .leaving, .ending, .over: nil
         }
     }
 
@@ -99,6 +105,7 @@ final class HTTPHandler: ChannelDuplexHandler, RemovableChannelHandler {
             return self.refuse(Refusal(503, "There are too many requests.", fields: [.retryAfter: "1"]), request)
         }
         self.deadlines.endAll()
+        self.turn.exchanges += 1
         let instruments = self.takeInstruments(for: request)
         let isKept = site.transport != .stream && !self.isLeaving && site.answerTime == nil
         let exchange = ServedHTTP(request, OrdinaryResponse(to: request.head, isKept: isKept), instruments)
@@ -166,7 +173,7 @@ final class HTTPHandler: ChannelDuplexHandler, RemovableChannelHandler {
         case .skipping(let left):
             guard piece.readableBytes <= left else { return self.endConnection() }
             self.phase = .skipping(left: left - piece.readableBytes)
-        case .waiting, .ending, .over:
+        case .waiting, .leaving, .ending, .over:
             break
         }
     }
@@ -178,7 +185,7 @@ final class HTTPHandler: ChannelDuplexHandler, RemovableChannelHandler {
             exchange.receiveEnd()
         case .skipping:
             self.awaitNext()
-        case .waiting, .ending, .over:
+        case .waiting, .leaving, .ending, .over:
             break
         }
     }
@@ -206,12 +213,17 @@ final class HTTPHandler: ChannelDuplexHandler, RemovableChannelHandler {
         handler.take(bytes, thenEnds: self.hasInputEnded)
     }
 
-    /// The response is sent, and so is the request: the next may come.
+    /// The response is written, and the request has come: the next may be served once the client takes what is written.
     func awaitNext() {
         self.requests.proceed()
-        self.phase = .waiting
         self.deadlines.endAll()
-        self.deadlines.begin(.idle, .now() + TimeAmount(self.site.limits.idleTime))
+        if let context, !context.channel.isWritable {
+            self.phase = .leaving
+            self.boundWriting(context)
+        } else {
+            self.phase = .waiting
+            self.deadlines.begin(.idle, .now() + TimeAmount(self.site.limits.idleTime))
+        }
     }
 
     // MARK: Reading
@@ -221,7 +233,8 @@ final class HTTPHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var wantsMore: Bool {
         switch self.phase {
         case .exchanging(let exchange): !exchange.isFull && self.requests.unreadBytes < Self.mostUnread
-        case .waiting, .skipping, .ending: true
+        case .waiting, .leaving: self.requests.unreadBytes < Self.mostUnread
+        case .skipping, .ending: true
         case .over: false
         }
     }
@@ -250,6 +263,7 @@ final class HTTPHandler: ChannelDuplexHandler, RemovableChannelHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         if case .ending = self.phase { return }
         self.beginBurst()
+        self.turn.exchanges = 0
         self.requests.receive(self.unwrapInboundIn(data))
         self.advance()
     }
@@ -260,7 +274,13 @@ final class HTTPHandler: ChannelDuplexHandler, RemovableChannelHandler {
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         guard context.channel.isWritable else { return }
         self.deadlines.end(.writing)
-        if case .exchanging(let exchange) = self.phase { exchange.roomIsThere() }
+        switch self.phase {
+        case .exchanging(let exchange): exchange.roomIsThere()
+        case .leaving:
+            self.awaitNext()
+            self.advance()
+        case .waiting, .skipping, .ending, .over: break
+        }
     }
 
     func channelInactive(context: ChannelHandlerContext) {

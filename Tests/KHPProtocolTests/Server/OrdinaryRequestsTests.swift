@@ -44,10 +44,35 @@ struct OrdinaryRequestsTests {
         return seen
     }
 
+    @Test("requests that are always behind another keep no memory of those before them (threat A23)")
+    func memory() {
+        var requests = OrdinaryRequests(limits: Limits().openingHead, mostContent: nil) { _ in true }
+        let text = "GET /a HTTP/1.1\r\n\(Self.host)X: \(String(repeating: "x", count: 1_000))\r\n\r\n"
+        requests.receive(ByteBuffer(string: text))
+        for _ in 0..<2_000 {
+            // One more than is taken, so that there is always something unread.
+            requests.receive(ByteBuffer(string: text))
+            for _ in 0..<2 { #expect(requests.next() != nil) }
+            requests.proceed()
+        }
+        #expect(requests.unreadBytes == text.utf8.count)
+        #expect(requests.heldBytes < 64 * 1024)
+    }
+
     private static let host = "Host: a\r\n"
     private static let chunked = "Transfer-Encoding: chunked\r\n"
 
     static let rows: [(name: String, text: String, steps: [String])] = [
+        (
+            "an empty line between two (RFC 9112 section 2.2)",
+            "POST /a HTTP/1.1\r\n\(host)Content-Length: 2\r\n\r\nhi\r\nGET /b HTTP/1.1\r\n\(host)\r\n",
+            ["POST /a", "content hi", "end", "GET /b", "end"]
+        ),
+        (
+            "two empty lines between two",
+            "GET /a HTTP/1.1\r\n\(host)\r\n\r\n\r\nGET /b HTTP/1.1\r\n\(host)\r\n",
+            ["GET /a", "end", "other \r\nGET /b HTTP/1.1\r\n\(host)\r\n"]
+        ),
         ("one", "GET /a HTTP/1.1\r\n\(host)\r\n", ["GET /a", "end"]),
         (
             "two in one",
