@@ -78,6 +78,9 @@ package struct ReconnectTime: Sendable {
 
 /// The pauses, one after the other. Chance is an argument.
 struct ReconnectSchedule {
+    /// A year: a clock cannot count to the end of a pause that is as long as a duration can be.
+    private static let longest = Duration.seconds(365 * 86_400)
+
     private let policy: ReconnectPolicy
     private(set) var failures = 0
 
@@ -103,7 +106,7 @@ struct ReconnectSchedule {
         // The jitter comes after the cap: otherwise most pauses would be the cap.
         let pause = Duration.seconds(self.bound * (random >= 0 ? min(random, 1) : 0))
         self.failures += 1
-        return pause + max(.zero, min(retryAfter ?? .zero, self.policy.maximumRetryAfter))
+        return min(pause + max(.zero, min(retryAfter ?? .zero, self.policy.maximumRetryAfter)), Self.longest)
     }
 
     /// A connection was stable.

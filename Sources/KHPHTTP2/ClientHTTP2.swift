@@ -79,7 +79,7 @@ extension WebSocketClient.HTTP2: ClientStreamProtocol {
     ) -> EventLoopFuture<Bool> {
         let settled = channel.eventLoop.makePromise(of: Bool.self)
         let idleTime = share == nil ? TimeAmount.zero : TimeAmount(self.idleTime)
-        let life = ConnectionLife(.init(first: patience + .seconds(1), next: idleTime))
+        let life = ConnectionLife(.init(first: patience.adding(.seconds(1)), next: idleTime))
         let watch = SettingsWatch(settled, life, within: patience)
         let spy = GoAwaySpy { context in
             let channel = context.channel
@@ -122,7 +122,7 @@ extension WebSocketClient.HTTP2: ClientStreamProtocol {
         var connection = NIOHTTP2Handler.ConnectionConfiguration()
         connection.initialSettings = [
             HTTP2Setting(parameter: .enablePush, value: 0),
-            HTTP2Setting(parameter: .maxHeaderListSize, value: limits.headBytes),
+            HTTP2Setting(parameter: .maxHeaderListSize, value: limits.openingHead.headBytes),
             HTTP2Setting(parameter: .initialWindowSize, value: Self.window),
         ]
         connection.targetWindowSize = Self.window
@@ -132,8 +132,10 @@ extension WebSocketClient.HTTP2: ClientStreamProtocol {
     private func streams(_ limits: Limits) -> NIOHTTP2Handler.StreamConfiguration {
         var streams = NIOHTTP2Handler.StreamConfiguration()
         streams.targetWindowSize = Self.window
-        streams.outboundBufferSizeHighWatermark = limits.sendBufferHighMark
-        streams.outboundBufferSizeLowWatermark = limits.sendBufferLowMark
+        // The library insists on a low mark below the high one.
+        let marks = limits.writeMarks
+        streams.outboundBufferSizeHighWatermark = marks.high
+        streams.outboundBufferSizeLowWatermark = min(marks.low, marks.high - 1)
         return streams
     }
 

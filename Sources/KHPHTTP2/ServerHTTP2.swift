@@ -20,10 +20,10 @@ extension WebSocketServer {
         /// 65,535 at least. With ``streamsPerConnection`` it bounds what one connection can make the server hold.
         public var windowBytes = 128 * 1024
         /// The most RST_STREAM frames, and the most errors of single streams, of one connection within ``floodWindow``;
-        /// one more ends it with ENHANCE_YOUR_CALM.
+        /// one more ends it with ENHANCE_YOUR_CALM. No more than 65,536.
         public var resets = 200
         /// The most PING, SETTINGS and PRIORITY frames of one connection within ``floodWindow``; one more ends it with
-        /// ENHANCE_YOUR_CALM.
+        /// ENHANCE_YOUR_CALM. No more than 65,536.
         public var controlFrames = 200
         /// The time in which ``resets`` and ``controlFrames`` are counted.
         public var floodWindow: Duration = .seconds(30)
@@ -87,14 +87,17 @@ extension WebSocketServer.HTTP2: StreamProtocol {
     private func connection(_ limits: Limits) -> NIOHTTP2Handler.ConnectionConfiguration {
         var connection = NIOHTTP2Handler.ConnectionConfiguration()
         connection.initialSettings = [
-            HTTP2Setting(parameter: .maxConcurrentStreams, value: max(self.streamsPerConnection, 1)),
-            HTTP2Setting(parameter: .maxHeaderListSize, value: limits.headBytes),
+            HTTP2Setting(
+                parameter: .maxConcurrentStreams,
+                value: min(max(self.streamsPerConnection, 1), Int(Int32.max))
+            ),
+            HTTP2Setting(parameter: .maxHeaderListSize, value: limits.openingHead.headBytes),
             HTTP2Setting(parameter: .initialWindowSize, value: self.window),
             HTTP2Setting(parameter: .enableConnectProtocol, value: 1),
         ]
         // The window of all streams together: it is given back as soon as bytes have come, so it bounds none of them.
         connection.targetWindowSize = min(4 * self.window, Int(Int32.max))
-        connection.controlFrameRateLimit.maximumCount = self.controlFrames
+        connection.controlFrameRateLimit.maximumCount = Self.counted(self.controlFrames)
         connection.controlFrameRateLimit.windowLength = TimeAmount(self.floodWindow)
         return connection
     }
@@ -102,14 +105,19 @@ extension WebSocketServer.HTTP2: StreamProtocol {
     private func streams(_ limits: Limits) -> NIOHTTP2Handler.StreamConfiguration {
         var streams = NIOHTTP2Handler.StreamConfiguration()
         streams.targetWindowSize = self.window
-        streams.outboundBufferSizeHighWatermark = limits.sendBufferHighMark
-        streams.outboundBufferSizeLowWatermark = limits.sendBufferLowMark
-        streams.streamResetFrameRateLimit.maximumCount = self.resets
+        // The library insists on a low mark below the high one.
+        let marks = limits.writeMarks
+        streams.outboundBufferSizeHighWatermark = marks.high
+        streams.outboundBufferSizeLowWatermark = min(marks.low, marks.high - 1)
+        streams.streamResetFrameRateLimit.maximumCount = Self.counted(self.resets)
         streams.streamResetFrameRateLimit.windowLength = TimeAmount(self.floodWindow)
-        streams.streamErrorRateLimit.maximumCount = self.resets
+        streams.streamErrorRateLimit.maximumCount = Self.counted(self.resets)
         streams.streamErrorRateLimit.windowLength = TimeAmount(self.floodWindow)
         return streams
     }
+
+    /// The library makes room for as many moments ahead, 8 bytes each.
+    private static func counted(_ most: Int) -> Int { min(max(most, 0), 65_536) }
 
     /// Threat A21
     private var window: Int { min(max(self.windowBytes, 65_535), Int(Int32.max)) }

@@ -66,11 +66,8 @@ extension ServerState {
             try self.configuration.hooks?.prepare?(channel)
             if let port { port.note(channel) }
             try channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
-            let low = self.configuration.limits.sendBufferLowMark
-            let high = self.configuration.limits.sendBufferHighMark
-            if low != 32 * 1024 || high != 64 * 1024 {
-                // Other than SwiftNIO's own.
-                try channel.syncOptions?.setOption(.writeBufferWaterMark, value: .init(low: low, high: high))
+            if let marks = self.writeMarks {
+                try channel.syncOptions?.setOption(.writeBufferWaterMark, value: marks)
             }
             if entrance?.proxies != nil {
                 try channel.pipeline.syncOperations.addHandler(self.proxyHeader(of: session, channel, entry))

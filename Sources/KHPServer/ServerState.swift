@@ -14,6 +14,8 @@ final class ServerState: Sendable {
     let own = OwnRequests()
     /// True where any events are wanted.
     let isObserved: Bool
+    /// The marks of what waits to be written; `nil` where they are SwiftNIO's own.
+    let writeMarks: ChannelOptions.Types.WriteBufferWaterMark?
 
     /// A connection's place. Unchecked: what changes is touched under the registry's lock only.
     final class Entry: @unchecked Sendable {
@@ -152,6 +154,10 @@ final class ServerState: Sendable {
         let table = try EndpointTable(configuration, endpoints, own: self.own)
         self.own.become(table.endpoints)
         self.isObserved = table.connection.isObserved
+        let marks = table.connection.limits.writeMarks
+        let isUsual = marks.low == 32 * 1024 && marks.high == 64 * 1024
+        self.writeMarks =
+            isUsual ? nil : ChannelOptions.Types.WriteBufferWaterMark(low: marks.low, high: marks.high)
         self.tableInForce = Mutex(table)
     }
 
@@ -370,14 +376,14 @@ final class ServerState: Sendable {
     /// - Parameter duration: the time over which open sockets are closed.
     func drain(over duration: Duration, on eventLoop: any EventLoop) async {
         let spread = TimeAmount(max(duration, .zero))
-        let limit = spread + TimeAmount(self.configuration.gracefulShutdownTimeout)
+        let limit = spread.adding(TimeAmount(self.configuration.gracefulShutdownTimeout))
         let steps = spread == .zero ? [] : self.beginDrain(over: spread, on: eventLoop)
         if spread == .zero { self.beginDrain() }
         // The task may be cancelled already; draining goes on all the same, bounded. Behind its beginning, so that each
         // socket has its close frame first, also where the time is none.
         let timer = eventLoop.scheduleTask(in: limit) { self.force() }
         // A handler that ignores its cancellation would keep this, and the service group, for ever.
-        let last = eventLoop.scheduleTask(in: limit + .seconds(1)) { self.giveUpWaiting() }
+        let last = eventLoop.scheduleTask(in: limit.adding(.seconds(1))) { self.giveUpWaiting() }
         await self.drained()
         for step in steps { step.cancel() }
         timer.cancel()

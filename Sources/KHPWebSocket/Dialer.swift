@@ -74,14 +74,12 @@ package enum Dialer {
         _ limits: Limits,
         _ eventLoop: any EventLoop
     ) -> ClientBootstrap {
-        ClientBootstrap(group: eventLoop)
+        let marks = limits.writeMarks
+        return ClientBootstrap(group: eventLoop)
             .connectTimeout(max(.milliseconds(1), deadline - .now()))
             .channelOption(.allowRemoteHalfClosure, value: true)
             .channelOption(.autoRead, value: false)
-            .channelOption(
-                .writeBufferWaterMark,
-                value: .init(low: limits.sendBufferLowMark, high: limits.sendBufferHighMark)
-            )
+            .channelOption(.writeBufferWaterMark, value: .init(low: marks.low, high: marks.high))
     }
 }
 

@@ -74,6 +74,16 @@ struct ReconnectTests {
         }
     }
 
+    @Test("the longest times that there are give a pause that a clock can count")
+    func longest() {
+        var policy = ReconnectPolicy()
+        policy.initialDelay = .seconds(Int64.max)
+        policy.maximumDelay = .seconds(Int64.max)
+        policy.maximumRetryAfter = .seconds(Int64.max)
+        var schedule = ReconnectSchedule(policy)
+        #expect(schedule.next(retryAfter: .seconds(Int64.max), random: 1) == .seconds(365 * 86_400))
+    }
+
     // MARK: The decision
 
     @Test(

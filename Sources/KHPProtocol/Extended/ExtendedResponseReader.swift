@@ -54,7 +54,7 @@ struct ExtendedResponseReader {
     }
 
     init(limits: Limits, method: String) {
-        self.entityLimit = limits.bodyBytes
+        self.entityLimit = max(limits.bodyBytes, 0)
         self.isAnswerToHead = method == "HEAD"
         self.decoder = ResponseHeadDecoder(limits: limits.extendedHead)
     }

@@ -8,9 +8,10 @@ package struct HeadLimits: Sendable, Hashable {
     package var fieldCount: Int
 
     package init(lineBytes: Int = 8192, headBytes: Int = 32768, fieldCount: Int = 100) {
-        self.lineBytes = max(lineBytes, 16)
+        // So that a place in the bytes and a bound can always be added.
+        self.lineBytes = min(max(lineBytes, 16), Int(Int32.max))
         self.headBytes = min(max(headBytes, 32), Int(Int32.max))
-        self.fieldCount = max(fieldCount, 1)
+        self.fieldCount = min(max(fieldCount, 1), Int(Int32.max))
     }
 
     /// A head on the wire.

@@ -51,7 +51,7 @@ package final class ConnectionConfiguration: Sendable {
     package init(_ settings: ConnectionSettings = ConnectionSettings()) {
         self.settings = settings
         self.waits = Waits(settings.timeouts, settings.keepAlive)
-        self.limits = settings.limits
+        self.limits = settings.limits.bounded
         self.timeouts = settings.timeouts
         self.delivery = settings.delivery
         self.isObserved = settings.observation != .nothing

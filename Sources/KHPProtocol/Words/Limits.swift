@@ -155,6 +155,36 @@ extension Limits {
         package static let hixieHeadBytes = 8 * 1024
     }
 
+    /// The same limits, none of them negative, and none so large that two cannot be added: whatever a user has set, the
+    /// machines may count with them (threat H1).
+    package var bounded: Limits {
+        var limits = self
+        func bound(_ size: inout Int) { size = min(max(size, 0), Int.max / 4) }
+        bound(&limits.lineBytes)
+        bound(&limits.headBytes)
+        bound(&limits.headerCount)
+        bound(&limits.extendedHeadBytes)
+        bound(&limits.bodyBytes)
+        bound(&limits.challengeRounds)
+        bound(&limits.wrongAnswers)
+        bound(&limits.messages.messageBytes)
+        bound(&limits.messages.fragments)
+        bound(&limits.messages.controlFrameBurst)
+        bound(&limits.messages.controlFramesPerSecond)
+        bound(&limits.inboundQueueMessages)
+        bound(&limits.inboundQueueBytes)
+        bound(&limits.sendBufferHighMark)
+        bound(&limits.sendBufferLowMark)
+        return limits
+    }
+
+    /// The marks of what waits to be written, as SwiftNIO insists on them: from 1 on, and the low one no higher than the
+    /// other.
+    package var writeMarks: (low: Int, high: Int) {
+        let high = min(max(self.sendBufferHighMark, 1), Int.max / 4)
+        return (min(max(self.sendBufferLowMark, 1), high), high)
+    }
+
     /// The message bounds that hold until the extended handshake has completed.
     package static let extendedHandshakeMessages: MessageLimits = {
         var limits = MessageLimits()

@@ -63,6 +63,14 @@ package struct HandshakeWaits: Sendable {
     }
 }
 
+extension TimeAmount {
+    /// The sum; the longest time where there is no such number: a user may set a time as long as one can be.
+    package func adding(_ other: TimeAmount) -> TimeAmount {
+        let (sum, overflows) = self.nanoseconds.addingReportingOverflow(other.nanoseconds)
+        return .nanoseconds(overflows ? (other.nanoseconds < 0 ? .min : .max) : sum)
+    }
+}
+
 extension Duration {
     /// As people say it in an error: `10 s`, `0.25 s`.
     package var words: String {

@@ -109,7 +109,7 @@ struct Admission: Sendable {
     }
 
     private static func tooManyWrongAnswers(_ wait: TimeAmount) -> HandshakeResponse {
-        let seconds = max(1, (wait.nanoseconds + 999_999_999) / 1_000_000_000)
+        let seconds = max(1, wait.adding(.nanoseconds(999_999_999)).nanoseconds / 1_000_000_000)
         return Refusal(
             403,
             "Too many wrong answers came from this address.",

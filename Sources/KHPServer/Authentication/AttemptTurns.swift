@@ -56,7 +56,7 @@ struct AttemptTurns<Address: Hashable & Sendable>: Sendable {
     private var waiting = 0
 
     init(limit: Int, perAddress: Int, waiting: Int = .max, wrong: WrongAnswers<Address>) {
-        self.limit = max(limit, 1)
+        self.limit = min(max(limit, 1), 1 << 30)
         self.waitingLimit = max(waiting, 0)
         self.limitPerAddress = max(perAddress, 1)
         self.wrong = wrong

@@ -90,7 +90,7 @@ struct GroupState {
     /// Queues one for each event loop, or for none of them.
     mutating func put(_ publication: Publication, _ options: WebSocketGroup.Options, now: NIODeadline) -> Outcome {
         if case .wait(let patience) = options.slowMembers, self.fullMembers > 0 {
-            return .held(self.beginHold(TimeAmount(patience), now: now))
+            return .held(self.beginHold(max(TimeAmount(patience), .zero), now: now))
         }
         guard self.queues.values.allSatisfy({ $0.publications < options.queuedPublications }) else { return .behind }
         var publication = publication

@@ -24,7 +24,7 @@ struct LegacyResponseReader {
 
     init(limits: Limits, method: String) {
         self.headLimits = limits.extendedHead
-        self.entityLimit = limits.bodyBytes
+        self.entityLimit = max(limits.bodyBytes, 0)
         self.isAnswerToHead = method == "HEAD"
     }
 
@@ -41,7 +41,8 @@ struct LegacyResponseReader {
         guard self.messages <= Limits.Fixed.extendedMessages else {
             throw Failure(code: .limitExceeded, what: "it comes in too many messages", closeCode: .policyViolation)
         }
-        guard payload.readableBytes <= self.headLimits.headBytes + self.entityLimit - self.collected.readableBytes
+        // The bound is not added to anything: a user may set one as large as a number can be (threat H1).
+        guard self.collected.readableBytes + payload.readableBytes - self.headLimits.headBytes <= self.entityLimit
         else {
             throw Failure(code: .limitExceeded, what: "it is too large", closeCode: .messageTooBig)
         }
