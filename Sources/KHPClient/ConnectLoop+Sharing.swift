@@ -1,6 +1,7 @@
 // A hop on a connection that is there already, where the client shares those of protocols with streams.
 //
 //   a connection to the place ── has room ──▶ a stream on it ── lost before any answer ──▶ once more, on one of its own
+//      │                                         └── no answer in time: no more streams on it ──▲ where time is left
 //      └── there is none ──▶ one dials, all others wait ──▶ look again
 
 import KHPProtocol
@@ -12,16 +13,23 @@ struct StreamUse {
     let shared: StreamConnectionPool
     /// The origins of this connect that speak HTTP/2 and take no WebSocket there.
     var origins: Set<String> = []
-    /// True once a stream on a shared connection was lost: the next hops have connections of their own.
+    /// True once a stream on a shared connection was lost, or not answered: the next hops have connections of their own.
     var isAlone = false
     /// True once a proxy has asked for a login, which is that of this connect alone (threat F14).
     var hasLoggedIn = false
 
     /// True where a stream was lost on which nothing had been answered: the connection was about to end, or the server has
-    /// refused the stream (RFC 9113 sections 6.8 and 8.7). Either says nothing about the server.
-    static func isWorthAnother(_ error: WebSocketError) -> Bool {
-        error.response == nil && (error.code == .closedDuringHandshake || error.code == .connectFailed)
+    /// refused the stream (RFC 9113 sections 6.8 and 8.7). Either says nothing about the server. Nor does its silence: the
+    /// process or the balancer behind this one connection may hang.
+    /// - Parameter isInTime: true where the connect has time for another.
+    static func isWorthAnother(_ error: WebSocketError, isInTime: Bool) -> Bool {
+        if self.isSilence(error) { return isInTime }
+        return error.response == nil && (error.code == .closedDuringHandshake || error.code == .connectFailed)
     }
+
+    /// True where the server has not answered in time: a connection like that would keep all who share it waiting, each for
+    /// all of its time.
+    static func isSilence(_ error: WebSocketError) -> Bool { error.response == nil && error.code == .timeout }
 }
 
 extension ConnectLoop {
@@ -66,6 +74,14 @@ extension ConnectLoop {
         return { [weak shared = self.streamUse.shared] connection in
             if let shared { shared.add(connection, at: place) } else { connection.retire() }
         }
+    }
+
+    /// A hop has failed before anything was answered. A connection that is silent takes no more streams (threat F18), whether
+    /// it was there before or was dialled for this hop and would be shared; those that are open stay.
+    /// - Returns: `true` where its request is worth another connection (threat F17).
+    func isLost(_ hop: Hop, after error: WebSocketError) -> Bool {
+        if StreamUse.isSilence(error) { self.streamUse.shared.retire(hop.channel) }
+        return hop.isOnShared && StreamUse.isWorthAnother(error, isInTime: self.deadline > .now())
     }
 
     private func place(of plan: ClientPlan, through proxy: Proxy?) -> SharedPlace? {

@@ -196,12 +196,11 @@ struct ConnectLoop {
         defer { hop.giveBack() }
         var course = HopCourse()
         var lacksStreams = false
-        // Threat F17
-        var mayAskAgain = hop.isOnShared
+        var isFirst = true
         var isLost = false
         for await step in hop.steps {
-            if mayAskAgain, case .failed(let error) = step { isLost = StreamUse.isWorthAnother(error) }
-            mayAskAgain = false
+            if isFirst, case .failed(let error) = step { isLost = self.isLost(hop, after: error) }
+            isFirst = false
             switch step {
             case .established(let head):
                 hop.giveBack()

@@ -15,7 +15,8 @@ struct Hop: Sendable {
     /// True for a stream on a connection that was there before.
     var isOnShared = false
     private let place: HopPlace
-    private let channel: any Channel
+    /// The connection, which carries the stream where it has some.
+    let channel: any Channel
 
     init(
         _ place: HopPlace,

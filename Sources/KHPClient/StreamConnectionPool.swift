@@ -49,6 +49,20 @@ final class StreamConnectionPool: Sendable {
         }
     }
 
+    /// Opens no more streams on a connection, if it is one of these; the streams that it has stay.
+    func retire(_ channel: any Channel) {
+        let connection: (any StreamConnection)? = self.entries.withLock { entries in
+            for (place, kept) in entries {
+                guard let index = kept.firstIndex(where: { $0.connection.channel === channel }) else { continue }
+                entries[place]?.remove(at: index)
+                if entries[place]?.isEmpty == true { entries[place] = nil }
+                return kept[index].connection
+            }
+            return nil
+        }
+        connection?.retire()
+    }
+
     /// The connections to one of these addresses, the oldest first: so the younger ones become idle, and end.
     func connections(at place: SharedPlace, to addresses: [SocketAddress]) -> [any StreamConnection] {
         self.entries.withLock { entries in

@@ -31,7 +31,10 @@ extension WebSocketClient {
         /// Shared is a connection to the same host and port, at an address that the host has now, through the same proxy
         /// with the same credentials, with the same certificate of the client's; never one through a proxy that has asked
         /// for a login. It belongs to the client value and its copies. One that the server leaves (GOAWAY) takes no
-        /// more; a stream that is lost on it before any answer is asked for again, on a connection of its own.
+        /// more, and neither does one on which an opening was not answered within `timeouts.opening`, or within what was
+        /// left of `timeouts.total`; the WebSockets that are open on it stay. A stream that is lost on it before any
+        /// answer is asked for again, on a connection of its own, and so is one that was not answered in time where
+        /// `timeouts.total` leaves any.
         public var sharesConnections = false
         /// How long a shared connection stays without a WebSocket.
         public var idleTime: Duration = .seconds(30)

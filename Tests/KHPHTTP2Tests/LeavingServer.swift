@@ -10,11 +10,19 @@ import Synchronization
 import TestSupport
 
 final class LeavingServer: Sendable {
-    /// False where the second stream of a connection is refused, and nothing is said before.
-    private let saysGoAway: Bool
+    /// How a server treats the streams of a connection behind the first.
+    enum Manner: Sendable {
+        case answers
+        /// With RST_STREAM and REFUSED_STREAM.
+        case refuses
+        /// It says nothing to them, as one that hangs.
+        case keepsSilent
+    }
+
+    private let manner: Manner
     private let channels = Mutex<[any Channel]>([])
 
-    init(saysGoAway: Bool) { self.saysGoAway = saysGoAway }
+    init(_ manner: Manner) { self.manner = manner }
 
     /// The connections that came.
     var connections: Int { self.channels.withLock { $0.count } }
@@ -42,7 +50,7 @@ final class LeavingServer: Sendable {
                     self.channels.withLock { $0.append(channel) }
                     var configuration = NIOHTTP2Handler.ConnectionConfiguration()
                     configuration.initialSettings = [HTTP2Setting(parameter: .enableConnectProtocol, value: 1)]
-                    let saysGoAway = self.saysGoAway
+                    let manner = self.manner
                     let pipeline = channel.pipeline.syncOperations
                     try pipeline.addHandler(NIOSSLServerHandler(context: context))
                     try pipeline.addHandler(
@@ -53,7 +61,7 @@ final class LeavingServer: Sendable {
                             streamConfiguration: .init()
                         ) { stream in
                             stream.eventLoop.makeCompletedFuture {
-                                try stream.pipeline.syncOperations.addHandler(Echo(refusesAllButFirst: !saysGoAway))
+                                try stream.pipeline.syncOperations.addHandler(Echo(manner))
                             }
                         }
                     )
@@ -72,19 +80,23 @@ final class LeavingServer: Sendable {
         typealias InboundIn = HTTP2Frame.FramePayload
         typealias OutboundOut = HTTP2Frame.FramePayload
 
-        private let refusesAllButFirst: Bool
+        private let manner: Manner
 
-        init(refusesAllButFirst: Bool) { self.refusesAllButFirst = refusesAllButFirst }
+        init(_ manner: Manner) { self.manner = manner }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             switch self.unwrapInboundIn(data) {
             case .headers:
                 let id = try? context.channel.syncOptions?.getOption(HTTP2StreamChannelOptions.streamID)
-                if self.refusesAllButFirst, id.map({ Int($0) }) != 1 {
-                    context.writeAndFlush(self.wrapOutboundOut(.rstStream(.refusedStream)), promise: nil)
-                } else {
+                let isFirst = id.map { Int($0) } == 1
+                switch isFirst ? .answers : self.manner {
+                case .answers:
                     let head = HTTP2Frame.FramePayload.Headers(headers: [":status": "200"])
                     context.writeAndFlush(self.wrapOutboundOut(.headers(head)), promise: nil)
+                case .refuses:
+                    context.writeAndFlush(self.wrapOutboundOut(.rstStream(.refusedStream)), promise: nil)
+                case .keepsSilent:
+                    break
                 }
             case .data(let data):
                 guard case .byteBuffer(let bytes) = data.data, bytes.readableBytes >= 6 else { return }

@@ -200,7 +200,7 @@ struct SharingTests {
     @Test("behind the server's GOAWAY new streams go elsewhere, and a stream that it refuses is asked for once more")
     func goAway() async throws {
         for isPolite in [true, false] {
-            let server = LeavingServer(saysGoAway: isPolite)
+            let server = LeavingServer(isPolite ? .answers : .refuses)
             try await server.run { url in
                 let record = ConnectionRecord()
                 let client = try self.client(record) { $0.extended.policy = .off }
@@ -214,6 +214,44 @@ struct SharingTests {
                 _ = try? await second.close()
                 _ = try? await first.close()
             }
+        }
+    }
+
+    @Test("a connection that does not answer an opening in time takes no more, and others are asked (threat F18)")
+    func silent() async throws {
+        let server = LeavingServer(.keepsSilent)
+        try await server.run { url in
+            let client = try self.client {
+                $0.extended.policy = .off
+                $0.timeouts.opening = .milliseconds(300 * Sanitizer.patience)
+            }
+            let first = try await client.connect(to: url)
+            // Not answered beside the first: asked for once more, on a connection of its own.
+            let second = try await client.connect(to: url)
+            #expect(server.connections == 2)
+            // Nobody waits for the silent one any more.
+            let third = try await client.connect(to: url)
+            #expect(server.connections == 3)
+            // What is open on it goes on.
+            try await first.send("on")
+            #expect(try await first.receive() == .text("on"))
+            for socket in [first, second, third] { _ = try? await socket.close() }
+        }
+    }
+
+    @Test("a lost stream is worth another connection, and a silent one where time is left")
+    func worth() {
+        let response = HandshakeResponse(status: 503)
+        for (code, isLost, isSilent) in [
+            (WebSocketError.Code.closedDuringHandshake, true, false), (.connectFailed, true, false),
+            (.timeout, false, true), (.openingRefused, false, false), (.tlsFailed, false, false),
+        ] {
+            let error = WebSocketError(code, "")
+            #expect(StreamUse.isWorthAnother(error, isInTime: true) == (isLost || isSilent), "\(code)")
+            #expect(StreamUse.isWorthAnother(error, isInTime: false) == isLost, "\(code)")
+            #expect(StreamUse.isSilence(error) == isSilent, "\(code)")
+            let answered = WebSocketError(code, "", response: response)
+            #expect(!StreamUse.isWorthAnother(answered, isInTime: true) && !StreamUse.isSilence(answered), "\(code)")
         }
     }
 
