@@ -3,7 +3,8 @@
 // nothing else gets any further (threats A3, A12).
 //
 // - the client's violation: 400, then the connection is closed;
-// - ignored: the content itself. A connection ends behind its first answer, so that it need not be read.
+// - ignored: the content itself. The connection of a handshake ends behind the answer that refuses it, so that no content
+//   need be read; ordinary requests that are served have theirs read behind this check.
 
 /// A request that names its host and its resource, and where its content ends, in one way only.
 ///
