@@ -94,8 +94,13 @@ extension WebSocketClient {
         public var makeTap: (@Sendable (_ channel: any Channel) -> (any ChannelHandler & RemovableChannelHandler))?
         /// Makes a connection in place of dialling one; `nil`, but in tests of endpoints.
         package var dialInstead: (@Sendable (_ eventLoop: any EventLoop) async throws -> Dialled)?
-        /// Finds the addresses of a name; the system's resolver, but in tests.
-        package var lookUp: HostResolver.LookUp = HostResolver.systemLookUp
+        /// Finds the addresses of names; the system's resolver, but in tests.
+        package var names = HostNames.system
+        /// The same for one name, on a thread that may block.
+        package var lookUp: HostNames.LookUp {
+            get { self.names.lookUp }
+            set { self.names = HostNames(lookUp: newValue) }
+        }
         /// Another protocol, which a server may choose in TLS.
         package var streams: (any ClientStreamProtocol)?
         /// Watches the shell; `nil`, but in tests.

@@ -6,13 +6,13 @@ import NIOCore
 
 struct HostLookUp {
     private let connectTo: WebSocketClient.ConnectTarget?
-    private let lookUp: HostResolver.LookUp
+    private let names: HostNames
     private let eventLoop: any EventLoop
     private let observer: ConnectObserver
 
     init(_ configuration: WebSocketClient.Configuration, eventLoop: any EventLoop, _ observer: ConnectObserver) {
         self.connectTo = configuration.connectTo
-        self.lookUp = configuration.lookUp
+        self.names = configuration.names
         self.eventLoop = eventLoop
         self.observer = observer
     }
@@ -76,15 +76,19 @@ struct HostLookUp {
                 port: port,
                 until: limit,
                 on: self.eventLoop,
-                lookUp: self.lookUp
+                by: self.names
             )
         } catch is CancellationError {
             throw CancellationError()
         } catch HostResolver.Failure.timedOut {
             throw WebSocketError(.timeout, "\(name) was not resolved in time.", url: url, phase: .connect)
         } catch {
-            var reason = "\(error)"
-            if case .failed(let message)? = error as? HostResolver.Failure { reason = message }
+            let reason =
+                switch error as? HostResolver.Failure {
+                case .failed(let message)?: message
+                case .tooMany?: "too many names are being looked up"
+                case .timedOut?, nil: "\(error)"
+                }
             throw WebSocketError(
                 .connectFailed,
                 "\(name) could not be resolved: \(reason).",

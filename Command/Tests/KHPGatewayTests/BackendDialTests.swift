@@ -42,7 +42,7 @@ struct BackendDialTests {
     @Test("a name is looked up for each connection: the broker that has moved is found where it is now")
     func moves() async throws {
         let looks = Mutex(0)
-        let names = HostNames { host in
+        let names = HostNames { host, _ in
             #expect(host == "broker.test")
             let look = looks.withLock { looks in
                 looks += 1
@@ -76,7 +76,7 @@ struct BackendDialTests {
     func slowName() async throws {
         let answers = DispatchSemaphore(value: 0)
         let looks = Mutex(0)
-        let names = HostNames { host in
+        let names = HostNames { host, _ in
             if host == "slow.test" {
                 looks.withLock { $0 += 1 }
                 answers.wait()
@@ -106,7 +106,7 @@ struct BackendDialTests {
 
     @Test("a name without an address is a failure of DNS")
     func unknownName() async throws {
-        let names = HostNames { _ in throw HostNames.Unknown(words: "no such name") }
+        let names = HostNames { _, _ in throw HostNames.Failure.failed("no such name") }
         let failure = await #expect(throws: ConnectFailure.self) {
             try await Self.connector("gone.test", 1, names).connect(Self.call(), within: .seconds(5))
         }

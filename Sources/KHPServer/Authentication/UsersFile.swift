@@ -1,4 +1,5 @@
 import KHPProtocol
+import NIOCore
 import NIOPosix
 
 /// A file of users, with their passwords' hashes, keys and tokens.
@@ -172,10 +173,18 @@ public struct UsersFile: Sendable {
 
     // MARK: Verifying
 
-    /// Returns `true` when the password is that user's. Slow on purpose, and so computed on a thread of its own.
+    /// Returns `true` when the password is that user's. Slow on purpose, and so computed on threads for passwords alone, as
+    /// many as there are cores and four at most.
     public func verify(user: String, password: String) async -> Bool {
-        (try? await NIOThreadPool.singleton.runIfActive { self.isRight(user: user, password: password) }) ?? false
+        (try? await Self.threads.runIfActive { self.isRight(user: user, password: password) }) ?? false
     }
+
+    /// Files and names are not waited for, and do not wait: a slow disk or resolver would lock everybody out (threat H11).
+    private static let threads: NIOThreadPool = {
+        let threads = NIOThreadPool(numberOfThreads: min(max(System.coreCount, 1), 4))
+        threads.start()
+        return threads
+    }()
 
     /// The same on the caller's thread.
     package func isRight(user: String, password: String) -> Bool {

@@ -1,6 +1,7 @@
 import Dispatch
 import KHPClient
 import KHPProtocol
+import KHPServer
 import KHPWebSocket
 import NIOCore
 import NIOPosix
@@ -32,7 +33,7 @@ struct ResolutionTests {
                 port: 1,
                 until: .now() + .milliseconds(50),
                 on: loop,
-                lookUp: stuck.lookUp
+                by: HostNames(lookUp: stuck.lookUp)
             )
         } throws: { error in
             if case .timedOut = error as? HostResolver.Failure { true } else { false }
@@ -55,6 +56,39 @@ struct ResolutionTests {
             try await client.connect(to: "ws://a.example:1/")
         }
         #expect(error.code == .timeout && error.message.contains("was not resolved in time"), "\(error)")
+    }
+
+    @Test("names that take long keep no password waiting (threat H11)")
+    func passwords() async throws {
+        let users = try UsersFile("ann:$2a$06$If6bvum7DFjUnE9p2uDeDu0YHzrHM6tf.iqN8.yx.jNN1ILEf7h0i", name: "users")
+        let over = DispatchSemaphore(value: 0)
+        let (asked, tell) = AsyncStream.makeStream(of: Void.self)
+        let names = HostNames { _, port in
+            tell.yield()
+            over.wait()
+            return [try SocketAddress(ipAddress: "127.0.0.1", port: port)]
+        }
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        // More than there are cores.
+        let count = min(System.coreCount + 1, 16)
+        let waiting = (0..<count).map { number in
+            Task {
+                try await HostResolver.resolve(
+                    "\(number).example",
+                    port: 1,
+                    until: .distantFuture,
+                    on: loop,
+                    by: names
+                )
+            }
+        }
+        var began = asked.makeAsyncIterator()
+        for _ in 0..<count { _ = await began.next() }
+        let start = ContinuousClock.now
+        #expect(await users.verify(user: "ann", password: "abc"))
+        #expect(ContinuousClock.now - start < .seconds(1))
+        for _ in 0..<count { over.signal() }
+        for task in waiting { #expect(try await task.value.count == 1) }
     }
 
     @Test("a look-up is not waited for after a cancellation")

@@ -109,8 +109,8 @@ struct BackendConnector: Sendable {
         if self.backend.scheme == .unix { return bootstrap.connect(unixDomainSocketPath: self.backend.path) }
         // An address waits for no look-up.
         if let address = try? SocketAddress(ipAddress: host, port: port) { return bootstrap.connect(to: address) }
-        let addresses = self.names.addresses(of: host, on: call.eventLoop)
-        return bootstrap.resolver(HostNameAnswer(addresses, port: port)).connect(host: host, port: port)
+        let answer = HostNameAnswer(self.names, of: host, port: port, on: call.eventLoop)
+        return bootstrap.resolver(answer).connect(host: host, port: port)
     }
 
     private func tlsHandler(_ tls: NIOSSLContext) throws -> NIOSSLClientHandler {
