@@ -171,7 +171,7 @@ package final class LookUpThreads: Sendable {
     }
 
     private struct State {
-        /// Those without work.
+        /// Threads without work.
         var idle: [NIOThreadPool] = []
         var started = 0
         /// The oldest first.

@@ -232,7 +232,7 @@ struct SharingTests {
             // Nobody waits for the silent one any more.
             let third = try await client.connect(to: url)
             #expect(server.connections == 3)
-            // What is open on it goes on.
+            // Its open socket goes on.
             try await first.send("on")
             #expect(try await first.receive() == .text("on"))
             for socket in [first, second, third] { _ = try? await socket.close() }

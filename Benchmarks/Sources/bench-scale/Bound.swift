@@ -19,7 +19,7 @@ enum Bound {
     static let together = 0.9
 }
 
-/// What one connection of so many costs.
+/// The cost of one connection of so many.
 struct Level: CustomStringConvertible {
     var connections: Int
     var kibibytes: Double

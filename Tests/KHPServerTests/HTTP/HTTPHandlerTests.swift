@@ -360,44 +360,6 @@ private func post(_ length: Int, _ fields: String = "") -> String {
         }
     }
 
-    @Test("the next request waits until the client takes responses that the server makes itself (threat A23)")
-    func roomBehind() throws {
-        let serves: [HTTPSite.Serve] = [
-            { _ in }, { _ in throw HandshakeResponse.refuse(401) }, { try await $0.respond(.text("fine")) },
-        ]
-        for serve in serves {
-            for ends in [false, true] {
-                let http = try MemoryHTTP(.socket, serve)
-                http.channel.isWritable = false
-                try http.receive(String(repeating: get, count: 100))
-                let first = try http.written()
-                #expect(first.ranges(of: "HTTP/1.1 ").count == 1 && http.has(.writing))
-                if ends { http.channel.endInput() }
-                #expect(http.channel.isActive && http.has(.writing))
-                // As far as there is room, and no further.
-                http.channel.isWritable = true
-                http.channel.pipeline.fireChannelWritabilityChanged()
-                // Others come between so many.
-                http.loop.advanceTime(by: .milliseconds(1))
-                #expect(try http.written().ranges(of: "HTTP/1.1 ").count == 99 && !http.has(.writing))
-                #expect(http.channel.isActive != ends)
-            }
-        }
-    }
-
-    @Test("while the client takes nothing, requests behind are read up to a bound, and a drain ends the connection")
-    func readsBehind() throws {
-        let http = try MemoryHTTP { _ in }
-        http.channel.isWritable = false
-        try http.receive(get)
-        let before = http.wire.reads
-        try http.receive(String(repeating: get, count: 64 * 1024 / get.utf8.count + 1))
-        http.channel.read()
-        #expect(http.wire.reads == before)
-        http.handler.goAway()
-        #expect(http.phase == "ending")
-    }
-
     @Test("an error that ends an exchange becomes the response, and is logged where it is the application's")
     func thrown() throws {
         for code in HTTPExchangeError.Code.allCases {
