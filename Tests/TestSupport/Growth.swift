@@ -44,7 +44,7 @@ package enum Growth {
         // Unoptimised code is some fifty times slower: a part of the limit shows the same curve.
         let size = max(limit / 32, min(limit / 4, 256))
         let small = self.seconds(prepare(size))
-        guard small < 0.5 else { return "\(size) bytes took \(small) s" }
+        guard small < 0.5 * Double(Sanitizer.patience) else { return "\(size) bytes took \(small) s" }
         let large = self.seconds(prepare(size * 4))
         // Work that does not depend on the input is on both sides; a square would show as 16 and more.
         guard large >= small * 9 + 0.000_05 else { return nil }
