@@ -44,7 +44,7 @@ let package = Package(
         .target(
             name: "KHPCommand",
             dependencies: [
-                "KHPGateway",
+                "CLibcrypto", "KHPGateway",
                 library("KHPProtocol"), library("KHPClient"), library("KHPServer"), library("KHPHTTP2"),
                 library("KHPTesting"),
                 nioCore, nioPosix, nioSSL, httpTypes, argumentParser,

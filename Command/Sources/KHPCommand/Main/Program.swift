@@ -1,5 +1,6 @@
 // From a process to a command: makes the surroundings, and ends the process with the command's ending.
 
+import CLibcrypto
 import Foundation
 
 /// The whole command, from what was typed to the exit status.
@@ -11,6 +12,8 @@ public enum Program {
         // A reader that goes away shows as an error of `write`, which is handled there.
         signal(SIGPIPE, SIG_IGN)
         StandardDescriptors.fill()
+        // Connections may still be served while the process ends: libcrypto must not clean up under them.
+        OPENSSL_init_crypto(UInt64(OPENSSL_INIT_NO_ATEXIT), nil)
         let start = ContinuousClock.now
         let console = Console { ContinuousClock.now - start }
         let shutdown = Shutdown(console: console)
