@@ -144,6 +144,8 @@ let package = Package(
             name: "TestSupport",
             dependencies: [
                 "KHPProtocol", "KHPTesting", "KHPServer", "COpenSSL", nioCore, nioPosix, nioSSL, logging,
+                .product(name: "NIOHTTP2", package: "swift-nio-http2"),
+                .product(name: "NIOHPACK", package: "swift-nio-http2"),
             ],
             path: "Tests/TestSupport",
             swiftSettings: settings
@@ -203,8 +205,10 @@ let package = Package(
         .testTarget(
             name: "TortureTests",
             dependencies: [
-                "KHPProtocol", "KHPWebSocket", "KHPClient", "KHPServer", "KHPTesting", "TestSupport", nioCore, nioPosix,
-                nioSSL, logging,
+                "KHPProtocol", "KHPWebSocket", "KHPClient", "KHPServer", "KHPHTTP2", "KHPTesting", "TestSupport",
+                nioCore, nioPosix, nioSSL, httpTypes, logging,
+                .product(name: "NIOHTTP2", package: "swift-nio-http2"),
+                .product(name: "NIOHPACK", package: "swift-nio-http2"),
             ],
             path: "Tests/Torture",
             exclude: ["README.md"],

@@ -10,12 +10,19 @@ package final class RawClient: Sendable {
     private let collector: NIOLoopBound<Collector>
 
     /// Connects to a loopback port.
-    /// - Parameter roots: speaks TLS with `localhost` where there are any.
-    package static func connect(_ port: Int, trusting roots: NIOSSLTrustRoots? = nil) async throws -> RawClient {
+    /// - Parameters:
+    ///   - roots: speaks TLS with `localhost` where there are any.
+    ///   - protocols: the application protocols to offer there.
+    package static func connect(
+        _ port: Int,
+        trusting roots: NIOSSLTrustRoots? = nil,
+        protocols: [String] = []
+    ) async throws -> RawClient {
         var tls: NIOSSLContext?
         if let roots {
             var configuration = TLSConfiguration.makeClientConfiguration()
             configuration.trustRoots = roots
+            configuration.applicationProtocols = protocols
             tls = try NIOSSLContext(configuration: configuration)
         }
         let context = tls
@@ -33,6 +40,13 @@ package final class RawClient: Sendable {
                 }
             }
         return RawClient(channel: collector.0, collector: collector.1)
+    }
+
+    /// A client on a channel that a test has made. On its event loop.
+    package static func over(_ channel: any Channel) throws -> RawClient {
+        let collector = Collector(eventLoop: channel.eventLoop)
+        try channel.pipeline.syncOperations.addHandler(collector)
+        return RawClient(channel: channel, collector: NIOLoopBound(collector, eventLoop: channel.eventLoop))
     }
 
     private init(channel: any Channel, collector: NIOLoopBound<Collector>) {
@@ -68,6 +82,11 @@ package final class RawClient: Sendable {
     package func close() async throws {
         try await self.channel.close()
     }
+
+    /// Ends the connection, and waits for nothing.
+    package func drop() { self.channel.close(promise: nil) }
+
+    package var eventLoop: any EventLoop { self.channel.eventLoop }
 
     /// Ends the stream towards the server, and goes on reading.
     package func endOutput() async throws {

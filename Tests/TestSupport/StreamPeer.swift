@@ -1,26 +1,25 @@
 // A client of HTTP/2 that says what a test wants, and shows what it is told.
 
-import NIOCore
+package import NIOCore
 import NIOHPACK
-import NIOHTTP2
+package import NIOHTTP2
 import NIOPosix
 import NIOSSL
-import TestSupport
 
-struct StreamPeer: Sendable {
+package struct StreamPeer: Sendable {
     /// One request, and the frames that answer it; they end with the stream.
-    struct Stream: Sendable {
-        let channel: any Channel
-        let frames: AsyncStream<HTTP2Frame.FramePayload>
+    package struct Stream: Sendable {
+        package let channel: any Channel
+        package let frames: AsyncStream<HTTP2Frame.FramePayload>
 
-        func send(_ bytes: ByteBuffer, endStream: Bool = false) async throws {
+        package func send(_ bytes: ByteBuffer, endStream: Bool = false) async throws {
             let data = HTTP2Frame.FramePayload.Data(data: .byteBuffer(bytes), endStream: endStream)
             try await self.channel.writeAndFlush(HTTP2Frame.FramePayload.data(data))
         }
 
         /// The status of the answer, its content up to the end of the stream or of `count` bytes, and how the stream ended
         /// if it did.
-        func answer(count: Int = .max) async -> (status: String?, content: ByteBuffer, isWhole: Bool) {
+        package func answer(count: Int = .max) async -> (status: String?, content: ByteBuffer, isWhole: Bool) {
             var status: String?
             var content = ByteBuffer()
             for await frame in self.frames {
@@ -41,14 +40,14 @@ struct StreamPeer: Sendable {
         }
     }
 
-    let channel: any Channel
+    package let channel: any Channel
     /// The frames of the connection itself; they end with it.
-    let frames: AsyncStream<HTTP2Frame>
+    package let frames: AsyncStream<HTTP2Frame>
     private let multiplexer: NIOHTTP2Handler.StreamMultiplexer
 
     /// Runs a client around `body`.
     /// - Parameter window: how many bytes the server may send on a stream that nobody reads.
-    static func connected(
+    package static func connected(
         to port: Int,
         window: Int = 65_535,
         body: (StreamPeer) async throws -> Void
@@ -82,14 +81,14 @@ struct StreamPeer: Sendable {
     }
 
     /// Waits for the first settings: without them a CONNECT with a protocol cannot be said.
-    func awaitSettings() async {
+    package func awaitSettings() async {
         for await frame in self.frames {
             if case .settings(.settings) = frame.payload { return }
         }
     }
 
     /// - Parameter reads: `false` for a stream whose client takes no more than the first window.
-    func ask(_ fields: [(String, String)], endStream: Bool = false, reads: Bool = true) async throws -> Stream {
+    package func ask(_ fields: [(String, String)], endStream: Bool = false, reads: Bool = true) async throws -> Stream {
         let (frames, continuation) = AsyncStream.makeStream(of: HTTP2Frame.FramePayload.self)
         let stream = try await self.multiplexer.createStreamChannel { stream in
             stream.eventLoop.makeCompletedFuture {
@@ -103,7 +102,7 @@ struct StreamPeer: Sendable {
     }
 
     /// Asks for a WebSocket.
-    func open(_ path: String) async throws -> Stream {
+    package func open(_ path: String) async throws -> Stream {
         try await self.ask([
             (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"), (":path", path),
             (":authority", "localhost"), ("sec-websocket-version", "13"),
@@ -111,7 +110,7 @@ struct StreamPeer: Sendable {
     }
 
     /// Asks for something else.
-    func get(_ path: String, method: String = "GET", reads: Bool = true) async throws -> Stream {
+    package func get(_ path: String, method: String = "GET", reads: Bool = true) async throws -> Stream {
         try await self.ask(
             [(":method", method), (":scheme", "https"), (":path", path), (":authority", "localhost")],
             endStream: true,
