@@ -67,6 +67,7 @@ package struct StreamCarrier: Sendable {
         self.server.attach(handler, entry)
         do {
             try stream.pipeline.syncOperations.addHandler(handler, name: "khp")
+            self.server.configuration.hooks?.takesStream(stream)
             return true
         } catch {
             self.server.closed(entry)

@@ -43,11 +43,12 @@ package final class MemoryChannel: Channel, ChannelCore, @unchecked Sendable {
     /// Two channels that are not up yet.
     package static func pair(
         on eventLoop: any EventLoop,
-        client: SocketAddress?
+        client: SocketAddress?,
+        server: SocketAddress? = nil
     ) -> (client: MemoryChannel, server: MemoryChannel) {
         let pair = (
-            client: MemoryChannel(on: eventLoop, from: client, to: nil),
-            server: MemoryChannel(on: eventLoop, from: nil, to: client)
+            client: MemoryChannel(on: eventLoop, from: client, to: server),
+            server: MemoryChannel(on: eventLoop, from: server, to: client)
         )
         pair.client.other = pair.server
         pair.server.other = pair.client

@@ -3,6 +3,8 @@
 import KHPWebSocket
 import NIOCore
 
+@testable import KHPServer
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)
@@ -26,6 +28,7 @@ final class FaultHandler: ChannelDuplexHandler {
     private var hasStoppedReading = false
     private var hasStoppedWriting = false
     private var isKnown = false
+    private var isHTTPKnown = false
 
     init(_ side: Side, _ plan: FaultPlan, _ watch: Watch) {
         self.side = side
@@ -134,8 +137,12 @@ final class FaultHandler: ChannelDuplexHandler {
 
     /// The handlers of the product have short patience in these runs, and must be gone behind them.
     private func lookForHandlers(_ context: ChannelHandlerContext) {
-        if self.isKnown { return }
         let pipeline = context.pipeline.syncOperations
+        if !self.isHTTPKnown, self.side == .server, let handler = try? pipeline.handler(type: HTTPHandler.self) {
+            self.isHTTPKnown = true
+            self.watch.note(handler, "handler of HTTP")
+        }
+        if self.isKnown { return }
         if let handler = try? pipeline.handler(type: ConnectionHandler.self) {
             self.isKnown = true
             handler.ending.timeouts.flush = .milliseconds(150)

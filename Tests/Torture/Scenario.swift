@@ -15,6 +15,8 @@ struct Scenario: Sendable, CustomTestStringConvertible {
 
     var name: String
     var isSecure = false
+    /// `true` where the server speaks HTTP/2 too.
+    var usesStreams = false
     /// The only operation that fails; all of them where there is none.
     var only: Operation?
     /// `true` where sockets add nothing, or a peer of the test's has none.
@@ -69,7 +71,9 @@ struct Scenario: Sendable, CustomTestStringConvertible {
         }
     }
 
-    static let all: [Scenario] = [
+    static let all = Self.sockets + Self.ordinary + Self.overStreams
+
+    private static let sockets: [Scenario] = [
         Scenario(name: "plain opening", configure: Self.plain, act: Self.echo("/echo")),
         Scenario(name: "both handshakes", configure: Self.extended, act: Self.echo("/echo")),
         Scenario(
@@ -300,7 +304,7 @@ struct Scenario: Sendable, CustomTestStringConvertible {
     }
 
     /// Longer than anything takes that nobody has to wait for.
-    private static let longWait = Duration.seconds(3) * Sanitizer.patience
+    static let longWait = Duration.seconds(3) * Sanitizer.patience
 
     private static let narrow: Endpoint.Limits = {
         var limits = Endpoint.Limits()

@@ -28,6 +28,7 @@ final class SocketWorld: TortureWorld {
     private let run: Task<Void, any Error>
     private let proxy: any Channel
     private let base: String
+    private let dial: @Sendable () async throws -> RawClient
 
     init(_ scenario: Scenario, _ plan: FaultPlan, on group: any EventLoopGroup) async throws {
         let watch = Watch()
@@ -36,7 +37,7 @@ final class SocketWorld: TortureWorld {
         self.log = CollectingLog()
         let settings = TortureSettings(plan, watch)
         let serverHooks = settings.hooks { try Self.prepare($0, .server, plan, watch) }
-        var configuration = settings.server(hooks: serverHooks)
+        var configuration = settings.server(scenario, hooks: serverHooks)
         configuration.tls = scenario.isSecure ? try TortureSettings.serverTLS.get() : nil
         let log = self.log
         configuration.logger = Logger(label: "torture") { _ in log }
@@ -57,6 +58,18 @@ final class SocketWorld: TortureWorld {
             return [try SocketAddress(ipAddress: "127.0.0.1", port: isProxy ? proxyPort : port)]
         }
         self.client = WebSocketClient(configuration: client, eventLoopGroup: group)
+        let isSecure = scenario.isSecure
+        self.dial = {
+            try await ClientBootstrap(group: group)
+                .channelOption(.allowRemoteHalfClosure, value: true)
+                .connect(host: "127.0.0.1", port: port.value) { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try Self.prepare(channel, .client, plan, watch)
+                        if isSecure { try TortureSettings.addTLS(toRaw: channel) }
+                        return try RawClient.over(channel)
+                    }
+                }
+        }
         self.base = "\(scenario.isSecure ? "wss" : "ws")://localhost:\(port.value)"
     }
 
@@ -93,6 +106,8 @@ final class SocketWorld: TortureWorld {
     /// The server tells of those that it could not wait for.
     var connections: Int { self.log.text.contains("have not returned") ? 1 : 0 }
     var timers: Int { 0 }
+
+    func dialRaw() async throws -> RawClient { try await self.dial() }
 
     func url(_ path: String) -> String { self.base + path }
 

@@ -1,5 +1,6 @@
 // The settings of a run, which do not depend on its wires: times, and the places where operations fail.
 
+import KHPHTTP2
 import KHPProtocol
 import KHPServer
 import NIOCore
@@ -61,10 +62,13 @@ struct TortureSettings: Sendable {
             configuration.proxyTLS = configuration.tls
         }
         scenario.configure(&configuration)
+        if let streams = configuration.streams {
+            configuration.streams = WatchedStreams(base: streams, watch: self.watch)
+        }
         return configuration
     }
 
-    func server(hooks: ShellHooks) -> WebSocketServer.Configuration {
+    func server(_ scenario: Scenario, hooks: ShellHooks) -> WebSocketServer.Configuration {
         var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: 0))
         configuration.timeouts.opening = self.wait
         configuration.timeouts.extended = self.wait
@@ -76,6 +80,15 @@ struct TortureSettings: Sendable {
         configuration.timeouts.close = self.wait
         configuration.keepAlive = self.keepAlive
         configuration.gracefulShutdownTimeout = self.wait * 4
+        configuration.serveHTTP = Scenario.serve
+        configuration.httpLimits.idleTime = self.wait
+        configuration.httpLimits.stalledBody = self.wait
+        configuration.httpLimits.halfClosedTime = self.wait
+        if scenario.usesStreams {
+            var http2 = WebSocketServer.HTTP2()
+            http2.idleTime = self.wait
+            configuration.http2 = http2
+        }
         configuration.hooks = hooks
         return configuration
     }
@@ -93,6 +106,27 @@ struct TortureSettings: Sendable {
     static let serverContext = Result {
         try NIOSSLContext(configuration: TortureSettings.serverTLS.get().decidedForServer)
     }
+    private static let streamContext = Result {
+        var tls = try TortureSettings.serverTLS.get().decidedForServer
+        tls.applicationProtocols = ["h2", "http/1.1"]
+        return try NIOSSLContext(configuration: tls)
+    }
+    private static let rawContext = Result {
+        var tls = TLSConfiguration.makeClientConfiguration()
+        tls.trustRoots = .file(try Certificates.shared.get().authority)
+        tls.shutdownTimeout = TortureSettings.goodbye
+        return try NIOSSLContext(configuration: tls)
+    }
+
+    static func serverContext(of scenario: Scenario) -> Result<NIOSSLContext, any Error> {
+        scenario.usesStreams ? Self.streamContext : Self.serverContext
+    }
+
+    /// For a client of the test's own.
+    static func addTLS(toRaw channel: any Channel) throws {
+        let tls = try NIOSSLClientHandler(context: Self.rawContext.get(), serverHostname: "localhost")
+        try channel.pipeline.syncOperations.addHandler(tls)
+    }
 
     func hooks(
         prepare: ShellHooks.Prepare? = nil,
@@ -102,6 +136,7 @@ struct TortureSettings: Sendable {
         return ShellHooks(
             prepare: prepare,
             dial: dial,
+            takesStream: { StreamLook.note($0, .server, watch) },
             taskStarts: { watch.taskStarts() },
             taskBegins: {
                 switch plan.next(.task) {

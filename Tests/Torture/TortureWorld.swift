@@ -24,6 +24,8 @@ protocol TortureWorld: Sendable {
     var timers: Int { get }
 
     func url(_ path: String) -> String
+    /// A connection of a peer of the test's own, with the faults of a client.
+    func dialRaw() async throws -> RawClient
     /// Ends the server as its graceful shutdown does.
     func drain() async
 }
@@ -36,16 +38,18 @@ final class MemoryWorld: TortureWorld {
     private let loop: CountingLoop
     private let server: InMemoryServer
     private let isSecure: Bool
+    private let wires: Wires
 
     init(_ scenario: Scenario, _ plan: FaultPlan, on base: any EventLoop) throws {
         let loop = CountingLoop(on: base, plan)
         let watch = Watch()
         let settings = TortureSettings(plan, watch)
         let server = try InMemoryServer(
-            configuration: settings.server(hooks: settings.hooks()),
+            configuration: settings.server(scenario, hooks: settings.hooks()),
             endpoints: Scenario.endpoints { "ws://second.example/echo" }
         )
-        let tls = scenario.isSecure ? try TortureSettings.serverContext.get() : nil
+        let tls = scenario.isSecure ? try TortureSettings.serverContext(of: scenario).get() : nil
+        let wires = Wires(plan: plan, watch: watch, server: server, tls: tls, wait: settings.wait)
         let hooks = settings.hooks(prepare: nil) { address, eventLoop in
             switch plan.next(.connect) {
             case .fails?: throw IOError(errnoCode: 111, reason: "a refusal of the test's")
@@ -54,32 +58,8 @@ final class MemoryWorld: TortureWorld {
             case .crosses?: try? await Task.sleep(for: .milliseconds(600))
             default: break
             }
-            let port = address.port ?? 0
             return try await eventLoop.submit {
-                let ends = MemoryChannel.pair(on: eventLoop, client: nil)
-                watch.note(ends.client, "client channel")
-                watch.note(ends.server, "server channel")
-                try ends.client.pipeline.syncOperations.addHandler(FaultHandler(.client, plan, watch))
-                let dialled = try Dialled(taking: ends.client)
-                if port == 3128 || port == 3129 || port == 1080 {
-                    if port == 3129 {
-                        let context = try TortureSettings.serverContext.get()
-                        try ends.server.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: context))
-                    }
-                    try Self.addProxy(to: ends.server, plan, watch, server, tls)
-                } else {
-                    try ends.server.pipeline.syncOperations.addHandler(FaultHandler(.server, plan, watch))
-                    server.accept(ends.server, tls: port == 443 ? tls : nil)
-                }
-                if plan.next(.register) == .isLate {
-                    let server = NIOLoopBound(ends.server, eventLoop: eventLoop)
-                    let late = eventLoop.scheduleTask(in: TimeAmount(settings.wait * 8)) { server.value.open() }
-                    ends.server.closeFuture.whenComplete { _ in late.cancel() }
-                } else {
-                    ends.server.open()
-                }
-                ends.client.open()
-                return dialled
+                try wires.connect(to: address, on: eventLoop) { try Dialled(taking: $0) }
             }.get()
         }
         var configuration = settings.client(scenario, hooks: hooks)
@@ -94,33 +74,8 @@ final class MemoryWorld: TortureWorld {
         self.loop = loop
         self.server = server
         self.isSecure = scenario.isSecure
+        self.wires = wires
         self.client = WebSocketClient(configuration: configuration, eventLoopGroup: loop)
-    }
-
-    private static func addProxy(
-        to channel: MemoryChannel,
-        _ plan: FaultPlan,
-        _ watch: Watch,
-        _ server: InMemoryServer,
-        _ tls: NIOSSLContext?
-    ) throws {
-        let eventLoop = channel.eventLoop
-        try channel.pipeline.syncOperations.addHandler(
-            ProxyHandler { port, relay in
-                let ends = MemoryChannel.pair(on: eventLoop, client: nil)
-                watch.note(ends.client, "proxy's channel")
-                watch.note(ends.server, "server channel")
-                do {
-                    try ends.client.pipeline.syncOperations.addHandler(relay.value)
-                    try ends.server.pipeline.syncOperations.addHandler(FaultHandler(.server, plan, watch))
-                } catch {
-                    return relay.value.gone()
-                }
-                server.accept(ends.server, tls: port == 443 ? tls : nil)
-                ends.server.open()
-                ends.client.open()
-            }
-        )
     }
 
     var connections: Int { self.server.connections }
@@ -128,5 +83,79 @@ final class MemoryWorld: TortureWorld {
 
     func url(_ path: String) -> String { "\(self.isSecure ? "wss" : "ws")://localhost\(path)" }
 
+    func dialRaw() async throws -> RawClient {
+        let (loop, wires, isSecure) = (self.loop, self.wires, self.isSecure)
+        let address = try SocketAddress(ipAddress: "192.0.2.1", port: isSecure ? 443 : 80)
+        return try await loop.submit {
+            try wires.connect(to: address, on: loop) { channel in
+                if isSecure { try TortureSettings.addTLS(toRaw: channel) }
+                return try RawClient.over(channel)
+            }
+        }.get()
+    }
+
     func drain() async { await self.server.drain() }
+}
+
+/// The network of a world in memory.
+private struct Wires: Sendable {
+    let plan: FaultPlan
+    let watch: Watch
+    let server: InMemoryServer
+    let tls: NIOSSLContext?
+    let wait: Duration
+
+    /// Makes a connection to the server or a proxy, which the port tells. On the event loop.
+    /// - Parameter take: puts the client's handlers in place.
+    func connect<Client>(
+        to address: SocketAddress,
+        on eventLoop: any EventLoop,
+        _ take: (MemoryChannel) throws -> Client
+    ) throws -> Client {
+        let port = address.port ?? 0
+        let ends = MemoryChannel.pair(on: eventLoop, client: nil, server: address)
+        self.watch.note(ends.client, "client channel")
+        self.watch.note(ends.server, "server channel")
+        try ends.client.pipeline.syncOperations.addHandler(FaultHandler(.client, self.plan, self.watch))
+        let client = try take(ends.client)
+        if port == 3128 || port == 3129 || port == 1080 {
+            if port == 3129 {
+                let context = try TortureSettings.serverContext.get()
+                try ends.server.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: context))
+            }
+            try self.addProxy(to: ends.server)
+        } else {
+            try ends.server.pipeline.syncOperations.addHandler(FaultHandler(.server, self.plan, self.watch))
+            self.server.accept(ends.server, tls: port == 443 ? self.tls : nil)
+        }
+        if self.plan.next(.register) == .isLate {
+            let server = NIOLoopBound(ends.server, eventLoop: eventLoop)
+            let late = eventLoop.scheduleTask(in: TimeAmount(self.wait * 8)) { server.value.open() }
+            ends.server.closeFuture.whenComplete { _ in late.cancel() }
+        } else {
+            ends.server.open()
+        }
+        ends.client.open()
+        return client
+    }
+
+    private func addProxy(to channel: MemoryChannel) throws {
+        let eventLoop = channel.eventLoop
+        try channel.pipeline.syncOperations.addHandler(
+            ProxyHandler { port, relay in
+                let ends = MemoryChannel.pair(on: eventLoop, client: nil)
+                self.watch.note(ends.client, "proxy's channel")
+                self.watch.note(ends.server, "server channel")
+                do {
+                    try ends.client.pipeline.syncOperations.addHandler(relay.value)
+                    try ends.server.pipeline.syncOperations.addHandler(FaultHandler(.server, self.plan, self.watch))
+                } catch {
+                    return relay.value.gone()
+                }
+                self.server.accept(ends.server, tls: port == 443 ? self.tls : nil)
+                ends.server.open()
+                ends.client.open()
+            }
+        )
+    }
 }
