@@ -144,7 +144,7 @@ final class BackendPool: Sendable {
                     state.connections -= 1
                     state.connects[error.kind.rawValue, default: 0] += 1
                 }
-                self.failed(member, .connect, error.words)
+                if !error.isOfCaller { self.failed(member, .connect, error.words) }
             }
         }
         var failure = last ?? ConnectFailure(.unavailable, "no backend can take a connection")
@@ -184,6 +184,19 @@ final class BackendPool: Sendable {
 
     /// `true` where some backend takes messages and not bytes.
     var speaksWebSocket: Bool { self.rules.backends.contains { $0.isWebSocket } }
+
+    /// A client's connection has ended: one that the backend has ended at once, without a byte of either side, counts against
+    /// it. An end behind something of the client's says nothing of the backend, which may have found no sense in it.
+    func used(_ member: PoolMember, _ end: SessionEnd, _ tally: Tally, for time: TimeAmount) {
+        let isBackends = end.cause == .backendFin || end.cause == .backendReset
+        guard isBackends, tally.outBytes == 0, time < .seconds(1) else { return self.served(member) }
+        // Otherwise a client's garbage would take one backend after the other from all clients.
+        guard tally.inBytes == 0, tally.inMessages == 0 else { return }
+        self.failed(member, .use, "it ended the connection at once")
+    }
+
+    /// The backend has been of use to a client.
+    func served(_ member: PoolMember) { member.withState { $0.health.served(now: .now()) } }
 
     /// A client's connection to this backend failed, or ended before it was of use.
     func failed(_ member: PoolMember, _ kind: BackendHealth.Failure, _ failure: String) {
@@ -238,18 +251,13 @@ final class PooledLink: Sendable {
         self.pool = pool
     }
 
-    /// Tells what became of the connection: one that the backend has ended at once, without a byte, counts against it.
-    func used(_ end: SessionEnd, sentBytes: Int, for time: TimeAmount) {
-        let isBackends = end.cause == .backendFin || end.cause == .backendReset
-        if isBackends, sentBytes == 0, time < .seconds(1) {
-            self.pool.failed(self.member, .use, "it ended the connection at once")
-        } else {
-            self.served()
-        }
+    /// Tells what became of the connection.
+    func used(_ end: SessionEnd, _ tally: Tally, for time: TimeAmount) {
+        self.pool.used(self.member, end, tally, for: time)
     }
 
     /// The backend has been of use.
-    func served() { self.member.withState { $0.health.served(now: .now()) } }
+    func served() { self.pool.served(self.member) }
 
     /// Lets go of the connection, and of its place when it is gone.
     func release() async {

@@ -37,6 +37,8 @@ struct ConnectFailure: Error, Sendable, Equatable {
     var words: String
     /// The backends that were tried, or why none was, where a pool was asked.
     var tries: [Try] = []
+    /// `true` where the backend has answered, and may have refused the caller alone: it says nothing of the backend.
+    var isOfCaller = false
 
     init(_ kind: Kind, _ words: String) {
         self.kind = kind

@@ -49,7 +49,7 @@ struct WebSocketConnector: Sendable {
         do {
             return try await ready.futureResult.get()
         } catch {
-            throw Self.failure(error)
+            throw Self.failure(error, of: call)
         }
     }
 
@@ -71,14 +71,19 @@ struct WebSocketConnector: Sendable {
         return configuration
     }
 
-    private static func failure(_ error: any Error) -> ConnectFailure {
+    static func failure(_ error: any Error, of call: BackendCall) -> ConnectFailure {
         guard let error = error as? WebSocketError else { return ConnectFailure(error) }
         switch error.code {
         case .timeout: return ConnectFailure(.timeout, error.message)
         case .tlsFailed: return ConnectFailure(.tls, error.message)
         case .connectFailed where error.detail == .nameNotResolved: return ConnectFailure(.dns, error.message)
         case .connectFailed: return ConnectFailure(.refused, error.message)
-        default: return ConnectFailure(.handshake, error.message)
+        default:
+            var failure = ConnectFailure(.handshake, error.message)
+            // The client has chosen the subprotocols, of which none may be one of the backend's.
+            failure.isOfCaller =
+                !call.subprotocols.isEmpty && error.response.map { (400...499).contains($0.status) } ?? false
+            return failure
         }
     }
 }

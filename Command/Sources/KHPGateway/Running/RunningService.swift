@@ -390,7 +390,7 @@ final class RunningService: Sendable {
         let session = Session(facts) { session, end in
             let now = NIODeadline.now()
             surroundings.sessions.sessions(on: eventLoop)?.remove(session, end, now: now)
-            link?.used(end, sentBytes: session.tally.outBytes, for: now - session.opened)
+            link?.used(end, session.tally, for: now - session.opened)
             surroundings.ended(
                 EndedSession(
                     facts: session.facts,

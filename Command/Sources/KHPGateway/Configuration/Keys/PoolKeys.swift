@@ -22,7 +22,7 @@ extension GatewaySchema {
                 \.eject,
                 GatewaySchema.ejection,
                 off: true,
-                "Takes out a backend whose connections fail; never the last."
+                "Takes out a backend that cannot be reached, or ends connections at once that no client has sent anything on; never the last."
             ),
             .value(
                 "connectTimeout",
