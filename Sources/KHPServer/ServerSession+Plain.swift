@@ -36,6 +36,7 @@ extension ServerSession {
             transport: self.transport,
             isSecure: handler.connection.isSecure,
             named: self.named,
+            namedCertificate: self.namedCertificate,
             certificate: self.clientCertificate
         )
         let hasInputEnded = handler.ending.isInputOver

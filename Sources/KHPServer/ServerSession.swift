@@ -151,7 +151,7 @@ final class ServerSession: ConnectionDelegate {
     }
 
     func hasAgreed(on name: String?, _ handler: ConnectionHandler) -> Bool {
-        self.server.hasAgreed(on: name, self.channel, self.entry, handler, named: self.named)
+        self.server.hasAgreed(on: name, handler, of: self)
     }
 
     /// The request is no endpoint's: the channel goes on with what comes, as if we had never had it.

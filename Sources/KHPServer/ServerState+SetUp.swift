@@ -220,6 +220,7 @@ extension ServerState {
         let security = Security(usesTLS: site.transport == .tls, isSecure: site.isSecure, isReady: true)
         let (handler, session) = self.handler(channel, entry, security, nil)
         session.named = site.named
+        session.namedCertificate = site.namedCertificate
         self.attach(handler, entry)
         do {
             try channel.pipeline.syncOperations.addHandler(handler, name: "khp", position: .after(predecessor))

@@ -23,15 +23,18 @@ package struct StreamCarrier: Sendable {
     private let entry: ServerState.Entry
     /// The client that a proxy has named for the connection, ahead of everything.
     private let named: SocketAddress?
+    /// The common name that the proxy has verified, where its header has one.
+    private let namedCertificate: String?
     /// How long the first stream may take.
     package var firstStream: TimeAmount { TimeAmount(self.server.configuration.timeouts.opening) }
     /// The bounds on heads, and the marks of what waits to be written.
     package let limits: Limits
 
-    init(_ server: ServerState, _ entry: ServerState.Entry, named: SocketAddress?) {
+    init(_ server: ServerState, _ entry: ServerState.Entry, named: SocketAddress?, certificate: String?) {
         self.server = server
         self.entry = entry
         self.named = named
+        self.namedCertificate = certificate
         self.limits = server.table.connection.limits
     }
 
@@ -53,6 +56,7 @@ package struct StreamCarrier: Sendable {
             transport: .stream
         )
         session.named = self.named
+        session.namedCertificate = self.namedCertificate
         let handler = ConnectionHandler(
             connection: Connection(
                 server: table.connection,
@@ -90,19 +94,15 @@ package struct StreamCarrier: Sendable {
 extension ServerState {
     /// Hands a connection on to the protocol that TLS has agreed on, if that is not ours.
     /// - Returns: `false`, with nothing done, where it is.
-    func hasAgreed(
-        on name: String?,
-        _ channel: any Channel,
-        _ entry: Entry,
-        _ handler: ConnectionHandler,
-        named: SocketAddress?
-    ) -> Bool {
+    func hasAgreed(on name: String?, _ handler: ConnectionHandler, of session: ServerSession) -> Bool {
         guard let streams = self.configuration.streams, streams.name == name else { return false }
+        let (channel, entry) = (session.channel, session.entry)
         handler.standAside()
         do {
             channel.closeFuture.whenComplete { _ in self.closed(entry) }
             guard self.carry(channel) else { throw ChannelError.ioOnClosedChannel }
-            try streams.setUp(channel, StreamCarrier(self, entry, named: named))
+            let carrier = StreamCarrier(self, entry, named: session.named, certificate: session.namedCertificate)
+            try streams.setUp(channel, carrier)
         } catch {
             channel.close(promise: nil)
         }

@@ -17,13 +17,26 @@ struct SeamTests {
 
     private static let addresses: [UInt8] = [203, 0, 113, 9, 127, 0, 0, 1, 0x12, 0x67, 0, 80]
 
-    private static let headers: [[UInt8]] = [
-        Array("PROXY TCP4 203.0.113.9 127.0.0.1 4711 80\r\n".utf8),
-        [0x0D, 0x0A, 0x0D, 0x0A, 0x00, 0x0D, 0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A, 0x21, 0x11, 0, 12] + addresses,
+    private static let signature: [UInt8] = [
+        0x0D, 0x0A, 0x0D, 0x0A, 0x00, 0x0D, 0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A,
+    ]
+
+    /// The second version, for TCP4.
+    private static func second(_ length: UInt8) -> [UInt8] {
+        Self.signature + [0x21, 0x11, 0, length] + Self.addresses
+    }
+
+    /// PP2_TYPE_SSL with a certificate that the proxy has verified, and PP2_SUBTYPE_SSL_CN: joe.
+    private static let certificate: [UInt8] = [0x20, 0, 11, 0x07, 0, 0, 0, 0, 0x22, 0, 3, 0x6A, 0x6F, 0x65]
+
+    /// Each with the common name in it.
+    private static let headers: [([UInt8], String)] = [
+        (Array("PROXY TCP4 203.0.113.9 127.0.0.1 4711 80\r\n".utf8), "-"),
+        (second(12), "-"), (second(26) + certificate, "joe"),
     ]
 
     @Test("a PROXY header stands before TLS and HTTP/2, and names the client of each stream", arguments: headers)
-    func proxyHeader(header: [UInt8]) async throws {
+    func proxyHeader(header: [UInt8], name: String) async throws {
         try await withHTTP2Server {
             $0.proxyProtocol = .required(from: ["127.0.0.1"])
             $0.limits.pendingHandshakesPerAddress = 2
@@ -31,7 +44,8 @@ struct SeamTests {
             Endpoint("/who") { _ in
                 .complete()
             } handler: { socket, request in
-                try await socket.send("\(request.client?.ipAddress ?? "") \(request.client?.port ?? 0)")
+                let name = request.proxiedCertificateName ?? "-"
+                try await socket.send("\(request.client?.ipAddress ?? "") \(request.client?.port ?? 0) \(name)")
             }
         } body: { url in
             let port = try self.port(url)
@@ -43,7 +57,7 @@ struct SeamTests {
                 for _ in 0..<3 {
                     try await client.withConnection(to: url + "/who") { socket in
                         let named = try await socket.receive()
-                        #expect(named == .text("203.0.113.9 4711"))
+                        #expect(named == .text("203.0.113.9 4711 \(name)"))
                     }
                 }
                 #expect(record.protocols == ["h2", "h2", "h2"])

@@ -1,13 +1,13 @@
 // Connections within connections, behind proxies: each counts for the client that the proxy has named.
 
 import KHPProtocol
-import KHPWebSocket
 import NIOCore
 import NIOEmbedded
 import TestSupport
 import Testing
 
 @testable import KHPServer
+@testable import KHPWebSocket
 
 @Suite("Places for the clients that proxies name (threat H8)") struct NamedClientTests {
     private static let client = "203.0.113.9"
@@ -54,10 +54,13 @@ import Testing
             transport: .socket,
             isSecure: false,
             named: try row.named.map { try SocketAddress(ipAddress: $0, port: 1) },
+            namedCertificate: "joe",
             certificate: nil
         )
         let connections = state.connections
-        #expect((state.takeOver(site, behind: wire) != nil) == row.hasRoom)
+        let handler = state.takeOver(site, behind: wire)
+        #expect((handler != nil) == row.hasRoom)
+        #expect((handler?.delegate as? ServerSession)?.namedCertificate == (row.hasRoom ? "joe" : nil))
         // The place of ordinary HTTP is given back for it.
         #expect(state.connections == (row.hasRoom ? connections : connections - 1))
     }
@@ -67,10 +70,12 @@ import Testing
         let (state, entrance) = try Self.state()
         let entry = try Self.entry(state, entrance, busy: row.busy)
         let named = try row.named.map { try SocketAddress(ipAddress: $0, port: 1) }
-        let carrier = StreamCarrier(state, entry, named: named)
+        let carrier = StreamCarrier(state, entry, named: named, certificate: "joe")
         let connections = state.connections
         let stream = try EmbeddedChannel.connected([])
         #expect(try carrier.take(stream, opensByConnect: true) == row.hasRoom)
+        let handler = try? stream.pipeline.syncOperations.handler(type: ConnectionHandler.self)
+        #expect((handler?.delegate as? ServerSession)?.namedCertificate == (row.hasRoom ? "joe" : nil))
         #expect(state.connections == (row.hasRoom ? connections : connections - 1))
     }
 }

@@ -48,7 +48,7 @@ extension HTTPExchange {
             listener: self.listener,
             serverName: nil,
             clientCertificate: self.clientCertificate,
-            proxiedCertificateName: nil,
+            proxiedCertificateName: self.door.proxiedCertificateName,
             attempt: 1,
             logger: self.logger,
             loop: self.loop,
@@ -62,6 +62,8 @@ extension HTTPExchange {
     struct Door: Sendable, CustomReflectable {
         let server: ServerState
         let request: CheckedRequest
+        /// The common name of the client's certificate, as a proxy has verified it.
+        let proxiedCertificateName: String?
 
         var customMirror: Mirror { Mirror(self, children: []) }
     }

@@ -21,6 +21,8 @@ struct HTTPSite {
     let isSecure: Bool
     /// The address that a trusted proxy has named ahead of everything.
     let named: SocketAddress?
+    /// The common name that the proxy has verified, where its header has one: for all requests of the connection.
+    let namedCertificate: String?
     let certificate: NIOSSLCertificate?
 
     var limits: WebSocketServer.HTTPLimits { self.server.configuration.httpLimits }
@@ -72,7 +74,11 @@ struct HTTPSite {
             isSecure: self.isSecure,
             logger: self.server.logger(id: self.entry.id, peer: self.peer, of: request.head),
             loop: UnseenEventLoop(value: self.channel.eventLoop),
-            door: HTTPExchange.Door(server: self.server, request: request),
+            door: HTTPExchange.Door(
+                server: self.server,
+                request: request,
+                proxiedCertificateName: self.namedCertificate
+            ),
             conversation: conversation
         )
     }

@@ -100,6 +100,49 @@ struct HTTPExchangeTests {
         }
     }
 
+    @Test("the name that a proxy has verified is there for each request of a connection, and the WebSocket behind them")
+    func verifiedByProxy() async throws {
+        // The PROXY header with PP2_TYPE_SSL: a certificate that is good, and its common name, joe.
+        let header: [UInt8] = [
+            0x0D, 0x0A, 0x0D, 0x0A, 0x00, 0x0D, 0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A, 0x21, 0x11, 0, 26,
+            203, 0, 113, 9, 127, 0, 0, 1, 0x12, 0x67, 0, 80,
+            0x20, 0, 11, 0x07, 0, 0, 0, 0, 0x22, 0, 3, 0x6A, 0x6F, 0x65,
+        ]
+        let door = ServerAuthentication(
+            realm: "desk",
+            .request { request in
+                guard let name = request.proxiedCertificateName else { return .absent }
+                return .right(Principal(name))
+            }
+        )
+        try await withServer {
+            $0.proxyProtocol = .required(from: ["127.0.0.1"])
+            $0.serveHTTP = { exchange in
+                let person = try await exchange.authenticate(by: door)
+                try await exchange.respond(.init(status: .ok), "page of \(person.name)")
+            }
+        } endpoints: {
+            Endpoint("/who") { socket, request in
+                try await socket.send(request.proxiedCertificateName ?? "nobody")
+                for try await _ in socket.messages {}
+            }
+        } body: { port in
+            let client = try await RawClient.connect(port)
+            for bytes in [header + Array(get("/d").utf8), Array(get("/d").utf8)] {
+                try await client.send(bytes)
+                let page = String(buffer: try await client.receive { String(buffer: $0).hasSuffix("page of joe") })
+                #expect(page.hasPrefix("HTTP/1.1 200 "), "\(page)")
+                _ = try await client.take { $0.readableBytes }
+            }
+            try await client.send(openingRequest("/who"))
+            let socket = try await client.receive {
+                $0.readableBytesView.suffix(5).elementsEqual([0x81, 3, 0x6A, 0x6F, 0x65])
+            }
+            #expect(String(buffer: socket).hasPrefix("HTTP/1.1 101 "))
+            try await client.close()
+        }
+    }
+
     static let rows: [(path: String, fields: String, starts: String, contains: String)] = [
         ("/nothing", "", "404 Not Found", "There is no endpoint"),
         ("/echo", "", "426 Upgrade Required", "Sec-WebSocket-Version: 13"),

@@ -44,6 +44,7 @@ final class MemoryHTTP {
             transport: transport,
             isSecure: false,
             named: nil,
+            namedCertificate: nil,
             certificate: nil
         )
         self.state = state
