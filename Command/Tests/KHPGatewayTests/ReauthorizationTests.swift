@@ -87,6 +87,27 @@ struct ReauthorizationTests {
         #expect(realm.renewed(joe) == nil)
     }
 
+    @Test("gives a token's principal no role that its token has only in a part of one")
+    func split() throws {
+        var realm = RealmVerifier(GatewayConfiguration.Realm(name: "apps"))
+        realm.tokens = try TokenVerifierTests.verifier(
+            "public",
+            [SignatureAlgorithm(rawValue: "ES256")].compactMap { $0 }
+        )
+        realm.groups = GroupsFile.read("ops: joe\n").file
+        let claim = try JSONText.read(Array(#"["x\u0000admin","trader"]"#.utf8))
+        let joe = realm.grouped(
+            Principal(
+                "joe",
+                realm: "apps",
+                roles: TokenVerifier.roles(claim),
+                claims: ["iss": "https://id.example.com/"]
+            )
+        )
+        #expect(joe.roles == ["trader", "ops"])
+        #expect(realm.renewed(joe)?.roles == ["trader", "ops"])
+    }
+
     @Test("reaches sessions that were let in before it and open behind it")
     func late() {
         let surroundings = ServiceSurroundings(sessions: SessionTable(MultiThreadedEventLoopGroup.singleton))

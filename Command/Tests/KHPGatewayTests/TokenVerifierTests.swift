@@ -86,6 +86,19 @@ struct TokenVerifierTests {
         #expect(principal.name == "acme" && principal.expires == nil && principal.roles == ["acme"])
     }
 
+    @Test(
+        "give the roles of a list or a text, and none that holds control characters (threat G16)",
+        arguments: [
+            (#"["x\u0000admin","ops"]"#, ["ops"]), (#"["a\nb","c\u007F","\u001F",""]"#, []),
+            (#""ops x\u0000y""#, ["ops"]),
+            (#"["two words","ops",7]"#, ["two words", "ops"]), ("7", []),
+        ] as [(String, Set<String>)]
+    )
+    func roles(_ claim: String, _ roles: Set<String>) throws {
+        let value = try JSONText.read(Array(claim.utf8))
+        #expect(TokenVerifier.roles(value) == roles)
+    }
+
     @Test("are refused however they are cut or changed, one byte at a time")
     func bytes() throws {
         let line = try #require(Self.lines.first { $0.name == "ES256" })

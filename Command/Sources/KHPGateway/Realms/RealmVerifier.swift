@@ -48,11 +48,11 @@ package struct RealmVerifier: Sendable {
     }
 
     /// The claim in which a principal of a token keeps the roles that the token itself has, where a groups file gives it
-    /// some as well. No requirement can name it.
+    /// some as well. No requirement can name it, and no role holds what joins them.
     private static let ownRoles = "\u{0}roles"
 
     /// The principal of a token with its roles of the groups file.
-    private func grouped(_ principal: Principal) -> Principal {
+    func grouped(_ principal: Principal) -> Principal {
         var principal = principal
         principal.claims[Self.ownRoles] = nil
         let roles = self.groups.roles(of: principal.name)

@@ -78,13 +78,12 @@ struct TokenVerifier: Sendable {
             guard let start = claims[name] else { continue }
             guard let start = start.seconds, start <= now + leeway else { throw .notYet }
         }
-        guard let name = Self.find(self.rules.principal, claims)?.string, !name.isEmpty, name.utf8.count <= 256,
-            name.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F })
+        guard let name = Self.find(self.rules.principal, claims)?.string, name.utf8.count <= 256, Self.isName(name)
         else { throw .principal }
         return Principal(
             name,
             realm: self.realm,
-            roles: self.roles(claims),
+            roles: self.rules.roles.flatMap { Self.find($0, claims) }.map(Self.roles) ?? [],
             claims: Self.texts(claims),
             expires: self.rules.onExpiry == .ignore ? nil : end + leeway
         )
@@ -101,11 +100,20 @@ struct TokenVerifier: Sendable {
         return value
     }
 
-    /// A list of texts, or one text with spaces between (as scope has it, RFC 6749 section 3.3).
-    private func roles(_ claims: ParsedObject) -> Set<String> {
-        guard let path = self.rules.roles, let value = Self.find(path, claims) else { return [] }
-        if let list = value.array { return Set(list.compactMap(\.string)) }
-        return Set(value.string?.split(separator: " ").map(String.init) ?? [])
+    /// A list of texts, or one text with spaces between (as scope has it, RFC 6749 section 3.3). A text with control
+    /// characters is no role, as it is no principal: a realm joins roles by one, and would see two in it.
+    static func roles(_ value: ParsedJSON) -> Set<String> {
+        let texts: [String]
+        if let list = value.array {
+            texts = list.compactMap(\.string)
+        } else {
+            texts = value.string?.split(separator: " ").map(String.init) ?? []
+        }
+        return Set(texts.filter(Self.isName))
+    }
+
+    private static func isName(_ text: String) -> Bool {
+        !text.isEmpty && text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
     }
 
     /// The claims that are single values, as texts.
