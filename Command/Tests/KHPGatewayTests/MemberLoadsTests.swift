@@ -1,5 +1,6 @@
 // The choice of a balancer among members that tell their load.
 
+import CommandTestSupport
 import NIOCore
 import Synchronization
 import Testing
@@ -90,6 +91,28 @@ struct MemberLoadsTests {
     )
     func answers(_ status: Int, _ body: String, _ load: MemberLoads.Load?) {
         #expect((try? LoadQuestions.load(of: .init(status: status, body: body))) == load)
+    }
+
+    @Test("an answer of more bytes than a load takes is none, whatever it says", arguments: [1000, 1024 * 1024])
+    func tooLong(_ size: Int) async throws {
+        try await withRawServer { connection in
+            try await connection.executeThenClose { inbound, outbound in
+                for try await _ in inbound { break }
+                var answer = ByteBuffer(string: "HTTP/1.1 200 OK\r\n\r\n{\"sessions\":3}")
+                answer.writeRepeatingByte(UInt8(ascii: " "), count: size)
+                try await outbound.write(answer)
+            }
+        } body: { port in
+            let news = Mutex<[MemberLoads.News]>([])
+            var balancer = GatewayConfiguration.Balancer()
+            balancer.members = ["ws://127.0.0.1/"]
+            let loads = MemberLoads(balancer, instance: "me") { one in news.withLock { $0.append(one) } }
+            let check = GatewayConfiguration.LoadCheck(url: "http://{host}:\(port)/load")
+            let questions = LoadQuestions(loads: loads, check: check, tls: nil)
+            for _ in 0..<2 { await questions.ask("ws://127.0.0.1/") }
+            let silence = MemberLoads.News.silent("ws://127.0.0.1/", "it answered with no load")
+            #expect(news.withLock { $0 } == (size > 64 * 1024 ? [silence] : []))
+        }
     }
 
     @Test("the formats of metrics by Accept")

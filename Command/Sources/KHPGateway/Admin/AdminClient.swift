@@ -17,31 +17,33 @@ package struct AdminClient: Sendable {
 
     package enum Failure: Error, Sendable {
         case unreachable(String)
+        /// Nothing that is an answer, or more than the bound.
         case noAnswer
     }
-
-    /// The most bytes of an answer that are read.
-    private static let most = 64 * 1024 * 1024
 
     private let address: ListenAddress
     private let tls: TLSConfiguration?
     private let token: String?
     private let limit: TimeAmount
+    private let most: Int
 
     /// - Parameters:
     ///   - tls: for an address that has some; `nil` speaks plainly.
     ///   - token: the one that the address asks for; `nil` sends none.
     ///   - limit: the time for the whole answer. A reload may take a while.
+    ///   - most: the most bytes of an answer; one with more is none.
     package init(
         _ address: ListenAddress,
         tls: TLSConfiguration? = nil,
         token: String? = nil,
-        limit: TimeAmount = .seconds(60)
+        limit: TimeAmount = .seconds(60),
+        most: Int = 64 * 1024 * 1024
     ) {
         self.address = address
         self.tls = tls
         self.token = token
         self.limit = limit
+        self.most = most
     }
 
     /// - Parameters:
@@ -63,7 +65,7 @@ package struct AdminClient: Sendable {
                         if let tls {
                             try pipeline.addHandler(NIOSSLClientHandler(context: tls, serverHostname: self.name))
                         }
-                        try pipeline.addHandler(WholeAnswer(request, answer, most: Self.most))
+                        try pipeline.addHandler(WholeAnswer(request, answer, most: self.most))
                     }
                 }
             let channel: any Channel
@@ -131,7 +133,9 @@ private final class WholeAnswer: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = self.unwrapInboundIn(data)
         self.bytes.writeBuffer(&bytes)
-        if self.bytes.readableBytes > self.most { context.close(promise: nil) }
+        guard self.bytes.readableBytes > self.most else { return }
+        self.answer.fail(AdminClient.Failure.noAnswer)
+        context.close(promise: nil)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {

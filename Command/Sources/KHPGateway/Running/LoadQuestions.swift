@@ -13,6 +13,9 @@ struct LoadQuestions: Sendable {
     /// An answer that takes longer is none.
     private static let limit = TimeAmount.seconds(5)
 
+    /// Nor is one with more bytes: a few numbers do not take as many, and every member is asked every few seconds.
+    private static let most = 64 * 1024
+
     /// Asks until the task is cancelled.
     func run() async {
         await withTaskGroup(of: Void.self) { tasks in
@@ -50,7 +53,8 @@ struct LoadQuestions: Sendable {
             .host(url.host, port: url.port),
             tls: url.isSecure ? self.tls ?? .makeClientConfiguration() : nil,
             token: self.check.token?.text,
-            limit: Self.limit
+            limit: Self.limit,
+            most: Self.most
         )
         return try Self.load(of: try await client.ask("GET", url.resource))
     }
