@@ -3,6 +3,8 @@
 //   a connection to the place ── has room ──▶ a stream on it ── lost before any answer ──▶ once more, on one of its own
 //      │                                         └── no answer in time: no more streams on it ──▲ where time is left
 //      └── there is none ──▶ one dials, all others wait ──▶ look again
+//
+// A stream that the server says it has done nothing with is asked for once more, or over HTTP/1.1, on any connection.
 
 import KHPProtocol
 import KHPWebSocket
@@ -17,6 +19,32 @@ struct StreamUse {
     var isAlone = false
     /// True once a proxy has asked for a login, which is that of this connect alone (threat F14).
     var hasLoggedIn = false
+
+    /// A way on for a hop that has failed before anything was answered.
+    enum Remedy {
+        /// The same once more over HTTP/1.1.
+        case withoutStreams
+        /// The same once more on a connection of its own.
+        case alone
+    }
+
+    /// The way on after the refusal of a stream on a connection that was dialled for it; `nil` where there is none.
+    /// - Parameters:
+    ///   - isRequired: true where HTTP/1.1 will not do.
+    ///   - isOnShared: true for a stream on a connection that was there before.
+    static func remedy(
+        for refusal: StreamRefusal,
+        isRequired: Bool,
+        isOnShared: Bool,
+        isAlone: Bool
+    ) -> Remedy? {
+        switch refusal {
+        case .wantsHTTP1: isRequired ? nil : .withoutStreams
+        // A new connection may have room, or lead to another server behind a balancer; one more try is enough.
+        case .unprocessed where isOnShared || isRequired: isAlone ? nil : .alone
+        case .unprocessed: .withoutStreams
+        }
+    }
 
     /// True where a stream was lost on which nothing had been answered: the connection was about to end, or the server has
     /// refused the stream (RFC 9113 sections 6.8 and 8.7). Either says nothing about the server. Nor does its silence: the
@@ -78,10 +106,19 @@ extension ConnectLoop {
 
     /// A hop has failed before anything was answered. A connection that is silent takes no more streams (threat F18), whether
     /// it was there before or was dialled for this hop and would be shared; those that are open stay.
-    /// - Returns: `true` where its request is worth another connection (threat F17).
-    func isLost(_ hop: Hop, after error: WebSocketError) -> Bool {
+    /// - Returns: the way on, where its request is worth another connection (threat F17); `nil` where the error is the end.
+    func remedy(for hop: Hop, after error: WebSocketError) -> StreamUse.Remedy? {
         if StreamUse.isSilence(error) { self.streamUse.shared.retire(hop.channel) }
-        return hop.isOnShared && StreamUse.isWorthAnother(error, isInTime: self.deadline > .now())
+        if let refusal = error.streamRefusal {
+            return StreamUse.remedy(
+                for: refusal,
+                isRequired: self.streams?.isRequired == true,
+                isOnShared: hop.isOnShared,
+                isAlone: self.streamUse.isAlone
+            )
+        }
+        let isWorthAnother = StreamUse.isWorthAnother(error, isInTime: self.deadline > .now())
+        return hop.isOnShared && isWorthAnother ? .alone : nil
     }
 
     private func place(of plan: ClientPlan, through proxy: Proxy?) -> SharedPlace? {

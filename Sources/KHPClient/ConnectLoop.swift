@@ -195,11 +195,10 @@ struct ConnectLoop {
         var hop = hop
         defer { hop.giveBack() }
         var course = HopCourse()
-        var lacksStreams = false
         var isFirst = true
-        var isLost = false
+        var remedy: StreamUse.Remedy?
         for await step in hop.steps {
-            if isFirst, case .failed(let error) = step { isLost = self.isLost(hop, after: error) }
+            if isFirst, case .failed(let error) = step { remedy = self.remedy(for: hop, after: error) }
             isFirst = false
             switch step {
             case .established(let head):
@@ -225,15 +224,18 @@ struct ConnectLoop {
                 course.failed(error)
                 hop.endsWithin(.seconds(1))
             case .lacksStreams:
-                lacksStreams = true
+                remedy = .withoutStreams
             case .closed:
                 break
             }
         }
         hop.giveBack()
         try Task.checkCancellation()
-        if isLost { return .alone }
-        if lacksStreams { return .withoutStreams }
+        switch remedy {
+        case .alone?: return .alone
+        case .withoutStreams?: return .withoutStreams
+        case nil: break
+        }
         switch try course.end(at: self.attempt.url) {
         case .again(let answer): return .next(carrying: answer)
         case .challenged(let response, let layer):

@@ -24,14 +24,16 @@ final class AskedConnection: StreamConnection {
         self.channel.eventLoop.flatSubmit {
             // The library would keep a request beyond the peer's bound until there is room.
             guard self.life.value.takePlace() else { return self.channel.eventLoop.makeSucceededFuture(false) }
+            let life = self.life
             let stream = self.multiplexer.createStreamChannel { stream in
                 stream.eventLoop.makeCompletedFuture {
                     let pipeline = stream.pipeline.syncOperations
-                    try pipeline.addHandler(StreamHandler(AskedExchange(), isServer: false))
+                    let handler = StreamHandler(AskedExchange(), isServer: false)
+                    handler.isLeft = { life.value.isLeft($0) }
+                    try pipeline.addHandler(handler)
                     try pipeline.addHandler(try makeHandler(stream), name: "khp")
                 }
             }
-            let life = self.life
             stream.whenComplete { result in
                 switch result {
                 case .success(let stream): stream.closeFuture.whenComplete { _ in life.value.givePlaceBack() }

@@ -16,10 +16,13 @@ extension WebSocketClient {
             /// HTTP/1.1 alone.
             case off
             /// HTTP/2 where the server chooses it in TLS and takes WebSockets there (RFC 8441); otherwise HTTP/1.1, if need
-            /// be on a second connection.
+            /// be on a second connection. So it is where the server asks for HTTP/1.1 (HTTP_1_1_REQUIRED), refuses the
+            /// stream, has no room for one or leaves the connection before it has taken one (RFC 9113 section 8.7).
             case preferred
             /// HTTP/2, or the connect fails with ``KHPProtocol/WebSocketError/Code/openingInvalid``; for ws, which has no
-            /// TLS, and for dialects before RFC 6455, with ``KHPProtocol/WebSocketError/Code/invalidArgument``.
+            /// TLS, and for dialects before RFC 6455, with ``KHPProtocol/WebSocketError/Code/invalidArgument``. A stream
+            /// that the server does not take is asked for once more, on another connection; then the connect fails with
+            /// ``KHPProtocol/WebSocketError/Code/connectFailed``.
             case required
         }
 
@@ -111,8 +114,10 @@ extension WebSocketClient.HTTP2: ClientStreamProtocol {
                 guard takesWebSockets else { return channel.eventLoop.makeSucceededFuture(false) }
                 share?(connection)
                 return connection.open(makeHandler).flatMapThrowing { isOpen in
-                    if !isOpen { throw ChannelError.ioOnClosedChannel }
-                    return true
+                    if isOpen { return true }
+                    var error = WebSocketError(.connectFailed, "The server takes no stream on its HTTP/2 connection.")
+                    error.streamRefusal = .unprocessed
+                    throw error
                 }
             }
         } catch {

@@ -27,6 +27,8 @@ final class ConnectionLife: ChannelInboundHandler {
     private var places = 0
     /// The most that the peer takes.
     var mostStreams = Int.max
+    /// The last stream that the peer takes, once its GOAWAY has said so.
+    private var lastStream: HTTP2StreamID?
     private var isLeaving = false
     private var idle: Scheduled<Void>?
     private var context: ChannelHandlerContext?
@@ -44,7 +46,10 @@ final class ConnectionLife: ChannelInboundHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        if case .goAway = self.unwrapInboundIn(data).payload { self.leave() }
+        if case .goAway(let last, _, _) = self.unwrapInboundIn(data).payload {
+            self.lastStream = last
+            self.leave()
+        }
         context.fireChannelRead(data)
     }
 
@@ -96,6 +101,9 @@ final class ConnectionLife: ChannelInboundHandler {
         self.places -= 1
         self.checkUse()
     }
+
+    /// `true` of a stream with which the peer has done nothing, and never will (RFC 9113 section 6.8).
+    func isLeft(_ stream: HTTP2StreamID) -> Bool { self.lastStream.map { stream > $0 } ?? false }
 
     /// Nobody asks for more streams.
     func retire() {

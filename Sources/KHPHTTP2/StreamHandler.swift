@@ -49,6 +49,8 @@ final class StreamHandler<Exchange: StreamExchange>: ChannelDuplexHandler {
     /// The last write of some bytes.
     private var lastWrite: EventLoopFuture<Void>?
     private var goodbye: Scheduled<Void>?
+    /// `true` of a stream that the peer does not take any more, as its GOAWAY says.
+    var isLeft: (HTTP2StreamID) -> Bool = { _ in false }
 
     init(_ exchange: Exchange, isServer: Bool, begin: Begin? = nil) {
         self.exchange = exchange
@@ -130,10 +132,27 @@ final class StreamHandler<Exchange: StreamExchange>: ChannelDuplexHandler {
         if let closed = error as? NIOHTTP2Errors.StreamClosed {
             // Our own is no news.
             if self.hasBeenReset { return }
+            if let refusal = self.refusal(closed) { return context.fireErrorCaught(refusal) }
             let reason = "the peer reset the stream: \(closed.errorCode)"
             return context.fireErrorCaught(IOError(errnoCode: ECONNRESET, reason: reason))
         }
         context.fireErrorCaught(error)
+    }
+
+    /// The error of a client's request with which the server has done nothing; `nil` for any other end.
+    private func refusal(_ closed: NIOHTTP2Errors.StreamClosed) -> WebSocketError? {
+        guard !self.isServer, !self.exchange.isTunnel else { return nil }
+        var error: WebSocketError
+        if self.isLeft(closed.streamID) || closed.errorCode == .refusedStream {
+            error = WebSocketError(.connectFailed, "The server did not take the stream on its HTTP/2 connection.")
+            error.streamRefusal = .unprocessed
+        } else if closed.errorCode == .http11Required {
+            error = WebSocketError(.openingInvalid, "The server asks for HTTP/1.1 in the place of HTTP/2.")
+            error.streamRefusal = .wantsHTTP1
+        } else {
+            return nil
+        }
+        return error
     }
 
     // MARK: Out

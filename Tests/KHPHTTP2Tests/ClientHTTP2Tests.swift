@@ -100,7 +100,7 @@ private let (streams, connect): (UInt16, UInt16) = (3, 8)
         arguments: [
             ([(connect, 1)], "made", 1), ([(streams, 1), (connect, 1)], "made", 1), ([], "false", 0),
             ([(connect, 0)], "false", 0), ([(streams, 1)], "false", 0),
-            ([(connect, 1), (streams, 0)], "\(ChannelError.ioOnClosedChannel)", 1),
+            ([(connect, 1), (streams, 0)], "\(WebSocketError.Code.connectFailed)", 1),
         ] as [([(UInt16, UInt32)], String, Int)]
     )
     func outcomes(settings: [(UInt16, UInt32)], outcome: String, shared: Int) throws {

@@ -21,8 +21,8 @@ private final class Connection {
 
     func quiesce() { self.channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent()) }
 
-    func receiveGoAway() throws {
-        let frame = HTTP2Frame.FramePayload.goAway(lastStreamID: .maxID, errorCode: .noError, opaqueData: nil)
+    func receiveGoAway(_ last: HTTP2StreamID = .maxID) throws {
+        let frame = HTTP2Frame.FramePayload.goAway(lastStreamID: last, errorCode: .noError, opaqueData: nil)
         try self.channel.writeInbound(HTTP2Frame(streamID: .rootStream, payload: frame))
     }
 
@@ -43,6 +43,20 @@ private final class Connection {
 }
 
 @Suite("The life of a connection of HTTP/2") struct ConnectionLifeTests {
+    @Test("streams behind the last of a GOAWAY were never taken (RFC 9113 section 6.8)")
+    func left() throws {
+        let connection = try Connection()
+        #expect(connection.life.takePlace())
+        #expect(!connection.life.isLeft(7))
+        try connection.receiveGoAway()
+        #expect(!connection.life.isLeft(7))
+        // The last of all says it more exactly.
+        try connection.receiveGoAway(5)
+        #expect(connection.life.isLeft(7) && !connection.life.isLeft(5))
+        try connection.receiveGoAway(0)
+        #expect(connection.life.isLeft(1))
+    }
+
     @Test("without a stream it says GOAWAY and goes, sooner before the first than behind the last (threat A18)")
     func idle() throws {
         let first = try Connection()

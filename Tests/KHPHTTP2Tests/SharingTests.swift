@@ -255,6 +255,22 @@ struct SharingTests {
         }
     }
 
+    @Test("a stream that the server has done nothing with is asked for once more, and over HTTP/1.1 where that will do")
+    func remedies() {
+        typealias Row = (StreamRefusal, required: Bool, shared: Bool, alone: Bool, StreamUse.Remedy?)
+        let rows: [Row] = [
+            (.wantsHTTP1, false, false, false, .withoutStreams), (.wantsHTTP1, false, true, false, .withoutStreams),
+            (.wantsHTTP1, true, false, false, nil), (.wantsHTTP1, true, true, false, nil),
+            (.unprocessed, false, false, false, .withoutStreams), (.unprocessed, false, true, false, .alone),
+            (.unprocessed, false, false, true, .withoutStreams), (.unprocessed, true, false, false, .alone),
+            (.unprocessed, true, true, false, .alone), (.unprocessed, true, false, true, nil),
+        ]
+        for (refusal, required, shared, alone, remedy) in rows {
+            let found = StreamUse.remedy(for: refusal, isRequired: required, isOnShared: shared, isAlone: alone)
+            #expect(found == remedy, "\(refusal) \(required) \(shared) \(alone)")
+        }
+    }
+
     @Test("another name, another address and another way never share a connection (threat F17)")
     func apart() async throws {
         let base = SharedPlace(authority: "a.example:443", proxy: nil, presentsCertificate: true)

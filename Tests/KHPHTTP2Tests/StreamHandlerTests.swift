@@ -25,6 +25,7 @@ private final class Stream<Exchange: StreamExchange> {
         func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) { self.all.append("\(event)") }
 
         func errorCaught(context: ChannelHandlerContext, error: any Error) {
+            if let refusal = (error as? WebSocketError)?.streamRefusal { return self.all.append("\(refusal)") }
             self.all.append(error is IOError ? "lost" : "\(error)")
         }
     }
@@ -181,6 +182,27 @@ private let (noError, protocolError, internalError, refused, cancel) =
         try stream.receive("abc", isLast: true)
         try stream.receive("", isLast: true)
         #expect(stream.told() == [requestText, "3\r\nabc\r\n", "0\r\n\r\n", "inputClosed"])
+    }
+
+    @Test(
+        "a client's request with which the server has done nothing is told from a loss (RFC 9113 sections 7 and 8.7)",
+        arguments: [
+            (.http11Required, false, "wantsHTTP1"), (.refusedStream, false, "unprocessed"),
+            (.cancel, true, "unprocessed"),
+            (.cancel, false, "lost"), (.protocolError, false, "lost"),
+        ] as [(HTTP2ErrorCode, Bool, String)]
+    )
+    func refusals(_ code: HTTP2ErrorCode, _ isLeft: Bool, _ told: String) throws {
+        for isAnswered in [false, true] {
+            let stream = try Stream(AskedExchange(), isServer: false)
+            let handler = try stream.channel.pipeline.syncOperations.handler(type: StreamHandler<AskedExchange>.self)
+            handler.isLeft = { isLeft && $0 > 0 }
+            stream.send(asking)
+            if isAnswered { try stream.receive([(":status", "200")]) }
+            _ = stream.told()
+            stream.channel.pipeline.fireErrorCaught(NIOHTTP2Errors.streamClosed(streamID: 1, errorCode: code))
+            #expect(stream.told() == [isAnswered ? "lost" : told])
+        }
     }
 
     @Test("a peer's reset is a lost connection; behind our own it is no news; other errors are passed on")

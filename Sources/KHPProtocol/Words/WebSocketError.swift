@@ -11,18 +11,23 @@ public struct WebSocketError: Error, Sendable {
     public var message: String
     /// The URL of the hop that failed.
     public var url: WebSocketURL? {
-        get { self.context?.url }
-        set { self.context = Context(url: newValue, response: self.response, redirects: self.redirects) }
+        get { self.context?.parts.url }
+        set { self.change { $0.url = newValue } }
     }
     /// The response that refused, with its content, where there was one.
     public var response: HandshakeResponse? {
-        get { self.context?.response }
-        set { self.context = Context(url: self.url, response: newValue, redirects: self.redirects) }
+        get { self.context?.parts.response }
+        set { self.change { $0.response = newValue } }
     }
     /// The redirects that a connect had followed before it failed, in order.
     public var redirects: [RedirectStep] {
-        get { self.context?.redirects ?? [] }
-        set { self.context = Context(url: self.url, response: self.response, redirects: newValue) }
+        get { self.context?.parts.redirects ?? [] }
+        set { self.change { $0.redirects = newValue } }
+    }
+    /// The server has done nothing with the request, and has said so on a stream of HTTP/2.
+    package var streamRefusal: StreamRefusal? {
+        get { self.context?.parts.streamRefusal }
+        set { self.change { $0.streamRefusal = newValue } }
     }
     /// The close code that was sent or received, where there was one.
     public var closeCode: WebSocketCloseCode?
@@ -32,18 +37,25 @@ public struct WebSocketError: Error, Sendable {
     /// Holds the large parts, which most errors do not have: every connection ends with an error that is copied several
     /// times.
     private final class Context: Sendable {
-        let url: WebSocketURL?
-        let response: HandshakeResponse?
-        let redirects: [RedirectStep]
+        let parts: Parts
 
-        init(url: WebSocketURL?, response: HandshakeResponse?, redirects: [RedirectStep] = []) {
-            self.url = url
-            self.response = response
-            self.redirects = redirects
-        }
+        init(_ parts: Parts) { self.parts = parts }
+    }
+
+    private struct Parts {
+        var url: WebSocketURL?
+        var response: HandshakeResponse?
+        var redirects: [RedirectStep] = []
+        var streamRefusal: StreamRefusal?
     }
 
     private var context: Context?
+
+    private mutating func change(_ body: (inout Parts) -> Void) {
+        var parts = self.context?.parts ?? Parts()
+        body(&parts)
+        self.context = Context(parts)
+    }
 
     /// An error made of these parts.
     public init(
@@ -60,7 +72,7 @@ public struct WebSocketError: Error, Sendable {
         self.message = message
         self.closeCode = closeCode
         self.phase = phase
-        if url != nil || response != nil { self.context = Context(url: url, response: response) }
+        if url != nil || response != nil { self.context = Context(Parts(url: url, response: response)) }
     }
 
     /// The stages of a connection, in their order.
@@ -81,6 +93,14 @@ public struct WebSocketError: Error, Sendable {
         /// The stage's name.
         public var description: String { self.rawValue }
     }
+}
+
+/// The word of a server of HTTP/2 that has done nothing with a request, so that it may be made once more.
+package enum StreamRefusal: Sendable, Hashable {
+    /// HTTP/1.1 is to be used instead (HTTP_1_1_REQUIRED, RFC 9113 section 7).
+    case wantsHTTP1
+    /// The stream was refused, lies behind the last that the server takes, or found no room (RFC 9113 section 8.7).
+    case unprocessed
 }
 
 extension WebSocketError: CustomStringConvertible, CustomReflectable {
