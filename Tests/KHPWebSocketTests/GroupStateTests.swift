@@ -31,12 +31,12 @@ struct GroupStateTests {
         var options = Self.options()
         var state = GroupState()
         #expect(state.hasRoom(options))
-        _ = state.moved(isFull: true)
+        _ = state.moved(isFull: true, now: Self.start)
         #expect(!state.hasRoom(options))
         options.slowMembers = .dropOldest
         #expect(state.hasRoom(options), "where nobody is waited for")
         options = Self.options()
-        _ = state.moved(isFull: false)
+        _ = state.moved(isFull: false, now: Self.start)
         #expect(state.hasRoom(options))
     }
 
@@ -59,11 +59,11 @@ struct GroupStateTests {
             await withUnsafeContinuation { continuation in
                 let ticket = state.ticket()
                 expect(state.wait(ticket, continuation), true)
-                for isFull in [true, true, false] { state.moved(isFull: isFull).resume() }
+                for isFull in [true, true, false] { state.moved(isFull: isFull, now: Self.start).resume() }
                 #expect(state.knowsPublishers)
                 if givesUp { state.giveUp(ticket).resume() }
                 #expect(state.knowsPublishers == !givesUp)
-                state.moved(isFull: false).resume()
+                state.moved(isFull: false, now: Self.start).resume()
                 #expect(!state.knowsPublishers)
             }
         }
@@ -111,7 +111,7 @@ struct GroupStateTests {
         var state = GroupState()
         _ = state.enter(EmbeddedEventLoop(), group)
         expect(Self.hold(&state, .seconds(10), at: Self.start), nil, "nobody is full")
-        _ = state.moved(isFull: true)
+        _ = state.moved(isFull: true, now: Self.start)
         expect(Self.hold(&state, .seconds(10), at: Self.start), .seconds(10))
         expect(Self.hold(&state, .seconds(10), at: Self.start + .seconds(1)), nil, "it has begun")
         let end = Self.start + .seconds(10)
@@ -120,10 +120,58 @@ struct GroupStateTests {
         expect(state.endHold(now: end)?.since, nil)
         // All of the patience is used up: the next one has a quarter of a second.
         expect(Self.hold(&state, .seconds(10), at: end), .milliseconds(250))
-        // A hold is over with its last full member, and costs nothing then.
-        _ = state.moved(isFull: false)
+        // A hold is over with its last full member, and costs nothing that soon.
+        _ = state.moved(isFull: false, now: end + .milliseconds(250))
         expect(state.endHold(now: end + .seconds(60))?.since, nil)
-        _ = state.moved(isFull: true)
+        _ = state.moved(isFull: true, now: Self.start)
         expect(Self.hold(&state, .milliseconds(100), at: end + .seconds(600)), .milliseconds(100))
+    }
+
+    @Test("holds that end in time add up: who takes something just before the end, or leaves, is out the next time")
+    func holdsInTime() {
+        for leaves in [false, true] {
+            let group = WebSocketGroup()
+            var state = GroupState()
+            _ = state.enter(EmbeddedEventLoop(), group)
+            var now = Self.start
+            var holds: [TimeAmount?] = []
+            for _ in 0..<3 {
+                _ = state.moved(isFull: true, now: now)
+                holds.append(Self.hold(&state, .seconds(10), at: now))
+                now = now + .seconds(9)
+                if state.endHold(now: now) != nil { break }
+                if leaves {
+                    _ = state.leave(wasFull: true, now: now)
+                    _ = state.enter(EmbeddedEventLoop(), group)
+                } else {
+                    _ = state.moved(isFull: false, now: now)
+                }
+            }
+            // All but the first quarter of a second of the first one has counted.
+            let expected: [TimeAmount?] = [.seconds(10), .milliseconds(1250)]
+            #expect(holds == expected, "\(leaves)")
+        }
+    }
+
+    @Test("a member that takes something within a quarter of a second sets the pace for as long as it likes")
+    func pace() {
+        let group = WebSocketGroup()
+        var state = GroupState()
+        _ = state.enter(EmbeddedEventLoop(), group)
+        var now = Self.start
+        for _ in 0..<1000 {
+            _ = state.moved(isFull: true, now: now)
+            expect(Self.hold(&state, .seconds(10), at: now), .seconds(10))
+            now = now + .milliseconds(250)
+            _ = state.moved(isFull: false, now: now)
+        }
+        // A longer one each minute is forgotten by the next.
+        for _ in 0..<10 {
+            _ = state.moved(isFull: true, now: now)
+            expect(Self.hold(&state, .seconds(10), at: now), .seconds(10))
+            now = now + .seconds(9)
+            _ = state.moved(isFull: false, now: now)
+            now = now + .seconds(60)
+        }
     }
 }

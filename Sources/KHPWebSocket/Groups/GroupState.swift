@@ -73,15 +73,15 @@ struct GroupState {
         return (self.lastID, shard)
     }
 
-    mutating func leave(wasFull: Bool) -> Woken {
+    mutating func leave(wasFull: Bool, now: NIODeadline) -> Woken {
         self.members -= 1
-        return wasFull ? self.moved(isFull: false) : Woken()
+        return wasFull ? self.moved(isFull: false, now: now) : Woken()
     }
 
-    mutating func moved(isFull: Bool) -> Woken {
+    mutating func moved(isFull: Bool, now: NIODeadline) -> Woken {
         self.fullMembers += isFull ? 1 : -1
         guard self.fullMembers == 0 else { return Woken() }
-        self.hold = nil
+        if let hold = self.hold.take() { self.count(hold, now: now) }
         return self.wake()
     }
 
@@ -139,6 +139,14 @@ struct GroupState {
         self.hold = nil
         self.debt.add(now - hold.since, now: now, patience: self.patience)
         return (hold.since, self.queues.values.map(\.shard))
+    }
+
+    /// A hold has ended before it ran out: no member is full any more. What it took beyond the grace counts as well, so that
+    /// nobody holds publishers up again and again, and takes something or leaves just in time. Shorter holds are the pace of
+    /// members that take what they get, and cost nothing.
+    private mutating func count(_ hold: Hold, now: NIODeadline) {
+        let cost = now - hold.since - min(self.patience, Self.grace)
+        if cost > .zero { self.debt.add(cost, now: now, patience: self.patience) }
     }
 
     // MARK: Publishers

@@ -1,4 +1,4 @@
-// The time that dropped members have cost a group's publishers: taken off the patience with the next ones.
+// The time that slow members have cost a group's publishers: taken off the patience with the next ones.
 
 import NIOCore
 
@@ -6,7 +6,7 @@ struct SlowMemberDebt {
     /// Time after which a debt as long as the patience is forgotten.
     private static let memory = TimeAmount.seconds(60)
 
-    /// The debt as it was when the last member was dropped; it wears off.
+    /// The debt as it was when a hold ended last; it wears off.
     private var last: (length: TimeAmount, at: NIODeadline)?
 
     /// The debt at a time.
@@ -19,7 +19,7 @@ struct SlowMemberDebt {
         return left > 0 ? .nanoseconds(Int64(exactly: left.rounded()) ?? last.length.nanoseconds) : .zero
     }
 
-    /// Members that publishers have waited for were dropped.
+    /// Publishers have waited for members, which were dropped or have taken something at last.
     mutating func add(_ length: TimeAmount, now: NIODeadline, patience: TimeAmount) {
         self.last = (self.length(now: now, patience: patience) + length, now)
     }

@@ -29,7 +29,8 @@ public final class WebSocketGroup: Sendable {
         /// Has `publish` wait until all members have room, so that nobody misses a message and the slowest sets the pace.
         /// Members that have held the publishers up for so long, all of them together, are closed with 1013. That time is
         /// taken off the patience with the next ones, down to a quarter of a second, and wears off within a minute: members
-        /// that come only to be slow do not stop a group.
+        /// that come only to be slow do not stop a group. Nor do those that take something in time again and again: of a
+        /// hold that ends before the patience does, all but its first quarter of a second counts in the same way.
         case wait(atMost: Duration)
     }
 
@@ -129,12 +130,12 @@ public final class WebSocketGroup: Sendable {
     }
 
     func memberLeft(wasFull: Bool) {
-        self.state.withLock { $0.leave(wasFull: wasFull) }.resume()
+        self.state.withLock { $0.leave(wasFull: wasFull, now: .now()) }.resume()
     }
 
     /// A member's queue is full, or has room again.
     func memberMoved(isFull: Bool) {
-        self.state.withLock { $0.moved(isFull: isFull) }.resume()
+        self.state.withLock { $0.moved(isFull: isFull, now: .now()) }.resume()
     }
 
     // MARK: Publishing
