@@ -40,7 +40,7 @@ struct PeerGoesTests {
         }
     }
 
-    @Test("while TLS is negotiated", arguments: GoingPeer.End.allCases)
+    @Test("while TLS is negotiated, which has the time for connecting (threat H5)", arguments: GoingPeer.End.allCases)
     func tls(_ end: GoingPeer.End) async throws {
         try await withRawServer { connection in
             try await connection.executeThenClose { inbound, _ in
@@ -50,8 +50,10 @@ struct PeerGoesTests {
                 while try await reads.next() != nil {}
             }
         } body: { port in
-            let error = try await Self.failure("wss://127.0.0.1:\(port)/")
+            let error = try await Self.failure("wss://127.0.0.1:\(port)/") { $0.timeouts.total = .seconds(4) }
             #expect(error.phase == .tls, "\(error)")
+            let isLate = error.message.hasPrefix("The TLS handshake was not complete within")
+            #expect(isLate == (end == .silence), "\(error)")
             let codes: [WebSocketError.Code] = end == .silence ? [.timeout] : [.tlsFailed, .connectFailed]
             #expect(codes.contains(error.code), "\(error)")
         }

@@ -16,7 +16,7 @@ struct BoundsTests {
         } body: { port in
             let client = try await RawClient.connect(port)
             try await client.send("GET /echo HTTP/1.1\r\nHost:")
-            #expect(String(buffer: try await client.receiveAll()).hasPrefix("HTTP/1.1 408 "))
+            #expect(try await Self.answer(to: client)?.hasPrefix("HTTP/1.1 408 ") == true)
         }
     }
 
@@ -56,8 +56,36 @@ struct BoundsTests {
             echo()
         } body: { port in
             let client = try await RawClient.connect(port)
-            #expect(try await client.receiveAll().readableBytes == 0)
+            #expect(try await Self.answer(to: client) == "")
         }
+    }
+
+    @Test("a TLS handshake that stalls has the opening's time, and gets no answer (threat H5)")
+    func stalledTLS() async throws {
+        let tls = try CertificateAuthority.shared.get().server("DNS:localhost")
+        try await withServer {
+            $0.tls = tls
+            $0.timeouts.opening = .milliseconds(100)
+        } endpoints: {
+            echo()
+        } body: { port in
+            let client = try await RawClient.connect(port)
+            // The head of a record, and nothing behind it.
+            try await client.send([0x16, 0x03, 0x01, 0x02, 0x00])
+            #expect(try await Self.answer(to: client) == "")
+        }
+    }
+
+    /// All that a server says to a client that waits; `nil` where it does not end the connection.
+    private static func answer(to client: RawClient) async throws -> String? {
+        let began = ContinuousClock.now
+        let patience = Task {
+            try await Task.sleep(for: .seconds(5 * Sanitizer.patience))
+            try await client.close()
+        }
+        defer { patience.cancel() }
+        let answer = String(buffer: try await client.receiveAll())
+        return ContinuousClock.now - began < .seconds(4 * Sanitizer.patience) ? answer : nil
     }
 
     @Test("silence after the opening is closed with 1008, pings or not (D15, threat E1)", arguments: [false, true])

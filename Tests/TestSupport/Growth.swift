@@ -13,7 +13,7 @@
 
 package enum Growth {
     /// Seconds of this thread's processor time; the least of several runs, since whatever disturbs only adds.
-    private static func seconds(_ work: () -> Void) -> Double {
+    package static func seconds(_ work: () -> Void) -> Double {
         func now() -> Double {
             var time = timespec()
             clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)

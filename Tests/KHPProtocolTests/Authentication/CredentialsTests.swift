@@ -1,4 +1,5 @@
 import KHPProtocol
+import TestSupport
 import Testing
 
 @Suite struct CredentialsTests {
@@ -38,6 +39,27 @@ import Testing
     )
     func constantTime(given: String, expected: String, equal: Bool) {
         #expect(constantTimeEquals(given, expected) == equal)
+    }
+
+    @Test("Threat G2: a comparison takes as long wherever the difference is, and whatever the user is")
+    func time() throws {
+        func differ(_ seconds: [Double]) -> Bool { (seconds.max() ?? 0) > 2 * (seconds.min() ?? 0) }
+        // In the first byte, in the last one, nowhere.
+        let secret = String(repeating: "a", count: 65_536)
+        let texts = ["b" + secret.dropFirst(), secret.dropLast() + "b", secret].map { given in
+            Growth.seconds { _ = constantTimeEquals(given, secret) }
+        }
+        #expect(!differ(texts), "texts: \(texts)")
+        let code = [UInt8](repeating: 1, count: 8192)
+        let codes = [[2] + code.dropFirst(), code.dropLast() + [2], code].map { given in
+            Growth.seconds { _ = MessageAuthenticationCode.isEqual(given, code) }
+        }
+        #expect(!differ(codes), "codes: \(codes)")
+        let login = try BasicCredentials(user: "joe", password: secret)
+        let users = ["joe", "ann"].map { user in
+            Growth.seconds { _ = login.matches(user: user, password: secret) }
+        }
+        #expect(!differ(users), "a user that is there, and one that is not: \(users)")
     }
 
     @Test func matches() throws {

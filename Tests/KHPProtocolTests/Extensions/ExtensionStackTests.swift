@@ -345,11 +345,14 @@ struct ExtensionStackTests {
         return String(buffer: payload)
     }
 
-    @Test("Threat C5: the extended request goes out uncompressed; a compressed answer of a peer's WebSocket is read")
+    @Test("Threats C5, E16: the extended request goes out uncompressed; a peer's compressed answer is read")
     func handshakeMessages() throws {
         let now = NIODeadline.uptimeNanoseconds(1_000_000_000)
         var plan = ClientPlan(url: try WebSocketURL("ws://example.com/"))
-        plan.extensions = [PerMessageDeflate()]
+        // It would compress messages as short as the request.
+        var eager = PerMessageDeflate()
+        eager.threshold = 0
+        plan.extensions = [eager]
         var client = try Connection(
             client: plan,
             configuration: ConnectionConfiguration(),
