@@ -31,7 +31,7 @@ struct StreamSecretTests {
 
     private static func shows(_ text: String) -> Bool { self.spellings.contains { text.contains($0) } }
 
-    /// All that a server has been told by a client that came from the other one.
+    /// All that a server has been told.
     private final class Heard: Sendable {
         private let requests = Mutex<[String]>([])
 
@@ -50,13 +50,14 @@ struct StreamSecretTests {
     }
 
     /// Leads from `/away/LAYER/STATUS`, once who comes has logged in where the cell has it, to `target`.
-    private static func away(_ target: @escaping @Sendable () -> String) -> Endpoint {
+    private static func away(_ heard: Heard, _ target: @escaping @Sendable () -> String) -> Endpoint {
         Endpoint("/away/{layer}/{status}/{login}") { request in
+            heard.note(request)
             let wanted = request.parameters["login"]
             if wanted == request.layer.rawValue, request.authorization == nil { return .challenge("Basic realm=r") }
             var response = HandshakeResponse(status: request.parameters["status"].flatMap { Int($0) } ?? 302)
             response.headers[.location] = target()
-            response.headers[.setCookie] = "first=\(Self.canary)"
+            response.headers[.setCookie] = "first=\(Self.canary); Path=/"
             return response
         } handler: { _ in
         }
@@ -80,7 +81,10 @@ struct StreamSecretTests {
         case .preemptive:
             let login = Credentials.basic(user: canary, password: canary)
             configuration.authentication.preemptive = [try PreemptiveCredentials(login, origin: origin)]
-        case .cookie: break
+        case .cookie:
+            let store = CookieStore()
+            try store.set("session=\(canary); Path=/", from: origin)
+            configuration.cookies = .store(store)
         }
     }
 
@@ -90,6 +94,7 @@ struct StreamSecretTests {
     )
     func leaks(_ isShared: Bool) async throws {
         let heard = Heard()
+        let heardFirst = Heard()
         try await withHTTP2Server {
             Endpoint("/there") { request in
                 heard.note(request)
@@ -99,18 +104,19 @@ struct StreamSecretTests {
             }
         } body: { second in
             try await withHTTP2Server {
-                Self.away { second + "/there" }
+                Self.away(heardFirst) { second + "/there" }
             } body: { first in
                 // The second server does get what is its own: the look at its requests sees it.
-                for secrets in [Secrets.fields, .preemptive] {
+                for secrets in [Secrets.fields, .preemptive, .cookie] {
                     var given = WebSocketClient.Configuration()
                     try Self.give(secrets, of: second, &given)
                     let client = try makeClient(.init(.required, sharesConnections: isShared)) { [given] in
                         $0.headers = given.headers
                         $0.authentication = given.authentication
+                        $0.cookies = given.cookies
                     }
                     _ = try await client.withConnection(to: second + "/there") { try await $0.receive() }
-                    #expect(heard.take().contains { Self.shows($0) })
+                    #expect(heard.take().contains { Self.shows($0) }, "\(secrets)")
                 }
                 for secrets in Secrets.allCases {
                     for layer in [HandshakeLayer.opening, .extended] {
@@ -128,6 +134,7 @@ struct StreamSecretTests {
                                 $0.extended.policy = layer == .opening ? .off : .required
                                 $0.headers = given.headers
                                 $0.authentication = given.authentication
+                                $0.cookies = given.cookies
                             }
                             let path = "/away/\(layer.rawValue)/\(status)/\(login?.rawValue ?? "none")"
                             let message = try await client.withConnection(to: first + path) { try await $0.receive() }
@@ -135,6 +142,8 @@ struct StreamSecretTests {
                             let requests = heard.take()
                             #expect(requests.count == 1, comment)
                             #expect(!requests.contains { Self.shows($0) }, comment)
+                            // The first server did get it, or nothing is proved.
+                            #expect(heardFirst.take().contains { Self.shows($0) }, comment)
                         }
                     }
                 }
