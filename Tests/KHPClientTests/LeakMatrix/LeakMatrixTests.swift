@@ -39,8 +39,10 @@ struct LeakMatrixTests {
         case port, host, name, upgrade, downgrade
         /// To a name below the first, and to the first with a dot behind: both are other hosts.
         case below, dot
-        /// To the same name in other letters, which is the same origin, and to a name that is not ASCII, which is none.
-        case letters, idn
+        /// To the same name in other letters, which is the same origin.
+        case letters
+        /// To a name that looks like the first: as it is read, which is no host, and in its ASCII form, which is another.
+        case idn, ascii
         /// Away and back again.
         case back
         /// Away, and on within the other origin.
@@ -114,12 +116,9 @@ struct LeakMatrixTests {
         var cells: [Cell] = []
         // The policies with the secrets that are told in most ways; the others where nothing is refused.
         let policies = secrets == .fields ? RedirectPolicy.allCases : [.always]
-        for change in Change.allCases where secrets != .certificate || change != .upgrade {
-            // A challenge there is one of the same origin, and is answered.
-            if change == .letters, [.foreignRealm, .certificate, .proxy].contains(secrets) { continue }
-            let isName = Self.isName(change)
+        for change in Change.allCases {
             for status in [0, 300, 301, 302, 303, 307, 308, 426]
-            where (status != 426 || change == .upgrade) && (!isName || [0, 302, 307].contains(status)) {
+            where (status != 426 || change == .upgrade) && (!Self.isName(change) || ![300, 308].contains(status)) {
                 // A 426 repeats the URL, with its query.
                 if status == 426, secrets == .query { continue }
                 for layer in [HandshakeLayer.opening, .extended] where status != 0 || layer == .extended {
@@ -142,13 +141,13 @@ struct LeakMatrixTests {
         return cells
     }
 
-    private static func isName(_ change: Change) -> Bool { [.below, .dot, .letters, .idn].contains(change) }
+    private static func isName(_ change: Change) -> Bool { [.below, .dot, .letters, .idn, .ascii].contains(change) }
 
     // MARK: One cell
 
     private func urls(_ cell: Cell, _ hosts: Hosts) -> [String] {
         // TLS from the start where it is to be left, and where there is a certificate to show.
-        let isSecure = cell.change == .downgrade || cell.secrets == .certificate
+        let isSecure = cell.change == .downgrade || cell.secrets == .certificate && cell.change != .upgrade
         let isName = Self.isName(cell.change)
         let here = "\(isSecure ? "wss" : "ws")://\(isName ? "desk.example" : "127.0.0.1"):\(hosts.port)"
         let away =
@@ -160,6 +159,7 @@ struct LeakMatrixTests {
             case .dot: "\(isSecure ? "wss" : "ws")://desk.example.:\(hosts.port)"
             case .letters: "\(isSecure ? "wss" : "ws")://DESK.Example:\(hosts.port)"
             case .idn: "\(isSecure ? "wss" : "ws")://d\u{E9}sk.example:\(hosts.port)"
+            case .ascii: "\(isSecure ? "wss" : "ws")://xn--dsk-bma.example:\(hosts.port)"
             case .upgrade: "wss://127.0.0.1:\(hosts.port)"
             case .downgrade: "ws://127.0.0.1:\(hosts.port)"
             }
@@ -285,7 +285,10 @@ struct LeakMatrixTests {
             (try? WebSocketURL(url)).map { cell.policy.allows(from: original, to: $0) } ?? false
         }
         let expected: WebSocketError.Code? =
-            !isAllowed ? .redirectRefused : cell.secrets == .foreignRealm ? .authenticationFailed : nil
+            !isAllowed
+            ? .redirectRefused
+            // In other letters it is the same origin, whose challenge is answered.
+            : cell.secrets == .foreignRealm && cell.change != .letters ? .authenticationFailed : nil
         #expect(failure?.code == expected, "\(cell): \(failure.map { "\($0)" } ?? "opened")")
         let visits = await self.visits(cell, recorder, atLeast: isAllowed ? 2 : 1)
 
@@ -299,7 +302,11 @@ struct LeakMatrixTests {
                 seen.writeImmutableBuffer(visit.bytes)
                 continue
             }
-            if cell.change == .letters {
+            for part in ["-user", "-password"] {
+                let isShown = Canary.spellings(of: Canary.mark + part).contains { Canary.contains(visit.bytes, $0) }
+                #expect(!isShown, "\(cell): user information of a Location")
+            }
+            if cell.change == .letters, cell.secrets != .proxy {
                 // The same origin in other letters gets what the first got, but for the URL.
                 let isShown = cell.secrets != .fields && cell.secrets != .preemptive || Canary.isIn(visit.bytes)
                 #expect(isShown, "\(cell): \(String(buffer: visit.bytes))")
@@ -357,10 +364,41 @@ struct LeakMatrixTests {
         case .extendedDigest: return ["\(mark)-cookie"] + (isInside ? ["username=\"\(mark)-name\""] : [])
         case .foreignRealm: return ["\(mark)-cookie", "Authorization: Basic "]
         case .preemptive: return ["Authorization: Basic "]
-        case .certificate: return [Canary.certificate]
+        // Without TLS there is nobody to show it to.
+        case .certificate: return cell.change == .upgrade ? [] : [Canary.certificate]
         case .proxy: return []
         case .query: return ["access_token=\(mark)-query"]
         }
+    }
+
+    /// Threat F1 in cells: kind of secret × change × answer that leads on.
+    @Test("each of the 336 cells of threat F1 is one of these")
+    func threat() {
+        let kinds: [(name: String, opening: Secrets, extended: Secrets)] = [
+            ("Authorization", .fields, .fields), ("Cookie", .fields, .fields),
+            ("Proxy-Authorization", .proxy, .proxy), ("user information", .fields, .fields),
+            ("X-Api-Key", .fields, .fields), ("client certificate", .certificate, .certificate),
+            ("Digest", .openingDigest, .extendedDigest), ("token", .query, .query),
+        ]
+        let changes: [Change] = [.host, .port, .upgrade, .below, .letters, .dot, .ascii]
+        let answers: [(status: Int, layer: HandshakeLayer)] =
+            [301, 302, 303, 307].map { ($0, .opening) } + [(302, .extended), (0, .extended)]
+        var count = 0
+        var missing: [String] = []
+        for kind in kinds {
+            for change in changes {
+                for answer in answers {
+                    let isOpening = answer.layer == .opening || answer.status == 0
+                    let isThere = Self.cells(isOpening ? kind.opening : kind.extended).contains { cell in
+                        cell.change == change && cell.status == answer.status && cell.layer == answer.layer
+                            && cell.policy == .always
+                    }
+                    count += isThere ? 1 : 0
+                    if !isThere { missing.append("\(kind.name) \(change) \(answer.layer) \(answer.status)") }
+                }
+            }
+        }
+        #expect(count == 336, "missing: \(missing)")
     }
 
     @Test("the scanner finds a secret in every spelling, at every place")
