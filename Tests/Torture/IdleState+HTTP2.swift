@@ -33,7 +33,7 @@ extension IdleState {
 
     static let streams: [IdleState] = [
         IdleState(name: "HTTP/2, waiting for settings, client") { measure in
-            let server = LeavingServer(saysGoAway: true, answers: .tls)
+            let server = LeavingServer(answers: .tls)
             try await server.run { url in
                 let marks = Marks()
                 await Self.connecting(to: url, measure, signs: [marks.sign("TLS has agreed on HTTP/2")]) {
@@ -72,7 +72,7 @@ extension IdleState {
         },
         IdleState(name: "HTTP/2, a stream that opens, client") { measure in
             let marks = Marks()
-            let server = LeavingServer(saysGoAway: true, answers: .settings) { frame in
+            let server = LeavingServer(answers: .settings) { frame in
                 if case .headers = frame { marks.note("the request has come") }
             }
             try await server.run { url in
@@ -138,7 +138,7 @@ extension IdleState {
         },
         IdleState(name: "HTTP/2, closing on a stream without an answer, client") { measure in
             let marks = Marks()
-            let server = LeavingServer(saysGoAway: true, answers: .requests) { frame in
+            let server = LeavingServer(answers: .requests) { frame in
                 if Self.isClose(frame) { marks.note("the close frame has come") }
             }
             try await server.run { url in
@@ -178,7 +178,7 @@ extension IdleState {
             }
         },
         IdleState(name: "HTTP/2, the server has said GOAWAY, and a stream stays, client") { measure in
-            let server = LeavingServer(saysGoAway: true)
+            let server = LeavingServer()
             try await server.run { url in
                 var configuration = WebSocketClient.Configuration()
                 Self.configure(&configuration)

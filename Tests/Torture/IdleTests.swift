@@ -45,7 +45,7 @@ struct IdleTests {
     private static func look(for signs: [IdleState.Sign]) async -> Look {
         var look = Look()
         for _ in 0..<3 where look.used > Self.most || !look.missing.isEmpty {
-            // What led to the state is over.
+            // The way to the state is over.
             for _ in 0..<20 {
                 let before = Descriptors.processorTime()
                 try? await Task.sleep(for: .milliseconds(20))

@@ -39,7 +39,7 @@ struct PoolBoundsTests {
         #expect(try BackendPool(rules, tls: nil).isHealthy() == (weight > 0))
     }
 
-    // MARK: What counts against a backend
+    // MARK: Ends that count against a backend
 
     @Test("an end at once counts against a backend only where neither side had sent anything")
     func ends() throws {

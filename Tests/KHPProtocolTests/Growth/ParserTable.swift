@@ -156,7 +156,7 @@ enum ParserTable {
         ),
         (
             "It gives a connection's bytes to the machine that reads them: one that has rows.",
-            ["HostDoor", "HostWatch", "OwnRequests", "ServedHTTP", "StreamExchange", "WebSocketMount"]
+            ["HostDoor", "HostWatch", "OwnRequests", "ServedHTTP", "StreamCarrier", "StreamExchange", "WebSocketMount"]
         ),
         (
             "It hashes, or compares byte by byte: one pass by its nature.",
