@@ -13,12 +13,12 @@ extension ConnectionHandler {
     /// The answer to a ping was written: further ones wait until it has left, and of these only the latest counts.
     func followAnswer(_ context: ChannelHandlerContext) {
         guard self.connection.takeAnsweredPing(), self.unwrittenBytes > 0 else { return }
-        self.connection.setBacklogged(true)
+        self.connection.setBacklogged(true, now: .now())
         let bound = NIOLoopBound(self, eventLoop: self.eventLoop)
         let written = context.eventLoop.makePromise(of: Void.self)
         written.futureResult.whenSuccess {
             guard !bound.value.hasEnded else { return }
-            bound.value.connection.setBacklogged(false)
+            bound.value.connection.setBacklogged(false, now: .now())
             bound.value.flushSoon()
         }
         context.writeAndFlush(self.wrapOutboundOut(ByteBuffer()), promise: written)

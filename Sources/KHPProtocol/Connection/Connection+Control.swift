@@ -18,7 +18,7 @@ extension Connection {
             }
             guard self.link.closing.canSend else { return nil }
             self.socket.pinged(payload)
-            self.answerPendingPing()
+            self.answerPendingPing(now: now)
         case .pong(let payload):
             if self.observesFrames {
                 self.actions.append(.event(.frameReceived(FrameInfo(kind: .pong, payload: payload))))
@@ -63,13 +63,16 @@ extension Connection {
     // MARK: Pongs
 
     /// Answers the latest ping, once all that was said before has left.
-    mutating func answerPendingPing() {
-        guard let payload = self.socket.takePong(), self.link.closing.canSend else { return }
-        self.socket.pingAnswered()
-        self.writePong(payload)
+    mutating func answerPendingPing(now: NIODeadline) {
+        guard self.socket.mayAnswerPings, self.link.closing.canSend else { return }
+        if let payload = self.socket.takePong() {
+            self.socket.pingAnswered()
+            self.writePong(payload)
+        }
+        self.answerPingThroughExtensions(now: now)
     }
 
-    /// True when a ping was answered since the last call: then it is to be known when that has left (``setBacklogged(_:)``).
+    /// True when a ping was answered since the last call: then it is to be known when that has left (``setBacklogged(_:now:)``).
     package mutating func takeAnsweredPing() -> Bool { self.socket.takeAnsweredPing() }
 
     mutating func writePong(_ payload: ByteBuffer) {

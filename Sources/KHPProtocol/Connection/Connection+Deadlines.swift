@@ -141,14 +141,14 @@ extension Connection {
         } else {
             self.socket.decongested()
             self.link.closing.writesProgressed(now: now)
-            self.answerPendingPing()
+            self.answerPendingPing(now: now)
         }
     }
 
     /// Tells that the network has yet to take some of what was written: answers to pings wait for that.
-    package mutating func setBacklogged(_ isBacklogged: Bool) {
+    package mutating func setBacklogged(_ isBacklogged: Bool, now: NIODeadline) {
         self.socket.setBacklogged(isBacklogged)
-        self.answerPendingPing()
+        self.answerPendingPing(now: now)
     }
 
     /// Some of what was written has left: a slow peer is not a stalled one.

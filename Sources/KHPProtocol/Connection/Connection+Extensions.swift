@@ -347,6 +347,18 @@ extension Connection {
         return isAsked
     }
 
+    /// Answers the peer's latest ping in messages.
+    mutating func answerPingThroughExtensions(now: NIODeadline) {
+        guard self.stage.isOpen, let extensions = self.socket.extensions else { return }
+        do {
+            guard try extensions.answerPing(now: now, received: self.socket.lastReceived) else { return }
+        } catch {
+            return self.failExtension(error, now: now)
+        }
+        self.socket.pingAnswered()
+        self.performOutgoing(now: now)
+    }
+
     /// Does the work that hooks have asked for. Never interleaves messages with one that the application sends in
     /// pieces: they wait for its end. Where an extension handles messages, none of those pieces is out yet.
     mutating func performOutgoing(now: NIODeadline) {
@@ -383,6 +395,9 @@ extension Connection {
         // The older dialects have none.
         case .ping where !self.link.codec.abilities.contains(.pings): break
         case .ping: self.writePing(ByteBuffer())
+        case .control:
+            guard self.link.admitsControlFrame(now) else { return self.violated(ControlFrameRate.violation, now: now) }
+            self.answerPendingPing(now: now)
         case .close(let code, let reason): self.close(code: code, reason: reason, now: now)
         }
     }

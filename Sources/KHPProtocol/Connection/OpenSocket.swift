@@ -180,11 +180,11 @@ package struct OpenSocket {
     /// must not fill our memory (threat B9).
     mutating func pinged(_ payload: ByteBuffer) { self.pendingPong = payload }
 
-    /// The answer to the latest ping, once all that was said before has left; `nil` before, and where none is owed.
-    mutating func takePong() -> ByteBuffer? {
-        guard self.pendingPong != nil, self.congestedSince == nil, !self.isBacklogged else { return nil }
-        return self.pendingPong.take()
-    }
+    /// `true` once all that was said before has left.
+    var mayAnswerPings: Bool { self.congestedSince == nil && !self.isBacklogged }
+
+    /// The answer to the latest ping; `nil` where none is owed.
+    mutating func takePong() -> ByteBuffer? { self.pendingPong.take() }
 
     /// Bytes of answers to pings that wait.
     var pongBytes: Int { self.pendingPong?.readableBytes ?? 0 }

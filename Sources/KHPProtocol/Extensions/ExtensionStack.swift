@@ -24,6 +24,8 @@ package final class ExtensionStack {
     package enum Outgoing {
         case message(WebSocketMessage)
         case ping
+        /// A control message of the peer's has come.
+        case control
         case close(WebSocketCloseCode, String)
     }
 
@@ -67,6 +69,8 @@ package final class ExtensionStack {
     private var hasOutboundBegun = false
     private var lastSent: NIODeadline
     private var outgoing: [Outgoing] = []
+    /// The answer to the peer's latest ping in messages, with the place of the extension that gives it.
+    private var pong: (message: WebSocketMessage, index: Int)?
 
     package init(role: Role, now: NIODeadline) {
         self.role = role
@@ -86,6 +90,7 @@ package final class ExtensionStack {
         copy.outboundBits = self.outboundBits
         copy.hasOutboundBegun = self.hasOutboundBegun
         copy.outgoing = self.outgoing
+        copy.pong = self.pong
         return copy
     }
 
@@ -143,6 +148,7 @@ package final class ExtensionStack {
         for index in self.hooks.indices { self.hooks[index].transform.closed() }
         for index in self.frames.indices { self.frames[index].closed() }
         self.hooks = []
+        self.pong = nil
         self.frames = []
         self.claims = []
         self.pipeline = FramePipeline(count: 0)
@@ -172,6 +178,8 @@ package final class ExtensionStack {
             switch command {
             case .send(let message): try self.pass(message, behind: index, now, received)
             case .ping: try self.ping(for: index, now, received)
+            case .control: self.outgoing.append(.control)
+            case .pong(let message): self.pong = (message, index)
             case .close(let code, let reason): self.outgoing.append(.close(code, reason))
             }
         }
@@ -185,6 +193,14 @@ package final class ExtensionStack {
         }
         self.outgoing.append(.ping)
         self.lastSent = now
+    }
+
+    /// Sends the answer to the peer's latest ping in messages.
+    /// - Returns: `false` where none waits.
+    func answerPing(now: NIODeadline, received: NIODeadline) throws -> Bool {
+        guard let pong = self.pong.take() else { return false }
+        try self.pass(pong.message, behind: pong.index, now, received)
+        return true
     }
 
     /// Has the first extension that can do it ask the peer to prove anew who it is.
@@ -296,12 +312,16 @@ package final class ExtensionStack {
 
     /// Bytes of memory for the message that is put together, the pieces that wait and the messages that do.
     var heldBytes: Int {
-        self.outgoing.reduce(self.message.buffer.storageCapacity + self.pipeline.heldBytes) { sum, outgoing in
-            switch outgoing {
-            case .message(.text(let text)): sum + text.utf8.count
-            case .message(.binary(let bytes)): sum + bytes.readableBytes
-            case .ping, .close: sum
-            }
+        let waiting = self.outgoing.reduce(self.pong.map { Self.bytes(of: $0.message) } ?? 0) { sum, outgoing in
+            if case .message(let message) = outgoing { sum + Self.bytes(of: message) } else { sum }
+        }
+        return self.message.buffer.storageCapacity + self.pipeline.heldBytes + waiting
+    }
+
+    private static func bytes(of message: WebSocketMessage) -> Int {
+        switch message {
+        case .text(let text): text.utf8.count
+        case .binary(let bytes): bytes.readableBytes
         }
     }
 

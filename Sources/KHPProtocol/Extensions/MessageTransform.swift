@@ -98,6 +98,8 @@ public struct ExtensionScope {
     enum Command {
         case send(WebSocketMessage)
         case ping
+        case control
+        case pong(WebSocketMessage)
         case close(WebSocketCloseCode, String)
     }
 
@@ -144,6 +146,17 @@ public struct ExtensionScope {
     /// Sends a ping: in the way of another extension where one has its own, otherwise as a frame without payload.
     public mutating func ping() {
         self.commands.append(.ping)
+    }
+
+    /// A control message of the peer's has come. It counts as a control frame does: too many fail the connection (threat B9).
+    mutating func countControlMessage() {
+        self.commands.append(.control)
+    }
+
+    /// Answers a ping of the peer's with a message: once all that was said before has left, and of several the newest
+    /// alone, as pong frames go out (threat B9).
+    mutating func answerPing(with message: WebSocketMessage) {
+        self.commands.append(.pong(message))
     }
 
     /// Begins the closing handshake.

@@ -30,10 +30,10 @@ struct OpenControlFrameTests {
     @Test("an answer that has not left holds the next back, and of these only the latest goes out (threat B9)")
     func backlogged() throws {
         var open = try OpenConnection(.server)
-        open.connection.setBacklogged(true)
+        open.connection.setBacklogged(true, now: open.now)
         for number in 0..<5 as Range<UInt8> { open.receive(open.frame(0x89, [number])) }
         #expect(open.written().isEmpty)
-        open.connection.setBacklogged(false)
+        open.connection.setBacklogged(false, now: open.now)
         open.run()
         let pongs = open.writtenFrames()
         #expect(pongs.map(\.first) == [0x8A] && pongs.map(\.payload) == [[4]])

@@ -39,6 +39,35 @@ struct KaazingTests {
     }
 
     @Test(
+        "pings in text messages count as ping frames do, and of their answers only the latest waits (threat B9)",
+        arguments: [Role.client, .server]
+    )
+    func pingFlood(role: Role) throws {
+        var peer = try Self.peer(role, [KaazingPingPong()])
+        peer.driven.connection.setBacklogged(true, now: peer.driven.now)
+        for _ in 0..<50 { peer.feed(Self.ping) }
+        #expect(peer.takeFrames().isEmpty)
+        peer.driven.connection.setBacklogged(false, now: peer.driven.now)
+        peer.run()
+        #expect(peer.takeFrames() == [Self.pong])
+        for _ in 0..<51 { peer.feed(Self.ping) }
+        #expect(peer.takeCloseCode() == 1008)
+    }
+
+    @Test("requests for another proof count as control frames do: a hundred at once (threat B9)")
+    func revalidationFlood() throws {
+        let paths = Mutex(0)
+        let revalidate = KaazingHTTPRevalidate { _ in paths.withLock { $0 += 1 } }
+        var peer = try Self.peer(.client, [revalidate])
+        let request = WireFrame(0x81, [1, 1, 1, 2, 1, 0x2F])
+        for _ in 0..<100 { peer.feed(request) }
+        #expect(peer.takeCloseCode() == nil)
+        for _ in 0..<100 { peer.feed(request) }
+        #expect(peer.takeCloseCode() == 1008)
+        #expect(paths.withLock { $0 } == 101)
+    }
+
+    @Test(
         "text that looks like a control message is escaped, binary never",
         arguments: [Role.client, .server]
     )

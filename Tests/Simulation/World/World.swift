@@ -364,7 +364,7 @@ final class World {
         }
         if side.connection.takeAnsweredPing(), pending > 0 {
             side.isBacklogged = true
-            side.connection.setBacklogged(true)
+            side.connection.setBacklogged(true, now: self.now)
         }
         if side.isOver { self[wireTo: other].finish(side.connection.socket.hasStalled ? .reset : .orderly) }
         try self.check(role, bytes: bytes)
@@ -378,7 +378,7 @@ final class World {
         let pending = self[wireTo: Self.other(role)].pendingBytes
         if side.isBacklogged, pending == 0 {
             side.isBacklogged = false
-            side.connection.setBacklogged(false)
+            side.connection.setBacklogged(false, now: self.now)
             try self.after(role)
         }
         if side.isCongested, pending <= 32 * 1024 { try self.after(role) }

@@ -126,6 +126,7 @@ public struct KaazingHTTPRevalidate: WebSocketExtension {
                         phase: .open
                     )
                 }
+                scope.countControlMessage()
                 self.revalidate?(Request(socket: scope.url, path: String(decoding: path, as: UTF8.self)))
                 return nil
             }

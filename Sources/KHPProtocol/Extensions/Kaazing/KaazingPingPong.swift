@@ -54,9 +54,12 @@ public struct KaazingPingPong: WebSocketExtension {
             case .application: return message
             case .escape: return nil
             case .control([Self.ping, 0]):
-                scope.send(self.control.message([Self.pong, 0]))
+                scope.countControlMessage()
+                scope.answerPing(with: self.control.message([Self.pong, 0]))
                 return nil
-            case .control([Self.pong, 0]): return nil
+            case .control([Self.pong, 0]):
+                scope.countControlMessage()
+                return nil
             case .control:
                 throw WebSocketError(
                     .protocolViolation,
