@@ -70,7 +70,32 @@ extension ConnectionAction {
         case .message(_, let payload), .pong(_, let payload, _): payload.readableBytes
         case .chunk(let chunk): chunk.bytes.readableBytes
         case .event(.frameReceived(let frame)), .event(.frameSent(let frame)): frame.payload.readableBytes
-        case .peerClosing, .client, .server, .failed, .opened, .closed, .event: 0
+        case .client(let step): step.heldBytes
+        case .server(let step): step.heldBytes
+        case .failed(let error): error.response?.heldBytes ?? 0
+        case .peerClosing, .opened, .closed, .event: 0
+        }
+    }
+}
+
+extension ClientStep {
+    fileprivate var heldBytes: Int {
+        switch self {
+        case .established(let head): head.fields.received.readableBytes
+        case .challenge(let response, _): response.heldBytes
+        case .hopEnded(let outcome): outcome.response.heldBytes
+        }
+    }
+}
+
+extension ServerStep {
+    fileprivate var heldBytes: Int {
+        switch self {
+        case .decideOpening(let request): request.head.fields.received.readableBytes
+        case .decideExtended(let request):
+            request.head.fields.received.readableBytes + request.body.readableBytes
+        case .plainRequest(let request): request.head.fields.received.readableBytes
+        case .handOn(let undecoded): undecoded.bytes.readableBytes
         }
     }
 }

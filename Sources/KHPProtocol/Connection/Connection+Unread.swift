@@ -83,6 +83,8 @@ extension Connection {
     /// Lets go of what was received, and of what would handle it.
     mutating func forgetReceived() {
         self.inbound = ByteBuffer()
+        // What there is of a message is nobody's any more.
+        self.link.codec.forgetMessage()
         self.socket.forgetExtensions()
     }
 

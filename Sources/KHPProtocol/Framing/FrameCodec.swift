@@ -99,6 +99,13 @@ package struct FrameCodec {
     /// Ignores all that follows.
     package mutating func stop() { self.reader.stop() }
 
+    /// Ignores all that follows, and lets go of an unfinished message.
+    mutating func forgetMessage() {
+        self.reader.stop()
+        self.reader.releaseSpare()
+        self.former?.forgetMessage()
+    }
+
     /// As ``MessageReader/allowedReservedBits``.
     package var allowedReservedBits: UInt8 {
         get { self.reader.allowedReservedBits }
@@ -350,6 +357,9 @@ protocol FormerCodec: AnyObject {
     var unfinishedMessage: UInt64? { get }
     /// Bytes that are held of an unfinished message.
     var retainedBytes: Int { get }
+
+    /// Lets go of an unfinished message.
+    func forgetMessage()
 
     /// The next event in `input`; `nil` where that needs more bytes.
     func next(_ input: inout ByteBuffer, limit: Int) throws(FrameViolation) -> InboundFrameEvent?

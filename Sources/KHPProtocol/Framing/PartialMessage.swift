@@ -19,6 +19,9 @@ struct PartialMessage: Sendable {
     /// Bytes held.
     var retainedBytes: Int { self.bytes.storageCapacity }
 
+    /// Lets go of what there is of a message.
+    mutating func forget() { self.bytes = ByteBuffer() }
+
     mutating func begin(isDropped: Bool = false) {
         self.isDropped = isDropped
         self.begun &+= 1

@@ -204,6 +204,21 @@ struct UnreadTests {
         #expect(self.rest(&open) == ["a", "b"])
     }
 
+    /// Found by seeds 539 and 1448 of the simulation.
+    @Test(
+        "of a message that is not finished nothing is kept behind the end",
+        arguments: [.rfc6455, .hixie75, .hixie76, .whatwg2010] as [Dialect]
+    )
+    func unfinished(_ dialect: Dialect) throws {
+        var open = try OpenConnection(.server, dialect: dialect)
+        let head: [UInt8] = dialect == .rfc6455 ? [0x01, 0xFF, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0] : [0x00]
+        open.receive(head + Array(repeating: 0x41, count: 100_000))
+        #expect(open.connection.heldBytes >= 100_000)
+        open.endInput()
+        #expect(open.closed != nil)
+        #expect(open.connection.heldBytes < 1_000)
+    }
+
     @Test("many small reads before the end take no more than linear time")
     func manyReads() throws {
         var open = try self.paused(.server) { $0.text("first") }

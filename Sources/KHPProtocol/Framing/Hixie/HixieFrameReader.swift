@@ -45,6 +45,9 @@ struct HixieFrameReader: Sendable {
     /// Bytes held of an unfinished message.
     var retainedBytes: Int { self.message.retainedBytes }
 
+    /// Lets go of an unfinished message.
+    mutating func forgetMessage() { self.message.forget() }
+
     /// The next event in `input`, or `nil` for more.
     mutating func next(_ input: inout ByteBuffer, limit: Int) throws(FrameViolation) -> InboundFrameEvent? {
         while true {

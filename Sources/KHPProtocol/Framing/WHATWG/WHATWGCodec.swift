@@ -26,6 +26,8 @@ final class WHATWGCodec: FormerCodec {
 
     var retainedBytes: Int { self.reader.retainedBytes }
 
+    func forgetMessage() { self.reader.forgetMessage() }
+
     func next(_ input: inout ByteBuffer, limit: Int) throws(FrameViolation) -> InboundFrameEvent? {
         try self.reader.next(&input, limit: limit)
     }

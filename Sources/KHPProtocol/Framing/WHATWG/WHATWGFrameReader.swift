@@ -35,6 +35,9 @@ struct WHATWGFrameReader: Sendable {
     /// Bytes held of an unfinished message.
     var retainedBytes: Int { self.message.retainedBytes }
 
+    /// Lets go of an unfinished message.
+    mutating func forgetMessage() { self.message.forget() }
+
     /// The next event in `input`, or `nil` for more. A header stays in `input` until it is complete.
     mutating func next(_ input: inout ByteBuffer, limit: Int) throws(FrameViolation) -> InboundFrameEvent? {
         while true {
