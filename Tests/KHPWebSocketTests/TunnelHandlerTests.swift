@@ -9,20 +9,20 @@ import Testing
 
 @Suite("Tunnel handler", .timeLimit(.minutes(1)))
 struct TunnelHandlerTests {
-    private static let deadline = NIODeadline.uptimeNanoseconds(5_000_000_000)
+    static let deadline = NIODeadline.uptimeNanoseconds(5_000_000_000)
 
     /// A connection to a proxy. Used on one thread, without an `await` in between.
-    private final class ProxyConnection {
+    final class ProxyConnection {
         let channel = EmbeddedChannel()
         let handler: TunnelHandler
         private let steps: AsyncStream<TunnelHandler.Step>
 
-        init() throws {
+        init(_ proxy: String = "http://proxy.example") throws {
             let (steps, continuation) = AsyncStream.makeStream(of: TunnelHandler.Step.self)
             self.steps = steps
             self.handler = try TunnelHandler(
-                tunnel: Tunnel(through: Proxy("http://proxy.example"), to: WebSocketURL("ws://server.example/")),
-                proxy: Proxy("http://proxy.example"),
+                tunnel: Tunnel(through: Proxy(proxy), to: WebSocketURL("ws://server.example/")),
+                proxy: Proxy(proxy),
                 deadline: TunnelHandlerTests.deadline,
                 steps: continuation
             )
@@ -48,7 +48,7 @@ struct TunnelHandlerTests {
         }
     }
 
-    private static func name(_ step: TunnelHandler.Step) -> String {
+    static func name(_ step: TunnelHandler.Step) -> String {
         switch step {
         case .challenge(let response, let staysOpen): "challenge \(response.status) \(staysOpen)"
         case .established(let head): "established \(head?.status ?? 0)"
@@ -59,7 +59,7 @@ struct TunnelHandlerTests {
     }
 
     private static let request = "CONNECT server.example:80 HTTP/1.1\r\nHost: server.example:80\r\n\r\n"
-    private static let challenge =
+    static let challenge =
         "HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=\"gate\"\r\nContent-Length: 0\r\n\r\n"
 
     /// One answer of the proxy, and then the end of the connection.
