@@ -89,9 +89,9 @@ autobahn: setup
 sanitize: setup
 	scripts/sanitize.sh "$(SANITIZER)" 1 "$(SUITES)"
 
-# SEEDS=100000 of them; a failing one prints its story and the command that plays it again.
+# SEEDS=100000 of them, WITHIN=60 seconds; a failing one prints its story and the command that plays it again.
 simulate: setup
-	Tests/Simulation/run.sh --seeds $(SEEDS)
+	Tests/Simulation/run.sh --seeds $(SEEDS) $(if $(WITHIN),--within $(WITHIN))
 
 fuzz: setup
 	Tests/Fuzz/run.sh $(SECONDS) $(TARGETS)

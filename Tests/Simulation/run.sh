@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the simulation in a release build; see README.md.
-#   Tests/Simulation/run.sh [--seeds N] [--from N]     20,000 seeds from the first on, on all cores, unless told otherwise
+#   Tests/Simulation/run.sh [--seeds N] [--from N] [--within S]     20,000 seeds from the first on, on all cores, unless told otherwise
 #   Tests/Simulation/run.sh --seed N [--steps 1,4-7]   the story of one run
 #   Tests/Simulation/run.sh --build                    nothing: it is built
 #   KHP_SANITIZER=address Tests/Simulation/run.sh …    with AddressSanitizer and its leak check, in a build of its own

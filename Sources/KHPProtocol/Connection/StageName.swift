@@ -31,6 +31,11 @@ package enum StageName: String, CaseIterable, Sendable {
     }
 }
 
+extension ServerDecisions {
+    /// A row of their table.
+    package enum StateName: String, CaseIterable, Sendable { case reading, asking, answeringPlain, accepted, over }
+}
+
 extension Connection {
     package var stageName: StageName {
         switch self.stage {

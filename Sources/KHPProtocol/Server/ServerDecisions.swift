@@ -98,6 +98,17 @@ package struct ServerDecisions {
         }
     }
 
+    /// The state by name, for a simulation that counts which of them it has seen.
+    package var stateName: StateName {
+        switch self.state {
+        case .reading: .reading
+        case .asking: .asking
+        case .answeringPlain: .answeringPlain
+        case .accepted: .accepted
+        case .over: .over
+        }
+    }
+
     /// The connection has ended: no reply counts any more.
     package mutating func ended() { self.state = .over }
 

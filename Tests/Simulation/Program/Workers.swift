@@ -67,7 +67,7 @@ final class Workers: Sendable {
             var failures: [Runs.Failure] = []
             for seed in share {
                 Watch.note(seed, thread: number)
-                if let failure = Runs.run(seed, twice: seed % 16 == 0, into: &coverage) { failures.append(failure) }
+                if let failure = Runs.run(seed, inWords: seed % 16 == 0, into: &coverage) { failures.append(failure) }
             }
             self.state.withLock { [coverage, failures] state in
                 state.coverage.add(coverage)

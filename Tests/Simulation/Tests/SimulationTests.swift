@@ -15,7 +15,7 @@ struct SimulationTests {
         var coverage = Coverage()
         var failures = 0
         for seed in 1...Self.seeds where failures < 3 {
-            guard let failure = Runs.run(seed, twice: seed % 16 == 0, into: &coverage) else { continue }
+            guard let failure = Runs.run(seed, inWords: seed % 16 == 0, into: &coverage) else { continue }
             failures += 1
             Issue.record("\(Runs.story(of: failure))")
         }
@@ -27,16 +27,34 @@ struct SimulationTests {
         }
     }
 
-    /// The first is a fault of the library's, the second one of the simulation's own.
-    @Test("seeds of long runs that once failed", arguments: [3_198_320, 4_140_096] as [UInt64])
+    /// The second was a fault of the simulation's own, the others of the library's.
+    @Test("seeds that once failed", arguments: [3_198_320, 4_140_096, 539, 1_448] as [UInt64])
     func kept(_ seed: UInt64) {
         var coverage = Coverage()
-        if let failure = Runs.run(seed, twice: true, into: &coverage) { Issue.record("\(Runs.story(of: failure))") }
+        if let failure = Runs.run(seed, inWords: true, into: &coverage) { Issue.record("\(Runs.story(of: failure))") }
     }
 
     @Test("each reason for a cell that no run visits names a cell")
     func reasons() {
         let names = Set(Coverage().cells.map(\.name))
-        for entry in Unreachable.entries + Unreachable.rare { #expect(names.contains { entry.covers($0) }, "\(entry)") }
+        for entry in Unreachable.entries { #expect(names.contains { entry.covers($0) }, "\(entry)") }
+    }
+
+    static let root = URL(fileURLWithPath: #filePath)
+        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+    private struct StatusTable: Decodable {
+        struct Row: Decodable { let code: Int }
+        let codes: [Row]
+    }
+
+    @Test("each code of the specification's table is a row, and no other is taken for one")
+    func codes() throws {
+        let file = Self.root.appendingPathComponent("Specs/status-codes.json")
+        let table = try JSONDecoder().decode(StatusTable.self, from: Data(contentsOf: file))
+        #expect(StatusCodes.known == table.codes.map(\.code))
+        for number in 0..<StatusCodes.rows.count * 40 {
+            #expect(StatusCodes.row(of: StatusCodes.code(number)) == number % StatusCodes.rows.count, "\(number)")
+        }
     }
 }

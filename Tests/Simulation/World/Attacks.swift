@@ -39,6 +39,10 @@ enum Attacks {
 
     /// Bytes that fit the stage of the attacked side, so that they come further than garbage.
     static func script(_ number: Int, against role: Role, in stage: StageName) -> [UInt8] {
+        if let status = self.status(number, against: role, in: stage) {
+            let answer = "HTTP/1.1 \(status) Any\r\nContent-Length: 0\r\n\r\n"
+            return stage == .opening ? Array(answer.utf8) : self.messages([answer], against: role).flatMap { $0 }
+        }
         let scripts: [[UInt8]] =
             switch stage {
             case .opening, .challenged: self.responses.map { Array($0.utf8) }
@@ -51,6 +55,14 @@ enum Attacks {
         return scripts[number % scripts.count]
     }
 
+    /// The status of a script that is nothing but an answer with it; `nil` for the others.
+    static func status(_ number: Int, against role: Role, in stage: StageName) -> Int? {
+        guard role == .client, [.opening, .extended, .challengedInside].contains(stage), number % 32 > 15 else {
+            return nil
+        }
+        return StatusCodes.code(number / 32)
+    }
+
     private static let upgrade =
         "HTTP/1.1 101 Go\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         + "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
@@ -58,6 +70,7 @@ enum Attacks {
 
     /// The status of a script against a client's opening that refuses and does not end.
     static func refusal(_ number: Int) -> Int? {
+        guard self.status(number, against: .client, in: .opening) == nil else { return nil }
         let place = number % self.responses.count
         return place < self.refusals.count ? self.refusals[place] : nil
     }
@@ -86,6 +99,7 @@ enum Attacks {
         "GET /room HTTP/1.1\r\nHost: sim.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             + "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
             + "Sec-WebSocket-Protocol: x-kaazing-handshake, amqp\r\n\r\n",
+        "GET /room/;e/cookies?.kl=Y HTTP/1.1\r\nHost: sim.example.com\r\n\r\n",
         "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", "", "GET / HTTP/1.1\r\n" + String(repeating: "a: b\r\n", count: 120),
     ]
 
@@ -110,6 +124,9 @@ enum Attacks {
         [(0x01, [0x41])], [(0x01, [0x41]), (0x88, [0x03, 0xE8])], Array(repeating: (0x89, [0x01]), count: 300),
         [(0x02, [])] + Array(repeating: (0x00, []), count: 1_200), Array(repeating: (0x81, []), count: 500),
         [(0x8A, [0, 0, 0, 0, 0, 0, 0, 1])],
+        // Pings of x-kaazing-ping-pong, an escape before its end, a request to prove who one is, and control messages of nobody's.
+        Array(repeating: (0x81, [1, 1, 1, 2, 9, 0]), count: 300), [(0x81, [1, 1, 1, 2]), (0x88, [0x03, 0xE8])],
+        [(0x81, [1, 1, 1, 3, 1, 0x2F, 0x61])], [(0x81, [1, 1, 1, 2, 7, 7])], [(0x81, [1, 1, 1, 3, 1])],
         Array(repeating: (0x89, Array(repeating: 7, count: 125)), count: 90) + [(0x8A, [])],
     ]
 }

@@ -38,11 +38,16 @@ struct Caller {
     /// Redirects, challenges and a version: no connect of the library's takes more.
     static let mostHops = 16
 
-    init(_ scenario: Scenario, _ generator: inout SeededGenerator, now: NIODeadline) throws(Violation) {
+    init(
+        _ scenario: Scenario,
+        _ revalidations: Revalidations,
+        _ generator: inout SeededGenerator,
+        now: NIODeadline
+    ) throws(Violation) {
         self.deadline = now + TimeAmount(scenario.timeouts.total)
         self.patience = scenario.timeouts.challenge
         do throws(WebSocketError) {
-            let plan = try scenario.plan(&generator)
+            let plan = try scenario.plan(&generator, revalidations)
             self.place = plan.url
             self.attempt = ConnectAttempt(
                 plan,

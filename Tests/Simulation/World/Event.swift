@@ -7,7 +7,7 @@ enum Event: String, CaseIterable, Sendable {
     case end, reset, gone
     case deadline
     /// The application's, which may come too early or too late.
-    case close, send, ping
+    case close, send, ping, revalidate
     /// The shell's answers to an opening request, an extended request, a 401 of the opening and one inside, which may come
     /// too late.
     case accept, refuse, answer, replay, credentials

@@ -58,13 +58,13 @@ extension World {
             return [Bound("opening", side.born, self.wait(timeouts.opening))]
         case .extended where side.role == .server:
             let wait = max(self.wait(timeouts.extended), self.wait(timeouts.replay))
-            return [Bound("extended and replay", side.stageSince, wait)]
+            return [self.extended(of: side), Bound("extended and replay", side.stageSince, wait)]
         case .extended:
             let wait = self.wait(timeouts.extended) + self.wait(timeouts.wait)
             return [self.total, Bound("extended and wait", side.stageSince, wait)]
         case .decidingInside:
             let wait = self.wait(timeouts.extended) + self.wait(timeouts.wait)
-            return [Bound("extended and wait", side.stageSince, wait)]
+            return [self.extended(of: side), Bound("extended and wait", side.stageSince, wait)]
         case .closeHeld: return [Bound("closeHold", side.stageSince, self.wait(timeouts.closeHold))]
         case .closing: return [Bound("close", last, self.wait(timeouts.close))]
         case .leaving: return [Bound("close", last, min(self.wait(timeouts.close), .seconds(2)))]
@@ -73,8 +73,32 @@ extension World {
         }
     }
 
+    /// The server's whole extended handshake, whatever its stages: a request and its answer, and as many again as there may
+    /// be wrong answers to a challenge, or one to an old nonce (threat E1).
+    private func extended(of side: Side) -> Bound {
+        let timeouts = self.configuration.timeouts
+        let round = self.wait(timeouts.extended) + self.wait(timeouts.wait)
+        let replays = Int64(self.configuration.limits.wrongAnswers + 1)
+        let replay = round + self.wait(timeouts.replay)
+        let all = round + .nanoseconds(replay.nanoseconds * replays)
+        return Bound("the whole extended handshake", side.extendedSince ?? side.stageSince, all)
+    }
+
     /// The whole connect, over all hops; the time of handlers does not count.
     private var total: Bound { Bound("total", self.caller.deadline, .milliseconds(1)) }
+
+    /// A server that promises to be heard within a time says something in half of it, and its client waits no longer.
+    private func promise(of side: Side) -> Bound {
+        let promise = ExtensionKind.promise
+        guard side.role == .server else {
+            return Bound("idle-timeout", max(side.connection.socket.lastReceived, side.stageSince), promise)
+        }
+        return Bound(
+            "half of idle-timeout",
+            max(side.lastWritten, side.stageSince),
+            .nanoseconds(promise.nanoseconds / 2)
+        )
+    }
 
     /// An open socket ends when the peer takes nothing, is silent in spite of a ping or does not end a message, when no
     /// message goes either way, and when its session is over.
@@ -86,7 +110,8 @@ extension World {
             let last = max(side.lastProgress, side.stageSince)
             bounds.append(Bound("stalledWrite", last, self.wait(timeouts.stalledWrite)))
         }
-        if let lifetime = side.sessionLifetime { bounds.append(Bound("sessionLifetime", side.stageSince, lifetime)) }
+        if let end = side.sessionEnd { bounds.append(Bound("sessionLifetime", end, .zero)) }
+        if side.extensions.contains(.idleTimeout) { bounds.append(self.promise(of: side)) }
         if let idle = keepAlive.idleTimeout {
             // A piece of a compressed message moves before it is a message.
             let data = self.scenario.deflates ? max(side.lastData, side.lastRead) : side.lastData

@@ -37,10 +37,13 @@ extension World {
             throw Violation(.boundedWork, "the \(role) writes \(side.written) bytes in a step with \(bytes)")
         }
         try self.checkMessages(role)
+        if self.scenario.extensions.contains(.revalidate) { try self.checkRevalidations() }
         for text in side.observed { try self.checkSecrecy(of: text, "an event of the \(role)") }
         side.observed.removeAll(keepingCapacity: true)
         for action in side.statusActions { self.coverage.visit(action) }
         side.statusActions.removeAll(keepingCapacity: true)
+        for (status, layer) in side.statuses { self.coverage.visit(status: status, in: layer) }
+        side.statuses.removeAll(keepingCapacity: true)
     }
 
     /// The sum of the limits that hold in its stage, as memory: buffers double as bytes come.
@@ -59,7 +62,10 @@ extension World {
         case .extended, .challengedInside, .decidingInside:
             let message = Self.memory(Limits.extendedHandshakeMessages.messageBytes)
             return read + Self.block + message + 2 * head + body
-        case .open, .closeHeld, .closing, .leaving, .unread, .ended:
+        // What comes is read for the peer's close frame alone, and behind the end not at all.
+        case .leaving: return read + Self.block + Self.memory(limits.messages.messageBytes)
+        case .ended: return read
+        case .open, .closeHeld, .closing, .unread:
             var most = read + Self.block + max(Self.memory(limits.messages.messageBytes), 2 * body)
             // The pieces of the application's own message.
             if let streamed = side.streamed { most += Self.memory(streamed.readableBytes) }
@@ -120,6 +126,11 @@ extension World {
         if self.isCalm, isOrdinary, let failure = first.error ?? second.error {
             throw Violation(.calm, "an end is not clean: \(failure)")
         }
+        if first.clean, second.clean, hasCodes, !self.toClient.isTampered, self.isHonest(to: .client) {
+            let lost = self.revalidations.sent.count - self.revalidations.heard.count
+            if lost > 0 { throw Violation(.nothingLost, "\(lost) requests for another proof are lost") }
+        }
+        if !hasCodes, self.scenario.dialect != .hixie75 { try self.checkLosses(first, second) }
         for role in Self.roles {
             let sender = self[role]
             let receiver = self[Self.other(role)]
@@ -135,6 +146,22 @@ extension World {
             let lost = sender.messages(upTo: self.scenario.messageLimit) - receiver.received.count
             guard bothClean || wasAnswered, lost > 0 else { continue }
             throw Violation(.nothingLost, "the \(role) ends clean, and \(lost) of its messages are lost")
+        }
+    }
+
+    /// The older dialects name no codes: where the network has lost messages of a side that closes, its end is not clean,
+    /// or an error says why. A side that is closed cannot know how far its last words came, nor can either of hixie-75,
+    /// which has no closing handshake.
+    private func checkLosses(_ client: CloseInfo, _ server: CloseInfo) throws(Violation) {
+        for (role, end) in [(Role.client, client), (.server, server)] {
+            let receiver = Self.other(role)
+            let wire = self[wireTo: receiver]
+            guard wire.isCut || wire.end == .reset, self.isHonest(to: receiver),
+                end.clean, end.error == nil, end.initiator == .local
+            else { continue }
+            let lost = self[role].messages(upTo: self.scenario.messageLimit) - self[receiver].received.count
+            guard lost > 0 else { continue }
+            throw Violation(.errorTold, "\(lost) messages of the \(role) are lost on the way, and it ends clean")
         }
     }
 

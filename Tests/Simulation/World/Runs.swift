@@ -7,14 +7,14 @@ enum Runs {
         let violation: Violation
     }
 
-    /// One run, twice where its trace is to be compared.
-    static func run(_ seed: UInt64, twice: Bool, into coverage: inout Coverage) -> Failure? {
+    /// A seed's run, and once more: two traces of one seed are the same. Of most seeds times and bytes are compared.
+    /// - Parameter inWords: true where all that happened is compared: to tell it takes longer than the run.
+    static func run(_ seed: UInt64, inWords: Bool, into coverage: inout Coverage) -> Failure? {
         do throws(Violation) {
-            let world = try World(seed: seed, isCompared: twice)
+            let world = try World(seed: seed, isCompared: inWords)
             defer { coverage.add(world.coverage) }
             try world.run()
-            guard twice else { return nil }
-            let again = try World(seed: seed, isCompared: true)
+            let again = try World(seed: seed, isCompared: inWords)
             try again.run()
             guard again.trace.digest == world.trace.digest else {
                 throw Violation(.sameTrace, "two runs of seed \(seed) differ")

@@ -11,9 +11,14 @@ struct Scenario: Sendable {
         case none, connect, opening, extended, wait, replay, message, stalledWrite, closeHold, close, pong, idle
     }
 
+    /// Who is asked before a handshake completes: the application about every request, or about those that end one, or
+    /// somebody who knows credentials.
+    enum Asks { case before, application, credentialsOutside, credentialsInside, nobody }
+
     /// Parts that can be left out of a run that fails, to see whether it still fails.
     enum Part: String, CaseIterable {
-        case deflate, observed, legacy, pings, chunks, shortWait, places, body, cookies, session, holdsClose, extended
+        case deflate, pingPong, idleTimeout, revalidate, provisional, observed, legacy, pings, chunks, shortWait,
+            places, body, cookies, session, holdsClose, extended
     }
 
     var dialect: Dialect
@@ -26,6 +31,12 @@ struct Scenario: Sendable {
     var openingAnswers: [Int]
     /// The statuses of the servers' answers inside, over all hops, the last of them repeated.
     var insideAnswers: [Int]
+    /// A provisional answer of an intermediary's, before the server's to an opening request.
+    var provisional: Int?
+    /// Who is asked about a request.
+    var asks: Asks
+    /// False where the server has no room for one more.
+    var hasRoom: Bool
     /// Where redirects lead, by number.
     var places: [Int]
     var redirects: RedirectPolicy
@@ -35,7 +46,7 @@ struct Scenario: Sendable {
     var answersChallenges: Bool
     var setsCookies: Bool
     var subprotocol: String?
-    var deflates: Bool
+    var extensions: Set<ExtensionKind>
     var delivery: MessageDelivery
     var hasPings: Bool
     var shortWait: ShortWait
@@ -60,7 +71,7 @@ struct Scenario: Sendable {
         self.openingAnswers = generator.pick([
             ([], weight: 18), ([401], weight: 3), ([401, 401], weight: 1), ([Self.redirect(&generator)], weight: 2),
             ([Self.redirect(&generator), 401], weight: 1), ([404], weight: 1), ([407], weight: 1), ([426], weight: 1),
-            ([503], weight: 1), ([Int.random(in: 100...999, using: &generator)], weight: 1),
+            ([503], weight: 1), ([Self.anyStatus(&generator)], weight: 4),
         ])
         let final = Self.final(&generator)
         self.insideAnswers = generator.pick([
@@ -70,6 +81,13 @@ struct Scenario: Sendable {
             ([Self.redirect(&generator), 401, final], weight: 1), ([202], weight: 1), ([401], weight: 1),
             ([401, 202, final], weight: 1), ([100, final], weight: 1), ([Self.redirect(&generator)], weight: 1),
         ])
+        self.provisional =
+            generator.once(in: 8) ? [100, 102, 103, 122, 161].randomElement(using: &generator) : nil
+        self.asks = generator.pick([
+            (.before, weight: 12), (.application, weight: 2), (.credentialsOutside, weight: 1),
+            (.credentialsInside, weight: 1), (.nobody, weight: 1),
+        ])
+        self.hasRoom = !generator.once(in: 60)
         self.places = (0..<4).map { _ in Int.random(in: 0..<Places.count, using: &generator) }
         self.redirects =
             generator.once(in: 2) ? .always : RedirectPolicy.allCases.randomElement(using: &generator) ?? .always
@@ -78,7 +96,8 @@ struct Scenario: Sendable {
         self.answersChallenges = !generator.once(in: 6)
         self.setsCookies = generator.once(in: 3)
         self.subprotocol = generator.once(in: 2) ? "amqp" : nil
-        self.deflates = generator.once(in: 4)
+        self.extensions = []
+        for kind in ExtensionKind.allCases where generator.once(in: 4) { self.extensions.insert(kind) }
         self.delivery = generator.once(in: 4) ? .chunks : .messages
         self.hasPings = !generator.once(in: 4)
         self.shortWait = generator.once(in: 4) ? ShortWait.allCases.randomElement(using: &generator) ?? .none : .none
@@ -101,15 +120,23 @@ struct Scenario: Sendable {
         generator.pick([
             (101, weight: 24), (201, weight: 2), (204, weight: 1), (205, weight: 1), (403, weight: 1), (407, weight: 1),
             (426, weight: 1), (503, weight: 1), (200, weight: 1),
-            (Int.random(in: 100...999, using: &generator), weight: 1),
+            (Self.anyStatus(&generator), weight: 6),
         ])
+    }
+
+    private static func anyStatus(_ generator: inout SeededGenerator) -> Int {
+        StatusCodes.code(Int.random(in: 0..<100_000, using: &generator))
     }
 
     /// The same without a part.
     func without(_ part: Part) -> Scenario {
         var plain = self
         switch part {
-        case .deflate: plain.deflates = false
+        case .deflate: plain.extensions.remove(.deflate)
+        case .pingPong: plain.extensions.remove(.pingPong)
+        case .idleTimeout: plain.extensions.remove(.idleTimeout)
+        case .revalidate: plain.extensions.remove(.revalidate)
+        case .provisional: plain.provisional = nil
         case .observed: plain.isObserved = false
         case .legacy: plain.isLegacy = false
         case .pings: plain.hasPings = false
@@ -152,6 +179,11 @@ struct Scenario: Sendable {
         return keepAlive
     }
 
+    /// In one order, that each run of a seed has.
+    var extensionKinds: [ExtensionKind] { ExtensionKind.allCases.filter { self.extensions.contains($0) } }
+
+    var deflates: Bool { self.extensions.contains(.deflate) }
+
     var sessionLifetime: TimeAmount? { self.hasSession ? .seconds(40) : nil }
 
     var configuration: ConnectionConfiguration {
@@ -165,7 +197,7 @@ struct Scenario: Sendable {
         return ConnectionConfiguration(settings)
     }
 
-    func plan(_ generator: inout SeededGenerator) throws(WebSocketError) -> ClientPlan {
+    func plan(_ generator: inout SeededGenerator, _ revalidations: Revalidations) throws(WebSocketError) -> ClientPlan {
         var plan = ClientPlan(url: try WebSocketURL(Places.first))
         plan.dialect = self.dialect
         plan.subprotocols = self.subprotocol.map { [$0] } ?? []
@@ -181,20 +213,27 @@ struct Scenario: Sendable {
             plan.headers[name] = Secrets.of(0, .key)
             plan.extended.headers[name] = Secrets.of(0, .key)
         }
-        if self.deflates { plan.extensions = [PerMessageDeflate()] }
+        plan.extensions = self.extensionKinds.map { $0.make(revalidations) }
         return plan.withKeys(using: &generator)
     }
 
-    func endpoint(for request: OpeningRequest) -> EndpointPlan {
-        var values = EndpointPlan.Values()
-        values.dialects = [self.dialect]
-        values.answersBeforeKeys = self.answersBeforeKeys
-        values.extended = request.offersExtendedHandshake && self.serverExtends
-        values.subprotocols = ["amqp"]
-        values.servesWithoutSubprotocol = true
-        if self.deflates { values.extensions = [PerMessageDeflate()] }
-        values.sessionLifetime = self.sessionLifetime
-        return EndpointPlan(values)
+    func endpoints() throws(WebSocketError) -> EndpointSet {
+        var values = EndpointConfiguration.Values(path: "/{path...}")
+        values.plan.dialects = [self.dialect]
+        values.plan.answersBeforeKeys = self.answersBeforeKeys
+        values.plan.subprotocols = ["amqp"]
+        values.plan.servesWithoutSubprotocol = true
+        values.plan.extensions = self.extensionKinds.map { $0.make(nil) }
+        values.plan.sessionLifetime = self.sessionLifetime
+        values.extendedHandshake = self.serverExtends ? .optional : .off
+        switch self.asks {
+        case .before: values.asksBefore = true
+        case .application: values.asksApplication = true
+        case .credentialsOutside: values.authenticatesIn = .opening
+        case .credentialsInside: values.authenticatesIn = .extended
+        case .nobody: break
+        }
+        return try EndpointSet([EndpointConfiguration(values, index: 0)])
     }
 }
 

@@ -37,8 +37,8 @@ enum Secrets {
         return 2 * place + (url.isSecure ? 1 : 0)
     }
 
-    /// The marks of secrets as they stand, in base64 as Basic has them, and in hexadecimal digits.
-    private static let needles = [Self.mark, "Y25yeT", "dXNlcjpjbnJ5", "636e7279"].map { Array($0.utf8) }
+    /// The marks of secrets in all the ways in which they may be written.
+    private static let needles = SecretSpellings.of(Self.mark).map { Array($0.utf8) }
 
     /// True where a text shows a secret.
     static func isShown(in text: String) -> Bool {

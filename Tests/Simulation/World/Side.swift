@@ -40,6 +40,8 @@ final class Side {
     var observed: [String] = []
     /// The actions of the status table that it has been told of.
     var statusActions: [StatusAction] = []
+    /// The statuses of answers that it has been told of.
+    var statuses: [(status: Int, layer: HandshakeLayer)] = []
     private var partial = ByteBuffer()
     /// The pieces so far of a message that goes out in pieces.
     private(set) var streamed: ByteBuffer?
@@ -71,9 +73,16 @@ final class Side {
     private(set) var lastRead = NIODeadline.uptimeNanoseconds(0)
     /// The message of the peer's that is unfinished, and since when the application has been waiting for its end.
     private(set) var unfinished: (number: UInt64, since: NIODeadline)?
-    /// How many bytes this side had read when it was paused last.
     /// Server: how long the session of the accepted request may last.
     var sessionLifetime: TimeAmount?
+    /// When that is over.
+    var sessionEnd: NIODeadline?
+    /// The extensions in force.
+    private(set) var extensions: Set<ExtensionKind> = []
+    /// Since when the extended handshake goes on.
+    private(set) var extendedSince: NIODeadline?
+    /// The last bytes that it wrote.
+    private(set) var lastWritten = NIODeadline.uptimeNanoseconds(0)
     /// Bytes that this side has read.
     private(set) var read = 0
     /// The last sign that the peer takes bytes.
@@ -122,6 +131,9 @@ final class Side {
         let stage = self.connection.stageName
         guard stage != self.stage else { return }
         self.stage = stage
+        if [.extended, .decidingInside, .challengedInside].contains(stage), self.extendedSince == nil {
+            self.extendedSince = now
+        }
         self.stageSince = now
     }
 
@@ -215,29 +227,47 @@ final class Side {
         case .client(.established(let head)):
             if self.established != nil { self.violate(.once, "the opening completes twice") }
             self.established = head
+            self.statuses.append((head.status, .opening))
         case .client(.challenge(let response, let layer)):
             if self.challenge != nil { self.violate(.once, "two challenges wait") }
             self.challenge = (response, layer)
+            self.statuses.append((response.status, layer))
         case .opened(let negotiation):
             if self.opened != nil { self.violate(.once, "it opens twice") }
             if self.failure != nil, self.role == .client { self.violate(.once, "it opens after it failed") }
             self.opened = negotiation
+            if self.role == .client {
+                self.statuses.append((negotiation.status ?? 101, negotiation.status == nil ? .opening : .extended))
+            }
+            self.sessionEnd = self.sessionLifetime.map { now + $0 }
+            self.extensions = Set(negotiation.extensions.compactMap { ExtensionKind(name: $0.name) })
             if self.isDeaf { self.isPaused = true }
             if self.holdsClose { self.connection.socket.holdsClose = true }
         case .client(.hopEnded(let outcome)):
             if self.hop != nil { self.violate(.once, "the hop ends twice") }
             self.hop = outcome
+            self.statuses.append((outcome.response.status, outcome.layer))
         case .closed(let info):
             self.closed = info
         case .event(let event):
-            switch event {
-            // Payloads are the application's own.
-            case .frameReceived, .frameSent: break
-            default: self.observed.append("\(event)")
-            }
-            if case .extendedResponse(_, _, let action, _) = event, self.role == .client {
-                self.statusActions.append(action)
-            }
+            self.observe(event)
+        }
+    }
+
+    private func observe(_ event: ConnectionEvent) {
+        switch event {
+        // Of an open socket: payloads are the application's own.
+        case .frameReceived where self.opened != nil, .frameSent where self.opened != nil: break
+        case .frameReceived(let frame), .frameSent(let frame): self.observed.append(String(buffer: frame.payload))
+        default: self.observed.append("\(event)")
+        }
+        guard self.role == .client else { return }
+        switch event {
+        case .openingResponse(_, let status): self.statuses.append((status, .opening))
+        case .extendedResponse(_, let status, let action, _):
+            self.statuses.append((status, .extended))
+            self.statusActions.append(action)
+        default: break
         }
     }
 
@@ -245,6 +275,9 @@ final class Side {
         if self.role == .client, self.failure != nil { self.violate(.once, "it fails twice: \(error)") }
         if self.role == .client, self.opened != nil { self.violate(.once, "it fails after it opened: \(error)") }
         self.failure = error
+        if self.role == .client, let response = error.response {
+            self.statuses.append((response.status, error.phase == .opening ? .opening : .extended))
+        }
         self.observed.append("\(error)")
     }
 
@@ -298,6 +331,12 @@ final class Side {
         self.streamed = nil
     }
 
+    /// - Returns: false where no extension can ask.
+    func revalidate(_ path: String, _ now: NIODeadline) -> Bool {
+        self.give(path.utf8.count)
+        return (try? self.connection.askToRevalidate(path, now: now)) ?? false
+    }
+
     func ping(_ now: NIODeadline) {
         self.give(0)
         guard let number = try? self.connection.ping(now: now) else { return }
@@ -308,19 +347,45 @@ final class Side {
     /// The application's latest ping, where neither its pong nor that of a later one has come.
     var unansweredPing: UInt64? { self.lastPong < self.lastPing ? self.lastPing : nil }
 
+    /// All that an answer of the application's changes.
+    var standing: Standing {
+        Standing(
+            stage: self.connection.stageName,
+            written: self.allWritten,
+            extended: self.connection.extendedClientState,
+            isOver: self.isOver,
+            deadline: self.connection.deadline
+        )
+    }
+
+    struct Standing: Equatable {
+        let stage: StageName
+        let written: Int
+        let extended: ExtendedClient.State?
+        let isOver: Bool
+        let deadline: NIODeadline?
+    }
+
     // MARK: The transport
 
     /// The bytes that the shell writes.
-    func takeOutput() -> ByteBuffer {
+    func takeOutput(_ now: NIODeadline) -> ByteBuffer {
         var bytes = self.connection.output.next() ?? ByteBuffer()
         while let buffer = self.connection.output.next() { bytes.writeImmutableBuffer(buffer) }
         if self.beganHeld { self.unasked += max(bytes.readableBytes - self.given, 0) }
         self.given = max(self.given - bytes.readableBytes, 0)
+        if bytes.readableBytes > 0 { self.lastWritten = now }
         self.written += bytes.readableBytes
         self.allWritten += bytes.readableBytes
         while self.outBehind.count < self.accepted.count { self.outBehind.append(self.allWritten) }
         return bytes
     }
+
+    /// True where it has written so many bytes and no more.
+    func hasWrittenOnly(_ count: Int) -> Bool { self.allWritten == count }
+
+    /// Bytes of somebody else's go before its own.
+    func noteForeign(_ count: Int) { self.allWritten += count }
 
     /// How many of the accepted messages lie whole in the first bytes that this side has written, up to one that is longer
     /// than the peer takes.

@@ -35,6 +35,8 @@ struct Steering: Sendable {
         var place: Place?
         var leads: [Lead]
         var shape: @Sendable (inout Scenario) -> Void = { _ in }
+        /// True where each run of it has the next status as the answer inside.
+        var isOfStatuses = false
     }
 
     private(set) var leads: [Lead]
@@ -44,6 +46,8 @@ struct Steering: Sendable {
     let amount: Int
     var hasMet = false
     private let path: Path
+    /// How often the path has been taken before.
+    private let turn: Int
 
     /// - Returns: `nil` for the seeds that go their own way.
     init?(_ seed: UInt64) {
@@ -51,6 +55,7 @@ struct Steering: Sendable {
         let number = Int(seed / Self.every % 1_000_000)
         self.path = Self.paths[number % Self.paths.count]
         let turn = number / Self.paths.count
+        self.turn = turn
         self.meeting = Self.meetings[turn % Self.meetings.count]
         self.amount = turn / Self.meetings.count &* 7_919 % 100_000
         self.leads = self.path.leads
@@ -66,7 +71,11 @@ struct Steering: Sendable {
         scenario.hasBody = false
         scenario.shortWait = .none
         scenario.stepsBeforeStart = 0
+        scenario.provisional = nil
+        scenario.asks = .before
+        scenario.hasRoom = true
         self.path.shape(&scenario)
+        if self.path.isOfStatuses { scenario.insideAnswers = [StatusCodes.code(self.turn)] }
     }
 
     /// The steps of the next lead that waits for this place, which is used up by that.
@@ -79,7 +88,7 @@ struct Steering: Sendable {
 
     /// Events that nobody asked for; the others are the transport's.
     private static let events: [Event] = [
-        .deadline, .close, .send, .ping, .accept, .refuse, .answer, .replay, .credentials,
+        .deadline, .close, .send, .ping, .revalidate, .accept, .refuse, .answer, .replay, .credentials,
     ]
 
     private static let meetings: [Meeting] =
@@ -271,7 +280,7 @@ struct Steering: Sendable {
                 leads: [
                     Lead(
                         place: .stage(.server, .reading),
-                        steps: [.fault(.takeover, .server, amount: 16), .deliver(.server, atMost: 65_536)]
+                        steps: [.fault(.takeover, .server, amount: 27), .deliver(.server, atMost: 65_536)]
                     )
                 ]
             ),
@@ -284,6 +293,12 @@ struct Steering: Sendable {
                 place: .extended(.settling),
                 leads: Self.toOpening + [Self.opened()] + Self.inside + [Self.answered(Self.allButSome)],
                 shape: Self.extends([101], isLegacy: true)
+            ),
+            Path(
+                place: nil,
+                leads: Self.toOpening + [Self.opened()] + Self.inside + [Self.answered()],
+                shape: Self.extends([101]),
+                isOfStatuses: true
             ),
             // A challenge inside that is cut: it is answered on a connection of its own.
             Path(

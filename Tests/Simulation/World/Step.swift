@@ -13,6 +13,8 @@ enum Step: Hashable, Sendable {
     case piece(Role, count: Int, isLast: Bool)
     case takeBackStream(Role)
     case ping(Role)
+    /// The server wants another proof of who its client is.
+    case revalidate
     case close(Role)
     /// The application takes no more messages, or takes them again.
     case pause(Role)
@@ -63,7 +65,9 @@ enum Step: Hashable, Sendable {
         case 58: return .takeBackStream(role)
         case 59..<61: return .ping(role)
         case 61: return .close(role)
-        case 62..<65: return .pause(role)
+        case 62..<65:
+            return scenario.extensions.contains(.revalidate) && role == .server && generator.once(in: 2)
+                ? .revalidate : .pause(role)
         case 65..<69: return .pass(milliseconds: Int.random(in: 0...3_000, using: &generator))
         case 69: return .pass(milliseconds: Int.random(in: 1_000...90_000, using: &generator))
         case 70..<78:

@@ -37,9 +37,12 @@ struct Wire {
         !self.isStalled && self.heldUntil <= now && (self.pendingBytes > 0 || (self.end != nil && !self.endIsDelivered))
     }
 
-    mutating func write(_ bytes: ByteBuffer) {
-        guard !self.isCut, !self.isTaken, self.end == nil else { return }
+    /// - Returns: false where they are lost.
+    @discardableResult
+    mutating func write(_ bytes: ByteBuffer) -> Bool {
+        guard !self.isCut, !self.isTaken, self.end == nil else { return false }
         self.pending.writeImmutableBuffer(bytes)
+        return true
     }
 
     /// Bytes of an attacker's.

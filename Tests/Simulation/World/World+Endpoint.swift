@@ -9,14 +9,27 @@ struct Answering {
     fileprivate var openings = 0
     fileprivate var insides = 0
     fileprivate var redirects = 0
-    /// True behind a 202.
-    var owesLater = false
     /// It answers nothing any more.
     var isSilent = false
     /// Nor before then.
     var heldUntil = NIODeadline.uptimeNanoseconds(0)
     /// It says everything twice.
     var repeats = false
+}
+
+/// The server's decisions about the requests of one hop, and what waits for an answer of the application's.
+struct Asked {
+    var decisions: ServerDecisions
+    var question: ServerQuestion?
+    /// True behind a 202.
+    var waits = false
+    /// An ordinary request waits for its refusal.
+    var isPlain = false
+    var isOpen = false
+    /// The end of the client's proof of who it is.
+    var proofEnd: NIODeadline?
+
+    init(_ endpoints: EndpointSet) { self.decisions = ServerDecisions(endpoints) }
 }
 
 extension World {
@@ -28,23 +41,14 @@ extension World {
         // A challenge whose connection has ended since is answered all the same.
         if self.client.challenge != nil, self.caller.question == nil { return try self.beginDialogue() }
         guard !self.endpoint.isSilent, self.endpoint.heldUntil <= self.now else { return false }
-        if let request = self.server.openingRequest {
-            self.server.openingRequest = nil
-            try self.answer(request)
+        if let question = self.asked.question {
+            self.asked.question = nil
+            try self.answer(question)
             return true
         }
-        if self.server.extendedRequest != nil {
-            self.server.extendedRequest = nil
-            try self.answerInside()
-            return true
-        }
-        if self.endpoint.owesLater, !self.server.isOver {
-            try self.answerInside()
-            return true
-        }
-        if self.server.plainRequest != nil {
-            self.server.plainRequest = nil
-            try self.act(.server, .refuse) { $0.connection.refuseOpening(.notFound(), now: self.now) }
+        if self.asked.isPlain {
+            self.asked.isPlain = false
+            try self.refusePlain()
             return true
         }
         return try self.answerChallenge()
@@ -62,44 +66,142 @@ extension World {
         return false
     }
 
-    private func answer(_ request: OpeningRequest) throws(Violation) {
-        let answers = self.scenario.openingAnswers
-        let status = self.endpoint.openings < answers.count ? answers[self.endpoint.openings] : 101
-        self.endpoint.openings += 1
-        self.trace.note(self.now, "the server answers \(status)")
-        let response = self.response(status)
-        let plan = self.scenario.endpoint(for: request)
-        for _ in 0..<(self.endpoint.repeats ? 2 : 1) {
-            if status == 101 {
-                if self.server.connection.stageName == .deciding {
-                    self.server.sessionLifetime = self.scenario.sessionLifetime
-                }
-                try self.act(.server, .accept) { side in
-                    side.connection.acceptOpening(
-                        plan,
-                        response: self.scenario.setsCookies ? response : nil,
-                        now: self.now
-                    )
-                }
-            } else {
-                try self.act(.server, .refuse) { side in
-                    if side.connection.balanceOpening(response, now: self.now) { return }
-                    side.connection.refuseOpening(response, now: self.now)
-                }
+    // MARK: The product's decisions
+
+    /// Hands what the server was asked to the product's decisions, as its shell does.
+    func consult() throws(Violation) -> Bool {
+        let side = self.server
+        if side.isOver {
+            self.asked.decisions.ended()
+            return false
+        }
+        if side.opened != nil, !self.asked.isOpen {
+            self.asked.isOpen = true
+            if self.asked.decisions.opened(on: &side.connection) != nil { self.noteSession() }
+        }
+        let hasRoom = self.scenario.hasRoom
+        let refusal: () -> Refusal? = { hasRoom ? nil : Refusal(503, "There is no room for one more.") }
+        if let request = side.openingRequest {
+            side.openingRequest = nil
+            side.sessionLifetime = self.scenario.sessionLifetime
+            self.visit(.opening)
+            try self.follow(
+                self.asked.decisions.decide(request, on: &side.connection, now: self.now, roomRefusal: refusal)
+            )
+        } else if let request = side.extendedRequest {
+            side.extendedRequest = nil
+            self.visit(.extended)
+            try self.follow(self.asked.decisions.decide(request))
+        } else if let request = side.plainRequest {
+            side.plainRequest = nil
+            self.visit(.plain)
+            try self.follow(
+                self.asked.decisions.decide(request, on: &side.connection, now: self.now, roomRefusal: refusal)
+            )
+        } else {
+            return false
+        }
+        return true
+    }
+
+    private func visit(_ event: Coverage.DecisionEvent) {
+        self.coverage.visit(self.asked.decisions.stateName, event)
+    }
+
+    /// The session ends with the endpoint's time for it, or with the proof of who the client is.
+    private func noteSession() {
+        guard let end = self.asked.proofEnd else { return }
+        self.server.sessionEnd = min(self.server.sessionEnd ?? end, end)
+    }
+
+    private func follow(_ next: ServerDecisions.Next, of question: ServerQuestion? = nil) throws(Violation) {
+        switch next {
+        case .nothing: break
+        case .ask(let question): self.asked.question = question
+        case .wait: self.asked.question = question
+        case .plain: self.asked.isPlain = true
+        case .completeAfterRead: self.asked.decisions.completeExtended(on: &self.server.connection, now: self.now)
+        }
+    }
+
+    private func answer(_ question: ServerQuestion) throws(Violation) {
+        let event: Event
+        let status: Int
+        switch question.subject {
+        case .preflight: return try self.answerPreflight(question)
+        case .opening:
+            let answers = self.scenario.openingAnswers
+            status = self.endpoint.openings < answers.count ? answers[self.endpoint.openings] : 101
+            self.endpoint.openings += 1
+            event = StatusAction.action(forStatus: status) == .complete ? .accept : .refuse
+        case .extended:
+            let answers = self.scenario.insideAnswers
+            status = answers[min(self.endpoint.insides, answers.count - 1)]
+            self.endpoint.insides += 1
+            event = .answer
+        }
+        self.trace.note(self.now, "the server answers \(status)\(event == .answer ? " inside" : "")")
+        var response = self.response(status)
+        // Any number of them may come before the answer.
+        if status == 202, self.endpoint.openings + self.endpoint.insides < 7 { response.next = { .complete() } }
+        try self.reply(response, event, to: question)
+    }
+
+    private func answerPreflight(_ question: ServerQuestion) throws(Violation) {
+        self.trace.note(self.now, "the server tells of cookies")
+        try self.reply(question.usualResponse, .refuse, to: question)
+    }
+
+    private func reply(_ response: HandshakeResponse, _ event: Event, to question: ServerQuestion) throws(Violation) {
+        var reply = ServerReply(response)
+        if question.asksForCredentials, response.completes {
+            reply.principal = "somebody"
+            reply.sessionEnd = self.scenario.sessionLifetime.map { self.now + $0 - .seconds(10) }
+            // Where the server has been over for some time nothing comes of it.
+            self.asked.proofEnd = reply.sessionEnd
+        }
+        self.visit(.reply)
+        var next = ServerDecisions.Next.nothing
+        let isFirst = !self.asked.waits
+        try self.act(.server, event) { side in
+            next =
+                isFirst
+                ? self.asked.decisions.reply(reply, on: &side.connection, now: self.now)
+                : self.asked.decisions.reply(after: response, on: &side.connection, now: self.now)
+        }
+        self.asked.waits = if case .wait = next { true } else { false }
+        try self.follow(next, of: question)
+        try self.after(.server)
+        guard !self.asked.waits, self.endpoint.repeats else { return }
+        try self.repeats(.server, event) { side in
+            switch event {
+            case .answer: side.connection.answerExtended(response, principal: nil, now: self.now)
+            case .accept: side.connection.acceptOpening(EndpointPlan(), response: response, now: self.now)
+            default: side.connection.refuseOpening(response, now: self.now)
             }
         }
     }
 
-    private func answerInside() throws(Violation) {
-        let answers = self.scenario.insideAnswers
-        let status = answers[min(self.endpoint.insides, answers.count - 1)]
-        self.endpoint.insides += 1
-        self.endpoint.owesLater = status == 202 && self.endpoint.insides < 6
-        self.trace.note(self.now, "the server answers \(status) inside")
-        let response = self.response(status)
-        for _ in 0..<(self.endpoint.repeats ? 2 : 1) {
-            try self.act(.server, .answer) { $0.connection.answerExtended(response, principal: nil, now: self.now) }
+    private func refusePlain() throws(Violation) {
+        try self.act(.server, .refuse) { side in
+            self.asked.decisions.refusePlain(on: &side.connection, now: self.now)
         }
+        guard self.endpoint.repeats else { return }
+        try self.repeats(.server, .refuse) { $0.connection.refuseOpening(.notFound(), now: self.now) }
+    }
+
+    /// An answer comes a second time, which changes nothing.
+    private func repeats(_ role: Role, _ event: Event, _ body: (Side) -> Void) throws(Violation) {
+        let before = self[role].standing
+        try self.act(role, event, body)
+        guard self[role].standing != before else { return }
+        throw Violation(.once, "the \(role) acts on an answer that is given twice: \(event), then \(self[role].stage)")
+    }
+
+    /// An answer of the application's; one that says everything twice says it again.
+    func say(_ role: Role, _ event: Event, _ body: (Side) -> Void) throws(Violation) {
+        try self.act(role, event, body)
+        if self.endpoint.repeats { try self.repeats(role, event, body) }
     }
 
     private func response(_ status: Int) -> HandshakeResponse {
@@ -148,8 +250,12 @@ extension World {
             try self.act(role, .deadline) { $0.connection.timeReached(now: self.now) }
         case .close: try self.close(role)
         case .send: try self.act(role, .send) { $0.send(.text, Payloads.make(5, number: 5), self.now) }
+        case .revalidate: try self.revalidate(role)
         case .ping: try self.act(role, .ping) { $0.ping(self.now) }
-        case .accept: try self.act(role, .accept) { $0.connection.acceptOpening(EndpointPlan(), now: self.now) }
+        case .accept:
+            // Sessions at this endpoint have no end.
+            if side.connection.stageName == .deciding { side.sessionLifetime = nil }
+            try self.act(role, .accept) { $0.connection.acceptOpening(EndpointPlan(), now: self.now) }
         case .refuse:
             try self.act(role, .refuse) { $0.connection.refuseOpening(HandshakeResponse(status: 404), now: self.now) }
         case .answer:

@@ -36,7 +36,7 @@ extension World {
             self.time.timers = .milliseconds(Int64(amount % 3_000))
             self.time.isReversed = amount % 2 == 0
             self.time.slack = self.time.slack + self.time.timers + self.time.timers
-            return !side.isOver
+            return self.time.timers > .zero && !side.isOver && side.connection.deadline != nil
         case .gone:
             let wasOver = side.isOver
             try self.act(role, .gone) { $0.transportEnded(self.now) }
@@ -83,13 +83,13 @@ extension World {
         switch fault {
         case .delay:
             self[wireTo: role].heldUntil = self.now + .milliseconds(Int64(amount % 12_000))
-            return hears && amount % 12_000 > 0
+            return hears && amount % 12_000 > 0 && self.awaitsBytes(role)
         case .stall:
             self[wireTo: role].isStalled = true
             self[wireTo: role].mayHeal = amount % 2 == 0
-            return hears
+            return hears && self.awaitsBytes(role)
         case .halfClose:
-            return self[wireTo: Self.other(role)].finish(.orderly) && !self[Self.other(role)].isOver
+            return self[wireTo: Self.other(role)].finish(.orderly) && !side.isOver && !self[Self.other(role)].isOver
         case .reset:
             self[wireTo: Self.other(role)].finish(.reset)
             return self[wireTo: role].finish(.reset) && hears
@@ -97,12 +97,24 @@ extension World {
             // The words of an attacker may be lost as well.
             self.promise = nil
             let isNew = !self.toClient.isCut || !self.toServer.isCut
-            self.toClient.cut(after: amount % 300)
-            self.toServer.cut(after: amount / 300 % 300)
+            // The place in one wire says nothing about the one in the other.
+            for (role, number) in [(Role.client, amount), (.server, amount &* 40_503 >> 4)] {
+                let pending = self[wireTo: role].pendingBytes
+                let left = number % (pending + 1)
+                self[wireTo: role].cut(after: left)
+                if isNew { self.coverage.visit(Coverage.Cut(left: left, of: pending), to: role) }
+            }
             return isNew && hears
         case .garbage: return try self.slipIn(amount, role) && hears
         default: return self.takeOver(amount, role) && hears
         }
+    }
+
+    /// True where bytes or an end are on their way to this side, or may yet be.
+    private func awaitsBytes(_ role: Role) -> Bool {
+        let wire = self[wireTo: role]
+        if wire.pendingBytes > 0 || wire.end != nil && !wire.endIsDelivered { return true }
+        return wire.end == nil && !wire.isCut && !wire.isTaken && !self[Self.other(role)].isOver
     }
 
     /// Bytes that the peer never wrote come between its own.
@@ -131,11 +143,13 @@ extension World {
         {
             self.promise = Attacks.refusal(amount).map { Promise(status: $0, until: self.now) }
         }
-        let isDone = self[wireTo: role].inject(
-            Attacks.script(amount, against: role, in: side.connection.stageName),
-            takesOver: true,
-            staysOpen: amount / 3 % 2 == 0
-        )
+        let script = Attacks.script(amount, against: role, in: side.connection.stageName)
+        let isDone = self[wireTo: role].inject(script, takesOver: true, staysOpen: amount / 3 % 2 == 0)
+        if isDone, role == .client {
+            let stage = side.connection.stageName
+            self.foreign = Attacks.status(amount, against: role, in: stage)
+                .map { ($0, stage == .opening ? .opening : .extended, script.count) }
+        }
         self.noteForgery(of: role)
         return isDone
     }

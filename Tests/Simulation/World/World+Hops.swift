@@ -72,7 +72,7 @@ extension World {
     private func send(_ answer: ChallengeAnswer, _ layer: HandshakeLayer) throws(Violation) {
         let deadline = max(self.caller.deadline, self.now + .milliseconds(1))
         guard layer == .opening else {
-            return try self.act(.client, .credentials) { side in
+            return try self.say(.client, .credentials) { side in
                 side.connection.answerChallenge(
                     answer.authorization,
                     challenges: answer.count,
@@ -83,8 +83,14 @@ extension World {
         }
         let (replay, after) = self.caller.replay(answer)
         var isSent = false
-        try self.act(.client, .replay) { side in
-            isSent = side.connection.replayOpening(replay, key: Caller.replayKey, deadline: deadline, now: self.now)
+        try self.say(.client, .replay) { side in
+            let isTaken = side.connection.replayOpening(
+                replay,
+                key: Caller.replayKey,
+                deadline: deadline,
+                now: self.now
+            )
+            isSent = isSent || isTaken
         }
         if isSent {
             self.caller.course.sent()
@@ -173,7 +179,10 @@ extension World {
         }
         self.toServer = Wire()
         self.toClient = Wire()
-        self.endpoint.owesLater = false
+        self.foreign = nil
+        self.asked = Asked(self.endpoints)
+        self.revalidations.forget()
+        self.revalidated = 0
         self.client = try self.caller.connect(self.configuration, self.scenario, now: self.now)
         self.server = Self.listen(self.configuration, self.scenario, now: self.now)
         self.trace.note(self.now, "hop \(self.caller.hops) to \(self.caller.attempt.url)")

@@ -16,12 +16,19 @@ final class World {
     var toServer = Wire()
     var toClient = Wire()
     var caller: Caller
+    let endpoints: EndpointSet
+    var asked: Asked
     var endpoint = Answering()
     var time = Lateness()
     /// True while nothing has gone wrong, and nobody was kept waiting for long.
     var isCalm = true
     /// An answer of an attacker's that refuses and does not end.
     var promise: Promise?
+    /// An answer on its way to the client that no endpoint has given, with the bytes of it that have yet to arrive.
+    var foreign: (status: Int, layer: HandshakeLayer, bytes: Int)?
+    let revalidations = Revalidations()
+    /// How many of them have been answered.
+    var revalidated = 0
     /// For choices that no step makes.
     var generator: SeededGenerator
     private let seed: UInt64
@@ -64,9 +71,15 @@ final class World {
         self.trace = Trace(tells: tells, isCompared: isCompared)
         let configuration = scenario.configuration
         self.configuration = configuration
-        self.caller = try Caller(scenario, &self.generator, now: self.now)
+        self.caller = try Caller(scenario, self.revalidations, &self.generator, now: self.now)
         self.client = try self.caller.connect(configuration, scenario, now: self.now)
         self.server = Self.listen(configuration, scenario, now: self.now)
+        do throws(WebSocketError) {
+            self.endpoints = try scenario.endpoints()
+        } catch {
+            throw Violation(.plan, "\(error)")
+        }
+        self.asked = Asked(self.endpoints)
         try self.comeUp()
     }
 
@@ -188,6 +201,7 @@ final class World {
             let bytes = Payloads.make(count, number: self.messages)
             try self.act(role, .send, bytes: count) { $0.sendPiece(bytes, isLast: isLast, self.now) }
         case .takeBackStream(let role): try self.act(role, .send) { $0.takeBackStream(self.now) }
+        case .revalidate: try self.revalidate(.server)
         case .ping(let role): try self.act(role, .ping) { $0.ping(self.now) }
         case .close(let role):
             guard self[role].opened != nil else { return }
@@ -286,6 +300,7 @@ final class World {
             self.trace.note(self.now, "the \(role) reads \(bytes.readableBytes)")
             try self.noteProgress(of: Self.other(role))
             self[role].noteRead(bytes.readableBytes, self.now)
+            if role == .client { self.noteForeign(bytes.readableBytes) }
             try self.act(role, isTampered ? .garbage : .bytes, bytes: bytes.readableBytes) {
                 $0.connection.receive(bytes, now: self.now)
             }
@@ -315,8 +330,12 @@ final class World {
         guard !self[role].isCongested else { return }
         if count > self.scenario.messageLimit { self.isCalm = false }
         self.messages += 1
-        let bytes = Payloads.make(count, number: self.messages)
-        try self.act(role, .send, bytes: count) { $0.send(isText ? .text : .binary, bytes, self.now) }
+        var bytes = Payloads.make(count, number: self.messages)
+        if isText, self.messages % 3 == 0 {
+            let lookalikes = self.scenario.extensionKinds.compactMap { $0.lookalike(self.messages / 3) }
+            if let lookalike = lookalikes.first { bytes = lookalike }
+        }
+        try self.act(role, .send, bytes: bytes.readableBytes) { $0.send(isText ? .text : .binary, bytes, self.now) }
     }
 
     func close(_ role: Role) throws(Violation) {
@@ -348,9 +367,15 @@ final class World {
 
     /// The shell's work: drive, write, tell of congestion, end the transport; then the invariants.
     func after(_ role: Role, bytes: Int = 0) throws(Violation) {
+        try self.drive(role, bytes: bytes)
+        if role == .client { try self.answerRevalidations() }
+    }
+
+    private func drive(_ role: Role, bytes: Int) throws(Violation) {
         let side = self[role]
         let other = Self.other(role)
         side.drive(self.now, bytes: bytes)
+        while role == .server, try self.consult() { side.drive(self.now, bytes: bytes) }
         try self.write(from: role)
         let pending = self[wireTo: other].pendingBytes
         let isCongested = side.neverDrains || pending > (side.isCongested ? 32 * 1024 : 64 * 1024)
@@ -394,10 +419,35 @@ final class World {
     }
 
     private func write(from role: Role) throws(Violation) {
-        let bytes = self[role].takeOutput()
+        let side = self[role]
+        let bytes = side.takeOutput(self.now)
         guard bytes.readableBytes > 0 else { return }
-        if role == .client, self.client.opened == nil { try self.checkBelonging(bytes) }
+        if role == .client, side.opened == nil { try self.checkBelonging(bytes) }
         self.trace.note(bytes)
+        if role == .server, side.hasWrittenOnly(bytes.readableBytes) { self.writeProvisional() }
         self[wireTo: Self.other(role)].write(bytes)
+    }
+
+    /// An intermediary has something to say before the server's answer.
+    private func writeProvisional() {
+        guard let status = self.scenario.provisional, self.foreign == nil,
+            self.client.connection.stageName == .opening, self.scenario.dialect == .rfc6455
+        else { return }
+        let bytes = ByteBuffer(string: "HTTP/1.1 \(status) Wait\r\nX-Note: a: b\r\n\r\n")
+        guard self.toClient.write(bytes) else { return }
+        self.server.noteForeign(bytes.readableBytes)
+        self.foreign = (status, .opening, bytes.readableBytes)
+    }
+
+    private func noteForeign(_ count: Int) {
+        guard let foreign else { return }
+        guard foreign.bytes <= count else {
+            self.foreign?.bytes -= count
+            return
+        }
+        self.foreign = nil
+        let stages: [StageName] = foreign.layer == .opening ? [.opening] : [.extended, .challengedInside]
+        guard stages.contains(self.client.connection.stageName) else { return }
+        self.coverage.visit(status: foreign.status, in: foreign.layer)
     }
 }
