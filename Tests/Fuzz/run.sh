@@ -41,9 +41,11 @@ for target in "$@"; do
         -dict=Tests/Fuzz/dictionary.txt -artifact_prefix="$found/" "$corpus" "$seeds" \
         >"$log" 2>&1 || result=$?
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+    rate=$(sed -n 's/^stat::average_exec_per_sec: *//p' "$log")
     coverage=$(grep -oE 'cov: [0-9]+' "$log" | tail -n 1 || true)
     if [ "$result" -eq 0 ]; then
-        printf '%-20s %10s inputs in %d s, %s\n' "$target" "${runs:-no}" $((SECONDS - began)) "${coverage:-no coverage}"
+        printf '%-20s %10s inputs in %d s, %s a second, %s\n' "$target" "${runs:-no}" $((SECONDS - began)) \
+            "${rate:-none}" "${coverage:-no coverage}"
     else
         status=1
         printf '%-20s FAILED\n' "$target"
