@@ -79,4 +79,10 @@ package struct HopOutcome: Sendable {
     package var kind: Kind
     package var layer: HandshakeLayer
     package var response: HandshakeResponse
+
+    package init(kind: Kind, layer: HandshakeLayer, response: HandshakeResponse) {
+        self.kind = kind
+        self.layer = layer
+        self.response = response
+    }
 }

@@ -12,7 +12,9 @@ struct FuzzTarget: Sendable {
         .requestHeads, .responseHeads, .urls, .challenges, .extensions, .cookies, .choices,
         .frames, .oldFrames, .inflate, .controlMessages,
         .extendedRequests, .extendedResponses, .tunnels, .identities, .routes, .forwarding, .proxyHeaders,
-        .logins, .redaction, .users, .scripts, .clients, .servers,
+        .logins, .nonces, .proofs, .redaction, .users, .scripts, .handlers, .proxyRules,
+        .ordinaryRequests, .ordinaryResponses, .sharedConnections,
+        .attempts, .decisions, .clients, .servers, .openConnections,
     ]
 }
 

@@ -53,7 +53,7 @@ extension FuzzTarget {
 
     /// A deed of the application or the shell, which may come at any time.
     private static func act(_ play: inout ImprovisedPlay, _ deeds: inout Cuts) {
-        switch Int.random(in: 0..<12, using: &deeds) {
+        switch Int.random(in: 0..<14, using: &deeds) {
         case 0: play.advance(by: .milliseconds(Int64.random(in: 1...20_000, using: &deeds)))
         case 1: play.act { connection, now in _ = try? connection.send(.text("hello wörld"), now: now) }
         case 2:
@@ -67,6 +67,17 @@ extension FuzzTarget {
         case 8 where Int.random(in: 0..<8, using: &deeds) == 0:
             play.act { connection, now in connection.close(code: .goingAway, reason: "bye", now: now) }
         case 9 where Int.random(in: 0..<16, using: &deeds) == 0: play.endInput()
+        case 10 where Int.random(in: 0..<16, using: &deeds) == 0:
+            let error = WebSocketError(.connectFailed, "The connection failed: reset.")
+            play.act { connection, now in connection.transportFailed(error, now: now) }
+        case 11:
+            // All that the shell asks before it does anything.
+            play.act { connection, _ in
+                check(connection.stallLook > .zero && connection.bufferedBytes >= 0, "it is looked all the time")
+                check(!connection.awaitsFirstByte || !connection.isSecure, "a server awaits an answer")
+                check(connection.lastFailure.map { !$0.message.isEmpty } ?? true, "a failure without words")
+                connection.releaseSpare()
+            }
         default: break
         }
     }
@@ -124,10 +135,11 @@ private final class Stages: @unchecked Sendable {
         .client: [
             .timeout, .openingRefused, .openingInvalid, .extendedRequired, .extendedRefused, .extendedInvalid,
             .closedDuringHandshake, .redirectRefused, .redirectMethod, .authenticationFailed,
-            .proxyAuthenticationRequired, .protocolViolation, .messageTooBig, .limitExceeded, .closed,
+            .proxyAuthenticationRequired, .protocolViolation, .messageTooBig, .limitExceeded, .closed, .connectFailed,
         ],
         .server: [
-            .timeout, .extendedInvalid, .closedDuringHandshake, .protocolViolation, .messageTooBig, .limitExceeded,
+            .timeout, .connectFailed, .extendedInvalid, .closedDuringHandshake, .protocolViolation, .messageTooBig,
+            .limitExceeded,
             .closed,
         ],
     ]

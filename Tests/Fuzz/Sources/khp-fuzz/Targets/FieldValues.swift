@@ -8,7 +8,15 @@ import NIOCore
 extension FuzzTarget {
     static let challenges = FuzzTarget(name: "challenges") { seeds in
         let fields: Set<String> = ["www-authenticate", "proxy-authenticate", "authentication-info"]
+        let many: [String] = [
+            Array(repeating: "Basic realm=\"a\"", count: 70).joined(separator: ", "),
+            "Digest " + (0..<70).map { "p\($0)=v" }.joined(separator: ", "),
+            "Digest username*=UTF-8''j%C3%B6e, realm=\"a\", nonce=\"b\", uri=\"/\", qop=auth, nc=00000001, cnonce=\"c\", "
+                + "response=\"\(String(repeating: "a", count: 32))\", opaque=\"d\"",
+            "Digest realm=\"a\", nonce=\"b\", qop=\"auth-int\", algorithm=SHA-512-256, userhash=true, opaque=\"o\"",
+        ]
         return seeds.values(of: fields, from: .server) + seeds.values(of: ["authorization"], from: .client)
+            + many.map { Array($0.utf8) }
     } run: { input in
         let lines = input.lines
         if let challenges = try? parseChallenges(fieldValues: lines) {
@@ -38,13 +46,20 @@ extension FuzzTarget {
 
     /// Our server reads the answers of our client.
     private static func answer(_ challenge: DigestChallenge) {
-        guard var session = try? DigestSession(challenge, user: "joe", password: "welcome"),
-            let answer = session.answer(method: "GET", uri: "/echo", clientNonce: "f2/wE4q7")
+        guard var session = try? DigestSession(challenge, user: "jöe", password: "welcome"),
+            let answer = session.answer(
+                method: "GET",
+                uri: "/echo",
+                entity: ByteBuffer(string: "x"),
+                clientNonce: "f2/wE4q7"
+            )
         else { return }
+        check(answer.value.utf8.allSatisfy { $0 == 9 || $0 >= 0x20 && $0 != 0x7F }, "a field of \(answer.value)")
         // The form of RFC 2069 is one that our server does not take.
         guard !challenge.protections.isEmpty else { return }
         let given = try? DigestAuthorization(answer.value)
         check(given?.realm == challenge.realm && given?.nonce == challenge.nonce, "\(answer.value) is not understood")
+        check(given.map { $0.isUserHashed || $0.user == "jöe" } ?? false, "\(answer.value) is for somebody else")
         check(given?.uri == "/echo" && given?.opaque == challenge.opaque, "\(answer.value) is misunderstood")
     }
 
@@ -63,6 +78,16 @@ extension FuzzTarget {
         let written = offers.map(\.description).joined(separator: ", ")
         check((try? parseExtensions([written])) == offers, "\(written) is read as something else")
         check(offers.allSatisfy { (try? $0.validate()) != nil }, "\(written) is not valid")
+        for offer in offers {
+            check((try? ExtensionOffer(offer.description)) == offer, "\(offer) is another one when it is configured")
+            for role in [Role.client, .server] {
+                guard let made = try? BuiltInExtensions.make(offer, role: role) else { continue }
+                check(made.name == offer.name, "\(offer) makes \(made.name)")
+                _ = try? BuiltInExtensions.make(offer, role: role) { _ in }
+                // Its own offer is one that it takes itself.
+                for own in made.offers() { _ = made.accept(own) }
+            }
+        }
         let supported: [any WebSocketExtension] = [
             PerMessageDeflate(), KaazingIdleTimeout(timeout: .seconds(1)), KaazingPingPong(),
         ]
@@ -91,8 +116,15 @@ extension FuzzTarget {
                 a=b; Domain=.example.com; Path=/echo; Max-Age=100; Secure; HttpOnly
                 c="d e"; Expires=Sun, 06 Nov 2034 08:49:37 GMT; SameSite=Lax
                 __Host-e=f; Secure; Path=/
+                __Secure-g=h; Max-Age=-1
+                i=j; Max-Age=99999999999999999999; Expires=Fri, 29-Feb-96 1:02:03 GMT
+                k=l; Expires=31 feb 69 00:00:00; Max-Age=0
                 """.utf8
-            )
+            ),
+            Array(
+                (0..<70).map { "n\($0)=v; Path=/\($0 % 7); Max-Age=\($0 == 9 ? 1 : 100)" }.joined(separator: "\n").utf8
+            ),
+            Array((0..<120).map { "n\($0)=v\($0 % 3 == 0 ? "; Secure" : "")" }.joined(separator: "\n").utf8),
         ]
     } run: { input in
         let places = ["ws://a.example.com/echo/x", "wss://example.com/", "ws://[::1]:8001/echo", "ws://127.0.0.1/a/"]
@@ -114,6 +146,16 @@ extension FuzzTarget {
             jar.set(cookie, now: now)
         }
         check(jar.all(now: now).count <= CookieJar.maximum, "too many cookies")
+        let domains = Dictionary(grouping: jar.all(now: now), by: \.domain)
+        check(domains.allSatisfy { $0.value.count <= CookieJar.maximumPerDomain }, "too many cookies of one domain")
+        // One that is taken out is sent no more, whatever time it is.
+        if let first = jar.all(now: now).first {
+            var other = jar
+            other.remove(first)
+            check(other.all(now: now).count == jar.all(now: now).count - 1, "\(first) is not taken out alone")
+            check("\(other)".utf8.count < 20, "a description tells cookies: \(other)")
+        }
+        check(jar.all(now: .max).allSatisfy { $0.expires == nil || $0.expires == .max }, "a cookie outlives its time")
         for url in places {
             for cookie in jar.cookies(for: url, now: now) {
                 let isBelow = url.host == cookie.domain || url.host.hasSuffix(".\(cookie.domain)")

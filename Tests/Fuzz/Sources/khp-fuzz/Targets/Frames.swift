@@ -125,6 +125,8 @@ extension FuzzTarget {
             ],
             [0x80, 0x81, 0x00] + Array(repeating: 9, count: 128) + [0x00, 0xC3, 0xFF, 0x80]
                 + Array(repeating: 0xFF, count: 9),
+            [0x00, 0xF4, 0x8F, 0xBF, 0xBF, 0xF1, 0x80, 0x80, 0x80, 0xF0, 0x9F, 0x98, 0xFF],
+            [0x80] + Array(repeating: 0x80, count: 12) + [1],
         ]
         let whatwg: [[UInt8]] = [
             [0xFF, 0, 0, 0, 0, 0, 0, 0, 5] + Array("hello".utf8) + [0x07, 0, 0, 0, 0, 0, 0, 0, 1, 9]

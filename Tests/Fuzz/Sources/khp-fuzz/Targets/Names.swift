@@ -10,7 +10,7 @@ extension FuzzTarget {
         [
             "a.example\na.example", "a.example.\n*.example\nb.example", "127.0.0.1\n127.0.0.1\n*.0.0.1",
             "[::1]\n::1", "xn--bcher-kva.example\n*.example", "12.0.0.-7\n12.0.0.-7",
-            "a.b.example\n*.example\n*.b.example\na*.b.example\n*",
+            "a.b.example\n*.example\n*.b.example\na*.b.example\n*", "127.0.0.1\n\u{7F}\0\0\u{1}\nabcdefghijklmnop",
         ]
         .map { Array($0.utf8) }
     } run: { input in
@@ -29,7 +29,8 @@ extension FuzzTarget {
             let isThis = identity.isAmong(PresentedIdentifiers(addresses: [bytes]))
             check(!isThis || isAddress, "an address is taken for the name \(url.host)")
         }
-        let text = PresentedIdentifiers(names: names).description
+        let text = PresentedIdentifiers(names: names, addresses: names.filter { [4, 16].contains($0.count) })
+            .description
         check(
             text.unicodeScalars.allSatisfy { $0.isASCII && $0.value >= 0x20 || $0 == "…" },
             "\(text.debugDescription)"
@@ -130,6 +131,20 @@ extension FuzzTarget {
             Array("PROXY TCP6 2001:db8::7 2001:db8::1 1 2\r\n".utf8), second + [0x20, 0x00, 0x00, 0x00],
             second + [0x21, 0x11, 0x00, 0x0C] + address + Array("HELLO".utf8),
             second + [0x21, 0x11, 0x00, 0x13] + address + [0x03, 0x00, 0x04, 0x00, 0x00, 0x00, 0x00],
+            // A sum that is right, a certificate's name, addresses of sixteen bytes and of Unix domains, and datagrams.
+            second + [0x21, 0x11, 0x00, 0x13] + address + [0x03, 0x00, 0x04, 0xAA, 0xDD, 0xAC, 0x46],
+            second + [0x21, 0x11, 0x00, 0x1A] + address
+                + [0x20, 0x00, 0x0B, 0x03, 0, 0, 0, 0, 0x22, 0x00, 0x03, 0x6A, 0x6F, 0x65],
+            second + [0x21, 0x11, 0x00, 0x17] + address + [0x20, 0x00, 0x08, 0x03, 0, 0, 0, 0, 0x21, 0x00, 0x00],
+            second + [0x21, 0x11, 0x00, 0x11] + address + [0x20, 0x00, 0x02, 0x02, 0x00],
+            second + [0x21, 0x21, 0x00, 0x24] + Array(repeating: 1, count: 36),
+            second + [0x21, 0x31, 0x00, 0xD8] + Array(repeating: 0, count: 216), second + [0x21, 0x22, 0x00, 0x00],
+            second + [0x21, 0x41, 0x00, 0x00], second + [0x21, 0x13, 0x00, 0x00],
+            second + [0x21, 0x11, 0x00, 0x02, 0, 0],
+            Array("PROXY TCP4 ::1 ::1 1 2\r\n".utf8), Array("PROXY TCP6 1.2.3.4 1.2.3.4 1 2\r\n".utf8),
+            Array("PROXY TCP4 1.2.3.4 1.2.3.4 01 2\r\n".utf8),
+            Array(("PROXY UNKNOWN" + String(repeating: "x", count: 100)).utf8),
+            Array("PROXY TCP4 1.2.3.4\n".utf8),
         ]
     } run: { input in
         let all = input.content
@@ -139,6 +154,14 @@ extension FuzzTarget {
         }
         let taken = all.count - whole.readableBytes
         check(taken <= 16 + 2048, "a header of \(taken) bytes")
+        if case .success(let header?) = result {
+            let name = header.certificateName ?? "x"
+            check(
+                name.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F } && !name.isEmpty,
+                "a name of \(name.debugDescription)"
+            )
+            check(header.client.map { $0.ipAddress != nil } ?? true, "a client without an address")
+        }
         if case .success(nil) = result { check(all.count < 16 + 2048, "\(all.count) bytes, and no end") }
         for count in 0..<min(all.count, 2100) {
             var part = ByteBuffer(bytes: all[..<count])

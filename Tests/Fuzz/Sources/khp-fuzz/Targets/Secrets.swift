@@ -31,8 +31,12 @@ extension FuzzTarget {
         var counts = NonceCounts(lifetime: 60_000_000, capacity: 8)
         func isTaken(_ value: String) -> Bool {
             guard let claim = verifier.claim(of: value, method: "GET", target: "/echo") else { return false }
-            if case .right = verifier.judge(claim, key: key, counts: &counts, now: 2_000) { return true }
-            return false
+            guard case .right(let confirmation) = verifier.judge(claim, key: key, counts: &counts, now: 2_000) else {
+                return false
+            }
+            let proof = [confirmation.authenticationInfo()]
+            check(answer.proof.holds(proof) || value != answer.value, "our client doubts \(proof)")
+            return true
         }
         var bytes = Array(answer.value.utf8)
         let edits = input.content

@@ -10,6 +10,11 @@ extension FuzzTarget {
         ]
         let given = [
             "ws://example.com:8001/echo?a=b&.kl=Y", "wss://[2001:DB8::0:1]/a/../b", "http://xn--bcher-kva.example/",
+            "ws://[1:2:3:4:5:6:7:8]/", "ws://[::ffff:1.2.3.4]/a/..", "ws://[1::2::3]/", "ws://[1:2:3:4:5:6:7:8:9]/",
+            "ws://[12345::]/", "ws://[::1/", "ws://256.1.1.1/", "ws://1.2.3/", "ws://0x7f.0.0.1/", "ws://a..b/",
+            "ws://h:0/",
+            "ws://\(String(repeating: "abcdefgh.", count: 30))/", "ws://h:99999/", "ws://[1:2:3:4:5:6:7::]/",
+            "ws://[::1.2.3]/",
         ]
         var lines = references.flatMap { reference in given.map { "\($0)\n\(reference)" } }
         lines += seeds.values(of: ["location"], from: .server).map {
