@@ -28,7 +28,7 @@ struct TunnelHandlerCellsTests {
         return proxy
     }
 
-    /// - Returns: what the call said, where it says something.
+    /// - Returns: the answer of the call, where it has one.
     private static func apply(_ event: Event, to proxy: ProxyConnection) -> String {
         let pipeline = proxy.channel.pipeline
         switch event {
@@ -43,7 +43,7 @@ struct TunnelHandlerCellsTests {
                 _ = try proxy.handler.enter(tls: nil) { channel in
                     ConnectionHandler(
                         connection: Connection(server: ConnectionConfiguration(), isSecure: false, now: .now()),
-                        delegate: nil,
+                        delegate: Nobody(),
                         eventLoop: channel.eventLoop,
                         transport: .socket
                     )
@@ -54,6 +54,11 @@ struct TunnelHandlerCellsTests {
             }
         }
         return ""
+    }
+
+    private final class Nobody: ConnectionDelegate {
+        func connected(_ handler: ConnectionHandler) {}
+        func perform(_ action: ConnectionAction, on handler: ConnectionHandler) {}
     }
 
     /// Plays each event in a state: what the call said, the steps behind those of the way there, and whether the channel

@@ -394,7 +394,9 @@ extension Connection {
         case .message(let message): try self.writeThroughFrames(message, options, now: now)
         // The older dialects have none.
         case .ping where !self.link.codec.abilities.contains(.pings): break
-        case .ping: self.writePing(ByteBuffer())
+        case .ping:
+            self.socket.keepAlive?.noteAside(ByteBuffer(), now)
+            self.writePing(ByteBuffer())
         case .control:
             guard self.link.admitsControlFrame(now) else { return self.violated(ControlFrameRate.violation, now: now) }
             self.answerPendingPing(now: now)

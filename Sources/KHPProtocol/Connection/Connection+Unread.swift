@@ -83,7 +83,7 @@ extension Connection {
     /// Lets go of what was received, and of what would handle it.
     mutating func forgetReceived() {
         self.inbound = ByteBuffer()
-        // What there is of a message is nobody's any more.
+        // The part of a message that has come is nobody's any more.
         self.link.codec.forgetMessage()
         self.socket.forgetExtensions()
     }

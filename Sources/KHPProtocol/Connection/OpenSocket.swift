@@ -181,7 +181,9 @@ package struct OpenSocket {
     mutating func pinged(_ payload: ByteBuffer) { self.pendingPong = payload }
 
     /// `true` once all that was said before has left.
-    var mayAnswerPings: Bool { self.congestedSince == nil && !self.isBacklogged }
+    var mayAnswerPings: Bool {
+        self.congestedSince == nil && !self.isBacklogged
+    }
 
     /// The answer to the latest ping; `nil` where none is owed.
     mutating func takePong() -> ByteBuffer? { self.pendingPong.take() }

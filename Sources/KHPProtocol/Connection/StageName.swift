@@ -31,11 +31,6 @@ package enum StageName: String, CaseIterable, Sendable {
     }
 }
 
-extension ServerDecisions {
-    /// A row of their table.
-    package enum StateName: String, CaseIterable, Sendable { case reading, asking, answeringPlain, accepted, over }
-}
-
 extension Connection {
     package var stageName: StageName {
         switch self.stage {

@@ -142,6 +142,13 @@ package struct KeepAlive: Sendable {
         return number
     }
 
+    /// A ping of an extension goes out, whose answer nobody waits for. Its pong settles the earlier ones all the same.
+    package mutating func noteAside(_ payload: ByteBuffer, _ now: NIODeadline) {
+        if self.pings.count >= Limits.Fixed.outstandingPings { self.pings.removeFirst() }
+        self.pings.append((self.nextNumber, payload, now))
+        self.nextNumber &+= 1
+    }
+
     /// A pong came. The ping that it answers and its round-trip time, or `nil` if it answers none: unsolicited pongs
     /// are allowed and mean nothing. A pong for a later ping settles the earlier ones (section 5.5.3); of several pings
     /// with the same payload each pong answers the oldest.

@@ -99,7 +99,7 @@ package struct ServerDecisions {
     }
 
     /// The state by name, for a simulation that counts which of them it has seen.
-    package var stateName: StateName {
+    package var stateName: DecisionState {
         switch self.state {
         case .reading: .reading
         case .asking: .asking
@@ -360,4 +360,9 @@ package struct ServerDecisions {
         assertionFailure("The server's decisions were given \(message).")
         return .nothing
     }
+}
+
+extension ServerDecisions {
+    /// A row of their table.
+    package enum DecisionState: String, CaseIterable, Sendable { case reading, asking, answeringPlain, accepted, over }
 }

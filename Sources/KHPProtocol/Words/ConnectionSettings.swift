@@ -43,7 +43,8 @@ public struct KeepAliveConfiguration: Sendable {
     public var pingInterval: Duration? = .seconds(20)
     /// Close when a ping is not answered within this time.
     public var pongTimeout: Duration = .seconds(20)
-    /// Close with 1001 when no data message went either way for this long; `nil` never does.
+    /// Close with 1001 when no data message went either way for this long; `nil` never does. The pings of
+    /// ``KaazingPingPong`` are text messages and count as such.
     public var idleTimeout: Duration?
 
     /// The defaults: a ping after 20 s of silence, 20 s for its pong.

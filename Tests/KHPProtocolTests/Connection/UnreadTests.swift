@@ -207,7 +207,7 @@ struct UnreadTests {
     /// Found by seeds 539 and 1448 of the simulation.
     @Test(
         "of a message that is not finished nothing is kept behind the end",
-        arguments: [.rfc6455, .hixie75, .hixie76, .whatwg2010] as [Dialect]
+        arguments: [.rfc6455, .hixie75, .hixie76] as [Dialect]
     )
     func unfinished(_ dialect: Dialect) throws {
         var open = try OpenConnection(.server, dialect: dialect)

@@ -1,10 +1,11 @@
 // Kaazing's own extensions, byte for byte as deployed peers speak them.
 
 import KHPProtocol
-import KHPTesting
 import NIOCore
 import Synchronization
 import Testing
+
+@testable import KHPTesting
 
 @Suite("Kaazing's extensions")
 struct KaazingTests {

@@ -167,4 +167,19 @@ struct ControlFrameRateTests {
             #expect(rate.admit(self.start) == true)
         }
     }
+
+    @Test("the pong of a ping that an extension has sent settles those before it, and is no sign that is waited for")
+    func pingAside() {
+        let start = NIODeadline.uptimeNanoseconds(0)
+        var keepAlive = KeepAlive(pingInterval: nil, pongTimeout: .seconds(20), now: start)
+        keepAlive.noteAside(ByteBuffer(), start)
+        #expect(keepAlive.state == .quiet && keepAlive.deadline == nil)
+        let number = keepAlive.noteSent(ByteBuffer(string: "mine"), start)
+        keepAlive.noteAside(ByteBuffer(), start)
+        #expect(keepAlive.pongReceived(ByteBuffer(), start)?.number == 1)
+        // RFC 6455 section 5.5.3: a peer may answer the latest of several.
+        let latest = keepAlive.pongReceived(ByteBuffer(), start)?.number
+        #expect(latest.map { $0 > number } == true)
+        #expect(keepAlive.pongReceived(ByteBuffer(string: "mine"), start) == nil)
+    }
 }

@@ -28,7 +28,7 @@ struct SimulationTests {
     }
 
     /// The second was a fault of the simulation's own, the others of the library's.
-    @Test("seeds that once failed", arguments: [3_198_320, 4_140_096, 539, 1_448] as [UInt64])
+    @Test("seeds that once failed", arguments: [3_198_320, 4_140_096, 539, 1_448, 84_296] as [UInt64])
     func kept(_ seed: UInt64) {
         var coverage = Coverage()
         if let failure = Runs.run(seed, inWords: true, into: &coverage) { Issue.record("\(Runs.story(of: failure))") }

@@ -116,7 +116,7 @@ struct Coverage: Sendable {
     private var dialogueFaults = Table("dialogue, faults", ["asking"], Self.faults)
     private var decisions = Table(
         "server's decisions",
-        ServerDecisions.StateName.allCases.map(\.rawValue),
+        ServerDecisions.DecisionState.allCases.map(\.rawValue),
         DecisionEvent.allCases.map(\.rawValue)
     )
     private var pauses = Table("keep-alive, reading is paused", KeepAlive.State.allCases.map(\.rawValue), ["deadline"])
@@ -244,9 +244,9 @@ struct Coverage: Sendable {
 
     enum DecisionEvent: String, CaseIterable { case opening, plain, extended, reply }
 
-    mutating func visit(_ state: ServerDecisions.StateName, _ event: DecisionEvent) {
+    mutating func visit(_ state: ServerDecisions.DecisionState, _ event: DecisionEvent) {
         self.decisions.visit(
-            Self.place(state, in: ServerDecisions.StateName.allCases),
+            Self.place(state, in: ServerDecisions.DecisionState.allCases),
             Self.place(event, in: DecisionEvent.allCases)
         )
     }

@@ -62,7 +62,7 @@ extension World {
         case .extended, .challengedInside, .decidingInside:
             let message = Self.memory(Limits.extendedHandshakeMessages.messageBytes)
             return read + Self.block + message + 2 * head + body
-        // What comes is read for the peer's close frame alone, and behind the end not at all.
+        // Bytes are read for the peer's close frame alone, and behind the end not at all.
         case .leaving: return read + Self.block + Self.memory(limits.messages.messageBytes)
         case .ended: return read
         case .open, .closeHeld, .closing, .unread:

@@ -11,7 +11,7 @@ struct Scenario: Sendable {
         case none, connect, opening, extended, wait, replay, message, stalledWrite, closeHold, close, pong, idle
     }
 
-    /// Who is asked before a handshake completes: the application about every request, or about those that end one, or
+    /// The places asked before a handshake completes: the application about every request, or about those that end one, or
     /// somebody who knows credentials.
     enum Asks { case before, application, credentialsOutside, credentialsInside, nobody }
 
@@ -33,7 +33,7 @@ struct Scenario: Sendable {
     var insideAnswers: [Int]
     /// A provisional answer of an intermediary's, before the server's to an opening request.
     var provisional: Int?
-    /// Who is asked about a request.
+    /// The places asked about a request.
     var asks: Asks
     /// False where the server has no room for one more.
     var hasRoom: Bool

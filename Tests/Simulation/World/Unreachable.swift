@@ -65,6 +65,8 @@ enum Unreachable {
         ]
     }
 
+    private static let unbounded = "a client sets no time while its caller is asked: the caller's own is the connect's"
+
     /// Cells of the machines' tables of faults.
     private static let machines: [Entry] =
         [
@@ -75,6 +77,15 @@ enum Unreachable {
             Entry("server's opening handshake, faults", ["refused"], [], "the connection leaves it with its machine"),
             Entry("client's extended handshake, faults", ["idle", "finished"], [], "the machine is never seen there"),
             Entry("server's extended handshake, faults", ["finished"], [], "the machine is never seen there"),
+            Entry("client, faults", ["challenged", "challengedInside"], ["lateTimer"], Self.unbounded),
+            Entry("client's extended handshake, faults", ["challenged"], ["lateTimer"], Self.unbounded),
+            Entry("dialogue, faults", ["asking"], ["lateTimer"], Self.unbounded),
+            Entry(
+                "server, faults",
+                ["decidingPlain"],
+                ["stall"],
+                "seldom: a client that asks for a page has said all by then, so that few runs have bytes on the way"
+            ),
             Entry(
                 "keep-alive, faults",
                 [],

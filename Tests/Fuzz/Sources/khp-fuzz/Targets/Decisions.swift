@@ -219,7 +219,7 @@ private struct Reception {
         )
     }
 
-    /// What is sent begins with a response, and its head can be read, up to the first frame.
+    /// The bytes sent begin with a response, and its head can be read, up to the first frame.
     private func readOutput() {
         guard self.output.readableBytes > 0 else { return }
         var bytes = self.output

@@ -119,7 +119,7 @@ extension FuzzTarget {
         let asked = registered.first { "\($0.index)" == user }
         check(asked?.pattern.matches(url) == true, "\(user) is asked for \(url)")
         check(Self.isRealm(asked?.realm, request.realm), "\(user) is asked for \(String(describing: request.realm))")
-        // What is written out comes before a pattern of anything.
+        // A literal comes before a pattern of anything.
         let isAny = asked?.pattern.description == "*"
         let better = registered.first { $0.pattern.description != "*" && $0.pattern.matches(url) && $0.realm == nil }
         check(
