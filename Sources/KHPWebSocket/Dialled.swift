@@ -38,10 +38,7 @@ package struct Dialled: Sendable {
         tap: Dialer.Tap?,
         makeHandler: @escaping @Sendable (any Channel) throws -> ConnectionHandler
     ) async throws -> NIOLoopBound<ConnectionHandler> {
-        try await self.take(tap) { pipeline, holder in
-            if let tls { try tls.add(to: pipeline, name: Dialer.tlsName, after: holder) }
-            return try makeHandler(self.channel)
-        }
+        try await self.take(tls, named: Dialer.tlsName, tap) { try makeHandler(self.channel) }
     }
 
     /// Asks the proxy that this connection goes to for `tunnel`, behind TLS to it where `tls` is given.
@@ -53,17 +50,18 @@ package struct Dialled: Sendable {
         tap: Dialer.Tap?
     ) async throws -> ProxyConnection {
         let (steps, continuation) = AsyncStream.makeStream(of: TunnelHandler.Step.self)
-        let handler = try await self.take(tap) { pipeline, holder in
-            if let tls { try tls.add(to: pipeline, after: holder) }
-            return TunnelHandler(tunnel: tunnel, proxy: proxy, deadline: deadline, steps: continuation)
+        let handler = try await self.take(tls, named: nil, tap) {
+            TunnelHandler(tunnel: tunnel, proxy: proxy, deadline: deadline, steps: continuation)
         }
         return ProxyConnection(channel: self.channel, handler: handler, steps: steps)
     }
 
-    /// - Parameter add: puts TLS behind the handler it is given, and says what stands last.
+    /// - Parameter make: makes what stands last.
     private func take<Handler: ChannelHandler & SendableMetatype>(
+        _ tls: ClientTLS?,
+        named name: String?,
         _ tap: Dialer.Tap?,
-        _ add: @escaping @Sendable (ChannelPipeline.SynchronousOperations, HoldingHandler) throws -> Handler
+        _ make: @escaping @Sendable () throws -> Handler
     ) async throws -> NIOLoopBound<Handler> {
         try await self.channel.eventLoop.submit {
             let pipeline = self.channel.pipeline.syncOperations
@@ -77,9 +75,13 @@ package struct Dialled: Sendable {
                 try pipeline.addHandler(tap(self.channel), name: Dialer.tapName)
                 try pipeline.context(handler: holder).fireChannelActive()
             }
-            let handler = try add(pipeline, holder)
-            // TLS speaks as soon as it is there, and may have found the peer gone.
-            try holder.check()
+            if let tls {
+                try tls.add(to: pipeline, name: name, after: holder)
+                // TLS speaks as soon as it is there, and may have found the peer gone.
+                try holder.check()
+            }
+            // Not before: one that is made and gets no place would never be told of its end, and keep its channel.
+            let handler = try make()
             try pipeline.addHandler(handler)
             holder.leave(pipeline)
             self.holder.value = nil

@@ -230,16 +230,15 @@ package final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandle
         }
         let pipeline = context.pipeline.syncOperations
         // Behind this handler: TLS starts, and the opening request goes out, when they are added.
-        let handler = try makeHandler(context.channel)
         if let tls {
             try tls.add(to: pipeline, name: Dialer.tlsName, after: self)
             // TLS speaks as soon as it is there, and may have found the proxy gone.
             guard context.channel.isActive else { throw self.closedAtOnce }
             try self.moveTap(pipeline)
-            try pipeline.addHandler(handler)
-        } else {
-            try pipeline.addHandler(handler)
         }
+        // Not before: one that is made and gets no place would never be told of its end, and keep its channel.
+        let handler = try makeHandler(context.channel)
+        try pipeline.addHandler(handler)
         let (held, inputHasEnded) = (self.held, self.inputHasEnded)
         self.held = ByteBuffer()
         if held.readableBytes > 0 {
