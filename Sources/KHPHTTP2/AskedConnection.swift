@@ -40,7 +40,13 @@ final class AskedConnection: StreamConnection {
                 case .failure: life.value.givePlaceBack()
                 }
             }
-            return stream.map { _ in true }
+            return stream.map { stream in
+                if self.channel.isActive { return true }
+                // It was made in the turn behind this one, and the connection has ended before that: it never comes up, so
+                // that nobody would be told of its end.
+                stream.close(promise: nil)
+                return false
+            }
         }
     }
 
