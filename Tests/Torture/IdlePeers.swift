@@ -172,6 +172,13 @@ final class Wire: Sendable {
         IdleState.Sign("the connection is open") { self.state.withLock { $0.channel?.isActive == true } }
     }
 
+    /// The sign that there was one, and no channel of it is left.
+    var hasClosed: IdleState.Sign {
+        IdleState.Sign("the connection has closed") {
+            self.state.withLock { $0.bytes > 0 && $0.channel?.isActive == false }
+        }
+    }
+
     /// The sign that the peer's end has been seen.
     var hasEnded: IdleState.Sign {
         IdleState.Sign("the end of the peer's stream has been seen") {

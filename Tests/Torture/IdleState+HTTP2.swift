@@ -31,18 +31,28 @@ extension IdleState {
         return bytes.getInteger(at: bytes.readerIndex) == UInt8(0x88)
     }
 
+    private struct EndOfTLS: ClientInstrument, ConnectInstrument {
+        let marks: Marks
+
+        func connecting(to url: WebSocketURL) -> (any ConnectInstrument)? { self }
+
+        func observe(_ event: ConnectionEvent, _ connection: ConnectionInfo) {}
+
+        func begins(_ step: TransportStep) -> (@Sendable (_ failure: WebSocketError?) -> Void)? {
+            guard step.kind == .tls else { return nil }
+            return { [marks] failure in if failure == nil { marks.note("TLS has come to its end") } }
+        }
+    }
+
     static let streams: [IdleState] = [
         IdleState(name: "HTTP/2, waiting for settings, client") { measure in
             let server = LeavingServer(answers: .tls)
             try await server.run { url in
                 let marks = Marks()
-                await Self.connecting(to: url, measure, signs: [marks.sign("TLS has agreed on HTTP/2")]) {
+                // Without HTTP/2 the connect would have failed by then.
+                await Self.connecting(to: url, measure, signs: [marks.sign("TLS has come to its end")]) {
                     Self.configure(&$0)
-                    $0.observe = { event, _ in
-                        if case .connected(_, let tls) = event, tls?.alpn == "h2" {
-                            marks.note("TLS has agreed on HTTP/2")
-                        }
-                    }
+                    $0.instruments = [EndOfTLS(marks: marks)]
                 }
             }
         },

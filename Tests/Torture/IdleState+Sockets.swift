@@ -38,7 +38,8 @@ extension IdleState {
                 await sending.cancel()
             }
         },
-        IdleState(name: "paused reading, and the peer has ended its stream") { measure in
+        // An end of the stream that comes is seen at once, with all that came before it, also where reading is paused.
+        IdleState(name: "the peer has ended its stream, and its messages are not taken") { measure in
             let marks = Marks()
             try await IdleServer.run([Endpoint("/") { _ in await marks.wait("open") }], isWatched: true) { server in
                 try await BlockingSocket.peer(at: server.port, saying: openingRequest("/")) { peer in
@@ -46,7 +47,7 @@ extension IdleState {
                         for _ in 0..<20 { try peer.send(maskedFrame(2, Array(repeating: 7, count: 60_000))) }
                         peer.finish()
                     }
-                    await measure([server.has(1), server.wire.isPaused, marks.sign("open")])
+                    await measure([server.has(1), server.wire.hasClosed, marks.sign("open")])
                 }
             }
         },

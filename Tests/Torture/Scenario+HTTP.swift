@@ -81,7 +81,7 @@ extension Scenario {
 
     static let ordinary: [Scenario] = [
         Scenario(name: "HTTP, three exchanges on a connection", act: Self.exchanges),
-        Scenario(name: "HTTP, the same over TLS", isSecure: true, act: Self.exchanges),
+        Scenario(name: "HTTP, the same over TLS", isSecure: true, isLong: true, act: Self.exchanges),
         Scenario(name: "HTTP, then a WebSocket on the same connection") { world in
             try await HTTPPeer.connected(in: world) { peer in
                 try await peer.send("GET /http/word HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -132,6 +132,7 @@ extension Scenario {
             name: "both handshakes over HTTP/2",
             isSecure: true,
             usesStreams: true,
+            isLong: true,
             configure: {
                 Self.streams(&$0)
                 $0.extended.policy = .required
@@ -142,6 +143,7 @@ extension Scenario {
             name: "two on a connection of HTTP/2",
             isSecure: true,
             usesStreams: true,
+            isLong: true,
             configure: Self.sharedStreams
         ) { world in
             try await world.client.withConnection(to: world.url("/echo")) { first in
@@ -159,6 +161,7 @@ extension Scenario {
             name: "the server drains over HTTP/2",
             isSecure: true,
             usesStreams: true,
+            isLong: true,
             configure: Self.sharedStreams
         ) { world in
             let socket = try await world.client.connect(to: world.url("/echo"))

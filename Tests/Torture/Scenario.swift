@@ -1,5 +1,6 @@
 // A caller's use of the product, from the connect to the end: the rows of the torture.
 
+import Foundation
 import KHPProtocol
 import KHPServer
 import KHPWebSocket
@@ -17,6 +18,8 @@ struct Scenario: Sendable, CustomTestStringConvertible {
     var isSecure = false
     /// `true` where the server speaks HTTP/2 too.
     var usesStreams = false
+    /// `true` where all of it is for `make torture` alone: over sockets nothing of it is taken otherwise.
+    var isLong = false
     /// The only operation that fails; all of them where there is none.
     var only: Operation?
     /// `true` where sockets add nothing, or a peer of the test's has none.
@@ -38,6 +41,9 @@ struct Scenario: Sendable, CustomTestStringConvertible {
         default: return true
         }
     }
+
+    /// Every so many-th operation of a kind fails in memory, where not all is asked for: TLS takes most of a run's time.
+    var stride: Int { self.usesStreams || self.isLong ? 5 : 1 }
 
     var testDescription: String { self.name }
 
@@ -71,7 +77,10 @@ struct Scenario: Sendable, CustomTestStringConvertible {
         }
     }
 
-    static let all = Self.sockets + Self.ordinary + Self.overStreams
+    /// The conversations of HTTP only where they are asked for: README.md says how far they have come.
+    static let all =
+        Self.sockets
+        + (ProcessInfo.processInfo.environment["KHP_TORTURE_HTTP"] == nil ? [] : Self.ordinary + Self.overStreams)
 
     private static let sockets: [Scenario] = [
         Scenario(name: "plain opening", configure: Self.plain, act: Self.echo("/echo")),

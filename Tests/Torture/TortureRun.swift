@@ -70,7 +70,9 @@ struct TortureRun: Sendable {
         report.hasStruck = plan.hasStruck
         switch outcome {
         case nil:
-            report.complaints.append("hangs")
+            report.complaints.append(
+                "hangs, with \((Self.inUse(of: world) + Self.left(of: world)).joined(separator: ", "))"
+            )
         case .failed(let error)?:
             let mayBeLate = !TortureSettings(plan, world.watch).isTold
             if !plan.hasStruck, !mayBeLate { report.complaints.append("fails without a fault: \(error)") }

@@ -83,7 +83,8 @@ struct TortureSettings: Sendable {
         configuration.serveHTTP = Scenario.serve
         configuration.httpLimits.idleTime = self.wait
         configuration.httpLimits.stalledBody = self.wait
-        configuration.httpLimits.halfClosedTime = self.wait
+        // A client in memory that closes has ended its stream, and no more: nobody tells that it takes nothing.
+        configuration.httpLimits.halfClosedTime = .milliseconds(150) * Sanitizer.patience
         if scenario.usesStreams {
             var http2 = WebSocketServer.HTTP2()
             http2.idleTime = self.wait
@@ -114,7 +115,8 @@ struct TortureSettings: Sendable {
     private static let rawContext = Result {
         var tls = TLSConfiguration.makeClientConfiguration()
         tls.trustRoots = .file(try Certificates.shared.get().authority)
-        tls.shutdownTimeout = TortureSettings.goodbye
+        // The test's own, and none that is counted.
+        tls.shutdownTimeout = EndTimeouts().goodbye
         return try NIOSSLContext(configuration: tls)
     }
 

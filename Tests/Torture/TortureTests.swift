@@ -62,13 +62,23 @@ private struct Chain: Sendable {
         return all.filter { "\($0.scenario.name) \($0.operation) \($0.way.rawValue)".contains(only) }
     }
 
-    /// Has the first operation fail, then the second, until there are not so many.
+    /// All that there is is asked for, or some of it by name.
+    private static let isComplete =
+        ProcessInfo.processInfo.environment["KHP_TORTURE"] == "all"
+        || ProcessInfo.processInfo.environment["KHP_TORTURE_ONLY"] != nil
+
+    /// Has the first operation fail, then the second, until there are not so many. Of a scenario that is taken in part,
+    /// each way begins at another.
     func follow() async -> End {
         var complaints: [String] = []
         var seconds = 0.0
-        var number = 0
+        let stride = Self.isComplete ? 1 : self.scenario.stride
+        let place = Fault.all.firstIndex { $0.operation == self.operation && $0.way == self.way } ?? 0
+        var number = place % stride + 1 - stride
+        var runs = 0
         while true {
-            number += 1
+            number += stride
+            runs += 1
             if number > Fault.most {
                 complaints.append("\(self.scenario.name), \(self.operation): there is no end of these operations")
                 break
@@ -81,7 +91,7 @@ private struct Chain: Sendable {
             }
             if !report.hasStruck || complaints.count >= 3 { break }
         }
-        return End(chain: self, runs: number, seconds: seconds, complaints: complaints)
+        return End(chain: self, runs: runs, seconds: seconds, complaints: complaints)
     }
 }
 
