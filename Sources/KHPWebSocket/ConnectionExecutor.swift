@@ -110,6 +110,6 @@ extension EventLoop {
     /// Runs `body` once the loop has read what there is to read. SwiftNIO's loops run all that is ready, what becomes so
     /// meanwhile too, before they look at their channels again: only what is due a little later lets them.
     package func executeBehindReads(_ body: @escaping @Sendable () -> Void) {
-        self.scheduleTask(in: .microseconds(50), body)
+        self.scheduleTask(in: .microseconds(250), body)
     }
 }
