@@ -146,7 +146,7 @@ enum ParserTable {
                 "ExtendedResult", "Entrance", "ExtensionParameters.Parameter", "ExtensionScope", "FrameInfo",
                 "FrameViolation",
                 "GrammarError", "HTTPConversation", "HTTPExchangeError", "HTTPField", "HandshakeRequest",
-                "HandshakeSummary", "HixieResponse.Invalid",
+                "HandshakeSummary", "HixieResponse.Invalid", "HopOutcome",
                 "KaazingHTTPRevalidate.Request", "MessageChunk", "NegotiatedExtension", "NonceMemory", "OpenSocket",
                 "OpeningReplay", "OpeningRequest", "PreparedClient", "PresentedCredentials", "Principal",
                 "RequestAuthorization", "ServerDecisions", "ServerReply", "ServerSession", "ServerState", "TLSInfo",
