@@ -92,7 +92,7 @@ struct PoolBoundsTests {
                     let socket = try await WebSocketClient().connect(to: view.url)
                     try await socket.send("garbage")
                     #expect(await view.ends.next()?.end.party == .backend)
-                    try? await socket.close()
+                    _ = try? await socket.close()
                 }
                 #expect(view.pool.members[0].snapshot.health.state(.now()) == .up)
             }
