@@ -139,7 +139,7 @@ struct FallBackTests {
             let client = try makeClient(.preferred) { $0.extended.policy = .off }
             let socket = try await client.connect(to: url)
             #expect(server.connections == 2)
-            try? await socket.close()
+            _ = try? await socket.close()
         }
     }
 
