@@ -356,8 +356,8 @@ private struct OpenPlay {
         case 0: self.advance(by: .milliseconds(Int64.random(in: 1...30_000, using: &deeds)))
         case 1: self.connection.setCongested(true, now: self.now)
         case 2: self.connection.setCongested(false, now: self.now)
-        case 3: self.connection.setBacklogged(true)
-        case 4: self.connection.setBacklogged(false)
+        case 3: self.connection.setBacklogged(true, now: self.now)
+        case 4: self.connection.setBacklogged(false, now: self.now)
         case 5: self.connection.writesProgressed(now: self.now)
         case 6: self.isPaused = true
         case 7, 8:
