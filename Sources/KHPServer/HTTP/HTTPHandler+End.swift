@@ -127,6 +127,8 @@ extension HTTPHandler {
         let written = context.eventLoop.makePromise(of: Void.self)
         written.futureResult.whenComplete { _ in bound.value.haveLeft() }
         context.writeAndFlush(self.wrapOutboundOut(ByteBuffer()), promise: written)
+        // All has left at once, and with it the connection: nothing is waited for.
+        guard case .ending = self.phase else { return }
         if self.deadlines.next == nil { self.boundWriting(context) }
         self.readOn()
         self.arm()
