@@ -27,7 +27,8 @@ final class FaultHandler: ChannelDuplexHandler {
     private var isDeaf = false
     private var hasStoppedReading = false
     private var hasStoppedWriting = false
-    private var isKnown = false
+    /// The last handler that was seen: behind an exchange of HTTP comes another.
+    private weak var known: ConnectionHandler?
     private var isHTTPKnown = false
 
     init(_ side: Side, _ plan: FaultPlan, _ watch: Watch) {
@@ -142,9 +143,9 @@ final class FaultHandler: ChannelDuplexHandler {
             self.isHTTPKnown = true
             self.watch.note(handler, "handler of HTTP")
         }
-        if self.isKnown { return }
-        if let handler = try? pipeline.handler(type: ConnectionHandler.self) {
-            self.isKnown = true
+        if self.known != nil, !self.isHTTPKnown { return }
+        if let handler = try? pipeline.handler(type: ConnectionHandler.self), handler !== self.known {
+            self.known = handler
             handler.ending.timeouts.flush = .milliseconds(150)
             handler.ending.timeouts.linger = .milliseconds(60)
             handler.ending.timeouts.goodbye = .milliseconds(60)

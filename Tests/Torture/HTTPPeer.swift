@@ -37,9 +37,12 @@ struct HTTPPeer: Sendable {
         }
     }
 
-    func send(_ text: String) async throws { try await self.client.send(text) }
+    func send(_ text: String) async throws { try await self.send(Array(text.utf8)) }
 
-    func send(_ bytes: [UInt8]) async throws { try await self.client.send(bytes) }
+    /// Returns once the bytes have left, for which TLS has to be there.
+    func send(_ bytes: [UInt8]) async throws {
+        try await self.patiently { try await $0.send(bytes) }
+    }
 
     /// Waits for a whole response.
     func response() async throws -> Response {
@@ -58,10 +61,16 @@ struct HTTPPeer: Sendable {
     }
 
     private func take(_ length: @escaping @Sendable (ByteBuffer) -> Int?) async throws -> ByteBuffer {
+        try await self.patiently { try await $0.take(length) }
+    }
+
+    private func patiently<Result: Sendable>(
+        _ body: (RawClient) async throws -> Result
+    ) async throws -> Result {
         let client = self.client
         let limit = client.eventLoop.scheduleTask(in: self.patience) { client.drop() }
         defer { limit.cancel() }
-        return try await client.take(length)
+        return try await body(client)
     }
 
     /// - Returns: the first response in these bytes, and its length; `nil` where it is not whole.

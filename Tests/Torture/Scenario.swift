@@ -1,6 +1,5 @@
 // A caller's use of the product, from the connect to the end: the rows of the torture.
 
-import Foundation
 import KHPProtocol
 import KHPServer
 import KHPWebSocket
@@ -77,10 +76,7 @@ struct Scenario: Sendable, CustomTestStringConvertible {
         }
     }
 
-    /// The conversations of HTTP only where they are asked for: README.md says how far they have come.
-    static let all =
-        Self.sockets
-        + (ProcessInfo.processInfo.environment["KHP_TORTURE_HTTP"] == nil ? [] : Self.ordinary + Self.overStreams)
+    static let all = Self.sockets + Self.ordinary + Self.overStreams
 
     private static let sockets: [Scenario] = [
         Scenario(name: "plain opening", configure: Self.plain, act: Self.echo("/echo")),

@@ -20,6 +20,11 @@ private final class BoundPort: Sendable {
     }
 }
 
+/// A channel that is there before its connect has a result.
+private final class MadeChannel: Sendable {
+    let channel = Mutex<(any Channel)?>(nil)
+}
+
 final class SocketWorld: TortureWorld {
     let plan: FaultPlan
     let watch: Watch
@@ -60,15 +65,23 @@ final class SocketWorld: TortureWorld {
         self.client = WebSocketClient(configuration: client, eventLoopGroup: group)
         let isSecure = scenario.isSecure
         self.dial = {
-            try await ClientBootstrap(group: group)
-                .channelOption(.allowRemoteHalfClosure, value: true)
-                .connect(host: "127.0.0.1", port: port.value) { channel in
-                    channel.eventLoop.makeCompletedFuture {
-                        try Self.prepare(channel, .client, plan, watch)
-                        if isSecure { try TortureSettings.addTLS(toRaw: channel) }
-                        return try RawClient.over(channel)
+            let made = MadeChannel()
+            do {
+                return try await ClientBootstrap(group: group)
+                    .channelOption(.allowRemoteHalfClosure, value: true)
+                    .connect(host: "127.0.0.1", port: port.value) { channel in
+                        made.channel.withLock { $0 = channel }
+                        return channel.eventLoop.makeCompletedFuture {
+                            try Self.prepare(channel, .client, plan, watch)
+                            if isSecure { try TortureSettings.addTLS(toRaw: channel) }
+                            return try RawClient.over(channel)
+                        }
                     }
-                }
+            } catch {
+                // The fault is above the socket, which knows nothing of it.
+                made.channel.withLock { $0 }?.close(promise: nil)
+                throw error
+            }
         }
         self.base = "\(scenario.isSecure ? "wss" : "ws")://localhost:\(port.value)"
     }
