@@ -131,6 +131,8 @@ package final class MemoryChannel: Channel, ChannelCore, @unchecked Sendable {
     // MARK: Writing
 
     package func write0(_ data: NIOAny, promise: EventLoopPromise<Void>?) {
+        // At once, as with sockets: nobody flushes what is written behind the end.
+        guard !self.isOutputOver else { return promise?.fail(ChannelError.ioOnClosedChannel) ?? () }
         self.outbound.append((self.unwrapData(data, as: ByteBuffer.self), promise))
     }
 
