@@ -11,19 +11,42 @@
 //   done        left alone                             nothing                   nothing             –
 //
 // - our own bug: `answer` where nothing was asked; it gets nil, and the caller takes a fresh connection;
-// - the proxy's violation: `proxyInvalid`, and the connection is dropped;
+// - the proxy's violation: `proxyInvalid`, and the connection is dropped; heads of more than 16 KiB together among them;
 // - ignored: eight provisional responses; Content-Length and Transfer-Encoding of a 2xx (RFC 9110 section 9.3.6); all
 //   that is wrong with the content of a refusal, since the connection ends with it.
 
 import NIOCore
 
-struct ConnectTunnel: Sendable {
+struct ConnectTunnel: TunnelMachine {
     private enum State {
         case head
-        case entity(ResponseHead, BodyReader)
+        case entity
         /// A 407 was told. Whether the connection can still be answered on.
         case challenged(isOpen: Bool)
         case done
+    }
+
+    /// An answer other than 2xx, and as much of its content as has come.
+    private struct Refusal: Sendable {
+        let head: ResponseHead
+        private(set) var reader: BodyReader
+        private(set) var isBroken = false
+
+        init(_ head: ResponseHead, _ reader: BodyReader) {
+            self.head = head
+            self.reader = reader
+        }
+
+        /// Reads on.
+        /// - Returns: `true` where nothing more is read.
+        mutating func take(_ input: inout ByteBuffer) -> Bool {
+            do throws(GrammarError) {
+                try self.reader.receive(&input)
+            } catch {
+                self.isBroken = true
+            }
+            return self.isBroken || self.reader.isComplete
+        }
     }
 
     private let proxy: Proxy
@@ -32,6 +55,10 @@ struct ConnectTunnel: Sendable {
     private var authorization: String?
     private var state = State.head
     private var decoder: ResponseHeadDecoder
+    /// Bytes of heads that have come since the request.
+    private var headBytes = 0
+    /// It stays where it is while it is read: moved out and back, it would cost each read more than its bytes do.
+    private var refusal: Refusal?
     private var provisionalResponses = 0
     /// `true` when the proxy has answered on this connection before, and sent nothing since.
     private var isReused = false
@@ -42,7 +69,14 @@ struct ConnectTunnel: Sendable {
         if let authorization { try FieldValidation.validate(authorization, what: "the credentials for the proxy") }
         self.authorization = authorization
         self.target = Tunnel.target(of: url)
-        self.decoder = ResponseHeadDecoder(limits: limits.openingHead)
+        self.decoder = Self.decoder(limits, taken: 0)
+    }
+
+    /// - Parameter taken: bytes of heads that have come already.
+    private static func decoder(_ limits: Limits, taken: Int) -> ResponseHeadDecoder {
+        var limits = limits
+        limits.headBytes = min(limits.headBytes, Limits.Fixed.proxyHeadBytes - taken)
+        return ResponseHeadDecoder(limits: limits.openingHead)
     }
 
     /// `true` while only the rest of a refusal's content is missing.
@@ -67,6 +101,8 @@ struct ConnectTunnel: Sendable {
         self.state = .head
         self.isReused = true
         self.provisionalResponses = 0
+        self.headBytes = 0
+        self.decoder = Self.decoder(self.limits, taken: 0)
         return self.start()
     }
 
@@ -77,25 +113,23 @@ struct ConnectTunnel: Sendable {
             case .head:
                 if input.readableBytes == 0 { return .wait }
                 self.isReused = false
+                let before = input.readableBytes
                 let head: ResponseHead
                 do throws(HeadError) {
-                    guard let complete = try self.decoder.decode(&input) else { return .wait }
+                    let complete = try self.decoder.decode(&input)
+                    self.headBytes += before - input.readableBytes
+                    guard let complete else { return .wait }
+                    guard self.headBytes <= Limits.Fixed.proxyHeadBytes else { throw .headTooLarge }
                     head = complete
                 } catch {
                     self.state = .done
                     return TunnelFailure.invalid(self.proxy, error.message)
                 }
                 if let action = self.take(head, &input) { return action }
-            case .entity(let head, var reader):
-                // While it reads, its buffer has one owner.
-                self.state = .done
-                let isBroken = Self.isBroken(&reader, &input)
-                guard isBroken || reader.isComplete else {
-                    self.state = .entity(head, reader)
-                    return .wait
-                }
-                let isUsable = !isBroken && reader.isWhole && input.readableBytes == 0
-                return self.finish(head, entity: reader.entity, staysOpen: isUsable && Self.staysOpen(head))
+            case .entity:
+                guard self.refusal?.take(&input) == true, let refusal else { return .wait }
+                let isUsable = !refusal.isBroken && refusal.reader.isWhole && input.readableBytes == 0
+                return self.finish(refusal, staysOpen: isUsable && Self.staysOpen(refusal.head))
             case .challenged:
                 // Bytes came without a request, so the next answer could not be matched to one.
                 if input.readableBytes > 0 { self.state = .challenged(isOpen: false) }
@@ -111,8 +145,9 @@ struct ConnectTunnel: Sendable {
         case .head:
             self.state = .done
             return self.isReused ? .retry : TunnelFailure.ended(self.proxy)
-        case .entity(let head, let reader):
-            return self.finish(head, entity: reader.entity, staysOpen: false)
+        case .entity:
+            guard let refusal else { return .wait }
+            return self.finish(refusal, staysOpen: false)
         case .challenged:
             self.state = .challenged(isOpen: false)
             return .wait
@@ -126,8 +161,9 @@ struct ConnectTunnel: Sendable {
         case .head:
             self.state = .done
             return TunnelFailure.timedOut(self.proxy)
-        case .entity(let head, let reader):
-            return self.finish(head, entity: reader.entity, staysOpen: false)
+        case .entity:
+            guard let refusal else { return .wait }
+            return self.finish(refusal, staysOpen: false)
         case .challenged, .done:
             return .wait
         }
@@ -145,22 +181,16 @@ struct ConnectTunnel: Sendable {
                 return TunnelFailure.invalid(self.proxy, "there are too many provisional responses")
             }
             self.provisionalResponses += 1
+            self.decoder = Self.decoder(self.limits, taken: self.headBytes)
             return nil
         default:
-            guard let reader = try? BodyReader(of: head, limit: self.limits.bodyBytes),
-                reader.hasOwnEnd || head.status != 407
-            else { return self.finish(head, entity: ByteBuffer(), staysOpen: false) }
-            self.state = .entity(head, reader)
+            let limit = min(self.limits.bodyBytes, Limits.Fixed.proxyContentBytes)
+            guard let reader = try? BodyReader(of: head, limit: limit), reader.hasOwnEnd || head.status != 407 else {
+                return self.finish(head, entity: ByteBuffer(), staysOpen: false)
+            }
+            self.refusal = Refusal(head, reader)
+            self.state = .entity
             return nil
-        }
-    }
-
-    private static func isBroken(_ reader: inout BodyReader, _ input: inout ByteBuffer) -> Bool {
-        do throws(GrammarError) {
-            try reader.receive(&input)
-            return false
-        } catch {
-            return true
         }
     }
 
@@ -168,6 +198,11 @@ struct ConnectTunnel: Sendable {
     private static func staysOpen(_ head: ResponseHead) -> Bool {
         head.minorVersion == 1 && !head.fields.hasToken("close", in: .connection)
             && !head.fields.hasToken("close", in: "Proxy-Connection")
+    }
+
+    private mutating func finish(_ refusal: Refusal, staysOpen: Bool) -> TunnelAction {
+        self.refusal = nil
+        return self.finish(refusal.head, entity: refusal.reader.entity, staysOpen: staysOpen)
     }
 
     private mutating func finish(_ head: ResponseHead, entity: ByteBuffer, staysOpen: Bool) -> TunnelAction {

@@ -16,7 +16,7 @@
 
 import NIOCore
 
-struct Socks4Tunnel: Sendable {
+struct Socks4Tunnel: TunnelMachine {
     private static let replyBytes = 8
 
     private let proxy: Proxy

@@ -22,7 +22,7 @@
 
 import NIOCore
 
-struct Socks5Tunnel: Sendable {
+struct Socks5Tunnel: TunnelMachine {
     private enum State {
         case method
         case login

@@ -17,16 +17,27 @@ package enum TunnelAction: Sendable {
     case failed(WebSocketError)
 }
 
-package struct Tunnel: Sendable {
-    private enum Machine: Sendable {
-        case connect(ConnectTunnel)
-        case socks5(Socks5Tunnel)
-        case socks4(Socks4Tunnel)
-        /// It is at work, and has its buffers to itself: with a second owner each read would copy them.
-        case atWork
-    }
+/// The machine of one kind of proxy.
+protocol TunnelMachine: Sendable {
+    var awaitsContent: Bool { get }
+    func start() -> TunnelAction
+    mutating func receive(_ bytes: ByteBuffer) -> TunnelAction
+    mutating func answer(_ authorization: String) -> TunnelAction?
+    mutating func inputEnded() -> TunnelAction
+    mutating func timeReached() -> TunnelAction
+}
 
-    private var machine: Machine
+extension TunnelMachine {
+    /// No content follows an answer of SOCKS.
+    var awaitsContent: Bool { false }
+
+    /// SOCKS asks no second time.
+    mutating func answer(_ authorization: String) -> TunnelAction? { nil }
+}
+
+package struct Tunnel: Sendable {
+    /// It is read in place, so that its buffers have one owner and no read copies them.
+    private var machine: any TunnelMachine
 
     /// - Parameter authorization: the value of Proxy-Authorization, where it is known what the proxy takes.
     /// - Throws: `invalidArgument` for what cannot be asked of this proxy.
@@ -39,9 +50,9 @@ package struct Tunnel: Sendable {
         self.machine =
             switch proxy.kind {
             case .http, .https:
-                .connect(try ConnectTunnel(through: proxy, to: url, authorization: authorization, limits: limits))
-            case .socks5: .socks5(try Socks5Tunnel(through: proxy, to: url))
-            case .socks4: .socks4(try Socks4Tunnel(through: proxy, to: url))
+                try ConnectTunnel(through: proxy, to: url, authorization: authorization, limits: limits)
+            case .socks5: try Socks5Tunnel(through: proxy, to: url)
+            case .socks4: try Socks4Tunnel(through: proxy, to: url)
             }
     }
 
@@ -51,69 +62,23 @@ package struct Tunnel: Sendable {
     }
 
     /// The proxy is connected to.
-    package func start() -> TunnelAction {
-        switch self.machine {
-        case .connect(let tunnel): return tunnel.start()
-        case .socks5(let tunnel): return tunnel.start()
-        case .socks4(let tunnel): return tunnel.start()
-        case .atWork: return .wait
-        }
-    }
+    package func start() -> TunnelAction { self.machine.start() }
 
-    package mutating func receive(_ bytes: ByteBuffer) -> TunnelAction {
-        switch self.taken() {
-        case .connect(var tunnel): return self.take(tunnel.receive(bytes), .connect(tunnel))
-        case .socks5(var tunnel): return self.take(tunnel.receive(bytes), .socks5(tunnel))
-        case .socks4(var tunnel): return self.take(tunnel.receive(bytes), .socks4(tunnel))
-        case .atWork: return .wait
-        }
-    }
+    package mutating func receive(_ bytes: ByteBuffer) -> TunnelAction { self.machine.receive(bytes) }
 
     /// The same request again on the same connection, with this value of Proxy-Authorization. Nil where the connection
     /// is of no use any more.
-    package mutating func answer(_ authorization: String) -> TunnelAction? {
-        guard case .connect(var tunnel) = self.machine else { return nil }
-        let action = tunnel.answer(authorization)
-        self.machine = .connect(tunnel)
-        return action
-    }
+    package mutating func answer(_ authorization: String) -> TunnelAction? { self.machine.answer(authorization) }
 
     /// `true` while only the content of a proxy's refusal is missing. It is waited for no longer than
     /// ``Limits/Fixed/contentWait`` (D28); then call ``timeReached()``.
-    package var awaitsContent: Bool {
-        if case .connect(let tunnel) = self.machine { tunnel.awaitsContent } else { false }
-    }
+    package var awaitsContent: Bool { self.machine.awaitsContent }
 
     /// The proxy has ended its stream.
-    package mutating func inputEnded() -> TunnelAction {
-        switch self.taken() {
-        case .connect(var tunnel): return self.take(tunnel.inputEnded(), .connect(tunnel))
-        case .socks5(var tunnel): return self.take(tunnel.inputEnded(), .socks5(tunnel))
-        case .socks4(var tunnel): return self.take(tunnel.inputEnded(), .socks4(tunnel))
-        case .atWork: return .wait
-        }
-    }
+    package mutating func inputEnded() -> TunnelAction { self.machine.inputEnded() }
 
     /// Tells the machine that the time is over.
-    package mutating func timeReached() -> TunnelAction {
-        switch self.taken() {
-        case .connect(var tunnel): return self.take(tunnel.timeReached(), .connect(tunnel))
-        case .socks5(var tunnel): return self.take(tunnel.timeReached(), .socks5(tunnel))
-        case .socks4(var tunnel): return self.take(tunnel.timeReached(), .socks4(tunnel))
-        case .atWork: return .wait
-        }
-    }
-
-    private mutating func taken() -> Machine {
-        var machine = Machine.atWork
-        swap(&machine, &self.machine)
-        return machine
-    }
-
-    private mutating func take(_ action: TunnelAction, _ machine: Machine) -> TunnelAction {
-        self.machine = machine
-        return action
-    }
+    package mutating func timeReached() -> TunnelAction { self.machine.timeReached() }
 }
 
 extension Tunnel: CustomReflectable {

@@ -102,6 +102,14 @@ extension Limits {
         /// number of them (RFC 9110 section 15.2); servers send one or two, and a proxy on the way perhaps one more.
         package static let provisionalResponses = 8
 
+        /// Bytes of the heads of a proxy's answer to CONNECT, those of provisional responses among them, where
+        /// ``Limits/headBytes`` is not less. Proxies send some hundreds; there is room for challenges with long tokens.
+        package static let proxyHeadBytes = 16 * 1024
+
+        /// Bytes that are kept of the content of a proxy's refusal, where ``Limits/bodyBytes`` is not less: a page for
+        /// people. Behind more than that a connection is not used again.
+        package static let proxyContentBytes = 16 * 1024
+
         /// How long the content of an answer that refuses is waited for once its head is complete (D28). Such content
         /// explains to people; an answer is never lost because that does not end.
         package static let contentWait: TimeAmount = .seconds(2)

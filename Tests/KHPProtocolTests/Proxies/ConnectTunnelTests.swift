@@ -136,6 +136,70 @@ import Testing
         #expect(run.entity == "0123456789")
     }
 
+    /// A head of so many bytes.
+    private static func head(_ start: String, _ bytes: Int) -> String {
+        var head = start + "\r\n"
+        while bytes - head.utf8.count > 2 {
+            let size = min(8000, bytes - head.utf8.count - 2)
+            // No line is too short to be one.
+            head +=
+                "X: "
+                + String(
+                    repeating: "y",
+                    count: ((1..<5).contains(bytes - head.utf8.count - 2 - size) ? size - 6 : size) - 5
+                )
+            head += "\r\n"
+        }
+        return head + "\r\n"
+    }
+
+    @Test("the heads of an answer have 16 KiB together, those of provisional responses among them (threat A17)")
+    func boundsAllHeads() throws {
+        func run(_ heads: (String, Int)...) throws -> TunnelRun {
+            let text = heads.map { Self.head($0, $1) }.joined()
+            #expect(text.utf8.count == heads.reduce(0) { $0 + $1.1 })
+            return TunnelRun.of(try Self.tunnel(), [Array((text + "tail").utf8)])
+        }
+        let (hints, open) = ("HTTP/1.1 103 Hints", "HTTP/1.1 200 OK")
+        #expect(try run((open, 16 * 1024)).leftover == Array("tail".utf8))
+        #expect(try run((open, 16 * 1024 + 1)).error == .proxyInvalid)
+        #expect(try run((hints, 6000), (hints, 6000), (open, 4384)).leftover == Array("tail".utf8))
+        #expect(try run((hints, 6000), (hints, 6000), (open, 4385)).error == .proxyInvalid)
+        #expect(try run((hints, 6000), (hints, 6000), (hints, 4383), (open, 19)).error == .proxyInvalid)
+    }
+
+    @Test("the answer to credentials has 16 KiB of its own")
+    func boundsEachAnswer() throws {
+        var tunnel = try Self.tunnel()
+        _ = tunnel.start()
+        let challenge = Self.head("HTTP/1.1 407 X\r\n\(Self.challenge)Content-Length: 0", 12_000)
+        for byte in challenge.utf8 { _ = tunnel.receive(ByteBuffer(bytes: [byte])) }
+        let request = tunnel.answer("Basic eA==")
+        #expect(request != nil)
+        guard case .established = tunnel.receive(ByteBuffer(string: Self.head("HTTP/1.1 200 OK", 12_000))) else {
+            Issue.record("the second answer was not read")
+            return
+        }
+    }
+
+    @Test("of a refusal's content 16 KiB are kept, whatever the limit of others is; sizes of chunks have as many")
+    func boundsAllContent() throws {
+        var limits = Limits()
+        limits.bodyBytes = 1 << 20
+        func run(_ status: Int, _ fields: String, _ content: String) throws -> TunnelRun {
+            let text = "HTTP/1.1 \(status) No\r\n\(Self.challenge)\(fields)\r\n\r\n" + content
+            return TunnelRun.of(try Self.tunnel(limits: limits), [Array(text.utf8)])
+        }
+        let large = String(repeating: "a", count: 20_000)
+        let refused = try run(403, "Content-Length: 20000", large)
+        #expect(refused.error == .proxyRefused)
+        #expect(refused.entity?.utf8.count == 16 * 1024)
+        #expect(try run(407, "Content-Length: 20000", large).challenges == ["407 closed"])
+        let small = "1;" + String(repeating: "x", count: 200) + "\r\na\r\n"
+        let chunks = String(repeating: small, count: 100) + "0\r\n\r\n"
+        #expect(try run(407, "Transfer-Encoding: chunked", chunks).challenges == ["407 closed"])
+    }
+
     @Test("a proxy that answers 401 to credentials has refused them; without any it is a refusal like others")
     func unauthorized() throws {
         let answer = Array("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n".utf8)
