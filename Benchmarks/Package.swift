@@ -53,6 +53,7 @@ let package = Package(
             name: "bench-growth",
             dependencies: [
                 .product(name: "KHPProtocol", package: "swift-khp"),
+                .product(name: "KHPServer", package: "swift-khp"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 nioCore,
             ],

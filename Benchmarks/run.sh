@@ -301,14 +301,19 @@ growth() {
         return 0
     fi
     strip -g -o "$work/bench-growth" "$bin/bench-growth"
-    local limit most bound name small large least word failed=0
-    printf '## Growth: instructions at a quarter of the limit and at the limit, and the time at the limit\n\n'
-    printf '| input | limit in bytes | at a quarter | at the limit | ratio | ms | what bounds the work |\n'
-    printf '|---|---:|---:|---:|---:|---:|---|\n'
-    while IFS='|' read -r limit most bound name; do
+    local limit most module bound name small large least word last='' failed=0
+    printf '# Growth: instructions at a quarter of the limit and at the limit, and the time at the limit\n\n'
+    while IFS='|' read -r limit most module bound name; do
         for word in "${@:-}"; do
             [[ $name == *"$word"* ]] || continue 2
         done
+        if [ "$module" != "$last" ]; then
+            [ -z "$last" ] || printf '\n'
+            last=$module
+            printf '## What %s reads and shows\n\n' "$module"
+            printf '| input | limit in bytes | at a quarter | at the limit | ratio | ms | what bounds the work |\n'
+            printf '|---|---:|---:|---:|---:|---:|---|\n'
+        fi
         say "run: growth: $name"
         small=$(count_growth "$name" $((limit / 4)))
         large=$(count_growth "$name" "$limit")
@@ -325,7 +330,6 @@ growth() {
             exit isOver || isFlat
         }' || failed=1
     done < <("$bin/bench-growth")
-    printf '\n'
     [ "$failed" = 0 ] || say "run: some of it grows faster than its input, or not with it, or takes too long"
     return "$failed"
 }

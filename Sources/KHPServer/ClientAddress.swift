@@ -2,7 +2,7 @@
 // guesses passwords would lock out all the others.
 
 import KHPProtocol
-import NIOCore
+package import NIOCore
 
 extension WebSocketServer {
     /// The address that the limits per address count by: ``Limits/pendingHandshakesPerAddress``,
@@ -25,11 +25,11 @@ extension WebSocketServer {
 }
 
 /// ``WebSocketServer/ClientAddress``, ready to be asked.
-struct ClientAddressRule: Sendable {
+package struct ClientAddressRule: Sendable {
     private let field: ForwardingField?
     private let trusted: TrustedPeers?
 
-    init(_ rule: WebSocketServer.ClientAddress) throws(WebSocketError) {
+    package init(_ rule: WebSocketServer.ClientAddress) throws(WebSocketError) {
         guard case .forwarded(let field, let trusted) = rule else {
             self.field = nil
             self.trusted = nil
@@ -45,7 +45,7 @@ struct ClientAddressRule: Sendable {
     func isTrusted(_ peer: SocketAddress?) -> Bool { self.trusted?.contains(peer) ?? false }
 
     /// The address of the client that made a request.
-    func client(of head: RequestHead, peer: SocketAddress?) -> SocketAddress? {
+    package func client(of head: RequestHead, peer: SocketAddress?) -> SocketAddress? {
         guard let field = self.field, self.isTrusted(peer) else { return peer }
         var client = peer
         for node in field.nodesFromLast(head.fields.all(field.name)) {

@@ -5,7 +5,7 @@ public struct RequestQuery: Sendable, Hashable {
     /// The query without its question mark, as sent; `nil` where the request has none.
     public let text: String?
 
-    init(_ text: String?) { self.text = text }
+    package init(_ text: String?) { self.text = text }
 
     /// The first value of a name, percent-encoding undone and `+` read as a blank; `nil` where there is none, or none
     /// that is UTF-8. A name without `=` has an empty value.
@@ -31,7 +31,7 @@ public struct RequestQuery: Sendable, Hashable {
 public struct RequestCookies: Sendable, Hashable {
     private let fields: [String]
 
-    init(_ fields: [String]) { self.fields = fields }
+    package init(_ fields: [String]) { self.fields = fields }
 
     /// The first cookie of a name, as sent: cookies have no encoding of their own. A secret more often than not.
     public subscript(name: String) -> String? {

@@ -15,8 +15,13 @@
 struct BenchGrowth {
     static func main() throws {
         let arguments = CommandLine.arguments.dropFirst()
-        guard let name = arguments.first, let row = GrowthRow.all.first(where: { $0.name == name }) else {
-            for row in GrowthRow.all { print("\(row.limit)|\(row.milliseconds)|\(row.bound ?? "")|\(row.name)") }
+        let modules = [("KHPProtocol", GrowthRow.all), ("KHPServer", GrowthRow.server)]
+        guard let name = arguments.first, let row = modules.flatMap(\.1).first(where: { $0.name == name }) else {
+            for (module, rows) in modules {
+                for row in rows {
+                    print("\(row.limit)|\(GrowthRow.milliseconds)|\(module)|\(row.bound ?? "")|\(row.name)")
+                }
+            }
             return
         }
         guard let bytes = arguments.dropFirst().first.flatMap({ Int($0) }) else { return }

@@ -160,6 +160,13 @@ extension GrowthRow {
         response("a balancer's URL", legacy: .full, limit: 8 * 1024, bound: fixed, isComplete: { isBalanced($0) }) {
             ["\u{F0FF}R" + repeated("%41a&", $0, behind: "ws://h/")]
         },
+        response(
+            "a balancer's URL of different parameters",
+            legacy: .full,
+            limit: 8 * 1024,
+            bound: fixed,
+            isComplete: { isBalanced($0) }
+        ) { ["\u{F0FF}R" + distinct($0, separator: "&") { $0 == 0 ? "ws://h/?p" : "p\($0)=%41" }] },
     ]
 
     private static func isBalanced(_ action: ExtendedClient.Action) -> Bool {
@@ -174,12 +181,11 @@ extension GrowthRow {
         _ shape: String,
         limit: Int,
         bound: String? = nil,
-        milliseconds: Double = 5,
         piece: Int = .max,
         isComplete: @escaping @Sendable (TunnelAction) -> Bool,
         _ reply: @escaping @Sendable (Int) -> String
     ) -> GrowthRow {
-        GrowthRow("CONNECT: \(shape)", limit: limit, bound: bound, milliseconds: milliseconds) { bytes in
+        GrowthRow("CONNECT: \(shape)", limit: limit, bound: bound) { bytes in
             let (proxy, url) = (try Proxy("http://joe:pw@p"), try WebSocketURL("ws://h/"))
             let text = Array(reply(bytes).utf8)
             let step = min(piece, max(1, text.count))
@@ -210,37 +216,39 @@ extension GrowthRow {
 
     private static let challenge = [("Proxy-Authenticate", "Basic realm=a")]
 
-    /// The first three have milliseconds of their own: each byte is a read of its own, for which two machines, one within
-    /// the other, are taken out and put back.
+    /// The heads of an answer have 16 KiB together, its entity as many, and so have the sizes of chunks.
     private static let tunnels: [GrowthRow] = [
-        tunnel(
-            "a reply, byte by byte",
-            limit: 32 * 1024,
-            milliseconds: 15,
-            piece: 1,
-            isComplete: { isEstablished($0) }
-        ) { bytes in filled("HTTP/1.1 200 OK", bytes) },
-        tunnel(
-            "a 407 and its entity, byte by byte",
-            limit: 32 * 1024,
-            milliseconds: 20,
-            piece: 1,
-            isComplete: { isChallenge($0) }
-        ) { bytes in
-            written("HTTP/1.1 407 No", challenge + [("Content-Length", "\(bytes)")]) + repeated("a", bytes)
+        tunnel("a reply, byte by byte", limit: 16 * 1024, piece: 1, isComplete: { isEstablished($0) }) {
+            filled("HTTP/1.1 200 OK", $0)
+        },
+        tunnel("a 407 and its entity, byte by byte", limit: 32 * 1024, piece: 1, isComplete: { isChallenge($0) }) {
+            bytes in
+            // One byte less than ends it.
+            let fields = challenge + [("Content-Length", "\(bytes / 2 - 1)")]
+            return filled("HTTP/1.1 407 No", bytes / 2, fields) + repeated("a", bytes / 2 - 1)
         },
         tunnel(
             "a 407 and its entity in chunks, byte by byte",
-            limit: 32 * 1024,
-            milliseconds: 25,
+            limit: 44 * 1024,
             piece: 1,
             isComplete: { isChallenge($0) }
         ) { bytes in
-            let start = written("HTTP/1.1 407 No", challenge + [("Transfer-Encoding", "chunked")])
-            return start + repeated("1\r\nx\r\n", bytes) + "0\r\n\r\n"
+            let fields = challenge + [("Transfer-Encoding", "chunked")]
+            let head = filled("HTTP/1.1 407 No", bytes * 16 / 44, fields)
+            return head + repeated("4\r\nxxxx\r\n", bytes - head.utf8.count - 5) + "0\r\n\r\n"
         },
-        tunnel("informational responses", limit: 8 * 32 * 1024, isComplete: { isEstablished($0) }) { bytes in
-            (0..<8).map { _ in filled("HTTP/1.1 103 Go", bytes / 8) }.joined() + written("HTTP/1.1 200 OK", [])
+        tunnel("a 407 with extensions of chunks", limit: 16 * 1024, isComplete: { isChallenge($0) }) { bytes in
+            let start = written("HTTP/1.1 407 No", challenge + [("Transfer-Encoding", "chunked")])
+            return start + repeated("1;" + repeated("a=b;", 240) + "\r\nx\r\n", bytes - start.utf8.count) + "0\r\n\r\n"
+        },
+        tunnel("a 407 with trailers", limit: 16 * 1024, isComplete: { isChallenge($0) }) { bytes in
+            let start = written("HTTP/1.1 407 No", challenge + [("Transfer-Encoding", "chunked")])
+            return start + "0\r\n" + repeated("a: b\r\n", bytes - start.utf8.count) + "\r\n"
+        },
+        tunnel("informational responses, byte by byte", limit: 16 * 1024, piece: 1, isComplete: { isEstablished($0) }) {
+            bytes in
+            let last = written("HTTP/1.1 200 OK", [])
+            return (0..<8).map { _ in filled("HTTP/1.1 103 Go", (bytes - last.utf8.count) / 8) }.joined() + last
         },
         tunnel("a refusal and its reason", limit: 8 * 1024, bound: fixed, isComplete: { isRefused($0) }) {
             written(repeated("?a=%41", $0, behind: "HTTP/1.1 502 "), [("Content-Length", "0")])

@@ -5,6 +5,12 @@ import KHPProtocol
 import NIOCore
 
 extension GrowthRow {
+    /// All of them that KHPProtocol has.
+    static var all: [GrowthRow] {
+        self.shown + self.heads + self.lists + self.urls + self.streams + self.answers + self.fields
+            + self.shortValues + self.frames + self.handshakes
+    }
+
     /// A text that passes redaction as a field's value, an entity or an error does.
     private static func redaction(_ shape: String, _ text: @escaping @Sendable (Int) -> String) -> GrowthRow {
         GrowthRow("redaction: \(shape)", limit: HandshakeResponse.maximumBodyBytes) { bytes in
@@ -164,8 +170,8 @@ extension GrowthRow {
                 jar.set(try accepted(Cookie(try accepted(SetCookie("c\(number)=v")), from: url, now: 0)), now: 0)
             }
             var head = ResponseHead(status: 101, reason: "")
-            for number in 0..<min(bytes / 600, 50) {
-                head.fields.append("Set-Cookie", repeated("v", 560, behind: "c\(number)="))
+            for number in 0..<min(bytes / 512, 50) {
+                head.fields.append("Set-Cookie", repeated("v", 490, behind: "c\(number)="))
             }
             let url = try WebSocketURL("wss://other.example/")
             let (full, response) = (jar, head)

@@ -1,6 +1,6 @@
-// Work grows no faster than a peer's input. `Benchmarks` counts instructions; here it is processor time.
+// Work grows no faster than a peer's input. `Benchmarks` counts instructions; here it is processor time, and the table
+// of what was counted is held to its bounds.
 
-import Foundation
 import TestSupport
 import Testing
 
@@ -9,41 +9,43 @@ struct GrowthTests {
     @Test("four times the input costs nowhere near sixteen times the work", arguments: GrowthRow.all.map(\.name))
     func growth(_ name: String) throws {
         let row = try #require(GrowthRow.all.first { $0.name == name })
-        let fault = Growth.fault(limit: row.limit) { bytes in
-            let work = try? row.prepare(bytes)
-            return { try? work?() }
-        }
-        #expect(fault == nil)
+        #expect(Growth.fault(limit: row.limit, row.work) == nil)
     }
 
     @Test("an input at the limit is not refused, unless its row says why", arguments: GrowthRow.all.map(\.name))
     func accepted(_ name: String) throws {
         let row = try #require(GrowthRow.all.first { $0.name == name })
-        let work = try row.prepare(row.limit)
-        var refusal: (any Error)?
-        do { try work() } catch { refusal = error }
-        let outcome = refusal.map { "\($0)" } ?? "accepted"
-        #expect((refusal != nil) == (row.refusal != nil), "\(outcome)")
+        let outcome = try row.outcome()
+        #expect((outcome == nil) == (row.refusal == nil), "\(outcome ?? "accepted")")
     }
 
-    /// The rows of the table that `Benchmarks/run.sh growth` has written.
-    private static func table() throws -> [(name: String, ratio: Double)] {
-        let root = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../..")
-        let text = try String(contentsOf: root.appending(path: "Benchmarks/growth.md"), encoding: .utf8)
-        return text.split(separator: "\n").compactMap { line in
-            let cells = line.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
-            guard cells.count >= 6, let ratio = Double(cells[4]) else { return nil }
-            return (cells[0], ratio)
-        }
-    }
-
-    @Test("the table of instructions has these rows, and each grows with its input, unless it names its bound")
+    @Test("the table of instructions has these rows, and holds them to their bounds")
     func table() throws {
-        let table = try Self.table()
-        #expect(table.map(\.name) == GrowthRow.all.map(\.name), "run Benchmarks/run.sh growth")
-        for (name, ratio) in table {
-            guard let row = GrowthRow.all.first(where: { $0.name == name }) else { continue }
-            #expect(ratio >= 2 || row.bound != nil, "\(name): \(ratio)")
+        #expect(try GrowthRow.faults(of: GrowthRow.all, module: "KHPProtocol") == [])
+    }
+
+    @Test("work between a line and a square is seen, and a line is none", arguments: [true, false])
+    func judges(_ isLine: Bool) {
+        let fault = Growth.fault(limit: 512) { bytes in
+            let turns = bytes * 20 * (isLine ? 1 : Int(Double(bytes).squareRoot()))
+            return { _ = (0..<turns).reduce(0, &+) }
         }
+        #expect((fault == nil) == isLine, "\(fault ?? "none")")
+    }
+
+    @Test("a row of the table that grows, takes its time, does nothing or is another's is a fault")
+    func judgesTable() {
+        let rows = ["a", "b"].map { GrowthRow($0, limit: 4) { _ in {} } }
+        func faults(_ lines: String...) -> [String] {
+            GrowthRow.faults(of: rows, in: "## What M reads\n\n" + lines.joined(separator: "\n"), module: "M")
+        }
+        let good = "| a | 4 | 9000 | 36000 | 4.00 | 1.000 |  |"
+        #expect(faults(good, "| b | 4 | 9000 | 41400 | 4.60 | 4.999 |  |") == [])
+        #expect(faults(good, "| b | 4 | 9000 | 41490 | 4.61 | 4.999 |  |") == ["b: 4.61 times the work"])
+        #expect(faults(good, "| b | 4 | 90 | 900 | 10.00 | 4.999 |  |") == [])
+        #expect(faults(good, "| b | 4 | 9000 | 36000 | 4.00 | 5.001 |  |") == ["b: 5.001 ms"])
+        #expect(faults(good, "| b | 4 | 9000 | 9000 | 1.00 | 1.000 |  |") == ["b: 1.0 times the work, and no bound"])
+        #expect(faults(good).count == 1 && faults(good, "| c | 4 | 9 | 36 | 4.00 | 1 |  |").count == 1)
+        #expect(faults(good, "", "## What N reads", "| b | 4 | 9 | 36 | 4.00 | 1 |  |").count == 1)
     }
 }

@@ -1,0 +1,1 @@
+../../../Tests/KHPServerTests/GrowthRows+Server.swift

@@ -1,0 +1,1 @@
+../../../Tests/KHPProtocolTests/Growth/GrowthRows+Values.swift

@@ -1,0 +1,1 @@
+../KHPProtocolTests/Growth/GrowthRow.swift

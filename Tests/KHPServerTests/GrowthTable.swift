@@ -1,0 +1,1 @@
+../KHPProtocolTests/Growth/GrowthTable.swift
