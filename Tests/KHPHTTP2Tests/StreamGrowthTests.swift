@@ -9,7 +9,7 @@ import Testing
 
 @Suite("work grows in proportion to what a peer of HTTP/2 sends", .serialized)
 struct StreamGrowthTests {
-    /// Fields of a head, in the shapes that could cost most.
+    /// Fields of a head, in the shapes that could cost most. `StreamTarget` reads those of its target.
     private static let shapes: [(name: String, fields: @Sendable (Int) -> [(String, String)])] = [
         ("different fields", { bytes in (0..<bytes / 40).map { ("field-\($0)", "value of the field") } }),
         ("one field, many times", { bytes in (0..<bytes / 10).map { _ in ("a", "b") } }),

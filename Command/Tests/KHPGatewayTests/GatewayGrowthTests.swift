@@ -1,6 +1,7 @@
 // Tokens of clients, bytes of brokers and files of operators cost the gateway no more than in proportion (threat I4).
 
 import CommandTestSupport
+import HTTPTypes
 import NIOCore
 import Testing
 
@@ -126,7 +127,36 @@ struct GatewayGrowthTests {
         },
     ]
 
-    private static let all = Self.tokens + Self.files + Self.brokers
+    // MARK: Requests
+
+    private static func origin(_ shape: String, _ text: @escaping @Sendable (Int) -> String) -> Row {
+        Row(name: "OriginRule: \(shape)", limit: 8 * 1024) { bytes in
+            let text = text(bytes)
+            let rules = ["https://*.a.example", "https://a.example", "http://b.example:81"].compactMap {
+                OriginRule($0)
+            }
+            return { for rule in rules { _ = rule.allows(text) } }
+        }
+    }
+
+    private static func admin(_ shape: String, _ query: @escaping @Sendable (Int) -> String) -> Row {
+        Row(name: "AdminRequest: \(shape)", limit: 8 * 1024) { bytes in
+            let request = HTTPRequest(method: .get, scheme: "http", authority: "localhost", path: query(bytes))
+            return { _ = AdminRequest(request).fault(["a", "b"]) }
+        }
+    }
+
+    private static let requests: [Row] = [
+        origin("labels") { "https://" + repeated("A.", $0) + "example" },
+        origin("colons") { "https://" + repeated(":", $0) },
+        origin("slashes") { repeated("https://*.", $0) },
+        admin("different names") { "/sessions?" + distinct($0, "&") { "p\($0)=%41" } },
+        admin("one name") { "/sessions?" + repeated("a=+&", $0) },
+        admin("escapes of a path") { "/" + repeated("%41/", $0) },
+        admin("a body's worth of separators") { "/?" + repeated("&=", $0) },
+    ]
+
+    private static let all = Self.tokens + Self.files + Self.brokers + Self.requests
 
     @Test("four times the input costs nowhere near sixteen times the work", arguments: Self.all.map(\.name))
     func growth(_ name: String) throws {
