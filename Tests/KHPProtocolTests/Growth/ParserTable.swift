@@ -179,7 +179,8 @@ enum ParserTable {
         (
             "It gives a connection's bytes to the machine that reads them: one that has rows.",
             [
-                "ConnectionHandler", "HostDoor", "HostWatch", "OwnRequests", "ServedHTTP", "StreamCarrier", "StreamExchange",
+                "ConnectionHandler", "HostDoor", "HostWatch", "OwnRequests", "ServedHTTP", "StreamCarrier",
+                "StreamExchange",
                 "WebSocketMount",
             ]
         ),
