@@ -10,8 +10,9 @@ public import NIOCore
 public struct AddressRange: Sendable, Hashable, CustomStringConvertible {
     /// As it was written.
     public let description: String
-    private let bytes: [UInt8]
-    private let bits: Int
+    private let bits: Bits
+    /// The bits that all of its addresses have in common.
+    private let mask: Bits
     /// `true` where it holds every address of IPv4, or every address.
     public let isEverything: Bool
 
@@ -19,7 +20,7 @@ public struct AddressRange: Sendable, Hashable, CustomStringConvertible {
     public init?(_ text: String) {
         let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
         guard let first = parts.first, let address = try? SocketAddress(ipAddress: String(first), port: 0),
-            let bytes = Self.bytes(address)
+            let bits = Bits(address)
         else { return nil }
         let before = address.protocol == .inet ? 96 : 0
         var length = 128 - before
@@ -30,31 +31,51 @@ public struct AddressRange: Sendable, Hashable, CustomStringConvertible {
             length = given
         }
         self.description = text
-        self.bytes = bytes
-        self.bits = before + length
+        self.bits = bits
+        self.mask = Bits(first: before + length)
         self.isEverything = length == 0
     }
 
     /// Returns `true` for an address in the range; never for the peer of a Unix domain socket.
     public func contains(_ address: SocketAddress?) -> Bool {
-        guard let other = Self.bytes(address) else { return false }
-        let whole = self.bits / 8
-        guard self.bytes.prefix(whole) == other.prefix(whole) else { return false }
-        let rest = self.bits % 8
-        return rest == 0 || (self.bytes[whole] ^ other[whole]) >> UInt8(8 - rest) == 0
+        Bits(address).map { self.contains($0) } ?? false
     }
 
-    /// The 16 bytes of an address.
-    private static func bytes(_ address: SocketAddress?) -> [UInt8]? {
-        switch address {
-        case .v4(let address):
-            // ::ffff:a.b.c.d
-            [UInt8](repeating: 0, count: 10) + [0xFF, 0xFF]
-                + withUnsafeBytes(of: address.address) { Array($0[4..<8]) }
-        case .v6(let address):
-            withUnsafeBytes(of: address.address) { Array($0[8..<24]) }
-        case .unixDomainSocket, nil:
-            nil
+    func contains(_ address: Bits) -> Bool {
+        (self.bits.high ^ address.high) & self.mask.high == 0 && (self.bits.low ^ address.low) & self.mask.low == 0
+    }
+
+    /// The 128 bits of an address; those of IPv4 are `::ffff:a.b.c.d`.
+    struct Bits: Sendable, Hashable {
+        let high: UInt64
+        let low: UInt64
+
+        /// `nil` for the address of a Unix domain socket.
+        init?(_ address: SocketAddress?) {
+            switch address {
+            case .v4(let address):
+                self.high = 0
+                // Behind family and port.
+                let bits = withUnsafeBytes(of: address.address) { $0.loadUnaligned(fromByteOffset: 4, as: UInt32.self) }
+                self.low = 0xFFFF << 32 | UInt64(UInt32(bigEndian: bits))
+            case .v6(let address):
+                // And behind the flow.
+                (self.high, self.low) = withUnsafeBytes(of: address.address) { bytes in
+                    (
+                        UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)),
+                        UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 16, as: UInt64.self))
+                    )
+                }
+            case .unixDomainSocket, nil:
+                return nil
+            }
+        }
+
+        /// The first bits ones, the others zeros.
+        init(first count: Int) {
+            // A shift by all of its bits leaves none.
+            self.high = ~(UInt64.max >> UInt64(min(count, 64)))
+            self.low = ~(UInt64.max >> UInt64(max(count - 64, 0)))
         }
     }
 }

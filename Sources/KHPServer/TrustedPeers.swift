@@ -28,9 +28,7 @@ struct TrustedPeers: Sendable {
     }
 
     func contains(_ peer: SocketAddress?) -> Bool {
-        switch peer {
-        case .v4, .v6: self.ranges.contains { $0.contains(peer) }
-        case .unixDomainSocket, nil: self.trustsUnixSockets
-        }
+        guard let bits = AddressRange.Bits(peer) else { return self.trustsUnixSockets }
+        return self.ranges.contains { $0.contains(bits) }
     }
 }
