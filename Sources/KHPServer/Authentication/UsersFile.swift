@@ -46,10 +46,10 @@ public struct UsersFile: Sendable {
         var generator = SystemRandomNumberGenerator()
         self.tokenKey = (0..<32).map { _ in generator.next() }
         var number = 0
-        for line in text.split(omittingEmptySubsequences: false, whereSeparator: { $0.isNewline }) {
+        var rest: Substring? = Substring(text)
+        while let line = Self.nextLine(of: &rest)?.trimmingBlanks() {
             number += 1
-            let line = line.trimmingBlanks()
-            if line.isEmpty || line.hasPrefix("#") { continue }
+            if line.isEmpty || line.utf8.first == UInt8(ascii: "#") { continue }
             do throws(LineError) {
                 try self.read(line, allowsTokens: allowsTokens)
             } catch {
@@ -62,16 +62,47 @@ public struct UsersFile: Sendable {
         var message: String
     }
 
-    private mutating func read(_ line: Substring, allowsTokens: Bool) throws(LineError) {
-        let parts = line.split(separator: ":", omittingEmptySubsequences: false)
-        guard parts.count > 1, let user = parts.first.map(String.init), let secret = parts.last, !user.isEmpty else {
-            throw LineError(message: "is not `name:hash`; `khp hash` makes such lines")
+    /// Takes the next line out, by bytes: a character of Swift's takes its time to find.
+    /// - Returns: the line without its end, and `nil` behind the last.
+    private static func nextLine(of rest: inout Substring?) -> Substring? {
+        guard let text = rest else { return nil }
+        let bytes = text.utf8
+        var index = bytes.startIndex
+        while index < bytes.endIndex {
+            let width = Self.widthOfLineEnd(bytes[index...])
+            if width > 0 {
+                rest = text[bytes.index(index, offsetBy: width)...]
+                return text[..<index]
+            }
+            bytes.formIndex(after: &index)
         }
+        rest = nil
+        return text
+    }
+
+    /// The bytes of what ends a line, if one ends here: LF, CR LF, CR, and the others that Unicode has.
+    private static func widthOfLineEnd(_ bytes: Substring.UTF8View) -> Int {
+        switch bytes.first {
+        case 0x0D?: bytes.dropFirst().first == Bytes.lineFeed ? 2 : 1
+        case 0x0A?, 0x0B?, 0x0C?: 1
+        case 0xC2?: bytes.starts(with: "\u{85}".utf8) ? 2 : 0
+        case 0xE2?: bytes.starts(with: "\u{2028}".utf8) || bytes.starts(with: "\u{2029}".utf8) ? 3 : 0
+        default: 0
+        }
+    }
+
+    private mutating func read(_ line: Substring, allowsTokens: Bool) throws(LineError) {
+        let bytes = line.utf8
+        guard let first = bytes.firstIndex(of: Bytes.colon), first > bytes.startIndex,
+            let last = bytes.lastIndex(of: Bytes.colon)
+        else { throw LineError(message: "is not `name:hash`; `khp hash` makes such lines") }
+        let user = String(line[..<first])
+        let secret = line[bytes.index(after: last)...]
         guard !user.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else {
             throw LineError(message: "has a name with a control character")
         }
-        if parts.count > 2 {
-            try self.readKey(user, parts[1..<(parts.count - 1)], secret)
+        if first < last {
+            try self.readKey(user, line[bytes.index(after: first)..<last], secret)
         } else if secret.hasPrefix("$") || !allowsTokens {
             try self.readHash(user, String(secret), allowsTokens: allowsTokens)
         } else {
@@ -110,17 +141,19 @@ public struct UsersFile: Sendable {
     /// The realm may hold colons, as the name and the key never do.
     private mutating func readKey(
         _ user: String,
-        _ middle: ArraySlice<Substring>,
+        _ middle: Substring,
         _ key: Substring
     ) throws(LineError) {
         var realm = middle
         var algorithm = DigestAlgorithm.md5
-        if realm.count > 1, let named = realm.last.flatMap({ DigestAlgorithm(name: String($0)) }) {
+        if let colon = realm.utf8.lastIndex(of: Bytes.colon),
+            let named = DigestAlgorithm(name: String(realm[realm.utf8.index(after: colon)...]))
+        {
             guard !named.isSession else {
                 throw LineError(message: "names a -sess algorithm; keys are made with \(named.base.rawValue)")
             }
             algorithm = named
-            realm.removeLast()
+            realm = realm[..<colon]
         }
         let key = Bytes.lowercasedASCII(key)
         guard key.utf8.allSatisfy({ Bytes.hexValue($0) != nil }), key.utf8.count == algorithm.digits else {
@@ -130,7 +163,7 @@ public struct UsersFile: Sendable {
                     + "`khp hash --digest REALM` makes such lines"
             )
         }
-        let account = Account(name: user, realm: realm.joined(separator: ":"), algorithm: algorithm)
+        let account = Account(name: user, realm: String(realm), algorithm: algorithm)
         guard self.keys.updateValue(key, forKey: account) == nil else {
             throw LineError(
                 message: "names the user `\(user)` with \(algorithm.rawValue) in `\(account.realm)` a second time"
@@ -246,9 +279,10 @@ extension UsersFile: CustomStringConvertible, CustomReflectable {
 extension Substring {
     /// Without the spaces and tabs at both ends.
     fileprivate func trimmingBlanks() -> Substring {
-        var text = self
-        while let first = text.first, first == " " || first == "\t" { text.removeFirst() }
-        while let last = text.last, last == " " || last == "\t" { text.removeLast() }
-        return text
+        let bytes = self.utf8
+        guard let first = bytes.firstIndex(where: { !Bytes.isWhitespace($0) }),
+            let last = bytes.lastIndex(where: { !Bytes.isWhitespace($0) })
+        else { return self[self.endIndex...] }
+        return self[first..<bytes.index(after: last)]
     }
 }

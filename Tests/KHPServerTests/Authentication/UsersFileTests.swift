@@ -170,6 +170,25 @@ struct UsersFileTests {
         #expect(users.user(hash: hash, realm: "desk", algorithm: .md5) == "joe")
     }
 
+    @Test(
+        "a line ends as in any system, and its number counts each end once",
+        arguments: ["\n", "\r\n", "\r", "\u{B}", "\u{C}", "\u{85}", "\u{2028}", "\u{2029}"]
+    )
+    func lineEnds(_ end: String) throws {
+        let lines = ["\tjoe:token1 ", "", "# \u{E2}\u{C2}", " ann:token2\t", ""]
+        let file = try UsersFile(lines.joined(separator: end), name: "users", allowsTokens: true)
+        #expect(file.user(token: "token1") == "joe")
+        #expect(file.user(token: "token2") == "ann")
+        let error = #expect(throws: WebSocketError.self) {
+            try UsersFile((lines + ["bad"]).joined(separator: end), name: "users")
+        }
+        #expect(error?.message.hasPrefix("Line 1 ") == true)
+        let late = #expect(throws: WebSocketError.self) {
+            try UsersFile(["", " ", "\t#", "bad", "worse"].joined(separator: end), name: "users")
+        }
+        #expect(late?.message.hasPrefix("Line 4 of users ") == true)
+    }
+
     @Test("tokens, where they are allowed")
     func tokens() throws {
         let users = try UsersFile("joe:abc\njoe:def==\nann:ghi\n", name: "users", allowsTokens: true)
