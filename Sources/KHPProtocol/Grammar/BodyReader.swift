@@ -121,18 +121,19 @@ package struct BodyReader {
     private var isTakenOut: Bool { self.limit == .max }
 
     private mutating func takeLine(_ input: inout ByteBuffer) throws(GrammarError) -> [UInt8]? {
-        let bytes = input.readableBytesView
-        let end = bytes.firstIndex(of: Bytes.lineFeed)
-        let part = bytes[..<(end ?? bytes.endIndex)]
-        guard self.line.count + part.count <= Self.lineBytes else {
+        let end = input.withUnsafeReadableBytes { $0.firstIndex(of: Bytes.lineFeed) }
+        let count = end ?? input.readableBytes
+        guard self.line.count + count <= Self.lineBytes else {
             throw GrammarError("a line of its chunked content is too long", at: 0)
         }
-        self.framingBytes += part.count + (end == nil ? 0 : 1)
+        self.framingBytes += count + (end == nil ? 0 : 1)
         guard self.framingBytes <= min(self.limit, self.isTakenOut ? 65_536 : .max) else {
             throw GrammarError("its chunks are so small that their sizes take more bytes than content may", at: 0)
         }
-        self.line += part
-        input.moveReaderIndex(forwardBy: part.count)
+        input.withUnsafeReadableBytes {
+            self.line.append(contentsOf: UnsafeRawBufferPointer(rebasing: $0.prefix(count)))
+        }
+        input.moveReaderIndex(forwardBy: count)
         guard end != nil else { return nil }
         input.moveReaderIndex(forwardBy: 1)
         guard self.line.popLast() == Bytes.carriageReturn else {
