@@ -18,12 +18,14 @@ extension GrowthRow {
 
     // MARK: Files of users
 
+    // Of some thousand users at the limit, which is ours: whoever runs the server writes them.
+
     private static func users(
         _ shape: String,
         refusal: String? = nil,
         _ text: @escaping @Sendable (Int) -> String
     ) -> GrowthRow {
-        GrowthRow("a users file: \(shape)", limit: 64 * 1024, refusal: refusal) { bytes in
+        GrowthRow("a users file: \(shape)", limit: 32 * 1024, refusal: refusal) { bytes in
             let text = text(bytes)
             return { _ = try UsersFile(text, name: "users", allowsTokens: true) }
         }

@@ -13,7 +13,8 @@
 
 package enum Growth {
     /// Seconds of this thread's processor time; the least of several runs, since whatever disturbs only adds.
-    package static func seconds(_ work: () -> Void) -> Double {
+    /// - Parameter bound: a time below it ends the runs.
+    package static func seconds(_ work: () -> Void, below bound: Double = 0) -> Double {
         func now() -> Double {
             var time = timespec()
             clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
@@ -30,7 +31,7 @@ package enum Growth {
             least = min(least, time)
             spent += time
             runs += 1
-            if time > 1 { break }
+            if time > 1 || least < bound { break }
         }
         return least
     }
@@ -49,10 +50,11 @@ package enum Growth {
         for _ in 0..<3 {
             let less = self.seconds(small)
             guard less < 0.5 * Double(Sanitizer.patience) else { return "\(size) bytes took \(less) s" }
-            let more = self.seconds(large)
             // Work that does not depend on the input is on both sides. A square shows as 16, and what lies half way
             // between a line and a square as 8.
-            if more < less * 6 + 0.000_02 { return nil }
+            let bound = less * 6 + 0.000_02
+            let more = self.seconds(large, below: bound)
+            if more < bound { return nil }
             fault = "\(size) bytes took \(less) s, four times as many \(more) s"
         }
         return fault

@@ -173,7 +173,7 @@ enum ParserTable {
                 "PresentedCredentials", "Principal", "ReceivedMessage", "RequestAuthorization", "ServerDecisions",
                 "ServerReply", "ServerSession", "ServerState", "TLSInfo", "TransportFailure", "TransportStep",
                 "TunnelFailure", "UndecodableMessage", "UndecodedBytes", "UsedMemory", "WebSocketError",
-                "WebSocketError.Code", "WebSocketError.Context", "WholeFrame", "WrittenResponse",
+                "WebSocketError.Code", "WholeFrame", "WrittenResponse",
             ]
         ),
         (
