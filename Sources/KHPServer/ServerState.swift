@@ -5,6 +5,7 @@ import KHPProtocol
 import KHPWebSocket
 import Logging
 import NIOCore
+import NIOSSL
 import Synchronization
 
 final class ServerState: Sendable {
@@ -455,8 +456,20 @@ final class ServerState: Sendable {
             )
         }
         for shell in shells { shell.abort() }
-        for channel in carriers { channel.close(promise: nil) }
+        for channel in carriers { Self.cut(channel) }
         for task in tasks { task.cancel() }
+    }
+
+    /// Ends a connection that carries streams below TLS: that would say goodbye first, and wait for a client that has fallen
+    /// silent.
+    private static func cut(_ channel: any Channel) {
+        channel.eventLoop.execute {
+            if let tls = try? channel.pipeline.syncOperations.context(handlerType: NIOSSLHandler.self) {
+                tls.close(promise: nil)
+            } else {
+                channel.close(promise: nil)
+            }
+        }
     }
 
     /// Ends the drain, though some handlers have not returned.
