@@ -16,7 +16,7 @@ extension FuzzTarget {
         "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\nPRI",
         "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\nTransfer-Encoding: chunked\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\n",
-        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99\r\n\r\n", "GET / HTTP/1.1\r\nHost: h\r\n\r\n\r", "\r",
     ].map { Array($0.utf8) }
 
     // MARK: Requests and responses
@@ -200,7 +200,9 @@ private struct RequestReading {
             reader.receive(piece)
             check(reader.unreadBytes == before || self.ending == .none, "it keeps bytes that come behind its end")
             while let step = reader.next() { self.take(step, &reader) }
-            check(reader.unreadBytes == 0 || self.ending != .none, "\(reader.unreadBytes) bytes lie there")
+            // The first half of an empty line waits for its other half.
+            let isHalfLine = reader.unreadBytes == 1 && piece.readableBytesView.last == 13
+            check(reader.unreadBytes == 0 || isHalfLine || self.ending != .none, "\(reader.unreadBytes) bytes lie there")
         }
         // Content that goes on, or broke a rule, came as the cuts have it.
         if self.ending == .broken || reader.isInsideContent { self.requests[self.requests.count - 1].content = [] }
