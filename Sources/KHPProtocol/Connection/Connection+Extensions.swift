@@ -119,6 +119,7 @@ extension Connection {
                     return action
                 }
             case .chunk(let kind, let payload, let isFirst, let isLast, _):
+                self.socket.dataMoved(now)
                 let chunk = MessageChunk(kind: kind, bytes: payload, isFirst: isFirst, isLast: isLast)
                 guard self.observesFrames else { return .chunk(chunk) }
                 let wireBytes = self.socket.extensions?.takeWireBytes() ?? 0
@@ -177,6 +178,8 @@ extension Connection {
                 return nil
             }
         }
+        // Not a message that an extension keeps, such as a ping of its own.
+        if result != nil { self.socket.dataMoved(now) }
         if self.observesFrames {
             var info = FrameInfo(kind: FrameInfo.Kind(kind), payload: payload)
             if let wireBytes { info.wireBytes = wireBytes }
@@ -270,6 +273,7 @@ extension Connection {
         } else {
             try self.sendThroughExtensions(message, options: options, now: now)
         }
+        self.socket.dataMoved(now)
         return self.output.pendingBytes
     }
 
@@ -278,10 +282,7 @@ extension Connection {
         _ options: SendOptions,
         now: NIODeadline
     ) throws(WebSocketError) {
-        guard self.socket.extensions?.transformsFrames == true else {
-            self.socket.extensions?.sent(now: now)
-            return try self.write(message, now: now)
-        }
+        guard self.socket.extensions?.transformsFrames == true else { return try self.write(message, now: now) }
         switch message {
         case .text(let text): try self.write(MessagePiece(.text, ByteBuffer(string: text), options: options), now: now)
         case .binary(let bytes): try self.write(MessagePiece(.binary, bytes, options: options), now: now)
@@ -302,10 +303,7 @@ extension Connection {
             throw known
                 ?? WebSocketError(.extensionFailed, "An extension refused the message: \(error).", phase: .open)
         }
-        guard let frame else {
-            self.socket.extensions?.sent(now: now)
-            return nil
-        }
+        guard let frame else { return nil }
         try self.write(frame, of: piece.kind, plain: piece.bytes, now: now)
         return frame
     }
@@ -317,7 +315,6 @@ extension Connection {
         plain: ByteBuffer,
         now: NIODeadline
     ) throws(WebSocketError) {
-        self.socket.extensions?.sent(now: now)
         try self.write(
             kind,
             frame.bytes,
@@ -395,8 +392,9 @@ extension Connection {
         // The older dialects have none.
         case .ping where !self.link.codec.abilities.contains(.pings): break
         case .ping:
-            self.socket.keepAlive?.noteAside(ByteBuffer(), now)
-            self.writePing(ByteBuffer())
+            let payload = self.socket.keepAlive?.pingAside(now) ?? ByteBuffer()
+            self.socket.extensions?.sent(now: now)
+            self.writePing(payload)
         case .control:
             guard self.link.admitsControlFrame(now) else { return self.violated(ControlFrameRate.violation, now: now) }
             self.answerPendingPing(now: now)

@@ -72,7 +72,6 @@ extension Connection {
                 isPlainTaken = false
                 switch event {
                 case .message(let kind, let payload, let reserved):
-                    self.socket.dataMoved(now)
                     if reserved != 0 {
                         let piece = MessagePiece(kind, payload, reservedBits: ReservedBits(rawValue: reserved))
                         if let action = self.pass(piece, now: now) { return action }
@@ -80,12 +79,12 @@ extension Connection {
                         continue
                     }
                     if self.socket.extensions == nil && !self.observesFrames {
+                        self.socket.dataMoved(now)
                         return .message(kind: kind, payload: payload)
                     }
                     if let action = self.delivered(kind, payload, now: now) { return action }
                     if !self.stage.takesMessages { return nil }
                 case .chunk(let kind, let payload, let isFirst, let isLast, let reserved):
-                    self.socket.dataMoved(now)
                     if reserved != 0 {
                         let bits = ReservedBits(rawValue: reserved)
                         let piece = MessagePiece(kind, payload, reservedBits: bits, isFirst: isFirst, isLast: isLast)
@@ -93,6 +92,7 @@ extension Connection {
                         if !self.stage.takesMessages { return nil }
                         continue
                     }
+                    self.socket.dataMoved(now)
                     let chunk = MessageChunk(kind: kind, bytes: payload, isFirst: isFirst, isLast: isLast)
                     return self.observesFrames ? self.observed(chunk, wireBytes: payload.readableBytes) : .chunk(chunk)
                 case .ping, .pong, .close, .dropped:
@@ -146,6 +146,7 @@ extension Connection {
         } else {
             try self.sendThroughExtensions(message, now: now)
         }
+        self.socket.dataMoved(now)
         return self.output.pendingBytes
     }
 
@@ -180,6 +181,7 @@ extension Connection {
         } else {
             try self.sendThroughExtensions(kind, payload, now: now)
         }
+        self.socket.dataMoved(now)
         return self.output.pendingBytes
     }
 
@@ -193,6 +195,7 @@ extension Connection {
         now: NIODeadline
     ) throws(WebSocketError) -> Int {
         try self.write(chunk, options, now: now)
+        self.socket.dataMoved(now)
         if chunk.isLast { self.performOutgoing(now: now) }
         return self.output.pendingBytes
     }
@@ -221,7 +224,6 @@ extension Connection {
         }
         let isFirst = !state.hasBegun
         state.hasBegun = true
-        self.socket.extensions?.sent(now: now)
         if self.socket.extensions?.transformsFrames == true {
             self.socket.stream = chunk.isLast ? nil : state
             try self.write(
@@ -315,7 +317,7 @@ extension Connection {
         case .text(let text):
             let mask = self.link.nextMask()
             try self.link.codec.write(text, mask: mask, into: &self.output)
-            self.socket.dataMoved(now)
+            self.socket.extensions?.sent(now: now)
             self.socket.sentPayload &+= text.utf8.count
             if self.observesFrames {
                 self.actions.append(.event(.frameSent(FrameInfo(kind: .text, payload: ByteBuffer(string: text)))))
@@ -347,7 +349,7 @@ extension Connection {
             mask: mask,
             into: &self.output
         )
-        self.socket.dataMoved(now)
+        self.socket.extensions?.sent(now: now)
         self.socket.sentPayload &+= payload.readableBytes
         if self.observesFrames {
             let frame = isFirst ? FrameInfo.Kind(kind) : .continuation

@@ -109,7 +109,7 @@ package struct OpenSocket {
     /// When the last byte came.
     package var lastReceived: NIODeadline { self.keepAlive?.lastReceived ?? .uptimeNanoseconds(0) }
 
-    /// A message, or a piece of one, came or went.
+    /// A message of the application's, or a piece of one, came or went.
     @inline(__always)
     mutating func dataMoved(_ now: NIODeadline) {
         if self.idleSince != nil { self.idleSince = now }

@@ -38,9 +38,11 @@ extension Connection {
         try self.checkSending()
         if let frame = shared.frame(for: key) {
             try self.write(frame, of: shared.kind, plain: shared.payload, now: now)
+            self.socket.dataMoved(now)
             return self.output.pendingBytes
         }
         let frame = try self.write(MessagePiece(shared.kind, shared.payload), now: now)
+        self.socket.dataMoved(now)
         if let frame { shared.keep(frame, for: key) }
         return self.output.pendingBytes
     }

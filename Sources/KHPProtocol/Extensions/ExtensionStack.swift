@@ -192,7 +192,6 @@ package final class ExtensionStack {
             if isSent == true { return }
         }
         self.outgoing.append(.ping)
-        self.lastSent = now
     }
 
     /// Sends the answer to the peer's latest ping in messages.
@@ -228,7 +227,6 @@ package final class ExtensionStack {
             message = next
         }
         self.outgoing.append(.message(message))
-        self.lastSent = now
     }
 
     /// The application's message; what is to be sent in the end is taken with ``takeOutgoing()``.
@@ -265,7 +263,7 @@ package final class ExtensionStack {
 
     package var hasOutgoing: Bool { !self.outgoing.isEmpty }
 
-    /// Something was sent past the hooks.
+    /// A message, a piece of one or a ping of an extension has been written. One that was refused, or waits, has not.
     package func sent(now: NIODeadline) {
         self.lastSent = now
     }

@@ -143,10 +143,14 @@ package struct KeepAlive: Sendable {
     }
 
     /// A ping of an extension goes out, whose answer nobody waits for. Its pong settles the earlier ones all the same.
-    package mutating func noteAside(_ payload: ByteBuffer, _ now: NIODeadline) {
+    /// - Returns: its payload: nothing, as Kaazing's gateway has it; a number while a pong is owed, since that of two
+    ///   without a payload could answer either.
+    package mutating func pingAside(_ now: NIODeadline) -> ByteBuffer {
+        let payload = self.pings.isEmpty ? ByteBuffer() : ByteBuffer(integer: self.nextNumber)
         if self.pings.count >= Limits.Fixed.outstandingPings { self.pings.removeFirst() }
         self.pings.append((self.nextNumber, payload, now))
         self.nextNumber &+= 1
+        return payload
     }
 
     /// A pong came. The ping that it answers and its round-trip time, or `nil` if it answers none: unsolicited pongs

@@ -43,8 +43,8 @@ public struct KeepAliveConfiguration: Sendable {
     public var pingInterval: Duration? = .seconds(20)
     /// Close when a ping is not answered within this time.
     public var pongTimeout: Duration = .seconds(20)
-    /// Close with 1001 when no data message went either way for this long; `nil` never does. The pings of
-    /// ``KaazingPingPong`` are text messages and count as such.
+    /// Close with 1001 when no message of the application's went either way for this long; `nil` never does. Messages
+    /// that extensions say by themselves, as the pings of ``KaazingPingPong`` are, do not count.
     public var idleTimeout: Duration?
 
     /// The defaults: a ping after 20 s of silence, 20 s for its pong.

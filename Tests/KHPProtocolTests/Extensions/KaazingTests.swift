@@ -13,15 +13,24 @@ struct KaazingTests {
     private static let ping = WireFrame(0x81, [1, 1, 1, 2, 0x09, 0x00])
     private static let pong = WireFrame(0x81, [1, 1, 1, 2, 0x0A, 0x00])
 
-    private static func peer(_ role: Role, _ extensions: [any WebSocketExtension]) throws -> WirePeer {
+    private static func peer(
+        _ role: Role,
+        _ extensions: [any WebSocketExtension],
+        keepAlive: KeepAliveConfiguration = KeepAliveConfiguration()
+    ) throws -> WirePeer {
         role == .server
-            ? try .server(extensions, offer: extensions.map(\.name).joined(separator: ", "))
+            ? try .server(
+                extensions,
+                offer: extensions.map(\.name).joined(separator: ", "),
+                keepAlive: keepAlive
+            )
             : try .client(
                 extensions,
                 answer: extensions.map { item in
                     let parameters = item.name == "x-kaazing-idle-timeout" ? "timeout=1000" : "01010102"
                     return "\(item.name); \(parameters)"
-                }.joined(separator: ", ")
+                }.joined(separator: ", "),
+                keepAlive: keepAlive
             )
     }
 
@@ -53,6 +62,30 @@ struct KaazingTests {
         #expect(peer.takeFrames() == [Self.pong])
         for _ in 0..<51 { peer.feed(Self.ping) }
         #expect(peer.takeCloseCode() == 1008)
+    }
+
+    @Test(
+        "pings in text messages are no messages of the application's: time goes on to be idle",
+        arguments: [Role.client, .server]
+    )
+    func idleTime(role: Role) throws {
+        var keepAlive = KeepAliveConfiguration()
+        keepAlive.pingInterval = nil
+        keepAlive.idleTimeout = .seconds(5)
+        var peer = try Self.peer(role, [KaazingPingPong()], keepAlive: keepAlive)
+        // Messages count, either way.
+        peer.advance(by: .seconds(4))
+        try peer.send(.text("x"))
+        peer.advance(by: .seconds(4))
+        peer.feed(WireFrame(0x81, Array("hello".utf8)))
+        for _ in 0..<4 {
+            peer.advance(by: .seconds(1))
+            peer.feed(Self.ping)
+        }
+        peer.advance(by: .milliseconds(999))
+        #expect(peer.takeFrames().map(\.payload.count) == [1, 6, 6, 6, 6])
+        peer.advance(by: .milliseconds(1))
+        #expect(peer.takeCloseCode() == 1001)
     }
 
     @Test("requests for another proof count as control frames do: a hundred at once (threat B9)")
@@ -214,6 +247,21 @@ struct KaazingTests {
             try pipe.send(.text("hello"), from: .server)
             #expect(pipe.takeMessages(at: .client) == [.text("hello")])
         }
+    }
+
+    /// Found by seeds 96394 and 144718 of the simulation.
+    @Test("a message that the dialect refuses is no sign of life")
+    func refusedMessages() throws {
+        let extensions: [any WebSocketExtension] = [KaazingIdleTimeout(timeout: .seconds(2)), KaazingPingPong()]
+        var client = ConnectionPipe.Client(extensions: extensions, extendedHandshake: .required)
+        client.dialect = .whatwg2010
+        let pipe = try ConnectionPipe(client: client, server: .init(extensions: extensions))
+        _ = try pipe.open()
+        for _ in 0..<5 {
+            pipe.advance(by: .milliseconds(900))
+            #expect(throws: WebSocketError.self) { try pipe.send(.binary(ByteBuffer(string: "x")), from: .server) }
+        }
+        #expect(pipe.closeInfo(at: .client) == nil)
     }
 
     // MARK: x-kaazing-http-revalidate

@@ -29,12 +29,14 @@ struct WirePeer {
         _ extensions: [any WebSocketExtension],
         offer: String,
         limits: Limits = Limits(),
-        delivery: MessageDelivery = .messages
+        delivery: MessageDelivery = .messages,
+        keepAlive: KeepAliveConfiguration = KeepAliveConfiguration()
     ) throws -> WirePeer {
         let now = NIODeadline.uptimeNanoseconds(1_000_000_000)
         var settings = ConnectionSettings()
         settings.limits = limits
         settings.delivery = delivery
+        settings.keepAlive = keepAlive
         let connection = Connection(server: ConnectionConfiguration(settings), isSecure: false, now: now)
         let driven = DrivenConnection(connection, now: now)
         driven.feed(
@@ -59,12 +61,14 @@ struct WirePeer {
         _ extensions: [any WebSocketExtension],
         answer: String?,
         limits: Limits = Limits(),
-        delivery: MessageDelivery = .messages
+        delivery: MessageDelivery = .messages,
+        keepAlive: KeepAliveConfiguration = KeepAliveConfiguration()
     ) throws -> WirePeer {
         let now = NIODeadline.uptimeNanoseconds(1_000_000_000)
         var settings = ConnectionSettings()
         settings.limits = limits
         settings.delivery = delivery
+        settings.keepAlive = keepAlive
         var plan = ClientPlan(url: try WebSocketURL("ws://example.com/"))
         plan.extended.policy = .off
         plan.extensions = extensions

@@ -166,7 +166,7 @@ extension ParserTable {
         KaazingLegacy init
         KaazingLegacyMessage balancing init isBalancer
         KaazingPingPong.Transform inbound outbound
-        KeepAlive noteAside noteSent pongReceived
+        KeepAlive noteSent pongReceived
         KnownField init
         KnownFields init
         LegacyResponseReader init receive

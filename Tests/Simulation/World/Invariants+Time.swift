@@ -112,11 +112,8 @@ extension World {
         }
         if let end = side.sessionEnd { bounds.append(Bound("sessionLifetime", end, .zero)) }
         if side.extensions.contains(.idleTimeout) { bounds.append(self.promise(of: side)) }
-        // The pings of ping-pong are text messages, and count as such.
-        if let idle = keepAlive.idleTimeout, !side.extensions.contains(.pingPong) {
-            // A piece of a compressed message moves before it is a message.
-            let data = self.scenario.deflates ? max(side.lastData, side.lastRead) : side.lastData
-            bounds.append(Bound("idleTimeout", max(data, side.stageSince), self.wait(idle)))
+        if let idle = keepAlive.idleTimeout {
+            bounds.append(Bound("idleTimeout", max(side.lastData, side.stageSince), self.wait(idle)))
         }
         // The peer's silence is our doing while nothing is read.
         guard !side.isPaused else { return bounds }

@@ -68,9 +68,8 @@ final class Side {
     private(set) var closingSince = NIODeadline.uptimeNanoseconds(0)
     /// When the transport came up.
     let born: NIODeadline
-    /// The last message, or piece of one, that went either way, and the last bytes that came.
+    /// The last message, or piece of one, that went either way.
     private(set) var lastData = NIODeadline.uptimeNanoseconds(0)
-    private(set) var lastRead = NIODeadline.uptimeNanoseconds(0)
     /// The message of the peer's that is unfinished, and since when the application has been waiting for its end.
     private(set) var unfinished: (number: UInt64, since: NIODeadline)?
     /// Server: how long the session of the accepted request may last.
@@ -151,7 +150,6 @@ final class Side {
 
     func noteRead(_ count: Int, _ now: NIODeadline) {
         self.read += count
-        self.lastRead = now
     }
 
     /// Takes the actions, as the channel handler does after each event.
