@@ -150,10 +150,11 @@ extension World {
     }
 
     /// The older dialects name no codes: where the network has lost messages of a side that closes, its end is not clean,
-    /// or an error says why. A side that is closed cannot know how far its last words came, nor can either of hixie-75,
-    /// which has no closing handshake.
+    /// or an error says why. A side that is closed cannot know how far its last words came, nor can one whose peer has
+    /// closed by itself, so that the two close frames cross, nor either of hixie-75, which has no closing handshake.
     private func checkLosses(_ client: CloseInfo, _ server: CloseInfo) throws(Violation) {
-        for (role, end) in [(Role.client, client), (.server, server)] {
+        for (role, end, other) in [(Role.client, client, server), (.server, server, client)]
+        where other.initiator == .peer {
             let receiver = Self.other(role)
             let wire = self[wireTo: receiver]
             guard wire.isCut || wire.end == .reset, self.isHonest(to: receiver),
