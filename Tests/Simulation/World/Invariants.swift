@@ -16,6 +16,8 @@ extension World {
     /// Most bytes that an open socket writes by itself to a peer that takes none: the answer to its latest ping, some pings,
     /// and a close frame.
     private static let mostUnasked = 512
+    /// Most bytes that wait for more where nothing but a close frame counts: of a control frame.
+    private static let mostUnread = 128
 
     func check(_ role: Role, bytes: Int) throws(Violation) {
         let side = self[role]
@@ -26,6 +28,9 @@ extension World {
         let most = self.mostHeld(by: side)
         if held > most {
             throw Violation(.boundedBytes, "the \(role) holds \(held) bytes in \(side.stage), and \(most) are allowed")
+        }
+        if side.stage == .leaving, side.connection.bufferedBytes > Self.mostUnread {
+            throw Violation(.boundedBytes, "the \(role) does not read for the close frame, and is leaving")
         }
         if side.unasked > Self.mostUnasked {
             throw Violation(
@@ -86,6 +91,17 @@ extension World {
     func checkDeadline(_ side: Side) throws(Violation) {
         guard !side.wasDue, !side.isOver, let deadline = side.connection.deadline, deadline <= self.now else { return }
         throw Violation(.deadlineAhead, "a deadline of the \(side.role) is due when it is set, in \(side.stage)")
+    }
+
+    /// More control frames than 100, and 20 for each second, end a connection (threat B9).
+    func checkFlood(_ role: Role) throws(Violation) {
+        let side = self[role]
+        guard let flood = self.flood, flood.role == role, side.read >= flood.end else { return }
+        self.flood = nil
+        guard side.connection.stageName == .open, side.connection.bufferedBytes == 0,
+            self.now < flood.since + .seconds(5)
+        else { return }
+        throw Violation(.boundedWork, "the \(role) takes a flood of control frames")
     }
 
     // MARK: Messages

@@ -154,15 +154,17 @@ extension World {
 
     private func reply(_ response: HandshakeResponse, _ event: Event, to question: ServerQuestion) throws(Violation) {
         var reply = ServerReply(response)
-        if question.asksForCredentials, response.completes {
-            reply.principal = "somebody"
-            reply.sessionEnd = self.scenario.sessionLifetime.map { self.now + $0 - .seconds(10) }
-            // Where the server has been over for some time nothing comes of it.
+        let isFirst = !self.asked.waits
+        // The answer behind a 202 changes nothing about who the client is.
+        if question.asksForCredentials, isFirst {
+            if response.completes || response.next != nil {
+                reply.principal = "somebody"
+                reply.sessionEnd = self.scenario.sessionLifetime.map { self.now + $0 - .seconds(10) }
+            }
             self.asked.proofEnd = reply.sessionEnd
         }
         self.visit(.reply)
         var next = ServerDecisions.Next.nothing
-        let isFirst = !self.asked.waits
         try self.act(.server, event) { side in
             next =
                 isFirst
@@ -170,6 +172,10 @@ extension World {
                 : self.asked.decisions.reply(after: response, on: &side.connection, now: self.now)
         }
         self.asked.waits = if case .wait = next { true } else { false }
+        // Outside a 202 is not sent, and the answer behind it is.
+        if response.next != nil, event != .answer, !self.asked.waits, self.server.written > 0 {
+            throw Violation(.once, "the server answers with a 202 outside, and its endpoint has yet to answer")
+        }
         try self.follow(next, of: question)
         try self.after(.server)
         guard !self.asked.waits, self.endpoint.repeats else { return }

@@ -145,6 +145,9 @@ extension World {
         }
         let script = Attacks.script(amount, against: role, in: side.connection.stageName)
         let isDone = self[wireTo: role].inject(script, takesOver: true, staysOpen: amount / 3 % 2 == 0)
+        if isDone, Attacks.isFlood(amount, against: side), self.scenario.dialect == .rfc6455 {
+            self.flood = Flood(role: role, since: self.now, end: side.read + script.count)
+        }
         if isDone, role == .client {
             let stage = side.connection.stageName
             self.foreign = Attacks.status(amount, against: role, in: stage)

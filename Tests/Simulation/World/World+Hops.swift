@@ -180,6 +180,7 @@ extension World {
         self.toServer = Wire()
         self.toClient = Wire()
         self.foreign = nil
+        self.flood = nil
         self.asked = Asked(self.endpoints)
         self.revalidations.forget()
         self.revalidated = 0

@@ -26,6 +26,8 @@ extension World {
         let most = Self.mostWakeUps * (amount.nanoseconds / 60_000_000_000 + 1)
         while let (deadline, timer) = self.nextTimer(by: target) {
             self.now = max(deadline + self.time.timers, self.now)
+            // A bound that no timer was set for has passed unseen by then.
+            for role in Self.roles { try self.checkAge(role) }
             wakeUps += 1
             switch timer {
             case .side(let role): try self.wake(role)

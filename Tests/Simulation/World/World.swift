@@ -29,6 +29,8 @@ final class World {
     let revalidations = Revalidations()
     /// How many of them have been answered.
     var revalidated = 0
+    /// More control frames of an attacker's than the limits allow, on their way to a side that is open.
+    var flood: Flood?
     /// For choices that no step makes.
     var generator: SeededGenerator
     private let seed: UInt64
@@ -43,6 +45,13 @@ final class World {
         /// The client acts on it by then.
         var until: NIODeadline
         var isDelivered = false
+    }
+
+    struct Flood {
+        let role: Role
+        let since: NIODeadline
+        /// How much that side has read once all of them have come.
+        let end: Int
     }
 
     /// A run of this seed.
@@ -304,6 +313,7 @@ final class World {
             try self.act(role, isTampered ? .garbage : .bytes, bytes: bytes.readableBytes) {
                 $0.connection.receive(bytes, now: self.now)
             }
+            try self.checkFlood(role)
             try self.relieve(Self.other(role))
             if role == .client, self.promise?.isDelivered == false, self.toClient.pendingBytes == 0 {
                 self.promise?.isDelivered = true
