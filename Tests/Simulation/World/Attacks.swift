@@ -63,6 +63,20 @@ enum Attacks {
         return StatusCodes.code(number / 32)
     }
 
+    /// True for frames that are too many control frames, or control messages of x-kaazing-ping-pong, for this side.
+    static func isFlood(_ number: Int, against side: Side) -> Bool {
+        guard side.connection.stageName == .open, side.connection.bufferedBytes == 0,
+            side.connection.link.codec.unfinishedMessage == nil
+        else { return false }
+        switch number % self.frames.count {
+        case self.pingFlood: return true
+        case self.messageFlood: return side.extensions.contains(.pingPong)
+        default: return false
+        }
+    }
+
+    private static let pingFlood = 6
+    private static let messageFlood = 10
     private static let upgrade =
         "HTTP/1.1 101 Go\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         + "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
@@ -92,8 +106,11 @@ enum Attacks {
         "HTTP/1.1 426 Up\r\nUpgrade: TLS/1.0\r\nContent-Length: 0\r\n\r\n",
     ]
 
+    /// An ordinary request.
+    static let page = "GET / HTTP/1.1\r\nHost: sim.example.com\r\n\r\n"
+
     private static let requests = [
-        "GET / HTTP/1.1\r\nHost: sim.example.com\r\n\r\n", "GET / HTTP/1.1\r\nHost: sim", "POST",
+        page, "GET / HTTP/1.1\r\nHost: sim", "POST",
         "GET /room?.kl=Y HTTP/1.1\r\nHost: sim.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             + "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
         "GET /room HTTP/1.1\r\nHost: sim.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -101,6 +118,7 @@ enum Attacks {
             + "Sec-WebSocket-Protocol: x-kaazing-handshake, amqp\r\n\r\n",
         "GET /room/;e/cookies?.kl=Y HTTP/1.1\r\nHost: sim.example.com\r\n\r\n",
         "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", "", "GET / HTTP/1.1\r\n" + String(repeating: "a: b\r\n", count: 120),
+        page + "GET /next HT",
     ]
 
     private static let answersInside = [

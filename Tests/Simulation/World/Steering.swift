@@ -274,13 +274,15 @@ struct Steering: Sendable {
                 leads: Self.toOpening + [Self.opened(), Self.inside[0]],
                 shape: Self.extends([101])
             ),
-            // A request for a page, which only an attacker makes.
+            // A request for a page, which only an attacker makes, and a part of the next.
             Path(
                 place: .stage(.server, .decidingPlain),
                 leads: [
                     Lead(
                         place: .stage(.server, .reading),
-                        steps: [.fault(.takeover, .server, amount: 27), .deliver(.server, atMost: 65_536)]
+                        steps: [
+                            .fault(.takeover, .server, amount: 29), .deliver(.server, atMost: Attacks.page.utf8.count),
+                        ]
                     )
                 ]
             ),

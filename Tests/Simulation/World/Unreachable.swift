@@ -81,12 +81,6 @@ enum Unreachable {
             Entry("client's extended handshake, faults", ["challenged"], ["lateTimer"], Self.unbounded),
             Entry("dialogue, faults", ["asking"], ["lateTimer"], Self.unbounded),
             Entry(
-                "server, faults",
-                ["decidingPlain"],
-                ["stall"],
-                "seldom: a client that asks for a page has said all by then, so that few runs have bytes on the way"
-            ),
-            Entry(
                 "keep-alive, faults",
                 [],
                 Self.asked,
