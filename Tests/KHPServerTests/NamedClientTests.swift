@@ -45,6 +45,7 @@ import Testing
         let entry = try Self.entry(state, entrance, busy: row.busy)
         let wire = MemoryWire()
         let channel = try EmbeddedChannel.connected([wire])
+        defer { _ = try? channel.finish(acceptAlreadyClosed: true) }
         let site = HTTPSite(
             server: state,
             entry: entry,
@@ -73,6 +74,7 @@ import Testing
         let carrier = StreamCarrier(state, entry, named: named, certificate: "joe")
         let connections = state.connections
         let stream = try EmbeddedChannel.connected([])
+        defer { _ = try? stream.finish(acceptAlreadyClosed: true) }
         #expect(try carrier.take(stream, opensByConnect: true) == row.hasRoom)
         let handler = try? stream.pipeline.syncOperations.handler(type: ConnectionHandler.self)
         #expect((handler?.delegate as? ServerSession)?.namedCertificate == (row.hasRoom ? "joe" : nil))
