@@ -26,7 +26,7 @@ WORDS :=
 MUTATE := swift run --package-path Tests/Mutations --scratch-path .build/mutations/tool khp-mutate
 
 .PHONY: help setup build demo khp test torture interop gateway-trials autobahn sanitize fuzz simulate ecosystem hummingbird mutate \
-	mutate-threats examples lint format bench bench-check soak docs clean
+	mutate-threats examples lint format sbom bench bench-check soak docs clean
 
 help:
 	@echo "make demo      two servers, a client and its journey through both handshakes"
@@ -44,6 +44,7 @@ help:
 	@echo "make hummingbird  endpoints in an application of hummingbird, beside its routes, with Chromium too: minutes of build"
 	@echo "make examples  each example, built and run"
 	@echo "make lint      formatting and style; 'make format' mends most of it"
+	@echo "make sbom      what the library and the command resolve, as CycloneDX, checked against Specs/dependencies.md"
 	@echo "make bench     ratios to NIOWebSocket, instructions per operation"
 	@echo "make bench-check  fails where a figure of Benchmarks/bounds.txt has grown"
 	@echo "make soak      10,000 connections through proxies that break them, for half an hour"
@@ -111,6 +112,7 @@ hummingbird:
 	@scripts/setup.sh --interop
 	swift test --no-parallel --package-path Examples/HummingbirdServer --scratch-path .build/ecosystem \
 		--disable-build-manifest-caching
+	scripts/check-supply.py --resolved Examples/HummingbirdServer --traits Hummingbird --checkouts .build/ecosystem/checkouts
 	swift build $(COMMAND) --product khp
 	PATH="$$PWD/.build/python/bin:$$PATH" Tests/Interop/run.sh -v -k mounted_hummingbird
 
@@ -123,6 +125,15 @@ lint:
 
 format:
 	swift format format --in-place --recursive --parallel $(LINTED)
+
+# Resolving builds nothing, and changes nothing where the manifests have been resolved as they are.
+sbom: setup
+	@[ Package.resolved -nt Package.swift ] || swift package resolve
+	@swift package --package-path Command --scratch-path .build resolve
+	@mkdir -p .build/sbom
+	scripts/check-supply.py --sbom library >.build/sbom/swift-khp.cdx.json
+	scripts/check-supply.py --sbom command >.build/sbom/khp.cdx.json
+	@echo "sbom: .build/sbom/swift-khp.cdx.json, .build/sbom/khp.cdx.json"
 
 bench: setup
 	cd Benchmarks && ./run.sh
