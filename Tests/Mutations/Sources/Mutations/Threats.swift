@@ -106,7 +106,8 @@ package struct Threats {
                 lines.append(line)
                 continue
             }
-            guard only.isEmpty || only.contains(row.id) else { continue }
+            // A row without suites is kept by a script, which has a test of its own and no mutants here.
+            guard !row.tests.isEmpty, only.isEmpty || only.contains(row.id) else { continue }
             var shown: String?
             for mutant in self.candidates(row.id, among: mutants).prefix(Self.tries) {
                 let verdict = try trial.verdict(on: mutant, only: row.tests)
@@ -134,7 +135,7 @@ package struct Threats {
                 `make mutate-threats` writes this page: for each threat of [threats.md](threats.md) a mutant of a guard that
                 keeps its bound, and the test of the row that goes red with it. [Mutations](../Tests/Mutations/README.md)
                 tells how. A threat that is not here has no mutant yet that the tests of its row notice: its guard may be
-                no condition (random masks), or `Tests/Mutations/guards.txt` does not name it.
+                no condition (random masks) or no Swift (a script), or `Tests/Mutations/guards.txt` does not name it.
 
                 | threat | mutant | change | red |
                 |---|---|---|---|
