@@ -98,6 +98,7 @@ extension GrowthRow {
             status: 101,
             switched + [("Connection", "Upgrade")],
             limit: 8 * 1024,
+            bound: fixed,
             refusal: "it was not asked for"
         ) { [("Sec-WebSocket-Protocol", repeated("p", $0 - 26))] },
         answerHead("one field, many times", status: 403, empty, bound: fixed) { bytes in
@@ -172,14 +173,14 @@ extension GrowthRow {
     }
 
     private static let formerAnswers: [GrowthRow] = [
-        formerAnswer(.hixie75, "one field, many times") { bytes in
+        formerAnswer(.hixie75, "one field, many times", bound: fixed) { bytes in
             shares(90, of: bytes) { "x: \($0)\($1)\r\n" }.map { ("x", String($0.dropFirst(3).dropLast(1))) }
         },
         formerAnswer(.hixie75, "a long name") { [(repeated("n", $0 - 5), "v")] },
         formerAnswer(.hixie75, "values beyond ASCII") { [("x", repeated("\u{E9}", $0 - 5))] },
         formerAnswer(.hixie76, "different fields, byte by byte", reads: 1) { differentFields($0) },
         formerAnswer(.hixie76, "a long name, byte by byte", reads: 1) { [(repeated("n", $0 - 5), "v")] },
-        formerAnswer(.hixie76, "different fields") { differentFields($0) },
+        formerAnswer(.hixie76, "different fields", bound: fixed) { differentFields($0) },
     ]
 
     // MARK: SOCKS

@@ -21,6 +21,7 @@ extension GrowthRow {
     ) -> GrowthRow {
         GrowthRow("a close reason: \(shape)", limit: 123, bound: self.control, refusal: refusal) { bytes in
             let payload = [0x03, 0xE8] + reason(bytes)
+            let padding = repeated("x", Limits.Fixed.closeReasonBytes)
             let frame = [0x88, 0x80 | UInt8(payload.count), 0, 0, 0, 0] + payload
             let pieces = stride(from: 0, to: frame.count, by: min(reads, frame.count)).map {
                 ByteBuffer(bytes: frame[$0..<min(frame.count, reads == .max ? frame.count : $0 + reads)])
@@ -34,9 +35,9 @@ extension GrowthRow {
                     if let event = try reader.next(&input) { end = event }
                 }
                 guard case .close(_, let reason)? = end else { throw Refused() }
-                // As our own end writes one.
+                // As our own end writes one, cut to its bytes.
                 var output = ByteBuffer()
-                ClosePayload(code: .normalClosure, reason: reason + reason).write(into: &output)
+                ClosePayload(code: .normalClosure, reason: reason + padding).write(into: &output)
             }
         }
     }
@@ -81,10 +82,13 @@ extension GrowthRow {
         }
     }
 
-    private static func info(_ shape: String, refusal: String? = nil, _ text: @escaping @Sendable (Int) -> String)
-        -> GrowthRow
-    {
-        GrowthRow("Authentication-Info: \(shape)", limit: 8 * 1024, refusal: refusal) { bytes in
+    private static func info(
+        _ shape: String,
+        bound: String? = nil,
+        refusal: String? = nil,
+        _ text: @escaping @Sendable (Int) -> String
+    ) -> GrowthRow {
+        GrowthRow("Authentication-Info: \(shape)", limit: 8 * 1024, bound: bound, refusal: refusal) { bytes in
             let text = text(bytes)
             return { _ = try parseAuthenticationParameters([text]) }
         }
@@ -99,7 +103,7 @@ extension GrowthRow {
         basic("no colon", refusal: "a colon ends the name") { [UInt8](repeating: 0x61, count: $0) },
         info("commas") { "a=b" + repeated(", ", $0 - 5) },
         info("escapes in quotes") { "a=\"" + repeated("\\\"", $0 - 4) + "\"" },
-        info("one name over and over", refusal: "there are 32 at most") { repeated("a=b, ", $0) },
+        info("one name over and over", bound: "32 of them are read", refusal: "there are 32 at most") { repeated("a=b, ", $0) },
         GrowthRow("Digest: one nonce over and over", limit: 32 * 1024) { bytes in
             let seal = DigestNonceSeal(realm: "a", key: [1])
             var generator = SystemRandomNumberGenerator()
@@ -269,7 +273,7 @@ extension GrowthRow {
             let text = repeated(", ", bytes)
             return { _ = ForwardingField.xForwardedFor.nodesFromLast([text]) }
         },
-        GrowthRow("Origin: letters", limit: 261) { bytes in
+        GrowthRow("Origin: letters", limit: 261, bound: fixed) { bytes in
             let text = repeated("a.", bytes - 1, behind: "https://") + "b"
             let policy = try OriginPolicy.allowing(["https://a.example", text])
             let host = try Authority("h")
