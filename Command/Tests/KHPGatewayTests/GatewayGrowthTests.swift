@@ -81,6 +81,16 @@ struct GatewayGrowthTests {
         }
     }
 
+    /// As many listeners and realms as services.
+    private static func together(_ bytes: Int, _ service: (Int) -> String) -> String {
+        let count = max(1, bytes / 150)
+        func section(_ name: String, _ entry: (Int) -> String) -> String {
+            "\(name)s:\n" + (0..<count).map { "  \(name.prefix(1))\($0): \(entry($0))\n" }.joined()
+        }
+        return "version: 1\n" + section("listener") { "{listen: '127.0.0.1:\($0 % 60_000)'}" }
+            + section("realm") { _ in "{schemes: basic, users: u}" } + section("service", service)
+    }
+
     private static let files: [Row] = [
         keys("different names") { "{\"kty\":\"oct\",\"k\":\"AAAA\",\"kid\":\"n\($0)\"}" },
         keys("one name") { _ in "{\"kty\":\"oct\",\"k\":\"AAAA\",\"kid\":\"n\"}" },
@@ -101,6 +111,16 @@ struct GatewayGrowthTests {
         file("listeners") { bytes in
             "version: 1\nservices: {s: {path: /s, type: echo}}\nlisteners:\n"
                 + distinct(bytes, "\n") { "  l\($0): {listen: '127.0.0.1:\($0 % 60_000)'}" }
+        },
+        file("services at listeners and with realms of their own") { bytes in
+            together(bytes) { "{path: /p, type: echo, listeners: l\($0), realm: r\($0)}" }
+        },
+        file("services at all listeners, with realms of their own") { bytes in
+            together(bytes) { "{path: /p\($0), type: echo, realm: r\($0)}" }
+        },
+        file("services with wrong paths at an open listener") { bytes in
+            "version: 1\nlisteners: {a: {listen: 0.0.0.0:0}}\nservices:\n"
+                + distinct(bytes, "\n") { "  s\($0): {path: p\($0), type: echo}" }
         },
         file("quotes") { "a: \"" + repeated("\\\"", $0) + "\"\n" },
         file("variables") { "version: \"" + repeated("${A}", $0) + "\"\n" },

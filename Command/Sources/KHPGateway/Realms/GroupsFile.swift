@@ -9,6 +9,8 @@ package struct GroupsFile: Sendable, Equatable {
     private(set) var roles: [String: Set<String>] = [:]
     /// Each name, with the line where it stands first.
     private(set) var names: [(name: String, line: Int)] = []
+    /// All roles that somebody has.
+    private(set) var all: Set<String> = []
 
     init() {}
 
@@ -26,16 +28,15 @@ package struct GroupsFile: Sendable, Equatable {
                 wrong.append(Remark(line: number, sentence: "the line is not `role: name name …`"))
                 continue
             }
-            for name in parts[1].split(whereSeparator: \.isWhitespace).map(String.init) {
+            let holders = parts[1].split(whereSeparator: \.isWhitespace).map(String.init)
+            if !holders.isEmpty { file.all.insert(String(role[0])) }
+            for name in holders {
                 if file.roles[name] == nil { file.names.append((name, number)) }
                 file.roles[name, default: []].insert(String(role[0]))
             }
         }
         return (file, wrong)
     }
-
-    /// All roles of the file.
-    var all: Set<String> { self.roles.values.reduce(into: []) { $0.formUnion($1) } }
 
     package func roles(of name: String) -> Set<String> { self.roles[name] ?? [] }
 

@@ -198,8 +198,7 @@ package actor Gateway {
     ) -> (@Sendable (HTTPExchange) async throws -> Void)? {
         let realms = configuration.revalidatedRealms
         let asks = configuration.services.contains { service in
-            service.realms.contains(where: realms.contains)
-                && configuration.listeners(of: service).contains { $0.name == rules.name }
+            service.realms.contains(where: realms.contains) && configuration.leads(rules, to: service)
         }
         guard asks else { return nil }
         let revalidations = self.revalidations
@@ -226,9 +225,7 @@ package actor Gateway {
     private func services(of listener: GatewayConfiguration.Listener, in configuration: GatewayConfiguration)
         -> [RunningService]
     {
-        configuration.services.filter { service in
-            configuration.listeners(of: service).contains { $0.name == listener.name }
-        }.compactMap { self.services[$0.name] }
+        configuration.services.filter { configuration.leads(listener, to: $0) }.compactMap { self.services[$0.name] }
     }
 
     // MARK: Making

@@ -5,9 +5,22 @@ import KHPServer
 
 struct ConfigurationChecks {
     let configuration: Configuration
+    let listenerNames: KnownNames
+    let realmNames: KnownNames
+    let poolNames: KnownNames
+    let places: ServicePlaces
+
+    private init(_ configuration: Configuration) {
+        let listenerNames = KnownNames(configuration.listeners.map(\.name))
+        self.configuration = configuration
+        self.listenerNames = listenerNames
+        self.realmNames = KnownNames(configuration.realms.map(\.name))
+        self.poolNames = KnownNames(configuration.pools.map(\.name))
+        self.places = ServicePlaces(configuration, names: listenerNames)
+    }
 
     static func run(_ configuration: Configuration, _ reading: inout Reading) {
-        let checks = ConfigurationChecks(configuration: configuration)
+        let checks = ConfigurationChecks(configuration)
         checks.listeners(&reading)
         checks.descriptors(&reading)
         checks.admin(&reading)

@@ -13,7 +13,7 @@ extension ConfigurationChecks {
             if reading.isWritten("\(key).listeners") {
                 self.names(service.rules.listeners ?? [], "\(key).listeners", "listener", self.listenerNames, &reading)
             }
-            self.names(service.realms, "\(key).realm", "realm", self.configuration.realms.map(\.name), &reading)
+            self.names(service.realms, "\(key).realm", "realm", self.realmNames, &reading)
             self.kind(service, key, &reading)
             self.chain(service, key, &reading)
             self.doors(service, key, &reading)
@@ -29,14 +29,16 @@ extension ConfigurationChecks {
         }
     }
 
-    private var listenerNames: [String] { self.configuration.listeners.map(\.name) }
-    private var poolNames: [String] { self.configuration.pools.map(\.name) }
+    /// The realms of a service that there are, in its order.
+    private func realms(of service: Configuration.Service) -> [Configuration.Realm] {
+        service.realms.compactMap { self.realmNames.number(of: $0) }.map { self.configuration.realms[$0] }
+    }
 
     private func names(
         _ names: [String],
         _ key: String,
         _ thing: String,
-        _ known: [String],
+        _ known: KnownNames,
         _ reading: inout Reading
     ) {
         // One that could not be read is no name that is missing. A name with a dot is none: it reads like a key within one.
@@ -44,9 +46,13 @@ extension ConfigurationChecks {
         for name in names where !known.contains(name) {
             if !name.contains("."), reading.isWritten("\(section).\(name)") { continue }
             if !reading.isWritten(section), reading.isDoubtful(section) { continue }
-            reading.error(key, "there is no \(thing) \(name.shown)" + NearestName.question(name, among: known))
-            // The one that is meant is not unused.
-            let meant = NearestName.nearest(name, among: known) ?? known.first { name.hasPrefix("\($0).") }
+            let candidates = reading.takesComparisons(known.all.count) ? known.all : []
+            reading.error(key, "there is no \(thing) \(name.shown)" + NearestName.question(name, among: candidates))
+            // The one that is meant is not unused. A name has no dot, and what stands before the first one may be one.
+            var meant = NearestName.nearest(name, among: candidates)
+            if meant == nil, let dot = name.firstIndex(of: "."), known.contains(String(name[..<dot])) {
+                meant = String(name[..<dot])
+            }
             if let meant { reading.doubt("\(section).\(meant)") }
         }
         if Set(names).count < names.count { reading.error(key, "a name stands there twice") }
@@ -59,8 +65,8 @@ extension ConfigurationChecks {
             for route in routes.routes {
                 let place = "\(key).subprotocols.\(route.subprotocol)"
                 if !route.pool.isEmpty { self.names([route.pool], "\(place).pool", "pool", self.poolNames, &reading) }
-                if route.subprotocol == "xmpp", let pool = self.configuration.pool(route.pool),
-                    pool.backends.contains(where: { !$0.isWebSocket })
+                if route.subprotocol == "xmpp", let number = self.poolNames.number(of: route.pool),
+                    self.configuration.pools[number].backends.contains(where: { !$0.isWebSocket })
                 {
                     reading.warning(
                         "\(place).pool",
@@ -111,9 +117,7 @@ extension ConfigurationChecks {
         _ key: String,
         _ reading: inout Reading
     ) {
-        let names = self.configuration.listeners(of: service).compactMap { listener in
-            listener.publicURL.flatMap { try? WebSocketURL($0).origin }
-        }
+        let names = self.places.origins(of: service)
         for member in balancer.members {
             guard let url = try? WebSocketURL(member), names.contains(url.origin) else { continue }
             let isItself = service.path.isPrefix ? url.path.hasPrefix(service.path.path) : url.path == service.path.path
@@ -125,16 +129,23 @@ extension ConfigurationChecks {
 
     /// Guesses are counted at a listener, whose strictest realm counts for all of its realms.
     func wrongAnswers(_ reading: inout Reading) {
-        for listener in self.configuration.listeners {
-            let services = self.configuration.services.filter { service in
-                self.configuration.listeners(of: service).contains { $0.name == listener.name }
+        let realms = self.configuration.realms
+        let asked = self.askedRealms()
+        let usualGroups = Dictionary(grouping: asked.usual) { realms[$0].wrongAnswers }
+        func isStricter(_ one: Int, _ other: Int) -> Bool {
+            (realms[one].wrongAnswers.perAddress, one) < (realms[other].wrongAnswers.perAddress, other)
+        }
+        let usualStrictest = asked.usual.min(by: isStricter)
+        for (number, listener) in self.configuration.listeners.enumerated() {
+            let isUsual = self.places.isUsual(number)
+            let own: Set<Int> = (asked.own[number] ?? []).filter { !isUsual || !asked.usual.contains($0) }
+            let strictest = [own.min(by: isStricter), isUsual ? usualStrictest : nil].compactMap { $0 }
+            guard let first = strictest.min(by: isStricter).map({ realms[$0] }) else { continue }
+            var others: Set<Int> = own.filter { realms[$0].wrongAnswers != first.wrongAnswers }
+            if isUsual {
+                for (bound, group) in usualGroups where bound != first.wrongAnswers { others.formUnion(group) }
             }
-            let asked = Set(services.flatMap(\.realms))
-            let realms = self.configuration.realms.filter { asked.contains($0.name) && !$0.schemes.isEmpty }
-            guard let first = realms.min(by: { $0.wrongAnswers.perAddress < $1.wrongAnswers.perAddress }) else {
-                continue
-            }
-            for realm in realms where realm.wrongAnswers != first.wrongAnswers {
+            for realm in others.sorted().map({ realms[$0] }) {
                 reading.warning(
                     "realms.\(realm.name).wrongAnswers",
                     "counts at listener \(listener.name) together with realm \(first.name), and the strictest of both holds"
@@ -143,9 +154,28 @@ extension ConfigurationChecks {
         }
     }
 
+    /// The places of the realms with schemes that services ask at the listeners of the defaults, and those of the realms
+    /// that services with listeners of their own ask at each of these.
+    private func askedRealms() -> (usual: Set<Int>, own: [Int: Set<Int>]) {
+        var usual: Set<Int> = []
+        var own: [Int: Set<Int>] = [:]
+        for service in self.configuration.services {
+            let asked = service.realms.compactMap { self.realmNames.number(of: $0) }.filter {
+                !self.configuration.realms[$0].schemes.isEmpty
+            }
+            if asked.isEmpty { continue }
+            if self.places.isUsual(service) {
+                usual.formUnion(asked)
+            } else {
+                for listener in self.places.numbers(of: service) { own[listener, default: []].formUnion(asked) }
+            }
+        }
+        return (usual, own)
+    }
+
     /// Realms of one service that cannot be told apart.
     private func chain(_ service: Configuration.Service, _ key: String, _ reading: inout Reading) {
-        let realms = service.realms.compactMap { self.configuration.realm($0) }
+        let realms = self.realms(of: service)
         let digest = realms.filter { realm in realm.schemes.contains { $0.name == .digest } }
         if digest.count > 1 {
             let names = digest.map(\.name).joined(separator: " and ")
@@ -158,30 +188,31 @@ extension ConfigurationChecks {
 
     /// The doors that stand open, or that nobody can pass.
     private func doors(_ service: Configuration.Service, _ key: String, _ reading: inout Reading) {
-        let listeners = self.configuration.listeners(of: service)
-        let open = listeners.filter { !$0.listen.isLocal }
-        if service.realms.isEmpty, let listener = open.first {
+        let doors = self.places.doors(of: service)
+        if service.realms.isEmpty, let listener = doors.open {
             reading.warning(
                 key,
                 "has no realm: everybody who reaches listener \(listener.name) may use it",
                 from: ["\(key).realm"]
             )
         }
-        let plain = open.filter { $0.tls == nil && !($0.publicURL ?? "").hasPrefix("wss:") }
-        for name in service.realms {
-            guard let realm = self.configuration.realm(name) else { continue }
-            if let listener = plain.first, realm.schemes.contains(where: { $0.name == .basic }) {
+        let realms = self.realms(of: service)
+        let hasSchemes = realms.contains { !$0.schemes.isEmpty }
+        let takesNames = realms.contains { $0.certificate?.principal == .commonName }
+        for realm in realms {
+            if let listener = doors.plain, realm.schemes.contains(where: { $0.name == .basic }) {
                 reading.warning(
                     "\(key).realm",
                     "basic sends passwords in clear on listener \(listener.name), without TLS"
                 )
             }
-            guard realm.certificate != nil else { continue }
-            for listener in listeners where !realm.seesCertificates(at: listener) {
+            guard let certificate = realm.certificate else { continue }
+            // A common name comes to light by the word of a proxy, too.
+            let blind = certificate.principal == .commonName ? doors.withoutNames : doors.withoutCertificates
+            for listener in blind {
                 let words = "\(realm.name) asks for certificates, and listener \(listener.name) has no clientAuth"
                 let causes = ["listeners.\(listener.name).tls", "listeners.\(listener.name).trustClientCN"]
-                let realms = service.realms.compactMap { self.configuration.realm($0) }
-                if realms.contains(where: { !$0.schemes.isEmpty || $0.seesCertificates(at: listener) }) {
+                if hasSchemes || takesNames && listener.trustsClientName {
                     reading.warning("\(key).realm", "\(words): there other proofs count alone", from: causes)
                 } else {
                     reading.error("\(key).realm", words, from: causes)
@@ -190,7 +221,7 @@ extension ConfigurationChecks {
         }
         let dialects = service.rules.handshake.dialects
         if dialects.isEmpty { reading.error("\(key).dialects", "is empty; nobody could connect") }
-        if let listener = plain.first, dialects.contains(where: { $0 != .rfc6455 }) {
+        if let listener = doors.plain, dialects.contains(where: { $0 != .rfc6455 }) {
             reading.warning(
                 "\(key).dialects",
                 "the older dialects do not mask messages; on listener \(listener.name), without TLS, proxies may misread them"
@@ -228,17 +259,32 @@ extension ConfigurationChecks {
 
     /// Two services at one path of one listener.
     func paths(_ reading: inout Reading) {
-        for listener in self.configuration.listeners {
-            var seen: [PathPattern: String] = [:]
-            for service in self.configuration.services
-            where self.configuration.listeners(of: service).contains(where: { $0.name == listener.name }) {
-                guard let other = seen.updateValue(service.name, forKey: service.path) else { continue }
-                reading.error(
-                    "services.\(service.name).path",
-                    "\(service.path) on listener \(listener.name) is the path of services.\(other) already",
-                    from: ["services.\(other).path"]
-                )
+        let services = self.configuration.services
+        var found: [(listener: Int, service: Int, other: Int)] = []
+        let byPath = Dictionary(grouping: services.indices) { services[$0].path }
+        for numbers in byPath.values where numbers.count > 1 {
+            let usual = numbers.filter { self.places.isUsual(services[$0]) }
+            var own: [Int: [Int]] = [:]
+            for number in numbers where !self.places.isUsual(services[number]) {
+                for listener in self.places.numbers(of: services[number]) { own[listener, default: []].append(number) }
             }
+            // Where one service alone is found there is nothing to say.
+            if usual.count > 1 {
+                for listener in self.places.usual.numbers where own[listener] == nil { own[listener] = [] }
+            }
+            for (listener, others) in own {
+                let there = self.places.isUsual(listener) ? (usual + others).sorted() : others
+                for (other, service) in zip(there, there.dropFirst()) { found.append((listener, service, other)) }
+            }
+        }
+        for one in found.sorted(by: { ($0.listener, $0.service) < ($1.listener, $1.service) }) {
+            let (service, other) = (services[one.service], services[one.other])
+            let listener = self.configuration.listeners[one.listener]
+            reading.error(
+                "services.\(service.name).path",
+                "\(service.path) on listener \(listener.name) is the path of services.\(other.name) already",
+                from: ["services.\(other.name).path"]
+            )
         }
     }
 
@@ -261,21 +307,5 @@ extension ConfigurationChecks {
         case .routed(let routes): routes.routes.map(\.pool) + (routes.withoutSubprotocol.map { [$0] } ?? [])
         case .balancer, .redirect, .echo, .broadcast: []
         }
-    }
-}
-
-extension GatewayConfiguration.Listener {
-    /// True where a client's certificate can come to light.
-    fileprivate var asksForCertificates: Bool {
-        guard let tls else { return false }
-        return tls.clientAuthentication != .none
-    }
-}
-
-extension Configuration.Realm {
-    /// True where certificates that it asks for can come to light, if only by their names from a proxy.
-    fileprivate func seesCertificates(at listener: Configuration.Listener) -> Bool {
-        guard let certificate else { return false }
-        return listener.asksForCertificates || listener.trustsClientName && certificate.principal == .commonName
     }
 }

@@ -198,10 +198,7 @@ struct NamedFiles {
         for service in loaded.configuration.services {
             let realms = service.realms.compactMap { loaded.realms[$0] }
             guard !realms.isEmpty, realms.allSatisfy(\.knowsRoles) else { continue }
-            let known = realms.reduce(into: Set<String>()) { roles, realm in
-                roles.formUnion(realm.groups.all)
-                roles.formUnion(realm.certificateGroups.all)
-            }
+            let files = realms.flatMap { [$0.groups, $0.certificateGroups] }
             let key = "services.\(service.name)"
             var requirements = [("\(key).require.roles", service.require)]
             if case .routed(let routes) = service.kind {
@@ -210,10 +207,12 @@ struct NamedFiles {
                 }
             }
             for (key, requirement) in requirements {
-                for role in requirement?.roles ?? [] where !known.contains(role) {
+                for role in requirement?.roles ?? [] where !files.contains(where: { $0.all.contains(role) }) {
+                    let isAsked = reading.takesComparisons(files.reduce(0) { $0 + $1.all.count })
+                    let known = isAsked ? Set(files.flatMap(\.all)).sorted() : []
                     reading.warning(
                         key,
-                        "nobody has the role \(role.shown)" + NearestName.question(role, among: known.sorted()),
+                        "nobody has the role \(role.shown)" + NearestName.question(role, among: known),
                         from: service.realms.map { "realms.\($0)" }
                     )
                 }

@@ -29,9 +29,14 @@ package struct GatewayConfiguration: Sendable, Equatable {
     package func pool(_ name: String) -> Pool? { self.pools.first { $0.name == name } }
     package func service(_ name: String) -> Service? { self.services.first { $0.name == name } }
 
+    /// True where a listener leads to a service.
+    package func leads(_ listener: Listener, to service: Service) -> Bool {
+        service.rules.listeners?.contains(listener.name) ?? true
+    }
+
     /// The listeners of a service: those that it names, otherwise all.
     package func listeners(of service: Service) -> [Listener] {
-        guard let names = service.rules.listeners else { return self.listeners }
+        guard let names = service.rules.listeners.map({ Set($0) }) else { return self.listeners }
         return self.listeners.filter { names.contains($0.name) }
     }
 }

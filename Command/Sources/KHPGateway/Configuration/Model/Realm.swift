@@ -57,7 +57,7 @@ extension GatewayConfiguration {
     }
 
     /// The bound on guesses from one address.
-    package struct WrongAnswers: Sendable, Equatable {
+    package struct WrongAnswers: Sendable, Hashable {
         package var perAddress = 100
         package var window = Duration.seconds(60)
 

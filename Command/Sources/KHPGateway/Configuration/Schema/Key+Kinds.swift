@@ -195,9 +195,10 @@ extension Key {
         _ reading: inout Reading
     ) -> Value? {
         guard let text = reading.text(node, key, expected: type.name) else { return nil }
-        let folder = reading
+        // The folder alone: a copy of the reading would have all findings copied for the next one.
+        let folder = reading.folder
         do throws(Wrong) {
-            return try type.read(text.text) { folder.path($0) }
+            return try type.read(text.text) { Reading.path($0, in: folder) }
         } catch {
             let subject = type.isSecret ? "the value" : text.written.shown
             reading.error(key, at: node.position, "\(subject) \(error.sentence)")

@@ -54,6 +54,10 @@ struct Reading {
     private var plain: Set<String> = []
     /// The keys whose values could not be read, and those that somebody has probably meant by a word that is none.
     private var doubts: Set<String> = []
+    /// Every key around one of ``doubts``.
+    private var doubtsWithin: Set<String> = []
+    /// How many names words that are none may still be compared with.
+    private var comparisons = 10_000
     private var checks = false
     /// The hashes of all files that were read, one after the other.
     private var hashes: [UInt8] = []
@@ -100,11 +104,27 @@ struct Reading {
     // MARK: Findings that follow from others
 
     /// The value of a key is not the one that its writer meant.
-    mutating func doubt(_ key: String) { self.doubts.insert(key) }
+    mutating func doubt(_ key: String) {
+        guard self.doubts.insert(key).inserted else { return }
+        var around = key[...]
+        while let dot = around.lastIndex(of: ".") {
+            around = around[..<dot]
+            // The keys around one that is there are there.
+            guard self.doubtsWithin.insert(String(around)).inserted else { return }
+        }
+    }
 
     /// True where a key, or one below it, has an error that stands by itself.
-    func isDoubtful(_ key: String) -> Bool {
-        self.doubts.contains(key) || self.doubts.contains { $0.hasPrefix(key + ".") }
+    func isDoubtful(_ key: String) -> Bool { self.doubts.contains(key) || self.doubtsWithin.contains(key) }
+
+    /// Takes from the comparisons that are left: nobody reads the suggestions for so many wrong names that they would take
+    /// more time than all else.
+    ///
+    /// - Returns: `false` where too few are left.
+    mutating func takesComparisons(_ count: Int) -> Bool {
+        guard count <= self.comparisons else { return false }
+        self.comparisons -= count
+        return true
     }
 
     /// All keys are read: findings from here on compare their values, and are not told where one of these is in doubt.
@@ -165,7 +185,9 @@ struct Reading {
 
     // MARK: Texts
 
-    func path(_ text: String) -> String { text.hasPrefix("/") ? text : self.folder + text }
+    func path(_ text: String) -> String { Self.path(text, in: self.folder) }
+
+    static func path(_ text: String, in folder: String) -> String { text.hasPrefix("/") ? text : folder + text }
 
     /// The text of a value; `nil` after a finding.
     mutating func text(_ node: ConfigurationNode, _ key: String, expected: String) -> SubstitutedText? {
