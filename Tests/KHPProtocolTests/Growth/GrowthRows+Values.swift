@@ -103,7 +103,9 @@ extension GrowthRow {
         basic("no colon", refusal: "a colon ends the name") { [UInt8](repeating: 0x61, count: $0) },
         info("commas") { "a=b" + repeated(", ", $0 - 5) },
         info("escapes in quotes") { "a=\"" + repeated("\\\"", $0 - 4) + "\"" },
-        info("one name over and over", bound: "32 of them are read", refusal: "there are 32 at most") { repeated("a=b, ", $0) },
+        info("one name over and over", bound: "32 of them are read", refusal: "there are 32 at most") {
+            repeated("a=b, ", $0)
+        },
         GrowthRow("Digest: one nonce over and over", limit: 32 * 1024) { bytes in
             let seal = DigestNonceSeal(realm: "a", key: [1])
             var generator = SystemRandomNumberGenerator()

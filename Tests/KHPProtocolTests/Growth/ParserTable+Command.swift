@@ -23,8 +23,9 @@ extension ParserTable {
             "It is a part of what one of the suites of the command measures whole: a token, a file, a line of output.",
             [
                 "ByteSize", "CharacterCut", "DER", "Duration", "Events", "Finding", "GatewayFile", "HostAndPort",
-                "JSONObject", "JSONText", "JSONTree", "Key", "KeySet.Reading", "KeySet.Remark", "LadderStep",
-                "NearestName", "Netrc.Scanner", "ParsedObject", "Reading", "RealmVerifier", "SHA256", "Section",
+                "JSONObject", "JSONText", "JSONTree", "Key", "KeySet.Reading", "KeySet.Remark", "KnownNames",
+                "LadderStep", "NearestName", "Netrc.Scanner", "ParsedObject", "Reading", "RealmVerifier", "SHA256",
+                "Section",
                 "ShownEntity", "SignatureKey", "SubstitutedText", "TimeText", "ValueType", "WebOrigin", "YAMLScalar",
                 "YAMLText",
             ]
@@ -147,6 +148,7 @@ extension ParserTable {
         Khp arguments parse run
         Ladder detail step
         LadderDrawing escaped html svg wrapped
+        KnownNames contains init number
         LadderStep init
         LibraryLog subscript
         Line init

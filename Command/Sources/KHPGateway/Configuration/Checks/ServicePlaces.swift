@@ -28,9 +28,9 @@ struct ServiceDoors {
     private(set) var open: Configuration.Listener?
     /// The first that other hosts reach and that has no TLS, nor a proxy with TLS before it.
     private(set) var plain: Configuration.Listener?
-    /// Those at which no certificate comes to light.
+    /// The listeners at which no certificate comes to light.
     private(set) var withoutCertificates: [Configuration.Listener] = []
-    /// Those at which not even a certificate's common name does, by the word of a proxy.
+    /// The listeners at which not even a certificate's common name does, by the word of a proxy.
     private(set) var withoutNames: [Configuration.Listener] = []
 
     init(_ numbers: [Int], of listeners: [Configuration.Listener]) {

@@ -202,7 +202,10 @@ private struct RequestReading {
             while let step = reader.next() { self.take(step, &reader) }
             // The first half of an empty line waits for its other half.
             let isHalfLine = reader.unreadBytes == 1 && piece.readableBytesView.last == 13
-            check(reader.unreadBytes == 0 || isHalfLine || self.ending != .none, "\(reader.unreadBytes) bytes lie there")
+            check(
+                reader.unreadBytes == 0 || isHalfLine || self.ending != .none,
+                "\(reader.unreadBytes) bytes lie there"
+            )
         }
         // Content that goes on, or broke a rule, came as the cuts have it.
         if self.ending == .broken || reader.isInsideContent { self.requests[self.requests.count - 1].content = [] }
