@@ -117,6 +117,26 @@ struct HTTPExchangeOverTLSTests {
         }
     }
 
+    @Test("a stream ends behind its request, and the response takes as long as it takes")
+    func slowResponse() async throws {
+        let halfClosedTime = Duration.milliseconds(10)
+        try await withHTTP2Server {
+            $0.httpLimits.halfClosedTime = halfClosedTime
+            $0.serveHTTP = { exchange in
+                try await Task.sleep(for: halfClosedTime * 5)
+                try await exchange.respond(.text("fine"))
+            }
+        } endpoints: {
+            echo()
+        } body: { url in
+            try await StreamPeer.connected(to: Int(url.split(separator: ":").last ?? "") ?? 0) { peer in
+                await peer.awaitSettings()
+                let answer = await (try peer.get("/")).answer()
+                #expect(answer.status == "200" && String(buffer: answer.content) == "fine" && answer.isWhole)
+            }
+        }
+    }
+
     /// More than a window of a stream, and less than a server keeps unsent before it waits.
     private static let large = String(repeating: "x", count: 70_000)
 

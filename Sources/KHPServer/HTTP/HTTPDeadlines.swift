@@ -15,7 +15,7 @@ struct HTTPDeadlines {
         case content
         /// For a client to take what was written.
         case writing
-        /// For the application, by a client that has ended its side.
+        /// For the application, by a client that has ended its side of the connection.
         case halfClosed
         /// For a client to end its side behind the last response.
         case lingering

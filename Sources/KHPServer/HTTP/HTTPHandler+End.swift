@@ -82,10 +82,15 @@ extension HTTPHandler {
         self.unwritten = TransportEnd.unwrittenBytes(self.site.transport, context)
         let stalled = TimeAmount(self.site.server.configuration.timeouts.stalledWrite)
         self.deadlines.begin(.writing, .now() + stalled)
+        // The client is waited for, and no longer the application.
+        self.deadlines.end(.halfClosed)
     }
 
-    /// The client has ended its side, and may have gone.
+    /// Bounds an exchange whose client has ended its side of the connection, and may have gone: TCP does not tell. The end of
+    /// a stream says no more than that its request is whole; a client of HTTP/2 that goes resets the stream, or ends its
+    /// connection (RFC 9113 section 8.1).
     func boundHalfClosed() {
+        guard self.hasInputEnded, self.site.transport != .stream, !self.deadlines.has(.writing) else { return }
         self.deadlines.begin(.halfClosed, .now() + TimeAmount(self.site.limits.halfClosedTime))
     }
 

@@ -150,10 +150,10 @@ extension HTTPHandler {
             return .failed(HTTPExchangeError(error))
         }
         if leavesAtOnce { self.flushNow(context) } else { self.flushSoon(context) }
-        if self.hasInputEnded { self.boundHalfClosed() }
         // A flush that fails closes the channel at once.
         guard !exchange.isOver else { return .failed(.clientGone) }
         guard !context.channel.isWritable else {
+            self.boundHalfClosed()
             self.settle()
             return .now(.success(()))
         }

@@ -12,7 +12,7 @@
 //               bytes                      end of the client's bytes   drain             the deadline
 //   waiting     as above                   ending                      ending            idle: ending; head: 408, end
 //   exchanging  content; the next          content fails; cut after    the response is   content: fails, the response
-//               request waits              a time                      the last          is the last; half-closed: cut
+//               request waits              a time, if no stream        the last          is the last; half-closed: cut
 //   skipping    dropped, up to a bound     ending                      ending            content: ending
 //   leaving     the next request waits     served what waits           ending            writing: cut
 //   ending      dropped                    cut, once all has left      left alone        cut
@@ -275,7 +275,10 @@ final class HTTPHandler: ChannelDuplexHandler, RemovableChannelHandler {
         guard context.channel.isWritable else { return }
         self.deadlines.end(.writing)
         switch self.phase {
-        case .exchanging(let exchange): exchange.roomIsThere()
+        case .exchanging(let exchange):
+            self.boundHalfClosed()
+            exchange.roomIsThere()
+            self.settle()
         case .leaving:
             self.awaitNext()
             self.advance()

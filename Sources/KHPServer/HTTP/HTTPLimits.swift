@@ -15,8 +15,10 @@ extension WebSocketServer {
         public var idleTime: Duration = .seconds(60)
         /// The time in which nothing of a request's body comes, though the application waits for it, before it gets 408.
         public var stalledBody: Duration = .seconds(30)
-        /// The time that a client has for a response, or the next piece of one, once it has ended its side of the
-        /// connection: it may wait for the response, and it may have gone.
+        /// The time that the application has for a response, or the next piece of one, once its client has ended its side
+        /// of the connection: it may wait for the response, and it may have gone. It counts from that end on, and anew from
+        /// each piece that the client has room for; a client that takes nothing has ``Timeouts/stalledWrite``. The end of a
+        /// request over HTTP/2 sets no bound, since a client that goes says so there (RFC 9113 section 8.1).
         public var halfClosedTime: Duration = .seconds(10)
 
         /// The defaults.
