@@ -111,6 +111,8 @@ final class HTTPHandler: ChannelDuplexHandler, RemovableChannelHandler {
         let exchange = ServedHTTP(request, OrdinaryResponse(to: request.head, isKept: isKept), instruments)
         self.phase = .exchanging(exchange)
         if let time = site.answerTime { self.deadlines.begin(.answer, .now() + time) }
+        // Its client may have ended its side behind it.
+        self.boundHalfClosed()
         let conversation = HTTPConversation(self, exchange, on: site.channel.eventLoop)
         let seen = site.exchange(request, conversation)
         let serve = site.serve

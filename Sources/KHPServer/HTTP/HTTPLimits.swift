@@ -17,8 +17,9 @@ extension WebSocketServer {
         public var stalledBody: Duration = .seconds(30)
         /// The time that the application has for a response, or the next piece of one, once its client has ended its side
         /// of the connection: it may wait for the response, and it may have gone. It counts from that end on, and anew from
-        /// each piece that the client has room for; a client that takes nothing has ``Timeouts/stalledWrite``. The end of a
-        /// request over HTTP/2 sets no bound, since a client that goes says so there (RFC 9113 section 8.1).
+        /// each piece that the client has room for, and for each of the requests that were sent before that end, once its
+        /// turn has come; a client that takes nothing has ``Timeouts/stalledWrite``. The end of a request over HTTP/2 sets
+        /// no bound, since a client that goes says so there (RFC 9113 section 8.1).
         public var halfClosedTime: Duration = .seconds(10)
 
         /// The defaults.

@@ -2,6 +2,7 @@
 // are bounded. The end of a stream of HTTP/2 tells nothing of the kind.
 
 import HTTPTypes
+import KHPProtocol
 import KHPWebSocket
 import NIOCore
 import NIOEmbedded
@@ -69,5 +70,53 @@ import Testing
         // The alarm was for the longer time.
         let end = try #require(http.handler.deadlines.next)
         #expect(try #require(http.handler.alarm?.time) <= end)
+    }
+
+    // MARK: Requests behind others
+
+    @Test("one that ends its side within an exchange has the same time for the request behind it (threat A23)")
+    func behind() throws {
+        let http = try MemoryHTTP(.socket) { exchange in
+            if exchange.request.path == "/fast" {
+                try await exchange.respond(.text("fine"))
+            } else {
+                await MemoryHTTP.parked()
+            }
+        }
+        // The first is answered at the end of the read, and the end of the client's bytes comes before.
+        http.channel.pipeline.fireChannelRead(ByteBuffer(string: Self.get("/fast") + Self.get("/poll")))
+        http.channel.endInput()
+        #expect(try http.written() == "" && http.has(.halfClosed))
+        http.channel.pipeline.fireChannelReadComplete()
+        http.loop.run()
+        #expect(try http.written().hasSuffix("fine") && http.phase == "exchanging")
+        #expect(http.has(.halfClosed) && http.handler.alarm != nil)
+    }
+
+    @Test("so it has where it ends its side while the next request waits for room (threat A23)")
+    func behindRoom() throws {
+        let http = try MemoryHTTP(.socket) { exchange in
+            // The server's own answer is written while nobody waits for room.
+            if exchange.request.path != "/fast" { await MemoryHTTP.parked() }
+        }
+        http.channel.isWritable = false
+        try http.receive(Self.get("/fast") + Self.get("/poll"))
+        http.channel.endInput()
+        #expect(http.phase == "leaving" && http.has(.writing) && !http.has(.halfClosed))
+        http.channel.isWritable = true
+        http.channel.pipeline.fireChannelWritabilityChanged()
+        #expect(http.phase == "exchanging" && http.has(.halfClosed) && !http.has(.writing))
+    }
+
+    @Test("so it has where the end came with the first request of the connection; a stream has no such time")
+    func beforeTheFirst() throws {
+        for transport in [Transport.socket, .tls, .stream] {
+            let http = try MemoryHTTP(transport)
+            var head = RequestHead(method: "GET", target: "/")
+            head.fields.append("Host", "a")
+            let request = try CheckedRequest(head)
+            http.handler.begin(request, unread: ByteBuffer(), ServerInstruments(), hasInputEnded: true)
+            #expect(http.phase == "exchanging" && http.has(.halfClosed) == (transport != .stream))
+        }
     }
 }
