@@ -24,6 +24,23 @@ struct SlowMemberDebtTests {
         #expect(debt.length(now: self.start + .seconds(15), patience: .seconds(20)) == .seconds(15))
     }
 
+    @Test("it is no longer than the patience, and gone a minute later, however many were slow before")
+    func hasAnEnd() {
+        var debt = SlowMemberDebt()
+        var now = self.start
+        for _ in 0..<600 {
+            now = now + .seconds(1)
+            debt.add(.seconds(1), now: now, patience: .seconds(5))
+        }
+        #expect(debt.length(now: now, patience: .seconds(5)) == .seconds(5))
+        #expect(debt.length(now: now + .seconds(30), patience: .seconds(5)) == .milliseconds(2500))
+        #expect(debt.length(now: now + .seconds(60), patience: .seconds(5)) == .zero)
+        // One hold, longer than the patience, since its timer was late; and a patience that is shorter now.
+        debt.add(.seconds(9), now: now + .seconds(60), patience: .seconds(5))
+        #expect(debt.length(now: now + .seconds(60), patience: .seconds(1)) == .seconds(1))
+        #expect(debt.length(now: now + .seconds(120), patience: .seconds(5)) == .zero)
+    }
+
     @Test("a long patience and a quiet year are no overflow")
     func longTimes() {
         var debt = SlowMemberDebt()

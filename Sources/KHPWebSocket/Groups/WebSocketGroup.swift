@@ -28,9 +28,10 @@ public final class WebSocketGroup: Sendable {
         case close(code: WebSocketCloseCode = .policyViolation, reason: String = "too slow")
         /// Has `publish` wait until all members have room, so that nobody misses a message and the slowest sets the pace.
         /// Members that have held the publishers up for so long, all of them together, are closed with 1013. That time is
-        /// taken off the patience with the next ones, down to a quarter of a second, and wears off within a minute: members
-        /// that come only to be slow do not stop a group. Nor do those that take something in time again and again: of a
-        /// hold that ends before the patience does, all but its first quarter of a second counts in the same way.
+        /// taken off the patience with the next ones, down to a quarter of a second, and wears off within a minute, however
+        /// many there were: members that come only to be slow do not stop a group. Nor do those that take something in time
+        /// again and again: of a hold that ends before the patience does, all but its first quarter of a second counts in
+        /// the same way.
         case wait(atMost: Duration)
     }
 
