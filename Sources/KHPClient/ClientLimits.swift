@@ -74,7 +74,8 @@ extension WebSocketClient {
         public var processing: Duration = .seconds(30)
         /// A challenge handler's answer.
         public var challenge: Duration = .seconds(120)
-        /// One message from its first byte to its last, where it is delivered whole; `nil` sets no bound.
+        /// One message from its first byte to its last, where it is delivered whole; stands still while the peer is not read
+        /// from. `nil` sets no bound.
         public var message: Duration? = .seconds(180)
         /// The time in which a server takes none of the written bytes before the client drops the connection. Counts
         /// from the moment at which more than ``Limits/sendBufferHighMark`` bytes wait, or the server last took some.

@@ -91,7 +91,8 @@ extension WebSocketServer {
         public var replay: Duration = .seconds(60)
         /// The time in which wrong answers of one address count together. See ``Limits/wrongAnswersPerAddress``.
         public var wrongAnswerWindow: Duration = .seconds(60)
-        /// One message from its first byte to its last, where it is delivered whole; `nil` sets no bound.
+        /// One message from its first byte to its last, where it is delivered whole; stands still while the peer is not read
+        /// from. `nil` sets no bound.
         public var message: Duration? = .seconds(180)
         /// The time in which a client takes none of the written bytes before the server drops the connection. Counts
         /// from the moment at which more than ``Limits/sendBufferHighMark`` bytes wait, or the client last took some.
@@ -171,7 +172,8 @@ extension Endpoint {
         public var processing: Duration = .seconds(30)
         /// The wait for the client's answer to a 401. A person may have to type.
         public var replay: Duration = .seconds(60)
-        /// One message from its first byte to its last, where it is delivered whole; `nil` sets no bound.
+        /// One message from its first byte to its last, where it is delivered whole; stands still while the peer is not read
+        /// from. `nil` sets no bound.
         public var message: Duration? = .seconds(180)
         /// The answer to the client's close frame waits this long for the application to take, and perhaps answer, the
         /// messages before it. It goes out as soon as the application has.

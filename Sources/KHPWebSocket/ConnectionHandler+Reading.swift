@@ -6,26 +6,33 @@ import NIOCore
 extension ConnectionHandler {
     /// The reading of the application, and the channel's behind it.
     struct Reading {
-        /// The application takes no messages for now.
-        private(set) var isPaused = false
+        /// Since when the application takes no messages; `nil` while it does.
+        private(set) var pausedSince: NIODeadline?
         /// A handler has asked for the pause, which the end of congestion does not end.
         private var isPausedByHandler = false
         private var isChannelReading = true
 
-        mutating func pause() { self.isPaused = true }
+        /// The application takes no messages for now.
+        var isPaused: Bool { self.pausedSince != nil }
+
+        mutating func pause() {
+            if self.pausedSince == nil { self.pausedSince = NIODeadline.now() }
+        }
 
         mutating func pauseByHandler() {
             self.isPausedByHandler = true
-            self.isPaused = true
+            self.pause()
         }
 
         mutating func resume() {
-            self.isPaused = false
+            self.pausedSince = nil
             self.isPausedByHandler = false
         }
 
         /// The peer takes what is sent to it again.
-        mutating func congestionEnds() { self.isPaused = self.isPausedByHandler }
+        mutating func congestionEnds() {
+            if !self.isPausedByHandler { self.pausedSince = nil }
+        }
 
         /// - Returns: true where the channel is to be told.
         mutating func setChannel(_ isReading: Bool) -> Bool {
@@ -82,20 +89,20 @@ extension ConnectionHandler {
     private static let beginning = TimeAmount.milliseconds(100)
 
     package func resumeReading() {
-        guard self.reading.isPaused, !self.hasEnded else { return }
+        guard let since = self.reading.pausedSince, !self.hasEnded else { return }
         self.reading.resume()
-        self.readOn()
+        self.readOn(pausedSince: since)
     }
 
     /// The peer takes what is sent to it again, for whose sake it was not read from.
     func resumeReadingAfterCongestion() {
-        guard self.reading.isPaused, !self.hasEnded else { return }
+        guard let since = self.reading.pausedSince, !self.hasEnded else { return }
         self.reading.congestionEnds()
-        if !self.reading.isPaused { self.readOn() }
+        if !self.reading.isPaused { self.readOn(pausedSince: since) }
     }
 
-    private func readOn() {
-        self.connection.readingResumes(now: .now())
+    private func readOn(pausedSince since: NIODeadline) {
+        self.connection.readingResumes(now: .now(), pausedSince: since)
         self.drive()
         self.flush()
         if !self.reading.isPaused { self.setChannelReading(true) }

@@ -54,7 +54,7 @@ struct ConnectionHandlerReadingTests {
         socket.end()
     }
 
-    @Test("an unfinished message has all its time behind a pause, and no more where there was none")
+    @Test("the time of an unfinished message stands still in a pause and goes on behind it (threat B8)")
     func unfinishedMessage() throws {
         let socket = try EmbeddedSocket { $0.keepAlive.pingInterval = nil }
         socket.receive(Array(maskedFrame(2, [1, 2, 3]).prefix(7)))
@@ -63,9 +63,18 @@ struct ConnectionHandlerReadingTests {
         socket.handler.resumeReading()
         socket.handler.resumeReadingAfterCongestion()
         #expect(deadline() == first)
-        socket.handler.pauseReading()
-        socket.handler.resumeReading()
-        #expect(try #require(deadline()) > first)
+        // The time before a pause is the message's.
+        let begun = NIODeadline.now()
+        while NIODeadline.now() - begun < .milliseconds(2) {}
+        for isCongestion in [false, true] {
+            let before = try #require(deadline())
+            let paused = NIODeadline.now()
+            socket.handler.pauseReading()
+            if isCongestion { socket.handler.resumeReadingAfterCongestion() } else { socket.handler.resumeReading() }
+            let pause = NIODeadline.now() - paused
+            let after = try #require(deadline())
+            #expect(after >= before && after - before <= pause, "\(isCongestion)")
+        }
         socket.end()
     }
 

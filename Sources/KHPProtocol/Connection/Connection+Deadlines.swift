@@ -170,8 +170,8 @@ extension Connection {
         self.socket.keepAlive?.readingIsPaused(now)
     }
 
-    /// The application reads from the peer again. To be said before what the pause held back is taken.
-    package mutating func readingResumes(now: NIODeadline) {
-        self.socket.keepAlive?.readingResumes(now)
+    /// The peer is read from again, as it was not since `pausedSince`. To be said before what the pause held back is taken.
+    package mutating func readingResumes(now: NIODeadline, pausedSince: NIODeadline) {
+        self.socket.keepAlive?.readingResumes(now, pausedSince: pausedSince)
     }
 }

@@ -8,8 +8,8 @@
 //                             from now
 //   silent  quiet, from now   silent, as before            quiet, from that ping   timed out
 //
-// In either state a message that stays unfinished for too long comes first; its time stands still in a pause, and begins
-// anew behind it. A pong changes neither: the bytes that it came in have.
+// In either state a message that stays unfinished for too long comes first; its time stands still in a pause, and goes on
+// behind it. A pong changes neither: the bytes that it came in have.
 
 package import NIOCore
 
@@ -41,8 +41,9 @@ package struct KeepAlive: Sendable {
     private var isReadingPaused = false
     private var pings: [(number: UInt64, payload: ByteBuffer, sent: NIODeadline)] = []
     private var nextNumber: UInt64 = 1
-    /// The message that is unfinished, and since when; `nil` while its time stands still, in a pause.
-    private var unfinished: (message: UInt64, since: NIODeadline?)?
+    /// The message that is unfinished, since when, without the pauses that are over, and `true` while its time is known to
+    /// stand still.
+    private var unfinished: (message: UInt64, since: NIODeadline, stands: Bool)?
 
     package init(
         pingInterval: TimeAmount?,
@@ -73,8 +74,8 @@ package struct KeepAlive: Sendable {
     }
 
     private var messageDeadline: NIODeadline? {
-        guard let messageTimeout, let since = self.unfinished?.since else { return nil }
-        return since + messageTimeout
+        guard let messageTimeout, let unfinished, !unfinished.stands else { return nil }
+        return unfinished.since + messageTimeout
     }
 
     /// Bytes of the pings whose answers are awaited.
@@ -94,21 +95,27 @@ package struct KeepAlive: Sendable {
         self.lastReceived = now
         if let silentSince { self.quietSince = max(self.quietSince, silentSince) }
         self.silentSince = nil
-        self.unfinished?.since = nil
+        self.unfinished?.stands = true
         // A ping that `expired` sends now is not judged; one that is sent later is.
         self.isReadingPaused = self.deadline.map { $0 <= now } ?? false
     }
 
-    /// The application reads again: a message that the pause kept from its end has all its time before it.
-    package mutating func readingResumes(_ now: NIODeadline) {
-        self.unfinished?.since = now
+    /// Reading goes on: the pause is no part of an unfinished message's time, and the time before it stays one. Otherwise a
+    /// peer that lets itself be congested now and then would never have to end a message (threat B8).
+    package mutating func readingResumes(_ now: NIODeadline, pausedSince: NIODeadline) {
+        guard let unfinished else { return }
+        // None of it is over where the message began in the pause, with bytes that had been read before.
+        var spent = max(pausedSince - unfinished.since, .zero)
+        // A timer that was late is not due when it is set.
+        if let messageTimeout { spent = min(spent, messageTimeout - .nanoseconds(1)) }
+        self.unfinished = (unfinished.message, now - spent, false)
     }
 
     /// Takes the value of `MessageReader.unfinishedMessage` after a read. Once per read is enough.
     @inline(__always)
     package mutating func unfinishedMessage(_ message: UInt64?, _ now: NIODeadline) {
         guard message != self.unfinished?.message else { return }
-        self.unfinished = message.map { ($0, now) }
+        self.unfinished = message.map { ($0, now, false) }
     }
 
     /// The action due at `now`, or `nil` when the deadline has moved.

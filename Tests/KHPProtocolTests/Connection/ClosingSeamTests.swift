@@ -66,26 +66,43 @@ struct ClosingSeamTests {
         return machine
     }
 
-    @Test("the time of an unfinished message stands still in a pause, and begins anew behind it")
+    @Test("the time of an unfinished message stands still in a pause, and goes on behind it (threat B8)")
     func messageAcrossPause() {
         let start = OpenConnection.start
         var machine = Self.amidMessage(since: start)
+        // The timer comes up in the pause, which began at 20 s.
         machine.readingIsPaused(start + .seconds(60))
         #expect(machine.deadline == nil)
         #expect(machine.expired(start + .seconds(60)) == nil)
         machine.unfinishedMessage(1, start + .seconds(70))
         #expect(machine.deadline == nil)
-        machine.readingResumes(start + .seconds(100))
-        #expect(machine.deadline == start + .seconds(160))
-        #expect(machine.expired(start + .seconds(160)) == .messageTooSlow)
+        machine.readingResumes(start + .seconds(100), pausedSince: start + .seconds(20))
+        #expect(machine.deadline == start + .seconds(140))
+        #expect(machine.expired(start + .seconds(140)) == .messageTooSlow)
     }
 
-    @Test("a short pause gives an unfinished message all its time as well")
-    func messageAcrossShortPause() {
+    @Test("short pauses, one after the other, give an unfinished message no more time than they take (threat B8)")
+    func messageAcrossShortPauses() {
         let start = OpenConnection.start
         var machine = Self.amidMessage(since: start)
-        machine.readingResumes(start + .seconds(59))
-        #expect(machine.deadline == start + .seconds(119))
+        for second in stride(from: Int64(10), through: 60, by: 10) {
+            let now = start + .seconds(second)
+            machine.readingResumes(now, pausedSince: now - .seconds(1))
+        }
+        #expect(machine.deadline == start + .seconds(66))
+        #expect(machine.expired(start + .seconds(66)) == .messageTooSlow)
+    }
+
+    @Test("a message that began in a pause has all its time behind it, and a late timer is due at once")
+    func messageBegunInPause() {
+        let start = OpenConnection.start
+        var machine = Self.amidMessage(since: start)
+        machine.readingResumes(start + .seconds(30), pausedSince: start - .milliseconds(500))
+        #expect(machine.deadline == start + .seconds(90))
+        let late = start + .seconds(200)
+        machine.readingIsPaused(late)
+        machine.readingResumes(late, pausedSince: start + .seconds(120))
+        #expect(machine.deadline == late + .nanoseconds(1))
     }
 
     @Test("a ping that goes out after a pause is watched")

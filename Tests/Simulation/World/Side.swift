@@ -72,6 +72,8 @@ final class Side {
     private(set) var lastData = NIODeadline.uptimeNanoseconds(0)
     /// The message of the peer's that is unfinished, and since when the application has been waiting for its end.
     private(set) var unfinished: (number: UInt64, since: NIODeadline)?
+    /// Since when the application takes no messages, as the steps tell it.
+    private var pausedSince: NIODeadline?
     /// Server: how long the session of the accepted request may last.
     var sessionLifetime: TimeAmount?
     /// When that is over.
@@ -136,15 +138,17 @@ final class Side {
         self.stageSince = now
     }
 
-    /// While nothing is read, it is not the peer that keeps a message from ending: its time begins anew behind the pause.
+    /// While nothing is read, it is not the peer that keeps a message from ending. Behind the pause it has no more than all of
+    /// its time; the connection takes off what had passed before.
     private func noteUnfinished(_ now: NIODeadline) {
+        self.pausedSince = self.isPaused ? self.pausedSince ?? now : nil
         let number = self.connection.link.codec.unfinishedMessage
         if number != self.unfinished?.number || self.isPaused { self.unfinished = number.map { ($0, now) } }
     }
 
     /// The application reads again, as the channel handler tells the connection.
     func readOn(_ now: NIODeadline) {
-        self.connection.readingResumes(now: now)
+        self.connection.readingResumes(now: now, pausedSince: self.pausedSince ?? now)
         self.unfinished?.since = now
     }
 

@@ -145,7 +145,7 @@ private struct OpenPlay {
     private let shape: OpenShape
     private var connection: Connection
     private var now = NIODeadline.uptimeNanoseconds(1_000_000_000)
-    private var isPaused = false
+    private var pausedSince: NIODeadline?
     private var hasOpened = false
     /// True once all that is written is frames.
     private var isOpen = false
@@ -359,10 +359,8 @@ private struct OpenPlay {
         case 3: self.connection.setBacklogged(true, now: self.now)
         case 4: self.connection.setBacklogged(false, now: self.now)
         case 5: self.connection.writesProgressed(now: self.now)
-        case 6: self.isPaused = true
-        case 7, 8:
-            if self.isPaused { self.connection.readingResumes(now: self.now) }
-            self.isPaused = false
+        case 6: self.pausedSince = self.pausedSince ?? self.now
+        case 7, 8: self.readOn()
         case 9:
             let end = Int64.random(in: 0..<200, using: &deeds)
             self.connection.moveSessionEnd(to: end < 100 ? self.now + .seconds(end) : nil)
@@ -385,6 +383,13 @@ private struct OpenPlay {
         }
     }
 
+    private var isPaused: Bool { self.pausedSince != nil }
+
+    private mutating func readOn() {
+        guard let pausedSince = self.pausedSince.take() else { return }
+        self.connection.readingResumes(now: self.now, pausedSince: pausedSince)
+    }
+
     private mutating func advance(by amount: TimeAmount) {
         let target = self.now + amount
         var rounds = 0
@@ -403,13 +408,13 @@ private struct OpenPlay {
 
     /// The peer's stream ends, and with time the connection; what nobody has taken can be taken still.
     mutating func finish() {
-        if self.isPaused { self.connection.readingResumes(now: self.now) }
         let wasPaused = self.isPaused
+        if let pausedSince { self.connection.readingResumes(now: self.now, pausedSince: pausedSince) }
         if self.closed == nil {
             self.connection.inputClosed(now: self.now)
             self.run()
         }
-        self.isPaused = false
+        self.pausedSince = nil
         for _ in 0..<8 where self.closed == nil { self.advance(by: .seconds(60)) }
         check(self.closed != nil, "it is still there after minutes without a peer")
         var count = 0
