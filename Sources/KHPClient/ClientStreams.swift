@@ -57,6 +57,10 @@ final class HopPlace: @unchecked Sendable {
     /// True once nobody waits for the hop any more.
     private(set) var isAbandoned = false
 
+    /// The channel that ends with the hop: its connection, or its stream where others may have streams on the connection;
+    /// `nil` where it has found no place for one there.
+    func own(of connection: any Channel) -> (any Channel)? { self.isShared ? self.stream : connection }
+
     /// Ends a connection that is not open yet. One that is open belongs to whoever gets the socket, who closes it
     /// properly: to end it would hand a dead socket to a caller who was cancelled while it opened.
     func abandon(_ channel: any Channel) {
@@ -114,8 +118,7 @@ extension ClientSession {
                     var failure = error as? WebSocketError ?? TransportFailure.describe(error, usesTLS: true)
                     failure.url = failure.url ?? hop.client.plan.url
                     failure.phase = failure.phase ?? .opening
-                    // Where others have streams, the connection is left to them.
-                    self.end(.failed(failure), hop.place.isShared ? hop.place.stream : channel)
+                    self.end(.failed(failure), hop.place.own(of: channel))
                 }
             }
         }

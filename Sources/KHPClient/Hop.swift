@@ -68,11 +68,11 @@ struct Hop: Sendable {
     }
 
     /// Bounds the closing handshake: a peer that does not answer our close frame holds neither the descriptor nor the
-    /// caller for long.
+    /// caller for long. A connection on which others may have streams is left to them.
     func endsWithin(_ patience: TimeAmount) {
         let (place, channel) = (self.place, self.channel)
         channel.eventLoop.execute {
-            let channel = place.stream ?? channel
+            guard let channel = place.own(of: channel) else { return }
             let limit = channel.eventLoop.scheduleTask(in: patience) { channel.close(promise: nil) }
             // Otherwise all that belongs to the connection would stay that long.
             channel.closeFuture.whenComplete { _ in limit.cancel() }

@@ -36,4 +36,28 @@ import Testing
         await loop.advanceTime(by: .milliseconds(1))
         #expect(!channel.isActive)
     }
+
+    @Test("a hop that found no place on a shared connection leaves it to the others, and one with a stream ends that")
+    func shared() async throws {
+        let channel = NIOAsyncTestingChannel()
+        let loop = channel.testingEventLoop
+        let address = try SocketAddress(ipAddress: "127.0.0.1", port: 1)
+        try await channel.connect(to: address)
+        let stream = NIOAsyncTestingChannel(loop: loop)
+        try await stream.connect(to: address)
+        let place = HopPlace()
+        let permit = try #require(await ConnectGate().permit(for: [], until: .distantFuture, on: loop))
+        let steps = AsyncStream<ClientSession.Step> { $0.finish() }
+        let hop = Hop(place, on: channel, steps: steps, permit: permit)
+        try await loop.executeInContext { place.isShared = true }
+        hop.endsWithin(.seconds(1))
+        await loop.advanceTime(by: .seconds(2))
+        #expect(channel.isActive && stream.isActive)
+        try await loop.executeInContext { place.stream = stream }
+        hop.endsWithin(.seconds(1))
+        await loop.advanceTime(by: .seconds(2))
+        #expect(channel.isActive && !stream.isActive)
+        permit.giveBack()
+        try await channel.close()
+    }
 }
