@@ -32,7 +32,8 @@ final class Entrance: @unchecked Sendable {
         self.most = most
     }
 
-    var hasRoom: Bool { self.most.map { self.counts.connections < $0 } ?? true }
+    /// - Parameter own: the connections that make room themselves.
+    func hasRoom(besides own: Int) -> Bool { self.most.map { self.counts.connections - own < $0 } ?? true }
 
     /// True for a peer that speaks for others, and tells for whom.
     func speaksForOthers(_ peer: SocketAddress?) -> Bool { self.proxies != nil || self.clients.isTrusted(peer) }

@@ -209,7 +209,7 @@ extension ServerState {
 
     /// Takes a connection back from ordinary HTTP, for a request that is to be read yet.
     /// - Parameter predecessor: the handler that leaves it.
-    /// - Returns: `nil` where there is no room.
+    /// - Returns: `nil` where there is no room; then the connection has the place that it had.
     func takeOver(_ site: HTTPSite, behind predecessor: some ChannelHandler) -> ConnectionHandler? {
         let channel = site.channel
         guard let entry = self.reenter(site.entry, channel.remoteAddress) else { return nil }
@@ -224,6 +224,7 @@ extension ServerState {
         self.attach(handler, entry)
         do {
             try channel.pipeline.syncOperations.addHandler(handler, name: "khp", position: .after(predecessor))
+            self.closed(site.entry)
             return handler
         } catch {
             self.closed(entry)

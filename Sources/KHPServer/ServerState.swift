@@ -192,8 +192,15 @@ final class ServerState: Sendable {
     ///   - entrance: the way by which it comes in; `nil` where another server listens.
     ///   - isShared: `true` when its first request may turn out to be somebody else's: it counts among those that are in
     ///     a handshake, and ``serve(_:)`` makes it a connection of ours.
-    func enter(_ address: SocketAddress?, by entrance: Entrance? = nil, isShared: Bool = false) -> Entry? {
+    ///   - previous: the place that it has so far, and gives back for this one: of those there are as many without it.
+    func enter(
+        _ address: SocketAddress?,
+        by entrance: Entrance? = nil,
+        isShared: Bool = false,
+        insteadOf previous: Entry? = nil
+    ) -> Entry? {
         let limits = self.configuration.limits
+        let own = previous == nil ? 0 : 1
         let entrance = entrance ?? self.entrance
         // A proxy tells whom it speaks for, before the request or with it, and that one counts.
         let key = entrance.speaksForOthers(address) ? nil : AddressKey(address)
@@ -201,11 +208,11 @@ final class ServerState: Sendable {
             let rejection: ConnectionRejection?
             if registry.isDraining {
                 rejection = .draining
-            } else if !isShared, registry.taken >= registry.most {
+            } else if !isShared, registry.taken - own >= registry.most {
                 rejection = .connections
             } else if registry.pending >= limits.pendingHandshakes {
                 rejection = .pendingHandshakes
-            } else if !entrance.hasRoom {
+            } else if !entrance.hasRoom(besides: own) {
                 rejection = .listener
             } else {
                 rejection = key.map { registry.admit($0) } ?? true ? nil : .address
@@ -225,10 +232,10 @@ final class ServerState: Sendable {
         return entry
     }
 
-    /// A connection of ordinary HTTP takes part in a handshake: has a place among those again.
+    /// A connection of ordinary HTTP takes part in a handshake: has a place among those again. Its own is its own until
+    /// ``closed(_:)`` (threat I5).
     func reenter(_ entry: Entry, _ address: SocketAddress?) -> Entry? {
-        self.closed(entry)
-        guard let next = self.enter(address, by: entry.entrance) else { return nil }
+        guard let next = self.enter(address, by: entry.entrance, insteadOf: entry) else { return nil }
         next.serverName = entry.serverName
         self.registry.withLock { _ in entry.entrance.counts.accepted -= 1 }
         return next

@@ -170,6 +170,42 @@ struct PlacesTests {
         }
     }
 
+    @Test("ordinary HTTP whose handshake finds no place keeps its own until the channel has closed (threat I5)")
+    func behindHTTP() throws {
+        let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+        let http = try MemoryHTTP {
+            try await $0.respond(.text("fine"))
+        } configure: {
+            $0.limits.pendingHandshakes = 1
+        }
+        try http.receive(get)
+        #expect(try http.written().contains("200 OK"))
+        #expect(http.state.enter(nil) != nil)
+        #expect(http.state.connections == 2)
+        try http.receive(openingRequest("/echo"))
+        #expect(try http.written().hasPrefix("HTTP/1.1 503 "))
+        #expect(http.channel.isActive && http.state.connections == 2)
+        http.channel.endInput()
+        #expect(!http.channel.isActive && http.state.connections == 1)
+    }
+
+    @Test("ordinary HTTP on the last of the connections has room for its handshake")
+    func lastBehindHTTP() throws {
+        let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+        let http = try MemoryHTTP {
+            try await $0.respond(.text("fine"))
+        } configure: {
+            $0.limits.connections = 1
+        }
+        try http.receive(get)
+        #expect(try http.written().contains("200 OK"))
+        // Read and refused where handshakes are.
+        try http.receive("GET / HT" + get)
+        #expect(http.phase == "over")
+        #expect(try http.written().hasPrefix("HTTP/1.1 400 "))
+        #expect(http.state.connections == 1)
+    }
+
     @Test("what is sent ahead of the answer is bounded while an endpoint decides (threat A5)")
     func earlyData() async throws {
         let (release, open) = AsyncStream.makeStream(of: Void.self)
