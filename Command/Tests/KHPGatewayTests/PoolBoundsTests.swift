@@ -1,6 +1,7 @@
 // The bounds of a pool, who counts among its backends, and which ends of connections count against one.
 
 import CommandTestSupport
+import Foundation
 import KHPClient
 import NIOCore
 import NIOPosix
@@ -64,6 +65,40 @@ struct PoolBoundsTests {
         }
     }
 
+    @Test("an end at once does not count where the backend had heard of the client by then (threat H13)")
+    func endsBehindNames() throws {
+        for (header, scheme) in [
+            (.v1, .tcp), (.v2, .tls),
+            (.off, .ws), (.off, .wss),
+        ] as [(GatewayConfiguration.Pool.ProxyHeader, GatewayConfiguration.Backend.Scheme)] {
+            var rules = GatewayConfiguration.Pool(name: "p")
+            rules.backends = [1, 2].map { .init(scheme: scheme, host: "127.0.0.1", port: $0) }
+            rules.proxyHeader = header
+            rules.eject?.failures = 1
+            let pool = try BackendPool(rules, tls: nil)
+            pool.used(pool.members[0], .backendFin, Tally(), for: .zero)
+            #expect(pool.members[0].snapshot.health.state(.now()) == .up, "\(header) \(scheme)")
+        }
+    }
+
+    @Test("the end of a client that has heard nothing of the backend, or not of late, forgives nothing (threat H13)")
+    func endsOfClients() throws {
+        let close = SessionEnd(.client, .clientClose, .normalClosure, "")
+        for (tally, time) in [
+            (Tally(), .zero), (Tally(inBytes: 7, inMessages: 1), .milliseconds(999)),
+            (Tally(outBytes: 7, outMessages: 1), .hours(1)),
+        ] as [(Tally, TimeAmount)] {
+            var rules = GatewayConfiguration.Pool(name: "p")
+            rules.backends = [.local(1), .local(2)]
+            rules.eject?.failures = 2
+            let pool = try BackendPool(rules, tls: nil)
+            pool.used(pool.members[0], .backendFin, Tally(), for: .zero)
+            pool.used(pool.members[0], close, tally, for: time)
+            pool.used(pool.members[0], .backendFin, Tally(), for: .zero)
+            #expect(pool.members[0].snapshot.health.state(.now()) == .ejected, "\(tally) \(time)")
+        }
+    }
+
     @Test("an end behind bytes of the client does not forgive the ends before it either")
     func unforgiven() throws {
         var rules = GatewayConfiguration.Pool(name: "p")
@@ -99,22 +134,71 @@ struct PoolBoundsTests {
         }
     }
 
-    @Test("a WebSocket backend that refuses a client's subprotocols is not out of order")
-    func subprotocols() {
-        var call = BackendCall(on: MultiThreadedEventLoopGroup.singleton.any())
-        func isOfCaller(_ status: Int) -> Bool {
+    @Test("nothing that a WebSocket backend answers to a client's request says that it is out of order")
+    func requests() {
+        func mayBeOfClient(_ status: Int, isAsked: Bool) -> Bool {
             let error = WebSocketError(
                 .openingRefused,
                 "no",
                 response: HandshakeResponse(status: status),
                 phase: .opening
             )
-            return WebSocketConnector.failure(error, of: call).isOfCaller
+            return WebSocketConnector.failure(error, isAsked: isAsked).mayBeOfClient
         }
-        #expect(!isOfCaller(400))
-        call.subprotocols = ["x"]
-        #expect(isOfCaller(400))
-        #expect(!isOfCaller(503))
-        #expect(!WebSocketConnector.failure(ChannelError.eof, of: call).isOfCaller)
+        for status in [101, 200, 302, 400, 403, 500, 503] { #expect(mayBeOfClient(status, isAsked: true)) }
+        #expect(WebSocketConnector.failure(ChannelError.eof, isAsked: true).mayBeOfClient)
+        #expect(!WebSocketConnector.failure(ChannelError.eof, isAsked: false).mayBeOfClient)
+        #expect(!mayBeOfClient(503, isAsked: false))
+    }
+
+    @Test("a gateway without descriptors or ports finds no fault with its backends (threat H13)")
+    func wants() {
+        for code in [EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL] {
+            #expect(ConnectFailure(IOError(errnoCode: code, reason: "socket")).mayBeOfClient)
+        }
+        for code in [ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT, ECONNRESET, ENOENT] {
+            #expect(!ConnectFailure(IOError(errnoCode: code, reason: "connect")).mayBeOfClient)
+        }
+    }
+
+    // MARK: Use
+
+    /// A session of which `what` becomes, and which its client's socket outlives for ten seconds.
+    private static func isOfUse(_ what: (Session, NIODeadline) -> Void) -> Bool {
+        let start = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
+        let session = Session(SessionFacts(id: "1", service: "s"), now: start) { _, _ in }
+        var isOfUse = false
+        session.onUse = { isOfUse = true }
+        what(session, start)
+        session.ended(.backendFin, now: start + .seconds(10))
+        return isOfUse
+    }
+
+    @Test("a backend is of use where it has answered, or has kept a connection for a second (threat H13)")
+    func use() {
+        for (tally, kept, expected) in [
+            // Its client takes its time to go.
+            (Tally(), .milliseconds(300), false), (Tally(inBytes: 1, inMessages: 1), .zero, false),
+            (Tally(), .seconds(1), true), (Tally(), nil, true),
+            (Tally(outBytes: 1, outMessages: 1), .zero, true),
+            // A message of no bytes.
+            (Tally(outMessages: 1), .zero, true),
+        ] as [(Tally, TimeAmount?, Bool)] {
+            let isOfUse = Self.isOfUse { session, start in
+                session.tally = tally
+                if let kept { session.backendLeft(start + kept) }
+            }
+            #expect(isOfUse == expected, "\(tally) \(String(describing: kept))")
+        }
+    }
+
+    @Test("a backend that has left is not of use a second later, though its client is still there")
+    func useOfNone() {
+        let start = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
+        let session = Session(SessionFacts(id: "1", service: "s"), now: start) { _, _ in }
+        session.onUse = { Issue.record("it was of use") }
+        session.backendLeft(start + .milliseconds(300))
+        session.tellUse(start + .seconds(2))
+        #expect(session.kept(start + .seconds(2)) == .milliseconds(300))
     }
 }

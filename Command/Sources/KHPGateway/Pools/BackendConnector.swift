@@ -35,7 +35,7 @@ struct BackendConnector: Sendable {
         let progress = NIOLoopBoundBox.makeBoxSendingValue(Progress(), eventLoop: call.eventLoop)
         let late = call.eventLoop.scheduleTask(in: limit) {
             progress.value.isOver = true
-            promise.fail(ConnectFailure(.timeout, "it did not answer in time"))
+            promise.fail(self.failure(ConnectFailure(.timeout, "it did not answer in time"), progress.value))
             // A backend may take the connection and say nothing in TLS, for ever.
             progress.value.connected?.close(promise: nil)
         }
@@ -46,11 +46,10 @@ struct BackendConnector: Sendable {
                 if case .success(let channel) = result { channel.close(promise: nil) }
                 return
             }
-            promise.completeWith(
-                result.flatMap { channel in
-                    Result { made(try channel.pipeline.syncOperations.handler(type: Handler.self), channel) }
-                }
-            )
+            let outcome: Result<Made, any Error> = result.flatMap { channel in
+                Result { made(try channel.pipeline.syncOperations.handler(type: Handler.self), channel) }
+            }
+            promise.completeWith(outcome.mapError { error -> any Error in self.failure(error, progress.value) })
         }
         do {
             return try await promise.futureResult.get()
@@ -65,6 +64,14 @@ struct BackendConnector: Sendable {
         var isOver = false
         /// It is connected, and TLS may be under way.
         var connected: (any Channel)?
+    }
+
+    /// A failure, with the part that a client may have in it: the header that names it goes out as soon as TCP is there, and
+    /// a backend may refuse the one whom it names before TLS has begun.
+    private func failure(_ error: any Error, _ progress: Progress) -> ConnectFailure {
+        var failure = ConnectFailure(error)
+        if self.proxyHeader != .off, progress.connected != nil { failure.mayBeOfClient = true }
+        return failure
     }
 
     private func dial<Handler: ChannelInboundHandler>(

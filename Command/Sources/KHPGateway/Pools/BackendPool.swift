@@ -7,6 +7,23 @@ import Synchronization
 /// Told of what happens to backends: the log.
 typealias PoolReport = @Sendable (_ pool: String, _ backend: String, _ change: BackendHealth.Change) -> Void
 
+/// The backends of a service.
+///
+/// Clients' own connections take a backend out for a while, as far as no client can bring their failure about (threat H13).
+/// HAProxy's `observe layer4` draws the same line, and Envoy's outlier detection where it parts errors of local origin from
+/// those of others: what comes behind is left to the check, which nobody has a say in.
+///
+/// | a client's connection                                                   | counts                                 |
+/// |-------------------------------------------------------------------------|----------------------------------------|
+/// | the name is not found, TCP or TLS fails                                 | against the backend                    |
+/// | TLS fails behind a PROXY header, which names the client                 | not at all                             |
+/// | the backend ends it within a second, before anything has gone either way | against the backend                   |
+/// | the same behind a PROXY header, or a request for a WebSocket            | not at all                             |
+/// | a request for a WebSocket is refused, or not answered                   | not at all                             |
+/// | it ends behind something of the client's, or by the client              | not at all                             |
+/// | the backend says something, or keeps it for a second                    | for the backend: the count begins anew |
+///
+/// The gateway's own want of descriptors or ports, which a flood of clients brings about, does not count either.
 final class BackendPool: Sendable {
     let rules: GatewayConfiguration.Pool
     let members: [PoolMember]
@@ -144,7 +161,7 @@ final class BackendPool: Sendable {
                     state.connections -= 1
                     state.connects[error.kind.rawValue, default: 0] += 1
                 }
-                if !error.isOfCaller { self.failed(member, .connect, error.words) }
+                if !error.mayBeOfClient { self.failed(member, .connect, error.words) }
             }
         }
         var failure = last ?? ConnectFailure(.unavailable, "no backend can take a connection")
@@ -185,17 +202,23 @@ final class BackendPool: Sendable {
     /// `true` where some backend takes messages and not bytes.
     var speaksWebSocket: Bool { self.rules.backends.contains { $0.isWebSocket } }
 
-    /// A client's connection has ended: one that the backend has ended at once, without a byte of either side, counts against
-    /// it. An end behind something of the client's says nothing of the backend, which may have found no sense in it.
+    /// A client's connection has ended: one that the backend has ended at once counts against it, where it had heard nothing
+    /// of the client. Any other end says nothing: neither against the backend nor, as ``served(_:)`` does, for it.
+    /// - Parameter time: how long the backend has kept the connection.
     func used(_ member: PoolMember, _ end: SessionEnd, _ tally: Tally, for time: TimeAmount) {
         let isBackends = end.cause == .backendFin || end.cause == .backendReset
-        guard isBackends, tally.outBytes == 0, time < .seconds(1) else { return self.served(member) }
-        // Otherwise a client's garbage would take one backend after the other from all clients.
-        guard tally.inBytes == 0, tally.inMessages == 0 else { return }
+        guard isBackends, tally == Tally(), time < .seconds(1), !self.namesClients(to: member) else { return }
         self.failed(member, .use, "it ended the connection at once")
     }
 
-    /// The backend has been of use to a client.
+    /// `true` for a backend that hears of a client before the client has sent anything: by a PROXY header, or by a request with
+    /// the client's address and subprotocols.
+    private func namesClients(to member: PoolMember) -> Bool {
+        member.backend.isWebSocket || self.rules.proxyHeader != .off
+    }
+
+    /// The backend has been of use to a client: it has said something, or has kept its connection for a second. A client that
+    /// comes and goes brings neither about.
     func served(_ member: PoolMember) { member.withState { $0.health.served(now: .now()) } }
 
     /// A client's connection to this backend failed, or ended before it was of use.

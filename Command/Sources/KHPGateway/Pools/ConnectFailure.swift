@@ -37,8 +37,9 @@ struct ConnectFailure: Error, Sendable, Equatable {
     var words: String
     /// The backends that were tried, or why none was, where a pool was asked.
     var tries: [Try] = []
-    /// `true` where the backend has answered, and may have refused the caller alone: it says nothing of the backend.
-    var isOfCaller = false
+    /// `true` where a client can bring it about: something that it has chosen had gone to the backend, or clients had used
+    /// up what the gateway has. It says nothing of the backend.
+    var mayBeOfClient = false
 
     init(_ kind: Kind, _ words: String) {
         self.kind = kind
@@ -63,6 +64,9 @@ struct ConnectFailure: Error, Sendable, Equatable {
             case ENOENT: self.init(.refused, "there is no such socket")
             case ETIMEDOUT: self.init(.timeout, "it did not answer in time")
             case ECONNRESET, EPIPE: self.init(.reset, "the connection was reset")
+            case EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL:
+                self.init(.refused, "\(error)")
+                self.mayBeOfClient = true
             default: self.init(.refused, "\(error)")
             }
         case let error as NIOSSLError:

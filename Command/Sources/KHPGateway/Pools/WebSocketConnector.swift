@@ -3,8 +3,10 @@
 
 import HTTPTypes
 import KHPClient
+import KHPProtocol
 import NIOCore
 import NIOSSL
+import Synchronization
 
 struct WebSocketConnector: Sendable {
     let backend: GatewayConfiguration.Backend
@@ -17,10 +19,10 @@ struct WebSocketConnector: Sendable {
     func connect(_ call: BackendCall, within limit: TimeAmount) async throws(ConnectFailure) -> BackendLink {
         let ready = call.eventLoop.makePromise(of: BackendLink.self)
         let closed = call.eventLoop.makePromise(of: Void.self)
-        let client = WebSocketClient(
-            configuration: self.configuration(call, within: limit),
-            eventLoopGroup: call.eventLoop
-        )
+        let note = RequestNote()
+        var configuration = self.configuration(call, within: limit)
+        configuration.instruments = [note]
+        let client = WebSocketClient(configuration: configuration, eventLoopGroup: call.eventLoop)
         let backend = self.backend.url
         var named = self.backend
         // The name that is verified stands in the URL, and the connection goes to the backend.
@@ -49,7 +51,7 @@ struct WebSocketConnector: Sendable {
         do {
             return try await ready.futureResult.get()
         } catch {
-            throw Self.failure(error, of: call)
+            throw Self.failure(error, isAsked: note.isAsked)
         }
     }
 
@@ -71,19 +73,35 @@ struct WebSocketConnector: Sendable {
         return configuration
     }
 
-    static func failure(_ error: any Error, of call: BackendCall) -> ConnectFailure {
+    /// - Parameter isAsked: `true` where the request had gone to the backend. It names the client and the subprotocols that the
+    ///   client has chosen: an answer to it, or none, may be about them, whatever its status.
+    static func failure(_ error: any Error, isAsked: Bool) -> ConnectFailure {
+        var failure = Self.failure(error)
+        failure.mayBeOfClient = failure.mayBeOfClient || isAsked
+        return failure
+    }
+
+    private static func failure(_ error: any Error) -> ConnectFailure {
         guard let error = error as? WebSocketError else { return ConnectFailure(error) }
         switch error.code {
         case .timeout: return ConnectFailure(.timeout, error.message)
         case .tlsFailed: return ConnectFailure(.tls, error.message)
         case .connectFailed where error.detail == .nameNotResolved: return ConnectFailure(.dns, error.message)
         case .connectFailed: return ConnectFailure(.refused, error.message)
-        default:
-            var failure = ConnectFailure(.handshake, error.message)
-            // The client has chosen the subprotocols, of which none may be one of the backend's.
-            failure.isOfCaller =
-                !call.subprotocols.isEmpty && error.response.map { (400...499).contains($0.status) } ?? false
-            return failure
+        default: return ConnectFailure(.handshake, error.message)
         }
+    }
+}
+
+/// Notes that TCP and TLS are there: what goes to the backend from then on is the request.
+private final class RequestNote: ClientInstrument, ConnectInstrument {
+    private let state = Mutex(false)
+
+    var isAsked: Bool { self.state.withLock { $0 } }
+
+    func connecting(to url: WebSocketURL) -> (any ConnectInstrument)? { self }
+
+    func observe(_ event: ConnectionEvent, _ connection: ConnectionInfo) {
+        if case .connected = event { self.state.withLock { $0 = true } }
     }
 }

@@ -152,6 +152,7 @@ final class RelaySession: MessageHandler, BackendTaker {
 
     func backendEnded(_ end: BackendEnd) {
         guard self.end == nil else { return }
+        self.session.backendLeft(.now())
         if end == .fin, !self.frames.mayEnd { return self.close(self.ends.noText) }
         if end == .timedOut { return self.close(self.ends.stalled(.backend, self.rules.stalled)) }
         self.close(self.ends.backendEnded(end, clientPaused: self.session.backendPause.recent(.now())))

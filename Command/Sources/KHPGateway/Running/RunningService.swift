@@ -390,7 +390,7 @@ final class RunningService: Sendable {
         let session = Session(facts) { session, end in
             let now = NIODeadline.now()
             surroundings.sessions.sessions(on: eventLoop)?.remove(session, end, now: now)
-            link?.used(end, session.tally, for: now - session.opened)
+            link?.used(end, session.tally, for: session.kept(now))
             surroundings.ended(
                 EndedSession(
                     facts: session.facts,

@@ -91,6 +91,8 @@ final class Session {
     var buffered: () -> Int = { 0 }
     /// Told once that the backend has been of use: it has sent something, or has kept the connection for a second.
     var onUse: (() -> Void)?
+    /// The moment at which the backend has ended the connection. Its client may take its time to go.
+    private var leftAt: NIODeadline?
     /// Told once of a side that has not kept up for a while: `client` or `backend`, and for how long.
     var onSlow: ((String, TimeAmount, SessionFacts) -> Void)?
     /// A side that is waited for so long is told of.
@@ -128,9 +130,17 @@ final class Session {
         }
     }
 
+    /// The backend has ended the connection.
+    func backendLeft(_ now: NIODeadline) { self.leftAt = self.leftAt ?? now }
+
+    /// How long the backend has kept the connection.
+    func kept(_ now: NIODeadline) -> TimeAmount { (self.leftAt ?? now) - self.opened }
+
     /// Tells of a backend that has been of use, once.
     func tellUse(_ now: NIODeadline) {
-        guard let tell = self.onUse, self.tally.outBytes > 0 || now - self.opened >= .seconds(1) else { return }
+        guard let tell = self.onUse else { return }
+        // A message without a byte is an answer, too.
+        guard self.tally.outBytes > 0 || self.tally.outMessages > 0 || self.kept(now) >= .seconds(1) else { return }
         self.onUse = nil
         tell()
     }
@@ -142,7 +152,8 @@ final class Session {
         self.movedAt = now
     }
 
-    func ended(_ end: SessionEnd) {
+    func ended(_ end: SessionEnd, now: NIODeadline = .now()) {
+        self.tellUse(now)
         // A client that was closed when its proof ended, and went without an answer, was not lost.
         let isOver = self.facts.proof.principal?.expires.map { Double($0) <= Timestamp.now.seconds } ?? false
         let end = isOver && end.cause == .clientLost ? .proofEnded : end

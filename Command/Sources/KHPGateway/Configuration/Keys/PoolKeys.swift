@@ -22,7 +22,7 @@ extension GatewaySchema {
                 \.eject,
                 GatewaySchema.ejection,
                 off: true,
-                "Takes out a backend that cannot be reached, or ends connections at once that no client has sent anything on; never the last."
+                "Takes out a backend that TCP or TLS does not reach, or that ends connections at once of whose client it has heard nothing; never the last."
             ),
             .value(
                 "connectTimeout",

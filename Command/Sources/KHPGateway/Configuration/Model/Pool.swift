@@ -124,7 +124,8 @@ extension GatewayConfiguration {
         package init() {}
     }
 
-    /// The passive check: failures of clients' own connections take a backend out for a while.
+    /// The passive check: failures of clients' own connections take a backend out for a while, as far as no client can bring
+    /// them about.
     package struct Ejection: Sendable, Equatable {
         /// Failures in a row.
         package var failures = 5
