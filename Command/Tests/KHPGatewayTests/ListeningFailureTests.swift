@@ -1,6 +1,7 @@
 import Foundation
 import KHPServer
 import NIOCore
+import NIOPosix
 import Testing
 
 @testable import KHPGateway
@@ -42,6 +43,20 @@ struct ListeningFailureTests {
         // It is bound, and does not listen.
         #expect(Self.words(.unix(path: path)) == nil)
         first.closeUnused()
+    }
+
+    @Test("a name to listen at is looked up as all others are (threat H11)")
+    func name() async throws {
+        let names = HostNames { host, _ in
+            guard host == "own.test" else { throw HostNames.Failure.failed("no such name") }
+            return [try SocketAddress(ipAddress: "127.0.0.1", port: 0)]
+        }
+        let eventLoop = MultiThreadedEventLoopGroup.singleton.any()
+        try await ListeningSocket.bound(to: .host("own.test", port: 0), names: names, on: eventLoop).closeUnused()
+        let failure = await #expect(throws: ListeningSocket.Failure.self) {
+            try await ListeningSocket.bound(to: .host("gone.test", port: 0), names: names, on: eventLoop)
+        }
+        #expect(failure?.words == "cannot listen on gone.test:0: \(ListenAddress.unresolvable)")
     }
 
     @Test("the library's errors and the system's have the same words")

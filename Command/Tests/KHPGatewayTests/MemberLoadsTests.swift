@@ -1,6 +1,7 @@
 // The choice of a balancer among members that tell their load.
 
 import CommandTestSupport
+import Dispatch
 import NIOCore
 import Synchronization
 import Testing
@@ -112,6 +113,38 @@ struct MemberLoadsTests {
             for _ in 0..<2 { await questions.ask("ws://127.0.0.1/") }
             let silence = MemberLoads.News.silent("ws://127.0.0.1/", "it answered with no load")
             #expect(news.withLock { $0 } == (size > 64 * 1024 ? [silence] : []))
+        }
+    }
+
+    @Test("a member whose name takes long keeps no other from telling its load (threat H11)")
+    func slowName() async throws {
+        let goesOn = DispatchSemaphore(value: 0)
+        let hasBegun = Mutex(false)
+        let names = HostNames { host, _ in
+            if host == "slow.test" {
+                hasBegun.withLock { $0 = true }
+                goesOn.wait()
+            }
+            return [try SocketAddress(ipAddress: "127.0.0.1", port: 0)]
+        }
+        try await withRawServer { connection in
+            try await connection.executeThenClose { inbound, outbound in
+                for try await _ in inbound { break }
+                try await outbound.write(ByteBuffer(string: "HTTP/1.1 200 OK\r\n\r\n{\"sessions\":3}"))
+            }
+        } body: { port in
+            var balancer = GatewayConfiguration.Balancer()
+            balancer.members = ["ws://slow.test/", "ws://fast.test/"]
+            let loads = MemberLoads(balancer, instance: "me")
+            let check = GatewayConfiguration.LoadCheck(url: "http://{host}:\(port)/load")
+            let questions = LoadQuestions(loads: loads, check: check, tls: nil, names: names)
+            let slow = Task { await questions.ask("ws://slow.test/") }
+            #expect(await Patience.wait { hasBegun.withLock { $0 ? true : nil } } != nil)
+            await questions.ask("ws://fast.test/")
+            var generator = SystemRandomNumberGenerator()
+            #expect(loads.choose(now: .now(), using: &generator) == .member("ws://fast.test/"))
+            goesOn.signal()
+            await slow.value
         }
     }
 

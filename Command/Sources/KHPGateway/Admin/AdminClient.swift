@@ -26,6 +26,7 @@ package struct AdminClient: Sendable {
     private let token: String?
     private let limit: TimeAmount
     private let most: Int
+    var names = HostNames.system
 
     /// - Parameters:
     ///   - tls: for an address that has some; `nil` speaks plainly.
@@ -71,7 +72,8 @@ package struct AdminClient: Sendable {
             let channel: any Channel
             switch self.address {
             case .unix(let path): channel = try await bootstrap.connect(unixDomainSocketPath: path).get()
-            case .host(let host, let port): channel = try await bootstrap.connect(host: host, port: port).get()
+            case .host(let host, let port):
+                channel = try await bootstrap.connect(toHost: host, port: port, by: self.names, on: eventLoop).get()
             }
             defer { channel.close(promise: nil) }
             return try Self.answer(String(buffer: try await answer.futureResult.get()))

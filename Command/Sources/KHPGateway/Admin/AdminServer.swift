@@ -22,7 +22,7 @@ final class AdminServer: Sendable {
         log: GatewayLog,
         serve: @escaping @Sendable (HTTPExchange) async throws -> Void
     ) async throws {
-        let socket = try ListeningSocket(listen)
+        let socket = try await ListeningSocket.bound(to: listen, on: MultiThreadedEventLoopGroup.singleton.any())
         var configuration = WebSocketServer.Configuration(address: .boundSocket(try socket.hold()))
         configuration.tls = tls
         configuration.limits.connections = 256

@@ -112,12 +112,13 @@ struct BackendConnector: Sendable {
     }
 
     private func connected(by bootstrap: ClientBootstrap, _ call: BackendCall) -> EventLoopFuture<any Channel> {
-        let (host, port) = (self.backend.host, self.backend.port)
         if self.backend.scheme == .unix { return bootstrap.connect(unixDomainSocketPath: self.backend.path) }
-        // An address waits for no look-up.
-        if let address = try? SocketAddress(ipAddress: host, port: port) { return bootstrap.connect(to: address) }
-        let answer = HostNameAnswer(self.names, of: host, port: port, on: call.eventLoop)
-        return bootstrap.resolver(answer).connect(host: host, port: port)
+        return bootstrap.connect(
+            toHost: self.backend.host,
+            port: self.backend.port,
+            by: self.names,
+            on: call.eventLoop
+        )
     }
 
     private func tlsHandler(_ tls: NIOSSLContext) throws -> NIOSSLClientHandler {

@@ -1,4 +1,5 @@
-// The names of backends, looked up anew for each connection: a broker that moves is found again without a reload.
+// The names of backends and of other gateways, looked up anew for each connection: a broker that moves is found again without
+// a reload.
 
 import NIOCore
 import NIOPosix
@@ -31,4 +32,15 @@ final class HostNameAnswer: Resolver, Sendable {
     func initiateAAAAQuery(host: String, port: Int) -> EventLoopFuture<[SocketAddress]> { self.all(.inet6) }
 
     func cancelQueries() { self.names.giveUp(self.wait, HostNames.Failure.timedOut) }
+}
+
+extension ClientBootstrap {
+    /// Connects to a host: an address waits for no look-up, and a name keeps nobody else waiting (threat H11). SwiftNIO by
+    /// itself has one queue for all names of an event loop.
+    func connect(toHost host: String, port: Int, by names: HostNames, on eventLoop: any EventLoop)
+        -> EventLoopFuture<any Channel>
+    {
+        if let address = try? SocketAddress(ipAddress: host, port: port) { return self.connect(to: address) }
+        return self.resolver(HostNameAnswer(names, of: host, port: port, on: eventLoop)).connect(host: host, port: port)
+    }
 }

@@ -154,7 +154,11 @@ package actor Gateway {
     ) async throws(Failure) -> RunningListener {
         let socket: ListeningSocket
         do throws(ListeningSocket.Failure) {
-            socket = if let bound { bound } else { try ListeningSocket(rules.listen) }
+            if let bound {
+                socket = bound
+            } else {
+                socket = try await ListeningSocket.bound(to: rules.listen, on: self.group.next())
+            }
         } catch {
             throw .cannotListen(rules.name, error.words)
         }

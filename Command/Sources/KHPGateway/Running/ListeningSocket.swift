@@ -53,8 +53,23 @@ final class ListeningSocket: Sendable {
         }
     }
 
+    /// Binds it, behind a look-up of its name where it has one: that keeps no thread of Swift's waiting (threat H11).
+    static func bound(
+        to listen: ListenAddress,
+        names: HostNames = .system,
+        on eventLoop: any EventLoop
+    ) async throws(Failure) -> ListeningSocket {
+        guard case .host(let host, let port) = listen, (try? SocketAddress(ipAddress: host, port: port)) == nil else {
+            return try ListeningSocket(listen)
+        }
+        let addresses = try? await names.ask(host, port: port, on: eventLoop).addresses.get()
+        guard var address = addresses?.first else { throw Failure(listen, ListenAddress.unresolvable) }
+        address.port = port
+        return try ListeningSocket(listen, at: address)
+    }
+
     /// Binds it. Nobody listens at it yet, and nobody holds it.
-    init(_ listen: ListenAddress) throws(Failure) {
+    convenience init(_ listen: ListenAddress) throws(Failure) {
         let address: SocketAddress
         do {
             address =
@@ -65,6 +80,10 @@ final class ListeningSocket: Sendable {
         } catch {
             throw Failure(listen, ListenAddress.unresolvable)
         }
+        try self.init(listen, at: address)
+    }
+
+    private init(_ listen: ListenAddress, at address: SocketAddress) throws(Failure) {
         #if canImport(Glibc)
             let kind = CInt(SOCK_STREAM.rawValue)
         #else

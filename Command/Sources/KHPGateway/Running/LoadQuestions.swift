@@ -9,6 +9,7 @@ struct LoadQuestions: Sendable {
     let check: GatewayConfiguration.LoadCheck
     /// For https.
     let tls: TLSConfiguration?
+    var names = HostNames.system
 
     /// An answer that takes longer is none.
     private static let limit = TimeAmount.seconds(5)
@@ -49,13 +50,14 @@ struct LoadQuestions: Sendable {
         guard let host = try? WebSocketURL(member).host else { throw .unreachable("the member has no host") }
         let text = self.check.url(for: host)
         guard let url = try? WebSocketURL(text) else { throw .unreachable("\(text) is no URL") }
-        let client = AdminClient(
+        var client = AdminClient(
             .host(url.host, port: url.port),
             tls: url.isSecure ? self.tls ?? .makeClientConfiguration() : nil,
             token: self.check.token?.text,
             limit: Self.limit,
             most: Self.most
         )
+        client.names = self.names
         return try Self.load(of: try await client.ask("GET", url.resource))
     }
 
